@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Simulated silicon: memory, caches, processors, PCI Express and translation units. */
+@org.jspecify.annotations.NullMarked
+module org.iommu4j.sim {
+    requires transitive org.iommu4j;
+    requires static transitive org.jspecify;
+
+    exports org.iommu4j.sim.spi;
+
+    uses org.iommu4j.sim.spi.TranslationUnitProvider;
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * PCI Express: configuration space, requests with their attributes, endpoints.
+ *
+ * <p>Models the transaction layer's memory requests with requester id, PASID, no-snoop and relaxed ordering. Not modelled:
+ * links, credits, completions as packets of their own, peer-to-peer requests.
+ */
+package org.iommu4j.sim.pcie;

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.spi;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.spi.BootOptions;
+
+/**
+ * What a machine is made of.
+ *
+ * @param name for people, for example {@code intel-sc}
+ * @param cpus number of logical CPUs, 1 to 64
+ * @param virtualization the CPUs' virtualization extension
+ * @param caches sizes of the caches
+ * @param memoryBytes DRAM from physical address 0 on, a multiple of 4096
+ * @param units its translation units
+ * @param functions its PCI functions and bridges, in the order of their addresses
+ * @param acpiTables ACPI tables by signature, with their headers
+ * @param bootOptions what its kernel was told
+ */
+public record MachineDescription(
+        String name,
+        int cpus,
+        HardwareVirtualization virtualization,
+        CacheGeometry caches,
+        long memoryBytes,
+        List<TranslationUnitSpec> units,
+        List<FunctionDescription> functions,
+        Map<String, byte[]> acpiTables,
+        BootOptions bootOptions) {
+    /** Copies the collections and checks the numbers. */
+    public MachineDescription {
+        units = List.copyOf(units);
+        functions = List.copyOf(functions);
+        acpiTables = Map.copyOf(acpiTables);
+        if (cpus < 1 || cpus > 64) {
+            throw new IllegalArgumentException("machine " + name + " has " + cpus + " CPUs, expected 1 to 64");
+        }
+    }
+
+    /** Returns the tables as a driver sees them. */
+    public FirmwareTables firmware() {
+        return signature -> Optional.ofNullable(acpiTables.get(signature)).map(byte[]::clone);
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.spi;
+
+/**
+ * A simulated IOMMU: registers on one side, requests on the other, tables behind it.
+ *
+ * <p>Writing a register never processes a queue; it makes work that {@link #step} does, one event at a time, so that the
+ * machine decides when. Over a fabric with caches a unit belongs to the machine's one thread. Over a flat fabric {@link
+ * #translate} runs on any thread without a lock, while registers and {@link #step} lock the unit.
+ */
+public interface TranslationUnit {
+    /** No PASID: an ordinary request. */
+    int NO_PASID = -1;
+
+    /** Returns what the unit was made from. */
+    TranslationUnitSpec spec();
+
+    /** Reads a 32-bit register at an offset in bytes. */
+    int readRegister32(int offset);
+
+    /** Reads a 64-bit register. */
+    long readRegister64(int offset);
+
+    /** Writes a 32-bit register. */
+    void writeRegister32(int offset, int value);
+
+    /** Writes a 64-bit register. */
+    void writeRegister64(int offset, long value);
+
+    /**
+     * Translates one request and records a fault, if any, in the unit's fault log. Allocates nothing.
+     *
+     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
+     * @param address the untranslated address, in bytes
+     * @param write whether the request writes
+     * @return a {@link Translation}
+     */
+    long translate(int requesterId, int pasid, long address, boolean write);
+
+    /** Does one pending piece of work, such as one queued command, and returns whether there was any. */
+    boolean step();
+
+    /** Returns the unit to power-on. */
+    void reset();
+
+    /** Adds all state that can influence the future to a digest. */
+    void addTo(StateDigest digest);
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.spi;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.platform.FirmwareTables;
+
+/**
+ * A vendor's silicon, as {@link java.util.ServiceLoader} finds it.
+ *
+ * <p>Implementations have a public constructor without parameters and no state.
+ */
+public interface TranslationUnitProvider {
+    /** Returns the silicon's name, of the characters a to z and 0 to 9, for example {@code vtd}. */
+    String name();
+
+    /** Returns the built-in machines with this vendor's units, each with the firmware tables that describe them. */
+    List<MachineDescription> machines();
+
+    /**
+     * Recognises a unit in what Linux shows under {@code /sys/class/iommu}.
+     *
+     * @param name the directory, for example {@code dmar0}
+     * @param attributes trimmed contents of the files below it by path, for example {@code intel-iommu/cap}
+     * @param firmware the host's ACPI tables
+     * @return the unit, or empty when it is not this vendor's
+     * @throws IllegalArgumentException when it is this vendor's and its attributes can't be read
+     */
+    Optional<TranslationUnitSpec> recognise(String name, Map<String, String> attributes, FirmwareTables firmware);
+
+    /**
+     * Builds a unit.
+     *
+     * @throws IllegalArgumentException when its registers are missing or make no sense
+     */
+    TranslationUnit create(TranslationUnitSpec spec, Fabric fabric);
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * How a vendor's translation unit enters the simulated machine.
+ *
+ * <p>VT-d and AMD-Vi come in through {@link org.iommu4j.sim.spi.TranslationUnitProvider} like anybody's. A unit sees
+ * memory through {@link org.iommu4j.sim.spi.Fabric} only, each access with its own snoop attribute, and answers a
+ * request with a packed {@link org.iommu4j.sim.spi.Translation}. {@link
+ * org.iommu4j.sim.spi.MachineDescription} says what a machine is made of.
+ */
+package org.iommu4j.sim.spi;

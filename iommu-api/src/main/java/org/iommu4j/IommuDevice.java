@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j;
+
+import java.util.List;
+import org.iommu4j.platform.PciAddress;
+
+/**
+ * A device that an opened {@link Iommu} translates for.
+ *
+ * <p>Instances come from {@link Iommu#probe} only, one per function, and belong to the driver that made them.
+ */
+public interface IommuDevice {
+    /** Returns where the function is on PCI. */
+    PciAddress address();
+
+    /** Returns the driver that translates for this device. */
+    Iommu iommu();
+
+    /** Returns the device's reserved regions, sorted by start, those of one type merged where they overlap. */
+    List<ReservedRegion> reservedRegions();
+
+    /**
+     * Returns whether the device's interrupts are remapped, so that it can't forge another's.
+     *
+     * <p>Source: {@code msi_device_has_isolated_msi}.
+     */
+    boolean isolatedMsi();
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+/**
+ * A function's PCI configuration space, little endian.
+ *
+ * <p>256 bytes for conventional PCI, 4096 for PCI Express; reads beyond what is there return all ones.
+ */
+public interface ConfigSpace {
+    /** PCI Express capability. */
+    int CAPABILITY_PCI_EXPRESS = 0x10;
+
+    /** Access Control Services extended capability. */
+    int EXTENDED_CAPABILITY_ACS = 0x000d;
+
+    /** Returns the number of bytes known: 64 (seen without privilege), 256 or 4096. */
+    int size();
+
+    /**
+     * Reads 1, 2 or 4 bytes, zero-extended for 1 and 2.
+     *
+     * @param offset aligned to {@code bytes}
+     */
+    int read(int offset, int bytes);
+
+    /** Writes 1, 2 or 4 bytes; read-only bits stay as they are. */
+    void write(int offset, int bytes, int value);
+
+    /** Returns the offset of a capability in the list, or 0; a list that loops ends. */
+    default int findCapability(int id) {
+        if ((read(0x06, 2) & 0x10) == 0) {
+            return 0;
+        }
+        int offset = read(0x34, 1) & 0xfc;
+        for (int hops = 0; offset >= 0x40 && offset < Math.min(size(), 0x100) && hops < 48; hops++) {
+            if (read(offset, 1) == id) {
+                return offset;
+            }
+            offset = read(offset + 1, 1) & 0xfc;
+        }
+        return 0;
+    }
+
+    /** Returns the offset of an extended capability, or 0; a list that loops ends. */
+    default int findExtendedCapability(int id) {
+        if (size() <= 0x100) {
+            return 0;
+        }
+        int offset = 0x100;
+        for (int hops = 0; offset >= 0x100 && offset < size() && hops < 960; hops++) {
+            int header = read(offset, 4);
+            if (header == 0 || header == -1) {
+                return 0;
+            }
+            if ((header & 0xffff) == id) {
+                return offset;
+            }
+            offset = (header >>> 20) & 0xffc;
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+import java.util.Optional;
+
+/** The ACPI tables of a machine. */
+@FunctionalInterface
+public interface FirmwareTables {
+    /**
+     * Returns a table with its header, as firmware left it; its checksum may be wrong.
+     *
+     * @param signature four characters, for example {@code DMAR}
+     */
+    Optional<byte[]> table(String signature);
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Physical memory without caches, allocated on first touch.
+ *
+ * <p>Thread-safe and without a lock: the simplest {@link SystemMemory}. Memory that was never stored to reads as 0.
+ */
+public final class FlatMemory implements SystemMemory {
+    private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
+    private static final VarHandle FRAME = MethodHandles.arrayElementVarHandle(long[][].class);
+    private static final VarHandle REGION = MethodHandles.arrayElementVarHandle(long[][][].class);
+
+    /** Frames in a region of the directory: 2 MiB. */
+    private static final int REGION_FRAMES = 512;
+
+    private final long size;
+    private final long[] @Nullable [] @Nullable [] regions;
+
+    /**
+     * Makes memory from physical address 0 on.
+     *
+     * @param size bytes, a multiple of 4096, at most 2^45
+     */
+    public FlatMemory(long size) {
+        if (size <= 0 || size % FRAME_SIZE != 0 || size > 1L << 45) {
+            throw new IllegalArgumentException("memory of " + size + " bytes, expected a multiple of 4096 up to 2^45");
+        }
+        this.size = size;
+        this.regions = new long
+                [(int) ((size + (REGION_FRAMES * (long) FRAME_SIZE) - 1) / (REGION_FRAMES * (long) FRAME_SIZE))][][];
+    }
+
+    /** Returns the number of bytes. */
+    public long size() {
+        return size;
+    }
+
+    @Override
+    public long load(long physicalAddress) {
+        long[] frame = frameIfTouched(physicalAddress);
+        return frame == null ? 0 : (long) WORD.getAcquire(frame, index(physicalAddress));
+    }
+
+    @Override
+    public void store(long physicalAddress, long value) {
+        WORD.setRelease(frame(physicalAddress), index(physicalAddress), value);
+    }
+
+    @Override
+    public boolean compareAndSet(long physicalAddress, long expected, long value) {
+        return WORD.compareAndSet(frame(physicalAddress), index(physicalAddress), expected, value);
+    }
+
+    @Override
+    public void storeRun(long physicalAddress, long first, long increment, int count) {
+        long[] frame = frame(physicalAddress);
+        int from = index(physicalAddress);
+        checkRun(from, count);
+        VarHandle.releaseFence();
+        long value = first;
+        for (int i = from; i < from + count; i++) {
+            frame[i] = value;
+            value += increment;
+        }
+        VarHandle.releaseFence();
+    }
+
+    @Override
+    public int leadingClear(long physicalAddress, long mask, int count) {
+        long[] frame = frameIfTouched(physicalAddress);
+        int from = index(physicalAddress);
+        checkRun(from, count);
+        if (frame == null) {
+            return count;
+        }
+        int i = 0;
+        while (i < count && (frame[from + i] & mask) == 0) {
+            i++;
+        }
+        VarHandle.acquireFence();
+        return i;
+    }
+
+    @Override
+    public int leadingSet(long physicalAddress, long mask, int count) {
+        long[] frame = frameIfTouched(physicalAddress);
+        int from = index(physicalAddress);
+        checkRun(from, count);
+        if (frame == null) {
+            return 0;
+        }
+        int i = 0;
+        while (i < count && (frame[from + i] & mask) != 0) {
+            i++;
+        }
+        VarHandle.acquireFence();
+        return i;
+    }
+
+    @Override
+    public void writeBack(long physicalAddress, long size) {
+        VarHandle.fullFence();
+    }
+
+    private static int index(long physicalAddress) {
+        return (int) (physicalAddress & (FRAME_SIZE - 1)) >>> 3;
+    }
+
+    private static void checkRun(int from, int count) {
+        if (count <= 0 || from + count > FRAME_WORDS) {
+            throw new IllegalStateException("a run of " + count + " words from word " + from + " leaves its frame");
+        }
+    }
+
+    private void checkAddress(long physicalAddress) {
+        if (physicalAddress < 0 || physicalAddress >= size || (physicalAddress & 7) != 0) {
+            throw new IllegalStateException("physical address 0x" + Long.toHexString(physicalAddress)
+                    + " is misaligned or outside memory of 0x" + Long.toHexString(size) + " bytes");
+        }
+    }
+
+    private long @Nullable [] frameIfTouched(long physicalAddress) {
+        checkAddress(physicalAddress);
+        long[] @Nullable [] region = (long[][]) REGION.getAcquire(regions, (int) (physicalAddress >>> 21));
+        return region == null
+                ? null
+                : (long[]) FRAME.getAcquire(region, (int) (physicalAddress >>> 12) & (REGION_FRAMES - 1));
+    }
+
+    private long[] frame(long physicalAddress) {
+        long[] frame = frameIfTouched(physicalAddress);
+        return frame == null ? touch(physicalAddress) : frame;
+    }
+
+    private long[] touch(long physicalAddress) {
+        int regionIndex = (int) (physicalAddress >>> 21);
+        if (REGION.getAcquire(regions, regionIndex) == null) {
+            REGION.compareAndSet(regions, regionIndex, null, new long[REGION_FRAMES][]);
+        }
+        long[][] region = (long[][]) REGION.getAcquire(regions, regionIndex);
+        int frameIndex = (int) (physicalAddress >>> 12) & (REGION_FRAMES - 1);
+        FRAME.compareAndSet(region, frameIndex, null, new long[FRAME_WORDS]);
+        return (long[]) FRAME.getAcquire(region, frameIndex);
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+import java.util.Optional;
+
+/** A PCI function or bridge of the machine. */
+public interface PciFunction {
+    /** Returns where it is. */
+    PciAddress address();
+
+    /** Returns the bridge directly above, empty on a root bus. */
+    Optional<PciAddress> upstreamBridge();
+
+    /** Returns its configuration space. */
+    ConfigSpace config();
+
+    /**
+     * Returns whether firmware marked this port as facing outside the case (Thunderbolt).
+     *
+     * <p>Source: the {@code ExternalFacingPort} device property.
+     */
+    default boolean externalFacing() {
+        return false;
+    }
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+import java.util.List;
+import java.util.Optional;
+
+/** The PCI functions and bridges of a machine, with raw configuration space. */
+@FunctionalInterface
+public interface PciTopology {
+    /** Returns all functions in the order of their addresses. */
+    List<PciFunction> functions();
+
+    /** Finds a function by its address. */
+    default Optional<PciFunction> function(PciAddress address) {
+        return functions().stream()
+                .filter(function -> function.address().equals(address))
+                .findFirst();
+    }
+}

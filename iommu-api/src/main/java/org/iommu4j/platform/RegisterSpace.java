@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+/** Memory-mapped I/O: where a driver maps a device's registers. */
+@FunctionalInterface
+public interface RegisterSpace {
+    /**
+     * Maps registers.
+     *
+     * @param physicalBase the base that firmware told, 4 KiB aligned
+     * @param size bytes
+     * @throws org.iommu4j.IommuException ENXIO when nothing answers there
+     */
+    RegisterWindow map(long physicalBase, int size);
+}

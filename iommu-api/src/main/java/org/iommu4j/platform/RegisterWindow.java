@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.platform;
+
+/**
+ * A range of memory-mapped registers.
+ *
+ * <p>Offsets are bytes from the window's base and aligned to the access. A read of hardware that is gone returns all
+ * ones, as on PCI. Accesses are strongly ordered; a write may start work that goes on afterwards.
+ */
+public interface RegisterWindow {
+    /** Reads 32 bits. */
+    int read32(int offset);
+
+    /** Reads 64 bits. */
+    long read64(int offset);
+
+    /** Writes 32 bits. */
+    void write32(int offset, int value);
+
+    /** Writes 64 bits. */
+    void write64(int offset, long value);
+}

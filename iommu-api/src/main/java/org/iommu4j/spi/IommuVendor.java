@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+import org.iommu4j.Iommu;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.PciTopology;
+
+/**
+ * A vendor's driver, as {@link java.util.ServiceLoader} finds it.
+ *
+ * <p>Implementations have a public constructor without parameters and no state.
+ */
+public interface IommuVendor {
+    /** Returns the vendor's name, of the characters a to z and 0 to 9, for example {@code intel}. */
+    String name();
+
+    /** Returns whether the firmware has this vendor's table. Does not read it. */
+    boolean claims(FirmwareTables firmware);
+
+    /**
+     * Says what is known of a host without touching it.
+     *
+     * @param firmware the host's tables; a wrong checksum is a warning here
+     * @param topology the host's functions, as far as known
+     * @param registers register values, as far as known
+     * @param release the rules to answer by
+     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
+     * @throws IllegalArgumentException when the vendor's table is absent or the release is not built
+     */
+    HostDescription describe(
+            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release);
+
+    /**
+     * Takes the hardware over: finds the units, sets up their tables and queues, and turns translation on with every
+     * device blocked.
+     *
+     * @throws org.iommu4j.IommuException ENODEV (no table, no unit in it, or a unit whose registers make no sense),
+     *     EINVAL (malformed table or wrong checksum), ENOMEM, ETIMEDOUT (a unit does not answer); everything is off and
+     *     freed again
+     * @throws IllegalArgumentException when the context's release is not built
+     */
+    Iommu open(VendorContext context);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.FailNth;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.PciTopology;
+import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.Waiter;
+
+/**
+ * The platform that a driver is opened on.
+ *
+ * @param memory where tables and queues live
+ * @param frames what they are made of
+ * @param registers where the units' registers are
+ * @param waiter how to wait for a unit
+ * @param firmware the ACPI tables
+ * @param topology the PCI functions
+ * @param bootOptions what the kernel was told
+ * @param release the rules to follow
+ */
+public record VendorContext(
+        SystemMemory memory,
+        FrameAllocator frames,
+        RegisterSpace registers,
+        Waiter waiter,
+        FirmwareTables firmware,
+        PciTopology topology,
+        BootOptions bootOptions,
+        LinuxRelease release) {
+
+    /** Returns this context with failures injected into frames, registers and waiting. */
+    public VendorContext failing(FailNth injector) {
+        return new VendorContext(
+                memory,
+                injector.frames(frames),
+                injector.registers(registers),
+                injector.waiter(waiter),
+                firmware,
+                topology,
+                bootOptions,
+                release);
+    }
+}
