@@ -8,6 +8,7 @@
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.vfio {
     requires transitive org.iommu4j;
+    requires transitive org.iommu4j.core;
     requires static transitive org.jspecify;
 
     exports org.iommu4j.vfio;

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import org.iommu4j.core.IommuCore;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
 
 /** VFIO of one host. */
 @SuppressWarnings("DoNotCallSuggester")
 public final class Vfio {
-    private Vfio() {}
+    /** Makes VFIO for the groups that core found. */
+    public Vfio(IommuCore core, VfioOptions options) {
+        VfioRules.of(options.release());
+        core.groups();
+    }
 
     /** Binds a device to vfio-pci. EINVAL without CACHE_COHERENCY. */
     public VfioDevice register(PciAddress device) {

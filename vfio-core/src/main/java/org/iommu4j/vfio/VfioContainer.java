@@ -6,6 +6,7 @@ import org.iommu4j.vfio.type1.DomainState;
 import org.iommu4j.vfio.type1.Type1Info;
 
 /** An open container, {@code /dev/vfio/vfio}. */
+@SuppressWarnings("DoNotCallSuggester")
 public final class VfioContainer implements AutoCloseable {
     /** The device may read. */
     public static final int MAP_READ = 1;

@@ -4,6 +4,7 @@ package org.iommu4j.vfio;
 import org.iommu4j.platform.PciAddress;
 
 /** An open group, {@code /dev/vfio/N}: itself the file that KVM is told about. */
+@SuppressWarnings("DoNotCallSuggester")
 public final class VfioGroup implements VfioFile, AutoCloseable {
     VfioGroup() {}
 
