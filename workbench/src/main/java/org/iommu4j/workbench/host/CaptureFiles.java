@@ -22,6 +22,7 @@ import java.util.Optional;
 import java.util.TreeSet;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
+import org.iommu4j.workbench.InputException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,7 +54,7 @@ public final class CaptureFiles {
      * Reads a capture.
      *
      * @param path a directory or a tar file that holds {@code sys/}
-     * @throws CaptureException when it can't be read, is no tar, is too big, or holds no {@code sys/} tree
+     * @throws InputException when it can't be read, is no tar, is too big, or holds no {@code sys/} tree
      */
     public static CaptureFiles open(Path path) {
         CaptureFiles files = new CaptureFiles(path.toString());
@@ -63,14 +64,14 @@ public final class CaptureFiles {
             } else if (Files.isRegularFile(path)) {
                 files.readTar(path);
             } else {
-                throw new CaptureException(path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
+                throw new InputException(path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
             }
         } catch (IOException e) {
             String detail = e.getMessage();
-            throw new CaptureException(path + ": can't be read as a capture (" + (detail == null ? e : detail.lines().findFirst().orElse("")) + ")", e);
+            throw new InputException(path + ": can't be read as a capture (" + (detail == null ? e : detail.lines().findFirst().orElse("")) + ")", e);
         }
         if (!files.children.containsKey("sys")) {
-            throw new CaptureException(path + ": no capture, expected a directory or tar with a Linux sys/ tree");
+            throw new InputException(path + ": no capture, expected a directory or tar with a Linux sys/ tree");
         }
         return files;
     }
@@ -181,7 +182,7 @@ public final class CaptureFiles {
         byte[] bytes = in.readNBytes(MAX_FILE_BYTES + 1);
         totalBytes += bytes.length;
         if (bytes.length > MAX_FILE_BYTES || totalBytes > MAX_TOTAL_BYTES) {
-            throw new CaptureException(source + ": " + name + " is too big, expected at most " + (MAX_FILE_BYTES >> 20)
+            throw new InputException(source + ": " + name + " is too big, expected at most " + (MAX_FILE_BYTES >> 20)
                     + " MiB a file and " + (MAX_TOTAL_BYTES >> 20) + " MiB in all");
         }
         return bytes;
@@ -191,7 +192,7 @@ public final class CaptureFiles {
         List<String> parts = new ArrayList<>();
         for (String part : rawName.replace('\\', '/').split("/")) {
             if (part.equals("..")) {
-                throw new CaptureException(source + ": entry '" + rawName + "' leads outside the capture");
+                throw new InputException(source + ": entry '" + rawName + "' leads outside the capture");
             }
             if (!part.isEmpty() && !part.equals(".")) {
                 parts.add(part);
@@ -201,7 +202,7 @@ public final class CaptureFiles {
             return;
         }
         if (entries.size() >= MAX_ENTRIES) {
-            throw new CaptureException(source + ": more than " + MAX_ENTRIES + " entries");
+            throw new InputException(source + ": more than " + MAX_ENTRIES + " entries");
         }
         String parent = "";
         for (int i = 0; i < parts.size(); i++) {

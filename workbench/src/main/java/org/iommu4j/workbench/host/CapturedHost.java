@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.iommu4j.workbench.InputException;
 import org.iommu4j.platform.PciAddress;
 
 /**
@@ -54,7 +55,7 @@ public final class CapturedHost {
      * Reads a capture.
      *
      * @param path a directory or a tar file
-     * @throws CaptureException when it is no capture or shows no PCI function
+     * @throws InputException when it is no capture or shows no PCI function
      */
     public static CapturedHost read(Path path) {
         CaptureFiles files = CaptureFiles.open(path);
@@ -65,7 +66,7 @@ public final class CapturedHost {
             }
         }
         if (functions.isEmpty()) {
-            throw new CaptureException(path + ": no PCI function under sys/bus/pci/devices");
+            throw new InputException(path + ": no PCI function under sys/bus/pci/devices");
         }
         SortedMap<String, Map<String, String>> units = new TreeMap<>();
         for (String unit : files.list("sys/class/iommu")) {
@@ -123,11 +124,11 @@ public final class CapturedHost {
     private static CapturedFunction function(CaptureFiles files, String device) {
         String directory = "sys/bus/pci/devices/" + device;
         String real = files.resolve(directory)
-                .orElseThrow(() -> new CaptureException(files.source() + ": " + directory + " leads nowhere"));
+                .orElseThrow(() -> new InputException(files.source() + ": " + directory + " leads nowhere"));
         byte[] config = files.bytes(directory + "/config")
-                .orElseThrow(() -> new CaptureException(files.source() + ": " + directory + "/config is missing"));
+                .orElseThrow(() -> new InputException(files.source() + ": " + directory + "/config is missing"));
         if (config.length < 64) {
-            throw new CaptureException(
+            throw new InputException(
                     files.source() + ": " + directory + "/config has " + config.length + " bytes, expected at least 64");
         }
         String[] parts = real.split("/");

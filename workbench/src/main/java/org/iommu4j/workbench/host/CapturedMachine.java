@@ -7,6 +7,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.iommu4j.workbench.InputException;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.CacheGeometry;
@@ -32,7 +33,7 @@ public final class CapturedMachine {
     /**
      * Describes the machine.
      *
-     * @throws CaptureException when no unit is in use on the host, or none of the providers knows a unit
+     * @throws InputException when no unit is in use on the host, or none of the providers knows a unit
      */
     public static MachineDescription describe(
             CapturedHost host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
@@ -51,13 +52,13 @@ public final class CapturedMachine {
                 }
             }
             if (provider == null) {
-                throw new CaptureException(host.name() + ": unit " + unit.getKey() + " under sys/class/iommu is of no known vendor; known: "
+                throw new InputException(host.name() + ": unit " + unit.getKey() + " under sys/class/iommu is of no known vendor; known: "
                         + providers.stream().map(TranslationUnitProvider::name).sorted().toList());
             }
             virtualization = provider.virtualization();
         }
         if (units.isEmpty()) {
-            throw new CaptureException(host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
+            throw new InputException(host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
                     + (vendors.claiming(firmware).isEmpty()
                             ? ""
                             : " although firmware describes one (is it off on the kernel's command line?)"));
@@ -88,7 +89,7 @@ public final class CapturedMachine {
         try {
             return provider.recognise(name, attributes, firmware);
         } catch (IllegalArgumentException e) {
-            throw new CaptureException(host.name() + ": unit " + name + ": " + e.getMessage(), e);
+            throw new InputException(host.name() + ": unit " + name + ": " + e.getMessage(), e);
         }
     }
 }
