@@ -113,6 +113,13 @@ public final class Trace {
         }
     }
 
+    /** Records that the labelled guest executes WBINVD, whatever becomes of it, if on. */
+    public void guestWbinvd() {
+        if (on) {
+            append(TraceKind.GUEST_WBINVD, label, -1, -1L, -1L, 0, 0, 0, "");
+        }
+    }
+
     /** Records what a CPU did. Silicon calls this while the trace is on. */
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
         append(kind, label.isEmpty() ? "cpu" + cpu : label, cpu, physicalAddress, -1L, value, eventFlags, 0, "");
@@ -285,7 +292,7 @@ public final class Trace {
         if (address(event) != -1) {
             words.append(" at 0x").append(Long.toHexString(address(event)));
         }
-        if (kind != TraceKind.CLFLUSH && kind != TraceKind.WBINVD && kind != TraceKind.MFENCE) {
+        if (kind != TraceKind.CLFLUSH && kind != TraceKind.WBINVD && kind != TraceKind.GUEST_WBINVD && kind != TraceKind.MFENCE) {
             words.append(" value 0x").append(Long.toHexString(value(event)));
         }
         for (int bit = 0; bit < FLAG_NAMES.length; bit++) {

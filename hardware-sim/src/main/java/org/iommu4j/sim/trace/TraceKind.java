@@ -11,6 +11,8 @@ public enum TraceKind {
     CLFLUSH,
     /** A CPU wrote back and invalidated its private caches and the shared one. */
     WBINVD,
+    /** A guest executed WBINVD; what came of it follows, if anything. */
+    GUEST_WBINVD,
     /** A CPU ordered its accesses. */
     MFENCE,
     /** A device read a word and saw the value. */

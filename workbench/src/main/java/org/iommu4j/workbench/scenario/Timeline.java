@@ -35,7 +35,7 @@ final class Timeline {
                         case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
                     };
             if (lane != null) {
-                entries.add(new TimelineEntry(event, lane, trace.who(event), trace.describe(event)));
+                entries.add(new TimelineEntry(event, lane, trace.who(event), words(trace, event)));
             }
         }
         return entries;
@@ -56,5 +56,45 @@ final class Timeline {
             }
         }
         return lines;
+    }
+
+    private static String words(Trace trace, int event) {
+        String address = "0x" + Long.toHexString(trace.address(event));
+        String value = "0x" + Long.toHexString(trace.value(event));
+        return switch (trace.kind(event)) {
+            case LOAD -> "loads " + value + " from " + address;
+            case STORE -> "stores " + value + " to " + address;
+            case CLFLUSH -> "flushes the line of " + address;
+            case WBINVD -> "cpu" + trace.source(event) + " writes back and invalidates its caches";
+            case GUEST_WBINVD -> "executes WBINVD";
+            case DMA_READ -> refused(trace, event)
+                    ? "is refused a read of IOVA 0x" + Long.toHexString(trace.iova(event))
+                    : "reads " + value + " from " + address + ", " + route(trace, event);
+            case DMA_WRITE -> refused(trace, event)
+                    ? "is refused a write to IOVA 0x" + Long.toHexString(trace.iova(event))
+                    : "writes " + value + " to " + address + ", " + route(trace, event);
+            case INTERRUPT -> "sends an interrupt";
+            case FILL -> "takes the line of " + address;
+            case EVICT -> "drops the line of " + address;
+            case WRITE_BACK -> "writes the line of " + address + " to memory";
+            case NOTE -> trace.text(event);
+            case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> trace.describe(event);
+        };
+    }
+
+    private static boolean refused(Trace trace, int event) {
+        return trace.has(event, Trace.FAULT);
+    }
+
+    private static String route(Trace trace, int event) {
+        if (trace.has(event, Trace.NO_SNOOP_BLOCKED)) {
+            return "no-snoop blocked: through the caches";
+        }
+        if (trace.has(event, Trace.NO_SNOOP_SENT)) {
+            return "no-snoop: past the caches";
+        }
+        return trace.has(event, Trace.NO_SNOOP_REQUESTED)
+                ? "no-snoop not enabled: through the caches"
+                : "through the caches";
     }
 }
