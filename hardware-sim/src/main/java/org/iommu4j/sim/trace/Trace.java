@@ -247,7 +247,7 @@ public final class Trace {
     }
 
     /**
-     * Returns a word of the line of a {@link TraceKind#FILL}, {@link TraceKind#EVICT} or {@link TraceKind#WRITE_BACK}.
+     * Returns a word of the line that was filled, evicted, invalidated or written back.
      *
      * @param word 0 to 7
      */
@@ -307,8 +307,10 @@ public final class Trace {
     }
 
     private boolean isLine(int event) {
-        TraceKind kind = kind(event);
-        return kind == TraceKind.FILL || kind == TraceKind.EVICT || kind == TraceKind.WRITE_BACK;
+        return switch (kind(event)) {
+            case FILL, EVICT, INVALIDATE, WRITE_BACK -> true;
+            default -> false;
+        };
     }
 
     private int check(int event) {
