@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
@@ -12,7 +11,8 @@ import picocli.CommandLine.Command;
         name = "iommu4j",
         mixinStandardHelpOptions = true,
         version = "iommu4j 0.1.0-SNAPSHOT",
-        description = "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
+        description =
+                "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
         subcommands = {RunCommand.class, CasesCommand.class, AutoComplete.GenerateCompletion.class},
         footer = {
             "",
@@ -53,7 +53,10 @@ public final class Main {
 
     private static void oneLine(PrintWriter err, Exception exception) {
         String message = exception.getMessage();
-        err.println("iommu4j: " + (message == null ? exception.toString() : message.lines().findFirst().orElse("")));
+        err.println("iommu4j: "
+                + (message == null
+                        ? exception.toString()
+                        : message.lines().findFirst().orElse("")));
         err.flush();
     }
 }

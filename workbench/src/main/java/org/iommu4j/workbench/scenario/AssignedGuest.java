@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
@@ -40,11 +39,16 @@ public final class AssignedGuest {
         group.setContainer(container);
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         container.map(
-                Scenario.IOVA, Scenario.VMM_ADDRESS, Scenario.GUEST_BYTES, VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
+                Scenario.IOVA,
+                Scenario.VMM_ADDRESS,
+                Scenario.GUEST_BYTES,
+                VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
         vm = new VirtualMachine(
                 vmm, scenario.machine().processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
         vm.addMemory(0, Scenario.GUEST_ADDRESS, Scenario.GUEST_BYTES, Scenario.VMM_ADDRESS);
-        vcpu = vm.createVcpu(scenario.machine().processors().get(1 % scenario.machine().processors().size()));
+        vcpu = vm.createVcpu(scenario.machine()
+                .processors()
+                .get(1 % scenario.machine().processors().size()));
         kvmVfio = vm.createVfioDevice();
         scenario.decides(this::decision, this::domains);
         tellKvm(group);

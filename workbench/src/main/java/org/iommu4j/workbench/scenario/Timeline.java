@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
@@ -25,15 +24,14 @@ final class Timeline {
         List<TimelineEntry> entries = new ArrayList<>();
         for (int event = begin; event < trace.size(); event++) {
             boolean concerned = lines.contains(trace.address(event) / LINE);
-            Lane lane =
-                    switch (trace.kind(event)) {
-                        case LOAD, STORE, CLFLUSH -> concerned ? Lane.CPU : null;
-                        case WBINVD, GUEST_WBINVD -> Lane.CPU;
-                        case DMA_READ, DMA_WRITE, INTERRUPT -> Lane.DEVICE;
-                        case FILL, EVICT, WRITE_BACK -> concerned ? Lane.CACHE : null;
-                        case NOTE -> Lane.NOTE;
-                        case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
-                    };
+            Lane lane = switch (trace.kind(event)) {
+                case LOAD, STORE, CLFLUSH -> concerned ? Lane.CPU : null;
+                case WBINVD, GUEST_WBINVD -> Lane.CPU;
+                case DMA_READ, DMA_WRITE, INTERRUPT -> Lane.DEVICE;
+                case FILL, EVICT, INVALIDATE, WRITE_BACK -> concerned ? Lane.CACHE : null;
+                case NOTE -> Lane.NOTE;
+                case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
+            };
             if (lane != null) {
                 entries.add(new TimelineEntry(event, lane, trace.who(event), words(trace, event)));
             }
@@ -67,15 +65,18 @@ final class Timeline {
             case CLFLUSH -> "flushes the line of " + address;
             case WBINVD -> "cpu" + trace.source(event) + " writes back and invalidates its caches";
             case GUEST_WBINVD -> "executes WBINVD";
-            case DMA_READ -> refused(trace, event)
-                    ? "is refused a read of IOVA 0x" + Long.toHexString(trace.iova(event))
-                    : "reads " + value + " from " + address + ", " + route(trace, event);
-            case DMA_WRITE -> refused(trace, event)
-                    ? "is refused a write to IOVA 0x" + Long.toHexString(trace.iova(event))
-                    : "writes " + value + " to " + address + ", " + route(trace, event);
+            case DMA_READ ->
+                refused(trace, event)
+                        ? "is refused a read of IOVA 0x" + Long.toHexString(trace.iova(event))
+                        : "reads " + value + " from " + address + ", " + route(trace, event);
+            case DMA_WRITE ->
+                refused(trace, event)
+                        ? "is refused a write to IOVA 0x" + Long.toHexString(trace.iova(event))
+                        : "writes " + value + " to " + address + ", " + route(trace, event);
             case INTERRUPT -> "sends an interrupt";
             case FILL -> "takes the line of " + address;
             case EVICT -> "drops the line of " + address;
+            case INVALIDATE -> "loses the line of " + address;
             case WRITE_BACK -> "writes the line of " + address + " to memory";
             case NOTE -> trace.text(event);
             case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> trace.describe(event);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.verdict;
 
 import java.util.ArrayList;
@@ -87,7 +86,17 @@ public final class CoherenceChecker {
                 guestSeen = true;
                 guestFlushes.add(event);
             }
-            case CLFLUSH, WBINVD, MFENCE, INTERRUPT, REGISTER_READ, REGISTER_WRITE, FILL, EVICT, WRITE_BACK, NOTE -> {
+            case CLFLUSH,
+                    WBINVD,
+                    MFENCE,
+                    INTERRUPT,
+                    REGISTER_READ,
+                    REGISTER_WRITE,
+                    FILL,
+                    EVICT,
+                    INVALIDATE,
+                    WRITE_BACK,
+                    NOTE -> {
                 // Changes where a value is, never what it should be.
             }
         }
@@ -211,13 +220,25 @@ public final class CoherenceChecker {
         }
         String writer = trace.who(last.at());
         if (has(event, Trace.UNSNOOPED) || trace.kind(event) == TraceKind.UNIT_READ) {
-            text.append(writer).append("'s value of ").append(last.at()).append(" was still in a cache; ").append(reader)
+            text.append(writer)
+                    .append("'s value of ")
+                    .append(last.at())
+                    .append(" was still in a cache; ")
+                    .append(reader)
                     .append(" read past the caches");
         } else if (has(last.at(), Trace.UNSNOOPED)) {
-            text.append(writer).append(" wrote at ").append(last.at()).append(" past the caches; ").append(reader)
+            text.append(writer)
+                    .append(" wrote at ")
+                    .append(last.at())
+                    .append(" past the caches; ")
+                    .append(reader)
                     .append(" read an older line from a cache");
         } else {
-            text.append(reader).append(" did not see what ").append(writer).append(" wrote at ").append(last.at());
+            text.append(reader)
+                    .append(" did not see what ")
+                    .append(writer)
+                    .append(" wrote at ")
+                    .append(last.at());
         }
         return text.append(guestPart(last.at(), event)).toString();
     }
