@@ -132,8 +132,8 @@ public final class CapturedHost {
             throw new InputException(files.source() + ": " + directory + "/config has " + config.length
                     + " bytes, expected at least 64");
         }
-        String[] parts = real.split("/");
-        String parent = parts.length >= 2 ? parts[parts.length - 2] : "";
+        int slash = real.lastIndexOf('/');
+        String parent = slash < 0 ? "" : lastName(real.substring(0, slash));
         return new CapturedFunction(
                 PciAddress.parse(device),
                 ADDRESS.matcher(parent).matches() ? Optional.of(PciAddress.parse(parent)) : Optional.empty(),
