@@ -7,6 +7,10 @@ module org.iommu4j.sim {
     requires static transitive org.jspecify;
 
     exports org.iommu4j.sim.spi;
+    exports org.iommu4j.sim.vtd;
 
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
+
+    provides org.iommu4j.sim.spi.TranslationUnitProvider with
+            org.iommu4j.sim.vtd.VtdUnitProvider;
 }
