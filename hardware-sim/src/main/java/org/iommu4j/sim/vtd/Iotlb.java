@@ -39,7 +39,11 @@ final class Iotlb {
     private static final int BITS_PER_LEVEL = 9;
     private static final int SIZES = 3;
 
-    private final SetAssociativeCache cache = new SetAssociativeCache(SETS);
+    private final SetAssociativeCache cache;
+
+    Iotlb(Epoch epoch) {
+        cache = new SetAssociativeCache(SETS, epoch);
+    }
 
     /** Whether a page of 2M, of 1G was ever cached; saves ordinary look-ups two probes. */
     private volatile boolean large;
@@ -84,10 +88,6 @@ final class Iotlb {
             }
         }
         return SetAssociativeCache.MISS;
-    }
-
-    long epoch() {
-        return cache.epoch();
     }
 
     /**

@@ -141,10 +141,10 @@ final class TableWalker {
      * Walks the second stage and caches what it finds.
      *
      * @param context a usable context
-     * @param readInEpoch the IOTLB's epoch before the context was looked up
+     * @param began the epoch before the context was looked up
      * @return an {@link Iotlb} entry for the page of 4K asked for, or a fault
      */
-    long translate(long context, long address, boolean write, Iotlb iotlb, long readInEpoch) {
+    long translate(long context, long address, boolean write, Iotlb iotlb, long began) {
         int top = ContextCache.levels(context);
         long needed = write ? SS_W.mask() : SS_R.mask();
         long rights = RIGHTS;
@@ -168,7 +168,7 @@ final class TableWalker {
                     reason = FaultReason.ENTRY_RESERVED;
                     break;
                 }
-                return leaf(context, address, level - 1, entry, rights, iotlb, readInEpoch);
+                return leaf(context, address, level - 1, entry, rights, iotlb, began);
             }
             if ((entry & tableReserved[level]) != 0) {
                 reason = FaultReason.ENTRY_RESERVED;
@@ -178,16 +178,16 @@ final class TableWalker {
         }
         long fault = Iotlb.ofFault(reason);
         if (capabilities.cachingMode) {
-            iotlb.fill(ContextCache.domainId(context), address, 0, fault, readInEpoch);
+            iotlb.fill(ContextCache.domainId(context), address, 0, fault, began);
         }
         return fault;
     }
 
     private static long leaf(
-            long context, long address, int size, long entry, long rights, Iotlb iotlb, long readInEpoch) {
+            long context, long address, int size, long entry, long rights, Iotlb iotlb, long began) {
         long rightsAndSnoop = rights | (SS_SNP.isSet(entry) ? Iotlb.SNP : 0);
         long base = SS_ADDR.getInPlace(entry);
-        iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), readInEpoch);
+        iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), began);
         return Iotlb.of(base | address & (1L << 12 + 9 * size) - 1, rightsAndSnoop);
     }
 

@@ -33,8 +33,9 @@ final class VtdUnit implements TranslationUnit {
     private final TranslationUnitSpec spec;
     private final VtdCapabilities capabilities;
     private final TableWalker walker;
-    private final ContextCache contexts = new ContextCache();
-    private final Iotlb iotlb = new Iotlb();
+    private final Epoch epoch = new Epoch();
+    private final ContextCache contexts = new ContextCache(epoch);
+    private final Iotlb iotlb = new Iotlb(epoch);
     private final Invalidation invalidation;
     private final FaultLog faults;
     private final InvalidationQueue queue;
@@ -92,17 +93,21 @@ final class VtdUnit implements TranslationUnit {
         if (address >>> 20 == INTERRUPT_RANGE) {
             return Translation.to(address, false);
         }
-        long epoch = contexts.epoch();
+        // Before anything is looked up: what an invalidation overtakes must be neither used nor cached.
+        long began = epoch.current();
         long context = contexts.lookup(requesterId);
         if (isWalked(context) && isInside(context, address)) {
             long entry = iotlb.lookup(ContextCache.domainId(context), address);
-            // Whatever is not a plain hit goes the long way; so does a hit whose context was invalidated meanwhile,
-            // since its domain id may have a new owner.
-            if ((entry & (write ? Iotlb.W : Iotlb.R)) != 0 && contexts.epoch() == epoch) {
-                return answer(requesterId, address, write, context, entry);
+            if (entry == SetAssociativeCache.MISS) {
+                entry = walker.translate(context, address, write, iotlb, began);
+            }
+            if (epoch.current() == began) {
+                return (entry & (write ? Iotlb.W : Iotlb.R)) != 0
+                        ? answer(requesterId, address, write, context, entry)
+                        : conclude(requesterId, address, write, context, entry);
             }
         }
-        return translateByTables(root, requesterId, address, write);
+        return translateSlowly(requesterId, address, write);
     }
 
     private long translateSpecially(long root, int requesterId, int pasid, long address, boolean write) {
@@ -114,17 +119,36 @@ final class VtdUnit implements TranslationUnit {
         return Translation.fault(reason);
     }
 
-    private long translateByTables(long root, int requesterId, long address, boolean write) {
-        // Before anything is looked up: what an invalidation overtakes must not be cached.
-        long iotlbEpoch = iotlb.epoch();
-        long contextEpoch = contexts.epoch();
+    /** Handles contexts that are not in the cache or not walked, and walks that an invalidation overtook. */
+    private long translateSlowly(int requesterId, long address, boolean write) {
+        while (true) {
+            long began = epoch.current();
+            long context = context(requesterId, began);
+            long entry = SetAssociativeCache.MISS;
+            if (isWalked(context) && isInside(context, address)) {
+                entry = iotlb.lookup(ContextCache.domainId(context), address);
+                if (entry == SetAssociativeCache.MISS) {
+                    entry = walker.translate(context, address, write, iotlb, began);
+                }
+            }
+            if (epoch.current() == began) {
+                return conclude(requesterId, address, write, context, entry);
+            }
+        }
+    }
+
+    private long context(int requesterId, long began) {
         long context = contexts.lookup(requesterId);
         if (context == SetAssociativeCache.MISS) {
             context = walker.context(root & RTA, requesterId);
             if (!ContextCache.isFault(context) || capabilities.cachingMode) {
-                contexts.fill(requesterId, context, contextEpoch);
+                contexts.fill(requesterId, context, began);
             }
         }
+        return context;
+    }
+
+    private long conclude(int requesterId, long address, boolean write, long context, long entry) {
         if (ContextCache.isFault(context)) {
             return blocked(requesterId, address, write, context, ContextCache.reason(context));
         }
@@ -133,10 +157,6 @@ final class VtdUnit implements TranslationUnit {
         }
         if (ContextCache.type(context) == TableWalker.TT_PASS_THROUGH) {
             return untranslated(address);
-        }
-        long entry = iotlb.lookup(ContextCache.domainId(context), address);
-        if (entry == SetAssociativeCache.MISS) {
-            entry = walker.translate(context, address, write, iotlb, iotlbEpoch);
         }
         if (Iotlb.isFault(entry)) {
             return blocked(requesterId, address, write, context, Iotlb.reason(entry));
