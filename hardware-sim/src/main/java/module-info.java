@@ -9,4 +9,7 @@ module org.iommu4j.sim {
     exports org.iommu4j.sim.spi;
 
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
+
+    provides org.iommu4j.sim.spi.TranslationUnitProvider with
+            org.iommu4j.sim.amdvi.AmdViUnitProvider;
 }
