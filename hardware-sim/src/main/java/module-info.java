@@ -6,7 +6,10 @@ module org.iommu4j.sim {
     requires transitive org.iommu4j;
     requires static transitive org.jspecify;
 
+    exports org.iommu4j.sim.machine;
+    exports org.iommu4j.sim.pcie;
     exports org.iommu4j.sim.spi;
+    exports org.iommu4j.sim.trace;
 
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
 
