@@ -38,7 +38,7 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
 
     @Override
     public List<MachineDescription> machines() {
-        return List.of();
+        return List.of(machine("amd", EFR_6_LEVEL, 0));
     }
 
     @Override
@@ -61,11 +61,18 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
      * @param efr2 the value of EFR2
      */
     public static TranslationUnitSpec unit(String name, long registerBase, long efr, long efr2) {
-        return unit(name, registerBase, efr, efr2, CAP);
+        return new TranslationUnitSpec(
+                NAME, name, 0, registerBase, RegisterFile.SIZE, Map.of("EFR", efr, "EFR2", efr2, "CAP", CAP));
     }
 
-    static TranslationUnitSpec unit(String name, long registerBase, long efr, long efr2, long cap) {
-        return new TranslationUnitSpec(
-                NAME, name, 0, registerBase, RegisterFile.SIZE, Map.of("EFR", efr, "EFR2", efr2, "CAP", cap));
+    /**
+     * Describes a machine like {@code amd} whose unit has other features.
+     *
+     * @param name the machine's name
+     * @param efr the value of EFR
+     * @param efr2 the value of EFR2
+     */
+    public static MachineDescription machine(String name, long efr, long efr2) {
+        return BuiltInMachine.describe(name, efr, efr2);
     }
 }

@@ -9,8 +9,8 @@ import org.iommu4j.platform.PciAddress;
 /**
  * Firmware's half of a machine: the table that tells the operating system about its units.
  *
- * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids of a segment, described by
- * a block of type 10h for old software and one of type 11h.
+ * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids of a segment but its
+ * own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
  */
 final class IvrsWriter {
     private static final int CAPACITY = 512;
@@ -22,10 +22,12 @@ final class IvrsWriter {
     /** Flags of a block: coherent walks, devices' IOTLBs. */
     private static final int IVHD_FLAGS = 1 << 5 | 1 << 4;
 
-    private static final int ENTRY_ALL = 1;
+    private static final int ENTRY_START_OF_RANGE = 3;
+    private static final int ENTRY_END_OF_RANGE = 4;
     private static final int ENTRY_SPECIAL = 72;
     private static final int SPECIAL_IOAPIC = 1;
     private static final int SPECIAL_HPET = 2;
+    private static final int LAST_REQUESTER_ID = 0xffff;
 
     private final ByteBuffer table = ByteBuffer.allocate(CAPACITY).order(ByteOrder.LITTLE_ENDIAN);
 
@@ -86,18 +88,21 @@ final class IvrsWriter {
             table.putLong(efr);
             table.putLong(efr2);
         }
-        table.put((byte) ENTRY_ALL);
-        table.putShort((short) 0);
-        table.put((byte) 0);
+        entry(ENTRY_START_OF_RANGE, iommu.requesterId() + 1);
+        entry(ENTRY_END_OF_RANGE, LAST_REQUESTER_ID);
         special(SPECIAL_IOAPIC, 0, southbridge);
         special(SPECIAL_HPET, 0, southbridge);
         table.putShort(start + 2, (short) (table.position() - start));
     }
 
-    private void special(int variety, int handle, PciAddress source) {
-        table.put((byte) ENTRY_SPECIAL);
-        table.putShort((short) 0);
+    private void entry(int type, int requesterId) {
+        table.put((byte) type);
+        table.putShort((short) requesterId);
         table.put((byte) 0);
+    }
+
+    private void special(int variety, int handle, PciAddress source) {
+        entry(ENTRY_SPECIAL, 0);
         table.put((byte) handle);
         table.putShort((short) source.requesterId());
         table.put((byte) variety);
