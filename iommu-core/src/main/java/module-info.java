@@ -3,7 +3,7 @@
 /**
  * What Linux keeps between IOMMU drivers and their consumers.
  *
- * <p>Start at {@link org.iommu4j.core.IommuCore}.
+ * <p>Start at {@link org.iommu4j.core.IommuCore}; a kernel driver's view of DMA is {@link org.iommu4j.dma.DmaApi}.
  */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.core {
