@@ -38,7 +38,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public boolean viable() {
         synchronized (vfio.lock) {
             checkOpen();
-            return container != null || !group.dmaOwnerClaimed();
+            return container != null || !group.inUse();
         }
     }
 
