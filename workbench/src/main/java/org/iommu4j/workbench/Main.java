@@ -26,6 +26,9 @@ public final class Main {
     /** Wrong usage or unreadable input. */
     static final int EXIT_USAGE = 2;
 
+    /** A bug: the stack trace says where. */
+    static final int EXIT_BUG = 70;
+
     Main() {}
 
     /** Runs the command and exits with its code. */
@@ -36,6 +39,8 @@ public final class Main {
     /** Makes the command; its output goes where {@link CommandLine#setOut} says. */
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main());
+        commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG);
+        commandLine.getSubcommands().values().forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler((exception, unused) -> {
             oneLine(exception.getCommandLine().getErr(), exception);

@@ -79,10 +79,8 @@ final class TableWalker {
             tableReserved[level] = addressReserved | SS_SNP.mask() | SS_TM.mask() | (level > 3 ? SS_PS.mask() : 0);
         }
         leafReserved[1] = leafAnySize;
-        leafReserved[2] =
-                leafAnySize | bits(20, 12, "reserved").mask() | (capabilities.leaves2M ? 0 : SS_PS.mask());
-        leafReserved[3] =
-                leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : SS_PS.mask());
+        leafReserved[2] = leafAnySize | bits(20, 12, "reserved").mask() | (capabilities.leaves2M ? 0 : SS_PS.mask());
+        leafReserved[3] = leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : SS_PS.mask());
     }
 
     /** Finds a requester's context, as {@link ContextCache} packs it; a fault when it has none. */
@@ -183,8 +181,7 @@ final class TableWalker {
         return fault;
     }
 
-    private static long leaf(
-            long context, long address, int size, long entry, long rights, Iotlb iotlb, long began) {
+    private static long leaf(long context, long address, int size, long entry, long rights, Iotlb iotlb, long began) {
         long rightsAndSnoop = rights | (SS_SNP.isSet(entry) ? Iotlb.SNP : 0);
         long base = SS_ADDR.getInPlace(entry);
         iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), began);

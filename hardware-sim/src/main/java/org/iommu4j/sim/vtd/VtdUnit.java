@@ -338,8 +338,7 @@ final class VtdUnit implements TranslationUnit {
             invalidateAddress = VtdRegisters.stored(
                     VtdRegisters.IVA, invalidateAddress, merge(invalidateAddress, value, low, high));
         } else if (offset == capabilities.iotlbOffset + 8) {
-            iotlbCommand =
-                    VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
+            iotlbCommand = VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);
             if (lower != null && (low || lower.width() == 64)) {

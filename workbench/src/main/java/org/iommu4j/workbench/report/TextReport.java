@@ -97,14 +97,14 @@ public final class TextReport {
         int cpu = width(timeline, TimelineEntry.Lane.CPU, "CPU");
         int cache = width(timeline, TimelineEntry.Lane.CACHE, "cache");
         text.append('\n')
-                .append(String.format("  %6s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
+                .append(String.format("  %3s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
         for (TimelineEntry entry : timeline) {
             String words = words(entry);
             String row = switch (entry.lane()) {
-                case CPU -> String.format("  %6d  %s", entry.at(), words);
-                case CACHE -> String.format("  %6d  %" + cpu + "s  %s", entry.at(), "", words);
-                case DEVICE -> String.format("  %6d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
-                case NOTE -> String.format("  %6d  -- %s", entry.at(), entry.text());
+                case CPU -> String.format("  %3d  %s", entry.at(), words);
+                case CACHE -> String.format("  %3d  %" + cpu + "s  %s", entry.at(), "", words);
+                case DEVICE -> String.format("  %3d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
+                case NOTE -> String.format("  %3d  -- %s", entry.at(), entry.text());
             };
             text.append(row).append('\n');
         }

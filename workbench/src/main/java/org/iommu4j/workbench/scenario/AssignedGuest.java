@@ -70,12 +70,13 @@ public final class AssignedGuest {
      * @param page 0 to the pages of guest memory
      */
     public GuestDevice device(PciAddress address, int page) {
+        long guestAddress = Scenario.GUEST_ADDRESS + (long) page * BUFFER_BYTES;
+        long iova = Scenario.IOVA + (long) page * BUFFER_BYTES;
+        scenario.note("buffer of " + address + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
+                + Long.toHexString(iova) + " for the device, HPA 0x" + Long.toHexString(vm.translate(guestAddress))
+                + " in memory");
         GuestDevice device = new GuestDevice(
-                scenario.machine().trace(),
-                vcpu,
-                scenario.machine().endpoint(address),
-                Scenario.GUEST_ADDRESS + (long) page * BUFFER_BYTES,
-                Scenario.IOVA + (long) page * BUFFER_BYTES);
+                scenario.machine().trace(), vcpu, scenario.machine().endpoint(address), guestAddress, iova);
         device.enableNoSnoop(true);
         return device;
     }

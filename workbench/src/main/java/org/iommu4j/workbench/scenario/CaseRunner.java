@@ -84,7 +84,8 @@ public final class CaseRunner {
             errno = e.errno();
             refusal = e.getMessage();
         }
-        Findings findings = CoherenceChecker.check(scenario.machine(), scenario::ownerOf);
+        Timeline timeline = Timeline.of(trace, begin);
+        Findings findings = CoherenceChecker.check(scenario.machine(), timeline::number, scenario::ownerOf);
         return new Outcome(
                 story.name(),
                 story.about(),
@@ -101,7 +102,7 @@ public final class CaseRunner {
                 findings.noSnoopBlocked(),
                 findings.noSnoopPassed(),
                 findings.staleReads(),
-                Timeline.of(trace, begin));
+                timeline.entries());
     }
 
     private static boolean hasDma(Trace trace, int begin) {
