@@ -151,24 +151,23 @@ final class InvalidationQueue {
         }
         long low = fabric.read(base + head, true);
         long high = fabric.read(base + head + 8, true);
-        switch ((int) TYPE.get(low)) {
-            case CONTEXT_CACHE:
-                return hasReserved(CONTEXT_CACHE_RESERVED, low, high) ? BAD_FIELD : invalidateContexts(low);
-            case IOTLB:
-                return hasReserved(IOTLB_RESERVED, low, high) ? BAD_FIELD : invalidateIotlb(low, high);
-            case DEVICE_TLB:
-                return !capabilities.deviceTlb
-                        ? BAD_TYPE
-                        : hasReserved(DEVICE_TLB_RESERVED, low, high) ? BAD_FIELD : NO_ERROR;
-            case INTERRUPT_ENTRY_CACHE:
-                return !capabilities.interruptRemapping
-                        ? BAD_TYPE
-                        : hasReserved(INTERRUPT_ENTRY_CACHE_RESERVED, low, high) ? BAD_FIELD : NO_ERROR;
-            case WAIT:
-                return hasReserved(WAIT_RESERVED, low, high) ? BAD_FIELD : completeWait(low, high);
-            default:
-                return BAD_TYPE;
+        return switch ((int) TYPE.get(low)) {
+            case CONTEXT_CACHE -> hasReserved(CONTEXT_CACHE_RESERVED, low, high) ? BAD_FIELD : invalidateContexts(low);
+            case IOTLB -> hasReserved(IOTLB_RESERVED, low, high) ? BAD_FIELD : invalidateIotlb(low, high);
+            // Endpoints have no TLB and interrupts are not remapped: there is nothing to invalidate.
+            case DEVICE_TLB -> accept(capabilities.deviceTlb, DEVICE_TLB_RESERVED, low, high);
+            case INTERRUPT_ENTRY_CACHE ->
+                accept(capabilities.interruptRemapping, INTERRUPT_ENTRY_CACHE_RESERVED, low, high);
+            case WAIT -> hasReserved(WAIT_RESERVED, low, high) ? BAD_FIELD : completeWait(low, high);
+            default -> BAD_TYPE;
+        };
+    }
+
+    private static int accept(boolean supported, Reserved reserved, long low, long high) {
+        if (!supported) {
+            return BAD_TYPE;
         }
+        return hasReserved(reserved, low, high) ? BAD_FIELD : NO_ERROR;
     }
 
     private static boolean hasReserved(Reserved reserved, long low, long high) {

@@ -122,17 +122,13 @@ final class TableWalker {
     }
 
     private boolean isSupported(int type, int levels) {
-        switch (type) {
-            case TT_UNTRANSLATED:
-                return true;
-            case TT_DEVICE_TLB:
-                return capabilities.deviceTlb;
-            case TT_PASS_THROUGH:
-                // Nothing is walked, but software must still name the widest tables.
-                return capabilities.passThrough && levels == capabilities.mostLevels;
-            default:
-                return false;
-        }
+        return switch (type) {
+            case TT_UNTRANSLATED -> true;
+            case TT_DEVICE_TLB -> capabilities.deviceTlb;
+            // Nothing is walked, but software must still name the widest tables.
+            case TT_PASS_THROUGH -> capabilities.passThrough && levels == capabilities.mostLevels;
+            default -> false;
+        };
     }
 
     /**
