@@ -6,6 +6,7 @@ module org.iommu4j.sim {
     requires transitive org.iommu4j;
     requires static transitive org.jspecify;
 
+    exports org.iommu4j.sim.amdvi;
     exports org.iommu4j.sim.machine;
     exports org.iommu4j.sim.pcie;
     exports org.iommu4j.sim.spi;
