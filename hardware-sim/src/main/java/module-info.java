@@ -3,8 +3,8 @@
 /** Simulated silicon: memory, caches, processors, PCI Express and translation units. */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.sim {
-    requires transitive org.iommu4j;
     requires transitive com.google.guice;
+    requires transitive org.iommu4j;
     requires static transitive org.jspecify;
 
     exports org.iommu4j.sim.cache;
