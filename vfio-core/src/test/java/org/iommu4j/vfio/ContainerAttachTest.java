@@ -43,8 +43,7 @@ class ContainerAttachTest {
 
         assertThat(container.domains())
                 .extracting(DomainState::devices, DomainState::enforcement)
-                .containsExactly(org.assertj.core.groups.Tuple.tuple(
-                        List.of(device.address()), Enforcement.ENFORCED));
+                .containsExactly(org.assertj.core.groups.Tuple.tuple(List.of(device.address()), Enforcement.ENFORCED));
         assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isEqualTo(1);
     }
 
@@ -112,7 +111,9 @@ class ContainerAttachTest {
                 .extracting(DomainState::enforcement)
                 .containsExactly(Enforcement.ENFORCED, Enforcement.REFUSED);
         assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isZero();
-        assertThat(domain(container, 1).pages()).hasSize(20).isEqualTo(domain(container, 0).pages());
+        assertThat(domain(container, 1).pages())
+                .hasSize(20)
+                .isEqualTo(domain(container, 0).pages());
     }
 
     @Test
@@ -165,8 +166,7 @@ class ContainerAttachTest {
     @Test
     void aGroupWhoseReservedRegionIsMappedIsRefused() {
         TestDevice second = host.add("00:06.0");
-        second.reservedRegions =
-                List.of(new ReservedRegion(0x101000, 0x101fff, ReservedRegion.Type.RESERVED));
+        second.reservedRegions = List.of(new ReservedRegion(0x101000, 0x101fff, ReservedRegion.Type.RESERVED));
         VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
         container.map(0x100000, 0x10000, 0x4000, READ_WRITE);
         VfioGroup group = host.openGroupOf(second);
@@ -185,8 +185,7 @@ class ContainerAttachTest {
 
     @Test
     void aRegionThatTheDeviceGivesUpOnAssignmentIsNoObstacle() {
-        device.reservedRegions =
-                List.of(new ReservedRegion(0x100000, 0x1fffff, ReservedRegion.Type.DIRECT_RELAXABLE));
+        device.reservedRegions = List.of(new ReservedRegion(0x100000, 0x1fffff, ReservedRegion.Type.DIRECT_RELAXABLE));
         VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
 
         container.map(0x100000, 0x10000, 0x1000, READ_WRITE);
@@ -226,9 +225,7 @@ class ContainerAttachTest {
         container.map(0x100000, 0x10000, 0x4000, READ_WRITE);
 
         firstGroup.unsetContainer();
-        assertThat(container.domains())
-                .extracting(DomainState::enforcement)
-                .containsExactly(Enforcement.REFUSED);
+        assertThat(container.domains()).extracting(DomainState::enforcement).containsExactly(Enforcement.REFUSED);
         assertThat(process.pinned()).isEqualTo(4);
         assertThat(domain(container, 0).translate(0x101004)).isEqualTo(0x70_1004);
 

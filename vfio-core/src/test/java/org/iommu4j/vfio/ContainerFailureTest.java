@@ -73,8 +73,7 @@ class ContainerFailureTest {
 
     @Test
     void aFailedMapIntoTwoDomainsLeavesNothingBehind() {
-        VfioContainer container =
-                failingContainer(host.openGroupOf(capable), host.openGroupOf(incapable));
+        VfioContainer container = failingContainer(host.openGroupOf(capable), host.openGroupOf(incapable));
         container.map(0x8000_0000L, 0x10_0000, 0x10_0000, READ_WRITE);
 
         int failed = failEveryCall(container, () -> container.map(0, 0x10_0000, 1200 * 4096L, READ_WRITE));
@@ -115,12 +114,14 @@ class ContainerFailureTest {
         int n = 1;
         for (; ; n++) {
             host.failures.arm(n);
-            IommuException failure =
-                    catchThrowableOfType(IommuException.class, () -> group.setContainer(container));
+            IommuException failure = catchThrowableOfType(IommuException.class, () -> group.setContainer(container));
             host.failures.disarm();
             if (failure == null) {
                 ownDomains += container.domains().size() - 1;
-                assertThat(container.domains().get(container.domains().size() - 1).devices())
+                assertThat(container
+                                .domains()
+                                .get(container.domains().size() - 1)
+                                .devices())
                         .contains(another.address());
                 assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isEqualTo(1);
                 if (!host.failures.fired()) {
@@ -131,7 +132,9 @@ class ContainerFailureTest {
             assertThat(state(container)).isEqualTo(before);
         }
         assertThat(n).isGreaterThan(3);
-        assertThat(ownDomains).as("joins that failed and ended in an own domain").isEqualTo(1);
+        assertThat(ownDomains)
+                .as("joins that failed and ended in an own domain")
+                .isEqualTo(1);
         assertThat(container.domains()).hasSize(1);
     }
 
@@ -145,8 +148,8 @@ class ContainerFailureTest {
         int failed = 0;
         for (int n = 1; ; n++) {
             host.failures.arm(n);
-            IommuException failure = catchThrowableOfType(
-                    IommuException.class, () -> container.setIommu(VfioExtension.TYPE1V2_IOMMU));
+            IommuException failure =
+                    catchThrowableOfType(IommuException.class, () -> container.setIommu(VfioExtension.TYPE1V2_IOMMU));
             host.failures.disarm();
             if (failure == null) {
                 break;

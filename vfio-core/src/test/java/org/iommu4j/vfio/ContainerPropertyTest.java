@@ -32,8 +32,7 @@ class ContainerPropertyTest {
 
     @TestFactory
     List<DynamicTest> everyDomainHoldsEveryMapping() {
-        return LongStream.concat(
-                        LongStream.rangeClosed(1, 40), LongStream.of(Long.getLong("iommu4j.seed", 0)))
+        return LongStream.concat(LongStream.rangeClosed(1, 40), LongStream.of(Long.getLong("iommu4j.seed", 0)))
                 .mapToObj(seed -> DynamicTest.dynamicTest("seed " + seed, () -> new Run(seed).go()))
                 .toList();
     }
@@ -124,8 +123,8 @@ class ContainerPropertyTest {
             long size = (1 + random.nextInt(6)) * PAGE;
             int flags = 1 + random.nextInt(3);
             long virtualAddress = MEMORY + first * PAGE;
-            IommuException refusal = catchThrowableOfType(
-                    IommuException.class, () -> container.map(iova, virtualAddress, size, flags));
+            IommuException refusal =
+                    catchThrowableOfType(IommuException.class, () -> container.map(iova, virtualAddress, size, flags));
             if (refusal == null) {
                 assertThat(overlaps(iova, size)).isFalse();
                 model.put(iova, new long[] {virtualAddress, size, flags});
@@ -178,7 +177,8 @@ class ContainerPropertyTest {
 
         private void unmapAll() {
             if (hasIommu()) {
-                long expected = model.values().stream().mapToLong(entry -> entry[1]).sum();
+                long expected =
+                        model.values().stream().mapToLong(entry -> entry[1]).sum();
                 assertThat(container.unmap(0, 0, VfioContainer.UNMAP_ALL)).isEqualTo(expected);
                 model.clear();
             }
@@ -195,8 +195,7 @@ class ContainerPropertyTest {
             boolean allEnforced = true;
             for (DomainState state : container.domains()) {
                 assertThat(((TestDomain) state.domain()).pages()).isEqualTo(expected);
-                boolean capable = state.devices().stream()
-                        .allMatch(address -> host.iommu.device(address).snoopControl);
+                boolean capable = state.devices().stream().allMatch(address -> host.iommu.device(address).snoopControl);
                 assertThat(state.enforcement()).isEqualTo(capable ? Enforcement.ENFORCED : Enforcement.REFUSED);
                 allEnforced &= state.enforcement() == Enforcement.ENFORCED;
             }

@@ -106,6 +106,7 @@ class LinuxAnswersTest {
         private VfioGroup group3;
         private VfioContainer container;
         private VfioDevice open;
+        private int type = VfioExtension.TYPE1V2_IOMMU;
 
         Replay(String capture) {
             this.capture = capture;
@@ -188,7 +189,8 @@ class LinuxAnswersTest {
                 open = group1.openDevice(device1.address());
             } else if (line.startsWith("==== second container")) {
                 answer(line, line, null, () -> {
-                    container.setIommu(VfioExtension.TYPE1_IOMMU);
+                    type = VfioExtension.TYPE1_IOMMU;
+                    container.setIommu(type);
                     return 0;
                 });
             } else if (line.startsWith("==== dma_entry_limit")) {
@@ -214,7 +216,7 @@ class LinuxAnswersTest {
             }
             group1.unsetContainer();
             group1.setContainer(next);
-            next.setIommu(VfioExtension.TYPE1V2_IOMMU);
+            next.setIommu(type);
             container = next;
         }
 
@@ -276,71 +278,87 @@ class LinuxAnswersTest {
             String expected = answer.group(3);
             boolean third = group3 != null;
             switch (call) {
-                case "GET_INFO before SET_IOMMU", "GET_INFO group attached, before SET_IOMMU", "GET_INFO after UNSET_CONTAINER",
-                        "GET_INFO after SET_IOMMU(TYPE1v2)", "GET_INFO with two groups" -> answer(
-                        line, call, expected, () -> {
-                            String sizes = "pgsizes=0x" + Long.toHexString(container.info().pageSizes()) + " ";
-                            assertThat(answer.group(4)).contains(sizes);
-                            return 0;
-                        });
+                case "GET_INFO before SET_IOMMU",
+                        "GET_INFO group attached, before SET_IOMMU",
+                        "GET_INFO after UNSET_CONTAINER",
+                        "GET_INFO after SET_IOMMU(TYPE1v2)",
+                        "GET_INFO with two groups" ->
+                    answer(line, call, expected, () -> {
+                        String sizes =
+                                "pgsizes=0x" + Long.toHexString(container.info().pageSizes()) + " ";
+                        assertThat(answer.group(4)).contains(sizes);
+                        return 0;
+                    });
                 case "SET_IOMMU without group" -> answer(line, call, expected, () -> setIommu(3));
                 case "SET_IOMMU(99)" -> answer(line, call, expected, () -> setIommu(99));
-                case "SET_IOMMU(TYPE1v2)", "SET_IOMMU(TYPE1v2) again", "SET_IOMMU" -> answer(
-                        line, call, expected, () -> setIommu(3));
-                case "open /dev/vfio/1" -> answer(line, call, expected, () -> {
-                    group1 = host.openGroupOf(device1);
-                    return 0;
-                });
-                case "open group a second time" -> answer(line, call, expected, () -> {
-                    host.vfio().openGroup(group1.id());
-                    return 0;
-                });
-                case "open /dev/vfio/8" -> answer(line, call, expected, () -> {
-                    group3 = host.openGroupOf(device3);
-                    return 0;
-                });
-                case "open group 9999" -> answer(line, call, expected, () -> {
-                    host.vfio().openGroup(9999);
-                    return 0;
-                });
-                case "GROUP_GET_STATUS" -> answer(line, call, expected, () -> {
-                    VfioGroup asked = third ? group3 : group2 != null ? group2 : group1;
-                    int flags = (asked.viable() ? 1 : 0) | (asked.containerSet() ? 2 : 0);
-                    assertThat(answer.group(4)).contains(flags == 0 ? "flags=0 " : "flags=0x" + flags + " ");
-                    return 0;
-                });
-                case "GET_DEVICE_FD before container", "GET_DEVICE_FD before SET_IOMMU" -> answer(
-                        line, call, expected, () -> openDevice(group1, device1));
+                case "SET_IOMMU(TYPE1v2)", "SET_IOMMU(TYPE1v2) again", "SET_IOMMU" ->
+                    answer(line, call, expected, () -> setIommu(3));
+                case "open /dev/vfio/1" ->
+                    answer(line, call, expected, () -> {
+                        group1 = host.openGroupOf(device1);
+                        return 0;
+                    });
+                case "open group a second time" ->
+                    answer(line, call, expected, () -> {
+                        host.vfio().openGroup(group1.id());
+                        return 0;
+                    });
+                case "open /dev/vfio/8" ->
+                    answer(line, call, expected, () -> {
+                        group3 = host.openGroupOf(device3);
+                        return 0;
+                    });
+                case "open group 9999" ->
+                    answer(line, call, expected, () -> {
+                        host.vfio().openGroup(9999);
+                        return 0;
+                    });
+                case "GROUP_GET_STATUS" ->
+                    answer(line, call, expected, () -> {
+                        VfioGroup asked = third ? group3 : group2 != null ? group2 : group1;
+                        int flags = (asked.viable() ? 1 : 0) | (asked.containerSet() ? 2 : 0);
+                        assertThat(answer.group(4)).contains(flags == 0 ? "flags=0 " : "flags=0x" + flags + " ");
+                        return 0;
+                    });
+                case "GET_DEVICE_FD before container", "GET_DEVICE_FD before SET_IOMMU" ->
+                    answer(line, call, expected, () -> openDevice(group1, device1));
                 case "GET_DEVICE_FD unknown device" -> answer(line, call, expected, () -> openDevice(group1, device2));
                 case "GROUP_GET_DEVICE_FD device" -> answer(line, call, expected, () -> openDevice(group1, device1));
-                case "GROUP_GET_DEVICE_FD 0000:00:0b.0" -> answer(line, call, expected, () -> openDevice(group2, device2));
+                case "GROUP_GET_DEVICE_FD 0000:00:0b.0" ->
+                    answer(line, call, expected, () -> openDevice(group2, device2));
                 case "GET_DEVICE_FD" -> answer(line, call, expected, () -> openDevice(group3, device3));
-                case "UNSET_CONTAINER before set", "UNSET_CONTAINER while device open",
-                        "UNSET_CONTAINER after close(device fd) but its BAR still mmapped" -> answer(
-                        line, call, expected, () -> unset(group1));
-                case "UNSET_CONTAINER after device close and BAR munmap" -> answer(line, call, expected, () -> {
-                    group1.closeDevice(open);
-                    open = null;
-                    return unset(group1);
-                });
-                case "SET_CONTAINER", "SET_CONTAINER again" -> answer(line, call, expected, () -> {
-                    (third ? group3 : group1).setContainer(container);
-                    return 0;
-                });
-                case "2nd group SET_CONTAINER" -> answer(line, call, expected, () -> {
-                    group2.setContainer(container);
-                    return 0;
-                });
-                case "2nd group into another container as well" -> answer(line, call, expected, () -> {
-                    group2.setContainer(host.vfio().openContainer(process(64)));
-                    return 0;
-                });
+                case "UNSET_CONTAINER before set",
+                        "UNSET_CONTAINER while device open",
+                        "UNSET_CONTAINER after close(device fd) but its BAR still mmapped" ->
+                    answer(line, call, expected, () -> unset(group1));
+                case "UNSET_CONTAINER after device close and BAR munmap" ->
+                    answer(line, call, expected, () -> {
+                        group1.closeDevice(open);
+                        open = null;
+                        return unset(group1);
+                    });
+                case "SET_CONTAINER", "SET_CONTAINER again" ->
+                    answer(line, call, expected, () -> {
+                        (third ? group3 : group1).setContainer(container);
+                        return 0;
+                    });
+                case "2nd group SET_CONTAINER" ->
+                    answer(line, call, expected, () -> {
+                        group2.setContainer(container);
+                        return 0;
+                    });
+                case "2nd group into another container as well" ->
+                    answer(line, call, expected, () -> {
+                        group2.setContainer(host.vfio().openContainer(process(64)));
+                        return 0;
+                    });
                 case "1st group UNSET" -> answer(line, call, expected, () -> unset(group1));
-                case "2nd (last) group UNSET" -> answer(line, call, expected, () -> {
-                    group2.closeDevice(open);
-                    open = null;
-                    return unset(group2);
-                });
+                case "2nd (last) group UNSET" ->
+                    answer(line, call, expected, () -> {
+                        group2.closeDevice(open);
+                        open = null;
+                        return unset(group2);
+                    });
                 default -> wrong.add("nothing is known about: " + line);
             }
         }

@@ -80,10 +80,9 @@ class VfioGroupTest {
         host.core().group(second.address()).orElseThrow().unuseDefaultDomain(second);
         assertThat(group.viable()).isTrue();
         group.setContainer(container);
-        refused(Errno.EBUSY, () -> host.core()
-                .group(second.address())
-                .orElseThrow()
-                .useDefaultDomain(second));
+        refused(
+                Errno.EBUSY,
+                () -> host.core().group(second.address()).orElseThrow().useDefaultDomain(second));
     }
 
     @Test
@@ -198,8 +197,7 @@ class VfioGroupTest {
 
     @Test
     void aReleaseWithoutRulesIsRefusedByName() {
-        assertThatThrownBy(() -> new Vfio(
-                        host.core(), VfioOptions.DEFAULT.withRelease(new LinuxRelease(6, 1))))
+        assertThatThrownBy(() -> new Vfio(host.core(), VfioOptions.DEFAULT.withRelease(new LinuxRelease(6, 1))))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("6.1")
                 .hasMessageContaining("7.1");
