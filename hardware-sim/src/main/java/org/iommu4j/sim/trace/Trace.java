@@ -113,6 +113,13 @@ public final class Trace {
         }
     }
 
+    /** Records that the labelled guest executes WBINVD, whatever becomes of it, if on. */
+    public void guestWbinvd() {
+        if (on) {
+            append(TraceKind.GUEST_WBINVD, label, -1, -1L, -1L, 0, 0, 0, "");
+        }
+    }
+
     /** Records what a CPU did. Silicon calls this while the trace is on. */
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
         append(kind, label.isEmpty() ? "cpu" + cpu : label, cpu, physicalAddress, -1L, value, eventFlags, 0, "");
@@ -240,7 +247,7 @@ public final class Trace {
     }
 
     /**
-     * Returns a word of the line of a {@link TraceKind#FILL}, {@link TraceKind#EVICT} or {@link TraceKind#WRITE_BACK}.
+     * Returns a word of the line that was filled, evicted, invalidated or written back.
      *
      * @param word 0 to 7
      */
@@ -285,7 +292,10 @@ public final class Trace {
         if (address(event) != -1) {
             words.append(" at 0x").append(Long.toHexString(address(event)));
         }
-        if (kind != TraceKind.CLFLUSH && kind != TraceKind.WBINVD && kind != TraceKind.MFENCE) {
+        if (kind != TraceKind.CLFLUSH
+                && kind != TraceKind.WBINVD
+                && kind != TraceKind.GUEST_WBINVD
+                && kind != TraceKind.MFENCE) {
             words.append(" value 0x").append(Long.toHexString(value(event)));
         }
         for (int bit = 0; bit < FLAG_NAMES.length; bit++) {
@@ -300,8 +310,10 @@ public final class Trace {
     }
 
     private boolean isLine(int event) {
-        TraceKind kind = kind(event);
-        return kind == TraceKind.FILL || kind == TraceKind.EVICT || kind == TraceKind.WRITE_BACK;
+        return switch (kind(event)) {
+            case FILL, EVICT, INVALIDATE, WRITE_BACK -> true;
+            default -> false;
+        };
     }
 
     private int check(int event) {

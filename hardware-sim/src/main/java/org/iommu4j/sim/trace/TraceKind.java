@@ -11,6 +11,8 @@ public enum TraceKind {
     CLFLUSH,
     /** A CPU wrote back and invalidated its private caches and the shared one. */
     WBINVD,
+    /** A guest executed WBINVD; what came of it follows, if anything. */
+    GUEST_WBINVD,
     /** A CPU ordered its accesses. */
     MFENCE,
     /** A device read a word and saw the value. */
@@ -27,10 +29,12 @@ public enum TraceKind {
     REGISTER_READ,
     /** A driver wrote a register. */
     REGISTER_WRITE,
-    /** A line was taken into a private cache. */
+    /** A line was taken into a cache. */
     FILL,
-    /** A line left a cache. */
+    /** A line left a cache because its place was needed, or as an explicit event. */
     EVICT,
+    /** A line left a cache because another agent took it, or because it was flushed. */
+    INVALIDATE,
     /** A modified line was written to DRAM. */
     WRITE_BACK,
     /** A remark for people. */

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio;
+
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.platform.PciAddress;
+
+/**
+ * A device that is registered with VFIO.
+ *
+ * <p>Source: {@code struct vfio_device}.
+ */
+public final class VfioDevice {
+    private final IommuDevice device;
+    private final int groupId;
+
+    /** How often it is open; under VFIO's lock. */
+    int openCount;
+
+    VfioDevice(IommuDevice device, int groupId) {
+        this.device = device;
+        this.groupId = groupId;
+    }
+
+    /** Returns the IOMMU's device. */
+    public IommuDevice device() {
+        return device;
+    }
+
+    /** Returns where it is on PCI. */
+    public PciAddress address() {
+        return device.address();
+    }
+
+    /** Returns the number of its group, by which {@link Vfio#openGroup} opens it. */
+    public int groupId() {
+        return groupId;
+    }
+
+    /** Returns the prediction that a domain of this device will block no-snoop. */
+    public boolean canEnforceCacheCoherency() {
+        return device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    @Override
+    public String toString() {
+        return address().toString();
+    }
+}
