@@ -31,7 +31,11 @@ final class ContextCache {
     private static final int SETS = 32;
     private static final long PRESENT_KEY = 1L << 16;
 
-    private final SetAssociativeCache cache = new SetAssociativeCache(SETS);
+    private final SetAssociativeCache cache;
+
+    ContextCache(Epoch epoch) {
+        cache = new SetAssociativeCache(SETS, epoch);
+    }
 
     /** Packs a usable context. */
     static long of(int domainId, long table, int levels, int type, boolean faultProcessingDisabled) {
@@ -81,10 +85,6 @@ final class ContextCache {
         return cache.lookup(hash(requesterId), requesterId | PRESENT_KEY);
     }
 
-    long epoch() {
-        return cache.epoch();
-    }
-
     void fill(int requesterId, long context, long readInEpoch) {
         cache.fill(hash(requesterId), requesterId | PRESENT_KEY, context, readInEpoch);
     }
@@ -116,6 +116,6 @@ final class ContextCache {
     }
 
     private static int hash(int requesterId) {
-        return requesterId ^ requesterId >>> 3 ^ requesterId >>> 8;
+        return requesterId ^ (requesterId >>> 3) ^ (requesterId >>> 8);
     }
 }

@@ -45,16 +45,10 @@ final class FaultReason {
      * in hand.
      */
     static boolean isQualified(int reason) {
-        switch (reason) {
-            case ROOT_NOT_PRESENT:
-            case ROOT_ACCESS:
-            case CONTEXT_ACCESS:
-            case ROOT_RESERVED:
-            case ROOT_TABLE_MODE:
-            case PASID_IN_LEGACY_MODE:
-                return false;
-            default:
-                return true;
-        }
+        return switch (reason) {
+            case ROOT_NOT_PRESENT, ROOT_ACCESS, CONTEXT_ACCESS, ROOT_RESERVED, ROOT_TABLE_MODE, PASID_IN_LEGACY_MODE ->
+                false;
+            default -> true;
+        };
     }
 }

@@ -13,8 +13,8 @@ import org.iommu4j.sim.spi.StateDigest;
  * changes a set makes the number odd first; a reader who sees it odd or changed has missed. Missing is always allowed,
  * since whoever misses walks the tables.
  *
- * <p>Invalidation must also reach a walk under way. A walker takes {@link #epoch} before it reads the tables, and {@link
- * #fill} drops what was read in an earlier epoch; an invalidation begins a new epoch before it looks at any set.
+ * <p>Invalidation must also reach a walk under way: {@link #fill} drops what was read in an earlier {@link Epoch}, and an
+ * invalidation begins a new one before it looks at any set.
  */
 final class SetAssociativeCache {
     /** What a look-up returns when nothing is cached; never a value. */
@@ -25,34 +25,21 @@ final class SetAssociativeCache {
     private static final int NEXT_WAY = 7;
 
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
-    private static final VarHandle EPOCH;
-
-    static {
-        try {
-            EPOCH = MethodHandles.lookup().findVarHandle(SetAssociativeCache.class, "epoch", long.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
-        }
-    }
-
     private final long[] words;
     private final int setMask;
-    private volatile long epoch;
+    private final Epoch epoch;
     private volatile boolean occupied;
 
     /**
      * Makes an empty cache.
      *
      * @param sets a power of two
+     * @param epoch counts invalidations, of this cache among others
      */
-    SetAssociativeCache(int sets) {
+    SetAssociativeCache(int sets, Epoch epoch) {
+        this.epoch = epoch;
         words = new long[sets << SET_SHIFT];
         setMask = sets - 1;
-    }
-
-    /** Returns the number that changes with every invalidation. */
-    long epoch() {
-        return epoch;
     }
 
     /**
@@ -79,7 +66,11 @@ final class SetAssociativeCache {
         return (sequence & 1) == 0 && (long) WORD.getOpaque(w, set) == sequence ? value : MISS;
     }
 
-    /** Caches a value that was read from the tables in an epoch, unless that epoch is over or the set is busy. */
+    /**
+     * Caches a value that was read from the tables in an epoch, unless that epoch is over or the set is busy.
+     *
+     * <p>Threads that miss together may fill a key twice; an invalidation finds both.
+     */
     void fill(int hash, long key, long value, long readInEpoch) {
         int set = (hash & setMask) << SET_SHIFT;
         long sequence = (long) WORD.getAcquire(words, set);
@@ -90,20 +81,15 @@ final class SetAssociativeCache {
         if (!occupied) {
             occupied = true;
         }
-        if (epoch == readInEpoch) {
-            int way = wayFor(set, key);
+        if (epoch.current() == readInEpoch) {
+            int way = wayToFill(set);
             words[set + 1 + 2 * way] = key;
             words[set + 2 + 2 * way] = value;
         }
         WORD.setRelease(words, set, sequence + 2);
     }
 
-    private int wayFor(int set, long key) {
-        for (int way = 0; way < WAYS; way++) {
-            if (words[set + 1 + 2 * way] == key) {
-                return way;
-            }
-        }
+    private int wayToFill(int set) {
         for (int way = 0; way < WAYS; way++) {
             if (words[set + 1 + 2 * way] == 0) {
                 return way;
@@ -132,7 +118,7 @@ final class SetAssociativeCache {
 
     /** Drops everything. */
     void clear() {
-        EPOCH.getAndAdd(this, 1L);
+        epoch.advance();
         if (occupied) {
             // Before the sets: an entry filled into a set behind this one's back says so again.
             occupied = false;
@@ -148,11 +134,10 @@ final class SetAssociativeCache {
             Arrays.fill(words, 0);
             occupied = false;
         }
-        epoch = 0;
     }
 
     private boolean beginInvalidation() {
-        EPOCH.getAndAdd(this, 1L);
+        epoch.advance();
         return occupied;
     }
 

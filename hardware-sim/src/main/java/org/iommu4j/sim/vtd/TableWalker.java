@@ -79,10 +79,8 @@ final class TableWalker {
             tableReserved[level] = addressReserved | SS_SNP.mask() | SS_TM.mask() | (level > 3 ? SS_PS.mask() : 0);
         }
         leafReserved[1] = leafAnySize;
-        leafReserved[2] =
-                leafAnySize | bits(20, 12, "reserved").mask() | (capabilities.leaves2M ? 0 : SS_PS.mask());
-        leafReserved[3] =
-                leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : SS_PS.mask());
+        leafReserved[2] = leafAnySize | bits(20, 12, "reserved").mask() | (capabilities.leaves2M ? 0 : SS_PS.mask());
+        leafReserved[3] = leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : SS_PS.mask());
     }
 
     /** Finds a requester's context, as {@link ContextCache} packs it; a fault when it has none. */
@@ -124,27 +122,23 @@ final class TableWalker {
     }
 
     private boolean isSupported(int type, int levels) {
-        switch (type) {
-            case TT_UNTRANSLATED:
-                return true;
-            case TT_DEVICE_TLB:
-                return capabilities.deviceTlb;
-            case TT_PASS_THROUGH:
-                // Nothing is walked, but software must still name the widest tables.
-                return capabilities.passThrough && levels == capabilities.mostLevels;
-            default:
-                return false;
-        }
+        return switch (type) {
+            case TT_UNTRANSLATED -> true;
+            case TT_DEVICE_TLB -> capabilities.deviceTlb;
+            // Nothing is walked, but software must still name the widest tables.
+            case TT_PASS_THROUGH -> capabilities.passThrough && levels == capabilities.mostLevels;
+            default -> false;
+        };
     }
 
     /**
      * Walks the second stage and caches what it finds.
      *
      * @param context a usable context
-     * @param readInEpoch the IOTLB's epoch before the context was looked up
+     * @param began the epoch before the context was looked up
      * @return an {@link Iotlb} entry for the page of 4K asked for, or a fault
      */
-    long translate(long context, long address, boolean write, Iotlb iotlb, long readInEpoch) {
+    long translate(long context, long address, boolean write, Iotlb iotlb, long began) {
         int top = ContextCache.levels(context);
         long needed = write ? SS_W.mask() : SS_R.mask();
         long rights = RIGHTS;
@@ -152,7 +146,7 @@ final class TableWalker {
         int reason;
         for (int level = top; ; level--) {
             int shift = 3 + 9 * level;
-            long entryAddress = table | (address >>> shift & 511) << 3;
+            long entryAddress = table | (((address >>> shift) & 511) << 3);
             long entry = fabric.read(entryAddress, snoop);
             if ((entry & needed) == 0) {
                 reason = write ? FaultReason.WRITE : FaultReason.READ;
@@ -168,7 +162,7 @@ final class TableWalker {
                     reason = FaultReason.ENTRY_RESERVED;
                     break;
                 }
-                return leaf(context, address, level - 1, entry, rights, iotlb, readInEpoch);
+                return leaf(context, address, level - 1, entry, rights, iotlb, began);
             }
             if ((entry & tableReserved[level]) != 0) {
                 reason = FaultReason.ENTRY_RESERVED;
@@ -178,17 +172,16 @@ final class TableWalker {
         }
         long fault = Iotlb.ofFault(reason);
         if (capabilities.cachingMode) {
-            iotlb.fill(ContextCache.domainId(context), address, 0, fault, readInEpoch);
+            iotlb.fill(ContextCache.domainId(context), address, 0, fault, began);
         }
         return fault;
     }
 
-    private static long leaf(
-            long context, long address, int size, long entry, long rights, Iotlb iotlb, long readInEpoch) {
+    private static long leaf(long context, long address, int size, long entry, long rights, Iotlb iotlb, long began) {
         long rightsAndSnoop = rights | (SS_SNP.isSet(entry) ? Iotlb.SNP : 0);
         long base = SS_ADDR.getInPlace(entry);
-        iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), readInEpoch);
-        return Iotlb.of(base | address & (1L << 12 + 9 * size) - 1, rightsAndSnoop);
+        iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), began);
+        return Iotlb.of(base | (address & ((1L << (12 + 9 * size)) - 1)), rightsAndSnoop);
     }
 
     /** Returns whether a read met no memory; asked only of a word that looks so, since all ones is no valid entry. */

@@ -33,8 +33,9 @@ final class VtdUnit implements TranslationUnit {
     private final TranslationUnitSpec spec;
     private final VtdCapabilities capabilities;
     private final TableWalker walker;
-    private final ContextCache contexts = new ContextCache();
-    private final Iotlb iotlb = new Iotlb();
+    private final Epoch epoch = new Epoch();
+    private final ContextCache contexts = new ContextCache(epoch);
+    private final Iotlb iotlb = new Iotlb(epoch);
     private final Invalidation invalidation;
     private final FaultLog faults;
     private final InvalidationQueue queue;
@@ -87,25 +88,29 @@ final class VtdUnit implements TranslationUnit {
     public long translate(int requesterId, int pasid, long address, boolean write) {
         long root = this.root;
         if ((root & (TRANSLATING | TTM)) != TRANSLATING || pasid != NO_PASID) {
-            return translateSpecially(root, requesterId, pasid, address, write);
+            return translateSpecially(root, requesterId, address, write);
         }
         if (address >>> 20 == INTERRUPT_RANGE) {
             return Translation.to(address, false);
         }
-        long epoch = contexts.epoch();
+        // Before anything is looked up: what an invalidation overtakes must be neither used nor cached.
+        long began = epoch.current();
         long context = contexts.lookup(requesterId);
         if (isWalked(context) && isInside(context, address)) {
             long entry = iotlb.lookup(ContextCache.domainId(context), address);
-            // Whatever is not a plain hit goes the long way; so does a hit whose context was invalidated meanwhile,
-            // since its domain id may have a new owner.
-            if ((entry & (write ? Iotlb.W : Iotlb.R)) != 0 && contexts.epoch() == epoch) {
-                return answer(requesterId, address, write, context, entry);
+            if (entry == SetAssociativeCache.MISS) {
+                entry = walker.translate(context, address, write, iotlb, began);
+            }
+            if (epoch.current() == began) {
+                return (entry & (write ? Iotlb.W : Iotlb.R)) != 0
+                        ? answer(requesterId, address, write, context, entry)
+                        : conclude(requesterId, address, write, context, entry);
             }
         }
-        return translateByTables(root, requesterId, address, write);
+        return translateSlowly(requesterId, address, write);
     }
 
-    private long translateSpecially(long root, int requesterId, int pasid, long address, boolean write) {
+    private long translateSpecially(long root, int requesterId, long address, boolean write) {
         if ((root & TRANSLATING) == 0) {
             return untranslated(address);
         }
@@ -114,17 +119,36 @@ final class VtdUnit implements TranslationUnit {
         return Translation.fault(reason);
     }
 
-    private long translateByTables(long root, int requesterId, long address, boolean write) {
-        // Before anything is looked up: what an invalidation overtakes must not be cached.
-        long iotlbEpoch = iotlb.epoch();
-        long contextEpoch = contexts.epoch();
+    /** Handles contexts that are not in the cache or not walked, and walks that an invalidation overtook. */
+    private long translateSlowly(int requesterId, long address, boolean write) {
+        while (true) {
+            long began = epoch.current();
+            long context = context(requesterId, began);
+            long entry = SetAssociativeCache.MISS;
+            if (isWalked(context) && isInside(context, address)) {
+                entry = iotlb.lookup(ContextCache.domainId(context), address);
+                if (entry == SetAssociativeCache.MISS) {
+                    entry = walker.translate(context, address, write, iotlb, began);
+                }
+            }
+            if (epoch.current() == began) {
+                return conclude(requesterId, address, write, context, entry);
+            }
+        }
+    }
+
+    private long context(int requesterId, long began) {
         long context = contexts.lookup(requesterId);
         if (context == SetAssociativeCache.MISS) {
             context = walker.context(root & RTA, requesterId);
             if (!ContextCache.isFault(context) || capabilities.cachingMode) {
-                contexts.fill(requesterId, context, contextEpoch);
+                contexts.fill(requesterId, context, began);
             }
         }
+        return context;
+    }
+
+    private long conclude(int requesterId, long address, boolean write, long context, long entry) {
         if (ContextCache.isFault(context)) {
             return blocked(requesterId, address, write, context, ContextCache.reason(context));
         }
@@ -133,10 +157,6 @@ final class VtdUnit implements TranslationUnit {
         }
         if (ContextCache.type(context) == TableWalker.TT_PASS_THROUGH) {
             return untranslated(address);
-        }
-        long entry = iotlb.lookup(ContextCache.domainId(context), address);
-        if (entry == SetAssociativeCache.MISS) {
-            entry = walker.translate(context, address, write, iotlb, iotlbEpoch);
         }
         if (Iotlb.isFault(entry)) {
             return blocked(requesterId, address, write, context, Iotlb.reason(entry));
@@ -148,7 +168,7 @@ final class VtdUnit implements TranslationUnit {
     }
 
     private long answer(int requesterId, long address, boolean write, long context, long entry) {
-        long physical = Iotlb.frame(entry) | address & 0xfff;
+        long physical = Iotlb.frame(entry) | (address & 0xfff);
         if (physical >>> 20 == INTERRUPT_RANGE) {
             return blocked(requesterId, address, write, context, FaultReason.OUTPUT_INTERRUPT_RANGE);
         }
@@ -200,7 +220,7 @@ final class VtdUnit implements TranslationUnit {
         globalCommandPending = false;
         int command = (int) get(VtdRegisters.GCMD);
         int status = (int) get(VtdRegisters.GSTS);
-        status = status & ~switches | command & switches;
+        status = (status & ~switches) | (command & switches);
         long newRoot = root;
         if (VtdRegisters.SRTP.isSet(command)) {
             newRoot = get(VtdRegisters.RTADDR);
@@ -256,7 +276,7 @@ final class VtdUnit implements TranslationUnit {
     @Override
     public synchronized void writeRegister32(int offset, int value) {
         checkOffset(offset, 4);
-        write(offset & ~7, (value & 0xffffffffL) << (offset & 4) * 8, (offset & 4) == 0, (offset & 4) != 0);
+        write(offset & ~7, (value & 0xffffffffL) << ((offset & 4) * 8), (offset & 4) == 0, (offset & 4) != 0);
     }
 
     @Override
@@ -285,28 +305,26 @@ final class VtdUnit implements TranslationUnit {
         if (offset == capabilities.iotlbOffset + 8) {
             return VtdRegisters.readable(VtdRegisters.IOTLB, iotlbCommand);
         }
-        switch (offset) {
-            case 0x18: // GCMD, GSTS
-                return fixed[offset >>> 3] & 0xffffffff00000000L;
-            case 0x28:
-                return VtdRegisters.readable(VtdRegisters.CCMD, fixed[offset >>> 3]);
-            case 0x30: // FSTS in the upper half
-                return (long) faults.readStatus() << 32;
-            case 0x38: // FECTL, FEDATA
-                return fixed[offset >>> 3] & 0xffffffff00000000L | faults.readControl() & 0xffffffffL;
-            case 0x80:
-                return queue.readHead();
-            case 0x88:
-                return queue.readTail();
-            case 0x98: // ICS in the upper half
-                return (long) queue.readCompletion() << 32;
-            case 0xa0: // IECTL, IEDATA
-                return fixed[offset >>> 3] & 0xffffffff00000000L | queue.readControl() & 0xffffffffL;
-            case 0xb0:
-                return queue.readError();
-            default:
-                return offset < VtdRegisters.FIXED_END ? fixed[offset >>> 3] : 0;
+        if (offset >= VtdRegisters.FIXED_END) {
+            return 0;
         }
+        long kept = fixed[offset >>> 3];
+        return switch (offset) {
+            case 0x18 -> withLower(kept, VtdRegisters.readable(VtdRegisters.GCMD, kept)); // and GSTS
+            case 0x28 -> VtdRegisters.readable(VtdRegisters.CCMD, kept);
+            case 0x30 -> (long) faults.readStatus() << 32; // FSTS in the upper half
+            case 0x38 -> withLower(kept, faults.readControl()); // FECTL, and FEDATA
+            case 0x80 -> queue.readHead();
+            case 0x88 -> queue.readTail();
+            case 0x98 -> (long) queue.readCompletion() << 32; // ICS in the upper half
+            case 0xa0 -> withLower(kept, queue.readControl()); // IECTL, and IEDATA
+            case 0xb0 -> queue.readError();
+            default -> kept;
+        };
+    }
+
+    private static long withLower(long word, long lower) {
+        return (word & 0xffffffff00000000L) | (lower & 0xffffffffL);
     }
 
     /** Writes one or both halves of the 64 bits at an offset. */
@@ -318,8 +336,7 @@ final class VtdUnit implements TranslationUnit {
             invalidateAddress = VtdRegisters.stored(
                     VtdRegisters.IVA, invalidateAddress, merge(invalidateAddress, value, low, high));
         } else if (offset == capabilities.iotlbOffset + 8) {
-            iotlbCommand =
-                    VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
+            iotlbCommand = VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);
             if (lower != null && (low || lower.width() == 64)) {
@@ -334,7 +351,7 @@ final class VtdUnit implements TranslationUnit {
 
     private static long merge(long current, long value, boolean low, boolean high) {
         long written = (low ? 0xffffffffL : 0) | (high ? 0xffffffff00000000L : 0);
-        return current & ~written | value & written;
+        return (current & ~written) | (value & written);
     }
 
     private void writeFixed(Register register, long value, boolean low, boolean high) {
