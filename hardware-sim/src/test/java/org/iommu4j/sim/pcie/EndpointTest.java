@@ -138,8 +138,11 @@ class EndpointTest {
     @Test
     void whatIsNoMemoryReadsAsOnesAndSwallowsWrites() {
         long iova = OFFSET + BuiltInTopology.MEMORY_BYTES;
+        machine.trace().start();
         assertThat(gpu.write(iova, 7, false)).isTrue();
         assertThat(gpu.read(iova, true)).isEqualTo(-1);
+        assertThat(machine.trace().has(last(TraceKind.DMA_WRITE), Trace.FAULT)).isTrue();
+        assertThat(machine.trace().has(last(TraceKind.DMA_READ), Trace.FAULT)).isTrue();
     }
 
     @Test
