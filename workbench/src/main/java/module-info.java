@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The {@code iommu4j} command and its case library. */
+@org.jspecify.annotations.NullMarked
+module org.iommu4j.workbench {
+    requires transitive com.google.guice;
+    requires transitive info.picocli;
+    requires org.apache.commons.compress;
+    requires transitive org.iommu4j;
+    requires transitive org.iommu4j.core;
+    requires transitive org.iommu4j.kvm;
+    requires transitive org.iommu4j.sim;
+    requires transitive org.iommu4j.vfio;
+    requires static transitive org.jspecify;
+    requires tools.jackson.databind;
+
+    exports org.iommu4j.workbench;
+    exports org.iommu4j.workbench.cases;
+    exports org.iommu4j.workbench.host;
+    exports org.iommu4j.workbench.report;
+    exports org.iommu4j.workbench.scenario;
+    exports org.iommu4j.workbench.verdict;
+
+    opens org.iommu4j.workbench to
+            com.google.guice,
+            info.picocli;
+}
