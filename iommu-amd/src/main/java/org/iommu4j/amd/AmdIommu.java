@@ -160,7 +160,10 @@ final class AmdIommu implements Iommu {
             if (table.has(dmaAlias)) {
                 ids.add(dmaAlias);
             } else {
-                LOG.warn("{}: requests as 0x{} stay blocked, the IVRS does not name that id", address, dmaAlias);
+                LOG.warn(
+                        "{}: requests as {} stay blocked, the IVRS does not name that id",
+                        address,
+                        PciAddress.of(address.segment(), dmaAlias));
             }
         }
         return ids.stream().mapToInt(Integer::intValue).toArray();
