@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import org.iommu4j.Iommu;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.PciTopology;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.VendorContext;
+
+/**
+ * Intel VT-d, found by its DMAR table.
+ *
+ * <p>Source: VT-d specification, chapters 8 to 11; Linux {@code drivers/iommu/intel}.
+ */
+public final class IntelVendor implements IommuVendor {
+    /** Makes the vendor; it has no state. */
+    public IntelVendor() {}
+
+    @Override
+    public String name() {
+        return "intel";
+    }
+
+    @Override
+    public boolean claims(FirmwareTables firmware) {
+        return firmware.table("DMAR").isPresent();
+    }
+
+    @Override
+    public HostDescription describe(
+            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
+        throw new UnsupportedOperationException("not written yet");
+    }
+
+    @Override
+    public Iommu open(VendorContext context) {
+        throw new UnsupportedOperationException("not written yet");
+    }
+}
