@@ -27,7 +27,7 @@ public final class Trace {
     /** Event flag: the access went past the caches. */
     public static final int UNSNOOPED = 8;
 
-    /** Event flag: the request was refused; nothing was read or written. */
+    /** Event flag: the request was refused, or went where no memory is; nothing was read or written. */
     public static final int FAULT = 16;
 
     /** Event flag: 4 bytes and not 8. */
@@ -240,7 +240,7 @@ public final class Trace {
     }
 
     /**
-     * Returns a word of the line of a {@link TraceKind#FILL}, {@link TraceKind#EVICT} or {@link TraceKind#WRITE_BACK}.
+     * Returns a word of the line that was filled, evicted, invalidated or written back.
      *
      * @param word 0 to 7
      */
@@ -300,8 +300,10 @@ public final class Trace {
     }
 
     private boolean isLine(int event) {
-        TraceKind kind = kind(event);
-        return kind == TraceKind.FILL || kind == TraceKind.EVICT || kind == TraceKind.WRITE_BACK;
+        return switch (kind(event)) {
+            case FILL, EVICT, INVALIDATE, WRITE_BACK -> true;
+            default -> false;
+        };
     }
 
     private int check(int event) {

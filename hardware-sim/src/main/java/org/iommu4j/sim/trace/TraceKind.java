@@ -27,10 +27,12 @@ public enum TraceKind {
     REGISTER_READ,
     /** A driver wrote a register. */
     REGISTER_WRITE,
-    /** A line was taken into a private cache. */
+    /** A line was taken into a cache. */
     FILL,
-    /** A line left a cache. */
+    /** A line left a cache because its place was needed, or as an explicit event. */
     EVICT,
+    /** A line left a cache because another agent took it, or because it was flushed. */
+    INVALIDATE,
     /** A modified line was written to DRAM. */
     WRITE_BACK,
     /** A remark for people. */
