@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
 
 /**
  * A vendor's silicon, as {@link java.util.ServiceLoader} finds it.
@@ -14,6 +15,9 @@ import org.iommu4j.platform.FirmwareTables;
 public interface TranslationUnitProvider {
     /** Returns the silicon's name, of the characters a to z and 0 to 9, for example {@code vtd}. */
     String name();
+
+    /** Returns the virtualization extension of the CPUs that come with these units. */
+    HardwareVirtualization virtualization();
 
     /** Returns the built-in machines with this vendor's units, each with the firmware tables that describe them. */
     List<MachineDescription> machines();
