@@ -4,9 +4,20 @@
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.sim {
     requires transitive org.iommu4j;
+    requires transitive com.google.guice;
     requires static transitive org.jspecify;
 
+    exports org.iommu4j.sim.cache;
+    exports org.iommu4j.sim.cpu;
+    exports org.iommu4j.sim.guice;
+    exports org.iommu4j.sim.machine;
+    exports org.iommu4j.sim.memory;
+    exports org.iommu4j.sim.pcie;
     exports org.iommu4j.sim.spi;
+    exports org.iommu4j.sim.trace;
+
+    opens org.iommu4j.sim.guice to
+            com.google.guice;
 
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
 }

@@ -3,6 +3,7 @@ package org.iommu4j.platform;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -105,6 +106,30 @@ public final class FlatMemory implements SystemMemory {
     @Override
     public void writeBack(long physicalAddress, long size) {
         VarHandle.fullFence();
+    }
+
+    /** Forgets everything stored, as at power-on. No other thread may use the memory meanwhile. */
+    public void reset() {
+        Arrays.fill(regions, null);
+        VarHandle.fullFence();
+    }
+
+    /** Returns a hash of the contents; memory that was never stored to counts as zeros. */
+    public long contentHash() {
+        long hash = 0;
+        for (int region = 0; region < regions.length; region++) {
+            for (int frame = 0; regions[region] != null && frame < REGION_FRAMES; frame++) {
+                long address = ((long) region * REGION_FRAMES + frame) * FRAME_SIZE;
+                long[] words = address < size ? frameIfTouched(address) : null;
+                for (int i = 0; words != null && i < FRAME_WORDS; i++) {
+                    if (words[i] != 0) {
+                        long mixed = (hash ^ (address + i * 8L)) * 0x9e3779b97f4a7c15L ^ words[i];
+                        hash = (mixed ^ (mixed >>> 29)) * 0xbf58476d1ce4e5b9L;
+                    }
+                }
+            }
+        }
+        return hash;
     }
 
     private static int index(long physicalAddress) {

@@ -24,6 +24,16 @@ public final class StateDigest {
         add(flag ? 1L : 2L);
     }
 
+    /**
+     * Hashes a pair of numbers, for parts of a state whose order carries no meaning: add the sum of their hashes.
+     */
+    public static long mix(long first, long second) {
+        long mixed = (first * 0x9e3779b97f4a7c15L) ^ second;
+        mixed = (mixed ^ (mixed >>> 32)) * 0xbf58476d1ce4e5b9L;
+        mixed = (mixed ^ (mixed >>> 29)) * 0x94d049bb133111ebL;
+        return mixed ^ (mixed >>> 32);
+    }
+
     /** Returns the digest of what was added so far. */
     public long value() {
         return value;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.machine;
+
+import java.util.Optional;
+import org.iommu4j.platform.Processor;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.cache.CacheHierarchy;
+import org.iommu4j.sim.cache.EvictionPolicy;
+import org.iommu4j.sim.cpu.CachedMemory;
+import org.iommu4j.sim.cpu.SimulatedProcessor;
+import org.iommu4j.sim.memory.Dram;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.trace.Trace;
+
+/** Caches in front of DRAM. */
+final class CachedBacking implements Backing {
+    private final MachineDescription description;
+    private final Dram dram;
+    private final CacheHierarchy caches;
+    private final Fabric fabric;
+
+    CachedBacking(MachineDescription description, EvictionPolicy policy, Trace trace) {
+        this.description = description;
+        dram = new Dram(description.memoryBytes());
+        caches = new CacheHierarchy(dram, description.cpus(), description.caches(), policy, trace);
+        fabric = new CachedFabric(dram, caches);
+    }
+
+    @Override
+    public Fabric fabric() {
+        return fabric;
+    }
+
+    @Override
+    public SystemMemory memory(int cpu) {
+        return new CachedMemory(cpu, caches);
+    }
+
+    @Override
+    public Processor processor(int cpu) {
+        return new SimulatedProcessor(cpu, description.virtualization(), caches);
+    }
+
+    @Override
+    public Optional<CacheHierarchy> caches() {
+        return Optional.of(caches);
+    }
+
+    @Override
+    public long peek(long physicalAddress) {
+        return dram.read(physicalAddress);
+    }
+
+    @Override
+    public void reset() {
+        caches.reset();
+        dram.reset();
+    }
+
+    @Override
+    public void addTo(StateDigest digest) {
+        dram.addTo(digest);
+        caches.addTo(digest);
+    }
+
+    private record CachedFabric(Dram dram, CacheHierarchy caches) implements Fabric {
+        @Override
+        public boolean isMemory(long physicalAddress) {
+            return dram.contains(physicalAddress);
+        }
+
+        @Override
+        public long read(long physicalAddress, boolean snoop) {
+            return isMemory(physicalAddress) ? caches.deviceRead(physicalAddress, snoop) : -1L;
+        }
+
+        @Override
+        public void write(long physicalAddress, long value, boolean snoop) {
+            if (isMemory(physicalAddress)) {
+                caches.deviceWrite(physicalAddress, value, snoop);
+            }
+        }
+
+        @Override
+        public void write32(long physicalAddress, int value, boolean snoop) {
+            if (isMemory(physicalAddress)) {
+                caches.deviceWrite32(physicalAddress, value, snoop);
+            }
+        }
+
+        @Override
+        public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+            return isMemory(physicalAddress) && caches.deviceCompareAndSet(physicalAddress, expected, value, snoop);
+        }
+    }
+}

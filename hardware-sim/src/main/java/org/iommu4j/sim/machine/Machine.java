@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.machine;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.FramePool;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.PciTopology;
+import org.iommu4j.platform.Processor;
+import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.Waiter;
+import org.iommu4j.sim.cache.CacheHierarchy;
+import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.pcie.RootComplex;
+import org.iommu4j.sim.pcie.SimulatedFunction;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A simulated machine: silicon, and the adapters through which drivers and guests use it.
+ *
+ * <p>Memory is divided between kernel and users so that numbers tell where they come from. The kernel's frames lie in the
+ * first half, from 1 MiB on; user pages, and so the memory of guests, in the second half. With 256 MiB a guest of up
+ * to 128 MiB has guest-physical addresses below all of its host-physical ones; whoever chooses IOVAs keeps away from
+ * both. Frame 0 is nobody's.
+ *
+ * <p>With caches a machine belongs to one thread at a time ({@link #release}); a flat one is thread-safe, except for {@link
+ * #reset}, {@link #digest} and the trace.
+ */
+public final class Machine {
+    private static final int FRAME_SIZE = SystemMemory.FRAME_SIZE;
+    private static final long LOW_MEMORY = 1L << 20;
+
+    private final MachineDescription description;
+    private final Backing backing;
+    private final Trace trace;
+    private final RootComplex rootComplex;
+    private final TranslationUnit[] units;
+    private final SimulatedFunction[] functions;
+    private final @Nullable Endpoint[] endpoints;
+    private final @Nullable SystemMemory[] memories;
+    private final @Nullable Processor[] processors;
+    private final FramePool kernelFrames;
+    private final FramePool userFrames;
+
+    Machine(
+            MachineDescription description,
+            Backing backing,
+            Map<String, TranslationUnitProvider> providers,
+            Trace trace) {
+        this.description = description;
+        this.backing = backing;
+        this.trace = trace;
+        long frames = description.memoryBytes() / FRAME_SIZE;
+        if (frames < 4) {
+            throw new IllegalArgumentException("machine " + description.name() + " has " + description.memoryBytes()
+                    + " bytes of memory, expected at least 4 frames of 4096");
+        }
+        long half = frames / 2 * FRAME_SIZE;
+        long kernelBase = half > 2 * LOW_MEMORY ? LOW_MEMORY : FRAME_SIZE;
+        kernelFrames = new FramePool(kernelBase, half - kernelBase);
+        userFrames = new FramePool(half, frames * FRAME_SIZE - half);
+        rootComplex = new RootComplex(backing.fabric(), trace);
+        units = new TranslationUnit[description.units().size()];
+        for (int i = 0; i < units.length; i++) {
+            TranslationUnitSpec spec = description.units().get(i);
+            TranslationUnitProvider provider = providers.get(spec.provider());
+            if (provider == null) {
+                throw new IllegalArgumentException("unit " + spec.name() + " of machine " + description.name()
+                        + " needs provider '" + spec.provider() + "'; known: " + providers.keySet());
+            }
+            units[i] = provider.create(spec, new UnitFabric(backing.fabric(), spec.name(), trace));
+        }
+        functions = new SimulatedFunction[description.functions().size()];
+        for (int i = 0; i < functions.length; i++) {
+            functions[i] = new SimulatedFunction(description.functions().get(i));
+        }
+        for (FunctionDescription function : description.functions()) {
+            checkReferences(function);
+        }
+        endpoints = new Endpoint[functions.length];
+        memories = new SystemMemory[description.cpus()];
+        processors = new Processor[description.cpus()];
+    }
+
+    private void checkReferences(FunctionDescription function) {
+        if (function.unit().isPresent() && unitIndex(function.unit().get()) < 0) {
+            throw new IllegalArgumentException("function " + function.address() + " of machine " + description.name()
+                    + " names unit '" + function.unit().get() + "', which is not there");
+        }
+        if (function.upstreamBridge().isPresent()
+                && functionIndex(function.upstreamBridge().get()) < 0) {
+            throw new IllegalArgumentException("function " + function.address() + " of machine " + description.name()
+                    + " is below " + function.upstreamBridge().get() + ", which is not there");
+        }
+    }
+
+    /** Returns what it was made from. */
+    public MachineDescription description() {
+        return description;
+    }
+
+    // What drivers and guests use.
+
+    /** Returns its CPUs in the order of their numbers. */
+    public List<Processor> processors() {
+        List<Processor> all = new ArrayList<>(processors.length);
+        for (int cpu = 0; cpu < processors.length; cpu++) {
+            all.add(processor(cpu));
+        }
+        return all;
+    }
+
+    private Processor processor(int cpu) {
+        Processor processor = processors[cpu];
+        if (processor == null) {
+            processor = backing.processor(cpu);
+            processors[cpu] = processor;
+        }
+        return processor;
+    }
+
+    /**
+     * Returns memory as one CPU sees it, through its caches if there are any.
+     *
+     * @param cpu from 0
+     */
+    public SystemMemory memory(int cpu) {
+        SystemMemory memory = memories[cpu];
+        if (memory == null) {
+            memory = backing.memory(cpu);
+            memories[cpu] = memory;
+        }
+        return memory;
+    }
+
+    /** Returns the kernel's frames, for tables and queues. */
+    public FrameAllocator frames() {
+        return kernelFrames;
+    }
+
+    /** Returns the frames that user processes share. */
+    public FrameAllocator userFrames() {
+        return userFrames;
+    }
+
+    /** Returns the units' registers by physical address; a mapping of anything else is refused with ENXIO. */
+    public RegisterSpace registers() {
+        return this::mapRegisters;
+    }
+
+    private RegisterWindow mapRegisters(long physicalBase, int size) {
+        for (TranslationUnit unit : units) {
+            long start = physicalBase - unit.spec().registerBase();
+            if (start >= 0 && start < unit.spec().registerSize()) {
+                return new UnitRegisters(unit, (int) start, size, trace);
+            }
+        }
+        throw new IommuException(Errno.ENXIO, "no registers at 0x" + Long.toHexString(physicalBase));
+    }
+
+    /** Returns how to wait: a tick is one step of every unit, and a wait ends early when none has anything to do. */
+    public Waiter waiter() {
+        return this::await;
+    }
+
+    private boolean await(BooleanSupplier condition, long ticks) {
+        for (long tick = 0; tick < ticks; tick++) {
+            if (condition.getAsBoolean()) {
+                return true;
+            }
+            if (!stepUnits()) {
+                break;
+            }
+        }
+        return condition.getAsBoolean();
+    }
+
+    private boolean stepUnits() {
+        boolean worked = false;
+        for (TranslationUnit unit : units) {
+            worked |= unit.step();
+        }
+        return worked;
+    }
+
+    /** Returns the PCI functions. */
+    public PciTopology topology() {
+        List<PciFunction> all = List.of(functions);
+        return () -> all;
+    }
+
+    /** Returns the ACPI tables. */
+    public FirmwareTables firmware() {
+        return description.firmware();
+    }
+
+    /** Returns what a driver is opened on: its CPU is CPU 0. */
+    public VendorContext vendorContext(LinuxRelease release) {
+        return new VendorContext(
+                memory(0), frames(), registers(), waiter(), firmware(), topology(), description.bootOptions(), release);
+    }
+
+    /**
+     * Makes a user process.
+     *
+     * @param memlockPages its limit on locked memory, in pages of 4 KiB
+     * @param capIpcLock whether it may exceed the limit
+     */
+    public UserProcess newProcess(long memlockPages, boolean capIpcLock) {
+        return new UserProcess(userFrames, memlockPages, capIpcLock);
+    }
+
+    // What is in it.
+
+    /**
+     * Returns a device that can make requests; the same object each time.
+     *
+     * @throws IllegalArgumentException when there is no function at the address, or a bridge
+     */
+    public Endpoint endpoint(PciAddress address) {
+        int index = functionIndex(address);
+        if (index < 0 || !functions[index].config().isDevice()) {
+            throw new IllegalArgumentException("machine " + description.name() + " has no device at " + address);
+        }
+        Endpoint endpoint = endpoints[index];
+        if (endpoint == null) {
+            endpoint = newEndpoint(functions[index]);
+            endpoints[index] = endpoint;
+        }
+        return endpoint;
+    }
+
+    private Endpoint newEndpoint(SimulatedFunction function) {
+        List<SimulatedFunction> bridges = new ArrayList<>();
+        Optional<PciAddress> above = function.upstreamBridge();
+        while (above.isPresent()) {
+            SimulatedFunction bridge = functions[functionIndex(above.get())];
+            if (bridges.contains(bridge)) {
+                throw new IllegalArgumentException(
+                        "machine " + description.name() + " has a loop of bridges at " + bridge);
+            }
+            bridges.add(bridge);
+            above = bridge.upstreamBridge();
+        }
+        int unit = function.unit().isPresent() ? unitIndex(function.unit().get()) : -1;
+        return new Endpoint(function, bridges, unit < 0 ? null : units[unit], rootComplex);
+    }
+
+    /** Returns the translation units in the order of the description. */
+    public List<TranslationUnit> units() {
+        return List.of(units);
+    }
+
+    /**
+     * Returns a translation unit by its name.
+     *
+     * @throws IllegalArgumentException when there is none
+     */
+    public TranslationUnit unit(String name) {
+        int index = unitIndex(name);
+        if (index < 0) {
+            throw new IllegalArgumentException(
+                    "machine " + description.name() + " has no translation unit '" + name + "'");
+        }
+        return units[index];
+    }
+
+    /** Returns the caches, empty on a flat machine: for those who schedule single evictions or look at states. */
+    public Optional<CacheHierarchy> caches() {
+        return backing.caches();
+    }
+
+    /** Returns the recorder of events, off at first. */
+    public Trace trace() {
+        return trace;
+    }
+
+    // Events that hardware makes whenever it likes.
+
+    /**
+     * Evicts a line, if it is there, from a CPU's private cache and from the shared one to DRAM. Nothing on a flat machine.
+     */
+    public void evict(int cpu, long physicalAddress) {
+        backing.caches().ifPresent(caches -> caches.evict(cpu, physicalAddress));
+    }
+
+    /** Takes a line into a CPU's private cache. Nothing on a flat machine. */
+    public void prefetch(int cpu, long physicalAddress) {
+        backing.caches().ifPresent(caches -> caches.prefetch(cpu, physicalAddress));
+    }
+
+    /** Writes back and empties all caches. Nothing on a flat machine. */
+    public void drainCaches() {
+        backing.caches().ifPresent(CacheHierarchy::drain);
+    }
+
+    /** Does all pending work of the units. */
+    public void runPending() {
+        while (stepUnits()) {
+            // each round does one piece of work of each unit
+        }
+    }
+
+    // The machine as a whole.
+
+    /** Reads a word of memory past all caches, unseen by the trace. */
+    public long peekDram(long physicalAddress) {
+        return backing.peek(physicalAddress);
+    }
+
+    /** Lets another thread use a machine with caches. */
+    public void release() {
+        backing.caches().ifPresent(CacheHierarchy::release);
+    }
+
+    /**
+     * Returns the machine to power-on, at the cost of what was touched, and clears the trace. What was opened on it before is
+     * void: drivers, domains, processes.
+     */
+    public void reset() {
+        backing.reset();
+        for (TranslationUnit unit : units) {
+            unit.reset();
+        }
+        for (SimulatedFunction function : functions) {
+            function.config().reset();
+        }
+        kernelFrames.reset();
+        userFrames.reset();
+        trace.stop();
+        trace.clear();
+    }
+
+    /**
+     * Returns a digest of all state of the silicon: memory, caches, units and configuration spaces. Not of what is only a
+     * platform's book-keeping: frames given out, processes, the trace.
+     */
+    public long digest() {
+        StateDigest digest = new StateDigest();
+        backing.addTo(digest);
+        for (TranslationUnit unit : units) {
+            unit.addTo(digest);
+        }
+        for (SimulatedFunction function : functions) {
+            function.config().addTo(digest);
+        }
+        return digest.value();
+    }
+
+    private int unitIndex(String name) {
+        for (int i = 0; i < units.length; i++) {
+            if (units[i].spec().name().equals(name)) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    private int functionIndex(PciAddress address) {
+        for (int i = 0; i < functions.length; i++) {
+            if (functions[i].address().equals(address)) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    @Override
+    public String toString() {
+        return "machine " + description.name();
+    }
+}

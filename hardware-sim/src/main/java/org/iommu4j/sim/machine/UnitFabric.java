@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.machine;
+
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.trace.TraceKind;
+
+/** Memory as one translation unit reaches it: what it does is recorded under its name. */
+record UnitFabric(Fabric memory, String unit, Trace trace) implements Fabric {
+    @Override
+    public boolean isMemory(long physicalAddress) {
+        return memory.isMemory(physicalAddress);
+    }
+
+    @Override
+    public long read(long physicalAddress, boolean snoop) {
+        long value = memory.read(physicalAddress, snoop);
+        if (trace.isOn()) {
+            trace.unit(TraceKind.UNIT_READ, unit, physicalAddress, value, flags(physicalAddress, snoop));
+        }
+        return value;
+    }
+
+    @Override
+    public void write(long physicalAddress, long value, boolean snoop) {
+        memory.write(physicalAddress, value, snoop);
+        if (trace.isOn()) {
+            trace.unit(TraceKind.UNIT_WRITE, unit, physicalAddress, value, flags(physicalAddress, snoop));
+        }
+    }
+
+    @Override
+    public void write32(long physicalAddress, int value, boolean snoop) {
+        memory.write32(physicalAddress, value, snoop);
+        if (trace.isOn()) {
+            trace.unit(
+                    TraceKind.UNIT_WRITE,
+                    unit,
+                    physicalAddress,
+                    value & 0xffffffffL,
+                    flags(physicalAddress, snoop) | Trace.HALF);
+        }
+    }
+
+    @Override
+    public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+        boolean done = memory.compareAndSet(physicalAddress, expected, value, snoop);
+        if (done && trace.isOn()) {
+            trace.unit(TraceKind.UNIT_READ, unit, physicalAddress, expected, flags(physicalAddress, snoop));
+            trace.unit(TraceKind.UNIT_WRITE, unit, physicalAddress, value, flags(physicalAddress, snoop));
+        }
+        return done;
+    }
+
+    /** What is no memory keeps nothing: such an access counts as refused. */
+    private int flags(long physicalAddress, boolean snoop) {
+        return (snoop ? 0 : Trace.UNSNOOPED) | (memory.isMemory(physicalAddress) ? 0 : Trace.FAULT);
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.machine;
+
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.FramePool;
+import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.platform.SystemMemory;
+
+/**
+ * A user process: an address space of pages that are backed when they are allocated, with pins and a limit on locked memory.
+ *
+ * <p>A page that is freed while pinned keeps its frame until the last pin goes, as in Linux. New pages hold whatever their
+ * frames held. Thread-safe.
+ */
+public final class UserProcess implements ProcessMemory {
+    private static final int PAGE_SHIFT = 12;
+    private static final int MAX_ORDER = 10;
+    private static final long WRITABLE = 1;
+
+    private final FramePool frames;
+    private final long memlockPages;
+    private final boolean capIpcLock;
+
+    /** Page number to frame address, bit 0 says whether it is writable. */
+    private final LongTable pages = new LongTable();
+
+    /** Frame number to its number of pins. */
+    private final LongTable pins = new LongTable();
+
+    /** Frame numbers of pages that were freed while pinned. */
+    private final LongTable orphans = new LongTable();
+
+    /** Frame numbers that were unpinned dirty. */
+    private final LongTable dirty = new LongTable();
+
+    private long pinned;
+    private long charged;
+
+    UserProcess(FramePool frames, long memlockPages, boolean capIpcLock) {
+        this.frames = frames;
+        this.memlockPages = memlockPages;
+        this.capIpcLock = capIpcLock;
+    }
+
+    /**
+     * Backs pages with frames, in runs as large and as well aligned as the addresses allow.
+     *
+     * @param virtualAddress 4 KiB aligned, not negative
+     * @param count how many pages of 4 KiB, from 1
+     * @param writable whether the process may write them, and so a device that it pins them for
+     * @return the physical address of the first page
+     * @throws IommuException EEXIST when a page is there already, ENOMEM when frames run out; nothing is allocated
+     */
+    public synchronized long allocate(long virtualAddress, int count, boolean writable) {
+        checkPages(virtualAddress, count);
+        long first = virtualAddress >>> PAGE_SHIFT;
+        for (long page = first; page < first + count; page++) {
+            if (pages.get(page, -1) != -1) {
+                throw new IommuException(
+                        Errno.EEXIST, "page 0x" + Long.toHexString(page << PAGE_SHIFT) + " is allocated already");
+            }
+        }
+        int done = 0;
+        try {
+            while (done < count) {
+                done += allocateRun(first + done, count - done, writable);
+            }
+        } catch (IommuException noMemory) {
+            release(first, done);
+            throw noMemory;
+        }
+        return translate(virtualAddress);
+    }
+
+    private int allocateRun(long page, int left, boolean writable) {
+        int order = Math.min(MAX_ORDER, 31 - Integer.numberOfLeadingZeros(left));
+        order = Math.min(order, Long.numberOfTrailingZeros(page));
+        while (true) {
+            try {
+                long frame = frames.allocate(order);
+                for (int i = 0; i < 1 << order; i++) {
+                    pages.put(page + i, frame + (long) i * SystemMemory.FRAME_SIZE | (writable ? WRITABLE : 0));
+                }
+                return 1 << order;
+            } catch (IommuException noMemory) {
+                if (order == 0) {
+                    throw noMemory;
+                }
+                order--;
+            }
+        }
+    }
+
+    /**
+     * Gives pages back. Those that are pinned go when their last pin goes.
+     *
+     * @throws IommuException EFAULT when a page is not there; nothing is freed
+     */
+    public synchronized void free(long virtualAddress, int count) {
+        checkPages(virtualAddress, count);
+        long first = virtualAddress >>> PAGE_SHIFT;
+        for (long page = first; page < first + count; page++) {
+            if (pages.get(page, -1) == -1) {
+                throw fault(page << PAGE_SHIFT, "is not allocated");
+            }
+        }
+        release(first, count);
+    }
+
+    private void release(long firstPage, int count) {
+        for (long page = firstPage; page < firstPage + count; page++) {
+            long frame = pages.get(page, 0) & ~WRITABLE;
+            pages.remove(page);
+            if (pins.get(frame >>> PAGE_SHIFT, 0) > 0) {
+                orphans.put(frame >>> PAGE_SHIFT, 1);
+            } else {
+                dirty.remove(frame >>> PAGE_SHIFT);
+                frames.free(frame, 0);
+            }
+        }
+    }
+
+    @Override
+    public synchronized long translate(long virtualAddress) {
+        long frame = virtualAddress < 0 ? -1 : pages.get(virtualAddress >>> PAGE_SHIFT, -1);
+        return frame == -1 ? UNMAPPED : (frame & ~WRITABLE) | (virtualAddress & (SystemMemory.FRAME_SIZE - 1));
+    }
+
+    @Override
+    public synchronized void pin(long virtualAddress, int count, boolean write, long[] into) {
+        checkPages(virtualAddress, count);
+        long first = virtualAddress >>> PAGE_SHIFT;
+        for (int i = 0; i < count; i++) {
+            long frame = pages.get(first + i, -1);
+            if (frame == -1) {
+                throw fault((first + i) << PAGE_SHIFT, "is not allocated");
+            }
+            if (write && (frame & WRITABLE) == 0) {
+                throw fault((first + i) << PAGE_SHIFT, "is not writable");
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            long frame = pages.get(first + i, -1) & ~WRITABLE;
+            pins.put(frame >>> PAGE_SHIFT, pins.get(frame >>> PAGE_SHIFT, 0) + 1);
+            into[i] = frame;
+        }
+        pinned += count;
+    }
+
+    @Override
+    public synchronized void unpin(long frame, boolean wasDirtied) {
+        long number = frame >>> PAGE_SHIFT;
+        long held = pins.get(number, 0);
+        if (held == 0 || (frame & (SystemMemory.FRAME_SIZE - 1)) != 0) {
+            throw new IllegalStateException("frame 0x" + Long.toHexString(frame) + " is not pinned");
+        }
+        pinned--;
+        if (wasDirtied) {
+            dirty.put(number, 1);
+        }
+        if (held > 1) {
+            pins.put(number, held - 1);
+            return;
+        }
+        pins.remove(number);
+        if (orphans.get(number, 0) != 0) {
+            orphans.remove(number);
+            dirty.remove(number);
+            frames.free(frame, 0);
+        }
+    }
+
+    @Override
+    public synchronized long pinned() {
+        return pinned;
+    }
+
+    @Override
+    public synchronized void charge(long count) {
+        if (!capIpcLock && charged + count > memlockPages) {
+            throw new IommuException(
+                    Errno.ENOMEM,
+                    "locking " + count + " more pages would exceed the limit: " + charged + " of " + memlockPages
+                            + " are locked");
+        }
+        charged += count;
+    }
+
+    @Override
+    public synchronized void uncharge(long count) {
+        if (count > charged) {
+            throw new IllegalStateException("uncharging " + count + " pages of " + charged);
+        }
+        charged -= count;
+    }
+
+    @Override
+    public synchronized long charged() {
+        return charged;
+    }
+
+    /** Returns whether a page was unpinned as dirty since it was allocated. */
+    public synchronized boolean isDirty(long virtualAddress) {
+        long physicalAddress = translate(virtualAddress);
+        return physicalAddress != UNMAPPED && dirty.get(physicalAddress >>> PAGE_SHIFT, 0) != 0;
+    }
+
+    /** Returns the address of the pool's frames that all processes share. For a test of leaks. */
+    public FrameAllocator frames() {
+        return frames;
+    }
+
+    private static void checkPages(long virtualAddress, int count) {
+        if (virtualAddress < 0 || virtualAddress % SystemMemory.FRAME_SIZE != 0 || count < 1) {
+            throw new IllegalArgumentException(count + " pages at 0x" + Long.toHexString(virtualAddress)
+                    + ", expected at least 1 at a multiple of 4096 that is not negative");
+        }
+    }
+
+    private static IommuException fault(long virtualAddress, String what) {
+        return new IommuException(Errno.EFAULT, "page 0x" + Long.toHexString(virtualAddress) + " " + what);
+    }
+}

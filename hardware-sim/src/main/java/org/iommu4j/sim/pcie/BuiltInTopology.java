@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.pcie;
+
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.spi.FunctionDescription;
+
+/**
+ * The PCI functions that all built-in machines share, whoever makes their translation units.
+ *
+ * <pre>
+ * 0000:00:00.0 host bridge
+ * 0000:00:01.0 root port with ACS ---- 0000:01:00.0 GPU (VGA)
+ * 0000:00:02.0 root port with ACS ---- 0000:02:00.0 second GPU (3D controller)
+ * </pre>
+ *
+ * <p>A root port's requests pass the unit of the device below it, the host bridge makes none. Both GPUs have Enable No
+ * Snoop set at power-on, as PCI Express says. A built-in machine has {@link #CPUS} CPUs, caches of {@link
+ * org.iommu4j.sim.spi.CacheGeometry#ORDINARY} and {@link #MEMORY_BYTES} of memory.
+ */
+public final class BuiltInTopology {
+    /** CPUs of a built-in machine. */
+    public static final int CPUS = 4;
+
+    /** Memory of a built-in machine: 256 MiB. */
+    public static final long MEMORY_BYTES = 256L << 20;
+
+    /** The first GPU. */
+    public static final PciAddress GPU = new PciAddress(0, 1, 0, 0);
+
+    /** The second GPU. */
+    public static final PciAddress SECOND_GPU = new PciAddress(0, 2, 0, 0);
+
+    /** The root port above the first GPU. */
+    public static final PciAddress GPU_PORT = new PciAddress(0, 0, 1, 0);
+
+    /** The root port above the second GPU. */
+    public static final PciAddress SECOND_GPU_PORT = new PciAddress(0, 0, 2, 0);
+
+    /** Vendor id of what exists only here; QEMU's bridges use it too (Red Hat). */
+    private static final int VENDOR_ID = 0x1b36;
+
+    private BuiltInTopology() {}
+
+    /**
+     * Returns the functions in the order of their addresses.
+     *
+     * @param gpuUnit name of the translation unit of the first GPU and its port
+     * @param secondGpuUnit name of the unit of the second GPU and its port; may be the same
+     */
+    public static List<FunctionDescription> functions(String gpuUnit, String secondGpuUnit) {
+        return List.of(
+                new FunctionDescription(
+                        new PciAddress(0, 0, 0, 0),
+                        Optional.empty(),
+                        ConfigSpaceBuilder.conventional(VENDOR_ID, 0x0008, ConfigSpaceBuilder.CLASS_HOST_BRIDGE)
+                                .build(),
+                        Optional.empty(),
+                        false),
+                port(GPU_PORT, 1, gpuUnit),
+                port(SECOND_GPU_PORT, 2, secondGpuUnit),
+                gpu(GPU, GPU_PORT, 0x0100, ConfigSpaceBuilder.CLASS_VGA, gpuUnit),
+                gpu(SECOND_GPU, SECOND_GPU_PORT, 0x0101, ConfigSpaceBuilder.CLASS_3D, secondGpuUnit));
+    }
+
+    private static FunctionDescription port(PciAddress address, int secondaryBus, String unit) {
+        byte[] config = ConfigSpaceBuilder.rootPort(VENDOR_ID, 0x000c, 0, secondaryBus, secondaryBus)
+                .acs(ConfigSpaceBuilder.ACS_ISOLATING)
+                .build();
+        return new FunctionDescription(address, Optional.empty(), config, Optional.of(unit), false);
+    }
+
+    private static FunctionDescription gpu(
+            PciAddress address, PciAddress port, int deviceId, int classCode, String unit) {
+        byte[] config =
+                ConfigSpaceBuilder.endpoint(VENDOR_ID, deviceId, classCode).build();
+        return new FunctionDescription(address, Optional.of(port), config, Optional.of(unit), false);
+    }
+}

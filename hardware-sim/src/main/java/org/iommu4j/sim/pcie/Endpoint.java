@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.pcie;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A GPU-like device: it reads and writes single words, or runs a {@link DmaProgram}.
+ *
+ * <p>A request carries no-snoop when the device wishes it and Device Control's Enable No Snoop is set; a function without
+ * PCI Express capability can't send it. With Bus Master Enable clear nothing is sent. Behind a PCI Express to PCI bridge a
+ * request carries the id of the bus below the bridge, device 0, function 0; behind a conventional bridge the bridge's own
+ * (PCI Express to PCI/PCI-X Bridge 1.0, section 2.3).
+ *
+ * <p>For one thread at a time; {@link #fork} makes another requester of the same function.
+ */
+public final class Endpoint {
+    private static final int TYPE_PCIE_TO_PCI_BRIDGE = 7;
+    private static final int TYPE_PCI_TO_PCIE_BRIDGE = 8;
+    private static final int CONVENTIONAL = -1;
+
+    private final SimulatedFunction function;
+    private final SimulatedFunction[] bridges;
+    private final @Nullable TranslationUnit unit;
+    private final RootComplex rootComplex;
+    private final Tlp tlp = new Tlp();
+
+    /**
+     * Makes a device.
+     *
+     * @param bridges the bridges above it, the nearest first
+     * @param unit the translation unit that its requests pass, null when they pass none
+     */
+    public Endpoint(
+            SimulatedFunction function,
+            List<SimulatedFunction> bridges,
+            @Nullable TranslationUnit unit,
+            RootComplex rootComplex) {
+        this.function = function;
+        this.bridges = bridges.toArray(new SimulatedFunction[0]);
+        this.unit = unit;
+        this.rootComplex = rootComplex;
+        PciAddress address = function.address();
+        tlp.device = address.segment() << 16 | address.requesterId();
+    }
+
+    /** Makes another requester of the same function, with results of its own: for a second thread. */
+    public Endpoint fork() {
+        return new Endpoint(function, List.of(bridges), unit, rootComplex);
+    }
+
+    /** Returns where it is. */
+    public PciAddress address() {
+        return function.address();
+    }
+
+    /** Returns its configuration space. */
+    public FunctionConfig config() {
+        return function.config();
+    }
+
+    /**
+     * Reads a word.
+     *
+     * @param iova untranslated address, aligned to 8
+     * @param noSnoop whether no-snoop is wished
+     * @return the value; all ones when the request was refused, see {@link #lastStatus}
+     */
+    public long read(long iova, boolean noSnoop) {
+        tlp.write = false;
+        send(iova, noSnoop);
+        return tlp.data;
+    }
+
+    /**
+     * Writes a word.
+     *
+     * @param iova untranslated address, aligned to 8
+     * @param noSnoop whether no-snoop is wished
+     * @return whether it was accepted, be it as an interrupt; see {@link #lastStatus}
+     */
+    public boolean write(long iova, long value, boolean noSnoop) {
+        tlp.write = true;
+        tlp.data = value;
+        send(iova, noSnoop);
+        return accepted();
+    }
+
+    /** Returns what came of the last request. */
+    public RequestStatus lastStatus() {
+        return tlp.status;
+    }
+
+    /** Returns the translation unit's fault code of the last request, 0 when it did not refuse it. */
+    public int lastFault() {
+        return tlp.fault;
+    }
+
+    /** Returns the requester id that this device's requests carry when they reach the root complex. */
+    public int requesterId() {
+        int id = function.address().requesterId();
+        for (SimulatedFunction bridge : bridges) {
+            int type = bridge.config().pciExpressType();
+            if (type == TYPE_PCIE_TO_PCI_BRIDGE) {
+                id = bridge.config().secondaryBus() << 8;
+            } else if (type == TYPE_PCI_TO_PCIE_BRIDGE || type == CONVENTIONAL) {
+                id = bridge.address().requesterId();
+            }
+        }
+        return id;
+    }
+
+    /** Runs a program up to its end or its first refused request. */
+    public DmaProgram.Result run(DmaProgram program) {
+        List<Long> values = new ArrayList<>();
+        int completed = 0;
+        for (DmaProgram.Step step : program.steps()) {
+            if (!run(step, values)) {
+                break;
+            }
+            completed++;
+        }
+        return new DmaProgram.Result(completed, values);
+    }
+
+    private boolean run(DmaProgram.Step step, List<Long> values) {
+        if (step instanceof DmaProgram.Read read) {
+            for (int word = 0; word < read.words(); word++) {
+                long value = read(read.iova() + word * 8L, read.noSnoop());
+                if (!accepted()) {
+                    return false;
+                }
+                values.add(value);
+            }
+        } else if (step instanceof DmaProgram.Write write) {
+            for (int word = 0; word < write.words(); word++) {
+                if (!write(write.iova() + word * 8L, write.value(), write.noSnoop())) {
+                    return false;
+                }
+            }
+        } else if (step instanceof DmaProgram.Copy copy) {
+            for (int word = 0; word < copy.words(); word++) {
+                long value = read(copy.from() + word * 8L, copy.noSnoop());
+                if (!accepted() || !write(copy.to() + word * 8L, value, copy.noSnoop())) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
+    private boolean accepted() {
+        return tlp.status == RequestStatus.DONE || tlp.status == RequestStatus.INTERRUPT;
+    }
+
+    private void send(long iova, boolean noSnoop) {
+        if ((iova & 7) != 0) {
+            throw new IllegalArgumentException("device " + function.address() + " can't access 0x"
+                    + Long.toHexString(iova) + ": expected an address aligned to 8");
+        }
+        FunctionConfig config = function.config();
+        tlp.address = iova;
+        tlp.fault = 0;
+        tlp.noSnoopWished = noSnoop;
+        tlp.noSnoop = false;
+        if (!config.busMasterEnabled()) {
+            rootComplex.refuse(tlp, RequestStatus.BUS_MASTER_DISABLED);
+            return;
+        }
+        tlp.noSnoop = noSnoop && config.noSnoopEnabled();
+        tlp.relaxedOrdering = config.relaxedOrderingEnabled();
+        for (SimulatedFunction bridge : bridges) {
+            if (!bridge.config().busMasterEnabled()) {
+                rootComplex.refuse(tlp, RequestStatus.UNSUPPORTED_REQUEST);
+                return;
+            }
+        }
+        tlp.requesterId = requesterId();
+        rootComplex.handle(tlp, unit);
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.pcie;
+
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.StateDigest;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A function's configuration space with the write masks of the registers that software writes.
+ *
+ * <p>Writable: Command, Cache Line Size, Interrupt Line; a bridge's bus numbers, windows and Bridge Control; Device Control
+ * (all but its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root Control and
+ * Device Control 2; MSI and MSI-X; the power state; ACS Control as far as its capability bits allow; ATS, PRI and PASID
+ * Control. Write-1-to-clear: the error bits of Status, Secondary Status and Device Status. All else is read-only, base
+ * address registers too: sizing them is not modelled. Source: PCI Express Base 5.0, chapter 7.
+ *
+ * <p>At power-on the bytes are those of the description, but memory space and bus mastering of devices and bridges are
+ * enabled, as firmware and {@code pci_set_master} do.
+ */
+public final class FunctionConfig implements ConfigSpace {
+    private static final int COMMAND = 0x04;
+    private static final int COMMAND_MEMORY = 1 << 1;
+    private static final int COMMAND_BUS_MASTER = 1 << 2;
+    private static final int HEADER_TYPE = 0x0e;
+    private static final int SECONDARY_BUS = 0x19;
+    private static final int DEVICE_CONTROL = 0x08;
+    private static final int ENABLE_RELAXED_ORDERING = 1 << 4;
+    private static final int ENABLE_NO_SNOOP = 1 << 11;
+    private static final int BASE_CLASS_BRIDGE = 0x06;
+
+    // What every request asks for, decoded into one word.
+    private static final int DECODED = 1;
+    private static final int BUS_MASTER = 1 << 1;
+    private static final int NO_SNOOP = 1 << 2;
+    private static final int RELAXED_ORDERING = 1 << 3;
+    private static final int SECONDARY_BUS_SHIFT = 8;
+    private static final int TYPE_SHIFT = 16;
+
+    private final FunctionDescription description;
+    private byte @Nullable [] powerOn;
+    private byte[] bytes = new byte[0];
+    private @Nullable WriteMasks masks;
+    private int pciExpress;
+
+    /** 0 until decoded, and again after a write. */
+    private volatile int attributes;
+
+    /** Makes the configuration space of a function at power-on. */
+    public FunctionConfig(FunctionDescription description) {
+        this.description = description;
+    }
+
+    @Override
+    public synchronized int size() {
+        return bytes().length;
+    }
+
+    @Override
+    public synchronized int read(int offset, int count) {
+        checkAccess(offset, count);
+        byte[] all = bytes();
+        if (offset + count > all.length) {
+            return count == 4 ? -1 : (1 << (8 * count)) - 1;
+        }
+        int value = 0;
+        for (int i = count - 1; i >= 0; i--) {
+            value = value << 8 | (all[offset + i] & 0xff);
+        }
+        return value;
+    }
+
+    @Override
+    public synchronized void write(int offset, int count, int value) {
+        checkAccess(offset, count);
+        byte[] all = bytes();
+        if (offset + count > all.length) {
+            return;
+        }
+        WriteMasks writable = masks;
+        if (writable == null) {
+            writable = WriteMasks.of(this);
+            masks = writable;
+        }
+        if (all == powerOn) {
+            all = all.clone();
+            bytes = all;
+        }
+        for (int i = 0; i < count; i++) {
+            all[offset + i] = writable.afterWrite(offset + i, all[offset + i], (byte) (value >>> (8 * i)));
+        }
+        attributes = 0;
+    }
+
+    /** Returns whether the header is a bridge's. */
+    public boolean isBridge() {
+        return (read(HEADER_TYPE, 1) & 0x7f) == 1;
+    }
+
+    /** Returns whether this is a device that may make requests: neither a bridge nor the host bridge. */
+    public boolean isDevice() {
+        return (read(HEADER_TYPE, 1) & 0x7f) == 0 && read(0x0b, 1) != BASE_CLASS_BRIDGE;
+    }
+
+    /** Returns the offset of the PCI Express capability, 0 when there is none. */
+    public synchronized int pciExpressOffset() {
+        bytes();
+        return pciExpress;
+    }
+
+    /** Returns whether the function may make requests, or a bridge pass them on. */
+    public boolean busMasterEnabled() {
+        return (attributes() & BUS_MASTER) != 0;
+    }
+
+    /** Returns whether requests may carry no-snoop; never for a function without PCI Express capability. */
+    public boolean noSnoopEnabled() {
+        return (attributes() & NO_SNOOP) != 0;
+    }
+
+    /** Returns whether requests may carry relaxed ordering; never for a function without PCI Express capability. */
+    public boolean relaxedOrderingEnabled() {
+        return (attributes() & RELAXED_ORDERING) != 0;
+    }
+
+    /** Returns the PCI Express device or port type, -1 for a conventional function. */
+    public int pciExpressType() {
+        return ((attributes() >>> TYPE_SHIFT) & 0x1f) - 1;
+    }
+
+    /** Returns the number of the bus below a bridge. */
+    public int secondaryBus() {
+        return (attributes() >>> SECONDARY_BUS_SHIFT) & 0xff;
+    }
+
+    /** Returns everything to power-on. */
+    public synchronized void reset() {
+        if (powerOn != null) {
+            bytes = powerOn;
+            attributes = 0;
+        }
+    }
+
+    /** Adds what differs from power-on. */
+    public synchronized void addTo(StateDigest digest) {
+        byte[] initial = powerOn;
+        if (initial == null || bytes == initial) {
+            return;
+        }
+        int requesterId = description.address().requesterId();
+        for (int i = 0; i < initial.length; i++) {
+            if (bytes[i] != initial[i]) {
+                digest.add((long) description.address().segment() << 40
+                        | (long) requesterId << 24
+                        | i << 8
+                        | (bytes[i] & 0xff));
+            }
+        }
+    }
+
+    private int attributes() {
+        int known = attributes;
+        return known != 0 ? known : decode();
+    }
+
+    private synchronized int decode() {
+        int decoded = DECODED | read(SECONDARY_BUS, 1) << SECONDARY_BUS_SHIFT;
+        if ((read(COMMAND, 2) & COMMAND_BUS_MASTER) != 0) {
+            decoded |= BUS_MASTER;
+        }
+        int offset = pciExpressOffset();
+        if (offset != 0) {
+            int control = read(offset + DEVICE_CONTROL, 2);
+            decoded |= (control & ENABLE_NO_SNOOP) != 0 ? NO_SNOOP : 0;
+            decoded |= (control & ENABLE_RELAXED_ORDERING) != 0 ? RELAXED_ORDERING : 0;
+            decoded |= (((read(offset + 2, 2) >>> 4) & 0xf) + 1) << TYPE_SHIFT;
+        }
+        attributes = decoded;
+        return decoded;
+    }
+
+    /** Takes the description's bytes when they are first asked for: many machines never look. */
+    private byte[] bytes() {
+        if (powerOn == null) {
+            byte[] initial = description.config();
+            boolean masters = (initial[HEADER_TYPE] & 0x7f) == 1 || initial[0x0b] != BASE_CLASS_BRIDGE;
+            if (masters) {
+                initial[COMMAND] |= COMMAND_MEMORY | COMMAND_BUS_MASTER;
+            }
+            powerOn = initial;
+            bytes = initial;
+            pciExpress = findCapability(CAPABILITY_PCI_EXPRESS);
+        }
+        return bytes;
+    }
+
+    private void checkAccess(int offset, int count) {
+        if (offset < 0 || (count != 1 && count != 2 && count != 4) || offset % count != 0) {
+            throw new IllegalArgumentException("configuration access of " + count + " bytes at 0x"
+                    + Integer.toHexString(offset) + " of " + description.address()
+                    + ", expected 1, 2 or 4 bytes and that alignment");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.trace;
+
+import java.util.Arrays;
+import org.iommu4j.platform.PciAddress;
+
+/**
+ * Records what happens in a machine, in order, by columns. Off at first; while it is off it costs one comparison.
+ *
+ * <p>An event's number, from 0, is its time. Replaying {@link TraceKind#STORE}, {@link TraceKind#DMA_WRITE} and {@link
+ * TraceKind#UNIT_WRITE} into a flat memory (none that has {@link #FAULT}) gives what every {@link TraceKind#LOAD}, {@link
+ * TraceKind#DMA_READ} and {@link TraceKind#UNIT_READ} should have seen. Values are whole 64-bit words, or 32-bit ones at an
+ * address aligned to 4 with {@link #HALF}. Recording must be on from the first write whose value matters.
+ *
+ * <p>Not thread-safe: a trace belongs to a machine with caches and its one thread.
+ */
+public final class Trace {
+    /** Event flag: the device wished no-snoop. */
+    public static final int NO_SNOOP_REQUESTED = 1;
+
+    /** Event flag: the request carried no-snoop. */
+    public static final int NO_SNOOP_SENT = 2;
+
+    /** Event flag: the request carried no-snoop and the translation unit turned it into a snooped one. */
+    public static final int NO_SNOOP_BLOCKED = 4;
+
+    /** Event flag: the access went past the caches. */
+    public static final int UNSNOOPED = 8;
+
+    /** Event flag: the request was refused; nothing was read or written. */
+    public static final int FAULT = 16;
+
+    /** Event flag: 4 bytes and not 8. */
+    public static final int HALF = 32;
+
+    /** Event flag: memory type UC. */
+    public static final int UNCACHEABLE = 64;
+
+    /** Event flag: the line differed from memory, as far as the cache knew. */
+    public static final int DIRTY = 128;
+
+    /** Event flag: an explicit event, and not the consequence of an access. */
+    public static final int EXPLICIT = 256;
+
+    private static final int LINE_WORDS = 8;
+    private static final String[] FLAG_NAMES = {
+        "no-snoop requested",
+        "no-snoop sent",
+        "no-snoop blocked",
+        "unsnooped",
+        "refused",
+        "4 bytes",
+        "UC",
+        "dirty",
+        "explicit"
+    };
+
+    private boolean on;
+    private String label = "";
+    private int size;
+    private TraceKind[] kinds = new TraceKind[0];
+    private String[] whos = new String[0];
+    private int[] sources = new int[0];
+    private long[] addresses = new long[0];
+    private long[] iovas = new long[0];
+    private long[] values = new long[0];
+    private int[] flags = new int[0];
+    private int[] faults = new int[0];
+    private String[] texts = new String[0];
+    private long[] lines = new long[0];
+    private int lineCount;
+
+    /** Makes a trace that is off and empty. */
+    public Trace() {}
+
+    /** Returns whether events are recorded. */
+    public boolean isOn() {
+        return on;
+    }
+
+    /** Starts recording, behind what is there. */
+    public void start() {
+        on = true;
+    }
+
+    /** Stops recording and keeps what is there. */
+    public void stop() {
+        on = false;
+    }
+
+    /** Forgets all events and the label; recording stays on or off. */
+    public void clear() {
+        Arrays.fill(whos, 0, size, "");
+        Arrays.fill(texts, 0, size, "");
+        size = 0;
+        lineCount = 0;
+        label = "";
+    }
+
+    /**
+     * Names whoever the CPUs work for from now on.
+     *
+     * @param newLabel for example {@code vcpu0}; empty for {@code cpuN} again
+     */
+    public void initiator(String newLabel) {
+        label = newLabel;
+    }
+
+    /** Records a remark, if on. */
+    public void note(String text) {
+        if (on) {
+            append(TraceKind.NOTE, label, -1, -1L, -1L, 0, 0, 0, text);
+        }
+    }
+
+    /** Records that the labelled guest executes WBINVD, whatever becomes of it, if on. */
+    public void guestWbinvd() {
+        if (on) {
+            append(TraceKind.GUEST_WBINVD, label, -1, -1L, -1L, 0, 0, 0, "");
+        }
+    }
+
+    /** Records what a CPU did. Silicon calls this while the trace is on. */
+    public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
+        append(kind, label.isEmpty() ? "cpu" + cpu : label, cpu, physicalAddress, -1L, value, eventFlags, 0, "");
+    }
+
+    /**
+     * Records a device's request.
+     *
+     * @param device segment 31:16 and requester id 15:0 of the device itself
+     * @param physicalAddress where it went, -1 when it was refused
+     * @param fault the unit's fault code, 0 when there is none
+     */
+    public void dma(
+            TraceKind kind, int device, long iova, long physicalAddress, long value, int eventFlags, int fault) {
+        append(
+                kind,
+                PciAddress.of(device >>> 16, device & 0xffff).toString(),
+                device,
+                physicalAddress,
+                iova,
+                value,
+                eventFlags,
+                fault,
+                "");
+    }
+
+    /**
+     * Records what a translation unit did, or what was done to its registers.
+     *
+     * @param unit its name
+     * @param address a physical address, of memory or of a register
+     */
+    public void unit(TraceKind kind, String unit, long address, long value, int eventFlags) {
+        append(kind, unit, -1, address, -1L, value, eventFlags, 0, "");
+    }
+
+    /**
+     * Records what happened to a line.
+     *
+     * @param cache the cache's name
+     * @param cpu whose private cache, -1 for the shared one
+     * @param data where the line's 8 words are
+     * @param from the index of the first
+     */
+    public void line(TraceKind kind, String cache, int cpu, long lineAddress, long[] data, int from, int eventFlags) {
+        if (lines.length < lineCount + LINE_WORDS) {
+            lines = Arrays.copyOf(lines, Math.max(64, lines.length * 2));
+        }
+        System.arraycopy(data, from, lines, lineCount, LINE_WORDS);
+        append(kind, cache, cpu, lineAddress, -1L, lineCount, eventFlags, 0, "");
+        lineCount += LINE_WORDS;
+    }
+
+    private void append(
+            TraceKind kind,
+            String who,
+            int source,
+            long address,
+            long iova,
+            long value,
+            int eventFlags,
+            int fault,
+            String text) {
+        if (size == kinds.length) {
+            grow();
+        }
+        kinds[size] = kind;
+        whos[size] = who;
+        sources[size] = source;
+        addresses[size] = address;
+        iovas[size] = iova;
+        values[size] = value;
+        flags[size] = eventFlags;
+        faults[size] = fault;
+        texts[size] = text;
+        size++;
+    }
+
+    private void grow() {
+        int capacity = Math.max(256, size * 2);
+        kinds = Arrays.copyOf(kinds, capacity);
+        whos = Arrays.copyOf(whos, capacity);
+        sources = Arrays.copyOf(sources, capacity);
+        addresses = Arrays.copyOf(addresses, capacity);
+        iovas = Arrays.copyOf(iovas, capacity);
+        values = Arrays.copyOf(values, capacity);
+        flags = Arrays.copyOf(flags, capacity);
+        faults = Arrays.copyOf(faults, capacity);
+        texts = Arrays.copyOf(texts, capacity);
+    }
+
+    /** Returns the number of events. */
+    public int size() {
+        return size;
+    }
+
+    /** Returns what happened. */
+    public TraceKind kind(int event) {
+        return kinds[check(event)];
+    }
+
+    /** Returns who did it: {@code cpu0} or the initiator's label, a device's address, a unit's or a cache's name. */
+    public String who(int event) {
+        return whos[check(event)];
+    }
+
+    /** Returns the CPU's number, or a device's segment 31:16 and requester id 15:0, or -1. */
+    public int source(int event) {
+        return sources[check(event)];
+    }
+
+    /** Returns the physical address, -1 when there is none. */
+    public long address(int event) {
+        return addresses[check(event)];
+    }
+
+    /** Returns the untranslated address of a device's request, -1 for other events. */
+    public long iova(int event) {
+        return iovas[check(event)];
+    }
+
+    /** Returns the value read or written; of a line its first word. */
+    public long value(int event) {
+        return isLine(event) ? lineWord(event, 0) : values[event];
+    }
+
+    /**
+     * Returns a word of the line that was filled, evicted, invalidated or written back.
+     *
+     * @param word 0 to 7
+     */
+    public long lineWord(int event, int word) {
+        if (!isLine(event) || word < 0 || word >= LINE_WORDS) {
+            throw new IndexOutOfBoundsException("event " + event + " " + kind(event) + " has no line word " + word);
+        }
+        return lines[(int) values[event] + word];
+    }
+
+    /** Returns the flags. */
+    public int flags(int event) {
+        return flags[check(event)];
+    }
+
+    /** Returns whether an event has a flag. */
+    public boolean has(int event, int flag) {
+        return (flags[check(event)] & flag) != 0;
+    }
+
+    /** Returns the unit's fault code, 0 when there is none. */
+    public int fault(int event) {
+        return faults[check(event)];
+    }
+
+    /** Returns a remark's text, empty for other events. */
+    public String text(int event) {
+        return texts[check(event)];
+    }
+
+    /** Returns an event in words, for people and messages. */
+    public String describe(int event) {
+        TraceKind kind = kind(event);
+        StringBuilder words = new StringBuilder();
+        words.append(event).append(' ').append(who(event)).append(' ').append(kind);
+        if (kind == TraceKind.NOTE) {
+            return words.append(' ').append(text(event)).toString();
+        }
+        if (iova(event) != -1) {
+            words.append(" iova 0x").append(Long.toHexString(iova(event)));
+        }
+        if (address(event) != -1) {
+            words.append(" at 0x").append(Long.toHexString(address(event)));
+        }
+        if (kind != TraceKind.CLFLUSH && kind != TraceKind.WBINVD && kind != TraceKind.GUEST_WBINVD && kind != TraceKind.MFENCE) {
+            words.append(" value 0x").append(Long.toHexString(value(event)));
+        }
+        for (int bit = 0; bit < FLAG_NAMES.length; bit++) {
+            if (has(event, 1 << bit)) {
+                words.append(", ").append(FLAG_NAMES[bit]);
+            }
+        }
+        if (fault(event) != 0) {
+            words.append(", fault 0x").append(Integer.toHexString(fault(event)));
+        }
+        return words.toString();
+    }
+
+    private boolean isLine(int event) {
+        return switch (kind(event)) {
+            case FILL, EVICT, INVALIDATE, WRITE_BACK -> true;
+            default -> false;
+        };
+    }
+
+    private int check(int event) {
+        if (event < 0 || event >= size) {
+            throw new IndexOutOfBoundsException("event " + event + " of " + size);
+        }
+        return event;
+    }
+}

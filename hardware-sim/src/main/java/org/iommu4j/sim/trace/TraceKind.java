@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.trace;
+
+/** What happened. */
+public enum TraceKind {
+    /** A CPU loaded a word and saw the value. */
+    LOAD,
+    /** A CPU stored a word. */
+    STORE,
+    /** A CPU flushed the line of an address from all caches. */
+    CLFLUSH,
+    /** A CPU wrote back and invalidated its private caches and the shared one. */
+    WBINVD,
+    /** A guest executed WBINVD; what came of it follows, if anything. */
+    GUEST_WBINVD,
+    /** A CPU ordered its accesses. */
+    MFENCE,
+    /** A device read a word and saw the value. */
+    DMA_READ,
+    /** A device wrote a word. */
+    DMA_WRITE,
+    /** A device wrote into the interrupt window: an interrupt request and no DMA. */
+    INTERRUPT,
+    /** A translation unit read a word of a table or a queue. */
+    UNIT_READ,
+    /** A translation unit wrote a word, or half of one, such as a status or a fault record. */
+    UNIT_WRITE,
+    /** A driver read a register. */
+    REGISTER_READ,
+    /** A driver wrote a register. */
+    REGISTER_WRITE,
+    /** A line was taken into a cache. */
+    FILL,
+    /** A line left a cache because its place was needed, or as an explicit event. */
+    EVICT,
+    /** A line left a cache because another agent took it, or because it was flushed. */
+    INVALIDATE,
+    /** A modified line was written to DRAM. */
+    WRITE_BACK,
+    /** A remark for people. */
+    NOTE
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.PciTopology;
+
+/**
+ * A machine's devices behind its IOMMUs, in groups.
+ *
+ * <p>Opening enables Access Control Services in every function that has them, as Linux does when it finds an IOMMU;
+ * probes every function with the requester ids that its requests may carry; forms the groups; and attaches each group
+ * to its default domain, with the direct regions of its devices mapped first. Closing blocks all devices again and
+ * leaves the drivers open: they belong to who opened them. Thread-safe.
+ *
+ * <p>Source: {@code bus_iommu_probe}, {@code iommu_setup_default_domain}, {@code device_iommu_capable}.
+ */
+public final class IommuCore implements AutoCloseable {
+    private final PciHierarchy hierarchy;
+    private final List<IommuGroup> groups;
+    private final Map<PciAddress, IommuDevice> devices;
+    private final Map<PciAddress, IommuGroup> groupOf;
+
+    private IommuCore(
+            PciHierarchy hierarchy,
+            List<IommuGroup> groups,
+            Map<PciAddress, IommuDevice> devices,
+            Map<PciAddress, IommuGroup> groupOf) {
+        this.hierarchy = hierarchy;
+        this.groups = groups;
+        this.devices = devices;
+        this.groupOf = groupOf;
+    }
+
+    /** Opens core over one driver, with DMA domains as default domains. */
+    public static IommuCore open(Iommu iommu, PciTopology topology) {
+        return open(List.of(iommu), topology, DefaultDomainPolicy.DMA);
+    }
+
+    /**
+     * Opens core.
+     *
+     * @param iommus the opened drivers; the first that translates for a function has it
+     * @param topology the machine's functions
+     * @param policy what default domains are where no device demands something
+     * @throws IommuException EINVAL (two drivers in one group, or a device that does not fit the default domain of its
+     *     group), EOPNOTSUPP (the driver has no such default domain), and as {@link Iommu#probe}, {@link
+     *     Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
+     */
+    public static IommuCore open(Collection<? extends Iommu> iommus, PciTopology topology, DefaultDomainPolicy policy) {
+        PciHierarchy hierarchy = new PciHierarchy(topology);
+        hierarchy.enableAcs();
+        Map<PciAddress, IommuDevice> devices = probeAll(iommus, hierarchy);
+        List<IommuGroup> groups = new ArrayList<>();
+        Map<PciAddress, IommuGroup> groupOf = new LinkedHashMap<>();
+        for (List<PciAddress> members : PciGroups.of(hierarchy, devices::containsKey)) {
+            IommuGroup group = new IommuGroup(
+                    groups.size(), members.stream().map(devices::get).toList());
+            groups.add(group);
+            members.forEach(member -> groupOf.put(member, group));
+        }
+        IommuCore core = new IommuCore(hierarchy, List.copyOf(groups), devices, groupOf);
+        try {
+            groups.forEach(group -> core.start(group, policy));
+        } catch (RuntimeException failure) {
+            groups.forEach(IommuGroup::stop);
+            throw failure;
+        }
+        return core;
+    }
+
+    /** Returns the groups in the order of their first devices. */
+    public List<IommuGroup> groups() {
+        return groups;
+    }
+
+    /** Returns the group of a function, empty when no IOMMU translates for it. */
+    public Optional<IommuGroup> group(PciAddress address) {
+        return Optional.ofNullable(groupOf.get(address));
+    }
+
+    /** Returns the device of a function, empty when no IOMMU translates for it. */
+    public Optional<IommuDevice> device(PciAddress address) {
+        return Optional.ofNullable(devices.get(address));
+    }
+
+    /**
+     * Answers a question about a function's device; false when no IOMMU translates for it.
+     *
+     * <p>Source: {@code device_iommu_capable}.
+     */
+    public boolean deviceCapable(PciAddress address, IommuCapability capability) {
+        IommuDevice device = devices.get(address);
+        return device != null && device.iommu().capable(device, capability);
+    }
+
+    /**
+     * Returns whether a function is reached through a port to the outside, so that it can't be trusted.
+     *
+     * <p>The port itself is trusted. Source: {@code set_pcie_untrusted}.
+     */
+    public boolean untrusted(PciAddress address) {
+        return hierarchy.find(address).map(PciNode::untrusted).orElse(false);
+    }
+
+    /**
+     * Returns whether a device plugged in from outside is kept from memory, as Thunderbolt reports it in
+     * {@code iommu_dma_protection}.
+     *
+     * <p>It is when some port to the outside belongs to a device that firmware protected until the operating system
+     * took over. Source: {@code nhi_check_iommu}.
+     */
+    public boolean preBootProtection() {
+        for (PciNode node : hierarchy.nodes()) {
+            if (node.function().externalFacing()
+                    && deviceCapable(node.address(), IommuCapability.PRE_BOOT_PROTECTION)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Blocks all devices and frees the default domains.
+     *
+     * @throws IommuException EBUSY while a driver is bound, a group is claimed, or attached to another domain than its
+     *     default one; nothing has changed
+     */
+    @Override
+    public void close() {
+        for (IommuGroup group : groups) {
+            if (group.busy()) {
+                throw new IommuException(Errno.EBUSY, group + " is in use");
+            }
+        }
+        groups.forEach(IommuGroup::stop);
+    }
+
+    private static Map<PciAddress, IommuDevice> probeAll(Collection<? extends Iommu> iommus, PciHierarchy hierarchy) {
+        Map<PciAddress, IommuDevice> devices = new LinkedHashMap<>();
+        for (PciNode node : hierarchy.nodes()) {
+            for (Iommu iommu : iommus) {
+                Optional<IommuDevice> device = iommu.probe(node.function(), node.dmaAliases());
+                if (device.isPresent()) {
+                    devices.put(node.address(), device.get());
+                    break;
+                }
+            }
+        }
+        return devices;
+    }
+
+    private void start(IommuGroup group, DefaultDomainPolicy policy) {
+        for (IommuDevice device : group.devices()) {
+            if (device.iommu() != group.iommu()) {
+                throw new IommuException(Errno.EINVAL, group + " has devices of two IOMMU drivers");
+            }
+        }
+        IommuDomain domain = group.iommu()
+                .allocate(defaultType(group, policy), group.devices().get(0));
+        try {
+            if (domain.type().isPaging()) {
+                group.devices().forEach(device -> ReservedRegions.mapDirect(domain, device));
+            }
+            group.start(domain);
+        } catch (RuntimeException failure) {
+            domain.close();
+            throw failure;
+        }
+    }
+
+    /** Who is not trusted never sees all of memory. Source: {@code iommu_get_default_domain_type}. */
+    private DomainType defaultType(IommuGroup group, DefaultDomainPolicy policy) {
+        for (IommuDevice device : group.devices()) {
+            if (untrusted(device.address())) {
+                return DomainType.DMA;
+            }
+        }
+        return policy == DefaultDomainPolicy.PASSTHROUGH ? DomainType.IDENTITY : DomainType.DMA;
+    }
+
+    /** Finds the function at an address, for messages and tests of the hierarchy. */
+    Optional<PciFunction> function(PciAddress address) {
+        return hierarchy.find(address).map(PciNode::function);
+    }
+}

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import java.util.List;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.ReservedRegion;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The smallest set of devices that can be told apart and kept apart: all of them are in one domain, and have one owner.
+ *
+ * <p>Without an owner the group is in its default domain and kernel drivers use it ({@link #useDefaultDomain}). Who
+ * wants to hand it to somebody else claims it ({@link #claimDmaOwner}): it is blocked then, and its owner may attach
+ * domains. Thread-safe: one lock per group.
+ *
+ * <p>Source: {@code struct iommu_group} and the functions named at each method, Linux 7.1. Deviation: a device whose
+ * attach failed is attached to its old domain again, where Linux 7.1 may leave it blocked.
+ */
+public final class IommuGroup {
+    private static final Logger LOG = LoggerFactory.getLogger(IommuGroup.class);
+
+    private final int id;
+    private final List<IommuDevice> devices;
+    private final Object lock = new Object();
+
+    /** Null before the group is set up and after core was closed. */
+    private @Nullable IommuDomain defaultDomain;
+
+    private @Nullable IommuDomain blockingDomain;
+    private @Nullable IommuDomain current;
+    private @Nullable Object owner;
+
+    /** How many drivers use the default domain, or how often the owner claimed. */
+    private int ownerCount;
+
+    IommuGroup(int id, List<IommuDevice> devices) {
+        this.id = id;
+        this.devices = List.copyOf(devices);
+    }
+
+    /** Returns the group's number, from 0 in the order in which core found them. */
+    public int id() {
+        return id;
+    }
+
+    /** Returns the devices in the order of their addresses, at least one. */
+    public List<IommuDevice> devices() {
+        return devices;
+    }
+
+    /**
+     * Returns the domain that kernel drivers use.
+     *
+     * @throws IommuException EPROBE_DEFER when core is closed
+     */
+    public IommuDomain defaultDomain() {
+        synchronized (lock) {
+            return requireDefaultDomain();
+        }
+    }
+
+    /**
+     * Returns the domain that the devices are in now.
+     *
+     * @throws IommuException EPROBE_DEFER when core is closed
+     */
+    public IommuDomain domain() {
+        synchronized (lock) {
+            return requireCurrent();
+        }
+    }
+
+    /** Returns whether somebody claimed the group. */
+    public boolean dmaOwnerClaimed() {
+        synchronized (lock) {
+            return owner != null;
+        }
+    }
+
+    /**
+     * Returns whether the interrupts of all devices are remapped.
+     *
+     * <p>Source: {@code iommu_group_has_isolated_msi}.
+     */
+    public boolean isolatedMsi() {
+        for (IommuDevice device : devices) {
+            if (!device.isolatedMsi()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * Returns the reserved regions of all devices, sorted by start, those of one type merged where they overlap.
+     *
+     * <p>Source: {@code iommu_get_group_resv_regions}.
+     */
+    public List<ReservedRegion> reservedRegions() {
+        return ReservedRegions.of(devices);
+    }
+
+    /**
+     * A kernel driver binds to a device of the group.
+     *
+     * <p>Source: {@code iommu_device_use_default_domain}. Drivers that manage DMA themselves, such as vfio-pci, do not
+     * call it.
+     *
+     * @throws IommuException ENODEV (not a device of this group), EPROBE_DEFER (core is closed), EBUSY (the group is
+     *     claimed, or used in another domain)
+     */
+    public void useDefaultDomain(IommuDevice device) {
+        synchronized (lock) {
+            requireMember(device);
+            IommuDomain wanted = requireDefaultDomain();
+            if (ownerCount > 0 && (current != wanted || owner != null)) {
+                throw new IommuException(
+                        Errno.EBUSY, "group " + id + " of " + device.address() + " is not in its default domain's use");
+            }
+            ownerCount++;
+        }
+    }
+
+    /**
+     * A kernel driver unbinds. Source: {@code iommu_device_unuse_default_domain}.
+     *
+     * @throws IommuException ENODEV (not a device of this group), EINVAL (no driver is bound)
+     */
+    public void unuseDefaultDomain(IommuDevice device) {
+        synchronized (lock) {
+            requireMember(device);
+            if (ownerCount == 0 || owner != null) {
+                throw new IommuException(Errno.EINVAL, "no driver uses the default domain of group " + id);
+            }
+            ownerCount--;
+        }
+    }
+
+    /**
+     * Claims the whole group for one owner, and blocks its DMA.
+     *
+     * <p>Source: {@code iommu_group_claim_dma_owner}.
+     *
+     * @param newOwner any object; compared by identity
+     * @throws IommuException EINVAL (null owner; a device needs a direct mapping and so can't be blocked), EPERM (a
+     *     driver is bound, or there is an owner already, even the same), EBUSY (the group is in another domain than its
+     *     default one), EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}; nothing has changed
+     */
+    public void claimDmaOwner(@Nullable Object newOwner) {
+        Object claimant = requireOwner(newOwner);
+        synchronized (lock) {
+            if (ownerCount != 0) {
+                throw new IommuException(Errno.EPERM, "group " + id + " is in use, it can't be claimed");
+            }
+            takeOwnership(claimant);
+        }
+    }
+
+    /**
+     * Ends the ownership, however often it was claimed, and returns the group to its default domain.
+     *
+     * <p>Source: {@code iommu_group_release_dma_owner}.
+     *
+     * @throws IommuException EINVAL when there is no owner; as {@link IommuDomain#attach} when a device could not be
+     *     moved: the ownership has ended all the same, and that device is blocked
+     */
+    public void releaseDmaOwner() {
+        synchronized (lock) {
+            releaseOwnership();
+        }
+    }
+
+    /**
+     * Claims the group on behalf of one device; the same owner may claim again, for another device or the same.
+     *
+     * <p>Source: {@code iommu_device_claim_dma_owner}.
+     *
+     * @param newOwner any object; compared by identity
+     * @throws IommuException ENODEV (not a device of this group), EPERM (a driver is bound, or there is another owner),
+     *     and as {@link #claimDmaOwner}
+     */
+    public void deviceClaimDmaOwner(IommuDevice device, @Nullable Object newOwner) {
+        Object claimant = requireOwner(newOwner);
+        synchronized (lock) {
+            requireMember(device);
+            if (ownerCount == 0) {
+                takeOwnership(claimant);
+            } else if (owner == claimant) {
+                ownerCount++;
+            } else {
+                throw new IommuException(Errno.EPERM, "group " + id + " of " + device.address() + " has another user");
+            }
+        }
+    }
+
+    /**
+     * Takes one claim back; with the last one the group returns to its default domain.
+     *
+     * <p>Source: {@code iommu_device_release_dma_owner}.
+     *
+     * @throws IommuException ENODEV (not a device of this group), and as {@link #releaseDmaOwner}
+     */
+    public void deviceReleaseDmaOwner(IommuDevice device) {
+        synchronized (lock) {
+            requireMember(device);
+            if (owner != null && ownerCount > 1) {
+                ownerCount--;
+            } else {
+                releaseOwnership();
+            }
+        }
+    }
+
+    /**
+     * Moves all devices to a domain, or none.
+     *
+     * <p>Source: {@code iommu_attach_group}.
+     *
+     * @return attached; or incompatible (Linux: {@code -EINVAL}), when the domain is another driver's or does not fit a
+     *     device: all devices are in the domain they were in
+     * @throws IommuException EBUSY (the group is in a domain that is neither its default nor its blocking one),
+     *     EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}: all devices are in the domain they were in
+     */
+    public AttachResult attach(IommuDomain domain) {
+        synchronized (lock) {
+            IommuDomain now = requireCurrent();
+            if (now != defaultDomain && now != blockingDomain) {
+                throw new IommuException(Errno.EBUSY, "group " + id + " is attached to a domain already");
+            }
+            if (domain.iommu() != iommu()) {
+                return AttachResult.incompatible("the domain belongs to driver "
+                        + domain.iommu().vendor() + ", group " + id + " to " + iommu().vendor());
+            }
+            return moveAll(domain);
+        }
+    }
+
+    /**
+     * Takes the group out of a domain: to blocking when it has an owner, else to its default domain.
+     *
+     * <p>Source: {@code iommu_detach_group}.
+     *
+     * @throws IommuException EINVAL when the group is not in this domain; as {@link IommuDomain#attach} when a device
+     *     could not be moved: the group has left the domain all the same, and that device is blocked
+     */
+    public void detach(IommuDomain domain) {
+        synchronized (lock) {
+            if (requireCurrent() != domain) {
+                throw new IommuException(Errno.EINVAL, "group " + id + " is not attached to this domain");
+            }
+            moveAllWhateverHappens(coreDomain());
+        }
+    }
+
+    /**
+     * Attaches the only device of this group. Source: {@code iommu_attach_device}.
+     *
+     * @return as {@link #attach}
+     * @throws IommuException ENODEV (not a device of this group), EINVAL (the group has other devices too), and as
+     *     {@link #attach}
+     */
+    public AttachResult attachDevice(IommuDevice device, IommuDomain domain) {
+        synchronized (lock) {
+            requireOnlyMember(device);
+            return attach(domain);
+        }
+    }
+
+    /**
+     * Detaches the only device of this group. Source: {@code iommu_detach_device}.
+     *
+     * @throws IommuException ENODEV (not a device of this group), EINVAL (the group has other devices too, or is not in
+     *     this domain), and as {@link #detach}
+     */
+    public void detachDevice(IommuDevice device, IommuDomain domain) {
+        synchronized (lock) {
+            requireOnlyMember(device);
+            detach(domain);
+        }
+    }
+
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder("group ").append(id).append(" {");
+        String separator = "";
+        for (IommuDevice device : devices) {
+            text.append(separator).append(device.address());
+            separator = ", ";
+        }
+        return text.append('}').toString();
+    }
+
+    /** Returns the driver of the group's first device; core refuses groups with two drivers. */
+    Iommu iommu() {
+        return devices.get(0).iommu();
+    }
+
+    /**
+     * Gives the group its first default domain.
+     *
+     * @throws IommuException EINVAL when a device does not fit the domain, and as {@link IommuDomain#attach}; devices
+     *     that were moved are blocked again
+     */
+    void start(IommuDomain first) {
+        synchronized (lock) {
+            int moved = 0;
+            try {
+                for (; moved < devices.size(); moved++) {
+                    AttachResult result = first.attach(devices.get(moved));
+                    if (!result.attached()) {
+                        throw new IommuException(
+                                Errno.EINVAL,
+                                devices.get(moved).address() + " does not fit the default domain of " + this + ": "
+                                        + result.reason());
+                    }
+                }
+            } catch (RuntimeException failure) {
+                blockAll(first, moved, failure);
+                throw failure;
+            }
+            defaultDomain = first;
+            current = first;
+        }
+    }
+
+    /** Returns whether somebody but core has the group in a domain or uses it. */
+    boolean busy() {
+        synchronized (lock) {
+            return ownerCount != 0 || current != defaultDomain;
+        }
+    }
+
+    /** Blocks the devices and frees what core allocated for the group; it must not be {@link #busy()}. */
+    void stop() {
+        synchronized (lock) {
+            IommuDomain last = defaultDomain;
+            if (last == null) {
+                return;
+            }
+            for (IommuDevice device : devices) {
+                last.detach(device);
+            }
+            current = null;
+            defaultDomain = null;
+            last.close();
+            if (blockingDomain != null) {
+                blockingDomain.close();
+                blockingDomain = null;
+            }
+        }
+    }
+
+    private void takeOwnership(Object claimant) {
+        if (requireCurrent() != defaultDomain) {
+            throw new IommuException(Errno.EBUSY, "group " + id + " is not in its default domain");
+        }
+        IommuDomain blocking = blockingDomain;
+        if (blocking == null) {
+            blocking = allocateBlocking();
+            blockingDomain = blocking;
+        }
+        AttachResult result = moveAll(blocking);
+        if (!result.attached()) {
+            throw new IommuException(Errno.EINVAL, "group " + id + " can't be blocked: " + result.reason());
+        }
+        owner = claimant;
+        ownerCount = 1;
+    }
+
+    private void releaseOwnership() {
+        if (owner == null) {
+            throw new IommuException(Errno.EINVAL, "group " + id + " has no owner");
+        }
+        owner = null;
+        ownerCount = 0;
+        moveAllWhateverHappens(requireDefaultDomain());
+    }
+
+    /** A driver without a blocked domain gets an empty one with page tables, which blocks as well. */
+    private IommuDomain allocateBlocking() {
+        try {
+            return iommu().allocate(DomainType.BLOCKED, devices.get(0));
+        } catch (IommuException refusal) {
+            if (refusal.errno() != Errno.EOPNOTSUPP) {
+                throw refusal;
+            }
+            return iommu().allocate(DomainType.UNMANAGED, devices.get(0));
+        }
+    }
+
+    private IommuDomain coreDomain() {
+        IommuDomain blocking = blockingDomain;
+        return owner != null && blocking != null ? blocking : requireDefaultDomain();
+    }
+
+    /** All or none: what was moved goes back, and so does the device that failed. */
+    private AttachResult moveAll(IommuDomain target) {
+        IommuDomain old = requireCurrent();
+        if (old == target) {
+            return AttachResult.ATTACHED;
+        }
+        for (int i = 0; i < devices.size(); i++) {
+            AttachResult result;
+            try {
+                result = attachOne(devices.get(i), target);
+            } catch (RuntimeException failure) {
+                moveBack(old, target, i, failure);
+                throw failure;
+            }
+            if (!result.attached()) {
+                IommuException failure = new IommuException(
+                        Errno.EINVAL, devices.get(i).address() + " does not fit the domain: " + result.reason());
+                moveBack(old, target, i, failure);
+                if (failure.getSuppressed().length != 0) {
+                    throw failure;
+                }
+                return result;
+            }
+        }
+        current = target;
+        return AttachResult.ATTACHED;
+    }
+
+    /** A device that must stay mapped one to one can't be blocked. Source: {@code __iommu_device_set_domain}. */
+    private AttachResult attachOne(IommuDevice device, IommuDomain target) {
+        if ((target.type() == DomainType.BLOCKED || target == blockingDomain)
+                && ReservedRegions.requireDirect(device)) {
+            return AttachResult.incompatible("firmware demands a direct mapping for " + device.address());
+        }
+        return target.attach(device);
+    }
+
+    /** Never leaves a device in the refused target: one that can't go back is blocked. */
+    private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
+        for (int i = 0; i <= failed; i++) {
+            IommuDevice device = devices.get(i);
+            try {
+                AttachResult result = old.attach(device);
+                if (result.attached()) {
+                    continue;
+                }
+                failure.addSuppressed(new IommuException(
+                        Errno.EINVAL, device.address() + " does not fit its old domain: " + result.reason()));
+            } catch (RuntimeException second) {
+                failure.addSuppressed(second);
+            }
+            LOG.error("{} of group {} can't return to its old domain and is blocked", device.address(), id);
+            block(device, target, failure);
+        }
+    }
+
+    /** For ways out that can't be refused: a device that can't be moved is blocked, the others go on. */
+    private void moveAllWhateverHappens(IommuDomain target) {
+        IommuDomain old = requireCurrent();
+        if (old == target) {
+            return;
+        }
+        RuntimeException first = null;
+        for (IommuDevice device : devices) {
+            RuntimeException failure;
+            try {
+                AttachResult result = attachOne(device, target);
+                if (result.attached()) {
+                    continue;
+                }
+                failure = new IommuException(
+                        Errno.EINVAL, device.address() + " does not fit the domain: " + result.reason());
+            } catch (RuntimeException thrown) {
+                failure = thrown;
+            }
+            LOG.error("{} of group {} can't be moved and is blocked", device.address(), id);
+            block(device, old, failure);
+            if (first == null) {
+                first = failure;
+            } else {
+                first.addSuppressed(failure);
+            }
+        }
+        current = target;
+        if (first != null) {
+            throw first;
+        }
+    }
+
+    private void blockAll(IommuDomain from, int count, RuntimeException failure) {
+        for (int i = 0; i < count; i++) {
+            block(devices.get(i), from, failure);
+        }
+    }
+
+    private static void block(IommuDevice device, IommuDomain from, RuntimeException failure) {
+        try {
+            from.detach(device);
+        } catch (IommuException notThere) {
+            if (notThere.errno() != Errno.EINVAL) {
+                failure.addSuppressed(notThere);
+            }
+        }
+    }
+
+    private IommuDomain requireDefaultDomain() {
+        if (defaultDomain == null) {
+            throw new IommuException(Errno.EPROBE_DEFER, "group " + id + " has no default domain: core is closed");
+        }
+        return defaultDomain;
+    }
+
+    private IommuDomain requireCurrent() {
+        requireDefaultDomain();
+        if (current == null) {
+            throw new IllegalStateException("group " + id + " has a default domain and is in none");
+        }
+        return current;
+    }
+
+    private static Object requireOwner(@Nullable Object candidate) {
+        if (candidate == null) {
+            throw new IommuException(Errno.EINVAL, "a group can't be claimed for nobody");
+        }
+        return candidate;
+    }
+
+    private void requireMember(IommuDevice device) {
+        if (!devices.contains(device)) {
+            throw new IommuException(Errno.ENODEV, device.address() + " is not in group " + id);
+        }
+    }
+
+    private void requireOnlyMember(IommuDevice device) {
+        requireMember(device);
+        if (devices.size() != 1) {
+            throw new IommuException(
+                    Errno.EINVAL,
+                    device.address() + " shares " + this + ", expected a group of one device: attach the group");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Predicate;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciTopology;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Which PCI functions can't be kept apart.
+ *
+ * <p>Functions are taken in the order of their addresses, which is the order in which Linux finds them, and each joins
+ * the first group met on its way:
+ * <ol>
+ *   <li>a bridge above it takes its requests over, so that they carry one id: the group of such a bridge;
+ *   <li>a bridge above does not isolate what is below, or is itself below one that does not: the group of that bridge;
+ *   <li>it is one of several functions of a device that do not isolate: the group of another of these.
+ * </ol>
+ * Else it gets a group of its own. Groups never merge later. Source: {@code pci_device_group}. Quirks of single devices
+ * are not modelled.
+ */
+public final class PciGroups {
+    private final PciHierarchy hierarchy;
+    private final Map<PciAddress, List<PciAddress>> groupOf = new HashMap<>();
+    private final List<List<PciAddress>> groups = new ArrayList<>();
+
+    private PciGroups(PciHierarchy hierarchy) {
+        this.hierarchy = hierarchy;
+    }
+
+    /**
+     * Forms the groups of a topology as its configuration space is now; writes nothing.
+     *
+     * @param topology the functions
+     * @param translated tells the functions that an IOMMU translates for; others are in no group
+     * @return the groups in the order of their first functions
+     */
+    public static List<List<PciAddress>> of(PciTopology topology, Predicate<PciAddress> translated) {
+        return of(new PciHierarchy(topology), translated);
+    }
+
+    static List<List<PciAddress>> of(PciHierarchy hierarchy, Predicate<PciAddress> translated) {
+        PciGroups groups = new PciGroups(hierarchy);
+        for (PciNode node : hierarchy.nodes()) {
+            if (translated.test(node.address())) {
+                groups.add(node);
+            }
+        }
+        return groups.groups.stream().map(List::copyOf).toList();
+    }
+
+    private void add(PciNode node) {
+        List<PciAddress> group = existing(node);
+        if (group == null) {
+            group = new ArrayList<>();
+            groups.add(group);
+        }
+        group.add(node.address());
+        groupOf.put(node.address(), group);
+    }
+
+    private @Nullable List<PciAddress> existing(PciNode node) {
+        // From the function up: what the unit can't tell from it ...
+        PciNode top = node;
+        for (PciNode above = node.bridge(); above != null; above = above.bridge()) {
+            if (above.takesOverRequests()) {
+                top = above;
+                List<PciAddress> group = groupOf.get(above.address());
+                if (group != null) {
+                    return group;
+                }
+            }
+        }
+        // ... then what reaches it past the unit ...
+        for (PciNode above = top.bridge(); above != null && !above.isolatedUpToRoot(); above = above.bridge()) {
+            top = above;
+            List<PciAddress> group = groupOf.get(above.address());
+            if (group != null) {
+                return group;
+            }
+        }
+        // ... then its sisters. Where the way up ended, top stands for all that is below.
+        List<PciAddress> group = groupOf.get(top.address());
+        return group != null ? group : ofSisters(top);
+    }
+
+    private @Nullable List<PciAddress> ofSisters(PciNode node) {
+        if (!node.multiFunction() || node.isolated()) {
+            return null;
+        }
+        for (PciNode sister : hierarchy.nodes()) {
+            if (sister != node && sister.sameSlot(node) && !sister.isolated()) {
+                List<PciAddress> group = groupOf.get(sister.address());
+                if (group != null) {
+                    return group;
+                }
+            }
+        }
+        return null;
+    }
+}

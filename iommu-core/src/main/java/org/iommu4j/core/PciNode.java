@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import java.util.Arrays;
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A PCI function with the bridge above it: what its configuration space says about requester ids and isolation.
+ *
+ * <p>Offsets and bits: PCI Express Base Specification, sections "PCI Express Capabilities Register" and "ACS Extended
+ * Capability"; PCI-to-PCI bridge header.
+ */
+final class PciNode {
+    /** What must be on for a port to keep its devices apart: Linux's {@code REQ_ACS_FLAGS}. */
+    static final int ACS_REQUIRED = PciNode.ACS_SOURCE_VALIDATION
+            | PciNode.ACS_REQUEST_REDIRECT
+            | PciNode.ACS_COMPLETION_REDIRECT
+            | PciNode.ACS_UPSTREAM_FORWARDING;
+
+    private static final int ACS_SOURCE_VALIDATION = 0x01;
+    private static final int ACS_TRANSLATION_BLOCKING = 0x02;
+    private static final int ACS_REQUEST_REDIRECT = 0x04;
+    private static final int ACS_COMPLETION_REDIRECT = 0x08;
+    private static final int ACS_UPSTREAM_FORWARDING = 0x10;
+    private static final int ACS_CAPABILITY = 4;
+    private static final int ACS_CONTROL = 6;
+
+    private static final int HEADER_TYPE = 0x0e;
+    private static final int MULTI_FUNCTION = 0x80;
+    private static final int SECONDARY_BUS = 0x19;
+
+    /** The device/port types of the PCI Express Capabilities register that matter here. */
+    enum Kind {
+        /** No PCI Express capability: PCI or PCI-X. */
+        CONVENTIONAL,
+        ENDPOINT,
+        LEGACY_ENDPOINT,
+        ROOT_PORT,
+        UPSTREAM_PORT,
+        DOWNSTREAM_PORT,
+        /** From PCI Express down to PCI. */
+        PCIE_TO_PCI_BRIDGE,
+        /** From PCI down to PCI Express. */
+        PCI_TO_PCIE_BRIDGE,
+        ROOT_COMPLEX_ENDPOINT,
+        ROOT_COMPLEX_EVENT_COLLECTOR,
+        /** A type that the specification does not know. */
+        OTHER
+    }
+
+    private final PciFunction function;
+    private final @Nullable PciNode bridge;
+    private final Kind kind;
+    private final boolean multiFunction;
+    private final int acs;
+
+    PciNode(PciFunction function, @Nullable PciNode bridge) {
+        this.function = function;
+        this.bridge = bridge;
+        ConfigSpace config = function.config();
+        this.kind = kind(config);
+        this.multiFunction = function.address().function() > 0 || (config.read(HEADER_TYPE, 1) & MULTI_FUNCTION) != 0;
+        this.acs = kind == Kind.CONVENTIONAL ? 0 : config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ACS);
+    }
+
+    PciFunction function() {
+        return function;
+    }
+
+    PciAddress address() {
+        return function.address();
+    }
+
+    /** Returns the bridge above, null on a root bus. */
+    @Nullable
+    PciNode bridge() {
+        return bridge;
+    }
+
+    Kind kind() {
+        return kind;
+    }
+
+    boolean multiFunction() {
+        return multiFunction;
+    }
+
+    boolean sameSlot(PciNode other) {
+        return address().segment() == other.address().segment()
+                && address().bus() == other.address().bus()
+                && address().device() == other.address().device();
+    }
+
+    boolean untrusted() {
+        return bridge != null && (bridge.function.externalFacing() || bridge.untrusted());
+    }
+
+    /**
+     * Returns the requester ids with which this function's requests may arrive, its own first.
+     *
+     * <p>A bridge from PCI Express to PCI takes requests over under its secondary bus, device 0, function 0; a bridge
+     * between conventional buses, or from PCI to PCI Express, under its own id; ports and switches leave the id alone.
+     * Source: {@code pci_for_each_dma_alias}.
+     */
+    int[] dmaAliases() {
+        int[] aliases = new int[] {address().requesterId()};
+        for (PciNode above = bridge; above != null; above = above.bridge) {
+            if (above.takesOverRequests()) {
+                aliases = withAlias(aliases, above.takenOverAs());
+            }
+        }
+        return aliases;
+    }
+
+    /** Returns whether requests from below this bridge lose their own id. */
+    boolean takesOverRequests() {
+        return switch (kind) {
+            case CONVENTIONAL, PCIE_TO_PCI_BRIDGE, PCI_TO_PCIE_BRIDGE -> true;
+            case ENDPOINT,
+                    LEGACY_ENDPOINT,
+                    ROOT_PORT,
+                    UPSTREAM_PORT,
+                    DOWNSTREAM_PORT,
+                    ROOT_COMPLEX_ENDPOINT,
+                    ROOT_COMPLEX_EVENT_COLLECTOR,
+                    OTHER -> false;
+        };
+    }
+
+    /**
+     * Returns whether the function keeps others from reaching it, and it them, without passing the IOMMU.
+     *
+     * <p>Conventional PCI shares its bus. The specification forbids ACS to bridges to PCI and to event collectors, so
+     * nothing is known of them. Root and downstream ports must say so; endpoints and upstream ports only when they
+     * share a device with other functions. Source: {@code pci_acs_enabled}.
+     */
+    boolean isolated() {
+        return switch (kind) {
+            case CONVENTIONAL, PCIE_TO_PCI_BRIDGE, PCI_TO_PCIE_BRIDGE, ROOT_COMPLEX_EVENT_COLLECTOR -> false;
+            case ROOT_PORT, DOWNSTREAM_PORT -> acsOn();
+            case ENDPOINT, LEGACY_ENDPOINT, UPSTREAM_PORT, ROOT_COMPLEX_ENDPOINT -> !multiFunction || acsOn();
+            case OTHER -> true;
+        };
+    }
+
+    /** Returns whether this function and all bridges above it are isolated. Source: {@code pci_acs_path_enabled}. */
+    boolean isolatedUpToRoot() {
+        for (PciNode node = this; node != null; node = node.bridge) {
+            if (!node.isolated()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Turns on what the function can do of ACS. Source: {@code pci_std_enable_acs}. */
+    void enableAcs() {
+        if (acs == 0) {
+            return;
+        }
+        int wanted = ACS_REQUIRED;
+        if (function.externalFacing() || untrusted()) {
+            wanted |= ACS_TRANSLATION_BLOCKING;
+        }
+        ConfigSpace config = function.config();
+        int control = config.read(acs + ACS_CONTROL, 2);
+        int enabled = control | (config.read(acs + ACS_CAPABILITY, 2) & wanted);
+        if (enabled != control) {
+            config.write(acs + ACS_CONTROL, 2, enabled);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return address() + " (" + kind + ")";
+    }
+
+    /** What is missing from the capability register counts as wired on. Source: {@code pci_acs_flags_enabled}. */
+    private boolean acsOn() {
+        if (acs == 0) {
+            return false;
+        }
+        ConfigSpace config = function.config();
+        int needed = ACS_REQUIRED & config.read(acs + ACS_CAPABILITY, 2);
+        return (config.read(acs + ACS_CONTROL, 2) & needed) == needed;
+    }
+
+    private int takenOverAs() {
+        return kind == Kind.PCIE_TO_PCI_BRIDGE
+                ? function.config().read(SECONDARY_BUS, 1) << 8
+                : address().requesterId();
+    }
+
+    private static int[] withAlias(int[] aliases, int alias) {
+        for (int known : aliases) {
+            if (known == alias) {
+                return aliases;
+            }
+        }
+        int[] more = Arrays.copyOf(aliases, aliases.length + 1);
+        more[aliases.length] = alias;
+        return more;
+    }
+
+    private static Kind kind(ConfigSpace config) {
+        int express = config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
+        if (express == 0) {
+            return Kind.CONVENTIONAL;
+        }
+        return switch ((config.read(express + 2, 2) >>> 4) & 0xf) {
+            case 0x0 -> Kind.ENDPOINT;
+            case 0x1 -> Kind.LEGACY_ENDPOINT;
+            case 0x4 -> Kind.ROOT_PORT;
+            case 0x5 -> Kind.UPSTREAM_PORT;
+            case 0x6 -> Kind.DOWNSTREAM_PORT;
+            case 0x7 -> Kind.PCIE_TO_PCI_BRIDGE;
+            case 0x8 -> Kind.PCI_TO_PCIE_BRIDGE;
+            case 0x9 -> Kind.ROOT_COMPLEX_ENDPOINT;
+            case 0xa -> Kind.ROOT_COMPLEX_EVENT_COLLECTOR;
+            default -> Kind.OTHER;
+        };
+    }
+}

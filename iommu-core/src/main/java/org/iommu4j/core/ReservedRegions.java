@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
+
+/** What core does with the reserved regions of devices. */
+final class ReservedRegions {
+    private ReservedRegions() {}
+
+    /** Returns the regions of all devices, sorted, those of one type merged where they overlap. */
+    static List<ReservedRegion> of(List<IommuDevice> devices) {
+        List<ReservedRegion> all = new ArrayList<>();
+        for (IommuDevice device : devices) {
+            all.addAll(device.reservedRegions());
+        }
+        all.sort((a, b) -> Long.compareUnsigned(a.start(), b.start()) != 0
+                ? Long.compareUnsigned(a.start(), b.start())
+                : Comparator.<ReservedRegion.Type>naturalOrder().compare(a.type(), b.type()));
+        List<ReservedRegion> merged = new ArrayList<>();
+        for (ReservedRegion region : all) {
+            int same = lastOverlapping(merged, region);
+            if (same < 0) {
+                merged.add(region);
+            } else if (Long.compareUnsigned(region.end(), merged.get(same).end()) > 0) {
+                merged.set(same, new ReservedRegion(merged.get(same).start(), region.end(), region.type()));
+            }
+        }
+        return List.copyOf(merged);
+    }
+
+    /** Returns whether firmware demands that the device stay mapped one to one, always. */
+    static boolean requireDirect(IommuDevice device) {
+        for (ReservedRegion region : device.reservedRegions()) {
+            if (region.type() == ReservedRegion.Type.DIRECT) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Maps the direct regions of a device one to one, save pages that are mapped already for another device of the
+     * group.
+     *
+     * <p>Source: {@code iommu_create_device_direct_mappings}.
+     */
+    static void mapDirect(IommuDomain domain, IommuDevice device) {
+        long page = Long.lowestOneBit(domain.pageSizes());
+        for (ReservedRegion region : device.reservedRegions()) {
+            if (region.type() == ReservedRegion.Type.DIRECT || region.type() == ReservedRegion.Type.DIRECT_RELAXABLE) {
+                mapUnmapped(domain, region.start() & -page, region.end() | (page - 1), page);
+            }
+        }
+    }
+
+    private static void mapUnmapped(IommuDomain domain, long first, long last, long page) {
+        long pages = ((last - first) >>> Long.numberOfTrailingZeros(page)) + 1;
+        long pending = 0;
+        for (long i = 0; i < pages; i++) {
+            long iova = first + i * page;
+            if (domain.translate(iova) == IommuDomain.UNMAPPED) {
+                pending++;
+            } else if (pending != 0) {
+                mapOneToOne(domain, iova - pending * page, pending * page);
+                pending = 0;
+            }
+        }
+        if (pending != 0) {
+            mapOneToOne(domain, first + (pages - pending) * page, pending * page);
+        }
+    }
+
+    private static void mapOneToOne(IommuDomain domain, long start, long size) {
+        IommuMapper.map(domain, start, start, size, Prot.READ_WRITE);
+    }
+
+    private static int lastOverlapping(List<ReservedRegion> regions, ReservedRegion region) {
+        for (int i = regions.size() - 1; i >= 0; i--) {
+            if (regions.get(i).type() == region.type() && regions.get(i).overlaps(region.start(), region.end())) {
+                return i;
+            }
+        }
+        return -1;
+    }
+}

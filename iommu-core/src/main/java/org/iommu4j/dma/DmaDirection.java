@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.dma;
+
+import org.iommu4j.Prot;
+
+/** Which way data goes. Source: {@code enum dma_data_direction}, {@code dma_info_to_prot}. */
+public enum DmaDirection {
+    /** The device reads and writes. */
+    BIDIRECTIONAL(Prot.READ_WRITE),
+    /** The device reads. */
+    TO_DEVICE(Prot.READ),
+    /** The device writes. */
+    FROM_DEVICE(Prot.WRITE);
+
+    private final int prot;
+
+    DmaDirection(int prot) {
+        this.prot = prot;
+    }
+
+    /** Returns the {@link Prot} bits that the device needs, READ, WRITE or both. */
+    public int prot() {
+        return prot;
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.dma;
+
+import java.util.Arrays;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.core.IommuGroup;
+import org.iommu4j.core.IommuMapper;
+
+/**
+ * The IOVAs of one default domain, shared by the devices of its group.
+ *
+ * <p>An address is given to the next user only after the unmap's invalidation completed. One lock, held for the
+ * bookkeeping and not while tables are written or a unit is waited for.
+ */
+final class DmaSpace {
+    private final IommuDomain domain;
+    private final IovaAllocator iovas;
+    private final int shift;
+    private final Object lock = new Object();
+
+    /** Gathers that no unmap is using. */
+    private IotlbGather[] gathers = new IotlbGather[4];
+
+    private int idleGathers;
+    private int allGathers;
+
+    DmaSpace(IommuDomain domain, IommuGroup group) {
+        this.domain = domain;
+        this.shift = Long.numberOfTrailingZeros(domain.pageSizes());
+        this.iovas = new IovaAllocator(lastPage(domain.apertureEnd()));
+        for (ReservedRegion region : group.reservedRegions()) {
+            iovas.reserve(region.start() >>> shift, region.end() >>> shift);
+        }
+    }
+
+    /** Returns the bytes of the smallest page. */
+    long granule() {
+        return 1L << shift;
+    }
+
+    /**
+     * Takes a range that ends at {@code lastByte} at most.
+     *
+     * @return its address, or {@link IovaAllocator#NONE}
+     */
+    long take(long size, long lastByte) {
+        synchronized (lock) {
+            long page = iovas.allocate(size >>> shift, lastPage(lastByte));
+            return page == IovaAllocator.NONE ? IovaAllocator.NONE : page << shift;
+        }
+    }
+
+    /** Maps a range that was taken; when that fails it is given back, unless the hardware may still use it. */
+    void map(long iova, long physicalAddress, long size, int prot) {
+        try {
+            IommuMapper.map(domain, iova, physicalAddress, size, prot);
+        } catch (RuntimeException failure) {
+            synchronized (lock) {
+                iovas.retire(iova >>> shift, size >>> shift);
+                if (!invalidationFailed(failure)) {
+                    iovas.free(iova >>> shift, size >>> shift);
+                }
+            }
+            throw failure;
+        }
+    }
+
+    /**
+     * Withdraws a range, so that nobody can unmap it a second time.
+     *
+     * @throws IommuException EINVAL when no range was mapped like this
+     */
+    void withdraw(long iova, long size) {
+        synchronized (lock) {
+            if (!iovas.isGiven(iova >>> shift, size >>> shift)) {
+                throw new IommuException(
+                        Errno.EINVAL,
+                        "unmap of 0x" + Long.toHexString(size) + " bytes at 0x" + Long.toHexString(iova)
+                                + ", expected a range as it was mapped");
+            }
+            iovas.retire(iova >>> shift, size >>> shift);
+        }
+    }
+
+    /** Unmaps a withdrawn range, invalidates it, and only then gives its address back. */
+    void unmap(long iova, long size) {
+        IotlbGather gather;
+        synchronized (lock) {
+            gather = takeGather();
+        }
+        boolean invalidated = false;
+        try {
+            long unmapped = IommuMapper.unmap(domain, iova, size, gather);
+            if (unmapped != size) {
+                throw new IllegalStateException("0x" + Long.toHexString(unmapped) + " bytes were mapped at 0x"
+                        + Long.toHexString(iova) + ", expected 0x" + Long.toHexString(size));
+            }
+            invalidated = true;
+        } finally {
+            gather.reset();
+            synchronized (lock) {
+                gathers[idleGathers++] = gather;
+                if (invalidated) {
+                    iovas.free(iova >>> shift, size >>> shift);
+                }
+            }
+        }
+    }
+
+    /** Returns how many ranges are mapped. */
+    int mapped() {
+        synchronized (lock) {
+            return iovas.given();
+        }
+    }
+
+    /** Returns how many ranges are lost because an invalidation did not complete. */
+    int withheld() {
+        synchronized (lock) {
+            return iovas.withheld();
+        }
+    }
+
+    private IotlbGather takeGather() {
+        if (idleGathers != 0) {
+            return gathers[--idleGathers];
+        }
+        if (++allGathers > gathers.length) {
+            gathers = Arrays.copyOf(gathers, gathers.length * 2);
+        }
+        return new IotlbGather();
+    }
+
+    private long lastPage(long lastByte) {
+        long page = lastByte >>> shift;
+        return (lastByte & (granule() - 1)) == granule() - 1 ? page : page - 1;
+    }
+
+    /** Returns whether a failure leaves open what the hardware can still reach. */
+    static boolean invalidationFailed(RuntimeException failure) {
+        if (isTimeOut(failure)) {
+            return true;
+        }
+        for (Throwable second : failure.getSuppressed()) {
+            if (isTimeOut(second)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static boolean isTimeOut(Throwable failure) {
+        return failure instanceof IommuException refusal
+                && (refusal.errno() == Errno.ETIMEDOUT || refusal.errno() == Errno.EIO);
+    }
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** The x86 virtual machine monitor's kernel half, as far as it decides about cache coherency. */
+@org.jspecify.annotations.NullMarked
+module org.iommu4j.kvm {
+    requires transitive org.iommu4j;
+    requires transitive org.iommu4j.vfio;
+    requires static transitive org.jspecify;
+
+    exports org.iommu4j.kvm;
+}

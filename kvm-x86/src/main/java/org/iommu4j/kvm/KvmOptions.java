@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.kvm;
+
+import org.iommu4j.LinuxRelease;
+
+/**
+ * What a virtual machine is made with.
+ *
+ * @param release the rules to follow
+ * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs lack
+ * @param ignoreGuestPat whether the quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT is on, as it is unless the VMM turned it off;
+ *     without effect on SVM
+ */
+public record KvmOptions(LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat) {
+    /** The newest release, on a CPU that intercepts WBINVD, with the quirk on. */
+    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true);
+
+    /** Returns these options with another release. */
+    public KvmOptions withRelease(LinuxRelease other) {
+        return new KvmOptions(other, wbinvdExit, ignoreGuestPat);
+    }
+
+    /** Returns these options on a CPU that intercepts WBINVD, or does not. */
+    public KvmOptions withWbinvdExit(boolean supported) {
+        return new KvmOptions(release, supported, ignoreGuestPat);
+    }
+
+    /** Returns these options with the quirk on or off. */
+    public KvmOptions withIgnoreGuestPat(boolean on) {
+        return new KvmOptions(release, wbinvdExit, on);
+    }
+}

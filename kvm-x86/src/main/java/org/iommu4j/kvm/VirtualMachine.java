@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.kvm;
+
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.platform.Processor;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A virtual machine: memory slots, vCPUs, and whether some device's DMA may bypass the CPU caches.
+ *
+ * <p>Thread-safe, as a VM's file descriptor is. Source: {@code struct kvm}, {@code arch/x86/kvm/x86.c}.
+ */
+public final class VirtualMachine implements AutoCloseable {
+    private final KvmOptions options;
+    private final KvmRules rules;
+    private final List<Processor> processors;
+    private final HardwareVirtualization virtualization;
+    private final MemorySlots slots;
+    private final AtomicInteger noncoherentDma = new AtomicInteger();
+    private final AtomicLong wbinvdExecuted = new AtomicLong();
+    private final AtomicLong wbinvdIgnored = new AtomicLong();
+    private final AtomicInteger vcpus = new AtomicInteger();
+    private @Nullable KvmVfioDevice vfioDevice;
+
+    /**
+     * Makes a machine without memory or vCPUs.
+     *
+     * @param process the VMM, in whose address space the guest's memory is
+     * @param processors all CPUs of the host; each at the index that is its id
+     * @param options the release and what the CPU can do
+     * @throws IllegalArgumentException when no rules are built for the release, the processors are not a host's, or
+     *     WBINVD is said not to be intercepted on SVM
+     */
+    public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
+        this.options = options;
+        this.rules = KvmRules.of(options.release());
+        this.processors = List.copyOf(processors);
+        this.virtualization = virtualizationOf(this.processors);
+        if (virtualization == HardwareVirtualization.SVM && !options.wbinvdExit()) {
+            throw new IllegalArgumentException("SVM always intercepts WBINVD");
+        }
+        this.slots = new MemorySlots(process);
+    }
+
+    private static HardwareVirtualization virtualizationOf(List<Processor> processors) {
+        if (processors.isEmpty()) {
+            throw new IllegalArgumentException("a host without processors");
+        }
+        HardwareVirtualization first = processors.get(0).virtualization();
+        for (int i = 0; i < processors.size(); i++) {
+            Processor processor = processors.get(i);
+            if (processor.id() != i || processor.virtualization() != first) {
+                throw new IllegalArgumentException("processor " + processor.id() + " (" + processor.virtualization()
+                        + ") at index " + i + " of a host with " + first);
+            }
+        }
+        return first;
+    }
+
+    /**
+     * Gives the guest memory.
+     *
+     * @param id the slot's number, from 0
+     * @param guestAddress guest physical address, bytes, 4 KiB aligned
+     * @param size bytes, a multiple of 4096
+     * @param virtualAddress where it is in the VMM, 4 KiB aligned
+     * @throws IommuException EEXIST when the range overlaps another slot; EINVAL when something is misaligned, empty or
+     *     wraps, or the slot exists (KVM neither moves nor resizes one)
+     */
+    public void addMemory(int id, long guestAddress, long size, long virtualAddress) {
+        slots.add(id, guestAddress, size, virtualAddress);
+    }
+
+    /**
+     * Takes a slot's memory away.
+     *
+     * @throws IommuException EINVAL when there is no such slot
+     */
+    public void removeMemory(int id) {
+        slots.remove(id);
+    }
+
+    /**
+     * Returns the host physical address of a guest physical one.
+     *
+     * @throws IommuException EFAULT when no slot has it, or the VMM has no memory there
+     */
+    public long translate(long guestAddress) {
+        return slots.translate(guestAddress);
+    }
+
+    /** Makes a vCPU and loads it on a CPU of this host. */
+    public Vcpu createVcpu(Processor processor) {
+        return new Vcpu(this, vcpus.getAndIncrement(), processor);
+    }
+
+    /**
+     * Makes the device through which a VMM tells KVM about VFIO files.
+     *
+     * @throws IommuException EBUSY when the machine has one
+     */
+    public synchronized KvmVfioDevice createVfioDevice() {
+        if (vfioDevice != null) {
+            throw new IommuException(Errno.EBUSY, "the machine has a kvm-vfio device");
+        }
+        KvmVfioDevice device = new KvmVfioDevice(this);
+        vfioDevice = device;
+        return device;
+    }
+
+    synchronized void forget(KvmVfioDevice device) {
+        if (vfioDevice == device) {
+            vfioDevice = null;
+        }
+    }
+
+    /** Counts one more source of DMA that may bypass the caches. Source: {@code kvm_arch_register_noncoherent_dma}. */
+    void registerNoncoherentDma() {
+        noncoherentDma.incrementAndGet();
+    }
+
+    /** Counts one less. */
+    void unregisterNoncoherentDma() {
+        if (noncoherentDma.decrementAndGet() < 0) {
+            throw new IllegalStateException("non-coherent DMA unregistered more often than registered");
+        }
+    }
+
+    /** Returns whether some device's DMA may bypass the caches, as far as the VMM told. */
+    public boolean noncoherentDma() {
+        return noncoherentDma.get() > 0;
+    }
+
+    /** Returns how often non-coherent DMA is registered. */
+    public int noncoherentDmaCount() {
+        return noncoherentDma.get();
+    }
+
+    /** Returns whether a guest's WBINVD has to have an effect. Source: {@code need_emulate_wbinvd}. */
+    public boolean needEmulateWbinvd() {
+        return noncoherentDma();
+    }
+
+    /** Returns the type that the guest's RAM has now. */
+    public GuestMemoryType guestMemoryType() {
+        return guestMemoryType(false);
+    }
+
+    /**
+     * Returns the type that a page has now.
+     *
+     * @param deviceMemory whether the page is a device's memory and not RAM
+     */
+    public GuestMemoryType guestMemoryType(boolean deviceMemory) {
+        return rules.guestMemoryType(virtualization, deviceMemory, noncoherentDma(), options.ignoreGuestPat());
+    }
+
+    /** Returns how often WBINVD ran on a CPU for this guest: for its own instruction, or because a vCPU moved. */
+    public long wbinvdExecuted() {
+        return wbinvdExecuted.get();
+    }
+
+    /** Returns how many of the guest's WBINVD were no-ops. */
+    public long wbinvdIgnored() {
+        return wbinvdIgnored.get();
+    }
+
+    KvmOptions options() {
+        return options;
+    }
+
+    Processor processor(int id) {
+        return processors.get(id);
+    }
+
+    boolean isProcessor(Processor processor) {
+        int id = processor.id();
+        return id >= 0 && id < processors.size() && processors.get(id) == processor;
+    }
+
+    void writeBackAndInvalidate(Processor processor) {
+        wbinvdExecuted.incrementAndGet();
+        processor.wbinvd();
+    }
+
+    void ignoredWbinvd() {
+        wbinvdIgnored.incrementAndGet();
+    }
+
+    /** Ends the machine; its kvm-vfio device goes with it. */
+    @Override
+    public void close() {
+        KvmVfioDevice device;
+        synchronized (this) {
+            device = vfioDevice;
+        }
+        if (device != null) {
+            device.close();
+        }
+    }
+}

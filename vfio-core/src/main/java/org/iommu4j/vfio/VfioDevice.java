@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio;
+
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+
+/**
+ * A device bound to a VFIO driver.
+ *
+ * <p>Source: {@code struct vfio_device}.
+ */
+public final class VfioDevice {
+    private final IommuDevice device;
+    private final int groupId;
+
+    VfioDevice(IommuDevice device, int groupId) {
+        this.device = device;
+        this.groupId = groupId;
+    }
+
+    /** Returns the device. */
+    public IommuDevice device() {
+        return device;
+    }
+
+    /** Returns the number of its group, by which {@link Vfio#openGroup} opens it. */
+    public int groupId() {
+        return groupId;
+    }
+
+    /** Returns the prediction that a domain of this device will block no-snoop. */
+    public boolean canEnforceCacheCoherency() {
+        return device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+}

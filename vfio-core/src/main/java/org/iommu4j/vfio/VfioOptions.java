@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio;
+
+import org.iommu4j.LinuxRelease;
+
+/**
+ * The parameters of the modules {@code vfio} and {@code vfio_iommu_type1}.
+ *
+ * @param release the rules to follow
+ * @param allowUnsafeInterrupts whether devices whose interrupts are not remapped may be assigned; a device could then
+ *     forge any interrupt
+ * @param dmaEntryLimit how many mappings a container may have, at least 1
+ */
+public record VfioOptions(LinuxRelease release, boolean allowUnsafeInterrupts, int dmaEntryLimit) {
+    /** The newest release with the parameters as Linux has them unless told otherwise. */
+    public static final VfioOptions DEFAULT = new VfioOptions(LinuxRelease.NEWEST, false, 65535);
+
+    /** Checks the limit. */
+    public VfioOptions {
+        if (dmaEntryLimit < 1) {
+            throw new IllegalArgumentException("dmaEntryLimit is " + dmaEntryLimit + ", expected at least 1");
+        }
+    }
+
+    /** Returns these options with another release. */
+    public VfioOptions withRelease(LinuxRelease other) {
+        return new VfioOptions(other, allowUnsafeInterrupts, dmaEntryLimit);
+    }
+
+    /** Returns these options with unsafe interrupts allowed or not. */
+    public VfioOptions withAllowUnsafeInterrupts(boolean allowed) {
+        return new VfioOptions(release, allowed, dmaEntryLimit);
+    }
+
+    /** Returns these options with another limit of mappings. */
+    public VfioOptions withDmaEntryLimit(int limit) {
+        return new VfioOptions(release, allowUnsafeInterrupts, limit);
+    }
+}

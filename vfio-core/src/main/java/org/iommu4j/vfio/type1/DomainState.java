@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.type1;
+
+import java.util.List;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.platform.PciAddress;
+
+/**
+ * One domain of a container, for reports and tests.
+ *
+ * @param domain the domain; to be looked at only
+ * @param devices the devices attached to it, by address
+ * @param enforcement whether it blocks no-snoop
+ */
+public record DomainState(IommuDomain domain, List<PciAddress> devices, Enforcement enforcement) {
+    /** Copies the list. */
+    public DomainState {
+        devices = List.copyOf(devices);
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.type1;
+
+import java.util.List;
+
+/**
+ * What a container can map. Source: {@code VFIO_IOMMU_GET_INFO}.
+ *
+ * @param pageSizes bitmap of the page sizes that every domain has: bit n for 2^n bytes
+ * @param dmaAvailable how many mappings more there may be
+ * @param iovaRanges where mappings may be, in order of address
+ */
+public record Type1Info(long pageSizes, int dmaAvailable, List<IovaRange> iovaRanges) {
+    /** Copies the list. */
+    public Type1Info {
+        iovaRanges = List.copyOf(iovaRanges);
+    }
+}

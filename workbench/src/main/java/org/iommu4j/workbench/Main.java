@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench;
+
+import java.io.PrintWriter;
+import picocli.AutoComplete;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** The {@code iommu4j} command. */
+@Command(
+        name = "iommu4j",
+        mixinStandardHelpOptions = true,
+        version = "iommu4j 0.1.0-SNAPSHOT",
+        description = "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
+        subcommands = {RunCommand.class, CasesCommand.class, AutoComplete.GenerateCompletion.class},
+        footer = {
+            "",
+            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED); 2 wrong usage or unreadable input.",
+            "Try: iommu4j run guest-no-snoop"
+        })
+public final class Main {
+    /** The answer is bad. */
+    static final int EXIT_BAD = 1;
+
+    /** Wrong usage or unreadable input. */
+    static final int EXIT_USAGE = 2;
+
+    Main() {}
+
+    /** Runs the command and exits with its code. */
+    public static void main(String[] args) {
+        System.exit(commandLine().execute(args));
+    }
+
+    /** Makes the command; its output goes where {@link CommandLine#setOut} says. */
+    static CommandLine commandLine() {
+        CommandLine commandLine = new CommandLine(new Main());
+        commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.setParameterExceptionHandler((exception, unused) -> {
+            oneLine(exception.getCommandLine().getErr(), exception);
+            return EXIT_USAGE;
+        });
+        commandLine.setExecutionExceptionHandler((exception, command, unused) -> {
+            if (exception instanceof IllegalArgumentException || exception instanceof InputException) {
+                oneLine(command.getErr(), exception);
+                return EXIT_USAGE;
+            }
+            throw exception;
+        });
+        return commandLine;
+    }
+
+    private static void oneLine(PrintWriter err, Exception exception) {
+        String message = exception.getMessage();
+        err.println("iommu4j: " + (message == null ? exception.toString() : message.lines().findFirst().orElse("")));
+        err.flush();
+    }
+}

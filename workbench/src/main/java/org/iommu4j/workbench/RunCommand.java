@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.workbench.report.JsonReport;
+import org.iommu4j.workbench.report.TextReport;
+import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.Outcome;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code iommu4j run}: one case on one machine. */
+@Command(
+        name = "run",
+        mixinStandardHelpOptions = true,
+        description = "Runs a case on a built-in machine or on one built from a captured host.",
+        footer = {
+            "",
+            "Examples:",
+            "  iommu4j run guest-no-snoop --machine intel-sc",
+            "  iommu4j run guest-no-snoop --host capture.tar --device 0000:02:00.0 --format json"
+        })
+final class RunCommand implements Callable<Integer> {
+    private static final String DEFAULT_MACHINE = "intel-nosc";
+
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    @Parameters(index = "0", paramLabel = "CASE", description = "The case; 'iommu4j cases' lists them.")
+    private String caseName = "";
+
+    @ArgGroup
+    private MachineChoice choice = new MachineChoice();
+
+    @Option(
+            names = "--device",
+            paramLabel = "BDF",
+            converter = AddressConverter.class,
+            description = "The case's device, for example 0000:02:00.0; a second --device is the case's second device.")
+    private List<PciAddress> devices = new ArrayList<>();
+
+    @Option(
+            names = "--linux",
+            paramLabel = "RELEASE",
+            converter = ReleaseConverter.class,
+            description = "The kernel release whose rules apply (default: the newest).")
+    private LinuxRelease release = LinuxRelease.NEWEST;
+
+    @Option(names = "--format", paramLabel = "FORMAT", description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
+    private OutputFormat format = OutputFormat.TEXT;
+
+    /** Either a built-in machine or a captured host. */
+    static final class MachineChoice {
+        @Option(names = "--machine", paramLabel = "NAME", description = "A built-in machine (default: " + DEFAULT_MACHINE + ").")
+        private @Nullable String machine;
+
+        @Option(
+                names = "--host",
+                paramLabel = "CAPTURE",
+                description = "A directory or tar with a Linux sys/ tree; needs --device.")
+        private @Nullable Path host;
+
+        MachineChoice() {}
+    }
+
+    RunCommand() {}
+
+    @Override
+    public Integer call() {
+        Workbench workbench = Workbench.create();
+        Case story = workbench.caseNamed(caseName);
+        Outcome outcome = workbench.runner().run(story, describe(workbench), release, devices);
+        CommandLine commandLine = java.util.Objects.requireNonNull(spec).commandLine();
+        PrintWriter out = commandLine.getOut();
+        switch (format) {
+            case TEXT -> out.print(new TextReport(commandLine.getColorScheme()).of(outcome));
+            case JSON -> out.println(JsonReport.of(outcome));
+        }
+        out.flush();
+        return outcome.bad() ? Main.EXIT_BAD : 0;
+    }
+
+    private MachineDescription describe(Workbench workbench) {
+        Path host = choice.host;
+        if (host == null) {
+            String machine = choice.machine;
+            return workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
+        }
+        MachineDescription description = workbench.describeHost(host);
+        Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
+        return description;
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench;
+
+import com.google.inject.Guice;
+import com.google.inject.Stage;
+import jakarta.inject.Inject;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.host.CapturedHost;
+import org.iommu4j.workbench.host.CapturedMachine;
+import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.CaseRunner;
+import org.jspecify.annotations.Nullable;
+
+/** What the subcommands work with: cases, machines and what runs one on the other. */
+public final class Workbench {
+    private final Map<String, Case> cases;
+    private final MachineFactory machines;
+    private final Set<TranslationUnitProvider> silicon;
+    private final IommuVendors vendors;
+    private final CaseRunner runner;
+
+    /** Makes a workbench. */
+    @Inject
+    public Workbench(
+            Map<String, Case> cases,
+            MachineFactory machines,
+            Map<String, TranslationUnitProvider> silicon,
+            IommuVendors vendors,
+            CaseRunner runner) {
+        this.cases = new TreeMap<>(cases);
+        this.machines = machines;
+        this.silicon = Set.copyOf(silicon.values());
+        this.vendors = vendors;
+        this.runner = runner;
+    }
+
+    /** Binds the application and makes its workbench. */
+    public static Workbench create() {
+        return Guice.createInjector(Stage.PRODUCTION, new WorkbenchModule()).getInstance(Workbench.class);
+    }
+
+    /** Returns the cases, sorted by name. */
+    public Collection<Case> cases() {
+        return cases.values();
+    }
+
+    /**
+     * Finds a case.
+     *
+     * @throws IllegalArgumentException when there is none; the message lists those known
+     */
+    public Case caseNamed(String name) {
+        Case found = cases.get(name);
+        if (found == null) {
+            throw new IllegalArgumentException("no case '" + name + "'; known: " + cases.keySet());
+        }
+        return found;
+    }
+
+    /** Returns the machines. */
+    public MachineFactory machines() {
+        return machines;
+    }
+
+    /** Returns what runs a case. */
+    public CaseRunner runner() {
+        return runner;
+    }
+
+    /**
+     * Reads a captured host and describes its machine.
+     *
+     * @throws InputException when it is no capture, or has no IOMMU in use
+     */
+    public MachineDescription describeHost(Path capture) {
+        return CapturedMachine.describe(CapturedHost.read(capture), silicon, vendors);
+    }
+
+    /**
+     * Checks that a captured host has a device.
+     *
+     * @throws InputException when it has not, or none was named
+     */
+    static void requireDevice(MachineDescription host, @Nullable PciAddress device) {
+        if (device == null) {
+            throw new InputException("--host needs --device, for example --device "
+                    + host.functions().get(host.functions().size() - 1).address());
+        }
+    }
+}

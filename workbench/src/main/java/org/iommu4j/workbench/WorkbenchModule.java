@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench;
+
+import com.google.inject.AbstractModule;
+import com.google.inject.Provides;
+import com.google.inject.Singleton;
+import com.google.inject.multibindings.MapBinder;
+import java.util.Map;
+import org.iommu4j.sim.guice.SimulationModule;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.cases.CapableLateAttach;
+import org.iommu4j.workbench.cases.GuestForgetsFlush;
+import org.iommu4j.workbench.cases.GuestNoSnoop;
+import org.iommu4j.workbench.cases.GuestNoSnoopUnreported;
+import org.iommu4j.workbench.cases.HostNoSnoop;
+import org.iommu4j.workbench.cases.LateAttach;
+import org.iommu4j.workbench.cases.MixedContainer;
+import org.iommu4j.workbench.cases.NoSnoopDisabledInDevice;
+import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.CaseRunner;
+
+/**
+ * Binds the application: the vendors and the silicon that are on the path, and the built-in cases.
+ *
+ * <p>Whoever adds a case binds it by its name into the same map.
+ */
+public final class WorkbenchModule extends AbstractModule {
+    /** Makes the module. */
+    public WorkbenchModule() {}
+
+    @Override
+    protected void configure() {
+        binder().requireExplicitBindings();
+        install(new SimulationModule());
+        MapBinder<String, IommuVendor> vendors = MapBinder.newMapBinder(binder(), String.class, IommuVendor.class);
+        IommuVendors.load().all().forEach(vendor -> vendors.addBinding(vendor.name()).toInstance(vendor));
+        MapBinder<String, Case> cases = MapBinder.newMapBinder(binder(), String.class, Case.class);
+        bind(cases, new GuestNoSnoop());
+        bind(cases, new GuestNoSnoopUnreported());
+        bind(cases, new GuestForgetsFlush());
+        bind(cases, new NoSnoopDisabledInDevice());
+        bind(cases, new HostNoSnoop());
+        bind(cases, new MixedContainer());
+        bind(cases, new LateAttach());
+        bind(cases, new CapableLateAttach());
+        bind(CaseRunner.class);
+    }
+
+    @Provides
+    @Singleton
+    IommuVendors vendors(Map<String, IommuVendor> vendors) {
+        return IommuVendors.of(vendors.values());
+    }
+
+    private static void bind(MapBinder<String, Case> cases, Case story) {
+        cases.addBinding(story.name()).toInstance(story);
+    }
+}

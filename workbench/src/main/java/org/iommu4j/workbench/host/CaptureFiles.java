@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.host;
+
+import java.io.BufferedInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
+import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
+import org.iommu4j.workbench.InputException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The files of a capture by their path inside it, links included.
+ *
+ * <p>Paths have no leading slash. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path;
+ * one that leads outside leads nowhere.
+ */
+public final class CaptureFiles {
+    private static final int MAX_LINKS = 40;
+    private static final int MAX_ENTRIES = 200_000;
+    private static final int MAX_FILE_BYTES = 16 << 20;
+    private static final long MAX_TOTAL_BYTES = 256L << 20;
+
+    /** A file has contents, a link a target, a directory neither. */
+    private record Entry(byte @Nullable [] contents, @Nullable String target) {}
+
+    private final String source;
+    private final Map<String, Entry> entries = new HashMap<>();
+    private final Map<String, TreeSet<String>> children = new HashMap<>();
+    private long totalBytes;
+
+    private CaptureFiles(String source) {
+        this.source = source;
+        entries.put("", new Entry(null, null));
+    }
+
+    /**
+     * Reads a capture.
+     *
+     * @param path a directory or a tar file that holds {@code sys/}
+     * @throws InputException when it can't be read, is no tar, is too big, or holds no {@code sys/} tree
+     */
+    public static CaptureFiles open(Path path) {
+        CaptureFiles files = new CaptureFiles(path.toString());
+        try {
+            if (Files.isDirectory(path)) {
+                files.readDirectory(path);
+            } else if (Files.isRegularFile(path)) {
+                files.readTar(path);
+            } else {
+                throw new InputException(path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
+            }
+        } catch (IOException e) {
+            String detail = e.getMessage();
+            throw new InputException(path + ": can't be read as a capture (" + (detail == null ? e : detail.lines().findFirst().orElse("")) + ")", e);
+        }
+        if (!files.children.containsKey("sys")) {
+            throw new InputException(path + ": no capture, expected a directory or tar with a Linux sys/ tree");
+        }
+        return files;
+    }
+
+    /** Returns where the capture came from. */
+    public String source() {
+        return source;
+    }
+
+    /** Returns a file's contents, following links. */
+    public Optional<byte[]> bytes(String path) {
+        return resolve(path).map(entries::get).map(Entry::contents).map(byte[]::clone);
+    }
+
+    /** Returns a file's text without surrounding white space, following links. */
+    public Optional<String> text(String path) {
+        return bytes(path).map(bytes -> new String(bytes, StandardCharsets.UTF_8).strip());
+    }
+
+    /** Returns the names in a directory, sorted; none when it is absent. */
+    public List<String> list(String path) {
+        return resolve(path).map(children::get).map(List::copyOf).orElse(List.of());
+    }
+
+    /** Returns the path that a path really names, after all links; empty when it leads nowhere. */
+    public Optional<String> resolve(String path) {
+        Deque<String> rest = new ArrayDeque<>(Arrays.asList(path.split("/")));
+        List<String> done = new ArrayList<>();
+        int links = 0;
+        while (!rest.isEmpty()) {
+            String name = rest.pop();
+            if (name.isEmpty() || name.equals(".")) {
+                continue;
+            }
+            if (name.equals("..")) {
+                if (done.isEmpty()) {
+                    return Optional.empty();
+                }
+                done.remove(done.size() - 1);
+                continue;
+            }
+            done.add(name);
+            Entry entry = entries.get(String.join("/", done));
+            if (entry == null) {
+                return Optional.empty();
+            }
+            String target = entry.target();
+            if (target != null) {
+                if (++links > MAX_LINKS) {
+                    return Optional.empty();
+                }
+                done.remove(done.size() - 1);
+                if (target.startsWith("/")) {
+                    done.clear();
+                }
+                String[] parts = target.split("/");
+                for (int i = parts.length - 1; i >= 0; i--) {
+                    rest.push(parts[i]);
+                }
+            }
+        }
+        return Optional.of(String.join("/", done));
+    }
+
+    private void readTar(Path path) throws IOException {
+        try (InputStream in = new BufferedInputStream(Files.newInputStream(path));
+                TarArchiveInputStream tar = new TarArchiveInputStream(in)) {
+            TarArchiveEntry entry = tar.getNextEntry();
+            while (entry != null) {
+                if (entry.isSymbolicLink()) {
+                    add(entry.getName(), new Entry(null, entry.getLinkName()));
+                } else if (entry.isDirectory()) {
+                    add(entry.getName(), new Entry(null, null));
+                } else if (entry.isFile()) {
+                    add(entry.getName(), new Entry(contents(tar, entry.getName()), null));
+                }
+                entry = tar.getNextEntry();
+            }
+        }
+    }
+
+    private void readDirectory(Path root) throws IOException {
+        Files.walkFileTree(root, new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult preVisitDirectory(Path directory, BasicFileAttributes attributes) {
+                if (!directory.equals(root)) {
+                    add(root.relativize(directory).toString(), new Entry(null, null));
+                }
+                return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                String name = root.relativize(file).toString();
+                if (attributes.isSymbolicLink()) {
+                    add(name, new Entry(null, Files.readSymbolicLink(file).toString()));
+                } else if (attributes.isRegularFile()) {
+                    try (InputStream in = Files.newInputStream(file)) {
+                        add(name, new Entry(contents(in, name), null));
+                    }
+                }
+                return FileVisitResult.CONTINUE;
+            }
+        });
+    }
+
+    private byte[] contents(InputStream in, String name) throws IOException {
+        byte[] bytes = in.readNBytes(MAX_FILE_BYTES + 1);
+        totalBytes += bytes.length;
+        if (bytes.length > MAX_FILE_BYTES || totalBytes > MAX_TOTAL_BYTES) {
+            throw new InputException(source + ": " + name + " is too big, expected at most " + (MAX_FILE_BYTES >> 20)
+                    + " MiB a file and " + (MAX_TOTAL_BYTES >> 20) + " MiB in all");
+        }
+        return bytes;
+    }
+
+    private void add(String rawName, Entry entry) {
+        List<String> parts = new ArrayList<>();
+        for (String part : rawName.replace('\\', '/').split("/")) {
+            if (part.equals("..")) {
+                throw new InputException(source + ": entry '" + rawName + "' leads outside the capture");
+            }
+            if (!part.isEmpty() && !part.equals(".")) {
+                parts.add(part);
+            }
+        }
+        if (parts.isEmpty()) {
+            return;
+        }
+        if (entries.size() >= MAX_ENTRIES) {
+            throw new InputException(source + ": more than " + MAX_ENTRIES + " entries");
+        }
+        String parent = "";
+        for (int i = 0; i < parts.size(); i++) {
+            children.computeIfAbsent(parent, unused -> new TreeSet<>()).add(parts.get(i));
+            parent = parent.isEmpty() ? parts.get(i) : parent + "/" + parts.get(i);
+            if (i < parts.size() - 1) {
+                entries.putIfAbsent(parent, new Entry(null, null));
+            }
+        }
+        entries.put(parent, entry);
+        if (entry.contents() == null && entry.target() == null) {
+            children.computeIfAbsent(parent, unused -> new TreeSet<>());
+        }
+    }
+}

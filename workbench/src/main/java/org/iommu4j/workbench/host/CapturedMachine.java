@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.host;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.workbench.InputException;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.IommuVendors;
+
+/**
+ * Builds the description of a machine from a captured host.
+ *
+ * <p>Which unit serves a function is wired as Linux's {@code iommu} links say, not by our reading of the ACPI tables, so
+ * that the two can be compared.
+ */
+public final class CapturedMachine {
+    private static final int CPUS = 4;
+    private static final long MEMORY_BYTES = 256L << 20;
+
+    private CapturedMachine() {}
+
+    /**
+     * Describes the machine.
+     *
+     * @throws InputException when no unit is in use on the host, or none of the providers knows a unit
+     */
+    public static MachineDescription describe(
+            CapturedHost host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
+        FirmwareTables firmware =
+                signature -> Optional.ofNullable(host.acpiTables().get(signature)).map(byte[]::clone);
+        List<TranslationUnitSpec> units = new ArrayList<>();
+        HardwareVirtualization virtualization = HardwareVirtualization.VMX;
+        for (Map.Entry<String, Map<String, String>> unit : host.units().entrySet()) {
+            TranslationUnitProvider provider = null;
+            for (TranslationUnitProvider candidate : providers) {
+                Optional<TranslationUnitSpec> spec = recognise(host, candidate, unit.getKey(), unit.getValue(), firmware);
+                if (spec.isPresent()) {
+                    units.add(spec.get());
+                    provider = candidate;
+                    break;
+                }
+            }
+            if (provider == null) {
+                throw new InputException(host.name() + ": unit " + unit.getKey() + " under sys/class/iommu is of no known vendor; known: "
+                        + providers.stream().map(TranslationUnitProvider::name).sorted().toList());
+            }
+            virtualization = provider.virtualization();
+        }
+        if (units.isEmpty()) {
+            throw new InputException(host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
+                    + (vendors.claiming(firmware).isEmpty()
+                            ? ""
+                            : " although firmware describes one (is it off on the kernel's command line?)"));
+        }
+        List<FunctionDescription> functions = new ArrayList<>();
+        for (CapturedFunction function : host.functions()) {
+            functions.add(new FunctionDescription(
+                    function.address(), function.upstreamBridge(), function.config(), function.unit(), false));
+        }
+        return new MachineDescription(
+                host.name(),
+                CPUS,
+                virtualization,
+                CacheGeometry.ORDINARY,
+                MEMORY_BYTES,
+                units,
+                functions,
+                host.acpiTables(),
+                new BootOptions(host.interruptRemapping().orElse(true)));
+    }
+
+    private static Optional<TranslationUnitSpec> recognise(
+            CapturedHost host,
+            TranslationUnitProvider provider,
+            String name,
+            Map<String, String> attributes,
+            FirmwareTables firmware) {
+        try {
+            return provider.recognise(name, attributes, firmware);
+        } catch (IllegalArgumentException e) {
+            throw new InputException(host.name() + ": unit " + name + ": " + e.getMessage(), e);
+        }
+    }
+}

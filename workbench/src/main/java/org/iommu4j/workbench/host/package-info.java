@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Captured hosts: a directory or tar with a Linux {@code sys/} tree, and the machine built from it.
+ *
+ * <p>A capture is untrusted input: sizes are bounded, links are resolved inside it only, and nothing in it is executed.
+ * What the capture does not tell is said, never guessed. Not read here: lspci texts, bare kernel logs and bare ACPI
+ * tables.
+ */
+package org.iommu4j.workbench.host;

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.report;
+
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DomainOutcome;
+import org.iommu4j.workbench.scenario.Outcome;
+import org.iommu4j.workbench.verdict.StaleRead;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Outcomes as JSON: one object a case, addresses and values as hexadecimal text. */
+public final class JsonReport {
+    private static final JsonMapper MAPPER =
+            JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+
+    private JsonReport() {}
+
+    /** Returns one outcome as an object. */
+    public static String of(Outcome outcome) {
+        return MAPPER.writeValueAsString(node(outcome));
+    }
+
+    /** Returns several outcomes as an array. */
+    public static String of(Iterable<Outcome> outcomes) {
+        ArrayNode array = JsonNodeFactory.instance.arrayNode();
+        outcomes.forEach(outcome -> array.add(node(outcome)));
+        return MAPPER.writeValueAsString(array);
+    }
+
+    private static ObjectNode node(Outcome outcome) {
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.put("case", outcome.caseName());
+        node.put("about", outcome.about());
+        node.put("linux", outcome.linux().toString());
+        node.putObject("machine").put("name", outcome.machine()).put("vendor", outcome.vendor());
+        node.put("verdict", outcome.verdict().name());
+        node.put("blame", text(outcome.blame()));
+        node.put("errno", text(outcome.errno()));
+        node.put("refusal", outcome.refusal());
+        node.set("decision", decision(outcome.decision()));
+        ArrayNode domains = node.putArray("domains");
+        for (DomainOutcome domain : outcome.domains()) {
+            ObjectNode entry = domains.addObject();
+            ArrayNode devices = entry.putArray("devices");
+            domain.devices().stream().map(PciAddress::toString).forEach(devices::add);
+            entry.put("enforceCacheCoherency", domain.enforceCacheCoherency().name());
+        }
+        node.putObject("dma")
+                .put("noSnoopSent", outcome.noSnoopSent())
+                .put("noSnoopBlocked", outcome.noSnoopBlocked())
+                .put("noSnoopPassed", outcome.noSnoopPassed());
+        ArrayNode staleReads = node.putArray("staleReads");
+        for (StaleRead read : outcome.staleReads()) {
+            staleReads
+                    .addObject()
+                    .put("at", read.at())
+                    .put("who", read.who())
+                    .put("address", hex(read.address()))
+                    .put("expected", hex(read.expected()))
+                    .put("observed", hex(read.observed()))
+                    .put("why", read.why());
+        }
+        return node;
+    }
+
+    private static @Nullable ObjectNode decision(@Nullable Decision decision) {
+        if (decision == null) {
+            return null;
+        }
+        return JsonNodeFactory.instance
+                .objectNode()
+                .put("enforceCacheCoherency", decision.enforceCacheCoherency().name())
+                .put("dmaCcIommu", decision.dmaCcIommu())
+                .put("kvmNoncoherentDma", decision.kvmNoncoherentDma())
+                .put("wbinvd", text(decision.wbinvd()))
+                .put("guestMemoryType", text(decision.guestMemoryType()));
+    }
+
+    private static @Nullable String text(@Nullable Object value) {
+        return value == null ? null : value.toString();
+    }
+
+    static String hex(long value) {
+        return "0x" + Long.toHexString(value);
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.report;
+
+import java.util.List;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.DomainOutcome;
+import org.iommu4j.workbench.scenario.Outcome;
+import org.iommu4j.workbench.scenario.TimelineEntry;
+import org.iommu4j.workbench.verdict.StaleRead;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Help.ColorScheme;
+
+/** An outcome for people: the verdict first, then what was decided, then a timeline to read from top to bottom. */
+public final class TextReport {
+    private static final int LABEL = 26;
+
+    private final ColorScheme colors;
+
+    /** Makes a report in a terminal's colours. */
+    public TextReport(ColorScheme colors) {
+        this.colors = colors;
+    }
+
+    /** Returns the report. */
+    public String of(Outcome outcome) {
+        StringBuilder text = new StringBuilder();
+        text.append(outcome.caseName()).append(" on ").append(outcome.machine()).append(" (").append(outcome.vendor())
+                .append("), Linux ").append(outcome.linux()).append(": ")
+                .append(Paint.verdict(colors, outcome, headline(outcome))).append('\n');
+        text.append("  ").append(outcome.about()).append('\n');
+        String refusal = outcome.refusal();
+        if (refusal != null) {
+            text.append("  ").append(refusal).append('\n');
+        }
+        text.append('\n');
+        decision(text, outcome.decision());
+        for (DomainOutcome domain : outcome.domains()) {
+            line(text, "domain", domain.devices().stream().map(PciAddress::toString).toList() + " " + domain.enforceCacheCoherency());
+        }
+        line(
+                text,
+                "no-snoop requests",
+                outcome.noSnoopSent() + " sent, " + outcome.noSnoopBlocked() + " blocked, " + outcome.noSnoopPassed()
+                        + " went past the caches");
+        timeline(text, outcome.timeline());
+        staleReads(text, outcome.staleReads());
+        return text.toString();
+    }
+
+    private static String headline(Outcome outcome) {
+        if (outcome.errno() != null) {
+            return outcome.verdict() + " with " + outcome.errno();
+        }
+        return outcome.blame() == null ? outcome.verdict().name() : outcome.verdict() + ", blame " + outcome.blame();
+    }
+
+    private static void decision(StringBuilder text, @Nullable Decision decision) {
+        if (decision == null) {
+            return;
+        }
+        line(text, "enforce_cache_coherency", decision.enforceCacheCoherency());
+        Boolean dmaCc = decision.dmaCcIommu();
+        line(text, "VFIO_DMA_CC_IOMMU", dmaCc == null ? null : dmaCc ? "1" : "0");
+        Boolean noncoherent = decision.kvmNoncoherentDma();
+        line(text, "KVM non-coherent DMA", noncoherent == null ? null : noncoherent ? "yes" : "no");
+        line(text, "guest's WBINVD", decision.wbinvd());
+        line(text, "guest memory type", decision.guestMemoryType());
+    }
+
+    private static void line(StringBuilder text, String label, @Nullable Object value) {
+        if (value != null) {
+            text.append("  ").append(label).append(" ".repeat(LABEL - label.length())).append(value).append('\n');
+        }
+    }
+
+    /** A lane each for CPUs, caches and devices; a lane is as wide as its widest event. */
+    private static void timeline(StringBuilder text, List<TimelineEntry> timeline) {
+        if (timeline.isEmpty()) {
+            return;
+        }
+        int cpu = width(timeline, TimelineEntry.Lane.CPU, "CPU");
+        int cache = width(timeline, TimelineEntry.Lane.CACHE, "cache");
+        text.append('\n').append(String.format("  %6s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
+        for (TimelineEntry entry : timeline) {
+            String words = words(entry);
+            String row =
+                    switch (entry.lane()) {
+                        case CPU -> String.format("  %6d  %s", entry.at(), words);
+                        case CACHE -> String.format("  %6d  %" + cpu + "s  %s", entry.at(), "", words);
+                        case DEVICE -> String.format("  %6d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
+                        case NOTE -> String.format("  %6d  -- %s", entry.at(), entry.text());
+                    };
+            text.append(row).append('\n');
+        }
+    }
+
+    private static int width(List<TimelineEntry> timeline, TimelineEntry.Lane lane, String header) {
+        return timeline.stream()
+                .filter(entry -> entry.lane() == lane)
+                .mapToInt(entry -> words(entry).length())
+                .reduce(header.length(), Math::max);
+    }
+
+    private static String words(TimelineEntry entry) {
+        return entry.who().isEmpty() ? entry.text() : entry.who() + " " + entry.text();
+    }
+
+    private static void staleReads(StringBuilder text, List<StaleRead> staleReads) {
+        for (StaleRead read : staleReads) {
+            text.append("\n  stale at ").append(read.at()).append(": ").append(read.who()).append(" saw ")
+                    .append(JsonReport.hex(read.observed())).append(" at ").append(JsonReport.hex(read.address()))
+                    .append(", expected ").append(JsonReport.hex(read.expected())).append("\n    ").append(read.why()).append('\n');
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.scenario;
+
+import jakarta.inject.Inject;
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.IommuCore;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.trace.TraceKind;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.verdict.CoherenceChecker;
+import org.iommu4j.workbench.verdict.Findings;
+import org.iommu4j.workbench.verdict.Verdict;
+
+/** Runs a case on a fresh machine and says what became of it. */
+public final class CaseRunner {
+    private final MachineFactory machines;
+    private final IommuVendors vendors;
+
+    /** Makes a runner. */
+    @Inject
+    public CaseRunner(MachineFactory machines, IommuVendors vendors) {
+        this.machines = machines;
+        this.vendors = vendors;
+    }
+
+    /**
+     * Runs a case on a machine's first endpoints: the first in its topology is the case's device, the next in another
+     * group the second.
+     */
+    public Outcome run(Case story, MachineDescription description, LinuxRelease release) {
+        return run(story, description, release, List.of());
+    }
+
+    /**
+     * Runs a case.
+     *
+     * @param devices the case's device and the second one; what is missing is chosen from the topology
+     * @throws IllegalArgumentException when a device is unknown, is a bridge, or a needed one is missing; when no vendor
+     *     claims the machine's firmware
+     */
+    public Outcome run(
+            Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+        Machine machine = machines.create(description);
+        machine.trace().start();
+        List<IommuVendor> claiming = vendors.claiming(machine.firmware());
+        if (claiming.isEmpty()) {
+            throw new IllegalArgumentException("machine " + description.name() + ": no vendor claims its firmware tables "
+                    + description.acpiTables().keySet() + "; known: "
+                    + vendors.all().stream().map(IommuVendor::name).toList());
+        }
+        // Neither is closed: the machine, with all that the case set up on it, is dropped as a whole.
+        Iommu iommu = claiming.get(0).open(machine.vendorContext(release));
+        IommuCore core = IommuCore.open(iommu, machine.topology());
+        PciAddress device = first(machine, core, devices, description.name());
+        Optional<PciAddress> second = second(machine, core, device, devices, description.name());
+        if (story.needsSecondDevice() && second.isEmpty()) {
+            throw new IllegalArgumentException("case " + story.name()
+                    + " needs a second endpoint in another group, machine " + description.name() + " has none");
+        }
+        Scenario scenario = new Scenario(machine, iommu, core, release, device, second);
+        return judge(story, scenario, description.name(), claiming.get(0).name());
+    }
+
+    private static Outcome judge(Case story, Scenario scenario, String machine, String vendor) {
+        Errno errno = null;
+        String refusal = null;
+        Trace trace = scenario.machine().trace();
+        int begin = trace.size();
+        try {
+            story.run(scenario);
+        } catch (IommuException e) {
+            if (hasDma(trace, begin)) {
+                throw e;
+            }
+            errno = e.errno();
+            refusal = e.getMessage();
+        }
+        Findings findings = CoherenceChecker.check(scenario.machine(), scenario::ownerOf);
+        return new Outcome(
+                story.name(),
+                story.about(),
+                scenario.release(),
+                machine,
+                vendor,
+                errno == null ? findings.verdict() : Verdict.REFUSED,
+                findings.blame(),
+                errno,
+                refusal,
+                scenario.decision(),
+                scenario.domains(),
+                findings.noSnoopSent(),
+                findings.noSnoopBlocked(),
+                findings.noSnoopPassed(),
+                findings.staleReads(),
+                Timeline.of(trace, begin));
+    }
+
+    private static boolean hasDma(Trace trace, int begin) {
+        for (int event = begin; event < trace.size(); event++) {
+            if (trace.kind(event) == TraceKind.DMA_READ || trace.kind(event) == TraceKind.DMA_WRITE) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static PciAddress first(Machine machine, IommuCore core, List<PciAddress> wanted, String name) {
+        if (!wanted.isEmpty()) {
+            return known(machine, wanted.get(0), name);
+        }
+        return endpoints(machine, core).stream()
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "machine " + name + " has no PCI Express endpoint behind an IOMMU"));
+    }
+
+    private static Optional<PciAddress> second(
+            Machine machine, IommuCore core, PciAddress device, List<PciAddress> wanted, String name) {
+        if (wanted.size() > 1) {
+            return Optional.of(known(machine, wanted.get(1), name));
+        }
+        return endpoints(machine, core).stream()
+                .filter(other -> !core.group(other).equals(core.group(device)))
+                .findFirst();
+    }
+
+    /** The functions that could be assigned: no bridges, behind an IOMMU, with a PCI Express capability. */
+    private static List<PciAddress> endpoints(Machine machine, IommuCore core) {
+        return machine.topology().functions().stream()
+                .filter(function -> !isBridge(function)
+                        && function.config().findCapability(0x10) != 0
+                        && core.group(function.address()).isPresent())
+                .map(PciFunction::address)
+                .toList();
+    }
+
+    private static PciAddress known(Machine machine, PciAddress address, String name) {
+        PciFunction function = machine.topology()
+                .function(address)
+                .orElseThrow(() -> new IllegalArgumentException("machine " + name + " has no device " + address + "; it has "
+                        + machine.topology().functions().stream()
+                                .map(PciFunction::address)
+                                .toList()));
+        if (isBridge(function)) {
+            throw new IllegalArgumentException("device " + address + " of machine " + name + " is a bridge, expected an endpoint");
+        }
+        return address;
+    }
+
+    private static boolean isBridge(PciFunction function) {
+        return (function.config().read(0x0e, 1) & 0x7f) != 0;
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.scenario;
+
+import org.iommu4j.kvm.GuestMemoryType;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What was decided about the case's device and its virtual machine.
+ *
+ * @param enforceCacheCoherency whether its domain blocks no-snoop
+ * @param dmaCcIommu VFIO_DMA_CC_IOMMU, null without VFIO
+ * @param kvmNoncoherentDma whether KVM counts non-coherent DMA, null without a virtual machine
+ * @param wbinvd what a guest's WBINVD does, null without a virtual machine
+ * @param guestMemoryType the memory type of guest RAM, null without a virtual machine
+ */
+public record Decision(
+        Enforcement enforceCacheCoherency,
+        @Nullable Boolean dmaCcIommu,
+        @Nullable Boolean kvmNoncoherentDma,
+        @Nullable Wbinvd wbinvd,
+        @Nullable GuestMemoryType guestMemoryType) {}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.scenario;
+
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.sim.pcie.Endpoint;
+
+/** Requests of a device that the case expects to be let through. */
+final class DeviceAccess {
+    private static final int DEVICE_CONTROL = 8;
+    private static final int ENABLE_NO_SNOOP = 1 << 11;
+
+    private DeviceAccess() {}
+
+    static long read(Endpoint endpoint, long iova, boolean noSnoop) {
+        long value = endpoint.read(iova, noSnoop);
+        check(endpoint, iova, "read");
+        return value;
+    }
+
+    static void write(Endpoint endpoint, long iova, long value, boolean noSnoop) {
+        endpoint.write(iova, value, noSnoop);
+        check(endpoint, iova, "write");
+    }
+
+    /** A device without a PCI Express capability has no such control and never sends no-snoop. */
+    static void enableNoSnoop(Endpoint endpoint, boolean enable) {
+        ConfigSpace config = endpoint.config();
+        int capability = config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
+        if (capability != 0) {
+            int control = config.read(capability + DEVICE_CONTROL, 2);
+            config.write(
+                    capability + DEVICE_CONTROL, 2, enable ? control | ENABLE_NO_SNOOP : control & ~ENABLE_NO_SNOOP);
+        }
+    }
+
+    private static void check(Endpoint endpoint, long iova, String what) {
+        if (endpoint.lastFault() != 0) {
+            throw new UnexpectedFaultException(endpoint.address() + ": the IOMMU refused a " + what + " of IOVA 0x"
+                    + Long.toHexString(iova) + " with fault 0x" + Integer.toHexString(endpoint.lastFault())
+                    + ", expected it to be mapped");
+        }
+    }
+}

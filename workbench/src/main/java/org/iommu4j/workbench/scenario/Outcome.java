@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.scenario;
+
+import java.util.List;
+import org.iommu4j.Errno;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.workbench.verdict.Blame;
+import org.iommu4j.workbench.verdict.StaleRead;
+import org.iommu4j.workbench.verdict.Verdict;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What became of a case on a machine under a release.
+ *
+ * @param caseName the case
+ * @param about what it is about
+ * @param linux the release whose rules applied
+ * @param machine the machine's name
+ * @param vendor the name of the vendor whose driver ran
+ * @param verdict what became of it
+ * @param blame who broke the contract, null when nobody did
+ * @param errno with what the system said no, null when it did not
+ * @param refusal the refusal's message, null when there was none
+ * @param decision what was decided about the case's device, null when nothing got as far
+ * @param domains the domains of the case's devices
+ * @param noSnoopSent requests that carried no-snoop
+ * @param noSnoopBlocked of these, how many were forced to be snooped
+ * @param noSnoopPassed of these, how many went past the caches
+ * @param staleReads reads that did not see the last write
+ * @param timeline what happened, in order
+ */
+public record Outcome(
+        String caseName,
+        String about,
+        LinuxRelease linux,
+        String machine,
+        String vendor,
+        Verdict verdict,
+        @Nullable Blame blame,
+        @Nullable Errno errno,
+        @Nullable String refusal,
+        @Nullable Decision decision,
+        List<DomainOutcome> domains,
+        int noSnoopSent,
+        int noSnoopBlocked,
+        int noSnoopPassed,
+        List<StaleRead> staleReads,
+        List<TimelineEntry> timeline) {
+    /** Copies the lists. */
+    public Outcome {
+        domains = List.copyOf(domains);
+        staleReads = List.copyOf(staleReads);
+        timeline = List.copyOf(timeline);
+    }
+
+    /** Returns whether the answer is a bad one: wrong or leaked data. */
+    public boolean bad() {
+        return verdict == Verdict.CORRUPTED || verdict == Verdict.LEAKED;
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.scenario;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.core.IommuCore;
+import org.iommu4j.core.IommuGroup;
+import org.iommu4j.core.IommuMapper;
+import org.iommu4j.dma.DmaApi;
+import org.iommu4j.dma.DmaDevice;
+import org.iommu4j.kvm.KvmOptions;
+import org.iommu4j.kvm.Vcpu;
+import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.VfioGroup;
+import org.iommu4j.vfio.VfioOptions;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A machine with its IOMMU driver, core and VFIO, on which a case acts.
+ *
+ * <p>The same page of a guest has three addresses, always different: {@link #GUEST_ADDRESS} in the guest, {@link #IOVA} for
+ * the device, and wherever the VMM's memory at {@link #VMM_ADDRESS} is physically.
+ */
+public final class Scenario {
+    /** Where guest memory begins for the guest. */
+    public static final long GUEST_ADDRESS = 0x0010_0000L;
+
+    /** Where it begins for the device. */
+    public static final long IOVA = 0x4000_0000L;
+
+    /** Where it begins in the VMM's address space. */
+    public static final long VMM_ADDRESS = 0x7f00_0000_0000L;
+
+    /** Bytes of guest memory. */
+    public static final long GUEST_BYTES = 16 * 4096L;
+
+    private static final int PAGE = 4096;
+
+    private final Machine machine;
+    private final Iommu iommu;
+    private final IommuCore core;
+    private final Vfio vfio;
+    private final LinuxRelease release;
+    private final PciAddress device;
+    private final Optional<PciAddress> secondDevice;
+    private final Map<String, String> owners = new TreeMap<>();
+    private @Nullable Supplier<Decision> decision;
+    private Supplier<List<DomainOutcome>> domains = List::of;
+
+    Scenario(
+            Machine machine,
+            Iommu iommu,
+            IommuCore core,
+            LinuxRelease release,
+            PciAddress device,
+            Optional<PciAddress> secondDevice) {
+        this.machine = machine;
+        this.iommu = iommu;
+        this.core = core;
+        this.vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
+        this.release = release;
+        this.device = device;
+        this.secondDevice = secondDevice;
+    }
+
+    /** Returns the machine. */
+    public Machine machine() {
+        return machine;
+    }
+
+    /** Returns the opened driver. */
+    public Iommu iommu() {
+        return iommu;
+    }
+
+    /** Returns core. */
+    public IommuCore core() {
+        return core;
+    }
+
+    /** Returns VFIO. */
+    public Vfio vfio() {
+        return vfio;
+    }
+
+    /** Returns the release whose rules apply. */
+    public LinuxRelease release() {
+        return release;
+    }
+
+    /** Returns the case's device. */
+    public PciAddress device() {
+        return device;
+    }
+
+    /**
+     * Returns the second device.
+     *
+     * @throws IllegalStateException when there is none; a case that needs one says so
+     */
+    public PciAddress secondDevice() {
+        return secondDevice.orElseThrow(() -> new IllegalStateException("the case has no second device"));
+    }
+
+    /** Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told. */
+    public AssignedGuest assign(PciAddress address) {
+        owners.put(address.toString(), "guest");
+        return new AssignedGuest(this, address);
+    }
+
+    /**
+     * Gives a device to a new virtual machine as a careless VMM would: nobody asks for enforcement, nobody tells KVM.
+     *
+     * @return the device in the guest's hands, no-snoop enabled
+     */
+    public GuestDevice assignUnreported(PciAddress address) {
+        owners.put(address.toString(), "guest");
+        IommuGroup group = groupOf(address);
+        group.claimDmaOwner(this);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, iommuDevice(address));
+        AttachResult result = group.attach(domain);
+        if (!result.attached()) {
+            throw new IommuException(Errno.EINVAL, address + " can't use a domain of its own: " + result.reason());
+        }
+        UserProcess vmm = newGuestMemory();
+        long[] frame = new long[1];
+        for (long offset = 0; offset < GUEST_BYTES; offset += PAGE) {
+            vmm.pin(VMM_ADDRESS + offset, 1, true, frame);
+            IommuMapper.map(domain, IOVA + offset, frame[0], PAGE, Prot.READ_WRITE | Prot.CACHE);
+        }
+        VirtualMachine vm = new VirtualMachine(vmm, machine.processors(), KvmOptions.DEFAULT.withRelease(release));
+        vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
+        Vcpu vcpu = vm.createVcpu(machine.processors().get(1 % machine.processors().size()));
+        decides(
+                () -> new Decision(
+                        Enforcement.NOT_ASKED,
+                        null,
+                        vm.noncoherentDma(),
+                        vm.needEmulateWbinvd() ? Wbinvd.EXECUTED : Wbinvd.NOP,
+                        vm.guestMemoryType()),
+                () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
+        GuestDevice guest = new GuestDevice(machine.trace(), vcpu, machine.endpoint(address), GUEST_ADDRESS, IOVA);
+        guest.enableNoSnoop(true);
+        return guest;
+    }
+
+    /** Binds a kernel driver that uses the DMA API on the device's default domain. */
+    public HostDriver bindHostDriver(PciAddress address) {
+        DmaDevice dma = new DmaApi(core, machine.memory(0), machine.frames()).bind(address);
+        decides(
+                () -> new Decision(Enforcement.NOT_ASKED, null, null, null, null),
+                () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
+        return new HostDriver(machine, machine.endpoint(address), dma);
+    }
+
+    /** Makes a domain of a kernel user's own and moves a device to it from its default domain. */
+    public SharedDomain shareDomain(PciAddress first) {
+        return new SharedDomain(this, first);
+    }
+
+    /** Puts a remark into the timeline. */
+    public void note(String text) {
+        machine.trace().note(text);
+    }
+
+    /** Says how to answer what was decided, when the case is over. */
+    void decides(Supplier<Decision> newDecision, Supplier<List<DomainOutcome>> newDomains) {
+        decision = newDecision;
+        domains = newDomains;
+    }
+
+    /** Makes a VMM's process with guest memory at {@link #VMM_ADDRESS}. */
+    UserProcess newGuestMemory() {
+        UserProcess process = machine.newProcess(GUEST_BYTES / PAGE, false);
+        process.allocate(VMM_ADDRESS, (int) (GUEST_BYTES / PAGE), true);
+        return process;
+    }
+
+    /** Binds a device, and whatever shares its group, to VFIO and opens the group. */
+    VfioGroup openGroup(PciAddress address) {
+        IommuGroup group = groupOf(address);
+        for (IommuDevice member : group.devices()) {
+            if (!isBridge(member.address())) {
+                vfio.register(member.address());
+            }
+        }
+        return vfio.openGroup(group.id());
+    }
+
+    /**
+     * Returns a device's group.
+     *
+     * @throws IommuException ENODEV when no IOMMU translates for it
+     */
+    IommuGroup groupOf(PciAddress address) {
+        return core.group(address)
+                .orElseThrow(() -> new IommuException(Errno.ENODEV, "no IOMMU translates for " + address));
+    }
+
+    /**
+     * Returns core's device.
+     *
+     * @throws IommuException ENODEV when no IOMMU translates for it
+     */
+    IommuDevice iommuDevice(PciAddress address) {
+        return core.device(address)
+                .orElseThrow(() -> new IommuException(Errno.ENODEV, "no IOMMU translates for " + address));
+    }
+
+    /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */
+    boolean isBridge(PciAddress address) {
+        return machine.topology()
+                .function(address)
+                .map(function -> (function.config().read(0x0e, 1) & 0x7f) != 0)
+                .orElse(false);
+    }
+
+    /** Whose data an initiator of the trace works on. */
+    String ownerOf(String who) {
+        return who.startsWith("vcpu") ? "guest" : owners.getOrDefault(who, "host");
+    }
+
+    @Nullable Decision decision() {
+        return decision == null ? null : decision.get();
+    }
+
+    List<DomainOutcome> domains() {
+        return domains.get();
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.scenario;
+
+/**
+ * One event for people.
+ *
+ * @param at its number in the trace
+ * @param lane where it happened
+ * @param who who did it
+ * @param text what happened
+ */
+public record TimelineEntry(int at, Lane lane, String who, String text) {
+    /** Where something happens. */
+    public enum Lane {
+        /** A CPU, or the guest on it. */
+        CPU,
+        /** A cache. */
+        CACHE,
+        /** A device. */
+        DEVICE,
+        /** A decision or a remark. */
+        NOTE
+    }
+}

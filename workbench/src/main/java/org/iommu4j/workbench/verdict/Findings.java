@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.verdict;
+
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the checker found in a trace.
+ *
+ * @param verdict COHERENT, CORRUPTED or LEAKED
+ * @param blame who broke the contract, null when nobody did
+ * @param noSnoopSent requests that carried no-snoop
+ * @param noSnoopBlocked of these, how many the translation unit forced to be snooped
+ * @param noSnoopPassed of these, how many went past the caches
+ * @param staleReads the reads that did not see the last write, in order; memory that is wrong at the end counts as a read
+ *     by {@code memory}
+ */
+public record Findings(
+        Verdict verdict,
+        @Nullable Blame blame,
+        int noSnoopSent,
+        int noSnoopBlocked,
+        int noSnoopPassed,
+        List<StaleRead> staleReads) {
+    /** Copies the list. */
+    public Findings {
+        staleReads = List.copyOf(staleReads);
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.verdict;
+
+/**
+ * A read that did not see the last write before it.
+ *
+ * @param at the event's number in the trace
+ * @param who the reader
+ * @param address physical address of the word
+ * @param expected the value last written before
+ * @param observed the value seen
+ * @param blame who broke the contract
+ * @param leaked whether the value seen belonged to somebody else
+ * @param why what happened, in words from the trace
+ */
+public record StaleRead(
+        int at, String who, long address, long expected, long observed, Blame blame, boolean leaked, String why) {}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.verdict;
+
+/** What became of a case. */
+public enum Verdict {
+    /** Every read saw what a memory without caches would have held, and so does memory at the end. */
+    COHERENT,
+    /** Some read, or memory at the end, differs from it. */
+    CORRUPTED,
+    /** A reader saw another owner's data. */
+    LEAKED,
+    /** The system said no before any DMA. */
+    REFUSED
+}
