@@ -86,6 +86,18 @@ public final class IommuGroup {
     }
 
     /**
+     * Returns whether somebody uses the group: kernel drivers its default domain, or an owner.
+     *
+     * <p>A group that is in use can't be claimed. Source: {@code iommu_group_dma_owner_claimed}, which counts both
+     * whatever its name says; VFIO calls a group viable when it answers no.
+     */
+    public boolean inUse() {
+        synchronized (lock) {
+            return ownerCount != 0;
+        }
+    }
+
+    /**
      * Returns whether the interrupts of all devices are remapped.
      *
      * <p>Source: {@code iommu_group_has_isolated_msi}.

@@ -1,31 +1,151 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.core.IommuGroup;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
+import org.jspecify.annotations.Nullable;
 
-/** VFIO of one host. */
-@SuppressWarnings("DoNotCallSuggester")
+/**
+ * VFIO of one host: which devices are bound to it, and the files that user space opens.
+ *
+ * <p>Thread-safe. All that concerns devices, groups and who is in which container happens under one lock; mapping and
+ * unmapping take the lock of their container only. Source: {@code drivers/vfio/vfio_main.c}, {@code group.c}.
+ */
 public final class Vfio {
-    /** Makes VFIO for the groups that core found. */
+    /** Guards the state of this object, of its groups, and the list of groups in containers. */
+    final Object lock = new Object();
+
+    private final IommuCore core;
+    private final VfioOptions options;
+    private final VfioRules rules;
+    private final Map<IommuGroup, List<VfioDevice>> registered = new HashMap<>();
+    private final Map<IommuGroup, VfioGroup> open = new HashMap<>();
+
+    /**
+     * Makes VFIO for the groups that core found.
+     *
+     * @throws IllegalArgumentException when no rules are built for the release
+     */
     public Vfio(IommuCore core, VfioOptions options) {
-        VfioRules.of(options.release());
-        core.groups();
+        this.core = core;
+        this.options = options;
+        this.rules = VfioRules.of(options.release());
     }
 
-    /** Binds a device to vfio-pci. EINVAL without CACHE_COHERENCY. */
-    public VfioDevice register(PciAddress device) {
-        throw new UnsupportedOperationException(device.toString());
+    /**
+     * Registers a device: its function is bound to vfio-pci.
+     *
+     * <p>Source: {@code vfio_register_group_dev}.
+     *
+     * @throws IommuException EINVAL (no IOMMU translates for it, or ordinary DMA of it is not coherent), EBUSY (it is
+     *     registered)
+     */
+    public VfioDevice register(PciAddress address) {
+        IommuDevice device = core.device(address)
+                .orElseThrow(() -> new IommuException(Errno.EINVAL, "no IOMMU translates for " + address));
+        IommuGroup group = core.group(address)
+                .orElseThrow(() -> new IllegalStateException("device " + address + " is in no group"));
+        if (!device.iommu().capable(device, IommuCapability.CACHE_COHERENCY)) {
+            throw new IommuException(
+                    Errno.EINVAL, "DMA of " + address + " is not coherent: its IOMMU lacks CACHE_COHERENCY");
+        }
+        synchronized (lock) {
+            List<VfioDevice> devices = registered.computeIfAbsent(group, unused -> new ArrayList<>());
+            for (VfioDevice other : devices) {
+                if (other.device() == device) {
+                    throw new IommuException(Errno.EBUSY, address + " is registered already");
+                }
+            }
+            VfioDevice added = new VfioDevice(device, group.id());
+            devices.add(added);
+            return added;
+        }
     }
 
-    /** Opens a group by its number. ENOENT, EBUSY. */
+    /**
+     * Unregisters a device: its function leaves vfio-pci.
+     *
+     * @throws IommuException EBUSY (it is open; Linux waits), ENODEV (it is not registered)
+     */
+    public void unregister(VfioDevice device) {
+        synchronized (lock) {
+            if (device.openCount != 0) {
+                throw new IommuException(Errno.EBUSY, device.address() + " is open");
+            }
+            IommuGroup group = core.group(device.address()).orElse(null);
+            List<VfioDevice> devices = group == null ? null : registered.get(group);
+            if (devices == null || !devices.remove(device)) {
+                throw new IommuException(Errno.ENODEV, device.address() + " is not registered");
+            }
+            if (devices.isEmpty()) {
+                registered.remove(group);
+            }
+        }
+    }
+
+    /**
+     * Opens a group by its number. At most one user has a group open.
+     *
+     * @throws IommuException ENOENT (no device of such a group is registered), EBUSY (it is open)
+     */
     public VfioGroup openGroup(int id) {
-        throw new UnsupportedOperationException("group " + id);
+        synchronized (lock) {
+            for (IommuGroup group : registered.keySet()) {
+                if (group.id() == id) {
+                    if (open.containsKey(group)) {
+                        throw new IommuException(Errno.EBUSY, "group " + id + " is open");
+                    }
+                    VfioGroup opened = new VfioGroup(this, group);
+                    open.put(group, opened);
+                    return opened;
+                }
+            }
+        }
+        throw new IommuException(Errno.ENOENT, "no device of a group " + id + " is registered with VFIO");
     }
 
-    /** Opens a container whose mappings are of a process's memory. */
+    /**
+     * Opens a container.
+     *
+     * @param process whose memory it will map
+     */
     public VfioContainer openContainer(ProcessMemory process) {
-        throw new UnsupportedOperationException(process.toString());
+        return new VfioContainer(this, process);
+    }
+
+    VfioOptions options() {
+        return options;
+    }
+
+    VfioRules rules() {
+        return rules;
+    }
+
+    void closed(VfioGroup group) {
+        open.remove(group.group(), group);
+    }
+
+    List<VfioDevice> devices(IommuGroup group) {
+        return registered.getOrDefault(group, List.of());
+    }
+
+    @Nullable
+    VfioDevice device(IommuGroup group, PciAddress address) {
+        for (VfioDevice device : devices(group)) {
+            if (device.address().equals(address)) {
+                return device;
+            }
+        }
+        return null;
     }
 }

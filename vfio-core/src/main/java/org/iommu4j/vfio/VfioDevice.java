@@ -3,9 +3,10 @@ package org.iommu4j.vfio;
 
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.platform.PciAddress;
 
 /**
- * A device bound to a VFIO driver.
+ * A device that is registered with VFIO.
  *
  * <p>Source: {@code struct vfio_device}.
  */
@@ -13,14 +14,22 @@ public final class VfioDevice {
     private final IommuDevice device;
     private final int groupId;
 
+    /** How often it is open; under VFIO's lock. */
+    int openCount;
+
     VfioDevice(IommuDevice device, int groupId) {
         this.device = device;
         this.groupId = groupId;
     }
 
-    /** Returns the device. */
+    /** Returns the IOMMU's device. */
     public IommuDevice device() {
         return device;
+    }
+
+    /** Returns where it is on PCI. */
+    public PciAddress address() {
+        return device.address();
     }
 
     /** Returns the number of its group, by which {@link Vfio#openGroup} opens it. */
@@ -31,5 +40,10 @@ public final class VfioDevice {
     /** Returns the prediction that a domain of this device will block no-snoop. */
     public boolean canEnforceCacheCoherency() {
         return device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    @Override
+    public String toString() {
+        return address().toString();
     }
 }

@@ -1,55 +1,190 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.core.IommuGroup;
 import org.iommu4j.platform.PciAddress;
+import org.jspecify.annotations.Nullable;
 
-/** An open group, {@code /dev/vfio/N}: itself the file that KVM is told about. */
-@SuppressWarnings("DoNotCallSuggester")
+/**
+ * An open group, {@code /dev/vfio/N}: itself the file that KVM is told about.
+ *
+ * <p>After {@link #close()} every call but {@link #id()}, {@link #enforcedCoherent()} and {@code close()} is refused
+ * with EBADF. Thread-safe. Source: {@code drivers/vfio/group.c}.
+ */
 public final class VfioGroup implements VfioFile, AutoCloseable {
-    VfioGroup() {}
+    private final Vfio vfio;
+    private final IommuGroup group;
+    private @Nullable VfioContainer container;
+    private int openDevices;
+    private boolean closed;
+
+    VfioGroup(Vfio vfio, IommuGroup group) {
+        this.vfio = vfio;
+        this.group = group;
+    }
 
     /** Returns the number. */
     public int id() {
-        throw new UnsupportedOperationException();
+        return group.id();
     }
 
-    /** Returns whether it may be given to a user: no device of it is bound to a kernel driver that does DMA. */
+    /**
+     * Returns whether it may be given to a user: no kernel driver that does DMA is bound to a device of it.
+     *
+     * <p>Source: {@code VFIO_GROUP_FLAGS_VIABLE} of {@code VFIO_GROUP_GET_STATUS}.
+     */
     public boolean viable() {
-        throw new UnsupportedOperationException();
+        synchronized (vfio.lock) {
+            checkOpen();
+            return container != null || !group.inUse();
+        }
     }
 
     /** Returns whether it is in a container. */
     public boolean containerSet() {
-        throw new UnsupportedOperationException();
+        synchronized (vfio.lock) {
+            checkOpen();
+            return container != null;
+        }
     }
 
-    /** Puts it in a container. EINVAL when in one, EPERM when not viable. */
-    public void setContainer(VfioContainer container) {
-        throw new UnsupportedOperationException();
+    /**
+     * Puts the group in a container, and takes its DMA from the kernel.
+     *
+     * @throws IommuException EINVAL (it is in one, or the container is another host's), EPERM (not viable), EBADF (the
+     *     container is closed), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the container has its
+     *     IOMMU already, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
+     */
+    public void setContainer(VfioContainer target) {
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (container != null) {
+                throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
+            }
+            target.add(this);
+            container = target;
+        }
     }
 
-    /** Takes it out. EINVAL when in none, EBUSY while a device of it is open. */
+    /**
+     * Takes the group out of its container, and gives its DMA back to the kernel.
+     *
+     * @throws IommuException EINVAL (it is in none), EBUSY (a device of it is open); ETIMEDOUT or EIO (an invalidation
+     *     did not complete: the group is out all the same)
+     */
     public void unsetContainer() {
-        throw new UnsupportedOperationException();
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (container == null) {
+                throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container");
+            }
+            if (openDevices != 0) {
+                throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
+            }
+            leave();
+        }
     }
 
-    /** Opens a device. EINVAL before the container has an IOMMU, ENODEV for a device that is not here. */
+    /**
+     * Opens a device of the group; again, if it is open already.
+     *
+     * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
+     *     no container)
+     */
     public VfioDevice openDevice(PciAddress address) {
-        throw new UnsupportedOperationException();
+        synchronized (vfio.lock) {
+            checkOpen();
+            VfioDevice device = vfio.device(group, address);
+            if (device == null) {
+                throw new IommuException(Errno.ENODEV, "no device " + address + " of group " + id() + " is registered");
+            }
+            if (container == null || !container.hasIommu()) {
+                throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
+            }
+            device.openCount++;
+            openDevices++;
+            return device;
+        }
     }
 
-    /** Closes a device that was opened. */
+    /**
+     * Closes a device once.
+     *
+     * @throws IommuException EINVAL when it is not open
+     */
     public void closeDevice(VfioDevice device) {
-        throw new UnsupportedOperationException();
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (vfio.device(group, device.address()) != device || device.openCount == 0) {
+                throw new IommuException(Errno.EINVAL, device.address() + " is not open in group " + id());
+            }
+            device.openCount--;
+            openDevices--;
+        }
     }
 
+    /**
+     * {@inheritDoc}
+     *
+     * <p>True when every registered device of the group claims that its domains block no-snoop, so also when there is
+     * none. What domain the group is really in does not matter.
+     */
     @Override
     public boolean enforcedCoherent() {
-        throw new UnsupportedOperationException();
+        synchronized (vfio.lock) {
+            return vfio.rules().enforcedCoherent(vfio.devices(group));
+        }
+    }
+
+    /**
+     * Closes the group; it leaves its container.
+     *
+     * @throws IommuException EBUSY while a device of it is open; ETIMEDOUT or EIO as {@link #unsetContainer}, and the
+     *     group is closed
+     */
+    @Override
+    public void close() {
+        synchronized (vfio.lock) {
+            if (closed) {
+                return;
+            }
+            if (openDevices != 0) {
+                throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
+            }
+            closed = true;
+            vfio.closed(this);
+            if (container != null) {
+                leave();
+            }
+        }
+    }
+
+    Vfio vfio() {
+        return vfio;
+    }
+
+    IommuGroup group() {
+        return group;
     }
 
     @Override
-    public void close() {
-        throw new UnsupportedOperationException();
+    public String toString() {
+        return "VFIO " + group;
+    }
+
+    private void leave() {
+        VfioContainer left = container;
+        container = null;
+        if (left != null) {
+            left.remove(this);
+        }
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.EBADF, "group " + id() + " is closed");
+        }
     }
 }

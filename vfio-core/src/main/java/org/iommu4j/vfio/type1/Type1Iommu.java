@@ -1,7 +1,691 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
-/** The mappings of one container and the domains that hold them. */
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.core.IommuGroup;
+import org.iommu4j.core.IommuMapper;
+import org.iommu4j.platform.ProcessMemory;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The mappings of one container and the domains that hold them.
+ *
+ * <p>Every domain holds every mapping, with the same physical pages. A group that can't share a domain with those there
+ * gets one of its own, into which all mappings are replayed. A failed call leaves everything as it was, save for one
+ * thing: if an invalidation did not complete, a device may go on using pages, so these stay pinned and charged for good
+ * ({@link #quarantinedPages()}).
+ *
+ * <p>Thread-safe: one lock per container, as Linux's. Source: {@code drivers/vfio/vfio_iommu_type1.c}.
+ */
 public final class Type1Iommu {
-    private Type1Iommu() {}
+    /** The device may read. Source: {@code VFIO_DMA_MAP_FLAG_READ}. */
+    public static final int MAP_READ = 1;
+    /** The device may write. Source: {@code VFIO_DMA_MAP_FLAG_WRITE}. */
+    public static final int MAP_WRITE = 1 << 1;
+    /** Unmap everything. Source: {@code VFIO_DMA_UNMAP_FLAG_ALL}. */
+    public static final int UNMAP_ALL = 1 << 1;
+
+    private static final int PAGE_SHIFT = 12;
+    private static final long PAGE_SIZE = 1L << PAGE_SHIFT;
+
+    /** How many pages are pinned at once, and how many runs are unpinned after one flush. */
+    private static final int BATCH = 512;
+
+    private final boolean v2;
+    private final ProcessMemory process;
+    private final Type1Options options;
+    private final List<Type1Domain> domains = new ArrayList<>();
+    private final DmaMappings mappings = new DmaMappings();
+    private final long[] frames = new long[BATCH];
+    private final long[] unmappedAt = new long[BATCH];
+    private final long[] unmappedSize = new long[BATCH];
+    private final IotlbGather gather = new IotlbGather();
+    private IovaRanges ranges = IovaRanges.NONE;
+
+    /** From the first invalidation on that did not complete, no page is given back. */
+    private boolean invalidationLost;
+
+    private long quarantinedPages;
+
+    /**
+     * Makes one without groups.
+     *
+     * @param v2 whether unmap refuses to split a mapping (TYPE1v2), or removes every mapping that starts in its range
+     *     (TYPE1)
+     * @param process whose memory is mapped, pinned and charged
+     * @param options the limits and rules
+     */
+    public Type1Iommu(boolean v2, ProcessMemory process, Type1Options options) {
+        this.v2 = v2;
+        this.process = process;
+        this.options = options;
+    }
+
+    /**
+     * Adds a group, which its caller owns: it joins a domain that it fits, or brings its own.
+     *
+     * <p>Source: {@code vfio_iommu_type1_attach_group}.
+     *
+     * @throws IommuException EINVAL (the group is in already, does not fit its own domain, or existing mappings are
+     *     where its unit or its devices allow none), EPERM (its interrupts are not isolated), and as {@link
+     *     org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link IommuMapper#map}
+     */
+    public synchronized void attachGroup(IommuGroup group) {
+        if (domainOf(group) != null) {
+            throw new IommuException(Errno.EINVAL, group + " is in this container already");
+        }
+        IommuDevice device = group.devices().get(0);
+        Type1Domain fresh = new Type1Domain(device.iommu().allocate(DomainType.UNMANAGED, device));
+        IommuDomain attachedTo = null;
+        try {
+            attach(group, fresh.domain);
+            attachedTo = fresh.domain;
+            IovaRanges narrowed = rangesWith(fresh, group);
+            checkMappingsAreIn(narrowed, group);
+            if (!options.allowUnsafeInterrupts() && !group.isolatedMsi()) {
+                throw new IommuException(
+                        Errno.EPERM,
+                        group + " has interrupts that are not remapped, expected isolation or allowUnsafeInterrupts");
+            }
+            // Before the first mapping, or the early ones would go on letting no-snoop through.
+            fresh.enforce();
+            for (Type1Domain candidate : domains) {
+                if (candidate.isLike(fresh)) {
+                    group.detach(fresh.domain);
+                    attachedTo = null;
+                    if (tryAttach(group, candidate.domain)) {
+                        attachedTo = candidate.domain;
+                        fresh.domain.close();
+                        candidate.groups.add(group);
+                        ranges = narrowed;
+                        return;
+                    }
+                    attach(group, fresh.domain);
+                    attachedTo = fresh.domain;
+                }
+            }
+            replay(fresh.domain);
+            fresh.groups.add(group);
+            domains.add(fresh);
+            ranges = narrowed;
+        } catch (RuntimeException failure) {
+            noteLost(failure);
+            giveUp(group, attachedTo, fresh.domain, failure);
+            throw failure;
+        }
+    }
+
+    /**
+     * Takes a group out. A domain without groups is freed, and with the last one all mappings go.
+     *
+     * <p>Source: {@code vfio_iommu_type1_detach_group}.
+     *
+     * @throws IommuException EINVAL (the group is not in); ETIMEDOUT or EIO (an invalidation did not complete: the
+     *     group is out all the same, and pages stay pinned)
+     */
+    public synchronized void detachGroup(IommuGroup group) {
+        Type1Domain from = domainOf(group);
+        if (from == null) {
+            throw new IommuException(Errno.EINVAL, group + " is not in this container");
+        }
+        RuntimeException failure = null;
+        try {
+            group.detach(from.domain);
+        } catch (RuntimeException thrown) {
+            failure = noted(failure, thrown);
+        }
+        from.groups.remove(group);
+        if (from.groups.isEmpty()) {
+            if (domains.size() == 1) {
+                failure = removeAll(failure);
+            }
+            domains.remove(from);
+            try {
+                from.domain.close();
+            } catch (RuntimeException thrown) {
+                failure = noted(failure, thrown);
+            }
+        }
+        ranges = rangesWith(null, null);
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /**
+     * Maps a process's memory for all devices.
+     *
+     * <p>Source: {@code vfio_dma_do_map}; the refusals are checked in this order.
+     *
+     * @param iova where devices see it
+     * @param virtualAddress where it is in the process
+     * @param size bytes
+     * @param flags {@link #MAP_READ}, {@link #MAP_WRITE} or both
+     * @throws IommuException EINVAL (unknown flags; size 0; neither flag; something not aligned to the smallest page; no
+     *     group), EOVERFLOW (a range wraps around), EEXIST (something is mapped there), ENOSPC (too many mappings),
+     *     EINVAL (not in a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the
+     *     limit of locked memory, or no frame for tables), and as {@link IommuMapper#map}; nothing stays mapped, pinned
+     *     or charged
+     */
+    public synchronized void map(long iova, long virtualAddress, long size, int flags) {
+        if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
+            throw refused(Errno.EINVAL, "map", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+        }
+        if (size == 0) {
+            throw refused(Errno.EINVAL, "map", iova, size, "expected a size above 0");
+        }
+        if (wraps(iova, size) || wraps(virtualAddress, size)) {
+            throw refused(options.rangeOverflow(), "map", iova, size, "the range wraps around");
+        }
+        if (flags == 0) {
+            throw refused(Errno.EINVAL, "map", iova, size, "expected read, write or both");
+        }
+        if (domains.isEmpty()) {
+            throw refused(Errno.EINVAL, "map", iova, size, "the container has no group");
+        }
+        long pageSize = smallestPage();
+        if (((iova | virtualAddress | size) & (pageSize - 1)) != 0) {
+            throw refused(Errno.EINVAL, "map", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
+        }
+        DmaMapping mapping = new DmaMapping(iova, virtualAddress, size, flags | Prot.CACHE);
+        if (mappings.overlapping(iova, mapping.last()) != null) {
+            throw refused(Errno.EEXIST, "map", iova, size, "something is mapped there");
+        }
+        if (mappings.size() >= options.dmaEntryLimit()) {
+            throw refused(Errno.ENOSPC, "map", iova, size, "there are " + mappings.size() + " mappings already");
+        }
+        if (!ranges.contain(iova, mapping.last())) {
+            throw refused(Errno.EINVAL, "map", iova, size, "expected it inside one of " + ranges);
+        }
+        pinAndMap(mapping);
+        mappings.add(mapping);
+    }
+
+    /**
+     * Unmaps every mapping of a range.
+     *
+     * <p>TYPE1v2 refuses a range that cuts a mapping. TYPE1 removes the mappings that start in the range, whole, and
+     * stops at once when its start is inside one. Source: {@code vfio_dma_do_unmap}.
+     *
+     * @param flags 0, or {@link #UNMAP_ALL} with {@code iova} and {@code size} 0
+     * @return bytes unmapped
+     * @throws IommuException EINVAL (unknown flags, size 0, misaligned, cutting a mapping, no group), EOVERFLOW (the
+     *     range wraps around); ETIMEDOUT or EIO (an invalidation did not complete: everything is unmapped, but pages
+     *     stay pinned)
+     */
+    public synchronized long unmap(long iova, long size, int flags) {
+        if ((flags & ~UNMAP_ALL) != 0) {
+            throw refused(Errno.EINVAL, "unmap", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+        }
+        if (domains.isEmpty()) {
+            throw refused(Errno.EINVAL, "unmap", iova, size, "the container has no group");
+        }
+        long last = flags == UNMAP_ALL ? checkedAll(iova, size) : checkedLast(iova, size);
+        long unmapped = 0;
+        RuntimeException failure = null;
+        int index = mappings.firstFrom(iova);
+        while (index < mappings.size()) {
+            DmaMapping mapping = mappings.get(index);
+            if (Long.compareUnsigned(mapping.iova(), last) > 0
+                    || (!v2 && Long.compareUnsigned(iova, mapping.iova()) > 0)) {
+                break;
+            }
+            mappings.remove(index);
+            failure = unmapAndUnpin(mapping, mapping.size(), failure);
+            unmapped += mapping.size();
+        }
+        if (failure != null) {
+            throw failure;
+        }
+        return unmapped;
+    }
+
+    /** Returns what can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}. */
+    public synchronized Type1Info info() {
+        return new Type1Info(pageSizes(), options.dmaEntryLimit() - mappings.size(), ranges.list());
+    }
+
+    /** Returns whether every domain blocks no-snoop. Source: {@code vfio_domains_have_enforce_cache_coherency}. */
+    public synchronized boolean enforcedCoherent() {
+        for (Type1Domain domain : domains) {
+            if (!domain.enforced()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /** Returns the domains in the order in which they came. */
+    public synchronized List<DomainState> domains() {
+        List<DomainState> states = new ArrayList<>(domains.size());
+        for (Type1Domain domain : domains) {
+            states.add(domain.state());
+        }
+        return List.copyOf(states);
+    }
+
+    /** Returns how many mappings there are. */
+    public synchronized int mappingCount() {
+        return mappings.size();
+    }
+
+    /** Returns how many pages stay pinned for good because an invalidation did not complete. */
+    public synchronized long quarantinedPages() {
+        return quarantinedPages;
+    }
+
+    private @Nullable Type1Domain domainOf(IommuGroup group) {
+        for (Type1Domain domain : domains) {
+            if (domain.groups.contains(group)) {
+                return domain;
+            }
+        }
+        return null;
+    }
+
+    private static void attach(IommuGroup group, IommuDomain domain) {
+        AttachResult result = group.attach(domain);
+        if (!result.attached()) {
+            throw new IommuException(Errno.EINVAL, group + " does not fit the domain: " + result.reason());
+        }
+    }
+
+    /** Any failure means that the group goes on in a domain of its own. */
+    private boolean tryAttach(IommuGroup group, IommuDomain domain) {
+        try {
+            return group.attach(domain).attached();
+        } catch (IommuException failure) {
+            noteLost(failure);
+            return false;
+        }
+    }
+
+    private void giveUp(
+            IommuGroup group, @Nullable IommuDomain attachedTo, IommuDomain fresh, RuntimeException failure) {
+        if (attachedTo != null) {
+            try {
+                group.detach(attachedTo);
+            } catch (RuntimeException second) {
+                noteLost(second);
+                failure.addSuppressed(second);
+            }
+        }
+        try {
+            fresh.close();
+        } catch (RuntimeException second) {
+            failure.addSuppressed(second);
+        }
+    }
+
+    /** Computes anew where mappings may be, with a domain and a group that are not in the lists yet. */
+    private IovaRanges rangesWith(@Nullable Type1Domain fresh, @Nullable IommuGroup added) {
+        if (fresh == null && domains.isEmpty()) {
+            return IovaRanges.NONE;
+        }
+        IovaRanges result = IovaRanges.upTo(-1L);
+        for (Type1Domain domain : domains) {
+            result = result.cutAfter(domain.domain.apertureEnd());
+            for (IommuGroup group : domain.groups) {
+                result = withoutReserved(result, group);
+            }
+        }
+        if (fresh != null) {
+            result = result.cutAfter(fresh.domain.apertureEnd());
+        }
+        return added == null ? result : withoutReserved(result, added);
+    }
+
+    private static IovaRanges withoutReserved(IovaRanges from, IommuGroup group) {
+        IovaRanges result = from;
+        for (ReservedRegion region : group.reservedRegions()) {
+            result = result.without(region);
+        }
+        return result;
+    }
+
+    private void checkMappingsAreIn(IovaRanges narrowed, IommuGroup group) {
+        if (narrowed.list().isEmpty()) {
+            throw new IommuException(Errno.EINVAL, group + " leaves no I/O virtual address to map");
+        }
+        for (int i = 0; i < mappings.size(); i++) {
+            DmaMapping mapping = mappings.get(i);
+            if (!narrowed.contain(mapping.iova(), mapping.last())) {
+                throw new IommuException(
+                        Errno.EINVAL,
+                        "the mapping at IOVA 0x" + Long.toHexString(mapping.iova()) + " of 0x"
+                                + Long.toHexString(mapping.size()) + " bytes is where " + group + " allows none; "
+                                + narrowed);
+            }
+        }
+    }
+
+    /** Maps all that the first domain holds in another. */
+    private void replay(IommuDomain target) {
+        int index = 0;
+        long done = 0;
+        try {
+            for (; index < mappings.size(); index++) {
+                DmaMapping mapping = mappings.get(index);
+                IommuDomain source = domains.get(0).domain;
+                for (done = 0; done != mapping.size(); ) {
+                    long iova = mapping.iova() + done;
+                    long physicalAddress = physicalAddress(source, iova);
+                    long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
+                    IommuMapper.map(target, iova, physicalAddress, size, mapping.prot());
+                    done += size;
+                }
+            }
+        } catch (RuntimeException failure) {
+            noteLost(failure);
+            takeBackReplay(target, index, done, failure);
+            throw failure;
+        }
+    }
+
+    private void takeBackReplay(IommuDomain target, int index, long done, RuntimeException failure) {
+        for (int i = 0; i <= index; i++) {
+            DmaMapping mapping = mappings.get(i);
+            long size = i < index ? mapping.size() : done;
+            if (size != 0) {
+                noteSuppressed(failure, unmapFrom(target, mapping.iova(), size));
+            }
+        }
+    }
+
+    private void pinAndMap(DmaMapping mapping) {
+        long left = mapping.size() >>> PAGE_SHIFT;
+        long next = mapping.virtualAddress();
+        long mapped = 0;
+        long run = 0;
+        long runSize = 0;
+        int pinned = 0;
+        int used = 0;
+        try {
+            while (left != 0) {
+                used = 0;
+                pinned = 0;
+                pinned = pinAndCharge(next, (int) Math.min(left, BATCH), mapping.writable());
+                left -= pinned;
+                next += (long) pinned << PAGE_SHIFT;
+                while (used < pinned) {
+                    long frame = frames[used];
+                    if (runSize != 0 && frame != run + runSize) {
+                        mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
+                        mapped += runSize;
+                        runSize = 0;
+                    }
+                    if (runSize == 0) {
+                        run = frame;
+                    }
+                    runSize += PAGE_SIZE;
+                    used++;
+                }
+            }
+            mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
+        } catch (RuntimeException failure) {
+            noteLost(failure);
+            if (mapped != 0) {
+                noteSuppressed(failure, unmapAndUnpin(mapping, mapped, null));
+            }
+            giveBack(run, runSize, mapping.writable());
+            for (; used < pinned; used++) {
+                giveBack(frames[used], PAGE_SIZE, mapping.writable());
+            }
+            throw failure;
+        }
+    }
+
+    /** Pins into {@link #frames}; what is pinned is charged, or not pinned. */
+    private int pinAndCharge(long virtualAddress, int count, boolean write) {
+        process.pin(virtualAddress, count, write, frames);
+        try {
+            process.charge(count);
+        } catch (RuntimeException failure) {
+            for (int i = 0; i < count; i++) {
+                process.unpin(frames[i], false);
+            }
+            throw failure;
+        }
+        return count;
+    }
+
+    private void mapEverywhere(long iova, long physicalAddress, long size, int prot) {
+        int done = 0;
+        try {
+            for (; done < domains.size(); done++) {
+                IommuMapper.map(domains.get(done).domain, iova, physicalAddress, size, prot);
+            }
+        } catch (RuntimeException failure) {
+            noteLost(failure);
+            for (int i = 0; i < done; i++) {
+                noteSuppressed(failure, unmapFrom(domains.get(i).domain, iova, size));
+            }
+            throw failure;
+        }
+    }
+
+    private @Nullable RuntimeException removeAll(@Nullable RuntimeException earlier) {
+        RuntimeException failure = earlier;
+        while (mappings.size() != 0) {
+            int index = mappings.size() - 1;
+            DmaMapping mapping = mappings.get(index);
+            mappings.remove(index);
+            failure = unmapAndUnpin(mapping, mapping.size(), failure);
+        }
+        return failure;
+    }
+
+    /**
+     * Unmaps the first bytes of a mapping, from the first domain last: it alone knows the pages, which are given back
+     * when no device can reach them any more.
+     */
+    private @Nullable RuntimeException unmapAndUnpin(
+            DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
+        RuntimeException failure = earlier;
+        for (int i = 1; i < domains.size(); i++) {
+            RuntimeException lost = unmapFrom(domains.get(i).domain, mapping.iova(), size);
+            if (lost != null) {
+                failure = noted(failure, lost);
+            }
+        }
+        IommuDomain first = domains.get(0).domain;
+        long done = 0;
+        int runs = 0;
+        try {
+            while (done != size) {
+                long iova = mapping.iova() + done;
+                long physicalAddress = physicalAddress(first, iova);
+                // A leaf is contiguous, so that a contiguous run never ends inside one.
+                long length = contiguous(first, iova, physicalAddress, size - done);
+                long unmapped = IommuMapper.unmapNosync(first, iova, length, gather);
+                if (unmapped != length) {
+                    throw wrongUnmap(first, iova, length, unmapped);
+                }
+                unmappedAt[runs] = physicalAddress;
+                unmappedSize[runs] = length;
+                runs++;
+                done += length;
+                if (runs == BATCH || done == size) {
+                    RuntimeException lost = flush(first, runs, mapping.writable());
+                    failure = lost == null ? failure : noted(failure, lost);
+                    runs = 0;
+                }
+            }
+        } catch (RuntimeException thrown) {
+            failure = noted(failure, thrown);
+            invalidationLost = true;
+            for (int i = 0; i < runs; i++) {
+                giveBack(unmappedAt[i], unmappedSize[i], mapping.writable());
+            }
+            quarantinedPages += (size - done) >>> PAGE_SHIFT;
+            gather.reset();
+        }
+        return failure;
+    }
+
+    /** Invalidates what was unmapped from the first domain, and gives its pages back; returns a failure, or null. */
+    private @Nullable RuntimeException flush(IommuDomain first, int runs, boolean dirty) {
+        RuntimeException failure = null;
+        try {
+            first.sync(gather);
+        } catch (RuntimeException thrown) {
+            failure = thrown;
+            invalidationLost = true;
+            gather.reset();
+        }
+        for (int i = 0; i < runs; i++) {
+            giveBack(unmappedAt[i], unmappedSize[i], dirty);
+        }
+        return failure;
+    }
+
+    /** Unmaps from one domain without touching pins; returns what went wrong, or null. */
+    private @Nullable RuntimeException unmapFrom(IommuDomain domain, long iova, long size) {
+        try {
+            long unmapped = IommuMapper.unmap(domain, iova, size, gather);
+            if (unmapped != size) {
+                throw wrongUnmap(domain, iova, size, unmapped);
+            }
+            return null;
+        } catch (RuntimeException failure) {
+            invalidationLost = true;
+            gather.reset();
+            return failure;
+        }
+    }
+
+    private static IllegalStateException wrongUnmap(IommuDomain domain, long iova, long size, long unmapped) {
+        return new IllegalStateException("domain " + domain.format() + " unmapped 0x" + Long.toHexString(unmapped)
+                + " bytes at IOVA 0x" + Long.toHexString(iova) + ", expected 0x" + Long.toHexString(size));
+    }
+
+    /** Unpins and uncharges contiguous pages, unless a device may still use what was once mapped. */
+    private void giveBack(long physicalAddress, long size, boolean dirty) {
+        long pages = size >>> PAGE_SHIFT;
+        if (invalidationLost) {
+            quarantinedPages += pages;
+            return;
+        }
+        for (long i = 0; i < pages; i++) {
+            process.unpin(physicalAddress + (i << PAGE_SHIFT), dirty);
+        }
+        process.uncharge(pages);
+    }
+
+    private static long physicalAddress(IommuDomain domain, long iova) {
+        long physicalAddress = domain.translate(iova);
+        if (physicalAddress == IommuDomain.UNMAPPED) {
+            throw new IllegalStateException(
+                    "domain " + domain.format() + " lost the mapping at IOVA 0x" + Long.toHexString(iova));
+        }
+        return physicalAddress;
+    }
+
+    private static long contiguous(IommuDomain domain, long iova, long physicalAddress, long limit) {
+        long size = PAGE_SIZE;
+        while (size != limit && domain.translate(iova + size) == physicalAddress + size) {
+            size += PAGE_SIZE;
+        }
+        return size;
+    }
+
+    private void noteLost(RuntimeException failure) {
+        if (isLost(failure)) {
+            invalidationLost = true;
+        }
+    }
+
+    private static boolean isLost(Throwable failure) {
+        if (!(failure instanceof IommuException refusal)
+                || refusal.errno() == Errno.ETIMEDOUT
+                || refusal.errno() == Errno.EIO) {
+            return true;
+        }
+        for (Throwable second : failure.getSuppressed()) {
+            if (isLost(second)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private RuntimeException noted(@Nullable RuntimeException earlier, RuntimeException failure) {
+        noteLost(failure);
+        if (earlier == null) {
+            return failure;
+        }
+        noteSuppressed(earlier, failure);
+        return earlier;
+    }
+
+    private static void noteSuppressed(RuntimeException failure, @Nullable RuntimeException second) {
+        if (second != null && second != failure) {
+            failure.addSuppressed(second);
+        }
+    }
+
+    private long checkedAll(long iova, long size) {
+        if (iova != 0 || size != 0) {
+            throw refused(Errno.EINVAL, "unmap all", iova, size, "expected address and size 0");
+        }
+        return -1L;
+    }
+
+    private long checkedLast(long iova, long size) {
+        long pageSize = smallestPage();
+        if (size == 0 || ((iova | size) & (pageSize - 1)) != 0) {
+            throw refused(
+                    Errno.EINVAL,
+                    "unmap",
+                    iova,
+                    size,
+                    "expected a size above 0 and alignment to 0x" + Long.toHexString(pageSize));
+        }
+        if (wraps(iova, size)) {
+            throw refused(options.rangeOverflow(), "unmap", iova, size, "the range wraps around");
+        }
+        long last = iova + (size - 1);
+        if (v2) {
+            DmaMapping atStart = mappings.overlapping(iova, iova);
+            DmaMapping atEnd = mappings.overlapping(last, last);
+            if ((atStart != null && atStart.iova() != iova) || (atEnd != null && atEnd.last() != last)) {
+                throw refused(Errno.EINVAL, "unmap", iova, size, "the range cuts a mapping");
+            }
+        }
+        return last;
+    }
+
+    /** What all domains have; what is below a page of the CPU counts as one. */
+    private long pageSizes() {
+        long common = -1L;
+        for (Type1Domain domain : domains) {
+            common &= domain.domain.pageSizes();
+        }
+        long whole = common & -PAGE_SIZE;
+        return common == whole ? common : whole | PAGE_SIZE;
+    }
+
+    private long smallestPage() {
+        return Long.lowestOneBit(pageSizes());
+    }
+
+    private static boolean wraps(long start, long size) {
+        return Long.compareUnsigned(start + (size - 1), start) < 0;
+    }
+
+    private static IommuException refused(Errno errno, String what, long iova, long size, String why) {
+        return new IommuException(
+                errno,
+                what + " of 0x" + Long.toHexString(size) + " bytes at IOVA 0x" + Long.toHexString(iova) + ": " + why);
+    }
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.type1;
+
+import org.iommu4j.Prot;
+
+/**
+ * One mapping of a container. Source: {@code struct vfio_dma}.
+ *
+ * @param iova first I/O virtual address
+ * @param virtualAddress where it is in the process
+ * @param size bytes
+ * @param prot the {@link Prot} bits with which every domain maps it
+ */
+record DmaMapping(long iova, long virtualAddress, long size, int prot) {
+    /** Returns the last I/O virtual address, inclusive: the end of the topmost mapping is no number. */
+    long last() {
+        return iova + (size - 1);
+    }
+
+    /** Returns whether devices may write, so that its pages are dirty afterwards. */
+    boolean writable() {
+        return (prot & Prot.WRITE) != 0;
+    }
+}
