@@ -15,9 +15,13 @@ module org.iommu4j.sim {
     exports org.iommu4j.sim.pcie;
     exports org.iommu4j.sim.spi;
     exports org.iommu4j.sim.trace;
+    exports org.iommu4j.sim.vtd;
 
     opens org.iommu4j.sim.guice to
             com.google.guice;
 
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
+
+    provides org.iommu4j.sim.spi.TranslationUnitProvider with
+            org.iommu4j.sim.vtd.VtdUnitProvider;
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * Writes the DMAR table that firmware leaves for the built-in machines.
+ *
+ * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope. Only what those machines need: remapping hardware
+ * units with PCI scopes in segment 0.
+ */
+final class DmarWriter {
+    private static final int HEADER_BYTES = 48;
+    private static final int LENGTH_AT = 4;
+    private static final int CHECKSUM_AT = 9;
+    private static final int DRHD_BYTES = 16;
+    private static final int MAX_BYTES = 512;
+
+    private static final int FLAG_INTR_REMAP = 1;
+    private static final int DRHD = 0;
+    private static final int FLAG_INCLUDE_PCI_ALL = 1;
+    private static final int SCOPE_ENDPOINT = 1;
+    private static final int SCOPE_BRIDGE = 2;
+
+    private final ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    private int unitAt = HEADER_BYTES;
+
+    /** Starts a table with interrupt remapping. */
+    DmarWriter(int hostAddressWidth) {
+        put("DMAR").putInt(0).put((byte) 1).put((byte) 0);
+        put("IOMMU4");
+        put("MACHINE ").putInt(1);
+        put("I4J ").putInt(1);
+        bytes.put((byte) (hostAddressWidth - 1)).put((byte) FLAG_INTR_REMAP).position(HEADER_BYTES);
+    }
+
+    private ByteBuffer put(String text) {
+        return bytes.put(text.getBytes(StandardCharsets.US_ASCII));
+    }
+
+    /** Adds a unit; one that takes all functions no other unit names comes last. */
+    DmarWriter unit(long registerBase, boolean includeAll) {
+        unitAt = bytes.position();
+        bytes.putShort((short) DRHD).putShort((short) DRHD_BYTES);
+        bytes.put((byte) (includeAll ? FLAG_INCLUDE_PCI_ALL : 0)).put((byte) 0).putShort((short) 0);
+        bytes.putLong(registerBase);
+        return this;
+    }
+
+    /** Adds an endpoint to the unit added last: device and function at each step from the start bus down. */
+    DmarWriter endpoint(int startBus, int... path) {
+        return scope(SCOPE_ENDPOINT, startBus, path);
+    }
+
+    /** Adds a bridge, and with it all that is below, to the unit added last. */
+    DmarWriter bridge(int startBus, int... path) {
+        return scope(SCOPE_BRIDGE, startBus, path);
+    }
+
+    private DmarWriter scope(int type, int startBus, int... path) {
+        bytes.put((byte) type).put((byte) (6 + path.length)).putShort((short) 0);
+        bytes.put((byte) 0).put((byte) startBus);
+        for (int step : path) {
+            bytes.put((byte) step);
+        }
+        bytes.putShort(unitAt + 2, (short) (bytes.position() - unitAt));
+        return this;
+    }
+
+    /** Returns the table with its length and checksum. */
+    byte[] build() {
+        bytes.putInt(LENGTH_AT, bytes.position());
+        byte[] table = new byte[bytes.position()];
+        bytes.get(0, table);
+        int sum = 0;
+        for (byte b : table) {
+            sum += b;
+        }
+        table[CHECKSUM_AT] = (byte) (table[CHECKSUM_AT] - sum);
+        return table;
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import java.util.Arrays;
+import org.iommu4j.sim.spi.StateDigest;
+
+/**
+ * Primary fault logging: the fault-recording registers, FSTS and the fault event.
+ *
+ * <p>Source: VT-d 7.2.1 and 11.4.7. Threads that translate meet here only when they have a fault to record, and not even
+ * then once the log has overflowed.
+ */
+final class FaultLog {
+    private static final long F = VtdRegisters.F.mask();
+    private static final long PFO = VtdRegisters.PFO.mask();
+    private static final long PPF = VtdRegisters.PPF.mask();
+    private static final long IQE = VtdRegisters.IQE.mask();
+
+    private final EventControl event = new EventControl(VtdRegisters.FECTL);
+
+    /** Low and high word of each record. */
+    private final long[] records;
+
+    /** The record that the next fault goes to. */
+    private int next;
+
+    /** FSTS without FRI. */
+    private volatile long status;
+
+    /** FRI: where the first pending fault is. */
+    private int firstPending;
+
+    FaultLog(int count) {
+        records = new long[2 * count];
+    }
+
+    /** Records a blocked request, unless the log has overflowed. */
+    void record(int requesterId, long address, boolean write, int reason) {
+        if ((status & PFO) != 0) {
+            return;
+        }
+        synchronized (this) {
+            if ((status & PFO) != 0) {
+                return;
+            }
+            if ((records[2 * next + 1] & F) != 0) {
+                raise(PFO);
+                return;
+            }
+            records[2 * next] = VtdRegisters.FI.getInPlace(address);
+            records[2 * next + 1] = F
+                    | (write ? 0 : VtdRegisters.T1.mask())
+                    | VtdRegisters.FR.of(reason)
+                    | VtdRegisters.SID.of(requesterId);
+            if ((status & PPF) == 0) {
+                firstPending = next;
+                raise(PPF);
+            }
+            next = 2 * (next + 1) == records.length ? 0 : next + 1;
+        }
+    }
+
+    /** Notes an invalidation queue error. */
+    synchronized void queueError() {
+        raise(IQE);
+    }
+
+    /** Returns whether the queue is stopped by an error. */
+    boolean isQueueStopped() {
+        return (status & IQE) != 0;
+    }
+
+    private void raise(long condition) {
+        // A condition that comes while software has others to service is no new interrupt.
+        boolean first = status == 0;
+        status |= condition;
+        if (first) {
+            event.raise();
+        }
+    }
+
+    synchronized int readStatus() {
+        return (int) (status | VtdRegisters.FRI.of(firstPending));
+    }
+
+    synchronized void writeStatus(int written) {
+        status = VtdRegisters.FSTS.afterWrite(status, written);
+        noticeService();
+    }
+
+    synchronized int readControl() {
+        return event.value();
+    }
+
+    synchronized void writeControl(int written) {
+        event.write(written);
+    }
+
+    /** Reads a 64-bit half of a record; even halves are low. */
+    synchronized long readRecord(int half) {
+        return records[half];
+    }
+
+    /** Writes a 64-bit half of a record, where only F in the high half takes a write. */
+    synchronized void writeRecord(int half, long written) {
+        if ((half & 1) != 0) {
+            records[half] = VtdRegisters.FRCD_HIGH.afterWrite(records[half], written);
+            for (int i = 1; i < records.length; i += 2) {
+                if ((records[i] & F) != 0) {
+                    return;
+                }
+            }
+            status &= ~PPF;
+            noticeService();
+        }
+    }
+
+    private void noticeService() {
+        if (status == 0) {
+            event.serviced();
+        }
+    }
+
+    synchronized void reset() {
+        Arrays.fill(records, 0);
+        next = 0;
+        status = 0;
+        firstPending = 0;
+        event.reset();
+    }
+
+    synchronized void addTo(StateDigest digest) {
+        for (long word : records) {
+            digest.add(word);
+        }
+        digest.add(next);
+        digest.add(status);
+        digest.add(firstPending);
+        event.addTo(digest);
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import static org.iommu4j.bits.BitField.absolute;
+import static org.iommu4j.bits.BitField.bits;
+
+import org.iommu4j.bits.BitField;
+import org.iommu4j.bits.Layout;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.StateDigest;
+
+/**
+ * The invalidation queue with descriptors of 128 bits.
+ *
+ * <p>Source: VT-d 6.5.2 and the descriptors below it; errors 6.5.2.10 and 11.4.9.9. Descriptors and status writes are
+ * always snooped. A bad descriptor stops the queue with the head at it until software clears FSTS.IQE; then it is fetched
+ * again.
+ */
+final class InvalidationQueue {
+    private static final BitField TYPE = bits(3, 0, "TYPE");
+    private static final BitField GRANULARITY = bits(5, 4, "G");
+    private static final BitField DID = bits(31, 16, "DID");
+
+    private static final int CONTEXT_CACHE = 1;
+    private static final BitField SID = bits(47, 32, "SID");
+    private static final BitField FM = bits(49, 48, "FM");
+    private static final Reserved CONTEXT_CACHE_RESERVED = Reserved.of(Layout.of("context-cache invalidate (6.5.2.1)", 2, TYPE, GRANULARITY, DID, SID, FM));
+
+    private static final int IOTLB = 2;
+    private static final BitField AM = absolute(69, 64, "AM");
+    private static final BitField ADDR = absolute(127, 76, "ADDR");
+    private static final Reserved IOTLB_RESERVED = Reserved.of(Layout.of(
+            "IOTLB invalidate (6.5.2.3)",
+            2,
+            TYPE,
+            GRANULARITY,
+            bits(6, 6, "DW"),
+            bits(7, 7, "DR"),
+            DID,
+            AM,
+            absolute(70, 70, "IH"),
+            ADDR));
+
+    private static final int DEVICE_TLB = 3;
+    private static final Reserved DEVICE_TLB_RESERVED = Reserved.of(Layout.of(
+            "device-TLB invalidate (6.5.2.5)",
+            2,
+            TYPE,
+            bits(15, 12, "PFSID[3:0]"),
+            bits(20, 16, "MIP"),
+            bits(47, 32, "SID"),
+            bits(63, 52, "PFSID[15:4]"),
+            absolute(64, 64, "S"),
+            ADDR));
+
+    private static final int INTERRUPT_ENTRY_CACHE = 4;
+    private static final Reserved INTERRUPT_ENTRY_CACHE_RESERVED = Reserved.of(Layout.of(
+            "interrupt entry cache invalidate (6.5.2.7)",
+            2,
+            TYPE,
+            bits(4, 4, "G"),
+            bits(31, 27, "IM"),
+            bits(47, 32, "IIDX")));
+
+    private static final int WAIT = 5;
+    private static final BitField IF = bits(4, 4, "IF");
+    private static final BitField SW = bits(5, 5, "SW");
+    private static final BitField STATUS_DATA = bits(63, 32, "DATA");
+    private static final BitField STATUS_ADDRESS = absolute(127, 66, "ADDR");
+    private static final Reserved WAIT_RESERVED = Reserved.of(Layout.of(
+            "invalidation wait (6.5.2.8)", 2, TYPE, IF, SW, bits(6, 6, "FN"), STATUS_DATA, STATUS_ADDRESS));
+
+    /** IQEI: the tail lies beyond the queue. */
+    static final int BAD_TAIL = 1;
+    /** IQEI: the descriptor can't be read. */
+    static final int BAD_FETCH = 2;
+    /** IQEI: no such descriptor. */
+    static final int BAD_TYPE = 3;
+    /** IQEI: a reserved bit or value in a descriptor. */
+    static final int BAD_FIELD = 4;
+    /** IQEI: IQA.DW asks for descriptors of 256 bits. */
+    static final int BAD_WIDTH = 5;
+
+    private static final int NO_ERROR = 0;
+    private static final int DESCRIPTOR_BYTES = 16;
+
+    private final VtdCapabilities capabilities;
+    private final Fabric fabric;
+    private final Invalidation invalidation;
+    private final FaultLog faults;
+    private final EventControl completion = new EventControl(VtdRegisters.IECTL);
+
+    private boolean enabled;
+    private long base;
+    private long sizeBytes;
+    private boolean wide;
+    private long head;
+    private long tail;
+    private boolean completed;
+    private int error;
+
+    InvalidationQueue(VtdCapabilities capabilities, Fabric fabric, Invalidation invalidation, FaultLog faults) {
+        this.capabilities = capabilities;
+        this.fabric = fabric;
+        this.invalidation = invalidation;
+        this.faults = faults;
+    }
+
+    /** Enables the queue where IQA says it is, or disables it. */
+    void enable(boolean enable, long iqa) {
+        if (enable == enabled) {
+            return;
+        }
+        enabled = enable;
+        head = 0;
+        if (enable) {
+            base = VtdRegisters.IQ_ADDRESS.getInPlace(iqa);
+            sizeBytes = 4096L << VtdRegisters.QS.get(iqa);
+            wide = VtdRegisters.DW.isSet(iqa);
+        }
+    }
+
+    boolean isEnabled() {
+        return enabled;
+    }
+
+    /** Handles the descriptor at the head, and returns whether there was one and the queue was not stopped. */
+    boolean step() {
+        if (!enabled || head == tail || faults.isQueueStopped()) {
+            return false;
+        }
+        error = handleHead();
+        if (error == NO_ERROR) {
+            head = head + DESCRIPTOR_BYTES == sizeBytes ? 0 : head + DESCRIPTOR_BYTES;
+        } else {
+            faults.queueError();
+        }
+        return true;
+    }
+
+    private int handleHead() {
+        if (wide) {
+            return BAD_WIDTH;
+        }
+        if (tail >= sizeBytes) {
+            return BAD_TAIL;
+        }
+        if (!fabric.isMemory(base + head)) {
+            return BAD_FETCH;
+        }
+        long low = fabric.read(base + head, true);
+        long high = fabric.read(base + head + 8, true);
+        switch ((int) TYPE.get(low)) {
+            case CONTEXT_CACHE:
+                return hasReserved(CONTEXT_CACHE_RESERVED, low, high) ? BAD_FIELD : invalidateContexts(low);
+            case IOTLB:
+                return hasReserved(IOTLB_RESERVED, low, high) ? BAD_FIELD : invalidateIotlb(low, high);
+            case DEVICE_TLB:
+                return !capabilities.deviceTlb
+                        ? BAD_TYPE
+                        : hasReserved(DEVICE_TLB_RESERVED, low, high) ? BAD_FIELD : NO_ERROR;
+            case INTERRUPT_ENTRY_CACHE:
+                return !capabilities.interruptRemapping
+                        ? BAD_TYPE
+                        : hasReserved(INTERRUPT_ENTRY_CACHE_RESERVED, low, high) ? BAD_FIELD : NO_ERROR;
+            case WAIT:
+                return hasReserved(WAIT_RESERVED, low, high) ? BAD_FIELD : completeWait(low, high);
+            default:
+                return BAD_TYPE;
+        }
+    }
+
+    private static boolean hasReserved(Reserved reserved, long low, long high) {
+        return (low & reserved.low) != 0 || (high & reserved.high) != 0;
+    }
+
+    /** The reserved bits of a descriptor. */
+    private record Reserved(long low, long high) {
+        static Reserved of(Layout layout) {
+            return new Reserved(layout.reserved(0), layout.reserved(1));
+        }
+    }
+
+    private int invalidateContexts(long low) {
+        int granularity = (int) GRANULARITY.get(low);
+        int done = invalidation.contexts(
+                granularity, (int) DID.get(low), (int) SID.get(low), (int) FM.get(low));
+        return done == Invalidation.REFUSED ? BAD_FIELD : NO_ERROR;
+    }
+
+    private int invalidateIotlb(long low, long high) {
+        int granularity = (int) GRANULARITY.get(low);
+        int done = invalidation.translations(
+                granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high));
+        return done == Invalidation.REFUSED ? BAD_FIELD : NO_ERROR;
+    }
+
+    private int completeWait(long low, long high) {
+        if (SW.isSet(low)) {
+            fabric.write32(STATUS_ADDRESS.getInPlace(high), (int) STATUS_DATA.get(low), true);
+        }
+        if (IF.isSet(low) && !completed) {
+            completed = true;
+            completion.raise();
+        }
+        return NO_ERROR;
+    }
+
+    long readHead() {
+        return head;
+    }
+
+    long readTail() {
+        return tail;
+    }
+
+    void writeTail(long written) {
+        tail = VtdRegisters.IQT.afterWrite(tail, written);
+    }
+
+    int readCompletion() {
+        return completed ? 1 : 0;
+    }
+
+    void writeCompletion(int written) {
+        if (VtdRegisters.IWC.isSet(written)) {
+            completed = false;
+            completion.serviced();
+        }
+    }
+
+    int readControl() {
+        return completion.value();
+    }
+
+    void writeControl(int written) {
+        completion.write(written);
+    }
+
+    /** Reads IQERCD: why the queue stopped last. */
+    long readError() {
+        return error;
+    }
+
+    void reset() {
+        enabled = false;
+        base = 0;
+        sizeBytes = 0;
+        wide = false;
+        head = 0;
+        tail = 0;
+        completed = false;
+        error = NO_ERROR;
+        completion.reset();
+    }
+
+    void addTo(StateDigest digest) {
+        digest.add(enabled);
+        digest.add(base);
+        digest.add(sizeBytes);
+        digest.add(wide);
+        digest.add(head);
+        digest.add(tail);
+        digest.add(completed);
+        digest.add(error);
+        completion.addTo(digest);
+    }
+}

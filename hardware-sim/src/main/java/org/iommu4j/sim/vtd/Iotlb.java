@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import static org.iommu4j.bits.BitField.bit;
+import static org.iommu4j.bits.BitField.bits;
+
+import org.iommu4j.bits.BitField;
+import org.iommu4j.sim.spi.StateDigest;
+
+/**
+ * The IOTLB: translations with the permissions of the whole walk and the leaf's snoop bit, tagged by domain, page and
+ * page size.
+ *
+ * <p>Source: VT-d 6.2.4 (tagging) and 6.5.1.2 (what each granularity invalidates). An entry is one word:
+ *
+ * <pre>
+ *   51    12 11  4  3      2    1 0
+ *   frame    reason FAULT  SNP  W R
+ * </pre>
+ */
+final class Iotlb {
+    /** The page may be read. */
+    static final long R = 1;
+    /** The page may be written. */
+    static final long W = 2;
+    /** No-snoop is blocked. */
+    static final long SNP = 4;
+
+    private static final BitField FRAME = bits(51, 12, "FRAME");
+    private static final BitField REASON = bits(11, 4, "REASON");
+    private static final BitField FAULT = bit(3, "FAULT");
+
+    private static final BitField KEY_VALID = bit(63, "VALID");
+    private static final BitField KEY_DOMAIN = bits(62, 47, "DID");
+    private static final BitField KEY_SIZE = bits(46, 45, "SIZE");
+    private static final BitField KEY_PAGE = bits(44, 0, "PAGE");
+
+    private static final int SETS = 256;
+    private static final int BITS_PER_LEVEL = 9;
+    private static final int SIZES = 3;
+
+    private final SetAssociativeCache cache;
+
+    Iotlb(Epoch epoch) {
+        cache = new SetAssociativeCache(SETS, epoch);
+    }
+
+    /** Whether a page of 2M, of 1G was ever cached; saves ordinary look-ups two probes. */
+    private volatile boolean large;
+
+    /** Packs a translation; {@code rightsAndSnoop} is of {@link #R}, {@link #W} and {@link #SNP}. */
+    static long of(long frame, long rightsAndSnoop) {
+        return FRAME.getInPlace(frame) | rightsAndSnoop;
+    }
+
+    /** Packs a refusal, which a unit in caching mode keeps like a translation. */
+    static long ofFault(int reason) {
+        return REASON.of(reason) | FAULT.mask();
+    }
+
+    static boolean isFault(long entry) {
+        return FAULT.isSet(entry);
+    }
+
+    static int reason(long entry) {
+        return (int) REASON.get(entry);
+    }
+
+    /** Returns the physical address of a page of 4K: for a large page, of the one that was looked up. */
+    static long frame(long entry) {
+        return FRAME.getInPlace(entry);
+    }
+
+    /** Returns the translation of an address, or {@link SetAssociativeCache#MISS}. */
+    long lookup(int domainId, long address) {
+        long page = address >>> 12;
+        long domain = KEY_VALID.mask() | (long) domainId << 47;
+        long entry = cache.lookup(hash(domainId, page, 0), domain | page);
+        return entry == SetAssociativeCache.MISS && large ? lookupLarge(domainId, page) : entry;
+    }
+
+    private long lookupLarge(int domainId, long page) {
+        for (int size = 1; size < SIZES; size++) {
+            long within = (1L << BITS_PER_LEVEL * size) - 1;
+            long entry = cache.lookup(hash(domainId, page & ~within, size), key(domainId, page & ~within, size));
+            if (entry != SetAssociativeCache.MISS) {
+                return isFault(entry) ? entry : entry | (page & within) << 12;
+            }
+        }
+        return SetAssociativeCache.MISS;
+    }
+
+    /**
+     * Caches an entry.
+     *
+     * @param size 0, 1, 2 for a page of 4K, 2M, 1G
+     */
+    void fill(int domainId, long address, int size, long entry, long readInEpoch) {
+        if (size != 0 && !large) {
+            large = true;
+        }
+        long page = address >>> 12 & -1L << BITS_PER_LEVEL * size;
+        cache.fill(hash(domainId, page, size), key(domainId, page, size), entry, readInEpoch);
+    }
+
+    void invalidateAll() {
+        cache.clear();
+    }
+
+    void invalidateDomain(int domainId) {
+        cache.removeMatching(KEY_DOMAIN.mask(), KEY_DOMAIN.of(domainId), 0, 0);
+    }
+
+    /**
+     * Drops what translates any of 2^mask pages of 4K.
+     *
+     * @param address any address in the range, which is aligned to its size
+     */
+    void invalidatePages(int domainId, long address, int mask) {
+        long page = address >>> 12 & KEY_PAGE.mask();
+        // The first pass begins a new epoch; whoever caches a large page for the first time says so before it looks.
+        for (int size = 0; size == 0 || (large && size < SIZES); size++) {
+            int ignored = BITS_PER_LEVEL * size;
+            long first = page & -1L << ignored;
+            if (mask <= ignored) {
+                cache.remove(hash(domainId, first, size), key(domainId, first, size));
+            } else {
+                long outside = KEY_PAGE.mask() & -1L << mask;
+                cache.removeMatching(
+                        KEY_DOMAIN.mask() | KEY_SIZE.mask() | outside, key(domainId, first, size), 0, 0);
+            }
+        }
+    }
+
+    void reset() {
+        cache.reset();
+        large = false;
+    }
+
+    void addTo(StateDigest digest) {
+        cache.addTo(digest);
+    }
+
+    private static long key(int domainId, long page, int size) {
+        return KEY_VALID.mask() | (long) domainId << 47 | (long) size << 45 | page;
+    }
+
+    private static int hash(int domainId, long page, int size) {
+        // Neighbouring pages in neighbouring sets, domains and sizes apart.
+        return (int) (page >>> BITS_PER_LEVEL * size) + domainId * 37 + (size << 6);
+    }
+}

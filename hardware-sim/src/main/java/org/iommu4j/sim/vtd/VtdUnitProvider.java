@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.pcie.BuiltInTopology;
+import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.BootOptions;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Intel VT-d units: how they are built, how a captured one is recognised, and the built-in machines that have them.
+ *
+ * <p>A unit's specification has the values of VER, CAP and ECAP, and may have HAW: the host address width in bits, which
+ * DMAR tells and no register does. Entries with address bits beyond it are reserved; without it, it is 52.
+ */
+public final class VtdUnitProvider implements TranslationUnitProvider {
+    /** The provider's name. */
+    public static final String NAME = "vtd";
+
+    /**
+     * CAP of a server unit: 48-bit tables of 4 levels, 2M and 1G leaves, page-selective invalidation, 8 fault records, no
+     * caching mode.
+     */
+    public static final long CAP_4_LEVEL = 0xd2078c106f0466L;
+
+    /** ECAP with snoop control, coherent page walks, queued invalidation, interrupt remapping and pass-through. */
+    public static final long ECAP_SNOOP_CONTROL = 0xf020dfL;
+
+    /** ECAP without snoop control, else as {@link #ECAP_SNOOP_CONTROL} but for device TLBs. */
+    public static final long ECAP_NO_SNOOP_CONTROL = 0xf0205bL;
+
+    /** The bit of ECAP that says that page walks are coherent. */
+    public static final long ECAP_C = 1L;
+
+    /** The bit of CAP that says that entries which are not present may be cached: caching mode. */
+    public static final long CAP_CM = 1L << 7;
+
+    private static final long FIRST_REGISTER_BASE = 0xfed90000L;
+    private static final long SECOND_REGISTER_BASE = 0xfed91000L;
+    private static final int HOST_ADDRESS_WIDTH = 46;
+    private static final int MAX_ADDRESS_WIDTH = 52;
+    private static final long VERSION_1_0 = 0x10;
+
+    private static final String VER = "VER";
+    private static final String CAP = "CAP";
+    private static final String ECAP = "ECAP";
+    private static final String HAW = "HAW";
+    private static final String ATTRIBUTES = "intel-iommu/";
+
+    /** For {@link java.util.ServiceLoader}. */
+    public VtdUnitProvider() {}
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public HardwareVirtualization virtualization() {
+        return HardwareVirtualization.VMX;
+    }
+
+    @Override
+    public List<MachineDescription> machines() {
+        return List.of(
+                machine("intel-sc", CAP_4_LEVEL, ECAP_SNOOP_CONTROL),
+                machine("intel-nosc", CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL),
+                mixedMachine());
+    }
+
+    /**
+     * Describes a machine like {@code intel-sc} whose one unit has other capabilities.
+     *
+     * @param name the machine's name
+     * @param cap the value of CAP
+     * @param ecap the value of ECAP
+     */
+    public static MachineDescription machine(String name, long cap, long ecap) {
+        return machine(
+                name,
+                List.of(builtIn("dmar0", FIRST_REGISTER_BASE, cap, ecap)),
+                BuiltInTopology.functions("dmar0", "dmar0"),
+                new DmarWriter(HOST_ADDRESS_WIDTH)
+                        .unit(FIRST_REGISTER_BASE, true)
+                        .build());
+    }
+
+    /** The second GPU and its port have a unit of their own without snoop control; everything else has one with it. */
+    private static MachineDescription mixedMachine() {
+        PciAddress port = BuiltInTopology.SECOND_GPU_PORT;
+        PciAddress gpu = BuiltInTopology.SECOND_GPU;
+        return machine(
+                "intel-mixed",
+                List.of(
+                        builtIn("dmar0", FIRST_REGISTER_BASE, CAP_4_LEVEL, ECAP_NO_SNOOP_CONTROL),
+                        builtIn("dmar1", SECOND_REGISTER_BASE, CAP_4_LEVEL, ECAP_SNOOP_CONTROL)),
+                BuiltInTopology.functions("dmar1", "dmar0"),
+                new DmarWriter(HOST_ADDRESS_WIDTH)
+                        .unit(FIRST_REGISTER_BASE, false)
+                        .bridge(port.bus(), port.device(), port.function())
+                        .endpoint(port.bus(), port.device(), port.function(), gpu.device(), gpu.function())
+                        .unit(SECOND_REGISTER_BASE, true)
+                        .build());
+    }
+
+    private static MachineDescription machine(
+            String name, List<TranslationUnitSpec> units, List<FunctionDescription> functions, byte[] dmar) {
+        return new MachineDescription(
+                name,
+                BuiltInTopology.CPUS,
+                HardwareVirtualization.VMX,
+                CacheGeometry.ORDINARY,
+                BuiltInTopology.MEMORY_BYTES,
+                units,
+                functions,
+                Map.of("DMAR", dmar),
+                BootOptions.DEFAULT);
+    }
+
+    private static TranslationUnitSpec builtIn(String name, long registerBase, long cap, long ecap) {
+        return unit(
+                name, 0, registerBase, Map.of(VER, VERSION_1_0, CAP, cap, ECAP, ecap, HAW, (long) HOST_ADDRESS_WIDTH));
+    }
+
+    /**
+     * Describes a unit of version 1.0 in segment 0.
+     *
+     * @param name as Linux shows it, for example {@code dmar0}
+     * @param registerBase physical address of its registers, 4 KiB aligned
+     * @param cap the value of CAP
+     * @param ecap the value of ECAP
+     */
+    public static TranslationUnitSpec unit(String name, long registerBase, long cap, long ecap) {
+        return unit(name, 0, registerBase, Map.of(VER, VERSION_1_0, CAP, cap, ECAP, ecap));
+    }
+
+    private static TranslationUnitSpec unit(String name, int segment, long registerBase, Map<String, Long> registers) {
+        VtdCapabilities capabilities = new VtdCapabilities(registers.get(CAP), registers.get(ECAP));
+        return new TranslationUnitSpec(NAME, name, segment, registerBase, capabilities.windowSize(), registers);
+    }
+
+    @Override
+    public Optional<TranslationUnitSpec> recognise(
+            String name, Map<String, String> attributes, FirmwareTables firmware) {
+        if (attributes.keySet().stream().noneMatch(path -> path.startsWith(ATTRIBUTES))) {
+            return Optional.empty();
+        }
+        long registerBase = hex(name, attributes, "address");
+        Map<String, Long> registers = new LinkedHashMap<>();
+        registers.put(VER, version(name, attributes));
+        registers.put(CAP, hex(name, attributes, "cap"));
+        registers.put(ECAP, hex(name, attributes, "ecap"));
+        int segment = 0;
+        Optional<byte[]> table = firmware.table("DMAR");
+        if (table.isPresent()) {
+            AcpiTable dmar = AcpiTable.parse("DMAR", table.get());
+            registers.put(HAW, Math.min(dmar.u8(36) + 1L, MAX_ADDRESS_WIDTH));
+            segment = segment(dmar, registerBase);
+        }
+        return Optional.of(unit(name, segment, registerBase, registers));
+    }
+
+    /** Returns the segment of the DRHD with a register base; 0 when the table has none. */
+    private static int segment(AcpiTable dmar, long registerBase) {
+        int drhdBytes = 16;
+        int at = 48;
+        while (at + drhdBytes <= dmar.length() && dmar.u16(at + 2) >= 4) {
+            if (dmar.u16(at) == 0 && dmar.u64(at + 8) == registerBase) {
+                return dmar.u16(at + 6);
+            }
+            at += dmar.u16(at + 2);
+        }
+        return 0;
+    }
+
+    private static long hex(String unit, Map<String, String> attributes, String attribute) {
+        String text = attribute(unit, attributes, attribute);
+        try {
+            return Long.parseUnsignedLong(text, 16);
+        } catch (NumberFormatException e) {
+            throw new IllegalArgumentException(
+                    "unit " + unit + ": " + ATTRIBUTES + attribute + " is '" + text + "', expected a hex number", e);
+        }
+    }
+
+    private static long version(String unit, Map<String, String> attributes) {
+        String text = attribute(unit, attributes, "version");
+        String[] parts = text.split(":", -1);
+        try {
+            if (parts.length == 2) {
+                int major = Integer.parseInt(parts[0]);
+                int minor = Integer.parseInt(parts[1]);
+                if ((major & ~0xf) == 0 && (minor & ~0xf) == 0) {
+                    return major << 4 | minor;
+                }
+            }
+        } catch (NumberFormatException e) {
+            throw badVersion(unit, text, e);
+        }
+        throw badVersion(unit, text, null);
+    }
+
+    private static IllegalArgumentException badVersion(
+            String unit, String text, @Nullable NumberFormatException cause) {
+        return new IllegalArgumentException(
+                "unit " + unit + ": " + ATTRIBUTES + "version is '" + text + "', expected a form like 1:0", cause);
+    }
+
+    private static String attribute(String unit, Map<String, String> attributes, String attribute) {
+        String text = attributes.get(ATTRIBUTES + attribute);
+        if (text == null) {
+            throw new IllegalArgumentException("unit " + unit + " lacks " + ATTRIBUTES + attribute);
+        }
+        return text.strip();
+    }
+
+    /**
+     * Builds a unit with any pair of CAP and ECAP.
+     *
+     * @throws IllegalArgumentException when VER, CAP or ECAP is missing, the register blocks overlap or leave the window,
+     *     or the base is not aligned
+     */
+    @Override
+    public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
+        VtdCapabilities capabilities = new VtdCapabilities(spec.register(CAP), spec.register(ECAP));
+        spec.register(VER);
+        long hostAddressWidth = spec.registers().getOrDefault(HAW, (long) MAX_ADDRESS_WIDTH);
+        require(spec, (spec.registerBase() & 0xfff) == 0, "its registers are not 4 KiB aligned");
+        require(
+                spec,
+                spec.registerSize() >= capabilities.windowSize(),
+                "its window has 0x" + Integer.toHexString(spec.registerSize()) + " bytes, CAP.FRO and ECAP.IRO need 0x"
+                        + Integer.toHexString(capabilities.windowSize()));
+        int faultEnd = capabilities.faultOffset + capabilities.faultCount * VtdRegisters.FRCD_SIZE;
+        int iotlbEnd = capabilities.iotlbOffset + VtdRegisters.IOTLB_BLOCK;
+        require(
+                spec,
+                Math.min(capabilities.faultOffset, capabilities.iotlbOffset) >= VtdRegisters.FIXED_END
+                        && (capabilities.faultOffset >= iotlbEnd || capabilities.iotlbOffset >= faultEnd),
+                "CAP.FRO 0x" + Integer.toHexString(capabilities.faultOffset) + " and ECAP.IRO 0x"
+                        + Integer.toHexString(capabilities.iotlbOffset) + " put registers over others");
+        require(
+                spec,
+                hostAddressWidth >= 32 && hostAddressWidth <= MAX_ADDRESS_WIDTH,
+                "HAW is " + hostAddressWidth + ", expected 32 to 52");
+        return new VtdUnit(spec, capabilities, (int) hostAddressWidth, fabric);
+    }
+
+    private static void require(TranslationUnitSpec spec, boolean condition, String problem) {
+        if (!condition) {
+            throw new IllegalArgumentException("unit " + spec.name() + ": " + problem);
+        }
+    }
+}

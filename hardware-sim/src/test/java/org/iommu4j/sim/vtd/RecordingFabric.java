@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.sim.spi.Fabric;
+
+/** Flat memory as silicon reaches it, with a list of accesses in words when asked for. */
+final class RecordingFabric implements Fabric {
+    final FlatMemory memory;
+    final List<String> accesses = new ArrayList<>();
+    boolean recording;
+    private final long size;
+
+    RecordingFabric(long size) {
+        this.memory = new FlatMemory(size);
+        this.size = size;
+    }
+
+    @Override
+    public boolean isMemory(long physicalAddress) {
+        return physicalAddress >= 0 && physicalAddress < size;
+    }
+
+    @Override
+    public long read(long physicalAddress, boolean snoop) {
+        note("read", physicalAddress, snoop);
+        return isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+    }
+
+    @Override
+    public void write(long physicalAddress, long value, boolean snoop) {
+        note("write", physicalAddress, snoop);
+        if (isMemory(physicalAddress)) {
+            memory.store(physicalAddress, value);
+        }
+    }
+
+    @Override
+    public void write32(long physicalAddress, int value, boolean snoop) {
+        note("write32", physicalAddress, snoop);
+        if (isMemory(physicalAddress)) {
+            long word = memory.load(physicalAddress & ~7L);
+            long shift = (physicalAddress & 4) * 8;
+            memory.store(
+                    physicalAddress & ~7L, word & ~(0xffffffffL << shift) | (value & 0xffffffffL) << shift);
+        }
+    }
+
+    @Override
+    public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+        note("cas", physicalAddress, snoop);
+        return memory.compareAndSet(physicalAddress, expected, value);
+    }
+
+    private void note(String what, long address, boolean snoop) {
+        if (recording) {
+            accesses.add(what + " 0x" + Long.toHexString(address) + (snoop ? " snooped" : " not snooped"));
+        }
+    }
+}
