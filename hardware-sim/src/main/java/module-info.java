@@ -23,5 +23,6 @@ module org.iommu4j.sim {
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
 
     provides org.iommu4j.sim.spi.TranslationUnitProvider with
+            org.iommu4j.sim.amdvi.AmdViUnitProvider,
             org.iommu4j.sim.vtd.VtdUnitProvider;
 }

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+
+/** AMD-Vi units: how they are built, how a captured one is recognised, and the built-in machine that has one. */
+public final class AmdViUnitProvider implements TranslationUnitProvider {
+    /** The provider's name. */
+    public static final String NAME = "amdvi";
+
+    /** EFR of the built-in unit: host tables of up to 6 levels, invalidate-all, hardware error registers. */
+    public static final long EFR_6_LEVEL = 0x940L;
+
+    /** The capability header of the built-in unit: type 3, devices may have IOTLBs, EFR and a second information register. */
+    public static final long CAP = 0x190b000fL;
+
+    /** For {@link java.util.ServiceLoader}. */
+    public AmdViUnitProvider() {}
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public HardwareVirtualization virtualization() {
+        return HardwareVirtualization.SVM;
+    }
+
+    @Override
+    public List<MachineDescription> machines() {
+        return List.of(machine("amd", EFR_6_LEVEL, 0));
+    }
+
+    @Override
+    public Optional<TranslationUnitSpec> recognise(
+            String name, Map<String, String> attributes, FirmwareTables firmware) {
+        return CapturedUnit.recognise(name, attributes, firmware);
+    }
+
+    @Override
+    public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
+        return new AmdViUnit(spec, fabric);
+    }
+
+    /**
+     * Describes a unit.
+     *
+     * @param name as Linux shows it, for example {@code ivhd0}
+     * @param registerBase physical address of its registers, 16 KiB aligned
+     * @param efr the value of EFR
+     * @param efr2 the value of EFR2
+     */
+    public static TranslationUnitSpec unit(String name, long registerBase, long efr, long efr2) {
+        return new TranslationUnitSpec(
+                NAME, name, 0, registerBase, RegisterFile.SIZE, Map.of("EFR", efr, "EFR2", efr2, "CAP", CAP));
+    }
+
+    /**
+     * Describes a machine like {@code amd} whose unit has other features.
+     *
+     * @param name the machine's name
+     * @param efr the value of EFR
+     * @param efr2 the value of EFR2
+     */
+    public static MachineDescription machine(String name, long efr, long efr2) {
+        return BuiltInMachine.describe(name, efr, efr2);
+    }
+}

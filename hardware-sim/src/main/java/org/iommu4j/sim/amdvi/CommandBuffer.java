@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import static org.iommu4j.sim.amdvi.AmdViRegisters.CMD_BUF_RUN;
+import static org.iommu4j.sim.amdvi.AmdViRegisters.COMMAND_BAR;
+import static org.iommu4j.sim.amdvi.AmdViRegisters.COMMAND_HEAD;
+import static org.iommu4j.sim.amdvi.AmdViRegisters.COMMAND_TAIL;
+import static org.iommu4j.sim.amdvi.AmdViRegisters.COM_WAIT_INT;
+import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
+
+import org.iommu4j.sim.spi.Fabric;
+
+/**
+ * The ring in memory from which the unit takes commands, snooped. All methods are called with the unit's lock held.
+ *
+ * <p>Source: 48882, section 2.4, "Commands". Software owns the tail, the unit the head. Commands take effect one after
+ * the other, so that a COMPLETION_WAIT completes when those before it have. One that the unit can't execute is logged and
+ * stops the buffer with the head at it, until software turns CmdBufEn off and on.
+ */
+final class CommandBuffer {
+    private static final int BAR_PLACE = RegisterFile.place(COMMAND_BAR);
+    private static final int HEAD_PLACE = RegisterFile.place(COMMAND_HEAD);
+    private static final int TAIL_PLACE = RegisterFile.place(COMMAND_TAIL);
+    private static final int STATUS_PLACE = RegisterFile.place(STATUS);
+
+    private final RegisterFile registers;
+    private final Fabric fabric;
+    private final EventLog events;
+    private final DeviceTableCache devices;
+    private final WalkCache pages;
+    private final WalkCache directories;
+    private final long features;
+    private final boolean remoteIotlbs;
+
+    /**
+     * Makes the buffer of a unit.
+     *
+     * @param features the value of EFR
+     * @param remoteIotlbs whether devices may have IOTLBs of their own
+     */
+    CommandBuffer(
+            RegisterFile registers,
+            Fabric fabric,
+            EventLog events,
+            DeviceTableCache devices,
+            WalkCache pages,
+            WalkCache directories,
+            long features,
+            boolean remoteIotlbs) {
+        this.registers = registers;
+        this.fabric = fabric;
+        this.events = events;
+        this.devices = devices;
+        this.pages = pages;
+        this.directories = directories;
+        this.features = features;
+        this.remoteIotlbs = remoteIotlbs;
+    }
+
+    /** Executes one command and returns whether there was one. */
+    boolean step() {
+        long head = registers.get(HEAD_PLACE);
+        if (!CMD_BUF_RUN.isSet(registers.get(STATUS_PLACE)) || head == registers.get(TAIL_PLACE)) {
+            return false;
+        }
+        long bar = registers.get(BAR_PLACE);
+        long at = Rings.base(bar) + head;
+        long word0 = fabric.read(at, true);
+        long word1 = fabric.read(at + 8, true);
+        if (word0 == -1L && !fabric.isMemory(at)) {
+            stop();
+            events.writeHardwareError(Event.hardwareError(Event.COMMAND_HARDWARE_ERROR, 0, 0, 0), at);
+        } else if (!Command.wellFormed(word0, word1) || !supported((int) Command.OPCODE.get(word0))) {
+            stop();
+            events.write(Event.illegalCommand(), at);
+        } else if (execute(word0, word1)) {
+            registers.set(HEAD_PLACE, (head + Command.BYTES) % Rings.bytes(bar));
+        }
+        return true;
+    }
+
+    private void stop() {
+        registers.clearBits(STATUS_PLACE, CMD_BUF_RUN.mask());
+    }
+
+    private boolean supported(int opcode) {
+        return switch (opcode) {
+            case Command.INVALIDATE_IOTLB_PAGES -> remoteIotlbs;
+            case Command.PREFETCH_IOMMU_PAGES -> AmdViRegisters.EFR_PREF_SUP.isSet(features);
+            case Command.COMPLETE_PPR_REQUEST -> AmdViRegisters.EFR_PPR_SUP.isSet(features);
+            case Command.INVALIDATE_IOMMU_ALL -> AmdViRegisters.EFR_IA_SUP.isSet(features);
+            default -> true;
+        };
+    }
+
+    /** Executes a command that is known and well formed; false when it stopped the buffer. */
+    private boolean execute(long word0, long word1) {
+        switch ((int) Command.OPCODE.get(word0)) {
+            case Command.COMPLETION_WAIT -> {
+                return completionWait(word0, word1);
+            }
+            case Command.INVALIDATE_DEVTAB_ENTRY -> devices.invalidate((int) Command.DEVICE_ID.get(word0));
+            case Command.INVALIDATE_IOMMU_PAGES -> invalidatePages(word0, word1);
+            case Command.INVALIDATE_IOMMU_ALL -> {
+                devices.invalidateAll();
+                directories.invalidateAll();
+                pages.invalidateAll();
+            }
+            default -> {
+                // About what this unit does not keep: devices' own IOTLBs, interrupt tables, page requests; and a hint.
+            }
+        }
+        return true;
+    }
+
+    private boolean completionWait(long word0, long data) {
+        if (Command.STORE.isSet(word0)) {
+            long address = Command.STORE_ADDRESS.getInPlace(word0);
+            if (!fabric.isMemory(address)) {
+                stop();
+                events.writeHardwareError(Event.hardwareError(Event.COMMAND_HARDWARE_ERROR, 0, 0, 0), address);
+                return false;
+            }
+            fabric.write(address, data, true);
+        }
+        if (Command.INTERRUPT.isSet(word0)) {
+            registers.setBits(STATUS_PLACE, COM_WAIT_INT.mask());
+        }
+        return true;
+    }
+
+    private void invalidatePages(long word0, long word1) {
+        if (Command.GN.isSet(word1)) {
+            return; // guest translations, of which this unit has none
+        }
+        int domainId = (int) Command.DOMAIN_ID.get(word0);
+        long address = word1 & ~0xfffL;
+        long offsetMask = Command.SIZE.isSet(word1) ? encodedOffsetMask(address) : 0xfffL;
+        long first = address & ~offsetMask;
+        long last = address | offsetMask;
+        if (Command.PDE.isSet(word1)) {
+            directories.invalidate(domainId, first, last);
+        }
+        pages.invalidate(domainId, first, last);
+    }
+
+    /**
+     * Returns the bytes of an encoded range minus 1: the bits up to and including the lowest clear one from 12 on, all bits
+     * when the clear one is the highest or there is none.
+     */
+    private static long encodedOffsetMask(long address) {
+        long lowestClear = Long.lowestOneBit(~(address | 0xfff));
+        return lowestClear <= 0 ? -1L : (lowestClear << 1) - 1;
+    }
+}

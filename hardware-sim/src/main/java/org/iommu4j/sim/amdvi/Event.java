@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import static org.iommu4j.bits.BitField.bit;
+import static org.iommu4j.bits.BitField.bits;
+
+import org.iommu4j.bits.BitField;
+import org.iommu4j.bits.Layout;
+
+/**
+ * The events that the unit logs: 128 bits each, of which the second word is an address.
+ *
+ * <p>Source: 48882, section 2.5, "Event Logging".
+ */
+final class Event {
+    static final int BYTES = 16;
+
+    /** Reserved bits or an impossible Mode in a device table entry. The address is the request's. */
+    static final int ILLEGAL_DEV_TABLE_ENTRY = 1;
+    /** No translation, or no permission. The address is the request's. */
+    static final int IO_PAGE_FAULT = 2;
+    /** The device table could not be read. The address is the entry's. */
+    static final int DEV_TAB_HARDWARE_ERROR = 3;
+    /** A page table could not be read. The address is the entry's. */
+    static final int PAGE_TAB_HARDWARE_ERROR = 4;
+    /** A command is unknown, unsupported or has reserved bits set. The address is the command's. */
+    static final int ILLEGAL_COMMAND_ERROR = 5;
+    /** A command could not be read or its data not stored. The address is the memory's. */
+    static final int COMMAND_HARDWARE_ERROR = 6;
+
+    private static final BitField DEVICE_ID = bits(15, 0, "DeviceID");
+    private static final BitField PASID_HIGH = bits(19, 16, "PASID high");
+    private static final BitField DOMAIN_OR_PASID = bits(47, 32, "DomainID/PASID");
+    /** The address is a guest's, of a PASID. */
+    static final BitField GN = bit(48, "GN");
+    /** The page was present. */
+    static final BitField PR = bit(52, "PR");
+    /** The request writes. */
+    static final BitField RW = bit(53, "RW");
+    /** No permission. */
+    static final BitField PE = bit(54, "PE");
+    /** Reserved bits are not zero; otherwise the level is impossible. */
+    static final BitField RZ = bit(55, "RZ");
+
+    /** What kind of hardware error: the address is nobody's. */
+    private static final BitField TYPE = bits(58, 57, "Type");
+
+    private static final BitField CODE = bits(63, 60, "EventCode");
+    private static final int MASTER_ABORT = 1;
+
+    static final Layout LAYOUT = Layout.of(
+            "event",
+            DEVICE_ID,
+            PASID_HIGH,
+            DOMAIN_OR_PASID,
+            GN,
+            bit(49, "NX"),
+            bit(50, "US"),
+            bit(51, "I"),
+            PR,
+            RW,
+            PE,
+            RZ,
+            bit(56, "TR"),
+            TYPE,
+            CODE);
+
+    private Event() {}
+
+    /** Makes the first word of an event about a request without PASID. */
+    static long request(int code, int requesterId, int domainId, long flags) {
+        return CODE.of(code) | DEVICE_ID.of(requesterId) | DOMAIN_OR_PASID.of(domainId) | flags;
+    }
+
+    /** Makes the first word of a page fault of a request with a PASID. */
+    static long guestRequest(int requesterId, int pasid, long flags) {
+        return CODE.of(IO_PAGE_FAULT)
+                | DEVICE_ID.of(requesterId)
+                | PASID_HIGH.of((pasid >>> 16) & 0xf)
+                | DOMAIN_OR_PASID.of(pasid & 0xffff)
+                | GN.mask()
+                | flags;
+    }
+
+    /** Makes the first word of a hardware error. */
+    static long hardwareError(int code, int requesterId, int domainId, long flags) {
+        return request(code, requesterId, domainId, flags) | TYPE.of(MASTER_ABORT);
+    }
+
+    /** Makes the first word of an event about a command. */
+    static long illegalCommand() {
+        return CODE.of(ILLEGAL_COMMAND_ERROR);
+    }
+
+    /** Returns an event's code. */
+    static int code(long word0) {
+        return (int) CODE.get(word0);
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import org.iommu4j.platform.PciAddress;
+
+/**
+ * Firmware's half of a machine: the table that tells the operating system about its units.
+ *
+ * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids of a segment but its
+ * own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
+ */
+final class IvrsWriter {
+    private static final int CAPACITY = 512;
+    /** IVinfo: 48-bit physical and 64-bit virtual addresses, EFR images present. */
+    private static final int IV_INFO = 1 | 48 << 8 | 64 << 15;
+
+    private static final int IVHD_10 = 0x10;
+    private static final int IVHD_11 = 0x11;
+    /** Flags of a block: coherent walks, devices' IOTLBs. */
+    private static final int IVHD_FLAGS = 1 << 5 | 1 << 4;
+
+    private static final int ENTRY_START_OF_RANGE = 3;
+    private static final int ENTRY_END_OF_RANGE = 4;
+    private static final int ENTRY_SPECIAL = 72;
+    private static final int SPECIAL_IOAPIC = 1;
+    private static final int SPECIAL_HPET = 2;
+    private static final int LAST_REQUESTER_ID = 0xffff;
+
+    private final ByteBuffer table = ByteBuffer.allocate(CAPACITY).order(ByteOrder.LITTLE_ENDIAN);
+
+    private IvrsWriter() {}
+
+    /**
+     * Writes the table for a machine with one unit.
+     *
+     * @param iommu the IOMMU's PCI function
+     * @param capabilityOffset of its capability block
+     * @param registerBase of the unit
+     * @param efr the value of EFR
+     * @param efr2 the value of EFR2
+     * @param southbridge the requester id with which the IOAPIC's and the HPET's messages come
+     */
+    static byte[] write(
+            PciAddress iommu, int capabilityOffset, long registerBase, long efr, long efr2, PciAddress southbridge) {
+        IvrsWriter writer = new IvrsWriter();
+        writer.header();
+        writer.block(IVHD_10, iommu, capabilityOffset, registerBase, efr, efr2, southbridge);
+        writer.block(IVHD_11, iommu, capabilityOffset, registerBase, efr, efr2, southbridge);
+        return writer.finish();
+    }
+
+    private void header() {
+        text("IVRS", 4);
+        table.putInt(0); // the length, at the end
+        table.put((byte) 2);
+        table.put((byte) 0); // the checksum, at the end
+        text("IOMU4J", 6);
+        text("AMDVI", 8);
+        table.putInt(1);
+        text("IOMU", 4);
+        table.putInt(1);
+        table.putInt(IV_INFO);
+        table.putLong(0);
+    }
+
+    private void block(
+            int type,
+            PciAddress iommu,
+            int capabilityOffset,
+            long registerBase,
+            long efr,
+            long efr2,
+            PciAddress southbridge) {
+        int start = table.position();
+        table.put((byte) type);
+        table.put((byte) IVHD_FLAGS);
+        table.putShort((short) 0); // the length, at the end
+        table.putShort((short) iommu.requesterId());
+        table.putShort((short) capabilityOffset);
+        table.putLong(registerBase);
+        table.putShort((short) iommu.segment());
+        table.putShort((short) 0);
+        table.putInt(0);
+        if (type != IVHD_10) {
+            table.putLong(efr);
+            table.putLong(efr2);
+        }
+        entry(ENTRY_START_OF_RANGE, iommu.requesterId() + 1);
+        entry(ENTRY_END_OF_RANGE, LAST_REQUESTER_ID);
+        special(SPECIAL_IOAPIC, 0, southbridge);
+        special(SPECIAL_HPET, 0, southbridge);
+        table.putShort(start + 2, (short) (table.position() - start));
+    }
+
+    private void entry(int type, int requesterId) {
+        table.put((byte) type);
+        table.putShort((short) requesterId);
+        table.put((byte) 0);
+    }
+
+    private void special(int variety, int handle, PciAddress source) {
+        entry(ENTRY_SPECIAL, 0);
+        table.put((byte) handle);
+        table.putShort((short) source.requesterId());
+        table.put((byte) variety);
+    }
+
+    private void text(String text, int width) {
+        byte[] padded = new byte[width];
+        byte[] bytes = text.getBytes(StandardCharsets.US_ASCII);
+        System.arraycopy(bytes, 0, padded, 0, bytes.length);
+        table.put(padded);
+    }
+
+    private byte[] finish() {
+        byte[] bytes = new byte[table.position()];
+        table.putInt(4, bytes.length);
+        table.flip();
+        table.get(bytes);
+        int sum = 0;
+        for (byte b : bytes) {
+            sum += b;
+        }
+        bytes[9] = (byte) -sum;
+        return bytes;
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+/** Where the command buffer and the event log are, from their base address registers. */
+final class Rings {
+    private static final int ENTRY_BYTES = 16;
+    /** Smaller lengths are reserved and act as this one: 256 entries. */
+    private static final int SMALLEST_LENGTH = 8;
+
+    private Rings() {}
+
+    /** Returns the physical address of a ring. */
+    static long base(long bar) {
+        return AmdViRegisters.RING_BASE.getInPlace(bar);
+    }
+
+    /** Returns the bytes in a ring, a power of two. */
+    static long bytes(long bar) {
+        return (long) ENTRY_BYTES << Math.max((int) AmdViRegisters.RING_LENGTH.get(bar), SMALLEST_LENGTH);
+    }
+}
