@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * Intel VT-d: the driver that finds its units in DMAR and translates with second-stage tables in legacy mode.
+ *
+ * <p>Opened through {@link org.iommu4j.spi.IommuVendors}; nobody needs a type of this module by name.
+ */
+@org.jspecify.annotations.NullMarked
+module org.iommu4j.intel {
+    requires transitive org.iommu4j;
+    requires org.slf4j;
+
+    exports org.iommu4j.intel;
+
+    provides org.iommu4j.spi.IommuVendor with
+            org.iommu4j.intel.IntelVendor;
+}

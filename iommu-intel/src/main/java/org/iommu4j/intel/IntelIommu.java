@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.intel.acpi.Dmar;
+import org.iommu4j.intel.acpi.DmarParser;
+import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
+import org.iommu4j.intel.acpi.ScopeResolver;
+import org.iommu4j.platform.MalformedTableException;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The opened driver: all units of the machine. */
+final class IntelIommu implements Iommu {
+    private static final Logger LOG = LoggerFactory.getLogger(IntelIommu.class);
+
+    private final VendorContext context;
+    private final IntelRules rules;
+    private final Dmar dmar;
+    private final ScopeResolver scopes;
+    private final ReservedRegions reservedRegions;
+
+    /** Every unit of the table; those that no function of the machine needs are null, as Linux ignores them. */
+    private final List<@Nullable IntelUnit> byTable = new ArrayList<>();
+
+    private final List<Drhd> table;
+    private final List<IntelUnit> units = new ArrayList<>();
+    private final Map<PciAddress, IntelDevice> devices = new HashMap<>();
+    private final Set<IntelDomain> domains = new LinkedHashSet<>();
+    private final AtomicLong quarantinedFrames = new AtomicLong();
+    private boolean closed;
+
+    /**
+     * Takes the hardware over.
+     *
+     * @throws IommuException as {@link org.iommu4j.spi.IommuVendor#open} says
+     */
+    static IntelIommu open(VendorContext context) {
+        IntelRules rules = IntelRules.of(context.release());
+        byte[] bytes = context.firmware()
+                .table(DmarParser.SIGNATURE)
+                .orElseThrow(() -> new IommuException(Errno.ENODEV, "firmware has no DMAR table"));
+        Dmar dmar;
+        try {
+            dmar = DmarParser.parse(bytes);
+        } catch (MalformedTableException e) {
+            throw new IommuException(Errno.EINVAL, String.valueOf(e.getMessage()), e);
+        }
+        if (!dmar.checksumValid()) {
+            throw new IommuException(Errno.EINVAL, "DMAR has a wrong checksum");
+        }
+        for (String warning : dmar.warnings()) {
+            LOG.warn("{}", warning);
+        }
+        IntelIommu iommu = new IntelIommu(context, rules, dmar);
+        iommu.start();
+        return iommu;
+    }
+
+    private IntelIommu(VendorContext context, IntelRules rules, Dmar dmar) {
+        this.context = context;
+        this.rules = rules;
+        this.dmar = dmar;
+        this.table = dmar.all(Drhd.class);
+        this.scopes = new ScopeResolver(context.topology());
+        this.reservedRegions = new ReservedRegions(dmar, scopes);
+    }
+
+    private void start() {
+        if (table.isEmpty()) {
+            throw new IommuException(Errno.ENODEV, "DMAR has no remapping unit");
+        }
+        try {
+            for (int i = 0; i < table.size(); i++) {
+                IntelUnit unit = null;
+                if (isNeeded(table.get(i))) {
+                    unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
+                    units.add(unit);
+                }
+                byTable.add(unit);
+            }
+            if (units.isEmpty()) {
+                throw new IommuException(Errno.ENODEV, "no unit of DMAR has a function of this machine");
+            }
+            for (IntelUnit unit : units) {
+                unit.start();
+            }
+            for (IntelUnit unit : units) {
+                unit.enable();
+            }
+        } catch (RuntimeException e) {
+            for (IntelUnit unit : units) {
+                unit.stop();
+            }
+            throw e;
+        }
+    }
+
+    /** Returns the name of the n-th unit of the table, as Linux counts. */
+    static String nameOf(int index) {
+        return "dmar" + index;
+    }
+
+    private boolean isNeeded(Drhd unit) {
+        if (unit.includeAll()) {
+            return true;
+        }
+        for (PciFunction function : context.topology().functions()) {
+            if (scopes.covers(unit.segment(), unit.scopes(), function)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    @Override
+    public String vendor() {
+        return IntelVendor.NAME;
+    }
+
+    @Override
+    public LinuxRelease release() {
+        return context.release();
+    }
+
+    @Override
+    public List<String> units() {
+        List<String> names = new ArrayList<>();
+        for (IntelUnit unit : units) {
+            names.add(unit.name());
+        }
+        return names;
+    }
+
+    IntelUnit unit(int index) {
+        return units.get(index);
+    }
+
+    int unitCount() {
+        return units.size();
+    }
+
+    @Override
+    public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        checkOpen();
+        IntelDevice known = devices.get(function.address());
+        if (known != null) {
+            return Optional.of(known);
+        }
+        int index = scopes.unitOf(table, function);
+        IntelUnit unit = index < 0 ? null : byTable.get(index);
+        if (unit == null) {
+            return Optional.empty();
+        }
+        int[] aliases = dmaAliases.length == 0 ? new int[] {function.address().requesterId()} : dmaAliases;
+        unit.prepareBuses(aliases);
+        IntelDevice device = new IntelDevice(
+                function.address(),
+                this,
+                unit,
+                aliases,
+                reservedRegions.of(function),
+                dmar.interruptRemapping()
+                        && unit.ecap().interruptRemapping()
+                        && context.bootOptions().interruptRemapping());
+        devices.put(function.address(), device);
+        return Optional.of(device);
+    }
+
+    @Override
+    public boolean capable(IommuDevice device, IommuCapability capability) {
+        IntelUnit unit = own(device).unit();
+        return switch (capability) {
+            case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
+            case ENFORCE_CACHE_COHERENCY -> unit.ecap().snoopControl();
+            case PRE_BOOT_PROTECTION -> dmar.platformOptIn();
+            // Dirty tracking needs scalable mode, ATS a device TLB, and second-stage entries know no execution.
+            case DIRTY_TRACKING, PCI_ATS_SUPPORTED, NOEXEC -> false;
+        };
+    }
+
+    @Override
+    public synchronized IommuDomain allocate(DomainType type, IommuDevice device) {
+        checkOpen();
+        IntelUnit unit = own(device).unit();
+        if (type == DomainType.IDENTITY && !unit.ecap().passThrough()) {
+            throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " has no pass-through (ECAP.PT is 0)");
+        }
+        IntelDomain domain =
+                type.isPaging() ? new PagingDomain(this, type, unit, context, rules) : new StaticDomain(this, type);
+        domains.add(domain);
+        return domain;
+    }
+
+    @Override
+    public long quarantinedFrames() {
+        return quarantinedFrames.get();
+    }
+
+    /** Keeps frames for good that a unit may still be walking. */
+    void quarantine(long count) {
+        quarantinedFrames.addAndGet(count);
+    }
+
+    /** Takes a device back from its user. */
+    IntelDevice own(IommuDevice device) {
+        if (device instanceof IntelDevice own && own.iommu() == this) {
+            return own;
+        }
+        throw new IommuException(Errno.ENODEV, device.address() + " belongs to another driver");
+    }
+
+    synchronized void forget(IntelDomain domain) {
+        domains.remove(domain);
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
+        }
+    }
+
+    @Override
+    public void close() {
+        List<IntelDomain> left;
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            for (IntelDomain domain : domains) {
+                if (!domain.isIdle()) {
+                    throw new IommuException(Errno.EBUSY, "devices are attached to a domain of " + domain.type());
+                }
+            }
+            closed = true;
+            left = new ArrayList<>(domains);
+        }
+        for (IntelUnit unit : units) {
+            unit.stop();
+        }
+        for (IntelDomain domain : left) {
+            domain.close();
+        }
+    }
+}

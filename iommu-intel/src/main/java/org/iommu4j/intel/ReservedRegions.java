@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.intel.acpi.Dmar;
+import org.iommu4j.intel.acpi.RemappingStructure.Rmrr;
+import org.iommu4j.intel.acpi.ScopeResolver;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.SystemMemory;
+
+/** The reserved regions of a device: Linux's {@code intel_iommu_get_resv_regions}. */
+final class ReservedRegions {
+    /** Where x86 interrupts are written to; the hardware does not translate it. */
+    private static final ReservedRegion MSI = new ReservedRegion(0xFEE00000L, 0xFEEFFFFFL, ReservedRegion.Type.MSI);
+
+    private static final int CLASS_CODE = 0x08;
+    private static final int CLASS_SERIAL_USB = 0x0c03;
+    private static final int BASE_CLASS_DISPLAY = 0x03;
+
+    private final List<Rmrr> rmrrs;
+    private final ScopeResolver scopes;
+
+    ReservedRegions(Dmar dmar, ScopeResolver scopes) {
+        this.rmrrs = dmar.all(Rmrr.class);
+        this.scopes = scopes;
+    }
+
+    List<ReservedRegion> of(PciFunction function) {
+        List<ReservedRegion> regions = new ArrayList<>();
+        regions.add(MSI);
+        for (Rmrr rmrr : rmrrs) {
+            // Some firmware leaves an empty range behind; Linux complains and goes on.
+            if (Long.compareUnsigned(rmrr.base(), rmrr.limit()) <= 0
+                    && scopes.covers(rmrr.segment(), rmrr.scopes(), function)) {
+                regions.add(new ReservedRegion(
+                        rmrr.base() & -SystemMemory.FRAME_SIZE,
+                        rmrr.limit() | (SystemMemory.FRAME_SIZE - 1),
+                        isRelaxable(function) ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT));
+            }
+        }
+        return merged(regions);
+    }
+
+    private static boolean isRelaxable(PciFunction function) {
+        int classCode = function.config().read(CLASS_CODE, 4) >>> 8;
+        return classCode >>> 8 == CLASS_SERIAL_USB || classCode >>> 16 == BASE_CLASS_DISPLAY;
+    }
+
+    private static List<ReservedRegion> merged(List<ReservedRegion> regions) {
+        regions.sort(Comparator.comparing(ReservedRegion::start, Long::compareUnsigned)
+                .thenComparing(ReservedRegion::type));
+        List<ReservedRegion> merged = new ArrayList<>();
+        for (ReservedRegion region : regions) {
+            int same = -1;
+            for (int i = 0; i < merged.size(); i++) {
+                if (merged.get(i).type() == region.type() && merged.get(i).overlaps(region.start(), region.end())) {
+                    same = i;
+                }
+            }
+            if (same < 0) {
+                merged.add(region);
+            } else {
+                ReservedRegion earlier = merged.get(same);
+                long end = Long.compareUnsigned(earlier.end(), region.end()) >= 0 ? earlier.end() : region.end();
+                merged.set(same, new ReservedRegion(earlier.start(), end, region.type()));
+            }
+        }
+        return merged;
+    }
+}

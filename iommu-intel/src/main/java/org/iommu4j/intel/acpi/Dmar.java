@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel.acpi;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A DMAR table, VT-d 8.1.
+ *
+ * @param hostAddressWidth as the table has it: the bits of an address that DMA can carry, less 1
+ * @param flags bit 0 interrupt remapping is supported, bit 1 x2APIC opt-out, bit 2 DMA is blocked before the system
+ *     takes over
+ * @param checksumValid whether all bytes add up to 0
+ * @param structures in the table's order
+ * @param warnings what was odd and could be skipped, one line each
+ */
+public record Dmar(
+        int hostAddressWidth,
+        int flags,
+        boolean checksumValid,
+        List<RemappingStructure> structures,
+        List<String> warnings) {
+    /** Copies the lists. */
+    public Dmar {
+        structures = List.copyOf(structures);
+        warnings = List.copyOf(warnings);
+    }
+
+    /** Returns whether the platform supports interrupt remapping. */
+    public boolean interruptRemapping() {
+        return (flags & 1) != 0;
+    }
+
+    /** Returns whether firmware asks that devices be kept from DMA from the start. */
+    public boolean platformOptIn() {
+        return (flags & 4) != 0;
+    }
+
+    /** Returns the structures of one kind, in the table's order. */
+    public <T extends RemappingStructure> List<T> all(Class<T> kind) {
+        List<T> found = new ArrayList<>();
+        for (RemappingStructure structure : structures) {
+            if (kind.isInstance(structure)) {
+                found.add(kind.cast(structure));
+            }
+        }
+        return found;
+    }
+}

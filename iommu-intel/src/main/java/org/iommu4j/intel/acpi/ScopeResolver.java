@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel.acpi;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.PciTopology;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Finds the functions that device scopes name.
+ *
+ * <p>A path is followed as the specification says, from its start bus through each bridge's secondary bus, so that it
+ * holds whatever numbers the buses were given.
+ */
+public final class ScopeResolver {
+    private static final int HEADER_TYPE = 0x0e;
+    private static final int SECONDARY_BUS = 0x19;
+
+    private final Map<PciAddress, PciFunction> functions = new HashMap<>();
+    private final Map<PciAddress, Integer> secondaryBuses = new HashMap<>();
+
+    /** Takes a snapshot of a topology. */
+    public ScopeResolver(PciTopology topology) {
+        for (PciFunction function : topology.functions()) {
+            functions.put(function.address(), function);
+            function.upstreamBridge()
+                    .ifPresent(bridge -> secondaryBuses.putIfAbsent(
+                            bridge, function.address().bus()));
+        }
+    }
+
+    /** Returns the function or bridge at the end of a scope's path, empty when the topology has none there. */
+    public Optional<PciAddress> resolve(int segment, DeviceScope scope) {
+        int bus = scope.startBus();
+        for (int i = 0; ; i++) {
+            DeviceScope.Hop hop = scope.path().get(i);
+            if (hop.device() > 0x1f || hop.function() > 7) {
+                return Optional.empty();
+            }
+            PciAddress address = new PciAddress(segment, bus, hop.device(), hop.function());
+            PciFunction function = functions.get(address);
+            if (function == null) {
+                return Optional.empty();
+            }
+            if (i == scope.path().size() - 1) {
+                return Optional.of(address);
+            }
+            bus = secondaryBus(function);
+            if (bus <= 0) {
+                return Optional.empty();
+            }
+        }
+    }
+
+    /** Returns whether a scope names a function: by itself, or as one below a bridge that it names. */
+    public boolean covers(int segment, DeviceScope scope, PciFunction function) {
+        if (!scope.isPci() || function.address().segment() != segment) {
+            return false;
+        }
+        PciAddress named = resolve(segment, scope).orElse(null);
+        if (named == null) {
+            return false;
+        }
+        if (named.equals(function.address())) {
+            return true;
+        }
+        return scope.type() == DeviceScope.BRIDGE && isBelow(function, named);
+    }
+
+    /** Returns whether any of the scopes names a function. */
+    public boolean covers(int segment, List<DeviceScope> scopes, PciFunction function) {
+        for (DeviceScope scope : scopes) {
+            if (covers(segment, scope, function)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Finds the unit that has a function: one that names it before one that has all of its segment.
+     *
+     * @return an index into the units, or -1
+     */
+    public int unitOf(List<RemappingStructure.Drhd> units, PciFunction function) {
+        int all = -1;
+        for (int i = 0; i < units.size(); i++) {
+            RemappingStructure.Drhd unit = units.get(i);
+            if (unit.segment() != function.address().segment()) {
+                continue;
+            }
+            if (covers(unit.segment(), unit.scopes(), function)) {
+                return i;
+            }
+            if (unit.includeAll() && all < 0) {
+                all = i;
+            }
+        }
+        return all;
+    }
+
+    private boolean isBelow(PciFunction function, PciAddress bridge) {
+        @Nullable PciFunction at = function;
+        // A chain of bridges is no longer than there are functions; a topology that loops ends the search.
+        for (int i = 0; at != null && i <= functions.size(); i++) {
+            PciAddress above = at.upstreamBridge().orElse(null);
+            if (above == null) {
+                return false;
+            }
+            if (above.equals(bridge)) {
+                return true;
+            }
+            at = functions.get(above);
+        }
+        return false;
+    }
+
+    private int secondaryBus(PciFunction bridge) {
+        boolean isBridge = (bridge.config().read(HEADER_TYPE, 1) & 0x7f) == 1;
+        int configured = isBridge ? bridge.config().read(SECONDARY_BUS, 1) & 0xff : 0;
+        return configured != 0 && configured != 0xff ? configured : secondaryBuses.getOrDefault(bridge.address(), -1);
+    }
+}
