@@ -46,7 +46,8 @@ final class FaultReason {
      */
     static boolean isQualified(int reason) {
         return switch (reason) {
-            case ROOT_NOT_PRESENT, ROOT_ACCESS, CONTEXT_ACCESS, ROOT_RESERVED, ROOT_TABLE_MODE, PASID_IN_LEGACY_MODE -> false;
+            case ROOT_NOT_PRESENT, ROOT_ACCESS, CONTEXT_ACCESS, ROOT_RESERVED, ROOT_TABLE_MODE, PASID_IN_LEGACY_MODE ->
+                false;
             default -> true;
         };
     }

@@ -28,42 +28,48 @@ final class Invalidation {
     }
 
     int contexts(int granularity, int domainId, int requesterId, int functionMask) {
-        switch (granularity) {
-            case GLOBAL:
+        return switch (granularity) {
+            case GLOBAL -> {
                 contexts.invalidateAll();
-                return GLOBAL;
-            case DOMAIN:
+                yield GLOBAL;
+            }
+            case DOMAIN -> {
                 contexts.invalidateDomain(domainId);
-                return DOMAIN;
-            case SELECTIVE:
+                yield DOMAIN;
+            }
+            case SELECTIVE -> {
                 contexts.invalidateDevice(domainId, requesterId, functionMask);
-                return SELECTIVE;
-            default:
-                return REFUSED;
-        }
+                yield SELECTIVE;
+            }
+            default -> REFUSED;
+        };
     }
 
     int translations(int granularity, int domainId, long address, int addressMask) {
-        switch (granularity) {
-            case GLOBAL:
+        return switch (granularity) {
+            case GLOBAL -> {
                 iotlb.invalidateAll();
-                return GLOBAL;
-            case DOMAIN:
+                yield GLOBAL;
+            }
+            case DOMAIN -> {
                 iotlb.invalidateDomain(domainId);
-                return DOMAIN;
-            case SELECTIVE:
-                if (!capabilities.pageSelective) {
-                    iotlb.invalidateDomain(domainId);
-                    return DOMAIN;
-                }
-                if (addressMask > capabilities.maxAddressMask) {
-                    return REFUSED;
-                }
-                iotlb.invalidatePages(domainId, address, addressMask);
-                return SELECTIVE;
-            default:
-                return REFUSED;
+                yield DOMAIN;
+            }
+            case SELECTIVE -> pages(domainId, address, addressMask);
+            default -> REFUSED;
+        };
+    }
+
+    private int pages(int domainId, long address, int addressMask) {
+        if (!capabilities.pageSelective) {
+            iotlb.invalidateDomain(domainId);
+            return DOMAIN;
         }
+        if (addressMask > capabilities.maxAddressMask) {
+            return REFUSED;
+        }
+        iotlb.invalidatePages(domainId, address, addressMask);
+        return SELECTIVE;
     }
 
     void everything() {

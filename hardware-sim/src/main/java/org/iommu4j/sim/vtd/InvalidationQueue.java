@@ -24,7 +24,8 @@ final class InvalidationQueue {
     private static final int CONTEXT_CACHE = 1;
     private static final BitField SID = bits(47, 32, "SID");
     private static final BitField FM = bits(49, 48, "FM");
-    private static final Reserved CONTEXT_CACHE_RESERVED = Reserved.of(Layout.of("context-cache invalidate (6.5.2.1)", 2, TYPE, GRANULARITY, DID, SID, FM));
+    private static final Reserved CONTEXT_CACHE_RESERVED =
+            Reserved.of(Layout.of("context-cache invalidate (6.5.2.1)", 2, TYPE, GRANULARITY, DID, SID, FM));
 
     private static final int IOTLB = 2;
     private static final BitField AM = absolute(69, 64, "AM");
@@ -67,8 +68,8 @@ final class InvalidationQueue {
     private static final BitField SW = bits(5, 5, "SW");
     private static final BitField STATUS_DATA = bits(63, 32, "DATA");
     private static final BitField STATUS_ADDRESS = absolute(127, 66, "ADDR");
-    private static final Reserved WAIT_RESERVED = Reserved.of(Layout.of(
-            "invalidation wait (6.5.2.8)", 2, TYPE, IF, SW, bits(6, 6, "FN"), STATUS_DATA, STATUS_ADDRESS));
+    private static final Reserved WAIT_RESERVED = Reserved.of(
+            Layout.of("invalidation wait (6.5.2.8)", 2, TYPE, IF, SW, bits(6, 6, "FN"), STATUS_DATA, STATUS_ADDRESS));
 
     /** IQEI: the tail lies beyond the queue. */
     static final int BAD_TAIL = 1;
@@ -150,24 +151,23 @@ final class InvalidationQueue {
         }
         long low = fabric.read(base + head, true);
         long high = fabric.read(base + head + 8, true);
-        switch ((int) TYPE.get(low)) {
-            case CONTEXT_CACHE:
-                return hasReserved(CONTEXT_CACHE_RESERVED, low, high) ? BAD_FIELD : invalidateContexts(low);
-            case IOTLB:
-                return hasReserved(IOTLB_RESERVED, low, high) ? BAD_FIELD : invalidateIotlb(low, high);
-            case DEVICE_TLB:
-                return !capabilities.deviceTlb
-                        ? BAD_TYPE
-                        : hasReserved(DEVICE_TLB_RESERVED, low, high) ? BAD_FIELD : NO_ERROR;
-            case INTERRUPT_ENTRY_CACHE:
-                return !capabilities.interruptRemapping
-                        ? BAD_TYPE
-                        : hasReserved(INTERRUPT_ENTRY_CACHE_RESERVED, low, high) ? BAD_FIELD : NO_ERROR;
-            case WAIT:
-                return hasReserved(WAIT_RESERVED, low, high) ? BAD_FIELD : completeWait(low, high);
-            default:
-                return BAD_TYPE;
+        return switch ((int) TYPE.get(low)) {
+            case CONTEXT_CACHE -> hasReserved(CONTEXT_CACHE_RESERVED, low, high) ? BAD_FIELD : invalidateContexts(low);
+            case IOTLB -> hasReserved(IOTLB_RESERVED, low, high) ? BAD_FIELD : invalidateIotlb(low, high);
+            // Endpoints have no TLB and interrupts are not remapped: there is nothing to invalidate.
+            case DEVICE_TLB -> accept(capabilities.deviceTlb, DEVICE_TLB_RESERVED, low, high);
+            case INTERRUPT_ENTRY_CACHE ->
+                accept(capabilities.interruptRemapping, INTERRUPT_ENTRY_CACHE_RESERVED, low, high);
+            case WAIT -> hasReserved(WAIT_RESERVED, low, high) ? BAD_FIELD : completeWait(low, high);
+            default -> BAD_TYPE;
+        };
+    }
+
+    private static int accept(boolean supported, Reserved reserved, long low, long high) {
+        if (!supported) {
+            return BAD_TYPE;
         }
+        return hasReserved(reserved, low, high) ? BAD_FIELD : NO_ERROR;
     }
 
     private static boolean hasReserved(Reserved reserved, long low, long high) {
@@ -183,15 +183,14 @@ final class InvalidationQueue {
 
     private int invalidateContexts(long low) {
         int granularity = (int) GRANULARITY.get(low);
-        int done = invalidation.contexts(
-                granularity, (int) DID.get(low), (int) SID.get(low), (int) FM.get(low));
+        int done = invalidation.contexts(granularity, (int) DID.get(low), (int) SID.get(low), (int) FM.get(low));
         return done == Invalidation.REFUSED ? BAD_FIELD : NO_ERROR;
     }
 
     private int invalidateIotlb(long low, long high) {
         int granularity = (int) GRANULARITY.get(low);
-        int done = invalidation.translations(
-                granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high));
+        int done =
+                invalidation.translations(granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high));
         return done == Invalidation.REFUSED ? BAD_FIELD : NO_ERROR;
     }
 

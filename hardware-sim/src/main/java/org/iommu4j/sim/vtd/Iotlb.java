@@ -126,8 +126,7 @@ final class Iotlb {
                 cache.remove(hash(domainId, first, size), key(domainId, first, size));
             } else {
                 long outside = KEY_PAGE.mask() & -1L << mask;
-                cache.removeMatching(
-                        KEY_DOMAIN.mask() | KEY_SIZE.mask() | outside, key(domainId, first, size), 0, 0);
+                cache.removeMatching(KEY_DOMAIN.mask() | KEY_SIZE.mask() | outside, key(domainId, first, size), 0, 0);
             }
         }
     }

@@ -79,10 +79,8 @@ final class TableWalker {
             tableReserved[level] = addressReserved | SS_SNP.mask() | SS_TM.mask() | (level > 3 ? SS_PS.mask() : 0);
         }
         leafReserved[1] = leafAnySize;
-        leafReserved[2] =
-                leafAnySize | bits(20, 12, "reserved").mask() | (capabilities.leaves2M ? 0 : SS_PS.mask());
-        leafReserved[3] =
-                leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : SS_PS.mask());
+        leafReserved[2] = leafAnySize | bits(20, 12, "reserved").mask() | (capabilities.leaves2M ? 0 : SS_PS.mask());
+        leafReserved[3] = leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : SS_PS.mask());
     }
 
     /** Finds a requester's context, as {@link ContextCache} packs it; a fault when it has none. */
@@ -124,17 +122,13 @@ final class TableWalker {
     }
 
     private boolean isSupported(int type, int levels) {
-        switch (type) {
-            case TT_UNTRANSLATED:
-                return true;
-            case TT_DEVICE_TLB:
-                return capabilities.deviceTlb;
-            case TT_PASS_THROUGH:
-                // Nothing is walked, but software must still name the widest tables.
-                return capabilities.passThrough && levels == capabilities.mostLevels;
-            default:
-                return false;
-        }
+        return switch (type) {
+            case TT_UNTRANSLATED -> true;
+            case TT_DEVICE_TLB -> capabilities.deviceTlb;
+            // Nothing is walked, but software must still name the widest tables.
+            case TT_PASS_THROUGH -> capabilities.passThrough && levels == capabilities.mostLevels;
+            default -> false;
+        };
     }
 
     /**
@@ -183,8 +177,7 @@ final class TableWalker {
         return fault;
     }
 
-    private static long leaf(
-            long context, long address, int size, long entry, long rights, Iotlb iotlb, long began) {
+    private static long leaf(long context, long address, int size, long entry, long rights, Iotlb iotlb, long began) {
         long rightsAndSnoop = rights | (SS_SNP.isSet(entry) ? Iotlb.SNP : 0);
         long base = SS_ADDR.getInPlace(entry);
         iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), began);

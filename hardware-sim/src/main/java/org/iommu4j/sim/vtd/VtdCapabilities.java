@@ -105,8 +105,7 @@ final class VtdCapabilities {
     int windowSize() {
         int end = Math.max(
                 VtdRegisters.FIXED_END,
-                Math.max(
-                        faultOffset + faultCount * VtdRegisters.FRCD_SIZE, iotlbOffset + VtdRegisters.IOTLB_BLOCK));
+                Math.max(faultOffset + faultCount * VtdRegisters.FRCD_SIZE, iotlbOffset + VtdRegisters.IOTLB_BLOCK));
         return (end + 4095) & ~4095;
     }
 }

@@ -25,11 +25,9 @@ final class VtdRegisters {
             .field(bits(7, 4, "MAX"), READ_ONLY)
             .field(bits(3, 0, "MIN"), READ_ONLY);
 
-    static final Register CAP =
-            Register.of("CAP", 0x08, 64, "VT-d 11.4.2").field(bits(63, 0, "CAP"), READ_ONLY);
+    static final Register CAP = Register.of("CAP", 0x08, 64, "VT-d 11.4.2").field(bits(63, 0, "CAP"), READ_ONLY);
 
-    static final Register ECAP =
-            Register.of("ECAP", 0x10, 64, "VT-d 11.4.3").field(bits(63, 0, "ECAP"), READ_ONLY);
+    static final Register ECAP = Register.of("ECAP", 0x10, 64, "VT-d 11.4.3").field(bits(63, 0, "ECAP"), READ_ONLY);
 
     static final BitField TE = bit(31, "TE");
     static final BitField SRTP = bit(30, "SRTP");
@@ -127,12 +125,10 @@ final class VtdRegisters {
             Register.of("PHMLIMIT", 0x78, 64, "VT-d 11.4.8.5").field(bits(63, 20, "PHML"), NOT_MODELLED);
 
     static final BitField QH = bits(18, 4, "QH");
-    static final Register IQH =
-            Register.of("IQH", 0x80, 64, "VT-d 11.4.9.1").field(QH, READ_ONLY);
+    static final Register IQH = Register.of("IQH", 0x80, 64, "VT-d 11.4.9.1").field(QH, READ_ONLY);
 
     static final BitField QT = bits(18, 4, "QT");
-    static final Register IQT =
-            Register.of("IQT", 0x88, 64, "VT-d 11.4.9.2").field(QT, READ_WRITE);
+    static final Register IQT = Register.of("IQT", 0x88, 64, "VT-d 11.4.9.2").field(QT, READ_WRITE);
 
     static final BitField IQ_ADDRESS = bits(63, 12, "IQA");
     static final BitField DW = bit(11, "DW");
@@ -143,8 +139,7 @@ final class VtdRegisters {
             .field(QS, READ_WRITE);
 
     static final BitField IWC = bit(0, "IWC");
-    static final Register ICS =
-            Register.of("ICS", 0x9c, 32, "VT-d 11.4.9.4").field(IWC, WRITE_1_TO_CLEAR);
+    static final Register ICS = Register.of("ICS", 0x9c, 32, "VT-d 11.4.9.4").field(IWC, WRITE_1_TO_CLEAR);
 
     static final Register IECTL = Register.of("IECTL", 0xa0, 32, "VT-d 11.4.9.5")
             .field(IM, READ_WRITE)

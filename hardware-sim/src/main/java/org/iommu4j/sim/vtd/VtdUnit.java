@@ -305,28 +305,26 @@ final class VtdUnit implements TranslationUnit {
         if (offset == capabilities.iotlbOffset + 8) {
             return VtdRegisters.readable(VtdRegisters.IOTLB, iotlbCommand);
         }
-        switch (offset) {
-            case 0x18: // GCMD, GSTS
-                return fixed[offset >>> 3] & 0xffffffff00000000L;
-            case 0x28:
-                return VtdRegisters.readable(VtdRegisters.CCMD, fixed[offset >>> 3]);
-            case 0x30: // FSTS in the upper half
-                return (long) faults.readStatus() << 32;
-            case 0x38: // FECTL, FEDATA
-                return fixed[offset >>> 3] & 0xffffffff00000000L | faults.readControl() & 0xffffffffL;
-            case 0x80:
-                return queue.readHead();
-            case 0x88:
-                return queue.readTail();
-            case 0x98: // ICS in the upper half
-                return (long) queue.readCompletion() << 32;
-            case 0xa0: // IECTL, IEDATA
-                return fixed[offset >>> 3] & 0xffffffff00000000L | queue.readControl() & 0xffffffffL;
-            case 0xb0:
-                return queue.readError();
-            default:
-                return offset < VtdRegisters.FIXED_END ? fixed[offset >>> 3] : 0;
+        if (offset >= VtdRegisters.FIXED_END) {
+            return 0;
         }
+        long kept = fixed[offset >>> 3];
+        return switch (offset) {
+            case 0x18 -> withLower(kept, VtdRegisters.readable(VtdRegisters.GCMD, kept)); // and GSTS
+            case 0x28 -> VtdRegisters.readable(VtdRegisters.CCMD, kept);
+            case 0x30 -> (long) faults.readStatus() << 32; // FSTS in the upper half
+            case 0x38 -> withLower(kept, faults.readControl()); // FECTL, and FEDATA
+            case 0x80 -> queue.readHead();
+            case 0x88 -> queue.readTail();
+            case 0x98 -> (long) queue.readCompletion() << 32; // ICS in the upper half
+            case 0xa0 -> withLower(kept, queue.readControl()); // IECTL, and IEDATA
+            case 0xb0 -> queue.readError();
+            default -> kept;
+        };
+    }
+
+    private static long withLower(long word, long lower) {
+        return word & 0xffffffff00000000L | lower & 0xffffffffL;
     }
 
     /** Writes one or both halves of the 64 bits at an offset. */
@@ -338,8 +336,7 @@ final class VtdUnit implements TranslationUnit {
             invalidateAddress = VtdRegisters.stored(
                     VtdRegisters.IVA, invalidateAddress, merge(invalidateAddress, value, low, high));
         } else if (offset == capabilities.iotlbOffset + 8) {
-            iotlbCommand =
-                    VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
+            iotlbCommand = VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);
             if (lower != null && (low || lower.width() == 64)) {

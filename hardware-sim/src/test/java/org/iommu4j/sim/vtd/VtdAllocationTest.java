@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+import org.junit.jupiter.api.Test;
+
+/** Translating, faulting and invalidating allocate nothing. */
+class VtdAllocationTest {
+    private static final int OPERATIONS = 100_000;
+
+    private final Bench bench = Bench.withSnoopControl();
+    private long sum;
+
+    private void allocatesNothing(Runnable operation) {
+        ThreadMXBean bean = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long fewest = Long.MAX_VALUE;
+        for (int round = 0; round < 5; round++) {
+            long before = bean.getThreadAllocatedBytes(Thread.currentThread().getId());
+            for (int i = 0; i < OPERATIONS; i++) {
+                operation.run();
+            }
+            long after = bean.getThreadAllocatedBytes(Thread.currentThread().getId());
+            fewest = Math.min(fewest, after - before);
+        }
+        // Reading the counter costs some bytes itself.
+        assertThat(fewest).isLessThan(OPERATIONS / 100);
+    }
+
+    @Test
+    void anIotlbHitAllocatesNothing() {
+        allocatesNothing(() -> sum += bench.read(Bench.IOVA));
+    }
+
+    @Test
+    void aFaultAllocatesNothing() {
+        allocatesNothing(() -> sum += bench.read(Bench.IOVA + 0x1000));
+    }
+
+    @Test
+    void anInvalidationAndAWalkAllocateNothing() {
+        allocatesNothing(() -> {
+            bench.invalidate(0x50032, Bench.IOVA);
+            bench.invalidate(0x1_0000_0025L, Bench.STATUS);
+            sum += bench.read(Bench.IOVA);
+        });
+    }
+}
