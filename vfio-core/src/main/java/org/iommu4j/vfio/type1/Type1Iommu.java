@@ -101,8 +101,8 @@ public final class Type1Iommu {
             fresh.enforce();
             for (Type1Domain candidate : domains) {
                 if (candidate.isLike(fresh)) {
-                    group.detach(fresh.domain);
                     attachedTo = null;
+                    group.detach(fresh.domain);
                     if (tryAttach(group, candidate.domain)) {
                         attachedTo = candidate.domain;
                         fresh.domain.close();

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.testvendor;
+
+import java.util.List;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.platform.PciAddress;
+
+/** A device whose properties a test sets. */
+public final class TestDevice implements IommuDevice {
+    private final TestIommu iommu;
+    private final PciAddress address;
+
+    /** What {@link #reservedRegions} answers. */
+    public List<ReservedRegion> reservedRegions =
+            List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Type.MSI));
+    /** What {@link #isolatedMsi} answers. */
+    public boolean isolatedMsi = true;
+    /** Whether ordinary DMA is coherent. */
+    public boolean cacheCoherency = true;
+    /** Whether this device's unit can block no-snoop, and says so. */
+    public boolean snoopControl = true;
+    /** The format of the domains made for this device. */
+    public String format = "test";
+    /** The end of the aperture of the domains made for this device. */
+    public long apertureEnd = (1L << 39) - 1;
+    /** Whether another device's domain of the same format is refused. */
+    public boolean refusesForeignDomains;
+
+    TestDevice(TestIommu iommu, PciAddress address) {
+        this.iommu = iommu;
+        this.address = address;
+    }
+
+    @Override
+    public PciAddress address() {
+        return address;
+    }
+
+    @Override
+    public Iommu iommu() {
+        return iommu;
+    }
+
+    @Override
+    public List<ReservedRegion> reservedRegions() {
+        return reservedRegions;
+    }
+
+    @Override
+    public boolean isolatedMsi() {
+        return isolatedMsi;
+    }
+
+    @Override
+    public String toString() {
+        return address.toString();
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.testvendor;
+
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.iommu4j.DomainType;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+
+/** A driver without hardware. */
+public final class TestIommu implements Iommu {
+    final FrameAllocator frames;
+    final Set<TestDomain> domains = new LinkedHashSet<>();
+    private final Map<PciAddress, TestDevice> devices = new LinkedHashMap<>();
+
+    /** Whether its domains have a control over no-snoop at all. */
+    public boolean hasEnforcementOp = true;
+    /** Whether invalidations complete. */
+    public boolean completesInvalidations = true;
+    /** The page sizes of domains that are made from now on. */
+    public long pageSizes = 0x40201000L;
+
+    /** Makes a driver that takes its table frames from an allocator. */
+    public TestIommu(FrameAllocator frames) {
+        this.frames = frames;
+    }
+
+    /** Returns the device at an address, probed or not yet. */
+    public TestDevice device(PciAddress address) {
+        return devices.computeIfAbsent(address, at -> new TestDevice(this, at));
+    }
+
+    /** Returns how many domains with page tables exist. */
+    public long pagingDomains() {
+        return domains.stream()
+                .filter(domain -> domain.type() == DomainType.UNMANAGED)
+                .count();
+    }
+
+    @Override
+    public String vendor() {
+        return "test";
+    }
+
+    @Override
+    public LinuxRelease release() {
+        return LinuxRelease.NEWEST;
+    }
+
+    @Override
+    public List<String> units() {
+        return List.of("test0");
+    }
+
+    @Override
+    public Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        return Optional.of(device(function.address()));
+    }
+
+    @Override
+    public boolean capable(IommuDevice device, IommuCapability capability) {
+        TestDevice asked = (TestDevice) device;
+        return switch (capability) {
+            case CACHE_COHERENCY -> asked.cacheCoherency;
+            case ENFORCE_CACHE_COHERENCY -> hasEnforcementOp && asked.snoopControl;
+            default -> false;
+        };
+    }
+
+    @Override
+    public IommuDomain allocate(DomainType type, IommuDevice device) {
+        long frame = frames.allocate(0);
+        TestDomain domain = new TestDomain(this, type, (TestDevice) device, frame);
+        domains.add(domain);
+        return domain;
+    }
+
+    @Override
+    public long quarantinedFrames() {
+        return 0;
+    }
+
+    @Override
+    public void close() {
+        domains.clear();
+    }
+}
