@@ -3,16 +3,15 @@
 /** The {@code iommu4j} command and its case library. */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.workbench {
-    requires com.google.guice;
-    requires info.picocli;
-    requires jakarta.inject;
+    requires transitive com.google.guice;
+    requires transitive info.picocli;
     requires org.apache.commons.compress;
-    requires org.iommu4j;
-    requires org.iommu4j.core;
-    requires org.iommu4j.kvm;
-    requires org.iommu4j.sim;
-    requires org.iommu4j.vfio;
-    requires static org.jspecify;
+    requires transitive org.iommu4j;
+    requires transitive org.iommu4j.core;
+    requires transitive org.iommu4j.kvm;
+    requires transitive org.iommu4j.sim;
+    requires transitive org.iommu4j.vfio;
+    requires static transitive org.jspecify;
     requires tools.jackson.databind;
 
     exports org.iommu4j.workbench;
@@ -25,6 +24,4 @@ module org.iommu4j.workbench {
     opens org.iommu4j.workbench to
             com.google.guice,
             info.picocli;
-    opens org.iommu4j.workbench.scenario to
-            com.google.guice;
 }

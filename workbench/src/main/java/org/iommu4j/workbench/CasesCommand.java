@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
@@ -28,7 +27,10 @@ final class CasesCommand implements Callable<Integer> {
     @Spec
     private @Nullable CommandSpec spec;
 
-    @Option(names = "--machine", paramLabel = "NAME", description = "A built-in machine; may be repeated (default: all).")
+    @Option(
+            names = "--machine",
+            paramLabel = "NAME",
+            description = "A built-in machine; may be repeated (default: all).")
     private List<String> machines = new ArrayList<>();
 
     @Option(
@@ -38,7 +40,10 @@ final class CasesCommand implements Callable<Integer> {
             description = "A kernel release; may be repeated (default: the newest).")
     private List<LinuxRelease> releases = new ArrayList<>();
 
-    @Option(names = "--format", paramLabel = "FORMAT", description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
     private OutputFormat format = OutputFormat.TEXT;
 
     CasesCommand() {}

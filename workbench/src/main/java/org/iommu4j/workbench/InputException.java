@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 /** Input that can't be used; the message is one line that says what, where and what was expected. */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
@@ -12,7 +11,8 @@ import picocli.CommandLine.Command;
         name = "iommu4j",
         mixinStandardHelpOptions = true,
         version = "iommu4j 0.1.0-SNAPSHOT",
-        description = "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
+        description =
+                "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
         subcommands = {RunCommand.class, CasesCommand.class, AutoComplete.GenerateCompletion.class},
         footer = {
             "",
@@ -26,6 +26,9 @@ public final class Main {
     /** Wrong usage or unreadable input. */
     static final int EXIT_USAGE = 2;
 
+    /** A bug: the stack trace says where. */
+    static final int EXIT_BUG = 70;
+
     Main() {}
 
     /** Runs the command and exits with its code. */
@@ -36,6 +39,8 @@ public final class Main {
     /** Makes the command; its output goes where {@link CommandLine#setOut} says. */
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main());
+        commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG);
+        commandLine.getSubcommands().values().forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler((exception, unused) -> {
             oneLine(exception.getCommandLine().getErr(), exception);
@@ -53,7 +58,10 @@ public final class Main {
 
     private static void oneLine(PrintWriter err, Exception exception) {
         String message = exception.getMessage();
-        err.println("iommu4j: " + (message == null ? exception.toString() : message.lines().findFirst().orElse("")));
+        err.println("iommu4j: "
+                + (message == null
+                        ? exception.toString()
+                        : message.lines().findFirst().orElse("")));
         err.flush();
     }
 }

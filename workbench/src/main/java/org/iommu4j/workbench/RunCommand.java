@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
@@ -60,12 +59,18 @@ final class RunCommand implements Callable<Integer> {
             description = "The kernel release whose rules apply (default: the newest).")
     private LinuxRelease release = LinuxRelease.NEWEST;
 
-    @Option(names = "--format", paramLabel = "FORMAT", description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
     private OutputFormat format = OutputFormat.TEXT;
 
     /** Either a built-in machine or a captured host. */
     static final class MachineChoice {
-        @Option(names = "--machine", paramLabel = "NAME", description = "A built-in machine (default: " + DEFAULT_MACHINE + ").")
+        @Option(
+                names = "--machine",
+                paramLabel = "NAME",
+                description = "A built-in machine (default: " + DEFAULT_MACHINE + ").")
         private @Nullable String machine;
 
         @Option(

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import com.google.inject.Guice;
 import com.google.inject.Stage;
-import jakarta.inject.Inject;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.Map;
@@ -30,16 +28,15 @@ public final class Workbench {
     private final CaseRunner runner;
 
     /** Makes a workbench. */
-    @Inject
     public Workbench(
             Map<String, Case> cases,
             MachineFactory machines,
-            Map<String, TranslationUnitProvider> silicon,
+            Collection<TranslationUnitProvider> silicon,
             IommuVendors vendors,
             CaseRunner runner) {
         this.cases = new TreeMap<>(cases);
         this.machines = machines;
-        this.silicon = Set.copyOf(silicon.values());
+        this.silicon = Set.copyOf(silicon);
         this.vendors = vendors;
         this.runner = runner;
     }

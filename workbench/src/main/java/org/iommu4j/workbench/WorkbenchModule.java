@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import com.google.inject.AbstractModule;
@@ -8,6 +7,8 @@ import com.google.inject.Singleton;
 import com.google.inject.multibindings.MapBinder;
 import java.util.Map;
 import org.iommu4j.sim.guice.SimulationModule;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.cases.CapableLateAttach;
@@ -35,7 +36,9 @@ public final class WorkbenchModule extends AbstractModule {
         binder().requireExplicitBindings();
         install(new SimulationModule());
         MapBinder<String, IommuVendor> vendors = MapBinder.newMapBinder(binder(), String.class, IommuVendor.class);
-        IommuVendors.load().all().forEach(vendor -> vendors.addBinding(vendor.name()).toInstance(vendor));
+        IommuVendors.load()
+                .all()
+                .forEach(vendor -> vendors.addBinding(vendor.name()).toInstance(vendor));
         MapBinder<String, Case> cases = MapBinder.newMapBinder(binder(), String.class, Case.class);
         bind(cases, new GuestNoSnoop());
         bind(cases, new GuestNoSnoopUnreported());
@@ -45,13 +48,29 @@ public final class WorkbenchModule extends AbstractModule {
         bind(cases, new MixedContainer());
         bind(cases, new LateAttach());
         bind(cases, new CapableLateAttach());
-        bind(CaseRunner.class);
     }
 
     @Provides
     @Singleton
     IommuVendors vendors(Map<String, IommuVendor> vendors) {
         return IommuVendors.of(vendors.values());
+    }
+
+    @Provides
+    @Singleton
+    CaseRunner caseRunner(MachineFactory machines, IommuVendors vendors) {
+        return new CaseRunner(machines, vendors);
+    }
+
+    @Provides
+    @Singleton
+    Workbench workbench(
+            Map<String, Case> cases,
+            MachineFactory machines,
+            Map<String, TranslationUnitProvider> silicon,
+            IommuVendors vendors,
+            CaseRunner runner) {
+        return new Workbench(cases, machines, silicon.values(), vendors, runner);
     }
 
     private static void bind(MapBinder<String, Case> cases, Case story) {

@@ -292,7 +292,10 @@ public final class Trace {
         if (address(event) != -1) {
             words.append(" at 0x").append(Long.toHexString(address(event)));
         }
-        if (kind != TraceKind.CLFLUSH && kind != TraceKind.WBINVD && kind != TraceKind.GUEST_WBINVD && kind != TraceKind.MFENCE) {
+        if (kind != TraceKind.CLFLUSH
+                && kind != TraceKind.WBINVD
+                && kind != TraceKind.GUEST_WBINVD
+                && kind != TraceKind.MFENCE) {
             words.append(" value 0x").append(Long.toHexString(value(event)));
         }
         for (int bit = 0; bit < FLAG_NAMES.length; bit++) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.cases;
 
 import org.iommu4j.workbench.scenario.Case;
@@ -31,8 +30,8 @@ public final class CapableLateAttach implements Case {
         SharedDomain domain = scenario.shareDomain(scenario.device());
         domain.enforce();
         domain.map();
-        domain.exchange(scenario.device(), 0);
         domain.attach(scenario.secondDevice());
         domain.exchange(scenario.secondDevice(), 1);
+        domain.exchange(scenario.device(), 0);
     }
 }

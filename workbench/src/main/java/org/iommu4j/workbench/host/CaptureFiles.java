@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.host;
 
 import java.io.BufferedInputStream;
@@ -20,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.iommu4j.workbench.InputException;
@@ -32,13 +32,16 @@ import org.jspecify.annotations.Nullable;
  * one that leads outside leads nowhere.
  */
 public final class CaptureFiles {
+    private static final Pattern SLASH = Pattern.compile("/");
     private static final int MAX_LINKS = 40;
     private static final int MAX_ENTRIES = 200_000;
     private static final int MAX_FILE_BYTES = 16 << 20;
     private static final long MAX_TOTAL_BYTES = 256L << 20;
 
     /** A file has contents, a link a target, a directory neither. */
-    private record Entry(byte @Nullable [] contents, @Nullable String target) {}
+    @SuppressWarnings("ArrayRecordComponent") // never leaves this class uncopied
+    private record Entry(
+            byte @Nullable [] contents, @Nullable String target) {}
 
     private final String source;
     private final Map<String, Entry> entries = new HashMap<>();
@@ -64,11 +67,15 @@ public final class CaptureFiles {
             } else if (Files.isRegularFile(path)) {
                 files.readTar(path);
             } else {
-                throw new InputException(path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
+                throw new InputException(
+                        path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
             }
         } catch (IOException e) {
             String detail = e.getMessage();
-            throw new InputException(path + ": can't be read as a capture (" + (detail == null ? e : detail.lines().findFirst().orElse("")) + ")", e);
+            throw new InputException(
+                    path + ": can't be read as a capture ("
+                            + (detail == null ? e : detail.lines().findFirst().orElse("")) + ")",
+                    e);
         }
         if (!files.children.containsKey("sys")) {
             throw new InputException(path + ": no capture, expected a directory or tar with a Linux sys/ tree");
@@ -98,7 +105,7 @@ public final class CaptureFiles {
 
     /** Returns the path that a path really names, after all links; empty when it leads nowhere. */
     public Optional<String> resolve(String path) {
-        Deque<String> rest = new ArrayDeque<>(Arrays.asList(path.split("/")));
+        Deque<String> rest = new ArrayDeque<>(Arrays.asList(SLASH.split(path, -1)));
         List<String> done = new ArrayList<>();
         int links = 0;
         while (!rest.isEmpty()) {
@@ -127,7 +134,7 @@ public final class CaptureFiles {
                 if (target.startsWith("/")) {
                     done.clear();
                 }
-                String[] parts = target.split("/");
+                String[] parts = SLASH.split(target, -1);
                 for (int i = parts.length - 1; i >= 0; i--) {
                     rest.push(parts[i]);
                 }
@@ -190,7 +197,7 @@ public final class CaptureFiles {
 
     private void add(String rawName, Entry entry) {
         List<String> parts = new ArrayList<>();
-        for (String part : rawName.replace('\\', '/').split("/")) {
+        for (String part : SLASH.split(rawName, -1)) {
             if (part.equals("..")) {
                 throw new InputException(source + ": entry '" + rawName + "' leads outside the capture");
             }

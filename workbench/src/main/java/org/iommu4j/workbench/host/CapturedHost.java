@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.host;
 
 import java.nio.file.Path;
@@ -14,8 +13,8 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.iommu4j.workbench.InputException;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.workbench.InputException;
 
 /**
  * What a capture says about a host: PCI functions, IOMMU units, groups, ACPI tables and the kernel log.
@@ -76,7 +75,8 @@ public final class CapturedHost {
         for (String table : files.list("sys/firmware/acpi/tables")) {
             files.bytes("sys/firmware/acpi/tables/" + table).ifPresent(bytes -> tables.put(table, bytes));
         }
-        Optional<String> log = LOG_FILES.stream().flatMap(file -> files.text(file).stream()).findFirst();
+        Optional<String> log =
+                LOG_FILES.stream().flatMap(file -> files.text(file).stream()).findFirst();
         String file = path.toAbsolutePath().normalize().getFileName().toString();
         return new CapturedHost(
                 file.endsWith(".tar") ? file.substring(0, file.length() - ".tar".length()) : file,
@@ -115,8 +115,9 @@ public final class CapturedHost {
     public SortedMap<Integer, SortedSet<PciAddress>> groups() {
         SortedMap<Integer, SortedSet<PciAddress>> groups = new TreeMap<>();
         for (CapturedFunction function : functions) {
-            function.group().ifPresent(group -> groups.computeIfAbsent(group, unused -> new TreeSet<>())
-                    .add(function.address()));
+            function.group()
+                    .ifPresent(group -> groups.computeIfAbsent(group, unused -> new TreeSet<>())
+                            .add(function.address()));
         }
         return groups;
     }
@@ -128,11 +129,11 @@ public final class CapturedHost {
         byte[] config = files.bytes(directory + "/config")
                 .orElseThrow(() -> new InputException(files.source() + ": " + directory + "/config is missing"));
         if (config.length < 64) {
-            throw new InputException(
-                    files.source() + ": " + directory + "/config has " + config.length + " bytes, expected at least 64");
+            throw new InputException(files.source() + ": " + directory + "/config has " + config.length
+                    + " bytes, expected at least 64");
         }
-        String[] parts = real.split("/");
-        String parent = parts.length >= 2 ? parts[parts.length - 2] : "";
+        int slash = real.lastIndexOf('/');
+        String parent = slash < 0 ? "" : lastName(real.substring(0, slash));
         return new CapturedFunction(
                 PciAddress.parse(device),
                 ADDRESS.matcher(parent).matches() ? Optional.of(PciAddress.parse(parent)) : Optional.empty(),

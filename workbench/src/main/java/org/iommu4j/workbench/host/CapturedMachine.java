@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.host;
 
 import java.util.ArrayList;
@@ -7,7 +6,6 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.iommu4j.workbench.InputException;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.CacheGeometry;
@@ -17,6 +15,7 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.InputException;
 
 /**
  * Builds the description of a machine from a captured host.
@@ -37,14 +36,15 @@ public final class CapturedMachine {
      */
     public static MachineDescription describe(
             CapturedHost host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
-        FirmwareTables firmware =
-                signature -> Optional.ofNullable(host.acpiTables().get(signature)).map(byte[]::clone);
+        FirmwareTables firmware = signature ->
+                Optional.ofNullable(host.acpiTables().get(signature)).map(byte[]::clone);
         List<TranslationUnitSpec> units = new ArrayList<>();
         HardwareVirtualization virtualization = HardwareVirtualization.VMX;
         for (Map.Entry<String, Map<String, String>> unit : host.units().entrySet()) {
             TranslationUnitProvider provider = null;
             for (TranslationUnitProvider candidate : providers) {
-                Optional<TranslationUnitSpec> spec = recognise(host, candidate, unit.getKey(), unit.getValue(), firmware);
+                Optional<TranslationUnitSpec> spec =
+                        recognise(host, candidate, unit.getKey(), unit.getValue(), firmware);
                 if (spec.isPresent()) {
                     units.add(spec.get());
                     provider = candidate;
@@ -52,8 +52,12 @@ public final class CapturedMachine {
                 }
             }
             if (provider == null) {
-                throw new InputException(host.name() + ": unit " + unit.getKey() + " under sys/class/iommu is of no known vendor; known: "
-                        + providers.stream().map(TranslationUnitProvider::name).sorted().toList());
+                throw new InputException(host.name() + ": unit " + unit.getKey()
+                        + " under sys/class/iommu is of no known vendor; known: "
+                        + providers.stream()
+                                .map(TranslationUnitProvider::name)
+                                .sorted()
+                                .toList());
             }
             virtualization = provider.virtualization();
         }

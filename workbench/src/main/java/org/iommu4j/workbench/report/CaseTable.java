@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.report;
 
 import java.util.LinkedHashMap;
@@ -26,12 +25,18 @@ public final class CaseTable {
         Set<LinuxRelease> releases = new LinkedHashSet<>();
         outcomes.forEach(outcome -> releases.add(outcome.linux()));
         for (LinuxRelease release : releases) {
-            table(text, release, outcomes.stream().filter(outcome -> outcome.linux().equals(release)).toList());
+            table(
+                    text,
+                    release,
+                    outcomes.stream()
+                            .filter(outcome -> outcome.linux().equals(release))
+                            .toList());
         }
         Map<String, String> about = new LinkedHashMap<>();
         outcomes.forEach(outcome -> about.put(outcome.caseName(), outcome.about()));
         int width = about.keySet().stream().mapToInt(String::length).max().orElse(0);
-        about.forEach((name, words) -> text.append(pad(name, width)).append("  ").append(words).append('\n'));
+        about.forEach((name, words) ->
+                text.append(pad(name, width)).append("  ").append(words).append('\n'));
         return text.toString();
     }
 
@@ -40,10 +45,13 @@ public final class CaseTable {
         Set<String> machines = new LinkedHashSet<>();
         for (Outcome outcome : outcomes) {
             machines.add(outcome.machine());
-            rows.computeIfAbsent(outcome.caseName(), unused -> new LinkedHashMap<>()).put(outcome.machine(), outcome);
+            rows.computeIfAbsent(outcome.caseName(), unused -> new LinkedHashMap<>())
+                    .put(outcome.machine(), outcome);
         }
         String corner = "Linux " + release;
-        int first = Math.max(corner.length(), rows.keySet().stream().mapToInt(String::length).max().orElse(0));
+        int first = Math.max(
+                corner.length(),
+                rows.keySet().stream().mapToInt(String::length).max().orElse(0));
         Map<String, Integer> widths = new LinkedHashMap<>();
         for (String machine : machines) {
             int width = machine.length();
@@ -61,7 +69,8 @@ public final class CaseTable {
             widths.forEach((machine, width) -> {
                 Outcome outcome = row.get(machine);
                 String cell = outcome == null ? "" : cell(outcome);
-                text.append("  ").append(outcome == null ? cell : Paint.verdict(colors, outcome, cell))
+                text.append("  ")
+                        .append(outcome == null ? cell : Paint.verdict(colors, outcome, cell))
                         .append(" ".repeat(width - cell.length()));
             });
             while (text.charAt(text.length() - 1) == ' ') {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.report;
 
 import java.util.List;
@@ -26,9 +25,16 @@ public final class TextReport {
     /** Returns the report. */
     public String of(Outcome outcome) {
         StringBuilder text = new StringBuilder();
-        text.append(outcome.caseName()).append(" on ").append(outcome.machine()).append(" (").append(outcome.vendor())
-                .append("), Linux ").append(outcome.linux()).append(": ")
-                .append(Paint.verdict(colors, outcome, headline(outcome))).append('\n');
+        text.append(outcome.caseName())
+                .append(" on ")
+                .append(outcome.machine())
+                .append(" (")
+                .append(outcome.vendor())
+                .append("), Linux ")
+                .append(outcome.linux())
+                .append(": ")
+                .append(Paint.verdict(colors, outcome, headline(outcome)))
+                .append('\n');
         text.append("  ").append(outcome.about()).append('\n');
         String refusal = outcome.refusal();
         if (refusal != null) {
@@ -37,7 +43,11 @@ public final class TextReport {
         text.append('\n');
         decision(text, outcome.decision());
         for (DomainOutcome domain : outcome.domains()) {
-            line(text, "domain", domain.devices().stream().map(PciAddress::toString).toList() + " " + domain.enforceCacheCoherency());
+            line(
+                    text,
+                    "domain",
+                    domain.devices().stream().map(PciAddress::toString).toList() + " "
+                            + domain.enforceCacheCoherency());
         }
         line(
                 text,
@@ -71,7 +81,11 @@ public final class TextReport {
 
     private static void line(StringBuilder text, String label, @Nullable Object value) {
         if (value != null) {
-            text.append("  ").append(label).append(" ".repeat(LABEL - label.length())).append(value).append('\n');
+            text.append("  ")
+                    .append(label)
+                    .append(" ".repeat(LABEL - label.length()))
+                    .append(value)
+                    .append('\n');
         }
     }
 
@@ -82,16 +96,16 @@ public final class TextReport {
         }
         int cpu = width(timeline, TimelineEntry.Lane.CPU, "CPU");
         int cache = width(timeline, TimelineEntry.Lane.CACHE, "cache");
-        text.append('\n').append(String.format("  %6s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
+        text.append('\n')
+                .append(String.format("  %3s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
         for (TimelineEntry entry : timeline) {
             String words = words(entry);
-            String row =
-                    switch (entry.lane()) {
-                        case CPU -> String.format("  %6d  %s", entry.at(), words);
-                        case CACHE -> String.format("  %6d  %" + cpu + "s  %s", entry.at(), "", words);
-                        case DEVICE -> String.format("  %6d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
-                        case NOTE -> String.format("  %6d  -- %s", entry.at(), entry.text());
-                    };
+            String row = switch (entry.lane()) {
+                case CPU -> String.format("  %3d  %s", entry.at(), words);
+                case CACHE -> String.format("  %3d  %" + cpu + "s  %s", entry.at(), "", words);
+                case DEVICE -> String.format("  %3d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
+                case NOTE -> String.format("  %3d  -- %s", entry.at(), entry.text());
+            };
             text.append(row).append('\n');
         }
     }
@@ -109,9 +123,19 @@ public final class TextReport {
 
     private static void staleReads(StringBuilder text, List<StaleRead> staleReads) {
         for (StaleRead read : staleReads) {
-            text.append("\n  stale at ").append(read.at()).append(": ").append(read.who()).append(" saw ")
-                    .append(JsonReport.hex(read.observed())).append(" at ").append(JsonReport.hex(read.address()))
-                    .append(", expected ").append(JsonReport.hex(read.expected())).append("\n    ").append(read.why()).append('\n');
+            text.append("\n  stale at ")
+                    .append(read.at())
+                    .append(": ")
+                    .append(read.who())
+                    .append(" saw ")
+                    .append(JsonReport.hex(read.observed()))
+                    .append(" at ")
+                    .append(JsonReport.hex(read.address()))
+                    .append(", expected ")
+                    .append(JsonReport.hex(read.expected()))
+                    .append("\n    ")
+                    .append(read.why())
+                    .append('\n');
         }
     }
 }

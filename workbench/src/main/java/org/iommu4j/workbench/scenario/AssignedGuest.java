@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
@@ -40,11 +39,16 @@ public final class AssignedGuest {
         group.setContainer(container);
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         container.map(
-                Scenario.IOVA, Scenario.VMM_ADDRESS, Scenario.GUEST_BYTES, VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
+                Scenario.IOVA,
+                Scenario.VMM_ADDRESS,
+                Scenario.GUEST_BYTES,
+                VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
         vm = new VirtualMachine(
                 vmm, scenario.machine().processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
         vm.addMemory(0, Scenario.GUEST_ADDRESS, Scenario.GUEST_BYTES, Scenario.VMM_ADDRESS);
-        vcpu = vm.createVcpu(scenario.machine().processors().get(1 % scenario.machine().processors().size()));
+        vcpu = vm.createVcpu(scenario.machine()
+                .processors()
+                .get(1 % scenario.machine().processors().size()));
         kvmVfio = vm.createVfioDevice();
         scenario.decides(this::decision, this::domains);
         tellKvm(group);
@@ -66,12 +70,13 @@ public final class AssignedGuest {
      * @param page 0 to the pages of guest memory
      */
     public GuestDevice device(PciAddress address, int page) {
+        long guestAddress = Scenario.GUEST_ADDRESS + (long) page * BUFFER_BYTES;
+        long iova = Scenario.IOVA + (long) page * BUFFER_BYTES;
+        scenario.note("buffer of " + address + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
+                + Long.toHexString(iova) + " for the device, HPA 0x" + Long.toHexString(vm.translate(guestAddress))
+                + " in memory");
         GuestDevice device = new GuestDevice(
-                scenario.machine().trace(),
-                vcpu,
-                scenario.machine().endpoint(address),
-                Scenario.GUEST_ADDRESS + (long) page * BUFFER_BYTES,
-                Scenario.IOVA + (long) page * BUFFER_BYTES);
+                scenario.machine().trace(), vcpu, scenario.machine().endpoint(address), guestAddress, iova);
         device.enableNoSnoop(true);
         return device;
     }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 /** A story that runs on any machine. Implementations have no state. */

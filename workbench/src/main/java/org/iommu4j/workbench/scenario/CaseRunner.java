@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
-import jakarta.inject.Inject;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.Errno;
@@ -29,7 +27,6 @@ public final class CaseRunner {
     private final IommuVendors vendors;
 
     /** Makes a runner. */
-    @Inject
     public CaseRunner(MachineFactory machines, IommuVendors vendors) {
         this.machines = machines;
         this.vendors = vendors;
@@ -50,15 +47,15 @@ public final class CaseRunner {
      * @throws IllegalArgumentException when a device is unknown, is a bridge, or a needed one is missing; when no vendor
      *     claims the machine's firmware
      */
-    public Outcome run(
-            Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+    public Outcome run(Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
         Machine machine = machines.create(description);
         machine.trace().start();
         List<IommuVendor> claiming = vendors.claiming(machine.firmware());
         if (claiming.isEmpty()) {
-            throw new IllegalArgumentException("machine " + description.name() + ": no vendor claims its firmware tables "
-                    + description.acpiTables().keySet() + "; known: "
-                    + vendors.all().stream().map(IommuVendor::name).toList());
+            throw new IllegalArgumentException(
+                    "machine " + description.name() + ": no vendor claims its firmware tables "
+                            + description.acpiTables().keySet() + "; known: "
+                            + vendors.all().stream().map(IommuVendor::name).toList());
         }
         // Neither is closed: the machine, with all that the case set up on it, is dropped as a whole.
         Iommu iommu = claiming.get(0).open(machine.vendorContext(release));
@@ -87,7 +84,8 @@ public final class CaseRunner {
             errno = e.errno();
             refusal = e.getMessage();
         }
-        Findings findings = CoherenceChecker.check(scenario.machine(), scenario::ownerOf);
+        Timeline timeline = Timeline.of(trace, begin);
+        Findings findings = CoherenceChecker.check(scenario.machine(), timeline::number, scenario::ownerOf);
         return new Outcome(
                 story.name(),
                 story.about(),
@@ -104,7 +102,7 @@ public final class CaseRunner {
                 findings.noSnoopBlocked(),
                 findings.noSnoopPassed(),
                 findings.staleReads(),
-                Timeline.of(trace, begin));
+                timeline.entries());
     }
 
     private static boolean hasDma(Trace trace, int begin) {
@@ -149,12 +147,14 @@ public final class CaseRunner {
     private static PciAddress known(Machine machine, PciAddress address, String name) {
         PciFunction function = machine.topology()
                 .function(address)
-                .orElseThrow(() -> new IllegalArgumentException("machine " + name + " has no device " + address + "; it has "
-                        + machine.topology().functions().stream()
-                                .map(PciFunction::address)
-                                .toList()));
+                .orElseThrow(
+                        () -> new IllegalArgumentException("machine " + name + " has no device " + address + "; it has "
+                                + machine.topology().functions().stream()
+                                        .map(PciFunction::address)
+                                        .toList()));
         if (isBridge(function)) {
-            throw new IllegalArgumentException("device " + address + " of machine " + name + " is a bridge, expected an endpoint");
+            throw new IllegalArgumentException(
+                    "device " + address + " of machine " + name + " is a bridge, expected an endpoint");
         }
         return address;
     }

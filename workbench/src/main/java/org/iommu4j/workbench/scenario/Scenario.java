@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 import java.util.List;
@@ -147,7 +146,8 @@ public final class Scenario {
         }
         VirtualMachine vm = new VirtualMachine(vmm, machine.processors(), KvmOptions.DEFAULT.withRelease(release));
         vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
-        Vcpu vcpu = vm.createVcpu(machine.processors().get(1 % machine.processors().size()));
+        Vcpu vcpu =
+                vm.createVcpu(machine.processors().get(1 % machine.processors().size()));
         decides(
                 () -> new Decision(
                         Enforcement.NOT_ASKED,
@@ -237,7 +237,8 @@ public final class Scenario {
         return who.startsWith("vcpu") ? "guest" : owners.getOrDefault(who, "host");
     }
 
-    @Nullable Decision decision() {
+    @Nullable
+    Decision decision() {
         return decision == null ? null : decision.get();
     }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Set;
+import java.util.TreeMap;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 
@@ -18,27 +20,44 @@ import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 final class Timeline {
     private static final long LINE = 64;
 
+    private final List<TimelineEntry> entries = new ArrayList<>();
+    private final NavigableMap<Integer, Integer> numbers = new TreeMap<>();
+
     private Timeline() {}
 
-    static List<TimelineEntry> of(Trace trace, int begin) {
+    /** Makes the timeline of what was recorded so far, from an event on. */
+    static Timeline of(Trace trace, int begin) {
         Set<Long> lines = linesOfDma(trace, begin);
-        List<TimelineEntry> entries = new ArrayList<>();
+        Timeline timeline = new Timeline();
         for (int event = begin; event < trace.size(); event++) {
             boolean concerned = lines.contains(trace.address(event) / LINE);
-            Lane lane =
-                    switch (trace.kind(event)) {
-                        case LOAD, STORE, CLFLUSH -> concerned ? Lane.CPU : null;
-                        case WBINVD, GUEST_WBINVD -> Lane.CPU;
-                        case DMA_READ, DMA_WRITE, INTERRUPT -> Lane.DEVICE;
-                        case FILL, EVICT, WRITE_BACK -> concerned ? Lane.CACHE : null;
-                        case NOTE -> Lane.NOTE;
-                        case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
-                    };
+            Lane lane = switch (trace.kind(event)) {
+                case LOAD, STORE, CLFLUSH -> concerned ? Lane.CPU : null;
+                case WBINVD, GUEST_WBINVD -> Lane.CPU;
+                case DMA_READ, DMA_WRITE, INTERRUPT -> Lane.DEVICE;
+                case FILL, EVICT, INVALIDATE, WRITE_BACK -> concerned ? Lane.CACHE : null;
+                case NOTE -> Lane.NOTE;
+                case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
+            };
             if (lane != null) {
-                entries.add(new TimelineEntry(event, lane, trace.who(event), words(trace, event)));
+                int number = timeline.entries.size() + 1;
+                timeline.numbers.put(event, number);
+                timeline.entries.add(new TimelineEntry(number, lane, who(trace, event), words(trace, event)));
             }
         }
+        timeline.numbers.put(trace.size(), timeline.entries.size() + 1);
+        return timeline;
+    }
+
+    /** Returns the entries, numbered from 1. */
+    List<TimelineEntry> entries() {
         return entries;
+    }
+
+    /** Returns the number of an event's entry, or of the last one before it; 0 for what was before the case. */
+    int number(int event) {
+        Map.Entry<Integer, Integer> entry = numbers.floorEntry(event);
+        return entry == null ? 0 : entry.getValue();
     }
 
     private static Set<Long> linesOfDma(Trace trace, int begin) {
@@ -58,27 +77,34 @@ final class Timeline {
         return lines;
     }
 
+    /** A device without its segment where that is 0, for the sake of width. */
+    private static String who(Trace trace, int event) {
+        String who = trace.who(event);
+        return who.startsWith("0000:") ? who.substring("0000:".length()) : who;
+    }
+
     private static String words(Trace trace, int event) {
         String address = "0x" + Long.toHexString(trace.address(event));
-        String value = "0x" + Long.toHexString(trace.value(event));
+        String word = "[" + address + "] 0x" + Long.toHexString(trace.value(event));
         return switch (trace.kind(event)) {
-            case LOAD -> "loads " + value + " from " + address;
-            case STORE -> "stores " + value + " to " + address;
-            case CLFLUSH -> "flushes the line of " + address;
-            case WBINVD -> "cpu" + trace.source(event) + " writes back and invalidates its caches";
+            case LOAD -> "loads " + word;
+            case STORE -> "stores " + word;
+            case CLFLUSH -> "flushes " + address;
+            case WBINVD -> "flushes cpu" + trace.source(event) + "'s caches";
             case GUEST_WBINVD -> "executes WBINVD";
             case DMA_READ -> refused(trace, event)
-                    ? "is refused a read of IOVA 0x" + Long.toHexString(trace.iova(event))
-                    : "reads " + value + " from " + address + ", " + route(trace, event);
+                    ? "refused: read of IOVA 0x" + Long.toHexString(trace.iova(event))
+                    : "reads " + word + route(trace, event);
             case DMA_WRITE -> refused(trace, event)
-                    ? "is refused a write to IOVA 0x" + Long.toHexString(trace.iova(event))
-                    : "writes " + value + " to " + address + ", " + route(trace, event);
+                    ? "refused: write to IOVA 0x" + Long.toHexString(trace.iova(event))
+                    : "writes " + word + route(trace, event);
             case INTERRUPT -> "sends an interrupt";
-            case FILL -> "takes the line of " + address;
-            case EVICT -> "drops the line of " + address;
-            case WRITE_BACK -> "writes the line of " + address + " to memory";
+            case FILL -> "takes " + address;
+            case EVICT, INVALIDATE -> "drops " + address;
+            case WRITE_BACK -> "writes back " + address;
             case NOTE -> trace.text(event);
-            case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> trace.describe(event);
+            case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> throw new IllegalStateException(
+                    trace.describe(event));
         };
     }
 
@@ -88,13 +114,8 @@ final class Timeline {
 
     private static String route(Trace trace, int event) {
         if (trace.has(event, Trace.NO_SNOOP_BLOCKED)) {
-            return "no-snoop blocked: through the caches";
+            return " no-snoop blocked";
         }
-        if (trace.has(event, Trace.NO_SNOOP_SENT)) {
-            return "no-snoop: past the caches";
-        }
-        return trace.has(event, Trace.NO_SNOOP_REQUESTED)
-                ? "no-snoop not enabled: through the caches"
-                : "through the caches";
+        return trace.has(event, Trace.NO_SNOOP_SENT) ? " no-snoop" : " snooped";
     }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.scenario;
 
 /** A device's request was refused where the case had mapped memory for it: a broken driver or a broken unit. */

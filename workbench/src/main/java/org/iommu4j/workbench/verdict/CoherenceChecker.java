@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.verdict;
 
 import java.util.ArrayList;
@@ -7,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.IntUnaryOperator;
 import java.util.function.UnaryOperator;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.trace.Trace;
@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Compares what readers saw with a flat memory in which every write takes effect in event order.
  *
- * <p>The trace must have been on since power-on, when memory is all zeros. Reads by CPUs, devices and translation units
- * count, and so does memory itself after all caches are drained.
+ * <p>The trace must have been on since power-on, when memory is all zeros. Reads by CPUs and devices count, and so does
+ * memory itself after all caches are drained.
  *
  * <p>Blame: a guest whose driver asked for cache maintenance between the write and the read did its part, so that what
  * went wrong is the host's; one that did not ask is to blame itself. Without a guest it is the host's.
@@ -29,6 +29,7 @@ public final class CoherenceChecker {
     private record Write(int at, long value) {}
 
     private final Trace trace;
+    private final IntUnaryOperator numberOf;
     private final UnaryOperator<String> ownerOf;
     private final Map<Long, List<Write>> writes = new TreeMap<>();
     private final Map<Long, Integer> lastCpuStoreToLine = new HashMap<>();
@@ -39,8 +40,9 @@ public final class CoherenceChecker {
     private int passed;
     private boolean guestSeen;
 
-    private CoherenceChecker(Trace trace, UnaryOperator<String> ownerOf) {
+    private CoherenceChecker(Trace trace, IntUnaryOperator numberOf, UnaryOperator<String> ownerOf) {
         this.trace = trace;
+        this.numberOf = numberOf;
         this.ownerOf = ownerOf;
     }
 
@@ -48,11 +50,12 @@ public final class CoherenceChecker {
      * Drains the machine's caches and judges its trace.
      *
      * @param machine a machine whose trace was on since power-on
+     * @param numberOf the number by which people know an event of the trace
      * @param ownerOf whose data a trace's initiator works on: the same text for the same owner
      */
-    public static Findings check(Machine machine, UnaryOperator<String> ownerOf) {
+    public static Findings check(Machine machine, IntUnaryOperator numberOf, UnaryOperator<String> ownerOf) {
         Trace trace = machine.trace();
-        CoherenceChecker checker = new CoherenceChecker(trace, ownerOf);
+        CoherenceChecker checker = new CoherenceChecker(trace, numberOf, ownerOf);
         for (int event = 0; event < trace.size(); event++) {
             checker.replay(event);
         }
@@ -65,7 +68,7 @@ public final class CoherenceChecker {
     private void replay(int event) {
         TraceKind kind = trace.kind(event);
         switch (kind) {
-            case LOAD, UNIT_READ -> read(event);
+            case LOAD -> read(event);
             case DMA_READ -> {
                 countNoSnoop(event);
                 if (!has(event, Trace.FAULT)) {
@@ -87,8 +90,19 @@ public final class CoherenceChecker {
                 guestSeen = true;
                 guestFlushes.add(event);
             }
-            case CLFLUSH, WBINVD, MFENCE, INTERRUPT, REGISTER_READ, REGISTER_WRITE, FILL, EVICT, WRITE_BACK, NOTE -> {
-                // Changes where a value is, never what it should be.
+            case CLFLUSH,
+                    WBINVD,
+                    MFENCE,
+                    INTERRUPT,
+                    REGISTER_READ,
+                    REGISTER_WRITE,
+                    FILL,
+                    EVICT,
+                    INVALIDATE,
+                    WRITE_BACK,
+                    NOTE -> {
+                // Changes where a value is, never what it should be. What a unit reads is its driver's affair: a driver
+                // may leave bits that hardware ignores in a cache.
             }
         }
         guestSeen |= isGuest(trace.who(event));
@@ -124,14 +138,14 @@ public final class CoherenceChecker {
             Write last = lastWrite(address);
             Blame blame = blame(last == null ? 0 : last.at(), event);
             stale.add(new StaleRead(
-                    event,
+                    numberOf.applyAsInt(event),
                     trace.who(event),
                     address,
                     expected,
                     observed,
                     blame,
                     leaked(address, observed, trace.who(event)),
-                    why(last, event, blame)));
+                    why(last, event)));
         }
     }
 
@@ -144,15 +158,16 @@ public final class CoherenceChecker {
                 int dirtied = lastCpuStoreToLine.getOrDefault(address / LINE, 0);
                 Blame blame = blame(dirtied, end);
                 stale.add(new StaleRead(
-                        end,
+                        numberOf.applyAsInt(end),
                         "memory",
                         address,
                         last.value(),
                         observed,
                         blame,
                         false,
-                        "a dirty line, last stored to at " + dirtied + ", was written back over what "
-                                + trace.who(last.at()) + " wrote at " + last.at() + guestPart(dirtied, end)));
+                        "a dirty line, last stored to at " + numberOf.applyAsInt(dirtied)
+                                + ", was written back over what " + trace.who(last.at()) + " wrote at "
+                                + numberOf.applyAsInt(last.at()) + guestPart(dirtied, end)));
             }
         }
     }
@@ -203,23 +218,22 @@ public final class CoherenceChecker {
         return false;
     }
 
-    private String why(@Nullable Write last, int event, Blame blame) {
+    private String why(@Nullable Write last, int event) {
         String reader = trace.who(event);
-        StringBuilder text = new StringBuilder();
         if (last == null) {
             return reader + " saw a value that nobody wrote";
         }
         String writer = trace.who(last.at());
-        if (has(event, Trace.UNSNOOPED) || trace.kind(event) == TraceKind.UNIT_READ) {
-            text.append(writer).append("'s value of ").append(last.at()).append(" was still in a cache; ").append(reader)
-                    .append(" read past the caches");
+        int written = numberOf.applyAsInt(last.at());
+        String what;
+        if (has(event, Trace.UNSNOOPED)) {
+            what = writer + "'s value of " + written + " was still in a cache; " + reader + " read past the caches";
         } else if (has(last.at(), Trace.UNSNOOPED)) {
-            text.append(writer).append(" wrote at ").append(last.at()).append(" past the caches; ").append(reader)
-                    .append(" read an older line from a cache");
+            what = writer + " wrote at " + written + " past the caches; " + reader + " read an older line from a cache";
         } else {
-            text.append(reader).append(" did not see what ").append(writer).append(" wrote at ").append(last.at());
+            what = reader + " did not see what " + writer + " wrote at " + written;
         }
-        return text.append(guestPart(last.at(), event)).toString();
+        return what + guestPart(last.at(), event);
     }
 
     private String guestPart(int from, int to) {
@@ -229,7 +243,7 @@ public final class CoherenceChecker {
         Integer flush = flushBetween(from, to);
         return flush == null
                 ? "; the guest's driver asked for no WBINVD in between"
-                : "; the guest's WBINVD at " + flush + " did not reach the line";
+                : "; the guest's WBINVD at " + numberOf.applyAsInt(flush) + " did not reach the line";
     }
 
     private boolean has(int event, int flag) {
