@@ -7,6 +7,7 @@ module org.iommu4j.sim {
     requires transitive com.google.guice;
     requires static transitive org.jspecify;
 
+    exports org.iommu4j.sim.amdvi;
     exports org.iommu4j.sim.cache;
     exports org.iommu4j.sim.cpu;
     exports org.iommu4j.sim.guice;

@@ -85,11 +85,11 @@ final class PageWalker {
                 if (next != PageTableEntry.PAGE && (pageShift <= shift || pageShift >= shift + LEVEL_SHIFT)) {
                     return Event.PR.mask();
                 }
-                long base = PageTableEntry.ADDRESS.getInPlace(entry) & -(1L << pageShift);
-                long offset = address & ((1L << pageShift) - 1);
-                if (((base + offset) >>> PHYSICAL_BITS) != 0) {
+                // Nor may it exceed what a physical address can say, as the default of level 6 does.
+                if (pageShift > PHYSICAL_BITS) {
                     return Event.PR.mask();
                 }
+                long base = PageTableEntry.ADDRESS.getInPlace(entry) & -(1L << pageShift);
                 long word = WalkCache.word(base | permissions | (entry & PageTableEntry.FC.mask()), pageShift);
                 pages.put(domainId, address, word, pagesEpoch);
                 return word;
