@@ -40,7 +40,8 @@ public interface Iommu extends AutoCloseable {
     /**
      * Makes an empty domain that fits the device; the device is not attached.
      *
-     * @throws IommuException ENOMEM; EOPNOTSUPP when the device's unit can't do this type
+     * @throws IommuException ENOMEM; ENOSPC (out of domain ids, where the vendor takes one per domain); EOPNOTSUPP
+     *     when the device's unit can't do this type
      */
     IommuDomain allocate(DomainType type, IommuDevice device);
 

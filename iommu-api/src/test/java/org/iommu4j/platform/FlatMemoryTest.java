@@ -57,4 +57,22 @@ class FlatMemoryTest extends SystemMemoryContract {
         memory.store((1L << 36) - 8, 1);
         assertThat(memory.load((1L << 36) - 8)).isOne();
     }
+
+    @Test
+    void aResetForgetsEverythingAndTheHashIsOfTheContents() {
+        FlatMemory memory = new FlatMemory(0x40_0000);
+        long empty = memory.contentHash();
+        memory.store(0x20_0008, 5);
+        memory.store(0x3f_fff8, 6);
+        long two = memory.contentHash();
+        assertThat(two).isNotEqualTo(empty);
+        memory.store(0x1000, 0);
+        assertThat(memory.contentHash()).isEqualTo(two);
+        memory.store(0x20_0008, 6);
+        memory.store(0x3f_fff8, 5);
+        assertThat(memory.contentHash()).isNotEqualTo(two);
+        memory.reset();
+        assertThat(memory.contentHash()).isEqualTo(empty);
+        assertThat(memory.load(0x20_0008)).isZero();
+    }
 }

@@ -15,7 +15,6 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.PciTopology;
 
 /**
@@ -190,10 +189,5 @@ public final class IommuCore implements AutoCloseable {
             }
         }
         return policy == DefaultDomainPolicy.PASSTHROUGH ? DomainType.IDENTITY : DomainType.DMA;
-    }
-
-    /** Finds the function at an address, for messages and tests of the hierarchy. */
-    Optional<PciFunction> function(PciAddress address) {
-        return hierarchy.find(address).map(PciNode::function);
     }
 }

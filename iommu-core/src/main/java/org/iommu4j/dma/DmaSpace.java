@@ -111,20 +111,6 @@ final class DmaSpace {
         }
     }
 
-    /** Returns how many ranges are mapped. */
-    int mapped() {
-        synchronized (lock) {
-            return iovas.given();
-        }
-    }
-
-    /** Returns how many ranges are lost because an invalidation did not complete. */
-    int withheld() {
-        synchronized (lock) {
-            return iovas.withheld();
-        }
-    }
-
     private IotlbGather takeGather() {
         if (idleGathers != 0) {
             return gathers[--idleGathers];

@@ -204,18 +204,21 @@ final class IntelUnit {
 
     /** Turns all off and frees everything, in any state; what hardware does not confirm is logged. */
     void stop() {
-        try {
-            if ((command & DmarRegisters.TE.mask()) != 0) {
-                turn(DmarRegisters.TE, false);
-            }
-            if ((command & DmarRegisters.QIE.mask()) != 0) {
-                turn(DmarRegisters.QIE, false);
-            }
-            faults.drain();
-        } catch (IommuException e) {
-            LOG.error("{}: did not confirm that it is off", name, e);
-        }
+        turnOffIfOn(DmarRegisters.TE);
+        turnOffIfOn(DmarRegisters.QIE);
+        faults.drain();
         free();
+    }
+
+    private void turnOffIfOn(BitField bit) {
+        if ((command & bit.mask()) == 0) {
+            return;
+        }
+        try {
+            turn(bit, false);
+        } catch (IommuException e) {
+            LOG.error("{}: did not confirm that {} is off", name, bit.name(), e);
+        }
     }
 
     /** Frees the unit's frames. */

@@ -39,6 +39,13 @@ final class AmdViUnit implements TranslationUnit {
     private static final int PAGE_SLOTS = 256;
     private static final int DIRECTORY_SLOTS = 64;
     private static final int PHYSICAL_BITS = 52;
+    /** Bits 63:20 of every address that is an interrupt's, not memory's. Source: 48882, section 2.1. */
+    private static final long INTERRUPT_RANGE = 0xfee;
+
+    /** Of {@link #modes}: the unit is on. */
+    private static final int TRANSLATING = 1;
+    /** Of {@link #modes}: there is an exclusion range. */
+    private static final int EXCLUDING = 2;
 
     /** Of the capability header: devices may have IOTLBs of their own. Source: 48882, Capability Offset 00h. */
     private static final BitField IOTLB_SUP = BitField.bit(24, "IotlbSup");
@@ -63,9 +70,12 @@ final class AmdViUnit implements TranslationUnit {
     private final DeviceTableCache devices = new DeviceTableCache();
     private final WalkCache pages = new WalkCache(PAGE_SLOTS);
     private final WalkCache directories = new WalkCache(DIRECTORY_SLOTS);
-    private final PageWalker walker;
+    private final TableWalker walker;
     private final EventLog events;
     private final CommandBuffer commands;
+    /** What {@link #translate} has to know of the registers each time, of the bits below. */
+    private volatile int modes;
+
     /** Guards the registers' changes, the rings and what is decided under them. */
     private final Object lock = new Object();
 
@@ -84,7 +94,7 @@ final class AmdViUnit implements TranslationUnit {
                     + " with HATS 3, expected 0 to 2 for host tables of 4 to 6 levels");
         }
         this.maxLevels = hats + 4;
-        this.walker = new PageWalker(fabric, pages, directories);
+        this.walker = new TableWalker(fabric, pages, directories);
         this.events = new EventLog(registers, fabric, AmdViRegisters.EFR_HE_SUP.isSet(features));
         boolean remoteIotlbs = IOTLB_SUP.isSet(spec.registers().getOrDefault("CAP", 0L));
         this.commands =
@@ -100,6 +110,7 @@ final class AmdViUnit implements TranslationUnit {
         registers.set(COMMAND_BAR_PLACE, smallest);
         registers.set(EVENT_BAR_PLACE, smallest);
         registers.set(RegisterFile.place(AmdViRegisters.PPR_BAR), smallest);
+        updateModes();
     }
 
     @Override
@@ -183,6 +194,13 @@ final class AmdViUnit implements TranslationUnit {
         } else {
             registers.write(place, value);
         }
+        updateModes();
+    }
+
+    private void updateModes() {
+        boolean on = IOMMU_EN.isSet(registers.get(CONTROL_PLACE));
+        boolean excluding = AmdViRegisters.EXCL_EN.isSet(registers.get(EXCLUSION_BASE_PLACE));
+        modes = (on ? TRANSLATING : 0) | (excluding ? EXCLUDING : 0);
     }
 
     private void writePointer(int place, long value, int barPlace, boolean hardwareOwnsIt) {
@@ -220,7 +238,8 @@ final class AmdViUnit implements TranslationUnit {
 
     @Override
     public long translate(int requesterId, int pasid, long address, boolean write) {
-        if (!IOMMU_EN.isSet(registers.get(CONTROL_PLACE))) {
+        int modes = this.modes;
+        if ((modes & TRANSLATING) == 0 || address >>> 20 == INTERRUPT_RANGE) {
             return untranslated(address);
         }
         int slot = devices.slot(requesterId);
@@ -228,12 +247,12 @@ final class AmdViUnit implements TranslationUnit {
         long word0 = devices.word0(slot);
         long word1 = devices.word1(slot);
         if (!devices.holds(slot, requesterId, sequence)) {
-            return translateReadingEntry(requesterId, pasid, address, write);
+            return translateReadingEntry(requesterId, pasid, address, write, modes);
         }
-        return translate(requesterId, pasid, address, write, word0, word1);
+        return translate(requesterId, pasid, address, write, word0, word1, modes);
     }
 
-    private long translateReadingEntry(int requesterId, int pasid, long address, boolean write) {
+    private long translateReadingEntry(int requesterId, int pasid, long address, boolean write, int modes) {
         long epoch = devices.epoch();
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * DeviceTableEntry.BYTES;
@@ -261,10 +280,10 @@ final class AmdViUnit implements TranslationUnit {
             }
         }
         devices.put(requesterId, word0, word1 & ~DeviceTableCache.FAULT_LOGGED, epoch);
-        return translate(requesterId, pasid, address, write, word0, word1);
+        return translate(requesterId, pasid, address, write, word0, word1, modes);
     }
 
-    private long translate(int requesterId, int pasid, long address, boolean write, long word0, long word1) {
+    private long translate(int requesterId, int pasid, long address, boolean write, long word0, long word1, int modes) {
         if (!DeviceTableEntry.V.isSet(word0)) {
             return untranslated(address);
         }
@@ -275,7 +294,7 @@ final class AmdViUnit implements TranslationUnit {
         if (!DeviceTableEntry.TV.isSet(word0)) {
             return pageFault(requesterId, domainId, word1, address, write, 0);
         }
-        if (isExcluded(address, word1)) {
+        if ((modes & EXCLUDING) != 0 && isExcluded(address, word1)) {
             return untranslated(address);
         }
         long wanted = write ? DeviceTableEntry.IW.mask() : DeviceTableEntry.IR.mask();
@@ -286,7 +305,7 @@ final class AmdViUnit implements TranslationUnit {
         if (levels == 0) {
             return untranslated(address);
         }
-        if (PageWalker.isBeyond(address, levels)) {
+        if (TableWalker.isBeyond(address, levels)) {
             return pageFault(requesterId, domainId, word1, address, write, Event.PR.mask());
         }
         long page = pages.lookup(domainId, address);
@@ -312,8 +331,7 @@ final class AmdViUnit implements TranslationUnit {
 
     private boolean isExcluded(long address, long word1) {
         long base = registers.get(EXCLUSION_BASE_PLACE);
-        return AmdViRegisters.EXCL_EN.isSet(base)
-                && (AmdViRegisters.EXCL_ALLOW.isSet(base) || DeviceTableEntry.EX.isSet(word1))
+        return (AmdViRegisters.EXCL_ALLOW.isSet(base) || DeviceTableEntry.EX.isSet(word1))
                 && Long.compareUnsigned(address, AmdViRegisters.EXCL_BASE.getInPlace(base)) >= 0
                 && Long.compareUnsigned(address, registers.get(EXCLUSION_LIMIT_PLACE) | 0xfff) <= 0;
     }
@@ -323,13 +341,13 @@ final class AmdViUnit implements TranslationUnit {
     }
 
     private long failedWalk(long result, int requesterId, int domainId, long word1, long address, boolean write) {
-        if (!PageWalker.isUnreadable(result)) {
+        if (!TableWalker.isUnreadable(result)) {
             return pageFault(requesterId, domainId, word1, address, write, result);
         }
         synchronized (lock) {
             events.writeHardwareError(
                     Event.hardwareError(Event.PAGE_TAB_HARDWARE_ERROR, requesterId, domainId, direction(write)),
-                    PageWalker.unreadableEntry(result));
+                    TableWalker.unreadableEntry(result));
         }
         return Translation.fault(Event.PAGE_TAB_HARDWARE_ERROR);
     }

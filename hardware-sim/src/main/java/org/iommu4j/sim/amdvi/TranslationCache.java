@@ -71,21 +71,21 @@ final class TranslationCache {
     }
 
     long key(int slot) {
-        return (long) WORD.getOpaque(words, slot * WORDS_PER_SLOT + KEY);
+        return words[slot * WORDS_PER_SLOT + KEY];
     }
 
     long first(int slot) {
-        return (long) WORD.getOpaque(words, slot * WORDS_PER_SLOT + FIRST);
+        return words[slot * WORDS_PER_SLOT + FIRST];
     }
 
     long second(int slot) {
-        return (long) WORD.getOpaque(words, slot * WORDS_PER_SLOT + SECOND);
+        return words[slot * WORDS_PER_SLOT + SECOND];
     }
 
     /** Returns whether what was read since {@link #sequence} belongs together. */
     boolean unchanged(int slot, long sequence) {
         VarHandle.acquireFence();
-        return (sequence & 1) == 0 && (long) WORD.getOpaque(words, slot * WORDS_PER_SLOT) == sequence;
+        return (sequence & 1) == 0 && words[slot * WORDS_PER_SLOT] == sequence;
     }
 
     /** Fills a slot, unless an invalidation began since the epoch or another thread fills the slot right now. */

@@ -79,14 +79,24 @@ final class WalkCache {
         if (cache.unused()) {
             return;
         }
-        for (int slot = 0; slot < cache.slots(); slot++) {
-            if (overlaps(cache.settledKey(slot), first, last) && cache.second(slot) == domainId) {
-                cache.lock(slot);
-                if (overlaps(cache.key(slot), first, last) && cache.second(slot) == domainId) {
-                    cache.empty(slot);
-                }
-                cache.unlock(slot);
+        if (first >>> 12 == last >>> 12) {
+            for (long rest = sizes; rest != 0; rest &= rest - 1) {
+                invalidate(slot(domainId, first, Long.numberOfTrailingZeros(rest)), domainId, first, last);
             }
+        } else {
+            for (int slot = 0; slot < cache.slots(); slot++) {
+                invalidate(slot, domainId, first, last);
+            }
+        }
+    }
+
+    private void invalidate(int slot, int domainId, long first, long last) {
+        if (overlaps(cache.settledKey(slot), first, last) && cache.second(slot) == domainId) {
+            cache.lock(slot);
+            if (overlaps(cache.key(slot), first, last) && cache.second(slot) == domainId) {
+                cache.empty(slot);
+            }
+            cache.unlock(slot);
         }
     }
 

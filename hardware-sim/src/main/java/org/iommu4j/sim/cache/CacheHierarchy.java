@@ -114,12 +114,15 @@ public final class CacheHierarchy {
             CacheSet set = privates[cpu].set(address);
             int at = word(writable(cpu, address & LINE_MASK, set), address);
             int words = Math.min(left, wordsLeft(address));
+            long[] data = set.data;
             for (int i = 0; i < words; i++) {
-                set.data[at + i] = value;
-                if (trace.isOn()) {
-                    trace.cpu(TraceKind.STORE, cpu, address + i * 8L, value, 0);
-                }
+                data[at + i] = value;
                 value += increment;
+            }
+            if (trace.isOn()) {
+                for (int i = 0; i < words; i++) {
+                    trace.cpu(TraceKind.STORE, cpu, address + i * 8L, data[at + i], 0);
+                }
             }
             address += words * 8L;
             left -= words;

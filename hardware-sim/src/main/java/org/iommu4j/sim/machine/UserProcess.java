@@ -3,7 +3,6 @@ package org.iommu4j.sim.machine;
 
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
-import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.FramePool;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.SystemMemory;
@@ -205,11 +204,6 @@ public final class UserProcess implements ProcessMemory {
     public synchronized boolean isDirty(long virtualAddress) {
         long physicalAddress = translate(virtualAddress);
         return physicalAddress != UNMAPPED && dirty.get(physicalAddress >>> PAGE_SHIFT, 0) != 0;
-    }
-
-    /** Returns the address of the pool's frames that all processes share. For a test of leaks. */
-    public FrameAllocator frames() {
-        return frames;
     }
 
     private static void checkPages(long virtualAddress, int count) {

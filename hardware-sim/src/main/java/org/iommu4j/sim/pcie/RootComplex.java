@@ -58,7 +58,10 @@ public final class RootComplex {
         }
         tlp.status = RequestStatus.DONE;
         if (trace.isOn()) {
-            int flags = attributes(tlp) | (blocked ? Trace.NO_SNOOP_BLOCKED : 0) | (snoop ? 0 : Trace.UNSNOOPED);
+            int flags = attributes(tlp)
+                    | (blocked ? Trace.NO_SNOOP_BLOCKED : 0)
+                    | (snoop ? 0 : Trace.UNSNOOPED)
+                    | (fabric.isMemory(physicalAddress) ? 0 : Trace.FAULT);
             trace.dma(kind(tlp), tlp.device, tlp.address, physicalAddress, tlp.data, flags, 0);
         }
     }

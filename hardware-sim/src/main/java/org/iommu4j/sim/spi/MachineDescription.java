@@ -9,7 +9,7 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.BootOptions;
 
 /**
- * What a machine is made of.
+ * What a machine is made of. Built-in machines have one shape: {@link org.iommu4j.sim.pcie.BuiltInTopology}.
  *
  * @param name for people, for example {@code intel-sc}
  * @param cpus number of logical CPUs, 1 to 64

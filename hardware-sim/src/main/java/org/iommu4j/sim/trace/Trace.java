@@ -27,7 +27,7 @@ public final class Trace {
     /** Event flag: the access went past the caches. */
     public static final int UNSNOOPED = 8;
 
-    /** Event flag: the request was refused; nothing was read or written. */
+    /** Event flag: the request was refused, or went where no memory is; nothing was read or written. */
     public static final int FAULT = 16;
 
     /** Event flag: 4 bytes and not 8. */

@@ -116,6 +116,6 @@ final class ContextCache {
     }
 
     private static int hash(int requesterId) {
-        return requesterId ^ requesterId >>> 3 ^ requesterId >>> 8;
+        return requesterId ^ (requesterId >>> 3) ^ (requesterId >>> 8);
     }
 }

@@ -74,17 +74,17 @@ final class Iotlb {
     /** Returns the translation of an address, or {@link SetAssociativeCache#MISS}. */
     long lookup(int domainId, long address) {
         long page = address >>> 12;
-        long domain = KEY_VALID.mask() | (long) domainId << 47;
+        long domain = KEY_VALID.mask() | ((long) domainId << 47);
         long entry = cache.lookup(hash(domainId, page, 0), domain | page);
         return entry == SetAssociativeCache.MISS && large ? lookupLarge(domainId, page) : entry;
     }
 
     private long lookupLarge(int domainId, long page) {
         for (int size = 1; size < SIZES; size++) {
-            long within = (1L << BITS_PER_LEVEL * size) - 1;
+            long within = (1L << (BITS_PER_LEVEL * size)) - 1;
             long entry = cache.lookup(hash(domainId, page & ~within, size), key(domainId, page & ~within, size));
             if (entry != SetAssociativeCache.MISS) {
-                return isFault(entry) ? entry : entry | (page & within) << 12;
+                return isFault(entry) ? entry : entry | ((page & within) << 12);
             }
         }
         return SetAssociativeCache.MISS;
@@ -99,7 +99,7 @@ final class Iotlb {
         if (size != 0 && !large) {
             large = true;
         }
-        long page = address >>> 12 & -1L << BITS_PER_LEVEL * size;
+        long page = (address >>> 12) & (-1L << (BITS_PER_LEVEL * size));
         cache.fill(hash(domainId, page, size), key(domainId, page, size), entry, readInEpoch);
     }
 
@@ -117,15 +117,15 @@ final class Iotlb {
      * @param address any address in the range, which is aligned to its size
      */
     void invalidatePages(int domainId, long address, int mask) {
-        long page = address >>> 12 & KEY_PAGE.mask();
+        long page = (address >>> 12) & KEY_PAGE.mask();
         // The first pass begins a new epoch; whoever caches a large page for the first time says so before it looks.
         for (int size = 0; size == 0 || (large && size < SIZES); size++) {
             int ignored = BITS_PER_LEVEL * size;
-            long first = page & -1L << ignored;
+            long first = page & (-1L << ignored);
             if (mask <= ignored) {
                 cache.remove(hash(domainId, first, size), key(domainId, first, size));
             } else {
-                long outside = KEY_PAGE.mask() & -1L << mask;
+                long outside = KEY_PAGE.mask() & (-1L << mask);
                 cache.removeMatching(KEY_DOMAIN.mask() | KEY_SIZE.mask() | outside, key(domainId, first, size), 0, 0);
             }
         }
@@ -141,11 +141,11 @@ final class Iotlb {
     }
 
     private static long key(int domainId, long page, int size) {
-        return KEY_VALID.mask() | (long) domainId << 47 | (long) size << 45 | page;
+        return KEY_VALID.mask() | ((long) domainId << 47) | ((long) size << 45) | page;
     }
 
     private static int hash(int domainId, long page, int size) {
         // Neighbouring pages in neighbouring sets, domains and sizes apart.
-        return (int) (page >>> BITS_PER_LEVEL * size) + domainId * 37 + (size << 6);
+        return (int) (page >>> (BITS_PER_LEVEL * size)) + domainId * 37 + (size << 6);
     }
 }

@@ -147,7 +147,7 @@ final class TableWalker {
         int reason;
         for (int level = top; ; level--) {
             int shift = 3 + 9 * level;
-            long entryAddress = table | (address >>> shift & 511) << 3;
+            long entryAddress = table | (((address >>> shift) & 511) << 3);
             long entry = fabric.read(entryAddress, snoop);
             if ((entry & needed) == 0) {
                 reason = write ? FaultReason.WRITE : FaultReason.READ;
@@ -184,7 +184,7 @@ final class TableWalker {
         long rightsAndSnoop = rights | (SS_SNP.isSet(entry) ? Iotlb.SNP : 0);
         long base = SS_ADDR.getInPlace(entry);
         iotlb.fill(ContextCache.domainId(context), address, size, Iotlb.of(base, rightsAndSnoop), began);
-        return Iotlb.of(base | address & (1L << 12 + 9 * size) - 1, rightsAndSnoop);
+        return Iotlb.of(base | (address & ((1L << (12 + 9 * size)) - 1)), rightsAndSnoop);
     }
 
     /** Returns whether a read met no memory; asked only of a word that looks so, since all ones is no valid entry. */

@@ -98,7 +98,7 @@ final class VtdCapabilities {
 
     /** Returns whether the unit walks tables of 3, 4 or 5 levels. */
     boolean hasLevels(int levels) {
-        return levels >= 3 && levels <= 5 && (sagaw >>> (levels - 2) & 1) != 0;
+        return levels >= 3 && levels <= 5 && ((sagaw >>> (levels - 2)) & 1) != 0;
     }
 
     /** Returns the bytes of the register window, whole pages. */

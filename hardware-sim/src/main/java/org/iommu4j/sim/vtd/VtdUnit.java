@@ -88,7 +88,7 @@ final class VtdUnit implements TranslationUnit {
     public long translate(int requesterId, int pasid, long address, boolean write) {
         long root = this.root;
         if ((root & (TRANSLATING | TTM)) != TRANSLATING || pasid != NO_PASID) {
-            return translateSpecially(root, requesterId, pasid, address, write);
+            return translateSpecially(root, requesterId, address, write);
         }
         if (address >>> 20 == INTERRUPT_RANGE) {
             return Translation.to(address, false);
@@ -110,7 +110,7 @@ final class VtdUnit implements TranslationUnit {
         return translateSlowly(requesterId, address, write);
     }
 
-    private long translateSpecially(long root, int requesterId, int pasid, long address, boolean write) {
+    private long translateSpecially(long root, int requesterId, long address, boolean write) {
         if ((root & TRANSLATING) == 0) {
             return untranslated(address);
         }
@@ -168,7 +168,7 @@ final class VtdUnit implements TranslationUnit {
     }
 
     private long answer(int requesterId, long address, boolean write, long context, long entry) {
-        long physical = Iotlb.frame(entry) | address & 0xfff;
+        long physical = Iotlb.frame(entry) | (address & 0xfff);
         if (physical >>> 20 == INTERRUPT_RANGE) {
             return blocked(requesterId, address, write, context, FaultReason.OUTPUT_INTERRUPT_RANGE);
         }
@@ -220,7 +220,7 @@ final class VtdUnit implements TranslationUnit {
         globalCommandPending = false;
         int command = (int) get(VtdRegisters.GCMD);
         int status = (int) get(VtdRegisters.GSTS);
-        status = status & ~switches | command & switches;
+        status = (status & ~switches) | (command & switches);
         long newRoot = root;
         if (VtdRegisters.SRTP.isSet(command)) {
             newRoot = get(VtdRegisters.RTADDR);
@@ -276,7 +276,7 @@ final class VtdUnit implements TranslationUnit {
     @Override
     public synchronized void writeRegister32(int offset, int value) {
         checkOffset(offset, 4);
-        write(offset & ~7, (value & 0xffffffffL) << (offset & 4) * 8, (offset & 4) == 0, (offset & 4) != 0);
+        write(offset & ~7, (value & 0xffffffffL) << ((offset & 4) * 8), (offset & 4) == 0, (offset & 4) != 0);
     }
 
     @Override
@@ -324,7 +324,7 @@ final class VtdUnit implements TranslationUnit {
     }
 
     private static long withLower(long word, long lower) {
-        return word & 0xffffffff00000000L | lower & 0xffffffffL;
+        return (word & 0xffffffff00000000L) | (lower & 0xffffffffL);
     }
 
     /** Writes one or both halves of the 64 bits at an offset. */
@@ -351,7 +351,7 @@ final class VtdUnit implements TranslationUnit {
 
     private static long merge(long current, long value, boolean low, boolean high) {
         long written = (low ? 0xffffffffL : 0) | (high ? 0xffffffff00000000L : 0);
-        return current & ~written | value & written;
+        return (current & ~written) | (value & written);
     }
 
     private void writeFixed(Register register, long value, boolean low, boolean high) {

@@ -148,7 +148,8 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     }
 
     private static TranslationUnitSpec unit(String name, int segment, long registerBase, Map<String, Long> registers) {
-        VtdCapabilities capabilities = new VtdCapabilities(registers.get(CAP), registers.get(ECAP));
+        VtdCapabilities capabilities =
+                new VtdCapabilities(registers.getOrDefault(CAP, 0L), registers.getOrDefault(ECAP, 0L));
         return new TranslationUnitSpec(NAME, name, segment, registerBase, capabilities.windowSize(), registers);
     }
 
@@ -204,7 +205,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                 int major = Integer.parseInt(parts[0]);
                 int minor = Integer.parseInt(parts[1]);
                 if ((major & ~0xf) == 0 && (minor & ~0xf) == 0) {
-                    return major << 4 | minor;
+                    return (long) (major << 4 | minor);
                 }
             }
         } catch (NumberFormatException e) {

@@ -187,6 +187,16 @@ class HostTranslationTest {
     }
 
     @Test
+    void theInterruptRangeIsNotTranslated() {
+        bed.attach(DEVICE, 3);
+
+        assertThat(bed.write(0xfee00000L)).isEqualTo(Translation.to(0xfee00000L, false));
+        assertThat(bed.write(0xfeefffffL)).isEqualTo(Translation.to(0xfeefffffL, false));
+        assertThat(Translation.isFault(bed.write(0xfef00000L))).isTrue();
+        assertThat(Translation.isFault(bed.write(0xfedfffffL))).isTrue();
+    }
+
+    @Test
     void theExclusionRangePassesOnForDevicesThatAllowIt() {
         bed.attach(DEVICE, 3);
         bed.unit.writeRegister64(0x28, 0x21000);

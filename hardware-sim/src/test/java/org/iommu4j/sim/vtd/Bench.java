@@ -30,7 +30,7 @@ final class Bench {
     static final long IOVA = 1L << 39 | 1L << 30 | 1L << 21 | 1L << 12;
 
     static final long CAP = 0xd2078c106f0466L; // SAGAW: 4 levels
-    static final long CAP_ALL_LEVELS = CAP & ~0x3f1f00L | 0x38_0e00L; // SAGAW: 3, 4, 5 levels, MGAW 57
+    static final long CAP_ALL_LEVELS = (CAP & ~0x3f1f00L) | 0x38_0e00L; // SAGAW: 3, 4, 5 levels, MGAW 57
     static final long ECAP_SC = 0xf020dfL;
     static final long ECAP_NOSC = 0xf0205bL;
 

@@ -43,7 +43,7 @@ final class RecordingFabric implements Fabric {
         if (isMemory(physicalAddress)) {
             long word = memory.load(physicalAddress & ~7L);
             long shift = (physicalAddress & 4) * 8;
-            memory.store(physicalAddress & ~7L, word & ~(0xffffffffL << shift) | (value & 0xffffffffL) << shift);
+            memory.store(physicalAddress & ~7L, (word & ~(0xffffffffL << shift)) | ((value & 0xffffffffL) << shift));
         }
     }
 

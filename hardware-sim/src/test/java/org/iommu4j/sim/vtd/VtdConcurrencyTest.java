@@ -30,7 +30,7 @@ class VtdConcurrencyTest {
         AtomicLongArray oldest = new AtomicLongArray(PAGES);
         AtomicLongArray newest = new AtomicLongArray(PAGES);
         for (int page = 0; page < PAGES; page++) {
-            bench.put(Bench.L1 + 8L * page, (long) page << 12 | 3);
+            bench.put(Bench.L1 + 8L * page, ((long) page << 12) | 3);
         }
         bench.on();
         AtomicBoolean stop = new AtomicBoolean();
@@ -45,11 +45,11 @@ class VtdConcurrencyTest {
                 int page = random.nextInt(PAGES);
                 long version = newest.get(page) + 1;
                 newest.set(page, version);
-                bench.put(Bench.L1 + 8L * page, (version * PAGES + page & 0xfffffff) << 12 | 3);
+                bench.put(Bench.L1 + 8L * page, ((version * PAGES + page) << 12) | 3);
                 switch (random.nextInt(8)) {
                     case 0 -> bench.invalidate(0x12, 0);
                     case 1 -> bench.invalidate(0x50022, 0);
-                    case 2 -> bench.invalidate(0x50032, Bench.IOVA & -1L << 21 | 9);
+                    case 2 -> bench.invalidate(0x50032, (Bench.IOVA & (-1L << 21)) | 9);
                     case 3 -> {
                         bench.invalidate(0x11, 0);
                         bench.invalidate(0x50032, FIRST + ((long) page << 12));

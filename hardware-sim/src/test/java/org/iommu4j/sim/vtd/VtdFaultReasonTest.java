@@ -114,7 +114,7 @@ class VtdFaultReasonTest {
 
     @Test
     void domainIdsBeyondCapNdAreReserved() {
-        Bench bench = new Bench(Bench.CAP & ~7L | 2, Bench.ECAP_NOSC).tables(); // 8 bits
+        Bench bench = new Bench((Bench.CAP & ~7L) | 2, Bench.ECAP_NOSC).tables(); // 8 bits
         bench.put(Bench.CONTEXT + 8, 0x10002);
         bench.on();
         assertThat(bench.readText(IOVA)).isEqualTo("fault 0xb");

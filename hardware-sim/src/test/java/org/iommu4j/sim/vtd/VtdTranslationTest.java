@@ -27,12 +27,12 @@ class VtdTranslationTest {
         bench.put(Bench.CONTEXT, Long.parseLong(table, 16) | 1);
         bench.put(Bench.CONTEXT + 8, 0x0500 | aw);
         bench.on();
-        long top = aw == 3 ? 1L << 48 | IOVA : aw == 2 ? IOVA : IOVA & (1L << 39) - 1;
+        long top = aw == 3 ? (1L << 48) | IOVA : aw == 2 ? IOVA : IOVA & ((1L << 39) - 1);
 
         assertThat(bench.readText(top + 0xabc)).isEqualTo("0x100abc");
         assertThat(bench.readText(top + 0xabd)).isEqualTo("0x100abd");
         assertThat(bench.readText(top + 0x1000)).isEqualTo("fault 0x6");
-        assertThat(bench.readText(top | 1L << 30 + 9 * aw)).isEqualTo("fault 0x4");
+        assertThat(bench.readText(top | (1L << (30 + 9 * aw)))).isEqualTo("fault 0x4");
     }
 
     @ParameterizedTest

@@ -369,35 +369,18 @@ public final class Type1Iommu {
         }
     }
 
-    /** Maps all that the first domain holds in another. */
+    /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
     private void replay(IommuDomain target) {
-        int index = 0;
-        long done = 0;
-        try {
-            for (; index < mappings.size(); index++) {
-                DmaMapping mapping = mappings.get(index);
-                IommuDomain source = domains.get(0).domain;
-                for (done = 0; done != mapping.size(); ) {
-                    long iova = mapping.iova() + done;
-                    long physicalAddress = physicalAddress(source, iova);
-                    long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
-                    IommuMapper.map(target, iova, physicalAddress, size, mapping.prot());
-                    done += size;
-                }
-            }
-        } catch (RuntimeException failure) {
-            noteLost(failure);
-            takeBackReplay(target, index, done, failure);
-            throw failure;
-        }
-    }
-
-    private void takeBackReplay(IommuDomain target, int index, long done, RuntimeException failure) {
-        for (int i = 0; i <= index; i++) {
+        for (int i = 0; i < mappings.size(); i++) {
             DmaMapping mapping = mappings.get(i);
-            long size = i < index ? mapping.size() : done;
-            if (size != 0) {
-                noteSuppressed(failure, unmapFrom(target, mapping.iova(), size));
+            IommuDomain source = domains.get(0).domain;
+            long done = 0;
+            while (done != mapping.size()) {
+                long iova = mapping.iova() + done;
+                long physicalAddress = physicalAddress(source, iova);
+                long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
+                IommuMapper.map(target, iova, physicalAddress, size, mapping.prot());
+                done += size;
             }
         }
     }

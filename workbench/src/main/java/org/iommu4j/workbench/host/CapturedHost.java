@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -58,18 +59,18 @@ public final class CapturedHost {
      */
     public static CapturedHost read(Path path) {
         CaptureFiles files = CaptureFiles.open(path);
+        SortedMap<String, Map<String, String>> units = new TreeMap<>();
+        for (String unit : files.list("sys/class/iommu")) {
+            units.put(unit, attributes(files, "sys/class/iommu/" + unit));
+        }
         List<CapturedFunction> functions = new ArrayList<>();
         for (String device : files.list("sys/bus/pci/devices")) {
             if (ADDRESS.matcher(device).matches()) {
-                functions.add(function(files, device));
+                functions.add(function(files, device, units.keySet()));
             }
         }
         if (functions.isEmpty()) {
             throw new InputException(path + ": no PCI function under sys/bus/pci/devices");
-        }
-        SortedMap<String, Map<String, String>> units = new TreeMap<>();
-        for (String unit : files.list("sys/class/iommu")) {
-            units.put(unit, attributes(files, "sys/class/iommu/" + unit));
         }
         SortedMap<String, byte[]> tables = new TreeMap<>();
         for (String table : files.list("sys/firmware/acpi/tables")) {
@@ -122,7 +123,7 @@ public final class CapturedHost {
         return groups;
     }
 
-    private static CapturedFunction function(CaptureFiles files, String device) {
+    private static CapturedFunction function(CaptureFiles files, String device, Set<String> units) {
         String directory = "sys/bus/pci/devices/" + device;
         String real = files.resolve(directory)
                 .orElseThrow(() -> new InputException(files.source() + ": " + directory + " leads nowhere"));
@@ -138,7 +139,8 @@ public final class CapturedHost {
                 PciAddress.parse(device),
                 ADDRESS.matcher(parent).matches() ? Optional.of(PciAddress.parse(parent)) : Optional.empty(),
                 config,
-                files.resolve(directory + "/iommu").map(CapturedHost::lastName),
+                // An AMD unit's own function has a directory of this name, which is no link to a unit.
+                files.resolve(directory + "/iommu").map(CapturedHost::lastName).filter(units::contains),
                 group(files, directory));
     }
 

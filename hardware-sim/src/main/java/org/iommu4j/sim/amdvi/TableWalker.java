@@ -8,7 +8,7 @@ import org.iommu4j.sim.spi.Fabric;
  *
  * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations".
  */
-final class PageWalker {
+final class TableWalker {
     /** Bits of a page's offset, and of a table's index. */
     private static final int PAGE_SHIFT = 12;
 
@@ -25,7 +25,7 @@ final class PageWalker {
     private final WalkCache pages;
     private final WalkCache directories;
 
-    PageWalker(Fabric fabric, WalkCache pages, WalkCache directories) {
+    TableWalker(Fabric fabric, WalkCache pages, WalkCache directories) {
         this.fabric = fabric;
         this.pages = pages;
         this.directories = directories;

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.machine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.platform.ProcessMemory;
+import org.junit.jupiter.api.Test;
+
+class UserProcessTest {
+    private static final long VA = 0x7f0000200000L;
+
+    private final Machine machine =
+            new MachineFactory(List.of(new OffsetUnitProvider())).create(OffsetUnitProvider.ordinary());
+    private final UserProcess process = machine.newProcess(10, false);
+
+    private static void assertRefused(Errno errno, ThrowingCallable call) {
+        assertThatThrownBy(call)
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(errno));
+    }
+
+    @Test
+    void pagesAreBackedAndGivenBack() {
+        long first = process.allocate(VA, 3, true);
+        assertThat(process.translate(VA)).isEqualTo(first);
+        assertThat(process.translate(VA + 0x2abc) & 0xfff).isEqualTo(0xabc);
+        assertThat(process.translate(VA + 0x3000)).isEqualTo(ProcessMemory.UNMAPPED);
+        assertThat(process.translate(-1)).isEqualTo(ProcessMemory.UNMAPPED);
+        assertThat(machine.userFrames().inUse()).isEqualTo(3);
+        process.free(VA, 3);
+        assertThat(process.translate(VA)).isEqualTo(ProcessMemory.UNMAPPED);
+        assertThat(machine.userFrames().inUse()).isZero();
+    }
+
+    @Test
+    void twoMebibytesAreOneAlignedRunOfFrames() {
+        process.allocate(0x1000, 1, true);
+        long first = process.allocate(VA, 512, true);
+        assertThat(first % (2 << 20)).isZero();
+        for (int page = 0; page < 512; page++) {
+            assertThat(process.translate(VA + 4096L * page)).isEqualTo(first + 4096L * page);
+        }
+    }
+
+    @Test
+    void twoProcessesShareNoFrame() {
+        long mine = process.allocate(VA, 1, true);
+        assertThat(machine.newProcess(0, false).allocate(VA, 1, true)).isNotEqualTo(mine);
+    }
+
+    @Test
+    void allocationIsAllOrNothing() {
+        process.allocate(VA + 0x2000, 1, true);
+        assertRefused(Errno.EEXIST, () -> process.allocate(VA, 3, true));
+        assertThat(process.translate(VA)).isEqualTo(ProcessMemory.UNMAPPED);
+        assertRefused(Errno.ENOMEM, () -> process.allocate(0x10000000000L, 1 << 15, true));
+        assertThat(machine.userFrames().inUse()).isEqualTo(1);
+        assertRefused(Errno.EFAULT, () -> process.free(VA + 0x1000, 2));
+        assertThat(process.translate(VA + 0x2000)).isNotEqualTo(ProcessMemory.UNMAPPED);
+    }
+
+    @Test
+    void pinningIsAllOrNothingAndCountsEachPin() {
+        long first = process.allocate(VA, 2, true);
+        process.allocate(VA + 0x2000, 1, false);
+        long[] frames = new long[4];
+        process.pin(VA, 2, true, frames);
+        process.pin(VA + 0x1000, 2, false, frames);
+        assertThat(frames[0]).isEqualTo(process.translate(VA + 0x1000));
+        assertThat(process.pinned()).isEqualTo(4);
+        assertRefused(Errno.EFAULT, () -> process.pin(VA, 3, true, frames));
+        assertRefused(Errno.EFAULT, () -> process.pin(VA, 4, false, frames));
+        assertThat(process.pinned()).isEqualTo(4);
+        process.unpin(first, true);
+        assertThat(process.pinned()).isEqualTo(3);
+        assertThat(process.isDirty(VA)).isTrue();
+        assertThat(process.isDirty(VA + 0x1000)).isFalse();
+        assertThatThrownBy(() -> process.unpin(first, false)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> process.unpin(first + 0x1008, false)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void aPageFreedWhilePinnedKeepsItsFrameUntilTheLastPinGoes() {
+        long frame = process.allocate(VA, 1, true);
+        long[] frames = new long[1];
+        process.pin(VA, 1, true, frames);
+        process.pin(VA, 1, true, frames);
+        process.free(VA, 1);
+        assertThat(machine.userFrames().inUse()).isEqualTo(1);
+        assertThat(process.allocate(VA, 1, true)).isNotEqualTo(frame);
+        process.unpin(frame, false);
+        assertThat(machine.userFrames().inUse()).isEqualTo(2);
+        process.unpin(frame, false);
+        assertThat(machine.userFrames().inUse()).isEqualTo(1);
+        assertThat(process.pinned()).isZero();
+    }
+
+    @Test
+    void chargesStopAtTheLimitUnlessTheProcessMayExceedIt() {
+        process.charge(10);
+        assertRefused(Errno.ENOMEM, () -> process.charge(1));
+        assertThat(process.charged()).isEqualTo(10);
+        process.uncharge(4);
+        process.charge(4);
+        assertThatThrownBy(() -> process.uncharge(11)).isInstanceOf(IllegalStateException.class);
+        UserProcess privileged = machine.newProcess(10, true);
+        privileged.charge(1000);
+        assertThat(privileged.charged()).isEqualTo(1000);
+    }
+
+    @Test
+    void thePageTableBehavesAsAMap() {
+        long seed = 20260101;
+        SplittableRandom random = new SplittableRandom(seed);
+        LongTable table = new LongTable();
+        Map<Long, Long> model = new HashMap<>();
+        for (int step = 0; step < 50_000; step++) {
+            long key = random.nextInt(500) * 512L;
+            if (random.nextInt(3) == 0) {
+                table.remove(key);
+                model.remove(key);
+            } else {
+                long value = random.nextLong();
+                table.put(key, value);
+                model.put(key, value);
+            }
+            long probe = random.nextInt(500) * 512L;
+            assertThat(table.get(probe, -7))
+                    .as("seed %d step %d", seed, step)
+                    .isEqualTo(model.getOrDefault(probe, -7L));
+            assertThat(table.size()).isEqualTo(model.size());
+        }
+    }
+}

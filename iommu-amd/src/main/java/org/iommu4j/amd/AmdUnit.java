@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.List;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.amd.acpi.Ivhd;
+import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.amd.reg.Features;
+import org.iommu4j.amd.reg.Registers;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.spi.VendorContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One translation unit: its registers, command buffer and event log.
+ *
+ * <p>Invalidations of one unit follow each other under its lock. Once one does not complete the unit is broken for good:
+ * every later one is refused at once, because nobody knows what the unit still remembers.
+ */
+final class AmdUnit {
+    private static final Logger LOG = LoggerFactory.getLogger(AmdUnit.class);
+
+    /** Invalidation time-out of devices: 1 second. */
+    private static final int INV_TIMEOUT_1S = 4;
+
+    private static final long GONE = -1L;
+
+    private final String id;
+    private final Ivhd block;
+    private final RegisterWindow window;
+    private final long efr;
+    private final long efr2;
+    private final boolean cachesNotPresent;
+    private final CommandBuffer commands;
+    private final EventLog events;
+    private long control;
+    private volatile boolean broken;
+
+    private AmdUnit(
+            String id,
+            Ivhd block,
+            RegisterWindow window,
+            long efr,
+            long efr2,
+            boolean cachesNotPresent,
+            CommandBuffer commands,
+            EventLog events,
+            long control) {
+        this.id = id;
+        this.block = block;
+        this.window = window;
+        this.efr = efr;
+        this.efr2 = efr2;
+        this.cachesNotPresent = cachesNotPresent;
+        this.commands = commands;
+        this.events = events;
+        this.control = control;
+    }
+
+    /**
+     * Looks at a unit's registers and takes the frames of its queues; nothing is written to it.
+     *
+     * @param useImage whether firmware's image of the features goes before the registers (IVinfo EFRSup)
+     * @throws IommuException ENODEV (nothing answers, or no host tables), ENOMEM
+     */
+    static AmdUnit find(String id, Ivhd block, boolean useImage, VendorContext context) {
+        RegisterWindow window = map(id, block, context);
+        long control = window.read64(Registers.CONTROL.offset());
+        if (control == GONE) {
+            throw noDevice(id, block, "its control register reads all ones");
+        }
+        UnitCapability capability = UnitCapability.read(context.topology(), block);
+        long efr = capability.hasExtendedFeatures() ? window.read64(Features.EFR.offset()) : 0;
+        long efr2 = capability.hasExtendedFeatures() ? window.read64(Features.EFR2.offset()) : 0;
+        if (efr == GONE || efr2 == GONE) {
+            throw noDevice(id, block, "its feature registers read all ones");
+        }
+        if (useImage && block.hasFeatureImage()) {
+            if (efr != block.efrImage() || efr2 != block.efr2Image()) {
+                LOG.warn("{}", imageMismatch(id, block, efr, efr2));
+            }
+            efr = block.efrImage();
+            efr2 = block.efr2Image();
+        }
+        if (Features.hostLevels(efr) == 0) {
+            throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efr));
+        }
+        CommandBuffer commands = new CommandBuffer(context.memory(), context.frames(), window, context.waiter());
+        EventLog events;
+        try {
+            events = new EventLog(context.memory(), context.frames(), window, block.segment());
+        } catch (RuntimeException e) {
+            commands.free();
+            throw e;
+        }
+        return new AmdUnit(id, block, window, efr, efr2, capability.cachesNotPresent(), commands, events, control);
+    }
+
+    private static RegisterWindow map(String id, Ivhd block, VendorContext context) {
+        if (block.base() == 0 || (block.base() & (Registers.WINDOW_SIZE - 1)) != 0) {
+            throw noDevice(id, block, "its register base is not aligned to 16 KiB, or 0");
+        }
+        try {
+            return context.registers().map(block.base(), Registers.WINDOW_SIZE);
+        } catch (IommuException e) {
+            throw new IommuException(
+                    Errno.ENODEV, id + " at 0x" + Long.toHexString(block.base()) + ": nothing answers there", e);
+        }
+    }
+
+    /** Says that firmware's image of the features and the registers differ. */
+    static String imageMismatch(String id, Ivhd block, long efr, long efr2) {
+        return String.format(
+                "%s: the IVHD of type %02Xh at offset 0x%x has EFR 0x%x and EFR2 0x%x, the registers have 0x%x and 0x%x",
+                id, block.type(), block.offset(), block.efrImage(), block.efr2Image(), efr, efr2);
+    }
+
+    private static IommuException noDevice(String id, Ivhd block, String what) {
+        return new IommuException(Errno.ENODEV, id + " at 0x" + Long.toHexString(block.base()) + ": " + what);
+    }
+
+    /** Returns its name as Linux numbers them, {@code ivhd0}. */
+    String id() {
+        return id;
+    }
+
+    /** Returns the firmware's block that describes it. */
+    Ivhd block() {
+        return block;
+    }
+
+    /** Returns how many levels of host tables it walks. */
+    int hostLevels() {
+        return Features.hostLevels(efr);
+    }
+
+    /** Returns whether it records which pages were written. */
+    boolean tracksDirtyPages() {
+        return Features.HD_SUP.isSet(efr);
+    }
+
+    /** Returns whether it translates the HyperTransport range too. */
+    boolean ignoresHtRange() {
+        return Features.HT_RANGE_IGNORE.isSet(efr2);
+    }
+
+    /** Returns whether it may remember that an entry was not present. */
+    boolean cachesNotPresent() {
+        return cachesNotPresent;
+    }
+
+    /** Returns whether an invalidation did not complete. */
+    boolean broken() {
+        return broken;
+    }
+
+    /** Makes the refusal after an invalidation that returned false. */
+    IommuException refusal(boolean wasBroken, String what) {
+        return wasBroken
+                ? new IommuException(Errno.EIO, what + ": " + id + " is broken, an invalidation never completed")
+                : new IommuException(Errno.ETIMEDOUT, what + ": " + id + " did not complete an invalidation");
+    }
+
+    /**
+     * Turns translation on with a device table, and makes the unit forget all it may remember.
+     *
+     * @throws IommuException ETIMEDOUT
+     */
+    synchronized void enable(DeviceTable table) {
+        disable();
+        window.write64(Registers.DEV_TAB_BAR.offset(), table.register());
+        commands.program();
+        events.program();
+        control = Registers.HT_TUN_EN.set(control, block.flags() & 1);
+        control = Registers.PASS_PW.set(control, block.flags() >> 1 & 1);
+        control = Registers.RES_PASS_PW.set(control, block.flags() >> 2 & 1);
+        control = Registers.ISOC.set(control, block.flags() >> 3 & 1);
+        control = Registers.INV_TIMEOUT.set(control, INV_TIMEOUT_1S);
+        control |= Registers.COHERENT.mask() | Registers.CMD_BUF_EN.mask() | Registers.EVENT_LOG_EN.mask();
+        writeControl();
+        control |= Registers.IOMMU_EN.mask();
+        writeControl();
+        if (!forgetAll(table.size())) {
+            throw refusal(false, "open");
+        }
+    }
+
+    private boolean forgetAll(int deviceIds) {
+        if (Features.IA_SUP.isSet(efr)) {
+            return run(commands.add(Command.invalidateAll(), 0));
+        }
+        boolean queued = true;
+        for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
+            queued = commands.add(Command.invalidateDevtabEntry(deviceId), 0);
+        }
+        for (int domainId = 0; queued && domainId <= Command.DOMAIN_ID.max(); domainId++) {
+            queued = commands.add(Command.invalidatePages(domainId), Command.allPages());
+        }
+        return run(queued);
+    }
+
+    /**
+     * Makes the unit forget device table entries, and every page of a domain.
+     *
+     * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
+     * @return false when it is broken or did not do it in time
+     */
+    synchronized boolean forgetDevices(int[] requesterIds, int domainId) {
+        if (broken) {
+            return false;
+        }
+        boolean queued = true;
+        for (int i = 0; queued && i < requesterIds.length; i++) {
+            queued = commands.add(Command.invalidateDevtabEntry(requesterIds[i]), 0);
+        }
+        if (queued && domainId != DomainIds.NONE) {
+            queued = commands.add(Command.invalidatePages(domainId), Command.allPages());
+        }
+        return run(queued);
+    }
+
+    /**
+     * Makes the unit forget pages of a domain and the tables that lead to them.
+     *
+     * @return false when it is broken or did not do it in time
+     */
+    synchronized boolean forgetPages(int domainId, long first, long last) {
+        if (broken) {
+            return false;
+        }
+        return run(commands.add(Command.invalidatePages(domainId), Command.pages(first, last)));
+    }
+
+    private boolean run(boolean queued) {
+        if (queued && commands.complete()) {
+            return true;
+        }
+        broken = true;
+        LOG.error("{} did not complete an invalidation; it is not trusted any more", id);
+        for (String event : events.read()) {
+            LOG.error("{}: {}", id, event);
+        }
+        return false;
+    }
+
+    /** Takes out the events so far, one line each. */
+    synchronized List<String> readEvents() {
+        long status = window.read64(Registers.STATUS.offset());
+        List<String> lines = events.read();
+        if (status != GONE && Registers.EVENT_OVERFLOW.isSet(status)) {
+            lines.add(id + ": the event log overflowed, events were lost");
+            control &= ~Registers.EVENT_LOG_EN.mask();
+            writeControl();
+            window.write64(Registers.STATUS.offset(), Registers.EVENT_OVERFLOW.mask());
+            events.program();
+            control |= Registers.EVENT_LOG_EN.mask();
+            writeControl();
+        }
+        return lines;
+    }
+
+    /** Turns everything off. Never fails. */
+    synchronized void disable() {
+        control &= ~(Registers.EVENT_INT_EN.mask()
+                | Registers.COM_WAIT_INT_EN.mask()
+                | Registers.CMD_BUF_EN.mask()
+                | Registers.EVENT_LOG_EN.mask());
+        writeControl();
+        control &= ~Registers.IOMMU_EN.mask();
+        writeControl();
+    }
+
+    /** Frees the queues of a unit that is off. */
+    void free() {
+        commands.free();
+        events.free();
+    }
+
+    private void writeControl() {
+        window.write64(Registers.CONTROL.offset(), control);
+    }
+
+    @Override
+    public String toString() {
+        return id;
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import org.iommu4j.Iommu;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.amd.acpi.Ivrs;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.PciTopology;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.VendorContext;
+
+/** The AMD-Vi driver as the service loader finds it: claims machines whose firmware has an IVRS. */
+public final class AmdVendor implements IommuVendor {
+    /** What users call it. */
+    static final String NAME = "amd";
+
+    /** Makes the vendor; it has no state. */
+    public AmdVendor() {}
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public boolean claims(FirmwareTables firmware) {
+        return firmware.table(Ivrs.SIGNATURE).isPresent();
+    }
+
+    @Override
+    public HostDescription describe(
+            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
+        return AmdDescription.describe(firmware, topology, registers, release);
+    }
+
+    @Override
+    public Iommu open(VendorContext context) {
+        return AmdIommu.open(context);
+    }
+}

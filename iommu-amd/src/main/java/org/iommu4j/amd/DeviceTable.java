@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import static org.iommu4j.amd.fmt.DeviceTableEntry.BLOCKED;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.DOMAIN_ID;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.EINT_PASS;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.INIT_PASS;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.LINT0_PASS;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.LINT1_PASS;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.NMI_PASS;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.SYS_MGT;
+
+import org.iommu4j.amd.acpi.DeviceRange;
+import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.amd.reg.Registers;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.SystemMemory;
+
+/**
+ * The device table of a segment, 48882 section 2.2.2: what becomes of each requester id.
+ *
+ * <p>An entry is never invalid, because an invalid one lets everything through: it is blocked, and then something else.
+ * Writers hold the driver's lock.
+ */
+final class DeviceTable {
+    private static final int ENTRIES_PER_FRAME = SystemMemory.FRAME_SIZE / DeviceTableEntry.BYTES;
+
+    private final SystemMemory memory;
+    private final FrameAllocator frames;
+    private final int order;
+    private final long base;
+
+    /**
+     * Makes a table in which every requester is blocked.
+     *
+     * @param highestId the highest requester id that firmware names
+     * @throws org.iommu4j.IommuException ENOMEM
+     */
+    DeviceTable(SystemMemory memory, FrameAllocator frames, int highestId) {
+        this.memory = memory;
+        this.frames = frames;
+        int needed = highestId / ENTRIES_PER_FRAME + 1;
+        this.order = 32 - Integer.numberOfLeadingZeros(needed - 1);
+        this.base = frames.allocate(order);
+        for (int i = 0; i < 1 << order; i++) {
+            long frame = base + (long) i * SystemMemory.FRAME_SIZE;
+            memory.storeRun(frame, 0, 0, SystemMemory.FRAME_WORDS);
+            for (int entry = 0; entry < ENTRIES_PER_FRAME; entry++) {
+                memory.store(frame + (long) entry * DeviceTableEntry.BYTES, BLOCKED);
+            }
+        }
+    }
+
+    /** Returns the value of the register that tells a unit where the table is. */
+    long register() {
+        return base | Registers.DEV_TAB_SIZE.of((1L << order) - 1);
+    }
+
+    /** Returns whether the table has an entry for a requester. */
+    boolean has(int requesterId) {
+        return requesterId < ENTRIES_PER_FRAME << order;
+    }
+
+    /** Returns how many entries there are. */
+    int size() {
+        return ENTRIES_PER_FRAME << order;
+    }
+
+    /** Lets pass what firmware says must pass untranslated: interrupts and system management messages. */
+    void applySettings(DeviceRange range) {
+        int setting = range.dataSetting();
+        if (setting == 0) {
+            return;
+        }
+        for (int id = range.first(); id <= range.last(); id++) {
+            applySetting(id, setting);
+        }
+        if (range.alias() != DeviceRange.NO_ALIAS) {
+            applySetting(range.alias(), setting);
+        }
+    }
+
+    private void applySetting(int requesterId, int setting) {
+        long entry = entry(requesterId);
+        memory.store(entry + 8, memory.load(entry + 8) | SYS_MGT.of(setting >> 4 & 3));
+        memory.store(
+                entry + 16,
+                memory.load(entry + 16)
+                        | INIT_PASS.of(setting & 1)
+                        | EINT_PASS.of(setting >> 1 & 1)
+                        | NMI_PASS.of(setting >> 2 & 1)
+                        | LINT0_PASS.of(setting >> 6 & 1)
+                        | LINT1_PASS.of(setting >> 7 & 1));
+    }
+
+    /**
+     * Changes how a requester is translated; the unit may use the old entry until it is told to forget it.
+     *
+     * <p>Stores are 64 bits wide, so that an entry whose domain id changes is blocked in between: no unit ever pairs
+     * the new id with the old table. What the entry says about interrupts stays.
+     *
+     * @param word0 {@link DeviceTableEntry#BLOCKED}, {@link DeviceTableEntry#IDENTITY} or with a page table
+     */
+    void set(int requesterId, long word0, int domainId) {
+        long entry = entry(requesterId);
+        long word1 = memory.load(entry + 8);
+        long newWord1 = DOMAIN_ID.set(word1, domainId);
+        if (newWord1 != word1) {
+            memory.store(entry, BLOCKED);
+            memory.store(entry + 8, newWord1);
+        }
+        memory.store(entry, word0);
+    }
+
+    /** Returns a word of an entry, for messages and tests. */
+    long word(int requesterId, int index) {
+        return memory.load(entry(requesterId) + 8L * index);
+    }
+
+    /** Frees the table, which no unit may use any more. */
+    void free() {
+        frames.free(base, order);
+    }
+
+    private long entry(int requesterId) {
+        return base + (long) requesterId * DeviceTableEntry.BYTES;
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.amd.acpi.DeviceEntry;
+import org.iommu4j.amd.acpi.DeviceRange;
+import org.iommu4j.amd.acpi.Ivhd;
+import org.iommu4j.amd.acpi.Ivmd;
+import org.iommu4j.amd.acpi.Ivrs;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.SystemMemory;
+
+/**
+ * What an IVRS means to the driver: which blocks are its units, which unit serves a requester, and what memory is
+ * reserved for it.
+ *
+ * <p>Where several blocks describe one unit, Linux looks at the first unit only, takes the newest type it has and knows,
+ * and then uses all blocks of that type.
+ */
+final class UnitMap {
+    /** The HyperTransport range, which old processors do not translate. */
+    private static final ReservedRegion HT_RANGE =
+            new ReservedRegion(0xfd_0000_0000L, 0xff_ffff_ffffL, ReservedRegion.Type.RESERVED);
+
+    /** Where writes are interrupts. */
+    private static final ReservedRegion MSI_RANGE =
+            new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Type.MSI);
+
+    /** The I/O APIC of the south bridge is always at 00:14.0. */
+    private static final int SOUTH_BRIDGE_IOAPIC = 0xa0;
+
+    private final Ivrs ivrs;
+    private final List<Ivhd> units = new ArrayList<>();
+    private final List<List<DeviceRange>> ranges = new ArrayList<>();
+    private final List<String> warnings = new ArrayList<>();
+
+    UnitMap(Ivrs ivrs, AmdRules rules) {
+        this.ivrs = ivrs;
+        warnings.addAll(ivrs.warnings());
+        int chosen = chosenType(ivrs, rules);
+        for (Ivhd block : ivrs.ivhds()) {
+            if (block.type() == chosen) {
+                units.add(block);
+                ranges.add(block.ranges(warnings));
+            }
+        }
+    }
+
+    private static int chosenType(Ivrs ivrs, AmdRules rules) {
+        int chosen = 0;
+        for (Ivhd block : ivrs.ivhds()) {
+            Ivhd first = ivrs.ivhds().get(0);
+            if (block.deviceId() == first.deviceId()
+                    && block.segment() == first.segment()
+                    && block.type() <= rules.highestIvhdType()) {
+                chosen = Math.max(chosen, block.type());
+            }
+        }
+        return chosen;
+    }
+
+    /** Returns the units' blocks, in the table's order. */
+    List<Ivhd> units() {
+        return units;
+    }
+
+    /** Returns the requester ids that a unit's block names. */
+    List<DeviceRange> ranges(int unit) {
+        return ranges.get(unit);
+    }
+
+    /** Returns what was wrong or unknown in the table. */
+    List<String> warnings() {
+        return warnings;
+    }
+
+    /** Returns the name of a unit, which Linux numbers in the table's order. */
+    static String id(int unit) {
+        return "ivhd" + unit;
+    }
+
+    /** Returns the index of the unit that serves a function, or -1. No unit translates for itself. */
+    int unitOf(PciAddress address) {
+        int found = -1;
+        for (int i = 0; i < units.size(); i++) {
+            if (units.get(i).segment() == address.segment()) {
+                if (units.get(i).deviceId() == address.requesterId()) {
+                    return -1;
+                }
+                if (range(i, address.requesterId()).isPresent()) {
+                    found = i;
+                }
+            }
+        }
+        return found;
+    }
+
+    /** Returns the id that a function's requests carry, or {@link DeviceRange#NO_ALIAS}. */
+    int aliasOf(int unit, int requesterId) {
+        return range(unit, requesterId).map(DeviceRange::alias).orElse(DeviceRange.NO_ALIAS);
+    }
+
+    /** The last entry that names a requester counts, as it overwrites Linux's tables. */
+    private Optional<DeviceRange> range(int unit, int requesterId) {
+        DeviceRange found = null;
+        for (DeviceRange range : ranges.get(unit)) {
+            if (range.contains(requesterId) || range.alias() == requesterId) {
+                boolean isAlias = !range.contains(requesterId);
+                found = isAlias
+                        ? new DeviceRange(requesterId, requesterId, DeviceRange.NO_ALIAS, range.dataSetting())
+                        : range;
+            }
+        }
+        return Optional.ofNullable(found);
+    }
+
+    /** Returns the highest requester id that is named in a segment. */
+    int highestId(int segment) {
+        int highest = 0;
+        for (int i = 0; i < units.size(); i++) {
+            if (units.get(i).segment() == segment) {
+                highest = Math.max(highest, units.get(i).deviceId());
+                for (DeviceRange range : ranges.get(i)) {
+                    highest = Math.max(highest, range.highest());
+                }
+            }
+        }
+        return highest;
+    }
+
+    /** Returns whether a block has every function that no other names. */
+    boolean includesAll(int unit) {
+        return units.get(unit).entries().stream().anyMatch(entry -> entry.type() == DeviceEntry.ALL);
+    }
+
+    /** Returns whether images of the feature registers are to be used (IVinfo EFRSup). */
+    boolean efrImageValid() {
+        return (ivrs.ivInfo() & 1) != 0;
+    }
+
+    /** Returns whether firmware asks that DMA stay remapped until the operating system takes over. */
+    boolean preBootProtection() {
+        return ivrs.dmaRemappedBeforeBoot();
+    }
+
+    /**
+     * Returns whether Linux remaps interrupts on this machine, as far as the IVRS decides.
+     *
+     * <p>Linux does not when the entry of the south bridge's I/O APIC is missing, because that APIC's interrupts would be
+     * lost ({@code check_ioapic_information}). Its other test, that every I/O APIC of the MADT has an entry, is not made.
+     */
+    boolean interruptRemapping() {
+        for (Ivhd unit : units) {
+            for (DeviceEntry entry : unit.entries()) {
+                if (entry.type() == DeviceEntry.SPECIAL
+                        && entry.variety() == DeviceEntry.VARIETY_IOAPIC
+                        && entry.sourceDeviceId() == SOUTH_BRIDGE_IOAPIC) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    /** Returns a function's reserved regions, sorted by start, those of one type merged where they overlap. */
+    List<ReservedRegion> reservedRegions(PciAddress address, boolean htRangeTranslated) {
+        List<ReservedRegion> regions = new ArrayList<>();
+        for (Ivmd ivmd : ivrs.ivmds()) {
+            if (ivmd.segment() == address.segment() && ivmd.covers(address.requesterId())) {
+                region(ivmd).ifPresent(regions::add);
+            }
+        }
+        regions.add(MSI_RANGE);
+        if (!htRangeTranslated) {
+            regions.add(HT_RANGE);
+        }
+        return merged(regions);
+    }
+
+    /** Linux rounds both start and size up to whole pages. */
+    private static Optional<ReservedRegion> region(Ivmd ivmd) {
+        long start = roundUp(ivmd.start());
+        long last = start + roundUp(ivmd.size()) - 1;
+        if ((!ivmd.unity() && !ivmd.exclusion())
+                || ivmd.size() == 0
+                || Long.compareUnsigned(start, ivmd.start()) < 0
+                || Long.compareUnsigned(last, start) < 0) {
+            return Optional.empty();
+        }
+        return Optional.of(new ReservedRegion(
+                start, last, ivmd.exclusion() ? ReservedRegion.Type.RESERVED : ReservedRegion.Type.DIRECT));
+    }
+
+    private static long roundUp(long value) {
+        return (value + SystemMemory.FRAME_SIZE - 1) & -SystemMemory.FRAME_SIZE;
+    }
+
+    private static List<ReservedRegion> merged(List<ReservedRegion> regions) {
+        List<ReservedRegion> result = new ArrayList<>();
+        Collections.sort(regions, (a, b) -> Long.compareUnsigned(a.start(), b.start()));
+        for (ReservedRegion region : regions) {
+            int with = -1;
+            for (int i = 0; i < result.size(); i++) {
+                if (result.get(i).type() == region.type() && result.get(i).overlaps(region.start(), region.end())) {
+                    with = i;
+                }
+            }
+            if (with < 0) {
+                result.add(region);
+            } else {
+                ReservedRegion other = result.get(with);
+                long end = Long.compareUnsigned(other.end(), region.end()) < 0 ? region.end() : other.end();
+                result.set(with, new ReservedRegion(other.start(), end, other.type()));
+            }
+        }
+        return List.copyOf(result);
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd.reg;
+
+import static org.iommu4j.bits.Access.READ_ONLY;
+import static org.iommu4j.bits.BitField.bit;
+import static org.iommu4j.bits.BitField.bits;
+
+import java.util.Map;
+import org.iommu4j.bits.BitField;
+import org.iommu4j.bits.Register;
+
+/** What a unit can do: the extended feature registers, 48882 sections 3.4.9 and 3.4.10, and its PCI capability. */
+public final class Features {
+    /** INVALIDATE_IOMMU_ALL. */
+    public static final BitField IA_SUP = bit(6, "IASup");
+    /** Host address translation size: 4, 5 or 6 levels; 3 is none. */
+    public static final BitField HATS = bits(11, 10, "HATS");
+    /** Host dirty tracking. */
+    public static final BitField HD_SUP = bit(52, "HDSup");
+    /** Secure nested paging. */
+    public static final BitField SNP_SUP = bit(63, "SNPSup");
+
+    /** Extended features. */
+    public static final Register EFR = Register.of("EFR", 0x0030, 64, "48882 3.4.9")
+            .field(bit(0, "PreFSup"), READ_ONLY)
+            .field(bit(1, "PPRSup"), READ_ONLY)
+            .field(bit(2, "XTSup"), READ_ONLY)
+            .field(bit(3, "NXSup"), READ_ONLY)
+            .field(bit(4, "GTSup"), READ_ONLY)
+            .field(bit(5, "GAPPISup"), READ_ONLY)
+            .field(IA_SUP, READ_ONLY)
+            .field(bit(7, "GASup"), READ_ONLY)
+            .field(bit(8, "HESup"), READ_ONLY)
+            .field(bit(9, "PCSup"), READ_ONLY)
+            .field(HATS, READ_ONLY)
+            .field(bits(13, 12, "GATS"), READ_ONLY)
+            .field(bits(15, 14, "GLXSup"), READ_ONLY)
+            .field(bits(17, 16, "SmiFSup"), READ_ONLY)
+            .field(bits(20, 18, "SmiFRC"), READ_ONLY)
+            .field(bits(23, 21, "GAMSup"), READ_ONLY)
+            .field(bits(25, 24, "DualPprLogSup"), READ_ONLY)
+            .field(bits(29, 28, "DualEventLogSup"), READ_ONLY)
+            .field(bits(36, 32, "PASmax"), READ_ONLY)
+            .field(bit(37, "USSup"), READ_ONLY)
+            .field(bits(39, 38, "DevTblSegSup"), READ_ONLY)
+            .field(bit(40, "PprOvrflwEarlySup"), READ_ONLY)
+            .field(bit(41, "PPRAutoRspSup"), READ_ONLY)
+            .field(bits(43, 42, "MarcSup"), READ_ONLY)
+            .field(bit(44, "BlkStopMrkSup"), READ_ONLY)
+            .field(bit(45, "PerfOptSup"), READ_ONLY)
+            .field(bit(46, "MsiCapMmioSup"), READ_ONLY)
+            .field(bit(48, "GIoSup"), READ_ONLY)
+            .field(bit(49, "HASup"), READ_ONLY)
+            .field(bit(50, "EPHSup"), READ_ONLY)
+            .field(bit(51, "AttrFWSup"), READ_ONLY)
+            .field(HD_SUP, READ_ONLY)
+            .field(bit(54, "InvIotlbTypeSup"), READ_ONLY)
+            .field(bit(61, "GAUpdateDisSup"), READ_ONLY)
+            .field(bit(62, "ForcePhyDestSup"), READ_ONLY)
+            .field(SNP_SUP, READ_ONLY);
+
+    /** The HyperTransport range is translated like any other. */
+    public static final BitField HT_RANGE_IGNORE = bit(11, "HTRangeIgnore");
+
+    /** Extended features 2. */
+    public static final Register EFR2 = Register.of("EFR2", 0x01a0, 64, "48882 3.4.10")
+            .field(bit(2, "TMPMSup"), READ_ONLY)
+            .field(bit(3, "GCR3TRPMode"), READ_ONLY)
+            .field(bit(4, "GAPPIDisSup"), READ_ONLY)
+            .field(bits(7, 5, "SnpAvicSup"), READ_ONLY)
+            .field(bits(9, 8, "NumIntRemapSup"), READ_ONLY)
+            .field(HT_RANGE_IGNORE, READ_ONLY);
+
+    /** PCI capability header, section 3.2.1: id of the capability. */
+    public static final BitField CAP_ID = bits(7, 0, "CapId");
+    /** PCI capability header: device IOTLBs. */
+    public static final BitField IOTLB_SUP = bit(24, "IotlbSup");
+    /** PCI capability header: the unit also caches that an entry was not present. */
+    public static final BitField NP_CACHE = bit(26, "NpCache");
+    /** PCI capability header: the extended feature register is there. */
+    public static final BitField EFR_SUP = bit(27, "EFRSup");
+
+    /** {@link #CAP_ID} of a secure device, which an IOMMU is. */
+    public static final int CAPABILITY_SECURE_DEVICE = 0x0f;
+
+    private Features() {}
+
+    /** Adds a register's fields, named {@code EFR.HATS}, to a map in the manual's order. */
+    public static void decode(Register register, long value, Map<String, Long> into) {
+        for (BitField field : register.layout().fields()) {
+            into.put(register.name() + "." + field.name(), field.get(value));
+        }
+    }
+
+    /** Returns the levels of host page tables that a unit walks, or 0 when it has none. */
+    public static int hostLevels(long efr) {
+        int hats = (int) HATS.get(efr);
+        return hats == 3 ? 0 : 4 + hats;
+    }
+}

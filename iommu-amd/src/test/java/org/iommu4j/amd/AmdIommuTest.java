@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.iommu4j.amd.TestPlatform.BASE;
+import static org.iommu4j.amd.TestPlatform.entry8;
+import static org.iommu4j.amd.TestPlatform.ivhd;
+import static org.iommu4j.amd.TestPlatform.ivhd10;
+import static org.iommu4j.amd.TestPlatform.ivmd;
+import static org.iommu4j.amd.TestPlatform.range;
+import static org.iommu4j.amd.TestPlatform.table;
+
+import java.util.List;
+import java.util.OptionalLong;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.platform.MalformedTableException;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.UnitDescription;
+import org.junit.jupiter.api.Test;
+
+/** The driver over a hand-made unit that writes down the commands it is given. */
+class AmdIommuTest {
+    private static final long K4 = 4096;
+
+    private final TestPlatform platform = new TestPlatform();
+
+    private static void refuses(Errno errno, ThrowingCallable call) {
+        assertThatThrownBy(call)
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(errno));
+    }
+
+    private IommuDevice device(Iommu iommu, int bus) {
+        return iommu.probe(platform.function(0, bus, 0, 0)).orElseThrow();
+    }
+
+    @Test
+    void theVendorIsFoundByItsName() {
+        assertThat(IommuVendors.load().named("amd")).isInstanceOf(AmdVendor.class);
+    }
+
+    // --- open ---
+
+    @Test
+    void openingBlocksEveryDeviceAndTurnsTheUnitOn() {
+        AmdIommu iommu = platform.open();
+        assertThat(iommu.units()).containsExactly("ivhd0");
+        assertThat(platform.commands).containsExactly("all");
+        // IommuEn, EventLogEn, InvTimeOut 1 s, Coherent, CmdBufEn.
+        assertThat(platform.unit.registers[0x18 / 8]).isEqualTo(0x1485);
+        assertThat(platform.unit.registers[1] >>> 56).isEqualTo(9);
+        assertThat(platform.unit.registers[2] >>> 56).isEqualTo(9);
+        // Ids up to 0x1ff: 4 frames.
+        assertThat(platform.unit.registers[0] & 0x1ff).isEqualTo(3);
+        for (int id = 0; id < 0x200; id++) {
+            assertThat(platform.unit.deviceTableWord(id, 0)).isEqualTo(3);
+            assertThat(platform.unit.deviceTableWord(id, 1)).isZero();
+        }
+        iommu.close();
+        assertThat(platform.unit.registers[0x18 / 8] & 0x1005).isZero();
+        assertThat(platform.frames.inUse()).isZero();
+    }
+
+    @Test
+    void withoutInvalidateAllEveryEntryAndDomainIsForgottenOneByOne() {
+        platform.efr = 0x800;
+        platform.open();
+        assertThat(platform.commands).hasSize(0x200 + 0x10000);
+        assertThat(platform.commands.get(0x1ff)).isEqualTo("devtab 01ff");
+        assertThat(platform.commands.get(0x1ff + 0x10000)).isEqualTo("pages 65535 7ffffffffffff003");
+    }
+
+    @Test
+    void openingRefusesWhatItCannotUse() {
+        byte[] good = platform.ivrs;
+        platform.ivrs = good.clone();
+        platform.ivrs[10] ^= 1;
+        refuses(Errno.EINVAL, platform::open);
+        platform.ivrs = table(0, new byte[] {0x10, 0, 3, 0});
+        refuses(Errno.EINVAL, platform::open);
+        platform.ivrs = table(0);
+        refuses(Errno.ENODEV, platform::open);
+        platform.ivrs = table(0, ivhd10(0x1000_0000L, 2, range(8, 0x1ff)));
+        refuses(Errno.ENODEV, platform::open);
+        platform.ivrs = table(0, ivhd10(BASE + 0x1000, 2, range(8, 0x1ff)));
+        refuses(Errno.ENODEV, platform::open);
+        platform.ivrs = good;
+        platform.efr = 0xcc0; // HATS 3
+        refuses(Errno.ENODEV, platform::open);
+        platform.efr = -1L;
+        refuses(Errno.ENODEV, platform::open);
+        platform.efr = 0x8c0;
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, platform::open);
+        assertThat(platform.frames.inUse()).isZero();
+        assertThat(platform.unit.registers[0x18 / 8] & 0x1005).isZero();
+    }
+
+    @Test
+    void aReleaseThatIsNotBuiltIsRefusedByName() {
+        LinuxRelease old = new LinuxRelease(6, 0);
+        assertThatThrownBy(() -> AmdRules.of(old))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("6.0")
+                .hasMessageContaining("[7.1]");
+    }
+
+    @Test
+    void everyFailureWhileOpeningLeavesNothing() {
+        int n = 1;
+        for (; ; n++) {
+            platform.failNth.arm(n);
+            try {
+                platform.open().close();
+                assertThat(platform.failNth.fired()).isFalse();
+                break;
+            } catch (IommuException e) {
+                assertThat(platform.failNth.fired()).isTrue();
+                assertThat(e.errno()).isIn(Errno.ENOMEM, Errno.ENODEV, Errno.ETIMEDOUT);
+            }
+            assertThat(platform.frames.inUse()).as("failure %d", n).isZero();
+            assertThat(platform.unit.registers[0x18 / 8] & 1).isZero();
+        }
+        assertThat(n).isGreaterThan(7);
+    }
+
+    @Test
+    void whatFirmwareLetsPassStaysInTheEntry() {
+        platform.ivrs = table(2, ivhd10(BASE, 2, range(8, 0x1ff), entry8(0x48, 0, 0xd7, 33, 0xa0, 1)));
+        AmdIommu iommu = platform.open();
+        assertThat(platform.unit.deviceTableWord(0xa0, 1)).isEqualTo(1L << 40);
+        assertThat(platform.unit.deviceTableWord(0xa0, 2)).isEqualTo(0xc700_0000_0000_0000L);
+        IommuDevice bridge = iommu.probe(platform.function(0, 0, 0x14, 0)).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.IDENTITY, bridge);
+        domain.attach(bridge);
+        assertThat(platform.unit.deviceTableWord(0xa0, 0)).isEqualTo(0x6000_0000_0000_0003L);
+        assertThat(platform.unit.deviceTableWord(0xa0, 1)).isEqualTo(1L << 40 | 1);
+        assertThat(platform.unit.deviceTableWord(0xa0, 2)).isEqualTo(0xc700_0000_0000_0000L);
+        assertThat(bridge.isolatedMsi()).isTrue();
+    }
+
+    @Test
+    void interruptsAreRemappedOnlyWithTheSouthBridgesApicAndLeave() {
+        assertThat(device(platform.open(), 1).isolatedMsi()).isFalse();
+        TestPlatform other = new TestPlatform();
+        other.ivrs = table(2, ivhd10(BASE, 2, range(8, 0x1ff), entry8(0x48, 0, 0, 33, 0xa0, 1)));
+        other.bootOptions = new BootOptions(false);
+        assertThat(device(other.open(), 1).isolatedMsi()).isFalse();
+    }
+
+    // --- probe ---
+
+    @Test
+    void aUnitServesWhatItsBlockNamesButNotItself() {
+        Iommu iommu = platform.open();
+        assertThat(iommu.probe(platform.function(0, 0, 0, 2))).isEmpty();
+        assertThat(iommu.probe(platform.function(0, 2, 0, 0))).isEmpty();
+        assertThat(iommu.probe(platform.function(1, 1, 0, 0))).isEmpty();
+        IommuDevice device = device(iommu, 1);
+        assertThat(device(iommu, 1)).isSameAs(device);
+    }
+
+    @Test
+    void theNewestKnownTypeOfBlockCounts() {
+        platform.ivrs = table(
+                3,
+                ivhd10(BASE, 2, range(8, 0xff)),
+                ivhd(0x11, 40, 0x8c0, BASE, 2, range(8, 0x1ff)),
+                ivhd(0x40, 40, 0x8c0, BASE, 2, range(8, 0x2ff)),
+                ivhd(0x41, 40, 0x8c0, BASE, 2, range(8, 0x3ff)));
+        Iommu iommu = platform.open();
+        assertThat(iommu.units()).containsExactly("ivhd0");
+        assertThat(iommu.probe(platform.function(0, 2, 0, 0))).isPresent();
+        assertThat(iommu.probe(platform.function(0, 3, 0, 0))).isEmpty();
+    }
+
+    @Test
+    void capabilitiesAreThoseOfLinux() {
+        Iommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        assertThat(List.of(IommuCapability.values()).stream().filter(c -> iommu.capable(device, c)))
+                .containsExactly(
+                        IommuCapability.CACHE_COHERENCY,
+                        IommuCapability.PRE_BOOT_PROTECTION,
+                        IommuCapability.ENFORCE_CACHE_COHERENCY,
+                        IommuCapability.DEFERRED_FLUSH);
+        TestPlatform other = new TestPlatform();
+        other.efr |= 1L << 52;
+        other.ivrs = table(0, ivhd10(BASE, 2, range(8, 0x1ff)));
+        Iommu dirty = other.open();
+        assertThat(dirty.capable(device(dirty, 1), IommuCapability.DIRTY_TRACKING))
+                .isTrue();
+        assertThat(dirty.capable(device(dirty, 1), IommuCapability.PRE_BOOT_PROTECTION))
+                .isFalse();
+        refuses(Errno.ENODEV, () -> dirty.capable(device, IommuCapability.NOEXEC));
+    }
+
+    @Test
+    void reservedRegionsAreSortedAndOverlapsOfOneTypeMerged() {
+        platform.ivrs = table(
+                2,
+                ivhd10(BASE, 2, range(8, 0x1ff)),
+                ivmd(0x21, 8, 0x100, 0, 0x9000, 0x1000),
+                ivmd(0x22, 7, 0x80, 0x100, 0x4000, 0x2000),
+                ivmd(0x20, 1, 0, 0, 0x5000, 0x2800),
+                ivmd(0x21, 1, 0x101, 0, 0x1000, 0x1000));
+        assertThat(device(platform.open(), 1).reservedRegions())
+                .containsExactly(
+                        new ReservedRegion(0x4000, 0x7fff, ReservedRegion.Type.DIRECT),
+                        new ReservedRegion(0x9000, 0x9fff, ReservedRegion.Type.RESERVED),
+                        new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Type.MSI),
+                        new ReservedRegion(0xfd00000000L, 0xffffffffffL, ReservedRegion.Type.RESERVED));
+    }
+
+    // --- attach and detach ---
+
+    @Test
+    void attachingWritesTheEntryOfEveryIdAndMakesTheUnitForget() {
+        platform.ivrs = table(2, ivhd10(BASE, 2, range(8, 0xff), entry8(0x42, 0x100, 0, 0, 0x1a5, 0)));
+        Iommu iommu = platform.open();
+        IommuDevice device =
+                iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x110).orElseThrow();
+        IommuDomain first = iommu.allocate(DomainType.UNMANAGED, device);
+        IommuDomain second = iommu.allocate(DomainType.DMA, device);
+        platform.commands.clear();
+        assertThat(first.attach(device).attached()).isTrue();
+        assertThat(platform.commands).containsExactly("devtab 0100", "devtab 01a5", "devtab 0110");
+        for (int id : new int[] {0x100, 0x1a5, 0x110}) {
+            assertThat(platform.unit.deviceTableWord(id, 0)).isEqualTo(((AmdDomain) first).deviceTableWord());
+            assertThat(platform.unit.deviceTableWord(id, 1)).isEqualTo(1);
+        }
+        platform.commands.clear();
+        assertThat(first.attach(device).attached()).isTrue();
+        assertThat(platform.commands).isEmpty();
+        second.attach(device);
+        assertThat(platform.commands)
+                .containsExactly("devtab 0100", "devtab 01a5", "devtab 0110", "pages 1 7ffffffffffff003");
+        refuses(Errno.EBUSY, second::close);
+        refuses(Errno.EBUSY, iommu::close);
+        refuses(Errno.EINVAL, () -> first.detach(device));
+        second.detach(device);
+        assertThat(platform.unit.deviceTableWord(0x1a5, 0)).isEqualTo(3);
+        assertThat(platform.unit.deviceTableWord(0x1a5, 1)).isZero();
+        first.close();
+        second.close();
+        iommu.close();
+        assertThat(platform.frames.inUse()).isZero();
+    }
+
+    @Test
+    void anIdThatTwoFunctionsShareStaysAliveUntilBothAreDetached() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.IDENTITY, a);
+        domain.attach(a);
+        domain.attach(b);
+        domain.detach(a);
+        assertThat(platform.unit.deviceTableWord(0x100, 0)).isEqualTo(3);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+        domain.detach(b);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(3);
+    }
+
+    @Test
+    void enforcementIsPresentAndAlwaysSucceedsOnPagingDomains() {
+        Iommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
+        assertThat(domain.cacheCoherencyEnforcement().orElseThrow().enforce()).isTrue();
+        assertThat(iommu.allocate(DomainType.IDENTITY, device).cacheCoherencyEnforcement())
+                .isEmpty();
+    }
+
+    @Test
+    void domainIdsRunOut() {
+        AmdIommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        for (int i = 1; i < 0x10000; i++) {
+            iommu.allocate(DomainType.IDENTITY, device);
+        }
+        refuses(Errno.ENOSPC, () -> iommu.allocate(DomainType.IDENTITY, device));
+        iommu.allocate(DomainType.BLOCKED, device);
+        assertThat(iommu.domainIdsInUse()).isEqualTo(0xffff);
+    }
+
+    // --- sync ---
+
+    @Test
+    void syncForgetsTheRangeAndMapsAreAnnouncedOnlyWhereTheUnitCachesAbsence() {
+        Iommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
+        domain.attach(device);
+        platform.commands.clear();
+        domain.map(0x10_0000, 0, K4, 16, Prot.READ);
+        domain.syncMap(0x10_0000, 16 * K4);
+        assertThat(platform.commands).isEmpty();
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(0x10_0000, 16 * K4, gather);
+        domain.sync(gather);
+        domain.sync(gather);
+        assertThat(platform.commands).containsExactly("pages 1 107003");
+
+        TestPlatform caching = new TestPlatform();
+        caching.capabilityHeader |= 1 << 26;
+        Iommu other = caching.open();
+        IommuDevice its = other.probe(caching.function(0, 1, 0, 0)).orElseThrow();
+        IommuDomain announced = other.allocate(DomainType.DMA, its);
+        announced.syncMap(0, K4);
+        announced.attach(its);
+        caching.commands.clear();
+        announced.syncMap(0x3000, K4);
+        assertThat(caching.commands).containsExactly("pages 1 3002");
+    }
+
+    @Test
+    void anInvalidationThatNeverCompletesQuarantinesFramesAndBreaksTheUnit() {
+        AmdIommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        IommuDevice other = iommu.probe(platform.function(0, 1, 0, 1)).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
+        domain.attach(device);
+        domain.map(0, 0, K4, 512, Prot.READ);
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(0, 512 * K4, gather);
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, () -> domain.sync(gather));
+        assertThat(gather.isEmpty()).isTrue();
+        assertThat(iommu.quarantinedFrames()).isEqualTo(1);
+        platform.stuck = false;
+        domain.map(0, 0, K4, 1, Prot.READ);
+        domain.unmap(0, K4, gather);
+        refuses(Errno.EIO, () -> domain.sync(gather));
+        refuses(Errno.EIO, () -> domain.attach(other));
+        refuses(Errno.EIO, () -> domain.map(1L << 40, 0, K4, 1, Prot.READ));
+        refuses(Errno.EIO, () -> domain.detach(device));
+        domain.close();
+        // Root, one level-2 table and one level-1 table join the first; the id is not used again.
+        assertThat(iommu.quarantinedFrames()).isEqualTo(4);
+        assertThat(iommu.domainIdsInUse()).isEqualTo(1);
+        iommu.close();
+        assertThat(platform.frames.inUse()).isEqualTo(4);
+    }
+
+    @Test
+    void everyFailureWhileWorkingLeavesTheOldStateAndNothingElse() {
+        int n = 1;
+        for (; ; n++) {
+            TestPlatform each = new TestPlatform();
+            AmdIommu iommu = each.open();
+            IommuDevice device = iommu.probe(each.function(0, 1, 0, 0)).orElseThrow();
+            AmdDomain old = (AmdDomain) iommu.allocate(DomainType.DMA, device);
+            old.attach(device);
+            old.map(0x1000, 0x5000, K4, 1, Prot.READ);
+            old.map(0x7fff_f000L, 0x6000, K4, 1, Prot.READ);
+            long frames = each.frames.inUse();
+            long root = old.table().root();
+            each.failNth.arm(n);
+            IommuDomain next = null;
+            boolean failed = false;
+            try {
+                old.map(0x40_0000, 0, K4, 2048, Prot.READ);
+                old.map(1L << 39, 0, K4, 1, Prot.READ);
+                next = iommu.allocate(DomainType.UNMANAGED, device);
+                next.attach(device);
+            } catch (IommuException e) {
+                failed = true;
+                assertThat(e.errno()).isIn(Errno.ENOMEM, Errno.ETIMEDOUT);
+            }
+            assertThat(failed).as("failure %d", n).isEqualTo(each.failNth.fired());
+            each.failNth.disarm();
+            assertThat(old.translate(0x1000)).isEqualTo(0x5000);
+            assertThat(old.translate(0x7fff_f000L)).isEqualTo(0x6000);
+            if (!failed) {
+                break;
+            }
+            assertThat(each.unit.deviceTableWord(0x100, 0)).isEqualTo(old.deviceTableWord());
+            assertThat(each.unit.deviceTableWord(0x100, 1)).isEqualTo(old.id());
+            assertThat(old.translate(0xbf_f000) == IommuDomain.UNMAPPED)
+                    .isEqualTo(old.translate(0x40_0000) == IommuDomain.UNMAPPED);
+            if (old.translate(0x40_0000) == IommuDomain.UNMAPPED) {
+                assertThat(each.frames.inUse()).isEqualTo(frames);
+                assertThat(old.table().root()).isEqualTo(root);
+            }
+            long kept = each.frames.inUse();
+            boolean broken = false;
+            try {
+                old.detach(device);
+            } catch (IommuException e) {
+                assertThat(e.errno()).isEqualTo(Errno.EIO);
+                broken = true;
+            }
+            if (next != null) {
+                next.close();
+            }
+            old.close();
+            iommu.close();
+            assertThat(each.frames.inUse()).isEqualTo(iommu.quarantinedFrames());
+            assertThat(each.frames.inUse() == 0).isEqualTo(!broken);
+            assertThat(kept).isPositive();
+        }
+        assertThat(n).as("failures injected").isGreaterThan(9);
+    }
+
+    @Test
+    void eventsAreReadAsText() {
+        AmdIommu iommu = platform.open();
+        long log = platform.unit.registers[2] & 0x000f_ffff_ffff_f000L;
+        platform.memory.store(log, 0x2020_0001_0000_0100L);
+        platform.memory.store(log + 8, 0x1234_5000L);
+        platform.unit.registers[0x2018 / 8] = 16;
+        platform.unit.registers[0x2020 / 8] = 1;
+        assertThat(iommu.readEvents())
+                .containsExactly(
+                        "IO_PAGE_FAULT device 0000:01:00.0 domain 0x0001 address 0x12345000 write flags RW",
+                        "ivhd0: the event log overflowed, events were lost");
+        assertThat(platform.unit.registers[0x2010 / 8]).isZero();
+        assertThat(iommu.readEvents()).hasSize(1);
+    }
+
+    // --- describe ---
+
+    @Test
+    void describingNeedsNoHardware() {
+        platform.ivrs = table(
+                3,
+                ivhd10(BASE, 2, range(8, 0x1ff)),
+                ivhd(
+                        0x11,
+                        40,
+                        0x8c0,
+                        BASE,
+                        2,
+                        range(8, 0xff),
+                        entry8(0x43, 0x100, 0, 0, 0xa5, 0),
+                        new byte[] {4, (byte) 0xff, 1, 0},
+                        entry8(0x48, 0, 0, 33, 0xa0, 1),
+                        entry8(0x48, 0, 0, 0, 0xa0, 2)));
+        platform.ivrs[9] ^= 1;
+        RegisterValues registers =
+                (base, name) -> base == BASE && name.equals("EFR") ? OptionalLong.of(0x8c1) : OptionalLong.empty();
+        HostDescription host = new AmdVendor()
+                .describe(
+                        signature -> java.util.Optional.of(platform.ivrs),
+                        () -> List.of(platform.function(0, 0, 0, 2), platform.function(0, 1, 0, 0)),
+                        registers,
+                        LinuxRelease.NEWEST);
+        assertThat(host.vendor()).isEqualTo("amd");
+        UnitDescription unit = host.units().get(0);
+        assertThat(host.units()).hasSize(1);
+        assertThat(unit.id()).isEqualTo("ivhd0");
+        assertThat(unit.registerBase()).isEqualTo(BASE);
+        assertThat(unit.includeAll()).isFalse();
+        assertThat(unit.scope())
+                .containsExactly(
+                        "0000:00:01.0 to 0000:00:1f.7",
+                        "0000:01:00.0 to 0000:01:1f.7 as 0000:00:14.5",
+                        "IOAPIC 33 as 0000:00:14.0",
+                        "HPET 0 as 0000:00:14.0");
+        assertThat(unit.blocksNoSnoop()).isEqualTo(Answer.YES);
+        assertThat(unit.interruptRemapping()).isEqualTo(Answer.YES);
+        assertThat(unit.fields()).containsEntry("EFR.HATS", 2L).containsEntry("EFR.PreFSup", 0L);
+        assertThat(unit.fields()).containsEntry("EFR2.HTRangeIgnore", 0L);
+        assertThat(host.devices()).hasSize(2);
+        assertThat(host.devices().get(0).unit()).isNull();
+        assertThat(host.devices().get(1).unit()).isEqualTo("ivhd0");
+        assertThat(host.devices().get(1).enforceCacheCoherency()).isEqualTo(Answer.YES);
+        assertThat(host.warnings()).hasSize(2);
+        assertThat(host.warnings().get(0)).contains("checksum");
+        assertThat(host.warnings().get(1)).contains("0x8c0", "0x8c1");
+    }
+
+    @Test
+    void describingRefusesWhatItCannotRead() {
+        AmdVendor vendor = new AmdVendor();
+        assertThatThrownBy(() -> vendor.describe(
+                        signature -> java.util.Optional.empty(), List::of, RegisterValues.UNKNOWN, LinuxRelease.NEWEST))
+                .isInstanceOf(IllegalArgumentException.class);
+        assertThatThrownBy(() -> vendor.describe(
+                        signature -> java.util.Optional.of(table(0, new byte[] {0x20, 0, 8, 0, 0, 0, 0, 0})),
+                        List::of,
+                        RegisterValues.UNKNOWN,
+                        LinuxRelease.NEWEST))
+                .isInstanceOf(MalformedTableException.class)
+                .hasMessage("IVRS at offset 0x30: a block of type 20h has 8 bytes, expected 32 to the 8 left");
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.sun.management.ThreadMXBean;
+import java.lang.management.ManagementFactory;
+import org.iommu4j.DomainType;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.Prot;
+import org.junit.jupiter.api.Test;
+
+/** Mapping, translating, unmapping and syncing allocate nothing. */
+class HotPathTest {
+    private static final int OPERATIONS = 100_000;
+    private static final long K4 = 4096;
+
+    @Test
+    void mapTranslateUnmapAndSyncAllocateNothing() {
+        TestPlatform platform = new TestPlatform();
+        AmdIommu iommu = platform.open();
+        IommuDevice device = iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        IotlbGather gather = new IotlbGather();
+        domain.map(0x3f_f000, 0, K4, 1, Prot.READ);
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        work(domain, gather);
+        long before = threads.getCurrentThreadAllocatedBytes();
+        work(domain, gather);
+        long after = threads.getCurrentThreadAllocatedBytes();
+        // The counter itself may cost a boxed number; 100,000 operations of 1 byte would not hide in it.
+        assertThat(after - before).isLessThan(1024);
+    }
+
+    private static void work(IommuDomain domain, IotlbGather gather) {
+        for (int i = 0; i < OPERATIONS; i++) {
+            long iova = 0x20_0000L + (i & 127) * K4;
+            domain.map(iova, 0x10_0000, K4, 1, Prot.READ_WRITE | Prot.CACHE);
+            domain.syncMap(iova, K4);
+            if (domain.translate(iova) != 0x10_0000) {
+                throw new AssertionError("not mapped");
+            }
+            domain.unmap(iova, K4, gather);
+            domain.map(0x20_0000L, 0x10_0000, K4, 256, Prot.READ_WRITE);
+            domain.unmap(0x20_0000L, 256 * K4, gather);
+            domain.map(0x20_0000L, 0x10_0000, 1L << 16, 2, Prot.READ_WRITE);
+            domain.unmap(0x20_0000L, 1L << 17, gather);
+            domain.sync(gather);
+        }
+    }
+}

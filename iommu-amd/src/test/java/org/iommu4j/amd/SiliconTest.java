@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import org.iommu4j.DomainType;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.pcie.RequestStatus;
+import org.junit.jupiter.api.Test;
+
+/** The driver on the simulated unit, which was written from the manual and not from the driver. */
+class SiliconTest {
+    private static final long K4 = 4096;
+    private static final long IOVA = 0x1234_5000L;
+    private static final long VALUE = 0x1122_3344_5566_7788L;
+
+    private final Machine machine =
+            MachineFactory.load().create(MachineFactory.load().named("amd"));
+    private final AmdIommu iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+    private final PciFunction function = translated(iommu);
+    private final IommuDevice device = iommu.probe(function).orElseThrow();
+    private final Endpoint endpoint = machine.endpoint(device.address());
+    private final long target = machine.userFrames().allocate(0);
+
+    private PciFunction translated(AmdIommu driver) {
+        machine.topology().functions().forEach(each -> each.config().write(4, 2, 6));
+        for (PciFunction each : machine.topology().functions()) {
+            boolean endpointHeader = (each.config().read(0x0e, 1) & 0x7f) == 0;
+            if (endpointHeader
+                    && each.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) != 0
+                    && driver.probe(each).isPresent()) {
+                return each;
+            }
+        }
+        throw new AssertionError("the machine has no endpoint behind its unit");
+    }
+
+    @Test
+    void aBlockedDeviceReachesNothingAndItsFaultIsLogged() {
+        assertThat(endpoint.write(target, VALUE, false)).isFalse();
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        machine.runPending();
+        List<String> events = iommu.readEvents();
+        assertThat(events).hasSize(1);
+        assertThat(events.get(0))
+                .startsWith("IO_PAGE_FAULT device " + device.address())
+                .contains("write");
+    }
+
+    @Test
+    void whatIsMappedIsReachedWithItsPermissionsAndNothingElse() {
+        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
+        domain.attach(device);
+        domain.map(IOVA, target, K4, 1, Prot.READ);
+        domain.syncMap(IOVA, K4);
+        machine.memory(0).store(target + 8, VALUE);
+        assertThat(endpoint.read(IOVA + 8, false)).isEqualTo(VALUE);
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.DONE);
+        assertThat(endpoint.write(IOVA + 8, 1, false)).isFalse();
+        endpoint.read(IOVA + K4, false);
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        assertThat(machine.memory(0).load(target + 8)).isEqualTo(VALUE);
+    }
+
+    @Test
+    void anUnmappedPageStaysReachableUntilSyncAndNoLonger() {
+        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
+        domain.attach(device);
+        domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        domain.syncMap(IOVA, K4);
+        IotlbGather gather = new IotlbGather();
+        assertThat(endpoint.write(IOVA, VALUE, false)).isTrue();
+        assertThat(domain.unmap(IOVA, K4, gather)).isEqualTo(K4);
+        assertThat(endpoint.write(IOVA, VALUE + 1, false)).isTrue();
+        assertThat(machine.memory(0).load(target)).isEqualTo(VALUE + 1);
+        domain.sync(gather);
+        assertThat(endpoint.write(IOVA, VALUE + 2, false)).isFalse();
+        assertThat(machine.memory(0).load(target)).isEqualTo(VALUE + 1);
+    }
+
+    @Test
+    void noSnoopIsBlockedSoThatNoStaleLineIsRead() {
+        int control = function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) + 8;
+        function.config().write(control, 2, function.config().read(control, 2) | 0x0800);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        machine.memory(0).store(target, 1);
+        assertThat(endpoint.read(IOVA, true)).isEqualTo(1);
+        assertThat(endpoint.write(IOVA, VALUE, true)).isTrue();
+        assertThat(machine.memory(0).load(target)).isEqualTo(VALUE);
+
+        IommuDomain identity = iommu.allocate(DomainType.IDENTITY, device);
+        identity.attach(device);
+        machine.memory(0).store(target, 2);
+        assertThat(endpoint.read(target, true)).as("past the dirty line").isNotEqualTo(2);
+    }
+
+    @Test
+    void everySizeAndLevelIsWalkedAsTheDriverMeansIt() {
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        IotlbGather gather = new IotlbGather();
+        machine.memory(0).store(target, VALUE);
+        for (int shift = 12; shift <= 51; shift++) {
+            long size = 1L << shift;
+            if ((domain.pageSizes() & size) == 0) {
+                continue;
+            }
+            long physical = target & -size;
+            long iova = shift < 51 ? size : 0;
+            domain.map(iova, physical, size, 1, Prot.READ);
+            domain.syncMap(iova, size);
+            assertThat(endpoint.read(iova + (target - physical), false))
+                    .as("size 2^%d", shift)
+                    .isEqualTo(VALUE);
+            assertThat(domain.unmap(iova, size, gather)).isEqualTo(size);
+            domain.sync(gather);
+            endpoint.read(iova + (target - physical), false);
+            assertThat(endpoint.lastStatus()).as("size 2^%d", shift).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        }
+        domain.map(-K4, target, K4, 1, Prot.READ);
+        domain.syncMap(-K4, K4);
+        assertThat(endpoint.read(-K4, false)).isEqualTo(VALUE);
+    }
+
+    @Test
+    void aMovedDeviceUsesItsNewDomainAndADetachedOneNone() {
+        long other = machine.userFrames().allocate(0);
+        machine.memory(0).store(target, 1);
+        machine.memory(0).store(other, 2);
+        IommuDomain first = iommu.allocate(DomainType.UNMANAGED, device);
+        IommuDomain second = iommu.allocate(DomainType.UNMANAGED, device);
+        first.map(IOVA, target, K4, 1, Prot.READ);
+        second.map(IOVA, other, K4, 1, Prot.READ);
+        first.attach(device);
+        assertThat(endpoint.read(IOVA, false)).isEqualTo(1);
+        second.attach(device);
+        assertThat(endpoint.read(IOVA, false)).isEqualTo(2);
+        second.detach(device);
+        endpoint.read(IOVA, false);
+        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        first.close();
+        second.close();
+        iommu.close();
+        assertThat(machine.frames().inUse()).isZero();
+    }
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.io.ByteArrayOutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.platform.FailNth;
+import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.platform.FramePool;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.VendorContext;
+
+/**
+ * A platform with a hand-made unit: registers that remember, and commands that complete and are written down.
+ *
+ * <p>Knows the layout of commands by numbers of its own.
+ */
+final class TestPlatform {
+    static final long BASE = 0xfeb8_0000L;
+
+    final FlatMemory memory = new FlatMemory(1L << 30);
+    final FramePool frames = new FramePool(0x10_0000, (1L << 30) - 0x10_0000);
+    final FailNth failNth = new FailNth();
+    final List<String> commands = new ArrayList<>();
+    final Unit unit = new Unit();
+    byte[] ivrs = table(0x2, ivhd10(BASE, 0x0002, range(0x0008, 0x01ff)));
+    long efr = 0x8c0; // IASup, GASup, HATS 2
+    boolean stuck;
+    BootOptions bootOptions = BootOptions.DEFAULT;
+    int capabilityHeader = 0x0b0b_000f; // EFRSup, IotlbSup
+
+    /** The unit's registers. */
+    final class Unit implements RegisterWindow {
+        final long[] registers = new long[0x4000 / 8];
+        int head;
+
+        @Override
+        public int read32(int offset) {
+            return (int) (read64(offset & ~7) >>> ((offset & 4) * 8));
+        }
+
+        @Override
+        public long read64(int offset) {
+            return offset == 0x30 ? efr : registers[offset / 8];
+        }
+
+        @Override
+        public void write32(int offset, int value) {
+            throw new UnsupportedOperationException("32-bit write at 0x" + Integer.toHexString(offset));
+        }
+
+        @Override
+        public void write64(int offset, long value) {
+            registers[offset / 8] = value;
+        }
+
+        void run() {
+            long control = registers[0x18 / 8];
+            if (stuck || (control & 1L << 12) == 0) {
+                return;
+            }
+            long base = registers[1] & 0x000f_ffff_ffff_f000L;
+            while (registers[0x2000 / 8] != registers[0x2008 / 8]) {
+                long at = base + registers[0x2000 / 8];
+                execute(memory.load(at), memory.load(at + 8));
+                registers[0x2000 / 8] = (registers[0x2000 / 8] + 16) & 0x1fff;
+            }
+        }
+
+        private void execute(long word0, long word1) {
+            switch ((int) (word0 >>> 60)) {
+                case 1 -> memory.store(word0 & 0x000f_ffff_ffff_fff8L, word1);
+                case 2 -> commands.add(String.format("devtab %04x", word0 & 0xffff));
+                case 3 -> commands.add(String.format("pages %d %x", word0 >>> 32 & 0xffff, word1));
+                case 8 -> commands.add("all");
+                default -> throw new IllegalStateException("command " + Long.toHexString(word0));
+            }
+        }
+
+        long deviceTableWord(int requesterId, int word) {
+            return memory.load((registers[0] & 0x000f_ffff_ffff_f000L) + requesterId * 32L + word * 8L);
+        }
+    }
+
+    VendorContext context() {
+        return new VendorContext(
+                        memory,
+                        frames,
+                        (base, size) -> {
+                            if (base != BASE || size != 0x4000) {
+                                throw new org.iommu4j.IommuException(
+                                        org.iommu4j.Errno.ENXIO, "nothing at 0x" + Long.toHexString(base));
+                            }
+                            return unit;
+                        },
+                        (condition, ticks) -> {
+                            if (condition.getAsBoolean()) {
+                                return true;
+                            }
+                            unit.run();
+                            return condition.getAsBoolean();
+                        },
+                        signature -> signature.equals("IVRS") ? Optional.of(ivrs) : Optional.empty(),
+                        () -> List.of(function(0, 0, 0, 2), function(0, 1, 0, 0)),
+                        bootOptions,
+                        LinuxRelease.NEWEST)
+                .failing(failNth);
+    }
+
+    AmdIommu open() {
+        return (AmdIommu) new AmdVendor().open(context());
+    }
+
+    PciFunction function(int segment, int bus, int device, int function) {
+        PciAddress address = new PciAddress(segment, bus, device, function);
+        return new PciFunction() {
+            @Override
+            public PciAddress address() {
+                return address;
+            }
+
+            @Override
+            public Optional<PciAddress> upstreamBridge() {
+                return Optional.empty();
+            }
+
+            @Override
+            public ConfigSpace config() {
+                return new Config();
+            }
+        };
+    }
+
+    /** Config space that has the IOMMU's capability at 40h and nothing else. */
+    private final class Config implements ConfigSpace {
+        @Override
+        public int size() {
+            return 256;
+        }
+
+        @Override
+        public int read(int offset, int bytes) {
+            return offset == 0x40 ? capabilityHeader : 0;
+        }
+
+        @Override
+        public void write(int offset, int bytes, int value) {}
+    }
+
+    // --- tables by hand ---
+
+    static byte[] table(int ivInfo, byte[]... blocks) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        out.writeBytes(new byte[48]);
+        for (byte[] block : blocks) {
+            out.writeBytes(block);
+        }
+        byte[] bytes = out.toByteArray();
+        ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        buffer.put("IVRS".getBytes(java.nio.charset.StandardCharsets.US_ASCII));
+        buffer.putInt(4, bytes.length).putInt(36, ivInfo);
+        repair(bytes);
+        return bytes;
+    }
+
+    /** Makes length and checksum right. */
+    static void repair(byte[] bytes) {
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putInt(4, bytes.length);
+        bytes[9] = 0;
+        int sum = 0;
+        for (byte b : bytes) {
+            sum += b;
+        }
+        bytes[9] = (byte) -sum;
+    }
+
+    static byte[] ivhd10(long base, int deviceId, byte[]... entries) {
+        return ivhd(0x10, 24, 0, base, deviceId, entries);
+    }
+
+    static byte[] ivhd(int type, int header, long efr, long base, int deviceId, byte[]... entries) {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        out.writeBytes(new byte[header]);
+        for (byte[] entry : entries) {
+            out.writeBytes(entry);
+        }
+        byte[] bytes = out.toByteArray();
+        ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        buffer.put((byte) type).put((byte) 0).putShort((short) bytes.length);
+        buffer.putShort((short) deviceId).putShort((short) 0x40).putLong(base);
+        if (header == 40) {
+            buffer.putLong(24, efr);
+        }
+        return bytes;
+    }
+
+    static byte[] range(int first, int last) {
+        return new byte[] {3, (byte) first, (byte) (first >> 8), 0, 4, (byte) last, (byte) (last >> 8), 0};
+    }
+
+    static byte[] entry8(int type, int id, int setting, int handle, int source, int variety) {
+        return new byte[] {
+            (byte) type,
+            (byte) id,
+            (byte) (id >> 8),
+            (byte) setting,
+            (byte) handle,
+            (byte) source,
+            (byte) (source >> 8),
+            (byte) variety
+        };
+    }
+
+    static byte[] ivmd(int type, int flags, int first, int last, long start, long size) {
+        ByteBuffer buffer = ByteBuffer.allocate(32).order(ByteOrder.LITTLE_ENDIAN);
+        buffer.put((byte) type).put((byte) flags).putShort((short) 32);
+        buffer.putShort((short) first)
+                .putShort((short) last)
+                .putLong(0)
+                .putLong(start)
+                .putLong(size);
+        return buffer.array();
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd.fmt;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Encodings against words written by hand from the manual's bit numbers. */
+class EncodingTest {
+    private static final long READ_WRITE = 3L << 61;
+    private static final long FORCE_COHERENT = 1L << 60;
+
+    @ParameterizedTest(name = "2^{0} at {1} is {2}")
+    @CsvSource({
+        "12, 0x123456000,      0x7000000123456001",
+        "13, 0x123456000,      0x7000000123456e01",
+        "14, 0x123454000,      0x7000000123455e01",
+        "16, 0x123450000,      0x7000000123457e01",
+        "20, 0x123400000,      0x700000012347fe01",
+        "21, 0x123400000,      0x7000000123400001",
+        "22, 0x123400000,      0x70000001235ffe01",
+        "30, 0x140000000,      0x7000000140000001",
+        "31, 0x180000000,      0x70000001bffffe01",
+        "48, 0x1000000000000,  0x7001000000000001",
+        "51, 0x8000000000000,  0x700bfffffffffe01",
+    })
+    void aLeafHasItsSizeInItsAddressAndForceCoherent(int shift, String address, String expected) {
+        long leaf = HostPageEntry.leaf(Long.decode(address), shift, READ_WRITE, FORCE_COHERENT);
+        assertThat(Long.toHexString(leaf)).isEqualTo(expected.substring(2));
+        int level = (shift - 12) / 9 + 1;
+        assertThat(HostPageEntry.isTable(leaf)).isFalse();
+        assertThat(HostPageEntry.leafShift(leaf, level)).isEqualTo(shift);
+        assertThat(HostPageEntry.leafAddress(leaf, shift)).isEqualTo(Long.decode(address));
+    }
+
+    @Test
+    void anEightKilobyteLeafHasAddressBit12Clear() {
+        long leaf = HostPageEntry.leaf(0x2000, 13, READ_WRITE, FORCE_COHERENT);
+        assertThat(leaf & 0x1000).isZero();
+        assertThat(leaf).isEqualTo(0x7000_0000_0000_2e01L);
+    }
+
+    @Test
+    void aTablePermitsAllAndHasNoForceCoherent() {
+        assertThat(HostPageEntry.table(0xabc000, 2)).isEqualTo(0x6000_0000_00ab_c401L);
+        assertThat(HostPageEntry.isTable(0x6000_0000_00ab_c401L)).isTrue();
+    }
+
+    @Test
+    void aSizeThatDoesNotBelongIntoItsTableIsABug() {
+        long leaf = HostPageEntry.leaf(0, 22, READ_WRITE, FORCE_COHERENT);
+        assertThatThrownBy(() -> HostPageEntry.leafShift(leaf, 1))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("2^22")
+                .hasMessageContaining(Long.toHexString(leaf));
+    }
+
+    @Test
+    void deviceTableEntriesAreAsTheManualSays() {
+        assertThat(DeviceTableEntry.BLOCKED).isEqualTo(3);
+        assertThat(DeviceTableEntry.IDENTITY).isEqualTo(0x6000_0000_0000_0003L);
+        assertThat(DeviceTableEntry.paging(0x1234_5000, 3)).isEqualTo(0x6000_0000_1234_5603L);
+        long[] words = new long[4];
+        DeviceTableEntry.GCR3_ROOT.set(words, 0xff_ffff_ffffL);
+        assertThat(words).containsExactly(0x1c00_0000_0000_0000L, 0xffff_f800_ffff_0000L, 0, 0);
+    }
+
+    @Test
+    void commandsAreAsTheManualSays() {
+        assertThat(Command.completionWait(0x12_3456_7008L)).isEqualTo(0x1000_0012_3456_7009L);
+        assertThat(Command.invalidateDevtabEntry(0x0108)).isEqualTo(0x2000_0000_0000_0108L);
+        assertThat(Command.invalidatePages(0xabcd)).isEqualTo(0x3000_abcd_0000_0000L);
+        assertThat(Command.invalidateAll()).isEqualTo(0x8000_0000_0000_0000L);
+        assertThat(Command.allPages()).isEqualTo(0x7fff_ffff_ffff_f003L);
+    }
+
+    @ParameterizedTest(name = "{0} to {1} is {2}")
+    @CsvSource({
+        "0x5000,             0x5fff,              0x5002",
+        "0x4000,             0x5fff,              0x4003",
+        "0x5000,             0x6fff,              0x5003",
+        "0x0,                0x3fff,              0x1003",
+        "0x200000,           0x3fffff,            0x2ff003",
+        "0x3ff000,           0x400fff,            0x3ff003",
+        "0x0,                0x7fffffffffffffff,  0x7ffffffffffff003",
+        "0x40000000000000,   0x5fffffffffffff,    0x7ffffffffffff003",
+    })
+    void anInvalidationCoversItsRangeWithOnePowerOfTwo(String first, String last, String expected) {
+        assertThat(Long.toHexString(Command.pages(Long.decode(first), Long.decode(last))))
+                .isEqualTo(expected.substring(2));
+    }
+
+    @Test
+    void commandsAndEventsDecodeToOneLine() {
+        assertThat(Command.decode(Command.invalidatePages(5), Command.allPages()))
+                .contains("INVALIDATE_IOMMU_PAGES", "DomainID=5", "S=1", "PDE=1");
+        assertThat(Command.decode(0xf000_0000_0000_0000L, 0)).contains("unknown opcode 0xf");
+        assertThat(EventLogEntry.text(0, 0x2020_0002_0000_0108L, 0x1000))
+                .isEqualTo("IO_PAGE_FAULT device 0000:01:01.0 domain 0x0002 address 0x1000 write flags RW");
+        assertThat(EventLogEntry.text(0, 0x5000_0000_0000_0000L, 0xabc0))
+                .isEqualTo("ILLEGAL_COMMAND_ERROR command at 0xabc0");
+        assertThat(EventLogEntry.text(0, 0xf000_0000_0000_0001L, 0)).startsWith("UNKNOWN");
+    }
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import java.util.List;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.core.testvendor.TestDomain;
+import org.iommu4j.core.testvendor.TestFunction;
+import org.iommu4j.core.testvendor.TestIommu;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciTopology;
+import org.junit.jupiter.api.Test;
+
+class IommuCoreTest {
+    private static final PciAddress GPU = PciAddress.parse("00:02.0");
+    private static final PciAddress PORT = PciAddress.parse("00:07.0");
+    private static final PciAddress DOCK = PciAddress.parse("05:00.0");
+
+    /** A graphics device, and a Thunderbolt port with a device plugged in. */
+    private static PciTopology laptop() {
+        return TestFunction.topology(
+                TestFunction.endpoint("00:02.0"),
+                TestFunction.rootPort("00:07.0")
+                        .acs(TestFunction.ACS_ALL, 0)
+                        .secondaryBus(5)
+                        .externalFacingPort(),
+                TestFunction.endpoint("05:00.0").below("00:07.0"));
+    }
+
+    @Test
+    void eachGroupStartsInADmaDomainOfItsOwn() {
+        TestIommu iommu = new TestIommu();
+
+        IommuCore core = IommuCore.open(iommu, laptop());
+
+        assertThat(core.groups()).hasSize(3).extracting(IommuGroup::id).containsExactly(0, 1, 2);
+        assertThat(core.groups()).extracting(IommuGroup::defaultDomain).doesNotHaveDuplicates();
+        for (IommuGroup group : core.groups()) {
+            assertThat(group.defaultDomain().type()).isEqualTo(DomainType.DMA);
+            assertThat(iommu.domainOf(group.devices().get(0))).isSameAs(group.defaultDomain());
+        }
+        assertThat(core.group(DOCK).orElseThrow()).hasToString("group 2 {0000:05:00.0}");
+    }
+
+    @Test
+    void openingTurnsAcsOnSoThatThePortIsolates() {
+        IommuCore core = IommuCore.open(new TestIommu(), laptop());
+
+        assertThat(core.group(PORT)).isNotEqualTo(core.group(DOCK));
+    }
+
+    @Test
+    void eachFunctionIsProbedWithAllIdsOfItsRequests() {
+        TestIommu iommu = new TestIommu();
+        IommuCore.open(
+                iommu,
+                TestFunction.topology(
+                        TestFunction.express("03:00.0", 7).secondaryBus(4),
+                        TestFunction.conventional("04:01.0").below("03:00.0")));
+
+        assertThat(iommu.aliases(PciAddress.parse("04:01.0"))).isEqualTo("408 400");
+        assertThat(iommu.aliases(PciAddress.parse("03:00.0"))).isEqualTo("300");
+    }
+
+    @Test
+    void passThroughHoldsForTrustedDevicesOnly() {
+        IommuCore core = IommuCore.open(List.of(new TestIommu()), laptop(), DefaultDomainPolicy.PASSTHROUGH);
+
+        assertThat(defaultType(core, GPU)).isEqualTo(DomainType.IDENTITY);
+        assertThat(defaultType(core, PORT)).isEqualTo(DomainType.IDENTITY);
+        assertThat(defaultType(core, DOCK)).isEqualTo(DomainType.DMA);
+        assertThat(core.untrusted(DOCK)).isTrue();
+        assertThat(core.untrusted(PORT)).isFalse();
+        assertThat(core.untrusted(PciAddress.parse("3f:00.0"))).isFalse();
+    }
+
+    @Test
+    void directRegionsAreMappedOneToOneBeforeTheDeviceIsAttached() {
+        TestIommu iommu = new TestIommu()
+                .reserve(
+                        GPU,
+                        new ReservedRegion(0x0e80_0000L, 0x0e80_2fff, ReservedRegion.Type.DIRECT),
+                        new ReservedRegion(0x8c00_0000L, 0x8fff_ffffL, ReservedRegion.Type.DIRECT_RELAXABLE),
+                        new ReservedRegion(0x9000_0000L, 0x9000_0fffL, ReservedRegion.Type.RESERVED),
+                        new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Type.MSI));
+        iommu.preparing(domain -> domain.recordRuns().admit(device -> {
+            if (device.address().equals(GPU) && domain.type() == DomainType.DMA) {
+                assertThat(domain.translate(0x0e80_2fff)).isEqualTo(0x0e80_2fff);
+            }
+            return AttachResult.ATTACHED;
+        }));
+
+        IommuCore core = IommuCore.open(iommu, laptop());
+
+        TestDomain domain = (TestDomain) core.group(GPU).orElseThrow().defaultDomain();
+        assertThat(domain.runs())
+                .containsExactly(
+                        new TestDomain.Run(0x0e80_0000L, 0x0e80_0000L, 1 << 12, 3),
+                        new TestDomain.Run(0x8c00_0000L, 0x8c00_0000L, 1 << 21, 32));
+        assertThat(domain.prot(0x0e80_0000L)).isEqualTo(Prot.READ_WRITE);
+        assertThat(domain.translate(0x9000_0000L)).isEqualTo(IommuDomain.UNMAPPED);
+        assertThat(domain.translate(0xfee0_0000L)).isEqualTo(IommuDomain.UNMAPPED);
+    }
+
+    @Test
+    void directRegionsOfTwoDevicesThatOverlapAreMappedOnce() {
+        ReservedRegion.Type direct = ReservedRegion.Type.DIRECT;
+        TestIommu iommu = new TestIommu()
+                .reserve(PciAddress.parse("00:1f.0"), new ReservedRegion(0x4000, 0x6fff, direct))
+                .reserve(PciAddress.parse("00:1f.3"), new ReservedRegion(0x2000, 0x8fff, direct));
+
+        IommuCore core = IommuCore.open(
+                iommu,
+                TestFunction.topology(
+                        TestFunction.conventional("00:1f.0").multiFunction(), TestFunction.conventional("00:1f.3")));
+
+        assertThat(((TestDomain) core.groups().get(0).defaultDomain()).mappedPages())
+                .isEqualTo(7);
+    }
+
+    @Test
+    void aFunctionThatNoUnitTranslatesHasNeitherDeviceNorCapability() {
+        TestIommu iommu = new TestIommu()
+                .translating(address -> !address.equals(GPU))
+                .capable(GPU, IommuCapability.CACHE_COHERENCY)
+                .capable(DOCK, IommuCapability.CACHE_COHERENCY);
+
+        IommuCore core = IommuCore.open(iommu, laptop());
+
+        assertThat(core.device(GPU)).isEmpty();
+        assertThat(core.group(GPU)).isEmpty();
+        assertThat(core.deviceCapable(GPU, IommuCapability.CACHE_COHERENCY)).isFalse();
+        assertThat(core.deviceCapable(DOCK, IommuCapability.CACHE_COHERENCY)).isTrue();
+        assertThat(core.deviceCapable(DOCK, IommuCapability.NOEXEC)).isFalse();
+        assertThat(core.deviceCapable(PciAddress.parse("3f:00.0"), IommuCapability.NOEXEC))
+                .isFalse();
+    }
+
+    @Test
+    void thunderboltIsProtectedWhenAPortToTheOutsideWasProtectedBeforeBoot() {
+        IommuCapability protection = IommuCapability.PRE_BOOT_PROTECTION;
+
+        assertThat(IommuCore.open(new TestIommu().capable(PORT, protection), laptop())
+                        .preBootProtection())
+                .isTrue();
+        assertThat(IommuCore.open(new TestIommu().capable(DOCK, protection).capable(GPU, protection), laptop())
+                        .preBootProtection())
+                .as("only the port itself is asked")
+                .isFalse();
+        assertThat(IommuCore.open(
+                                new TestIommu().capable(PORT, protection).translating(address -> !address.equals(PORT)),
+                                laptop())
+                        .preBootProtection())
+                .isFalse();
+    }
+
+    @Test
+    void theFirstDriverThatTranslatesForAFunctionHasIt() {
+        TestIommu one = new TestIommu().translating(GPU::equals);
+        TestIommu rest = new TestIommu();
+
+        IommuCore core = IommuCore.open(List.of(one, rest), laptop(), DefaultDomainPolicy.DMA);
+
+        assertThat(core.device(GPU).orElseThrow().iommu()).isSameAs(one);
+        assertThat(core.device(DOCK).orElseThrow().iommu()).isSameAs(rest);
+        assertThat(rest.device(GPU)).isNull();
+    }
+
+    @Test
+    void aGroupOfTwoDriversIsRefusedAndEverythingFreed() {
+        TestIommu one = new TestIommu().translating(PciAddress.parse("00:1f.0")::equals);
+        TestIommu two = new TestIommu();
+
+        IommuException refusal = catchThrowableOfType(
+                IommuException.class,
+                () -> IommuCore.open(
+                        List.of(one, two),
+                        TestFunction.topology(
+                                TestFunction.endpoint("00:02.0"),
+                                TestFunction.conventional("00:1f.0").multiFunction(),
+                                TestFunction.conventional("00:1f.3")),
+                        DefaultDomainPolicy.DMA));
+
+        assertThat(refusal).hasMessageContaining("group 1 {0000:00:1f.0, 0000:00:1f.3} has devices of two IOMMU");
+        assertThat(refusal.errno()).isEqualTo(Errno.EINVAL);
+        assertThat(two.openDomains()).isZero();
+        two.close();
+    }
+
+    @Test
+    void aDeviceThatDoesNotFitItsDefaultDomainStopsTheOpeningAndEverythingIsFreed() {
+        TestIommu iommu = new TestIommu();
+        iommu.preparing(domain -> domain.admit(device ->
+                device.address().function() == 3 ? AttachResult.incompatible("narrower") : AttachResult.ATTACHED));
+
+        IommuException refusal = catchThrowableOfType(
+                IommuException.class,
+                () -> IommuCore.open(
+                        iommu,
+                        TestFunction.topology(
+                                TestFunction.endpoint("00:02.0"),
+                                TestFunction.conventional("00:1f.0").multiFunction(),
+                                TestFunction.conventional("00:1f.3"))));
+
+        assertThat(refusal.errno()).isEqualTo(Errno.EINVAL);
+        assertThat(refusal).hasMessageContaining("0000:00:1f.3").hasMessageContaining("narrower");
+        assertThat(iommu.openDomains()).isZero();
+        iommu.close();
+    }
+
+    @Test
+    void withoutIdentityDomainsPassThroughIsRefused() {
+        TestIommu iommu = new TestIommu().without(DomainType.IDENTITY);
+
+        assertThat(catchThrowableOfType(
+                                IommuException.class,
+                                () -> IommuCore.open(List.of(iommu), laptop(), DefaultDomainPolicy.PASSTHROUGH))
+                        .errno())
+                .isEqualTo(Errno.EOPNOTSUPP);
+    }
+
+    @Test
+    void closingIsRefusedWhileAGroupIsUsedAndChangesNothing() {
+        TestIommu iommu = new TestIommu();
+        IommuCore core = IommuCore.open(iommu, laptop());
+        IommuGroup group = core.group(DOCK).orElseThrow();
+        IommuDevice device = group.devices().get(0);
+
+        group.useDefaultDomain(device);
+        assertThat(closing(core)).isEqualTo(Errno.EBUSY);
+        group.unuseDefaultDomain(device);
+        group.claimDmaOwner(this);
+        assertThat(closing(core)).isEqualTo(Errno.EBUSY);
+        group.releaseDmaOwner();
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        group.attach(domain);
+        assertThat(closing(core)).isEqualTo(Errno.EBUSY);
+        assertThat(core.groups()).allMatch(any -> iommu.domainOf(any.devices().get(0)) == any.domain());
+        group.detach(domain);
+        domain.close();
+
+        core.close();
+        core.close();
+
+        assertThat(iommu.openDomains()).isZero();
+        iommu.close();
+    }
+
+    private static Errno closing(IommuCore core) {
+        return catchThrowableOfType(IommuException.class, core::close).errno();
+    }
+
+    private static DomainType defaultType(IommuCore core, PciAddress address) {
+        return core.group(address).orElseThrow().defaultDomain().type();
+    }
+}

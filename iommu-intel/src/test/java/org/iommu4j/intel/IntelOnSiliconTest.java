@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.iommu4j.DomainType;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.platform.FailNth;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The driver on simulated silicon that was written apart from it, on every built-in machine, flat and with caches. */
+class IntelOnSiliconTest {
+    private static final long K4 = 4096;
+    private static final long IOVA = 0x40000000L;
+
+    static Stream<Arguments> machines() {
+        List<Arguments> machines = new ArrayList<>();
+        for (MachineDescription description : new VtdUnitProvider().machines()) {
+            machines.add(Arguments.of(description.name(), description, false));
+            machines.add(Arguments.of(description.name() + " flat", description, true));
+        }
+        return machines.stream();
+    }
+
+    private static Machine machine(MachineDescription description, boolean flat) {
+        MachineFactory factory = new MachineFactory(List.of(new VtdUnitProvider()));
+        return flat ? factory.createFlat(description) : factory.create(description);
+    }
+
+    private static List<Endpoint> endpoints(Machine machine) {
+        List<Endpoint> endpoints = new ArrayList<>();
+        for (FunctionDescription function : machine.description().functions()) {
+            boolean plain = (function.config()[0x0e] & 0x7f) == 0;
+            boolean hostBridge = function.config()[0x0b] == 6;
+            if (plain && !hostBridge && function.unit().isPresent()) {
+                endpoints.add(machine.endpoint(function.address()));
+            }
+        }
+        assertThat(endpoints).isNotEmpty();
+        return endpoints;
+    }
+
+    private static IommuDevice probe(Iommu iommu, Machine machine, Endpoint endpoint) {
+        return iommu.probe(
+                        machine.topology().function(endpoint.address()).orElseThrow(),
+                        endpoint.address().requesterId())
+                .orElseThrow();
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("machines")
+    void aDeviceReachesWhatIsMappedUntilItIsUnmappedAndSynced(
+            String name, MachineDescription description, boolean flat) {
+        Machine machine = machine(description, flat);
+        long before = machine.frames().inUse();
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        IotlbGather gather = new IotlbGather();
+        for (Endpoint endpoint : endpoints(machine)) {
+            assertThat(endpoint.write(IOVA, 1, false))
+                    .as("blocked after opening")
+                    .isFalse();
+            IommuDevice device = probe(iommu, machine, endpoint);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+            assertThat(domain.attach(device).attached()).isTrue();
+            long frame = machine.frames().allocate(0);
+            machine.memory(0).store(frame + 8, 0x1111);
+            domain.map(IOVA, frame, K4, 1, Prot.READ_WRITE | Prot.CACHE);
+            domain.syncMap(IOVA, K4);
+
+            assertThat(endpoint.write(IOVA, 0x1234567890L, false)).isTrue();
+            assertThat(machine.memory(0).load(frame)).isEqualTo(0x1234567890L);
+            assertThat(endpoint.read(IOVA + 8, false)).isEqualTo(0x1111);
+
+            assertThat(domain.unmap(IOVA, K4, gather)).isEqualTo(K4);
+            assertThat(endpoint.write(IOVA, 5, false))
+                    .as("stale before the sync")
+                    .isTrue();
+            domain.sync(gather);
+            assertThat(endpoint.write(IOVA, 6, false)).as("gone after the sync").isFalse();
+            assertThat(machine.memory(0).load(frame)).isEqualTo(5);
+
+            // Mapped again at once: what was cached of the hole must not stand in the way.
+            domain.map(IOVA, frame, K4, 1, Prot.READ);
+            domain.syncMap(IOVA, K4);
+            assertThat(endpoint.read(IOVA, false)).isEqualTo(5);
+            assertThat(endpoint.write(IOVA, 7, false)).as("read-only").isFalse();
+
+            domain.detach(device);
+            endpoint.read(IOVA, false);
+            assertThat(endpoint.write(IOVA, 8, false)).as("detached").isFalse();
+            domain.close();
+            machine.frames().free(frame, 0);
+        }
+        iommu.close();
+        assertThat(machine.frames().inUse()).isEqualTo(before);
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("machines")
+    void movingBetweenDomainsTakesEffectAtOnce(String name, MachineDescription description, boolean flat) {
+        Machine machine = machine(description, flat);
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        for (Endpoint endpoint : endpoints(machine)) {
+            IommuDevice device = probe(iommu, machine, endpoint);
+            long[] frames = {machine.frames().allocate(0), machine.frames().allocate(0)};
+            IommuDomain[] domains = new IommuDomain[2];
+            for (int i = 0; i < 2; i++) {
+                machine.memory(0).store(frames[i], 100 + i);
+                domains[i] = iommu.allocate(DomainType.DMA, device);
+                domains[i].map(IOVA, frames[i], K4, 1, Prot.READ_WRITE);
+            }
+            for (int i = 0; i < 6; i++) {
+                assertThat(domains[i % 2].attach(device).attached()).isTrue();
+                assertThat(endpoint.read(IOVA, false)).isEqualTo(100 + i % 2);
+            }
+            domains[1].detach(device);
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("machines")
+    void largePagesTranslateWhereTheUnitHasThem(String name, MachineDescription description, boolean flat) {
+        Machine machine = machine(description, flat);
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        Endpoint endpoint = endpoints(machine).get(0);
+        IommuDevice device = probe(iommu, machine, endpoint);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        boolean enforced = domain.cacheCoherencyEnforcement().orElseThrow().enforce();
+        assertThat(enforced).isEqualTo(iommu.capable(device, org.iommu4j.IommuCapability.ENFORCE_CACHE_COHERENCY));
+        long frame = machine.frames().allocate(9);
+        for (long pageSize = K4; pageSize <= 1L << 21; pageSize <<= 9) {
+            if ((domain.pageSizes() & pageSize) != 0) {
+                long iova = IOVA + pageSize;
+                domain.map(iova, frame, pageSize, 1, Prot.READ_WRITE);
+                domain.syncMap(iova, pageSize);
+                machine.memory(0).store(frame + pageSize - 8, pageSize);
+                assertThat(endpoint.read(iova + pageSize - 8, false)).isEqualTo(pageSize);
+            }
+        }
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("machines")
+    void anyFailureOnTheWayLeavesNothingBehind(String name, MachineDescription description, boolean flat) {
+        FailNth failures = new FailNth();
+        int refused = 0;
+        int n = 0;
+        do {
+            Machine machine = machine(description, flat);
+            Endpoint endpoint = endpoints(machine).get(0);
+            long before = machine.frames().inUse();
+            failures.arm(++n);
+            long quarantined = 0;
+            try (Iommu iommu = new IntelVendor()
+                    .open(machine.vendorContext(LinuxRelease.NEWEST).failing(failures))) {
+                try {
+                    IommuDevice device = probe(iommu, machine, endpoint);
+                    IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+                    if (domain.attach(device).attached()) {
+                        try {
+                            domain.map(IOVA, 0, K4, 3, Prot.READ);
+                            domain.syncMap(IOVA, 3 * K4);
+                        } finally {
+                            domain.detach(device);
+                        }
+                    }
+                } finally {
+                    iommu.close();
+                    quarantined = iommu.quarantinedFrames();
+                }
+            } catch (IommuException e) {
+                refused++;
+            }
+            assertThat(machine.frames().inUse()).as("after failure " + n).isEqualTo(before + quarantined);
+        } while (failures.fired());
+        assertThat(refused).isGreaterThan(5);
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class MainTest {
+    private final StringWriter out = new StringWriter();
+    private final StringWriter err = new StringWriter();
+
+    private int execute(String... arguments) {
+        CommandLine commandLine = Main.commandLine();
+        commandLine.setOut(new PrintWriter(out));
+        commandLine.setErr(new PrintWriter(err));
+        commandLine.setColorScheme(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF));
+        return commandLine.execute(arguments);
+    }
+
+    @Test
+    void aCoherentRunSaysSoFirstAndExitsWithZero() {
+        assertThat(execute("run", "guest-no-snoop")).isZero();
+        assertThat(out.toString().lines().findFirst())
+                .contains("guest-no-snoop on intel-nosc (intel), Linux 7.1: COHERENT");
+        assertThat(out.toString()).contains("guest's WBINVD            EXECUTED").contains("vcpu0 executes WBINVD");
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void aCorruptedRunExitsWithOne() {
+        assertThat(execute("run", "guest-forgets-flush")).isEqualTo(1);
+        assertThat(out.toString()).contains("CORRUPTED, blame GUEST_DRIVER").contains("stale at");
+    }
+
+    @Test
+    void aRefusalIsAnAnswerAndExitsWithZero() {
+        assertThat(execute("run", "late-attach", "--machine", "intel-mixed")).isZero();
+        assertThat(out.toString()).contains("REFUSED with EINVAL");
+    }
+
+    @Test
+    void jsonHasTheFieldsThatProgramsRelyOn() {
+        assertThat(execute("run", "guest-forgets-flush", "--machine", "intel-nosc", "--format", "json")).isEqualTo(1);
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        assertThat(json.propertyNames())
+                .contains("case", "linux", "machine", "verdict", "blame", "errno", "decision", "domains", "dma", "staleReads");
+        assertThat(json.get("case").asString()).isEqualTo("guest-forgets-flush");
+        assertThat(json.get("linux").asString()).isEqualTo("7.1");
+        assertThat(json.at("/machine/vendor").asString()).isEqualTo("intel");
+        assertThat(json.get("verdict").asString()).isEqualTo("CORRUPTED");
+        assertThat(json.get("blame").asString()).isEqualTo("GUEST_DRIVER");
+        assertThat(json.get("errno").isNull()).isTrue();
+        assertThat(json.at("/decision/enforceCacheCoherency").asString()).isEqualTo("REFUSED");
+        assertThat(json.at("/decision/dmaCcIommu").booleanValue()).isFalse();
+        assertThat(json.at("/decision/kvmNoncoherentDma").booleanValue()).isTrue();
+        assertThat(json.at("/decision/wbinvd").asString()).isEqualTo("EXECUTED");
+        assertThat(json.at("/decision/guestMemoryType").asString()).isEqualTo("WB");
+        assertThat(json.at("/domains/0/devices/0").asString()).isEqualTo("0000:01:00.0");
+        assertThat(json.at("/dma/noSnoopPassed").intValue()).isEqualTo(2);
+        assertThat(json.at("/staleReads/0/expected").asString()).isEqualTo("0x1111");
+        assertThat(json.at("/staleReads/0/observed").asString()).isEqualTo("0x0");
+        assertThat(json.at("/staleReads/0/at").isInt()).isTrue();
+        assertThat(json.at("/staleReads/0/why").asString()).contains("still in a cache");
+    }
+
+    @Test
+    void whereThereIsNoVmTheFieldsAreNull() {
+        assertThat(execute("run", "host-no-snoop", "--format", "json")).isZero();
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        for (String field : new String[] {"dmaCcIommu", "kvmNoncoherentDma", "wbinvd", "guestMemoryType"}) {
+            assertThat(json.get("decision").get(field).isNull()).as(field).isTrue();
+        }
+    }
+
+    @Test
+    void theTableOfCasesHasARowACaseAndAColumnAMachine() {
+        assertThat(execute("cases", "--machine", "intel-sc", "--machine", "amd")).isZero();
+        assertThat(out.toString().lines().findFirst().orElse("")).matches("Linux 7\\.1 +intel-sc +amd");
+        assertThat(out.toString()).containsPattern("guest-no-snoop-unreported +CORRUPTED by HOST +COHERENT");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "run",
+                "run no-such-case",
+                "run guest-no-snoop --machine vax",
+                "run guest-no-snoop --linux 6.1",
+                "run guest-no-snoop --format html",
+                "run guest-no-snoop --device 0000:77:00.0",
+                "run guest-no-snoop --device gpu",
+                "run guest-no-snoop --device 0000:00:01.0",
+                "run guest-no-snoop --host /no/such/file --device 0000:01:00.0",
+                "run guest-no-snoop --machine amd --host x",
+                "cases --machine vax",
+                "frobnicate"
+            })
+    void wrongUsageIsOneLineAndExitCodeTwo(String line) {
+        assertThat(execute(line.split(" "))).isEqualTo(2);
+        assertThat(err.toString().lines()).singleElement().asString().startsWith("iommu4j: ");
+        assertThat(out.toString()).isEmpty();
+    }
+
+    @Test
+    void aMissListsWhatIsThere() {
+        execute("run", "no-such-case");
+        assertThat(err.toString()).contains("'no-such-case'").contains("guest-no-snoop");
+        execute("run", "guest-no-snoop", "--machine", "vax");
+        assertThat(err.toString()).contains("vax").contains("intel-nosc");
+        execute("run", "guest-no-snoop", "--linux", "6.1");
+        assertThat(err.toString()).contains("known: [7.1]");
+    }
+
+    @Test
+    void aFileThatIsNoCaptureIsRefusedByName(@TempDir Path folder) throws Exception {
+        Path file = Files.writeString(folder.resolve("notes.txt"), "hello");
+        assertThat(execute("run", "guest-no-snoop", "--host", file.toString(), "--device", "0000:01:00.0")).isEqualTo(2);
+        assertThat(err.toString()).contains("notes.txt").doesNotContain("\tat ");
+    }
+}

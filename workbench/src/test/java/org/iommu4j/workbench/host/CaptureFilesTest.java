@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.host;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
+import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
+import org.apache.commons.compress.archivers.tar.TarConstants;
+import org.iommu4j.workbench.InputException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CaptureFilesTest {
+    @TempDir
+    private Path folder;
+
+    private interface TarContents {
+        void write(TarArchiveOutputStream tar) throws IOException;
+    }
+
+    private Path tar(TarContents contents) throws IOException {
+        Path file = folder.resolve("capture.tar");
+        try (OutputStream out = Files.newOutputStream(file);
+                TarArchiveOutputStream tar = new TarArchiveOutputStream(out)) {
+            tar.setLongFileMode(TarArchiveOutputStream.LONGFILE_GNU);
+            contents.write(tar);
+        }
+        return file;
+    }
+
+    private static void file(TarArchiveOutputStream tar, String name, String text) throws IOException {
+        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        TarArchiveEntry entry = new TarArchiveEntry(name, true);
+        entry.setSize(bytes.length);
+        tar.putArchiveEntry(entry);
+        tar.write(bytes);
+        tar.closeArchiveEntry();
+    }
+
+    private static void link(TarArchiveOutputStream tar, String name, String target) throws IOException {
+        TarArchiveEntry entry = new TarArchiveEntry(name, TarConstants.LF_SYMLINK);
+        entry.setLinkName(target);
+        tar.putArchiveEntry(entry);
+        tar.closeArchiveEntry();
+    }
+
+    @Test
+    void linksInsideTheCaptureAreFollowed() throws IOException {
+        CaptureFiles files = CaptureFiles.open(tar(tar -> {
+            file(tar, "./sys/devices/a/config", "x\n");
+            link(tar, "./sys/bus/a", "../devices/a");
+            link(tar, "./sys/absolute", "/sys/devices/a/config");
+        }));
+        assertThat(files.text("sys/bus/a/config")).contains("x");
+        assertThat(files.resolve("sys/bus/a")).contains("sys/devices/a");
+        assertThat(files.text("sys/absolute")).contains("x");
+        assertThat(files.list("sys/bus/a")).containsExactly("config");
+    }
+
+    @Test
+    void linksThatLoopOrLeadOutsideLeadNowhere() throws IOException {
+        CaptureFiles files = CaptureFiles.open(tar(tar -> {
+            file(tar, "sys/a", "x");
+            link(tar, "sys/loop", "loop");
+            link(tar, "sys/ping", "pong");
+            link(tar, "sys/pong", "ping");
+            link(tar, "sys/out", "../../../etc/passwd");
+        }));
+        assertThat(files.bytes("sys/loop")).isEmpty();
+        assertThat(files.bytes("sys/ping/x")).isEmpty();
+        assertThat(files.bytes("sys/out")).isEmpty();
+        assertThat(files.list("sys/loop")).isEmpty();
+    }
+
+    @Test
+    void anEntryThatLeadsOutsideTheCaptureIsRefused() throws IOException {
+        Path tar = tar(out -> file(out, "sys/../../evil", "x"));
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> CaptureFiles.open(tar))
+                .withMessageContaining("'sys/../../evil' leads outside");
+    }
+
+    @Test
+    void aDirectoryIsReadAsATarIs() throws IOException {
+        Files.createDirectories(folder.resolve("sys/devices/a"));
+        Files.writeString(folder.resolve("sys/devices/a/config"), "y");
+        Files.createSymbolicLink(folder.resolve("sys/link"), Path.of("devices/a"));
+        CaptureFiles files = CaptureFiles.open(folder);
+        assertThat(files.text("sys/link/config")).contains("y");
+    }
+
+    @Test
+    void whatIsNoCaptureIsRefusedInOneLine() throws IOException {
+        Path garbage = Files.write(folder.resolve("garbage"), new byte[10_000]);
+        Path text = Files.writeString(folder.resolve("notes.txt"), "hello ".repeat(500));
+        Path noSys = tar(out -> file(out, "etc/hosts", "x"));
+        for (Path path : new Path[] {garbage, text, noSys, folder.resolve("absent")}) {
+            assertThatExceptionOfType(InputException.class)
+                    .isThrownBy(() -> CaptureFiles.open(path))
+                    .satisfies(e -> assertThat(e.getMessage())
+                            .startsWith(path.toString())
+                            .doesNotContain("\n"));
+        }
+    }
+
+    @Test
+    void aTruncatedTarIsRefused() throws IOException {
+        Path tar = tar(out -> file(out, "sys/a", "x".repeat(20_000)));
+        byte[] bytes = Files.readAllBytes(tar);
+        Path cut = Files.write(folder.resolve("cut.tar"), java.util.Arrays.copyOf(bytes, 9_000));
+        assertThatExceptionOfType(InputException.class).isThrownBy(() -> CaptureFiles.open(cut)).withMessageContaining("cut.tar");
+    }
+}
