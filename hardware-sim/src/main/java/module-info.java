@@ -3,10 +3,11 @@
 /** Simulated silicon: memory, caches, processors, PCI Express and translation units. */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.sim {
-    requires transitive com.google.guice;
     requires transitive org.iommu4j;
+    requires transitive com.google.guice;
     requires static transitive org.jspecify;
 
+    exports org.iommu4j.sim.amdvi;
     exports org.iommu4j.sim.cache;
     exports org.iommu4j.sim.cpu;
     exports org.iommu4j.sim.guice;

@@ -143,6 +143,7 @@ final class TableWalker {
         long needed = write ? SS_W.mask() : SS_R.mask();
         long rights = RIGHTS;
         long table = ContextCache.table(context);
+        boolean refusesAll = true;
         int reason;
         for (int level = top; ; level--) {
             int shift = 3 + 9 * level;
@@ -150,6 +151,8 @@ final class TableWalker {
             long entry = fabric.read(entryAddress, snoop);
             if ((entry & needed) == 0) {
                 reason = write ? FaultReason.WRITE : FaultReason.READ;
+                // With the other permission the page is there, and what refuses this request must not refuse others.
+                refusesAll = (rights & entry) == 0;
                 break;
             }
             if (isAbort(entryAddress, entry)) {
@@ -171,7 +174,7 @@ final class TableWalker {
             table = SS_ADDR.getInPlace(entry);
         }
         long fault = Iotlb.ofFault(reason);
-        if (capabilities.cachingMode) {
+        if (capabilities.cachingMode && refusesAll) {
             iotlb.fill(ContextCache.domainId(context), address, 0, fault, began);
         }
         return fault;

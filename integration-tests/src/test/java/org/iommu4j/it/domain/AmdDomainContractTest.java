@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.domain;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.it.domain.Configuration.Enforcement;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+
+/** The contract on AMD-Vi: every kind of unit that changes how the driver has to act. */
+class AmdDomainContractTest extends IommuDomainContract {
+    private static final int NP_CACHE = 1 << 26;
+
+    static List<Configuration> configurations() {
+        List<Configuration> all = new ArrayList<>();
+        long efr = AmdViUnitProvider.EFR_6_LEVEL;
+        long hats = 3L << 10;
+        all.add(of("6 levels", AmdViUnitProvider.machine("amd-6", efr, 0)));
+        all.add(of("5 levels", AmdViUnitProvider.machine("amd-5", efr & ~hats | 1 << 10, 0)));
+        all.add(of("4 levels", AmdViUnitProvider.machine("amd-4", efr & ~hats, 0)));
+        all.add(of("no invalidate-all", AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
+        // The driver has to announce mappings; this silicon makes no use of its right to remember absent ones.
+        all.add(of("NpCache", cachingNotPresent(AmdViUnitProvider.machine("amd-np", efr, 0))));
+        List<Configuration> flat = all.stream().map(Configuration::flat).toList();
+        all.addAll(flat);
+        return all;
+    }
+
+    static Configuration of(String name, MachineDescription machine) {
+        return new Configuration(
+                name,
+                machine,
+                true,
+                true,
+                false,
+                Enforcement.UNCONDITIONAL,
+                new AmdLeaves(machine.units().get(0).registerBase()));
+    }
+
+    /** Sets NpCache in the capability header: the unit may cache entries that are not present. */
+    private static MachineDescription cachingNotPresent(MachineDescription machine) {
+        List<FunctionDescription> functions = machine.functions().stream()
+                .map(function -> function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
+                .toList();
+        return Machines.withFunctions(
+                Machines.withRegister(machine, machine.units().get(0).name(), "CAP", cap -> cap | NP_CACHE), functions);
+    }
+
+    private static FunctionDescription withNpCache(FunctionDescription function) {
+        byte[] config = function.config();
+        int capability = config[0x34] & 0xff;
+        config[capability + 3] |= (byte) (NP_CACHE >>> 24);
+        return new FunctionDescription(
+                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
+    }
+}

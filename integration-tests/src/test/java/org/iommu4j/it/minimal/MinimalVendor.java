@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.minimal;
+
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.PciTopology;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.spi.VendorContext;
+
+/** Step one of a vendor: to be found, to say which machines are its own, and to open them. */
+public final class MinimalVendor implements IommuVendor {
+    static final String SIGNATURE = "MINI";
+    static final String UNIT = "mini0";
+
+    @Override
+    public String name() {
+        return "minimal";
+    }
+
+    @Override
+    public boolean claims(FirmwareTables firmware) {
+        return firmware.table(SIGNATURE).isPresent();
+    }
+
+    @Override
+    public HostDescription describe(
+            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
+        AcpiTable table = AcpiTable.parse(SIGNATURE, firmware.table(SIGNATURE).orElseThrow());
+        UnitDescription unit = new UnitDescription(
+                UNIT, 0, registerBase(table), true, List.of(), Answer.NO, Answer.YES, Answer.YES, Map.of());
+        List<DeviceDescription> devices = topology.functions().stream()
+                .map(function -> new DeviceDescription(function.address(), UNIT, Answer.NO, List.of()))
+                .collect(Collectors.toList());
+        return new HostDescription(name(), List.of(unit), devices, List.of());
+    }
+
+    @Override
+    public Iommu open(VendorContext context) {
+        byte[] bytes = context.firmware()
+                .table(SIGNATURE)
+                .orElseThrow(() -> new IommuException(Errno.ENODEV, "open: firmware has no " + SIGNATURE));
+        AcpiTable table = AcpiTable.parse(SIGNATURE, bytes);
+        return new MinimalIommu(context, registerBase(table), table.u8(AcpiTable.HEADER_LENGTH + 8) == 1);
+    }
+
+    private static long registerBase(AcpiTable table) {
+        return table.u64(AcpiTable.HEADER_LENGTH);
+    }
+}
