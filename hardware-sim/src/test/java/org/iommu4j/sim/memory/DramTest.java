@@ -52,9 +52,11 @@ class DramTest {
     @Test
     void aResetReturnsZerosEverywhereAndMayBeRepeated() {
         for (int round = 0; round < 3; round++) {
-            for (long address = 0; address < SIZE; address += 4096L * (round + 1)) {
-                assertThat(dram.read(address)).isZero();
-                dram.write(address, -1);
+            for (long frame = 0; frame < SIZE; frame += 4096) {
+                dram.write(frame + 8L * round, -1);
+                for (int word = 0; word < 3; word++) {
+                    assertThat(dram.read(frame + 8L * word)).isEqualTo(word == round ? -1 : 0);
+                }
             }
             dram.reset();
             assertThat(digest(dram)).isEqualTo(digest(new Dram(SIZE)));
