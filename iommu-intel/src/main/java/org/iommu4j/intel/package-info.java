@@ -12,6 +12,6 @@
  * fault logging, snoop control. Not modelled: scalable mode and first stage, 5 levels, device TLBs (ATS), page
  * requests, interrupt remapping tables, posted interrupts, protected memory regions, performance monitoring.
  *
- * <p>Source: Intel Virtualization Technology for Directed I/O, Architecture Specification, revision 4.1 numbering.
+ * <p>Source: Intel Virtualization Technology for Directed I/O, Architecture Specification, sections numbered as in revision 3.3.
  */
 package org.iommu4j.intel;
