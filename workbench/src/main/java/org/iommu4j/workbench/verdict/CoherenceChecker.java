@@ -94,6 +94,7 @@ public final class CoherenceChecker {
                     WBINVD,
                     MFENCE,
                     INTERRUPT,
+                    UNIT_READ,
                     REGISTER_READ,
                     REGISTER_WRITE,
                     FILL,
