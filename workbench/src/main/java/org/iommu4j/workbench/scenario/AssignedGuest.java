@@ -44,11 +44,9 @@ public final class AssignedGuest {
                 Scenario.GUEST_BYTES,
                 VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
         vm = new VirtualMachine(
-                vmm, scenario.machine().processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
+                vmm, scenario.processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
         vm.addMemory(0, Scenario.GUEST_ADDRESS, Scenario.GUEST_BYTES, Scenario.VMM_ADDRESS);
-        vcpu = vm.createVcpu(scenario.machine()
-                .processors()
-                .get(1 % scenario.machine().processors().size()));
+        vcpu = vm.createVcpu(scenario.vcpuProcessor());
         kvmVfio = vm.createVfioDevice();
         scenario.decides(this::decision, this::domains);
         tellKvm(group);
@@ -92,6 +90,9 @@ public final class AssignedGuest {
     }
 
     private void tellKvm(VfioGroup group) {
+        if (!scenario.wiring().tellsKvm(group)) {
+            return;
+        }
         kvmVfio.addFile(group);
         scenario.note("KVM is told of group " + group.id() + ": "
                 + (group.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));

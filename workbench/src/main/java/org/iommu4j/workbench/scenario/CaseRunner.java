@@ -25,11 +25,18 @@ import org.iommu4j.workbench.verdict.Verdict;
 public final class CaseRunner {
     private final MachineFactory machines;
     private final IommuVendors vendors;
+    private final Wiring wiring;
 
     /** Makes a runner. */
     public CaseRunner(MachineFactory machines, IommuVendors vendors) {
+        this(machines, vendors, Wiring.DIRECT);
+    }
+
+    /** Makes a runner whose scenarios have something in between. */
+    public CaseRunner(MachineFactory machines, IommuVendors vendors, Wiring wiring) {
         this.machines = machines;
         this.vendors = vendors;
+        this.wiring = wiring;
     }
 
     /**
@@ -66,7 +73,7 @@ public final class CaseRunner {
             throw new IllegalArgumentException("case " + story.name()
                     + " needs a second endpoint in another group, machine " + description.name() + " has none");
         }
-        Scenario scenario = new Scenario(machine, iommu, core, release, device, second);
+        Scenario scenario = new Scenario(machine, iommu, core, release, device, second, wiring);
         return judge(story, scenario, description.name(), claiming.get(0).name());
     }
 

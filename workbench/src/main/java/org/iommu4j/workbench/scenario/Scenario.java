@@ -24,6 +24,7 @@ import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.Vfio;
@@ -59,6 +60,8 @@ public final class Scenario {
     private final LinuxRelease release;
     private final PciAddress device;
     private final Optional<PciAddress> secondDevice;
+    private final Wiring wiring;
+    private final List<Processor> processors;
     private final Map<String, String> owners = new TreeMap<>();
     private @Nullable Supplier<Decision> decision;
     private Supplier<List<DomainOutcome>> domains = List::of;
@@ -69,7 +72,8 @@ public final class Scenario {
             IommuCore core,
             LinuxRelease release,
             PciAddress device,
-            Optional<PciAddress> secondDevice) {
+            Optional<PciAddress> secondDevice,
+            Wiring wiring) {
         this.machine = machine;
         this.iommu = iommu;
         this.core = core;
@@ -77,6 +81,8 @@ public final class Scenario {
         this.release = release;
         this.device = device;
         this.secondDevice = secondDevice;
+        this.wiring = wiring;
+        this.processors = machine.processors().stream().map(wiring::processor).toList();
     }
 
     /** Returns the machine. */
@@ -144,10 +150,10 @@ public final class Scenario {
             vmm.pin(VMM_ADDRESS + offset, 1, true, frame);
             IommuMapper.map(domain, IOVA + offset, frame[0], PAGE, Prot.READ_WRITE | Prot.CACHE);
         }
-        VirtualMachine vm = new VirtualMachine(vmm, machine.processors(), KvmOptions.DEFAULT.withRelease(release));
+        VirtualMachine vm = new VirtualMachine(vmm, processors(), KvmOptions.DEFAULT.withRelease(release));
         vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
         Vcpu vcpu =
-                vm.createVcpu(machine.processors().get(1 % machine.processors().size()));
+                vm.createVcpu(vcpuProcessor());
         decides(
                 () -> new Decision(
                         Enforcement.NOT_ASKED,
@@ -178,6 +184,21 @@ public final class Scenario {
     /** Puts a remark into the timeline. */
     public void note(String text) {
         machine.trace().note(text);
+    }
+
+    /** Returns what stands between this scenario's parts. */
+    Wiring wiring() {
+        return wiring;
+    }
+
+    /** Returns the CPUs that a virtual machine may use. */
+    List<Processor> processors() {
+        return processors;
+    }
+
+    /** Returns the CPU that a virtual CPU runs on: another than the host's. */
+    Processor vcpuProcessor() {
+        return processors.get(1 % processors.size());
     }
 
     /** Says how to answer what was decided, when the case is over. */

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.domain;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.iommu4j.it.domain.Bench.IOVA;
+import static org.iommu4j.it.domain.Bench.SCRATCH;
+
+import java.util.function.LongUnaryOperator;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.it.domain.Configuration.Enforcement;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.junit.jupiter.api.Test;
+
+/** Two units that differ: what may share a domain, and what happens to a device that may not. */
+class IntelCompatibilityTest {
+    private static final long PAGE = 4096;
+    private static final LongUnaryOperator SAME = value -> value;
+
+    /** A machine whose first device is behind the unit with snoop control, the second behind one that is changed. */
+    private static Bench bench(LongUnaryOperator cap, LongUnaryOperator ecap) {
+        MachineDescription mixed = MachineFactory.load().named("intel-mixed");
+        MachineDescription machine =
+                Machines.withRegister(Machines.withRegister(mixed, "dmar0", "CAP", cap), "dmar0", "ECAP", ecap);
+        return new Bench(new Configuration(
+                "intel-mixed",
+                machine,
+                true,
+                true,
+                false,
+                Enforcement.GRANTED,
+                new VtdLeaves(machine.units().get(1).registerBase())));
+    }
+
+    private static void assertStaysOut(Bench bench, IommuDomain domain, String reason) {
+        IommuDomain own = bench.iommu().allocate(DomainType.UNMANAGED, bench.second());
+        own.map(IOVA, SCRATCH + PAGE, PAGE, 1, Bench.READ_WRITE);
+        bench.attach(own, bench.second());
+        bench.assertReaches(bench.secondEndpoint(), IOVA, SCRATCH + PAGE);
+
+        AttachResult result = domain.attach(bench.second());
+
+        assertThat(result.attached()).isFalse();
+        assertThat(result.reason()).contains(reason);
+        // It stays where it was, and so does the other.
+        bench.assertReaches(bench.secondEndpoint(), IOVA, SCRATCH + PAGE);
+        bench.assertReaches(bench.endpoint(), IOVA, SCRATCH);
+        own.detach(bench.second());
+        domain.detach(bench.device());
+        domain.close();
+        own.close();
+    }
+
+    private static IommuDomain mapped(Bench bench) {
+        IommuDomain domain = bench.attached();
+        bench.map(domain, IOVA, SCRATCH);
+        return domain;
+    }
+
+    @Test
+    void unitsThatDifferInSnoopControlShareADomainThatPromisedNothing() {
+        Bench bench = bench(SAME, SAME);
+        IommuDomain domain = mapped(bench);
+        bench.attach(domain, bench.second());
+
+        assertThat(domain.cacheCoherencyEnforcement().orElseThrow().enforce())
+                .as("one of two devices can't")
+                .isFalse();
+        assertThat(bench.walk(IOVA).forcesSnoop()).isFalse();
+        bench.assertReaches(bench.secondEndpoint(), IOVA, SCRATCH);
+        // Invalidation reaches both units.
+        bench.unmap(domain, IOVA, PAGE);
+        bench.assertRefused(bench.endpoint(), IOVA);
+        bench.assertRefused(bench.secondEndpoint(), IOVA);
+    }
+
+    @Test
+    void aDeviceWithoutSnoopControlStaysOutOfADomainThatPromised() {
+        Bench bench = bench(SAME, SAME);
+        IommuDomain domain = bench.attached();
+        assertThat(domain.cacheCoherencyEnforcement().orElseThrow().enforce()).isTrue();
+        bench.map(domain, IOVA, SCRATCH);
+        assertStaysOut(bench, domain, "no-snoop");
+    }
+
+    @Test
+    void aUnitThatDoesNotSnoopItsWalksStaysOutOfADomainThatIsNotWrittenBack() {
+        Bench bench = bench(SAME, ecap -> ecap & ~1L);
+        assertStaysOut(bench, mapped(bench), "snoop");
+    }
+
+    @Test
+    void aUnitInCachingModeStaysOutOfADomainThatAnnouncesNothing() {
+        Bench bench = bench(cap -> cap | 1 << 7, SAME);
+        assertStaysOut(bench, mapped(bench), "CM");
+    }
+
+    @Test
+    void aUnitWithoutLargePagesStaysOutOfADomainThatMayHaveThem() {
+        Bench bench = bench(cap -> cap & ~(0xfL << 34), SAME);
+        assertStaysOut(bench, mapped(bench), "page sizes");
+    }
+
+    @Test
+    void aUnitWithNarrowerTablesStaysOut() {
+        Bench bench = bench(cap -> cap & ~(0x1fL << 8) & ~(0x3fL << 16) | 2 << 8 | 38 << 16, SAME);
+        assertStaysOut(bench, mapped(bench), "bits");
+    }
+}

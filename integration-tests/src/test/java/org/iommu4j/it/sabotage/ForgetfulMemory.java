@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.sabotage;
+
+import java.util.function.LongUnaryOperator;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.spi.VendorContext;
+
+/** A driver's view of memory in which some words are not stored as the driver meant them, or are not written back. */
+public final class ForgetfulMemory implements SystemMemory {
+    /** Leaves of buffers point above this, table entries and descriptors have smaller numbers or other bits. */
+    private static final long LOWEST_BUFFER = 1L << 24;
+
+    private final SystemMemory memory;
+    private final LongUnaryOperator change;
+    private boolean writesBack = true;
+
+    private ForgetfulMemory(SystemMemory memory, LongUnaryOperator change) {
+        this.memory = memory;
+        this.change = change;
+    }
+
+    /** Second-stage leaves lose SNP, bit 11: words with R or W, and nothing else in the low bits but PS. */
+    public static VendorContext withoutSnp(VendorContext context) {
+        return changing(
+                context,
+                word -> (word & 0x803) > 0x800 && (word & 0x77c) == 0 && word >= LOWEST_BUFFER ? word & ~0x800L : word);
+    }
+
+    /** Host-table leaves lose FC, bit 60: words with PR, IR, IW and FC. */
+    public static VendorContext withoutFc(VendorContext context) {
+        return changing(context, word -> (word & 1) != 0 && word >>> 60 == 7 ? word & ~(1L << 60) : word);
+    }
+
+    /** VT-d's IOTLB invalidations (descriptor type 2) of a domain or of pages name a domain (31:16) that nobody uses. */
+    public static VendorContext withoutVtdIotlbInvalidation(VendorContext context) {
+        return changing(
+                context,
+                word -> (word & 0xff0f) == 2 && (word >>> 4 & 3) >= 2 && word >>> 32 == 0 && word >>> 16 != 0
+                        ? word | 0xff000000L
+                        : word);
+    }
+
+    /** AMD-Vi's INVALIDATE_IOMMU_PAGES (opcode 3 in 63:60) name a domain (47:32) that nobody uses. */
+    public static VendorContext withoutAmdPageInvalidation(VendorContext context) {
+        return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | 0xff00L << 32 : word);
+    }
+
+    private static VendorContext changing(VendorContext context, LongUnaryOperator change) {
+        return with(context, new ForgetfulMemory(context.memory(), change));
+    }
+
+    /** Makes a view that changes nothing until {@link #stopWritingBack}. */
+    public static ForgetfulMemory over(SystemMemory memory) {
+        return new ForgetfulMemory(memory, LongUnaryOperator.identity());
+    }
+
+    /** Returns a context whose write-backs do nothing at all. */
+    public static VendorContext withoutWriteBack(VendorContext context) {
+        ForgetfulMemory forgetful = over(context.memory());
+        forgetful.stopWritingBack();
+        return with(context, forgetful);
+    }
+
+    /** Returns a context with another memory. */
+    public static VendorContext with(VendorContext context, SystemMemory memory) {
+        return new VendorContext(
+                memory,
+                context.frames(),
+                context.registers(),
+                context.waiter(),
+                context.firmware(),
+                context.topology(),
+                context.bootOptions(),
+                context.release());
+    }
+
+    /** From now on write-backs do nothing. */
+    public void stopWritingBack() {
+        writesBack = false;
+    }
+
+    @Override
+    public long load(long physicalAddress) {
+        return memory.load(physicalAddress);
+    }
+
+    @Override
+    public void store(long physicalAddress, long value) {
+        memory.store(physicalAddress, change.applyAsLong(value));
+    }
+
+    @Override
+    public boolean compareAndSet(long physicalAddress, long expected, long value) {
+        return memory.compareAndSet(physicalAddress, expected, change.applyAsLong(value));
+    }
+
+    @Override
+    public void storeRun(long physicalAddress, long first, long increment, int count) {
+        memory.storeRun(physicalAddress, change.applyAsLong(first), increment, count);
+    }
+
+    @Override
+    public int leadingClear(long physicalAddress, long mask, int count) {
+        return memory.leadingClear(physicalAddress, mask, count);
+    }
+
+    @Override
+    public int leadingSet(long physicalAddress, long mask, int count) {
+        return memory.leadingSet(physicalAddress, mask, count);
+    }
+
+    @Override
+    public void writeBack(long physicalAddress, long size) {
+        if (writesBack) {
+            memory.writeBack(physicalAddress, size);
+        }
+    }
+}
