@@ -52,7 +52,8 @@ class FailureInjectionTest {
 
     static List<Configuration> configurations() {
         List<Configuration> all = new ArrayList<>();
-        for (String name : List.of("SC, coherent walk", "no SC, non-coherent walk", "caching mode", "register-based invalidation")) {
+        for (String name : List.of(
+                "SC, coherent walk", "no SC, non-coherent walk", "caching mode", "register-based invalidation")) {
             all.add(IntelDomainContractTest.configurations().stream()
                     .filter(configuration -> configuration.name().equals(name))
                     .findFirst()
@@ -128,7 +129,9 @@ class FailureInjectionTest {
         domain.close();
         long kept = bench.iommu().quarantinedFrames();
         bench.iommu().close();
-        assertThat(bench.framesInUse()).as(at + ": frames in use when all is closed").isLessThanOrEqualTo(kept);
+        assertThat(bench.framesInUse())
+                .as(at + ": frames in use when all is closed")
+                .isLessThanOrEqualTo(kept);
     }
 
     @ParameterizedTest(name = "{0}")
@@ -287,8 +290,7 @@ class FailureInjectionTest {
 
             if (!host.machine.failures.fired()) {
                 assertThat(errno).isNull();
-                host.bench.assertReaches(
-                        host.bench.secondEndpoint(), IOVA, host.process.translate(VIRTUAL));
+                host.bench.assertReaches(host.bench.secondEndpoint(), IOVA, host.process.translate(VIRTUAL));
                 break;
             }
             fired++;

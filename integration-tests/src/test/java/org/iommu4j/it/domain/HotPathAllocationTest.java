@@ -117,9 +117,7 @@ class HotPathAllocationTest {
         long[] at = new long[1];
 
         assertAllocatesNothing(
-                "IOTLB hit",
-                OPERATIONS,
-                () -> sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA, false));
+                "IOTLB hit", OPERATIONS, () -> sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA, false));
         // 2048 pages in turn are more than any IOTLB here holds of one set.
         assertAllocatesNothing("walk", OPERATIONS, () -> {
             at[0] = at[0] + 257 & 2047;

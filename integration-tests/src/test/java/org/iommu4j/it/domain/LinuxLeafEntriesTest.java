@@ -27,7 +27,8 @@ class LinuxLeafEntriesTest {
         return dump.equals("amd")
                 ? AmdDomainContractTest.of("amd", AmdViUnitProvider.machine("amd", AmdViUnitProvider.EFR_6_LEVEL, 0))
                         .flat()
-                : IntelDomainContractTest.of("QEMU 7.2", 0xd2008c22260206L, 0xf00fcaL).flat();
+                : IntelDomainContractTest.of("QEMU 7.2", 0xd2008c22260206L, 0xf00fcaL)
+                        .flat();
     }
 
     /**

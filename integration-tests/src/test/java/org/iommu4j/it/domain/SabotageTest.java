@@ -54,7 +54,10 @@ class SabotageTest {
 
     /** Asserts that a promise of the contract holds on a whole driver and is broken by a wrapped one. */
     private static void assertNoticed(
-            IommuDomainContract contract, Configuration configuration, Wrapping sabotage, Consumer<IommuDomainContract> promise) {
+            IommuDomainContract contract,
+            Configuration configuration,
+            Wrapping sabotage,
+            Consumer<IommuDomainContract> promise) {
         contract.configuration = configuration;
         contract.bench = new Bench(configuration);
         promise.accept(contract);
@@ -76,7 +79,8 @@ class SabotageTest {
     @Test
     void withoutSabotageTheCasesAreCoherent() {
         for (String machine : List.of("intel-sc", "intel-nosc", "amd")) {
-            assertThat(run(new GuestNoSnoop(), machine, context -> context).verdict()).isEqualTo(Verdict.COHERENT);
+            assertThat(run(new GuestNoSnoop(), machine, context -> context).verdict())
+                    .isEqualTo(Verdict.COHERENT);
         }
         Outcome mixed = run(new MixedContainer(), "intel-mixed", context -> context);
         assertThat(mixed.verdict()).isEqualTo(Verdict.COHERENT);
@@ -143,7 +147,9 @@ class SabotageTest {
         bench.store(SCRATCH, 0x01d);
         bench.store(SCRATCH + 4096, 0x2e3);
 
-        assertThat(bench.endpoint().read(IOVA, false)).as("what the device reads").isEqualTo(0x01d);
+        assertThat(bench.endpoint().read(IOVA, false))
+                .as("what the device reads")
+                .isEqualTo(0x01d);
         assertThat(unitReads(bench.machine().trace(), entryAddress)).containsExactly(oldEntry);
         // The same on a unit that snoops: nothing to notice.
         Bench snooping = new Bench(intel("SC, coherent walk"), ForgetfulMemory::withoutWriteBack);

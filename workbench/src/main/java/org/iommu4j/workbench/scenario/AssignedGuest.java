@@ -43,8 +43,7 @@ public final class AssignedGuest {
                 Scenario.VMM_ADDRESS,
                 Scenario.GUEST_BYTES,
                 VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
-        vm = new VirtualMachine(
-                vmm, scenario.processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
+        vm = new VirtualMachine(vmm, scenario.processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
         vm.addMemory(0, Scenario.GUEST_ADDRESS, Scenario.GUEST_BYTES, Scenario.VMM_ADDRESS);
         vcpu = vm.createVcpu(scenario.vcpuProcessor());
         kvmVfio = vm.createVfioDevice();

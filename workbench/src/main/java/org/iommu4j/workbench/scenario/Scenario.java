@@ -152,8 +152,7 @@ public final class Scenario {
         }
         VirtualMachine vm = new VirtualMachine(vmm, processors(), KvmOptions.DEFAULT.withRelease(release));
         vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
-        Vcpu vcpu =
-                vm.createVcpu(vcpuProcessor());
+        Vcpu vcpu = vm.createVcpu(vcpuProcessor());
         decides(
                 () -> new Decision(
                         Enforcement.NOT_ASKED,
