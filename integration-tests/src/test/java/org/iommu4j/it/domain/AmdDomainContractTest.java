@@ -17,7 +17,7 @@ class AmdDomainContractTest extends IommuDomainContract {
         long efr = AmdViUnitProvider.EFR_6_LEVEL;
         long hats = 3L << 10;
         all.add(of("6 levels", AmdViUnitProvider.machine("amd-6", efr, 0)));
-        all.add(of("5 levels", AmdViUnitProvider.machine("amd-5", efr & ~hats | 1 << 10, 0)));
+        all.add(of("5 levels", AmdViUnitProvider.machine("amd-5", (efr & ~hats) | (1 << 10), 0)));
         all.add(of("4 levels", AmdViUnitProvider.machine("amd-4", efr & ~hats, 0)));
         all.add(of("no invalidate-all", AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
         // The driver has to announce mappings; this silicon makes no use of its right to remember absent ones.

@@ -703,7 +703,7 @@ abstract class IommuDomainContract {
             IommuDomain domain = bench.attached();
             bench.map(domain, IOVA, SCRATCH);
             for (int i = 0; i < 16; i++) {
-                bench.assertReaches(IOVA + i * 8, SCRATCH + i * 8);
+                bench.assertReaches(IOVA + i * 8L, SCRATCH + i * 8L);
             }
         }
 
