@@ -59,7 +59,12 @@ class ArchitectureTest {
                     .toList());
 
     private static final String[] LIBRARIES = {
-        "com.google.inject..", "com.google.common..", "tools.jackson..", "com.fasterxml..", "picocli..", "jakarta.inject.."
+        "com.google.inject..",
+        "com.google.common..",
+        "tools.jackson..",
+        "com.fasterxml..",
+        "picocli..",
+        "jakarta.inject.."
     };
 
     /** A room, and a floor on what is in it: a rule about nothing would always hold. */
@@ -95,11 +100,19 @@ class ArchitectureTest {
     @Test
     void aVendorSeesNeitherAnotherVendorNorCoreNorSiliconNorAConsumer() {
         String[] rest = {"..core..", "..dma..", "..vfio..", "..kvm..", "..sim..", "..workbench.."};
-        noClasses().that().resideInAPackage("org.iommu4j.intel..").should().dependOnClassesThat().resideInAnyPackage(
-                        inHouse(rest, "amd"))
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.intel..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(inHouse(rest, "amd"))
                 .check(CLASSES);
-        noClasses().that().resideInAPackage("org.iommu4j.amd..").should().dependOnClassesThat().resideInAnyPackage(
-                        inHouse(rest, "intel"))
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.amd..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(inHouse(rest, "intel"))
                 .check(CLASSES);
     }
 
@@ -117,11 +130,19 @@ class ArchitectureTest {
 
     @Test
     void oneKindOfSiliconSeesNoOther() {
-        noClasses().that().resideInAPackage("org.iommu4j.sim.vtd..").should().dependOnClassesThat().resideInAPackage(
-                        "org.iommu4j.sim.amdvi..")
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.sim.vtd..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("org.iommu4j.sim.amdvi..")
                 .check(CLASSES);
-        noClasses().that().resideInAPackage("org.iommu4j.sim.amdvi..").should().dependOnClassesThat().resideInAPackage(
-                        "org.iommu4j.sim.vtd..")
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.sim.amdvi..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("org.iommu4j.sim.vtd..")
                 .check(CLASSES);
         noClasses()
                 .that()
@@ -182,8 +203,8 @@ class ArchitectureTest {
                                 && !type.getName().equals(VfioFile.class.getName())))
                 .orShould()
                 .dependOnClassesThat()
-                .resideInAnyPackage(inHouse(
-                        new String[] {"..core..", "..dma..", "..sim..", "..workbench.."}, "intel", "amd"))
+                .resideInAnyPackage(
+                        inHouse(new String[] {"..core..", "..dma..", "..sim..", "..workbench.."}, "intel", "amd"))
                 .check(CLASSES);
         assertThat(CLASSES.stream()
                         .filter(type -> type.getPackageName().equals("org.iommu4j.kvm"))
@@ -288,8 +309,9 @@ class ArchitectureTest {
                 .collect(Collectors.toCollection(TreeSet::new));
         assertThat(callers).containsExactly(MachineFactory.class.getName(), IommuVendors.class.getName());
         assertThat(CLASSES.get(MachineFactory.class).getDirectDependenciesFromSelf())
-                .noneMatch(dependency -> dependency.getTargetClass().getPackageName().equals("org.iommu4j.spi")
-                        && dependency.getTargetClass().getSimpleName().startsWith("IommuVendor"));
+                .noneMatch(dependency ->
+                        dependency.getTargetClass().getPackageName().equals("org.iommu4j.spi")
+                                && dependency.getTargetClass().getSimpleName().startsWith("IommuVendor"));
     }
 
     @Test
@@ -297,8 +319,8 @@ class ArchitectureTest {
         Set<String> missing = new TreeSet<>();
         int packages = 0;
         for (Class<?> module : MODULES) {
-            Path location =
-                    Path.of(module.getProtectionDomain().getCodeSource().getLocation().toURI());
+            Path location = Path.of(
+                    module.getProtectionDomain().getCodeSource().getLocation().toURI());
             if (Files.isDirectory(location)) {
                 packages += collect(location, missing);
             } else {
@@ -331,12 +353,20 @@ class ArchitectureTest {
     }
 
     private static Path sourcesOf(Path classes) {
-        String location =
-                classes.getFileSystem() == FileSystems.getDefault() ? classes.toString() : classes.getFileSystem().toString();
+        String location = classes.getFileSystem() == FileSystems.getDefault()
+                ? classes.toString()
+                : classes.getFileSystem().toString();
         Path root = Path.of("").toAbsolutePath();
         Path top = Files.exists(root.resolve("iommu-api")) ? root : root.getParent();
         for (String module : List.of(
-                "iommu-api", "iommu-core", "iommu-intel", "iommu-amd", "vfio-core", "kvm-x86", "hardware-sim", "workbench")) {
+                "iommu-api",
+                "iommu-core",
+                "iommu-intel",
+                "iommu-amd",
+                "vfio-core",
+                "kvm-x86",
+                "hardware-sim",
+                "workbench")) {
             if (location.contains("/" + module)) {
                 return top.resolve(module).resolve("src/main/java");
             }

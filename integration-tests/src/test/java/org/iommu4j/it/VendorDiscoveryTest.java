@@ -84,7 +84,10 @@ class VendorDiscoveryTest {
                         .forEach(line -> byFiles.add(file.getFileName() + " = " + line));
             }
         }
-        assertThat(byModule).as("provided by module %s", module.name()).isNotEmpty().isEqualTo(byFiles);
+        assertThat(byModule)
+                .as("provided by module %s", module.name())
+                .isNotEmpty()
+                .isEqualTo(byFiles);
     }
 
     @Test

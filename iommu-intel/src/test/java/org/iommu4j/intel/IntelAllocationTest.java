@@ -34,7 +34,8 @@ class IntelAllocationTest {
             long before = threads.getThreadAllocatedBytes(Thread.currentThread().getId());
             sum += run(domain, gather, OPERATIONS);
             allocated = Math.min(
-                    allocated, threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before);
+                    allocated,
+                    threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before);
         }
 
         assertThat(sum).isNotZero();

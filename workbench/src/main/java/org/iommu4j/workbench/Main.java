@@ -40,7 +40,10 @@ public final class Main {
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main());
         commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG);
-        commandLine.getSubcommands().values().forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
+        commandLine
+                .getSubcommands()
+                .values()
+                .forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler((exception, unused) -> {
             oneLine(exception.getCommandLine().getErr(), exception);

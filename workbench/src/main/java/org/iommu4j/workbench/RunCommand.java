@@ -5,10 +5,12 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.workbench.host.CapturedHost;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
@@ -89,7 +91,7 @@ final class RunCommand implements Callable<Integer> {
         Workbench workbench = Workbench.create();
         Case story = workbench.caseNamed(caseName);
         Outcome outcome = workbench.runner().run(story, describe(workbench), release, devices);
-        CommandLine commandLine = java.util.Objects.requireNonNull(spec).commandLine();
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> out.print(new TextReport(commandLine.getColorScheme()).of(outcome));
@@ -105,8 +107,12 @@ final class RunCommand implements Callable<Integer> {
             String machine = choice.machine;
             return workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
         }
-        MachineDescription description = workbench.describeHost(host);
+        CapturedHost captured = CapturedHost.read(host);
+        MachineDescription description = workbench.describe(captured);
         Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
+        PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();
+        workbench.differences(captured, description).forEach(line -> err.println("iommu4j: warning: " + line));
+        err.flush();
         return description;
     }
 }

@@ -3,8 +3,8 @@ package org.iommu4j.workbench;
 
 import com.google.inject.Guice;
 import com.google.inject.Stage;
-import java.nio.file.Path;
 import java.util.Collection;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -13,6 +13,7 @@ import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.host.CaptureComparison;
 import org.iommu4j.workbench.host.CapturedHost;
 import org.iommu4j.workbench.host.CapturedMachine;
 import org.iommu4j.workbench.scenario.Case;
@@ -75,12 +76,18 @@ public final class Workbench {
     }
 
     /**
-     * Reads a captured host and describes its machine.
+     * Describes the machine of a captured host.
      *
-     * @throws InputException when it is no capture, or has no IOMMU in use
+     * @throws InputException when it has no IOMMU in use
      */
-    public MachineDescription describeHost(Path capture) {
-        return CapturedMachine.describe(CapturedHost.read(capture), silicon, vendors);
+    public MachineDescription describe(CapturedHost host) {
+        return CapturedMachine.describe(host, silicon, vendors);
+    }
+
+    /** Returns where our reading of a host's tables and topology differs from its own Linux's, one line each. */
+    public List<String> differences(CapturedHost host, MachineDescription description) {
+        return CaptureComparison.differences(
+                host, description, machines.create(description).topology(), vendors);
     }
 
     /**

@@ -41,7 +41,8 @@ class AmdDomainContractTest extends IommuDomainContract {
     /** Sets NpCache in the capability header: the unit may cache entries that are not present. */
     private static MachineDescription cachingNotPresent(MachineDescription machine) {
         List<FunctionDescription> functions = machine.functions().stream()
-                .map(function -> function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
+                .map(function ->
+                        function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
                 .toList();
         return Machines.withFunctions(
                 Machines.withRegister(machine, machine.units().get(0).name(), "CAP", cap -> cap | NP_CACHE), functions);

@@ -166,8 +166,12 @@ public final class Bench {
         store(physicalAddress, out);
         assertThat(endpoint.read(iova, false)).as("device reads at 0x%x", iova).isEqualTo(out);
         long in = out * 31 + 7;
-        assertThat(endpoint.write(iova, in, false)).as("device writes at 0x%x", iova).isTrue();
-        assertThat(load(physicalAddress)).as("CPU reads at 0x%x", physicalAddress).isEqualTo(in);
+        assertThat(endpoint.write(iova, in, false))
+                .as("device writes at 0x%x", iova)
+                .isTrue();
+        assertThat(load(physicalAddress))
+                .as("CPU reads at 0x%x", physicalAddress)
+                .isEqualTo(in);
     }
 
     /** Asserts that the first device can neither read nor write at an IOVA. */

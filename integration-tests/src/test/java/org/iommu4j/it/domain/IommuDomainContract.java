@@ -86,7 +86,8 @@ abstract class IommuDomainContract {
             return LongStream.range(12, 64)
                     .map(bit -> 1L << bit)
                     .filter(size -> (sizes & size) != 0)
-                    .mapToObj(size -> DynamicTest.dynamicTest("2^" + Long.numberOfTrailingZeros(size), () -> mapOne(size)));
+                    .mapToObj(size ->
+                            DynamicTest.dynamicTest("2^" + Long.numberOfTrailingZeros(size), () -> mapOne(size)));
         }
 
         private void mapOne(long size) {
@@ -323,16 +324,22 @@ abstract class IommuDomainContract {
             }
             bench.map(domain, IOVA, SCRATCH, MIB_2, 2, READ_WRITE);
 
-            assertThat(bench.unmap(domain, IOVA + PAGE, PAGE)).as("from the middle of a page").isZero();
+            assertThat(bench.unmap(domain, IOVA + PAGE, PAGE))
+                    .as("from the middle of a page")
+                    .isZero();
             bench.assertReaches(IOVA + PAGE, SCRATCH + PAGE);
 
-            assertThat(bench.unmap(domain, IOVA, PAGE)).as("up to the middle of a page").isEqualTo(MIB_2);
+            assertThat(bench.unmap(domain, IOVA, PAGE))
+                    .as("up to the middle of a page")
+                    .isEqualTo(MIB_2);
             bench.assertRefused(IOVA);
             bench.assertRefused(IOVA + MIB_2 - 8);
             bench.assertReaches(IOVA + MIB_2, SCRATCH + MIB_2);
 
             bench.map(domain, IOVA, SCRATCH, PAGE, 512, READ_WRITE);
-            assertThat(bench.unmap(domain, IOVA, MIB_2 + PAGE)).as("small ones, then part of a large one").isEqualTo(2 * MIB_2);
+            assertThat(bench.unmap(domain, IOVA, MIB_2 + PAGE))
+                    .as("small ones, then part of a large one")
+                    .isEqualTo(2 * MIB_2);
             bench.assertRefused(IOVA + 511 * PAGE);
             bench.assertRefused(IOVA + 2 * MIB_2 - 8);
         }
@@ -488,7 +495,13 @@ abstract class IommuDomainContract {
                     LeafFormat.Leaf leaf = bench.walk(iova);
                     long expected = configuration.leaves().linuxLeaf(0, size, prot, enforced);
                     for (int i = 0; i < configuration.leaves().replicas(size); i++) {
-                        assertThat(bench.walk(iova + i * (size / configuration.leaves().replicas(size))).entry())
+                        assertThat(bench.walk(iova
+                                                + i
+                                                        * (size
+                                                                / configuration
+                                                                        .leaves()
+                                                                        .replicas(size)))
+                                        .entry())
                                 .as("%s of 0x%x, word %d, is 0x%x", Prot.toString(prot), size, i, leaf.entry())
                                 .isEqualTo(expected);
                     }
@@ -638,9 +651,7 @@ abstract class IommuDomainContract {
         @Test
         void probingTheSameFunctionAgainGivesTheSameDevice() {
             assertThat(bench.iommu()
-                            .probe(
-                                    bench.machine().topology().function(DEVICE).orElseThrow(),
-                                    DEVICE.requesterId()))
+                            .probe(bench.machine().topology().function(DEVICE).orElseThrow(), DEVICE.requesterId()))
                     .containsSame(bench.device());
         }
     }
@@ -665,7 +676,8 @@ abstract class IommuDomainContract {
         void theDevicesCapabilityPredictsTheDomainsAnswer() {
             boolean predicted = bench.iommu().capable(bench.device(), IommuCapability.ENFORCE_CACHE_COHERENCY);
             assertThat(ask(bench.attached())).isEqualTo(predicted);
-            assertThat(bench.iommu().capable(bench.device(), IommuCapability.CACHE_COHERENCY)).isTrue();
+            assertThat(bench.iommu().capable(bench.device(), IommuCapability.CACHE_COHERENCY))
+                    .isTrue();
         }
 
         @Test
@@ -741,7 +753,9 @@ abstract class IommuDomainContract {
     }
 
     private static boolean ask(IommuDomain domain) {
-        return domain.cacheCoherencyEnforcement().map(control -> control.enforce()).orElse(false);
+        return domain.cacheCoherencyEnforcement()
+                .map(control -> control.enforce())
+                .orElse(false);
     }
 
     /** Long random histories against a model. */

@@ -49,7 +49,13 @@ public record VtdLeaves(long registerBase) implements LeafFormat {
             if (level == 1 || (entry & 0x80) != 0) {
                 long size = 1L << shift;
                 return new Leaf(
-                        entry, at, size, (entry & FRAME & -size) | (iova & (size - 1)), read, write, (entry & 0x800) != 0);
+                        entry,
+                        at,
+                        size,
+                        (entry & FRAME & -size) | (iova & (size - 1)),
+                        read,
+                        write,
+                        (entry & 0x800) != 0);
             }
             table = entry & FRAME;
             level--;

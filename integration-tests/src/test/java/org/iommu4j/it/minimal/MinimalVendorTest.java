@@ -44,8 +44,7 @@ class MinimalVendorTest {
         Outcome outcome = run(new GuestNoSnoop(), true);
 
         assertThat(outcome.decision())
-                .isEqualTo(new Decision(
-                        Enforcement.ABSENT, false, true, Wbinvd.EXECUTED, GuestMemoryType.GUEST_PAT));
+                .isEqualTo(new Decision(Enforcement.ABSENT, false, true, Wbinvd.EXECUTED, GuestMemoryType.GUEST_PAT));
         assertThat(outcome.verdict()).isEqualTo(Verdict.COHERENT);
         assertThat(outcome.noSnoopSent()).isEqualTo(2);
         assertThat(outcome.noSnoopPassed()).isEqualTo(2);

@@ -92,19 +92,21 @@ final class Timeline {
             case CLFLUSH -> "flushes " + address;
             case WBINVD -> "flushes cpu" + trace.source(event) + "'s caches";
             case GUEST_WBINVD -> "executes WBINVD";
-            case DMA_READ -> refused(trace, event)
-                    ? "refused: read of IOVA 0x" + Long.toHexString(trace.iova(event))
-                    : "reads " + word + route(trace, event);
-            case DMA_WRITE -> refused(trace, event)
-                    ? "refused: write to IOVA 0x" + Long.toHexString(trace.iova(event))
-                    : "writes " + word + route(trace, event);
+            case DMA_READ ->
+                refused(trace, event)
+                        ? "refused: read of IOVA 0x" + Long.toHexString(trace.iova(event))
+                        : "reads " + word + route(trace, event);
+            case DMA_WRITE ->
+                refused(trace, event)
+                        ? "refused: write to IOVA 0x" + Long.toHexString(trace.iova(event))
+                        : "writes " + word + route(trace, event);
             case INTERRUPT -> "sends an interrupt";
             case FILL -> "takes " + address;
             case EVICT, INVALIDATE -> "drops " + address;
             case WRITE_BACK -> "writes back " + address;
             case NOTE -> trace.text(event);
-            case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> throw new IllegalStateException(
-                    trace.describe(event));
+            case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE ->
+                throw new IllegalStateException(trace.describe(event));
         };
     }
 

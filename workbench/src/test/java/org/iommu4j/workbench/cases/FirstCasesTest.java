@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.cases;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -28,10 +27,7 @@ class FirstCasesTest {
     }
 
     @ParameterizedTest(name = "{0} on {1} is {2}, blame {3}; {4} sent, {5} blocked, {6} passed")
-    @CsvSource(
-            nullValues = "-",
-            textBlock =
-                    """
+    @CsvSource(nullValues = "-", textBlock = """
                     host-no-snoop,               intel-sc,    COHERENT,  -,            4, 0, 4
                     host-no-snoop,               intel-nosc,  COHERENT,  -,            4, 0, 4
                     host-no-snoop,               intel-mixed, COHERENT,  -,            4, 0, 4
@@ -65,10 +61,7 @@ class FirstCasesTest {
     }
 
     @ParameterizedTest(name = "{0} on {1}: {2}, DMA_CC {3}, non-coherent {4}, WBINVD {5}, {6}")
-    @CsvSource(
-            nullValues = "-",
-            textBlock =
-                    """
+    @CsvSource(nullValues = "-", textBlock = """
                     guest-no-snoop,              intel-sc,    ENFORCED,  true,  false, NOP,      WB+IPAT
                     guest-no-snoop,              intel-nosc,  REFUSED,   false, true,  EXECUTED, WB
                     guest-no-snoop,              amd,         ENFORCED,  true,  false, NOP,      GUEST_PAT
@@ -94,7 +87,10 @@ class FirstCasesTest {
         assertThat(decision.dmaCcIommu()).isEqualTo(dmaCc);
         assertThat(decision.kvmNoncoherentDma()).isEqualTo(noncoherent);
         assertThat(decision.wbinvd() == null ? null : decision.wbinvd().name()).isEqualTo(wbinvd);
-        assertThat(decision.guestMemoryType() == null ? null : decision.guestMemoryType().toString())
+        assertThat(
+                        decision.guestMemoryType() == null
+                                ? null
+                                : decision.guestMemoryType().toString())
                 .isEqualTo(memoryType);
     }
 
@@ -103,8 +99,9 @@ class FirstCasesTest {
         assertThat(run("mixed-container", "intel-mixed").domains())
                 .extracting(DomainOutcome::enforceCacheCoherency)
                 .containsExactly(Enforcement.ENFORCED, Enforcement.REFUSED);
-        assertThat(run("mixed-container", "amd").domains()).singleElement().satisfies(domain -> assertThat(domain.devices())
-                .hasSize(2));
+        assertThat(run("mixed-container", "amd").domains())
+                .singleElement()
+                .satisfies(domain -> assertThat(domain.devices()).hasSize(2));
     }
 
     @Test
@@ -113,9 +110,11 @@ class FirstCasesTest {
         assertThat(outcome.verdict()).isEqualTo(Verdict.REFUSED);
         assertThat(outcome.errno()).isEqualTo(Errno.EINVAL);
         assertThat(outcome.refusal()).contains("0000:02:00.0");
-        assertThat(outcome.domains()).singleElement().satisfies(domain -> assertThat(domain.devices())
-                .extracting(Object::toString)
-                .containsExactly("0000:01:00.0"));
+        assertThat(outcome.domains())
+                .singleElement()
+                .satisfies(domain -> assertThat(domain.devices())
+                        .extracting(Object::toString)
+                        .containsExactly("0000:01:00.0"));
         assertThat(outcome.noSnoopSent()).isZero();
     }
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.verdict;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -82,8 +81,11 @@ class CoherenceCheckerTest {
         Findings findings = check();
         assertThat(findings.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(findings.blame()).isEqualTo(Blame.GUEST_DRIVER);
-        assertThat(findings.staleReads()).first().satisfies(read -> assertThat(read.why())
-                .contains("read an older line from a cache").contains("asked for no WBINVD"));
+        assertThat(findings.staleReads())
+                .first()
+                .satisfies(read -> assertThat(read.why())
+                        .contains("read an older line from a cache")
+                        .contains("asked for no WBINVD"));
     }
 
     @Test

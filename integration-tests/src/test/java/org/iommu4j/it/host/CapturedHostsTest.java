@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.host;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
+import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
+import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
+import org.iommu4j.Errno;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.workbench.InputException;
+import org.iommu4j.workbench.Workbench;
+import org.iommu4j.workbench.host.CapturedHost;
+import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.Enforcement;
+import org.iommu4j.workbench.scenario.Outcome;
+import org.iommu4j.workbench.scenario.Wbinvd;
+import org.iommu4j.workbench.verdict.Verdict;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Machines built from captured hosts decide as those hosts' Linux did. */
+class CapturedHostsTest {
+    private static final PciAddress NIC = PciAddress.parse("0000:02:00.0");
+
+    /** An endpoint without a PCI Express capability. */
+    private static final PciAddress CONVENTIONAL = PciAddress.parse("0000:00:05.0");
+
+    private final Workbench workbench = Workbench.create();
+
+    private static Path capture(String name) {
+        return Path.of(Objects.requireNonNull(CapturedHostsTest.class.getResource("/captures/" + name + ".tar"), name)
+                .getPath());
+    }
+
+    private Outcome run(Path capture, PciAddress... devices) {
+        return workbench
+                .runner()
+                .run(
+                        workbench.caseNamed("guest-no-snoop"),
+                        workbench.describe(CapturedHost.read(capture)),
+                        LinuxRelease.NEWEST,
+                        List.of(devices));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "intel-sc0,  REFUSED,  false, true,  EXECUTED, 2, 0",
+        "intel-sc1,  ENFORCED, true,  false, NOP,      2, 2",
+        "amd-qemu11, ENFORCED, true,  false, NOP,      2, 2"
+    })
+    void aGuestsDeviceIsDecidedOnAsTheHostsUnitAllows(
+            String name,
+            Enforcement enforcement,
+            boolean dmaCc,
+            boolean noncoherent,
+            Wbinvd wbinvd,
+            int sent,
+            int blocked) {
+        Outcome outcome = run(capture(name), NIC);
+        Decision decision = outcome.decision();
+        assertThat(outcome.verdict()).as("%s", outcome.staleReads()).isEqualTo(Verdict.COHERENT);
+        assertThat(decision).isNotNull();
+        assertThat(decision.enforceCacheCoherency()).isEqualTo(enforcement);
+        assertThat(decision.dmaCcIommu()).isEqualTo(dmaCc);
+        assertThat(decision.kvmNoncoherentDma()).isEqualTo(noncoherent);
+        assertThat(decision.wbinvd()).isEqualTo(wbinvd);
+        assertThat(outcome.noSnoopSent()).isEqualTo(sent);
+        assertThat(outcome.noSnoopBlocked()).isEqualTo(blocked);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc0", "intel-sc1", "amd-qemu11"})
+    void aDeviceWithoutAPciExpressCapabilitySendsNoNoSnoopAndTheDecisionIsTheSame(String name) {
+        Outcome conventional = run(capture(name), CONVENTIONAL);
+        assertThat(conventional.noSnoopSent()).isZero();
+        assertThat(conventional.verdict()).isEqualTo(Verdict.COHERENT);
+        assertThat(conventional.decision()).isEqualTo(run(capture(name), NIC).decision());
+    }
+
+    /** The value after SET_IOMMU in the call-by-call answers of the same three Linux hosts. */
+    @ParameterizedTest
+    @CsvSource({"intel-sc0, sc0.txt", "intel-sc1, sc1.txt", "amd-qemu11, amd.txt"})
+    void dmaCcIommuIsWhatThatLinuxAnswered(String name, String answers) throws IOException {
+        Path file = Shared.file("linux/vfio/" + answers);
+        assumeTrue(Files.isRegularFile(file), () -> "skipped: " + file + " is absent");
+        Matcher answer = Pattern.compile(
+                        "(?m)^CHECK_EXTENSION after SET_IOMMU\\(TYPE1v2\\):.* VFIO_DMA_CC_IOMMU=([01]) ")
+                .matcher(Files.readString(file));
+        assertThat(answer.find()).isTrue();
+        Decision decision = run(capture(name), NIC).decision();
+        assertThat(decision).isNotNull();
+        assertThat(decision.dmaCcIommu()).isEqualTo(answer.group(1).equals("1"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc0", "intel-sc1", "amd-qemu11"})
+    void ourUnitsAndGroupsAreThoseOfTheHostsOwnLinux(String name) {
+        CapturedHost host = CapturedHost.read(capture(name));
+        assertThat(host.groups()).as("groups in the capture").hasSize(13);
+        assertThat(workbench.differences(host, workbench.describe(host))).isEmpty();
+    }
+
+    static Stream<Path> everyCapture() throws IOException {
+        Path folder = Shared.file("linux/captures");
+        if (!Files.isDirectory(folder)) {
+            return Stream.of(folder);
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> !file.toString().contains("iommu-off")).sorted().toList().stream();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("everyCapture")
+    void theWholeCapturesAgreeToo(Path capture) {
+        assumeTrue(Files.isRegularFile(capture), () -> "skipped: no captures in " + capture);
+        CapturedHost host = CapturedHost.read(capture);
+        assertThat(workbench.differences(host, workbench.describe(host))).isEmpty();
+        assertThat(run(capture, NIC).verdict()).isEqualTo(Verdict.COHERENT);
+    }
+
+    @Test
+    void aDifferenceIsNamedWithBothAnswers(@TempDir Path folder) throws IOException {
+        Path changed = edit(
+                capture("intel-sc1"), folder, (name, bytes) -> bytes, name -> !name.endsWith("0000:02:00.0/iommu"));
+        CapturedHost host = CapturedHost.read(changed);
+        assertThat(workbench.differences(host, workbench.describe(host)))
+                .containsExactly(
+                        "0000:02:00.0 is translated by no unit in this Linux, by dmar0 as we read its intel table");
+    }
+
+    @Test
+    void aHostWhoseIommuIsOffIsRefusedAndTheReasonGuessedAtAsAQuestion() {
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> workbench.describe(CapturedHost.read(capture("intel-iommu-off"))))
+                .withMessageContaining("nothing is under sys/class/iommu although firmware describes one");
+    }
+
+    @Test
+    void anUnknownDeviceAndABridgeAreRefused() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> run(capture("intel-sc1"), PciAddress.parse("0000:77:00.0")))
+                .withMessageContaining("has no device 0000:77:00.0");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> run(capture("intel-sc1"), PciAddress.parse("0000:00:06.0")))
+                .withMessageContaining("is a bridge");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc1", "amd-qemu11"})
+    void aHostWithoutInterruptRemappingIsRefusedWithEperm(String name, @TempDir Path folder) throws IOException {
+        Path changed = edit(
+                capture(name),
+                folder,
+                (file, bytes) -> file.equals("dmesg.txt")
+                        ? new String(bytes, StandardCharsets.UTF_8)
+                                .replaceAll("(?m)^.*(Enabled IRQ remapping|Interrupt remapping enabled).*$", "")
+                                .getBytes(StandardCharsets.UTF_8)
+                        : bytes,
+                file -> true);
+        Outcome outcome = run(changed, NIC);
+        assertThat(outcome.verdict()).isEqualTo(Verdict.REFUSED);
+        assertThat(outcome.errno()).isEqualTo(Errno.EPERM);
+        assertThat(outcome.decision()).isNull();
+        assertThat(outcome.noSnoopSent()).isZero();
+    }
+
+    private interface Change {
+        byte[] of(String name, byte[] bytes);
+    }
+
+    private interface Keep {
+        boolean test(String name);
+    }
+
+    private static Path edit(Path tar, Path folder, Change change, Keep keep) throws IOException {
+        Path result = folder.resolve("changed.tar");
+        try (InputStream in = Files.newInputStream(tar);
+                TarArchiveInputStream source = new TarArchiveInputStream(in);
+                OutputStream out = Files.newOutputStream(result);
+                TarArchiveOutputStream target = new TarArchiveOutputStream(out)) {
+            target.setLongFileMode(TarArchiveOutputStream.LONGFILE_GNU);
+            for (TarArchiveEntry entry = source.getNextEntry(); entry != null; entry = source.getNextEntry()) {
+                if (!keep.test(entry.getName())) {
+                    continue;
+                }
+                byte[] bytes = change.of(entry.getName(), source.readAllBytes());
+                if (entry.isFile()) {
+                    entry.setSize(bytes.length);
+                }
+                target.putArchiveEntry(entry);
+                if (entry.isFile()) {
+                    target.write(bytes);
+                }
+                target.closeArchiveEntry();
+            }
+        }
+        return result;
+    }
+}
