@@ -2,6 +2,7 @@
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
+import org.iommu4j.workbench.host.InputException;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;

@@ -16,6 +16,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.CaptureComparison;
 import org.iommu4j.workbench.host.CapturedHost;
 import org.iommu4j.workbench.host.CapturedMachine;
+import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 import org.jspecify.annotations.Nullable;

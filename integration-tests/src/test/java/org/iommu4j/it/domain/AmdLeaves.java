@@ -67,7 +67,7 @@ public record AmdLeaves(long registerBase) implements LeafFormat {
                 | FORCE_COHERENT
                 | ((prot & Prot.READ) != 0 ? READ : 0)
                 | ((prot & Prot.WRITE) != 0 ? WRITE : 0);
-        return replicas(pageSize) == 1 ? entry : entry | 7 << 9 | (pageSize / 2 - 1) & ~0xfffL;
+        return replicas(pageSize) == 1 ? entry : entry | (7 << 9) | ((pageSize / 2 - 1) & ~0xfffL);
     }
 
     @Override

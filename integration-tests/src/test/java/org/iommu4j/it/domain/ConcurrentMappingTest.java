@@ -65,7 +65,7 @@ class ConcurrentMappingTest {
     private record Worker(Bench bench, IommuDomain domain, int thread, long deadline) implements Callable<Long> {
         @Override
         public Long call() {
-            long seed = 77 + thread;
+            long seed = 77L + thread;
             Random random = new Random(seed);
             Endpoint endpoint = bench.endpoint().fork();
             IotlbGather gather = new IotlbGather();

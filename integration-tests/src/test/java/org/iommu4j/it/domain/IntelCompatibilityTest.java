@@ -93,7 +93,7 @@ class IntelCompatibilityTest {
 
     @Test
     void aUnitInCachingModeStaysOutOfADomainThatAnnouncesNothing() {
-        Bench bench = bench(cap -> cap | 1 << 7, SAME);
+        Bench bench = bench(cap -> cap | (1 << 7), SAME);
         assertStaysOut(bench, mapped(bench), "CM");
     }
 
@@ -105,7 +105,7 @@ class IntelCompatibilityTest {
 
     @Test
     void aUnitWithNarrowerTablesStaysOut() {
-        Bench bench = bench(cap -> cap & ~(0x1fL << 8) & ~(0x3fL << 16) | 2 << 8 | 38 << 16, SAME);
+        Bench bench = bench(cap -> (cap & ~(0x1fL << 8) & ~(0x3fL << 16)) | (2 << 8) | (38 << 16), SAME);
         assertStaysOut(bench, mapped(bench), "bits");
     }
 }

@@ -14,14 +14,14 @@ class IntelDomainContractTest extends IommuDomainContract {
         long cap = VtdUnitProvider.CAP_4_LEVEL;
         long sc = VtdUnitProvider.ECAP_SNOOP_CONTROL;
         long noSc = VtdUnitProvider.ECAP_NO_SNOOP_CONTROL;
-        long cachingMode = cap | 1 << 7;
+        long cachingMode = cap | (1 << 7);
         // SAGAW bit 1, MGAW 39 bits
-        long threeLevels = cap & ~(0x1fL << 8) & ~(0x3fL << 16) | 2 << 8 | 38 << 16;
+        long threeLevels = (cap & ~(0x1fL << 8) & ~(0x3fL << 16)) | (2 << 8) | (38 << 16);
         long pages4K = cap & ~(0xfL << 34);
-        long pages2M = pages4K | 1L << 34;
+        long pages2M = pages4K | (1L << 34);
         long noPageSelective = cap & ~(1L << 39);
         long smallMasks = cap & ~(0x3fL << 48);
-        long writeBuffer = cap | 1 << 4;
+        long writeBuffer = cap | (1 << 4);
         long fewDomains = cap & ~7L;
         all.add(of("SC, coherent walk", cap, sc));
         all.add(of("SC, non-coherent walk", cap, sc & ~1));

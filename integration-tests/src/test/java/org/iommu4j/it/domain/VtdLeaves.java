@@ -24,7 +24,7 @@ public record VtdLeaves(long registerBase) implements LeafFormat {
         if ((rootEntry & 1) == 0) {
             return Leaf.NONE;
         }
-        long context = (rootEntry & FRAME) + (device.device() << 3 | device.function()) * 16L;
+        long context = (rootEntry & FRAME) + ((device.device() << 3) | device.function()) * 16L;
         long low = memory.applyAsLong(context);
         long high = memory.applyAsLong(context + 8);
         if ((low & 1) == 0 || (low >>> 2 & 3) == 2) {

@@ -112,7 +112,7 @@ public final class MinimalSilicon implements TranslationUnitProvider {
             if ((entry & (write ? 2 : 1)) == 0) {
                 return Translation.fault(3);
             }
-            return Translation.to((entry & -MinimalDomain.PAGE) | address & (MinimalDomain.PAGE - 1), false);
+            return Translation.to((entry & -MinimalDomain.PAGE) | (address & (MinimalDomain.PAGE - 1)), false);
         }
 
         @Override

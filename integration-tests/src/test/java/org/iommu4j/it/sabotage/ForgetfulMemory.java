@@ -42,7 +42,7 @@ public final class ForgetfulMemory implements SystemMemory {
 
     /** AMD-Vi's INVALIDATE_IOMMU_PAGES (opcode 3 in 63:60) name a domain (47:32) that nobody uses. */
     public static VendorContext withoutAmdPageInvalidation(VendorContext context) {
-        return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | 0xff00L << 32 : word);
+        return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | (0xff00L << 32) : word);
     }
 
     private static VendorContext changing(VendorContext context, LongUnaryOperator change) {

@@ -22,7 +22,6 @@ import java.util.TreeSet;
 import java.util.regex.Pattern;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
-import org.iommu4j.workbench.InputException;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -15,7 +15,6 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.platform.PciAddress;
-import org.iommu4j.workbench.InputException;
 
 /**
  * What a capture says about a host: PCI functions, IOMMU units, groups, ACPI tables and the kernel log.

@@ -15,7 +15,6 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.InputException;
 
 /**
  * Builds the description of a machine from a captured host.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench;
+package org.iommu4j.workbench.host;
 
 /** Input that can't be used; the message is one line that says what, where and what was expected. */
 public final class InputException extends RuntimeException {
