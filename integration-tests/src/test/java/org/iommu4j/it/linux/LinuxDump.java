@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.platform.FlatMemory;
@@ -32,6 +33,9 @@ final class LinuxDump {
 
     /** More than any address of the dumps: what {@link FlatMemory} takes without fuss. */
     private static final long MEMORY = 1L << 36;
+
+    /** Tests share a dump, of which {@link DumpFabric} lets nobody change a page. */
+    private static final Map<String, LinuxDump> DUMPS = new ConcurrentHashMap<>();
 
     private static final Pattern REGISTERS = Pattern.compile("([0-9a-f]{16}): 0x([0-9a-f]{16}) 0x([0-9a-f]{16})");
 
@@ -95,11 +99,13 @@ final class LinuxDump {
         Assumptions.assumeTrue(
                 !shared.isEmpty() && Files.isDirectory(directory),
                 () -> "no memory dump of Linux in " + directory + " (system property iommu4j.shared)");
-        try {
-            return new LinuxDump(name, directory);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        return DUMPS.computeIfAbsent(name, unused -> {
+            try {
+                return new LinuxDump(name, directory);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
     }
 
     private static Map<Long, Long> readRegisters(Path file) throws IOException {

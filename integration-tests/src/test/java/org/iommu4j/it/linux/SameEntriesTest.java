@@ -20,6 +20,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.core.IommuMapper;
 import org.iommu4j.it.linux.LinuxDump.Expected;
 import org.iommu4j.it.linux.Tables.Page;
 import org.iommu4j.it.linux.Tables.Slot;
@@ -36,6 +37,7 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Our drivers, told to map what a real Linux had mapped, on units with the same capabilities, write the entries that it wrote.
+ * Page sizes are chosen by our core, as they were by Linux's.
  *
  * <p>Each entry is compared in full but for addresses of tables and ids of domains, which only have to be consistent. What
  * differs on purpose:
@@ -212,9 +214,8 @@ class SameEntriesTest {
                     prot = prot(asked, page);
                     requested.put(new Slot(page.iova(), page.level()), prot);
                 }
-                domain.map(page.iova(), page.physicalAddress(), page.size(), 1, prot | Prot.CACHE);
+                IommuMapper.map(domain, page.iova(), page.physicalAddress(), page.size(), prot | Prot.CACHE);
             }
-            domain.syncMap(0, 1L << 39);
         }
         return requested;
     }
