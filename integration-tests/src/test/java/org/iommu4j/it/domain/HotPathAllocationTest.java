@@ -120,7 +120,7 @@ class HotPathAllocationTest {
                 "IOTLB hit", OPERATIONS, () -> sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA, false));
         // 2048 pages in turn are more than any IOTLB here holds of one set.
         assertAllocatesNothing("walk", OPERATIONS, () -> {
-            at[0] = at[0] + 257 & 2047;
+            at[0] = (at[0] + 257) & 2047;
             sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA + at[0] * PAGE, true);
         });
         for (boolean noSnoop : new boolean[] {false, true}) {
@@ -148,7 +148,7 @@ class HotPathAllocationTest {
             sink = first.load(SCRATCH, MemoryType.WB);
         });
         assertAllocatesNothing("miss and eviction", OPERATIONS, () -> {
-            at[0] = at[0] + (32768 + 64) & (16L << 20) - 1;
+            at[0] = (at[0] + 32768 + 64) & ((16L << 20) - 1);
             first.store(SCRATCH + at[0], 2, MemoryType.WB);
         });
         assertAllocatesNothing("a line that moves between CPUs", OPERATIONS, () -> {
@@ -166,7 +166,8 @@ class HotPathAllocationTest {
         });
         assertAllocatesNothing("runs", OPERATIONS / 100, () -> {
             memory.storeRun(SCRATCH, 0, 8, 512);
-            sink = memory.leadingClear(SCRATCH, 1, 512) + memory.leadingSet(SCRATCH, 8, 512);
+            sink = memory.leadingClear(SCRATCH, 1, 512);
+            sink = memory.leadingSet(SCRATCH, 8, 512);
             memory.writeBack(SCRATCH, PAGE);
         });
         assertAllocatesNothing("WBINVD", 1000, first::wbinvd);

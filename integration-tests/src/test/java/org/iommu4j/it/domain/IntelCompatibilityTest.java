@@ -17,7 +17,6 @@ import org.junit.jupiter.api.Test;
 /** Two units that differ: what may share a domain, and what happens to a device that may not. */
 class IntelCompatibilityTest {
     private static final long PAGE = 4096;
-    private static final LongUnaryOperator SAME = value -> value;
 
     /** A machine whose first device is behind the unit with snoop control, the second behind one that is changed. */
     private static Bench bench(LongUnaryOperator cap, LongUnaryOperator ecap) {
@@ -32,6 +31,10 @@ class IntelCompatibilityTest {
                 false,
                 Enforcement.GRANTED,
                 new VtdLeaves(machine.units().get(1).registerBase())));
+    }
+
+    private static long same(long value) {
+        return value;
     }
 
     private static void assertStaysOut(Bench bench, IommuDomain domain, String reason) {
@@ -61,7 +64,7 @@ class IntelCompatibilityTest {
 
     @Test
     void unitsThatDifferInSnoopControlShareADomainThatPromisedNothing() {
-        Bench bench = bench(SAME, SAME);
+        Bench bench = bench(IntelCompatibilityTest::same, IntelCompatibilityTest::same);
         IommuDomain domain = mapped(bench);
         bench.attach(domain, bench.second());
 
@@ -78,7 +81,7 @@ class IntelCompatibilityTest {
 
     @Test
     void aDeviceWithoutSnoopControlStaysOutOfADomainThatPromised() {
-        Bench bench = bench(SAME, SAME);
+        Bench bench = bench(IntelCompatibilityTest::same, IntelCompatibilityTest::same);
         IommuDomain domain = bench.attached();
         assertThat(domain.cacheCoherencyEnforcement().orElseThrow().enforce()).isTrue();
         bench.map(domain, IOVA, SCRATCH);
@@ -87,25 +90,26 @@ class IntelCompatibilityTest {
 
     @Test
     void aUnitThatDoesNotSnoopItsWalksStaysOutOfADomainThatIsNotWrittenBack() {
-        Bench bench = bench(SAME, ecap -> ecap & ~1L);
+        Bench bench = bench(IntelCompatibilityTest::same, ecap -> ecap & ~1L);
         assertStaysOut(bench, mapped(bench), "snoop");
     }
 
     @Test
     void aUnitInCachingModeStaysOutOfADomainThatAnnouncesNothing() {
-        Bench bench = bench(cap -> cap | (1 << 7), SAME);
+        Bench bench = bench(cap -> cap | (1 << 7), IntelCompatibilityTest::same);
         assertStaysOut(bench, mapped(bench), "CM");
     }
 
     @Test
     void aUnitWithoutLargePagesStaysOutOfADomainThatMayHaveThem() {
-        Bench bench = bench(cap -> cap & ~(0xfL << 34), SAME);
+        Bench bench = bench(cap -> cap & ~(0xfL << 34), IntelCompatibilityTest::same);
         assertStaysOut(bench, mapped(bench), "page sizes");
     }
 
     @Test
     void aUnitWithNarrowerTablesStaysOut() {
-        Bench bench = bench(cap -> (cap & ~(0x1fL << 8) & ~(0x3fL << 16)) | (2 << 8) | (38 << 16), SAME);
+        Bench bench = bench(
+                cap -> (cap & ~(0x1fL << 8) & ~(0x3fL << 16)) | (2 << 8) | (38 << 16), IntelCompatibilityTest::same);
         assertStaysOut(bench, mapped(bench), "bits");
     }
 }
