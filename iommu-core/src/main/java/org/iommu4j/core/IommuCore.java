@@ -16,6 +16,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciTopology;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A machine's devices behind its IOMMUs, in groups.
@@ -75,7 +76,7 @@ public final class IommuCore implements AutoCloseable {
         try {
             groups.forEach(group -> core.start(group, policy));
         } catch (RuntimeException failure) {
-            groups.forEach(IommuGroup::stop);
+            core.stopAll(failure);
             throw failure;
         }
         return core;
@@ -136,7 +137,8 @@ public final class IommuCore implements AutoCloseable {
      * Blocks all devices and frees the default domains.
      *
      * @throws IommuException EBUSY while a driver is bound, a group is claimed, or attached to another domain than its
-     *     default one; nothing has changed
+     *     default one: nothing has changed; ETIMEDOUT or EIO when an invalidation did not complete: all is blocked and
+     *     freed all the same
      */
     @Override
     public void close() {
@@ -145,7 +147,18 @@ public final class IommuCore implements AutoCloseable {
                 throw new IommuException(Errno.EBUSY, group + " is in use");
             }
         }
-        groups.forEach(IommuGroup::stop);
+        RuntimeException failure = stopAll(null);
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private @Nullable RuntimeException stopAll(@Nullable RuntimeException earlier) {
+        RuntimeException failure = earlier;
+        for (IommuGroup group : groups) {
+            failure = group.stop(failure);
+        }
+        return failure;
     }
 
     private static Map<PciAddress, IommuDevice> probeAll(Collection<? extends Iommu> iommus, PciHierarchy hierarchy) {

@@ -350,23 +350,35 @@ public final class IommuGroup {
         }
     }
 
-    /** Blocks the devices and frees what core allocated for the group; it must not be {@link #busy()}. */
-    void stop() {
+    /**
+     * Blocks the devices and frees what core allocated for the group, whatever fails; it must not be {@link #busy()}.
+     *
+     * @return the earlier failure, or the first of this group's
+     */
+    @Nullable
+    RuntimeException stop(@Nullable RuntimeException earlier) {
         synchronized (lock) {
             IommuDomain last = defaultDomain;
             if (last == null) {
-                return;
+                return earlier;
             }
+            RuntimeException failure = earlier;
             for (IommuDevice device : devices) {
-                last.detach(device);
+                try {
+                    last.detach(device);
+                } catch (RuntimeException thrown) {
+                    // A device that could not be moved some time before is blocked already.
+                    failure = isNotThere(thrown) ? failure : joined(failure, thrown);
+                }
             }
             current = null;
             defaultDomain = null;
-            last.close();
+            failure = closed(last, failure);
             if (blockingDomain != null) {
-                blockingDomain.close();
+                failure = closed(blockingDomain, failure);
                 blockingDomain = null;
             }
+            return failure;
         }
     }
 
@@ -511,11 +523,32 @@ public final class IommuGroup {
     private static void block(IommuDevice device, IommuDomain from, RuntimeException failure) {
         try {
             from.detach(device);
-        } catch (IommuException notThere) {
-            if (notThere.errno() != Errno.EINVAL) {
-                failure.addSuppressed(notThere);
+        } catch (IommuException thrown) {
+            if (!isNotThere(thrown)) {
+                failure.addSuppressed(thrown);
             }
         }
+    }
+
+    private static @Nullable RuntimeException closed(IommuDomain domain, @Nullable RuntimeException earlier) {
+        try {
+            domain.close();
+            return earlier;
+        } catch (RuntimeException thrown) {
+            return joined(earlier, thrown);
+        }
+    }
+
+    private static RuntimeException joined(@Nullable RuntimeException earlier, RuntimeException failure) {
+        if (earlier == null) {
+            return failure;
+        }
+        earlier.addSuppressed(failure);
+        return earlier;
+    }
+
+    private static boolean isNotThere(RuntimeException failure) {
+        return failure instanceof IommuException refusal && refusal.errno() == Errno.EINVAL;
     }
 
     private IommuDomain requireDefaultDomain() {

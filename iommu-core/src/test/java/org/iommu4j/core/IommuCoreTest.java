@@ -256,6 +256,38 @@ class IommuCoreTest {
         iommu.close();
     }
 
+    @Test
+    void closingGoesOnWhenAnInvalidationDoesNotCompleteAndSaysSo() {
+        TestIommu iommu = new TestIommu();
+        IommuCore core = IommuCore.open(iommu, laptop());
+        ((TestDomain) core.groups().get(0).defaultDomain()).failDetach();
+
+        assertThat(closing(core)).isEqualTo(Errno.ETIMEDOUT);
+
+        assertThat(iommu.openDomains()).isZero();
+        core.close();
+        iommu.close();
+    }
+
+    @Test
+    void anOpeningThatFailsTellsItsOwnReasonWhenCleaningUpFailsToo() {
+        TestIommu iommu = new TestIommu();
+        iommu.preparing(domain -> {
+            domain.failDetach();
+            domain.admit(device -> device.address().equals(DOCK)
+                    ? AttachResult.incompatible("narrower")
+                    : AttachResult.ATTACHED);
+        });
+
+        IommuException refusal =
+                catchThrowableOfType(IommuException.class, () -> IommuCore.open(iommu, laptop()));
+
+        assertThat(refusal).hasMessageContaining("narrower");
+        assertThat(refusal.getSuppressed()).hasSize(2);
+        assertThat(iommu.openDomains()).isZero();
+        iommu.close();
+    }
+
     private static Errno closing(IommuCore core) {
         return catchThrowableOfType(IommuException.class, core::close).errno();
     }

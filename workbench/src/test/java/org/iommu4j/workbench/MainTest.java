@@ -114,6 +114,8 @@ class MainTest {
                 "run guest-no-snoop --device 0000:77:00.0",
                 "run guest-no-snoop --device gpu",
                 "run guest-no-snoop --device 0000:00:01.0",
+                "run mixed-container --device 0000:01:00.0 --device 0000:01:00.0",
+                "run mixed-container --device 0000:01:00.0 --device 0000:02:00.0 --device 0000:02:00.0",
                 "run guest-no-snoop --host /no/such/file --device 0000:01:00.0",
                 "run guest-no-snoop --machine amd --host x",
                 "cases --machine vax",

@@ -47,6 +47,7 @@ public final class TestDomain implements IommuDomain {
 
     private boolean recording;
     private int mapsUntilFailure = Integer.MAX_VALUE;
+    private boolean detachFails;
     private boolean syncMapFails;
     private boolean syncFails;
     private int stalePages;
@@ -86,6 +87,11 @@ public final class TestDomain implements IommuDomain {
 
     public void failSync(boolean fails) {
         syncFails = fails;
+    }
+
+    /** Every detach blocks the device, and then an invalidation does not complete. */
+    public void failDetach() {
+        detachFails = true;
     }
 
     /** Decides about each attach; may throw. */
@@ -155,6 +161,9 @@ public final class TestDomain implements IommuDomain {
             throw new IommuException(Errno.EINVAL, device.address() + " is not attached here");
         }
         iommu.move(device, null);
+        if (detachFails) {
+            throw new IommuException(Errno.ETIMEDOUT, "no answer while " + device.address() + " was detached");
+        }
     }
 
     @Override

@@ -15,6 +15,9 @@ import picocli.CommandLine.Help.ColorScheme;
 public final class TextReport {
     private static final int LABEL = 26;
 
+    /** Columns beyond which sentences go on in the next line. */
+    private static final int WIDTH = 110;
+
     private final ColorScheme colors;
 
     /** Makes a report in a terminal's colours. */
@@ -38,7 +41,7 @@ public final class TextReport {
         text.append("  ").append(outcome.about()).append('\n');
         String refusal = outcome.refusal();
         if (refusal != null) {
-            text.append("  ").append(refusal).append('\n');
+            sentence(text, "  ", refusal);
         }
         text.append('\n');
         decision(text, outcome.decision());
@@ -99,12 +102,16 @@ public final class TextReport {
         text.append('\n')
                 .append(String.format("  %3s  %-" + cpu + "s  %-" + cache + "s  %s%n", "at", "CPU", "cache", "device"));
         for (TimelineEntry entry : timeline) {
+            if (entry.lane() == TimelineEntry.Lane.NOTE) {
+                sentence(text, String.format("  %3d  -- ", entry.at()), entry.text());
+                continue;
+            }
             String words = words(entry);
             String row = switch (entry.lane()) {
                 case CPU -> String.format("  %3d  %s", entry.at(), words);
                 case CACHE -> String.format("  %3d  %" + cpu + "s  %s", entry.at(), "", words);
                 case DEVICE -> String.format("  %3d  %" + cpu + "s  %" + cache + "s  %s", entry.at(), "", "", words);
-                case NOTE -> String.format("  %3d  -- %s", entry.at(), entry.text());
+                case NOTE -> throw new IllegalStateException(entry.toString());
             };
             text.append(row).append('\n');
         }
@@ -133,9 +140,26 @@ public final class TextReport {
                     .append(JsonReport.hex(read.address()))
                     .append(", expected ")
                     .append(JsonReport.hex(read.expected()))
-                    .append("\n    ")
-                    .append(read.why())
                     .append('\n');
+            sentence(text, "    ", read.why());
         }
+    }
+
+    /** Breaks between words, and indents what follows as far as the start. */
+    private static void sentence(StringBuilder text, String start, String words) {
+        text.append(start);
+        int column = start.length();
+        String separator = "";
+        for (String word : words.split(" ", -1)) {
+            if (column > start.length() && column + separator.length() + word.length() > WIDTH) {
+                text.append('\n').append(" ".repeat(start.length()));
+                column = start.length();
+                separator = "";
+            }
+            text.append(separator).append(word);
+            column += separator.length() + word.length();
+            separator = " ";
+        }
+        text.append('\n');
     }
 }

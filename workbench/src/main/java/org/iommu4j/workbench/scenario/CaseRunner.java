@@ -51,10 +51,14 @@ public final class CaseRunner {
      * Runs a case.
      *
      * @param devices the case's device and the second one; what is missing is chosen from the topology
-     * @throws IllegalArgumentException when a device is unknown, is a bridge, or a needed one is missing; when no vendor
-     *     claims the machine's firmware
+     * @throws IllegalArgumentException when a device is unknown, is a bridge, or a needed one is missing; when more than
+     *     two are given, or two of one group; when no vendor claims the machine's firmware, or its driver refuses the
+     *     machine
      */
     public Outcome run(Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+        if (devices.size() > 2) {
+            throw new IllegalArgumentException(devices.size() + " devices " + devices + ", expected at most two");
+        }
         Machine machine = machines.create(description);
         machine.trace().start();
         List<IommuVendor> claiming = vendors.claiming(machine.firmware());
@@ -65,8 +69,15 @@ public final class CaseRunner {
                             + vendors.all().stream().map(IommuVendor::name).toList());
         }
         // Neither is closed: the machine, with all that the case set up on it, is dropped as a whole.
-        Iommu iommu = claiming.get(0).open(machine.vendorContext(release));
-        IommuCore core = IommuCore.open(iommu, machine.topology());
+        Iommu iommu;
+        IommuCore core;
+        try {
+            iommu = claiming.get(0).open(machine.vendorContext(release));
+            core = IommuCore.open(iommu, machine.topology());
+        } catch (IommuException e) {
+            throw new IllegalArgumentException(
+                    "machine " + description.name() + ": its IOMMU can't be set up: " + e.getMessage(), e);
+        }
         PciAddress device = first(machine, core, devices, description.name());
         Optional<PciAddress> second = second(machine, core, device, devices, description.name());
         if (story.needsSecondDevice() && second.isEmpty()) {
@@ -134,7 +145,12 @@ public final class CaseRunner {
     private static Optional<PciAddress> second(
             Machine machine, IommuCore core, PciAddress device, List<PciAddress> wanted, String name) {
         if (wanted.size() > 1) {
-            return Optional.of(known(machine, wanted.get(1), name));
+            PciAddress second = known(machine, wanted.get(1), name);
+            if (core.group(second).isPresent() && core.group(second).equals(core.group(device))) {
+                throw new IllegalArgumentException("devices " + device + " and " + second + " of machine " + name
+                        + " are both in " + core.group(device).orElseThrow() + ", expected two groups");
+            }
+            return Optional.of(second);
         }
         return endpoints(machine, core).stream()
                 .filter(other -> !core.group(other).equals(core.group(device)))

@@ -20,19 +20,27 @@ import org.jspecify.annotations.Nullable;
  * memory itself after all caches are drained.
  *
  * <p>Blame: a guest whose driver asked for cache maintenance between the write and the read did its part, so that what
- * went wrong is the host's; one that did not ask is to blame itself. Without a guest it is the host's.
+ * went wrong is the host's; one that did not ask is to blame itself. Before a device's write past the caches the guest's
+ * own stores to the line must have been flushed too: asking only afterwards writes the old line over the device's data,
+ * however well the host does it. Without a guest it is the host's.
  */
 public final class CoherenceChecker {
     private static final long LINE = 64;
 
-    /** One write: by whom, when, what. */
-    private record Write(int at, long value) {}
+    /** No guest's store to the line was left to be flushed. */
+    private static final int NOTHING_LEFT = -1;
+
+    /** One write: when, what, and for a device's past the caches the guest's store to the line that nobody flushed. */
+    private record Write(int at, long value, int unflushed) {}
 
     private final Trace trace;
     private final IntUnaryOperator numberOf;
     private final UnaryOperator<String> ownerOf;
     private final Map<Long, List<Write>> writes = new TreeMap<>();
     private final Map<Long, Integer> lastCpuStoreToLine = new HashMap<>();
+    /** The guest's last store to a line that is neither in memory nor was asked to be. */
+    private final Map<Long, Integer> unflushedGuestStores = new HashMap<>();
+
     private final List<Integer> guestFlushes = new ArrayList<>();
     private final List<StaleRead> stale = new ArrayList<>();
     private int sent;
@@ -77,8 +85,12 @@ public final class CoherenceChecker {
             }
             case STORE -> {
                 lastCpuStoreToLine.put(trace.address(event) / LINE, event);
+                if (isGuest(trace.who(event)) && !has(event, Trace.UNCACHEABLE)) {
+                    unflushedGuestStores.put(trace.address(event) / LINE, event);
+                }
                 write(event);
             }
+            case CLFLUSH, WRITE_BACK -> unflushedGuestStores.remove(trace.address(event) / LINE);
             case UNIT_WRITE -> write(event);
             case DMA_WRITE -> {
                 countNoSnoop(event);
@@ -89,19 +101,9 @@ public final class CoherenceChecker {
             case GUEST_WBINVD -> {
                 guestSeen = true;
                 guestFlushes.add(event);
+                unflushedGuestStores.clear();
             }
-            case CLFLUSH,
-                    WBINVD,
-                    MFENCE,
-                    INTERRUPT,
-                    UNIT_READ,
-                    REGISTER_READ,
-                    REGISTER_WRITE,
-                    FILL,
-                    EVICT,
-                    INVALIDATE,
-                    WRITE_BACK,
-                    NOTE -> {
+            case WBINVD, MFENCE, INTERRUPT, UNIT_READ, REGISTER_READ, REGISTER_WRITE, FILL, EVICT, INVALIDATE, NOTE -> {
                 // Changes where a value is, never what it should be. What a unit reads is its driver's affair: a driver
                 // may leave bits that hardware ignores in a cache.
             }
@@ -128,7 +130,10 @@ public final class CoherenceChecker {
             long mask = 0xffffffffL << shift;
             value = (expected(address) & ~mask) | (value << shift & mask);
         }
-        writes.computeIfAbsent(address, unused -> new ArrayList<>()).add(new Write(event, value));
+        int unflushed = trace.kind(event) == TraceKind.DMA_WRITE && has(event, Trace.UNSNOOPED)
+                ? unflushedGuestStores.getOrDefault(address / LINE, NOTHING_LEFT)
+                : NOTHING_LEFT;
+        writes.computeIfAbsent(address, unused -> new ArrayList<>()).add(new Write(event, value, unflushed));
     }
 
     private void read(int event) {
@@ -137,7 +142,9 @@ public final class CoherenceChecker {
         long observed = trace.value(event);
         if (observed != expected) {
             Write last = lastWrite(address);
-            Blame blame = blame(last == null ? 0 : last.at(), event);
+            Blame blame = last != null && last.unflushed() != NOTHING_LEFT
+                    ? Blame.GUEST_DRIVER
+                    : blame(last == null ? 0 : last.at(), event);
             stale.add(new StaleRead(
                     numberOf.applyAsInt(event),
                     trace.who(event),
@@ -157,20 +164,37 @@ public final class CoherenceChecker {
             long observed = machine.peekDram(address);
             if (observed != last.value()) {
                 int dirtied = lastCpuStoreToLine.getOrDefault(address / LINE, 0);
-                Blame blame = blame(dirtied, end);
                 stale.add(new StaleRead(
                         numberOf.applyAsInt(end),
                         "memory",
                         address,
                         last.value(),
                         observed,
-                        blame,
+                        blameForMemory(last, dirtied, end),
                         false,
                         "a dirty line, last stored to at " + numberOf.applyAsInt(dirtied)
                                 + ", was written back over what " + trace.who(last.at()) + " wrote at "
-                                + numberOf.applyAsInt(last.at()) + guestPart(dirtied, end)));
+                                + numberOf.applyAsInt(last.at()) + guestPartForMemory(last, dirtied, end)));
             }
         }
+    }
+
+    /** Between a store to the line and the device's write, whichever came first, the guest had to flush its own store. */
+    private Blame blameForMemory(Write last, int dirtied, int end) {
+        if (last.unflushed() != NOTHING_LEFT) {
+            return Blame.GUEST_DRIVER;
+        }
+        if (!isGuest(trace.who(dirtied))) {
+            return Blame.HOST;
+        }
+        return blame(Math.min(dirtied, last.at()), dirtied == last.at() ? end : Math.max(dirtied, last.at()));
+    }
+
+    private String guestPartForMemory(Write last, int dirtied, int end) {
+        if (last.unflushed() == NOTHING_LEFT && !isGuest(trace.who(dirtied))) {
+            return "";
+        }
+        return guestPart(last, Math.min(dirtied, last.at()), dirtied == last.at() ? end : Math.max(dirtied, last.at()));
     }
 
     private Findings findings() {
@@ -234,12 +258,16 @@ public final class CoherenceChecker {
         } else {
             what = reader + " did not see what " + writer + " wrote at " + written;
         }
-        return what + guestPart(last.at(), event);
+        return what + guestPart(last, last.at(), event);
     }
 
-    private String guestPart(int from, int to) {
+    private String guestPart(Write last, int from, int to) {
         if (!guestSeen) {
             return "";
+        }
+        if (last.unflushed() != NOTHING_LEFT) {
+            return "; the guest's driver had stored to the line at " + numberOf.applyAsInt(last.unflushed())
+                    + " and asked for no WBINVD before that write";
         }
         Integer flush = flushBetween(from, to);
         return flush == null

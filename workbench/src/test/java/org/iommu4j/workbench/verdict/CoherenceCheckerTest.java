@@ -106,6 +106,63 @@ class CoherenceCheckerTest {
         assertThat(check().blame()).isEqualTo(Blame.GUEST_DRIVER);
     }
 
+    /** WBINVD works here, and writes the guest's own line over what the device wrote. */
+    @Test
+    void aGuestThatFlushesItsStoreOnlyAfterTheDevicesWriteIsToBlameHoweverWellTheHostFlushes() {
+        machine.trace().initiator("vcpu0");
+        cpu.store(WORD, 1, MemoryType.WB);
+        gpu.write(WORD, 2, true);
+        machine.trace().guestWbinvd();
+        cpu.wbinvd();
+        cpu.load(WORD, MemoryType.WB);
+        Findings findings = check();
+        assertThat(findings.verdict()).isEqualTo(Verdict.CORRUPTED);
+        assertThat(findings.blame()).isEqualTo(Blame.GUEST_DRIVER);
+        assertThat(findings.staleReads())
+                .allSatisfy(read -> assertThat(read.why())
+                        .contains("the guest's driver had stored to the line at ")
+                        .doesNotContain("did not reach the line"));
+    }
+
+    @Test
+    void aGuestThatFlushedItsStoreByClflushAndThenAskedInVainIsNotToBlame() {
+        machine.trace().initiator("vcpu0");
+        cpu.store(WORD, 1, MemoryType.WB);
+        cpu.clflush(WORD);
+        cpu.load(WORD, MemoryType.WB);
+        gpu.write(WORD, 2, true);
+        machine.trace().guestWbinvd();
+        cpu.load(WORD, MemoryType.WB);
+        Findings findings = check();
+        assertThat(findings.verdict()).isEqualTo(Verdict.CORRUPTED);
+        assertThat(findings.blame()).isEqualTo(Blame.HOST);
+    }
+
+    @Test
+    void aStoreToALineThatAFlushInVainShouldHaveDroppedIsTheHostsFaultInMemoryToo() {
+        machine.trace().initiator("vcpu0");
+        cpu.load(WORD, MemoryType.WB);
+        gpu.write(WORD, 2, true);
+        machine.trace().guestWbinvd();
+        cpu.store(WORD + 8, 1, MemoryType.WB);
+        Findings findings = check();
+        assertThat(findings.staleReads()).singleElement().satisfies(read -> {
+            assertThat(read.who()).isEqualTo("memory");
+            assertThat(read.blame()).isEqualTo(Blame.HOST);
+            assertThat(read.why()).contains("did not reach the line");
+        });
+    }
+
+    @Test
+    void aLineThatTheHostDirtiedAndThatLaterCoversADevicesWordIsTheHostsFault() {
+        cpu.store(WORD + 8, 1, MemoryType.WB);
+        machine.trace().initiator("vcpu0");
+        cpu.load(WORD + 64, MemoryType.WB);
+        machine.trace().initiator("");
+        gpu.write(WORD, 2, true);
+        assertThat(check().blame()).isEqualTo(Blame.HOST);
+    }
+
     @Test
     void aDirtyLineThatIsWrittenBackOverADevicesWordIsFoundInMemory() {
         cpu.store(WORD + 8, 1, MemoryType.WB);

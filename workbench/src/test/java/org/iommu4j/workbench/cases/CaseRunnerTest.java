@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package org.iommu4j.workbench.cases;
+
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import java.util.Map;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.workbench.Workbench;
+import org.junit.jupiter.api.Test;
+
+class CaseRunnerTest {
+    /** Firmware tables come from users' captures, so that what a driver can't use is bad input and no bug. */
+    @Test
+    void aMachineWhoseDriverRefusesItIsBadInput() {
+        Workbench workbench = Workbench.create();
+        MachineDescription good = workbench.machines().named("intel-sc");
+        byte[] dmar = good.acpiTables().get("DMAR").clone();
+        dmar[10] ^= 1; // one bit, so that the checksum is wrong
+        MachineDescription bad = new MachineDescription(
+                "broken",
+                good.cpus(),
+                good.virtualization(),
+                good.caches(),
+                good.memoryBytes(),
+                good.units(),
+                good.functions(),
+                Map.of("DMAR", dmar),
+                good.bootOptions());
+
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> workbench
+                        .runner()
+                        .run(workbench.caseNamed("guest-no-snoop"), bad, LinuxRelease.NEWEST))
+                .withMessageContaining("broken")
+                .withMessageContaining("EINVAL")
+                .withMessageContaining("checksum");
+    }
+}
