@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -23,8 +25,6 @@ import org.jspecify.annotations.Nullable;
  * detaching and growing the table are one at a time under the driver's lock.
  */
 final class AmdDomain implements IommuDomain, HostPageTable.Owner {
-    private static final AmdUnit[] NO_UNITS = {};
-
     /** FC is in every leaf from the start, so there is nothing to do and nothing that could fail. */
     private static final Optional<CacheCoherencyEnforcement> ALWAYS_ENFORCED = Optional.of(() -> true);
 
@@ -36,10 +36,8 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
     /** Attached devices. Guarded by the driver's lock. */
     private final List<AmdDevice> devices = new ArrayList<>();
 
-    /** The units of attached devices, each once; replaced, never changed. */
-    private volatile AmdUnit[] units = NO_UNITS;
-
-    private volatile boolean announcesMappings;
+    /** How many of them each unit of the driver has. Changed under the driver's lock, read without. */
+    private final AtomicIntegerArray devicesPerUnit;
 
     /** A unit that never confirmed may still use the tables. Guarded by the driver's lock. */
     private boolean leftBehind;
@@ -50,6 +48,7 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
         this.iommu = iommu;
         this.type = type;
         this.id = id;
+        this.devicesPerUnit = new AtomicIntegerArray(iommu.unitCount());
         this.table = type.isPaging() ? iommu.newTable(this) : null;
     }
 
@@ -98,8 +97,16 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
 
     @Override
     public void syncMap(long iova, long size) {
-        if (announcesMappings && size != 0) {
-            forget(iova, iova + size - 1, "syncMap");
+        if (!iommu.announcesMappings() || size == 0) {
+            return;
+        }
+        publish();
+        for (int i = 0; i < devicesPerUnit.length(); i++) {
+            AmdUnit unit = iommu.unit(i);
+            boolean wasBroken = unit.broken();
+            if (devicesPerUnit.get(i) != 0 && !unit.forgetPages(id, iova, iova + size - 1)) {
+                throw unit.refusal(wasBroken, "syncMap");
+            }
         }
     }
 
@@ -116,9 +123,11 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
         AmdUnit failed = null;
         boolean wasBroken = false;
         if (gather.hasRange()) {
-            for (AmdUnit unit : units) {
+            publish();
+            for (int i = 0; i < devicesPerUnit.length(); i++) {
+                AmdUnit unit = iommu.unit(i);
                 boolean broken = unit.broken();
-                if (!unit.forgetPages(id, gather.start(), gather.end())) {
+                if (devicesPerUnit.get(i) != 0 && !unit.forgetPages(id, gather.start(), gather.end())) {
                     failed = unit;
                     wasBroken = broken;
                 }
@@ -158,9 +167,10 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
 
     @Override
     public boolean forgetTables(long first, long last) {
+        publish();
         boolean forgotten = true;
-        for (AmdUnit unit : units) {
-            forgotten &= unit.forgetPages(id, first, last);
+        for (int i = 0; i < devicesPerUnit.length(); i++) {
+            forgotten &= devicesPerUnit.get(i) == 0 || iommu.unit(i).forgetPages(id, first, last);
         }
         return forgotten;
     }
@@ -170,13 +180,9 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
         iommu.quarantine(frames);
     }
 
-    private void forget(long first, long last, String what) {
-        for (AmdUnit unit : units) {
-            boolean wasBroken = unit.broken();
-            if (!unit.forgetPages(id, first, last)) {
-                throw unit.refusal(wasBroken, what);
-            }
-        }
+    /** Makes entries visible before the units' devices are counted: a device that joins later walks what is there now. */
+    private static void publish() {
+        VarHandle.fullFence();
     }
 
     // --- for the driver, under its lock ---
@@ -205,23 +211,13 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
     /** Adds a device, before its entry changes: from now on its unit is told what to forget. */
     void add(AmdDevice device) {
         devices.add(device);
-        updateUnits();
+        devicesPerUnit.getAndIncrement(iommu.indexOf(device.unit()));
     }
 
-    /** Removes a device whose unit has forgotten this domain, or never will. */
+    /** Removes a device whose unit has forgotten this domain, or never will. Never allocates. */
     void remove(AmdDevice device) {
         devices.remove(device);
-        updateUnits();
-    }
-
-    private void updateUnits() {
-        AmdUnit[] now = devices.stream().map(AmdDevice::unit).distinct().toArray(AmdUnit[]::new);
-        boolean announce = false;
-        for (AmdUnit unit : now) {
-            announce |= unit.cachesNotPresent();
-        }
-        units = now;
-        announcesMappings = announce;
+        devicesPerUnit.getAndDecrement(iommu.indexOf(device.unit()));
     }
 
     /** Notes that a unit may use the tables for good. */

@@ -45,11 +45,16 @@ final class AmdIommu implements Iommu {
     private final List<AmdUnit> units = new ArrayList<>();
     private final Map<Integer, DeviceTable> tables = new HashMap<>();
     private final Map<PciAddress, AmdDevice> devices = new HashMap<>();
+
+    /** The same devices, for a walk that allocates nothing. */
+    private final List<AmdDevice> probed = new ArrayList<>();
+
     private final Set<AmdDomain> domains = new LinkedHashSet<>();
     private final DomainIds domainIds = new DomainIds();
     private final AtomicLong quarantined = new AtomicLong();
     private final int hostLevels;
     private final boolean htRangeTranslated;
+    private final boolean announcesMappings;
     private boolean closed;
 
     private AmdIommu(VendorContext context, AmdRules rules, UnitMap map) {
@@ -75,6 +80,7 @@ final class AmdIommu implements Iommu {
         // All units walk every domain's table, so the weakest decides, as Linux's global feature mask.
         this.hostLevels = units.stream().mapToInt(AmdUnit::hostLevels).min().orElseThrow();
         this.htRangeTranslated = rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange);
+        this.announcesMappings = units.stream().anyMatch(AmdUnit::cachesNotPresent);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -145,6 +151,7 @@ final class AmdIommu implements Iommu {
                 map.reservedRegions(address, htRangeTranslated),
                 map.interruptRemapping() && context.bootOptions().interruptRemapping());
         devices.put(address, device);
+        probed.add(device);
         return Optional.of(device);
     }
 
@@ -207,6 +214,23 @@ final class AmdIommu implements Iommu {
                 hostLevels);
     }
 
+    /** Returns whether some unit may remember that an entry was not present; one is enough, as in Linux. */
+    boolean announcesMappings() {
+        return announcesMappings;
+    }
+
+    int unitCount() {
+        return units.size();
+    }
+
+    AmdUnit unit(int index) {
+        return units.get(index);
+    }
+
+    int indexOf(AmdUnit unit) {
+        return units.indexOf(unit);
+    }
+
     private AmdDevice own(IommuDevice device) {
         if (device instanceof AmdDevice amd && amd.iommu() == this) {
             return amd;
@@ -266,7 +290,8 @@ final class AmdIommu implements Iommu {
     }
 
     private @Nullable AmdDomain otherUser(AmdDevice device, int requesterId) {
-        for (AmdDevice other : devices.values()) {
+        for (int i = 0; i < probed.size(); i++) {
+            AmdDevice other = probed.get(i);
             if (other != device
                     && other.domain() != null
                     && other.table() == device.table()

@@ -23,6 +23,8 @@ class HotPathTest {
         AmdIommu iommu = platform.open();
         IommuDevice device = iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        platform.recording = false;
         IotlbGather gather = new IotlbGather();
         domain.map(0x3f_f000, 0, K4, 1, Prot.READ);
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -32,6 +34,25 @@ class HotPathTest {
         long after = threads.getCurrentThreadAllocatedBytes();
         // The counter itself may cost a boxed number; 100,000 operations of 1 byte would not hide in it.
         assertThat(after - before).isLessThan(1024);
+    }
+
+    @Test
+    void detachingAllocatesNothing() {
+        TestPlatform platform = new TestPlatform();
+        AmdIommu iommu = platform.open();
+        IommuDevice device = iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
+        iommu.probe(platform.function(0, 1, 0, 1)).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        platform.recording = false;
+        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+        long least = Long.MAX_VALUE;
+        for (int i = 0; i < 1000; i++) {
+            domain.attach(device);
+            long before = threads.getCurrentThreadAllocatedBytes();
+            domain.detach(device);
+            least = Math.min(least, threads.getCurrentThreadAllocatedBytes() - before);
+        }
+        assertThat(least).isZero();
     }
 
     private static void work(IommuDomain domain, IotlbGather gather) {

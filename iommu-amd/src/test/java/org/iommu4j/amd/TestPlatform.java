@@ -34,6 +34,9 @@ final class TestPlatform {
     byte[] ivrs = table(0x2, ivhd10(BASE, 0x0002, range(0x0008, 0x01ff)));
     long efr = 0x8c0; // IASup, GASup, HATS 2
     boolean stuck;
+    /** Whether commands are written down; that allocates. */
+    boolean recording = true;
+
     BootOptions bootOptions = BootOptions.DEFAULT;
     int capabilityHeader = 0x0b0b_000f; // EFRSup, IotlbSup
 
@@ -76,6 +79,9 @@ final class TestPlatform {
         }
 
         private void execute(long word0, long word1) {
+            if (!recording && word0 >>> 60 != 1) {
+                return;
+            }
             switch ((int) (word0 >>> 60)) {
                 case 1 -> memory.store(word0 & 0x000f_ffff_ffff_fff8L, word1);
                 case 2 -> commands.add(String.format("devtab %04x", word0 & 0xffff));

@@ -16,6 +16,8 @@ import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A domain with a second-stage table, made to fit one unit; other units may join where they can walk the same table.
@@ -24,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * tags of Linux 7.1.
  */
 final class PagingDomain extends IntelDomain implements CacheCoherencyEnforcement, SecondStageTable.Retirement {
+    private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
+
     private final IntelRules rules;
     private final FrameAllocator frames;
     private final SecondStageTable table;
@@ -148,6 +152,16 @@ final class PagingDomain extends IntelDomain implements CacheCoherencyEnforcemen
             frames.free(gather.frame(i), 0);
         }
         gather.reset();
+    }
+
+    @Override
+    public void makeRoom(IotlbGather gather) {
+        try {
+            sync(gather);
+        } catch (IommuException e) {
+            // Half an unmap helps nobody: it goes on, and its caller hears of the broken unit from its own sync.
+            LOG.error("{} while unmapping, the table frames so far are quarantined", e.getMessage());
+        }
     }
 
     @Override

@@ -42,8 +42,8 @@ final class SecondStageTable {
          */
         void retire(long firstFrame, long first, long last);
 
-        /** Invalidates and frees what a full gather holds, to make room. */
-        void sync(IotlbGather gather);
+        /** Invalidates and frees what a full gather holds. Never fails: what is not forgotten is quarantined. */
+        void makeRoom(IotlbGather gather);
     }
 
     private final SystemMemory memory;
@@ -454,7 +454,7 @@ final class SecondStageTable {
             clearEntries(parent, 1);
             long frame = entry & ADDRESS_MASK;
             if (!gather.addFrame(frame)) {
-                retirement.sync(gather);
+                retirement.makeRoom(gather);
                 gather.addFrame(frame);
             }
             gather.addRange(next - covers, next - 1);

@@ -32,7 +32,14 @@ class IntelOnSiliconTest {
 
     static Stream<Arguments> machines() {
         List<Arguments> machines = new ArrayList<>();
-        for (MachineDescription description : new VtdUnitProvider().machines()) {
+        List<MachineDescription> descriptions = new ArrayList<>(new VtdUnitProvider().machines());
+        // What no built-in machine has: walks past the caches (ECAP.C 0), caching mode (CAP.CM), both.
+        long cap = VtdUnitProvider.CAP_4_LEVEL;
+        long ecap = VtdUnitProvider.ECAP_SNOOP_CONTROL;
+        descriptions.add(VtdUnitProvider.machine("walk not coherent", cap, ecap & ~1L));
+        descriptions.add(VtdUnitProvider.machine("caching mode", cap | 0x80, ecap));
+        descriptions.add(VtdUnitProvider.machine("caching mode, walk not coherent", cap | 0x80, ecap & ~1L));
+        for (MachineDescription description : descriptions) {
             machines.add(Arguments.of(description.name(), description, false));
             machines.add(Arguments.of(description.name() + " flat", description, true));
         }

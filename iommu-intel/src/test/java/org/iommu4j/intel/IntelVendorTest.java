@@ -266,6 +266,21 @@ class IntelVendorTest {
     }
 
     @Test
+    void aContextEntryBecomesPresentAfterItsOtherHalfIsThere() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP_NONCOHERENT);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, "0000:00:02.0");
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        bench.memory.recording = true;
+
+        domain.attach(device);
+
+        long root = bench.first().values.get(0x20) & ~0xfffL;
+        long entry = (bench.flat.load(root) & ~0xfffL) + 0x10 * 16;
+        assertThat(bench.memory.writtenBack).endsWith(entry + 8, entry);
+    }
+
+    @Test
     void anyFailureWhileMovingADeviceLeavesItWhereItWas() {
         int n = 0;
         int refused = 0;

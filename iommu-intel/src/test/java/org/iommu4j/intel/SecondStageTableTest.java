@@ -207,6 +207,39 @@ class SecondStageTableTest {
     }
 
     @Test
+    void aFlushLetsCachedTablesStayOnlyWhenNoTableWasTakenOut() {
+        Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP);
+        IommuDomain domain = domain(bench);
+        domain.map(0, 0, K4, 512, Prot.READ_WRITE);
+        domain.map(M2 + K4, 0, K4, 1, Prot.READ_WRITE);
+        bench.first().recording = true;
+
+        domain.unmap(M2 + K4, K4, gather);
+        domain.sync(gather);
+        // One page with the hint (IH).
+        assertThat(bench.first().takeLog().get(0)).isEqualTo("200f2 201040");
+        domain.unmap(0, M2, gather);
+        domain.sync(gather);
+        // 512 pages without.
+        assertThat(bench.first().takeLog().get(0)).isEqualTo("200f2 9");
+    }
+
+    @Test
+    void unmappingGoesOnAndLosesNoFrameWhenTheUnitStopsAnsweringOnTheWay() {
+        Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP);
+        IommuDomain domain = domain(bench);
+        domain.map(0, 0, K4, 512 * 200, Prot.READ_WRITE);
+        long before = bench.pool.inUse();
+        bench.first().frozen = true;
+
+        assertThat(domain.unmap(0, 200 * M2, gather)).isEqualTo(200 * M2);
+        assertThat(domain.translate(200 * M2 - 1)).isEqualTo(IommuDomain.UNMAPPED);
+        assertErrno(Errno.EIO, () -> domain.sync(gather));
+        assertThat(domain.iommu().quarantinedFrames()).isEqualTo(200);
+        assertThat(bench.pool.inUse()).isEqualTo(before);
+    }
+
+    @Test
     void everyFailedAllocationLeavesNothingBehind() {
         Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP_NONCOHERENT);
         IommuDomain domain = domain(bench);

@@ -242,17 +242,27 @@ final class AmdViUnit implements TranslationUnit {
         if ((modes & TRANSLATING) == 0 || address >>> 20 == INTERRUPT_RANGE) {
             return untranslated(address);
         }
+        // Before the entry is looked up: of what an invalidation overtakes from here on, nothing is cached.
+        long pagesEpoch = pages.epoch();
+        long directoriesEpoch = directories.epoch();
         int slot = devices.slot(requesterId);
         long sequence = devices.sequence(slot);
         long word0 = devices.word0(slot);
         long word1 = devices.word1(slot);
         if (!devices.holds(slot, requesterId, sequence)) {
-            return translateReadingEntry(requesterId, pasid, address, write, modes);
+            return translateReadingEntry(requesterId, pasid, address, write, modes, pagesEpoch, directoriesEpoch);
         }
-        return translate(requesterId, pasid, address, write, word0, word1, modes);
+        return translate(requesterId, pasid, address, write, word0, word1, modes, pagesEpoch, directoriesEpoch);
     }
 
-    private long translateReadingEntry(int requesterId, int pasid, long address, boolean write, int modes) {
+    private long translateReadingEntry(
+            int requesterId,
+            int pasid,
+            long address,
+            boolean write,
+            int modes,
+            long pagesEpoch,
+            long directoriesEpoch) {
         long epoch = devices.epoch();
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * DeviceTableEntry.BYTES;
@@ -280,10 +290,19 @@ final class AmdViUnit implements TranslationUnit {
             }
         }
         devices.put(requesterId, word0, word1 & ~DeviceTableCache.FAULT_LOGGED, epoch);
-        return translate(requesterId, pasid, address, write, word0, word1, modes);
+        return translate(requesterId, pasid, address, write, word0, word1, modes, pagesEpoch, directoriesEpoch);
     }
 
-    private long translate(int requesterId, int pasid, long address, boolean write, long word0, long word1, int modes) {
+    private long translate(
+            int requesterId,
+            int pasid,
+            long address,
+            boolean write,
+            long word0,
+            long word1,
+            int modes,
+            long pagesEpoch,
+            long directoriesEpoch) {
         if (!DeviceTableEntry.V.isSet(word0)) {
             return untranslated(address);
         }
@@ -310,7 +329,8 @@ final class AmdViUnit implements TranslationUnit {
         }
         long page = pages.lookup(domainId, address);
         if (page == 0) {
-            page = walker.walk(domainId, address, DeviceTableEntry.ROOT.getInPlace(word0), levels);
+            page = walker.walk(
+                    domainId, address, DeviceTableEntry.ROOT.getInPlace(word0), levels, pagesEpoch, directoriesEpoch);
             if (page >= 0) {
                 return failedWalk(page, requesterId, domainId, word1, address, write);
             }

@@ -51,11 +51,11 @@ final class TableWalker {
      *
      * @param root the first table's physical address
      * @param levels its level, 1 to 6
+     * @param pagesEpoch of the cache of pages, before the device table entry that names the root was looked up
+     * @param directoriesEpoch likewise
      * @return a word of {@link WalkCache}, which is negative; or an unreadable entry; or the flags of a page fault event
      */
-    long walk(int domainId, long address, long root, int levels) {
-        long pagesEpoch = pages.epoch();
-        long directoriesEpoch = directories.epoch();
+    long walk(int domainId, long address, long root, int levels, long pagesEpoch, long directoriesEpoch) {
         long table = root;
         int level = levels;
         long permissions = PERMISSIONS;

@@ -179,6 +179,26 @@ class InvalidationTest {
     }
 
     @Test
+    void nothingIsCachedOfAWalkWhoseDeviceTableEntryWasInvalidatedAfterItWasRead() {
+        bed.command(0x8000000000000000L, 0);
+        bed.fabric.afterNextRead(TestBed.DEVICE_TABLE + DEVICE * 32 + 8, () -> {
+            bed.entry(DEVICE, 3, 5); // blocked
+            bed.command(0x2000000000000110L, 0);
+            bed.command(INVALIDATE_PAGES_OF_5, 0x7ffffffffffff000L | S | PDE);
+        });
+        assertThat(bed.read(IOVA)).as("in flight").isEqualTo(NEW);
+        assertThat(Translation.isFault(bed.read(IOVA))).isTrue();
+
+        // No device has the domain: its tables go without a further invalidation.
+        bed.memory.store(entryAddress + 8, IR_IW | 0x8000 | 1);
+        bed.memory.store(ROOT + TestBed.index(IOVA, 3) * 8, 0);
+        bed.attach(DEVICE, 3);
+        bed.command(0x2000000000000110L, 0);
+        assertThat(Translation.isFault(bed.read(IOVA))).as("the page").isTrue();
+        assertThat(Translation.isFault(bed.read(IOVA + 0x1000))).as("the table").isTrue();
+    }
+
+    @Test
     void notPresentEntriesAreNotCached() {
         assertThat(Translation.isFault(bed.read(IOVA + 0x1000))).isTrue();
         bed.memory.store(entryAddress + 8, IR_IW | 0x8000 | 1);

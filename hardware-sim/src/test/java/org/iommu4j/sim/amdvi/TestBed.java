@@ -43,6 +43,14 @@ final class TestBed {
         final FlatMemory memory = new FlatMemory(MEMORY);
         final List<String> accesses = new ArrayList<>();
         boolean recording;
+        private long awaitedRead = -1;
+        private Runnable afterIt = () -> {};
+
+        /** Does something right after the unit has read a word for the next time. */
+        void afterNextRead(long physicalAddress, Runnable action) {
+            awaitedRead = physicalAddress;
+            afterIt = action;
+        }
 
         @Override
         public boolean isMemory(long physicalAddress) {
@@ -58,7 +66,12 @@ final class TestBed {
         @Override
         public long read(long physicalAddress, boolean snoop) {
             record("read", physicalAddress, snoop);
-            return isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+            long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+            if (physicalAddress == awaitedRead) {
+                awaitedRead = -1;
+                afterIt.run();
+            }
+            return value;
         }
 
         @Override
