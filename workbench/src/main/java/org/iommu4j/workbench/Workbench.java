@@ -92,9 +92,9 @@ public final class Workbench {
     }
 
     /**
-     * Checks that a captured host has a device.
+     * Checks that a device of a captured host was named.
      *
-     * @throws InputException when it has not, or none was named
+     * @throws InputException when none was
      */
     static void requireDevice(MachineDescription host, @Nullable PciAddress device) {
         if (device == null) {

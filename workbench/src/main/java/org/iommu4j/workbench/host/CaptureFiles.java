@@ -5,6 +5,7 @@ import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * The files of a capture by their path inside it, links included.
  *
- * <p>Paths have no leading slash. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path;
+ * <p>Paths have no leading slash. Of a directory only {@code sys/} and the files beside it are read. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path;
  * one that leads outside leads nowhere.
  */
 public final class CaptureFiles {
@@ -70,11 +71,7 @@ public final class CaptureFiles {
                         path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
             }
         } catch (IOException e) {
-            String detail = e.getMessage();
-            throw new InputException(
-                    path + ": can't be read as a capture ("
-                            + (detail == null ? e : detail.lines().findFirst().orElse("")) + ")",
-                    e);
+            throw new InputException(path + ": can't be read as a capture (" + reason(e) + ")", e);
         }
         if (!files.children.containsKey("sys")) {
             throw new InputException(path + ": no capture, expected a directory or tar with a Linux sys/ tree");
@@ -142,6 +139,16 @@ public final class CaptureFiles {
         return Optional.of(String.join("/", done));
     }
 
+    /** Returns why in one line; of a file that the user may not read, Java says no more than its name. */
+    static String reason(IOException failure) {
+        String message = failure.getMessage();
+        if (message == null) {
+            return failure.toString();
+        }
+        String line = message.lines().findFirst().orElse("");
+        return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
+    }
+
     private void readTar(Path path) throws IOException {
         try (InputStream in = new BufferedInputStream(Files.newInputStream(path));
                 TarArchiveInputStream tar = new TarArchiveInputStream(in)) {
@@ -163,6 +170,9 @@ public final class CaptureFiles {
         Files.walkFileTree(root, new SimpleFileVisitor<>() {
             @Override
             public FileVisitResult preVisitDirectory(Path directory, BasicFileAttributes attributes) {
+                if (root.equals(directory.getParent()) && !directory.endsWith("sys")) {
+                    return FileVisitResult.SKIP_SUBTREE;
+                }
                 if (!directory.equals(root)) {
                     add(root.relativize(directory).toString(), new Entry(null, null));
                 }

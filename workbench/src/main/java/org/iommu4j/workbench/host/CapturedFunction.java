@@ -10,7 +10,7 @@ import org.iommu4j.platform.PciAddress;
  *
  * @param address where it is
  * @param upstreamBridge the bridge above, by the directory that it lies in
- * @param config its configuration space, as many bytes as the reader was allowed to see
+ * @param config its configuration space, 256 or 4096 bytes
  * @param unit the unit that Linux's {@code iommu} link names
  * @param group the number of its IOMMU group
  */

@@ -29,6 +29,9 @@ public final class CapturedHost {
     private static final Pattern REMAPPING_ENABLED =
             Pattern.compile("DMAR-IR: Enabled IRQ remapping|AMD-Vi: Interrupt remapping enabled");
 
+    /** The configuration space of a conventional PCI function. */
+    private static final int CONVENTIONAL_BYTES = 256;
+
     private static final List<String> LOG_FILES = List.of("dmesg.txt", "dmesg", "dmesg.log");
 
     private final String name;
@@ -54,7 +57,7 @@ public final class CapturedHost {
      * Reads a capture.
      *
      * @param path a directory or a tar file
-     * @throws InputException when it is no capture or shows no PCI function
+     * @throws InputException when it is no capture, shows no PCI function, or not all of a function's configuration space
      */
     public static CapturedHost read(Path path) {
         CaptureFiles files = CaptureFiles.open(path);
@@ -128,9 +131,9 @@ public final class CapturedHost {
                 .orElseThrow(() -> new InputException(files.source() + ": " + directory + " leads nowhere"));
         byte[] config = files.bytes(directory + "/config")
                 .orElseThrow(() -> new InputException(files.source() + ": " + directory + "/config is missing"));
-        if (config.length < 64) {
+        if (config.length < CONVENTIONAL_BYTES) {
             throw new InputException(files.source() + ": " + directory + "/config has " + config.length
-                    + " bytes, expected at least 64");
+                    + " bytes, expected 256 or 4096: without root Linux shows 64, which hides all capabilities");
         }
         int slash = real.lastIndexOf('/');
         String parent = slash < 0 ? "" : lastName(real.substring(0, slash));

@@ -20,7 +20,8 @@ import org.iommu4j.spi.IommuVendors;
  * Builds the description of a machine from a captured host.
  *
  * <p>Which unit serves a function is wired as Linux's {@code iommu} links say, not by our reading of the ACPI tables, so
- * that the two can be compared.
+ * that the two can be compared. A capture without a kernel log does not tell whether interrupts are remapped: then they
+ * are where the hardware can.
  */
 public final class CapturedMachine {
     private static final int CPUS = 4;

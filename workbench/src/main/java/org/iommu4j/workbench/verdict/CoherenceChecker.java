@@ -116,7 +116,7 @@ public final class CoherenceChecker {
             sent++;
             if (has(event, Trace.NO_SNOOP_BLOCKED)) {
                 blocked++;
-            } else if (has(event, Trace.UNSNOOPED)) {
+            } else if (has(event, Trace.UNSNOOPED) && !has(event, Trace.FAULT)) {
                 passed++;
             }
         }

@@ -2,12 +2,17 @@
 
 package org.iommu4j.workbench.cases;
 
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import java.util.Map;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.Workbench;
+import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.Scenario;
 import org.junit.jupiter.api.Test;
 
 class CaseRunnerTest {
@@ -36,5 +41,34 @@ class CaseRunnerTest {
                 .withMessageContaining("broken")
                 .withMessageContaining("EINVAL")
                 .withMessageContaining("checksum");
+    }
+
+    /** REFUSED means before any DMA; afterwards a refusal would hide what the DMA did. */
+    @Test
+    void aRefusalAfterDmaIsNoAnswer() {
+        Workbench workbench = Workbench.create();
+        Case late = new Case() {
+            @Override
+            public String name() {
+                return "late";
+            }
+
+            @Override
+            public String about() {
+                return "is refused after its DMA";
+            }
+
+            @Override
+            public void run(Scenario scenario) {
+                scenario.assign(scenario.device()).device(scenario.device(), 0).sendToDevice(1, true);
+                throw new IommuException(Errno.EBUSY, "too late");
+            }
+        };
+
+        assertThatExceptionOfType(IommuException.class)
+                .isThrownBy(() -> workbench
+                        .runner()
+                        .run(late, workbench.machines().named("intel-sc"), LinuxRelease.NEWEST))
+                .withMessageContaining("too late");
     }
 }

@@ -117,4 +117,22 @@ class CaptureFilesTest {
                 .isThrownBy(() -> CaptureFiles.open(cut))
                 .withMessageContaining("cut.tar");
     }
+
+    @Test
+    void whatLiesBesideTheSysTreeOfADirectoryIsNotRead() throws IOException {
+        Files.createDirectories(folder.resolve("sys/devices"));
+        Files.createDirectories(folder.resolve("home/pictures"));
+        Files.writeString(folder.resolve("home/pictures/big"), "z");
+        Files.writeString(folder.resolve("dmesg.txt"), "log");
+        CaptureFiles files = CaptureFiles.open(folder);
+        assertThat(files.text("dmesg.txt")).contains("log");
+        assertThat(files.bytes("home/pictures/big")).isEmpty();
+        assertThat(files.list("")).containsExactly("dmesg.txt", "sys");
+    }
+
+    @Test
+    void aFileThatMayNotBeReadIsRefusedWithTheReason() {
+        assertThat(CaptureFiles.reason(new java.nio.file.AccessDeniedException("/c/sys/firmware/acpi/tables/DMAR")))
+                .isEqualTo("/c/sys/firmware/acpi/tables/DMAR: permission denied");
+    }
 }

@@ -30,7 +30,7 @@ class TextReportTest {
 
                 assertThat(text.lines())
                         .as("%s on %s", story.name(), machine.name())
-                        .allMatch(line -> line.length() <= 115);
+                        .allMatch(line -> line.length() <= 120);
                 List<String> words = List.of(text.split("\\s+"));
                 for (StaleRead read : outcome.staleReads()) {
                     assertThat(words).containsSequence(read.why().split(" "));

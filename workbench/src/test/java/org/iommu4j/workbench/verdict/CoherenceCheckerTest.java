@@ -10,6 +10,8 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.trace.TraceKind;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -175,6 +177,26 @@ class CoherenceCheckerTest {
             assertThat(read.observed()).isZero();
             assertThat(read.why()).contains("was written back over what 0000:01:00.0 wrote");
         });
+    }
+
+    @Test
+    void whatARefusedRequestWouldHaveDoneDoesNotCount() {
+        long nowhere = 1L << 44;
+        gpu.write(nowhere, 1, true);
+        gpu.read(nowhere, true);
+        Findings findings = check();
+        assertThat(findings.verdict()).isEqualTo(Verdict.COHERENT);
+        assertThat(findings.noSnoopSent()).isEqualTo(2);
+        assertThat(findings.noSnoopPassed()).isZero();
+    }
+
+    @Test
+    void aUnitThatWritesHalfAWordLeavesTheOtherHalf() {
+        cpu.store(WORD, 0x7_0000_0002L, MemoryType.WB);
+        machine.trace().unit(TraceKind.UNIT_WRITE, "unit", WORD + 4, 7, Trace.HALF);
+        machine.trace().unit(TraceKind.UNIT_WRITE, "unit", WORD, 2, Trace.HALF);
+        assertThat(cpu.load(WORD, MemoryType.WB)).isEqualTo(0x7_0000_0002L);
+        assertThat(check().verdict()).isEqualTo(Verdict.COHERENT);
     }
 
     @Test
