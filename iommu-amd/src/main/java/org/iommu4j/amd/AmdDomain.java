@@ -166,13 +166,18 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
     }
 
     @Override
-    public boolean forgetTables(long first, long last) {
+    @Nullable
+    public IommuException forgetTables(long first, long last) {
         publish();
-        boolean forgotten = true;
+        IommuException failure = null;
         for (int i = 0; i < devicesPerUnit.length(); i++) {
-            forgotten &= devicesPerUnit.get(i) == 0 || iommu.unit(i).forgetPages(id, first, last);
+            AmdUnit unit = iommu.unit(i);
+            boolean wasBroken = unit.broken();
+            if (devicesPerUnit.get(i) != 0 && !unit.forgetPages(id, first, last)) {
+                failure = unit.refusal(wasBroken, "forgetting empty tables");
+            }
         }
-        return forgotten;
+        return failure;
     }
 
     @Override

@@ -132,6 +132,7 @@ final class AmdIommu implements Iommu {
 
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        checkOpen();
         PciAddress address = function.address();
         AmdDevice known = devices.get(address);
         if (known != null) {
@@ -190,6 +191,7 @@ final class AmdIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice device) {
+        checkOpen();
         own(device);
         int id = type == DomainType.BLOCKED ? DomainIds.NONE : domainIds.allocate();
         AmdDomain domain;
@@ -398,6 +400,12 @@ final class AmdIommu implements Iommu {
     /** Returns how many domain ids are given out. */
     int domainIdsInUse() {
         return domainIds.inUse();
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.ENODEV, "the AMD-Vi driver is closed");
+        }
     }
 
     @Override

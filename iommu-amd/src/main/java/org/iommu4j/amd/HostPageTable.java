@@ -23,6 +23,7 @@ import org.iommu4j.Prot;
 import org.iommu4j.amd.fmt.HostPageEntry;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A host (v1) page table, 48882 section 2.2.3.
@@ -47,9 +48,10 @@ final class HostPageTable {
         /**
          * Makes the hardware forget tables that were unlinked.
          *
-         * @return false when the invalidation did not complete: the frames must not be used again
+         * @return null, or why they may not have: the frames must not be used again
          */
-        boolean forgetTables(long first, long last);
+        @Nullable
+        IommuException forgetTables(long first, long last);
 
         /** Notes frames that are kept for good. */
         void quarantine(long frames);
@@ -232,10 +234,11 @@ final class HostPageTable {
             at = lastHere + 1;
         }
         freeChain(spare);
-        if (unlinked != NONE && !owner.forgetTables(iova, last)) {
+        IommuException failure = unlinked == NONE ? null : owner.forgetTables(iova, last);
+        if (failure != null) {
             clear(iova, last, level);
             quarantineChain(unlinked);
-            throw refuse(Errno.ETIMEDOUT, iova, "the unit does not forget the empty tables that were in the way");
+            throw failure;
         }
         freeChain(unlinked);
     }
@@ -479,7 +482,7 @@ final class HostPageTable {
 
     /** Makes the hardware forget, then frees the gather's frames; its range stays, for the caller's own sync. */
     private void drain(IotlbGather gather, long first, long last) {
-        boolean forgotten = owner.forgetTables(first, last);
+        boolean forgotten = owner.forgetTables(first, last) == null;
         boolean hasRange = gather.hasRange();
         long start = gather.start();
         long end = gather.end();

@@ -25,6 +25,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.platform.FramePool;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
@@ -260,6 +261,30 @@ class AmdIommuTest {
         first.close();
         second.close();
         iommu.close();
+        assertThat(platform.frames.inUse()).isZero();
+    }
+
+    @Test
+    void anEntryIsBlockedWhileItsDomainIdChanges() {
+        InterposedMemory memory = new InterposedMemory(1L << 24);
+        DeviceTable table = new DeviceTable(memory, new FramePool(0x10_0000, 0x10_0000), 0xff);
+        table.set(0x10, 0x6000_0000_0040_0603L, 5);
+        memory.stores.clear();
+
+        table.set(0x10, 0x6000_0000_0050_0603L, 6);
+
+        assertThat(memory.stores).containsExactly("100200 = 3", "100208 = 6", "100200 = 6000000000500603");
+    }
+
+    @Test
+    void aClosedDriverGivesNothingOut() {
+        Iommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        iommu.close();
+
+        refuses(Errno.ENODEV, () -> iommu.probe(platform.function(0, 1, 0, 0)));
+        refuses(Errno.ENODEV, () -> iommu.probe(platform.function(0, 1, 0, 1)));
+        refuses(Errno.ENODEV, () -> iommu.allocate(DomainType.DMA, device));
         assertThat(platform.frames.inUse()).isZero();
     }
 

@@ -22,6 +22,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.FramePool;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -197,9 +198,12 @@ class HostPageTableTest {
         domain.attach(device);
         int tables = 3 * IotlbGather.MAX_FRAMES;
         domain.map(0, 0, K4, 512L * tables, Prot.READ);
+        platform.commands.clear();
         assertThat(domain.unmap(0, M2 * tables, gather)).isEqualTo(M2 * tables);
         assertThat(gather.start()).isZero();
         assertThat(gather.end()).isEqualTo(M2 * tables - 1);
+        // Two full gathers went on the way, each after the unit forgot every page.
+        assertThat(platform.commands).containsExactly("pages 1 7ffffffffffff003", "pages 1 7ffffffffffff003");
         domain.sync(gather);
         domain.detach(device);
         long rest = platform.frames.inUse();
@@ -226,6 +230,52 @@ class HostPageTableTest {
         assertThat(domain.translate(-1L)).isEqualTo(0x3fff);
         assertThat(domain.unmap(-K4, K4, gather)).isEqualTo(K4);
         assertThat(gather.end()).isEqualTo(-1L);
+    }
+
+    @Test
+    void aTallerRootThatAUnitMayHaveSeenIsKeptWhenTheUnitDoesNotAnswer() {
+        domain.attach(device);
+        domain.map(0x1000, 0x1000, K4, 1, Prot.READ);
+        long entry = platform.unit.deviceTableWord(0x100, 0);
+        long frames = platform.frames.inUse();
+        platform.stuck = true;
+
+        refuses(Errno.ETIMEDOUT, () -> domain.map(1L << 50, 0, K4, 1, Prot.READ));
+
+        assertThat(platform.unit.deviceTableWord(0x100, 0)).isEqualTo(entry);
+        assertThat(domain.translate(0x1000)).isEqualTo(0x1000);
+        assertThat(iommu.quarantinedFrames()).isEqualTo(2);
+        assertThat(platform.frames.inUse()).isEqualTo(frames + 2);
+    }
+
+    @Test
+    void aLargeLeafOverAnEmptyTableIsRefusedAsEioOnceTheUnitIsBroken() {
+        domain.attach(device);
+        domain.map(0, 0, K4, 1, Prot.READ);
+        domain.unmap(0, K4, gather);
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, () -> domain.sync(gather));
+
+        refuses(Errno.EIO, () -> domain.map(0, 0, M2, 1, Prot.READ));
+
+        assertThat(domain.translate(0)).isEqualTo(IommuDomain.UNMAPPED);
+        assertThat(iommu.quarantinedFrames()).isEqualTo(1);
+    }
+
+    @Test
+    void aThreadThatIsSecondWithATableUsesTheOtherOneAndKeepsItsOwnInStock() {
+        InterposedMemory memory = new InterposedMemory(1L << 24);
+        FramePool frames = new FramePool(0x10_0000, 0x40_0000);
+        HostPageTable table = new HostPageTable(memory, frames, domain, true, 3, 6);
+        memory.beforeNextCompareAndSet = () -> table.map(0x5000, 0x9000, K4, 1, Prot.READ);
+
+        table.map(0x4000, 0x8000, K4, 1, Prot.READ);
+
+        assertThat(table.translate(0x4000)).isEqualTo(0x8000);
+        assertThat(table.translate(0x5000)).isEqualTo(0x9000);
+        assertThat(frames.inUse()).as("one table of each level").isEqualTo(3);
+        table.free(true);
+        assertThat(frames.inUse()).isZero();
     }
 
     @ParameterizedTest
