@@ -28,9 +28,14 @@ class IntelAllocationTest {
         IotlbGather gather = new IotlbGather();
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long sum = run(domain, gather, OPERATIONS);
-        long before = threads.getThreadAllocatedBytes(Thread.currentThread().getId());
-        sum += run(domain, gather, OPERATIONS);
-        long allocated = threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before;
+        // The least of a few rounds: a compilation that ends in one round may allocate on this thread's account.
+        long allocated = Long.MAX_VALUE;
+        for (int round = 0; round < 5; round++) {
+            long before = threads.getThreadAllocatedBytes(Thread.currentThread().getId());
+            sum += run(domain, gather, OPERATIONS);
+            allocated = Math.min(
+                    allocated, threads.getThreadAllocatedBytes(Thread.currentThread().getId()) - before);
+        }
 
         assertThat(sum).isNotZero();
         assertThat(allocated).as("bytes over " + OPERATIONS + " operations").isZero();
