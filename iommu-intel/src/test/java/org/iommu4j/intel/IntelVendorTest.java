@@ -182,8 +182,9 @@ class IntelVendorTest {
         Iommu iommu = bench.open();
         IommuDevice device = bench.probe(iommu, DEVICE);
         IommuDomain domain = iommu.allocate(DomainType.DMA, device);
-        domain.attach(device);
         bench.first().recording = true;
+        domain.attach(device);
+        assertThat(bench.first().takeLog()).containsExactly("WBF");
         domain.map(0x5000, 0x5000, K4, 1, Prot.READ);
         domain.syncMap(0x5000, K4);
 
@@ -257,6 +258,10 @@ class IntelVendorTest {
         assertThat(bench.pool.inUse()).isEqualTo(inUse);
         bench.first().frozen = false;
         assertErrno(Errno.EIO, () -> unused.attach(device));
+        // No device came into that domain, so its mappings are nothing to the broken unit.
+        unused.map(0, 0, K4, 1, Prot.READ);
+        unused.unmap(0, K4, gather);
+        unused.sync(gather);
         assertErrno(Errno.EIO, () -> domain.detach(device));
         assertErrno(Errno.EINVAL, () -> domain.detach(device));
         domain.close();
@@ -266,17 +271,60 @@ class IntelVendorTest {
     }
 
     @Test
-    void aContextEntryBecomesPresentAfterItsOtherHalfIsThere() {
-        Bench bench = Bench.single(Bench.CAP, Bench.ECAP_NONCOHERENT);
+    void aBatchMayBeLargerThanTheQueue() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
         Iommu iommu = bench.open();
-        IommuDevice device = bench.probe(iommu, "0000:00:02.0");
+        int[] aliases = new int[300];
+        for (int i = 0; i < aliases.length; i++) {
+            aliases[i] = 0x10 + i;
+        }
+        IommuDevice device = bench.probe(iommu, DEVICE, aliases);
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
-        bench.memory.recording = true;
-
         domain.attach(device);
+        bench.first().recording = true;
 
+        domain.detach(device);
+
+        // Device-selective, of domain 2, one for each alias.
+        assertThat(bench.first().takeLog())
+                .filteredOn(descriptor -> descriptor.endsWith("00020031 0"))
+                .hasSize(300)
+                .doesNotHaveDuplicates()
+                .contains("1000020031 0", "13b00020031 0");
+    }
+
+    @Test
+    void everyUnitIsAskedToForgetEvenWhenOneDoesNotAnswer() {
+        Bench bench = Bench.pair(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_LARGE, Bench.ECAP);
+        Iommu iommu = bench.open();
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, bench.probe(iommu, DEVICE));
+        domain.attach(bench.probe(iommu, DEVICE));
+        domain.attach(bench.probe(iommu, OTHER));
+        domain.map(0, 0, K4, 1, Prot.READ);
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(0, K4, gather);
+        bench.units.get(0xfed90000L).frozen = true;
+        RegistersDouble second = bench.units.get(0xfed91000L);
+        second.recording = true;
+
+        assertErrno(Errno.ETIMEDOUT, () -> domain.sync(gather));
+
+        assertThat(second.takeLog().get(0)).isEqualTo("200f2 40");
+    }
+
+    @Test
+    void aContextEntryIsWrittenBackAndBecomesPresentAfterItsOtherHalf() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP_NONCOHERENT);
+        bench.memory.recording = true;
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
         long root = bench.first().values.get(0x20) & ~0xfffL;
-        long entry = (bench.flat.load(root) & ~0xfffL) + 0x10 * 16;
+        long table = bench.flat.load(root) & ~0xfffL;
+        assertThat(bench.memory.writtenBack).as("the cleared tables").contains(root, root + 4088, table, table + 4088);
+
+        iommu.allocate(DomainType.UNMANAGED, device).attach(device);
+
+        long entry = table + 0x10 * 16;
         assertThat(bench.memory.writtenBack).endsWith(entry + 8, entry);
     }
 

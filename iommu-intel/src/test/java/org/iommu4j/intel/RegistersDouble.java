@@ -98,7 +98,7 @@ final class RegistersDouble implements RegisterWindow, Waiter {
 
     @Override
     public boolean await(BooleanSupplier condition, long ticks) {
-        for (int i = 0; i < 40; i++) {
+        for (int i = 0; i < 400; i++) {
             if (condition.getAsBoolean()) {
                 return true;
             }

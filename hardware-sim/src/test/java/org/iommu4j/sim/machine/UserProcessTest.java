@@ -102,6 +102,13 @@ class UserProcessTest {
         process.unpin(frame, false);
         assertThat(machine.userFrames().inUse()).isEqualTo(1);
         assertThat(process.pinned()).isZero();
+
+        // Used again, the frame is an ordinary one: it stays when its page is pinned and unpinned.
+        long again = VA + 0x1000;
+        assertThat(process.allocate(again, 1, true)).isEqualTo(frame);
+        process.pin(again, 1, true, frames);
+        process.unpin(frame, false);
+        assertThat(machine.userFrames().inUse()).isEqualTo(2);
     }
 
     @Test

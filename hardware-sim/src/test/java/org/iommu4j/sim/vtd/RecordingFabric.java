@@ -12,10 +12,18 @@ final class RecordingFabric implements Fabric {
     final List<String> accesses = new ArrayList<>();
     boolean recording;
     private final long size;
+    private long awaitedRead = -1;
+    private Runnable afterIt = () -> {};
 
     RecordingFabric(long size) {
         this.memory = new FlatMemory(size);
         this.size = size;
+    }
+
+    /** Does something right after the unit has read a word for the next time. */
+    void afterNextRead(long physicalAddress, Runnable action) {
+        awaitedRead = physicalAddress;
+        afterIt = action;
     }
 
     @Override
@@ -26,7 +34,12 @@ final class RecordingFabric implements Fabric {
     @Override
     public long read(long physicalAddress, boolean snoop) {
         note("read", physicalAddress, snoop);
-        return isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+        long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+        if (physicalAddress == awaitedRead) {
+            awaitedRead = -1;
+            afterIt.run();
+        }
+        return value;
     }
 
     @Override

@@ -54,6 +54,21 @@ class VtdInvalidationTest {
     }
 
     @Test
+    void aWalkThatAnInvalidationOvertakesStartsAnew() {
+        Bench bench = Bench.withSnoopControl();
+        assertThat(bench.readText(IOVA)).isEqualTo("0x100000");
+        bench.invalidate(IOTLB_PAGE_5, IOVA);
+        // The leaf is read, then changed, and the invalidation is complete before the request is.
+        bench.fabric.afterNextRead(Bench.L1 + 8, () -> {
+            bench.put(Bench.L1 + 8, 0x200803);
+            bench.invalidate(IOTLB_PAGE_5, IOVA);
+        });
+
+        assertFresh(bench);
+        assertFresh(bench);
+    }
+
+    @Test
     void aRangeOfOneGigabyteCoversItsPages() {
         Bench bench = stale(Bench.CAP);
         bench.invalidate(IOTLB_PAGE_5, (1L << 39 | 1L << 30) | 18);
