@@ -41,7 +41,7 @@ public class MapBenchmark {
     private static final int SINGLES = 256;
 
     /** Runs in a batch, of 256 pages each: half of each of as many tables. */
-    private static final int RUNS = 16;
+    private static final int RUNS = 8;
 
     private static final int RUN = 256;
 

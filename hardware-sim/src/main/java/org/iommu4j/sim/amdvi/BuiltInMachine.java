@@ -29,6 +29,9 @@ final class BuiltInMachine {
     private static final PciAddress IOMMU = new PciAddress(0, 0, 0, 2);
     private static final PciAddress SOUTHBRIDGE = new PciAddress(0, 0, 0x14, 0);
 
+    /** The last function of the highest bus. */
+    private static final int LAST_REQUESTER_ID = BuiltInTopology.SECOND_GPU.bus() << 8 | 0xff;
+
     private static final int VENDOR_AMD = 0x1022;
     private static final int DEVICE_IOMMU = 0x1451;
     private static final int CLASS_IOMMU = 0x080600;
@@ -52,7 +55,10 @@ final class BuiltInMachine {
                 BuiltInTopology.MEMORY_BYTES,
                 List.of(unit),
                 functions(),
-                Map.of("IVRS", IvrsWriter.write(IOMMU, CAPABILITY_OFFSET, REGISTER_BASE, efr, efr2, SOUTHBRIDGE)),
+                Map.of(
+                        "IVRS",
+                        IvrsWriter.write(
+                                IOMMU, CAPABILITY_OFFSET, REGISTER_BASE, efr, efr2, LAST_REQUESTER_ID, SOUTHBRIDGE)),
                 BootOptions.DEFAULT);
     }
 

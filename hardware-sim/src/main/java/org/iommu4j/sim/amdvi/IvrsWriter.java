@@ -9,7 +9,7 @@ import org.iommu4j.platform.PciAddress;
 /**
  * Firmware's half of a machine: the table that tells the operating system about its units.
  *
- * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids of a segment but its
+ * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids up to the last one, but its
  * own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
  */
 final class IvrsWriter {
@@ -27,7 +27,6 @@ final class IvrsWriter {
     private static final int ENTRY_SPECIAL = 72;
     private static final int SPECIAL_IOAPIC = 1;
     private static final int SPECIAL_HPET = 2;
-    private static final int LAST_REQUESTER_ID = 0xffff;
 
     private final ByteBuffer table = ByteBuffer.allocate(CAPACITY).order(ByteOrder.LITTLE_ENDIAN);
 
@@ -41,14 +40,21 @@ final class IvrsWriter {
      * @param registerBase of the unit
      * @param efr the value of EFR
      * @param efr2 the value of EFR2
+     * @param lastRequesterId the highest requester id that can occur; software makes its device table as long
      * @param southbridge the requester id with which the IOAPIC's and the HPET's messages come
      */
     static byte[] write(
-            PciAddress iommu, int capabilityOffset, long registerBase, long efr, long efr2, PciAddress southbridge) {
+            PciAddress iommu,
+            int capabilityOffset,
+            long registerBase,
+            long efr,
+            long efr2,
+            int lastRequesterId,
+            PciAddress southbridge) {
         IvrsWriter writer = new IvrsWriter();
         writer.header();
-        writer.block(IVHD_10, iommu, capabilityOffset, registerBase, efr, efr2, southbridge);
-        writer.block(IVHD_11, iommu, capabilityOffset, registerBase, efr, efr2, southbridge);
+        writer.block(IVHD_10, iommu, capabilityOffset, registerBase, efr, efr2, lastRequesterId, southbridge);
+        writer.block(IVHD_11, iommu, capabilityOffset, registerBase, efr, efr2, lastRequesterId, southbridge);
         return writer.finish();
     }
 
@@ -73,6 +79,7 @@ final class IvrsWriter {
             long registerBase,
             long efr,
             long efr2,
+            int lastRequesterId,
             PciAddress southbridge) {
         int start = table.position();
         table.put((byte) type);
@@ -89,7 +96,7 @@ final class IvrsWriter {
             table.putLong(efr2);
         }
         entry(ENTRY_START_OF_RANGE, iommu.requesterId() + 1);
-        entry(ENTRY_END_OF_RANGE, LAST_REQUESTER_ID);
+        entry(ENTRY_END_OF_RANGE, lastRequesterId);
         special(SPECIAL_IOAPIC, 0, southbridge);
         special(SPECIAL_HPET, 0, southbridge);
         table.putShort(start + 2, (short) (table.position() - start));
