@@ -274,13 +274,11 @@ class IommuCoreTest {
         TestIommu iommu = new TestIommu();
         iommu.preparing(domain -> {
             domain.failDetach();
-            domain.admit(device -> device.address().equals(DOCK)
-                    ? AttachResult.incompatible("narrower")
-                    : AttachResult.ATTACHED);
+            domain.admit(device ->
+                    device.address().equals(DOCK) ? AttachResult.incompatible("narrower") : AttachResult.ATTACHED);
         });
 
-        IommuException refusal =
-                catchThrowableOfType(IommuException.class, () -> IommuCore.open(iommu, laptop()));
+        IommuException refusal = catchThrowableOfType(IommuException.class, () -> IommuCore.open(iommu, laptop()));
 
         assertThat(refusal).hasMessageContaining("narrower");
         assertThat(refusal.getSuppressed()).hasSize(2);

@@ -40,15 +40,22 @@ public final class Main {
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main());
         commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG);
-        commandLine.getSubcommands().values().forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
+        commandLine
+                .getSubcommands()
+                .values()
+                .forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler((exception, unused) -> {
-            oneLine(exception.getCommandLine().getErr(), exception);
+            CommandLine failed = exception.getCommandLine();
+            oneLine(
+                    failed.getErr(),
+                    exception,
+                    "; see '" + failed.getCommandSpec().qualifiedName() + " --help'");
             return EXIT_USAGE;
         });
         commandLine.setExecutionExceptionHandler((exception, command, unused) -> {
             if (exception instanceof IllegalArgumentException || exception instanceof InputException) {
-                oneLine(command.getErr(), exception);
+                oneLine(command.getErr(), exception, "");
                 return EXIT_USAGE;
             }
             throw exception;
@@ -56,12 +63,13 @@ public final class Main {
         return commandLine;
     }
 
-    private static void oneLine(PrintWriter err, Exception exception) {
+    private static void oneLine(PrintWriter err, Exception exception, String hint) {
         String message = exception.getMessage();
         err.println("iommu4j: "
                 + (message == null
                         ? exception.toString()
-                        : message.lines().findFirst().orElse("")));
+                        : message.lines().findFirst().orElse(""))
+                + hint);
         err.flush();
     }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -33,7 +32,9 @@ class MainTest {
         assertThat(execute("run", "guest-no-snoop")).isZero();
         assertThat(out.toString().lines().findFirst())
                 .contains("guest-no-snoop on intel-nosc (intel), Linux 7.1: COHERENT");
-        assertThat(out.toString()).contains("guest's WBINVD            EXECUTED").contains("vcpu0 executes WBINVD");
+        assertThat(out.toString())
+                .contains("guest's WBINVD            EXECUTED")
+                .contains("vcpu0 executes WBINVD");
         assertThat(err.toString()).isEmpty();
     }
 
@@ -51,10 +52,21 @@ class MainTest {
 
     @Test
     void jsonHasTheFieldsThatProgramsRelyOn() {
-        assertThat(execute("run", "guest-forgets-flush", "--machine", "intel-nosc", "--format", "json")).isEqualTo(1);
+        assertThat(execute("run", "guest-forgets-flush", "--machine", "intel-nosc", "--format", "json"))
+                .isEqualTo(1);
         JsonNode json = JsonMapper.shared().readTree(out.toString());
         assertThat(json.propertyNames())
-                .contains("case", "linux", "machine", "verdict", "blame", "errno", "decision", "domains", "dma", "staleReads");
+                .contains(
+                        "case",
+                        "linux",
+                        "machine",
+                        "verdict",
+                        "blame",
+                        "errno",
+                        "decision",
+                        "domains",
+                        "dma",
+                        "staleReads");
         assertThat(json.get("case").asString()).isEqualTo("guest-forgets-flush");
         assertThat(json.get("linux").asString()).isEqualTo("7.1");
         assertThat(json.at("/machine/vendor").asString()).isEqualTo("intel");
@@ -85,7 +97,8 @@ class MainTest {
 
     @Test
     void theTableOfCasesHasARowACaseAndAColumnAMachine() {
-        assertThat(execute("cases", "--machine", "intel-sc", "--machine", "amd")).isZero();
+        assertThat(execute("cases", "--machine", "intel-sc", "--machine", "amd"))
+                .isZero();
         assertThat(out.toString().lines().findFirst().orElse("")).matches("Linux 7\\.1 +intel-sc +amd");
         assertThat(out.toString()).containsPattern("guest-no-snoop-unreported +CORRUPTED by HOST +COHERENT");
     }
@@ -115,6 +128,14 @@ class MainTest {
     }
 
     @Test
+    void wrongUsageSaysWhereHelpIs() {
+        assertThat(execute()).isEqualTo(2);
+        assertThat(err.toString()).contains("Missing required subcommand").contains("'iommu4j --help'");
+        execute("run");
+        assertThat(err.toString()).contains("'iommu4j run --help'");
+    }
+
+    @Test
     void aMissListsWhatIsThere() {
         execute("run", "no-such-case");
         assertThat(err.toString()).contains("'no-such-case'").contains("guest-no-snoop");
@@ -127,7 +148,8 @@ class MainTest {
     @Test
     void aFileThatIsNoCaptureIsRefusedByName(@TempDir Path folder) throws Exception {
         Path file = Files.writeString(folder.resolve("notes.txt"), "hello");
-        assertThat(execute("run", "guest-no-snoop", "--host", file.toString(), "--device", "0000:01:00.0")).isEqualTo(2);
+        assertThat(execute("run", "guest-no-snoop", "--host", file.toString(), "--device", "0000:01:00.0"))
+                .isEqualTo(2);
         assertThat(err.toString()).contains("notes.txt").doesNotContain("\tat ");
     }
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.cases;
 
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
@@ -35,9 +34,8 @@ class CaseRunnerTest {
                 good.bootOptions());
 
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> workbench
-                        .runner()
-                        .run(workbench.caseNamed("guest-no-snoop"), bad, LinuxRelease.NEWEST))
+                .isThrownBy(
+                        () -> workbench.runner().run(workbench.caseNamed("guest-no-snoop"), bad, LinuxRelease.NEWEST))
                 .withMessageContaining("broken")
                 .withMessageContaining("EINVAL")
                 .withMessageContaining("checksum");
@@ -66,9 +64,8 @@ class CaseRunnerTest {
         };
 
         assertThatExceptionOfType(IommuException.class)
-                .isThrownBy(() -> workbench
-                        .runner()
-                        .run(late, workbench.machines().named("intel-sc"), LinuxRelease.NEWEST))
+                .isThrownBy(
+                        () -> workbench.runner().run(late, workbench.machines().named("intel-sc"), LinuxRelease.NEWEST))
                 .withMessageContaining("too late");
     }
 }

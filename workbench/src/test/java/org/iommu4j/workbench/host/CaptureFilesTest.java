@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
@@ -115,7 +114,9 @@ class CaptureFilesTest {
         Path tar = tar(out -> file(out, "sys/a", "x".repeat(20_000)));
         byte[] bytes = Files.readAllBytes(tar);
         Path cut = Files.write(folder.resolve("cut.tar"), java.util.Arrays.copyOf(bytes, 9_000));
-        assertThatExceptionOfType(InputException.class).isThrownBy(() -> CaptureFiles.open(cut)).withMessageContaining("cut.tar");
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> CaptureFiles.open(cut))
+                .withMessageContaining("cut.tar");
     }
 
     @Test

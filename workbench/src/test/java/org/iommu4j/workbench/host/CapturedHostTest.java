@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 package org.iommu4j.workbench.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
