@@ -47,12 +47,16 @@ public final class Main {
                 .forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setParameterExceptionHandler((exception, unused) -> {
-            oneLine(exception.getCommandLine().getErr(), exception);
+            CommandLine failed = exception.getCommandLine();
+            oneLine(
+                    failed.getErr(),
+                    exception,
+                    "; see '" + failed.getCommandSpec().qualifiedName() + " --help'");
             return EXIT_USAGE;
         });
         commandLine.setExecutionExceptionHandler((exception, command, unused) -> {
             if (exception instanceof IllegalArgumentException || exception instanceof InputException) {
-                oneLine(command.getErr(), exception);
+                oneLine(command.getErr(), exception, "");
                 return EXIT_USAGE;
             }
             throw exception;
@@ -60,12 +64,13 @@ public final class Main {
         return commandLine;
     }
 
-    private static void oneLine(PrintWriter err, Exception exception) {
+    private static void oneLine(PrintWriter err, Exception exception, String hint) {
         String message = exception.getMessage();
         err.println("iommu4j: "
                 + (message == null
                         ? exception.toString()
-                        : message.lines().findFirst().orElse("")));
+                        : message.lines().findFirst().orElse(""))
+                + hint);
         err.flush();
     }
 }

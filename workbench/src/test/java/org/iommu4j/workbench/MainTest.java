@@ -128,6 +128,14 @@ class MainTest {
     }
 
     @Test
+    void wrongUsageSaysWhereHelpIs() {
+        assertThat(execute()).isEqualTo(2);
+        assertThat(err.toString()).contains("Missing required subcommand").contains("'iommu4j --help'");
+        execute("run");
+        assertThat(err.toString()).contains("'iommu4j run --help'");
+    }
+
+    @Test
     void aMissListsWhatIsThere() {
         execute("run", "no-such-case");
         assertThat(err.toString()).contains("'no-such-case'").contains("guest-no-snoop");
