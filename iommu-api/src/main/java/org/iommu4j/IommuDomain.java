@@ -66,7 +66,8 @@ public interface IommuDomain extends AutoCloseable {
      * @param prot {@link Prot} bits with READ, WRITE or both
      * @throws IommuException EINVAL (domain without page tables, neither READ nor WRITE, misaligned), ENXIO (no such
      *     page size), ERANGE (IOVA or physical address wider than the table), EADDRINUSE (a page is mapped already;
-     *     an empty lower table is no obstacle), ENOMEM (no frame for a table)
+     *     an empty lower table is no obstacle), ENOMEM (no frame for a table), ETIMEDOUT or EIO (a large page replaced an
+     *     empty table and the unit did not confirm that it forgot it; the page is taken back)
      */
     void map(long iova, long physicalAddress, long pageSize, long count, int prot);
 

@@ -111,7 +111,7 @@ final class RunCommand implements Callable<Integer> {
         MachineDescription description = workbench.describe(captured);
         Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
         PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();
-        workbench.differences(captured, description).forEach(line -> err.println("iommu4j: warning: " + line));
+        workbench.warnings(captured, description).forEach(line -> err.println("iommu4j: warning: " + line));
         err.flush();
         return description;
     }

@@ -3,6 +3,7 @@ package org.iommu4j.workbench;
 
 import com.google.inject.Guice;
 import com.google.inject.Stage;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -85,10 +86,19 @@ public final class Workbench {
         return CapturedMachine.describe(host, silicon, vendors);
     }
 
-    /** Returns where our reading of a host's tables and topology differs from its own Linux's, one line each. */
-    public List<String> differences(CapturedHost host, MachineDescription description) {
-        return CaptureComparison.differences(
-                host, description, machines.create(description).topology(), vendors);
+    /**
+     * Returns what to know of a captured host before believing an answer about it, one line each: what it does not tell,
+     * and where our reading of its tables and topology differs from its own Linux's.
+     */
+    public List<String> warnings(CapturedHost host, MachineDescription description) {
+        List<String> warnings = new ArrayList<>();
+        if (host.interruptRemapping().isEmpty()) {
+            warnings.add(host.name()
+                    + " has no kernel log (dmesg.txt): interrupts are taken as remapped where the hardware" + " can");
+        }
+        warnings.addAll(CaptureComparison.differences(
+                host, description, machines.create(description).topology(), vendors));
+        return warnings;
     }
 
     /**

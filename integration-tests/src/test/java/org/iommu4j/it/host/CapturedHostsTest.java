@@ -117,7 +117,7 @@ class CapturedHostsTest {
     void ourUnitsAndGroupsAreThoseOfTheHostsOwnLinux(String name) {
         CapturedHost host = CapturedHost.read(capture(name));
         assertThat(host.groups()).as("groups in the capture").hasSize(13);
-        assertThat(workbench.differences(host, workbench.describe(host))).isEmpty();
+        assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
     }
 
     static Stream<Path> everyCapture() throws IOException {
@@ -135,7 +135,7 @@ class CapturedHostsTest {
     void theWholeCapturesAgreeToo(Path capture) {
         assumeTrue(Files.isRegularFile(capture), () -> "skipped: no captures in " + capture);
         CapturedHost host = CapturedHost.read(capture);
-        assertThat(workbench.differences(host, workbench.describe(host))).isEmpty();
+        assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
         assertThat(run(capture, NIC).verdict()).isEqualTo(Verdict.COHERENT);
     }
 
@@ -144,9 +144,21 @@ class CapturedHostsTest {
         Path changed = edit(
                 capture("intel-sc1"), folder, (name, bytes) -> bytes, name -> !name.endsWith("0000:02:00.0/iommu"));
         CapturedHost host = CapturedHost.read(changed);
-        assertThat(workbench.differences(host, workbench.describe(host)))
+        assertThat(workbench.warnings(host, workbench.describe(host)))
                 .containsExactly(
                         "0000:02:00.0 is translated by no unit in this Linux, by dmar0 as we read its intel table");
+    }
+
+    @Test
+    void aCaptureWithoutAKernelLogSaysWhatIsAssumed(@TempDir Path folder) throws IOException {
+        Path changed = edit(capture("intel-sc1"), folder, (name, bytes) -> bytes, name -> !name.equals("dmesg.txt"));
+        CapturedHost host = CapturedHost.read(changed);
+        assertThat(workbench.warnings(host, workbench.describe(host)))
+                .singleElement()
+                .asString()
+                .contains("no kernel log")
+                .contains("interrupts are taken as remapped");
+        assertThat(run(changed, NIC).verdict()).isEqualTo(Verdict.COHERENT);
     }
 
     @Test
