@@ -85,7 +85,7 @@ public interface IommuDomain extends AutoCloseable {
      * unmaps all of it, so that the result exceeds the request. Table frames that become empty ride on the gather.
      *
      * @return bytes unmapped; 0 when nothing is mapped at {@code iova}, when the arguments are not aligned to the
-     *     smallest page, or when the domain has no page tables
+     *     smallest page, when the range leaves the aperture, or when the domain has no page tables
      */
     long unmap(long iova, long size, IotlbGather gather);
 

@@ -392,12 +392,15 @@ final class SecondStageTable {
 
     /** Unmaps; see {@link IommuDomain#unmap}. */
     long unmap(long iova, long size, IotlbGather gather) {
-        if (((iova | size) & (SystemMemory.FRAME_SIZE - 1)) != 0 || size == 0 || Long.compareUnsigned(iova, end) > 0) {
+        if (((iova | size) & (SystemMemory.FRAME_SIZE - 1)) != 0
+                || size == 0
+                || Long.compareUnsigned(iova, end) > 0
+                || Long.compareUnsigned(size - 1, end - iova) > 0) {
             return 0;
         }
-        long last = Long.compareUnsigned(size - 1, end - iova) > 0 ? end : iova + size - 1;
+        long last = iova + size - 1;
         long at = iova;
-        while (at <= last && at <= end) {
+        while (at <= last) {
             long next = unmapRun(at, last, gather);
             if (next == at) {
                 break;

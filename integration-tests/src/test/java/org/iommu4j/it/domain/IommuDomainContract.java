@@ -139,6 +139,10 @@ abstract class IommuDomainContract {
 
             assertThat(domain.translate(domain.apertureEnd())).isEqualTo(SCRATCH + PAGE - 1);
             bench.assertReaches(last, SCRATCH);
+            assertThat(domain.unmap(last, 2 * PAGE, new IotlbGather()))
+                    .as("a range that leaves the aperture")
+                    .isZero();
+            bench.assertReaches(last, SCRATCH);
             assertThat(bench.unmap(domain, last, PAGE)).isEqualTo(PAGE);
             bench.assertRefused(last);
         }
