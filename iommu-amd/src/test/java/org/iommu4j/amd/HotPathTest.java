@@ -29,11 +29,14 @@ class HotPathTest {
         domain.map(0x3f_f000, 0, K4, 1, Prot.READ);
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         work(domain, gather);
-        long before = threads.getCurrentThreadAllocatedBytes();
-        work(domain, gather);
-        long after = threads.getCurrentThreadAllocatedBytes();
-        // The counter itself may cost a boxed number; 100,000 operations of 1 byte would not hide in it.
-        assertThat(after - before).isLessThan(1024);
+        // The least of a few rounds: what allocates does so in every one, what the virtual machine adds comes once.
+        long least = Long.MAX_VALUE;
+        for (int round = 0; round < 8 && least != 0; round++) {
+            long before = threads.getCurrentThreadAllocatedBytes();
+            work(domain, gather);
+            least = Math.min(least, threads.getCurrentThreadAllocatedBytes() - before);
+        }
+        assertThat(least).isZero();
     }
 
     @Test

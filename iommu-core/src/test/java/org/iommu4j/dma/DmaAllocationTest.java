@@ -25,13 +25,16 @@ class DmaAllocationTest {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         mapAndUnmap(10_000);
 
-        long before = threads.getCurrentThreadAllocatedBytes();
-        mapAndUnmap(100_000);
-        long allocated = threads.getCurrentThreadAllocatedBytes() - before;
+        // The least of a few rounds: what allocates does so in every one, what the virtual machine adds comes once.
+        long allocated = Long.MAX_VALUE;
+        for (int round = 0; round < 8 && allocated != 0; round++) {
+            long before = threads.getCurrentThreadAllocatedBytes();
+            mapAndUnmap(100_000);
+            allocated = Math.min(allocated, threads.getCurrentThreadAllocatedBytes() - before);
+        }
 
         assertThat(device.mappings()).isEqualTo(ring.length);
-        // Asking the counter allocates a few bytes; a byte per operation would be 100,000.
-        assertThat(allocated).isLessThan(1_000);
+        assertThat(allocated).isZero();
     }
 
     /** A ring of buffers, each freed a while after it was mapped, in an order that leaves holes. */

@@ -34,7 +34,7 @@ class MachineAllocationTest {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long thread = Thread.currentThread().getId();
         long least = Long.MAX_VALUE;
-        for (int round = 0; round < 4; round++) {
+        for (int round = 0; round < 8 && least != 0; round++) {
             long before = threads.getThreadAllocatedBytes(thread);
             for (int i = 0; i < OPERATIONS; i++) {
                 operation.run(i);
