@@ -8,6 +8,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.sim.machine.Machine;
@@ -23,6 +24,9 @@ import org.iommu4j.workbench.verdict.Verdict;
 
 /** Runs a case on a fresh machine and says what became of it. */
 public final class CaseRunner {
+    private static final int HEADER_TYPE = 0x0e;
+    private static final int HEADER_LAYOUT = 0x7f;
+
     private final MachineFactory machines;
     private final IommuVendors vendors;
     private final Wiring wiring;
@@ -161,7 +165,7 @@ public final class CaseRunner {
     private static List<PciAddress> endpoints(Machine machine, IommuCore core) {
         return machine.topology().functions().stream()
                 .filter(function -> !isBridge(function)
-                        && function.config().findCapability(0x10) != 0
+                        && function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) != 0
                         && core.group(function.address()).isPresent())
                 .map(PciFunction::address)
                 .toList();
@@ -182,7 +186,8 @@ public final class CaseRunner {
         return address;
     }
 
-    private static boolean isBridge(PciFunction function) {
-        return (function.config().read(0x0e, 1) & 0x7f) != 0;
+    /** Returns whether a function has a bridge's header, and so is left to its own driver. */
+    static boolean isBridge(PciFunction function) {
+        return (function.config().read(HEADER_TYPE, 1) & HEADER_LAYOUT) != 0;
     }
 }

@@ -245,11 +245,8 @@ public final class Scenario {
     }
 
     /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */
-    boolean isBridge(PciAddress address) {
-        return machine.topology()
-                .function(address)
-                .map(function -> (function.config().read(0x0e, 1) & 0x7f) != 0)
-                .orElse(false);
+    private boolean isBridge(PciAddress address) {
+        return machine.topology().function(address).map(CaseRunner::isBridge).orElse(false);
     }
 
     /** Whose data an initiator of the trace works on. */
