@@ -14,7 +14,9 @@ public enum DomainType {
     /** Page tables filled by the owner of the domain: VFIO, iommufd. */
     UNMANAGED,
     /** Page tables filled by the DMA API, flushed at each unmap. */
-    DMA;
+    DMA,
+    /** Page tables filled by a guest, above a parent's: {@link org.iommu4j.capability.Nesting}. */
+    NESTED;
 
     /** Returns whether the domain has page tables, so that it can be mapped. */
     public boolean isPaging() {

@@ -3,6 +3,7 @@ package org.iommu4j;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.iommu4j.platform.PciFunction;
 
 /**
@@ -44,6 +45,37 @@ public interface Iommu extends AutoCloseable {
      *     when the device's unit can't do this type
      */
     IommuDomain allocate(DomainType type, IommuDevice device);
+
+    /**
+     * Makes an empty domain that fits the device and can do what the flags ask; the device is not attached.
+     *
+     * <p>A driver that has no such abilities takes no flags.
+     *
+     * @param flags none for {@link #allocate(DomainType, IommuDevice)}
+     * @throws IommuException as {@link #allocate(DomainType, IommuDevice)}; EOPNOTSUPP when the device's unit can't do
+     *     what a flag asks, EINVAL when flags exclude each other or the type is not {@link DomainType#UNMANAGED}
+     */
+    default IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        if (!flags.isEmpty()) {
+            throw new IommuException(Errno.EOPNOTSUPP, "the driver " + vendor() + " has no domains with " + flags);
+        }
+        return allocate(type, device);
+    }
+
+    /**
+     * Takes out the requests that the units refused since the last call, oldest first for each unit.
+     *
+     * <p>Reads the units' logs, which a driver otherwise reads when it changes something. Source: {@code dmar_fault},
+     * {@code iommu_poll_events}.
+     */
+    default List<DmaFault> takeFaults() {
+        return List.of();
+    }
+
+    /** Returns how many times a unit said that its log was full and that it lost refusals. */
+    default long faultOverflows() {
+        return 0;
+    }
 
     /** Returns how many table frames are kept for good because an invalidation never completed. */
     long quarantinedFrames();

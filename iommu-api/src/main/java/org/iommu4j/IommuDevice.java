@@ -25,4 +25,14 @@ public interface IommuDevice {
      * <p>Source: {@code msi_device_has_isolated_msi}.
      */
     boolean isolatedMsi();
+
+    /**
+     * Returns how many PASIDs the device and its unit know, a power of two up to 2^20; 0 when requests with PASID are
+     * refused.
+     *
+     * <p>Source: {@code max_pasids} in {@code struct dev_iommu}.
+     */
+    default int maxPasids() {
+        return 0;
+    }
 }

@@ -3,6 +3,10 @@ package org.iommu4j;
 
 import java.util.Optional;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
+import org.iommu4j.capability.DirtyTracking;
+import org.iommu4j.capability.GuestInvalidation;
+import org.iommu4j.capability.Nesting;
+import org.iommu4j.capability.PasidAttachment;
 
 /**
  * An I/O address space that devices can be attached to.
@@ -107,6 +111,26 @@ public interface IommuDomain extends AutoCloseable {
      * different states, and consumers act on each.
      */
     Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement();
+
+    /** Returns the record of written pages, empty when this family of domains has none. Constant for the domain's life. */
+    default Optional<DirtyTracking> dirtyTracking() {
+        return Optional.empty();
+    }
+
+    /** Returns how PASIDs are attached, empty when they can't be. Constant for the domain's life. */
+    default Optional<PasidAttachment> pasidAttachment() {
+        return Optional.empty();
+    }
+
+    /** Returns how nested domains are made, empty when this can't be their parent. Constant for the domain's life. */
+    default Optional<Nesting> nesting() {
+        return Optional.empty();
+    }
+
+    /** Returns how a guest's invalidations are passed on, empty unless nested. Constant for the domain's life. */
+    default Optional<GuestInvalidation> guestInvalidation() {
+        return Optional.empty();
+    }
 
     /**
      * Frees the domain with its tables and ids.

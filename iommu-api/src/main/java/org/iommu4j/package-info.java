@@ -15,7 +15,7 @@
  *   <li>{@link org.iommu4j.IommuCapability#ENFORCE_CACHE_COHERENCY} of a device: a prediction that 3 will succeed.
  * </ol>
  *
- * <p>Models {@code include/linux/iommu.h} as of Linux 7.1: paging, identity and blocked domains. Not modelled:
- * SVA, nested and PASID attachment, I/O page faults.
+ * <p>Models {@code include/linux/iommu.h} as of Linux 7.1: paging, identity, blocked and nested domains, PASID attachment,
+ * dirty tracking. Not modelled: SVA, I/O page faults.
  */
 package org.iommu4j;

@@ -161,7 +161,7 @@ class AmdIommuTest {
         assertThat(device(platform.open(), 1).isolatedMsi()).isFalse();
         TestPlatform other = new TestPlatform();
         other.ivrs = table(2, ivhd10(BASE, 2, range(8, 0x1ff), entry8(0x48, 0, 0, 33, 0xa0, 1)));
-        other.bootOptions = new BootOptions(false);
+        other.bootOptions = BootOptions.NO_INTERRUPT_REMAPPING;
         assertThat(device(other.open(), 1).isolatedMsi()).isFalse();
     }
 

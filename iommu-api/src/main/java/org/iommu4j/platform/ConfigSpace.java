@@ -13,6 +13,15 @@ public interface ConfigSpace {
     /** Access Control Services extended capability. */
     int EXTENDED_CAPABILITY_ACS = 0x000d;
 
+    /** Address Translation Services extended capability. */
+    int EXTENDED_CAPABILITY_ATS = 0x000f;
+
+    /** Page Request extended capability. */
+    int EXTENDED_CAPABILITY_PRI = 0x0013;
+
+    /** Process Address Space ID extended capability. */
+    int EXTENDED_CAPABILITY_PASID = 0x001b;
+
     /** Returns the number of bytes known: 64 (seen without privilege), 256 or 4096. */
     int size();
 

@@ -2,12 +2,43 @@
 package org.iommu4j.spi;
 
 /**
- * What the kernel's command line, or the running kernel's log, says to a driver.
+ * What the kernel's command line says to a driver.
  *
- * @param interruptRemapping false when interrupt remapping is off ({@code intremap=off}, or the host's log lacks the
- *     line that says it was enabled), whatever the hardware could do
+ * <p>Each driver reads its own parameters, as in Linux: {@code intel_iommu=on,sm_off}, {@code amd_iommu=pgtbl_v2}, {@code
+ * intremap=off}. A parameter may be given more than once and may list several values.
+ *
+ * @param commandLine parameters separated by white space; those of no driver are ignored
  */
-public record BootOptions(boolean interruptRemapping) {
-    /** Everything that the hardware can do is on. */
-    public static final BootOptions DEFAULT = new BootOptions(true);
+public record BootOptions(String commandLine) {
+    /** Nothing is said: every driver does what it does by itself. */
+    public static final BootOptions DEFAULT = new BootOptions("");
+
+    /** Interrupt remapping is off, whatever the hardware could do. */
+    public static final BootOptions NO_INTERRUPT_REMAPPING = new BootOptions("intremap=off");
+
+    /** Returns whether a parameter lists a value: {@code has("intel_iommu", "sm_on")} of {@code intel_iommu=on,sm_on}. */
+    public boolean has(String parameter, String value) {
+        for (String word : commandLine.split("\\s+", -1)) {
+            int equals = word.indexOf('=');
+            if (equals < 0 || !word.substring(0, equals).equals(parameter)) {
+                continue;
+            }
+            for (String each : word.substring(equals + 1).split(",", -1)) {
+                if (each.equals(value)) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    /** Returns whether interrupts may be remapped where the hardware can: unless {@code intremap=off} is said. */
+    public boolean interruptRemapping() {
+        return !has("intremap", "off");
+    }
+
+    /** Returns these options with parameters added. */
+    public BootOptions and(String parameters) {
+        return new BootOptions(commandLine.isEmpty() ? parameters : commandLine + " " + parameters);
+    }
 }

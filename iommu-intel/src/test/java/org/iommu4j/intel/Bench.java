@@ -111,7 +111,7 @@ final class Bench {
                         this::await,
                         signature -> Optional.ofNullable(signature.equals("DMAR") ? dmar : null),
                         () -> functions,
-                        new BootOptions(interruptRemapping),
+                        interruptRemapping ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING,
                         LinuxRelease.NEWEST)
                 .failing(failures);
     }

@@ -23,4 +23,17 @@ public interface Fabric {
 
     /** Writes a word if it has the expected value, atomically, and returns whether it had. */
     boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop);
+
+    /**
+     * Sends a device an ATS invalidation request: it forgets what it was told of a range before this returns.
+     *
+     * @param requesterId the device: bus 15:8, device 7:3, function 2:0
+     * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}
+     * @param address first byte, aligned to {@code size}
+     * @param size bytes, a power of two of at least 4096; {@link Long#MIN_VALUE} (2^63) and above for all
+     * @return whether a device with a translation cache answered
+     */
+    default boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
+        return false;
+    }
 }

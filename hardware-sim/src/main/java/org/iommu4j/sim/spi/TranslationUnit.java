@@ -12,6 +12,9 @@ public interface TranslationUnit {
     /** No PASID: an ordinary request. */
     int NO_PASID = -1;
 
+    /** The answer to a translation request that is granted nothing: no fault is recorded, the device asks again. */
+    long NOT_TRANSLATED = Translation.fault(0);
+
     /** Returns what the unit was made from. */
     TranslationUnitSpec spec();
 
@@ -37,6 +40,26 @@ public interface TranslationUnit {
      * @return a {@link Translation}
      */
     long translate(int requesterId, int pasid, long address, boolean write);
+
+    /**
+     * Answers an ATS translation request: like {@link #translate}, for a device that keeps the answer.
+     *
+     * <p>A refusal that the manual makes an answer without rights is {@link #NOT_TRANSLATED} and no fault.
+     *
+     * @return a {@link Translation}, {@link #NOT_TRANSLATED}, or a fault when the unit takes no such requests
+     */
+    default long requestTranslation(int requesterId, int pasid, long address, boolean write) {
+        return NOT_TRANSLATED;
+    }
+
+    /**
+     * Checks a request whose address the device translated itself by an earlier {@link #requestTranslation}.
+     *
+     * @return the {@link Translation} of the address to itself, or a recorded fault
+     */
+    default long passTranslated(int requesterId, int pasid, long address, boolean write) {
+        return translate(requesterId, pasid, address, write);
+    }
 
     /** Does one pending piece of work, such as one queued command, and returns whether there was any. */
     boolean step();

@@ -34,6 +34,19 @@ public interface TranslationUnitProvider {
     Optional<TranslationUnitSpec> recognise(String name, Map<String, String> attributes, FirmwareTables firmware);
 
     /**
+     * Recognises a unit in a copy of its registers and reads the tables that they lead to.
+     *
+     * @param registers as far as they were read
+     * @param memory the image; only {@link Fabric#isMemory} and {@link Fabric#read} are called
+     * @return the reader, or empty when these can't be registers of this vendor's unit
+     * @throws IllegalArgumentException when they are this vendor's and a word that is needed is missing or makes no
+     *     sense; the message says which
+     */
+    default Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        return Optional.empty();
+    }
+
+    /**
      * Builds a unit.
      *
      * @throws IllegalArgumentException when its registers are missing or make no sense

@@ -81,7 +81,7 @@ public final class CapturedMachine {
                 units,
                 functions,
                 host.acpiTables(),
-                new BootOptions(host.interruptRemapping().orElse(true)));
+                host.interruptRemapping().orElse(true) ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
     }
 
     private static Optional<TranslationUnitSpec> recognise(

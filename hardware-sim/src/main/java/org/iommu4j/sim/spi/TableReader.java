@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.spi;
+
+/**
+ * A unit's reading of the tables in a memory image: the silicon's own walk, without the silicon's state.
+ *
+ * <p>Made by {@link TranslationUnitProvider#reader}. Reads only, stops at every loop, and reports what it can't follow.
+ */
+public interface TableReader {
+    /** Returns what the unit is, in one line: its kind, mode and the address of its top table. */
+    String describe();
+
+    /** Visits all requesters in ascending order, each PASID after the requests without. */
+    void visit(TableVisitor visitor);
+
+    /**
+     * Visits one requester with its PASIDs; nothing is visited when it has no entry.
+     *
+     * @param requesterId bus 15:8, device 7:3, function 2:0
+     */
+    void visit(int requesterId, TableVisitor visitor);
+
+    /**
+     * Translates one request.
+     *
+     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}
+     * @param address the untranslated address, in bytes
+     * @param write whether the request writes
+     * @return a {@link Translation}
+     */
+    long translate(int requesterId, int pasid, long address, boolean write);
+
+    /** Says in the manual's words what the fault code of a {@link #translate} means. */
+    String faultReason(int code);
+}

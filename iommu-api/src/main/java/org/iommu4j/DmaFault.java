@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j;
+
+import org.iommu4j.platform.PciAddress;
+
+/**
+ * A refused request, as a unit reported it.
+ *
+ * @param unit the name of the unit, as in {@link Iommu#units()}
+ * @param requester who made the request
+ * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
+ * @param address the address asked for, as far as the hardware tells it (VT-d reports pages of 4 KiB)
+ * @param write whether the request wrote
+ * @param reason the manual's code
+ * @param description the reason in words
+ */
+public record DmaFault(
+        String unit, PciAddress requester, int pasid, long address, boolean write, int reason, String description) {
+    /** The request carried no PASID, or the report does not tell. */
+    public static final int NO_PASID = -1;
+
+    @Override
+    public String toString() {
+        return unit + ": " + (write ? "write" : "read") + " by " + requester
+                + (pasid == NO_PASID ? "" : " with PASID 0x" + Integer.toHexString(pasid)) + " at 0x"
+                + Long.toHexString(address) + " refused, reason 0x" + Integer.toHexString(reason) + ": " + description;
+    }
+}

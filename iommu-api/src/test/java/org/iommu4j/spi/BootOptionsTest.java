@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+
+class BootOptionsTest {
+    @Test
+    void aParameterListsItsValuesInOneOrMoreWords() {
+        BootOptions options = new BootOptions("quiet intel_iommu=on,sm_off  ro intel_iommu=strict");
+        assertThat(options.has("intel_iommu", "on")).isTrue();
+        assertThat(options.has("intel_iommu", "sm_off")).isTrue();
+        assertThat(options.has("intel_iommu", "strict")).isTrue();
+        assertThat(options.has("intel_iommu", "sm_on")).isFalse();
+        assertThat(options.has("amd_iommu", "on")).isFalse();
+        assertThat(options.has("quiet", "")).isFalse();
+    }
+
+    @Test
+    void interruptsAreRemappedUnlessTheCommandLineForbids() {
+        assertThat(BootOptions.DEFAULT.interruptRemapping()).isTrue();
+        assertThat(BootOptions.NO_INTERRUPT_REMAPPING.interruptRemapping()).isFalse();
+        assertThat(BootOptions.DEFAULT.and("intremap=off").interruptRemapping()).isFalse();
+        assertThat(BootOptions.NO_INTERRUPT_REMAPPING.and("quiet").commandLine())
+                .isEqualTo("intremap=off quiet");
+    }
+}
