@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.domain;
+
+import java.util.List;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
+
+/** Choices among the contract's configurations, for tests outside this package. */
+public final class DomainConfigurations {
+    private DomainConfigurations() {}
+
+    /** Returns those whose tables differ in how two threads meet in them, over flat memory. */
+    public static List<Configuration> interleaved() {
+        return List.of(
+                IntelDomainContractTest.of("VT-d, coherent walk", CAP, SC).flat(),
+                IntelDomainContractTest.of("VT-d, non-coherent walk", CAP, SC & ~1L)
+                        .flat(),
+                AmdDomainContractTest.configurations().get(0).flat());
+    }
+
+    private static final long CAP = VtdUnitProvider.CAP_4_LEVEL;
+    private static final long SC = VtdUnitProvider.ECAP_SNOOP_CONTROL;
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.interleaving;
+
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadInfo;
+import java.lang.management.ThreadMXBean;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
+
+/**
+ * Runs two operations in every order of their steps that needs at most so many preemptions.
+ *
+ * <p>Each operation has a thread, one of which runs at a time. An operation calls {@link #step} before each access to
+ * what both share; there the other may be let go first. An order is the list of the choices made where both could run; the
+ * next order changes the last choice that has an alternative left. An operation that meets a lock which the other holds
+ * waits until the other has ended.
+ *
+ * <p>Few preemptions find most races: two are enough for check-then-act against one change in between.
+ */
+final class Interleavings {
+    private static final int NONE = -1;
+
+    /** How long the operations of one order may take before the order counts as stuck. */
+    private static final long STUCK_NANOS = 20_000_000_000L;
+
+    /** One try: two operations on fresh state. */
+    interface Trial {
+        /** Runs an operation, 0 or 1, in a thread of its own. */
+        void run(int operation);
+
+        /** Checks what both left, after both have ended. */
+        void check();
+    }
+
+    private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
+
+    private final int maxPreemptions;
+
+    /** Guards the turns. No monitor: a thread that waits for one counts as waiting for the other operation. */
+    private final Lock lock = new ReentrantLock();
+
+    /** For each choice, whether the thread that ran was preempted; replayed in the next order up to the changed one. */
+    private final List<Boolean> choices = new ArrayList<>();
+
+    private int position;
+    private int preemptions;
+    private volatile int current;
+    private final Thread[] threads = new Thread[2];
+    private final boolean[] ended = new boolean[2];
+    private final boolean[] waiting = new boolean[2];
+    private volatile boolean running;
+    private volatile Throwable failure;
+
+    private Interleavings(int maxPreemptions) {
+        this.maxPreemptions = maxPreemptions;
+    }
+
+    /**
+     * Tries every order.
+     *
+     * @param trials makes fresh state for each order; its operations call the given explorer's {@link #step}
+     * @return how many orders were tried
+     */
+    static long explore(int maxPreemptions, Function<Interleavings, Trial> trials) {
+        Interleavings explorer = new Interleavings(maxPreemptions);
+        long orders = 0;
+        do {
+            Trial trial = trials.apply(explorer);
+            try {
+                explorer.runOnce(trial);
+                trial.check();
+            } catch (Throwable e) {
+                throw new AssertionError("order " + orders + ", preempted at " + explorer.preempted(), e);
+            }
+            orders++;
+        } while (explorer.next());
+        return orders;
+    }
+
+    private List<Integer> preempted() {
+        List<Integer> at = new ArrayList<>();
+        for (int i = 0; i < choices.size(); i++) {
+            if (choices.get(i)) {
+                at.add(i);
+            }
+        }
+        return at;
+    }
+
+    /** Changes the last choice that was not to preempt, and forgets those after it. */
+    private boolean next() {
+        while (!choices.isEmpty()) {
+            int last = choices.size() - 1;
+            boolean preempted = choices.remove(last);
+            if (!preempted && preempted().size() < maxPreemptions) {
+                choices.add(true);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private void runOnce(Trial trial) throws Throwable {
+        position = 0;
+        preemptions = 0;
+        current = 0;
+        failure = null;
+        for (int i = 0; i < 2; i++) {
+            int operation = i;
+            ended[i] = false;
+            waiting[i] = false;
+            threads[i] = new Thread(() -> runOperation(trial, operation), "operation " + i);
+        }
+        running = true;
+        for (Thread thread : threads) {
+            thread.start();
+        }
+        long deadline = System.nanoTime() + STUCK_NANOS;
+        for (Thread thread : threads) {
+            while (thread.isAlive()) {
+                thread.join(1);
+                releaseBlocked();
+                if (System.nanoTime() > deadline) {
+                    throw new AssertionError("stuck: " + threads[0].getState() + ", " + threads[1].getState());
+                }
+            }
+        }
+        running = false;
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private void runOperation(Trial trial, int operation) {
+        awaitTurn(operation);
+        try {
+            trial.run(operation);
+        } catch (Throwable e) {
+            failure = e;
+        }
+        lock.lock();
+        try {
+            ended[operation] = true;
+            if (current == operation) {
+                give(1 - operation);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Takes one step of the calling operation; returns at once in a thread that is none. */
+    void step() {
+        int me = running ? indexOf(Thread.currentThread()) : NONE;
+        if (me == NONE) {
+            return;
+        }
+        awaitTurn(me);
+        lock.lock();
+        try {
+            int other = 1 - me;
+            if (ended[other] || waiting[other] || (position == choices.size() && preemptions == maxPreemptions)) {
+                return;
+            }
+            if (position == choices.size()) {
+                choices.add(false);
+            }
+            if (!choices.get(position++)) {
+                return;
+            }
+            preemptions++;
+            give(other);
+        } finally {
+            lock.unlock();
+        }
+        awaitTurn(me);
+    }
+
+    /** Lets the other go on while the one whose turn it is waits for a lock that the other holds. */
+    private void releaseBlocked() {
+        lock.lock();
+        try {
+            int me = current;
+            int other = 1 - me;
+            ThreadInfo info = THREADS.getThreadInfo(threads[me].getId());
+            if (info != null
+                    && info.getThreadState() == Thread.State.BLOCKED
+                    && info.getLockOwnerId() == threads[other].getId()
+                    && !ended[other]
+                    && !waiting[other]) {
+                waiting[me] = true;
+                give(other);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void give(int operation) {
+        if (ended[operation]) {
+            return;
+        }
+        waiting[operation] = false;
+        current = operation;
+        LockSupport.unpark(threads[operation]);
+    }
+
+    private void awaitTurn(int me) {
+        while (current != me) {
+            LockSupport.park(this);
+        }
+    }
+
+    private int indexOf(Thread thread) {
+        return thread == threads[0] ? 0 : thread == threads[1] ? 1 : NONE;
+    }
+}
