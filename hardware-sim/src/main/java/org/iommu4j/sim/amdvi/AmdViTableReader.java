@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.iommu4j.bits.Register;
@@ -9,14 +8,12 @@ import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
-import org.iommu4j.sim.spi.TranslationUnit;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /**
  * Reads the device table of an AMD-Vi unit in a memory image, and the tables below.
  *
- * <p>Listing shares its checks with the unit; {@link #translate} is a unit's, made for it and switched on whether the dumped
- * one was or not. A requester whose entry has V 0 has none: its requests pass untranslated.
+ * <p>Listing shares its checks with the unit; {@link #translate} is a unit's, without what it would cache and switched on
+ * whether the dumped one was or not. A requester whose entry has V 0 has none: its requests pass untranslated.
  */
 final class AmdViTableReader implements TableReader {
     private static final int REQUESTERS = 1 << 16;
@@ -29,7 +26,9 @@ final class AmdViTableReader implements TableReader {
     private final long deviceTable;
     private final int entries;
     private final Features features;
-    private final TranslationUnit unit;
+    private final Caches caches = new Caches();
+    private final Translator translator;
+    private final int modes;
 
     private AmdViTableReader(RegisterDump registers, Fabric memory, long bar) {
         this.registers = registers;
@@ -38,21 +37,15 @@ final class AmdViTableReader implements TableReader {
         this.entries = Math.min(((int) AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) * ENTRIES_PER_PAGE, REQUESTERS);
         long efr = word(AmdViRegisters.EFR).orElse(ALL_FEATURES);
         this.features = new Features(efr, AmdViUnitProvider.CAP);
-        this.unit = new AmdViUnit(
-                new TranslationUnitSpec(
-                        AmdViUnitProvider.NAME,
-                        "image",
-                        0,
-                        registers.registerBase(),
-                        RegisterFile.SIZE,
-                        Map.of("EFR", efr, "CAP", AmdViUnitProvider.CAP)),
-                this.memory);
-        unit.writeRegister64(AmdViRegisters.DEV_TAB_BAR.offset(), bar);
+        RegisterFile file = new RegisterFile();
+        file.write(RegisterFile.place(AmdViRegisters.DEV_TAB_BAR), bar);
         for (Register register : new Register[] {AmdViRegisters.EXCLUSION_LIMIT, AmdViRegisters.EXCLUSION_BASE}) {
-            word(register).ifPresent(value -> unit.writeRegister64(register.offset(), value));
+            word(register).ifPresent(value -> file.write(RegisterFile.place(register), value));
         }
-        unit.writeRegister64(
-                AmdViRegisters.CONTROL.offset(), AmdViRegisters.IOMMU_EN.mask() | AmdViRegisters.GT_EN.mask());
+        boolean excluding = AmdViRegisters.EXCL_EN.isSet(file.get(RegisterFile.place(AmdViRegisters.EXCLUSION_BASE)));
+        modes = Translator.TRANSLATING | Translator.GUESTS | (excluding ? Translator.EXCLUDING : 0);
+        EventLog noLog = new EventLog(file, this.memory, false);
+        translator = new Translator(file, this.memory, features, caches, new Faults(noLog, caches.devices, this));
     }
 
     /** Makes a reader as {@code TranslationUnitProvider.reader} says. */
@@ -157,10 +150,14 @@ final class AmdViTableReader implements TableReader {
                     + DeviceTableEntry.LAYOUT.decode(word0, word1, word2, word3));
             return;
         }
-        long rights = word0 & (DeviceTableEntry.IR.mask() | DeviceTableEntry.IW.mask());
+        long rights = DeviceTableEntry.rights(word0);
         int levels = (int) DeviceTableEntry.MODE.get(word0);
-        if (!DeviceTableEntry.TV.isSet(word0) || rights == 0) {
+        boolean blocked = !DeviceTableEntry.TV.isSet(word0) || rights == 0;
+        boolean guests = !blocked && DeviceTableEntry.GV.isSet(word0);
+        if (blocked) {
             visitor.requester(requesterId, TableVisitor.NO_PASID, "blocked" + domain, -1);
+        } else if (guests && DeviceTableEntry.GIOV.isSet(word0)) {
+            // Its requests without PASID go through PASID 0's tables, which come first.
         } else if (levels == 0) {
             String only = DeviceTableEntry.IW.isSet(rights)
                     ? DeviceTableEntry.IR.isSet(rights) ? "" : ", write only"
@@ -176,11 +173,18 @@ final class AmdViTableReader implements TableReader {
             image.begin();
             new HostTableLister(image).list(root, levels, 0, rights);
         }
+        if (guests) {
+            long kept = DeviceTableCache.kept(word0, word2, word3);
+            new GuestTableLister(image, memory, features, requesterId, kept, word1).list();
+        }
     }
 
     @Override
     public long translate(int requesterId, int pasid, long address, boolean write) {
-        return unit.translate(requesterId, pasid, address, write);
+        synchronized (caches) {
+            caches.reset(); // requesters that share a domain id need not share tables
+            return translator.translate(requesterId, pasid, address, write ? Event.RW.mask() : 0, modes);
+        }
     }
 
     @Override

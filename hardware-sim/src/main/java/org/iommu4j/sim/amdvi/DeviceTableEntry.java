@@ -141,6 +141,11 @@ final class DeviceTableEntry {
                 && (GLX.get(word0) >= features.gcr3Levels || GUEST_PAGING_MODE.get(word2) > features.guestLevels - 4);
     }
 
+    /** Returns IR and IW, which a host table's entry has at the same places. */
+    static long rights(long word0) {
+        return word0 & (IR.mask() | IW.mask());
+    }
+
     /** Returns the address of the GCR3 table: a guest's when there are host tables, else the system's. */
     static long gcr3Table(long word0, long word1) {
         return GCR3_LOW.get(word0) << 12 | GCR3_MIDDLE.get(word1) << 15 | GCR3_HIGH.get(word1) << 31;

@@ -147,9 +147,9 @@ final class GuestWalker {
     }
 
     /** Returns a word with the system's page of a guest physical address, or a failure. */
-    private long frame(long entry0, int domainId, long guestPhysical, boolean write, long epoch) {
+    long frame(long entry0, int domainId, long guestPhysical, boolean write, long epoch) {
         if (DeviceTableEntry.MODE.get(entry0) == 0) {
-            return WalkCache.word(guestPhysical & -(1L << FRAME_SHIFT), FRAME_SHIFT);
+            return WalkCache.word((guestPhysical & -(1L << FRAME_SHIFT)) | PERMISSIONS, FRAME_SHIFT);
         }
         long result = host.find(entry0, domainId, guestPhysical, write, epoch);
         return WalkResult.isFailure(result) ? WalkResult.ofHost(result, guestPhysical) : result;
@@ -182,10 +182,8 @@ final class GuestWalker {
             }
             shift = Math.min(shift, WalkCache.shift(frame));
             clean |= (frame & WalkCache.CLEAN) != 0;
-            // What the host does not say because its page is clean, the walk of a write will find.
-            long hostRights = frame | ((frame & WalkCache.CLEAN) != 0 ? PageTableEntry.IW.mask() : 0);
             word = (WalkCache.physical(frame, guestPhysical) & -(1L << shift))
-                    | (rights & hostRights)
+                    | (rights & WalkCache.rights(frame))
                     | (frame & PageTableEntry.FC.mask())
                     | WalkCache.NESTED;
         }

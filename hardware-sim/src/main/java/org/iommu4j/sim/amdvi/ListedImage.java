@@ -35,13 +35,18 @@ final class ListedImage {
         seen.clear();
     }
 
-    /** Returns whether a table can be listed, and reports why not otherwise; it can once. */
-    boolean enter(long table, String what) {
-        if (entriesLeft <= 0) {
+    /** Returns whether there is a table at an address, and reports it otherwise. */
+    boolean isMemory(long table, String what) {
+        if (entriesLeft > 0 && !memory.isMemory(table)) {
+            visitor.problem(what + " is at 0x" + Long.toHexString(table) + ", outside the memory");
             return false;
         }
-        if (!memory.isMemory(table)) {
-            visitor.problem(what + " is at 0x" + Long.toHexString(table) + ", outside the memory");
+        return entriesLeft > 0;
+    }
+
+    /** Returns whether a table can be listed, and reports why not otherwise; it can once. */
+    boolean enter(long table, String what) {
+        if (!isMemory(table, what)) {
             return false;
         }
         if (!seen.add(table)) {
@@ -52,12 +57,17 @@ final class ListedImage {
         return true;
     }
 
-    /** Returns an entry of a table that was entered; 0 once the listing has read too much. */
+    /** Returns an entry of a table that is in memory; 0 once the listing has read too much. */
     long entry(long address) {
+        return count() ? memory.read(address, true) : 0;
+    }
+
+    /** Counts one more entry or piece of a page, and returns whether the listing goes on. */
+    boolean count() {
         if (entriesLeft > 0 && --entriesLeft == 0) {
             visitor.problem("gave up after " + MOST_ENTRIES + " entries");
         }
-        return entriesLeft == 0 ? 0 : memory.read(address, true);
+        return entriesLeft > 0;
     }
 
     /** Returns {@link Prot} READ and WRITE for the IR and IW of an entry. */

@@ -117,8 +117,7 @@ final class Translator {
     private long translate(
             int requesterId, int pasid, long address, long request, long word0, long word1, int modes, long since) {
         if ((request & OF_DEVICE_IOTLB) != 0 && !mayUseIotlb(word0, word1, request)) {
-            int type = Event.TR.isSet(request) ? Event.TRANSLATION_REQUEST_REFUSED : Event.PRETRANSLATED_REFUSED;
-            return faults.invalidDeviceRequest(requesterId, pasid, address, eventFlags(request), type);
+            return refuseIotlb(requesterId, pasid, address, request);
         }
         if (!DeviceTableEntry.V.isSet(word0) || (request & PRETRANSLATED) != 0) {
             return untranslated(address, false);
@@ -167,6 +166,11 @@ final class Translator {
         return DeviceTableEntry.V.isSet(word0)
                 ? features.deviceIotlbs && DeviceTableEntry.I.isSet(word1)
                 : !Event.TR.isSet(request);
+    }
+
+    private long refuseIotlb(int requesterId, int pasid, long address, long request) {
+        int type = Event.TR.isSet(request) ? Event.TRANSLATION_REQUEST_REFUSED : Event.PRETRANSLATED_REFUSED;
+        return faults.invalidDeviceRequest(requesterId, pasid, address, eventFlags(request), type);
     }
 
     private static long eventFlags(long request) {

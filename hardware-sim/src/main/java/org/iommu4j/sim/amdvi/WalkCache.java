@@ -52,6 +52,12 @@ final class WalkCache {
         return (word & (write ? PageTableEntry.IW.mask() : PageTableEntry.IR.mask())) != 0;
     }
 
+    /** Returns IR and IW as the entries have them, whether or not a write has to walk again. */
+    static long rights(long word) {
+        return (word & (PageTableEntry.IR.mask() | PageTableEntry.IW.mask()))
+                | ((word & CLEAN) != 0 ? PageTableEntry.IW.mask() : 0);
+    }
+
     /** Returns whether a word that does not grant a request refuses it: there is one, and no write has to walk again. */
     static boolean isDecided(long word, boolean write) {
         return word != 0 && !(write && (word & CLEAN) != 0);

@@ -181,6 +181,74 @@ class TableReaderTest {
     }
 
     @Test
+    void theTablesOfPasidsAreListedAfterTheRequestersOwn() {
+        bed.entry(DEVICE, IR_IW | GuestBed.GV | 1L << 56 | 3, (GuestBed.GCR3 >> 15) << 16 | 5);
+        bed.memory.store(GuestBed.GCR3 + 8, GuestBed.GCR3 + 0x1000 | 1);
+        bed.memory.store(GuestBed.GCR3 + 0x1000 + 3 * 8, GuestBed.GUEST_ROOT | 1);
+        bed.memory.store(GuestBed.GUEST_ROOT + 256 * 8, GuestBed.GUEST_ROOT + 0x1000 | 7);
+        bed.memory.store(GuestBed.GUEST_ROOT + 0x1000, GuestBed.GUEST_ROOT + 0x2000 | 5);
+        bed.memory.store(GuestBed.GUEST_ROOT + 0x2000 + 8, 0x400087);
+
+        assertThat(listed(DEVICE))
+                .containsExactly(
+                        "0110 pasid -1: identity, domain 5, root ffffffffffffffff",
+                        "0110 pasid 515: guest tables, 4 levels, domain 5, root 700000",
+                        "table level 4 at 700800: 701007 for ffff800000000000",
+                        "table level 3 at 701000: 702005 for ffff800000000000",
+                        "map ffff800000200000 to 400000 size 200000 READ 400087 level 2");
+        assertThat(reader().translate(DEVICE, 515, 0xffff800000212345L, false))
+                .isEqualTo(Translation.to(0x412345, false));
+    }
+
+    @Test
+    void tablesOfPasidZeroAreTheRequestersOwnWhereItsEntrySaysSo() {
+        bed.entry(DEVICE, IR_IW | GuestBed.GV | GuestBed.GIOV | 3, (GuestBed.GCR3 >> 15) << 16 | 5);
+        bed.memory.store(GuestBed.GCR3, GuestBed.GUEST_ROOT | 1);
+        bed.memory.store(GuestBed.GCR3 + 16, GuestBed.GUEST_ROOT | 3);
+
+        assertThat(listed(DEVICE))
+                .containsExactly(
+                        "0110 pasid -1: guest tables of PASID 0, 4 levels, domain 5, root 700000",
+                        "problem: the GCR3 entry at 0x600010 for PASID 2 has reserved bits set: GCR3 entry"
+                                + " 0x0000000000700003 V=1 Address=0x700 reserved[0]=0x2");
+    }
+
+    @Test
+    void aGuestsPageOverHostTablesIsListedInTheHostsPieces() {
+        bed.entry(DEVICE, IR_IW | GuestBed.GV | ROOT | 3 << 9 | 3, (GuestBed.GCR3 >> 15) << 16 | 5);
+        bed.map(0x600000, 3, 2, IR_IW | 0x1600000L | 1); // the GCR3 table and the tables, 2M each, 16M up
+        bed.map(0x200000, 3, 1, IR | FC | 0x3000000L | 1);
+        bed.memory.store(0x1600000, 0x601001);
+        bed.memory.store(0x1601000, 0x602007);
+        bed.memory.store(0x1602000, 0x603007);
+        bed.memory.store(0x1603000, 0x604007);
+        bed.memory.store(0x1604000, 0x200007);
+        bed.memory.store(0x1604008, 0x201007);
+
+        assertThat(listed(DEVICE))
+                .contains(
+                        "0110 pasid 0: guest tables, 4 levels over host tables, domain 5, root 1601000",
+                        "map 0 to 3000000 size 1000 READ forced 200007 level 1")
+                .last()
+                .asString()
+                .isEqualTo("problem: the guest's page for address 0x1000 is at its physical address 0x201000, which the"
+                        + " host tables do not map");
+    }
+
+    @Test
+    @Timeout(20)
+    void guestTablesThatContainThemselvesEnd() {
+        bed.entry(DEVICE, IR_IW | GuestBed.GV | 2L << 56 | 3, (GuestBed.GCR3 >> 15) << 16 | 5);
+        for (int i = 0; i < 4; i++) {
+            bed.memory.store(GuestBed.GCR3 + i * 8L, GuestBed.GCR3 | 1);
+        }
+
+        assertThat(listed(DEVICE))
+                .isNotEmpty()
+                .anyMatch(line -> line.contains("outside the memory") || line.contains("listed already"));
+    }
+
+    @Test
     void aRequesterBeyondTheTableOrWithoutEntryIsNotListed() {
         assertThat(listed(0x1000)).isEmpty();
         assertThat(listed(DEVICE)).isEmpty();
