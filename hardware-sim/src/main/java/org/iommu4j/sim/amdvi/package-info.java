@@ -4,20 +4,49 @@
  * AMD-Vi's translation unit as silicon.
  *
  * <p>Written from the "AMD I/O Virtualization Technology (IOMMU) Specification", 48882: registers (chapter 3), device
- * table and host (v1) page tables (2.2), commands (2.4), events (2.5) and the ACPI table (chapter 5). {@link
- * org.iommu4j.sim.amdvi.AmdViUnitProvider} builds units with any features. Read {@code AmdViUnit.translate} first, then
- * {@code TableWalker}, {@code CommandBuffer} and {@code EventLog}.
+ * table, host (v1) and guest (v2) page tables (2.2), commands (2.4), events (2.5) and the ACPI table (chapter 5). {@link
+ * org.iommu4j.sim.amdvi.AmdViUnitProvider} builds units with any features and reads the tables of a memory image. Read {@code
+ * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code CommandBuffer} and {@code
+ * EventLog}; {@code AmdViTableReader} lists what they would find.
  *
  * <p>All accesses to structures in memory are snooped: Coherent of the control register and SD of a device table entry
- * are kept and change nothing. The caches hold whatever the manual lets them hold until software invalidates it.
+ * are kept and change nothing. The caches hold whatever the manual lets them hold until software invalidates it: device
+ * table entries; pages and the places of lowest tables, of hosts by domain id and of guests by domain id and PASID; entries
+ * that are not present where the capability header says NpCache. Guests have caches of their own.
+ *
+ * <p>FC of a host's page, or Mode0FC where there are no tables, forces a request to be snooped. Guest tables have nothing like
+ * it: without host tables below, a no-snoop request of a guest's goes past the caches.
  *
  * <p>Where the manual leaves a choice, the unit is strict: a page is cached with its permissions, so that a change of
- * permissions needs an invalidation as well; the place of a lowest table is cached too, so that freeing a table needs one
- * with PDE. Not-present entries are not cached, whatever NpCache says.
+ * permissions needs an invalidation as well, and a page that is dirty stays so in the cache when software clears the
+ * entry's bit; the place of a lowest table is cached too, so that freeing a table needs an invalidation with PDE. What a
+ * guest's address came to through host tables goes with any invalidation of the domain's host addresses, for nobody
+ * remembers which of them it was. A PREFETCH is a hint, and not taken.
  *
- * <p>Not modelled: guest (v2) translation and PASIDs (a request with a PASID is a page fault, a device table entry that
- * turns guest translation on is illegal), page requests and their log, accessed and dirty bits, interrupt remapping (its
- * bits in a device table entry are read over, the interrupt range passes as it is), devices' own IOTLBs, message-signalled interrupts (the status register's
- * bits are set), device table segments, a second event log, Mode0FC, performance counters, SNP.
+ * <p>Readings of the manual that are in doubt:
+ *
+ * <ul>
+ *   <li>Fields of a device table entry that belong to a feature which EFR lacks are reserved, as are bits 106, 181:180,
+ *       206:192 and 245:240. GV while GTEn of the control register is 0 makes the entry illegal.
+ *   <li>HAD of a device table entry is two bits, accessed and dirty, and dirty alone is illegal; HADUpdate of the control
+ *       register is kept and changes nothing.
+ *   <li>Every request is a user's that neither executes nor is privileged, also one without PASID that GIOV sends through
+ *       guest tables: U/S must be set in all entries, and US and NX of events are 0. NX is reserved on a unit without NXSup.
+ *   <li>The GCR3 table and what it points to are at guest physical addresses where Mode is not 0. A fault of the host
+ *       tables below a guest's is logged without GN, with the guest's physical address.
+ *   <li>A PASID that is too large for the unit or for GLX, one of an entry without GV, and an address that is not canonical are
+ *       page faults without PR. Bits 11:1 and 63:52 of GCR3 entries are reserved.
+ *   <li>A translation request is refused with INVALID_DEVICE_REQUEST, Type 0, where I or V is 0; it is answered without rights and
+ *       without event where a page is not present or lacks permission, and logged where reserved bits are set. A
+ *       pretranslated request is refused, Type 1, where V is 1 and I is 0.
+ *   <li>With InvTimeOut 0, a device that does not answer an invalidation holds up COMPLETION_WAIT until the command buffer
+ *       is turned off; otherwise IOTLB_INV_TIMEOUT is logged at once, with the command's address.
+ *   <li>HATS 3 is a unit without host tables. GATS above 1 and GLXSup 3 are taken as the largest that there is.
+ * </ul>
+ *
+ * <p>Not modelled: page requests and their log (COMPLETE_PPR_REQUEST does nothing, INVALID_PPR_REQUEST is never logged),
+ * interrupt remapping (its bits in a device table entry are read over, the interrupt range passes as it is for requests
+ * without PASID), message-signalled interrupts (the status register's bits are set), device table segments, a second event
+ * log, SysMgt and IoCtl, secure ATS, performance counters and EVENT_COUNTER_ZERO, MARC, SNP, hardware-assisted virtual IOMMUs.
  */
 package org.iommu4j.sim.amdvi;

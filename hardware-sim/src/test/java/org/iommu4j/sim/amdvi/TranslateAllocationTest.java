@@ -8,6 +8,7 @@ import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
 import java.lang.management.ManagementFactory;
 import java.util.function.IntConsumer;
+import org.iommu4j.sim.spi.Translation;
 import org.junit.jupiter.api.Test;
 
 class TranslateAllocationTest {
@@ -54,5 +55,30 @@ class TranslateAllocationTest {
             bed.read(0x5008);
         });
         assertThat(bed.memory.load(ROOT)).isNotZero();
+    }
+
+    @Test
+    void guestsHitsWalksFaultsAndInvalidationsAllocateNothing() {
+        GuestBed guest = new GuestBed();
+        guest.attach(0, 3);
+        for (long guestPhysical = 0x600000; guestPhysical < 0x800000; guestPhysical += 0x1000) {
+            guest.bed.map(guestPhysical, 3, 1, IR_IW | guestPhysical | 1);
+        }
+        guest.map(0x5000, 4, 1, 0x6c0007);
+        guest.bed.memory.store(TestBed.COMMANDS, 0x3000000500000003L);
+        guest.bed.memory.store(TestBed.COMMANDS + 8, 0x7ffffffffffff007L);
+        for (int i = 1; i < 256; i++) {
+            guest.bed.memory.store(TestBed.COMMANDS + i * 16L, 0x1000000000500001L);
+        }
+        assertThat(guest.write(0x5000)).isEqualTo(Translation.to(0x6c0000, false));
+
+        assertAllocatesNothing(i -> guest.read(0x5008));
+        assertAllocatesNothing(i -> guest.read(0x40000000L));
+        assertAllocatesNothing(i -> guest.bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x5008, true));
+        assertAllocatesNothing(i -> {
+            guest.bed.unit.writeRegister64(0x2008, (i + 1) % 256 * 16L);
+            guest.bed.unit.step();
+            guest.write(0x5008);
+        });
     }
 }

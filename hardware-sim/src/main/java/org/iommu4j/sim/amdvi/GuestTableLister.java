@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.TableVisitor;
+
+/**
+ * Lists the guest (v2) tables of a requester, PASID by PASID, as {@link GuestWalker} would find them address by address.
+ *
+ * <p>Addresses of tables and pages are given as the system has them: where the requester has host tables too, each is what
+ * those tables make of the guest's, and a guest's page that they split is several mappings.
+ */
+final class GuestTableLister {
+    private static final int ENTRIES = 512;
+    private static final int PASID_BITS_PER_LEVEL = 9;
+    private static final int FRAME_SHIFT = 12;
+
+    private final ListedImage image;
+    /** Of this requester alone, for two that share a domain id need not share tables. */
+    private final Caches caches = new Caches();
+
+    private final GuestWalker walker;
+    private final Features features;
+    private final int requesterId;
+    private final long entry0;
+    private final long entry1;
+    private final int levels;
+    private final int domainId;
+    private final String domain;
+
+    /**
+     * Makes a lister for one requester.
+     *
+     * @param memory the image
+     * @param entry0 the first word of its device table entry, as {@link DeviceTableCache} keeps it, with GV
+     * @param entry1 the second
+     */
+    GuestTableLister(ListedImage image, Fabric memory, Features features, int requesterId, long entry0, long entry1) {
+        this.image = image;
+        this.walker = new GuestWalker(memory, new TableWalker(memory, caches, features), caches, features);
+        this.features = features;
+        this.requesterId = requesterId;
+        this.entry0 = entry0;
+        this.entry1 = entry1;
+        this.levels = DeviceTableCache.guestLevels(entry0);
+        this.domainId = (int) DeviceTableEntry.DOMAIN_ID.get(entry1);
+        this.domain = ", domain " + domainId;
+    }
+
+    /** Lists the tables of all PASIDs that have some; those of PASID 0 as the requester's own where GIOV says so. */
+    void list() {
+        listGcr3(DeviceTableEntry.gcr3Table(entry0, entry1), (int) DeviceTableEntry.GLX.get(entry0) + 1, 0);
+    }
+
+    private void listGcr3(long guestTable, int level, int pasid) {
+        String what = "the level " + level + " GCR3 table from PASID " + pasid;
+        long table = system(guestTable, what);
+        if (table < 0 || !image.isMemory(table, what)) {
+            return;
+        }
+        for (int i = 0; i < ENTRIES; i++) {
+            int first = pasid | (i << (PASID_BITS_PER_LEVEL * (level - 1)));
+            long at = table + i * 8L;
+            long entry = image.entry(at);
+            if (first >>> features.pasidBits != 0 || !GuestEntry.P.isSet(entry)) {
+                continue;
+            }
+            if (GuestEntry.gcr3HasReservedBits(entry)) {
+                image.visitor()
+                        .problem("the GCR3 entry at " + hex(at) + " for PASID " + first + " has reserved bits set: "
+                                + GuestEntry.GCR3_LAYOUT.decode(entry));
+            } else if (level > 1) {
+                listGcr3(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first);
+            } else {
+                listPasid(first, GuestEntry.ADDRESS.getInPlace(entry));
+            }
+        }
+    }
+
+    private void listPasid(int pasid, long root) {
+        boolean own = pasid == 0 && DeviceTableEntry.GIOV.isSet(entry0);
+        image.visitor()
+                .requester(
+                        requesterId,
+                        own ? TableVisitor.NO_PASID : pasid,
+                        "guest tables" + (own ? " of PASID 0, " : ", ") + levels + " levels"
+                                + (DeviceTableEntry.MODE.get(entry0) == 0 ? "" : " over host tables") + domain,
+                        system(root, "the root of PASID " + pasid));
+        image.begin();
+        list(root, levels, 0, DeviceTableEntry.rights(entry0));
+    }
+
+    private void list(long guestTable, int level, long address, long rights) {
+        String what = "the level " + level + " guest table for address " + hex(address);
+        long table = system(guestTable, what);
+        if (table < 0 || !image.enter(table, what)) {
+            return;
+        }
+        for (int i = 0; i < ENTRIES; i++) {
+            long at = table + i * 8L;
+            long entry = image.entry(at);
+            if (!GuestEntry.P.isSet(entry)) {
+                continue;
+            }
+            long first = signExtend(address | ((long) i << PageTableEntry.shift(level)));
+            if (GuestEntry.hasReservedBits(entry, level, features.noExecute)) {
+                image.visitor()
+                        .problem("the level " + level + " guest entry at " + hex(at) + " for address " + hex(first)
+                                + " has reserved bits set: " + GuestEntry.LAYOUT.decode(entry));
+            } else if (GuestEntry.isPage(entry, level)) {
+                listPage(entry, level, first, rights & GuestEntry.rights(entry));
+            } else {
+                image.visitor().table(level, at, entry, first);
+                list(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first, rights & GuestEntry.rights(entry));
+            }
+        }
+    }
+
+    /** Lists a page in the pieces that host tables make of it; without them it is one. */
+    private void listPage(long entry, int level, long address, long rights) {
+        long guestPhysical = GuestEntry.pageAddress(entry, level);
+        long size = 1L << PageTableEntry.shift(level);
+        for (long done = 0; done < size; ) {
+            long frame = frame(guestPhysical + done);
+            long piece;
+            if (WalkResult.isFailure(frame)) {
+                image.visitor()
+                        .problem("the guest's page for address " + hex(address + done) + " is at its physical address "
+                                + hex(guestPhysical + done) + ", which the host tables do not map");
+                piece = Math.min(size, 1L << FRAME_SHIFT);
+            } else {
+                piece = DeviceTableEntry.MODE.get(entry0) == 0 ? size : Math.min(size, 1L << WalkCache.shift(frame));
+                image.visitor()
+                        .mapping(
+                                address + done,
+                                WalkCache.physical(frame, guestPhysical + done),
+                                piece,
+                                ListedImage.prot(rights & WalkCache.rights(frame)),
+                                PageTableEntry.FC.isSet(frame),
+                                entry,
+                                level);
+            }
+            if (!image.count()) {
+                return;
+            }
+            done += piece;
+        }
+    }
+
+    /** Returns the system's address of a guest's table, or -1 when the host tables do not map it. */
+    private long system(long guestPhysical, String what) {
+        long frame = frame(guestPhysical);
+        if (WalkResult.isFailure(frame)) {
+            image.visitor()
+                    .problem(what + " is at the guest's physical address " + hex(guestPhysical)
+                            + ", which the host tables do not map");
+            return -1;
+        }
+        return WalkCache.physical(frame, guestPhysical);
+    }
+
+    private long signExtend(long address) {
+        int unused = 64 - PageTableEntry.shift(levels + 1);
+        return address << unused >> unused;
+    }
+
+    private long frame(long guestPhysical) {
+        return walker.frame(entry0, domainId, guestPhysical, false, caches.epoch.current());
+    }
+
+    private static String hex(long value) {
+        return "0x" + Long.toHexString(value);
+    }
+}
