@@ -27,6 +27,7 @@ class DecodeCommandTest {
     private static final long BOTTOM = 0x3000;
     private static final long VALID = 1;
     private static final long VALID_AND_PASID = 3;
+    private static final long BLOCKED = 4;
     private static final long READ = 1;
     private static final long READ_WRITE = 3;
     private static final long TABLE = 4;
@@ -86,6 +87,22 @@ class DecodeCommandTest {
                         + tables
                         + "00:05.0 PASID 0x5  plain, top table 0x2000\n"
                         + tables);
+    }
+
+    @Test
+    void requestersWithoutTablesAreOneLineWhileTheyFollowEachOther() throws IOException {
+        dump = new Dump(folder).set(ROOT + 0x28 * 8, TOP | VALID).set(TOP, 0x4000_0000L | READ);
+        for (int requesterId : new int[] {0x10, 0x11, 0x12, 0x20, 0x29, 0x2a}) {
+            dump.set(ROOT + requesterId * 8L, BLOCKED);
+        }
+        assertThat(decode()).isZero();
+        assertThat(out.toString().lines().filter(line -> !line.startsWith("  L")))
+                .containsExactly(
+                        "ladder of 2 levels, root at 0x1000",
+                        "00:02.0 to 00:02.2 (3)  blocked",
+                        "00:04.0  blocked",
+                        "00:05.0  plain, top table 0x2000",
+                        "00:05.1 to 00:05.2 (2)  blocked");
     }
 
     @Test

@@ -74,7 +74,10 @@ class LinuxDumpTest {
         Map<String, Long> readOnly =
                 Map.of("VER", dump.register(0) & 0xffffffffL, "CAP", dump.register(8), "ECAP", dump.register(0x10));
         TranslationUnit unit = provider("vtd")
-                .create(new TranslationUnitSpec("vtd", "dmar0", 0, dump.registerBase(), 0x1000, readOnly), fabric);
+                .create(
+                        new TranslationUnitSpec(
+                                "vtd", "dmar0", 0, dump.registers().registerBase(), 0x1000, readOnly),
+                        fabric);
         for (int offset : new int[] {RTADDR, IRTA, IQA}) {
             unit.writeRegister64(offset, dump.register(offset));
         }
@@ -93,7 +96,10 @@ class LinuxDumpTest {
         Fabric fabric = new DumpFabric(dump);
         Map<String, Long> readOnly = Map.of("EFR", dump.register(0x30));
         TranslationUnit unit = provider("amdvi")
-                .create(new TranslationUnitSpec("amdvi", "ivhd0", 0, dump.registerBase(), 0x4000, readOnly), fabric);
+                .create(
+                        new TranslationUnitSpec(
+                                "amdvi", "ivhd0", 0, dump.registers().registerBase(), 0x4000, readOnly),
+                        fabric);
         for (int offset : AMD_WRITTEN_BEFORE_CONTROL) {
             unit.writeRegister64(offset, dump.register(offset));
         }

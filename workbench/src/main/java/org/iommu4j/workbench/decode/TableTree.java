@@ -8,7 +8,7 @@ import org.iommu4j.sim.spi.TableVisitor;
  * Prints tables as a tree: a requester, below it its tables, in them their mappings.
  *
  * <p>Mappings of one table that continue each other with the same size and rights are one line with their count and the
- * entry of the first.
+ * entry of the first. So are requesters behind each other that have no tables and the same treatment.
  */
 public final class TableTree implements TableVisitor {
     private static final int INDENT = 2;
@@ -17,6 +17,11 @@ public final class TableTree implements TableVisitor {
     private final WalkPath path = new WalkPath();
     private final StringBuilder line = new StringBuilder();
     private boolean empty = true;
+
+    // Requesters without tables that are not printed yet; none while the text is empty.
+    private String plain = "";
+    private int plainFirst;
+    private int plainLast;
 
     // The run that is not printed yet; none while its count is 0.
     private long count;
@@ -38,15 +43,43 @@ public final class TableTree implements TableVisitor {
         printRun();
         empty = false;
         path.clear();
-        line.append(Notation.requester(requesterId, pasid)).append("  ").append(translation);
-        if (root != -1) {
-            line.append(", top table ").append(Notation.hex(root));
+        boolean alone = root != -1 || pasid != NO_PASID;
+        if (alone || requesterId != plainLast + 1 || !translation.equals(plain)) {
+            printPlain();
         }
+        if (alone) {
+            line.append(Notation.requester(requesterId, pasid)).append("  ").append(translation);
+            if (root != -1) {
+                line.append(", top table ").append(Notation.hex(root));
+            }
+            print();
+            return;
+        }
+        if (plain.isEmpty()) {
+            plain = translation;
+            plainFirst = requesterId;
+        }
+        plainLast = requesterId;
+    }
+
+    /** Prints the requesters without tables that were held back, because more of the same might have come. */
+    private void printPlain() {
+        if (plain.isEmpty()) {
+            return;
+        }
+        line.append(Notation.device(plainFirst));
+        if (plainFirst != plainLast) {
+            line.append(" to ").append(Notation.device(plainLast));
+            line.append(" (").append(plainLast - plainFirst + 1).append(')');
+        }
+        line.append("  ").append(plain);
         print();
+        plain = "";
     }
 
     @Override
     public void table(int tableLevel, long entryAddress, long tableEntry, long tableIova) {
+        printPlain();
         printRun();
         path.ascendTo(tableLevel);
         indent();
@@ -70,6 +103,7 @@ public final class TableTree implements TableVisitor {
             count++;
             return;
         }
+        printPlain();
         printRun();
         path.ascendTo(leafLevel);
         count = 1;
@@ -85,6 +119,7 @@ public final class TableTree implements TableVisitor {
     /** Problems are told elsewhere; here they end a run, so that the tree is right up to where they are. */
     @Override
     public void problem(String text) {
+        printPlain();
         printRun();
     }
 
@@ -94,6 +129,7 @@ public final class TableTree implements TableVisitor {
      * @param asked what was to be printed, in words: it is said so when no requester had an entry
      */
     public void finish(String asked) {
+        printPlain();
         printRun();
         if (empty) {
             out.append(asked).append("  no entry\n");

@@ -23,7 +23,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
  * Silicon of nobody's, which the command finds as it finds everybody's.
  *
  * <p>Registers: 0x0 a magic number, 0x8 the root, 0x10 the number of levels. The root has a word for each of 512
- * requesters: the top table, bit 0 valid, bit 1 the same for PASID 5. An entry: bit 0 read, bit 1 write, bit 2 a table,
+ * requesters: the top table, bit 0 valid, bit 1 the same for PASID 5, bit 2 blocked. An entry: bit 0 read, bit 1 write, bit 2 a table,
  * bit 3 blocks no-snoop. Fault 1: no entry; fault 2: no permission.
  */
 public final class LadderSilicon implements TranslationUnitProvider {
@@ -99,6 +99,9 @@ public final class LadderSilicon implements TranslationUnitProvider {
                 return;
             }
             long entry = memory.read(root + requesterId * 8L, true);
+            if ((entry & 4) != 0) {
+                visitor.requester(requesterId, TableVisitor.NO_PASID, "blocked", -1);
+            }
             if ((entry & 1) != 0) {
                 visitor.requester(requesterId, TableVisitor.NO_PASID, "plain", entry & ADDRESS);
                 walk(visitor, entry & ADDRESS, levels, 0, new HashSet<>());
