@@ -73,7 +73,7 @@ class DecodedDumpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"amd"})
+    @ValueSource(strings = {"intel-sc1", "amd"})
     void exactlyTheLeavesThatLinuxMadeAreListed(String name) {
         LinuxDump dump = LinuxDump.read(name);
         TableReader reader = reader(dump);
@@ -92,7 +92,7 @@ class DecodedDumpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"amd"})
+    @ValueSource(strings = {"intel-sc1", "amd"})
     void everyTranslationThatSomebodyElseSawComesOutTheSame(String name) {
         LinuxDump dump = LinuxDump.read(name);
         TableReader reader = reader(dump);
@@ -142,7 +142,7 @@ class DecodedDumpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"amd"})
+    @ValueSource(strings = {"intel-sc1", "amd"})
     void anAddressLookedUpHasThePathToItsLeaf(String name) {
         LinuxDump dump = LinuxDump.read(name);
         TableReader reader = reader(dump);
@@ -165,7 +165,7 @@ class DecodedDumpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"amd"})
+    @ValueSource(strings = {"intel-sc1", "amd"})
     void theOutputIsTheMappingsAgain(String name) {
         LinuxDump dump = LinuxDump.read(name);
         TableReader reader = reader(dump);
@@ -190,7 +190,7 @@ class DecodedDumpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"amd"})
+    @ValueSource(strings = {"intel-sc1", "amd"})
     void theTreeFitsAScreen(String name) {
         LinuxDump dump = LinuxDump.read(name);
         StringWriter text = new StringWriter();
