@@ -68,7 +68,6 @@ final class HostPageTable {
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final Owner owner;
-    private final long leafAttributes;
     private final int maxLevels;
     private final long lastAddress;
     private final long pageSizes;
@@ -79,22 +78,14 @@ final class HostPageTable {
     /**
      * Makes an empty table.
      *
-     * @param forceCoherent whether leaves have FC
      * @param startLevels levels to start with
      * @param maxLevels levels that every unit can walk
      * @throws IommuException ENOMEM
      */
-    HostPageTable(
-            SystemMemory memory,
-            FrameAllocator frames,
-            Owner owner,
-            boolean forceCoherent,
-            int startLevels,
-            int maxLevels) {
+    HostPageTable(SystemMemory memory, FrameAllocator frames, Owner owner, int startLevels, int maxLevels) {
         this.memory = memory;
         this.frames = frames;
         this.owner = owner;
-        this.leafAttributes = forceCoherent ? FC.mask() : 0;
         this.maxLevels = maxLevels;
         int bits = Math.min(64, shift(maxLevels + 1));
         this.lastAddress = bits == 64 ? -1L : (1L << bits) - 1;
@@ -151,7 +142,7 @@ final class HostPageTable {
             owner.grow(needed);
         }
         int slots = 1 << (sizeShift - shift(level));
-        long leaf = HostPageEntry.leaf(physicalAddress, sizeShift, permissions, leafAttributes);
+        long leaf = HostPageEntry.leaf(physicalAddress, sizeShift, permissions, FC.mask());
         // The common case: the run is inside one table that is there already.
         if ((iova ^ last) >>> (shift(level) + LEVEL_BITS) == 0) {
             long entry = walk(iova, level);
