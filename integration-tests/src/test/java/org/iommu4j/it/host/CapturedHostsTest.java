@@ -120,7 +120,9 @@ class CapturedHostsTest {
         for (LinuxRelease release : List.of(new LinuxRelease(6, 1), LinuxRelease.NEWEST)) {
             Decision decision = run(capture(name), release, NIC).decision();
             assertThat(decision).isNotNull();
-            assertThat(decision.dmaCcIommu()).as("%s", release).isEqualTo(answer.group(1).equals("1"));
+            assertThat(decision.dmaCcIommu())
+                    .as("%s", release)
+                    .isEqualTo(answer.group(1).equals("1"));
         }
     }
 

@@ -92,7 +92,7 @@ class DecodedDumpTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"intel-sc1", "amd"})
+    @ValueSource(strings = {"intel-sc1", "intel-sm-slts", "amd"})
     void everyTranslationThatSomebodyElseSawComesOutTheSame(String name) {
         LinuxDump dump = LinuxDump.read(name);
         TableReader reader = reader(dump);

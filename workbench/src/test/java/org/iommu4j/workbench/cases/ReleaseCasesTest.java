@@ -24,10 +24,7 @@ class ReleaseCasesTest {
     private Outcome run(String story, String machine, String release) {
         return workbench
                 .runner()
-                .run(
-                        workbench.caseNamed(story),
-                        workbench.machines().named(machine),
-                        LinuxRelease.named(release));
+                .run(workbench.caseNamed(story), workbench.machines().named(machine), LinuxRelease.named(release));
     }
 
     /**
@@ -101,8 +98,7 @@ class ReleaseCasesTest {
                     guest-forgets-flush,       intel-mixed, 5.19-posted, CORRUPTED, GUEST_DRIVER, -
                     guest-forgets-flush,       intel-mixed, 5.19,        COHERENT,  -,            -
                     """)
-    void whatComesOfIt(
-            String story, String machine, String release, Verdict verdict, Blame blame, Errno errno) {
+    void whatComesOfIt(String story, String machine, String release, Verdict verdict, Blame blame, Errno errno) {
         Outcome outcome = run(story, machine, release);
         assertThat(outcome.verdict()).as("%s", outcome.staleReads()).isEqualTo(verdict);
         assertThat(outcome.blame()).isEqualTo(blame);
