@@ -3,6 +3,7 @@
 /** The {@code iommu4j} command and its case library. */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.workbench {
+    requires com.github.luben.zstd_jni;
     requires transitive com.google.guice;
     requires transitive info.picocli;
     requires org.apache.commons.compress;
@@ -16,6 +17,7 @@ module org.iommu4j.workbench {
 
     exports org.iommu4j.workbench;
     exports org.iommu4j.workbench.cases;
+    exports org.iommu4j.workbench.decode;
     exports org.iommu4j.workbench.host;
     exports org.iommu4j.workbench.report;
     exports org.iommu4j.workbench.scenario;

@@ -36,7 +36,7 @@ class HostPageTableTest {
     private final AmdIommu iommu = platform.open();
     private final IommuDevice device =
             iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
-    private final AmdDomain domain = (AmdDomain) iommu.allocate(DomainType.UNMANAGED, device);
+    private final HostDomain domain = (HostDomain) iommu.allocate(DomainType.UNMANAGED, device);
     private final IotlbGather gather = new IotlbGather();
 
     private static void refuses(Errno errno, ThrowingCallable call) {
@@ -266,7 +266,7 @@ class HostPageTableTest {
     void aThreadThatIsSecondWithATableUsesTheOtherOneAndKeepsItsOwnInStock() {
         InterposedMemory memory = new InterposedMemory(1L << 24);
         FramePool frames = new FramePool(0x10_0000, 0x40_0000);
-        HostPageTable table = new HostPageTable(memory, frames, domain, true, 3, 6);
+        HostPageTable table = new HostPageTable(memory, frames, domain, 3, 6);
         memory.beforeNextCompareAndSet = () -> table.map(0x5000, 0x9000, K4, 1, Prot.READ);
 
         table.map(0x4000, 0x8000, K4, 1, Prot.READ);
@@ -326,7 +326,7 @@ class HostPageTableTest {
             assertThat(domain.table().leafAt(iova) >>> 60).isEqualTo(3);
         });
         domain.sync(gather);
-        if (!domain.devices().isEmpty()) {
+        if (!domain.attachments().isEmpty()) {
             domain.detach(device);
         }
         iommu.close();

@@ -9,24 +9,32 @@ import org.iommu4j.LinuxRelease;
  * @param release the rules to follow
  * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs lack
  * @param ignoreGuestPat whether the quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT is on, as it is unless the VMM turned it off;
- *     without effect on SVM
+ *     without effect on SVM and before 6.16
+ * @param cacheDisableIgnored whether the quirk KVM_X86_QUIRK_CD_NW_CLEARED is on, as it is unless the VMM turned it off:
+ *     CR0.CD has no effect on memory; without effect on SVM and since 6.11
  */
-public record KvmOptions(LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat) {
-    /** The newest release, on a CPU that intercepts WBINVD, with the quirk on. */
-    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true);
+public record KvmOptions(
+        LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {
+    /** The newest release, on a CPU that intercepts WBINVD, with the quirks on. */
+    public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true);
 
     /** Returns these options with another release. */
     public KvmOptions withRelease(LinuxRelease other) {
-        return new KvmOptions(other, wbinvdExit, ignoreGuestPat);
+        return new KvmOptions(other, wbinvdExit, ignoreGuestPat, cacheDisableIgnored);
     }
 
     /** Returns these options on a CPU that intercepts WBINVD, or does not. */
     public KvmOptions withWbinvdExit(boolean supported) {
-        return new KvmOptions(release, supported, ignoreGuestPat);
+        return new KvmOptions(release, supported, ignoreGuestPat, cacheDisableIgnored);
     }
 
-    /** Returns these options with the quirk on or off. */
+    /** Returns these options with the quirk about the guest's PAT on or off. */
     public KvmOptions withIgnoreGuestPat(boolean on) {
-        return new KvmOptions(release, wbinvdExit, on);
+        return new KvmOptions(release, wbinvdExit, on, cacheDisableIgnored);
+    }
+
+    /** Returns these options with the quirk about CR0.CD on or off. */
+    public KvmOptions withCacheDisableIgnored(boolean on) {
+        return new KvmOptions(release, wbinvdExit, ignoreGuestPat, on);
     }
 }

@@ -1,20 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.kvm;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
 
 /**
- * Where guest physical memory is in the VMM's address space.
+ * Where guest physical memory is in the VMM's address space, and with which type each page of it is in the second-stage
+ * table.
  *
- * <p>Readers see one immutable array, so that a guest's access takes no lock. Source: {@code struct kvm_memslots}.
+ * <p>Readers see one immutable array, so that a guest's access takes no lock. A page has a type from its first access until
+ * all entries are dropped. Source: {@code struct kvm_memslots}.
  */
 final class MemorySlots {
     private static final long PAGE_MASK = 0xfff;
 
-    private record Slot(int id, long guestAddress, long size, long virtualAddress) {
+    private static final int PAGE_SHIFT = 12;
+
+    /** At most this many pages, so that their types fit an array: 8 TiB. */
+    private static final long MAX_SIZE = (long) (Integer.MAX_VALUE - 8) << PAGE_SHIFT;
+
+    private static final VarHandle TYPES = MethodHandles.arrayElementVarHandle(byte[].class);
+
+    /** What a page has; asked once for each, and again after {@link #dropEntries}. */
+    @FunctionalInterface
+    interface TypeOfPage {
+        GuestMemoryType get();
+    }
+
+    /**
+     * A slot.
+     *
+     * @param types for each page 0 while it has no entry, or 1 and its type's ordinal
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never leaves this class
+    private record Slot(int id, long guestAddress, long size, long virtualAddress, byte[] types) {
         boolean contains(long address) {
             return Long.compareUnsigned(address - guestAddress, size) < 0;
         }
@@ -23,6 +46,8 @@ final class MemorySlots {
             return contains(otherAddress) || Long.compareUnsigned(guestAddress - otherAddress, otherSize) < 0;
         }
     }
+
+    private static final GuestMemoryType[] ENTRY_TYPES = GuestMemoryType.values();
 
     private final ProcessMemory process;
     private volatile Slot[] slots = {};
@@ -34,6 +59,7 @@ final class MemorySlots {
     synchronized void add(int id, long guestAddress, long size, long virtualAddress) {
         if (id < 0
                 || size <= 0
+                || size > MAX_SIZE
                 || ((guestAddress | size | virtualAddress) & PAGE_MASK) != 0
                 || guestAddress < 0
                 || guestAddress + size < 0
@@ -58,7 +84,7 @@ final class MemorySlots {
             }
         }
         Slot[] grown = Arrays.copyOf(old, old.length + 1);
-        grown[old.length] = new Slot(id, guestAddress, size, virtualAddress);
+        grown[old.length] = new Slot(id, guestAddress, size, virtualAddress, new byte[(int) (size >>> PAGE_SHIFT)]);
         slots = grown;
     }
 
@@ -70,25 +96,56 @@ final class MemorySlots {
                 System.arraycopy(old, 0, shrunk, 0, i);
                 System.arraycopy(old, i + 1, shrunk, i, shrunk.length - i);
                 slots = shrunk;
+                // KVM_X86_QUIRK_SLOT_ZAP_ALL, on unless turned off since there is such a quirk, always before: all go.
+                dropEntries();
                 return;
             }
         }
         throw new IommuException(Errno.EINVAL, "no memory slot " + id + " to delete");
     }
 
+    /** Returns the type of a page, which it gets now if it has none. */
+    GuestMemoryType type(long guestAddress, TypeOfPage fresh) {
+        Slot slot = slot(guestAddress);
+        int page = (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT);
+        int type = (byte) TYPES.getOpaque(slot.types, page);
+        if (type == 0) {
+            // Under the lock, or a type that is old already would outlive the dropping of all.
+            synchronized (this) {
+                type = 1 + fresh.get().ordinal();
+                TYPES.setOpaque(slot.types, page, (byte) type);
+            }
+        }
+        return ENTRY_TYPES[type - 1];
+    }
+
+    /** Drops all entries: every page gets its type anew. */
+    synchronized void dropEntries() {
+        for (Slot slot : slots) {
+            for (int page = 0; page < slot.types.length; page++) {
+                TYPES.setOpaque(slot.types, page, (byte) 0);
+            }
+        }
+    }
+
     /** Returns the host physical address of a guest's, or refuses with EFAULT where there is no memory. */
     long translate(long guestAddress) {
+        Slot slot = slot(guestAddress);
+        long virtualAddress = slot.virtualAddress + (guestAddress - slot.guestAddress);
+        long physicalAddress = process.translate(virtualAddress);
+        if (physicalAddress == ProcessMemory.UNMAPPED) {
+            throw new IommuException(
+                    Errno.EFAULT,
+                    "guest address 0x" + Long.toHexString(guestAddress) + " is at 0x" + Long.toHexString(virtualAddress)
+                            + ", where the VMM has no memory");
+        }
+        return physicalAddress;
+    }
+
+    private Slot slot(long guestAddress) {
         for (Slot slot : slots) {
             if (slot.contains(guestAddress)) {
-                long virtualAddress = slot.virtualAddress + (guestAddress - slot.guestAddress);
-                long physicalAddress = process.translate(virtualAddress);
-                if (physicalAddress == ProcessMemory.UNMAPPED) {
-                    throw new IommuException(
-                            Errno.EFAULT,
-                            "guest address 0x" + Long.toHexString(guestAddress) + " is at 0x"
-                                    + Long.toHexString(virtualAddress) + ", where the VMM has no memory");
-                }
-                return physicalAddress;
+                return slot;
             }
         }
         throw new IommuException(

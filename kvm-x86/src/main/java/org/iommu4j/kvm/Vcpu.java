@@ -20,12 +20,17 @@ public final class Vcpu {
     /** The CPUs whose caches may hold lines that this vCPU dirtied; filled only while DMA is non-coherent. */
     private final BitSet wbinvdDirtyMask = new BitSet();
 
+    /** Made once, because an access allocates nothing. */
+    private final MemorySlots.TypeOfPage freshType;
+
     private Processor processor;
+    private boolean cachingOff;
 
     Vcpu(VirtualMachine machine, int id, Processor processor) {
         this.machine = machine;
         this.id = id;
         this.processor = checked(machine, processor);
+        this.freshType = () -> machine.freshType(false, cachingOff);
         if (machine.needEmulateWbinvd() && machine.options().wbinvdExit()) {
             wbinvdDirtyMask.set(processor.id());
         }
@@ -74,8 +79,8 @@ public final class Vcpu {
      * @throws IommuException EFAULT when there is no memory
      */
     public long load(long guestAddress, MemoryType guestPat) {
-        return processor.load(
-                machine.translate(guestAddress), machine.guestMemoryType().effective(guestPat));
+        long physicalAddress = machine.translate(guestAddress);
+        return processor.load(physicalAddress, memoryTypeOf(guestAddress).effective(guestPat));
     }
 
     /** Stores a word to RAM, write-back as guests map it. See {@link #store(long, long, MemoryType)}. */
@@ -90,10 +95,30 @@ public final class Vcpu {
      * @throws IommuException EFAULT when there is no memory
      */
     public void store(long guestAddress, long value, MemoryType guestPat) {
-        processor.store(
-                machine.translate(guestAddress),
-                value,
-                machine.guestMemoryType().effective(guestPat));
+        long physicalAddress = machine.translate(guestAddress);
+        processor.store(physicalAddress, value, memoryTypeOf(guestAddress).effective(guestPat));
+    }
+
+    /**
+     * Returns the type that a page of RAM has in the second-stage table; it gets one now if it was not touched yet.
+     *
+     * @throws IommuException EFAULT when there is no memory
+     */
+    public GuestMemoryType memoryTypeOf(long guestAddress) {
+        return machine.entryType(guestAddress, freshType);
+    }
+
+    /**
+     * Turns caching off or on, as the guest does by CR0.CD; on at first.
+     *
+     * <p>Up to 6.10 this changes the type of pages that this vCPU touches first, while DMA is non-coherent; since 6.11 it
+     * has no effect.
+     */
+    public void setCachingOff(boolean off) {
+        if (cachingOff != off) {
+            cachingOff = off;
+            machine.cachingChanged();
+        }
     }
 
     /**

@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.Processor;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +27,7 @@ public final class VirtualMachine implements AutoCloseable {
     private final AtomicLong wbinvdExecuted = new AtomicLong();
     private final AtomicLong wbinvdIgnored = new AtomicLong();
     private final AtomicInteger vcpus = new AtomicInteger();
+    private volatile MemoryType mtrrs = MemoryType.WB;
     private @Nullable KvmVfioDevice vfioDevice;
 
     /**
@@ -78,7 +80,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Takes a slot's memory away.
+     * Takes a slot's memory away; the entries of all slots are dropped with it.
      *
      * @throws IommuException EINVAL when there is no such slot
      */
@@ -122,13 +124,25 @@ public final class VirtualMachine implements AutoCloseable {
 
     /** Counts one more source of DMA that may bypass the caches. Source: {@code kvm_arch_register_noncoherent_dma}. */
     void registerNoncoherentDma() {
-        noncoherentDma.incrementAndGet();
+        if (noncoherentDma.incrementAndGet() == 1) {
+            coherencyChanged();
+        }
     }
 
     /** Counts one less. */
     void unregisterNoncoherentDma() {
-        if (noncoherentDma.decrementAndGet() < 0) {
+        int left = noncoherentDma.decrementAndGet();
+        if (left < 0) {
             throw new IllegalStateException("non-coherent DMA unregistered more often than registered");
+        }
+        if (left == 0) {
+            coherencyChanged();
+        }
+    }
+
+    private void coherencyChanged() {
+        if (rules.dropsEntriesWhenCoherencyChanges(virtualization, options)) {
+            slots.dropEntries();
         }
     }
 
@@ -147,18 +161,49 @@ public final class VirtualMachine implements AutoCloseable {
         return noncoherentDma();
     }
 
-    /** Returns the type that the guest's RAM has now. */
+    /**
+     * Returns the type that a page of RAM gets that is touched for the first time now, by a vCPU with caching on.
+     *
+     * <p>A page that was touched before keeps its type until all entries are dropped: see {@link
+     * Vcpu#memoryTypeOf(long)}.
+     */
     public GuestMemoryType guestMemoryType() {
-        return guestMemoryType(false);
+        return freshType(false, false);
     }
 
     /**
-     * Returns the type that a page has now.
+     * Returns the type that a page gets that is touched for the first time now, by a vCPU with caching on.
      *
      * @param deviceMemory whether the page is a device's memory and not RAM
      */
     public GuestMemoryType guestMemoryType(boolean deviceMemory) {
-        return rules.guestMemoryType(virtualization, deviceMemory, noncoherentDma(), options.ignoreGuestPat());
+        return freshType(deviceMemory, false);
+    }
+
+    /**
+     * Sets what the guest's MTRRs say of its RAM, alike on all vCPUs as firmware does it; write-back at first.
+     *
+     * <p>Up to 6.10 this is the type of guest memory while DMA is non-coherent; since 6.11 it has no effect.
+     */
+    public void setGuestMtrrs(MemoryType type) {
+        mtrrs = type;
+        if (rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma())) {
+            slots.dropEntries();
+        }
+    }
+
+    GuestMemoryType freshType(boolean deviceMemory, boolean cachingOff) {
+        return rules.guestMemoryType(virtualization, options, deviceMemory, noncoherentDma(), cachingOff, mtrrs);
+    }
+
+    GuestMemoryType entryType(long guestAddress, MemorySlots.TypeOfPage fresh) {
+        return slots.type(guestAddress, fresh);
+    }
+
+    void cachingChanged() {
+        if (rules.dropsEntriesWhenCachingChanges(virtualization, options, noncoherentDma())) {
+            slots.dropEntries();
+        }
     }
 
     /** Returns how often WBINVD ran on a CPU for this guest: for its own instruction, or because a vCPU moved. */

@@ -47,15 +47,15 @@ public final class Vfio {
      *
      * <p>Source: {@code vfio_register_group_dev}.
      *
-     * @throws IommuException EINVAL (no IOMMU translates for it, or ordinary DMA of it is not coherent), EBUSY (it is
-     *     registered)
+     * @throws IommuException EINVAL (no IOMMU translates for it, or ordinary DMA of it is not coherent: since 5.19), EBUSY
+     *     (it is registered)
      */
     public VfioDevice register(PciAddress address) {
         IommuDevice device = core.device(address)
                 .orElseThrow(() -> new IommuException(Errno.EINVAL, "no IOMMU translates for " + address));
         IommuGroup group = core.group(address)
                 .orElseThrow(() -> new IllegalStateException("device " + address + " is in no group"));
-        if (!device.iommu().capable(device, IommuCapability.CACHE_COHERENCY)) {
+        if (rules.requiresCoherentDma() && !device.iommu().capable(device, IommuCapability.CACHE_COHERENCY)) {
             throw new IommuException(
                     Errno.EINVAL, "DMA of " + address + " is not coherent: its IOMMU lacks CACHE_COHERENCY");
         }

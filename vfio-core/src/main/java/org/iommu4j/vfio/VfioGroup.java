@@ -128,13 +128,14 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * {@inheritDoc}
      *
-     * <p>True when every registered device of the group claims that its domains block no-snoop, so also when there is
-     * none. What domain the group is really in does not matter.
+     * <p>Since 6.2 true when every registered device of the group claims that its domains block no-snoop, so also when
+     * there is none. What domain the group is really in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the group's
+     * container: true without a container, false while the container has no IOMMU.
      */
     @Override
     public boolean enforcedCoherent() {
         synchronized (vfio.lock) {
-            return vfio.rules().enforcedCoherent(vfio.devices(group));
+            return vfio.rules().enforcedCoherent(container, vfio.devices(group));
         }
     }
 

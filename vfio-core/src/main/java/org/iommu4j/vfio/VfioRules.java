@@ -4,18 +4,35 @@ package org.iommu4j.vfio;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Options;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What of VFIO's behaviour depends on the release of Linux, all of it.
  *
- * <p>Release 7.1: a file's coherence is predicted from the devices' capability and not read from the container (since
- * 6.2); a range that wraps around is EOVERFLOW (older: EINVAL).
+ * <table>
+ * <caption>From which release on</caption>
+ * <tr><td>5.15</td><td>A container's domains are all made with {@code IOMMU_CACHE} or not, as the platform's units allow,
+ *     and this is what {@code VFIO_DMA_CC_IOMMU} answers. A device needs no coherent DMA to be registered.</td></tr>
+ * <tr><td>5.19</td><td>Every mapping has {@code IOMMU_CACHE}, which a device must be capable of; a domain is asked to
+ *     enforce. So in the series as it was posted.</td></tr>
+ * <tr><td>6.2</td><td>A file vouches for what its devices are capable of, and no longer for its container (0d8227b622f3).
+ *     </td></tr>
+ * <tr><td>6.18</td><td>A range that wraps around is EOVERFLOW and no longer EINVAL, and one that ends where the address
+ *     space does is unmapped (6012379ede6a, 1196f1f897d4, ef270ec44637; the release is inferred from their date).</td></tr>
+ * </table>
  */
 final class VfioRules {
-    private static final LinuxRelease LINUX_7_1 = new LinuxRelease(7, 1);
+    private final boolean asksDomains;
+    private final boolean filesAskDevices;
+    private final boolean reachesTheEnd;
 
-    private VfioRules() {}
+    private VfioRules(LinuxRelease release) {
+        asksDomains = release.compareTo(LinuxRelease.SERIES_AS_POSTED) >= 0;
+        filesAskDevices = release.isAtLeast(6, 2);
+        reachesTheEnd = release.isAtLeast(6, 18);
+    }
 
     /**
      * Returns the rules of a release.
@@ -23,20 +40,41 @@ final class VfioRules {
      * @throws IllegalArgumentException when none are built for it
      */
     static VfioRules of(LinuxRelease release) {
-        if (!release.equals(LINUX_7_1)) {
+        if (!release.isKnown()) {
             throw new IllegalArgumentException(
-                    "no VFIO rules for Linux release '" + release + "'; known: " + List.of(LINUX_7_1));
+                    "no VFIO rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        return new VfioRules();
+        return new VfioRules(release);
+    }
+
+    /** Returns whether a device whose ordinary DMA is not coherent is refused. Source: {@code vfio_register_group_dev}. */
+    boolean requiresCoherentDma() {
+        return asksDomains;
     }
 
     /** Returns how type 1 behaves under these rules. */
     Type1Options type1(VfioOptions options) {
-        return new Type1Options(options.allowUnsafeInterrupts(), options.dmaEntryLimit(), Errno.EOVERFLOW);
+        return new Type1Options(
+                options.allowUnsafeInterrupts(),
+                options.dmaEntryLimit(),
+                asksDomains ? NoSnoopBlocking.BY_DOMAIN : NoSnoopBlocking.BY_MAPPING,
+                reachesTheEnd ? Errno.EOVERFLOW : Errno.EINVAL,
+                reachesTheEnd);
     }
 
-    /** Returns whether a group's file vouches for coherency. Source: {@code vfio_group_enforced_coherent}. */
-    boolean enforcedCoherent(List<VfioDevice> registered) {
+    /**
+     * Returns whether a group's file vouches for coherency.
+     *
+     * <p>Up to 6.1 the container answers, and a group without one is believed: its user has not been allowed anything
+     * yet. Source: {@code vfio_file_enforced_coherent}, {@code vfio_group_enforced_coherent}.
+     *
+     * @param container what the group is in, if anything
+     * @param registered the group's devices
+     */
+    boolean enforcedCoherent(@Nullable VfioContainer container, List<VfioDevice> registered) {
+        if (!filesAskDevices) {
+            return container == null || container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
+        }
         for (VfioDevice device : registered) {
             if (!device.canEnforceCacheCoherency()) {
                 return false;

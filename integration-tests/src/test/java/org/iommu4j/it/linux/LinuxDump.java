@@ -1,43 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.linux;
 
-import com.github.luben.zstd.ZstdInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import org.iommu4j.platform.FlatMemory;
 import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.workbench.decode.MemoryImage;
+import org.iommu4j.workbench.decode.RegisterText;
 import org.junit.jupiter.api.Assumptions;
 
-/**
- * A unit's registers and the memory that it could reach, as Linux left them, with what others saw of its translations.
- *
- * <p>{@code pages.bin.zst} is a series of 8 bytes of physical address and 4096 bytes of contents, little-endian.
- */
+/** A unit's registers and the memory that it could reach, as Linux left them, with what others saw of its translations. */
 final class LinuxDump {
-    private static final int PAGE = SystemMemory.FRAME_SIZE;
-
-    /** More than any address of the dumps: what {@link FlatMemory} takes without fuss. */
-    private static final long MEMORY = 1L << 36;
-
     /** Tests share a dump, of which {@link DumpFabric} lets nobody change a page. */
     private static final Map<String, LinuxDump> DUMPS = new ConcurrentHashMap<>();
-
-    private static final Pattern REGISTERS = Pattern.compile("([0-9a-f]{16}): 0x([0-9a-f]{16}) 0x([0-9a-f]{16})");
 
     /**
      * A translation that somebody else saw: QEMU's trace, or the guest's page map for a mapping that it asked VFIO for.
@@ -63,20 +44,15 @@ final class LinuxDump {
     }
 
     private final String name;
-    private final long registerBase;
-    private final Map<Integer, Long> registers;
-    private final FlatMemory memory = new FlatMemory(MEMORY);
-    private final Set<Long> pages = new HashSet<>();
+    private final RegisterDump registers;
+    private final MemoryImage memory;
     private final List<Expected> expected = new ArrayList<>();
     private final List<Mapping> mappings = new ArrayList<>();
 
     private LinuxDump(String name, Path directory) throws IOException {
         this.name = name;
-        Map<Long, Long> byAddress = readRegisters(directory.resolve("regs.txt"));
-        registerBase = byAddress.keySet().iterator().next();
-        registers = new TreeMap<>();
-        byAddress.forEach((address, value) -> registers.put((int) (address - registerBase), value));
-        readPages(directory.resolve("pages.bin.zst"));
+        registers = RegisterText.read(directory.resolve("regs.txt"));
+        memory = MemoryImage.open(directory.resolve("pages.bin.zst"), null);
         for (String[] row : rows(directory.resolve("expected.tsv"))) {
             expected.add(new Expected(PciAddress.parse(row[0]), hex(row[1]), hex(row[2]), row[3], row[4]));
         }
@@ -108,35 +84,6 @@ final class LinuxDump {
         });
     }
 
-    private static Map<Long, Long> readRegisters(Path file) throws IOException {
-        Map<Long, Long> registers = new TreeMap<>();
-        for (String line : Files.readAllLines(file)) {
-            Matcher matcher = REGISTERS.matcher(line.strip());
-            if (matcher.matches()) {
-                long address = Long.parseUnsignedLong(matcher.group(1), 16);
-                registers.put(address, Long.parseUnsignedLong(matcher.group(2), 16));
-                registers.put(address + 8, Long.parseUnsignedLong(matcher.group(3), 16));
-            }
-        }
-        return registers;
-    }
-
-    private void readPages(Path file) throws IOException {
-        try (InputStream in = new ZstdInputStream(Files.newInputStream(file))) {
-            ByteBuffer bytes = ByteBuffer.wrap(in.readAllBytes()).order(ByteOrder.LITTLE_ENDIAN);
-            while (bytes.hasRemaining()) {
-                long page = bytes.getLong();
-                if (page % PAGE != 0 || !pages.add(page)) {
-                    throw new IOException(file + " has a page at 0x" + Long.toHexString(page)
-                            + ", expected multiples of 4096, each once");
-                }
-                for (int offset = 0; offset < PAGE; offset += 8) {
-                    memory.store(page + offset, bytes.getLong());
-                }
-            }
-        }
-    }
-
     private static List<String[]> rows(Path file) throws IOException {
         List<String> lines = Files.readAllLines(file);
         return lines.stream().skip(1).map(line -> line.split("\t", -1)).toList();
@@ -150,36 +97,31 @@ final class LinuxDump {
         return name;
     }
 
-    long registerBase() {
-        return registerBase;
+    /** Returns the registers, as far as they were read. */
+    RegisterDump registers() {
+        return registers;
     }
 
     /** Returns the 64 bits of registers at an offset. */
     long register(int offset) {
-        Long value = registers.get(offset);
-        if (value == null) {
-            throw new IllegalArgumentException("dump " + name + " has no register at 0x" + Integer.toHexString(offset));
-        }
-        return value;
+        return registers
+                .read64(offset)
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "dump " + name + " has no register at 0x" + Integer.toHexString(offset)));
     }
 
-    /** Returns whether the page of an address was dumped. */
-    boolean has(long physicalAddress) {
-        return pages.contains(physicalAddress & -PAGE);
+    /** Returns the memory: the pages that were dumped. */
+    MemoryImage memory() {
+        return memory;
     }
 
     /** Loads a word of a page that was dumped. */
     long load(long physicalAddress) {
-        if (!has(physicalAddress)) {
+        if (!memory.isMemory(physicalAddress)) {
             throw new IllegalStateException("dump " + name + " has no page of 0x" + Long.toHexString(physicalAddress)
                     + ", so no table is there");
         }
-        return memory.load(physicalAddress);
-    }
-
-    /** Returns the memory itself, which has zeros where nothing was dumped. */
-    FlatMemory memory() {
-        return memory;
+        return memory.read(physicalAddress, true);
     }
 
     List<Expected> expected() {

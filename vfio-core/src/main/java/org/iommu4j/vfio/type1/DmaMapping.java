@@ -9,7 +9,7 @@ import org.iommu4j.Prot;
  * @param iova first I/O virtual address
  * @param virtualAddress where it is in the process
  * @param size bytes
- * @param prot the {@link Prot} bits with which every domain maps it
+ * @param prot what the user allows devices: {@link Prot#READ}, {@link Prot#WRITE} or both
  */
 record DmaMapping(long iova, long virtualAddress, long size, int prot) {
     /** Returns the last I/O virtual address, inclusive: the end of the topmost mapping is no number. */

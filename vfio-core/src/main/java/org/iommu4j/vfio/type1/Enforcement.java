@@ -7,6 +7,6 @@ public enum Enforcement {
     ENFORCED,
     /** The domain has the control and answered that it can't. */
     REFUSED,
-    /** This family of domains has no such control. */
+    /** There is no such control: this family of domains has none, or it was before 5.19 and nobody asked. */
     ABSENT
 }

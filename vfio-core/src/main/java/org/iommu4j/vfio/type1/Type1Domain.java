@@ -4,8 +4,10 @@ package org.iommu4j.vfio.type1;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
+import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.platform.PciAddress;
@@ -14,22 +16,43 @@ import org.iommu4j.platform.PciAddress;
 final class Type1Domain {
     final IommuDomain domain;
     final List<IommuGroup> groups = new ArrayList<>();
+
+    /** {@link Prot} bits that every mapping has in this domain, besides those that the user asked for. */
+    int prot;
+
     private Enforcement enforcement = Enforcement.ABSENT;
+    private boolean coherent;
 
     Type1Domain(IommuDomain domain) {
         this.domain = domain;
     }
 
-    /** Asks the domain to block no-snoop. To be called once, while nothing is mapped. */
-    void enforce() {
+    /** Has no-snoop blocked, where that is possible. To be called once, while nothing is mapped. */
+    void block(NoSnoopBlocking blocking, IommuDevice device) {
+        switch (blocking) {
+            case BY_DOMAIN -> {
+                // Before the first mapping, or the early ones would go on letting no-snoop through.
+                enforce();
+                prot = Prot.CACHE;
+                coherent = enforcement == Enforcement.ENFORCED;
+            }
+            case BY_MAPPING -> {
+                coherent = device.iommu().capable(device, IommuCapability.CACHE_COHERENCY);
+                prot = coherent ? Prot.CACHE : 0;
+            }
+        }
+    }
+
+    private void enforce() {
         Optional<CacheCoherencyEnforcement> control = domain.cacheCoherencyEnforcement();
         if (control.isPresent()) {
             enforcement = control.get().enforce() ? Enforcement.ENFORCED : Enforcement.REFUSED;
         }
     }
 
-    boolean enforced() {
-        return enforcement == Enforcement.ENFORCED;
+    /** Returns whether user space is told that devices in this domain are coherent. */
+    boolean coherent() {
+        return coherent;
     }
 
     /**
@@ -39,7 +62,7 @@ final class Type1Domain {
     boolean isLike(Type1Domain other) {
         return domain.iommu() == other.domain.iommu()
                 && domain.format().equals(other.domain.format())
-                && enforced() == other.enforced();
+                && coherent == other.coherent;
     }
 
     DomainState state() {

@@ -10,7 +10,6 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
-import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.core.IommuMapper;
@@ -97,8 +96,7 @@ public final class Type1Iommu {
                         Errno.EPERM,
                         group + " has interrupts that are not remapped, expected isolation or allowUnsafeInterrupts");
             }
-            // Before the first mapping, or the early ones would go on letting no-snoop through.
-            fresh.enforce();
+            fresh.block(options.blocking(), device);
             for (Type1Domain candidate : domains) {
                 if (candidate.isLike(fresh)) {
                     attachedTo = null;
@@ -114,7 +112,7 @@ public final class Type1Iommu {
                     attachedTo = fresh.domain;
                 }
             }
-            replay(fresh.domain);
+            replay(fresh);
             fresh.groups.add(group);
             domains.add(fresh);
             ranges = narrowed;
@@ -172,7 +170,7 @@ public final class Type1Iommu {
      * @param size bytes
      * @param flags {@link #MAP_READ}, {@link #MAP_WRITE} or both
      * @throws IommuException EINVAL (unknown flags; size 0; neither flag; something not aligned to the smallest page; no
-     *     group), EOVERFLOW (a range wraps around), EEXIST (something is mapped there), ENOSPC (too many mappings),
+     *     group), EOVERFLOW (a range wraps around; before 6.18 EINVAL), EEXIST (something is mapped there), ENOSPC (too many mappings),
      *     EINVAL (not in a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the
      *     limit of locked memory, or no frame for tables), and as {@link IommuMapper#map}; nothing stays mapped, pinned
      *     or charged
@@ -197,7 +195,7 @@ public final class Type1Iommu {
         if (((iova | virtualAddress | size) & (pageSize - 1)) != 0) {
             throw refused(Errno.EINVAL, "map", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
         }
-        DmaMapping mapping = new DmaMapping(iova, virtualAddress, size, flags | Prot.CACHE);
+        DmaMapping mapping = new DmaMapping(iova, virtualAddress, size, flags);
         if (mappings.overlapping(iova, mapping.last()) != null) {
             throw refused(Errno.EEXIST, "map", iova, size, "something is mapped there");
         }
@@ -220,7 +218,7 @@ public final class Type1Iommu {
      * @param flags 0, or {@link #UNMAP_ALL} with {@code iova} and {@code size} 0
      * @return bytes unmapped
      * @throws IommuException EINVAL (unknown flags, size 0, misaligned, cutting a mapping, no group), EOVERFLOW (the
-     *     range wraps around); ETIMEDOUT or EIO (an invalidation did not complete: everything is unmapped, but pages
+     *     range wraps around; before 6.18 EINVAL); ETIMEDOUT or EIO (an invalidation did not complete: everything is unmapped, but pages
      *     stay pinned)
      */
     public synchronized long unmap(long iova, long size, int flags) {
@@ -231,6 +229,9 @@ public final class Type1Iommu {
             throw refused(Errno.EINVAL, "unmap", iova, size, "the container has no group");
         }
         long last = flags == UNMAP_ALL ? checkedAll(iova, size) : checkedLast(iova, size);
+        if (flags != UNMAP_ALL && iova + size == 0 && !options.unmapsToTheEnd()) {
+            return 0;
+        }
         long unmapped = 0;
         RuntimeException failure = null;
         int index = mappings.firstFrom(iova);
@@ -255,10 +256,13 @@ public final class Type1Iommu {
         return new Type1Info(pageSizes(), options.dmaEntryLimit() - mappings.size(), ranges.list());
     }
 
-    /** Returns whether every domain blocks no-snoop. Source: {@code vfio_domains_have_enforce_cache_coherency}. */
+    /**
+     * Returns whether every domain blocks no-snoop, as far as VFIO knows. Source: {@code
+     * vfio_domains_have_enforce_cache_coherency}, before 5.19 {@code vfio_domains_have_iommu_cache}.
+     */
     public synchronized boolean enforcedCoherent() {
         for (Type1Domain domain : domains) {
-            if (!domain.enforced()) {
+            if (!domain.coherent()) {
                 return false;
             }
         }
@@ -370,7 +374,7 @@ public final class Type1Iommu {
     }
 
     /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
-    private void replay(IommuDomain target) {
+    private void replay(Type1Domain target) {
         for (int i = 0; i < mappings.size(); i++) {
             DmaMapping mapping = mappings.get(i);
             IommuDomain source = domains.get(0).domain;
@@ -379,7 +383,7 @@ public final class Type1Iommu {
                 long iova = mapping.iova() + done;
                 long physicalAddress = physicalAddress(source, iova);
                 long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
-                IommuMapper.map(target, iova, physicalAddress, size, mapping.prot());
+                IommuMapper.map(target.domain, iova, physicalAddress, size, mapping.prot() | target.prot);
                 done += size;
             }
         }
@@ -446,7 +450,8 @@ public final class Type1Iommu {
         int done = 0;
         try {
             for (; done < domains.size(); done++) {
-                IommuMapper.map(domains.get(done).domain, iova, physicalAddress, size, prot);
+                Type1Domain domain = domains.get(done);
+                IommuMapper.map(domain.domain, iova, physicalAddress, size, prot | domain.prot);
             }
         } catch (RuntimeException failure) {
             noteLost(failure);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.kvm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.List;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MemoryType;
+import org.iommu4j.platform.Processor;
+import org.iommu4j.vfio.VfioFile;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What KVM did differently from release to release. */
+class KvmReleaseTest {
+    private static final VfioFile NOT_COHERENT = () -> false;
+    private static final long TOUCHED = 0x1000;
+    private static final long UNTOUCHED = 0x2000;
+
+    private final VmmMemory memory =
+            new VmmMemory().place(0x7000, 0x1_0000).place(0x8000, 0x2_0000).place(0x9000, 0x3_0000);
+
+    private VirtualMachine machine(String release, HardwareVirtualization virtualization, KvmOptions options) {
+        List<Processor> cpus = Processors.of(virtualization, 2);
+        VirtualMachine machine = new VirtualMachine(memory, cpus, options.withRelease(LinuxRelease.named(release)));
+        machine.addMemory(0, 0, 0x3000, 0x7000);
+        return machine;
+    }
+
+    private VirtualMachine machine(String release) {
+        return machine(release, HardwareVirtualization.VMX, KvmOptions.DEFAULT);
+    }
+
+    private static Vcpu vcpu(VirtualMachine machine) {
+        return machine.createVcpu(machine.processor(0));
+    }
+
+    @Test
+    void everyKnownReleaseHasRules() {
+        for (LinuxRelease release : LinuxRelease.known()) {
+            assertThat(machine(release.toString()).guestMemoryType()).isEqualTo(GuestMemoryType.WB_IPAT);
+        }
+    }
+
+    /** A device comes to a running guest: its old pages went on ignoring that the guest maps them uncacheable. */
+    @ParameterizedTest
+    @CsvSource({"5.15, WB+IPAT", "6.6, WB+IPAT", "6.7, WB", "6.15, WB", "6.16, WB", "7.1, WB"})
+    void aPageTouchedBeforeANoncoherentDeviceCame(String release, String type) {
+        VirtualMachine machine = machine(release);
+        Vcpu vcpu = vcpu(machine);
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB_IPAT);
+
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).hasToString(type);
+        assertThat(vcpu.memoryTypeOf(UNTOUCHED)).isEqualTo(GuestMemoryType.WB);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, WB", "6.6, WB", "6.7, WB+IPAT", "7.1, WB+IPAT"})
+    void aPageTouchedBeforeTheNoncoherentDeviceWent(String release, String type) {
+        VirtualMachine machine = machine(release);
+        Vcpu vcpu = vcpu(machine);
+        KvmVfioDevice files = machine.createVfioDevice();
+        files.addFile(NOT_COHERENT);
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);
+
+        files.deleteFile(NOT_COHERENT);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).hasToString(type);
+        assertThat(vcpu.memoryTypeOf(UNTOUCHED)).isEqualTo(GuestMemoryType.WB_IPAT);
+    }
+
+    @Test
+    void aSecondNoncoherentFileChangesNothing() {
+        VirtualMachine machine = machine("7.1");
+        Vcpu vcpu = vcpu(machine);
+        KvmVfioDevice files = machine.createVfioDevice();
+        files.addFile(NOT_COHERENT);
+        VfioFile second = () -> false;
+        files.addFile(second);
+        files.deleteFile(NOT_COHERENT);
+
+        assertThat(machine.noncoherentDmaCount()).isEqualTo(1);
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);
+    }
+
+    /** What hid the fault of not dropping entries: many devices come with a memory slot that goes. */
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "6.6"})
+    void aSlotThatGoesTakesAllEntriesWithIt(String release) {
+        VirtualMachine machine = machine(release);
+        machine.addMemory(1, 0x10000, 0x1000, 0x7000);
+        Vcpu vcpu = vcpu(machine);
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB_IPAT);
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+
+        machine.removeMemory(1);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, WB+IPAT", "6.15, WB+IPAT", "6.16, WB", "7.1, WB"})
+    void theQuirkAboutTheGuestsPatCameWith616(String release, String type) {
+        VirtualMachine machine =
+                machine(release, HardwareVirtualization.VMX, KvmOptions.DEFAULT.withIgnoreGuestPat(false));
+        assertThat(machine.guestMemoryType()).hasToString(type);
+    }
+
+    /** Self-snoop was to make the guest's PAT hold always in 6.11; it was taken back before the release. */
+    @ParameterizedTest
+    @ValueSource(strings = {"6.10", "6.11", "6.12", "6.15"})
+    void withCoherentDmaTheGuestsPatIsIgnoredAroundTheReleaseThatTriedOtherwise(String release) {
+        assertThat(machine(release).guestMemoryType()).isEqualTo(GuestMemoryType.WB_IPAT);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "5.15, true,  WB+IPAT", "6.6,  true,  WB+IPAT", "6.7,  true,  WB", "6.10, true,  WB", "6.11, true,  WB",
+        "5.15, false, UC", "6.6,  false, UC", "6.10, false, UC", "6.11, false, WB", "7.1,  false, WB"
+    })
+    void aVcpuWithCachingOffAndNoncoherentDma(String release, boolean quirk, String type) {
+        VirtualMachine machine =
+                machine(release, HardwareVirtualization.VMX, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        Vcpu vcpu = vcpu(machine);
+        vcpu.setCachingOff(true);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).hasToString(type);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "6.10", "7.1"})
+    void withCoherentDmaCachingOffIsIgnored(String release) {
+        VirtualMachine machine =
+                machine(release, HardwareVirtualization.VMX, KvmOptions.DEFAULT.withCacheDisableIgnored(false));
+        Vcpu vcpu = vcpu(machine);
+        vcpu.setCachingOff(true);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.WB_IPAT);
+    }
+
+    /** With the quirk on, what was entered while caching was off stays until something else drops it. */
+    @ParameterizedTest
+    @CsvSource({"true, WB+IPAT", "false, WB"})
+    void turningCachingOnDropsEntriesWhereItMatters(boolean quirk, String type) {
+        VirtualMachine machine =
+                machine("6.6", HardwareVirtualization.VMX, KvmOptions.DEFAULT.withCacheDisableIgnored(quirk));
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        Vcpu vcpu = vcpu(machine);
+        vcpu.setCachingOff(true);
+        vcpu.memoryTypeOf(TOUCHED);
+
+        vcpu.setCachingOff(false);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).hasToString(type);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, UC", "6.10, UC", "6.11, WB", "7.1, WB"})
+    void theGuestsMtrrsMatterUntil610WhileDmaIsNoncoherent(String release, String type) {
+        VirtualMachine machine = machine(release);
+        Vcpu vcpu = vcpu(machine);
+        machine.setGuestMtrrs(MemoryType.UC);
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).as("coherent").isEqualTo(GuestMemoryType.WB_IPAT);
+
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("not coherent").hasToString(type);
+
+        machine.setGuestMtrrs(MemoryType.WB);
+        assertThat(vcpu.memoryTypeOf(UNTOUCHED)).as("changed").isEqualTo(GuestMemoryType.WB);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "6.7", "7.1"})
+    void onSvmNothingOfThisMatters(String release) {
+        VirtualMachine machine = machine(
+                release,
+                HardwareVirtualization.SVM,
+                KvmOptions.DEFAULT.withCacheDisableIgnored(false).withIgnoreGuestPat(false));
+        machine.setGuestMtrrs(MemoryType.UC);
+        machine.createVfioDevice().addFile(NOT_COHERENT);
+        Vcpu vcpu = vcpu(machine);
+        vcpu.setCachingOff(true);
+
+        assertThat(vcpu.memoryTypeOf(TOUCHED)).isEqualTo(GuestMemoryType.GUEST_PAT);
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.vfio.testvendor.TestDevice;
+import org.iommu4j.vfio.testvendor.TestDomain;
+import org.iommu4j.vfio.testvendor.TestHost;
+import org.iommu4j.vfio.testvendor.TestProcess;
+import org.iommu4j.vfio.type1.Enforcement;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What VFIO did differently from release to release. */
+class VfioReleaseTest {
+    private static final int READ_WRITE = VfioContainer.MAP_READ | VfioContainer.MAP_WRITE;
+
+    private final TestHost host = new TestHost();
+    private final TestDevice device = host.add("00:05.0");
+    private final TestDevice other = host.add("00:06.0");
+    private final TestProcess process = new TestProcess().place(0x10000, 0x70_0000, 64, true);
+
+    private void under(String release) {
+        host.with(VfioOptions.DEFAULT.withRelease(LinuxRelease.named(release)));
+    }
+
+    private static void refused(Errno errno, Runnable call) {
+        assertThatThrownBy(call::run)
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(errno));
+    }
+
+    @Test
+    void everyKnownReleaseHasRules() {
+        for (LinuxRelease release : LinuxRelease.known()) {
+            new Vfio(host.core(), VfioOptions.DEFAULT.withRelease(release));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, false", "5.18, false", "5.19-posted, true", "5.19, true", "6.1, true", "7.1, true"})
+    void aDeviceMustHaveCoherentDmaSince519(String release, boolean refused) {
+        under(release);
+        device.cacheCoherency = false;
+        if (refused) {
+            refused(Errno.EINVAL, () -> host.vfio().register(device.address()));
+        } else {
+            assertThat(host.vfio().register(device.address()).address()).isEqualTo(device.address());
+        }
+    }
+
+    /** Then the capability meant both, and said whether the units of the whole platform can block no-snoop. */
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "5.15, false", "5.18, true", "5.18, false"})
+    void before519MappingsAreMadeWithCacheWhereThePlatformIsCapable(String release, boolean capable) {
+        under(release);
+        device.cacheCoherency = capable;
+        // What the operation would answer; nobody asks.
+        device.snoopControl = !capable;
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        container.map(0x1000, 0x10000, 0x1000, READ_WRITE);
+
+        assertThat(prot(container, 0)).isEqualTo(Prot.READ_WRITE | (capable ? Prot.CACHE : 0));
+        assertThat(container.domains().get(0).enforcement()).isEqualTo(Enforcement.ABSENT);
+        assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isEqualTo(capable ? 1 : 0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.19-posted", "5.19", "6.1", "7.1"})
+    void since519EveryMappingHasCacheAndTheDomainIsAsked(String release) {
+        under(release);
+        device.snoopControl = false;
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        container.map(0x1000, 0x10000, 0x1000, READ_WRITE);
+
+        assertThat(prot(container, 0)).isEqualTo(Prot.READ_WRITE | Prot.CACHE);
+        assertThat(container.domains().get(0).enforcement()).isEqualTo(Enforcement.REFUSED);
+        assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isZero();
+    }
+
+    /** Two platforms in one host do not exist; it shows that the domains are compared, and each replayed as it is. */
+    @Test
+    void before519ADomainWithAnotherAnswerHoldsTheSameMappingsWithItsOwnProt() {
+        under("5.18");
+        other.cacheCoherency = false;
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        container.map(0x1000, 0x10000, 0x1000, READ_WRITE);
+        host.openGroupOf(other).setContainer(container);
+        container.map(0x2000, 0x11000, 0x1000, VfioContainer.MAP_READ);
+
+        assertThat(container.domains()).hasSize(2);
+        assertThat(prot(container, 0)).isEqualTo(Prot.READ_WRITE | Prot.CACHE);
+        assertThat(prot(container, 1)).isEqualTo(Prot.READ_WRITE);
+        assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isZero();
+    }
+
+    private static int prot(VfioContainer container, int index) {
+        TestDomain domain = (TestDomain) container.domains().get(index).domain();
+        String mapping = domain.pages().get(0x1000L);
+        return Integer.parseInt(mapping.substring(mapping.indexOf('/') + 1));
+    }
+
+    /** KVM is told too early: nothing to hold against the group without a container, everything without an IOMMU. */
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "5.19", "6.0", "6.1"})
+    void upTo61AFileAnswersForItsContainer(String release) {
+        under(release);
+        VfioGroup group = host.openGroupOf(device);
+        assertThat(group.enforcedCoherent()).as("without a container").isTrue();
+
+        VfioContainer container = host.vfio().openContainer(process);
+        group.setContainer(container);
+        assertThat(group.enforcedCoherent()).as("without an IOMMU").isFalse();
+
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        assertThat(group.enforcedCoherent()).as("with an IOMMU").isTrue();
+
+        other.snoopControl = false;
+        other.cacheCoherency = !release.equals("5.15");
+        VfioGroup second = host.openGroupOf(other);
+        second.setContainer(container);
+        assertThat(group.enforcedCoherent())
+                .as("with another group that is not")
+                .isFalse();
+
+        second.unsetContainer();
+        assertThat(group.enforcedCoherent()).as("alone again").isTrue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"6.2", "6.7", "7.1"})
+    void since62AFileAnswersForItsDevices(String release) {
+        under(release);
+        VfioGroup group = host.openGroupOf(device);
+        other.snoopControl = false;
+        VfioGroup second = host.openGroupOf(other);
+        assertThat(second.enforcedCoherent()).as("without a container").isFalse();
+
+        VfioContainer container = host.vfio().openContainer(process);
+        group.setContainer(container);
+        assertThat(group.enforcedCoherent()).as("without an IOMMU").isTrue();
+
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        second.setContainer(container);
+        assertThat(group.enforcedCoherent())
+                .as("with another group that is not")
+                .isTrue();
+        assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isZero();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.15, EINVAL", "6.1, EINVAL", "6.17, EINVAL", "6.18, EOVERFLOW", "7.1, EOVERFLOW"})
+    void aRangeThatWrapsAroundIsRefused(String release, Errno errno) {
+        under(release);
+        device.apertureEnd = -1L;
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+
+        refused(errno, () -> container.map(-4096L, 0x10000, 0x2000, READ_WRITE));
+        refused(errno, () -> container.map(0x1000, -4096L, 0x2000, READ_WRITE));
+        refused(errno, () -> container.unmap(-4096L, 0x2000, 0));
+    }
+
+    /** Before, its end was taken for 0; the page stayed mapped and pinned until the container let all go. */
+    @ParameterizedTest
+    @CsvSource({"6.1, 0", "6.17, 0", "6.18, 4096", "7.1, 4096"})
+    void theLastPageOfTheAddressSpaceIsUnmapped(String release, long unmapped) {
+        under(release);
+        device.apertureEnd = -1L;
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        container.map(0x1000, 0x10000, 0x1000, READ_WRITE);
+        container.map(-4096L, 0x11000, 0x1000, READ_WRITE);
+
+        assertThat(container.unmap(-4096L, 0x1000, 0)).isEqualTo(unmapped);
+        assertThat(container.unmap(0, 0, VfioContainer.UNMAP_ALL)).isEqualTo(0x2000 - unmapped);
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.TableReader;
+import org.iommu4j.sim.spi.TableVisitor;
+import org.iommu4j.workbench.decode.AddressLookup;
+import org.iommu4j.workbench.decode.AddressReport;
+import org.iommu4j.workbench.decode.GuardedVisitor;
+import org.iommu4j.workbench.decode.MappingJson;
+import org.iommu4j.workbench.decode.MappingList;
+import org.iommu4j.workbench.decode.MemoryFormat;
+import org.iommu4j.workbench.decode.MemoryImage;
+import org.iommu4j.workbench.decode.RegisterText;
+import org.iommu4j.workbench.decode.TableReaders;
+import org.iommu4j.workbench.decode.TableTree;
+import org.iommu4j.workbench.host.InputException;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code iommu4j decode}: the tables in a memory dump. */
+@Command(
+        name = "decode",
+        mixinStandardHelpOptions = true,
+        description = "Prints the IOMMU's tables found in a memory dump.",
+        footer = {
+            "",
+            "What can't be followed is told on stderr as 'problem: ...'; the rest is printed, and the exit code is 2.",
+            "In QEMU's monitor, 'xp /70gx 0xfed90000' prints registers and 'pmemsave 0 SIZE FILE' writes a raw image.",
+            "",
+            "Examples:",
+            "  iommu4j decode --registers regs.txt --memory pages.bin.zst",
+            "  iommu4j decode --registers regs.txt --memory memory.raw --device 00:05.0 --iova 0x2e560000"
+        })
+final class DecodeCommand implements Callable<Integer> {
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    @Option(
+            names = "--registers",
+            paramLabel = "FILE",
+            required = true,
+            description = "One unit's registers: lines of QEMU's xp, or of an offset and 64 bits.")
+    private @Nullable Path registers;
+
+    @Option(
+            names = "--memory",
+            paramLabel = "FILE",
+            required = true,
+            description = "The memory; decompressed first when it ends in .zst.")
+    private @Nullable Path memory;
+
+    @Option(
+            names = "--memory-format",
+            paramLabel = "FORMAT",
+            description =
+                    "One of: ${COMPLETION-CANDIDATES} (default: by the name; .bin and .pages are pages, .raw, .img,"
+                            + " .dump and .mem raw).")
+    private @Nullable MemoryFormat memoryFormat;
+
+    @Option(
+            names = "--device",
+            paramLabel = "BDF",
+            converter = AddressConverter.class,
+            description = "Only this requester, for example 00:05.0.")
+    private @Nullable PciAddress device;
+
+    @Option(
+            names = "--iova",
+            paramLabel = "ADDR",
+            converter = HexConverter.class,
+            description = "Where a read and a write of the device to this address go; needs --device.")
+    private @Nullable Long iova;
+
+    @Option(names = "--list", description = "As text, every mapping in a line of its own, and no tree.")
+    private boolean list;
+
+    @Option(
+            names = "--limit",
+            paramLabel = "ENTRIES",
+            defaultValue = "100000000",
+            description = "Stop after so many entries (default: ${DEFAULT-VALUE}); a table counts as 512.")
+    private long limit;
+
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
+    private OutputFormat format = OutputFormat.TEXT;
+
+    DecodeCommand() {}
+
+    @Override
+    public Integer call() {
+        if (iova != null && device == null) {
+            throw new InputException("--iova needs --device, for example --device 00:05.0");
+        }
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
+        PrintWriter out = commandLine.getOut();
+        PrintWriter err = commandLine.getErr();
+        Path registerFile = Objects.requireNonNull(registers);
+        try (MemoryImage image = MemoryImage.open(Objects.requireNonNull(memory), memoryFormat)) {
+            image.warnings().forEach(line -> err.println("iommu4j: warning: " + line));
+            TableReader reader = TableReaders.choose(
+                    registerFile.toString(), MachineFactory.load().providers(), RegisterText.read(registerFile), image);
+            long problems = print(reader, out, err);
+            return problems == 0 ? 0 : Main.EXIT_USAGE;
+        } finally {
+            out.flush();
+            err.flush();
+        }
+    }
+
+    private long print(TableReader reader, PrintWriter out, PrintWriter err) {
+        Long address = iova;
+        if (address != null) {
+            AddressLookup lookup = new AddressLookup(address);
+            long problems = visit(reader, lookup, err);
+            AddressReport report = new AddressReport(reader, address);
+            List<AddressLookup.Entry> answers =
+                    lookup.answers(reader, Objects.requireNonNull(device).requesterId());
+            out.append(format == OutputFormat.JSON ? report.json(answers) + "\n" : report.text(answers));
+            return problems;
+        }
+        if (format == OutputFormat.JSON) {
+            MappingJson json = new MappingJson(out);
+            long problems = visit(reader, json, err);
+            json.finish();
+            return problems;
+        }
+        if (list) {
+            return visit(reader, new MappingList(out), err);
+        }
+        out.append(reader.describe()).append('\n');
+        TableTree tree = new TableTree(out);
+        long problems = visit(reader, tree, err);
+        tree.finish(device == null ? "any requester" : device.toString());
+        return problems;
+    }
+
+    private long visit(TableReader reader, TableVisitor visitor, PrintWriter err) {
+        GuardedVisitor guarded = new GuardedVisitor(visitor, line -> err.println("problem: " + line), limit);
+        try {
+            if (device == null) {
+                reader.visit(guarded);
+            } else {
+                reader.visit(device.requesterId(), guarded);
+            }
+            return guarded.finish();
+        } catch (GuardedVisitor.LimitException e) {
+            err.println("problem: " + e.getMessage());
+            return guarded.finish() + 1;
+        }
+    }
+}

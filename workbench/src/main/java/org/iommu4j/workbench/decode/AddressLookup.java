@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.decode;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.sim.spi.TableReader;
+import org.iommu4j.sim.spi.TableVisitor;
+import org.iommu4j.sim.spi.Translation;
+import org.jspecify.annotations.Nullable;
+
+/** Looks one address up in all that a device has: its ordinary requests, and those of each of its PASIDs. */
+public final class AddressLookup implements TableVisitor {
+    private final long address;
+    private final WalkPath path = new WalkPath();
+    private final List<Entry> entries = new ArrayList<>();
+
+    /**
+     * One address space in which the address was looked up.
+     *
+     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param pasid 0 to 2^20 - 1, or {@link TableVisitor#NO_PASID}
+     * @param translation how it is translated, in the manual's words; null when the device has no entry
+     * @param steps the entries that lead to the mapping, from the top down; empty when there is none
+     * @param mapping what maps the address, or null
+     * @param read what a read gets: a {@link Translation}
+     * @param write what a write gets: a {@link Translation}
+     */
+    public record Entry(
+            int requesterId,
+            int pasid,
+            @Nullable String translation,
+            List<WalkStep> steps,
+            @Nullable Mapping mapping,
+            long read,
+            long write) {
+        /** Copies the list. */
+        public Entry {
+            steps = List.copyOf(steps);
+        }
+    }
+
+    /** A mapping as {@link TableVisitor#mapping} tells of it. */
+    public record Mapping(
+            long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
+
+    /** Makes a lookup of an address, in bytes. */
+    public AddressLookup(long address) {
+        this.address = address;
+    }
+
+    @Override
+    public void requester(int requesterId, int pasid, String translation, long root) {
+        path.clear();
+        entries.add(new Entry(requesterId, pasid, translation, List.of(), null, 0, 0));
+    }
+
+    @Override
+    public void table(int level, long entryAddress, long entry, long iova) {
+        path.descend(level, entryAddress, entry);
+    }
+
+    @Override
+    public void mapping(
+            long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {
+        if (Long.compareUnsigned(address - iova, size) < 0) {
+            path.ascendTo(level);
+            Entry found = entries.remove(entries.size() - 1);
+            Mapping mapping = new Mapping(iova, physicalAddress, size, prot, snoopForced, entry, level);
+            entries.add(
+                    new Entry(found.requesterId(), found.pasid(), found.translation(), path.steps(), mapping, 0, 0));
+        }
+    }
+
+    /** Told elsewhere. */
+    @Override
+    public void problem(String line) {}
+
+    /** Returns what was found, with what the unit itself answers; at least the ordinary requests of the device. */
+    public List<Entry> answers(TableReader reader, int requesterId) {
+        List<Entry> found =
+                entries.isEmpty() ? List.of(new Entry(requesterId, NO_PASID, null, List.of(), null, 0, 0)) : entries;
+        List<Entry> answers = new ArrayList<>();
+        for (Entry entry : found) {
+            answers.add(new Entry(
+                    entry.requesterId(),
+                    entry.pasid(),
+                    entry.translation(),
+                    entry.steps(),
+                    entry.mapping(),
+                    reader.translate(requesterId, entry.pasid(), address, false),
+                    reader.translate(requesterId, entry.pasid(), address, true)));
+        }
+        return answers;
+    }
+}

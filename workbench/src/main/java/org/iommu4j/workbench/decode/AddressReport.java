@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.decode;
+
+import java.util.List;
+import org.iommu4j.sim.spi.TableReader;
+import org.iommu4j.sim.spi.TableVisitor;
+import org.iommu4j.sim.spi.Translation;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Where one address leads, and through which entries. */
+public final class AddressReport {
+    private static final JsonMapper MAPPER =
+            JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+
+    private final TableReader reader;
+    private final long address;
+
+    /** Makes a report of an address, in bytes. */
+    public AddressReport(TableReader reader, long address) {
+        this.reader = reader;
+        this.address = address;
+    }
+
+    /** Returns the answers for people. */
+    public String text(List<AddressLookup.Entry> answers) {
+        StringBuilder text = new StringBuilder();
+        for (AddressLookup.Entry answer : answers) {
+            String translation = answer.translation();
+            text.append(Notation.requester(answer.requesterId(), answer.pasid()))
+                    .append("  ")
+                    .append(translation == null ? "no entry" : translation)
+                    .append('\n');
+            for (WalkStep step : answer.steps()) {
+                text.append("  L").append(step.level()).append(" table by ").append(Notation.hex(step.entry()));
+                text.append(" at ").append(Notation.hex(step.entryAddress())).append('\n');
+            }
+            AddressLookup.Mapping mapping = answer.mapping();
+            if (mapping != null) {
+                text.append("  L").append(mapping.level()).append(' ').append(Notation.hex(mapping.iova()));
+                text.append(" -> ").append(Notation.hex(mapping.physicalAddress()));
+                text.append("  ").append(Notation.size(mapping.size()));
+                text.append("  ").append(Notation.permission(mapping.prot()));
+                text.append("  ").append(Notation.hex(mapping.entry())).append('\n');
+            }
+            text.append("  read  of ")
+                    .append(Notation.hex(address))
+                    .append(": ")
+                    .append(words(answer.read()));
+            text.append("\n  write of ")
+                    .append(Notation.hex(address))
+                    .append(": ")
+                    .append(words(answer.write()));
+            text.append('\n');
+        }
+        return text.toString();
+    }
+
+    private String words(long translation) {
+        return Translation.isFault(translation)
+                ? "fault " + Notation.hex(Translation.faultCode(translation)) + ", "
+                        + reader.faultReason(Translation.faultCode(translation))
+                : Notation.hex(Translation.address(translation))
+                        + (Translation.snoopForced(translation) ? ", snoop forced" : "");
+    }
+
+    /** Returns the answers for programs: an array with an object for each address space of the device. */
+    public String json(List<AddressLookup.Entry> answers) {
+        ArrayNode array = JsonNodeFactory.instance.arrayNode();
+        for (AddressLookup.Entry answer : answers) {
+            ObjectNode node = array.addObject();
+            node.put("bdf", Notation.device(answer.requesterId()));
+            node.put("pasid", answer.pasid() == TableVisitor.NO_PASID ? null : (Integer) answer.pasid());
+            node.put("iova", Notation.hex(address));
+            node.put("translation", answer.translation());
+            node.set("read", translation(answer.read()));
+            node.set("write", translation(answer.write()));
+            ArrayNode path = node.putArray("path");
+            for (WalkStep step : answer.steps()) {
+                path.addObject()
+                        .put("level", step.level())
+                        .put("entryAddress", Notation.hex(step.entryAddress()))
+                        .put("entry", Notation.hex(step.entry()));
+            }
+            node.set("mapping", mapping(answer.mapping()));
+        }
+        return MAPPER.writeValueAsString(array);
+    }
+
+    private ObjectNode translation(long translation) {
+        boolean fault = Translation.isFault(translation);
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
+        node.put("pa", fault ? null : Notation.hex(Translation.address(translation)));
+        node.put("snoop", fault ? null : (Boolean) Translation.snoopForced(translation));
+        node.put("fault", fault ? (Integer) Translation.faultCode(translation) : null);
+        node.put("reason", fault ? reader.faultReason(Translation.faultCode(translation)) : null);
+        return node;
+    }
+
+    private static @Nullable ObjectNode mapping(AddressLookup.@Nullable Mapping mapping) {
+        if (mapping == null) {
+            return null;
+        }
+        return JsonNodeFactory.instance
+                .objectNode()
+                .put("iova", Notation.hex(mapping.iova()))
+                .put("pa", Notation.hex(mapping.physicalAddress()))
+                .put("size", mapping.size())
+                .put("perm", Notation.permission(mapping.prot()))
+                .put("snoop", mapping.snoopForced())
+                .put("pte", Notation.hex(mapping.entry()))
+                .put("level", mapping.level());
+    }
+}
