@@ -68,7 +68,7 @@ public class MachineBenchmark {
         @Setup(Level.Trial)
         public void setUp() {
             Adapters.exerciseAll();
-            MachineDescription ordinary = Rig.FACTORY.named(vendor.machine);
+            MachineDescription ordinary = vendor.machine;
             description = size == Size.ORDINARY
                     ? ordinary
                     : new MachineDescription(

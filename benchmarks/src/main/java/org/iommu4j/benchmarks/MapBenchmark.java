@@ -48,8 +48,8 @@ public class MapBenchmark {
     /** A domain, empty but for a page at the end of each table, which keeps the table there. */
     @State(Scope.Thread)
     public static class Tables {
-        /** Whose driver. */
-        @Param({"INTEL", "AMD"})
+        /** Whose driver, and which of its formats. */
+        @Param({"INTEL", "INTEL_FIRST_STAGE", "AMD", "AMD_GUEST"})
         @SuppressWarnings("NullAway.Init") // JMH sets it
         public Rig.Vendor vendor;
 

@@ -10,29 +10,56 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 
 /** A machine with its vendor's driver opened, and the GPU attached to an empty domain. */
 public final class Rig {
-    /** Whose machine. */
+    /** Whose machine, and which of the vendor's table formats. */
     public enum Vendor {
-        /** VT-d without snoop control, so that no-snoop requests are not blocked. */
-        INTEL("intel", "intel-nosc"),
-        /** AMD-Vi. */
-        AMD("amd", "amd");
+        /** VT-d's second stage in legacy mode, without snoop control, so that no-snoop requests are not blocked. */
+        INTEL("intel", FACTORY.named("intel-nosc")),
+        /** VT-d's first stage in scalable mode. */
+        INTEL_FIRST_STAGE(
+                "intel",
+                VtdUnitProvider.machine(
+                        "intel-first-stage",
+                        VtdUnitProvider.CAP_4_LEVEL | CAP_FL1GP,
+                        VtdUnitProvider.ECAP_NO_SNOOP_CONTROL | ECAP_SMTS | ECAP_FLTS | ECAP_SMPWC)),
+        /** AMD-Vi's host tables. */
+        AMD("amd", FACTORY.named("amd")),
+        /** AMD-Vi's guest tables. */
+        AMD_GUEST("amd", guestTables(AmdViUnitProvider.machine("amd-guest", EFR_GUEST_TABLES, 0)));
 
         final String driver;
-        final String machine;
 
-        Vendor(String driver, String machine) {
+        @SuppressWarnings("ImmutableEnumChecker") // it copies what it is given
+        final MachineDescription machine;
+
+        Vendor(String driver, MachineDescription machine) {
             this.driver = driver;
             this.machine = machine;
+        }
+
+        private static MachineDescription guestTables(MachineDescription machine) {
+            return new MachineDescription(
+                    machine.name(),
+                    machine.cpus(),
+                    machine.virtualization(),
+                    machine.caches(),
+                    machine.memoryBytes(),
+                    machine.units(),
+                    machine.functions(),
+                    machine.acpiTables(),
+                    machine.bootOptions().and("amd_iommu=pgtbl_v2"));
         }
 
         /** Opens the vendor's driver. */
@@ -50,6 +77,15 @@ public final class Rig {
     }
 
     static final MachineFactory FACTORY = MachineFactory.load();
+
+    private static final long CAP_FL1GP = 1L << 56;
+    private static final long ECAP_SMTS = 1L << 43;
+    private static final long ECAP_FLTS = 1L << 47;
+    private static final long ECAP_SMPWC = 1L << 48;
+
+    /** EFR with GT, 5 levels of guest tables and 20 bits of PASID. */
+    private static final long EFR_GUEST_TABLES = 0x0013001300009958L;
+
     private static final IommuVendors VENDORS = IommuVendors.load();
 
     final Machine machine;
@@ -70,9 +106,7 @@ public final class Rig {
      * @param adapter wraps the memory that the driver uses
      */
     Rig(Vendor vendor, Memory memory, UnaryOperator<SystemMemory> adapter) {
-        machine = memory == Memory.FLAT
-                ? FACTORY.createFlat(FACTORY.named(vendor.machine))
-                : FACTORY.create(FACTORY.named(vendor.machine));
+        machine = memory == Memory.FLAT ? FACTORY.createFlat(vendor.machine) : FACTORY.create(vendor.machine);
         VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
         iommu = vendor.open(new VendorContext(
                 adapter.apply(context.memory()),
@@ -86,7 +120,8 @@ public final class Rig {
         IommuDevice device = attachable(iommu, machine);
         domain = iommu.allocate(DomainType.UNMANAGED, device);
         if (!domain.attach(device).attached()) {
-            throw new IllegalStateException("the GPU of machine " + vendor.machine + " does not fit an empty domain");
+            throw new IllegalStateException(
+                    "the GPU of machine " + vendor.machine.name() + " does not fit an empty domain");
         }
         endpoint = machine.endpoint(BuiltInTopology.GPU);
         unit = machine.units().get(0);

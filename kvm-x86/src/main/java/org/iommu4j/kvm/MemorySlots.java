@@ -105,6 +105,7 @@ final class MemorySlots {
     }
 
     /** Returns the type of a page, which it gets now if it has none. */
+    @SuppressWarnings("EnumOrdinal") // one byte a page, an index into ENTRY_TYPES; it never leaves this object
     GuestMemoryType type(long guestAddress, TypeOfPage fresh) {
         Slot slot = slot(guestAddress);
         int page = (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT);
