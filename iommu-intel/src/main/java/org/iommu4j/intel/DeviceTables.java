@@ -10,7 +10,7 @@ import org.iommu4j.IommuException;
  * present.
  */
 interface DeviceTables {
-    /** Bytes of RTADDR: where the root table is and, in TTM, in which mode. */
+    /** Returns the value of RTADDR: where the root table is and, in TTM, in which mode. */
     long rootPointer();
 
     /**

@@ -11,6 +11,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
+import org.iommu4j.intel.acpi.DmarBytes;
 import org.junit.jupiter.api.Test;
 
 /** Hot paths allocate nothing: mapping with and without tables to install, unmapping, syncing, walking. */
@@ -19,11 +20,25 @@ class IntelAllocationTest {
     private static final long K4 = 4096;
 
     @Test
-    void mapUnmapSyncAndTranslateAllocateNothing() {
+    void aSecondStageAllocatesNothing() {
         Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP_NONCOHERENT);
+        assertAllocatesNothing(bench, "vtd-second-stage");
+    }
+
+    @Test
+    void aFirstStageWithADeviceTlbAllocatesNothing() {
+        Bench bench = new Bench();
+        bench.unit(0xfed90000L, Bench.CAP_LARGE, Bench.ECAP_SCALABLE & ~(1L << 48));
+        bench.cachingFunction("0000:00:02.0", 8);
+        bench.dmar = new DmarBytes(48, 1).drhd(true, 0, 0xfed90000L).bytes();
+        assertAllocatesNothing(bench, "vtd-first-stage");
+    }
+
+    private static void assertAllocatesNothing(Bench bench, String format) {
         Iommu iommu = bench.open();
         IommuDevice device = bench.probe(iommu, "0000:00:02.0");
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        assertThat(domain.format()).isEqualTo(format);
         domain.attach(device);
         IotlbGather gather = new IotlbGather();
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();

@@ -19,12 +19,17 @@ class NonCoherentWalkTest {
     private static final long M2 = 1L << 21;
     private static final long G1 = 1L << 30;
     private static final long READ_WRITE = 3;
+    private static final long FIRST_STAGE_LEAF = 0x67;
 
     private final WriteBackMemory memory = new WriteBackMemory();
     private final FramePool frames = new FramePool(0x100000, 0x700000);
     private final IotlbGather gather = new IotlbGather();
-    private final PageTable table =
-            new PageTable(memory, frames, new Forgetful(), TableFormat.SECOND_STAGE, 4, 48, K4 | M2 | G1, true);
+    private long present = 3;
+    private PageTable table = table(TableFormat.SECOND_STAGE);
+
+    private PageTable table(TableFormat format) {
+        return new PageTable(memory, frames, new Forgetful(), format, 4, 47, K4 | M2 | G1, true);
+    }
 
     /** Frees at once, as after an invalidation. */
     private final class Forgetful implements PageTable.Retirement {
@@ -51,7 +56,7 @@ class NonCoherentWalkTest {
         long at = table.root();
         for (int shift = 39; ; shift -= 9) {
             long entry = memory.dram.load(at + (iova >>> shift & 0x1ff) * 8);
-            if ((entry & 3) == 0) {
+            if ((entry & present) == 0) {
                 return IommuDomain.UNMAPPED;
             }
             if (shift == 12 || (entry & 0x80) != 0) {
@@ -64,6 +69,17 @@ class NonCoherentWalkTest {
 
     @Test
     void aWalkPastTheCachesFindsWhatTheDriverMappedAndNothingElse() {
+        compareWalks(READ_WRITE);
+    }
+
+    @Test
+    void soItDoesInAFirstStage() {
+        table = table(TableFormat.FIRST_STAGE);
+        present = 1;
+        compareWalks(FIRST_STAGE_LEAF);
+    }
+
+    private void compareWalks(long leaf) {
         long seed = Long.getLong("iommu4j.seed", 20261123L);
         System.out.println("seed " + seed);
         SplittableRandom random = new SplittableRandom(seed);
@@ -78,7 +94,7 @@ class NonCoherentWalkTest {
                 freeGathered();
             } else {
                 try {
-                    table.map(iova, random.nextLong(1L << 20) * M2, pageSize, count, READ_WRITE);
+                    table.map(iova, random.nextLong(1L << 20) * M2, pageSize, count, leaf);
                 } catch (IommuException refused) {
                     assertThat(refused.errno()).isEqualTo(Errno.EADDRINUSE);
                 }

@@ -17,6 +17,8 @@ class IntelDomainContractTest extends IommuDomainContract {
         long cachingMode = cap | (1 << 7);
         // SAGAW bit 1, MGAW 39 bits
         long threeLevels = (cap & ~(0x1fL << 8) & ~(0x3fL << 16)) | (2 << 8) | (38 << 16);
+        // SAGAW bit 3 besides, MGAW 57 bits
+        long fiveLevels = (cap & ~(0x3fL << 16)) | (8 << 8) | (56 << 16);
         long pages4K = cap & ~(0xfL << 34);
         long pages2M = pages4K | (1L << 34);
         long noPageSelective = cap & ~(1L << 39);
@@ -31,6 +33,8 @@ class IntelDomainContractTest extends IommuDomainContract {
         all.add(of("caching mode, non-coherent walk, no SC", cachingMode, noSc & ~1));
         all.add(of("3 levels", threeLevels, sc));
         all.add(of("3 levels, non-coherent walk", threeLevels, sc & ~1));
+        all.add(of("5 levels", fiveLevels, sc));
+        all.add(of("5 levels, non-coherent walk", fiveLevels, sc & ~1));
         all.add(of("4 KiB only", pages4K, sc));
         all.add(of("4 KiB and 2 MiB", pages2M, sc));
         all.add(of("no page-selective invalidation", noPageSelective, sc));

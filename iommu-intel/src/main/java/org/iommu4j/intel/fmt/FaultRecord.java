@@ -40,7 +40,7 @@ public final class FaultRecord {
 
     private FaultRecord() {}
 
-    /** Says what a reason of legacy mode means. */
+    /** Says what a reason means: those of legacy mode below 0x20, those of scalable mode from 0x30. */
     public static String reason(int code) {
         return switch (code) {
             case 0x01 -> "root entry is not present";
@@ -56,6 +56,46 @@ public final class FaultRecord {
             case 0x0b -> "reserved bits are set in a context entry";
             case 0x0c -> "reserved bits are set in a paging entry";
             case 0x0d -> "translation request to an entry that blocks it";
+            case 0x30 -> "root table address is invalid";
+            case 0x31 -> "request with PASID in legacy mode";
+            case 0x38 -> "scalable root entry can't be read";
+            case 0x39 -> "scalable root entry is not present";
+            case 0x3a -> "reserved bits are set in a scalable root entry";
+            case 0x40 -> "scalable context entry can't be read";
+            case 0x41 -> "scalable context entry is not present";
+            case 0x42 -> "reserved bits are set in a scalable context entry";
+            case 0x43 -> "scalable context entry is invalid";
+            case 0x44 -> "translation request of a device whose context entry has DTE clear";
+            case 0x45 -> "request with PASID of a device whose context entry has PASIDE clear";
+            case 0x46 -> "PASID is beyond the PASID directory";
+            case 0x50 -> "PASID directory entry can't be read";
+            case 0x51 -> "PASID directory entry is not present";
+            case 0x52 -> "reserved bits are set in a PASID directory entry";
+            case 0x58 -> "PASID entry can't be read";
+            case 0x59 -> "PASID entry is not present";
+            case 0x5a -> "reserved bits are set in a PASID entry";
+            case 0x5b -> "PASID entry is invalid";
+            case 0x70 -> "first-stage entry can't be read";
+            case 0x71 -> "first-stage entry is not present";
+            case 0x72 -> "reserved bits are set in a first-stage entry";
+            case 0x73 -> "top table of a first stage can't be read";
+            case 0x74 -> "nested first-stage table is at an address beyond the unit's width";
+            case 0x75, 0x76 -> "nested first-stage table is not readable in the second stage";
+            case 0x77 -> "nested first-stage table is not writable in the second stage";
+            case 0x78 -> "second-stage entry can't be read";
+            case 0x79 -> "second-stage entry lacks the permission";
+            case 0x7a -> "reserved bits are set in a second-stage entry";
+            case 0x7b -> "second-stage table pointer is invalid";
+            case 0x7c -> "second-stage A or D bit can't be set by walks that do not snoop";
+            case 0x80 -> "address of a first stage is not canonical";
+            case 0x81 -> "user's request to a page of supervisors";
+            case 0x82 -> "execution of a page without execute permission";
+            case 0x83 -> "address is beyond the unit's width";
+            case 0x84 -> "address is beyond the second stage's width";
+            case 0x85 -> "write without write permission in scalable mode";
+            case 0x86 -> "read without read permission in scalable mode";
+            case 0x87 -> "address is that of interrupts";
+            case 0x90 -> "first-stage A or D bit can't be set by walks that do not snoop";
             default -> code >= 0x20 && code <= 0x28 ? "interrupt remapping fault" : "unknown reason";
         };
     }

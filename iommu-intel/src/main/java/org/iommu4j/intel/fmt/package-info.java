@@ -3,7 +3,8 @@
 /**
  * Structures in memory that the driver writes and the hardware reads, and fault records, the other way round.
  *
- * <p>Section numbers are of VT-d revision 3.3, chapters 6 and 9. Legacy mode only: scalable-mode root, context and
- * PASID entries and first-stage entries are not here.
+ * <p>Root, context and PASID tables of legacy and scalable mode, paging entries of both stages, invalidation descriptors of
+ * 128 bits, which are also the lower half of those of 256. Not here: interrupt remapping entries, page requests and
+ * their responses. Section numbers are of VT-d revision 3.3, chapters 6 and 9.
  */
 package org.iommu4j.intel.fmt;

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel.fmt;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.stream.Stream;
+import org.iommu4j.bits.Layout;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Bits written down a second time, as the manual's figures show them. */
+class LayoutsTest {
+    static Stream<Arguments> reserved() {
+        return Stream.of(
+                Arguments.of(RootEntry.LAYOUT, new long[] {0xffeL, -1L}),
+                Arguments.of(ContextEntry.LAYOUT, new long[] {0xff0L, 0xffffffffff000080L}),
+                Arguments.of(ScalableRootEntry.LAYOUT, new long[] {0xffeL, 0xffeL}),
+                Arguments.of(ScalableContextEntry.LAYOUT, new long[] {0x1e0L, 0xffffffffffe00000L, -1L, -1L}),
+                Arguments.of(PasidDirectoryEntry.LAYOUT, new long[] {0xffcL}),
+                Arguments.of(PasidEntry.LAYOUT, new long[] {0xc00L, 0xf87f0000L, 0xf00L, -1L, -1L, -1L, -1L, -1L}),
+                Arguments.of(SecondStageEntry.LAYOUT, new long[] {0}),
+                Arguments.of(FirstStageEntry.LAYOUT, new long[] {0}),
+                Arguments.of(InvalidationDescriptor.PASID_CACHE_LAYOUT, new long[] {0xfff000000000f1c0L, -1L}),
+                Arguments.of(InvalidationDescriptor.PASID_IOTLB_LAYOUT, new long[] {0xfff000000000f1c0L, 0xf80L}),
+                Arguments.of(InvalidationDescriptor.DEVICE_TLB_LAYOUT, new long[] {0x000f0000ffe001f0L, 0xffeL}),
+                Arguments.of(InvalidationDescriptor.PASID_DEVICE_TLB_LAYOUT, new long[] {0, 0x7feL}));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("reserved")
+    void whatNoFieldNamesIsWhatTheManualReserves(Layout layout, long[] words) {
+        for (int i = 0; i < words.length; i++) {
+            assertThat(layout.reserved(i)).as("word " + i).isEqualTo(words[i]);
+        }
+    }
+
+    @Test
+    void entriesAreComposed() {
+        assertThat(ScalableRootEntry.half(0x5000)).isEqualTo(0x5001);
+        assertThat(ScalableContextEntry.low(0x7000, 128, false, false)).isEqualTo(0x7001);
+        assertThat(ScalableContextEntry.low(0x7000, 16384, true, true)).isEqualTo(0x7e0d);
+        assertThat(PasidDirectoryEntry.of(0x9000)).isEqualTo(0x9001);
+        assertThat(PasidEntry.word0(PasidEntry.PGTT_SECOND_STAGE, 5, 0x3000, true))
+                .isEqualTo(0x328d);
+        assertThat(PasidEntry.word1(0xabcd, true, true)).isEqualTo(0x180abcdL);
+        assertThat(PasidEntry.word2(5, 0x123000)).isEqualTo(0x123024);
+        assertThatThrownBy(() -> PasidEntry.word2(3, 0)).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void aDeviceIsToldOfASizeInTheLowestBitsOfTheAddress() {
+        assertThat(InvalidationDescriptor.devicePages(0x5000, 0)).isEqualTo(0x5000);
+        assertThat(InvalidationDescriptor.devicePages(0x6000, 1)).isEqualTo(0x6001);
+        assertThat(InvalidationDescriptor.devicePages(0x8000, 3)).isEqualTo(0xb001);
+        assertThat(InvalidationDescriptor.pasidDevicePages(0x8000, 3)).isEqualTo(0xb800);
+        assertThat(InvalidationDescriptor.devicePages(0, InvalidationDescriptor.ALL_PAGES))
+                .isEqualTo(0x7ffffffffffff001L);
+    }
+
+    @Test
+    void aPhysicalFunctionIsSaidInTwoPieces() {
+        assertThat(InvalidationDescriptor.deviceTlb(0x1234, 5, 0xabcd)).isEqualTo(0xabc012340005d003L);
+        assertThat(InvalidationDescriptor.pasidDeviceTlb(0x1234, 5, 0xabcd, 0xfffff))
+                .isEqualTo(0xabcfffff1234d058L);
+    }
+
+    @Test
+    void descriptorsAreDecodedForMessages() {
+        assertThat(InvalidationDescriptor.decode(InvalidationDescriptor.pasidCache(1, 2, 3), 0))
+                .contains("PASID-cache invalidate", "DID=2", "PASID=3");
+        assertThat(InvalidationDescriptor.decode(InvalidationDescriptor.deviceTlb(0x10, 0, 0), 1))
+                .contains("device-TLB invalidate", "SID=0x10");
+        assertThat(InvalidationDescriptor.decode(InvalidationDescriptor.pasidDeviceTlb(0x10, 0, 0, 4), 1))
+                .contains("PASID-based device-TLB", "PASID=4");
+    }
+}
