@@ -14,7 +14,12 @@ import picocli.CommandLine.Command;
         version = "iommu4j 0.1.0-SNAPSHOT",
         description =
                 "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
-        subcommands = {RunCommand.class, CasesCommand.class, DecodeCommand.class, AutoComplete.GenerateCompletion.class
+        subcommands = {
+            RunCommand.class,
+            CasesCommand.class,
+            DecodeCommand.class,
+            CaptureCommand.class,
+            AutoComplete.GenerateCompletion.class
         },
         footer = {
             "",
