@@ -77,6 +77,28 @@ class EncodingTest {
         assertThat(Command.allPages()).isEqualTo(0x7fff_ffff_ffff_f003L);
     }
 
+    @Test
+    void commandsForGuestTablesAndDevicesAreAsTheManualSays() {
+        assertThat(Command.invalidateGuestPages(0xabcd, 0x1_2345)).isEqualTo(0x3000_abcd_0001_2345L);
+        assertThat(Command.invalidateIotlbPages(0x0100, 0xa_bcde, 5)).isEqualTo(0x4ade_0100_05bc_0100L);
+        assertThat(Command.iotlbPages(Command.allPages())).isEqualTo(0x7fff_ffff_ffff_f001L);
+        assertThat(Command.invalidateInterruptTable(0x0108)).isEqualTo(0x5000_0000_0000_0108L);
+        assertThat(Command.completePpr0(0x0108, 0x1_2345)).isEqualTo(0x7001_2345_0000_0108L);
+        assertThat(Command.completePpr1(true, 0x1ff, Command.PPR_INVALID)).isEqualTo(0x0000_11ff_0000_0004L);
+        assertThat(Command.decode(Command.completePpr0(0x0108, 5), Command.completePpr1(true, 7, 1)))
+                .contains("COMPLETE_PPR_REQUEST", "PASID=5", "CompletionTag=7");
+    }
+
+    @Test
+    void guestTablesInADeviceTableEntryAreAsTheManualSays() {
+        assertThat(DeviceTableEntry.guest0(0x000f_ffff_ffff_f000L, 3)).isEqualTo(0x1e80_0000_0000_0000L);
+        assertThat(DeviceTableEntry.guest1(0x000f_ffff_ffff_f000L)).isEqualTo(0xffff_f800_ffff_0000L);
+        assertThat(DeviceTableEntry.guest2(5)).isEqualTo(1L << 54);
+        assertThat(GuestPageEntry.leaf(0x1234_5000, 12, true)).isEqualTo(0x1234_5067L);
+        assertThat(GuestPageEntry.leaf(0x1220_0000, 21, false)).isEqualTo(0x1220_00a5L);
+        assertThat(GuestPageEntry.table(0x1234_5000)).isEqualTo(0x1234_5027L);
+    }
+
     @ParameterizedTest(name = "{0} to {1} is {2}")
     @CsvSource({
         "0x5000,             0x5fff,              0x5002",
