@@ -68,15 +68,7 @@ final class InvalidationQueue {
     private static final BitField STATUS_DATA = bits(63, 32, "DATA");
     private static final BitField STATUS_ADDRESS = absolute(127, 66, "ADDR");
     private static final Reserved WAIT_RESERVED = Reserved.of(Layout.of(
-            "invalidation wait (6.5.2.8)",
-            2,
-            TYPE,
-            IF,
-            SW,
-            bits(6, 6, "FN"),
-            PD,
-            STATUS_DATA,
-            STATUS_ADDRESS));
+            "invalidation wait (6.5.2.8)", 2, TYPE, IF, SW, bits(6, 6, "FN"), PD, STATUS_DATA, STATUS_ADDRESS));
 
     private static final int PASID_IOTLB = 6;
     private static final Reserved PASID_IOTLB_RESERVED = Reserved.of(
@@ -88,7 +80,6 @@ final class InvalidationQueue {
 
     private static final int PASID_DEVICE_TLB = 8;
     private static final BitField PASID_DEVICE_TLB_SID = bits(31, 16, "SID");
-    private static final BitField PASID_DEVICE_TLB_GLOBAL = absolute(64, 64, "G");
     private static final BitField PASID_DEVICE_TLB_S = absolute(75, 75, "S");
     private static final Reserved PASID_DEVICE_TLB_RESERVED = Reserved.of(Layout.of(
             "PASID-based device-TLB invalidate (6.5.2.6)",
@@ -99,7 +90,6 @@ final class InvalidationQueue {
             PASID_DEVICE_TLB_SID,
             PASID,
             bits(63, 52, "PFSID[15:4]"),
-            PASID_DEVICE_TLB_GLOBAL,
             PASID_DEVICE_TLB_S,
             ADDR));
 
@@ -287,8 +277,8 @@ final class InvalidationQueue {
     private int invalidatePasidDeviceTlb(long low, long high) {
         int problem = accept(capabilities.deviceTlb, PASID_DEVICE_TLB_RESERVED, low, high);
         if (problem == NO_ERROR) {
-            int pasid = PASID_DEVICE_TLB_GLOBAL.isSet(high) ? TranslationUnit.NO_PASID : (int) PASID.get(low);
-            forgetInDevice((int) PASID_DEVICE_TLB_SID.get(low), pasid, high, PASID_DEVICE_TLB_S.isSet(high));
+            forgetInDevice(
+                    (int) PASID_DEVICE_TLB_SID.get(low), (int) PASID.get(low), high, PASID_DEVICE_TLB_S.isSet(high));
         }
         return problem;
     }

@@ -99,10 +99,12 @@ class VtdScalableInvalidationTest {
         "12, 0, 0x200000"
     })
     void aTableOfTheSecondStageSurvivesAnInvalidationOfLeaves(String low, String high, String then) {
-        ScalableBench bench =
-                staleTable(new ScalableBench(ScalableBench.CAP | 0x3fL << 48, ScalableBench.ECAP)
-                                .secondStage()
-                                .on(), NONE, 0xd003);
+        ScalableBench bench = staleTable(
+                new ScalableBench(ScalableBench.CAP | 0x3fL << 48, ScalableBench.ECAP)
+                        .secondStage()
+                        .on(),
+                NONE,
+                0xd003);
         bench.invalidate(0x50032, IOVA | 1 << 6); // the leaf
         bench.invalidate(hex(low), hex(high));
         assertThat(bench.read(NONE, IOVA)).isEqualTo(then);
@@ -183,10 +185,9 @@ class VtdScalableInvalidationTest {
     @Test
     void settingTheRootPointerForgetsAllWhereEsrtpsSaysSo() {
         for (boolean forgets : new boolean[] {false, true}) {
-            ScalableBench bench =
-                    new ScalableBench(ScalableBench.CAP | (forgets ? 1L << 63 : 0), ScalableBench.ECAP)
-                            .firstStage(3)
-                            .on();
+            ScalableBench bench = new ScalableBench(ScalableBench.CAP | (forgets ? 1L << 63 : 0), ScalableBench.ECAP)
+                    .firstStage(3)
+                    .on();
             assertThat(bench.read(3, IOVA)).isEqualTo(OLD);
             bench.put(ScalableBench.DIRECTORY, 0);
             bench.bench.command(Bench.TE | Bench.QIE | Bench.SRTP);
