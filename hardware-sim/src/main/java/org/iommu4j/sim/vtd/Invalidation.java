@@ -20,11 +20,13 @@ final class Invalidation {
     private final VtdCapabilities capabilities;
     private final ContextCache contexts;
     private final Iotlb iotlb;
+    private final PagingCache pagingCache;
 
-    Invalidation(VtdCapabilities capabilities, ContextCache contexts, Iotlb iotlb) {
+    Invalidation(VtdCapabilities capabilities, ContextCache contexts, Iotlb iotlb, PagingCache pagingCache) {
         this.capabilities = capabilities;
         this.contexts = contexts;
         this.iotlb = iotlb;
+        this.pagingCache = pagingCache;
     }
 
     int contexts(int granularity, int domainId, int requesterId, int functionMask) {
@@ -45,35 +47,42 @@ final class Invalidation {
         };
     }
 
-    int translations(int granularity, int domainId, long address, int addressMask) {
+    int translations(int granularity, int domainId, long address, int addressMask, boolean leavesOnly) {
         return switch (granularity) {
             case GLOBAL -> {
                 iotlb.invalidateAll();
+                pagingCache.invalidateAll();
                 yield GLOBAL;
             }
             case DOMAIN -> {
                 iotlb.invalidateDomain(domainId);
+                pagingCache.invalidateDomain(domainId);
                 yield DOMAIN;
             }
-            case SELECTIVE -> pages(domainId, address, addressMask);
+            case SELECTIVE -> pages(domainId, address, addressMask, leavesOnly);
             default -> REFUSED;
         };
     }
 
-    private int pages(int domainId, long address, int addressMask) {
+    private int pages(int domainId, long address, int addressMask, boolean leavesOnly) {
         if (!capabilities.pageSelective) {
             iotlb.invalidateDomain(domainId);
+            pagingCache.invalidateDomain(domainId);
             return DOMAIN;
         }
         if (addressMask > capabilities.maxAddressMask) {
             return REFUSED;
         }
         iotlb.invalidatePages(domainId, address, addressMask);
+        if (!leavesOnly) {
+            pagingCache.invalidatePages(domainId, address, addressMask);
+        }
         return SELECTIVE;
     }
 
     void everything() {
         contexts.invalidateAll();
         iotlb.invalidateAll();
+        pagingCache.invalidateAll();
     }
 }

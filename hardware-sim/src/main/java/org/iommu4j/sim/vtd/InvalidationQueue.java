@@ -29,18 +29,10 @@ final class InvalidationQueue {
 
     private static final int IOTLB = 2;
     private static final BitField AM = absolute(69, 64, "AM");
+    private static final BitField IH = absolute(70, 70, "IH");
     private static final BitField ADDR = absolute(127, 76, "ADDR");
     private static final Reserved IOTLB_RESERVED = Reserved.of(Layout.of(
-            "IOTLB invalidate (6.5.2.3)",
-            2,
-            TYPE,
-            GRANULARITY,
-            bits(6, 6, "DW"),
-            bits(7, 7, "DR"),
-            DID,
-            AM,
-            absolute(70, 70, "IH"),
-            ADDR));
+            "IOTLB invalidate (6.5.2.3)", 2, TYPE, GRANULARITY, bits(6, 6, "DW"), bits(7, 7, "DR"), DID, AM, IH, ADDR));
 
     private static final int DEVICE_TLB = 3;
     private static final Reserved DEVICE_TLB_RESERVED = Reserved.of(Layout.of(
@@ -189,8 +181,8 @@ final class InvalidationQueue {
 
     private int invalidateIotlb(long low, long high) {
         int granularity = (int) GRANULARITY.get(low);
-        int done =
-                invalidation.translations(granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high));
+        int done = invalidation.translations(
+                granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high), IH.isSet(high));
         return done == Invalidation.REFUSED ? BAD_FIELD : NO_ERROR;
     }
 

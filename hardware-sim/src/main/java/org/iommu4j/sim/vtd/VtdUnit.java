@@ -32,10 +32,12 @@ final class VtdUnit implements TranslationUnit {
 
     private final TranslationUnitSpec spec;
     private final VtdCapabilities capabilities;
-    private final TableWalker walker;
+    private final LegacyTables tables;
+    private final SecondStageWalker walker;
     private final Epoch epoch = new Epoch();
     private final ContextCache contexts = new ContextCache(epoch);
     private final Iotlb iotlb = new Iotlb(epoch);
+    private final PagingCache pagingCache = new PagingCache(epoch);
     private final Invalidation invalidation;
     private final FaultLog faults;
     private final InvalidationQueue queue;
@@ -59,8 +61,9 @@ final class VtdUnit implements TranslationUnit {
     VtdUnit(TranslationUnitSpec spec, VtdCapabilities capabilities, int hostAddressWidth, Fabric fabric) {
         this.spec = spec;
         this.capabilities = capabilities;
-        walker = new TableWalker(capabilities, hostAddressWidth, fabric);
-        invalidation = new Invalidation(capabilities, contexts, iotlb);
+        tables = new LegacyTables(capabilities, hostAddressWidth, fabric);
+        walker = new SecondStageWalker(new SecondStage(capabilities, hostAddressWidth), fabric, pagingCache);
+        invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache);
         faults = new FaultLog(capabilities.faultCount);
         queue = new InvalidationQueue(capabilities, fabric, invalidation, faults);
         addressWidth = capabilities.addressWidth;
@@ -99,7 +102,7 @@ final class VtdUnit implements TranslationUnit {
         if (isWalked(context) && isInside(context, address)) {
             long entry = iotlb.lookup(ContextCache.domainId(context), address);
             if (entry == SetAssociativeCache.MISS) {
-                entry = walker.translate(context, address, write, iotlb, began);
+                entry = walk(context, address, write, began);
             }
             if (epoch.current() == began) {
                 return (entry & (write ? Iotlb.W : Iotlb.R)) != 0
@@ -128,7 +131,7 @@ final class VtdUnit implements TranslationUnit {
             if (isWalked(context) && isInside(context, address)) {
                 entry = iotlb.lookup(ContextCache.domainId(context), address);
                 if (entry == SetAssociativeCache.MISS) {
-                    entry = walker.translate(context, address, write, iotlb, began);
+                    entry = walk(context, address, write, began);
                 }
             }
             if (epoch.current() == began) {
@@ -137,10 +140,27 @@ final class VtdUnit implements TranslationUnit {
         }
     }
 
+    private long walk(long context, long address, boolean write, long began) {
+        int domainId = ContextCache.domainId(context);
+        long entry = walker.walk(
+                domainId,
+                ContextCache.table(context),
+                ContextCache.levels(context),
+                address,
+                write,
+                capabilities.coherent,
+                false,
+                began);
+        if (!Iotlb.isFault(entry) || (capabilities.cachingMode && Iotlb.refusesAll(entry))) {
+            iotlb.fill(domainId, address, entry, began);
+        }
+        return entry;
+    }
+
     private long context(int requesterId, long began) {
         long context = contexts.lookup(requesterId);
         if (context == SetAssociativeCache.MISS) {
-            context = walker.context(root & RTA, requesterId);
+            context = tables.context(root & RTA, requesterId);
             if (!ContextCache.isFault(context) || capabilities.cachingMode) {
                 contexts.fill(requesterId, context, began);
             }
@@ -155,7 +175,7 @@ final class VtdUnit implements TranslationUnit {
         if (!isInside(context, address)) {
             return blocked(requesterId, address, write, context, FaultReason.ADDRESS_BEYOND);
         }
-        if (ContextCache.type(context) == TableWalker.TT_PASS_THROUGH) {
+        if (ContextCache.type(context) == LegacyTables.TT_PASS_THROUGH) {
             return untranslated(address);
         }
         if (Iotlb.isFault(entry)) {
@@ -168,7 +188,7 @@ final class VtdUnit implements TranslationUnit {
     }
 
     private long answer(int requesterId, long address, boolean write, long context, long entry) {
-        long physical = Iotlb.frame(entry) | (address & 0xfff);
+        long physical = Iotlb.physical(entry, address);
         if (physical >>> 20 == INTERRUPT_RANGE) {
             return blocked(requesterId, address, write, context, FaultReason.OUTPUT_INTERRUPT_RANGE);
         }
@@ -190,7 +210,7 @@ final class VtdUnit implements TranslationUnit {
     private static boolean isWalked(long context) {
         return context != SetAssociativeCache.MISS
                 && !ContextCache.isFault(context)
-                && ContextCache.type(context) != TableWalker.TT_PASS_THROUGH;
+                && ContextCache.type(context) != LegacyTables.TT_PASS_THROUGH;
     }
 
     private boolean isInside(long context, long address) {
@@ -254,7 +274,8 @@ final class VtdUnit implements TranslationUnit {
                         (int) VtdRegisters.IIRG.get(iotlbCommand),
                         (int) VtdRegisters.IOTLB_DID.get(iotlbCommand),
                         VtdRegisters.IVA_ADDR.getInPlace(invalidateAddress),
-                        (int) VtdRegisters.IVA_AM.get(invalidateAddress));
+                        (int) VtdRegisters.IVA_AM.get(invalidateAddress),
+                        VtdRegisters.IVA_IH.isSet(invalidateAddress));
         iotlbCommand = VtdRegisters.IAIG.set(VtdRegisters.IVT.set(iotlbCommand, 0), done);
     }
 
@@ -411,6 +432,7 @@ final class VtdUnit implements TranslationUnit {
         root = 0;
         contexts.reset();
         iotlb.reset();
+        pagingCache.reset();
         faults.reset();
         queue.reset();
     }
@@ -426,6 +448,7 @@ final class VtdUnit implements TranslationUnit {
         digest.add(root);
         contexts.addTo(digest);
         iotlb.addTo(digest);
+        pagingCache.addTo(digest);
         faults.addTo(digest);
         queue.addTo(digest);
     }
