@@ -20,7 +20,6 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.IOMMU_EN;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 
 import org.iommu4j.bits.Access;
-import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
@@ -47,9 +46,6 @@ final class AmdViUnit implements TranslationUnit {
     /** Of {@link #modes}: there is an exclusion range. */
     private static final int EXCLUDING = 2;
 
-    /** Of the capability header: devices may have IOTLBs of their own. Source: 48882, Capability Offset 00h. */
-    private static final BitField IOTLB_SUP = BitField.bit(24, "IotlbSup");
-
     private static final int DEV_TAB_PLACE = RegisterFile.place(DEV_TAB_BAR);
     private static final int COMMAND_BAR_PLACE = RegisterFile.place(COMMAND_BAR);
     private static final int COMMAND_HEAD_PLACE = RegisterFile.place(COMMAND_HEAD);
@@ -64,7 +60,7 @@ final class AmdViUnit implements TranslationUnit {
 
     private final TranslationUnitSpec spec;
     private final Fabric fabric;
-    private final int maxLevels;
+    private final Features features;
 
     private final RegisterFile registers = new RegisterFile();
     private final DeviceTableCache devices = new DeviceTableCache();
@@ -82,23 +78,15 @@ final class AmdViUnit implements TranslationUnit {
     /**
      * Makes a unit as it is at power-on.
      *
-     * @throws IllegalArgumentException when EFR is missing or its HATS is reserved
+     * @throws IllegalArgumentException when EFR is missing
      */
     AmdViUnit(TranslationUnitSpec spec, Fabric fabric) {
         this.spec = spec;
         this.fabric = fabric;
-        long features = spec.register("EFR");
-        int hats = (int) AmdViRegisters.EFR_HATS.get(features);
-        if (hats == 3) {
-            throw new IllegalArgumentException("unit " + spec.name() + " has EFR 0x" + Long.toHexString(features)
-                    + " with HATS 3, expected 0 to 2 for host tables of 4 to 6 levels");
-        }
-        this.maxLevels = hats + 4;
+        this.features = new Features(spec.register("EFR"), spec.registers().getOrDefault("CAP", 0L));
         this.walker = new TableWalker(fabric, pages, directories);
-        this.events = new EventLog(registers, fabric, AmdViRegisters.EFR_HE_SUP.isSet(features));
-        boolean remoteIotlbs = IOTLB_SUP.isSet(spec.registers().getOrDefault("CAP", 0L));
-        this.commands =
-                new CommandBuffer(registers, fabric, events, devices, pages, directories, features, remoteIotlbs);
+        this.events = new EventLog(registers, fabric, features.hardwareErrorRegisters);
+        this.commands = new CommandBuffer(registers, fabric, events, devices, pages, directories, features);
         powerOn();
     }
 
@@ -280,8 +268,10 @@ final class AmdViUnit implements TranslationUnit {
             return Translation.fault(Event.DEV_TAB_HARDWARE_ERROR);
         }
         if (DeviceTableEntry.V.isSet(word0)) {
-            boolean reserved = (word0 & DeviceTableEntry.RESERVED_0) != 0 || (word1 & DeviceTableEntry.RESERVED_1) != 0;
-            if (reserved || DeviceTableEntry.MODE.get(word0) > maxLevels) {
+            long word2 = fabric.read(at + 16, true);
+            long word3 = fabric.read(at + 24, true);
+            boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
+            if (reserved || DeviceTableEntry.isImpossible(word0, word2, features)) {
                 long flags = direction(write) | (reserved ? Event.RZ.mask() : 0);
                 synchronized (lock) {
                     events.write(Event.request(Event.ILLEGAL_DEV_TABLE_ENTRY, requesterId, 0, flags), address & ~3L);

@@ -29,14 +29,12 @@ final class CommandBuffer {
     private final DeviceTableCache devices;
     private final WalkCache pages;
     private final WalkCache directories;
-    private final long features;
-    private final boolean remoteIotlbs;
+    private final Features features;
 
     /**
      * Makes the buffer of a unit.
      *
-     * @param features the value of EFR
-     * @param remoteIotlbs whether devices may have IOTLBs of their own
+     * @param features which commands it has
      */
     CommandBuffer(
             RegisterFile registers,
@@ -45,8 +43,7 @@ final class CommandBuffer {
             DeviceTableCache devices,
             WalkCache pages,
             WalkCache directories,
-            long features,
-            boolean remoteIotlbs) {
+            Features features) {
         this.registers = registers;
         this.fabric = fabric;
         this.events = events;
@@ -54,7 +51,6 @@ final class CommandBuffer {
         this.pages = pages;
         this.directories = directories;
         this.features = features;
-        this.remoteIotlbs = remoteIotlbs;
     }
 
     /** Executes one command and returns whether there was one. */
@@ -85,10 +81,10 @@ final class CommandBuffer {
 
     private boolean supported(int opcode) {
         return switch (opcode) {
-            case Command.INVALIDATE_IOTLB_PAGES -> remoteIotlbs;
-            case Command.PREFETCH_IOMMU_PAGES -> AmdViRegisters.EFR_PREF_SUP.isSet(features);
-            case Command.COMPLETE_PPR_REQUEST -> AmdViRegisters.EFR_PPR_SUP.isSet(features);
-            case Command.INVALIDATE_IOMMU_ALL -> AmdViRegisters.EFR_IA_SUP.isSet(features);
+            case Command.INVALIDATE_IOTLB_PAGES -> features.deviceIotlbs;
+            case Command.PREFETCH_IOMMU_PAGES -> features.prefetch;
+            case Command.COMPLETE_PPR_REQUEST -> features.pageRequests;
+            case Command.INVALIDATE_IOMMU_ALL -> features.invalidateAll;
             default -> true;
         };
     }

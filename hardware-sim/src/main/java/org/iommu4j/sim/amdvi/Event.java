@@ -65,7 +65,25 @@ final class Event {
             TYPE,
             CODE);
 
+    /** By code. */
+    private static final String[] NAMES = {
+        "no event",
+        "ILLEGAL_DEV_TABLE_ENTRY",
+        "IO_PAGE_FAULT",
+        "DEV_TAB_HARDWARE_ERROR",
+        "PAGE_TAB_HARDWARE_ERROR",
+        "ILLEGAL_COMMAND_ERROR",
+        "COMMAND_HARDWARE_ERROR",
+        "IOTLB_INV_TIMEOUT",
+        "INVALID_DEVICE_REQUEST"
+    };
+
     private Event() {}
+
+    /** Returns the manual's name of an event's code. */
+    static String name(int code) {
+        return code >= 0 && code < NAMES.length ? NAMES[code] : "event 0x" + Integer.toHexString(code);
+    }
 
     /** Makes the first word of an event about a request without PASID. */
     static long request(int code, int requesterId, int domainId, long flags) {

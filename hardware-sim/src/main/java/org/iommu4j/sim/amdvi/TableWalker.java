@@ -9,14 +9,9 @@ import org.iommu4j.sim.spi.Fabric;
  * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations".
  */
 final class TableWalker {
-    /** Bits of a page's offset, and of a table's index. */
     private static final int PAGE_SHIFT = 12;
-
     private static final int LEVEL_SHIFT = 9;
-    private static final long PAGE_RESERVED = PageTableEntry.PAGE_LAYOUT.reserved(0);
-    private static final long DIRECTORY_RESERVED = PageTableEntry.DIRECTORY_LAYOUT.reserved(0);
     private static final long PERMISSIONS = PageTableEntry.IR.mask() | PageTableEntry.IW.mask();
-    private static final int PHYSICAL_BITS = 52;
 
     /** Of a result that is not negative: an entry could not be read; the rest is its address. */
     private static final long UNREADABLE = 1L << 62;
@@ -68,38 +63,28 @@ final class TableWalker {
             }
         }
         while (true) {
-            int shift = PAGE_SHIFT + LEVEL_SHIFT * (level - 1);
+            int shift = PageTableEntry.shift(level);
             long entryAddress = table + (((address >>> shift) & 0x1ff) << 3);
             long entry = fabric.read(entryAddress, true);
             if (!PageTableEntry.PR.isSet(entry)) {
                 return 0;
             }
+            if (PageTableEntry.hasReservedBits(entry)) {
+                return reservedBits(entry, entryAddress);
+            }
             permissions &= entry;
-            int next = (int) PageTableEntry.NEXT_LEVEL.get(entry);
-            if (next == PageTableEntry.PAGE || next == PageTableEntry.PAGE_OF_ENCODED_SIZE) {
-                if ((entry & PAGE_RESERVED) != 0) {
-                    return reservedBits(entry, entryAddress);
-                }
-                int pageShift = next == PageTableEntry.PAGE ? shift : encodedShift(entry);
-                // An encoded size lies between the level's default and that of the level above.
-                if (next != PageTableEntry.PAGE && (pageShift <= shift || pageShift >= shift + LEVEL_SHIFT)) {
+            if (PageTableEntry.isPage(entry)) {
+                int pageShift = PageTableEntry.pageShift(entry, level);
+                if (pageShift == 0) {
                     return Event.PR.mask();
                 }
-                // Nor may it exceed what a physical address can say, as the default of level 6 does.
-                if (pageShift > PHYSICAL_BITS) {
-                    return Event.PR.mask();
-                }
-                long base = PageTableEntry.ADDRESS.getInPlace(entry) & -(1L << pageShift);
+                long base = PageTableEntry.pageAddress(entry, pageShift);
                 long word = WalkCache.word(base | permissions | (entry & PageTableEntry.FC.mask()), pageShift);
                 pages.put(domainId, address, word, pagesEpoch);
                 return word;
             }
-            if ((entry & DIRECTORY_RESERVED) != 0) {
-                return reservedBits(entry, entryAddress);
-            }
-            // Levels may be skipped where the address bits that they translate are 0.
-            int skippedTo = PAGE_SHIFT + LEVEL_SHIFT * next;
-            if (next >= level || (address & (1L << shift) - (1L << skippedTo)) != 0) {
+            int next = (int) PageTableEntry.NEXT_LEVEL.get(entry);
+            if (next >= level || skipsAddressBits(address, level, next)) {
                 return Event.PR.mask();
             }
             table = PageTableEntry.ADDRESS.getInPlace(entry);
@@ -121,8 +106,8 @@ final class TableWalker {
                 : Event.PR.mask() | Event.RZ.mask();
     }
 
-    /** Returns log2 of the size that a page's address encodes; 53 when no bit of it is clear. */
-    private static int encodedShift(long entry) {
-        return Long.numberOfTrailingZeros(~(entry | 0xfff) | 1L << PHYSICAL_BITS) + 1;
+    /** Levels may be skipped where the address bits that they translate are 0. */
+    static boolean skipsAddressBits(long address, int level, int next) {
+        return (address & (1L << PageTableEntry.shift(level)) - (1L << PageTableEntry.shift(next + 1))) != 0;
     }
 }
