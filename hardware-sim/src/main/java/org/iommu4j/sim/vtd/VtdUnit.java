@@ -179,7 +179,11 @@ final class VtdUnit implements TranslationUnit {
             return untranslated(address);
         }
         if (Iotlb.isFault(entry)) {
-            return blocked(requesterId, address, write, context, Iotlb.reason(entry));
+            int reason = Iotlb.reason(entry);
+            // What is remembered as not present may have been met by a request of the other kind.
+            boolean permission = reason == FaultReason.READ || reason == FaultReason.WRITE;
+            int told = write ? FaultReason.WRITE : FaultReason.READ;
+            return blocked(requesterId, address, write, context, permission ? told : reason);
         }
         if ((entry & (write ? Iotlb.W : Iotlb.R)) == 0) {
             return blocked(requesterId, address, write, context, write ? FaultReason.WRITE : FaultReason.READ);

@@ -42,6 +42,12 @@ record AmdHardware() implements Hardware {
         return qemu.isAtLeast(10, 0) ? "amd-iommu,pt=off" : "amd-iommu";
     }
 
+    /** 7.2 and 10.0 never move the tail of the event log. */
+    @Override
+    public boolean reportsFaults(Qemu qemu) {
+        return qemu.isAtLeast(11, 0);
+    }
+
     @Override
     public MachineDescription describe(RegisterSpace registers, List<FunctionDescription> functions) {
         RegisterWindow window = registers.map(REGISTER_BASE, REGISTER_BYTES);

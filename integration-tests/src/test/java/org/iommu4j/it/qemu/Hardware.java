@@ -31,6 +31,9 @@ interface Hardware {
     /** Returns how QEMU is told of the unit, as its {@code -device} option wants it. */
     String option(Qemu qemu);
 
+    /** Returns whether QEMU's unit tells what it refused. */
+    boolean reportsFaults(Qemu qemu);
+
     /**
      * Returns what hardware-sim builds, and what firmware says on both.
      *

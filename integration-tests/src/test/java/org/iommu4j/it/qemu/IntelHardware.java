@@ -35,7 +35,14 @@ record IntelHardware(String options) implements Hardware {
 
     @Override
     public String option(Qemu qemu) {
-        return options.isEmpty() ? "intel-iommu" : "intel-iommu," + options;
+        // Scalable mode is no experiment any more in 11.
+        String spelled = qemu.isAtLeast(11, 0) ? options.replace("x-scalable-mode", "scalable-mode") : options;
+        return options.isEmpty() ? "intel-iommu" : "intel-iommu," + spelled;
+    }
+
+    @Override
+    public boolean reportsFaults(Qemu qemu) {
+        return true;
     }
 
     @Override
@@ -83,6 +90,6 @@ record IntelHardware(String options) implements Hardware {
 
     @Override
     public String toString() {
-        return option(null);
+        return "intel-iommu" + (options.isEmpty() ? "" : "," + options);
     }
 }

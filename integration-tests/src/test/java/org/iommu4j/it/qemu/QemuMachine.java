@@ -75,8 +75,8 @@ final class QemuMachine implements Witness {
                         "-device", hardware.option(qemu),
                         "-device", edu("pcie.0", Hardware.FIRST),
                         "-device", edu("pcie.0", Hardware.SECOND),
-                        "-device", "pcie-root-port,id=port,addr=" + slot(Hardware.PORT),
-                        "-device", edu("port", Hardware.BELOW)));
+                        "-device", "pcie-root-port,id=root0,addr=" + slot(Hardware.PORT),
+                        "-device", edu("root0", Hardware.BELOW)));
         qtest = process.qtest();
         memory = new QemuMemory(qtest, Hardware.MEMORY_BYTES);
         try {
