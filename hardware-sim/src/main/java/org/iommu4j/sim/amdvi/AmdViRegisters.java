@@ -41,6 +41,9 @@ final class AmdViRegisters {
     static final BitField EVENT_LOG_EN = bit(2, "EventLogEn");
     static final BitField EVENT_INT_EN = bit(3, "EventIntEn");
     static final BitField COM_WAIT_INT_EN = bit(4, "ComWaitIntEn");
+    /** How long to wait for a device's IOTLB: 0 for ever, 1 to 6 for 1 ms to 100 s. */
+    static final BitField INV_TIME_OUT = bits(7, 5, "InvTimeOut");
+
     static final BitField COHERENT = bit(10, "Coherent");
     static final BitField CMD_BUF_EN = bit(12, "CmdBufEn");
     static final BitField GT_EN = bit(16, "GTEn");
@@ -51,7 +54,7 @@ final class AmdViRegisters {
             .field(EVENT_LOG_EN, READ_WRITE)
             .field(EVENT_INT_EN, READ_WRITE)
             .field(COM_WAIT_INT_EN, READ_WRITE)
-            .field(bits(7, 5, "InvTimeOut"), READ_WRITE)
+            .field(INV_TIME_OUT, READ_WRITE)
             .field(bit(8, "PassPW"), READ_WRITE)
             .field(bit(9, "ResPassPW"), READ_WRITE)
             .field(COHERENT, READ_WRITE)
