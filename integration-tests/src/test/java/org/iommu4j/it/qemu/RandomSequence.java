@@ -2,6 +2,7 @@
 package org.iommu4j.it.qemu;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.TreeSet;
@@ -56,7 +57,7 @@ final class RandomSequence {
         this.random = new Random(seed);
         this.devices = devices;
         this.attached = new int[devices.size()];
-        java.util.Arrays.fill(attached, -1);
+        Arrays.fill(attached, -1);
         pair.doBoth("code", rig -> {
             rig.code(Rig.TARGET, TARGET_FRAMES);
             for (int i = 0; i < LARGE_SLOTS; i++) {
@@ -81,7 +82,7 @@ final class RandomSequence {
         int dice = random.nextInt(100);
         if (domains == 0 || (dice < 2 && domains < MOST_DOMAINS)) {
             newDomain();
-        } else if (dice < 6) {
+        } else if (dice < 7) {
             attach();
         } else if (dice < 8) {
             detach();
@@ -234,19 +235,18 @@ final class RandomSequence {
             return new Range(LARGE_IOVA + random.nextInt(LARGE_SLOTS) * LARGE_PAGE, LARGE_PAGE);
         }
         int slot = random.nextInt(SMALL_SLOTS);
-        return new Range(SMALL_IOVA + slot * PAGE, (1 + random.nextInt(SMALL_SLOTS - slot)) * PAGE);
+        return new Range(SMALL_IOVA + slot * PAGE, (1 + random.nextInt(Math.min(3, SMALL_SLOTS - slot))) * PAGE);
     }
 
     private void dma() {
         sync();
-        int index = random.nextInt(devices.size());
-        PciAddress device = devices.get(index);
+        PciAddress device = devices.get(random.nextInt(devices.size()));
         int words = random.nextInt(4) == 0 ? 1 + random.nextInt(MOST_WORDS) : 1;
         long iova = dmaAddress();
         if (random.nextBoolean()) {
             pair.read(device, iova, words);
         } else {
-            pair.write(device, random.nextInt(Rig.PATTERN_WORDS - MOST_WORDS), iova, words, places(index, iova, words));
+            pair.write(device, random.nextInt(Rig.PATTERN_WORDS - MOST_WORDS), iova, words, places(device, iova, words));
         }
     }
 
@@ -269,14 +269,12 @@ final class RandomSequence {
     }
 
     /** Returns where a write may arrive: what the driver says, and where it would be if nothing translated. */
-    private List<Long> places(int device, long iova, int words) {
+    private List<Long> places(PciAddress device, long iova, int words) {
         TreeSet<Long> places = new TreeSet<>();
         for (long page : new long[] {iova, (iova + words * 8L - 1) & -PAGE}) {
-            if (attached[device] >= 0) {
-                long physicalAddress = pair.sim().domain(attached[device]).translate(page);
-                if (physicalAddress != IommuDomain.UNMAPPED) {
-                    places.add(physicalAddress);
-                }
+            long physicalAddress = pair.sim().translate(device, page);
+            if (physicalAddress != IommuDomain.UNMAPPED) {
+                places.add(physicalAddress);
             }
             if (page >= Rig.TARGET && page < Hardware.MEMORY_BYTES) {
                 places.add(page);

@@ -168,6 +168,12 @@ final class Rig implements AutoCloseable {
         return unmapped;
     }
 
+    /** Returns what the driver says that a device's IOVA leads to, or {@link IommuDomain#UNMAPPED}. */
+    long translate(PciAddress device, long iova) {
+        IommuDomain domain = attached.get(device);
+        return domain == null ? IommuDomain.UNMAPPED : domain.translate(iova);
+    }
+
     // DMA
 
     /**

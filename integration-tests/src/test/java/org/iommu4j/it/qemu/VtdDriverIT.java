@@ -247,4 +247,102 @@ class VtdDriverIT {
             assertReadRefused(pair, Hardware.FIRST, IOVA, CONTEXT_NOT_PRESENT);
         }
     }
+
+    /** A fault that the context entry does not want reported is refused without a report. */
+    @Test
+    void faultProcessingCanBeDisabled() {
+        try (Pair pair = start("")) {
+            attachFirst(pair);
+            pair.doBoth("set FPD", rig -> changeContext(rig, 0, 1L << 1));
+            assertThat(pair.read(Hardware.FIRST, IOVA, 1)).isEqualTo(new Rig.Outcome(List.of(0L), List.of()));
+        }
+    }
+
+    private static void attachFirst(Pair pair) {
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+    }
+
+    /** The unit has not met the entry since it was written: a change counts without invalidation. */
+    private static void changeContext(Rig rig, int offset, long bits) {
+        long entry = VtdLegacyTables.contextEntry(rig, Hardware.FIRST) + offset;
+        rig.memory().store(entry, rig.memory().load(entry) ^ bits);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"aw-bits=39", "aw-bits=48", "aw-bits=39,snoop-control=on"})
+    void everyBitOfALeafIsReservedOnBothOrOnNeither(String options) {
+        try (Pair pair = start(options)) {
+            attachFirst(pair);
+            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+            // Bits 2 to 11 and all above what memory needs; 12 to 27 only move the page.
+            for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
+                long mask = 1L << bit;
+                pair.doBoth("change bit " + bit + " of a 4 KiB leaf", rig -> change(rig, IOVA, mask));
+                flush(pair);
+                pair.read(Hardware.FIRST, IOVA, 1);
+                pair.doBoth("change it back", rig -> change(rig, IOVA, mask));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"aw-bits=39", "aw-bits=48", "aw-bits=39,snoop-control=on"})
+    void everyBitOfALargeLeafIsReservedOnBothOrOnNeither(String options) {
+        try (Pair pair = start(options)) {
+            attachFirst(pair);
+            for (int bit = 2; bit < 64; bit = bit == 20 ? 28 : bit + 1) {
+                if (bit == 7) {
+                    continue; // without it this is no leaf
+                }
+                long mask = 1L << bit;
+                pair.doBoth("change bit " + bit + " of a 2 MiB leaf", rig -> change(rig, LARGE_IOVA, mask));
+                flush(pair);
+                pair.read(Hardware.FIRST, LARGE_IOVA, 1);
+                pair.doBoth("change it back", rig -> change(rig, LARGE_IOVA, mask));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"aw-bits=39", "aw-bits=48,snoop-control=on"})
+    void everyBitOfATableEntryIsReservedOnBothOrOnNeither(String options) {
+        try (Pair pair = start(options)) {
+            attachFirst(pair);
+            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+            for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
+                long mask = 1L << bit;
+                pair.doBoth("change bit " + bit + " of an entry above a leaf", rig -> changeTable(rig, mask));
+                flush(pair);
+                pair.read(Hardware.FIRST, IOVA, 1);
+                pair.doBoth("change it back", rig -> changeTable(rig, mask));
+            }
+        }
+    }
+
+    private static void changeTable(Rig rig, long bits) {
+        long entry = VtdLegacyTables.entry(rig, Hardware.FIRST, IOVA, 2);
+        rig.memory().store(entry, rig.memory().load(entry) ^ bits);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"aw-bits=39", "aw-bits=48"})
+    void everyBitOfAContextEntryIsReservedOnBothOrOnNeither(String options) {
+        try (Pair pair = start(options)) {
+            attachFirst(pair);
+            for (int bit = 0; bit < 128; bit = bit == 11 ? 64 : bit + 1) {
+                long mask = 1L << bit;
+                int offset = bit / 64 * 8;
+                flush(pair);
+                pair.doBoth("change bit " + bit + " of the context entry", rig -> changeContext(rig, offset, mask));
+                pair.read(Hardware.FIRST, LARGE_IOVA, 1);
+            }
+        }
+    }
+
+    private static void flush(Pair pair) {
+        pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+    }
 }
