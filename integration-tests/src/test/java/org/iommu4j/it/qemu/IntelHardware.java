@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.spi.CacheGeometry;
@@ -13,7 +14,6 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
-import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.BootOptions;
 
 /**
@@ -57,11 +57,7 @@ record IntelHardware(String options) implements Hardware {
                 0,
                 REGISTER_BASE,
                 REGISTER_BYTES,
-                Map.of(
-                        "VER", (long) window.read32(VER),
-                        "CAP", cap,
-                        "ECAP", window.read64(ECAP),
-                        "HAW", (long) width));
+                Map.of("VER", (long) window.read32(VER), "CAP", cap, "ECAP", window.read64(ECAP), "HAW", (long) width));
         return new MachineDescription(
                 "qemu-intel",
                 1,

@@ -175,7 +175,8 @@ final class Pair implements AutoCloseable {
             return new Answer<>(null, e.errno().name());
         } catch (RuntimeException e) {
             throw new IllegalStateException(
-                    title + ", step " + step + " on " + rig.witness().name() + "; last steps:\n" + String.join("\n", log),
+                    title + ", step " + step + " on " + rig.witness().name() + "; last steps:\n"
+                            + String.join("\n", log),
                     e);
         }
     }
@@ -190,9 +191,8 @@ final class Pair implements AutoCloseable {
 
     private AssertionError disagreement() {
         List<String> lines = new ArrayList<>(log);
-        return new AssertionError(
-                title + ": hardware-sim and " + emulated.name() + " disagree in the last of these steps:\n"
-                        + String.join("\n", lines));
+        return new AssertionError(title + ": hardware-sim and " + emulated.name()
+                + " disagree in the last of these steps:\n" + String.join("\n", lines));
     }
 
     @Override

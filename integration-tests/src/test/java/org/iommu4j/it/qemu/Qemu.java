@@ -45,8 +45,8 @@ record Qemu(String binary, int major, int minor) {
             Thread.currentThread().interrupt();
             problem = "interrupted";
         }
-        String message = "no QEMU at '" + binary + "' (" + problem
-                + "): install qemu-system-x86 or name one by -D" + BINARY + "=PATH";
+        String message = "no QEMU at '" + binary + "' (" + problem + "): install qemu-system-x86 or name one by -D"
+                + BINARY + "=PATH";
         if (Boolean.getBoolean(REQUIRED)) {
             fail(message + "; -D" + REQUIRED + "=true asks for it");
         }

@@ -217,7 +217,8 @@ final class QemuMachine implements Witness {
     public DmaDevice device(PciAddress address) {
         DmaDevice device = devices.get(address);
         if (device == null) {
-            throw new IllegalArgumentException(qemu + " has no DMA device at " + address + "; it has " + devices.keySet());
+            throw new IllegalArgumentException(
+                    qemu + " has no DMA device at " + address + "; it has " + devices.keySet());
         }
         return device;
     }

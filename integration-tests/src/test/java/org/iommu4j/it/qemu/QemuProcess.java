@@ -26,8 +26,7 @@ import java.util.stream.Stream;
  */
 final class QemuProcess implements AutoCloseable {
     private static final long TIMEOUT_MILLIS = 60_000;
-    private static final String UNTIL_INPUT_ENDS =
-            "\"$@\" </dev/null & qemu=$!; read -r _; kill -9 $qemu; wait $qemu";
+    private static final String UNTIL_INPUT_ENDS = "\"$@\" </dev/null & qemu=$!; read -r _; kill -9 $qemu; wait $qemu";
 
     private static final int BIOS_BYTES = 1 << 16;
     private static final int RESET_VECTOR = 0xfff0;
@@ -57,7 +56,8 @@ final class QemuProcess implements AutoCloseable {
             try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
                 server.bind(UnixDomainSocketAddress.of(path));
                 List<String> command = new ArrayList<>(List.of("sh", "-c", UNTIL_INPUT_ENDS, "sh", qemu.binary()));
-                // Instructions are counted and time does not pass by itself: EDU's timer of 100 ms fires at once. Without
+                // Instructions are counted and time does not pass by itself: EDU's timer of 100 ms fires at once.
+                // Without
                 // the interval timer, which would fire all the time, QEMU sleeps between commands.
                 command.addAll(List.of("-machine", "q35,pit=off", "-accel", "tcg"));
                 command.addAll(List.of("-icount", "shift=0,sleep=off"));
@@ -108,7 +108,8 @@ final class QemuProcess implements AutoCloseable {
 
     private String saidSoFar() {
         try {
-            return "its own output: '" + Files.readString(output, StandardCharsets.UTF_8).strip() + "'";
+            return "its own output: '"
+                    + Files.readString(output, StandardCharsets.UTF_8).strip() + "'";
         } catch (IOException e) {
             return "its output is unreadable: " + e.getMessage();
         }

@@ -148,7 +148,8 @@ final class QtestSocket implements AutoCloseable {
         if (unanswered.size() > SHOWN) {
             text.append(" and ").append(unanswered.size() - SHOWN).append(" more");
         }
-        return new IllegalStateException(text.append("; ").append(diagnosis.get()).toString(), cause);
+        return new IllegalStateException(
+                text.append("; ").append(diagnosis.get()).toString(), cause);
     }
 
     // Accesses

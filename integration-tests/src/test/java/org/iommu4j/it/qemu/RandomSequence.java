@@ -66,8 +66,12 @@ final class RandomSequence {
         });
     }
 
-    /** Goes on until so many DMAs were compared, and compares all that devices could reach. */
+    /** Starts with every device in a domain, goes on until so many DMAs were compared, and compares all that devices could reach. */
     void run(int checks) {
+        newDomain();
+        for (int index = 0; index < attached.length; index++) {
+            attach(index, 0);
+        }
         for (int step = 1; pair.checks() < checks; step++) {
             step();
             if (step % COMPARE_EVERY == 0) {
@@ -80,7 +84,7 @@ final class RandomSequence {
 
     private void step() {
         int dice = random.nextInt(100);
-        if (domains == 0 || (dice < 2 && domains < MOST_DOMAINS)) {
+        if (dice < 2 && domains < MOST_DOMAINS) {
             newDomain();
         } else if (dice < 7) {
             attach();
@@ -114,8 +118,10 @@ final class RandomSequence {
     }
 
     private void attach() {
-        int index = random.nextInt(devices.size());
-        int domain = domain();
+        attach(random.nextInt(devices.size()), domain());
+    }
+
+    private void attach(int index, int domain) {
         PciAddress device = devices.get(index);
         Boolean done = pair.both("attach " + device + " to domain " + domain, rig -> rig.attach(domain, device));
         if (Boolean.TRUE.equals(done)) {
@@ -176,8 +182,7 @@ final class RandomSequence {
             sync();
         }
         Range range = range();
-        pair.both(
-                "unmap " + range + " in domain " + domain, rig -> rig.unmap(domain, range.iova(), range.size()));
+        pair.both("unmap " + range + " in domain " + domain, rig -> rig.unmap(domain, range.iova(), range.size()));
     }
 
     private void lazyUnmap() {
@@ -246,7 +251,8 @@ final class RandomSequence {
         if (random.nextBoolean()) {
             pair.read(device, iova, words);
         } else {
-            pair.write(device, random.nextInt(Rig.PATTERN_WORDS - MOST_WORDS), iova, words, places(device, iova, words));
+            pair.write(
+                    device, random.nextInt(Rig.PATTERN_WORDS - MOST_WORDS), iova, words, places(device, iova, words));
         }
     }
 
@@ -257,7 +263,9 @@ final class RandomSequence {
             return HUGE_IOVA + random.nextInt(2) * HUGE_PAGE + Rig.TARGET + inTarget;
         }
         if (kind < 4) {
-            return LARGE_IOVA + random.nextInt(LARGE_SLOTS) * LARGE_PAGE + random.nextInt(LARGE_FRAMES) * PAGE
+            return LARGE_IOVA
+                    + random.nextInt(LARGE_SLOTS) * LARGE_PAGE
+                    + random.nextInt(LARGE_FRAMES) * PAGE
                     + random.nextInt(500) * 8L;
         }
         if (kind == 4) {

@@ -52,8 +52,7 @@ class VtdDriverIT {
 
     private static void map(Pair pair, long iova, long physicalAddress, long pageSize, int prot) {
         assertThat(pair.doBoth(
-                        "map 0x" + Long.toHexString(iova),
-                        rig -> rig.map(0, iova, physicalAddress, pageSize, 1, prot)))
+                        "map 0x" + Long.toHexString(iova), rig -> rig.map(0, iova, physicalAddress, pageSize, 1, prot)))
                 .isTrue();
     }
 
@@ -104,8 +103,7 @@ class VtdDriverIT {
                 assertWriteRefused(pair, device, IOVA + PAGE, TARGET + PAGE, NO_WRITE);
                 assertWriteRefused(pair, device, TARGET, TARGET, NO_WRITE);
             }
-            assertReadRefused(
-                    pair, Hardware.FIRST, options.contains("48") ? 1L << 48 : 1L << 39, BEYOND_WIDTH);
+            assertReadRefused(pair, Hardware.FIRST, options.contains("48") ? 1L << 48 : 1L << 39, BEYOND_WIDTH);
             pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
             assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
             pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
@@ -126,7 +124,8 @@ class VtdDriverIT {
             pair.doBoth("code", rig -> rig.code(TARGET, 2));
             assertThat(pair.read(Hardware.FIRST, IOVA, 1).words()).containsExactly(Rig.coded(TARGET));
             pair.read(Hardware.FIRST, IOVA + PAGE, 1);
-            assertThat(pair.write(Hardware.FIRST, 9, IOVA + PAGE, 1, List.of(TARGET + PAGE)).words())
+            assertThat(pair.write(Hardware.FIRST, 9, IOVA + PAGE, 1, List.of(TARGET + PAGE))
+                            .words())
                     .containsExactly(Rig.pattern(Hardware.FIRST, 9));
         }
     }
@@ -140,7 +139,8 @@ class VtdDriverIT {
             map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
             map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
             for (long iova : new long[] {IOVA, LARGE_IOVA}) {
-                pair.expect("leaf", SNP, rig -> rig.memory().load(VtdLegacyTables.entry(rig, Hardware.FIRST, iova)) & SNP);
+                pair.expect(
+                        "leaf", SNP, rig -> rig.memory().load(VtdLegacyTables.entry(rig, Hardware.FIRST, iova)) & SNP);
             }
             assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
             assertReaches(pair, Hardware.FIRST, LARGE_IOVA, LARGE_TARGET);
@@ -235,14 +235,16 @@ class VtdDriverIT {
     @Test
     void theRootTablesEntryDecidesOverABus() {
         try (Pair pair = start("")) {
-            pair.doBoth("clear the root entry", rig -> rig.memory()
-                    .store(
-                            rig.witness()
-                                            .registers()
-                                            .map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES)
-                                            .read64(0x20)
-                                    + 16,
-                            0));
+            pair.doBoth(
+                    "clear the root entry",
+                    rig -> rig.memory()
+                            .store(
+                                    rig.witness()
+                                                    .registers()
+                                                    .map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES)
+                                                    .read64(0x20)
+                                            + 16,
+                                    0));
             assertReadRefused(pair, Hardware.BELOW, IOVA, ROOT_NOT_PRESENT);
             assertReadRefused(pair, Hardware.FIRST, IOVA, CONTEXT_NOT_PRESENT);
         }
