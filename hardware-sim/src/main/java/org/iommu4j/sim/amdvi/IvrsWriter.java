@@ -12,7 +12,7 @@ import org.iommu4j.platform.PciAddress;
  * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids up to the last one, but its
  * own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
  */
-final class IvrsWriter {
+public final class IvrsWriter {
     private static final int CAPACITY = 512;
     /** IVinfo: 48-bit physical and 64-bit virtual addresses, EFR images present. */
     private static final int IV_INFO = 1 | 48 << 8 | 64 << 15;
@@ -43,7 +43,7 @@ final class IvrsWriter {
      * @param lastRequesterId the highest requester id that can occur; software makes its device table as long
      * @param southbridge the requester id with which the IOAPIC's and the HPET's messages come
      */
-    static byte[] write(
+    public static byte[] write(
             PciAddress iommu,
             int capabilityOffset,
             long registerBase,

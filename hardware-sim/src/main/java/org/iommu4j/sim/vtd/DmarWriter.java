@@ -6,12 +6,12 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Writes the DMAR table that firmware leaves for the built-in machines.
+ * Writes the DMAR table that firmware leaves for a machine made up here.
  *
- * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope. Only what those machines need: remapping hardware
+ * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope. Only what such machines need: remapping hardware
  * units with PCI scopes in segment 0.
  */
-final class DmarWriter {
+public final class DmarWriter {
     private static final int HEADER_BYTES = 48;
     private static final int LENGTH_AT = 4;
     private static final int CHECKSUM_AT = 9;
@@ -27,8 +27,12 @@ final class DmarWriter {
     private final ByteBuffer bytes = ByteBuffer.allocate(MAX_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     private int unitAt = HEADER_BYTES;
 
-    /** Starts a table with interrupt remapping. */
-    DmarWriter(int hostAddressWidth) {
+    /**
+     * Starts a table with interrupt remapping.
+     *
+     * @param hostAddressWidth of physical addresses, in bits
+     */
+    public DmarWriter(int hostAddressWidth) {
         put("DMAR").putInt(0).put((byte) 1).put((byte) 0);
         put("IOMMU4");
         put("MACHINE ").putInt(1);
@@ -41,7 +45,7 @@ final class DmarWriter {
     }
 
     /** Adds a unit; one that takes all functions no other unit names comes last. */
-    DmarWriter unit(long registerBase, boolean includeAll) {
+    public DmarWriter unit(long registerBase, boolean includeAll) {
         unitAt = bytes.position();
         bytes.putShort((short) DRHD).putShort((short) DRHD_BYTES);
         bytes.put((byte) (includeAll ? FLAG_INCLUDE_PCI_ALL : 0)).put((byte) 0).putShort((short) 0);
@@ -50,12 +54,12 @@ final class DmarWriter {
     }
 
     /** Adds an endpoint to the unit added last: device and function at each step from the start bus down. */
-    DmarWriter endpoint(int startBus, int... path) {
+    public DmarWriter endpoint(int startBus, int... path) {
         return scope(SCOPE_ENDPOINT, startBus, path);
     }
 
     /** Adds a bridge, and with it all that is below, to the unit added last. */
-    DmarWriter bridge(int startBus, int... path) {
+    public DmarWriter bridge(int startBus, int... path) {
         return scope(SCOPE_BRIDGE, startBus, path);
     }
 
@@ -70,7 +74,7 @@ final class DmarWriter {
     }
 
     /** Returns the table with its length and checksum. */
-    byte[] build() {
+    public byte[] build() {
         bytes.putInt(LENGTH_AT, bytes.position());
         byte[] table = new byte[bytes.position()];
         bytes.get(0, table);

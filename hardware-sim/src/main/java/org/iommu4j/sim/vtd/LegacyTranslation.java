@@ -141,7 +141,11 @@ final class LegacyTranslation {
             return Translations.unchanged(address);
         }
         if (Iotlb.isFault(entry)) {
-            return blocked(context, Iotlb.reason(entry));
+            int reason = Iotlb.reason(entry);
+            // What is remembered as not present may have been met by a request of the other kind.
+            boolean permission = reason == FaultReason.READ || reason == FaultReason.WRITE;
+            int told = write ? FaultReason.WRITE : FaultReason.READ;
+            return blocked(context, permission ? told : reason);
         }
         if ((entry & (write ? Iotlb.W : Iotlb.R)) == 0) {
             return blocked(context, write ? FaultReason.WRITE : FaultReason.READ);

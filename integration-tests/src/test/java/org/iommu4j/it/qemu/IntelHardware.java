@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.qemu;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.sim.vtd.DmarWriter;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
+import org.iommu4j.spi.BootOptions;
+
+/**
+ * QEMU's VT-d unit, which takes all functions.
+ *
+ * @param options what is said of {@code intel-iommu}, for example {@code snoop-control=on}; empty for nothing
+ */
+record IntelHardware(String options) implements Hardware {
+    /** Where QEMU has the registers. */
+    static final long REGISTER_BASE = 0xfed90000L;
+
+    /** Bytes of registers that are looked at. */
+    static final int REGISTER_BYTES = 0x1000;
+
+    private static final int VER = 0x00;
+    private static final int CAP = 0x08;
+    private static final int ECAP = 0x10;
+    private static final String UNIT = "dmar0";
+
+    @Override
+    public String option(Qemu qemu) {
+        // Scalable mode is no experiment any more in 11.
+        String spelled = qemu.isAtLeast(11, 0) ? options.replace("x-scalable-mode", "scalable-mode") : options;
+        return options.isEmpty() ? "intel-iommu" : "intel-iommu," + spelled;
+    }
+
+    @Override
+    public boolean reportsFaults(Qemu qemu) {
+        return true;
+    }
+
+    @Override
+    public MachineDescription describe(RegisterSpace registers, List<FunctionDescription> functions) {
+        RegisterWindow window = registers.map(REGISTER_BASE, REGISTER_BYTES);
+        long cap = window.read64(CAP);
+        // QEMU's addresses are as wide as the unit's, and so says its own DMAR.
+        int width = (int) (cap >>> 16 & 0x3f) + 1;
+        TranslationUnitSpec unit = new TranslationUnitSpec(
+                VtdUnitProvider.NAME,
+                UNIT,
+                0,
+                REGISTER_BASE,
+                REGISTER_BYTES,
+                Map.of("VER", (long) window.read32(VER), "CAP", cap, "ECAP", window.read64(ECAP), "HAW", (long) width));
+        return new MachineDescription(
+                "qemu-intel",
+                1,
+                HardwareVirtualization.VMX,
+                CacheGeometry.ORDINARY,
+                MEMORY_BYTES,
+                List.of(unit),
+                below(UNIT, functions),
+                Map.of("DMAR", new DmarWriter(width).unit(REGISTER_BASE, true).build()),
+                BootOptions.DEFAULT);
+    }
+
+    /** Puts all functions below a unit, but for the host bridge. */
+    static List<FunctionDescription> below(String unit, List<FunctionDescription> functions) {
+        List<FunctionDescription> below = new ArrayList<>();
+        for (FunctionDescription function : functions) {
+            below.add(new FunctionDescription(
+                    function.address(),
+                    function.upstreamBridge(),
+                    function.config(),
+                    function.address().requesterId() == 0 ? Optional.empty() : Optional.of(unit),
+                    false));
+        }
+        return below;
+    }
+
+    @Override
+    public String toString() {
+        return "intel-iommu" + (options.isEmpty() ? "" : "," + options);
+    }
+}
