@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.intel.fmt.SecondStageEntry;
+import org.iommu4j.spi.CoherencyRule;
 
 /**
  * What the VT-d driver does differently from release to release, as named rules.
@@ -49,5 +50,20 @@ record IntelRules(boolean writeOnlyMapsReadToo, boolean enforcedStaysEnforced) {
      */
     boolean mayEnforce(boolean enforced, boolean unitsSnoop) {
         return (enforced && enforcedStaysEnforced) || unitsSnoop;
+    }
+
+    /**
+     * Returns whose snoop control decides whether no-snoop is blocked for a device.
+     *
+     * @throws IllegalArgumentException when no rules are built for the release
+     */
+    static CoherencyRule coherencyRule(LinuxRelease release) {
+        if (!release.isKnown()) {
+            throw new IllegalArgumentException("no VT-d rules for Linux release '" + release + "'");
+        }
+        if (!release.isAtLeast(5, 19)) {
+            return CoherencyRule.PER_MACHINE;
+        }
+        return release.isAtLeast(6, 2) ? CoherencyRule.PER_DEVICE : CoherencyRule.PER_DOMAIN;
     }
 }
