@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.host;
+
+/**
+ * Something that an input says about a host.
+ *
+ * @param value what it says
+ * @param source which input says it, for people: {@code sysfs}, {@code dmesg.txt}
+ */
+public record Fact<T>(T value, String source) {}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.host;
+
+import java.util.Optional;
+import java.util.OptionalInt;
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.spi.Answer;
+
+/**
+ * What the inputs say about a PCI function; each thing may be unknown.
+ *
+ * <p>As a {@link PciFunction} it shows what is known: where {@link #knowledge} is less than {@link ConfigKnowledge#ALL},
+ * a capability that is not found may be there all the same.
+ */
+public final class FunctionEvidence implements PciFunction {
+    private static final int VENDOR_ID = 0x00;
+    private static final int DEVICE_ID = 0x02;
+    private static final int CLASS = 0x0a;
+    private static final int HEADER_TYPE = 0x0e;
+    private static final int EXPRESS_DEVICE_CONTROL = 8;
+    private static final int ENABLE_NO_SNOOP = 1 << 11;
+    private static final int BRIDGE_CLASS = 0x0604;
+    private static final int CARDBUS_CLASS = 0x0607;
+    private static final int UNREAD = 0xffff;
+
+    private final PciAddress address;
+    private final Optional<PciAddress> upstreamBridge;
+    private final boolean placed;
+    private final FunctionFacts facts;
+    private final KnownConfig config;
+
+    /**
+     * Gathers what was found.
+     *
+     * @param upstreamBridge the bridge above
+     * @param placed whether it is known which bridge is above, or that none is
+     */
+    FunctionEvidence(FunctionFacts facts, Optional<PciAddress> upstreamBridge, boolean placed) {
+        this.address = facts.address();
+        this.upstreamBridge = upstreamBridge;
+        this.placed = placed;
+        this.facts = facts;
+        this.config = new KnownConfig(facts.config().map(Fact::value).orElse(new byte[0]));
+    }
+
+    @Override
+    public PciAddress address() {
+        return address;
+    }
+
+    @Override
+    public Optional<PciAddress> upstreamBridge() {
+        return upstreamBridge;
+    }
+
+    /** Returns whether the inputs tell which bridge is above, or that none is. */
+    public boolean placed() {
+        return placed;
+    }
+
+    @Override
+    public ConfigSpace config() {
+        return config;
+    }
+
+    /** Returns the configuration space's bytes: 0, 64, 256 or 4096 of them. */
+    public byte[] configBytes() {
+        return config.bytes();
+    }
+
+    /** Returns how much of the configuration space is known. */
+    public ConfigKnowledge knowledge() {
+        return facts.knowledge();
+    }
+
+    /** Returns the input that configuration space comes from. */
+    public Optional<String> configSource() {
+        return facts.config().map(Fact::source);
+    }
+
+    /**
+     * Returns whether the configuration space was put together from text that describes it, and so holds only header
+     * type, bus numbers, ids, class and the capabilities that decide about groups and no-snoop.
+     */
+    public boolean reconstructed() {
+        return facts.reconstructed();
+    }
+
+    /** Returns the vendor id, 16 bits. */
+    public OptionalInt vendorId() {
+        return fromConfigOr(VENDOR_ID, facts.vendorId());
+    }
+
+    /** Returns the device id, 16 bits. */
+    public OptionalInt deviceId() {
+        return fromConfigOr(DEVICE_ID, facts.deviceId());
+    }
+
+    /** Returns base class and subclass, 16 bits: 0x0300 is a VGA controller. */
+    public OptionalInt classCode() {
+        if (facts.classCode().isPresent()) {
+            return OptionalInt.of(facts.classCode().get().value());
+        }
+        return config.size() > 0 && !facts.reconstructed()
+                ? OptionalInt.of(config.read(CLASS, 2))
+                : OptionalInt.empty();
+    }
+
+    /** Returns what the class is called, when an input names it: {@code VGA compatible controller}. */
+    public Optional<String> className() {
+        return facts.className().map(Fact::value);
+    }
+
+    /** Returns what the device is called, when an input names it. */
+    public Optional<String> name() {
+        return facts.name().map(Fact::value);
+    }
+
+    /** Returns whether it is a bridge to another bus. */
+    public Answer bridge() {
+        if (config.size() > 0) {
+            return Answer.of((config.read(HEADER_TYPE, 1) & 0x7f) != 0);
+        }
+        OptionalInt code = classCode();
+        return code.isPresent()
+                ? Answer.of(code.getAsInt() == BRIDGE_CLASS || code.getAsInt() == CARDBUS_CLASS)
+                : Answer.UNKNOWN;
+    }
+
+    /** Returns whether it has a PCI Express capability. */
+    public Answer pciExpress() {
+        return knowledge().capabilities()
+                ? Answer.of(config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) != 0)
+                : Answer.UNKNOWN;
+    }
+
+    /** Returns the Device Control register of the PCI Express capability, 16 bits, when there is one and it is known. */
+    public OptionalInt deviceControl() {
+        if (!knowledge().capabilities() || facts.reconstructed()) {
+            return OptionalInt.empty();
+        }
+        int express = config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
+        return express == 0 ? OptionalInt.empty() : OptionalInt.of(config.read(express + EXPRESS_DEVICE_CONTROL, 2));
+    }
+
+    /**
+     * Returns Enable No Snoop, Device Control bit 11.
+     *
+     * <p>A function without a PCI Express capability has no such bit: UNKNOWN, with {@link #pciExpress} NO.
+     */
+    public Answer noSnoopEnabled() {
+        OptionalInt control = deviceControl();
+        if (control.isPresent() && control.getAsInt() != UNREAD) {
+            return Answer.of((control.getAsInt() & ENABLE_NO_SNOOP) != 0);
+        }
+        return facts.noSnoop().map(Fact::value).map(Answer::of).orElse(Answer.UNKNOWN);
+    }
+
+    /** Returns the number of its IOMMU group in the host's own Linux. */
+    public Optional<Fact<Integer>> group() {
+        return facts.group();
+    }
+
+    /** Returns the unit that the host's own Linux says translates for it, for example {@code dmar0}. */
+    public Optional<Fact<String>> unit() {
+        return facts.unit();
+    }
+
+    /** Returns the driver that is bound; an empty name says that none is. */
+    public Optional<Fact<String>> driver() {
+        return facts.driver();
+    }
+
+    private OptionalInt fromConfigOr(int offset, Optional<Fact<Integer>> told) {
+        if (told.isPresent()) {
+            return OptionalInt.of(told.get().value());
+        }
+        return config.size() > 0 && !facts.reconstructed()
+                ? OptionalInt.of(config.read(offset, 2))
+                : OptionalInt.empty();
+    }
+}
