@@ -10,7 +10,7 @@ import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.workbench.host.CapturedHost;
+import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
@@ -107,7 +107,7 @@ final class RunCommand implements Callable<Integer> {
             String machine = choice.machine;
             return workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
         }
-        CapturedHost captured = CapturedHost.read(host);
+        HostEvidence captured = workbench.read(host);
         MachineDescription description = workbench.describe(captured);
         Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
         PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();

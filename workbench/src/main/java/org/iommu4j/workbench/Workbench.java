@@ -3,6 +3,7 @@ package org.iommu4j.workbench;
 
 import com.google.inject.Guice;
 import com.google.inject.Stage;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -13,10 +14,12 @@ import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.CaptureComparison;
-import org.iommu4j.workbench.host.CapturedHost;
 import org.iommu4j.workbench.host.CapturedMachine;
+import org.iommu4j.workbench.host.HostEvidence;
+import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
@@ -78,11 +81,21 @@ public final class Workbench {
     }
 
     /**
+     * Reads a captured host.
+     *
+     * @param capture a directory or tar with a Linux {@code sys/} tree
+     * @throws InputException when it is none
+     */
+    public HostEvidence read(Path capture) {
+        return new HostInputs(silicon).capture(capture).read();
+    }
+
+    /**
      * Describes the machine of a captured host.
      *
      * @throws InputException when it has no IOMMU in use
      */
-    public MachineDescription describe(CapturedHost host) {
+    public MachineDescription describe(HostEvidence host) {
         return CapturedMachine.describe(host, silicon, vendors);
     }
 
@@ -90,12 +103,14 @@ public final class Workbench {
      * Returns what to know of a captured host before believing an answer about it, one line each: what it does not tell,
      * and where our reading of its tables and topology differs from its own Linux's.
      */
-    public List<String> warnings(CapturedHost host, MachineDescription description) {
+    public List<String> warnings(HostEvidence host, MachineDescription description) {
         List<String> warnings = new ArrayList<>();
-        if (host.interruptRemapping().isEmpty()) {
-            warnings.add(host.name()
-                    + " has no kernel log (dmesg.txt): interrupts are taken as remapped where the hardware" + " can");
+        if (host.interruptRemapping() == Answer.UNKNOWN) {
+            warnings.add(
+                    host.name()
+                            + " has no kernel log (dmesg.txt) that tells: interrupts are taken as remapped where the hardware can");
         }
+        warnings.addAll(host.warnings());
         warnings.addAll(CaptureComparison.differences(
                 host, description, machines.create(description).topology(), vendors));
         return warnings;

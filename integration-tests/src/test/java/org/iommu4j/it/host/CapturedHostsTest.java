@@ -24,7 +24,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.workbench.Workbench;
-import org.iommu4j.workbench.host.CapturedHost;
+import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
@@ -57,7 +57,7 @@ class CapturedHostsTest {
                 .runner()
                 .run(
                         workbench.caseNamed("guest-no-snoop"),
-                        workbench.describe(CapturedHost.read(capture)),
+                        workbench.describe(workbench.read(capture)),
                         LinuxRelease.NEWEST,
                         List.of(devices));
     }
@@ -115,7 +115,7 @@ class CapturedHostsTest {
     @ParameterizedTest
     @ValueSource(strings = {"intel-sc0", "intel-sc1", "amd-qemu11"})
     void ourUnitsAndGroupsAreThoseOfTheHostsOwnLinux(String name) {
-        CapturedHost host = CapturedHost.read(capture(name));
+        HostEvidence host = workbench.read(capture(name));
         assertThat(host.groups()).as("groups in the capture").hasSize(13);
         assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
     }
@@ -134,7 +134,7 @@ class CapturedHostsTest {
     @MethodSource("everyCapture")
     void theWholeCapturesAgreeToo(Path capture) {
         assumeTrue(Files.isRegularFile(capture), () -> "skipped: no captures in " + capture);
-        CapturedHost host = CapturedHost.read(capture);
+        HostEvidence host = workbench.read(capture);
         assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
         assertThat(run(capture, NIC).verdict()).isEqualTo(Verdict.COHERENT);
     }
@@ -143,7 +143,7 @@ class CapturedHostsTest {
     void aDifferenceIsNamedWithBothAnswers(@TempDir Path folder) throws IOException {
         Path changed = edit(
                 capture("intel-sc1"), folder, (name, bytes) -> bytes, name -> !name.endsWith("0000:02:00.0/iommu"));
-        CapturedHost host = CapturedHost.read(changed);
+        HostEvidence host = workbench.read(changed);
         assertThat(workbench.warnings(host, workbench.describe(host)))
                 .containsExactly(
                         "0000:02:00.0 is translated by no unit in this Linux, by dmar0 as we read its intel table");
@@ -152,7 +152,7 @@ class CapturedHostsTest {
     @Test
     void aCaptureWithoutAKernelLogSaysWhatIsAssumed(@TempDir Path folder) throws IOException {
         Path changed = edit(capture("intel-sc1"), folder, (name, bytes) -> bytes, name -> !name.equals("dmesg.txt"));
-        CapturedHost host = CapturedHost.read(changed);
+        HostEvidence host = workbench.read(changed);
         assertThat(workbench.warnings(host, workbench.describe(host)))
                 .singleElement()
                 .asString()
@@ -164,7 +164,7 @@ class CapturedHostsTest {
     @Test
     void aHostWhoseIommuIsOffIsRefusedAndTheReasonGuessedAtAsAQuestion() {
         assertThatExceptionOfType(InputException.class)
-                .isThrownBy(() -> workbench.describe(CapturedHost.read(capture("intel-iommu-off"))))
+                .isThrownBy(() -> workbench.describe(workbench.read(capture("intel-iommu-off"))))
                 .withMessageContaining("nothing is under sys/class/iommu although firmware describes one");
     }
 

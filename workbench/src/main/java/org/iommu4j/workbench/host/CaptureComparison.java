@@ -39,7 +39,7 @@ public final class CaptureComparison {
      * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
      */
     public static List<String> differences(
-            CapturedHost host, MachineDescription description, PciTopology topology, IommuVendors vendors) {
+            HostEvidence host, MachineDescription description, PciTopology topology, IommuVendors vendors) {
         List<String> differences = new ArrayList<>();
         for (IommuVendor vendor : vendors.claiming(description.firmware())) {
             units(
@@ -51,7 +51,7 @@ public final class CaptureComparison {
         return differences;
     }
 
-    private static void units(CapturedHost host, HostDescription ours, List<String> differences) {
+    private static void units(HostEvidence host, HostDescription ours, List<String> differences) {
         Map<PciAddress, String> unitOf = new TreeMap<>();
         for (DeviceDescription device : ours.devices()) {
             String unit = device.unit();
@@ -59,19 +59,20 @@ public final class CaptureComparison {
                 unitOf.put(device.address(), unit);
             }
         }
-        for (CapturedFunction function : host.functions()) {
+        for (FunctionEvidence function : host.functions()) {
             Optional<String> our = Optional.ofNullable(unitOf.get(function.address()));
-            if (!our.equals(function.unit())) {
+            Optional<String> linux = function.unit().map(Fact::value);
+            if (!our.equals(linux)) {
                 differences.add(function.address() + " is translated by "
-                        + function.unit().orElse("no unit") + " in this Linux, by " + our.orElse("no unit")
+                        + linux.orElse("no unit") + " in this Linux, by " + our.orElse("no unit")
                         + " as we read its " + ours.vendor() + " table");
             }
         }
     }
 
-    private static void groups(CapturedHost host, PciTopology topology, List<String> differences) {
+    private static void groups(HostEvidence host, PciTopology topology, List<String> differences) {
         Map<PciAddress, SortedSet<PciAddress>> linux = new TreeMap<>();
-        host.groups().values().forEach(group -> group.forEach(member -> linux.put(member, group)));
+        host.groups().values().forEach(group -> group.members().forEach(member -> linux.put(member, group.members())));
         Map<PciAddress, SortedSet<PciAddress>> ours = new TreeMap<>();
         for (List<PciAddress> group : PciGroups.of(topology, linux::containsKey)) {
             SortedSet<PciAddress> members = new TreeSet<>(group);

@@ -4,7 +4,6 @@ package org.iommu4j.workbench.host;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
@@ -19,8 +18,10 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import java.util.zip.GZIPInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.jspecify.annotations.Nullable;
@@ -28,11 +29,22 @@ import org.jspecify.annotations.Nullable;
 /**
  * The files of a capture by their path inside it, links included.
  *
- * <p>Paths have no leading slash. Of a directory only {@code sys/} and the files beside it are read. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path;
- * one that leads outside leads nowhere.
+ * <p>Of a directory only {@code sys/}, a few files of {@code proc/}, {@code usr/} and {@code var/}, and the files at its
+ * root are read. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path; one that leads
+ * outside leads nowhere.
  */
-public final class CaptureFiles {
+public final class CaptureFiles implements HostFiles {
     private static final Pattern SLASH = Pattern.compile("/");
+
+    /** What is read of a directory besides {@code sys/} and the files at its root. */
+    private static final Set<String> BESIDE = Set.of(
+            "proc/cmdline",
+            "proc/version",
+            "proc/sys/kernel/osrelease",
+            "usr/share/misc/pci.ids",
+            "usr/share/hwdata/pci.ids",
+            "var/log/dmesg");
+
     private static final int MAX_LINKS = 40;
     private static final int MAX_ENTRIES = 200_000;
     private static final int MAX_FILE_BYTES = 16 << 20;
@@ -79,27 +91,27 @@ public final class CaptureFiles {
         return files;
     }
 
-    /** Returns where the capture came from. */
+    @Override
     public String source() {
         return source;
     }
 
-    /** Returns a file's contents, following links. */
+    @Override
     public Optional<byte[]> bytes(String path) {
         return resolve(path).map(entries::get).map(Entry::contents).map(byte[]::clone);
     }
 
-    /** Returns a file's text without surrounding white space, following links. */
-    public Optional<String> text(String path) {
-        return bytes(path).map(bytes -> new String(bytes, StandardCharsets.UTF_8).strip());
+    @Override
+    public boolean isDirectory(String path) {
+        return resolve(path).map(children::containsKey).orElse(false);
     }
 
-    /** Returns the names in a directory, sorted; none when it is absent. */
+    @Override
     public List<String> list(String path) {
         return resolve(path).map(children::get).map(List::copyOf).orElse(List.of());
     }
 
-    /** Returns the path that a path really names, after all links; empty when it leads nowhere. */
+    @Override
     public Optional<String> resolve(String path) {
         Deque<String> rest = new ArrayDeque<>(Arrays.asList(SLASH.split(path, -1)));
         List<String> done = new ArrayList<>();
@@ -151,7 +163,8 @@ public final class CaptureFiles {
 
     private void readTar(Path path) throws IOException {
         try (InputStream in = new BufferedInputStream(Files.newInputStream(path));
-                TarArchiveInputStream tar = new TarArchiveInputStream(in)) {
+                InputStream plain = unzipped(in);
+                TarArchiveInputStream tar = new TarArchiveInputStream(plain)) {
             TarArchiveEntry entry = tar.getNextEntry();
             while (entry != null) {
                 if (entry.isSymbolicLink()) {
@@ -166,15 +179,30 @@ public final class CaptureFiles {
         }
     }
 
+    /** Returns whether bytes begin as gzip does. */
+    static boolean isGzip(byte[] head) {
+        return head.length >= 2 && head[0] == 0x1f && (head[1] & 0xff) == 0x8b;
+    }
+
+    private static InputStream unzipped(InputStream in) throws IOException {
+        in.mark(2);
+        byte[] head = in.readNBytes(2);
+        in.reset();
+        return isGzip(head) ? new BufferedInputStream(new GZIPInputStream(in)) : in;
+    }
+
     private void readDirectory(Path root) throws IOException {
         Files.walkFileTree(root, new SimpleFileVisitor<>() {
             @Override
             public FileVisitResult preVisitDirectory(Path directory, BasicFileAttributes attributes) {
-                if (root.equals(directory.getParent()) && !directory.endsWith("sys")) {
-                    return FileVisitResult.SKIP_SUBTREE;
-                }
                 if (!directory.equals(root)) {
-                    add(root.relativize(directory).toString(), new Entry(null, null));
+                    String name = root.relativize(directory).toString();
+                    if (!name.equals("sys")
+                            && !name.startsWith("sys/")
+                            && BESIDE.stream().noneMatch(file -> file.startsWith(name + "/"))) {
+                        return FileVisitResult.SKIP_SUBTREE;
+                    }
+                    add(name, new Entry(null, null));
                 }
                 return FileVisitResult.CONTINUE;
             }
@@ -182,6 +210,9 @@ public final class CaptureFiles {
             @Override
             public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
                 String name = root.relativize(file).toString();
+                if (name.indexOf('/') >= 0 && !name.startsWith("sys/") && !BESIDE.contains(name)) {
+                    return FileVisitResult.CONTINUE;
+                }
                 if (attributes.isSymbolicLink()) {
                     add(name, new Entry(null, Files.readSymbolicLink(file).toString()));
                 } else if (attributes.isRegularFile()) {

@@ -13,6 +13,7 @@ import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.IommuVendors;
 
@@ -35,16 +36,18 @@ public final class CapturedMachine {
      * @throws InputException when no unit is in use on the host, or none of the providers knows a unit
      */
     public static MachineDescription describe(
-            CapturedHost host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
-        FirmwareTables firmware = signature ->
-                Optional.ofNullable(host.acpiTables().get(signature)).map(byte[]::clone);
+            HostEvidence host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
+        FirmwareTables firmware = host.firmware();
         List<TranslationUnitSpec> units = new ArrayList<>();
         HardwareVirtualization virtualization = HardwareVirtualization.VMX;
-        for (Map.Entry<String, Map<String, String>> unit : host.units().entrySet()) {
+        for (UnitEvidence unit : host.units().values()) {
+            if (unit.attributes().isEmpty()) {
+                continue; // only the kernel log names it: translation is off
+            }
             TranslationUnitProvider provider = null;
             for (TranslationUnitProvider candidate : providers) {
                 Optional<TranslationUnitSpec> spec =
-                        recognise(host, candidate, unit.getKey(), unit.getValue(), firmware);
+                        recognise(host, candidate, unit.name(), unit.attributes(), firmware);
                 if (spec.isPresent()) {
                     units.add(spec.get());
                     provider = candidate;
@@ -52,7 +55,7 @@ public final class CapturedMachine {
                 }
             }
             if (provider == null) {
-                throw new InputException(host.name() + ": unit " + unit.getKey()
+                throw new InputException(host.name() + ": unit " + unit.name()
                         + " under sys/class/iommu is of no known vendor; known: "
                         + providers.stream()
                                 .map(TranslationUnitProvider::name)
@@ -61,6 +64,9 @@ public final class CapturedMachine {
             }
             virtualization = provider.virtualization();
         }
+        if (host.functions().isEmpty()) {
+            throw new InputException(host.name() + ": no PCI function under sys/bus/pci/devices");
+        }
         if (units.isEmpty()) {
             throw new InputException(host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
                     + (vendors.claiming(firmware).isEmpty()
@@ -68,9 +74,13 @@ public final class CapturedMachine {
                             : " although firmware describes one (is it off on the kernel's command line?)"));
         }
         List<FunctionDescription> functions = new ArrayList<>();
-        for (CapturedFunction function : host.functions()) {
+        for (FunctionEvidence function : host.functions()) {
             functions.add(new FunctionDescription(
-                    function.address(), function.upstreamBridge(), function.config(), function.unit(), false));
+                    function.address(),
+                    function.upstreamBridge(),
+                    wholeConfig(host, function),
+                    function.unit().map(Fact::value),
+                    false));
         }
         return new MachineDescription(
                 host.name(),
@@ -80,12 +90,23 @@ public final class CapturedMachine {
                 MEMORY_BYTES,
                 units,
                 functions,
-                host.acpiTables(),
-                host.interruptRemapping().orElse(true) ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
+                host.tables(),
+                host.interruptRemapping() != Answer.NO ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
+    }
+
+    /** Else a PCI Express device would pass for one that can't send no-snoop, and its bridges for ones without ACS. */
+    private static byte[] wholeConfig(HostEvidence host, FunctionEvidence function) {
+        byte[] config = function.configBytes();
+        if (config.length < KnownConfig.CONVENTIONAL_BYTES) {
+            throw new InputException(host.name() + ": " + config.length + " bytes of the configuration space of "
+                    + function.address()
+                    + " are known, expected 256 or 4096: without root Linux shows 64, which hides all capabilities");
+        }
+        return config;
     }
 
     private static Optional<TranslationUnitSpec> recognise(
-            CapturedHost host,
+            HostEvidence host,
             TranslationUnitProvider provider,
             String name,
             Map<String, String> attributes,

@@ -15,15 +15,9 @@ import org.iommu4j.spi.Answer;
  * a capability that is not found may be there all the same.
  */
 public final class FunctionEvidence implements PciFunction {
-    private static final int VENDOR_ID = 0x00;
-    private static final int DEVICE_ID = 0x02;
-    private static final int CLASS = 0x0a;
     private static final int HEADER_TYPE = 0x0e;
-    private static final int EXPRESS_DEVICE_CONTROL = 8;
-    private static final int ENABLE_NO_SNOOP = 1 << 11;
     private static final int BRIDGE_CLASS = 0x0604;
     private static final int CARDBUS_CLASS = 0x0607;
-    private static final int UNREAD = 0xffff;
 
     private final PciAddress address;
     private final Optional<PciAddress> upstreamBridge;
@@ -90,22 +84,17 @@ public final class FunctionEvidence implements PciFunction {
 
     /** Returns the vendor id, 16 bits. */
     public OptionalInt vendorId() {
-        return fromConfigOr(VENDOR_ID, facts.vendorId());
+        return number(facts.vendorId());
     }
 
     /** Returns the device id, 16 bits. */
     public OptionalInt deviceId() {
-        return fromConfigOr(DEVICE_ID, facts.deviceId());
+        return number(facts.deviceId());
     }
 
     /** Returns base class and subclass, 16 bits: 0x0300 is a VGA controller. */
     public OptionalInt classCode() {
-        if (facts.classCode().isPresent()) {
-            return OptionalInt.of(facts.classCode().get().value());
-        }
-        return config.size() > 0 && !facts.reconstructed()
-                ? OptionalInt.of(config.read(CLASS, 2))
-                : OptionalInt.empty();
+        return number(facts.classCode());
     }
 
     /** Returns what the class is called, when an input names it: {@code VGA compatible controller}. */
@@ -136,13 +125,9 @@ public final class FunctionEvidence implements PciFunction {
                 : Answer.UNKNOWN;
     }
 
-    /** Returns the Device Control register of the PCI Express capability, 16 bits, when there is one and it is known. */
+    /** Returns the Device Control register of the PCI Express capability, 16 bits, when there is one and its hex was read. */
     public OptionalInt deviceControl() {
-        if (!knowledge().capabilities() || facts.reconstructed()) {
-            return OptionalInt.empty();
-        }
-        int express = config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
-        return express == 0 ? OptionalInt.empty() : OptionalInt.of(config.read(express + EXPRESS_DEVICE_CONTROL, 2));
+        return number(facts.deviceControl());
     }
 
     /**
@@ -151,10 +136,6 @@ public final class FunctionEvidence implements PciFunction {
      * <p>A function without a PCI Express capability has no such bit: UNKNOWN, with {@link #pciExpress} NO.
      */
     public Answer noSnoopEnabled() {
-        OptionalInt control = deviceControl();
-        if (control.isPresent() && control.getAsInt() != UNREAD) {
-            return Answer.of((control.getAsInt() & ENABLE_NO_SNOOP) != 0);
-        }
         return facts.noSnoop().map(Fact::value).map(Answer::of).orElse(Answer.UNKNOWN);
     }
 
@@ -173,12 +154,7 @@ public final class FunctionEvidence implements PciFunction {
         return facts.driver();
     }
 
-    private OptionalInt fromConfigOr(int offset, Optional<Fact<Integer>> told) {
-        if (told.isPresent()) {
-            return OptionalInt.of(told.get().value());
-        }
-        return config.size() > 0 && !facts.reconstructed()
-                ? OptionalInt.of(config.read(offset, 2))
-                : OptionalInt.empty();
+    private static OptionalInt number(Optional<Fact<Integer>> fact) {
+        return fact.isPresent() ? OptionalInt.of(fact.get().value()) : OptionalInt.empty();
     }
 }

@@ -5,11 +5,18 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.function.Function;
+import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /** What was found so far about one function; the first input to say something is believed, others must agree. */
 final class FunctionFacts {
+    private static final int VENDOR_ID = 0x00;
+    private static final int DEVICE_ID = 0x02;
+    private static final int CLASS = 0x0a;
+    private static final int UNANSWERED = 0xffff;
+    private static final int EXPRESS_DEVICE_CONTROL = 8;
+    private static final int ENABLE_NO_SNOOP = 1 << 11;
     private static final int SECONDARY_BUS = 0x19;
     private static final int SUBORDINATE_BUS = 0x1a;
     private static final int HEADER_TYPE = 0x0e;
@@ -30,18 +37,36 @@ final class FunctionFacts {
         return address;
     }
 
-    /** Raw bytes; of two inputs the one that knows more is kept. */
+    /**
+     * Raw bytes, and what follows from them; of two inputs the one that knows more is kept. Where all that was read is
+     * ones, the function did not answer and nothing is known.
+     */
     FunctionFacts config(byte[] bytes, String source) {
-        int usable = KnownConfig.usable(bytes.length);
-        ConfigKnowledge known = knowledgeOf(new KnownConfig(bytes));
-        if (usable > 0 && (reconstructed || known.compareTo(knowledge) > 0)) {
-            if (known.compareTo(knowledge) >= 0) {
-                config = new Fact<>(bytes.clone(), source);
-                knowledge = known;
-                reconstructed = false;
+        KnownConfig read = new KnownConfig(bytes);
+        if (read.size() == 0 || read.read(VENDOR_ID, 2) == UNANSWERED) {
+            return this;
+        }
+        vendorId(read.read(VENDOR_ID, 2), source);
+        deviceId(read.read(DEVICE_ID, 2), source);
+        classCode(read.read(CLASS, 2), source);
+        ConfigKnowledge known = knowledgeOf(read);
+        if (known.capabilities()) {
+            int express = read.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
+            if (express != 0) {
+                deviceControl(read.read(express + EXPRESS_DEVICE_CONTROL, 2), source);
             }
         }
+        if (known.compareTo(knowledge) > 0 || (reconstructed && known == knowledge)) {
+            config = new Fact<>(read.bytes(), source);
+            knowledge = known;
+            reconstructed = false;
+        }
         return this;
+    }
+
+    private void deviceControl(int value, String source) {
+        facts.putIfAbsent("Device Control", new Fact<>(value, source));
+        noSnoop((value & ENABLE_NO_SNOOP) != 0, source);
     }
 
     /** Bytes put together from text; raw bytes are preferred when they know as much. */
@@ -60,7 +85,7 @@ final class FunctionFacts {
             case KnownConfig.HEADER_BYTES -> ConfigKnowledge.HEADER;
             case KnownConfig.EXPRESS_BYTES -> ConfigKnowledge.ALL;
             default ->
-                config.findCapability(KnownConfig.CAPABILITY_PCI_EXPRESS) == 0
+                config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) == 0
                         ? ConfigKnowledge.ALL
                         : ConfigKnowledge.CAPABILITIES;
         };
@@ -161,6 +186,10 @@ final class FunctionFacts {
 
     Optional<Fact<Boolean>> noSnoop() {
         return find("Enable No Snoop");
+    }
+
+    Optional<Fact<Integer>> deviceControl() {
+        return find("Device Control");
     }
 
     Optional<Fact<Integer>> vendorId() {

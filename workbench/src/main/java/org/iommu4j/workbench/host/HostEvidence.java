@@ -2,7 +2,9 @@
 package org.iommu4j.workbench.host;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -88,6 +90,13 @@ public final class HostEvidence {
     public FirmwareTables firmware() {
         return signature ->
                 Optional.ofNullable(tables.get(signature)).map(Fact::value).map(byte[]::clone);
+    }
+
+    /** Returns the tables by signature. */
+    public SortedMap<String, byte[]> tables() {
+        SortedMap<String, byte[]> copies = new TreeMap<>();
+        tables.forEach((signature, table) -> copies.put(signature, table.value().clone()));
+        return copies;
     }
 
     /** Returns the signatures of the tables given, each with the input that it comes from. */
@@ -238,6 +247,7 @@ public final class HostEvidence {
         /** A unit's base and registers so far. */
         private static final class UnitFacts {
             private @Nullable Fact<Long> base;
+            private Map<String, String> attributes = Map.of();
             private final SortedMap<String, Fact<Long>> registers = new TreeMap<>();
         }
 
@@ -254,7 +264,7 @@ public final class HostEvidence {
         /** Tells an ACPI table; a second one of the same signature is ignored with a warning when it differs. */
         public Builder table(String signature, byte[] bytes, String source) {
             Fact<byte[]> earlier = tables.putIfAbsent(signature, new Fact<>(bytes.clone(), source));
-            if (earlier != null && !java.util.Arrays.equals(earlier.value(), bytes)) {
+            if (earlier != null && !Arrays.equals(earlier.value(), bytes)) {
                 warn("table " + signature + " of " + source + " differs from that of " + earlier.source()
                         + ", which is used");
             }
@@ -297,6 +307,36 @@ public final class HostEvidence {
             return this;
         }
 
+        /** Tells the files below a unit in {@code sys/class/iommu}. */
+        Builder attributes(String unit, Map<String, String> attributes) {
+            units.computeIfAbsent(unit, unused -> new UnitFacts()).attributes = attributes;
+            return this;
+        }
+
+        /** Names functions and classes by a pci.ids file, where no input named them. */
+        Builder names(byte[] pciIds, String source) {
+            Set<Integer> vendors = new HashSet<>();
+            functions.values().forEach(function -> function.vendorId().ifPresent(id -> vendors.add(id.value())));
+            PciIds ids = PciIds.read(pciIds, vendors::contains);
+            functions.values().forEach(function -> {
+                if (function.vendorId().isPresent() && function.deviceId().isPresent()) {
+                    ids.name(
+                                    function.vendorId().get().value(),
+                                    function.deviceId().get().value())
+                            .ifPresent(name -> function.name(name, source));
+                }
+                function.classCode()
+                        .flatMap(code -> ids.className(code.value()))
+                        .ifPresent(name -> function.className(name, source));
+            });
+            return this;
+        }
+
+        /** Returns whether a table was told. */
+        boolean hasTable(String signature) {
+            return tables.containsKey(signature);
+        }
+
         /** Tells a register's value. */
         public Builder register(String unit, String register, long value, String source) {
             keepRegister(
@@ -311,6 +351,12 @@ public final class HostEvidence {
         /** Tells a register's value that an input states for all units at once. */
         public Builder registerOfAllUnits(String register, long value, String source) {
             keepRegister(register + " of all units", registersOfAllUnits, register, value, source);
+            return this;
+        }
+
+        /** Says that there is a group. */
+        public Builder group(int group) {
+            groupFacts.computeIfAbsent(group, unused -> new TreeMap<>());
             return this;
         }
 
@@ -421,6 +467,7 @@ public final class HostEvidence {
                         new UnitEvidence(
                                 unit,
                                 base == null ? OptionalLong.empty() : OptionalLong.of(base.value()),
+                                known.attributes,
                                 known.registers));
             });
             return made;

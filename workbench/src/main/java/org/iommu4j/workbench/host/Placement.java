@@ -54,7 +54,8 @@ final class Placement {
             if (functions.containsKey(above) && canBeAbove(above, address)) {
                 return new FunctionEvidence(function, Optional.of(above), true);
             }
-            warnings.add(address + " is below " + above + " in " + told.get().source() + ", which can't be or is not there");
+            warnings.add(
+                    address + " is below " + above + " in " + told.get().source() + ", which can't be or is not there");
             return new FunctionEvidence(function, Optional.empty(), false);
         }
         if (function.isOnRootBus()) {

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.host;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.ServiceLoader;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads any mix of what people have of a host into one {@link HostEvidence}.
+ *
+ * <p>Inputs are read in the order in which they are added; the first to say something is believed. Loads no Guice.
+ */
+public final class HostInputs {
+    private static final int TAR_MAGIC_AT = 257;
+    private static final String EXPECTED =
+            "expected a directory or tar with a Linux sys/ tree, an ACPI table or acpidump,"
+                    + " or text of lspci, dmesg or IOMMU groups";
+
+    private final Collection<TranslationUnitProvider> silicon;
+    private HostEvidence.@Nullable Builder host;
+
+    /** Makes a reader that knows the units of given silicon. */
+    public HostInputs(Collection<TranslationUnitProvider> silicon) {
+        this.silicon = List.copyOf(silicon);
+    }
+
+    /** Makes a reader that knows the silicon found on the module path and the class path. */
+    public static HostInputs withInstalledSilicon() {
+        List<TranslationUnitProvider> silicon = new ArrayList<>();
+        ServiceLoader.load(TranslationUnitProvider.class).forEach(silicon::add);
+        return new HostInputs(silicon);
+    }
+
+    /** Adds the running host. */
+    public HostInputs live() {
+        return live(Path.of("/"));
+    }
+
+    /** Adds a host whose files are read, when they are needed, below a root. */
+    HostInputs live(Path root) {
+        SysfsReader.read(new LiveFiles(root), silicon, host("this host"));
+        return this;
+    }
+
+    /**
+     * Adds an input of any kind, recognised by what is in it.
+     *
+     * @throws InputException when it can't be read or is none that is known
+     */
+    public HostInputs path(Path path) {
+        if (Files.isDirectory(path)) {
+            if (isRoot(path)) {
+                return live();
+            }
+            return capture(path);
+        }
+        if (isTar(path)) {
+            return capture(path);
+        }
+        byte[] bytes = TextLines.bytes(path);
+        if (AcpiReader.recognises(bytes)) {
+            return acpi(path, bytes);
+        }
+        List<String> lines = TextLines.isText(bytes) ? TextLines.of(bytes, path.toString()) : List.of();
+        for (String line : lines) {
+            if (AcpiReader.recognises(line)) {
+                return acpi(path, bytes);
+            }
+            if (KernelLogReader.recognises(line)) {
+                return dmesg(path, lines);
+            }
+            if (GroupListingReader.recognises(line)) {
+                return groups(path, lines);
+            }
+            if (LspciReader.recognises(line)) {
+                return lspci(path, lines);
+            }
+        }
+        throw new InputException(path + ": nothing known, " + EXPECTED);
+    }
+
+    /** Adds a directory or tar with a {@code sys/} tree. */
+    public HostInputs capture(Path path) {
+        CaptureFiles files = CaptureFiles.open(path);
+        SysfsReader.read(files, silicon, host(nameOf(path)));
+        return this;
+    }
+
+    /** Adds an ACPI table, or the text of acpidump. */
+    public HostInputs acpi(Path file) {
+        return acpi(file, TextLines.bytes(file));
+    }
+
+    private HostInputs acpi(Path file, byte[] bytes) {
+        HostEvidence.Builder into = host(nameOf(file)).input(file.toString());
+        if (TextLines.isText(bytes) && !AcpiReader.recognises(bytes)) {
+            if (AcpiReader.read(TextLines.of(bytes, file.toString()), nameOf(file), into) == 0) {
+                throw new InputException(
+                        file + ": no whole ACPI table, expected one as bytes or as acpidump prints it");
+            }
+        } else {
+            AcpiReader.read(bytes, nameOf(file), into);
+        }
+        return this;
+    }
+
+    /** Adds what lspci printed. */
+    public HostInputs lspci(Path file) {
+        return lspci(file, text(file));
+    }
+
+    private HostInputs lspci(Path file, List<String> lines) {
+        if (LspciReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString())) == 0) {
+            throw new InputException(file + ": no listing of lspci, expected lines like"
+                    + " '00:02.0 VGA compatible controller: Intel Corporation HD Graphics'");
+        }
+        return this;
+    }
+
+    /** Adds a kernel log. */
+    public HostInputs dmesg(Path file) {
+        return dmesg(file, text(file));
+    }
+
+    private HostInputs dmesg(Path file, List<String> lines) {
+        if (!KernelLogReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString()))) {
+            throw new InputException(file
+                    + ": no kernel log that tells anything, expected 'Linux version ...' or lines of DMAR or AMD-Vi");
+        }
+        return this;
+    }
+
+    /** Adds a listing of IOMMU groups. */
+    public HostInputs groups(Path file) {
+        return groups(file, text(file));
+    }
+
+    private HostInputs groups(Path file, List<String> lines) {
+        if (GroupListingReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString())) == 0) {
+            throw new InputException(file + ": no listing of IOMMU groups, expected lines like"
+                    + " 'IOMMU Group 1 00:01.0 PCI bridge [0604]: ...'");
+        }
+        return this;
+    }
+
+    /**
+     * Returns what the inputs say together.
+     *
+     * @throws IllegalStateException when none was added
+     */
+    public HostEvidence read() {
+        HostEvidence.Builder read = host;
+        if (read == null) {
+            throw new IllegalStateException("no input was added");
+        }
+        return read.build();
+    }
+
+    private HostEvidence.Builder host(String name) {
+        HostEvidence.Builder known = host;
+        if (known == null) {
+            known = HostEvidence.builder(name);
+            host = known;
+        }
+        return known;
+    }
+
+    private static List<String> text(Path file) {
+        byte[] bytes = TextLines.bytes(file);
+        if (!TextLines.isText(bytes)) {
+            throw new InputException(file + ": is no text");
+        }
+        return TextLines.of(bytes, file.toString());
+    }
+
+    private static boolean isRoot(Path path) {
+        try {
+            return path.toRealPath().getParent() == null;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** A tar says so behind the first name; a compressed one is taken for a tar. */
+    private static boolean isTar(Path path) {
+        if (!Files.isRegularFile(path)) {
+            return false;
+        }
+        try (InputStream in = Files.newInputStream(path)) {
+            byte[] head = in.readNBytes(TAR_MAGIC_AT + 5);
+            return CaptureFiles.isGzip(head)
+                    || (head.length == TAR_MAGIC_AT + 5
+                            && new String(head, TAR_MAGIC_AT, 5, StandardCharsets.ISO_8859_1).equals("ustar"));
+        } catch (IOException e) {
+            throw new InputException(path + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
+        }
+    }
+
+    private static String nameOf(Path path) {
+        Path file = path.toAbsolutePath().normalize().getFileName();
+        String name = TextLines.printable(file == null ? "host" : file.toString());
+        return name.replaceFirst("\\.tar(\\.gz)?$|\\.tgz$", "");
+    }
+}

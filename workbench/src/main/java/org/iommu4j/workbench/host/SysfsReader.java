@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.host;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+
+/**
+ * Reads a Linux {@code sys/} tree with what lies beside it: {@code proc/}, the kernel log, {@code pci.ids}.
+ *
+ * <p>Source: {@code Documentation/ABI/testing/sysfs-bus-pci}, {@code sysfs-class-iommu}, {@code
+ * sysfs-kernel-iommu_groups}.
+ */
+final class SysfsReader {
+    /** Functions. */
+    static final String DEVICES = "sys/bus/pci/devices";
+    /** Units. */
+    static final String UNITS = "sys/class/iommu";
+    /** Groups. */
+    static final String GROUPS = "sys/kernel/iommu_groups";
+    /** ACPI tables. */
+    static final String TABLES = "sys/firmware/acpi/tables";
+
+    /** Where a kernel log may lie. */
+    static final List<String> LOGS = List.of("dmesg.txt", "dmesg", "dmesg.log", "var/log/dmesg");
+
+    private static final String SOURCE = "sysfs";
+    private static final Pattern ADDRESS = Pattern.compile("[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
+    private static final Pattern LONG_DOMAIN = Pattern.compile("[0-9a-f]{5,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
+    private static final Pattern ROOT_BUS = Pattern.compile("pci[0-9a-f]{4,8}:[0-9a-f]{2}");
+    private static final Pattern NUMBER = Pattern.compile("\\d{1,6}");
+    private static final Pattern HEX = Pattern.compile("0x([0-9a-f]{1,8})");
+    private static final Pattern REGION = Pattern.compile("0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16}) ([a-z-]{1,20})");
+    private static final Pattern RELEASE = Pattern.compile("Linux version (\\S{1,128}) .*");
+    private static final Map<String, ReservedRegion.Type> REGION_TYPES = Map.of(
+            "direct", ReservedRegion.Type.DIRECT,
+            "direct-relaxable", ReservedRegion.Type.DIRECT_RELAXABLE,
+            "reserved", ReservedRegion.Type.RESERVED,
+            "msi", ReservedRegion.Type.MSI);
+
+    private final HostFiles files;
+    private final HostEvidence.Builder host;
+
+    private SysfsReader(HostFiles files, HostEvidence.Builder host) {
+        this.files = files;
+        this.host = host;
+    }
+
+    /**
+     * Reads a tree.
+     *
+     * @param silicon who knows what a unit's attributes mean
+     */
+    static void read(HostFiles files, Collection<TranslationUnitProvider> silicon, HostEvidence.Builder host) {
+        SysfsReader reader = new SysfsReader(files, host);
+        host.input(files.source());
+        reader.tables();
+        reader.units(silicon);
+        reader.functions();
+        reader.groups();
+        reader.inUse();
+        reader.kernel();
+        reader.names();
+    }
+
+    private void tables() {
+        for (String table : files.list(TABLES)) {
+            files.bytes(TABLES + "/" + table)
+                    .filter(AcpiReader::recognises)
+                    .ifPresent(bytes -> host.table(table, bytes, SOURCE));
+        }
+    }
+
+    private void units(Collection<TranslationUnitProvider> silicon) {
+        FirmwareTables firmware = signature -> files.bytes(TABLES + "/" + signature);
+        for (String unit : files.list(UNITS)) {
+            String name = TextLines.printable(unit);
+            Map<String, String> attributes = attributes(UNITS + "/" + unit);
+            host.unit(name).attributes(name, attributes);
+            for (TranslationUnitProvider provider : silicon) {
+                try {
+                    Optional<TranslationUnitSpec> spec = provider.recognise(name, attributes, firmware);
+                    if (spec.isPresent()) {
+                        host.unit(name, spec.get().registerBase(), SOURCE);
+                        spec.get()
+                                .registers()
+                                .forEach((register, value) -> host.register(name, register, value, SOURCE));
+                        break;
+                    }
+                } catch (IllegalArgumentException e) {
+                    host.warn(TextLines.printable("unit " + name + ": " + e.getMessage()));
+                    break;
+                }
+            }
+        }
+    }
+
+    /** The attributes of a unit: the files in the driver's own directory below it. */
+    private Map<String, String> attributes(String unit) {
+        Map<String, String> attributes = new TreeMap<>();
+        for (String directory : files.list(unit)) {
+            if (directory.equals("devices") || directory.equals("power") || directory.equals("subsystem")) {
+                continue;
+            }
+            for (String file : files.list(unit + "/" + directory)) {
+                String path = directory + "/" + file;
+                files.text(unit + "/" + path).ifPresent(text -> attributes.put(path, text));
+            }
+        }
+        return attributes;
+    }
+
+    private void functions() {
+        Set<String> units = new HashSet<>(files.list(UNITS));
+        boolean driversShown = files.isDirectory("sys/bus/pci/drivers");
+        boolean skipped = false;
+        for (String device : files.list(DEVICES)) {
+            if (ADDRESS.matcher(device).matches()) {
+                function(device, units, driversShown);
+            } else {
+                skipped |= LONG_DOMAIN.matcher(device).matches();
+            }
+        }
+        if (skipped) {
+            host.warn(files.source() + ": functions in domains of more than four digits (below a VMD) are left out");
+        }
+    }
+
+    private void function(String device, Set<String> units, boolean driversShown) {
+        String directory = DEVICES + "/" + device;
+        FunctionFacts function = host.function(PciAddress.parse(device));
+        files.resolve(directory).ifPresent(real -> place(function, real));
+        files.bytes(directory + "/config").ifPresent(config -> function.config(config, SOURCE));
+        hex(directory + "/vendor").ifPresent(id -> function.vendorId(id & 0xffff, SOURCE));
+        hex(directory + "/device").ifPresent(id -> function.deviceId(id & 0xffff, SOURCE));
+        hex(directory + "/class").ifPresent(code -> function.classCode(code >>> 8, SOURCE));
+        // An AMD unit's own function has a directory of this name, which is no link to a unit.
+        files.resolve(directory + "/iommu")
+                .map(SysfsReader::lastName)
+                .filter(units::contains)
+                .ifPresent(unit -> function.unit(TextLines.printable(unit), SOURCE));
+        files.resolve(directory + "/iommu_group")
+                .map(SysfsReader::lastName)
+                .filter(group -> NUMBER.matcher(group).matches())
+                .ifPresent(group -> function.group(Integer.parseInt(group), SOURCE));
+        Optional<String> driver = files.resolve(directory + "/driver").map(SysfsReader::lastName);
+        if (driver.isPresent() || driversShown) {
+            function.driver(TextLines.printable(driver.orElse("")), SOURCE);
+        }
+    }
+
+    private static void place(FunctionFacts function, String real) {
+        int slash = real.lastIndexOf('/');
+        String parent = slash < 0 ? "" : lastName(real.substring(0, slash));
+        if (ADDRESS.matcher(parent).matches()) {
+            function.bridge(PciAddress.parse(parent), SOURCE);
+        } else if (ROOT_BUS.matcher(parent).matches()) {
+            function.onRootBus(SOURCE);
+        }
+    }
+
+    private void groups() {
+        for (String group : files.list(GROUPS)) {
+            if (!NUMBER.matcher(group).matches()) {
+                continue;
+            }
+            int id = Integer.parseInt(group);
+            host.group(id);
+            String directory = GROUPS + "/" + group;
+            for (String device : files.list(directory + "/devices")) {
+                if (ADDRESS.matcher(device).matches()) {
+                    host.function(PciAddress.parse(device)).group(id, SOURCE);
+                }
+            }
+            files.text(directory + "/type").ifPresent(type -> host.groupType(id, TextLines.printable(type), SOURCE));
+            files.text(directory + "/reserved_regions").ifPresent(text -> regions(id, text));
+        }
+    }
+
+    private void regions(int group, String text) {
+        List<ReservedRegion> regions = new ArrayList<>();
+        for (String line :
+                text.lines().map(String::strip).filter(line -> !line.isEmpty()).toList()) {
+            Matcher region = REGION.matcher(line);
+            ReservedRegion.Type type = region.matches() ? REGION_TYPES.get(region.group(3)) : null;
+            long start = type == null ? 0 : Long.parseUnsignedLong(region.group(1), 16);
+            long end = type == null ? 0 : Long.parseUnsignedLong(region.group(2), 16);
+            if (type == null || Long.compareUnsigned(start, end) > 0) {
+                host.warn("group " + group + " has '" + TextLines.printable(line)
+                        + "' in reserved_regions, expected a form like '0xfee00000 0xfeefffff msi'");
+                return;
+            }
+            regions.add(new ReservedRegion(start, end, type));
+        }
+        host.groupReserved(group, regions, SOURCE);
+    }
+
+    private void inUse() {
+        boolean units = !files.list(UNITS).isEmpty();
+        boolean groups = !files.list(GROUPS).isEmpty();
+        if (units || groups) {
+            host.iommuInUse(true, SOURCE);
+        } else if (files.isDirectory(GROUPS)) {
+            host.iommuInUse(false, SOURCE);
+        }
+    }
+
+    private void kernel() {
+        Optional<String> release = files.text("proc/sys/kernel/osrelease");
+        if (release.isEmpty()) {
+            release = files.text("proc/version")
+                    .map(RELEASE::matcher)
+                    .filter(Matcher::matches)
+                    .map(version -> version.group(1));
+        }
+        release.ifPresent(found -> host.kernelRelease(TextLines.printable(found), "proc"));
+        files.text("proc/cmdline").ifPresent(found -> host.commandLine(TextLines.printable(found), "proc/cmdline"));
+        for (String log : LOGS) {
+            Optional<byte[]> bytes = files.bytes(log);
+            if (bytes.isPresent()) {
+                KernelLogReader.read(TextLines.of(bytes.get()), log, host);
+                return;
+            }
+        }
+    }
+
+    private void names() {
+        for (String place : PciIds.PLACES) {
+            Optional<byte[]> file = files.bytes(place);
+            if (file.isPresent()) {
+                host.names(file.get(), place);
+                return;
+            }
+        }
+    }
+
+    private Optional<Integer> hex(String path) {
+        return files.text(path)
+                .map(HEX::matcher)
+                .filter(Matcher::matches)
+                .map(matcher -> Integer.parseUnsignedInt(matcher.group(1), 16));
+    }
+
+    private static String lastName(String path) {
+        return path.substring(path.lastIndexOf('/') + 1);
+    }
+}
