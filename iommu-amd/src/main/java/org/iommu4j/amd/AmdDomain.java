@@ -150,7 +150,7 @@ final class AmdDomain implements IommuDomain, HostPageTable.Owner {
 
     @Override
     public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
-        return table == null ? Optional.empty() : ALWAYS_ENFORCED;
+        return table != null && iommu.hasEnforcement() ? ALWAYS_ENFORCED : Optional.empty();
     }
 
     @Override

@@ -181,9 +181,10 @@ final class AmdIommu implements Iommu {
     public boolean capable(IommuDevice device, IommuCapability capability) {
         AmdUnit unit = own(device).unit();
         return switch (capability) {
-            case CACHE_COHERENCY, ENFORCE_CACHE_COHERENCY, DEFERRED_FLUSH -> true;
+            case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
+            case ENFORCE_CACHE_COHERENCY -> rules.enforcementCapability();
             case PRE_BOOT_PROTECTION -> map.preBootProtection();
-            case DIRTY_TRACKING -> unit.tracksDirtyPages();
+            case DIRTY_TRACKING -> rules.dirtyTracking() && unit.tracksDirtyPages();
             // Device IOTLBs are not driven, so no device may fill one.
             case NOEXEC, PCI_ATS_SUPPORTED -> false;
         };
@@ -205,15 +206,14 @@ final class AmdIommu implements Iommu {
         return domain;
     }
 
+    /** Returns whether paging domains can be asked to block no-snoop. */
+    boolean hasEnforcement() {
+        return rules.enforcementOp();
+    }
+
     /** Makes an empty table for a domain. */
     HostPageTable newTable(AmdDomain domain) {
-        return new HostPageTable(
-                context.memory(),
-                context.frames(),
-                domain,
-                rules.forceCoherentLeaves(),
-                rules.startLevels(),
-                hostLevels);
+        return new HostPageTable(context.memory(), context.frames(), domain, AmdRules.START_LEVELS, hostLevels);
     }
 
     /** Returns whether some unit may remember that an entry was not present; one is enough, as in Linux. */

@@ -6,19 +6,51 @@ import org.iommu4j.LinuxRelease;
 /**
  * What Linux's AMD driver does differently from release to release, and nothing else.
  *
+ * <p>What never changed from 5.15 to 7.1 and so is no rule: FC is in every v1 leaf, whatever the domain is for, so the DMA API
+ * blocks no-snoop too; {@link org.iommu4j.IommuCapability#CACHE_COHERENCY} is true; a v1 table starts with 3 levels.
+ * {@link #V2_ANSWERS_AS_V1} holds wherever there are v2 tables.
+ *
+ * <p>The releases of {@link #guestTables}, {@link #guestTablesForAll}, {@link #pasidDomains}, {@link #guestApertureHalved}, {@link
+ * #htRangeIgnore} and {@link #atsCapability} are inferred from the dates of the commits that brought them.
+ *
  * @param release the release
  * @param highestIvhdType the newest type of IVHD block that it reads ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED})
- * @param startLevels levels of a fresh v1 table ({@code amd_iommu_domain_alloc_paging_v1})
- * @param forceCoherentLeaves FC in every leaf, whatever the domain is for ({@code PT_FEAT_AMDV1_FORCE_COHERENCE})
- * @param htRangeIgnore the HyperTransport range is not reserved where EFR2 says so ({@code amd_iommu_ht_range_ignore})
+ * @param enforcementOp paging domains have {@code enforce_cache_coherency}; it answers true and changes nothing, because FC is
+ *     there already (5.19 and the series as posted)
+ * @param enforcementCapability {@link org.iommu4j.IommuCapability#ENFORCE_CACHE_COHERENCY} exists, and is true (6.2)
+ * @param guestTables {@code amd_iommu=pgtbl_v2} gives domains of the DMA API v2 tables (6.1)
+ * @param guestTablesForAll {@code amd_iommu=pgtbl_v2} counts for unmanaged domains as well: before, what VFIO uses was always v1
+ *     (6.14)
+ * @param pasidDomains {@code IOMMU_HWPT_ALLOC_PASID} gives a v2 table (6.14)
+ * @param guestApertureHalved the top bit of a v2 address is not used, so that a table means the same with and without PASID
+ *     (6.19)
+ * @param dirtyTracking domains can record written pages ({@code amd_dirty_ops}, 6.7)
+ * @param htRangeIgnore the HyperTransport range is not reserved where EFR2 says so ({@code amd_iommu_ht_range_ignore}, 6.16)
+ * @param atsCapability {@link org.iommu4j.IommuCapability#PCI_ATS_SUPPORTED} exists (7.0)
  */
 record AmdRules(
         LinuxRelease release,
         int highestIvhdType,
-        int startLevels,
-        boolean forceCoherentLeaves,
-        boolean htRangeIgnore) {
-    private static final LinuxRelease LINUX_7_1 = new LinuxRelease(7, 1);
+        boolean enforcementOp,
+        boolean enforcementCapability,
+        boolean guestTables,
+        boolean guestTablesForAll,
+        boolean pasidDomains,
+        boolean guestApertureHalved,
+        boolean dirtyTracking,
+        boolean htRangeIgnore,
+        boolean atsCapability) {
+    /** Levels of a fresh v1 table ({@code amd_iommu_domain_alloc_paging_v1}). */
+    static final int START_LEVELS = 3;
+
+    /**
+     * A domain with v2 tables answers a request to block no-snoop as one with v1 tables does: yes.
+     *
+     * <p>It is not so. A v2 entry has no FC bit, the driver has nothing to set, and a no-snoop request passes the CPU caches. Linux
+     * knows it and keeps the answer, because VFIO and iommufd can't handle devices that differ in it (comment at {@code amdv2_ops}).
+     * What follows: VFIO reports the device coherent, KVM makes the guest's WBINVD do nothing, and the guest reads stale lines.
+     */
+    static final boolean V2_ANSWERS_AS_V1 = true;
 
     /**
      * Returns the rules of a release.
@@ -26,10 +58,21 @@ record AmdRules(
      * @throws IllegalArgumentException when they are not built
      */
     static AmdRules of(LinuxRelease release) {
-        if (release.equals(LINUX_7_1)) {
-            return new AmdRules(release, 0x40, 3, true, true);
+        if (!release.isKnown()) {
+            throw new IllegalArgumentException(
+                    "the AMD-Vi driver has no rules for Linux release " + release + "; known: " + LinuxRelease.known());
         }
-        throw new IllegalArgumentException(
-                "the AMD-Vi driver has no rules for Linux release " + release + "; known: [" + LINUX_7_1 + "]");
+        return new AmdRules(
+                release,
+                0x40,
+                release.compareTo(LinuxRelease.SERIES_AS_POSTED) >= 0,
+                release.isAtLeast(6, 2),
+                release.isAtLeast(6, 1),
+                release.isAtLeast(6, 14),
+                release.isAtLeast(6, 14),
+                release.isAtLeast(6, 19),
+                release.isAtLeast(6, 7),
+                release.isAtLeast(6, 16),
+                release.isAtLeast(7, 0));
     }
 }

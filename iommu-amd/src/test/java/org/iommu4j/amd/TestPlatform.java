@@ -38,6 +38,7 @@ final class TestPlatform {
     boolean recording = true;
 
     BootOptions bootOptions = BootOptions.DEFAULT;
+    LinuxRelease release = LinuxRelease.NEWEST;
     int capabilityHeader = 0x0b0b_000f; // EFRSup, IotlbSup
 
     /** The unit's registers. */
@@ -117,7 +118,7 @@ final class TestPlatform {
                         signature -> signature.equals("IVRS") ? Optional.of(ivrs) : Optional.empty(),
                         () -> List.of(function(0, 0, 0, 2), function(0, 1, 0, 0)),
                         bootOptions,
-                        LinuxRelease.NEWEST)
+                        release)
                 .failing(failNth);
     }
 
