@@ -48,20 +48,20 @@ final class AmdDescription {
     private static final Reason CAPABLE = new Reason(
             "the driver answers yes for every device; no bit of EFR gates it", "Linux amd_iommu_capable");
 
-    private static final List<KernelParameter> PARAMETERS = List.of(
-            new KernelParameter(
-                    "amd_iommu",
-                    "off",
-                    KernelParameter.Effect.DISABLES,
-                    new Reason("leaves the units off", "Linux parse_amd_iommu_options")),
-            new KernelParameter(
-                    "amd_iommu",
-                    "pgtbl_v2",
-                    KernelParameter.Effect.FALSE_PROMISE,
-                    new Reason(
-                            "domains get v2 tables, which have no FC bit: the driver still answers that no-snoop is"
-                                    + " blocked, and it is not",
-                            "Linux amd/iommu.c amdv2_ops")));
+    private static final KernelParameter OFF = new KernelParameter(
+            "amd_iommu",
+            "off",
+            KernelParameter.Effect.DISABLES,
+            new Reason("leaves the units off", "Linux parse_amd_iommu_options"));
+
+    private static final KernelParameter GUEST_TABLES = new KernelParameter(
+            "amd_iommu",
+            "pgtbl_v2",
+            KernelParameter.Effect.FALSE_PROMISE,
+            new Reason(
+                    "domains get v2 tables, which have no FC bit: the driver still answers that no-snoop is blocked, and it"
+                            + " is not",
+                    "Linux amd/iommu.c amdv2_ops"));
 
     private final HostFacts facts;
     private final AmdRules rules;
@@ -85,7 +85,12 @@ final class AmdDescription {
             throw new IllegalArgumentException("firmware has no IVRS");
         }
         return new HostDescription(
-                AmdVendor.NAME, CoherencyRule.ALWAYS, description.units, devices, PARAMETERS, description.warnings);
+                AmdVendor.NAME,
+                CoherencyRule.ALWAYS,
+                description.units,
+                devices,
+                description.rules.guestTablesForAll() ? List.of(OFF, GUEST_TABLES) : List.of(OFF),
+                description.warnings);
     }
 
     private List<DeviceDescription> fromTable(Ivrs ivrs) {

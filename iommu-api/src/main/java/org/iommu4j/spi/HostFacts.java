@@ -2,6 +2,7 @@
 package org.iommu4j.spi;
 
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SortedMap;
@@ -28,9 +29,15 @@ public record HostFacts(
         RegisterValues registers,
         SortedMap<String, ShownUnit> shownUnits,
         Map<PciAddress, String> unitLinks) {
-    /** Copies the maps. */
+    /** As Linux counts them: {@code dmar2} before {@code dmar10}. */
+    private static final Comparator<String> BY_NUMBER =
+            Comparator.comparingInt(String::length).thenComparing(Comparator.naturalOrder());
+
+    /** Copies the maps; units are sorted by number. */
     public HostFacts {
-        shownUnits = Collections.unmodifiableSortedMap(new TreeMap<>(shownUnits));
+        SortedMap<String, ShownUnit> sorted = new TreeMap<>(BY_NUMBER);
+        sorted.putAll(shownUnits);
+        shownUnits = Collections.unmodifiableSortedMap(sorted);
         unitLinks = Collections.unmodifiableMap(new LinkedHashMap<>(unitLinks));
     }
 

@@ -64,11 +64,22 @@ final class IntelCoherency {
         return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
     }
 
-    /** Describes a function of which nobody says which unit translates for it. */
+    /** Describes a function of which nobody says which unit translates for it; one unit may still decide for all. */
     DeviceDescription unknown(PciAddress address) {
-        Reason why = new Reason("which unit translates for the device is not known", "VT-d 8.3");
+        List<Reason> reasons = new ArrayList<>();
+        boolean decided = rule == CoherencyRule.PER_MACHINE && everyUnit(reasons) == Answer.NO;
+        if (!decided) {
+            reasons.clear();
+        }
+        reasons.add(new Reason("which unit translates for the device is not known", "VT-d 8.3"));
         return new DeviceDescription(
-                address, Answer.UNKNOWN, null, Answer.UNKNOWN, List.of(why), null, Answer.UNKNOWN);
+                address,
+                Answer.UNKNOWN,
+                null,
+                decided ? Answer.NO : Answer.UNKNOWN,
+                reasons,
+                null,
+                Answer.UNKNOWN);
     }
 
     /**

@@ -14,11 +14,11 @@ import picocli.CommandLine.Command;
         version = "iommu4j 0.1.0-SNAPSHOT",
         description =
                 "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
-        subcommands = {RunCommand.class, CasesCommand.class, AutoComplete.GenerateCompletion.class},
+        subcommands = {RunCommand.class, CasesCommand.class, AuditCommand.class, AutoComplete.GenerateCompletion.class},
         footer = {
             "",
-            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED); 2 wrong usage or unreadable input.",
-            "Try: iommu4j run guest-no-snoop"
+            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED; not coherent under --require-coherent); 2 wrong usage or unreadable input.",
+            "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit"
         })
 public final class Main {
     /** The answer is bad. */

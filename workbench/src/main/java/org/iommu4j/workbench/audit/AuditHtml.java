@@ -45,7 +45,7 @@ public final class AuditHtml {
                 .append(" - iommu4j audit</title><style>\n")
                 .append(STYLE)
                 .append("</style></head><body>\n");
-        html.append("<h1>").append(escape(audit.host())).append(", Linux ").append(audit.linux()).append("</h1>\n");
+        html.append("<h1>").append(escape(Headline.subject(audit))).append("</h1>\n");
         html.append("<p class=\"verdict ")
                 .append(audit.overall())
                 .append("\">")

@@ -27,8 +27,8 @@ record AuditRules(boolean asksDevices, boolean guestMtrr) {
             case COHERENT -> "WBINVD does nothing in the guest; its memory is write-back whatever its PAT says";
             case NONCOHERENT ->
                 guestMtrr
-                        ? "WBINVD flushes the host's caches; guest PAT and MTRRs are honoured (uncached memory is slow)"
-                        : "WBINVD flushes the host's caches; guest PAT is honoured (uncached memory is slow)";
+                        ? "WBINVD flushes the host's caches, guest PAT and MTRRs are honoured (slow)"
+                        : "WBINVD flushes the host's caches, guest PAT is honoured (slow)";
             case UNKNOWN -> "depends on what is not known";
         };
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.audit;
 
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.ReservedRegion;
@@ -19,6 +21,9 @@ public final class AuditText {
 
     private static final int LABEL = 19;
 
+    /** Devices named before a hint that holds for several. */
+    private static final int SHOWN = 3;
+
     private final ColorScheme colors;
     private final boolean verbose;
 
@@ -31,7 +36,7 @@ public final class AuditText {
     /** Returns the report. */
     public String of(Audit audit) {
         StringBuilder text = new StringBuilder();
-        sentence(text, "", audit.host() + ", Linux " + audit.linux() + ": " + Headline.verdict(audit), audit.overall());
+        sentence(text, "", Headline.subject(audit) + ": " + Headline.verdict(audit), audit.overall());
         for (Headline.Line line : Headline.lines(audit)) {
             sentence(text, label(line.label()), line.text(), null);
         }
@@ -39,23 +44,34 @@ public final class AuditText {
         units(text, audit);
         devices(text, audit);
         groups(text, audit);
-        section(text, "What can be done");
-        int before = text.length();
-        audit.hints().forEach(hint -> reason(text, "  - ", hint));
-        for (AuditedDevice device : audit.devices()) {
-            if (device.guest() == Guest.NONCOHERENT && !device.hints().isEmpty() && device.assignable() != Answer.NO) {
-                text.append("  ").append(device.address()).append('\n');
-                device.hints().forEach(hint -> reason(text, "    - ", hint));
-            }
-        }
-        if (text.length() == before) {
-            text.setLength(text.lastIndexOf("\nWhat can be done"));
-        }
+        hints(text, audit);
         if (!audit.warnings().isEmpty()) {
             section(text, "Unknown or doubtful");
             audit.warnings().forEach(warning -> sentence(text, "  - ", warning, null));
         }
         return text.toString();
+    }
+
+    /** What holds for several devices is said once. */
+    private static void hints(StringBuilder text, Audit audit) {
+        Map<Reason, List<PciAddress>> hints = new LinkedHashMap<>();
+        audit.hints().forEach(hint -> hints.put(hint, List.of()));
+        for (AuditedDevice device : audit.devices()) {
+            for (Reason hint : device.hints()) {
+                hints.computeIfAbsent(hint, unused -> new ArrayList<>()).add(device.address());
+            }
+        }
+        if (hints.isEmpty()) {
+            return;
+        }
+        section(text, "What can be done");
+        hints.forEach((hint, devices) -> {
+            String who = devices.isEmpty()
+                    ? ""
+                    : Assignment.join(devices.subList(0, Math.min(SHOWN, devices.size())))
+                            + (devices.size() > SHOWN ? " and " + (devices.size() - SHOWN) + " more" : "") + ": ";
+            sentence(text, "  - ", who + hint);
+        });
     }
 
     private static void section(StringBuilder text, String title) {

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param address where it is
  * @param bridge whether it leads to another bus; such are never assigned
+ * @param translated whether an IOMMU translates for it
  * @param unit the id of the unit that translates for it, null when none does or none is known
  * @param group the number of its group, empty when it has none or none is known
  * @param classCode base class and subclass
@@ -34,6 +35,7 @@ import org.jspecify.annotations.Nullable;
 public record AuditedDevice(
         PciAddress address,
         Answer bridge,
+        Answer translated,
         @Nullable String unit,
         OptionalInt group,
         OptionalInt classCode,
@@ -55,6 +57,11 @@ public record AuditedDevice(
         obstacles = List.copyOf(obstacles);
         why = List.copyOf(why);
         hints = List.copyOf(hints);
+    }
+
+    /** Returns whether a guest could ever get it: no bridge, and not known to be without an IOMMU. */
+    public boolean matters() {
+        return bridge != Answer.YES && translated != Answer.NO;
     }
 
     /** Returns class and name for people, as far as known. */

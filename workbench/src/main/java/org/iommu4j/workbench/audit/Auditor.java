@@ -231,6 +231,7 @@ public final class Auditor {
             return new AuditedDevice(
                     address,
                     function.bridge(),
+                    description == null ? Answer.UNKNOWN : description.translated(),
                     description == null ? null : description.unit(),
                     group == null ? OptionalInt.empty() : OptionalInt.of(group),
                     function.classCode(),
@@ -274,6 +275,7 @@ public final class Auditor {
 
         private List<AuditedUnit> units() {
             List<AuditedUnit> units = new ArrayList<>();
+            List<String> silent = new ArrayList<>();
             for (HostDescription host : hosts) {
                 for (UnitDescription unit : host.units()) {
                     List<PciAddress> served = new TreeSet<>(descriptions.values().stream()
@@ -283,9 +285,13 @@ public final class Auditor {
                             .stream().toList();
                     units.add(new AuditedUnit(host.vendor(), unit, served));
                     if (unit.registers().isEmpty()) {
-                        warnings.add("registers of " + unit.id() + " are unknown: what it can do is not told by any input");
+                        silent.add(unit.id());
                     }
                 }
+            }
+            if (!silent.isEmpty()) {
+                warnings.add("registers of " + String.join(", ", silent) + " are unknown: no input tells what "
+                        + (silent.size() == 1 ? "it" : "they") + " can do");
             }
             return units;
         }
@@ -358,7 +364,7 @@ public final class Auditor {
                 return;
             }
             long unknown = devices.stream()
-                    .filter(device -> device.bridge() != Answer.YES && device.guest() == Guest.UNKNOWN)
+                    .filter(device -> device.matters() && device.guest() == Guest.UNKNOWN)
                     .count();
             if (unknown > 0) {
                 warnings.add(unknown + " of " + devices.size() + " functions: what the guest becomes is unknown");

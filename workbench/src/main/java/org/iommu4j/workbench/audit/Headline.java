@@ -14,6 +14,7 @@ import org.iommu4j.spi.UnitDescription;
 /** What an operator must know first: a handful of sentences, the verdict before all. */
 final class Headline {
     private static final int SHOWN = 2;
+    private static final int TITLE = 40;
 
     /**
      * A line of it.
@@ -24,6 +25,14 @@ final class Headline {
     record Line(String label, String text) {}
 
     private Headline() {}
+
+    /** Returns host and release; where the answers are by another release's rules, both. */
+    static String subject(Audit audit) {
+        String rules = audit.hostLinux().isPresent() && !audit.hostLinux().get().equals(audit.linux())
+                ? audit.hostLinux().get() + " by the rules of " + audit.linux()
+                : audit.linux().toString();
+        return audit.host() + ", Linux " + rules;
+    }
 
     /** Returns the verdict in one sentence, without the host's name. */
     static String verdict(Audit audit) {
@@ -43,10 +52,15 @@ final class Headline {
                     };
         }
         if (audit.iommuInUse() == Answer.NO) {
-            return "no IOMMU is in use: nothing can be assigned";
+            return "no IOMMU is in use: nothing can be assigned"
+                    + (audit.units().isEmpty() ? "" : " now. Turned on: " + guests(audit));
         }
+        return guests(audit);
+    }
+
+    private static String guests(Audit audit) {
         List<AuditedDevice> devices =
-                audit.devices().stream().filter(device -> device.bridge() != Answer.YES).toList();
+                audit.devices().stream().filter(AuditedDevice::matters).toList();
         if (devices.isEmpty()) {
             return audit.units().isEmpty() ? "nothing is known of its IOMMU" : unitsVerdict(audit);
         }
@@ -106,12 +120,22 @@ final class Headline {
             if (asked.guest() == Guest.NONCOHERENT) {
                 lines.add(new Line("cost", audit.cost()));
             }
-        } else if (audit.iommuInUse() == Answer.NO) {
-            audit.hints().stream().limit(SHOWN).forEach(hint -> lines.add(new Line("do", hint.text())));
         } else {
             byUnit(audit, lines);
+            if (audit.devices().isEmpty() && !audit.units().isEmpty()) {
+                Answer all = audit.units().stream()
+                        .map(unit -> unit.description().abilities().blocksNoSnoop())
+                        .reduce(Answers::and)
+                        .orElse(Answer.UNKNOWN);
+                if (all != Answer.UNKNOWN) {
+                    lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(all)));
+                }
+            }
+            if (audit.iommuInUse() == Answer.NO) {
+                audit.hints().stream().limit(1).forEach(hint -> lines.add(new Line("do", hint.text())));
+            }
             boolean nonCoherent = audit.devices().stream()
-                    .anyMatch(device -> device.bridge() != Answer.YES && device.guest() == Guest.NONCOHERENT);
+                    .anyMatch(device -> device.matters() && device.guest() == Guest.NONCOHERENT);
             if (nonCoherent || (audit.devices().isEmpty() && anyUnit(audit, Answer.NO))) {
                 lines.add(new Line("cost", audit.cost()));
             }
@@ -138,7 +162,7 @@ final class Headline {
     private static void byUnit(Audit audit, List<Line> lines) {
         Map<String, List<AuditedDevice>> blamed = new LinkedHashMap<>();
         for (AuditedDevice device : audit.devices()) {
-            if (device.bridge() != Answer.YES && device.guest() == Guest.NONCOHERENT) {
+            if (device.matters() && device.guest() == Guest.NONCOHERENT) {
                 String unit = device.unit();
                 blamed.computeIfAbsent(unit == null ? "" : unit, unused -> new ArrayList<>())
                         .add(device);
@@ -152,8 +176,8 @@ final class Headline {
             List<AuditedDevice> devices = entry.getValue();
             AuditedDevice first = devices.get(0);
             lines.add(new Line(
-                    "NONCOHERENT",
-                    first.address() + " " + first.title()
+                    "not coherent",
+                    first.address() + " " + AuditText.cut(first.title(), TITLE)
                             + (devices.size() > 1 ? " and " + (devices.size() - 1) + " more" : "") + ": "
                             + first.why().get(0).text()));
         }
@@ -177,6 +201,15 @@ final class Headline {
                     case NO -> " can't block no-snoop";
                     case UNKNOWN -> ": not known whether no-snoop can be blocked";
                 }));
+        List<String> bypassing = audit.units().stream()
+                .map(AuditedUnit::description)
+                .filter(unit -> unit.abilities().coherentWalk() == Answer.NO)
+                .map(UnitDescription::id)
+                .toList();
+        if (!bypassing.isEmpty()) {
+            parts.add(range(bypassing) + (bypassing.size() == 1 ? " reads its" : " read their")
+                    + " tables past the caches (the host's affair, no guest's)");
+        }
         return String.join("; ", parts);
     }
 
@@ -193,7 +226,7 @@ final class Headline {
     /** Returns the addresses of non-bridges with an answer. */
     static List<PciAddress> addresses(Audit audit, Guest guest) {
         return audit.devices().stream()
-                .filter(device -> device.bridge() != Answer.YES && device.guest() == guest)
+                .filter(device -> device.matters() && device.guest() == guest)
                 .map(AuditedDevice::address)
                 .toList();
     }

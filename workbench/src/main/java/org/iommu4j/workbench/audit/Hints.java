@@ -55,9 +55,8 @@ final class Hints {
         }
         if (function.noSnoopEnabled() == Answer.YES) {
             hints.add(new Reason(
-                    "clear Enable No Snoop (setpci -s " + function.address()
-                            + " CAP_EXP+8.w=0:0800): the device may then send none, but VFIO lets the guest set it again,"
-                            + " and VFIO and KVM answer as before",
+                    "clear Enable No Snoop (setpci -s BDF CAP_EXP+8.w=0:0800): the device may then send none, but VFIO"
+                            + " lets the guest set it again, and VFIO and KVM answer as before",
                     "Linux vfio_pci_config.c init_pci_cap_exp_perm"));
         } else if (function.noSnoopEnabled() == Answer.NO) {
             hints.add(new Reason(
@@ -73,21 +72,9 @@ final class Hints {
         List<Reason> hints = new ArrayList<>();
         Optional<String> commandLine = evidence.commandLine().map(fact -> fact.value());
         if (evidence.iommuInUse() == Answer.NO) {
-            BootOptions options = evidence.bootOptions();
             for (HostDescription host : hosts) {
-                for (KernelParameter parameter : host.parameters()) {
-                    boolean given = options.has(parameter.parameter(), parameter.value());
-                    if (parameter.effect() == KernelParameter.Effect.ENABLES && !given) {
-                        hints.add(new Reason(
-                                "boot with " + parameter + ": it " + parameter.why().text(),
-                                parameter.why().source()));
-                    } else if (parameter.effect() == KernelParameter.Effect.DISABLES && given) {
-                        hints.add(new Reason(
-                                "take " + parameter + " off the kernel's command line: it "
-                                        + parameter.why().text(),
-                                parameter.why().source()));
-                    }
-                }
+                List<Reason> off = parameters(evidence, host, KernelParameter.Effect.DISABLES, true);
+                hints.addAll(off.isEmpty() ? parameters(evidence, host, KernelParameter.Effect.ENABLES, false) : off);
             }
             if (hosts.isEmpty()) {
                 hints.add(new Reason(
@@ -105,7 +92,27 @@ final class Hints {
                             + " a guest can then inject any interrupt into the host",
                     "Linux vfio_iommu_type1.c allow_unsafe_interrupts"));
         }
+        if (evidence.functions().isEmpty() && !evidence.units().isEmpty()) {
+            hints.add(new Reason(
+                    "which unit has a device: readlink /sys/bus/pci/devices/BDF/iommu; the first unit is often that of the"
+                            + " integrated graphics alone and says nothing about the others",
+                    "Linux iommu_device_link"));
+        }
         return hints;
+    }
+
+    /** Returns hints about the parameters of an effect that are, or are not, on the command line. */
+    private static List<Reason> parameters(
+            HostEvidence evidence, HostDescription host, KernelParameter.Effect effect, boolean given) {
+        BootOptions options = evidence.bootOptions();
+        return host.parameters().stream()
+                .filter(parameter -> parameter.effect() == effect
+                        && options.has(parameter.parameter(), parameter.value()) == given)
+                .map(parameter -> new Reason(
+                        (given ? "take " + parameter + " off the kernel's command line" : "boot with " + parameter) + ": it "
+                                + parameter.why().text(),
+                        parameter.why().source()))
+                .toList();
     }
 
     /** Returns what can be done about a group that VFIO does not take. */
