@@ -34,6 +34,9 @@ import org.junit.jupiter.api.Test;
 class TablesTest {
     private static final Pattern LINE = Pattern.compile("\\[[0-9A-F]+h.*?\\]\\s+([^:]+?) : (.*)");
 
+    /** Bytes of a device scope with one hop. */
+    private static final int ONE_HOP = 8;
+
     /** A structure of a disassembled DMAR. */
     private static final class Structure {
         private final String kind;
@@ -53,6 +56,7 @@ class TablesTest {
         List<Structure> structures = new ArrayList<>();
         int type = 0;
         int bus = 0;
+        int length = 0;
         for (String line : Files.readAllLines(file, StandardCharsets.ISO_8859_1)) {
             Matcher matcher = LINE.matcher(line);
             if (!matcher.matches()) {
@@ -74,11 +78,12 @@ class TablesTest {
                     type = Integer.parseInt(value.substring(0, 2), 16);
                     now.scopes++;
                 }
+                case "Entry Length" -> length = Integer.parseInt(value, 16);
                 case "PCI Bus Number" -> bus = Integer.parseInt(value, 16);
                 case "PCI Path" -> {
                     String[] hop = value.split(",");
-                    // Of a path through bridges more lines follow, each with a hop: only paths of one hop are compared.
-                    if (type == 1) {
+                    // Paths through bridges have more hops and lead nowhere in the functions made here.
+                    if (type == 1 && length == ONE_HOP) {
                         now.endpoints.add(String.format(
                                 "%04x:%02x:%02x.%x",
                                 now.segment, bus, Integer.parseInt(hop[0], 16), Integer.parseInt(hop[1], 16)));
