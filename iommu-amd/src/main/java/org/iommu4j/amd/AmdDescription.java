@@ -45,8 +45,8 @@ final class AmdDescription {
             "every leaf of a v1 table has FC set, so that no-snoop is blocked whatever the unit",
             "Linux amd_iommu_enforce_cache_coherency");
 
-    private static final Reason CAPABLE = new Reason(
-            "the driver answers yes for every device; no bit of EFR gates it", "Linux amd_iommu_capable");
+    private static final Reason CAPABLE =
+            new Reason("the driver answers yes for every device; no bit of EFR gates it", "Linux amd_iommu_capable");
 
     private static final KernelParameter OFF = new KernelParameter(
             "amd_iommu",
@@ -146,8 +146,9 @@ final class AmdDescription {
                         shown.registers()));
             }
         });
-        warnings.add("IVRS is not among the input: scopes and reserved regions are unknown, which unit has a function is"
-                + " what Linux linked it to");
+        warnings.add(
+                "IVRS is not among the input: scopes and reserved regions are unknown, which unit has a function is"
+                        + " what Linux linked it to");
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
             String link = facts.unitLinks().get(function.address());
@@ -172,8 +173,7 @@ final class AmdDescription {
 
     private static DeviceDescription unknown(PciAddress address) {
         Reason why = new Reason("which unit translates for the device is not known", "48882 5.2.2");
-        return new DeviceDescription(
-                address, Answer.UNKNOWN, null, Answer.UNKNOWN, List.of(why), null, Answer.UNKNOWN);
+        return new DeviceDescription(address, Answer.UNKNOWN, null, Answer.UNKNOWN, List.of(why), null, Answer.UNKNOWN);
     }
 
     private static UnitDescription unit(
@@ -194,14 +194,7 @@ final class AmdDescription {
             Features.decode(Features.EFR2, efr2, fields);
         }
         return new UnitDescription(
-                id,
-                segment,
-                base,
-                includeAll,
-                scope,
-                abilities(efr, fields, interruptRemapping),
-                registers,
-                fields);
+                id, segment, base, includeAll, scope, abilities(efr, fields, interruptRemapping), registers, fields);
     }
 
     /** What does not depend on EFR is known of every unit. */
@@ -254,8 +247,8 @@ final class AmdDescription {
         Long efr2 = known(unit, block, Features.EFR2.name());
         if (block.hasFeatureImage() && (efr == null || map.efrImageValid())) {
             if (efr != null && (efr != block.efrImage() || (efr2 != null && efr2 != block.efr2Image()))) {
-                warnings.add(AmdUnit.imageMismatch(
-                        UnitMap.id(unit), block, efr, efr2 == null ? block.efr2Image() : efr2));
+                warnings.add(
+                        AmdUnit.imageMismatch(UnitMap.id(unit), block, efr, efr2 == null ? block.efr2Image() : efr2));
             }
             efr = block.efrImage();
             efr2 = block.efr2Image();

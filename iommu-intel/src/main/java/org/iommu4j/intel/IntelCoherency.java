@@ -37,24 +37,22 @@ final class IntelCoherency {
     DeviceDescription device(
             PciAddress address, UnitDescription unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
         List<Reason> reasons = new ArrayList<>();
-        Answer answer =
-                switch (rule) {
-                    case PER_MACHINE -> everyUnit(reasons);
-                    case PER_DOMAIN, PER_DEVICE -> {
-                        reasons.add(snoopControl(unit));
-                        reasons.add(
-                                rule == CoherencyRule.PER_DOMAIN
-                                        ? new Reason(
-                                                "a domain enforces when every unit behind its devices has snoop"
-                                                        + " control",
-                                                "Linux 5.19 domain_support_force_snooping")
-                                        : new Reason(
-                                                "the device's capability is its own unit's snoop control",
-                                                "Linux 6.2 intel_iommu_capable"));
-                        yield unit.abilities().blocksNoSnoop();
-                    }
-                    case ALWAYS -> throw new IllegalStateException("no release of Linux takes every VT-d unit as able");
-                };
+        Answer answer = switch (rule) {
+            case PER_MACHINE -> everyUnit(reasons);
+            case PER_DOMAIN, PER_DEVICE -> {
+                reasons.add(snoopControl(unit));
+                reasons.add(
+                        rule == CoherencyRule.PER_DOMAIN
+                                ? new Reason(
+                                        "a domain enforces when every unit behind its devices has snoop" + " control",
+                                        "Linux 5.19 domain_support_force_snooping")
+                                : new Reason(
+                                        "the device's capability is its own unit's snoop control",
+                                        "Linux 6.2 intel_iommu_capable"));
+                yield unit.abilities().blocksNoSnoop();
+            }
+            case ALWAYS -> throw new IllegalStateException("no release of Linux takes every VT-d unit as able");
+        };
         return new DeviceDescription(address, Answer.YES, unit.id(), answer, reasons, reserved, isolated);
     }
 
@@ -73,13 +71,7 @@ final class IntelCoherency {
         }
         reasons.add(new Reason("which unit translates for the device is not known", "VT-d 8.3"));
         return new DeviceDescription(
-                address,
-                Answer.UNKNOWN,
-                null,
-                decided ? Answer.NO : Answer.UNKNOWN,
-                reasons,
-                null,
-                Answer.UNKNOWN);
+                address, Answer.UNKNOWN, null, decided ? Answer.NO : Answer.UNKNOWN, reasons, null, Answer.UNKNOWN);
     }
 
     /**

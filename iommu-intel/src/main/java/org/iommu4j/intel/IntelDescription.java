@@ -98,7 +98,8 @@ final class IntelDescription {
             String linuxName = shown.getOrDefault(drhd.registerBase(), id);
             if (!linuxName.equals(id)) {
                 warnings.add(String.format(
-                        "the unit at 0x%x is %s in DMAR's order, %s in this Linux", drhd.registerBase(), id, linuxName));
+                        "the unit at 0x%x is %s in DMAR's order, %s in this Linux",
+                        drhd.registerBase(), id, linuxName));
             }
             Map<String, Long> registers = registers(id, OptionalLong.of(drhd.registerBase()), linuxName);
             List<ScopeEntry> scope = new ArrayList<>();
@@ -122,8 +123,7 @@ final class IntelDescription {
             if (index < 0) {
                 devices.add(coherency.untranslated(function.address()));
             } else {
-                devices.add(coherency.device(
-                        function.address(), units.get(index), reserved.of(function), isolated));
+                devices.add(coherency.device(function.address(), units.get(index), reserved.of(function), isolated));
             }
         }
         return devices;
@@ -136,8 +136,9 @@ final class IntelDescription {
                 units.add(unit(id, OptionalInt.empty(), base, Answer.UNKNOWN, List.of(), registers(id, base, id)));
             }
         });
-        warnings.add("DMAR is not among the input: scopes and reserved regions are unknown, which unit has a function is"
-                + " what Linux linked it to");
+        warnings.add(
+                "DMAR is not among the input: scopes and reserved regions are unknown, which unit has a function is"
+                        + " what Linux linked it to");
         IntelCoherency coherency = new IntelCoherency(rule, units);
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
@@ -232,9 +233,8 @@ final class IntelDescription {
     private Map<String, Long> registers(String id, OptionalLong base, String linuxName) {
         Map<String, Long> values = new LinkedHashMap<>();
         for (String register : List.of("CAP", "ECAP")) {
-            OptionalLong read = base.isPresent()
-                    ? facts.registers().value(base.getAsLong(), register)
-                    : OptionalLong.empty();
+            OptionalLong read =
+                    base.isPresent() ? facts.registers().value(base.getAsLong(), register) : OptionalLong.empty();
             ShownUnit unit = facts.shownUnits().get(linuxName);
             Long attribute = unit == null ? null : unit.registers().get(register);
             OptionalLong shown = attribute == null ? OptionalLong.empty() : OptionalLong.of(attribute);

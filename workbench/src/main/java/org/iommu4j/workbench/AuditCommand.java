@@ -37,7 +37,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "audit",
         mixinStandardHelpOptions = true,
-        description = "Says for each device of a host whether a guest that gets it is coherent, why, and what can be done.",
+        description =
+                "Says for each device of a host whether a guest that gets it is coherent, why, and what can be done.",
         footer = {
             "",
             "Inputs may be mixed; what none of them tells stays UNKNOWN and is named. Without any, the running host is read.",
@@ -58,8 +59,9 @@ final class AuditCommand implements Callable<Integer> {
     @Parameters(
             paramLabel = "PATH",
             arity = "0..*",
-            description = "A directory or tar with a Linux sys/ tree, an ACPI table or acpidump, or text of lspci, dmesg or"
-                    + " IOMMU groups.")
+            description =
+                    "A directory or tar with a Linux sys/ tree, an ACPI table or acpidump, or text of lspci, dmesg or"
+                            + " IOMMU groups.")
     private List<Path> paths = new ArrayList<>();
 
     @Option(names = "--acpi", paramLabel = "FILE", description = "An ACPI table (DMAR, IVRS), or what acpidump prints.")
@@ -161,8 +163,7 @@ final class AuditCommand implements Callable<Integer> {
         ServiceLoader.load(TranslationUnitProvider.class).forEach(silicon::add);
         Supplier<HostInputs> inputs = () -> new HostInputs(silicon);
         boolean terminal = System.console() != null && Ansi.AUTO.enabled();
-        FleetReport report =
-                FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
+        FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         switch (format) {
             case TEXT -> out.print(report.text());

@@ -67,7 +67,8 @@ class HostsTest {
         int compared = 0;
         int dumps = 0;
         for (Path expected : Audits.files("data/machines", ".expected")) {
-            Path dump = expected.resolveSibling(expected.getFileName().toString().replace(".expected", ".txt"));
+            Path dump =
+                    expected.resolveSibling(expected.getFileName().toString().replace(".expected", ".txt"));
             if (!Files.exists(dump)) {
                 continue;
             }
@@ -95,17 +96,16 @@ class HostsTest {
         int functions = 0;
         for (Path capture : Audits.files("linux/captures", ".tar")) {
             Audit audit = Audits.of(capture);
-            HostEvidence evidence = HostInputs.withInstalledSilicon().path(capture).read();
+            HostEvidence evidence =
+                    HostInputs.withInstalledSilicon().path(capture).read();
             assertThat(audit.groups().stream()
                             .collect(Collectors.toMap(group -> group.id(), group -> List.copyOf(group.devices()))))
                     .as(capture.toString())
                     .isEqualTo(evidence.groups().values().stream()
                             .collect(Collectors.toMap(group -> group.id(), group -> List.copyOf(group.members()))));
             for (AuditedDevice device : audit.devices()) {
-                Optional<String> linux = evidence.function(device.address())
-                        .orElseThrow()
-                        .unit()
-                        .map(fact -> fact.value());
+                Optional<String> linux =
+                        evidence.function(device.address()).orElseThrow().unit().map(fact -> fact.value());
                 if (audit.iommuInUse() == Answer.YES) {
                     assertThat(Optional.ofNullable(device.unit())).isEqualTo(linux);
                     functions++;
@@ -124,7 +124,8 @@ class HostsTest {
         Matcher matcher = CC.matcher(Files.readString(Audits.shared("linux/vfio/" + run + ".txt")));
         assertThat(matcher.find()).isTrue();
         Audit audit = Audits.assigning(Audits.shared("linux/captures/" + capture + ".tar"), "6.1", "00:05.0");
-        assertThat(audit.assignment().dmaCcIommu()).isEqualTo(Answer.of(matcher.group(1).equals("1")));
+        assertThat(audit.assignment().dmaCcIommu())
+                .isEqualTo(Answer.of(matcher.group(1).equals("1")));
         assertThat(audit.assignment().assignable()).isEqualTo(Answer.YES);
     }
 
@@ -133,8 +134,8 @@ class HostsTest {
     @Test
     void theX99BoardsAudioIsTheOneToBlame() throws IOException {
         Path board = Audits.shared("data/machines/huananzhi-x99-qd4");
-        Audit audit = Audits.of(
-                board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"), board.resolve("DMAR.dat"));
+        Audit audit =
+                Audits.of(board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"), board.resolve("DMAR.dat"));
         assertThat(Audits.firstFive(audit))
                 .contains("no IOMMU is in use", "1 of 79 devices makes its guest NONCOHERENT")
                 .contains("0000:00:1b.0", "dmar0 has no snoop control")
@@ -149,9 +150,7 @@ class HostsTest {
 
     @Test
     void aLaptopsGraphicsMakesItsGuestNotCoherent() throws IOException {
-        Path log = file(
-                "dmesg.txt",
-                """
+        Path log = file("dmesg.txt", """
                 [    0.000000] Linux version 6.8.0-40-generic (buildd@x) #40
                 [    0.140000] DMAR: DRHD base: 0x000000fed90000 flags: 0x0
                 [    0.140000] DMAR: dmar0: reg_base_addr fed90000 ver 4:0 cap 1c0000c40660462 ecap 49e2ff0505e
@@ -164,9 +163,7 @@ class HostsTest {
                 .filter(path -> path.getFileName().toString().contains("acer-aspire-a515-57g"))
                 .findFirst()
                 .orElseThrow();
-        Path lspci = file(
-                "lspci.txt",
-                """
+        Path lspci = file("lspci.txt", """
                 00:00.0 Host bridge: Intel Corporation Ice Lake-LP Processor Host Bridge
                 00:02.0 VGA compatible controller: Intel Corporation Iris Plus Graphics G1
                 \tKernel driver in use: i915
@@ -186,8 +183,8 @@ class HostsTest {
     @Test
     void anAmdDesktopLeavesEveryGuestCoherent() throws IOException {
         Path board = Audits.shared("data/machines/msi-ms7721-a8-6500");
-        Audit audit = Audits.of(
-                board.resolve("IVRS.dat"), board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"));
+        Audit audit =
+                Audits.of(board.resolve("IVRS.dat"), board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"));
         assertThat(Audits.firstFive(audit))
                 .contains("every device leaves its guest COHERENT", "ivhd0 can block no-snoop", "by the rules of 5.15");
         assertThat(audit.devices().stream().filter(device -> device.unit() != null))
@@ -199,8 +196,7 @@ class HostsTest {
     @Test
     void theUnitOfAXeonCanBlockNoSnoopAndZeroWasAskedTooEarly() throws IOException {
         Path log = file(
-                "dmesg.txt",
-                "[    0.2] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da\n");
+                "dmesg.txt", "[    0.2] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da\n");
         Audit audit = Audits.of(log);
         assertThat(Audits.firstFive(audit))
                 .contains("its unit can block no-snoop: guests are COHERENT")
@@ -255,8 +251,9 @@ class HostsTest {
         Path log = file("v2.txt", "[    0.0] Linux version 6.19.0 (x)\n" + lines);
         Path table = Audits.shared("data/machines/msi-ms7721-a8-6500/IVRS.dat");
         Audit audit = Audits.of(log, table);
-        assertThat(audit.falsePromises()).singleElement().satisfies(promise -> assertThat(promise.text())
-                .contains("amd_iommu=pgtbl_v2", "no FC bit"));
+        assertThat(audit.falsePromises())
+                .singleElement()
+                .satisfies(promise -> assertThat(promise.text()).contains("amd_iommu=pgtbl_v2", "no FC bit"));
         assertThat(Audits.firstFive(audit)).contains("not true");
         Path older = file("v2-old.txt", "[    0.0] Linux version 6.1.0 (x)\n" + lines);
         assertThat(Audits.of(older, table).falsePromises()).isEmpty();

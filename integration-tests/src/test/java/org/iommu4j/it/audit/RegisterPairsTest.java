@@ -105,8 +105,8 @@ class RegisterPairsTest {
             }
             units++;
         }
-        System.out.println("register pairs: " + units + " AMD-Vi units decoded, " + printed
-                + " compared with what Linux printed");
+        System.out.println(
+                "register pairs: " + units + " AMD-Vi units decoded, " + printed + " compared with what Linux printed");
         assertThat(printed).isGreaterThan(5);
     }
 
@@ -124,8 +124,7 @@ class RegisterPairsTest {
                 RegisterValues.UNKNOWN,
                 shown,
                 Map.of(function.address(), "dmar0"));
-        HostDescription host =
-                IommuVendors.load().named("intel").describe(facts, LinuxRelease.named(release));
+        HostDescription host = IommuVendors.load().named("intel").describe(facts, LinuxRelease.named(release));
         assertThat(host.devices()).singleElement().satisfies(device -> {
             assertThat(device.enforceCacheCoherency()).isEqualTo(expected);
             assertThat(device.unit()).isEqualTo("dmar0");

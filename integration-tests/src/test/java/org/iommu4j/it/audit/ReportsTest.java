@@ -54,9 +54,8 @@ class ReportsTest {
                 }
                 case "type" -> {
                     boolean known = false;
-                    for (JsonNode type : schema.get("type").isArray()
-                            ? schema.get("type")
-                            : List.of(schema.get("type"))) {
+                    for (JsonNode type :
+                            schema.get("type").isArray() ? schema.get("type") : List.of(schema.get("type"))) {
                         known |= isOf(type.asString(), value);
                     }
                     if (!known) {
@@ -92,7 +91,8 @@ class ReportsTest {
         if (value.isObject()) {
             JsonNode more = schema.get("additionalProperties");
             for (String name : value.propertyNames()) {
-                JsonNode known = schema.has("properties") ? schema.get("properties").get(name) : null;
+                JsonNode known =
+                        schema.has("properties") ? schema.get("properties").get(name) : null;
                 if (known != null) {
                     check(known, root, value.get(name), at + "." + name, errors);
                 } else if (more != null && more.isObject()) {
@@ -125,7 +125,8 @@ class ReportsTest {
         Audit asked = Audits.assigning(Audits.capture(name), "7.1", "02:00.0");
         check(schema, schema, JSON.readTree(AuditJson.of(asked)), "asked", errors);
         assertThat(errors).isEmpty();
-        assertThat(JSON.readTree(AuditJson.of(asked)).get("assignment").isObject()).isTrue();
+        assertThat(JSON.readTree(AuditJson.of(asked)).get("assignment").isObject())
+                .isTrue();
     }
 
     @Test
@@ -143,7 +144,8 @@ class ReportsTest {
             assertThat(text.lines()).allMatch(line -> line.length() <= AuditText.WIDTH);
             assertThat(text).doesNotContain("\u001b");
         }
-        assertThat(new AuditText(Help.defaultColorScheme(Ansi.ON), false).of(audit)).contains("\u001b[");
+        assertThat(new AuditText(Help.defaultColorScheme(Ansi.ON), false).of(audit))
+                .contains("\u001b[");
     }
 
     @ParameterizedTest
@@ -164,7 +166,8 @@ class ReportsTest {
     @Test
     void markupInACaptureStaysText() throws IOException {
         Path lspci = Files.writeString(
-                directory.resolve("lspci.txt"), "00:02.0 VGA compatible controller: <script>alert(1)</script> & \"x\"\n");
+                directory.resolve("lspci.txt"),
+                "00:02.0 VGA compatible controller: <script>alert(1)</script> & \"x\"\n");
         assertThat(AuditHtml.of(Audits.of(lspci)))
                 .doesNotContain("<script")
                 .contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;");
@@ -175,18 +178,21 @@ class ReportsTest {
         Audit audit = Audits.assigning(Audits.capture("intel-sc0"), "7.1", "02:00.0", "00:05.0");
         assertThat(audit.assignment().guest()).isEqualTo(Guest.NONCOHERENT);
         assertThat(audit.assignment().dmaCcIommu()).isEqualTo(Answer.NO);
-        assertThat(audit.assignment().paths().values()).hasSize(2).allSatisfy(path -> assertThat(path)
-                .extracting(Step::what)
-                .containsExactly(
-                        "device may send no-snoop",
-                        "translated by",
-                        "unit can block no-snoop",
-                        "domain enforces coherency",
-                        "VFIO_DMA_CC_IOMMU",
-                        "KVM counts non-coherent DMA",
-                        "guest"));
+        assertThat(audit.assignment().paths().values())
+                .hasSize(2)
+                .allSatisfy(path -> assertThat(path)
+                        .extracting(Step::what)
+                        .containsExactly(
+                                "device may send no-snoop",
+                                "translated by",
+                                "unit can block no-snoop",
+                                "domain enforces coherency",
+                                "VFIO_DMA_CC_IOMMU",
+                                "KVM counts non-coherent DMA",
+                                "guest"));
         assertThat(Audits.text(audit).get(0)).contains("a guest with 0000:02:00.0, 0000:00:05.0 is NONCOHERENT");
-        assertThat(Audits.assigning(Audits.capture("intel-sc1"), "7.1", "02:00.0").overall())
+        assertThat(Audits.assigning(Audits.capture("intel-sc1"), "7.1", "02:00.0")
+                        .overall())
                 .isEqualTo(Guest.COHERENT);
     }
 
@@ -228,8 +234,8 @@ class ReportsTest {
         }
         Files.writeString(directory.resolve("broken.tar"), "no tar at all");
         int[] steps = {0};
-        FleetReport report = FleetReport.of(
-                directory, Audits.AUDITOR, HostInputs::withInstalledSilicon, Optional.empty(), false);
+        FleetReport report =
+                FleetReport.of(directory, Audits.AUDITOR, HostInputs::withInstalledSilicon, Optional.empty(), false);
         assertThat(report.size()).isEqualTo(4);
         assertThat(report.anyUnusable()).isTrue();
         assertThat(report.anyNotCoherent()).isTrue();

@@ -117,12 +117,14 @@ class TablesTest {
                     functions.put(function.address(), function);
                 }
             }
-            FirmwareTables firmware = signature ->
-                    signature.equals("DMAR") ? Optional.of(bytes) : Optional.empty();
+            FirmwareTables firmware = signature -> signature.equals("DMAR") ? Optional.of(bytes) : Optional.empty();
             HostDescription host = IommuVendors.load()
                     .named("intel")
                     .describe(
-                            firmware, () -> List.copyOf(functions.values()), RegisterValues.UNKNOWN, LinuxRelease.NEWEST);
+                            firmware,
+                            () -> List.copyOf(functions.values()),
+                            RegisterValues.UNKNOWN,
+                            LinuxRelease.NEWEST);
             List<Structure> drhds =
                     structures.stream().filter(s -> s.kind.equals("0000")).toList();
             assertThat(host.units()).as(file.toString()).hasSize(drhds.size());
@@ -168,13 +170,11 @@ class TablesTest {
                 if (device.translated() != Answer.YES) {
                     continue;
                 }
-                assertThat(device.reservedRegions())
-                        .as(file + " " + endpoint)
-                        .anySatisfy(region -> {
-                            assertThat(region.type()).isEqualTo(ReservedRegion.Type.DIRECT);
-                            assertThat(Long.compareUnsigned(region.start(), rmrr.base)).isNotPositive();
-                            assertThat(Long.compareUnsigned(region.end(), rmrr.limit)).isNotNegative();
-                        });
+                assertThat(device.reservedRegions()).as(file + " " + endpoint).anySatisfy(region -> {
+                    assertThat(region.type()).isEqualTo(ReservedRegion.Type.DIRECT);
+                    assertThat(Long.compareUnsigned(region.start(), rmrr.base)).isNotPositive();
+                    assertThat(Long.compareUnsigned(region.end(), rmrr.limit)).isNotNegative();
+                });
                 compared++;
             }
         }
@@ -193,7 +193,9 @@ class TablesTest {
                 assertThat(Audits.text(audit)).allMatch(line -> line.length() <= 100);
                 answered++;
             } catch (InputException e) {
-                assertThat(e.getMessage()).contains(file.getFileName().toString()).doesNotContain("\n");
+                assertThat(e.getMessage())
+                        .contains(file.getFileName().toString())
+                        .doesNotContain("\n");
                 refused++;
             }
         }

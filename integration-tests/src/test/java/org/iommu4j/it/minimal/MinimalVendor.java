@@ -56,8 +56,7 @@ public final class MinimalVendor implements IommuVendor {
                 .map(function -> new DeviceDescription(
                         function.address(), Answer.YES, UNIT, Answer.NO, List.of(why), List.of(), Answer.YES))
                 .collect(Collectors.toList());
-        return new HostDescription(
-                name(), CoherencyRule.PER_DEVICE, List.of(unit), devices, List.of(), List.of());
+        return new HostDescription(name(), CoherencyRule.PER_DEVICE, List.of(unit), devices, List.of(), List.of());
     }
 
     @Override

@@ -107,12 +107,10 @@ public record Assignment(
     }
 
     static String join(Collection<PciAddress> addresses) {
-        return String.join(
-                ", ", addresses.stream().map(PciAddress::toString).toList());
+        return String.join(", ", addresses.stream().map(PciAddress::toString).toList());
     }
 
-    private static List<Step> path(
-            Audit audit, AuditedDevice device, AuditRules rules, Answer container, Guest guest) {
+    private static List<Step> path(Audit audit, AuditedDevice device, AuditRules rules, Answer container, Guest guest) {
         List<Step> steps = new ArrayList<>();
         steps.add(new Step(
                 "device may send no-snoop",
@@ -127,9 +125,7 @@ public record Assignment(
                         .orElse(Answer.UNKNOWN);
         steps.add(new Step("unit can block no-snoop", Answers.word(blocks), "the unit's capability registers"));
         steps.add(new Step(
-                "domain enforces coherency",
-                Answers.word(device.enforceCacheCoherency()),
-                audit.ruleInWords()));
+                "domain enforces coherency", Answers.word(device.enforceCacheCoherency()), audit.ruleInWords()));
         steps.add(new Step(
                 "VFIO_DMA_CC_IOMMU",
                 container == Answer.UNKNOWN ? "unknown" : container == Answer.YES ? "1" : "0",

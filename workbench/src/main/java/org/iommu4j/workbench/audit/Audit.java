@@ -93,7 +93,18 @@ public record Audit(
 
     Audit with(Assignment asked) {
         return new Audit(
-                host, linux, hostLinux, rule, iommuInUse, units, devices, groups, asked, falsePromises, cost, hints,
+                host,
+                linux,
+                hostLinux,
+                rule,
+                iommuInUse,
+                units,
+                devices,
+                groups,
+                asked,
+                falsePromises,
+                cost,
+                hints,
                 warnings);
     }
 }

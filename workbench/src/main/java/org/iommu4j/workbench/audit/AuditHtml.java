@@ -10,8 +10,7 @@ import org.iommu4j.spi.UnitDescription;
 
 /** An audit as one HTML file that needs nothing else: no script, no font, no picture from elsewhere. */
 public final class AuditHtml {
-    private static final String STYLE =
-            """
+    private static final String STYLE = """
             :root{--good:#137333;--bad:#b3261e;--open:#8a5a00;--line:#d7dbe0;--soft:#f5f6f8}
             body{font:15px/1.45 system-ui,sans-serif;color:#1c2128;margin:2rem auto;max-width:76rem;padding:0 1.5rem}
             h1{font-size:1.35rem;margin:0 0 .3rem}h2{font-size:1.05rem;margin:2rem 0 .5rem}
@@ -70,7 +69,9 @@ public final class AuditHtml {
         if (!audit.warnings().isEmpty()) {
             heading("Unknown or doubtful");
             html.append("<ul>");
-            audit.warnings().forEach(warning -> html.append("<li>").append(escape(warning)).append("</li>"));
+            audit.warnings()
+                    .forEach(warning ->
+                            html.append("<li>").append(escape(warning)).append("</li>"));
             html.append("</ul>\n");
         }
         return html.append("</body></html>\n").toString();
@@ -128,7 +129,10 @@ public final class AuditHtml {
             cell("", Answers.word(description.abilities().coherentWalk()));
             cell("", Answers.word(description.abilities().interruptRemapping()));
             StringBuilder scope = new StringBuilder();
-            description.scope().forEach(entry -> scope.append(scope.length() == 0 ? "" : ", ").append(entry));
+            description
+                    .scope()
+                    .forEach(entry ->
+                            scope.append(scope.length() == 0 ? "" : ", ").append(entry));
             if (description.includeAll() == Answer.YES) {
                 scope.append(scope.length() == 0 ? "" : ", ").append("every function that no other unit has");
             }
@@ -136,15 +140,19 @@ public final class AuditHtml {
             html.append("<td>");
             if (!description.fields().isEmpty()) {
                 html.append("<details><summary>");
-                description.registers().forEach((register, value) -> html.append(escape(register))
-                        .append(" <code>0x")
-                        .append(Long.toHexString(value))
-                        .append("</code> "));
+                description
+                        .registers()
+                        .forEach((register, value) -> html.append(escape(register))
+                                .append(" <code>0x")
+                                .append(Long.toHexString(value))
+                                .append("</code> "));
                 html.append("</summary><code style=\"white-space:normal\">");
-                description.fields().forEach((field, value) -> html.append(escape(field))
-                        .append('=')
-                        .append(value > 9 ? "0x" + Long.toHexString(value) : value.toString())
-                        .append(' '));
+                description
+                        .fields()
+                        .forEach((field, value) -> html.append(escape(field))
+                                .append('=')
+                                .append(value > 9 ? "0x" + Long.toHexString(value) : value.toString())
+                                .append(' '));
                 html.append("</code></details>");
             }
             html.append("</td></tr>\n");
@@ -165,7 +173,9 @@ public final class AuditHtml {
             cell("a", device.address().toString());
             cell("", device.title());
             cell("a", unit == null ? "-" : unit);
-            cell("", device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-");
+            cell(
+                    "",
+                    device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-");
             cell(
                     "",
                     switch (device.noSnoopEnabled()) {
@@ -222,7 +232,9 @@ public final class AuditHtml {
     }
 
     private void cell(String style, String text) {
-        html.append("<td").append(style.isEmpty() ? "" : " class=\"" + style + "\"").append('>');
+        html.append("<td")
+                .append(style.isEmpty() ? "" : " class=\"" + style + "\"")
+                .append('>');
         html.append(escape(text)).append("</td>");
     }
 

@@ -111,13 +111,14 @@ public final class AuditJson {
         node.put("group", device.group().isPresent() ? device.group().getAsInt() : null);
         node.put(
                 "class",
-                device.classCode().isPresent() ? String.format("%04x", device.classCode().getAsInt()) : null);
+                device.classCode().isPresent()
+                        ? String.format("%04x", device.classCode().getAsInt())
+                        : null);
         node.put("className", device.className().orElse(null));
         node.put("name", device.name().orElse(null));
         node.put("driver", device.driver());
         put(node, "noSnoopEnabled", device.noSnoopEnabled());
-        node.put(
-                "noSnoopUse", device.noSnoopUse().map(use -> use.kind().name()).orElse(null));
+        node.put("noSnoopUse", device.noSnoopUse().map(use -> use.kind().name()).orElse(null));
         put(node, "enforceCacheCoherency", device.enforceCacheCoherency());
         List<ReservedRegion> regions = device.reservedRegions();
         node.set("reservedRegions", regions == null ? null : regions(regions));
@@ -184,8 +185,7 @@ public final class AuditJson {
     }
 
     private static void reasons(ArrayNode array, Collection<Reason> reasons) {
-        reasons.forEach(
-                reason -> array.addObject().put("text", reason.text()).put("source", reason.source()));
+        reasons.forEach(reason -> array.addObject().put("text", reason.text()).put("source", reason.source()));
     }
 
     private static void addresses(ArrayNode array, Collection<PciAddress> addresses) {

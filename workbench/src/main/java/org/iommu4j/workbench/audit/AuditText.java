@@ -94,7 +94,8 @@ public final class AuditText {
             for (Step step : path.getValue()) {
                 sentence(
                         text,
-                        arrow + step.what() + " ".repeat(Math.max(1, 28 - step.what().length())) + step.answer() + "  ",
+                        arrow + step.what()
+                                + " ".repeat(Math.max(1, 28 - step.what().length())) + step.answer() + "  ",
                         "[" + step.source() + "]",
                         null);
                 arrow = "  ";
@@ -266,7 +267,8 @@ public final class AuditText {
         StringBuilder text = new StringBuilder();
         for (int bit = 0; bit < 64; bit++) {
             if ((sizes >>> bit & 1) != 0) {
-                String size = bit < 20 ? (1 << bit - 10) + "K" : bit < 30 ? (1 << bit - 20) + "M" : (1 << bit - 30) + "G";
+                String size =
+                        bit < 20 ? (1 << bit - 10) + "K" : bit < 30 ? (1 << bit - 20) + "M" : (1 << bit - 30) + "G";
                 text.append(text.length() == 0 ? "" : " ").append(size);
             }
         }
@@ -281,9 +283,11 @@ public final class AuditText {
         text.append(wrap(start, words)).append('\n');
     }
 
-    private void sentence(StringBuilder text, String start, String words, @org.jspecify.annotations.Nullable Guest guest) {
+    private void sentence(
+            StringBuilder text, String start, String words, @org.jspecify.annotations.Nullable Guest guest) {
         String wrapped = wrap(start, words);
-        text.append(guest == null ? wrapped : Table.paint(colors, guest, wrapped)).append('\n');
+        text.append(guest == null ? wrapped : Table.paint(colors, guest, wrapped))
+                .append('\n');
     }
 
     /** Breaks between words, and indents what follows as far as the start; a word that is too long is cut. */

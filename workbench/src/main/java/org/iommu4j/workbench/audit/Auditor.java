@@ -114,8 +114,8 @@ public final class Auditor {
             for (FunctionEvidence function : evidence.functions()) {
                 function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
             }
-            HostFacts facts = new HostFacts(
-                    evidence.firmware(), evidence.topology(), evidence.registers(), shown, links);
+            HostFacts facts =
+                    new HostFacts(evidence.firmware(), evidence.topology(), evidence.registers(), shown, links);
             for (IommuVendor vendor : vendors.all()) {
                 if (vendor.recognises(facts)) {
                     HostDescription host;
@@ -262,9 +262,11 @@ public final class Auditor {
         }
 
         private static Reason enabled(FunctionEvidence function) {
-            String source = "PCIe Device Control bit 11, " + function.configSource().orElse("input");
+            String source =
+                    "PCIe Device Control bit 11, " + function.configSource().orElse("input");
             if (function.pciExpress() == Answer.NO) {
-                return new Reason("it is conventional PCI or has no PCI Express capability: no Enable No Snoop", source);
+                return new Reason(
+                        "it is conventional PCI or has no PCI Express capability: no Enable No Snoop", source);
             }
             return switch (function.noSnoopEnabled()) {
                 case YES -> new Reason("Enable No Snoop is on: the device may send no-snoop", source);

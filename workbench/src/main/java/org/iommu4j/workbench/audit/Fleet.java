@@ -65,8 +65,7 @@ final class Fleet {
      * @return a row each, in the hosts' order
      */
     List<FleetRow> audit(List<Path> hosts, Runnable progress) {
-        ExecutorService pool =
-                Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+        ExecutorService pool = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
         try {
             List<Future<FleetRow>> pending = new ArrayList<>();
             for (Path host : hosts) {
@@ -132,7 +131,8 @@ final class Fleet {
 
     static String text(List<FleetRow> rows) {
         StringBuilder text = new StringBuilder();
-        Table table = new Table("host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "verdict");
+        Table table =
+                new Table("host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "verdict");
         for (FleetRow row : rows) {
             String[] cells = row.cells().toArray(String[]::new);
             cells[0] = AuditText.cut(cells[0], HOST_WIDTH);
@@ -176,7 +176,9 @@ final class Fleet {
             node.put("devices", row.audit().map(audit -> audit.devices().size()).orElse(null));
             ArrayNode noncoherent = node.putArray("noncoherent");
             row.noncoherent().forEach(address -> noncoherent.add(address.toString()));
-            node.put("warnings", row.audit().map(audit -> audit.warnings().size()).orElse(null));
+            node.put(
+                    "warnings",
+                    row.audit().map(audit -> audit.warnings().size()).orElse(null));
             text.append(MAPPER.writeValueAsString(node)).append('\n');
         }
         return text.toString();

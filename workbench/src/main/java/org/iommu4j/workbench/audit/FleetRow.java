@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param audit what was found, empty when the capture can't be used
  * @param error why it can't be used
  */
-record FleetRow(String host, Optional<Audit> audit, @Nullable String error) {
+record FleetRow(
+        String host, Optional<Audit> audit, @Nullable String error) {
     /** The columns' names, for CSV and tables. */
     static final List<String> COLUMNS =
             List.of("host", "linux", "guest", "units", "cantBlock", "devices", "noncoherent", "unknown", "verdict");

@@ -60,8 +60,8 @@ final class GroupReasons {
                     "bridge " + bridge.address() + " to conventional PCI gives all requests one id", SOURCE));
         }
         return isolates(bridge) == Answer.NO
-                ? Optional.of(new Reason(
-                        "port " + bridge.address() + " does not isolate what is below it (no ACS)", SOURCE))
+                ? Optional.of(
+                        new Reason("port " + bridge.address() + " does not isolate what is below it (no ACS)", SOURCE))
                 : Optional.empty();
     }
 

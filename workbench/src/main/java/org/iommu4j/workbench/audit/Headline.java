@@ -77,8 +77,8 @@ final class Headline {
         }
         List<String> parts = new ArrayList<>();
         if (!bad.isEmpty()) {
-            parts.add(bad.size() + " of " + devices.size() + " devices " + (bad.size() == 1 ? "makes its" : "make their")
-                    + " guest NONCOHERENT");
+            parts.add(bad.size() + " of " + devices.size() + " devices "
+                    + (bad.size() == 1 ? "makes its" : "make their") + " guest NONCOHERENT");
         }
         if (!unknown.isEmpty()) {
             parts.add(unknown.size() + " UNKNOWN");
@@ -94,7 +94,8 @@ final class Headline {
     private static String unitsVerdict(Audit audit) {
         Set<Answer> answers = new LinkedHashSet<>();
         audit.units().forEach(unit -> answers.add(unit.description().abilities().blocksNoSnoop()));
-        String count = audit.units().size() == 1 ? "its unit" : "its " + audit.units().size() + " units";
+        String count =
+                audit.units().size() == 1 ? "its unit" : "its " + audit.units().size() + " units";
         if (answers.equals(Set.of(Answer.YES))) {
             return count + " can block no-snoop: guests are COHERENT; devices are UNKNOWN";
         }
@@ -114,8 +115,10 @@ final class Headline {
         audit.falsePromises().forEach(reason -> lines.add(new Line("not true", reason.text())));
         Assignment asked = audit.assignment();
         if (asked != null) {
-            asked.obstacles().stream().limit(SHOWN).forEach(reason -> lines.add(
-                    new Line(asked.assignable() == Answer.NO ? "refused" : "open", reason.text())));
+            asked.obstacles().stream()
+                    .limit(SHOWN)
+                    .forEach(reason ->
+                            lines.add(new Line(asked.assignable() == Answer.NO ? "refused" : "open", reason.text())));
             lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(asked.dmaCcIommu())));
             if (asked.guest() == Guest.NONCOHERENT) {
                 lines.add(new Line("cost", audit.cost()));

@@ -33,7 +33,8 @@ final class Hints {
                 && own.isPresent()
                 && own.get().abilities().blocksNoSnoop() == Answer.YES) {
             hints.add(new Reason(
-                    "run Linux 5.19 or newer: there only the device's own unit, " + own.get().id() + ", counts",
+                    "run Linux 5.19 or newer: there only the device's own unit, "
+                            + own.get().id() + ", counts",
                     "Linux 5.19 intel_iommu_enforce_cache_coherency"));
         }
         Optional<UnitDescription> other = host.units().stream()
@@ -45,7 +46,8 @@ final class Hints {
             hints.add(
                     function.upstreamBridge().isPresent()
                             ? new Reason(
-                                    "put the card into a slot behind " + other.get().id() + ", which can block no-snoop",
+                                    "put the card into a slot behind "
+                                            + other.get().id() + ", which can block no-snoop",
                                     "firmware's table of scopes")
                             : new Reason(
                                     "it is part of the chipset or processor and stays behind " + device.unit()
@@ -84,8 +86,7 @@ final class Hints {
         }
         if (evidence.interruptRemapping() == Answer.NO && evidence.iommuInUse() != Answer.NO) {
             if (commandLine.isPresent() && !evidence.bootOptions().interruptRemapping()) {
-                hints.add(new Reason(
-                        "take intremap=off off the kernel's command line", "Linux setup_irqremap"));
+                hints.add(new Reason("take intremap=off off the kernel's command line", "Linux setup_irqremap"));
             }
             hints.add(new Reason(
                     "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt remapping:"
@@ -106,11 +107,11 @@ final class Hints {
             HostEvidence evidence, HostDescription host, KernelParameter.Effect effect, boolean given) {
         BootOptions options = evidence.bootOptions();
         return host.parameters().stream()
-                .filter(parameter -> parameter.effect() == effect
-                        && options.has(parameter.parameter(), parameter.value()) == given)
+                .filter(parameter ->
+                        parameter.effect() == effect && options.has(parameter.parameter(), parameter.value()) == given)
                 .map(parameter -> new Reason(
-                        (given ? "take " + parameter + " off the kernel's command line" : "boot with " + parameter) + ": it "
-                                + parameter.why().text(),
+                        (given ? "take " + parameter + " off the kernel's command line" : "boot with " + parameter)
+                                + ": it " + parameter.why().text(),
                         parameter.why().source()))
                 .toList();
     }

@@ -42,14 +42,17 @@ final class Viability {
             verdict.no("it is a bridge", "Linux vfio_pci_core_register_device: ordinary header only");
         }
         if (evidence.iommuInUse() == Answer.NO) {
-            verdict.no("no IOMMU is in use on this host", evidence.iommuInUseSource().orElse("input"));
+            verdict.no(
+                    "no IOMMU is in use on this host",
+                    evidence.iommuInUseSource().orElse("input"));
             return verdict.finding();
         }
         DeviceDescription description = descriptions.get(address);
         if (description == null || description.translated() == Answer.UNKNOWN) {
             verdict.unknown("whether an IOMMU translates for it is not known", "no firmware table, no link");
         } else if (description.translated() == Answer.NO) {
-            verdict.no("no IOMMU translates for it", description.reasons().get(0).source());
+            verdict.no(
+                    "no IOMMU translates for it", description.reasons().get(0).source());
             return verdict.finding();
         }
         directRegions(address, verdict);
@@ -73,7 +76,8 @@ final class Viability {
                 regions = linuxRegions(member);
             }
             if (regions == null) {
-                verdict.unknown("reserved regions of " + member + " are not known", "no firmware table, no group listing");
+                verdict.unknown(
+                        "reserved regions of " + member + " are not known", "no firmware table, no group listing");
                 continue;
             }
             for (ReservedRegion region : regions) {
@@ -131,8 +135,7 @@ final class Viability {
             verdict.unknown("the driver of " + member + " is not known", "no driver link, no lspci -k");
         } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
             verdict.no(
-                    member + " of the same group is bound to " + driver.get(),
-                    "Linux iommu_device_use_default_domain");
+                    member + " of the same group is bound to " + driver.get(), "Linux iommu_device_use_default_domain");
         }
     }
 
