@@ -14,7 +14,13 @@ import picocli.CommandLine.Command;
         version = "iommu4j 0.1.0-SNAPSHOT",
         description =
                 "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
-        subcommands = {RunCommand.class, CasesCommand.class, AuditCommand.class, AutoComplete.GenerateCompletion.class},
+        subcommands = {
+            RunCommand.class,
+            CasesCommand.class,
+            AuditCommand.class,
+            CaptureCommand.class,
+            AutoComplete.GenerateCompletion.class
+        },
         footer = {
             "",
             "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED; not coherent under --require-coherent); 2 wrong usage or unreadable input.",

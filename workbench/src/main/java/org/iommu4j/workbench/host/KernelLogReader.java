@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * Reads a kernel log: {@code dmesg} with any time stamps or none, a journal, or the syslog of a boot.
  *
  * <p>Where a log holds several boots, the last counts. That something is off is believed only of a log that has the boot
- * from its first line to user space. Source: {@code drivers/iommu/intel/dmar.c}, {@code irq_remapping.c}, {@code
+ * from its first line to where the drivers are done. Source: {@code drivers/iommu/intel/dmar.c}, {@code irq_remapping.c}, {@code
  * drivers/iommu/amd/init.c}, {@code drivers/iommu/iommu.c}, {@code drivers/pci/probe.c}, 2.6.39 to 7.1.
  */
 final class KernelLogReader {
@@ -38,8 +38,11 @@ final class KernelLogReader {
             Pattern.compile("Failed to enable irq remapping|Failed to enable Interrupt-remapping");
     private static final Pattern IN_USE = Pattern.compile(
             "Intel\\(R\\) Virtualization Technology for Directed I/O|AMD-Vi: Lazy IO/TLB flushing enabled");
-    private static final Pattern USER_SPACE =
-            Pattern.compile("Freeing unused kernel|Run \\S*init as init process|systemd\\[1\\]: ");
+
+    /** What comes after both drivers are done: the start of user space, or before 6.7 a module on top of them. */
+    private static final Pattern DRIVERS_DONE =
+            Pattern.compile("AMD-Vi: AMD IOMMUv2 |Freeing unused kernel|Run \\S*init as init process|systemd\\[1\\]: ");
+
     private static final Pattern FUNCTION = Pattern.compile(
             "pci (\\S{7,12}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");
     private static final Pattern BRIDGE =
@@ -69,7 +72,7 @@ final class KernelLogReader {
         private boolean inUse;
         private boolean disabled;
         private boolean fromStart;
-        private boolean toUserSpace;
+        private boolean driversDone;
     }
 
     /** Returns whether a line is one of a kernel's log that says something about the host. */
@@ -82,12 +85,15 @@ final class KernelLogReader {
                 || line.contains("AMD-Vi: ");
     }
 
-    /** Returns whether a line is one that is read, or that tells how far the boot got. */
+    /** Returns whether a line is one that is read, or that tells how far the boot got; lines of user space are not. */
     static boolean isOfUse(String line) {
+        if (line.contains("systemd[")) {
+            return false; // they name the host
+        }
         return recognises(line)
                 || COMMAND_LINE.matcher(line).find()
                 || LEAVES.matcher(line).find()
-                || USER_SPACE.matcher(line).find()
+                || DRIVERS_DONE.matcher(line).find()
                 || FUNCTION.matcher(line).find()
                 || BRIDGE.matcher(line).find()
                 || ABOUT_IOMMU.matcher(line).find();
@@ -128,7 +134,7 @@ final class KernelLogReader {
         if (pci(boot, line)) {
             return;
         }
-        boot.toUserSpace |= USER_SPACE.matcher(line).find();
+        boot.driversDone |= DRIVERS_DONE.matcher(line).find();
         if (!ABOUT_IOMMU.matcher(line).find() && !INTEL_REGISTERS.matcher(line).find() && !line.contains("PCI-DMA")) {
             return;
         }
@@ -249,7 +255,7 @@ final class KernelLogReader {
         }
         boot.groups.forEach((address, group) -> host.function(address).group(group, source));
         tellFunctions(boot, source, host);
-        boolean whole = boot.fromStart && boot.toUserSpace;
+        boolean whole = boot.fromStart && boot.driversDone;
         Boolean remapping = boot.remapping;
         if (remapping != null || whole) {
             host.interruptRemapping(remapping != null && remapping, source);

@@ -156,10 +156,14 @@ class LspciReaderTest {
     /** Of {@code -xxx} only the first 256 bytes are hex; the rest is what {@code -vvv} says. */
     @Test
     void hexOfTheFirst256BytesIsCompletedByTheText() throws IOException {
-        StringBuilder text = new StringBuilder("00:02.0 VGA compatible controller: Maker Graphics\n"
-                + "\tControl: I/O+\n\tCapabilities: [70] Express (v2) Endpoint, MSI 00\n"
-                + "\t\tDevCtl:\tCorrErr-\n\t\t\tRlxdOrd- NoSnoop+\n"
-                + "\tCapabilities: [200 v1] Address Translation Service (ATS)\n");
+        StringBuilder text = new StringBuilder("""
+                00:02.0 VGA compatible controller: Maker Graphics
+                \tControl: I/O+
+                \tCapabilities: [70] Express (v2) Endpoint, MSI 00
+                \t\tDevCtl:\tCorrErr-
+                \t\t\tRlxdOrd- NoSnoop+
+                \tCapabilities: [200 v1] Address Translation Service (ATS)
+                """);
         byte[] config = HostFixtures.express(0x0810);
         for (int at = 0; at < 256; at += 16) {
             text.append(String.format("%02x:", at));

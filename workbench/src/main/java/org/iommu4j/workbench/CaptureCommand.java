@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Objects;
+import java.util.concurrent.Callable;
+import org.iommu4j.workbench.host.HostCapture;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code iommu4j capture}: a tar of what decides about the running host's IOMMUs. Loads no Guice. */
+@Command(
+        name = "capture",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar, for another day or machine.",
+            "",
+            "Best run as root: others may read neither configuration space nor ACPI tables. What could not be read is"
+                    + " printed, and listed in MISSING.txt inside. Serial numbers, MAC addresses, UUIDs and host names"
+                    + " are left out."
+        },
+        footer = {
+            "",
+            "Example: sudo iommu4j capture host.tar && iommu4j run guest-no-snoop --host host.tar --device BDF"
+        })
+final class CaptureCommand implements Callable<Integer> {
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    @Parameters(index = "0", paramLabel = "FILE.tar", description = "The tar to make.")
+    private Path tar = Path.of("");
+
+    @Option(names = "--root", hidden = true, paramLabel = "DIR", description = "Where the host's files are.")
+    private Path root = Path.of("/");
+
+    CaptureCommand() {}
+
+    @Override
+    public Integer call() {
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
+        HostCapture.Summary summary = HostCapture.write(root, tar);
+        PrintWriter err = commandLine.getErr();
+        summary.missing().forEach(line -> err.println("iommu4j: missing: " + line));
+        err.flush();
+        PrintWriter out = commandLine.getOut();
+        out.println(tar + ": " + summary.functions() + " PCI functions, " + summary.units() + " IOMMUs, "
+                + summary.groups() + " groups");
+        out.flush();
+        return 0;
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.host;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class HostCaptureTest {
+    private static final PciAddress GRAPHICS = PciAddress.parse("0000:00:02.0");
+
+    @TempDir
+    private Path root;
+
+    @TempDir
+    private Path out;
+
+    private void write(String path, String text) throws IOException {
+        Path file = root.resolve(path);
+        Files.createDirectories(file.getParent());
+        Files.writeString(file, text);
+    }
+
+    private void link(String path, String target) throws IOException {
+        Path link = root.resolve(path);
+        Files.createDirectories(link.getParent());
+        Files.createSymbolicLink(link, Path.of(target));
+    }
+
+    @BeforeEach
+    void aHost() throws IOException {
+        String device = "sys/devices/pci0000:00/0000:00:02.0/";
+        write(device + "vendor", "0x8086\n");
+        write(device + "device", "0x1616\n");
+        write(device + "class", "0x030000\n");
+        write(device + "vpd", "SERIAL4711");
+        write(device + "net/eth0/address", "aa:bb:cc:dd:ee:ff\n");
+        Files.write(root.resolve(device + "config"), HostFixtures.express(0x0810));
+        link(device + "driver", "../../../bus/pci/drivers/i915");
+        link(device + "iommu_group", "../../../kernel/iommu_groups/1");
+        link(device + "iommu", "../../virtual/iommu/dmar0");
+        Files.createDirectories(root.resolve("sys/bus/pci/drivers/i915"));
+        link("sys/bus/pci/devices/0000:00:02.0", "../../../devices/pci0000:00/0000:00:02.0");
+        write("sys/kernel/iommu_groups/1/type", "DMA-FQ\n");
+        write("sys/kernel/iommu_groups/1/reserved_regions", "0x00000000fee00000 0x00000000feefffff msi\n");
+        link("sys/kernel/iommu_groups/1/devices/0000:00:02.0", "../../../../devices/pci0000:00/0000:00:02.0");
+        String unit = "sys/devices/virtual/iommu/dmar0/intel-iommu/";
+        write(unit + "address", "fed90000\n");
+        write(unit + "version", "1:0\n");
+        write(unit + "cap", "1c0000c40660462\n");
+        write(unit + "ecap", "19e2ff0505e\n");
+        link("sys/class/iommu/dmar0", "../../devices/virtual/iommu/dmar0");
+        byte[] table = new byte[48];
+        System.arraycopy("DMAR".getBytes(StandardCharsets.US_ASCII), 0, table, 0, 4);
+        table[4] = 48;
+        table[36] = 38;
+        Files.createDirectories(root.resolve("sys/firmware/acpi/tables"));
+        Files.write(root.resolve("sys/firmware/acpi/tables/DMAR"), table);
+        write("sys/firmware/acpi/tables/MSDM", "LICENCE4711");
+        write("sys/class/dmi/id/product_serial", "SERIAL4711");
+        write("proc/sys/kernel/osrelease", "6.1.0-56-amd64\n");
+        write(
+                "proc/cmdline",
+                "root=UUID=01234567-89ab-cdef-0123-456789abcdef BOOTIF=01-aa-bb-cc-dd-ee-ff intel_iommu=on\n");
+        write("var/log/dmesg", """
+                [ 0.0] Linux version 6.1.0-56-amd64 (me@myhost) (gcc) #1
+                [ 0.1] DMI: Vendor Product/Board, BIOS SERIAL4711
+                [ 0.2] DMAR-IR: Enabled IRQ remapping in x2apic mode
+                [ 0.3] e1000e eth0: (PCI Express) aa:bb:cc:dd:ee:ff
+                [ 0.4] DMAR: Intel(R) Virtualization Technology for Directed I/O
+                [ 2.0] Run /init as init process
+                [ 3.0] systemd[1]: Hostname set to <myhost>.
+                """);
+        write("usr/share/misc/pci.ids", """
+                1002  Other
+                8086  Maker
+                \t1616  Graphics 5500
+                \t1617  Not here
+                C 03  Display controller
+                \t00  VGA compatible controller
+                """);
+    }
+
+    private HostEvidence read(Path path) {
+        return HostInputs.withInstalledSilicon().path(path).read();
+    }
+
+    private static void same(HostEvidence one, HostEvidence other) {
+        assertThat(one.functions()).hasSameSizeAs(other.functions());
+        for (FunctionEvidence function : one.functions()) {
+            FunctionEvidence twin = other.function(function.address()).orElseThrow();
+            assertThat(Redaction.config(function.configBytes())).isEqualTo(Redaction.config(twin.configBytes()));
+            assertThat(function.upstreamBridge()).isEqualTo(twin.upstreamBridge());
+            assertThat(function.group()).isEqualTo(twin.group());
+            assertThat(function.unit()).isEqualTo(twin.unit());
+            assertThat(function.driver()).isEqualTo(twin.driver());
+            assertThat(function.name()).isEqualTo(twin.name());
+            assertThat(function.className()).isEqualTo(twin.className());
+            assertThat(function.classCode()).isEqualTo(twin.classCode());
+        }
+        assertThat(one.groups()).isEqualTo(other.groups());
+        assertThat(one.units()).isEqualTo(other.units());
+        assertThat(one.kernelRelease())
+                .map(Fact::value)
+                .isEqualTo(other.kernelRelease().map(Fact::value));
+        assertThat(one.interruptRemapping()).isEqualTo(other.interruptRemapping());
+        assertThat(one.iommuInUse()).isEqualTo(other.iommuInUse());
+        assertThat(one.tables().get("DMAR")).isEqualTo(other.tables().get("DMAR"));
+        assertThat(one.warnings()).isEmpty();
+        assertThat(other.warnings()).isEmpty();
+    }
+
+    @Test
+    void aCaptureReadsBackAsTheHostItself() {
+        HostCapture.Summary summary = HostCapture.write(root, out.resolve("host.tar"));
+        assertThat(summary.functions()).isEqualTo(1);
+        assertThat(summary.missing()).isEmpty();
+        HostEvidence captured = read(out.resolve("host.tar"));
+        same(HostInputs.withInstalledSilicon().live(root).read(), captured);
+        assertThat(captured.function(GRAPHICS).orElseThrow().noSnoopEnabled()).isEqualTo(Answer.YES);
+        assertThat(captured.function(GRAPHICS).orElseThrow().name()).contains("Maker Graphics 5500");
+        assertThat(captured.bootOptions().has("intel_iommu", "on")).isTrue();
+        assertThat(captured.interruptRemapping()).isEqualTo(Answer.YES);
+    }
+
+    @Test
+    void twoCapturesOfAHostAreTheSameFile() throws IOException {
+        HostCapture.write(root, out.resolve("one.tar"));
+        HostCapture.write(root, out.resolve("two.tar"));
+        assertThat(out.resolve("two.tar")).hasSameBinaryContentAs(out.resolve("one.tar"));
+    }
+
+    @Test
+    void nothingThatTellsOneMachineFromAnotherIsInIt() throws IOException {
+        Path tar = out.resolve("host.tar");
+        HostCapture.write(root, tar);
+        String everything = Files.readString(tar, StandardCharsets.ISO_8859_1);
+        assertThat(everything)
+                .doesNotContain("4711", "bb:cc", "bb-cc", "89ab-cdef", "myhost")
+                .doesNotContain(System.getProperty("user.name") + "\0");
+        byte[] serial = new byte[] {(byte) 0xa0, (byte) 0xa1, (byte) 0xa2, (byte) 0xa3};
+        assertThat(everything).doesNotContain(new String(serial, StandardCharsets.ISO_8859_1));
+    }
+
+    @Test
+    void whatCouldNotBeReadIsToldAndListedInside() throws IOException {
+        Path config = root.resolve("sys/devices/pci0000:00/0000:00:02.0/config");
+        Files.write(config, Arrays.copyOf(HostFixtures.express(0), 64));
+        Files.delete(root.resolve("var/log/dmesg"));
+        HostCapture.Summary summary = HostCapture.write(root, out.resolve("host.tar"));
+        assertThat(summary.missing())
+                .hasSize(2)
+                .anySatisfy(line -> assertThat(line).contains("kernel log"))
+                .anySatisfy(line -> assertThat(line).contains("configuration space of 1 of 1 functions"));
+        assertThat(CaptureFiles.open(out.resolve("host.tar"))
+                        .text(HostCapture.MISSING)
+                        .orElseThrow())
+                .isEqualTo(String.join("\n", summary.missing()));
+    }
+
+    @Test
+    void aFailedCaptureLeavesTheFileThatWasThere() throws IOException {
+        Path tar = Files.writeString(out.resolve("host.tar"), "mine");
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> HostCapture.write(out, tar))
+                .withMessageContaining("no PCI function");
+        assertThat(tar).hasContent("mine");
+        assertThat(out.resolve("host.tar.part")).doesNotExist();
+    }
+
+    @Test
+    void aPlaceThatCannotBeWrittenIsNamed() {
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> HostCapture.write(root, out.resolve("no/such/dir/host.tar")))
+                .withMessageContaining("host.tar: can't be written");
+    }
+}
