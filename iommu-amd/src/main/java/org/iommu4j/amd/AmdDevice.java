@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.platform.PciAddress;
 import org.jspecify.annotations.Nullable;
 
-/** A function that a unit translates for. */
+/** A function that a unit translates for. What changes is guarded by the driver's lock, unless it says otherwise. */
 final class AmdDevice implements IommuDevice {
     private final AmdIommu iommu;
     private final PciAddress address;
@@ -17,9 +19,17 @@ final class AmdDevice implements IommuDevice {
     private final int[] requesterIds;
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
+    private final DeviceServices services;
+    private final int maxPasids;
 
-    /** The domain that it is attached to; null is blocked. Guarded by the driver's lock. */
-    private @Nullable AmdDomain domain;
+    /** What its ordinary requests use; null is blocked. */
+    private @Nullable Attachment attachment;
+
+    /** What its requests with PASIDs use, while its ordinary requests use something that allows them. */
+    private final List<Attachment> pasids = new ArrayList<>();
+
+    /** Where its guest tables are, while it uses any; read without the lock by who makes units forget. */
+    private volatile @Nullable Gcr3Table gcr3;
 
     AmdDevice(
             AmdIommu iommu,
@@ -28,7 +38,9 @@ final class AmdDevice implements IommuDevice {
             DeviceTable table,
             int[] requesterIds,
             List<ReservedRegion> reservedRegions,
-            boolean isolatedMsi) {
+            boolean isolatedMsi,
+            DeviceServices services,
+            int maxPasids) {
         this.iommu = iommu;
         this.address = address;
         this.unit = unit;
@@ -36,6 +48,8 @@ final class AmdDevice implements IommuDevice {
         this.requesterIds = requesterIds.clone();
         this.reservedRegions = reservedRegions;
         this.isolatedMsi = isolatedMsi;
+        this.services = services;
+        this.maxPasids = maxPasids;
     }
 
     @Override
@@ -58,6 +72,11 @@ final class AmdDevice implements IommuDevice {
         return isolatedMsi;
     }
 
+    @Override
+    public int maxPasids() {
+        return maxPasids;
+    }
+
     AmdUnit unit() {
         return unit;
     }
@@ -66,13 +85,9 @@ final class AmdDevice implements IommuDevice {
         return table;
     }
 
-    @Nullable
-    AmdDomain domain() {
-        return domain;
-    }
-
-    void setDomain(@Nullable AmdDomain newDomain) {
-        domain = newDomain;
+    /** Returns what the function itself brings. */
+    DeviceServices services() {
+        return services;
     }
 
     /** Returns whether its requests may carry an id. */
@@ -85,9 +100,73 @@ final class AmdDevice implements IommuDevice {
         return false;
     }
 
-    /** Returns every id that its requests may carry. Not to be changed. */
+    /** Returns every id that its requests may carry, its own first. Not to be changed. */
     int[] requesterIds() {
         return requesterIds;
+    }
+
+    // --- what it uses ---
+
+    @Nullable
+    Attachment attachment() {
+        return attachment;
+    }
+
+    void setAttachment(@Nullable Attachment newAttachment) {
+        attachment = newAttachment;
+    }
+
+    @Nullable
+    AmdDomain domain() {
+        return attachment == null ? null : attachment.domain();
+    }
+
+    /** Returns its uses with PASIDs. */
+    List<Attachment> pasids() {
+        return pasids;
+    }
+
+    /** Returns its use with a PASID, or null. */
+    @Nullable
+    Attachment pasid(int pasid) {
+        for (int i = 0; i < pasids.size(); i++) {
+            if (pasids.get(i).pasid() == pasid) {
+                return pasids.get(i);
+            }
+        }
+        return null;
+    }
+
+    @Nullable
+    Gcr3Table gcr3() {
+        return gcr3;
+    }
+
+    void setGcr3(@Nullable Gcr3Table newGcr3) {
+        gcr3 = newGcr3;
+    }
+
+    // --- what must be forgotten, into its unit's command buffer and under that unit's lock ---
+
+    /** Adds what makes its own IOTLB forget pages, if it may have one; word 1 of the command has GN with a PASID. */
+    boolean queueIotlb(int pasid, long word1) {
+        return !services.atsEnabled()
+                || unit.queue(Command.invalidateIotlbPages(requesterIds[0], pasid, services.queueDepth()), word1);
+    }
+
+    /** Adds what makes the unit and its own IOTLB forget pages of guest tables; word 1 of the command has GN. */
+    boolean queueGuestPages(int pasid, long word1) {
+        Gcr3Table tables = gcr3;
+        if (tables == null) {
+            // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
+            return true;
+        }
+        return unit.queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
+                && queueIotlb(
+                        pasid,
+                        pasid == Attachment.ORDINARY
+                                ? Command.iotlbPages(word1) & ~Command.GN.mask()
+                                : Command.iotlbPages(word1));
     }
 
     @Override

@@ -9,7 +9,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongToIntFunction;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DmaFault;
+import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -21,12 +24,11 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
-import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.amd.reg.Features;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.spi.VendorContext;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,9 +52,13 @@ final class AmdIommu implements Iommu {
     private final List<AmdDevice> probed = new ArrayList<>();
 
     private final Set<AmdDomain> domains = new LinkedHashSet<>();
+    private final Attacher attacher = new Attacher(this, probed);
     private final DomainIds domainIds = new DomainIds();
     private final AtomicLong quarantined = new AtomicLong();
     private final int hostLevels;
+    private final int guestLevels;
+    private final int gcr3Levels;
+    private final int pasids;
     private final boolean htRangeTranslated;
     private final boolean announcesMappings;
     private boolean closed;
@@ -79,6 +85,11 @@ final class AmdIommu implements Iommu {
         }
         // All units walk every domain's table, so the weakest decides, as Linux's global feature mask.
         this.hostLevels = units.stream().mapToInt(AmdUnit::hostLevels).min().orElseThrow();
+        this.guestLevels = weakest(efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
+        this.gcr3Levels = weakest(Features::gcr3Levels);
+        this.pasids = rules.pasidDomains() && guestLevels != 0
+                ? weakest(efr -> Features.PPR_SUP.isSet(efr) ? Features.pasids(efr) : 0)
+                : 0;
         this.htRangeTranslated = rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange);
         this.announcesMappings = units.stream().anyMatch(AmdUnit::cachesNotPresent);
     }
@@ -104,6 +115,13 @@ final class AmdIommu implements Iommu {
             throw new IommuException(Errno.ENODEV, "open: the IVRS names no unit");
         }
         return new AmdIommu(context, rules, map);
+    }
+
+    private int weakest(LongToIntFunction ability) {
+        return units.stream()
+                .mapToInt(unit -> ability.applyAsInt(unit.features()))
+                .min()
+                .orElseThrow();
     }
 
     private DeviceTable tableOf(int segment) {
@@ -143,6 +161,8 @@ final class AmdIommu implements Iommu {
             return Optional.empty();
         }
         DeviceTable table = tableOf(address.segment());
+        DeviceServices services =
+                new DeviceServices(function.config(), units.get(index).allowsDeviceIotlbs());
         AmdDevice device = new AmdDevice(
                 this,
                 address,
@@ -150,7 +170,9 @@ final class AmdIommu implements Iommu {
                 table,
                 requesterIds(index, address, dmaAliases, table),
                 map.reservedRegions(address, htRangeTranslated),
-                map.interruptRemapping() && context.bootOptions().interruptRemapping());
+                map.interruptRemapping() && context.bootOptions().interruptRemapping(),
+                services,
+                Math.min(pasids, services.pasids()));
         devices.put(address, device);
         probed.add(device);
         return Optional.of(device);
@@ -179,25 +201,41 @@ final class AmdIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
-        AmdUnit unit = own(device).unit();
+        AmdDevice own = own(device);
         return switch (capability) {
             case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
             case ENFORCE_CACHE_COHERENCY -> rules.enforcementCapability();
             case PRE_BOOT_PROTECTION -> map.preBootProtection();
-            case DIRTY_TRACKING -> rules.dirtyTracking() && unit.tracksDirtyPages();
-            // Device IOTLBs are not driven, so no device may fill one.
-            case NOEXEC, PCI_ATS_SUPPORTED -> false;
+            case DIRTY_TRACKING -> rules.dirtyTracking() && own.unit().tracksDirtyPages();
+            case PCI_ATS_SUPPORTED -> rules.atsCapability() && own.services().hasAts();
+            case NOEXEC -> false;
         };
     }
 
     @Override
-    public synchronized IommuDomain allocate(DomainType type, IommuDevice device) {
+    public IommuDomain allocate(DomainType type, IommuDevice device) {
+        return allocate(type, device, Set.of());
+    }
+
+    @Override
+    public synchronized IommuDomain allocate(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
         checkOpen();
-        own(device);
+        AmdDevice device = own(iommuDevice);
+        if (type == DomainType.NESTED) {
+            throw new IommuException(Errno.EOPNOTSUPP, "allocate: no nested domains");
+        }
+        if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
+            throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
+        }
+        boolean guest = type.isPaging() && guestTables(type, device, flags);
         int id = type == DomainType.BLOCKED ? DomainIds.NONE : domainIds.allocate();
         AmdDomain domain;
         try {
-            domain = new AmdDomain(this, type, id);
+            domain = !type.isPaging()
+                    ? new StaticDomain(this, type, id)
+                    : guest
+                            ? new GuestDomain(this, type, id)
+                            : new HostDomain(this, type, id, flags.contains(DomainFlag.DIRTY_TRACKING));
         } catch (RuntimeException e) {
             freeId(id);
             throw e;
@@ -206,14 +244,76 @@ final class AmdIommu implements Iommu {
         return domain;
     }
 
-    /** Returns whether paging domains can be asked to block no-snoop. */
-    boolean hasEnforcement() {
-        return rules.enforcementOp();
+    /** Returns whether a domain gets guest tables ({@code amd_iommu_domain_alloc_paging_flags}). */
+    private boolean guestTables(DomainType type, AmdDevice device, Set<DomainFlag> flags) {
+        if (flags.isEmpty()) {
+            // Linux falls back to host tables when units lack guest tables.
+            return guestLevels != 0
+                    && rules.guestTables()
+                    && context.bootOptions().has("amd_iommu", "pgtbl_v2")
+                    && (type == DomainType.DMA || rules.guestTablesForAll());
+        }
+        if (flags.equals(Set.of(DomainFlag.PASID)) && knowsPasids()) {
+            return true;
+        }
+        if (flags.equals(Set.of(DomainFlag.DIRTY_TRACKING)) && capable(device, IommuCapability.DIRTY_TRACKING)) {
+            return false;
+        }
+        throw new IommuException(
+                Errno.EOPNOTSUPP,
+                "allocate: " + device.unit() + " or Linux " + release() + " has no domain with " + flags);
     }
 
-    /** Makes an empty table for a domain. */
-    HostPageTable newTable(AmdDomain domain) {
-        return new HostPageTable(context.memory(), context.frames(), domain, AmdRules.START_LEVELS, hostLevels);
+    /** Returns the rules of the release. */
+    AmdRules rules() {
+        return rules;
+    }
+
+    /** Returns whether PASIDs can be attached, given a device that has some. */
+    boolean knowsPasids() {
+        return pasids != 0;
+    }
+
+    /** Returns the levels of guest tables, 4 or 5, or 0 without. */
+    int guestLevels() {
+        return guestLevels;
+    }
+
+    /** Makes an empty host table for a domain. */
+    HostPageTable newHostTable(PageTable.Owner owner) {
+        return new HostPageTable(context.memory(), context.frames(), owner, AmdRules.START_LEVELS, hostLevels);
+    }
+
+    /** Makes an empty guest table for a domain. */
+    GuestPageTable newGuestTable(PageTable.Owner owner) {
+        int bits = PageTable.shift(guestLevels + 1) - (rules.guestApertureHalved() ? 1 : 0);
+        return new GuestPageTable(context.memory(), context.frames(), owner, guestLevels, bits);
+    }
+
+    /**
+     * Makes an empty GCR3 table for a device.
+     *
+     * @throws IommuException ENOMEM, ENOSPC
+     */
+    Gcr3Table newGcr3(AmdDevice device) {
+        int id = domainIds.allocate();
+        try {
+            return new Gcr3Table(
+                    context.memory(), context.frames(), Gcr3Table.levelsFor(device.maxPasids(), gcr3Levels), id);
+        } catch (RuntimeException e) {
+            freeId(id);
+            throw e;
+        }
+    }
+
+    /** Frees a GCR3 table and its id, or keeps both for good when a unit may still use them. */
+    void free(Gcr3Table table, boolean forgotten) {
+        long frames = table.free(forgotten);
+        if (forgotten) {
+            freeId(table.domainId());
+        } else {
+            quarantine(frames);
+        }
     }
 
     /** Returns whether some unit may remember that an entry was not present; one is enough, as in Linux. */
@@ -242,117 +342,28 @@ final class AmdIommu implements Iommu {
 
     // --- attaching ---
 
-    /** Moves a device to a domain, or leaves it where it is. */
-    synchronized AttachResult attach(IommuDevice iommuDevice, AmdDomain domain) {
-        AmdDevice device = own(iommuDevice);
-        if (domain.isClosed()) {
-            throw new IllegalStateException("attach to " + domain + ", which is closed");
-        }
-        AmdDomain old = device.domain();
-        if (old == domain) {
-            return AttachResult.ATTACHED;
-        }
-        String what = "attach " + device + " to " + domain;
-        if (device.unit().broken()) {
-            throw device.unit().refusal(true, what);
-        }
-        domain.add(device);
-        write(device, domain);
-        if (!forget(device, old)) {
-            write(device, old);
-            domain.remove(device);
-            domain.leaveBehind();
-            throw device.unit().refusal(false, what);
-        }
-        device.setDomain(domain);
-        if (old != null) {
-            old.remove(device);
-        }
-        return AttachResult.ATTACHED;
+    synchronized AttachResult attach(IommuDevice device, AmdDomain domain) {
+        return attacher.attach(own(device), domain);
     }
 
-    /** Blocks a device that is in a domain. */
-    synchronized void detach(IommuDevice iommuDevice, AmdDomain domain) {
-        AmdDevice device = own(iommuDevice);
-        if (device.domain() != domain) {
-            throw new IommuException(Errno.EINVAL, "detach " + device + ": it is not attached to " + domain);
-        }
-        boolean wasBroken = device.unit().broken();
-        device.setDomain(null);
-        for (int id : device.requesterIds()) {
-            // A function that shares the id keeps it working, as long as it is attached itself.
-            write(device.table(), id, otherUser(device, id));
-        }
-        boolean forgotten = forget(device, domain);
-        domain.remove(device);
-        if (!forgotten) {
-            domain.leaveBehind();
-            throw device.unit().refusal(wasBroken, "detach " + device + " from " + domain);
-        }
+    synchronized void detach(IommuDevice device, AmdDomain domain) {
+        attacher.detach(own(device), domain);
     }
 
-    private @Nullable AmdDomain otherUser(AmdDevice device, int requesterId) {
-        for (int i = 0; i < probed.size(); i++) {
-            AmdDevice other = probed.get(i);
-            if (other != device
-                    && other.domain() != null
-                    && other.table() == device.table()
-                    && other.uses(requesterId)) {
-                return other.domain();
-            }
-        }
-        return null;
+    synchronized AttachResult attachPasid(IommuDevice device, GuestDomain domain, int pasid) {
+        return attacher.attachPasid(own(device), domain, pasid);
     }
 
-    private static void write(AmdDevice device, @Nullable AmdDomain domain) {
-        for (int id : device.requesterIds()) {
-            write(device.table(), id, domain);
-        }
+    synchronized void detachPasid(IommuDevice device, GuestDomain domain, int pasid) {
+        attacher.detachPasid(own(device), domain, pasid);
     }
 
-    private static void write(DeviceTable table, int requesterId, @Nullable AmdDomain domain) {
-        if (domain == null) {
-            table.set(requesterId, DeviceTableEntry.BLOCKED, DomainIds.NONE);
-        } else {
-            table.set(requesterId, domain.deviceTableWord(), domain.id());
-        }
+    synchronized void grow(HostDomain domain, int levels) {
+        attacher.grow(domain, levels);
     }
 
-    /** Makes a unit forget a device's entries and the pages of the domain that it leaves. */
-    private static boolean forget(AmdDevice device, @Nullable AmdDomain left) {
-        return device.unit().forgetDevices(device.requesterIds(), left == null ? DomainIds.NONE : left.id());
-    }
-
-    /** Gives a domain's table more levels and lets hardware follow before anybody maps there. */
-    synchronized void grow(AmdDomain domain, int levels) {
-        HostPageTable table = domain.table();
-        if (table == null || table.levels() >= levels) {
-            return;
-        }
-        long root = table.tallerRoot(levels);
-        long word0 = DeviceTableEntry.paging(root, levels);
-        for (AmdDevice device : domain.devices()) {
-            if (device.unit().broken()) {
-                table.discardTallerRoot(root, levels, false);
-                throw device.unit().refusal(true, "map");
-            }
-        }
-        for (AmdDevice device : domain.devices()) {
-            for (int id : device.requesterIds()) {
-                device.table().set(id, word0, domain.id());
-            }
-        }
-        for (AmdDevice device : domain.devices()) {
-            if (!forget(device, domain)) {
-                // Every device goes back to the old root; what it maps is the same through both.
-                for (AmdDevice each : domain.devices()) {
-                    write(each, domain);
-                }
-                table.discardTallerRoot(root, levels, true);
-                throw device.unit().refusal(false, "map");
-            }
-        }
-        table.growTo(root, levels);
+    synchronized void setDirtyTracking(HostDomain domain, boolean enabled) {
+        attacher.setDirtyTracking(domain, enabled);
     }
 
     // --- freeing ---
@@ -362,8 +373,8 @@ final class AmdIommu implements Iommu {
         if (domain.isClosed()) {
             return;
         }
-        if (!domain.devices().isEmpty()) {
-            throw new IommuException(Errno.EBUSY, "close " + domain + ": attached are " + domain.devices());
+        if (!domain.attachments().isEmpty()) {
+            throw new IommuException(Errno.EBUSY, "close " + domain + ": attached are " + domain.attachments());
         }
         domains.remove(domain);
         domain.free();
@@ -388,13 +399,16 @@ final class AmdIommu implements Iommu {
         quarantined.addAndGet(frames);
     }
 
-    /** Takes out the events that the units logged so far, one line each. */
-    List<String> readEvents() {
-        List<String> lines = new ArrayList<>();
-        for (AmdUnit unit : units) {
-            lines.addAll(unit.readEvents());
-        }
-        return lines;
+    @Override
+    public List<DmaFault> takeFaults() {
+        List<DmaFault> faults = new ArrayList<>();
+        units.forEach(unit -> unit.takeFaults(faults));
+        return faults;
+    }
+
+    @Override
+    public long faultOverflows() {
+        return units.stream().mapToLong(AmdUnit::overflows).sum();
     }
 
     /** Returns how many domain ids are given out. */
@@ -414,8 +428,8 @@ final class AmdIommu implements Iommu {
             return;
         }
         for (AmdDomain domain : domains) {
-            if (!domain.devices().isEmpty()) {
-                throw new IommuException(Errno.EBUSY, "close: " + domain + " has attached " + domain.devices());
+            if (!domain.attachments().isEmpty()) {
+                throw new IommuException(Errno.EBUSY, "close: " + domain + " has attached " + domain.attachments());
             }
         }
         closed = true;

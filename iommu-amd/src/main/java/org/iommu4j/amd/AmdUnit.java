@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.DmaFault;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.amd.fmt.EventLogEntry;
 import org.iommu4j.amd.reg.Features;
 import org.iommu4j.amd.reg.Registers;
+import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,11 +37,16 @@ final class AmdUnit {
     private final RegisterWindow window;
     private final long efr;
     private final long efr2;
-    private final boolean cachesNotPresent;
+    private final UnitCapability capability;
     private final CommandBuffer commands;
     private final EventLog events;
+    private final List<DmaFault> faults = new ArrayList<>();
+    private long overflows;
     private long control;
     private volatile boolean broken;
+
+    /** The last event that was not about a request, such as an illegal command. */
+    private volatile @Nullable String lastError;
 
     private AmdUnit(
             String id,
@@ -44,7 +54,7 @@ final class AmdUnit {
             RegisterWindow window,
             long efr,
             long efr2,
-            boolean cachesNotPresent,
+            UnitCapability capability,
             CommandBuffer commands,
             EventLog events,
             long control) {
@@ -53,7 +63,7 @@ final class AmdUnit {
         this.window = window;
         this.efr = efr;
         this.efr2 = efr2;
-        this.cachesNotPresent = cachesNotPresent;
+        this.capability = capability;
         this.commands = commands;
         this.events = events;
         this.control = control;
@@ -90,12 +100,12 @@ final class AmdUnit {
         CommandBuffer commands = new CommandBuffer(context.memory(), context.frames(), window, context.waiter());
         EventLog events;
         try {
-            events = new EventLog(context.memory(), context.frames(), window, block.segment());
+            events = new EventLog(context.memory(), context.frames(), window);
         } catch (RuntimeException e) {
             commands.free();
             throw e;
         }
-        return new AmdUnit(id, block, window, efr, efr2, capability.cachesNotPresent(), commands, events, control);
+        return new AmdUnit(id, block, window, efr, efr2, capability, commands, events, control);
     }
 
     private static RegisterWindow map(String id, Ivhd block, VendorContext context) {
@@ -148,7 +158,17 @@ final class AmdUnit {
 
     /** Returns whether it may remember that an entry was not present. */
     boolean cachesNotPresent() {
-        return cachesNotPresent;
+        return capability.cachesNotPresent();
+    }
+
+    /** Returns whether devices behind it may have IOTLBs of their own. */
+    boolean allowsDeviceIotlbs() {
+        return capability.deviceIotlbs();
+    }
+
+    /** Returns its extended features. */
+    long features() {
+        return efr;
     }
 
     /** Returns whether an invalidation did not complete. */
@@ -160,7 +180,10 @@ final class AmdUnit {
     IommuException refusal(boolean wasBroken, String what) {
         return wasBroken
                 ? new IommuException(Errno.EIO, what + ": " + id + " is broken, an invalidation never completed")
-                : new IommuException(Errno.ETIMEDOUT, what + ": " + id + " did not complete an invalidation");
+                : new IommuException(
+                        Errno.ETIMEDOUT,
+                        what + ": " + id + " did not complete an invalidation"
+                                + (lastError == null ? "" : "; it reported " + lastError));
     }
 
     /**
@@ -178,6 +201,7 @@ final class AmdUnit {
         control = Registers.RES_PASS_PW.set(control, block.flags() >> 2 & 1);
         control = Registers.ISOC.set(control, block.flags() >> 3 & 1);
         control = Registers.INV_TIMEOUT.set(control, INV_TIMEOUT_1S);
+        control = Registers.GT_EN.set(control, Features.GT_SUP.get(efr));
         control |= Registers.COHERENT.mask() | Registers.CMD_BUF_EN.mask() | Registers.EVENT_LOG_EN.mask();
         writeControl();
         control |= Registers.IOMMU_EN.mask();
@@ -202,23 +226,53 @@ final class AmdUnit {
     }
 
     /**
-     * Makes the unit forget device table entries, and every page of a domain.
+     * Makes the unit forget a device's table entries, and all that it cached for the device's requests.
      *
      * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
-     * @return false when it is broken or did not do it in time
+     * @param gcr3 what the device's guest tables were found through, or null
+     * @return false when the unit is broken or did not do it in time
      */
-    synchronized boolean forgetDevices(int[] requesterIds, int domainId) {
+    synchronized boolean forgetDevice(AmdDevice device, int domainId, @Nullable Gcr3Table gcr3) {
         if (broken) {
             return false;
         }
         boolean queued = true;
+        int[] requesterIds = device.requesterIds();
         for (int i = 0; queued && i < requesterIds.length; i++) {
-            queued = commands.add(Command.invalidateDevtabEntry(requesterIds[i]), 0);
+            queued = queue(Command.invalidateDevtabEntry(requesterIds[i]), 0);
         }
         if (queued && domainId != DomainIds.NONE) {
-            queued = commands.add(Command.invalidatePages(domainId), Command.allPages());
+            queued = queue(Command.invalidatePages(domainId), Command.allPages());
         }
-        return run(queued);
+        if (queued && gcr3 != null) {
+            queued = forgetGuest(device, gcr3);
+        }
+        return run(queued && device.queueIotlb(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())));
+    }
+
+    private boolean forgetGuest(AmdDevice device, Gcr3Table gcr3) {
+        long guestPages = Command.allPages() | Command.GN.mask();
+        boolean queued = queue(Command.invalidatePages(gcr3.domainId()), Command.allPages())
+                && queue(Command.invalidateGuestPages(gcr3.domainId(), Attachment.ORDINARY), guestPages);
+        List<Attachment> pasids = device.pasids();
+        for (int i = 0; queued && i < pasids.size(); i++) {
+            int pasid = pasids.get(i).pasid();
+            queued = queue(Command.invalidateGuestPages(gcr3.domainId(), pasid), guestPages)
+                    && device.queueIotlb(pasid, Command.iotlbPages(guestPages));
+        }
+        return queued;
+    }
+
+    /**
+     * Makes the unit and the device forget what a PASID's guest table said.
+     *
+     * @return false when the unit is broken or did not do it in time
+     */
+    synchronized boolean forgetPasid(AmdDevice device, int pasid) {
+        if (broken) {
+            return false;
+        }
+        return run(device.queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
     }
 
     /**
@@ -226,11 +280,20 @@ final class AmdUnit {
      *
      * @return false when it is broken or did not do it in time
      */
-    synchronized boolean forgetPages(int domainId, long first, long last) {
+    synchronized boolean forgetPages(PagingDomain domain, long first, long last) {
         if (broken) {
             return false;
         }
-        return run(commands.add(Command.invalidatePages(domainId), Command.pages(first, last)));
+        return run(domain.queueForgetting(this, first, last));
+    }
+
+    /**
+     * Adds a command, for who is called back by one of the methods above and so is under the lock.
+     *
+     * @return false when the buffer stayed full
+     */
+    boolean queue(long word0, long word1) {
+        return commands.add(word0, word1);
     }
 
     private boolean run(boolean queued) {
@@ -239,18 +302,35 @@ final class AmdUnit {
         }
         broken = true;
         LOG.error("{} did not complete an invalidation; it is not trusted any more", id);
-        for (String event : events.read()) {
-            LOG.error("{}: {}", id, event);
-        }
+        events.read(this::take);
         return false;
     }
 
-    /** Takes out the events so far, one line each. */
-    synchronized List<String> readEvents() {
+    /** Keeps a refused request for who asks, and says what else there is. */
+    private void take(long word0, long word1) {
+        String text = EventLogEntry.text(block.segment(), word0, word1);
+        if (EventLogEntry.isRefusedRequest(word0)) {
+            faults.add(new DmaFault(
+                    id,
+                    PciAddress.of(block.segment(), (int) EventLogEntry.DEVICE_ID.get(word0)),
+                    EventLogEntry.pasid(word0),
+                    word1,
+                    EventLogEntry.RW.isSet(word0),
+                    (int) EventLogEntry.EVENT_CODE.get(word0),
+                    text));
+        } else {
+            lastError = text;
+            LOG.error("{}: {}", id, text);
+        }
+    }
+
+    /** Takes out the refused requests so far, oldest first, and starts the log again when it overflowed. */
+    synchronized void takeFaults(List<DmaFault> into) {
         long status = window.read64(Registers.STATUS.offset());
-        List<String> lines = events.read();
+        events.read(this::take);
         if (status != GONE && Registers.EVENT_OVERFLOW.isSet(status)) {
-            lines.add(id + ": the event log overflowed, events were lost");
+            overflows++;
+            LOG.warn("{}: the event log overflowed, events were lost", id);
             control &= ~Registers.EVENT_LOG_EN.mask();
             writeControl();
             window.write64(Registers.STATUS.offset(), Registers.EVENT_OVERFLOW.mask());
@@ -258,7 +338,13 @@ final class AmdUnit {
             control |= Registers.EVENT_LOG_EN.mask();
             writeControl();
         }
-        return lines;
+        into.addAll(faults);
+        faults.clear();
+    }
+
+    /** Returns how many times the event log was found to have overflowed. */
+    synchronized long overflows() {
+        return overflows;
     }
 
     /** Turns everything off. Never fails. */

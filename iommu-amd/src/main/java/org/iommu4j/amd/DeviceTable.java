@@ -2,13 +2,14 @@
 package org.iommu4j.amd;
 
 import static org.iommu4j.amd.fmt.DeviceTableEntry.BLOCKED;
-import static org.iommu4j.amd.fmt.DeviceTableEntry.DOMAIN_ID;
 import static org.iommu4j.amd.fmt.DeviceTableEntry.EINT_PASS;
 import static org.iommu4j.amd.fmt.DeviceTableEntry.INIT_PASS;
 import static org.iommu4j.amd.fmt.DeviceTableEntry.LINT0_PASS;
 import static org.iommu4j.amd.fmt.DeviceTableEntry.LINT1_PASS;
 import static org.iommu4j.amd.fmt.DeviceTableEntry.NMI_PASS;
 import static org.iommu4j.amd.fmt.DeviceTableEntry.SYS_MGT;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.TRANSLATION_1;
+import static org.iommu4j.amd.fmt.DeviceTableEntry.TRANSLATION_2;
 
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
@@ -96,18 +97,24 @@ final class DeviceTable {
     /**
      * Changes how a requester is translated; the unit may use the old entry until it is told to forget it.
      *
-     * <p>Stores are 64 bits wide, so that an entry whose domain id changes is blocked in between: no unit ever pairs
-     * the new id with the old table. What the entry says about interrupts stays.
+     * <p>Stores are 64 bits wide, so that an entry whose other words change is blocked in between: no unit ever pairs a new id or
+     * GCR3 table with the old word 0. Turning translation on, word 0 is last; turning it off, first. What the entry says about
+     * interrupts stays.
      *
-     * @param word0 {@link DeviceTableEntry#BLOCKED}, {@link DeviceTableEntry#IDENTITY} or with a page table
+     * @param word0 {@link DeviceTableEntry#BLOCKED}, {@link DeviceTableEntry#IDENTITY} or with page tables
+     * @param word1 the bits of {@link DeviceTableEntry#TRANSLATION_1}
+     * @param word2 the bits of {@link DeviceTableEntry#TRANSLATION_2}
      */
-    void set(int requesterId, long word0, int domainId) {
+    void set(int requesterId, long word0, long word1, long word2) {
         long entry = entry(requesterId);
-        long word1 = memory.load(entry + 8);
-        long newWord1 = DOMAIN_ID.set(word1, domainId);
-        if (newWord1 != word1) {
+        long oldWord1 = memory.load(entry + 8);
+        long oldWord2 = memory.load(entry + 16);
+        long newWord1 = (oldWord1 & ~TRANSLATION_1) | word1;
+        long newWord2 = (oldWord2 & ~TRANSLATION_2) | word2;
+        if (newWord1 != oldWord1 || newWord2 != oldWord2) {
             memory.store(entry, BLOCKED);
             memory.store(entry + 8, newWord1);
+            memory.store(entry + 16, newWord2);
         }
         memory.store(entry, word0);
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
-import java.util.ArrayList;
-import java.util.List;
 import org.iommu4j.amd.fmt.EventLogEntry;
 import org.iommu4j.amd.reg.Registers;
 import org.iommu4j.platform.FrameAllocator;
@@ -22,7 +20,6 @@ final class EventLog {
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final RegisterWindow window;
-    private final int segment;
     private final long base;
     private int head;
 
@@ -31,11 +28,10 @@ final class EventLog {
      *
      * @throws org.iommu4j.IommuException ENOMEM
      */
-    EventLog(SystemMemory memory, FrameAllocator frames, RegisterWindow window, int segment) {
+    EventLog(SystemMemory memory, FrameAllocator frames, RegisterWindow window) {
         this.memory = memory;
         this.frames = frames;
         this.window = window;
-        this.segment = segment;
         this.base = frames.allocate(ORDER);
         for (int frame = 0; frame < 1 << ORDER; frame++) {
             memory.storeRun(base + (long) frame * SystemMemory.FRAME_SIZE, 0, 0, SystemMemory.FRAME_WORDS);
@@ -50,12 +46,18 @@ final class EventLog {
         window.write64(Registers.EVENT_LOG_TAIL.offset(), 0);
     }
 
-    /** Takes out the events so far, one line each, oldest first; empty when the unit is gone. */
-    List<String> read() {
-        List<String> lines = new ArrayList<>();
+    /** Receives events. */
+    @FunctionalInterface
+    interface Sink {
+        /** Takes one event, as two words. */
+        void event(long word0, long word1);
+    }
+
+    /** Takes out the events so far, oldest first; none when the unit is gone. */
+    void read(Sink sink) {
         long tail = window.read64(Registers.EVENT_LOG_TAIL.offset());
         if ((tail & ~Registers.POINTER.mask()) != 0 || tail >= BYTES) {
-            return lines;
+            return;
         }
         while (head != tail) {
             long word0 = memory.load(base + head);
@@ -64,13 +66,12 @@ final class EventLog {
                 // The tail was seen before the entry; it is there the next time.
                 break;
             }
-            lines.add(EventLogEntry.text(segment, word0, word1));
+            sink.event(word0, word1);
             memory.store(base + head, 0);
             memory.store(base + head + 8, 0);
             head = (head + EventLogEntry.BYTES) & (BYTES - 1);
         }
         window.write64(Registers.EVENT_LOG_HEAD.offset(), head);
-        return lines;
     }
 
     /** Frees the frames, which the unit does not use any more. */

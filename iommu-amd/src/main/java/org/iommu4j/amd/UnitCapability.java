@@ -13,10 +13,11 @@ import org.iommu4j.platform.PciTopology;
  *
  * @param hasExtendedFeatures whether the feature registers are there
  * @param cachesNotPresent whether entries made present must be announced
+ * @param deviceIotlbs whether devices may have IOTLBs of their own (ATS)
  */
-record UnitCapability(boolean hasExtendedFeatures, boolean cachesNotPresent) {
-    /** Without the capability the registers are read, and every entry is announced: slower, and never wrong. */
-    private static final UnitCapability UNKNOWN = new UnitCapability(true, true);
+record UnitCapability(boolean hasExtendedFeatures, boolean cachesNotPresent, boolean deviceIotlbs) {
+    /** Without the capability the registers are read, and every entry is announced, no device has an IOTLB: slower, never wrong. */
+    private static final UnitCapability UNKNOWN = new UnitCapability(true, true, false);
 
     static UnitCapability read(PciTopology topology, Ivhd block) {
         Optional<PciFunction> function = topology.function(PciAddress.of(block.segment(), block.deviceId()));
@@ -28,6 +29,7 @@ record UnitCapability(boolean hasExtendedFeatures, boolean cachesNotPresent) {
         if (Features.CAP_ID.get(header) != Features.CAPABILITY_SECURE_DEVICE) {
             return UNKNOWN;
         }
-        return new UnitCapability(Features.EFR_SUP.isSet(header), Features.NP_CACHE.isSet(header));
+        return new UnitCapability(
+                Features.EFR_SUP.isSet(header), Features.NP_CACHE.isSet(header), Features.IOTLB_SUP.isSet(header));
     }
 }

@@ -14,6 +14,7 @@ import static org.iommu4j.amd.TestPlatform.table;
 import java.util.List;
 import java.util.OptionalLong;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -27,6 +28,7 @@ import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.FramePool;
 import org.iommu4j.platform.MalformedTableException;
+import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.HostDescription;
@@ -234,7 +236,7 @@ class AmdIommuTest {
         assertThat(first.attach(device).attached()).isTrue();
         assertThat(platform.commands).containsExactly("devtab 0100", "devtab 01a5", "devtab 0110");
         for (int id : new int[] {0x100, 0x1a5, 0x110}) {
-            assertThat(platform.unit.deviceTableWord(id, 0)).isEqualTo(((AmdDomain) first).deviceTableWord());
+            assertThat(platform.unit.deviceTableWord(id, 0)).isEqualTo(((AmdDomain) first).entryWord0());
             assertThat(platform.unit.deviceTableWord(id, 1)).isEqualTo(1);
         }
         platform.commands.clear();
@@ -259,12 +261,13 @@ class AmdIommuTest {
     void anEntryIsBlockedWhileItsDomainIdChanges() {
         InterposedMemory memory = new InterposedMemory(1L << 24);
         DeviceTable table = new DeviceTable(memory, new FramePool(0x10_0000, 0x10_0000), 0xff);
-        table.set(0x10, 0x6000_0000_0040_0603L, 5);
+        table.set(0x10, 0x6000_0000_0040_0603L, 5, 0);
         memory.stores.clear();
 
-        table.set(0x10, 0x6000_0000_0050_0603L, 6);
+        table.set(0x10, 0x6000_0000_0050_0603L, 6, 0);
 
-        assertThat(memory.stores).containsExactly("100200 = 3", "100208 = 6", "100200 = 6000000000500603");
+        assertThat(memory.stores)
+                .containsExactly("100200 = 3", "100208 = 6", "100210 = 0", "100200 = 6000000000500603");
     }
 
     @Test
@@ -382,7 +385,7 @@ class AmdIommuTest {
             TestPlatform each = new TestPlatform();
             AmdIommu iommu = each.open();
             IommuDevice device = iommu.probe(each.function(0, 1, 0, 0)).orElseThrow();
-            AmdDomain old = (AmdDomain) iommu.allocate(DomainType.DMA, device);
+            HostDomain old = (HostDomain) iommu.allocate(DomainType.DMA, device);
             old.attach(device);
             old.map(0x1000, 0x5000, K4, 1, Prot.READ);
             old.map(0x7fff_f000L, 0x6000, K4, 1, Prot.READ);
@@ -407,7 +410,7 @@ class AmdIommuTest {
             if (!failed) {
                 break;
             }
-            assertThat(each.unit.deviceTableWord(0x100, 0)).isEqualTo(old.deviceTableWord());
+            assertThat(each.unit.deviceTableWord(0x100, 0)).isEqualTo(old.entryWord0());
             assertThat(each.unit.deviceTableWord(0x100, 1)).isEqualTo(old.id());
             assertThat(old.translate(0xbf_f000) == IommuDomain.UNMAPPED)
                     .isEqualTo(old.translate(0x40_0000) == IommuDomain.UNMAPPED);
@@ -436,19 +439,56 @@ class AmdIommuTest {
     }
 
     @Test
-    void eventsAreReadAsText() {
+    void refusedRequestsAreTakenOnceAndAnOverflowStartsTheLogAgain() {
         AmdIommu iommu = platform.open();
         long log = platform.unit.registers[2] & 0x000f_ffff_ffff_f000L;
         platform.memory.store(log, 0x2020_0001_0000_0100L);
         platform.memory.store(log + 8, 0x1234_5000L);
-        platform.unit.registers[0x2018 / 8] = 16;
+        // With GN the domain's field and bits 19:16 are the PASID.
+        platform.memory.store(log + 16, 0x2011_0abc_0001_0108L);
+        platform.memory.store(log + 24, 0x7000L);
+        // An illegal command is no request.
+        platform.memory.store(log + 32, 0x5000_0000_0000_0000L);
+        platform.unit.registers[0x2018 / 8] = 48;
         platform.unit.registers[0x2020 / 8] = 1;
-        assertThat(iommu.readEvents())
+        assertThat(iommu.takeFaults())
                 .containsExactly(
-                        "IO_PAGE_FAULT device 0000:01:00.0 domain 0x0001 address 0x12345000 write flags RW",
-                        "ivhd0: the event log overflowed, events were lost");
+                        new DmaFault(
+                                "ivhd0",
+                                PciAddress.of(0, 0x100),
+                                DmaFault.NO_PASID,
+                                0x1234_5000L,
+                                true,
+                                2,
+                                "IO_PAGE_FAULT device 0000:01:00.0 domain 0x0001 address 0x12345000 write flags RW"),
+                        new DmaFault(
+                                "ivhd0",
+                                PciAddress.of(0, 0x108),
+                                0x10abc,
+                                0x7000,
+                                false,
+                                2,
+                                "IO_PAGE_FAULT device 0000:01:01.0 pasid 0x10abc address 0x7000 read flags GN|PR"));
+        assertThat(iommu.faultOverflows()).isOne();
         assertThat(platform.unit.registers[0x2010 / 8]).isZero();
-        assertThat(iommu.readEvents()).hasSize(1);
+        assertThat(platform.unit.registers[0x18 / 8] & 4).as("logging again").isNotZero();
+        assertThat(iommu.takeFaults()).isEmpty();
+    }
+
+    @Test
+    void anIllegalCommandIsReportedByTheRefusalOfWhatItStopped() {
+        AmdIommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
+        long log = platform.unit.registers[2] & 0x000f_ffff_ffff_f000L;
+        platform.memory.store(log, 0x5000_0000_0000_0000L);
+        platform.memory.store(log + 8, 0xabc0L);
+        platform.unit.registers[0x2018 / 8] = 16;
+        platform.stuck = true;
+        assertThatThrownBy(() -> domain.attach(device))
+                .isInstanceOf(IommuException.class)
+                .hasMessageContaining("ivhd0 did not complete an invalidation")
+                .hasMessageContaining("ILLEGAL_COMMAND_ERROR command at 0xabc0");
     }
 
     // --- describe ---

@@ -64,7 +64,7 @@ class AmdRulesTest {
     private long leafOfDevice(int requesterId, long iova) {
         long table = platform.unit.deviceTableWord(requesterId, 0) & 0x000f_ffff_ffff_f000L;
         for (int level = 3; level > 1; level--) {
-            table = platform.memory.load(table + (iova >>> 12 + 9 * (level - 1) & 511) * 8) & 0x000f_ffff_ffff_f000L;
+            table = platform.memory.load(table + (iova >>> (12 + 9 * (level - 1)) & 511) * 8) & 0x000f_ffff_ffff_f000L;
         }
         return platform.memory.load(table + (iova >>> 12 & 511) * 8);
     }

@@ -36,7 +36,7 @@ class HostPageTableTest {
     private final AmdIommu iommu = platform.open();
     private final IommuDevice device =
             iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
-    private final AmdDomain domain = (AmdDomain) iommu.allocate(DomainType.UNMANAGED, device);
+    private final HostDomain domain = (HostDomain) iommu.allocate(DomainType.UNMANAGED, device);
     private final IotlbGather gather = new IotlbGather();
 
     private static void refuses(Errno errno, ThrowingCallable call) {
@@ -326,7 +326,7 @@ class HostPageTableTest {
             assertThat(domain.table().leafAt(iova) >>> 60).isEqualTo(3);
         });
         domain.sync(gather);
-        if (!domain.devices().isEmpty()) {
+        if (!domain.attachments().isEmpty()) {
             domain.detach(device);
         }
         iommu.close();

@@ -4,6 +4,7 @@ package org.iommu4j.amd;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -50,11 +51,11 @@ class SiliconTest {
         assertThat(endpoint.write(target, VALUE, false)).isFalse();
         assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
         machine.runPending();
-        List<String> events = iommu.readEvents();
-        assertThat(events).hasSize(1);
-        assertThat(events.get(0))
-                .startsWith("IO_PAGE_FAULT device " + device.address())
-                .contains("write");
+        List<DmaFault> faults = iommu.takeFaults();
+        assertThat(faults).hasSize(1);
+        assertThat(faults.get(0).requester()).isEqualTo(device.address());
+        assertThat(faults.get(0).write()).isTrue();
+        assertThat(faults.get(0).description()).startsWith("IO_PAGE_FAULT");
     }
 
     @Test

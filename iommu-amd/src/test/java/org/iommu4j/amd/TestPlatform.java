@@ -41,6 +41,9 @@ final class TestPlatform {
     LinuxRelease release = LinuxRelease.NEWEST;
     int capabilityHeader = 0x0b0b_000f; // EFRSup, IotlbSup
 
+    /** Writes to the configuration space of devices that have ATS and PASIDs. */
+    final List<String> configWrites = new ArrayList<>();
+
     /** The unit's registers. */
     final class Unit implements RegisterWindow {
         final long[] registers = new long[0x4000 / 8];
@@ -86,7 +89,12 @@ final class TestPlatform {
             switch ((int) (word0 >>> 60)) {
                 case 1 -> memory.store(word0 & 0x000f_ffff_ffff_fff8L, word1);
                 case 2 -> commands.add(String.format("devtab %04x", word0 & 0xffff));
-                case 3 -> commands.add(String.format("pages %d %x", word0 >>> 32 & 0xffff, word1));
+                case 3 ->
+                    commands.add(
+                            (word1 & 4) == 0
+                                    ? String.format("pages %d %x", word0 >>> 32 & 0xffff, word1)
+                                    : String.format("guest %d/%x %x", word0 >>> 32 & 0xffff, word0 & 0xfffff, word1));
+                case 4 -> commands.add(String.format("iotlb %x %x", word0 & 0x0fff_ffff_ffff_ffffL, word1));
                 case 8 -> commands.add("all");
                 default -> throw new IllegalStateException("command " + Long.toHexString(word0));
             }
@@ -142,6 +150,51 @@ final class TestPlatform {
             @Override
             public ConfigSpace config() {
                 return new Config();
+            }
+        };
+    }
+
+    /** A function with ATS at 100h, queue depth 5, and 2^{@code pasidBits} PASIDs at 110h. */
+    PciFunction expressFunction(int bus, int function, int pasidBits) {
+        PciFunction plain = function(0, bus, 0, function);
+        int[] words = new int[0x120 / 4];
+        words[0x100 / 4] = 0x1100_0000 | 1 << 16 | 0x000f;
+        words[0x104 / 4] = 5;
+        words[0x110 / 4] = 1 << 16 | 0x001b;
+        words[0x114 / 4] = pasidBits << 8;
+        ConfigSpace config = new ConfigSpace() {
+            @Override
+            public int size() {
+                return 4096;
+            }
+
+            @Override
+            public int read(int offset, int bytes) {
+                int word = offset / 4 < words.length ? words[offset / 4] : 0;
+                return bytes == 4 ? word : (word >>> (offset % 4 * 8)) & ((1 << (bytes * 8)) - 1);
+            }
+
+            @Override
+            public void write(int offset, int bytes, int value) {
+                configWrites.add(String.format("%x = %x", offset, value));
+                int shift = offset % 4 * 8;
+                words[offset / 4] = (words[offset / 4] & ~(0xffff << shift)) | value << shift;
+            }
+        };
+        return new PciFunction() {
+            @Override
+            public PciAddress address() {
+                return plain.address();
+            }
+
+            @Override
+            public Optional<PciAddress> upstreamBridge() {
+                return Optional.empty();
+            }
+
+            @Override
+            public ConfigSpace config() {
+                return config;
             }
         };
     }

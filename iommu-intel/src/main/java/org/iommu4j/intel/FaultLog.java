@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.ArrayDeque;
+import java.util.List;
+import org.iommu4j.DmaFault;
 import org.iommu4j.intel.fmt.FaultRecord;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
@@ -13,9 +16,12 @@ import org.slf4j.LoggerFactory;
  * A unit's primary fault log: the fault recording registers, VT-d 7.2.
  *
  * <p>Read on demand, with the fault event masked: the ports have no interrupts to hand out. Linux reads it in {@code
- * dmar_fault}.
+ * dmar_fault}. What was read is kept until it is asked for, the newest {@value #KEPT} of it.
  */
 final class FaultLog {
+    /** How many faults wait for somebody to ask. */
+    static final int KEPT = 1024;
+
     private static final Logger LOG = LoggerFactory.getLogger(FaultLog.class);
 
     private final String unit;
@@ -23,6 +29,8 @@ final class FaultLog {
     private final RegisterWindow window;
     private final int offset;
     private final int records;
+    private final ArrayDeque<DmaFault> waiting = new ArrayDeque<>();
+    private long overflows;
 
     FaultLog(String unit, int segment, RegisterWindow window, Capability cap) {
         this.unit = unit;
@@ -32,13 +40,12 @@ final class FaultLog {
         this.records = cap.faultRecords();
     }
 
-    /** Logs and clears all pending faults, oldest first, and returns how many there were. */
-    synchronized int drain() {
+    /** Reads, keeps and clears all pending faults, oldest first. */
+    synchronized void drain() {
         int status = window.read32(DmarRegisters.FSTS.offset());
         if (status == -1 || (status & (DmarRegisters.PPF.mask() | DmarRegisters.PFO.mask())) == 0) {
-            return 0;
+            return;
         }
-        int found = 0;
         int index = (int) DmarRegisters.FRI.get(status) % records;
         for (int i = 0; i < records; i++) {
             int record = offset + index * FaultRecord.SIZE;
@@ -49,25 +56,45 @@ final class FaultLog {
             long low = window.read64(record);
             // F is the last bit of the record's last 32 bits; writing 1 frees the record.
             window.write32(record + 12, Integer.MIN_VALUE);
-            found++;
-            if (LOG.isWarnEnabled()) {
-                LOG.warn("{}: {}", unit, describe(segment, low, high));
-            }
+            keep(decode(low, high));
             index = (index + 1) % records;
         }
         if ((status & DmarRegisters.PFO.mask()) != 0) {
             window.write32(DmarRegisters.FSTS.offset(), (int) DmarRegisters.PFO.mask());
+            overflows++;
             LOG.warn("{}: fault log overflowed, later faults were lost", unit);
         }
-        return found;
     }
 
-    /** Says a fault in one line. */
-    static String describe(int segment, long low, long high) {
+    private void keep(DmaFault fault) {
+        LOG.warn("{}", fault);
+        if (waiting.size() == KEPT) {
+            waiting.removeFirst();
+            overflows++;
+        }
+        waiting.addLast(fault);
+    }
+
+    /** Moves what was read to a list, oldest first. */
+    synchronized void take(List<DmaFault> into) {
+        into.addAll(waiting);
+        waiting.clear();
+    }
+
+    /** Returns how often faults were lost: by the unit, or because nobody asked for them. */
+    synchronized long overflows() {
+        return overflows;
+    }
+
+    private DmaFault decode(long low, long high) {
         int reason = (int) FaultRecord.FR.get(high);
-        return "DMA " + (FaultRecord.T1.isSet(high) ? "read" : "write") + " by "
-                + PciAddress.of(segment, (int) FaultRecord.SID.get(high)) + " to 0x"
-                + Long.toHexString(FaultRecord.FI.getInPlace(low)) + " blocked, reason 0x"
-                + Integer.toHexString(reason) + ": " + FaultRecord.reason(reason);
+        return new DmaFault(
+                unit,
+                PciAddress.of(segment, (int) FaultRecord.SID.get(high)),
+                FaultRecord.PP.isSet(high) ? (int) FaultRecord.PV.get(high) : DmaFault.NO_PASID,
+                FaultRecord.FI.getInPlace(low),
+                !FaultRecord.T1.isSet(high),
+                reason,
+                FaultRecord.reason(reason));
     }
 }

@@ -70,7 +70,7 @@ final class IntelDescription {
     }
 
     static HostDescription describe(HostFacts facts, LinuxRelease release) {
-        CoherencyRule rule = IntelRules.coherencyRule(release);
+        CoherencyRule rule = IntelRules.of(release).coherencyRule();
         Optional<byte[]> table = facts.firmware().table(DmarParser.SIGNATURE);
         if (table.isEmpty() && !facts.showsUnit(UNIT_PREFIX)) {
             throw new IllegalArgumentException("firmware has no DMAR table");

@@ -1,36 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
 import org.jspecify.annotations.Nullable;
 
-/** A function behind a unit. Its monitor guards which domain it is in. */
+/**
+ * A function behind a unit. Its monitor guards which domains it and its PASIDs are in.
+ *
+ * <p>PASIDs are enabled in the function when it is probed, before ATS, as PCIe demands; its translation cache (ATS) while
+ * it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
+ */
 final class IntelDevice implements IommuDevice {
+    /** The PASID whose entry requests without one use: RID_PASID of Linux, {@code IOMMU_NO_PASID}. */
+    static final int NO_PASID = 0;
+
+    // Capabilities, PCIe 10.5.1 (ATS) and 7.8.9 (PASID)
+    private static final int ATS_CAPABILITY = 4;
+    private static final int ATS_CONTROL = 6;
+    private static final int ATS_QUEUE_DEPTH_MASK = 0x1f;
+    private static final int ATS_ENABLE = 0x8000;
+    private static final int PASID_CAPABILITY = 4;
+    private static final int PASID_CONTROL = 6;
+    private static final int PASID_ENABLE = 1;
+
     private final PciAddress address;
+    private final ConfigSpace config;
     private final IntelIommu iommu;
     private final IntelUnit unit;
     private final int[] aliases;
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
+    private final int maxPasids;
 
-    /** The context entries before a change, kept here so that detaching allocates nothing. */
+    /** Offset of the ATS capability, 0 when the device's translation cache is not to be used. */
+    private final int ats;
+
+    private final int tlbQueueDepth;
+
+    /** The entries before a change, kept here so that detaching allocates nothing. */
     private final long[] savedLow;
 
     private final long[] savedHigh;
-    private @Nullable IntelDomain domain;
+    private final long[] savedPasidEntry = new long[8];
 
+    private final Map<Integer, IntelDomain> pasidDomains = new HashMap<>();
+    private @Nullable PasidTable pasidTable;
+    private @Nullable IntelDomain domain;
+    private int translations;
+    private volatile boolean usesAts;
+
+    /**
+     * Looks at a function and enables its PASIDs where its unit translates them.
+     *
+     * @param mayUseAts whether firmware and topology let the device have a translation cache
+     */
     IntelDevice(
-            PciAddress address,
+            PciFunction function,
             IntelIommu iommu,
             IntelUnit unit,
             int[] aliases,
             List<ReservedRegion> reservedRegions,
-            boolean isolatedMsi) {
-        this.address = address;
+            boolean isolatedMsi,
+            boolean mayUseAts) {
+        this.address = function.address();
+        this.config = function.config();
         this.iommu = iommu;
         this.unit = unit;
         this.aliases = aliases.clone();
@@ -38,6 +79,21 @@ final class IntelDevice implements IommuDevice {
         this.isolatedMsi = isolatedMsi;
         this.savedLow = new long[aliases.length];
         this.savedHigh = new long[aliases.length];
+        this.maxPasids = unit.translatesPasids() ? enablePasids(unit) : 0;
+        this.ats = mayUseAts && unit.ecap().deviceTlbs() && unit.ecap().queuedInvalidation()
+                ? config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS)
+                : 0;
+        this.tlbQueueDepth = ats == 0 ? 0 : config.read(ats + ATS_CAPABILITY, 2) & ATS_QUEUE_DEPTH_MASK;
+    }
+
+    private int enablePasids(IntelUnit unit) {
+        int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PASID);
+        if (capability == 0) {
+            return 0;
+        }
+        int bits = config.read(capability + PASID_CAPABILITY, 2) >>> 8 & 0x1f;
+        config.write(capability + PASID_CONTROL, 2, config.read(capability + PASID_CONTROL, 2) | PASID_ENABLE);
+        return 1 << Math.min(bits, unit.ecap().pasidBits());
     }
 
     @Override
@@ -60,12 +116,32 @@ final class IntelDevice implements IommuDevice {
         return isolatedMsi;
     }
 
+    @Override
+    public int maxPasids() {
+        return maxPasids;
+    }
+
     IntelUnit unit() {
         return unit;
     }
 
     int[] aliases() {
         return aliases;
+    }
+
+    /** Returns the requester id of its own requests, which its translation cache is invalidated by. */
+    int requesterId() {
+        return aliases[0];
+    }
+
+    /** Returns whether firmware demands mappings that no other than the kernel may replace. */
+    boolean isLockedByFirmware() {
+        for (ReservedRegion region : reservedRegions) {
+            if (region.type() == ReservedRegion.Type.DIRECT) {
+                return true;
+            }
+        }
+        return false;
     }
 
     long[] savedLow() {
@@ -76,14 +152,71 @@ final class IntelDevice implements IommuDevice {
         return savedHigh;
     }
 
-    /** Returns the domain that it is in, null when blocked since it was probed; under the device's monitor. */
-    @Nullable
-    IntelDomain domain() {
-        return domain;
+    long[] savedPasidEntry() {
+        return savedPasidEntry;
     }
 
-    void setDomain(@Nullable IntelDomain newDomain) {
-        domain = newDomain;
+    PasidTable pasidTable() {
+        PasidTable table = pasidTable;
+        if (table == null) {
+            throw new IllegalStateException(address + " has no PASID table, its unit is in legacy mode");
+        }
+        return table;
+    }
+
+    void setPasidTable(PasidTable table) {
+        pasidTable = table;
+    }
+
+    // ---- domains, under the device's monitor -----------------------------------------------------------------------
+
+    /** Returns the domain that a PASID is in, null when blocked since the device was probed. */
+    @Nullable
+    IntelDomain domain(int pasid) {
+        return pasid == NO_PASID ? domain : pasidDomains.get(pasid);
+    }
+
+    void setDomain(int pasid, @Nullable IntelDomain newDomain) {
+        IntelDomain old = domain(pasid);
+        if (pasid == NO_PASID) {
+            domain = newDomain;
+        } else if (newDomain == null) {
+            pasidDomains.remove(pasid);
+        } else {
+            pasidDomains.put(pasid, newDomain);
+        }
+        translations +=
+                (newDomain != null && newDomain.translates() ? 1 : 0) - (old != null && old.translates() ? 1 : 0);
+        setAts(translations > 0);
+    }
+
+    // ---- translation cache -----------------------------------------------------------------------------------------
+
+    /** Returns whether the device may have a translation cache and its unit answers it. */
+    boolean atsSupported() {
+        return ats != 0;
+    }
+
+    /** Returns whether the device may have cached translations. */
+    boolean usesAts() {
+        return usesAts;
+    }
+
+    /** Returns how many invalidations the device queues, 0 for 32. */
+    int tlbQueueDepth() {
+        return tlbQueueDepth;
+    }
+
+    private void setAts(boolean on) {
+        if (ats == 0 || on == usesAts) {
+            return;
+        }
+        // STU 0: the smallest translation is a page of 4 KiB.
+        if (on) {
+            usesAts = true;
+        }
+        config.write(ats + ATS_CONTROL, 2, on ? ATS_ENABLE : 0);
+        usesAts = on;
     }
 
     @Override

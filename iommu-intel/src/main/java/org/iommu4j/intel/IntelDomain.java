@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.Optional;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -8,10 +9,11 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.capability.PasidAttachment;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What all domains share: moving devices.
+ * What all domains share: moving devices, and PASIDs of devices.
  *
  * <p>Locks, outermost first: the device, the domain, the unit. Whether a device fits and its joining are one step under
  * the domain's lock, so that enforcement can't slip in between, as it can in Linux 7.1.
@@ -19,12 +21,21 @@ import org.jspecify.annotations.Nullable;
 abstract class IntelDomain implements IommuDomain {
     private final IntelIommu iommu;
     private final DomainType type;
-    private int devices;
+    private final Optional<PasidAttachment> pasidAttachment;
+    private final Object lock;
+    private int attachments;
     private boolean closed;
 
-    IntelDomain(IntelIommu iommu, DomainType type) {
+    /**
+     * Makes a domain.
+     *
+     * @param lock what guards it: null for its own monitor, which a domain that leads to another's tables shares with that
+     */
+    IntelDomain(IntelIommu iommu, DomainType type, boolean attachesPasids, @Nullable Object lock) {
         this.iommu = iommu;
         this.type = type;
+        this.lock = lock == null ? this : lock;
+        this.pasidAttachment = attachesPasids ? Optional.of(new Pasids()) : Optional.empty();
     }
 
     @Override
@@ -42,74 +53,116 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     @Override
-    public final AttachResult attach(IommuDevice given) {
-        IntelDevice device = iommu.own(given);
+    public final AttachResult attach(IommuDevice device) {
+        return attach(iommu.own(device), IntelDevice.NO_PASID);
+    }
+
+    @Override
+    public final void detach(IommuDevice device) {
+        detach(iommu.own(device), IntelDevice.NO_PASID);
+    }
+
+    @Override
+    public final Optional<PasidAttachment> pasidAttachment() {
+        return pasidAttachment;
+    }
+
+    /** Single PASIDs of devices, moved as the devices' ordinary requests are. */
+    private final class Pasids implements PasidAttachment {
+        @Override
+        public AttachResult attach(IommuDevice given, int pasid) {
+            IntelDevice device = iommu.own(given);
+            if (device.maxPasids() == 0) {
+                throw new IommuException(Errno.EOPNOTSUPP, device + " has no PASIDs that its unit translates");
+            }
+            if (pasid <= IntelDevice.NO_PASID || pasid >= device.maxPasids()) {
+                throw new IommuException(
+                        Errno.EINVAL,
+                        "PASID " + pasid + " of " + device + ", expected 1 to " + (device.maxPasids() - 1));
+            }
+            return IntelDomain.this.attach(device, pasid);
+        }
+
+        @Override
+        public void detach(IommuDevice device, int pasid) {
+            if (pasid <= IntelDevice.NO_PASID) {
+                throw new IommuException(Errno.EINVAL, "PASID " + pasid + " of " + device + ", expected at least 1");
+            }
+            IntelDomain.this.detach(iommu.own(device), pasid);
+        }
+    }
+
+    private AttachResult attach(IntelDevice device, int pasid) {
         synchronized (device) {
-            IntelDomain old = device.domain();
+            IntelDomain old = device.domain(pasid);
             if (old == this) {
                 return AttachResult.ATTACHED;
             }
-            synchronized (this) {
+            synchronized (lock) {
                 checkOpen();
-                String reason = misfit(device.unit());
+                String reason = misfit(device);
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
                 }
-                int domainId = join(device.unit());
+                int domainId = join(device, pasid);
                 try {
-                    device.unit().setContext(device, contextLow(), contextHigh(device.unit(), domainId), domainId);
+                    device.unit().tables().set(device, pasid, entry(device, domainId), domainId);
                 } catch (IommuException e) {
                     if (e.errno() == Errno.ETIMEDOUT) {
                         invalidationFailed();
                     }
-                    leave(device.unit());
+                    leave(device, pasid);
                     throw e;
                 }
-                devices++;
+                attachments++;
             }
-            device.setDomain(this);
+            device.setDomain(pasid, this);
             if (old != null) {
-                old.forget(device);
+                old.forget(device, pasid);
             }
         }
-        device.unit().reportFaults();
+        device.unit().faults().drain();
         return AttachResult.ATTACHED;
     }
 
-    @Override
-    public final void detach(IommuDevice given) {
-        IntelDevice device = iommu.own(given);
+    private void detach(IntelDevice device, int pasid) {
         synchronized (device) {
-            if (device.domain() != this) {
-                throw new IommuException(Errno.EINVAL, device + " is not attached to this domain of " + type);
+            if (device.domain(pasid) != this) {
+                throw new IommuException(
+                        Errno.EINVAL,
+                        device + (pasid == IntelDevice.NO_PASID ? "" : " with PASID " + pasid)
+                                + " is not attached to this domain of " + type);
             }
             try {
-                device.unit().clearContext(device);
+                device.unit().tables().clear(device, pasid);
             } catch (IommuException e) {
                 invalidationFailed();
                 throw e;
             } finally {
-                device.setDomain(null);
-                forget(device);
+                device.setDomain(pasid, null);
+                forget(device, pasid);
             }
         }
-        device.unit().reportFaults();
+        device.unit().faults().drain();
     }
 
-    private synchronized void forget(IntelDevice device) {
-        devices--;
-        leave(device.unit());
+    private void forget(IntelDevice device, int pasid) {
+        synchronized (lock) {
+            attachments--;
+            leave(device, pasid);
+        }
     }
 
     @Override
     public final void close() {
-        synchronized (this) {
+        synchronized (lock) {
             if (closed) {
                 return;
             }
-            if (devices > 0) {
-                throw new IommuException(Errno.EBUSY, devices + " devices are attached to this domain of " + type);
+            if (attachments > 0) {
+                throw new IommuException(Errno.EBUSY, attachments + " devices are attached to this domain of " + type);
             }
+            checkUnused();
             closed = true;
             release();
         }
@@ -117,8 +170,10 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /** Returns whether no device is attached. */
-    final synchronized boolean isIdle() {
-        return devices == 0;
+    final boolean isIdle() {
+        synchronized (lock) {
+            return attachments == 0;
+        }
     }
 
     final void checkOpen() {
@@ -127,19 +182,40 @@ abstract class IntelDomain implements IommuDomain {
         }
     }
 
-    /** Says why a device of a unit does not fit, or null when it does; under the domain's lock. */
-    abstract @Nullable String misfit(IntelUnit unit);
+    /**
+     * Refuses to be closed while something else needs the domain; under its lock.
+     *
+     * @throws IommuException EBUSY
+     */
+    void checkUnused() {
+        // Devices are counted already.
+    }
 
-    /** Counts a device in and returns the domain id to tag with; under the domain's lock. */
-    abstract int join(IntelUnit unit);
+    /**
+     * Says why a device does not fit, or null when it does; under the domain's lock.
+     *
+     * @throws IommuException where the release refuses it with an errno of its own
+     */
+    abstract @Nullable String misfit(IntelDevice device);
+
+    /**
+     * Counts a device in and returns the domain id to tag with; under the domain's lock.
+     *
+     * @throws IommuException ENOSPC
+     */
+    abstract int join(IntelDevice device, int pasid);
 
     /** Counts a device out; under the domain's lock. Never allocates. */
-    abstract void leave(IntelUnit unit);
+    abstract void leave(IntelDevice device, int pasid);
 
-    /** Returns the low word of the domain's context entries, 0 for none. */
-    abstract long contextLow();
+    /** Returns whether requests go through tables, so that a device may cache what comes of it. */
+    abstract boolean translates();
 
-    abstract long contextHigh(IntelUnit unit, int domainId);
+    /**
+     * Returns the words of a device's entry: both of a context entry in legacy mode, the lowest three of a PASID entry in
+     * scalable mode, none for not present.
+     */
+    abstract long[] entry(IntelDevice device, int domainId);
 
     /** Takes note that some unit may go on using what this domain's tables say. */
     abstract void invalidationFailed();

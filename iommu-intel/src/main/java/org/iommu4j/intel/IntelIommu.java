@@ -9,6 +9,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
+import org.iommu4j.DmaFault;
+import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -38,6 +40,7 @@ final class IntelIommu implements Iommu {
     private final Dmar dmar;
     private final ScopeResolver scopes;
     private final ReservedRegions reservedRegions;
+    private final DeviceTlbPolicy deviceTlbs;
 
     /** Every unit of the table; those that no function of the machine needs are null, as Linux ignores them. */
     private final List<@Nullable IntelUnit> byTable = new ArrayList<>();
@@ -47,6 +50,7 @@ final class IntelIommu implements Iommu {
     private final Map<PciAddress, IntelDevice> devices = new HashMap<>();
     private final Set<IntelDomain> domains = new LinkedHashSet<>();
     private final AtomicLong quarantinedFrames = new AtomicLong();
+    private boolean everyUnitSnoops;
     private boolean closed;
 
     /**
@@ -83,6 +87,7 @@ final class IntelIommu implements Iommu {
         this.table = dmar.all(Drhd.class);
         this.scopes = new ScopeResolver(context.topology());
         this.reservedRegions = new ReservedRegions(dmar, scopes);
+        this.deviceTlbs = new DeviceTlbPolicy(dmar, scopes, context.topology());
     }
 
     private void start() {
@@ -101,6 +106,8 @@ final class IntelIommu implements Iommu {
             if (units.isEmpty()) {
                 throw new IommuException(Errno.ENODEV, "no unit of DMAR has a function of this machine");
             }
+            everyUnitSnoops = units.stream()
+                    .allMatch(unit -> unit.isScalable() || unit.ecap().snoopControl());
             for (IntelUnit unit : units) {
                 unit.start();
             }
@@ -172,43 +179,147 @@ final class IntelIommu implements Iommu {
             return Optional.empty();
         }
         int[] aliases = dmaAliases.length == 0 ? new int[] {function.address().requesterId()} : dmaAliases;
-        unit.prepareBuses(aliases);
         IntelDevice device = new IntelDevice(
-                function.address(),
+                function,
                 this,
                 unit,
                 aliases,
                 reservedRegions.of(function),
                 dmar.interruptRemapping()
                         && unit.ecap().interruptRemapping()
-                        && context.bootOptions().interruptRemapping());
+                        && context.bootOptions().interruptRemapping(),
+                deviceTlbs.mayCache(function, unit.isScalable()));
+        unit.tables().prepare(device);
         devices.put(function.address(), device);
         return Optional.of(device);
     }
 
     @Override
-    public boolean capable(IommuDevice device, IommuCapability capability) {
-        IntelUnit unit = own(device).unit();
+    public boolean capable(IommuDevice given, IommuCapability capability) {
+        IntelDevice device = own(given);
+        IntelUnit unit = device.unit();
         return switch (capability) {
-            case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
-            case ENFORCE_CACHE_COHERENCY -> unit.ecap().snoopControl();
+            case CACHE_COHERENCY -> rules.cacheCoherency(everyUnitSnoops());
+            case DEFERRED_FLUSH -> true;
+            case ENFORCE_CACHE_COHERENCY ->
+                rules.predictsEnforcement() && unit.ecap().snoopControl();
             case PRE_BOOT_PROTECTION -> dmar.platformOptIn();
-            // Dirty tracking needs scalable mode, ATS a device TLB, and second-stage entries know no execution.
-            case DIRTY_TRACKING, PCI_ATS_SUPPORTED, NOEXEC -> false;
+            case DIRTY_TRACKING -> rules.nestsAndTracks() && unit.tracksDirty();
+            case PCI_ATS_SUPPORTED -> device.atsSupported();
+            // Second-stage entries know no execution, and first-stage ones are not asked about it.
+            case NOEXEC -> false;
         };
     }
 
     @Override
-    public synchronized IommuDomain allocate(DomainType type, IommuDevice device) {
+    public IommuDomain allocate(DomainType type, IommuDevice device) {
+        return allocate(type, device, Set.of());
+    }
+
+    @Override
+    public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
         checkOpen();
-        IntelUnit unit = own(device).unit();
+        IntelDevice own = own(device);
+        IntelUnit unit = own.unit();
+        checkFlags(type, own, flags);
+        if (type == DomainType.NESTED) {
+            throw new IommuException(Errno.EINVAL, "a nested domain is made by its parent");
+        }
         if (type == DomainType.IDENTITY && !unit.ecap().passThrough()) {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " has no pass-through (ECAP.PT is 0)");
         }
-        IntelDomain domain =
-                type.isPaging() ? new PagingDomain(this, type, unit, context, rules) : new StaticDomain(this, type);
+        if (!type.isPaging()) {
+            return keep(new StaticDomain(this, type));
+        }
+        boolean secondStageNeeded = flags.contains(DomainFlag.NEST_PARENT) || flags.contains(DomainFlag.DIRTY_TRACKING);
+        if (!secondStageNeeded && prefersFirstStage(type, unit)) {
+            return keep(new FirstStageDomain(this, type, unit, context));
+        }
+        if (unit.isScalable() && !unit.ecap().secondStage()) {
+            throw new IommuException(
+                    Errno.EOPNOTSUPP, unit.name() + " has neither stage in scalable mode (ECAP.FLTS, SLTS)");
+        }
+        return keep(new SecondStageDomain(this, type, unit, context, flags));
+    }
+
+    /**
+     * Refuses flags that exclude each other, and what the release or the unit can't do.
+     *
+     * @throws IommuException EINVAL, EOPNOTSUPP
+     */
+    private void checkFlags(DomainType type, IntelDevice device, Set<DomainFlag> flags) {
+        if (flags.isEmpty()) {
+            return;
+        }
+        if (type != DomainType.UNMANAGED) {
+            throw new IommuException(Errno.EINVAL, "a domain of " + type + " takes no flags, it has " + flags);
+        }
+        if (flags.contains(DomainFlag.PASID) && flags.contains(DomainFlag.DIRTY_TRACKING)) {
+            throw new IommuException(Errno.EINVAL, "a domain that tracks dirty pages takes no PASIDs");
+        }
+        IntelUnit unit = device.unit();
+        for (DomainFlag flag : flags) {
+            boolean possible = switch (flag) {
+                case NEST_PARENT -> rules.nestsAndTracks() && unit.nests();
+                case DIRTY_TRACKING -> rules.nestsAndTracks() && unit.tracksDirty();
+                case PASID -> rules.attachesPasids() && unit.translatesPasids();
+            };
+            if (!possible) {
+                throw new IommuException(
+                        Errno.EOPNOTSUPP, unit.name() + " under Linux " + release() + " has no domains with " + flag);
+            }
+        }
+    }
+
+    /** Chooses the stage: {@code first_level_by_default}. */
+    private boolean prefersFirstStage(DomainType type, IntelUnit unit) {
+        if (!rules.unmanagedPrefersSecondStage()) {
+            return unit.isScalable() && unit.ecap().firstStage();
+        }
+        boolean first = true;
+        boolean second = true;
+        for (IntelUnit each : units) {
+            if (!each.isScalable()) {
+                return false;
+            }
+            first &= each.ecap().firstStage();
+            second &= each.ecap().secondStage();
+        }
+        return first && !(second && type == DomainType.UNMANAGED);
+    }
+
+    IntelRules rules() {
+        return rules;
+    }
+
+    /** Returns whether every unit of the machine has snoop control or is in scalable mode. */
+    boolean everyUnitSnoops() {
+        return everyUnitSnoops;
+    }
+
+    /** Keeps a domain until it is closed, and returns it. */
+    synchronized <T extends IntelDomain> T keep(T domain) {
         domains.add(domain);
         return domain;
+    }
+
+    @Override
+    public List<DmaFault> takeFaults() {
+        List<DmaFault> faults = new ArrayList<>();
+        for (IntelUnit unit : units) {
+            unit.faults().drain();
+            unit.faults().take(faults);
+        }
+        return faults;
+    }
+
+    @Override
+    public long faultOverflows() {
+        long overflows = 0;
+        for (IntelUnit unit : units) {
+            overflows += unit.faults().overflows();
+        }
+        return overflows;
     }
 
     @Override

@@ -5,30 +5,45 @@ import java.util.function.BooleanSupplier;
 import org.iommu4j.intel.fmt.InvalidationDescriptor;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
+import org.iommu4j.intel.reg.ExtendedCapability;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * The invalidation queue, VT-d 6.5.2: 256 descriptors of 128 bits in one frame, and a status word in a second one.
+ * The invalidation queue, VT-d 6.5.2: 256 descriptors, and a status word in a frame after them.
  *
- * <p>A batch ends with one wait descriptor that writes a number which no earlier one wrote. Hardware reads the queue
- * and writes the status through the caches whatever ECAP.C says, so that nothing here is written back. Since each batch
- * is awaited under the lock, the queue is empty when the next begins and can't overflow.
+ * <p>Descriptors have 128 bits, or 256 where the unit knows scalable mode, used or not, as Linux does. A batch ends with
+ * one wait descriptor that writes a number which no earlier one wrote. Hardware reads the queue and writes the status
+ * through the caches whatever ECAP.C says, so that nothing here is written back. Since each batch is awaited under the
+ * lock, the queue is empty when the next begins, and a batch takes less than half of it, so that there is room to ask
+ * for it again.
+ *
+ * <p>When a batch does not complete, FSTS tells why: a device that did not answer in time (ITE) had its batch aborted,
+ * and is asked again; a descriptor that the unit did not take (IQE) stops the queue for good; a response that fits no
+ * request (ICE) is reported. Source: {@code qi_check_fault}.
  */
 final class InvalidationQueue implements Invalidator {
-    /** Queue and status. */
-    static final int FRAMES_ORDER = 1;
+    private static final Logger LOG = LoggerFactory.getLogger(InvalidationQueue.class);
 
-    private static final int ENTRIES = SystemMemory.FRAME_SIZE / InvalidationDescriptor.SIZE;
-    private static final int MAX_BATCH = ENTRIES - 2;
+    private static final int ENTRIES = 256;
+    private static final int MAX_BATCH = ENTRIES / 2 - 2;
 
+    /** How often a device that did not answer is asked again. */
+    private static final int RETRIES = 2;
+
+    private final String unit;
     private final SystemMemory memory;
     private final RegisterWindow window;
     private final Waiter waiter;
     private final boolean drainWrites;
     private final boolean drainReads;
+    private final boolean throttlesDeviceTlbs;
+    private final boolean wide;
+    private final int size;
     private final long base;
     private final long status;
     private final BooleanSupplier done = this::isDone;
@@ -37,28 +52,52 @@ final class InvalidationQueue implements Invalidator {
     private boolean failed;
     private int number;
 
-    InvalidationQueue(SystemMemory memory, RegisterWindow window, Waiter waiter, Capability cap, long frames) {
+    InvalidationQueue(
+            String unit,
+            SystemMemory memory,
+            RegisterWindow window,
+            Waiter waiter,
+            Capability cap,
+            ExtendedCapability ecap,
+            long frames) {
+        this.unit = unit;
         this.memory = memory;
         this.window = window;
         this.waiter = waiter;
         this.drainWrites = cap.drainsWrites();
         this.drainReads = cap.drainsReads();
+        this.throttlesDeviceTlbs = ecap.throttlesDeviceTlbs();
+        this.wide = ecap.scalableMode();
+        this.size = wide ? InvalidationDescriptor.WIDE_SIZE : InvalidationDescriptor.SIZE;
         this.base = frames;
-        this.status = frames + SystemMemory.FRAME_SIZE;
+        this.status = frames + (long) ENTRIES * size;
     }
 
-    static long allocate(SystemMemory memory, FrameAllocator frames) {
-        long queue = frames.allocate(FRAMES_ORDER);
-        memory.storeRun(queue, 0, 0, SystemMemory.FRAME_WORDS);
-        memory.storeRun(queue + SystemMemory.FRAME_SIZE, 0, 0, SystemMemory.FRAME_WORDS);
+    /** Returns the order of the queue's frames: one or two for descriptors, and one for the status. */
+    static int framesOrder(ExtendedCapability ecap) {
+        return ecap.scalableMode() ? 2 : 1;
+    }
+
+    /**
+     * Allocates cleared frames.
+     *
+     * @throws org.iommu4j.IommuException ENOMEM
+     */
+    static long allocate(SystemMemory memory, FrameAllocator frames, ExtendedCapability ecap) {
+        int order = framesOrder(ecap);
+        long queue = frames.allocate(order);
+        for (int i = 0; i < 1 << order; i++) {
+            memory.storeRun(queue + (long) i * SystemMemory.FRAME_SIZE, 0, 0, SystemMemory.FRAME_WORDS);
+        }
         return queue;
     }
 
     /** Tells the unit where the queue is; to be called while queued invalidation is off. */
     void program() {
         window.write64(DmarRegisters.IQT.offset(), 0);
-        // QS 0 is one frame, DW 0 is 128 bits.
-        window.write64(DmarRegisters.IQA.offset(), DmarRegisters.IQA_BASE.getInPlace(base));
+        // QS 0 is one frame; 256 wide descriptors take two.
+        long shape = wide ? DmarRegisters.IQA_DW.mask() | DmarRegisters.QS.of(1) : 0;
+        window.write64(DmarRegisters.IQA.offset(), DmarRegisters.IQA_BASE.getInPlace(base) | shape);
     }
 
     @Override
@@ -76,6 +115,36 @@ final class InvalidationQueue implements Invalidator {
     }
 
     @Override
+    public void pasidCache(int granularity, int domainId, int pasid) {
+        add(InvalidationDescriptor.pasidCache(granularity, domainId, pasid), 0);
+    }
+
+    @Override
+    public void pasidIotlb(int granularity, int domainId, int pasid, long address, int mask, boolean leavesOnly) {
+        add(
+                InvalidationDescriptor.pasidIotlb(granularity, domainId, pasid),
+                granularity == InvalidationDescriptor.PASID_PAGE
+                        ? InvalidationDescriptor.pages(address, mask, leavesOnly)
+                        : 0);
+    }
+
+    @Override
+    public void deviceTlb(IntelDevice device, int pasid, long address, int mask) {
+        int sourceId = device.requesterId();
+        // Which physical function a virtual one belongs to, the ports do not tell.
+        int physicalFunction = throttlesDeviceTlbs ? sourceId : 0;
+        if (pasid == IntelDevice.NO_PASID) {
+            add(
+                    InvalidationDescriptor.deviceTlb(sourceId, device.tlbQueueDepth(), physicalFunction),
+                    InvalidationDescriptor.devicePages(address, mask));
+        } else {
+            add(
+                    InvalidationDescriptor.pasidDeviceTlb(sourceId, device.tlbQueueDepth(), physicalFunction, pasid),
+                    InvalidationDescriptor.pasidDevicePages(address, mask));
+        }
+    }
+
+    @Override
     public boolean complete() {
         if (pending != 0) {
             submit();
@@ -88,9 +157,12 @@ final class InvalidationQueue implements Invalidator {
     @Override
     public String state() {
         long head = window.read64(DmarRegisters.IQH.offset());
-        long descriptor = base + (head & (SystemMemory.FRAME_SIZE - InvalidationDescriptor.SIZE));
-        return DmarRegisters.IQH.decode(head) + ", tail at descriptor " + tail + ", at head "
-                + InvalidationDescriptor.decode(memory.load(descriptor), memory.load(descriptor + 8));
+        return DmarRegisters.IQH.decode(head) + ", tail at descriptor " + tail + ", at head " + descriptorAt(head);
+    }
+
+    private String descriptorAt(long head) {
+        long at = base + (head & ((long) ENTRIES * size - size));
+        return InvalidationDescriptor.decode(memory.load(at), memory.load(at + 8));
     }
 
     private void add(long low, long high) {
@@ -101,18 +173,64 @@ final class InvalidationQueue implements Invalidator {
     }
 
     private void submit() {
+        int count = pending;
+        pending = 0;
+        int start = tail - count;
+        boolean complete = ring();
+        for (int i = 0; !complete && i < RETRIES && mayAskAgain(); i++) {
+            for (int k = 0; k < count; k++) {
+                long slot = slot(start + k);
+                put(memory.load(slot), memory.load(slot + 8));
+            }
+            start = tail - count;
+            complete = ring();
+        }
+        failed |= !complete;
+    }
+
+    /** Ends a batch with a wait, hands it to the unit and awaits it. */
+    private boolean ring() {
         number++;
         put(InvalidationDescriptor.wait(number), InvalidationDescriptor.waitAddress(status));
-        pending = 0;
-        window.write64(DmarRegisters.IQT.offset(), DmarRegisters.QT.of(tail));
-        failed |= !waiter.await(done, IntelUnit.DEADLINE_TICKS);
+        window.write64(DmarRegisters.IQT.offset(), (long) tail * size);
+        return waiter.await(done, IntelUnit.DEADLINE_TICKS);
+    }
+
+    /** Reports what went wrong, and returns whether the batch was aborted for a device that was too slow. */
+    private boolean mayAskAgain() {
+        int fault = window.read32(DmarRegisters.FSTS.offset());
+        if (fault == -1) {
+            return false;
+        }
+        if (DmarRegisters.ICE.isSet(fault)) {
+            LOG.warn("{}: a device answered an invalidation that nobody asked for", unit);
+            window.write32(DmarRegisters.FSTS.offset(), (int) DmarRegisters.ICE.mask());
+        }
+        if (DmarRegisters.IQE.isSet(fault)) {
+            LOG.error("{}: the invalidation queue stands still at {}", unit, state());
+            return false;
+        }
+        if (DmarRegisters.ITE.isSet(fault)) {
+            LOG.warn("{}: a device did not answer an invalidation in time, it is asked again", unit);
+            window.write32(DmarRegisters.FSTS.offset(), (int) DmarRegisters.ITE.mask());
+            return true;
+        }
+        return false;
     }
 
     private void put(long low, long high) {
-        long slot = base + (long) tail * InvalidationDescriptor.SIZE;
+        long slot = slot(tail);
         memory.store(slot, low);
         memory.store(slot + 8, high);
-        tail = (tail + 1) % ENTRIES;
+        if (wide) {
+            memory.store(slot + 16, 0);
+            memory.store(slot + 24, 0);
+        }
+        tail = (tail + 1) & (ENTRIES - 1);
+    }
+
+    private long slot(int index) {
+        return base + (long) (index & (ENTRIES - 1)) * size;
     }
 
     private boolean isDone() {

@@ -11,12 +11,21 @@ interface Invalidator {
     void contextCache(int granularity, int domainId, int sourceId);
 
     /**
-     * Asks for the IOTLB.
+     * Asks for the IOTLB, by domain id.
      *
      * @param address first page, aligned to {@code 2^mask} pages, when the granularity is pages
      * @param leavesOnly whether no table was removed, so that cached tables may stay
      */
     void iotlb(int granularity, int domainId, long address, int mask, boolean leavesOnly);
+
+    /** Asks for the PASID cache; of units in scalable mode only, which have a queue. */
+    void pasidCache(int granularity, int domainId, int pasid);
+
+    /** Asks for the IOTLB, by domain id and PASID; of units in scalable mode only. */
+    void pasidIotlb(int granularity, int domainId, int pasid, long address, int mask, boolean leavesOnly);
+
+    /** Asks a device to forget 2^mask pages; of units with a queue only. */
+    void deviceTlb(IntelDevice device, int pasid, long address, int mask);
 
     /** Waits for all that was asked, and returns whether it happened in time. */
     boolean complete();

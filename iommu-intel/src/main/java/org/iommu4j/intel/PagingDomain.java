@@ -3,16 +3,13 @@ package org.iommu4j.intel;
 
 import java.lang.invoke.VarHandle;
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
-import org.iommu4j.intel.fmt.ContextEntry;
-import org.iommu4j.intel.fmt.SecondStageEntry;
-import org.iommu4j.intel.reg.Capability;
+import org.iommu4j.intel.IntelRules.AttachCheck;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
@@ -20,124 +17,121 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A domain with a second-stage table, made to fit one unit; other units may join where they can walk the same table.
+ * A domain with a page table of its own, made to fit one unit; other units may join where they can walk the same table.
  *
- * <p>Source: {@code intel_iommu_domain_alloc_second_stage}, {@code paging_domain_compatible_second_stage} and the cache
- * tags of Linux 7.1.
+ * <p>Its width is that of the unit from the start: where Linux before 6.3 would take top levels off an empty table, the
+ * attach is refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1.
  */
-final class PagingDomain extends IntelDomain implements CacheCoherencyEnforcement, SecondStageTable.Retirement {
+abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, PageTable.Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
 
     private final IntelRules rules;
     private final FrameAllocator frames;
-    private final SecondStageTable table;
+    private final PageTable table;
     private final int width;
     private final boolean coherentWalkNeeded;
     private final boolean syncsMaps;
-
-    /** The domain id on each unit of the driver, 0 where no device is attached; read without a lock. */
-    private final AtomicIntegerArray domainIds;
-
-    private final int[] devicesPerUnit;
     private volatile boolean enforced;
-    private volatile boolean quarantined;
-    private boolean released;
+    private volatile boolean everMapped;
 
     /**
      * Makes an empty domain.
      *
-     * @throws IommuException EOPNOTSUPP when the unit has no table format that is built, ENOMEM
+     * @param levels of the table
+     * @param width bits of an address
+     * @param syncsMaps whether units are told of entries that became present
+     * @throws IommuException ENOMEM
      */
-    PagingDomain(IntelIommu iommu, DomainType type, IntelUnit unit, VendorContext context, IntelRules rules) {
-        super(iommu, type);
-        this.rules = rules;
+    PagingDomain(
+            IntelIommu iommu,
+            DomainType type,
+            boolean attachesPasids,
+            CacheTags.Kind kind,
+            IntelUnit unit,
+            VendorContext context,
+            TableFormat format,
+            int levels,
+            int width,
+            long pageSizes,
+            boolean syncsMaps) {
+        super(iommu, type, attachesPasids, kind, null);
+        this.rules = iommu.rules();
         this.frames = context.frames();
-        Capability cap = unit.cap();
-        int levels = levels(unit);
-        this.width = Math.min(tableWidth(levels), cap.maximumAddressWidth());
-        this.coherentWalkNeeded = unit.ecap().coherentWalk();
-        this.syncsMaps = unit.needsSyncMap();
-        this.domainIds = new AtomicIntegerArray(iommu.unitCount());
-        this.devicesPerUnit = new int[iommu.unitCount()];
-        this.table = new SecondStageTable(
-                context.memory(), frames, this, levels, width, cap.pageSizes(), !coherentWalkNeeded);
+        this.width = width;
+        this.coherentWalkNeeded = unit.walksCoherently();
+        this.syncsMaps = syncsMaps;
+        this.table =
+                new PageTable(context.memory(), frames, this, format, levels, width, pageSizes, !coherentWalkNeeded);
     }
 
-    /** Chooses the smallest supported table that covers all that requests may carry, or else the largest one. */
-    private static int levels(IntelUnit unit) {
-        Capability cap = unit.cap();
-        int chosen = 0;
-        for (int levels = 3; levels <= 4; levels++) {
-            if (cap.supportsLevels(levels)) {
-                chosen = levels;
-                if (tableWidth(levels) >= cap.maximumAddressWidth()) {
-                    break;
-                }
-            }
-        }
-        if (chosen == 0) {
-            throw new IommuException(
-                    Errno.EOPNOTSUPP,
-                    unit.name() + " supports neither 3 nor 4 levels: " + Capability.LAYOUT.decode(cap.value()));
-        }
-        return chosen;
+    final IntelRules rules() {
+        return rules;
     }
 
-    private static int tableWidth(int levels) {
-        return 12 + 9 * levels;
+    final PageTable table() {
+        return table;
     }
 
     @Override
-    public String format() {
-        return "vtd-second-stage";
+    public final String format() {
+        return table.format().name();
     }
 
     @Override
-    public long pageSizes() {
+    public final long pageSizes() {
         return table.pageSizes();
     }
 
     @Override
-    public long apertureEnd() {
+    public final long apertureEnd() {
         return table.end();
     }
 
     @Override
-    public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
-        long permissions = rules.permissions(prot);
-        if (permissions == 0) {
+    public final void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        int effective = rules.effective(prot);
+        long leaf = table.format().leaf(effective);
+        if (leaf == 0) {
             throw new IommuException(
                     Errno.EINVAL, "protection is " + Prot.toString(prot) + ", expected READ, WRITE or both");
         }
-        table.map(
-                iova,
-                physicalAddress,
-                pageSize,
-                count,
-                enforced ? permissions | SecondStageEntry.SNP.mask() : permissions);
+        checkProtection(prot);
+        if (!everMapped) {
+            synchronized (this) {
+                everMapped = true;
+            }
+        }
+        table.map(iova, physicalAddress, pageSize, count, leaf | moreLeafBits(prot));
     }
 
+    /**
+     * Refuses a protection that the domain's purpose excludes.
+     *
+     * @throws IommuException EINVAL
+     */
+    void checkProtection(int prot) {
+        // All that the format can say is fine.
+    }
+
+    /** Returns the bits of a leaf besides its permissions. */
+    abstract long moreLeafBits(int prot);
+
     @Override
-    public void syncMap(long iova, long size) {
+    public final void syncMap(long iova, long size) {
         if (!syncsMaps || size == 0) {
             return;
         }
         VarHandle.fullFence();
-        for (int i = 0; i < domainIds.length(); i++) {
-            int domainId = domainIds.get(i);
-            if (domainId != 0) {
-                driver().unit(i).syncMap(domainId, iova, iova + size - 1);
-            }
-        }
+        tags().syncMap(iova, iova + size - 1);
     }
 
     @Override
-    public long unmap(long iova, long size, IotlbGather gather) {
+    public final long unmap(long iova, long size, IotlbGather gather) {
         return table.unmap(iova, size, gather);
     }
 
     @Override
-    public void sync(IotlbGather gather) {
+    public final void sync(IotlbGather gather) {
         if (gather.isEmpty()) {
             return;
         }
@@ -155,7 +149,7 @@ final class PagingDomain extends IntelDomain implements CacheCoherencyEnforcemen
     }
 
     @Override
-    public void makeRoom(IotlbGather gather) {
+    public final void makeRoom(IotlbGather gather) {
         try {
             sync(gather);
         } catch (IommuException e) {
@@ -165,7 +159,7 @@ final class PagingDomain extends IntelDomain implements CacheCoherencyEnforcemen
     }
 
     @Override
-    public void retire(long firstFrame, long first, long last) {
+    public final void retire(long firstFrame, long first, long last) {
         try {
             flush(first, last, false);
         } catch (IommuException e) {
@@ -175,115 +169,156 @@ final class PagingDomain extends IntelDomain implements CacheCoherencyEnforcemen
         table.freeChain(firstFrame);
     }
 
-    /** Has every unit with a device forget a range; all are asked, even when one does not answer. */
-    private void flush(long first, long last, boolean leavesOnly) {
-        // The cleared entries must be visible before the ids are read: a device that joins after that walks anew.
-        VarHandle.fullFence();
-        IommuException failure = null;
-        for (int i = 0; i < domainIds.length(); i++) {
-            int domainId = domainIds.get(i);
-            if (domainId != 0) {
-                try {
-                    driver().unit(i).flush(domainId, first, last, leavesOnly);
-                } catch (IommuException e) {
-                    failure = e;
-                }
-            }
-        }
-        if (failure != null) {
-            quarantined = true;
-            throw failure;
-        }
-    }
-
     @Override
-    public long translate(long iova) {
+    public final long translate(long iova) {
         return table.translate(iova);
     }
 
+    // ---- no-snoop --------------------------------------------------------------------------------------------------
+
     @Override
-    public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
-        return Optional.of(this);
+    public final Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
+        return rules.canBeAsked() ? Optional.of(this) : Optional.empty();
+    }
+
+    /** Returns whether the domain promised that no-snoop is blocked. */
+    final boolean isEnforced() {
+        return enforced;
+    }
+
+    final boolean wasEverMapped() {
+        return everMapped;
     }
 
     @Override
-    public synchronized boolean enforce() {
-        boolean unitsSnoop = true;
-        for (int i = 0; i < devicesPerUnit.length; i++) {
-            unitsSnoop &= devicesPerUnit[i] == 0 || driver().unit(i).ecap().snoopControl();
-        }
-        if (!rules.mayEnforce(enforced, unitsSnoop)) {
+    public final synchronized boolean enforce() {
+        if (!mayEnforce()) {
             return false;
         }
-        enforced = true;
+        if (!enforced) {
+            blockNoSnoop();
+            enforced = true;
+        }
         return true;
     }
 
+    /** Asks the release's rule; under the domain's lock. */
+    abstract boolean mayEnforce();
+
+    /**
+     * Makes what is attached and mapped so far block no-snoop, as far as the release does; under the domain's lock.
+     *
+     * @throws IommuException ETIMEDOUT, EIO; nothing is changed
+     */
+    abstract void blockNoSnoop();
+
+    /** Returns whether every unit behind an attached device has snoop control. Those of PASIDs are not asked. */
+    final boolean attachedUnitsSnoop() {
+        for (CacheTags.Attachment at = tags().attachments(); at != null; at = at.next()) {
+            if (at.pasid == IntelDevice.NO_PASID
+                    && at.kind != CacheTags.Kind.BELOW_A_FIRST_STAGE
+                    && !at.device.unit().ecap().snoopControl()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /**
+     * Changes bits in the PASID entries of what is attached; when a unit fails, those that were changed get their old bits
+     * back. Under the domain's lock.
+     *
+     * @param pasidsToo whether of PASIDs as well, or of ordinary requests alone
+     * @throws IommuException ETIMEDOUT, EIO
+     */
+    final void changeEntries(boolean pasidsToo, int word, long mask, boolean set) {
+        CacheTags.Attachment at = tags().attachments();
+        try {
+            for (; at != null; at = at.next()) {
+                if (pasidsToo || at.pasid == IntelDevice.NO_PASID) {
+                    at.device.unit().tables().change(at.device, at.pasid, at.domainId, word, mask, set);
+                }
+            }
+        } catch (IommuException e) {
+            for (CacheTags.Attachment done = tags().attachments(); done != null && done != at; done = done.next()) {
+                if (pasidsToo || done.pasid == IntelDevice.NO_PASID) {
+                    takeBack(done, word, mask, set);
+                }
+            }
+            throw e;
+        }
+    }
+
+    private static void takeBack(CacheTags.Attachment at, int word, long mask, boolean set) {
+        try {
+            at.device.unit().tables().change(at.device, at.pasid, at.domainId, word, mask, !set);
+        } catch (IommuException e) {
+            LOG.error("{} while an entry of {} was to have its old bits again", e.getMessage(), at.device);
+        }
+    }
+
+    // ---- attaching -------------------------------------------------------------------------------------------------
+
+    /** Says why a device does not fit a domain of its stage, or null. */
+    abstract @Nullable String stageMisfit(IntelUnit unit);
+
+    /** Returns how this stage refuses a device that can't block no-snoop. */
+    abstract AttachCheck snoopCheck();
+
     @Override
-    @Nullable
-    String misfit(IntelUnit unit) {
-        Capability cap = unit.cap();
-        if (coherentWalkNeeded && !unit.ecap().coherentWalk()) {
-            return unit.name() + " walks without snooping (ECAP.C is 0), the domain's tables are not written back";
+    final @Nullable String misfit(IntelDevice device) {
+        IntelUnit unit = device.unit();
+        if (rules.lockedDevicesStayWithTheKernel() && type() == DomainType.UNMANAGED && device.isLockedByFirmware()) {
+            throw new IommuException(
+                    Errno.EPERM, device + " has memory that firmware demands (RMRR), a user may not have it");
         }
-        if (width > cap.maximumAddressWidth()) {
-            return unit.name() + " takes addresses of " + cap.maximumAddressWidth() + " bits, the domain has " + width;
+        if (width > unit.cap().maximumAddressWidth()) {
+            return refuse(
+                    rules.widthRefusal(),
+                    Errno.EFAULT,
+                    unit.name() + " takes addresses of " + unit.cap().maximumAddressWidth() + " bits, the domain has "
+                            + width);
         }
-        if (!cap.supportsLevels(table.levels())) {
-            return unit.name() + " does not support tables of " + table.levels() + " levels";
+        String stage = stageMisfit(unit);
+        if (stage != null) {
+            return stage;
         }
-        if ((table.pageSizes() & ~cap.pageSizes()) != 0) {
-            return unit.name() + " lacks page sizes 0x" + Long.toHexString(table.pageSizes() & ~cap.pageSizes());
+        if (coherentWalkNeeded && !unit.walksCoherently()) {
+            return unit.name() + " walks without snooping (" + (unit.isScalable() ? "ECAP.SMPWC" : "ECAP.C")
+                    + " is 0), the domain's tables are not written back";
         }
-        if (unit.needsSyncMap() && !syncsMaps) {
+        if (needsSyncMap(unit) && !syncsMaps) {
             return unit.name() + " must be told of new mappings (CAP.RWBF or CAP.CM), the domain does not";
         }
+        if ((table.pageSizes() & ~pageSizes(unit)) != 0) {
+            return unit.name() + " lacks page sizes 0x" + Long.toHexString(table.pageSizes() & ~pageSizes(unit));
+        }
         if (enforced && !unit.ecap().snoopControl()) {
-            return unit.name() + " can't block no-snoop (ECAP.SC is 0), the domain promised to";
+            return refuse(
+                    snoopCheck(),
+                    Errno.EOPNOTSUPP,
+                    unit.name() + " can't block no-snoop (ECAP.SC is 0), the domain promised to");
         }
         return null;
     }
 
-    @Override
-    int join(IntelUnit unit) {
-        int i = unit.index();
-        if (devicesPerUnit[i] == 0) {
-            domainIds.set(i, unit.takeDomainId());
-        }
-        devicesPerUnit[i]++;
-        return domainIds.get(i);
+    private static @Nullable String refuse(AttachCheck how, Errno errno, String reason) {
+        return switch (how) {
+            case NONE -> null;
+            case SOFT -> reason;
+            case HARD -> throw new IommuException(errno, reason);
+        };
     }
 
-    @Override
-    void leave(IntelUnit unit) {
-        int i = unit.index();
-        if (--devicesPerUnit[i] == 0) {
-            unit.giveDomainId(domainIds.getAndSet(i, 0));
-        }
-    }
+    /** Returns the page sizes of the domain's stage on a unit. */
+    abstract long pageSizes(IntelUnit unit);
 
-    @Override
-    long contextLow() {
-        return ContextEntry.low(ContextEntry.TT_MULTI_LEVEL, table.root());
-    }
-
-    @Override
-    long contextHigh(IntelUnit unit, int domainId) {
-        return ContextEntry.high(table.levels(), domainId);
-    }
-
-    @Override
-    void invalidationFailed() {
-        quarantined = true;
-    }
+    /** Returns whether a unit must be told of entries that became present: Linux's {@code iotlb_sync_map}. */
+    abstract boolean needsSyncMap(IntelUnit unit);
 
     @Override
     void release() {
-        if (released) {
-            return;
-        }
-        released = true;
-        if (quarantined) {
+        if (isQuarantined()) {
             driver().quarantine(table.countFrames());
         } else {
             table.free();

@@ -69,6 +69,25 @@ final class RegisterInvalidation implements Invalidator {
     }
 
     @Override
+    public void pasidCache(int granularity, int domainId, int pasid) {
+        throw needsQueue();
+    }
+
+    @Override
+    public void pasidIotlb(int granularity, int domainId, int pasid, long address, int mask, boolean leavesOnly) {
+        throw needsQueue();
+    }
+
+    @Override
+    public void deviceTlb(IntelDevice device, int pasid, long address, int mask) {
+        throw needsQueue();
+    }
+
+    private static IllegalStateException needsQueue() {
+        return new IllegalStateException("no register invalidates PASIDs or device TLBs, and this unit has no queue");
+    }
+
+    @Override
     public boolean complete() {
         boolean complete = !failed;
         failed = false;

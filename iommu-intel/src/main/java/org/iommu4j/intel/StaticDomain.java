@@ -9,14 +9,15 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.fmt.ContextEntry;
+import org.iommu4j.intel.fmt.PasidEntry;
 import org.jspecify.annotations.Nullable;
 
-/** A domain without tables: BLOCKED has no context entries, IDENTITY those of pass-through. */
+/** A domain without tables: BLOCKED has no entries, IDENTITY those of pass-through, which let no-snoop pass. */
 final class StaticDomain extends IntelDomain {
     private final boolean identity;
 
     StaticDomain(IntelIommu iommu, DomainType type) {
-        super(iommu, type);
+        super(iommu, type, false, null);
         this.identity = type == DomainType.IDENTITY;
     }
 
@@ -67,33 +68,42 @@ final class StaticDomain extends IntelDomain {
 
     @Override
     @Nullable
-    String misfit(IntelUnit unit) {
+    String misfit(IntelDevice device) {
+        IntelUnit unit = device.unit();
         return identity && !unit.ecap().passThrough() ? unit.name() + " has no pass-through (ECAP.PT is 0)" : null;
     }
 
     @Override
-    int join(IntelUnit unit) {
-        return IntelUnit.PASS_THROUGH_DOMAIN_ID;
+    int join(IntelDevice device, int pasid) {
+        return DomainIds.PASS_THROUGH;
     }
 
     @Override
-    void leave(IntelUnit unit) {
+    void leave(IntelDevice device, int pasid) {
         // The pass-through id is everybody's.
     }
 
     @Override
-    long contextLow() {
-        return identity ? ContextEntry.low(ContextEntry.TT_PASS_THROUGH, 0) : 0;
+    boolean translates() {
+        return false;
     }
 
     @Override
-    long contextHigh(IntelUnit unit, int domainId) {
-        // AW must be the widest that the unit supports: VT-d 9.3.
-        int levels = 5;
-        while (levels > 3 && !unit.cap().supportsLevels(levels)) {
-            levels--;
+    long[] entry(IntelDevice device, int domainId) {
+        if (!identity) {
+            return new long[0];
         }
-        return ContextEntry.high(levels, domainId);
+        IntelUnit unit = device.unit();
+        // AW must be the widest that the unit supports: VT-d 9.3.
+        int levels = unit.cap().mostLevels();
+        if (!unit.isScalable()) {
+            return new long[] {ContextEntry.low(ContextEntry.TT_PASS_THROUGH, 0), ContextEntry.high(levels, domainId)};
+        }
+        return new long[] {
+            PasidEntry.word0(PasidEntry.PGTT_PASS_THROUGH, levels, 0, false),
+            PasidEntry.word1(domainId, unit.walksCoherently(), false),
+            0
+        };
     }
 
     @Override

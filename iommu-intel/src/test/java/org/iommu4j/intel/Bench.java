@@ -34,6 +34,12 @@ final class Bench {
     static final long ECAP_SC = ECAP | 0x80;
     static final long ECAP_NONCOHERENT = ECAP & ~1L;
 
+    /** Scalable mode with both stages, nesting, 20 bits of PASID, dirty bits, device TLBs, coherent walks; no SC. */
+    static final long ECAP_SCALABLE = ECAP | 0x4L | 1L << 26 | 0x13L << 35 | 1L << 40 | 1L << 43 | 7L << 45 | 1L << 48;
+
+    /** The same without a first stage. */
+    static final long ECAP_SECOND_STAGE = ECAP_SCALABLE & ~(1L << 47);
+
     final FlatMemory flat = new FlatMemory(1L << 30);
     final WriteBackLog memory = new WriteBackLog(flat);
     final FramePool pool = new FramePool(0x100000, 0x2000000);
@@ -41,6 +47,8 @@ final class Bench {
     private final List<RegistersDouble> inOrder = new ArrayList<>();
     final List<PciFunction> functions = new ArrayList<>();
     final FailNth failures = new FailNth();
+    LinuxRelease release = LinuxRelease.NEWEST;
+    String commandLine = "";
     byte[] dmar;
 
     Bench() {
@@ -86,6 +94,72 @@ final class Bench {
         return units.values().iterator().next();
     }
 
+    /** A function with ATS (queue depth 5) at 0x100 and PASID (a number of bits) at 0x120. */
+    byte[] cachingFunction(String address, int pasidBits) {
+        byte[] config = new byte[4096];
+        config[0x0a] = 0;
+        config[0x0b] = 2;
+        put32(config, 0x100, 0x1201_000f);
+        put32(config, 0x104, 5);
+        put32(config, 0x120, 0x0001_001b);
+        put32(config, 0x124, pasidBits << 8);
+        functions.add(new Writable(PciAddress.parse(address), config));
+        return config;
+    }
+
+    private static void put32(byte[] bytes, int offset, int value) {
+        for (int i = 0; i < 4; i++) {
+            bytes[offset + i] = (byte) (value >>> (8 * i));
+        }
+    }
+
+    /** A function whose configuration space takes what is written. */
+    private static final class Writable implements PciFunction {
+        private final PciAddress address;
+        private final byte[] bytes;
+
+        Writable(PciAddress address, byte[] bytes) {
+            this.address = address;
+            this.bytes = bytes;
+        }
+
+        @Override
+        public PciAddress address() {
+            return address;
+        }
+
+        @Override
+        public Optional<PciAddress> upstreamBridge() {
+            return Optional.empty();
+        }
+
+        @Override
+        public ConfigSpace config() {
+            return new ConfigSpace() {
+                @Override
+                public int size() {
+                    return bytes.length;
+                }
+
+                @Override
+                public int read(int offset, int count) {
+                    int value = 0;
+                    for (int i = 0; i < count; i++) {
+                        value |= (bytes[offset + i] & 0xff) << (8 * i);
+                    }
+                    return value;
+                }
+
+                @Override
+                public void write(int offset, int count, int value) {
+                    for (int i = 0; i < count; i++) {
+                        bytes[offset + i] = (byte) (value >>> (8 * i));
+                    }
+                }
+            };
+        }
+    }
+
     PciFunction function(String address, int classCode) {
         return function(address, classCode, null, 0);
     }
@@ -111,8 +185,9 @@ final class Bench {
                         this::await,
                         signature -> Optional.ofNullable(signature.equals("DMAR") ? dmar : null),
                         () -> functions,
-                        interruptRemapping ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING,
-                        LinuxRelease.NEWEST)
+                        (interruptRemapping ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING)
+                                .and(commandLine),
+                        release)
                 .failing(failures);
     }
 
@@ -157,6 +232,40 @@ final class Bench {
             }
             table = entry & 0xffffffffff000L;
             level--;
+        }
+    }
+
+    /** Reads words of a PASID entry the way a unit in scalable mode would; nothing there reads 0. */
+    long[] pasidEntry(int requesterId, int pasid) {
+        return pasidEntry(first(), requesterId, pasid);
+    }
+
+    long[] pasidEntry(RegistersDouble unit, int requesterId, int pasid) {
+        long root = unit.values.get(0x20) & ~0xfffL;
+        long half = flat.load(root + (requesterId >>> 7) * 8L);
+        if ((half & 1) == 0) {
+            return new long[8];
+        }
+        long context = flat.load((half & ~0xfffL) + (requesterId & 0x7f) * 32L);
+        long directory = flat.load((context & ~0xfffL) + (pasid >>> 6) * 8L);
+        long[] words = new long[8];
+        if ((context & 1) != 0 && (directory & 1) != 0) {
+            for (int i = 0; i < 8; i++) {
+                words[i] = flat.load((directory & ~0xfffL) + (pasid & 63) * 64L + i * 8L);
+            }
+        }
+        return words;
+    }
+
+    /** Walks a table of either stage down to a leaf, or to the first word of 0. */
+    long leafBelow(long table, int levels, long iova) {
+        long at = table & 0xffffffffff000L;
+        for (int level = levels; ; level--) {
+            long entry = flat.load(at + ((iova >>> (12 + 9 * (level - 1))) & 0x1ff) * 8);
+            if (entry == 0 || level == 1 || (entry & 0x80) != 0) {
+                return entry;
+            }
+            at = entry & 0xffffffffff000L;
         }
     }
 

@@ -23,11 +23,11 @@ class NonCoherentWalkTest {
     private final WriteBackMemory memory = new WriteBackMemory();
     private final FramePool frames = new FramePool(0x100000, 0x700000);
     private final IotlbGather gather = new IotlbGather();
-    private final SecondStageTable table =
-            new SecondStageTable(memory, frames, new Forgetful(), 4, 48, K4 | M2 | G1, true);
+    private final PageTable table =
+            new PageTable(memory, frames, new Forgetful(), TableFormat.SECOND_STAGE, 4, 48, K4 | M2 | G1, true);
 
     /** Frees at once, as after an invalidation. */
-    private final class Forgetful implements SecondStageTable.Retirement {
+    private final class Forgetful implements PageTable.Retirement {
         @Override
         public void retire(long firstFrame, long first, long last) {
             table.freeChain(firstFrame);

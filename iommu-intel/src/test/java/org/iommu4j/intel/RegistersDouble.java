@@ -20,7 +20,13 @@ final class RegistersDouble implements RegisterWindow, Waiter {
     boolean recording;
     boolean frozen;
     boolean gone;
+    /** How many device-TLB invalidations are not answered in time from now on. */
+    int silentDevices;
+    /** Whether the next descriptor is one that the unit does not take. */
+    boolean refusing;
+
     private final SystemMemory memory;
+    private boolean aborting;
     private int status;
     private int pendingCommand;
     private boolean commandPending;
@@ -50,6 +56,10 @@ final class RegistersDouble implements RegisterWindow, Waiter {
         return status;
     }
 
+    void leaveOn(int commands) {
+        status = commands;
+    }
+
     void leaveOn() {
         status = 0x80000000;
     }
@@ -73,7 +83,7 @@ final class RegistersDouble implements RegisterWindow, Waiter {
         if (gone) {
             return -1;
         }
-        return offset == 0x80 ? (long) head << 4 : values.get(offset);
+        return offset == 0x80 ? (long) head * descriptor() : values.get(offset);
     }
 
     @Override
@@ -83,15 +93,22 @@ final class RegistersDouble implements RegisterWindow, Waiter {
             commandPending = true;
             // A flush of the write buffer is under way from the write on.
             status |= value & 0x08000000;
+        } else if (offset == 0x34) {
+            values.put(offset, values.get(offset) & ~(long) value);
         } else {
             values.put(offset, value & 0xffffffffL);
         }
     }
 
+    /** Bytes of a descriptor: IQA.DW. */
+    private int descriptor() {
+        return (values.get(0x90) & 0x800) != 0 ? 32 : 16;
+    }
+
     @Override
     public void write64(int offset, long value) {
         if (offset == 0x88) {
-            tail = (int) (value >>> 4) & 0x7fff;
+            tail = (int) (value & 0x7fff0) / descriptor();
         }
         values.put(offset, value);
     }
@@ -121,14 +138,25 @@ final class RegistersDouble implements RegisterWindow, Waiter {
             if (recording && (pendingCommand & 0x08000000) != 0) {
                 log.add("WBF");
             }
-        } else if (head != tail && (status & 0x04000000) != 0) {
-            long slot = (values.get(0x90) & ~0xfffL) + head * 16L;
+        } else if (head != tail && (status & 0x04000000) != 0 && (values.get(0x34) & 0x50) == 0) {
+            if (refusing) {
+                values.put(0x34, values.get(0x34) | 0x10);
+                return;
+            }
+            long slot = (values.get(0x90) & ~0xfffL) + (long) head * descriptor();
             long low = memory.load(slot);
             long high = memory.load(slot + 8);
             if (recording) {
                 log.add(Long.toHexString(low) + " " + Long.toHexString(high));
             }
-            if ((low & 0xf) == 5 && (low & 0x20) != 0) {
+            if (((low & 0xf) == 3 || (low & 0xf) == 8) && silentDevices > 0) {
+                silentDevices--;
+                aborting = true;
+            }
+            if ((low & 0xf) == 5 && aborting) {
+                aborting = false;
+                values.put(0x34, values.get(0x34) | 0x40);
+            } else if ((low & 0xf) == 5 && (low & 0x20) != 0) {
                 long at = high & ~7L;
                 boolean upper = (high & 4) != 0;
                 long old = memory.load(at);

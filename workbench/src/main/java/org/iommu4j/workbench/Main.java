@@ -23,7 +23,8 @@ import picocli.CommandLine.Command;
         },
         footer = {
             "",
-            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED; not coherent under --require-coherent); 2 wrong usage or unreadable input.",
+            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED; not coherent under --require-coherent);",
+            "2 wrong usage or unreadable input.",
             "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit"
         })
 public final class Main {

@@ -41,8 +41,12 @@ final class AmdViRegisters {
     static final BitField EVENT_LOG_EN = bit(2, "EventLogEn");
     static final BitField EVENT_INT_EN = bit(3, "EventIntEn");
     static final BitField COM_WAIT_INT_EN = bit(4, "ComWaitIntEn");
+    /** How long to wait for a device's IOTLB: 0 for ever, 1 to 6 for 1 ms to 100 s. */
+    static final BitField INV_TIME_OUT = bits(7, 5, "InvTimeOut");
+
     static final BitField COHERENT = bit(10, "Coherent");
     static final BitField CMD_BUF_EN = bit(12, "CmdBufEn");
+    static final BitField GT_EN = bit(16, "GTEn");
     /** The interrupt enables are kept; messages are not sent, software polls the status register. */
     static final Register CONTROL = Register.of("Control", 0x18, 64, "48882 MMIO Offset 0018h")
             .field(IOMMU_EN, READ_WRITE)
@@ -50,7 +54,7 @@ final class AmdViRegisters {
             .field(EVENT_LOG_EN, READ_WRITE)
             .field(EVENT_INT_EN, READ_WRITE)
             .field(COM_WAIT_INT_EN, READ_WRITE)
-            .field(bits(7, 5, "InvTimeOut"), READ_WRITE)
+            .field(INV_TIME_OUT, READ_WRITE)
             .field(bit(8, "PassPW"), READ_WRITE)
             .field(bit(9, "ResPassPW"), READ_WRITE)
             .field(COHERENT, READ_WRITE)
@@ -59,7 +63,7 @@ final class AmdViRegisters {
             .field(bit(13, "PprLogEn"), NOT_MODELLED)
             .field(bit(14, "PprIntEn"), NOT_MODELLED)
             .field(bit(15, "PprEn"), NOT_MODELLED)
-            .field(bit(16, "GTEn"), NOT_MODELLED)
+            .field(GT_EN, READ_WRITE)
             .field(bit(17, "GAEn"), NOT_MODELLED)
             .field(bits(21, 18, "CRW"), NOT_MODELLED)
             .field(bit(22, "SmiFEn"), NOT_MODELLED)
@@ -94,14 +98,6 @@ final class AmdViRegisters {
     static final BitField EXCL_LIMIT = bits(51, 12, "ExclLimit");
     static final Register EXCLUSION_LIMIT =
             Register.of("ExclLimit", 0x28, 64, "48882 MMIO Offset 0028h").field(EXCL_LIMIT, READ_WRITE);
-
-    static final BitField EFR_PREF_SUP = bit(0, "PreFSup");
-    static final BitField EFR_PPR_SUP = bit(1, "PPRSup");
-    static final BitField EFR_GT_SUP = bit(4, "GTSup");
-    static final BitField EFR_IA_SUP = bit(6, "IASup");
-    static final BitField EFR_HE_SUP = bit(8, "HESup");
-    /** Levels of host tables: 0 to 2 stand for 4 to 6. */
-    static final BitField EFR_HATS = bits(11, 10, "HATS");
 
     static final Register EFR =
             Register.of("EFR", 0x30, 64, "48882 MMIO Offset 0030h").field(bits(63, 0, "Features"), READ_ONLY);

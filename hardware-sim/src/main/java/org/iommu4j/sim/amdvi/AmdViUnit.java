@@ -7,7 +7,6 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.COMMAND_BAR;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.COMMAND_HEAD;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.COMMAND_TAIL;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.CONTROL;
-import static org.iommu4j.sim.amdvi.AmdViRegisters.DEV_TAB_BAR;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_BAR;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_HEAD;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_LOG_EN;
@@ -15,42 +14,24 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_LOG_RUN;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_OVERFLOW;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_TAIL;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EXCLUSION_BASE;
-import static org.iommu4j.sim.amdvi.AmdViRegisters.EXCLUSION_LIMIT;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.IOMMU_EN;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 
 import org.iommu4j.bits.Access;
-import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
-import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /**
  * An AMD-Vi translation unit.
  *
- * <p>{@link #translate} takes the lock only to log a fault. A translation that is under way while another thread's
+ * <p>Requests take the lock only to log a fault. A translation that is under way while another thread's
  * invalidation completes may still return the old page, as a request in flight would have had it; the caches never
  * keep it.
  */
 final class AmdViUnit implements TranslationUnit {
-    private static final int PAGE_SLOTS = 256;
-    private static final int DIRECTORY_SLOTS = 64;
-    private static final int PHYSICAL_BITS = 52;
-    /** Bits 63:20 of every address that is an interrupt's, not memory's. Source: 48882, section 2.1. */
-    private static final long INTERRUPT_RANGE = 0xfee;
-
-    /** Of {@link #modes}: the unit is on. */
-    private static final int TRANSLATING = 1;
-    /** Of {@link #modes}: there is an exclusion range. */
-    private static final int EXCLUDING = 2;
-
-    /** Of the capability header: devices may have IOTLBs of their own. Source: 48882, Capability Offset 00h. */
-    private static final BitField IOTLB_SUP = BitField.bit(24, "IotlbSup");
-
-    private static final int DEV_TAB_PLACE = RegisterFile.place(DEV_TAB_BAR);
     private static final int COMMAND_BAR_PLACE = RegisterFile.place(COMMAND_BAR);
     private static final int COMMAND_HEAD_PLACE = RegisterFile.place(COMMAND_HEAD);
     private static final int COMMAND_TAIL_PLACE = RegisterFile.place(COMMAND_TAIL);
@@ -59,21 +40,15 @@ final class AmdViUnit implements TranslationUnit {
     private static final int EVENT_TAIL_PLACE = RegisterFile.place(EVENT_TAIL);
     private static final int CONTROL_PLACE = RegisterFile.place(CONTROL);
     private static final int EXCLUSION_BASE_PLACE = RegisterFile.place(EXCLUSION_BASE);
-    private static final int EXCLUSION_LIMIT_PLACE = RegisterFile.place(EXCLUSION_LIMIT);
     private static final int STATUS_PLACE = RegisterFile.place(STATUS);
 
     private final TranslationUnitSpec spec;
-    private final Fabric fabric;
-    private final int maxLevels;
 
     private final RegisterFile registers = new RegisterFile();
-    private final DeviceTableCache devices = new DeviceTableCache();
-    private final WalkCache pages = new WalkCache(PAGE_SLOTS);
-    private final WalkCache directories = new WalkCache(DIRECTORY_SLOTS);
-    private final TableWalker walker;
-    private final EventLog events;
+    private final Caches caches = new Caches();
+    private final Translator translator;
     private final CommandBuffer commands;
-    /** What {@link #translate} has to know of the registers each time, of the bits below. */
+    /** What {@link Translator} has to know of the registers each time, in its bits. */
     private volatile int modes;
 
     /** Guards the registers' changes, the rings and what is decided under them. */
@@ -82,23 +57,15 @@ final class AmdViUnit implements TranslationUnit {
     /**
      * Makes a unit as it is at power-on.
      *
-     * @throws IllegalArgumentException when EFR is missing or its HATS is reserved
+     * @throws IllegalArgumentException when EFR is missing
      */
     AmdViUnit(TranslationUnitSpec spec, Fabric fabric) {
         this.spec = spec;
-        this.fabric = fabric;
-        long features = spec.register("EFR");
-        int hats = (int) AmdViRegisters.EFR_HATS.get(features);
-        if (hats == 3) {
-            throw new IllegalArgumentException("unit " + spec.name() + " has EFR 0x" + Long.toHexString(features)
-                    + " with HATS 3, expected 0 to 2 for host tables of 4 to 6 levels");
-        }
-        this.maxLevels = hats + 4;
-        this.walker = new TableWalker(fabric, pages, directories);
-        this.events = new EventLog(registers, fabric, AmdViRegisters.EFR_HE_SUP.isSet(features));
-        boolean remoteIotlbs = IOTLB_SUP.isSet(spec.registers().getOrDefault("CAP", 0L));
-        this.commands =
-                new CommandBuffer(registers, fabric, events, devices, pages, directories, features, remoteIotlbs);
+        Features features = new Features(spec.register("EFR"), spec.registers().getOrDefault("CAP", 0L));
+        EventLog events = new EventLog(registers, fabric, features.hardwareErrorRegisters);
+        Faults faults = new Faults(events, caches.devices, lock);
+        this.translator = new Translator(registers, fabric, features, caches, faults);
+        this.commands = new CommandBuffer(registers, fabric, events, caches, features);
         powerOn();
     }
 
@@ -198,9 +165,11 @@ final class AmdViUnit implements TranslationUnit {
     }
 
     private void updateModes() {
-        boolean on = IOMMU_EN.isSet(registers.get(CONTROL_PLACE));
+        long control = registers.get(CONTROL_PLACE);
         boolean excluding = AmdViRegisters.EXCL_EN.isSet(registers.get(EXCLUSION_BASE_PLACE));
-        modes = (on ? TRANSLATING : 0) | (excluding ? EXCLUDING : 0);
+        modes = (IOMMU_EN.isSet(control) ? Translator.TRANSLATING : 0)
+                | (excluding ? Translator.EXCLUDING : 0)
+                | (AmdViRegisters.GT_EN.isSet(control) ? Translator.GUESTS : 0);
     }
 
     private void writePointer(int place, long value, int barPlace, boolean hardwareOwnsIt) {
@@ -220,6 +189,7 @@ final class AmdViUnit implements TranslationUnit {
         registers.write(CONTROL_PLACE, value);
         if (!commandsEnabled()) {
             registers.clearBits(STATUS_PLACE, CMD_BUF_RUN.mask());
+            commands.abandon();
         } else if (!couldRun) {
             registers.setBits(STATUS_PLACE, CMD_BUF_RUN.mask());
         }
@@ -238,161 +208,21 @@ final class AmdViUnit implements TranslationUnit {
 
     @Override
     public long translate(int requesterId, int pasid, long address, boolean write) {
-        int modes = this.modes;
-        if ((modes & TRANSLATING) == 0 || address >>> 20 == INTERRUPT_RANGE) {
-            return untranslated(address);
-        }
-        // Before the entry is looked up: of what an invalidation overtakes from here on, nothing is cached.
-        long pagesEpoch = pages.epoch();
-        long directoriesEpoch = directories.epoch();
-        int slot = devices.slot(requesterId);
-        long sequence = devices.sequence(slot);
-        long word0 = devices.word0(slot);
-        long word1 = devices.word1(slot);
-        if (!devices.holds(slot, requesterId, sequence)) {
-            return translateReadingEntry(requesterId, pasid, address, write, modes, pagesEpoch, directoriesEpoch);
-        }
-        return translate(requesterId, pasid, address, write, word0, word1, modes, pagesEpoch, directoriesEpoch);
+        return translator.translate(requesterId, pasid, address, direction(write), modes);
     }
 
-    private long translateReadingEntry(
-            int requesterId,
-            int pasid,
-            long address,
-            boolean write,
-            int modes,
-            long pagesEpoch,
-            long directoriesEpoch) {
-        long epoch = devices.epoch();
-        long bar = registers.get(DEV_TAB_PLACE);
-        long offset = (long) requesterId * DeviceTableEntry.BYTES;
-        if (offset >= (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12) {
-            return pageFault(requesterId, 0, 0, address, write, 0);
-        }
-        long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
-        long word0 = fabric.read(at, true);
-        long word1 = fabric.read(at + 8, true);
-        if (word0 == -1L && !fabric.isMemory(at)) {
-            synchronized (lock) {
-                events.writeHardwareError(
-                        Event.hardwareError(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, direction(write)), at);
-            }
-            return Translation.fault(Event.DEV_TAB_HARDWARE_ERROR);
-        }
-        if (DeviceTableEntry.V.isSet(word0)) {
-            boolean reserved = (word0 & DeviceTableEntry.RESERVED_0) != 0 || (word1 & DeviceTableEntry.RESERVED_1) != 0;
-            if (reserved || DeviceTableEntry.MODE.get(word0) > maxLevels) {
-                long flags = direction(write) | (reserved ? Event.RZ.mask() : 0);
-                synchronized (lock) {
-                    events.write(Event.request(Event.ILLEGAL_DEV_TABLE_ENTRY, requesterId, 0, flags), address & ~3L);
-                }
-                return Translation.fault(Event.ILLEGAL_DEV_TABLE_ENTRY);
-            }
-        }
-        devices.put(requesterId, word0, word1 & ~DeviceTableCache.FAULT_LOGGED, epoch);
-        return translate(requesterId, pasid, address, write, word0, word1, modes, pagesEpoch, directoriesEpoch);
+    @Override
+    public long requestTranslation(int requesterId, int pasid, long address, boolean write) {
+        return translator.translate(requesterId, pasid, address, direction(write) | Event.TR.mask(), modes);
     }
 
-    private long translate(
-            int requesterId,
-            int pasid,
-            long address,
-            boolean write,
-            long word0,
-            long word1,
-            int modes,
-            long pagesEpoch,
-            long directoriesEpoch) {
-        if (!DeviceTableEntry.V.isSet(word0)) {
-            return untranslated(address);
-        }
-        int domainId = (int) DeviceTableEntry.DOMAIN_ID.get(word1);
-        if (pasid != NO_PASID) {
-            return guestPageFault(requesterId, pasid, word1, address, write);
-        }
-        if (!DeviceTableEntry.TV.isSet(word0)) {
-            return pageFault(requesterId, domainId, word1, address, write, 0);
-        }
-        if ((modes & EXCLUDING) != 0 && isExcluded(address, word1)) {
-            return untranslated(address);
-        }
-        long wanted = write ? DeviceTableEntry.IW.mask() : DeviceTableEntry.IR.mask();
-        if ((word0 & wanted) == 0) {
-            return pageFault(requesterId, domainId, word1, address, write, Event.PR.mask() | Event.PE.mask());
-        }
-        int levels = (int) DeviceTableEntry.MODE.get(word0);
-        if (levels == 0) {
-            return untranslated(address);
-        }
-        if (TableWalker.isBeyond(address, levels)) {
-            return pageFault(requesterId, domainId, word1, address, write, Event.PR.mask());
-        }
-        long page = pages.lookup(domainId, address);
-        if (page == 0) {
-            page = walker.walk(
-                    domainId, address, DeviceTableEntry.ROOT.getInPlace(word0), levels, pagesEpoch, directoriesEpoch);
-            if (page >= 0) {
-                return failedWalk(page, requesterId, domainId, word1, address, write);
-            }
-        }
-        long wantedOfPage = write ? PageTableEntry.IW.mask() : PageTableEntry.IR.mask();
-        if ((page & wantedOfPage) == 0) {
-            return pageFault(requesterId, domainId, word1, address, write, Event.PR.mask() | Event.PE.mask());
-        }
-        return Translation.to(
-                PageTableEntry.ADDRESS.getInPlace(page) + (address & WalkCache.offsetMask(page)),
-                PageTableEntry.FC.isSet(page));
-    }
-
-    /** Passes an address on as it is; one that no physical memory could have is refused without an event. */
-    private static long untranslated(long address) {
-        return address >>> PHYSICAL_BITS == 0 ? Translation.to(address, false) : Translation.fault(Event.IO_PAGE_FAULT);
-    }
-
-    private boolean isExcluded(long address, long word1) {
-        long base = registers.get(EXCLUSION_BASE_PLACE);
-        return (AmdViRegisters.EXCL_ALLOW.isSet(base) || DeviceTableEntry.EX.isSet(word1))
-                && Long.compareUnsigned(address, AmdViRegisters.EXCL_BASE.getInPlace(base)) >= 0
-                && Long.compareUnsigned(address, registers.get(EXCLUSION_LIMIT_PLACE) | 0xfff) <= 0;
+    @Override
+    public long passTranslated(int requesterId, int pasid, long address, boolean write) {
+        return translator.translate(requesterId, pasid, address, direction(write) | Translator.PRETRANSLATED, modes);
     }
 
     private static long direction(boolean write) {
         return write ? Event.RW.mask() : 0;
-    }
-
-    private long failedWalk(long result, int requesterId, int domainId, long word1, long address, boolean write) {
-        if (!TableWalker.isUnreadable(result)) {
-            return pageFault(requesterId, domainId, word1, address, write, result);
-        }
-        synchronized (lock) {
-            events.writeHardwareError(
-                    Event.hardwareError(Event.PAGE_TAB_HARDWARE_ERROR, requesterId, domainId, direction(write)),
-                    TableWalker.unreadableEntry(result));
-        }
-        return Translation.fault(Event.PAGE_TAB_HARDWARE_ERROR);
-    }
-
-    private long pageFault(int requesterId, int domainId, long word1, long address, boolean write, long flags) {
-        return logPageFault(
-                requesterId,
-                word1,
-                Event.request(Event.IO_PAGE_FAULT, requesterId, domainId, flags | direction(write)),
-                address);
-    }
-
-    private long guestPageFault(int requesterId, int pasid, long word1, long address, boolean write) {
-        return logPageFault(requesterId, word1, Event.guestRequest(requesterId, pasid, direction(write)), address);
-    }
-
-    private long logPageFault(int requesterId, long word1, long event, long address) {
-        if (!DeviceTableEntry.SA.isSet(word1)) {
-            synchronized (lock) {
-                if (!DeviceTableEntry.SE.isSet(word1) || !devices.markFaultLogged(requesterId)) {
-                    events.write(event, address);
-                }
-            }
-        }
-        return Translation.fault(Event.IO_PAGE_FAULT);
     }
 
     @Override
@@ -406,9 +236,8 @@ final class AmdViUnit implements TranslationUnit {
     public void reset() {
         synchronized (lock) {
             powerOn();
-            devices.reset();
-            pages.reset();
-            directories.reset();
+            commands.abandon();
+            caches.reset();
         }
     }
 
@@ -416,9 +245,8 @@ final class AmdViUnit implements TranslationUnit {
     public void addTo(StateDigest digest) {
         synchronized (lock) {
             registers.addTo(digest);
-            devices.addTo(digest);
-            pages.addTo(digest);
-            directories.addTo(digest);
+            commands.addTo(digest);
+            caches.addTo(digest);
         }
     }
 }

@@ -8,6 +8,8 @@ import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -45,6 +47,11 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
     public Optional<TranslationUnitSpec> recognise(
             String name, Map<String, String> attributes, FirmwareTables firmware) {
         return CapturedUnit.recognise(name, attributes, firmware);
+    }
+
+    @Override
+    public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        return AmdViTableReader.of(registers, memory);
     }
 
     @Override

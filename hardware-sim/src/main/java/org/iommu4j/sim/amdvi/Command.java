@@ -32,6 +32,15 @@ final class Command {
     static final BitField STORE_ADDRESS = absolute(51, 3, "StoreAddress");
 
     static final BitField DEVICE_ID = absolute(15, 0, "DeviceID");
+    /** Of INVALIDATE_IOMMU_PAGES with GN. */
+    static final BitField PASID = absolute(19, 0, "PASID");
+
+    /** Of INVALIDATE_IOTLB_PAGES with GN, whose PASID is in three parts. */
+    private static final BitField PASID_15_8 = absolute(23, 16, "PASID 15:8");
+
+    private static final BitField PASID_7_0 = absolute(55, 48, "PASID 7:0");
+    private static final BitField PASID_19_16 = absolute(59, 56, "PASID 19:16");
+
     static final BitField DOMAIN_ID = absolute(47, 32, "DomainID");
     /** The address encodes a size, as a page of encoded size does. */
     static final BitField SIZE = absolute(64, 64, "S");
@@ -55,15 +64,16 @@ final class Command {
                 OPCODE,
                 absolute(127, 64, "StoreData")),
         Layout.of("INVALIDATE_DEVTAB_ENTRY", 2, DEVICE_ID, OPCODE),
-        Layout.of("INVALIDATE_IOMMU_PAGES", 2, absolute(19, 0, "PASID"), DOMAIN_ID, OPCODE, SIZE, PDE, GN, ADDRESS),
+        Layout.of("INVALIDATE_IOMMU_PAGES", 2, PASID, DOMAIN_ID, OPCODE, SIZE, PDE, GN, ADDRESS),
         Layout.of(
                 "INVALIDATE_IOTLB_PAGES",
                 2,
                 DEVICE_ID,
-                absolute(23, 16, "PASID low"),
+                PASID_15_8,
                 absolute(31, 24, "Maxpend"),
                 absolute(47, 32, "QueueID"),
-                absolute(59, 48, "PASID high"),
+                PASID_7_0,
+                PASID_19_16,
                 OPCODE,
                 SIZE,
                 GN,
@@ -104,6 +114,11 @@ final class Command {
     }
 
     private Command() {}
+
+    /** Returns the PASID of an INVALIDATE_IOTLB_PAGES. */
+    static int pasidOfIotlb(long word0) {
+        return (int) (PASID_19_16.get(word0) << 16 | PASID_15_8.get(word0) << 8 | PASID_7_0.get(word0));
+    }
 
     /** Returns whether there is such a command and its reserved bits are 0. */
     static boolean wellFormed(long word0, long word1) {

@@ -9,6 +9,8 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.COM_WAIT_INT;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
  * The ring in memory from which the unit takes commands, snooped. All methods are called with the unit's lock held.
@@ -21,40 +23,29 @@ final class CommandBuffer {
     private static final int BAR_PLACE = RegisterFile.place(COMMAND_BAR);
     private static final int HEAD_PLACE = RegisterFile.place(COMMAND_HEAD);
     private static final int TAIL_PLACE = RegisterFile.place(COMMAND_TAIL);
+    private static final int CONTROL_PLACE = RegisterFile.place(AmdViRegisters.CONTROL);
     private static final int STATUS_PLACE = RegisterFile.place(STATUS);
 
     private final RegisterFile registers;
     private final Fabric fabric;
     private final EventLog events;
-    private final DeviceTableCache devices;
-    private final WalkCache pages;
-    private final WalkCache directories;
-    private final long features;
-    private final boolean remoteIotlbs;
+    private final Caches caches;
+    private final Features features;
+
+    /** Whether a device never answers an invalidation of its IOTLB, so that no COMPLETION_WAIT completes. */
+    private boolean waitsForever;
 
     /**
      * Makes the buffer of a unit.
      *
-     * @param features the value of EFR
-     * @param remoteIotlbs whether devices may have IOTLBs of their own
+     * @param features which commands it has
      */
-    CommandBuffer(
-            RegisterFile registers,
-            Fabric fabric,
-            EventLog events,
-            DeviceTableCache devices,
-            WalkCache pages,
-            WalkCache directories,
-            long features,
-            boolean remoteIotlbs) {
+    CommandBuffer(RegisterFile registers, Fabric fabric, EventLog events, Caches caches, Features features) {
         this.registers = registers;
         this.fabric = fabric;
         this.events = events;
-        this.devices = devices;
-        this.pages = pages;
-        this.directories = directories;
+        this.caches = caches;
         this.features = features;
-        this.remoteIotlbs = remoteIotlbs;
     }
 
     /** Executes one command and returns whether there was one. */
@@ -73,10 +64,21 @@ final class CommandBuffer {
         } else if (!Command.wellFormed(word0, word1) || !supported((int) Command.OPCODE.get(word0))) {
             stop();
             events.write(Event.illegalCommand(), at);
-        } else if (execute(word0, word1)) {
+        } else if (waitsForever && Command.OPCODE.get(word0) == Command.COMPLETION_WAIT) {
+            return false;
+        } else if (execute(word0, word1, at)) {
             registers.set(HEAD_PLACE, (head + Command.BYTES) % Rings.bytes(bar));
         }
         return true;
+    }
+
+    /** Forgets what was under way: software turned the buffer off. */
+    void abandon() {
+        waitsForever = false;
+    }
+
+    void addTo(StateDigest digest) {
+        digest.add(waitsForever);
     }
 
     private void stop() {
@@ -85,29 +87,26 @@ final class CommandBuffer {
 
     private boolean supported(int opcode) {
         return switch (opcode) {
-            case Command.INVALIDATE_IOTLB_PAGES -> remoteIotlbs;
-            case Command.PREFETCH_IOMMU_PAGES -> AmdViRegisters.EFR_PREF_SUP.isSet(features);
-            case Command.COMPLETE_PPR_REQUEST -> AmdViRegisters.EFR_PPR_SUP.isSet(features);
-            case Command.INVALIDATE_IOMMU_ALL -> AmdViRegisters.EFR_IA_SUP.isSet(features);
+            case Command.INVALIDATE_IOTLB_PAGES -> features.deviceIotlbs;
+            case Command.PREFETCH_IOMMU_PAGES -> features.prefetch;
+            case Command.COMPLETE_PPR_REQUEST -> features.pageRequests;
+            case Command.INVALIDATE_IOMMU_ALL -> features.invalidateAll;
             default -> true;
         };
     }
 
     /** Executes a command that is known and well formed; false when it stopped the buffer. */
-    private boolean execute(long word0, long word1) {
+    private boolean execute(long word0, long word1, long at) {
         switch ((int) Command.OPCODE.get(word0)) {
             case Command.COMPLETION_WAIT -> {
                 return completionWait(word0, word1);
             }
-            case Command.INVALIDATE_DEVTAB_ENTRY -> devices.invalidate((int) Command.DEVICE_ID.get(word0));
+            case Command.INVALIDATE_DEVTAB_ENTRY -> caches.devices.invalidate((int) Command.DEVICE_ID.get(word0));
             case Command.INVALIDATE_IOMMU_PAGES -> invalidatePages(word0, word1);
-            case Command.INVALIDATE_IOMMU_ALL -> {
-                devices.invalidateAll();
-                directories.invalidateAll();
-                pages.invalidateAll();
-            }
+            case Command.INVALIDATE_IOTLB_PAGES -> invalidateDeviceIotlb(word0, word1, at);
+            case Command.INVALIDATE_IOMMU_ALL -> caches.invalidateAll();
             default -> {
-                // About what this unit does not keep: devices' own IOTLBs, interrupt tables, page requests; and a hint.
+                // About what this unit does not keep: interrupt tables and page requests; and a hint.
             }
         }
         return true;
@@ -129,19 +128,41 @@ final class CommandBuffer {
         return true;
     }
 
+    /** Host addresses of a domain, and what guests' addresses came to through them; or guest addresses of a PASID. */
     private void invalidatePages(long word0, long word1) {
-        if (Command.GN.isSet(word1)) {
-            return; // guest translations, of which this unit has none
-        }
         int domainId = (int) Command.DOMAIN_ID.get(word0);
-        long address = word1 & ~0xfffL;
-        long offsetMask = Command.SIZE.isSet(word1) ? encodedOffsetMask(address) : 0xfffL;
-        long first = address & ~offsetMask;
-        long last = address | offsetMask;
+        long offsetMask = offsetMask(word1);
+        long first = Command.ADDRESS.getInPlace(word1) & ~offsetMask;
+        long last = first | offsetMask;
+        boolean guest = Command.GN.isSet(word1);
+        long tag = guest ? WalkCache.guestTag(domainId, (int) Command.PASID.get(word0)) : WalkCache.hostTag(domainId);
         if (Command.PDE.isSet(word1)) {
-            directories.invalidate(domainId, first, last);
+            (guest ? caches.guestDirectories : caches.directories).invalidate(tag, first, last);
         }
-        pages.invalidate(domainId, first, last);
+        (guest ? caches.guestPages : caches.pages).invalidate(tag, first, last);
+        if (!guest) {
+            caches.guestPages.invalidateNested(domainId);
+        }
+    }
+
+    /** A device without IOTLB never answers; whether and when the unit gives up waiting is InvTimeOut's to say. */
+    private void invalidateDeviceIotlb(long word0, long word1, long at) {
+        int requesterId = (int) Command.DEVICE_ID.get(word0);
+        int pasid = Command.GN.isSet(word1) ? Command.pasidOfIotlb(word0) : TranslationUnit.NO_PASID;
+        long offsetMask = offsetMask(word1);
+        long first = Command.ADDRESS.getInPlace(word1) & ~offsetMask;
+        if (!fabric.invalidateDevice(
+                requesterId, pasid, first, offsetMask + 1 == 0 ? Long.MIN_VALUE : offsetMask + 1)) {
+            if (AmdViRegisters.INV_TIME_OUT.get(registers.get(CONTROL_PLACE)) == 0) {
+                waitsForever = true;
+            } else {
+                events.write(Event.iotlbTimeout(requesterId), at);
+            }
+        }
+    }
+
+    private static long offsetMask(long word1) {
+        return Command.SIZE.isSet(word1) ? encodedOffsetMask(Command.ADDRESS.getInPlace(word1)) : 0xfff;
     }
 
     /**

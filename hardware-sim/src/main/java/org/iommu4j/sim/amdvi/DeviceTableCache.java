@@ -6,15 +6,24 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * Device table entries that the unit has read and accepted, by requester id: stale until software invalidates them.
  *
- * <p>Only the two words about memory requests are kept. One bit of the second, reserved in an entry, remembers that a
- * page fault was logged, for the entry's SE bit.
+ * <p>Two words are kept: the first, whose reserved bits hold what memory requests need of the third and the fourth, and the
+ * second, of which a reserved bit remembers that a page fault was logged, for the entry's SE bit.
  */
 final class DeviceTableCache {
-    static final long FAULT_LOGGED = 1L << 63;
+    /** Of the second word: bit 106, which is reserved. */
+    private static final long FAULT_LOGGED = 1L << 42;
+    /** Of the first word: guest tables have 5 levels; Mode 0 forces requests to be coherent. */
+    private static final long FIVE_GUEST_LEVELS = 1L << 2;
+
+    private static final long IDENTITY_FORCES_SNOOP = 1L << 3;
 
     private static final int SLOTS = 64;
 
-    private final TranslationCache cache = new TranslationCache(SLOTS);
+    private final TranslationCache cache;
+
+    DeviceTableCache(Epoch epoch) {
+        cache = new TranslationCache(SLOTS, epoch);
+    }
 
     /** Returns the slot in which an entry would be. */
     int slot(int requesterId) {
@@ -39,13 +48,26 @@ final class DeviceTableCache {
         return cache.key(slot) == key(requesterId) && cache.unchanged(slot, sequence);
     }
 
-    /** Returns what {@link #put} needs, to be taken before the entry is read. */
-    long epoch() {
-        return cache.epoch();
+    /** Returns the first word as it is kept. */
+    static long kept(long word0, long word2, long word3) {
+        return word0
+                | (DeviceTableEntry.GUEST_PAGING_MODE.isSet(word2) ? FIVE_GUEST_LEVELS : 0)
+                | (DeviceTableEntry.MODE_0_FC.isSet(word3) ? IDENTITY_FORCES_SNOOP : 0);
     }
 
+    /** Returns the levels of guest tables of a first word that is kept. */
+    static int guestLevels(long kept) {
+        return (kept & FIVE_GUEST_LEVELS) != 0 ? 5 : 4;
+    }
+
+    /** Returns whether requests that a first word passes untranslated are forced to be coherent. */
+    static boolean identityForcesSnoop(long kept) {
+        return (kept & IDENTITY_FORCES_SNOOP) != 0;
+    }
+
+    /** Remembers an entry that was read since the epoch. */
     void put(int requesterId, long word0, long word1, long sinceEpoch) {
-        cache.put(slot(requesterId), key(requesterId), word0, word1, sinceEpoch);
+        cache.put(slot(requesterId), key(requesterId), word0, word1 & ~FAULT_LOGGED, sinceEpoch);
     }
 
     /** Marks the entry, if it is still there, and returns whether it was marked before. */

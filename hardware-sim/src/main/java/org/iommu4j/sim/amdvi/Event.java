@@ -28,6 +28,16 @@ final class Event {
     /** A command could not be read or its data not stored. The address is the memory's. */
     static final int COMMAND_HARDWARE_ERROR = 6;
 
+    /** A device did not answer the invalidation of its IOTLB in time. The address is the command's. */
+    static final int IOTLB_INV_TIMEOUT = 7;
+    /** A request of a kind that the device may not make. The address is the request's. */
+    static final int INVALID_DEVICE_REQUEST = 8;
+
+    /** Type of INVALID_DEVICE_REQUEST, with TR: the entry does not let the device keep translations. */
+    static final int TRANSLATION_REQUEST_REFUSED = 0;
+    /** Type of INVALID_DEVICE_REQUEST, without TR: likewise, of a request that the device translated. */
+    static final int PRETRANSLATED_REFUSED = 1;
+
     private static final BitField DEVICE_ID = bits(15, 0, "DeviceID");
     private static final BitField PASID_HIGH = bits(19, 16, "PASID high");
     private static final BitField DOMAIN_OR_PASID = bits(47, 32, "DomainID/PASID");
@@ -42,8 +52,11 @@ final class Event {
     /** Reserved bits are not zero; otherwise the level is impossible. */
     static final BitField RZ = bit(55, "RZ");
 
-    /** What kind of hardware error: the address is nobody's. */
-    private static final BitField TYPE = bits(58, 57, "Type");
+    /** The request asks for a translation. */
+    static final BitField TR = bit(56, "TR");
+
+    /** What kind of hardware error, in the lower two bits, or of invalid request. */
+    private static final BitField TYPE = bits(59, 57, "Type");
 
     private static final BitField CODE = bits(63, 60, "EventCode");
     private static final int MASTER_ABORT = 1;
@@ -61,20 +74,38 @@ final class Event {
             RW,
             PE,
             RZ,
-            bit(56, "TR"),
+            TR,
             TYPE,
             CODE);
 
+    /** By code. */
+    private static final String[] NAMES = {
+        "no event",
+        "ILLEGAL_DEV_TABLE_ENTRY",
+        "IO_PAGE_FAULT",
+        "DEV_TAB_HARDWARE_ERROR",
+        "PAGE_TAB_HARDWARE_ERROR",
+        "ILLEGAL_COMMAND_ERROR",
+        "COMMAND_HARDWARE_ERROR",
+        "IOTLB_INV_TIMEOUT",
+        "INVALID_DEVICE_REQUEST"
+    };
+
     private Event() {}
+
+    /** Returns the manual's name of an event's code. */
+    static String name(int code) {
+        return code >= 0 && code < NAMES.length ? NAMES[code] : "event 0x" + Integer.toHexString(code);
+    }
 
     /** Makes the first word of an event about a request without PASID. */
     static long request(int code, int requesterId, int domainId, long flags) {
         return CODE.of(code) | DEVICE_ID.of(requesterId) | DOMAIN_OR_PASID.of(domainId) | flags;
     }
 
-    /** Makes the first word of a page fault of a request with a PASID. */
-    static long guestRequest(int requesterId, int pasid, long flags) {
-        return CODE.of(IO_PAGE_FAULT)
+    /** Makes the first word of an event about a request to a PASID's addresses. */
+    static long guestRequest(int code, int requesterId, int pasid, long flags) {
+        return CODE.of(code)
                 | DEVICE_ID.of(requesterId)
                 | PASID_HIGH.of((pasid >>> 16) & 0xf)
                 | DOMAIN_OR_PASID.of(pasid & 0xffff)
@@ -85,6 +116,19 @@ final class Event {
     /** Makes the first word of a hardware error. */
     static long hardwareError(int code, int requesterId, int domainId, long flags) {
         return request(code, requesterId, domainId, flags) | TYPE.of(MASTER_ABORT);
+    }
+
+    /** Makes the first word of an INVALID_DEVICE_REQUEST. */
+    static long invalidDeviceRequest(int requesterId, int pasid, long flags, int type) {
+        return TYPE.of(type)
+                | (pasid < 0
+                        ? request(INVALID_DEVICE_REQUEST, requesterId, 0, flags)
+                        : guestRequest(INVALID_DEVICE_REQUEST, requesterId, pasid, flags));
+    }
+
+    /** Makes the first word of an IOTLB_INV_TIMEOUT. */
+    static long iotlbTimeout(int requesterId) {
+        return request(IOTLB_INV_TIMEOUT, requesterId, 0, 0);
     }
 
     /** Makes the first word of an event about a command. */

@@ -18,6 +18,10 @@ final class PageTableEntry {
     static final BitField NEXT_LEVEL = bits(11, 9, "NextLevel");
 
     static final BitField ADDRESS = bits(51, 12, "Address");
+    /** Accessed and dirty, which the unit sets where the device table entry says so. */
+    static final BitField A = bit(5, "A");
+
+    static final BitField D = bit(6, "D");
     /** Force coherent: a no-snoop request to this page is snooped all the same. */
     static final BitField FC = bit(60, "FC");
 
@@ -28,8 +32,8 @@ final class PageTableEntry {
             "PTE",
             PR,
             bits(4, 1, "ignored low"),
-            bit(5, "A"),
-            bit(6, "D"),
+            A,
+            D,
             bits(8, 7, "ignored"),
             NEXT_LEVEL,
             ADDRESS,
@@ -42,7 +46,7 @@ final class PageTableEntry {
             "PDE",
             PR,
             bits(4, 1, "ignored low"),
-            bit(5, "A"),
+            A,
             bits(8, 6, "ignored"),
             NEXT_LEVEL,
             ADDRESS,
@@ -56,5 +60,47 @@ final class PageTableEntry {
     /** A page whose size the address field encodes: 2^(n+1) bytes, n being the lowest clear bit from 12 on. */
     static final int PAGE_OF_ENCODED_SIZE = 7;
 
+    private static final long PAGE_RESERVED = PAGE_LAYOUT.reserved(0);
+    private static final long DIRECTORY_RESERVED = DIRECTORY_LAYOUT.reserved(0);
+    private static final int PAGE_SHIFT = 12;
+    private static final int LEVEL_SHIFT = 9;
+    private static final int PHYSICAL_BITS = 52;
+
     private PageTableEntry() {}
+
+    /** Returns whether an entry that is present maps a page. */
+    static boolean isPage(long entry) {
+        long next = NEXT_LEVEL.get(entry);
+        return next == PAGE || next == PAGE_OF_ENCODED_SIZE;
+    }
+
+    /** Returns whether an entry that is present has a reserved bit set. */
+    static boolean hasReservedBits(long entry) {
+        return (entry & (isPage(entry) ? PAGE_RESERVED : DIRECTORY_RESERVED)) != 0;
+    }
+
+    /** Returns log2 of the bytes that an entry of a level covers, 12 for level 1. */
+    static int shift(int level) {
+        return PAGE_SHIFT + LEVEL_SHIFT * (level - 1);
+    }
+
+    /** Returns log2 of the bytes of a page, or 0 when an entry of that level can't have that size. */
+    static int pageShift(long entry, int level) {
+        int shift = shift(level);
+        if (NEXT_LEVEL.get(entry) == PAGE_OF_ENCODED_SIZE) {
+            int encoded = Long.numberOfTrailingZeros(~(entry | 0xfff) | 1L << PHYSICAL_BITS) + 1;
+            // An encoded size lies between the level's default and that of the level above.
+            if (encoded <= shift || encoded >= shift + LEVEL_SHIFT) {
+                return 0;
+            }
+            shift = encoded;
+        }
+        // A size must not exceed what a physical address can say, as the default of level 6 does.
+        return shift > PHYSICAL_BITS ? 0 : shift;
+    }
+
+    /** Returns where a page of 2^shift bytes begins. */
+    static long pageAddress(long entry, int shift) {
+        return ADDRESS.getInPlace(entry) & -(1L << shift);
+    }
 }

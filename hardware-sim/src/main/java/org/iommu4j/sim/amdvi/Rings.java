@@ -5,7 +5,7 @@ package org.iommu4j.sim.amdvi;
 final class Rings {
     private static final int ENTRY_BYTES = 16;
     /** Smaller lengths are reserved and act as this one: 256 entries. */
-    private static final int SMALLEST_LENGTH = 8;
+    static final int SMALLEST_LENGTH = 8;
 
     private Rings() {}
 

@@ -4,112 +4,123 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.sim.spi.Fabric;
 
 /**
- * Walks host (v1) tables. Reads are snooped.
+ * Walks host (v1) tables and fills their caches. Reads, and the atomic updates of accessed and dirty bits, are snooped.
  *
- * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations".
+ * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations", and 2.2.7 for accessed and dirty bits. An
+ * entry's accessed bit is set once the walk has used it, a page's dirty bit by a write that all entries allow; software
+ * that changes an entry meanwhile makes the walk read it again.
  */
 final class TableWalker {
-    /** Bits of a page's offset, and of a table's index. */
-    private static final int PAGE_SHIFT = 12;
-
-    private static final int LEVEL_SHIFT = 9;
-    private static final long PAGE_RESERVED = PageTableEntry.PAGE_LAYOUT.reserved(0);
-    private static final long DIRECTORY_RESERVED = PageTableEntry.DIRECTORY_LAYOUT.reserved(0);
     private static final long PERMISSIONS = PageTableEntry.IR.mask() | PageTableEntry.IW.mask();
-    private static final int PHYSICAL_BITS = 52;
-
-    /** Of a result that is not negative: an entry could not be read; the rest is its address. */
-    private static final long UNREADABLE = 1L << 62;
+    private static final int LOWEST_TABLE_SHIFT = PageTableEntry.shift(2);
 
     private final Fabric fabric;
     private final WalkCache pages;
     private final WalkCache directories;
+    private final boolean cachesNotPresent;
 
-    TableWalker(Fabric fabric, WalkCache pages, WalkCache directories) {
+    TableWalker(Fabric fabric, Caches caches, Features features) {
         this.fabric = fabric;
-        this.pages = pages;
-        this.directories = directories;
-    }
-
-    /** Returns whether a result says that an entry could not be read. */
-    static boolean isUnreadable(long result) {
-        return (result & UNREADABLE) != 0;
-    }
-
-    /** Returns the address of an entry that could not be read. */
-    static long unreadableEntry(long result) {
-        return result & ~UNREADABLE;
+        this.pages = caches.pages;
+        this.directories = caches.directories;
+        this.cachesNotPresent = features.cachesNotPresent;
     }
 
     /** Returns whether an address has bits above those that tables of a number of levels translate. */
-    static boolean isBeyond(long address, int levels) {
-        return levels < 6 && (address >>> (PAGE_SHIFT + LEVEL_SHIFT * levels)) != 0;
+    private static boolean isBeyond(long address, int levels) {
+        return levels < 6 && address >>> PageTableEntry.shift(levels + 1) != 0;
     }
 
     /**
-     * Finds an address's page and remembers it.
+     * Finds an address's page, cached or by a walk, and checks that it may be accessed.
      *
-     * @param root the first table's physical address
-     * @param levels its level, 1 to 6
-     * @param pagesEpoch of the cache of pages, before the device table entry that names the root was looked up
-     * @param directoriesEpoch likewise
-     * @return a word of {@link WalkCache}, which is negative; or an unreadable entry; or the flags of a page fault event
+     * @param entry0 the first word of the device table entry, with Mode 1 to 6
+     * @param epoch from before the device table entry was looked up
+     * @return a {@link WalkResult}
      */
-    long walk(int domainId, long address, long root, int levels, long pagesEpoch, long directoriesEpoch) {
-        long table = root;
-        int level = levels;
+    long find(long entry0, int domainId, long address, boolean write, long epoch) {
+        if (isBeyond(address, (int) DeviceTableEntry.MODE.get(entry0))) {
+            return WalkResult.IMPOSSIBLE;
+        }
+        long page = pages.lookup(WalkCache.hostTag(domainId), address);
+        return WalkCache.allows(page, write) ? page : walk(page, entry0, domainId, address, write, epoch);
+    }
+
+    private long walk(long cached, long entry0, int domainId, long address, boolean write, long epoch) {
+        if (WalkCache.isDecided(cached, write)) {
+            return WalkCache.refusal(cached);
+        }
+        long page = walk(entry0, domainId, address, write, epoch);
+        return WalkResult.isFailure(page) || WalkCache.allows(page, write) ? page : WalkCache.refusal(page);
+    }
+
+    /** Walks, and remembers the page. */
+    private long walk(long entry0, int domainId, long address, boolean write, long epoch) {
+        long tag = WalkCache.hostTag(domainId);
+        int level = (int) DeviceTableEntry.MODE.get(entry0);
+        long table = DeviceTableEntry.ROOT.getInPlace(entry0);
         long permissions = PERMISSIONS;
-        if (levels > 1) {
-            long lowest = directories.lookup(domainId, address);
+        if (level > 1) {
+            long lowest = directories.lookup(tag, address);
             if (lowest != 0) {
                 table = PageTableEntry.ADDRESS.getInPlace(lowest);
                 level = 1;
-                permissions = lowest & PERMISSIONS;
+                permissions = lowest;
             }
         }
         while (true) {
-            int shift = PAGE_SHIFT + LEVEL_SHIFT * (level - 1);
+            int shift = PageTableEntry.shift(level);
             long entryAddress = table + (((address >>> shift) & 0x1ff) << 3);
             long entry = fabric.read(entryAddress, true);
             if (!PageTableEntry.PR.isSet(entry)) {
-                return 0;
+                if (cachesNotPresent) {
+                    pages.put(tag, address, WalkCache.word(WalkCache.NOT_PRESENT, shift), epoch);
+                }
+                return WalkResult.NOT_PRESENT;
             }
-            permissions &= entry;
-            int next = (int) PageTableEntry.NEXT_LEVEL.get(entry);
-            if (next == PageTableEntry.PAGE || next == PageTableEntry.PAGE_OF_ENCODED_SIZE) {
-                if ((entry & PAGE_RESERVED) != 0) {
-                    return reservedBits(entry, entryAddress);
-                }
-                int pageShift = next == PageTableEntry.PAGE ? shift : encodedShift(entry);
-                // An encoded size lies between the level's default and that of the level above.
-                if (next != PageTableEntry.PAGE && (pageShift <= shift || pageShift >= shift + LEVEL_SHIFT)) {
-                    return Event.PR.mask();
-                }
-                // Nor may it exceed what a physical address can say, as the default of level 6 does.
-                if (pageShift > PHYSICAL_BITS) {
-                    return Event.PR.mask();
-                }
-                long base = PageTableEntry.ADDRESS.getInPlace(entry) & -(1L << pageShift);
-                long word = WalkCache.word(base | permissions | (entry & PageTableEntry.FC.mask()), pageShift);
-                pages.put(domainId, address, word, pagesEpoch);
-                return word;
-            }
-            if ((entry & DIRECTORY_RESERVED) != 0) {
+            if (PageTableEntry.hasReservedBits(entry)) {
                 return reservedBits(entry, entryAddress);
             }
-            // Levels may be skipped where the address bits that they translate are 0.
-            int skippedTo = PAGE_SHIFT + LEVEL_SHIFT * next;
-            if (next >= level || (address & (1L << shift) - (1L << skippedTo)) != 0) {
-                return Event.PR.mask();
+            if (PageTableEntry.isPage(entry)) {
+                int pageShift = PageTableEntry.pageShift(entry, level);
+                if (pageShift == 0) {
+                    return WalkResult.IMPOSSIBLE;
+                }
+                long rights = permissions & entry & PERMISSIONS;
+                long clean = 0;
+                if (DeviceTableEntry.HA.isSet(entry0)) {
+                    boolean dirties = write && PageTableEntry.IW.isSet(rights) && DeviceTableEntry.HD.isSet(entry0);
+                    long used = entry | PageTableEntry.A.mask() | (dirties ? PageTableEntry.D.mask() : 0);
+                    if (used != entry && !fabric.compareAndSet(entryAddress, entry, used, true)) {
+                        continue;
+                    }
+                    if (DeviceTableEntry.HD.isSet(entry0)
+                            && PageTableEntry.IW.isSet(rights)
+                            && !PageTableEntry.D.isSet(used)) {
+                        clean = WalkCache.CLEAN;
+                        rights &= ~PageTableEntry.IW.mask();
+                    }
+                }
+                long base = PageTableEntry.pageAddress(entry, pageShift);
+                long word = WalkCache.word(base | rights | clean | (entry & PageTableEntry.FC.mask()), pageShift);
+                pages.put(tag, address, word, epoch);
+                return word;
             }
+            int next = (int) PageTableEntry.NEXT_LEVEL.get(entry);
+            if (next >= level || skipsAddressBits(address, level, next)) {
+                return WalkResult.IMPOSSIBLE;
+            }
+            if (DeviceTableEntry.HA.isSet(entry0)
+                    && !PageTableEntry.A.isSet(entry)
+                    && !fabric.compareAndSet(entryAddress, entry, entry | PageTableEntry.A.mask(), true)) {
+                continue;
+            }
+            permissions &= entry;
             table = PageTableEntry.ADDRESS.getInPlace(entry);
             level = next;
             if (level == 1) {
-                directories.put(
-                        domainId,
-                        address,
-                        WalkCache.word(table | permissions, PAGE_SHIFT + LEVEL_SHIFT),
-                        directoriesEpoch);
+                long word = WalkCache.word(table | (permissions & PERMISSIONS), LOWEST_TABLE_SHIFT);
+                directories.put(tag, address, word, epoch);
             }
         }
     }
@@ -117,12 +128,12 @@ final class TableWalker {
     /** Memory that is not there reads as all ones, in which reserved bits are set: only then need one look. */
     private long reservedBits(long entry, long entryAddress) {
         return entry == -1L && !fabric.isMemory(entryAddress)
-                ? UNREADABLE | entryAddress
-                : Event.PR.mask() | Event.RZ.mask();
+                ? WalkResult.unreadable(entryAddress)
+                : WalkResult.RESERVED;
     }
 
-    /** Returns log2 of the size that a page's address encodes; 53 when no bit of it is clear. */
-    private static int encodedShift(long entry) {
-        return Long.numberOfTrailingZeros(~(entry | 0xfff) | 1L << PHYSICAL_BITS) + 1;
+    /** Levels may be skipped where the address bits that they translate are 0. */
+    private static boolean skipsAddressBits(long address, int level, int next) {
+        return (address & (1L << PageTableEntry.shift(level)) - (1L << PageTableEntry.shift(next + 1))) != 0;
     }
 }

@@ -12,7 +12,7 @@ import org.iommu4j.sim.spi.StateDigest;
  * slot changes. A reader takes the sequence, then the words, then asks {@link #unchanged}.
  *
  * <p>What is put in may be outdated by then: it was read from memory before an invalidation that has since ended. So
- * whoever fills the cache takes {@link #epoch} before reading memory, and {@link #put} drops the entry when an
+ * whoever fills the cache takes the {@link Epoch} before reading memory, and {@link #put} drops the entry when an
  * invalidation began in between. The two can't miss each other: an invalidation raises the epoch before it looks at the
  * slots, a put makes the slot's sequence odd before it looks at the epoch.
  */
@@ -23,21 +23,11 @@ final class TranslationCache {
     private static final int SECOND = 3;
 
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
-    private static final VarHandle EPOCH;
-
-    static {
-        try {
-            EPOCH = MethodHandles.lookup().findVarHandle(TranslationCache.class, "epoch", long.class);
-        } catch (ReflectiveOperationException e) {
-            throw new ExceptionInInitializerError(e);
-        }
-    }
 
     private final int slots;
     private final long[] words;
 
-    @SuppressWarnings("UnusedVariable") // through EPOCH
-    private volatile long epoch;
+    private final Epoch epoch;
 
     /** Whether anything was put in since {@link #reset}, so that clearing an unused cache costs nothing. */
     private volatile boolean used;
@@ -46,9 +36,11 @@ final class TranslationCache {
      * Makes an empty cache.
      *
      * @param slots a power of two
+     * @param epoch which invalidations of this cache and its neighbours advance
      */
-    TranslationCache(int slots) {
+    TranslationCache(int slots, Epoch epoch) {
         this.slots = slots;
+        this.epoch = epoch;
         this.words = new long[slots * WORDS_PER_SLOT];
     }
 
@@ -59,10 +51,6 @@ final class TranslationCache {
     /** Returns the slot for a key's hash. */
     int slot(long hash) {
         return (int) hash & (slots - 1);
-    }
-
-    long epoch() {
-        return (long) EPOCH.getVolatile(this);
     }
 
     /** Begins reading a slot; the result is for {@link #unchanged}. */
@@ -98,7 +86,7 @@ final class TranslationCache {
         if (!used) {
             used = true; // before looking at the epoch, as an invalidation raises it before looking here
         }
-        if (epoch() == sinceEpoch) {
+        if (epoch.current() == sinceEpoch) {
             WORD.setOpaque(words, at + KEY, key);
             WORD.setOpaque(words, at + FIRST, first);
             WORD.setOpaque(words, at + SECOND, second);
@@ -108,7 +96,7 @@ final class TranslationCache {
 
     /** Begins an invalidation: what was read from memory before now can't be put in any more. */
     void beginInvalidation() {
-        EPOCH.getAndAdd(this, 1L);
+        epoch.advance();
     }
 
     /** Returns a slot's key, waiting for the thread that fills it, if any. For an invalidation. */

@@ -4,16 +4,23 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * What walks found, by domain id and naturally aligned range of addresses: stale until software invalidates it.
+ * What walks found, by whose address it is and naturally aligned range of addresses: stale until software invalidates it.
  *
  * <p>One is the IOTLB, whose words are pages of any size. Another holds where the lowest tables are, 2 MiB of addresses
  * each: what the PDE bit of an invalidation is about. A word is an entry as {@link PageTableEntry} lays it out, with
- * the permissions of the whole walk and, in bits that an entry has for other things, log2 of the range. The device
- * table entry's permissions are not in it, for a domain id may serve many devices.
+ * the permissions of the whole walk and, in bits that an entry has for other things, log2 of the range and the flags below. The
+ * device table entry's permissions are not in it, for a domain id may serve many devices. A tag says whose address it is.
  */
 final class WalkCache {
     private static final long SHIFT = 0x3f;
     private static final long FOUND = 1L << 63;
+
+    /** Of a word without IW: the walk allows writing, but the entry's dirty bit is not set yet; a write walks again. */
+    static final long CLEAN = 1L << 6;
+    /** Of a word without rights: the entry was not present. */
+    static final long NOT_PRESENT = 1L << 7;
+    /** Of a guest's page: its address went through host tables too. */
+    static final long NESTED = 1L << 8;
 
     private final TranslationCache cache;
 
@@ -24,9 +31,10 @@ final class WalkCache {
      * Makes an empty cache.
      *
      * @param slots a power of two
+     * @param epoch which invalidations of this cache and its neighbours advance
      */
-    WalkCache(int slots) {
-        cache = new TranslationCache(slots);
+    WalkCache(int slots, Epoch epoch) {
+        cache = new TranslationCache(slots, epoch);
     }
 
     /** Makes a word of an entry's address, permissions and FC, for a range of 2^shift bytes; it is negative. */
@@ -35,19 +43,44 @@ final class WalkCache {
     }
 
     /** Returns the bytes of the range that a word is about, minus 1. */
-    static long offsetMask(long word) {
+    private static long offsetMask(long word) {
         return (1L << (word & SHIFT)) - 1;
     }
 
+    /** Returns whether a word, or 0, grants a request. */
+    static boolean allows(long word, boolean write) {
+        return (word & (write ? PageTableEntry.IW.mask() : PageTableEntry.IR.mask())) != 0;
+    }
+
+    /** Returns whether a word that does not grant a request refuses it: there is one, and no write has to walk again. */
+    static boolean isDecided(long word, boolean write) {
+        return word != 0 && !(write && (word & CLEAN) != 0);
+    }
+
+    /** Returns the {@link WalkResult} of a word that refuses a request. */
+    static long refusal(long word) {
+        return (word & NOT_PRESENT) != 0 ? WalkResult.NOT_PRESENT : WalkResult.REFUSED;
+    }
+
+    /** Returns the physical address of the byte at an address. */
+    static long physical(long word, long address) {
+        return PageTableEntry.ADDRESS.getInPlace(word) + (address & offsetMask(word));
+    }
+
+    /** Returns log2 of the bytes of the range that a word is about. */
+    static int shift(long word) {
+        return (int) (word & SHIFT);
+    }
+
     /** Returns a word, or 0 when there is none. */
-    long lookup(int domainId, long address) {
+    long lookup(long tag, long address) {
         for (long rest = sizes; rest != 0; rest &= rest - 1) {
             int shift = Long.numberOfTrailingZeros(rest);
-            int slot = slot(domainId, address, shift);
+            int slot = slot(tag, address, shift);
             long sequence = cache.sequence(slot);
             if (cache.key(slot) == key(address, shift)) {
                 long word = cache.first(slot);
-                if (cache.second(slot) == domainId && cache.unchanged(slot, sequence)) {
+                if (cache.second(slot) == tag && cache.unchanged(slot, sequence)) {
                     return word;
                 }
             }
@@ -55,45 +88,71 @@ final class WalkCache {
         return 0;
     }
 
-    /** Returns what {@link #put} needs, to be taken before the walk. */
-    long epoch() {
-        return cache.epoch();
-    }
-
     /** Remembers a word. */
-    void put(int domainId, long address, long word, long sinceEpoch) {
-        int shift = (int) (word & SHIFT);
+    void put(long tag, long address, long word, long sinceEpoch) {
+        int shift = shift(word);
         if ((sizes & (1L << shift)) == 0) {
             addSize(1L << shift);
         }
-        cache.put(slot(domainId, address, shift), key(address, shift), word, domainId, sinceEpoch);
+        cache.put(slot(tag, address, shift), key(address, shift), word, tag, sinceEpoch);
     }
 
     private synchronized void addSize(long size) {
         sizes |= size;
     }
 
-    /** Forgets a domain's words whose ranges overlap a range, its last byte included. */
-    void invalidate(int domainId, long first, long last) {
+    /** Returns the tag of what domain ids' host tables translate: the domain id. */
+    static long hostTag(int domainId) {
+        return domainId;
+    }
+
+    /** Returns the tag of a PASID's guest tables. */
+    static long guestTag(int domainId, int pasid) {
+        return (long) pasid << 16 | domainId;
+    }
+
+    /** Forgets guests' pages of a domain that went through its host tables. */
+    void invalidateNested(int domainId) {
+        cache.beginInvalidation();
+        if (cache.unused()) {
+            return;
+        }
+        for (int slot = 0; slot < cache.slots(); slot++) {
+            if (cache.settledKey(slot) != 0 && isNested(slot, domainId)) {
+                cache.lock(slot);
+                if (isNested(slot, domainId)) {
+                    cache.empty(slot);
+                }
+                cache.unlock(slot);
+            }
+        }
+    }
+
+    private boolean isNested(int slot, int domainId) {
+        return (cache.second(slot) & 0xffff) == domainId && (cache.first(slot) & NESTED) != 0;
+    }
+
+    /** Forgets a tag's words whose ranges overlap a range, its last byte included. */
+    void invalidate(long tag, long first, long last) {
         cache.beginInvalidation();
         if (cache.unused()) {
             return;
         }
         if (first >>> 12 == last >>> 12) {
             for (long rest = sizes; rest != 0; rest &= rest - 1) {
-                invalidate(slot(domainId, first, Long.numberOfTrailingZeros(rest)), domainId, first, last);
+                invalidate(slot(tag, first, Long.numberOfTrailingZeros(rest)), tag, first, last);
             }
         } else {
             for (int slot = 0; slot < cache.slots(); slot++) {
-                invalidate(slot, domainId, first, last);
+                invalidate(slot, tag, first, last);
             }
         }
     }
 
-    private void invalidate(int slot, int domainId, long first, long last) {
-        if (overlaps(cache.settledKey(slot), first, last) && cache.second(slot) == domainId) {
+    private void invalidate(int slot, long tag, long first, long last) {
+        if (overlaps(cache.settledKey(slot), first, last) && cache.second(slot) == tag) {
             cache.lock(slot);
-            if (overlaps(cache.key(slot), first, last) && cache.second(slot) == domainId) {
+            if (overlaps(cache.key(slot), first, last) && cache.second(slot) == tag) {
                 cache.empty(slot);
             }
             cache.unlock(slot);
@@ -115,8 +174,8 @@ final class WalkCache {
         cache.addTo(digest);
     }
 
-    private int slot(int domainId, long address, int shift) {
-        return cache.slot((address >>> shift) + domainId * 0x9dL);
+    private int slot(long tag, long address, int shift) {
+        return cache.slot((address >>> shift) + tag * 0x9dL);
     }
 
     /** The range's first address, whose low bits hold log2 of the size and a 1. */

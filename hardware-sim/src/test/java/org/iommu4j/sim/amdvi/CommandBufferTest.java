@@ -184,6 +184,8 @@ class CommandBufferTest {
                 .containsExactly(
                         "read 102200 snooped",
                         "read 102208 snooped",
+                        "read 102210 snooped",
+                        "read 102218 snooped",
                         "read 400000 snooped",
                         "read 401000 snooped",
                         "read 402028 snooped",

@@ -14,6 +14,7 @@ import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -60,6 +61,26 @@ class FaultTest {
         fourLevels.attach(DEVICE, 4);
         fourLevels.map(0x5000, 4, 1, IR_IW | 0x6000 | 1);
         assertThat(fourLevels.read(0x5000)).isEqualTo(Translation.to(0x6000, false));
+    }
+
+    @Test
+    void aUnitWithoutHostTranslationTakesNoHostTables() {
+        TestBed none = new TestBed(0xd40); // HATS 3
+        none.attach(DEVICE, 3);
+        assertThat(Translation.faultCode(none.read(0x5000))).isEqualTo(1);
+
+        none.entry(DEVICE, IR_IW | 3, 5);
+        assertThat(none.read(0x5000)).isEqualTo(Translation.to(0x5000, false));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"180", "181", "192", "206", "240", "245"})
+    void reservedBitsOfTheUpperHalfOfAnEntryAreIllegalToo(int bit) {
+        bed.attach(DEVICE, 3);
+        bed.memory.store(TestBed.DEVICE_TABLE + DEVICE * 32L + bit / 64 * 8L, 1L << bit % 64);
+
+        assertThat(Translation.faultCode(bed.read(0x5000))).isEqualTo(1);
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x1080000000000110L, 0x5000));
     }
 
     /** Cases in which the tables are to blame; the events are of a read of 0x40005008. */

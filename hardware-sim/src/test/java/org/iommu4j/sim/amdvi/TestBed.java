@@ -3,9 +3,11 @@ package org.iommu4j.sim.amdvi;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.iommu4j.platform.FlatMemory;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /** A unit over flat memory, with its structures at fixed places. Everything that it writes is spelled out in hex. */
 final class TestBed {
@@ -43,6 +45,10 @@ final class TestBed {
         final FlatMemory memory = new FlatMemory(MEMORY);
         final List<String> accesses = new ArrayList<>();
         boolean recording;
+        /** What devices were told to forget, and whether they answer. */
+        final List<String> invalidations = new ArrayList<>();
+
+        boolean devicesAnswer;
         private long awaitedRead = -1;
         private Runnable afterIt = () -> {};
 
@@ -88,8 +94,15 @@ final class TestBed {
         }
 
         @Override
+        public boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
+            invalidations.add(String.format("%04x pasid %x: %x of %x", requesterId, pasid, address, size));
+            return devicesAnswer;
+        }
+
+        @Override
         public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
-            throw new AssertionError("this unit sets no accessed or dirty bits");
+            record("update", physicalAddress, snoop);
+            return isMemory(physicalAddress) && memory.compareAndSet(physicalAddress, expected, value);
         }
     }
 
@@ -103,7 +116,15 @@ final class TestBed {
     }
 
     TestBed(long efr) {
-        unit = new AmdViUnitProvider().create(AmdViUnitProvider.unit("ivhd0", 0xfeb80000L, efr, 0), fabric);
+        this(efr, AmdViUnitProvider.CAP);
+    }
+
+    TestBed(long efr, long capability) {
+        unit = new AmdViUnitProvider()
+                .create(
+                        new TranslationUnitSpec(
+                                "amdvi", "ivhd0", 0, 0xfeb80000L, 0x4000, Map.of("EFR", efr, "CAP", capability)),
+                        fabric);
         unit.writeRegister64(0x0, 0x10001f); // device table of 32 pages: 4096 entries
         unit.writeRegister64(0x8, 0x0800000000200000L); // 256 commands
         unit.writeRegister64(0x10, 0x0800000000300000L); // 256 events

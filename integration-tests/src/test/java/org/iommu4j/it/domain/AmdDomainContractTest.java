@@ -27,6 +27,25 @@ class AmdDomainContractTest extends IommuDomainContract {
         return all;
     }
 
+    /** A unit with guest tables, and a command line that lets every domain have them. */
+    static Configuration guestTables() {
+        // PPRSup, GTSup, GLXSup 2, PASmax 15, GIoSup.
+        long efr = AmdViUnitProvider.EFR_6_LEVEL | (1 << 1) | (1 << 4) | (2 << 14) | (15L << 32) | (1L << 48);
+        MachineDescription machine = AmdViUnitProvider.machine("amd-v2", efr, 0);
+        return of(
+                "guest tables",
+                new MachineDescription(
+                        machine.name(),
+                        machine.cpus(),
+                        machine.virtualization(),
+                        machine.caches(),
+                        machine.memoryBytes(),
+                        machine.units(),
+                        machine.functions(),
+                        machine.acpiTables(),
+                        machine.bootOptions().and("amd_iommu=pgtbl_v2")));
+    }
+
     static Configuration of(String name, MachineDescription machine) {
         return new Configuration(
                 name,

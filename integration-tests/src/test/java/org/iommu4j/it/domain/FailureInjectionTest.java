@@ -61,6 +61,7 @@ class FailureInjectionTest {
         }
         all.add(AmdDomainContractTest.configurations().get(0));
         all.add(AmdDomainContractTest.configurations().get(4));
+        all.add(AmdDomainContractTest.guestTables());
         return all;
     }
 

@@ -5,6 +5,7 @@ import static org.iommu4j.bits.BitField.absolute;
 
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
+import org.iommu4j.bits.SplitField;
 
 /** A 128-bit entry of the command buffer, 48882 section 2.4, as two words. */
 public final class Command {
@@ -17,6 +18,12 @@ public final class Command {
     public static final int INVALIDATE_DEVTAB_ENTRY = 2;
     /** INVALIDATE_IOMMU_PAGES, section 2.4.3. */
     public static final int INVALIDATE_IOMMU_PAGES = 3;
+    /** INVALIDATE_IOTLB_PAGES, section 2.4.4. */
+    public static final int INVALIDATE_IOTLB_PAGES = 4;
+    /** INVALIDATE_INTERRUPT_TABLE, section 2.4.5. */
+    public static final int INVALIDATE_INTERRUPT_TABLE = 5;
+    /** COMPLETE_PPR_REQUEST, section 2.4.7. */
+    public static final int COMPLETE_PPR_REQUEST = 7;
     /** INVALIDATE_IOMMU_ALL, section 2.4.8; only with EFR.IASup. */
     public static final int INVALIDATE_IOMMU_ALL = 8;
 
@@ -30,7 +37,7 @@ public final class Command {
     public static final BitField STORE_ADDRESS = absolute(51, 3, "StoreAddress");
     /** COMPLETION_WAIT: what to store. */
     public static final BitField STORE_DATA = absolute(127, 64, "StoreData");
-    /** INVALIDATE_DEVTAB_ENTRY: which requester. */
+    /** Which requester: of an entry, an interrupt table, a device IOTLB, a page request. */
     public static final BitField DEVICE_ID = absolute(15, 0, "DeviceID");
     /** INVALIDATE_IOMMU_PAGES: which PASID, with {@link #GN}. */
     public static final BitField PASID = absolute(19, 0, "PASID");
@@ -44,6 +51,29 @@ public final class Command {
     public static final BitField GN = absolute(66, 66, "GN");
     /** INVALIDATE_IOMMU_PAGES: where. */
     public static final BitField ADDRESS = absolute(127, 76, "Address");
+    /** INVALIDATE_IOTLB_PAGES: how many invalidations the device takes before it answers. */
+    public static final BitField MAX_PEND = absolute(31, 24, "MaxPend");
+    /** INVALIDATE_IOTLB_PAGES: which queue the answer is counted for. */
+    public static final BitField QUEUE_ID = absolute(47, 32, "QueueID");
+    /** COMPLETE_PPR_REQUEST: which PASID, with {@link #GN}. */
+    public static final BitField PPR_PASID = absolute(51, 32, "PASID");
+    /** COMPLETE_PPR_REQUEST: the tag of the request. */
+    public static final BitField PPR_TAG = absolute(104, 96, "CompletionTag");
+    /** COMPLETE_PPR_REQUEST: the answer. */
+    public static final BitField PPR_CODE = absolute(111, 108, "CompletionCode");
+
+    private static final BitField IOTLB_PASID_MIDDLE = absolute(23, 16, "PASID[15:8]");
+    private static final BitField IOTLB_PASID_LOW = absolute(55, 48, "PASID[7:0]");
+    private static final BitField IOTLB_PASID_HIGH = absolute(59, 56, "PASID[19:16]");
+
+    /** INVALIDATE_IOTLB_PAGES: which PASID, with {@link #GN}; scattered. */
+    public static final SplitField IOTLB_PASID =
+            SplitField.of("PASID", IOTLB_PASID_LOW, IOTLB_PASID_MIDDLE, IOTLB_PASID_HIGH);
+
+    /** {@link #PPR_CODE}: the page is there now. */
+    public static final int PPR_SUCCESS = 0;
+    /** {@link #PPR_CODE}: there is no such page. */
+    public static final int PPR_INVALID = 1;
 
     /** The completion wait. */
     public static final Layout COMPLETION_WAIT_LAYOUT = Layout.of(
@@ -54,6 +84,26 @@ public final class Command {
     /** The invalidation of pages. */
     public static final Layout INVALIDATE_IOMMU_PAGES_LAYOUT =
             Layout.of("INVALIDATE_IOMMU_PAGES (48882 2.4.3)", 2, PASID, DOMAIN_ID, OPCODE, S, PDE, GN, ADDRESS);
+    /** The invalidation of a device's IOTLB. */
+    public static final Layout INVALIDATE_IOTLB_PAGES_LAYOUT = Layout.of(
+            "INVALIDATE_IOTLB_PAGES (48882 2.4.4)",
+            2,
+            DEVICE_ID,
+            IOTLB_PASID_MIDDLE,
+            MAX_PEND,
+            QUEUE_ID,
+            IOTLB_PASID_LOW,
+            IOTLB_PASID_HIGH,
+            OPCODE,
+            S,
+            GN,
+            ADDRESS);
+    /** The invalidation of an interrupt table. */
+    public static final Layout INVALIDATE_INTERRUPT_TABLE_LAYOUT =
+            Layout.of("INVALIDATE_INTERRUPT_TABLE (48882 2.4.5)", 2, DEVICE_ID, OPCODE);
+    /** The answer to a page request. */
+    public static final Layout COMPLETE_PPR_REQUEST_LAYOUT =
+            Layout.of("COMPLETE_PPR_REQUEST (48882 2.4.7)", 2, DEVICE_ID, PPR_PASID, OPCODE, GN, PPR_TAG, PPR_CODE);
     /** The invalidation of everything. */
     public static final Layout INVALIDATE_IOMMU_ALL_LAYOUT = Layout.of("INVALIDATE_IOMMU_ALL (48882 2.4.8)", 2, OPCODE);
 
@@ -110,6 +160,47 @@ public final class Command {
         return S.mask() | PDE.mask() | ALL_PAGES;
     }
 
+    /** Returns word 0 of an invalidation of pages of a domain's guest table; {@link #GN} goes into word 1. */
+    public static long invalidateGuestPages(int domainId, int pasid) {
+        return invalidatePages(domainId) | pasid;
+    }
+
+    /**
+     * Returns word 0 of an invalidation of pages of a device's IOTLB.
+     *
+     * @param pasid with {@link #GN} in word 1, else 0
+     * @param maxPending as the device's ATS capability says, 0 to 31
+     */
+    public static long invalidateIotlbPages(int deviceId, int pasid, int maxPending) {
+        return opcode(INVALIDATE_IOTLB_PAGES)
+                | IOTLB_PASID_HIGH.of(pasid >>> 16)
+                | IOTLB_PASID_LOW.of(pasid & 0xff)
+                | (long) deviceId << QUEUE_ID.low()
+                | MAX_PEND.of(maxPending)
+                | IOTLB_PASID_MIDDLE.of(pasid >>> 8 & 0xff)
+                | deviceId;
+    }
+
+    /** Returns word 1 of an invalidation of a device's IOTLB, made of that for the unit: tables are not cached there. */
+    public static long iotlbPages(long unitPages) {
+        return unitPages & ~PDE.mask();
+    }
+
+    /** Returns word 0 of the invalidation of a requester's interrupt table; word 1 is 0. */
+    public static long invalidateInterruptTable(int deviceId) {
+        return opcode(INVALIDATE_INTERRUPT_TABLE) | deviceId;
+    }
+
+    /** Returns word 0 of the answer to a page request; a PASID counts with {@link #GN} in word 1. */
+    public static long completePpr0(int deviceId, int pasid) {
+        return opcode(COMPLETE_PPR_REQUEST) | PPR_PASID.of(pasid) | deviceId;
+    }
+
+    /** Returns word 1 of the answer to a page request. */
+    public static long completePpr1(boolean withPasid, int tag, int code) {
+        return (withPasid ? GN.mask() : 0) | PPR_TAG.of(tag) | PPR_CODE.of(code);
+    }
+
     /** Returns word 0 of the invalidation of all that the unit caches; word 1 is 0. */
     public static long invalidateAll() {
         return opcode(INVALIDATE_IOMMU_ALL);
@@ -126,6 +217,9 @@ public final class Command {
             case COMPLETION_WAIT -> COMPLETION_WAIT_LAYOUT.decode(word0, word1);
             case INVALIDATE_DEVTAB_ENTRY -> INVALIDATE_DEVTAB_ENTRY_LAYOUT.decode(word0, word1);
             case INVALIDATE_IOMMU_PAGES -> INVALIDATE_IOMMU_PAGES_LAYOUT.decode(word0, word1);
+            case INVALIDATE_IOTLB_PAGES -> INVALIDATE_IOTLB_PAGES_LAYOUT.decode(word0, word1);
+            case INVALIDATE_INTERRUPT_TABLE -> INVALIDATE_INTERRUPT_TABLE_LAYOUT.decode(word0, word1);
+            case COMPLETE_PPR_REQUEST -> COMPLETE_PPR_REQUEST_LAYOUT.decode(word0, word1);
             case INVALIDATE_IOMMU_ALL -> INVALIDATE_IOMMU_ALL_LAYOUT.decode(word0, word1);
             default -> String.format("command 0x%016x_%016x with unknown opcode 0x%x", word1, word0, code);
         };

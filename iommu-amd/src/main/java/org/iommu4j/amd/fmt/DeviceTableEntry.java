@@ -18,7 +18,7 @@ public final class DeviceTableEntry {
     public static final BitField V = absolute(0, 0, "V");
     /** The translation fields mean something. */
     public static final BitField TV = absolute(1, 1, "TV");
-    /** Host access and dirty tracking. */
+    /** Host access and dirty tracking; both bits are for dirty pages. */
     public static final BitField HAD = absolute(8, 7, "HAD");
     /** Levels of the host page table; 0 is no translation, under {@link #IR} and {@link #IW}. */
     public static final BitField MODE = absolute(11, 9, "Mode");
@@ -135,10 +135,36 @@ public final class DeviceTableEntry {
     /** Word 0 of an entry that passes every address as it is. */
     public static final long IDENTITY = BLOCKED | IR.mask() | IW.mask();
 
+    /** Bits of word 1 that say how a requester is translated; the others are about interrupts and messages. */
+    public static final long TRANSLATION_1 = DOMAIN_ID.mask() | GCR3_MIDDLE.mask() | I.mask() | GCR3_HIGH.mask();
+
+    /** Bits of word 2 that say how a requester is translated; the others are about interrupts. */
+    public static final long TRANSLATION_2 = GUEST_PAGING_MODE.mask();
+
     private DeviceTableEntry() {}
 
-    /** Returns word 0 of an entry that translates by a table of so many levels. */
+    /** Returns word 0 of an entry that translates by a host table of so many levels. */
     public static long paging(long root, int levels) {
         return IDENTITY | MODE.of(levels) | root;
+    }
+
+    /**
+     * Returns the bits of word 0 that bring in guest tables.
+     *
+     * @param gcr3Root physical address of the GCR3 table
+     * @param gcr3Levels its levels, 1 to 3
+     */
+    public static long guest0(long gcr3Root, int gcr3Levels) {
+        return GV.mask() | GLX.of(gcr3Levels - 1) | GCR3_LOW.of(gcr3Root >>> 12 & GCR3_LOW.max());
+    }
+
+    /** Returns the bits of word 1 that bring in guest tables: the rest of the GCR3 table's address. */
+    public static long guest1(long gcr3Root) {
+        return GCR3_MIDDLE.of(gcr3Root >>> 15 & GCR3_MIDDLE.max()) | GCR3_HIGH.of(gcr3Root >>> 31 & GCR3_HIGH.max());
+    }
+
+    /** Returns the bits of word 2 that bring in guest tables of 4 or 5 levels. */
+    public static long guest2(int levels) {
+        return GUEST_PAGING_MODE.of(levels - 4);
     }
 }

@@ -104,6 +104,30 @@ public final class EventLogEntry {
         return Code.of((int) EVENT_CODE.get(word0));
     }
 
+    /** Returns whether an event is about a device's request at an address, not about a command or a counter. */
+    public static boolean isRefusedRequest(long word0) {
+        return switch (code(word0)) {
+            case ILLEGAL_DEV_TABLE_ENTRY,
+                    IO_PAGE_FAULT,
+                    DEV_TAB_HARDWARE_ERROR,
+                    PAGE_TAB_HARDWARE_ERROR,
+                    INVALID_DEVICE_REQUEST,
+                    INVALID_PPR_REQUEST -> true;
+            case RESERVED,
+                    ILLEGAL_COMMAND_ERROR,
+                    COMMAND_HARDWARE_ERROR,
+                    IOTLB_INV_TIMEOUT,
+                    EVENT_COUNTER_ZERO,
+                    GUEST_EVENT_FAULT,
+                    UNKNOWN -> false;
+        };
+    }
+
+    /** Returns the PASID of a refused request, or -1. */
+    public static int pasid(long word0) {
+        return GN.isSet(word0) ? (int) (PASID_HIGH.get(word0) << 16 | DOMAIN_ID.get(word0)) : -1;
+    }
+
     /**
      * Says an event in one line, for example {@code IO_PAGE_FAULT device 0000:01:00.0 domain 0x0002 address 0x1000 write
      * flags PR|RW}.
@@ -121,7 +145,7 @@ public final class EventLogEntry {
         StringBuilder text = new StringBuilder(code.name()).append(" device ").append(PciAddress.of(segment, (int)
                 DEVICE_ID.get(word0)));
         if (GN.isSet(word0)) {
-            text.append(String.format(" pasid 0x%05x", PASID_HIGH.get(word0) << 16 | DOMAIN_ID.get(word0)));
+            text.append(String.format(" pasid 0x%05x", pasid(word0)));
         } else {
             text.append(String.format(" domain 0x%04x", DOMAIN_ID.get(word0)));
         }

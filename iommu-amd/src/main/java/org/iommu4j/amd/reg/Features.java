@@ -11,10 +11,22 @@ import org.iommu4j.bits.Register;
 
 /** What a unit can do: the extended feature registers, 48882 sections 3.4.9 and 3.4.10, and its PCI capability. */
 public final class Features {
+    /** Page requests. */
+    public static final BitField PPR_SUP = bit(1, "PPRSup");
+    /** Guest tables. */
+    public static final BitField GT_SUP = bit(4, "GTSup");
     /** INVALIDATE_IOMMU_ALL. */
     public static final BitField IA_SUP = bit(6, "IASup");
     /** Host address translation size: 4, 5 or 6 levels; 3 is none. */
     public static final BitField HATS = bits(11, 10, "HATS");
+    /** Guest address translation size: 4 or 5 levels. */
+    public static final BitField GATS = bits(13, 12, "GATS");
+    /** Levels of GCR3 tables: 1 to 3; 3 is reserved. */
+    public static final BitField GLX_SUP = bits(15, 14, "GLXSup");
+    /** PASIDs: 2^(n+1). */
+    public static final BitField PAS_MAX = bits(36, 32, "PASmax");
+    /** Requests without a PASID may use guest tables. */
+    public static final BitField GIO_SUP = bit(48, "GIoSup");
     /** Host dirty tracking. */
     public static final BitField HD_SUP = bit(52, "HDSup");
     /** Secure nested paging. */
@@ -23,24 +35,24 @@ public final class Features {
     /** Extended features. */
     public static final Register EFR = Register.of("EFR", 0x0030, 64, "48882 3.4.9")
             .field(bit(0, "PreFSup"), READ_ONLY)
-            .field(bit(1, "PPRSup"), READ_ONLY)
+            .field(PPR_SUP, READ_ONLY)
             .field(bit(2, "XTSup"), READ_ONLY)
             .field(bit(3, "NXSup"), READ_ONLY)
-            .field(bit(4, "GTSup"), READ_ONLY)
+            .field(GT_SUP, READ_ONLY)
             .field(bit(5, "GAPPISup"), READ_ONLY)
             .field(IA_SUP, READ_ONLY)
             .field(bit(7, "GASup"), READ_ONLY)
             .field(bit(8, "HESup"), READ_ONLY)
             .field(bit(9, "PCSup"), READ_ONLY)
             .field(HATS, READ_ONLY)
-            .field(bits(13, 12, "GATS"), READ_ONLY)
-            .field(bits(15, 14, "GLXSup"), READ_ONLY)
+            .field(GATS, READ_ONLY)
+            .field(GLX_SUP, READ_ONLY)
             .field(bits(17, 16, "SmiFSup"), READ_ONLY)
             .field(bits(20, 18, "SmiFRC"), READ_ONLY)
             .field(bits(23, 21, "GAMSup"), READ_ONLY)
             .field(bits(25, 24, "DualPprLogSup"), READ_ONLY)
             .field(bits(29, 28, "DualEventLogSup"), READ_ONLY)
-            .field(bits(36, 32, "PASmax"), READ_ONLY)
+            .field(PAS_MAX, READ_ONLY)
             .field(bit(37, "USSup"), READ_ONLY)
             .field(bits(39, 38, "DevTblSegSup"), READ_ONLY)
             .field(bit(40, "PprOvrflwEarlySup"), READ_ONLY)
@@ -49,7 +61,7 @@ public final class Features {
             .field(bit(44, "BlkStopMrkSup"), READ_ONLY)
             .field(bit(45, "PerfOptSup"), READ_ONLY)
             .field(bit(46, "MsiCapMmioSup"), READ_ONLY)
-            .field(bit(48, "GIoSup"), READ_ONLY)
+            .field(GIO_SUP, READ_ONLY)
             .field(bit(49, "HASup"), READ_ONLY)
             .field(bit(50, "EPHSup"), READ_ONLY)
             .field(bit(51, "AttrFWSup"), READ_ONLY)
@@ -90,6 +102,21 @@ public final class Features {
         for (BitField field : register.layout().fields()) {
             into.put(register.name() + "." + field.name(), field.get(value));
         }
+    }
+
+    /** Returns the levels of guest page tables that a unit walks, or 0 when it has none. */
+    public static int guestLevels(long efr) {
+        return GT_SUP.isSet(efr) ? Math.min(5, 4 + (int) GATS.get(efr)) : 0;
+    }
+
+    /** Returns the levels of GCR3 tables that a unit walks, or 0 when it has no guest tables. */
+    public static int gcr3Levels(long efr) {
+        return GT_SUP.isSet(efr) ? Math.min(3, 1 + (int) GLX_SUP.get(efr)) : 0;
+    }
+
+    /** Returns how many PASIDs a unit knows, or 0 when it has no guest tables. */
+    public static int pasids(long efr) {
+        return GT_SUP.isSet(efr) ? 1 << Math.min(20, (int) PAS_MAX.get(efr) + 1) : 0;
     }
 
     /** Returns the levels of host page tables that a unit walks, or 0 when it has none. */

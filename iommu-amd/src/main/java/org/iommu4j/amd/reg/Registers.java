@@ -47,6 +47,9 @@ public final class Registers {
     /** Command buffer on. */
     public static final BitField CMD_BUF_EN = bit(12, "CmdBufEn");
 
+    /** Guest tables. */
+    public static final BitField GT_EN = bit(16, "GTEn");
+
     /** The log is full and events were lost. */
     public static final BitField EVENT_OVERFLOW = bit(0, "EventOverflow");
     /** An event waits. */
@@ -82,7 +85,8 @@ public final class Registers {
             .field(RES_PASS_PW, READ_WRITE)
             .field(COHERENT, READ_WRITE)
             .field(ISOC, READ_WRITE)
-            .field(CMD_BUF_EN, READ_WRITE);
+            .field(CMD_BUF_EN, READ_WRITE)
+            .field(GT_EN, READ_WRITE);
     /** Command buffer head, section 3.4.14. */
     public static final Register CMD_BUF_HEAD =
             Register.of("ComHead", 0x2000, 64, "48882 3.4.14").field(POINTER, READ_WRITE);

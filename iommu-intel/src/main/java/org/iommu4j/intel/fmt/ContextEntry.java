@@ -13,6 +13,8 @@ public final class ContextEntry {
 
     /** Translation type: through second-stage tables, requests with addresses already translated are refused. */
     public static final long TT_MULTI_LEVEL = 0;
+    /** Translation type: through second-stage tables, translation requests of device TLBs are answered. */
+    public static final long TT_DEVICE_TLB = 1;
     /** Translation type: pass-through. */
     public static final long TT_PASS_THROUGH = 2;
 

@@ -6,10 +6,16 @@ import static org.iommu4j.bits.BitField.absolute;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
-/** The 128-bit descriptors of the invalidation queue, VT-d 6.5.2. */
+/**
+ * The descriptors of the invalidation queue, VT-d 6.5.2: 128 bits, or the same and 128 reserved bits after them.
+ *
+ * <p>Which of the two a queue has is said once, in IQA.DW; the wide ones are for units that know scalable mode.
+ */
 public final class InvalidationDescriptor {
     /** Bytes of a descriptor. */
     public static final int SIZE = 16;
+    /** Bytes of a descriptor of a unit that knows scalable mode. */
+    public static final int WIDE_SIZE = 32;
 
     /** Granularity: everything. */
     public static final int GLOBAL = 1;
@@ -20,9 +26,25 @@ public final class InvalidationDescriptor {
     /** Granularity of the IOTLB: pages of one domain id. */
     public static final int PAGE = 3;
 
-    private static final long CONTEXT_CACHE = 1;
-    private static final long IOTLB = 2;
-    private static final long WAIT = 5;
+    /** Granularity of the PASID cache: one PASID of one domain id. */
+    public static final int PASID_CACHE_PASID = 1;
+    /** Granularity of the PASID cache: everything. */
+    public static final int PASID_CACHE_GLOBAL = 3;
+    /** Granularity of the PASID-based IOTLB: one PASID of one domain id. */
+    public static final int PASID_ALL = 2;
+    /** Granularity of the PASID-based IOTLB: pages of one PASID of one domain id. */
+    public static final int PASID_PAGE = 3;
+
+    /** Address mask of a device TLB invalidation: everything. */
+    public static final int ALL_PAGES = 52;
+
+    private static final int CONTEXT_CACHE = 1;
+    private static final int IOTLB = 2;
+    private static final int DEVICE_TLB = 3;
+    private static final int WAIT = 5;
+    private static final int PASID_IOTLB = 6;
+    private static final int PASID_CACHE = 7;
+    private static final int PASID_DEVICE_TLB = 8;
 
     private static final BitField TYPE = absolute(3, 0, "TYPE");
     private static final BitField TYPE_HIGH = absolute(11, 9, "TYPE[6:4]");
@@ -47,6 +69,48 @@ public final class InvalidationDescriptor {
     /** IOTLB invalidate. */
     public static final Layout IOTLB_LAYOUT =
             Layout.of("IOTLB invalidate, VT-d 6.5.2.3", 2, TYPE, G, DW, DR, TYPE_HIGH, DID, AM, IH, ADDR);
+
+    // PASID-cache invalidate
+    private static final BitField PASID = absolute(51, 32, "PASID");
+
+    /** PASID-cache invalidate. */
+    public static final Layout PASID_CACHE_LAYOUT =
+            Layout.of("PASID-cache invalidate, VT-d 6.5.2.2", 2, TYPE, G, TYPE_HIGH, DID, PASID);
+
+    /** PASID-based IOTLB invalidate. */
+    public static final Layout PASID_IOTLB_LAYOUT =
+            Layout.of("PASID-based IOTLB invalidate, VT-d 6.5.2.4", 2, TYPE, G, TYPE_HIGH, DID, PASID, AM, IH, ADDR);
+
+    // Device-TLB invalidate
+    private static final BitField PFSID_LOW = absolute(15, 12, "PFSID[3:0]");
+    private static final BitField MIP = absolute(20, 16, "MIP");
+    private static final BitField PFSID_HIGH = absolute(63, 52, "PFSID[15:4]");
+    private static final BitField S = absolute(64, 64, "S");
+
+    /** Device-TLB invalidate. */
+    public static final Layout DEVICE_TLB_LAYOUT = Layout.of(
+            "device-TLB invalidate, VT-d 6.5.2.5", 2, TYPE, TYPE_HIGH, PFSID_LOW, MIP, SID, PFSID_HIGH, S, ADDR);
+
+    // PASID-based device-TLB invalidate
+    private static final BitField PASID_MIP = absolute(8, 4, "MIP");
+    private static final BitField PASID_SID = absolute(31, 16, "SID");
+    private static final BitField GLOBAL_PASIDS = absolute(64, 64, "G");
+    private static final BitField PASID_S = absolute(75, 75, "S");
+
+    /** PASID-based device-TLB invalidate. */
+    public static final Layout PASID_DEVICE_TLB_LAYOUT = Layout.of(
+            "PASID-based device-TLB invalidate, VT-d 6.5.2.6",
+            2,
+            TYPE,
+            PASID_MIP,
+            TYPE_HIGH,
+            PFSID_LOW,
+            PASID_SID,
+            PASID,
+            PFSID_HIGH,
+            GLOBAL_PASIDS,
+            PASID_S,
+            ADDR);
 
     // Invalidation wait
     private static final BitField IF = absolute(4, 4, "IF");
@@ -81,6 +145,60 @@ public final class InvalidationDescriptor {
         return AM.of(mask) | (leavesOnly ? IH.mask() : 0) | ADDR.getInPlace(address);
     }
 
+    /** Returns the low word of a PASID-cache invalidate; the high word is 0. */
+    public static long pasidCache(int granularity, int domainId, int pasid) {
+        return TYPE.of(PASID_CACHE) | G.of(granularity) | DID.of(domainId) | PASID.of(pasid);
+    }
+
+    /** Returns the low word of a PASID-based IOTLB invalidate; pages are said as {@link #pages} does. */
+    public static long pasidIotlb(int granularity, int domainId, int pasid) {
+        return TYPE.of(PASID_IOTLB) | G.of(granularity) | DID.of(domainId) | PASID.of(pasid);
+    }
+
+    /**
+     * Returns the low word of a device-TLB invalidate.
+     *
+     * @param sourceId the device
+     * @param depth how many invalidations the device can queue, 0 for 32
+     * @param physicalFunction the source id of its physical function, or 0 where the unit does not throttle (ECAP.DIT)
+     */
+    public static long deviceTlb(int sourceId, int depth, int physicalFunction) {
+        return TYPE.of(DEVICE_TLB)
+                | PFSID_LOW.of(physicalFunction & 0xf)
+                | MIP.of(depth)
+                | SID.of(sourceId)
+                | PFSID_HIGH.of(physicalFunction >>> 4);
+    }
+
+    /** Returns the high word of a device-TLB invalidate of 2^mask pages from an address aligned to them. */
+    public static long devicePages(long address, int mask) {
+        return ADDR.getInPlace(sized(address, mask)) | (mask > 0 ? S.mask() : 0);
+    }
+
+    /** Returns the low word of a PASID-based device-TLB invalidate; see {@link #deviceTlb}. */
+    public static long pasidDeviceTlb(int sourceId, int depth, int physicalFunction, int pasid) {
+        return TYPE.of(PASID_DEVICE_TLB)
+                | PASID_MIP.of(depth)
+                | PFSID_LOW.of(physicalFunction & 0xf)
+                | PASID_SID.of(sourceId)
+                | PASID.of(pasid)
+                | PFSID_HIGH.of(physicalFunction >>> 4);
+    }
+
+    /** Returns the high word of a PASID-based device-TLB invalidate of 2^mask pages. */
+    public static long pasidDevicePages(long address, int mask) {
+        return ADDR.getInPlace(sized(address, mask)) | (mask > 0 ? PASID_S.mask() : 0);
+    }
+
+    /** Says a size in an address as PCIe does: ones up to the bit below the size's, which is 0. */
+    private static long sized(long address, int mask) {
+        if (mask == 0) {
+            return address;
+        }
+        long half = 1L << (11 + mask);
+        return (address & ~half) | (half - 1);
+    }
+
     /** Returns the low word of a wait that writes 32 bits when all earlier descriptors are done. */
     public static long wait(int statusData) {
         return TYPE.of(WAIT) | SW.mask() | DATA.of(statusData & 0xffffffffL);
@@ -93,11 +211,16 @@ public final class InvalidationDescriptor {
 
     /** Decodes a descriptor for a message. */
     public static String decode(long low, long high) {
-        long type = TYPE.get(low);
-        if (TYPE_HIGH.isSet(low)) {
-            return WAIT_LAYOUT.decode(low, high);
-        }
-        Layout layout = type == CONTEXT_CACHE ? CONTEXT_CACHE_LAYOUT : type == IOTLB ? IOTLB_LAYOUT : WAIT_LAYOUT;
+        int type = TYPE_HIGH.isSet(low) ? 0 : (int) TYPE.get(low);
+        Layout layout = switch (type) {
+            case CONTEXT_CACHE -> CONTEXT_CACHE_LAYOUT;
+            case IOTLB -> IOTLB_LAYOUT;
+            case DEVICE_TLB -> DEVICE_TLB_LAYOUT;
+            case PASID_IOTLB -> PASID_IOTLB_LAYOUT;
+            case PASID_CACHE -> PASID_CACHE_LAYOUT;
+            case PASID_DEVICE_TLB -> PASID_DEVICE_TLB_LAYOUT;
+            default -> WAIT_LAYOUT;
+        };
         return layout.decode(low, high);
     }
 }

@@ -10,7 +10,7 @@ import org.iommu4j.bits.Layout;
 /**
  * Second-stage paging entry, VT-d 9.8 and 3.7: 512 in a table's frame.
  *
- * <p>Levels: SS-PTE 1 (4 KiB), SS-PDE 2 (2 MiB), SS-PDPE 3 (1 GiB), SS-PML4E 4. There is no present bit: an entry is
+ * <p>Levels: SS-PTE 1 (4 KiB), SS-PDE 2 (2 MiB), SS-PDPE 3 (1 GiB), SS-PML4E 4, SS-PML5E 5. There is no present bit: an entry is
  * present when R or W is set.
  */
 public final class SecondStageEntry {
@@ -47,18 +47,5 @@ public final class SecondStageEntry {
     public static final Layout LAYOUT =
             Layout.of("second-stage entry, VT-d 9.8", R, W, X, EMT, IPAT, PS, A, D, IGN10, SNP, ADDR, IGN, TM, IGN63);
 
-    /** R and W: an entry with neither is not present. */
-    public static final long PRESENT = R.mask() | W.mask();
-
     private SecondStageEntry() {}
-
-    /** Returns an entry that points to the next table; permissions are those of the leaf. */
-    public static long table(long frame) {
-        return PRESENT | frame;
-    }
-
-    /** Returns whether a present entry of a level maps a page. */
-    public static boolean isLeaf(long entry, int level) {
-        return level == 1 || PS.isSet(entry);
-    }
 }

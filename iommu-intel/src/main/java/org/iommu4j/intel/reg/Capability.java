@@ -96,6 +96,21 @@ public record Capability(long value) {
         return 1L << 12 | (large & 1) << 21 | (large >>> 1 & 1) << 30;
     }
 
+    /** Returns the first-stage page sizes as a bitmap of bytes: 4 KiB, 2 MiB, and 1 GiB where supported. */
+    public long firstStagePageSizes() {
+        return 1L << 12 | 1L << 21 | FL1GP.get(value) << 30;
+    }
+
+    /** Returns whether first-stage tables of 5 levels are supported. */
+    public boolean firstStageOf5Levels() {
+        return FL5LP.isSet(value);
+    }
+
+    /** Returns the levels of the largest second-stage table, 3 to 5; 3 when none is supported. */
+    public int mostLevels() {
+        return supportsLevels(5) ? 5 : supportsLevels(4) ? 4 : 3;
+    }
+
     /** Returns whether IOTLB invalidation can be limited to pages. */
     public boolean pageSelectiveInvalidation() {
         return PSI.isSet(value);

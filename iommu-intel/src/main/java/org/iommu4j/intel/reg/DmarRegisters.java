@@ -87,7 +87,7 @@ public final class DmarRegisters {
             .field(TES, READ_ONLY);
 
     // RTADDR, 11.4.6
-    /** Translation table mode, 0 is legacy. */
+    /** Translation table mode: 0 is legacy, 1 is scalable. */
     public static final BitField TTM = bits(11, 10, "TTM");
     /** Root table address, in place. */
     public static final BitField RTA = bits(63, 12, "RTA");
@@ -193,11 +193,11 @@ public final class DmarRegisters {
 
     // IQH, IQT, IQA, 11.4.21 to 11.4.23
     static final BitField QH = bits(18, 4, "QH");
-    /** Queue tail in descriptors of 128 bits. */
+    /** Queue tail in units of 16 bytes. */
     public static final BitField QT = bits(18, 4, "QT");
     /** Queue size: 2 to its power pages. */
     public static final BitField QS = bits(2, 0, "QS");
-    /** Descriptor width, 0 is 128 bits. */
+    /** Descriptor width: 0 is 128 bits, 1 is 256. */
     public static final BitField IQA_DW = bit(11, "DW");
     /** Queue base, in place. */
     public static final BitField IQA_BASE = bits(63, 12, "IQA");

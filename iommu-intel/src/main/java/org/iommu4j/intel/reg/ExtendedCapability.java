@@ -80,7 +80,7 @@ public record ExtendedCapability(long value) {
             ABPS,
             RPRIVS);
 
-    /** Returns whether legacy-mode tables are walked through the CPU caches. */
+    /** Returns whether root, context and PASID tables, and legacy mode's page tables, are walked through the CPU caches. */
     public boolean coherentWalk() {
         return C.isSet(value);
     }
@@ -103,6 +103,56 @@ public record ExtendedCapability(long value) {
     /** Returns whether the snoop bit of second-stage entries works: no-snoop can be blocked. */
     public boolean snoopControl() {
         return SC.isSet(value);
+    }
+
+    /** Returns whether devices may have TLBs of their own. */
+    public boolean deviceTlbs() {
+        return DT.isSet(value);
+    }
+
+    /** Returns whether device-TLB invalidations are throttled by the physical function's source id. */
+    public boolean throttlesDeviceTlbs() {
+        return DIT.isSet(value);
+    }
+
+    /** Returns whether the unit knows scalable mode. */
+    public boolean scalableMode() {
+        return SMTS.isSet(value);
+    }
+
+    /** Returns whether scalable mode has first-stage translation. */
+    public boolean firstStage() {
+        return FLTS.isSet(value);
+    }
+
+    /** Returns whether scalable mode has second-stage translation. */
+    public boolean secondStage() {
+        return SLTS.isSet(value);
+    }
+
+    /** Returns whether scalable mode has nested translation. */
+    public boolean nested() {
+        return NEST.isSet(value);
+    }
+
+    /** Returns whether second-stage entries keep access and dirty bits in scalable mode. */
+    public boolean secondStageDirty() {
+        return SLADS.isSet(value);
+    }
+
+    /** Returns whether tables that PASID entries point to are walked through the CPU caches, where PWSNP says so. */
+    public boolean scalableCoherentWalk() {
+        return SMPWC.isSet(value);
+    }
+
+    /** Returns whether requests with PASID are translated. */
+    public boolean pasids() {
+        return PASID.isSet(value);
+    }
+
+    /** Returns the bits of a PASID that the unit takes, 1 to 20. */
+    public int pasidBits() {
+        return Math.min((int) PSS.get(value) + 1, 20);
     }
 
     /** Returns the offset in bytes of IVA; IOTLB is 8 bytes further. */

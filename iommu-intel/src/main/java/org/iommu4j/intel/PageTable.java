@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import org.iommu4j.DirtyBitmap;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
-import org.iommu4j.intel.fmt.SecondStageEntry;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * A second-stage page table, VT-d 3.7: 3 or 4 levels of 512 entries.
+ * A page table of either stage, VT-d 3.6 and 3.7: 3 to 5 levels of 512 entries, with the bits that its format says.
  *
  * <p>Calls for disjoint ranges may run at the same time without a lock. Tables are installed by compare-and-set, and
  * only unmapping a range that contains all that a table covers takes it out again.
@@ -18,20 +18,19 @@ import org.iommu4j.platform.SystemMemory;
  * <p>Mapping is all or nothing: what is in the way is looked for and every frame is allocated before the first entry
  * changes. The frames in stock are linked through their own first words, so that no list is allocated.
  *
- * <p>Where the unit does not snoop its walks, an entry is written back after it is stored, and the software bit {@code
- * IGN10} of a table's entry says that this has happened: another thread that meets the entry before writes it back
+ * <p>Where the unit does not snoop its walks, an entry is written back after it is stored, and a software bit of a
+ * table's entry says that this has happened: another thread that meets the entry before writes it back
  * itself, since its own mapping depends on it.
  *
  * <p>Source: the rules of {@code drivers/iommu/generic_pt} in Linux 7.1.
  */
-final class SecondStageTable {
+final class PageTable {
     static final int PAGE_SHIFT = 12;
     private static final int STRIDE = 9;
     private static final int INDEX_MASK = SystemMemory.FRAME_WORDS - 1;
     private static final int MAX_PHYSICAL_BITS = 52;
     private static final long NO_FRAME = 0;
-    private static final long WRITTEN_BACK = SecondStageEntry.IGN10.mask();
-    private static final long ADDRESS_MASK = SecondStageEntry.ADDR.mask();
+    private static final long ADDRESS_MASK = TableFormat.ADDRESS_MASK;
 
     /** What a table's user does with a frame that the unit may still be walking. */
     interface Retirement {
@@ -49,6 +48,12 @@ final class SecondStageTable {
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final Retirement retirement;
+    private final TableFormat format;
+    private final long present;
+    private final long tableBits;
+    private final long largeMask;
+    private final long writtenBack;
+    private final long dirty;
     private final int levels;
     private final long end;
     private final long pageSizes;
@@ -58,16 +63,17 @@ final class SecondStageTable {
     /**
      * Makes an empty table.
      *
-     * @param levels 3 or 4
+     * @param levels 3 to 5
      * @param width bits of an address
      * @param pageSizes bitmap of leaf sizes
      * @param writeBack whether some unit walks without snooping
      * @throws IommuException ENOMEM
      */
-    SecondStageTable(
+    PageTable(
             SystemMemory memory,
             FrameAllocator frames,
             Retirement retirement,
+            TableFormat format,
             int levels,
             int width,
             long pageSizes,
@@ -75,12 +81,22 @@ final class SecondStageTable {
         this.memory = memory;
         this.frames = frames;
         this.retirement = retirement;
+        this.format = format;
+        this.present = format.present();
+        this.tableBits = format.table();
+        this.largeMask = format.large();
+        this.writtenBack = format.writtenBack();
+        this.dirty = format.dirty();
         this.levels = levels;
         this.end = (1L << width) - 1;
         this.pageSizes = pageSizes;
         this.writeBack = writeBack;
         this.root = frames.allocate(0);
         clearFrame(root);
+    }
+
+    TableFormat format() {
+        return format;
     }
 
     long root() {
@@ -104,7 +120,7 @@ final class SecondStageTable {
     /**
      * Maps a run; see {@link IommuDomain#map}.
      *
-     * @param leafBits R, W and SNP of the leaves
+     * @param leafBits permissions and other bits of the leaves, without their size
      */
     void map(long iova, long physicalAddress, long pageSize, long count, long leafBits) {
         if ((pageSize & pageSizes) == 0 || (pageSize & (pageSize - 1)) != 0) {
@@ -134,14 +150,14 @@ final class SecondStageTable {
                             + MAX_PHYSICAL_BITS + " bits");
         }
         int level = levelOf(shift);
-        long first = leafBits | physicalAddress | (level > 1 ? SecondStageEntry.PS.mask() : 0);
+        long first = leafBits | physicalAddress | (level > 1 ? largeMask : 0);
         int index = index(iova, level);
         if (index + count <= SystemMemory.FRAME_WORDS) {
             long table = findTable(iova, level);
             if (table != NO_FRAME) {
                 long entries = table + (long) index * 8;
                 int run = (int) count;
-                if (memory.leadingClear(entries, SecondStageEntry.PRESENT, run) == run) {
+                if (memory.leadingClear(entries, present, run) == run) {
                     storeLeaves(entries, first, pageSize, run);
                     return;
                 }
@@ -170,7 +186,7 @@ final class SecondStageTable {
                         memory.writeBack(stock, 8);
                     }
                     if (install(entryAddress, entry, stock)) {
-                        entry = SecondStageEntry.table(stock);
+                        entry = (tableBits | stock);
                         stock = next;
                     } else {
                         // Another thread was first with this table.
@@ -230,7 +246,7 @@ final class SecondStageTable {
                 if (!isPresent(entry)) {
                     break;
                 }
-                if (SecondStageEntry.isLeaf(entry, l)) {
+                if (isLeaf(entry, l)) {
                     throw inUse(at);
                 }
                 table = entry & ADDRESS_MASK;
@@ -254,11 +270,10 @@ final class SecondStageTable {
     }
 
     private void checkFree(long entries, int run, int level, long iova, long pageSize) {
-        int i = memory.leadingClear(entries, SecondStageEntry.PRESENT, run);
+        int i = memory.leadingClear(entries, present, run);
         while (i < run) {
             long entry = memory.load(entries + (long) i * 8);
-            if (isPresent(entry)
-                    && (SecondStageEntry.isLeaf(entry, level) || !isEmpty(entry & ADDRESS_MASK, level - 1))) {
+            if (isPresent(entry) && (isLeaf(entry, level) || !isEmpty(entry & ADDRESS_MASK, level - 1))) {
                 throw inUse(iova + i * pageSize);
             }
             i++;
@@ -267,13 +282,11 @@ final class SecondStageTable {
 
     private boolean isEmpty(long table, int level) {
         if (level == 1) {
-            return memory.leadingClear(table, SecondStageEntry.PRESENT, SystemMemory.FRAME_WORDS)
-                    == SystemMemory.FRAME_WORDS;
+            return memory.leadingClear(table, present, SystemMemory.FRAME_WORDS) == SystemMemory.FRAME_WORDS;
         }
         for (int i = 0; i < SystemMemory.FRAME_WORDS; i++) {
             long entry = memory.load(table + (long) i * 8);
-            if (isPresent(entry)
-                    && (SecondStageEntry.isLeaf(entry, level) || !isEmpty(entry & ADDRESS_MASK, level - 1))) {
+            if (isPresent(entry) && (isLeaf(entry, level) || !isEmpty(entry & ADDRESS_MASK, level - 1))) {
                 return false;
             }
         }
@@ -283,7 +296,7 @@ final class SecondStageTable {
     /** Chains the empty tables below a run of entries that is about to be replaced. */
     private long collectTables(long entries, int run, long chain) {
         long result = chain;
-        for (int i = memory.leadingClear(entries, SecondStageEntry.PRESENT, run); i < run; i++) {
+        for (int i = memory.leadingClear(entries, present, run); i < run; i++) {
             long entry = memory.load(entries + (long) i * 8);
             if (isPresent(entry)) {
                 // A run of 2 MiB leaves replaces tables of level 1, one of 1 GiB leaves trees of level 2.
@@ -301,7 +314,7 @@ final class SecondStageTable {
                 result = collectTree(entry & ADDRESS_MASK, result);
             }
         }
-        // A frame's address has neither R nor W: to a unit that still walks here, the link is not present.
+        // A frame's address has none of the bits that mean present: so the link looks to a unit that still walks here.
         memory.store(table, result);
         return table;
     }
@@ -341,13 +354,13 @@ final class SecondStageTable {
     }
 
     private boolean install(long entryAddress, long old, long frame) {
-        long entry = SecondStageEntry.table(frame);
+        long entry = tableBits | frame;
         if (!memory.compareAndSet(entryAddress, old, entry)) {
             return false;
         }
         if (writeBack) {
             memory.writeBack(entryAddress, 8);
-            memory.compareAndSet(entryAddress, entry, entry | WRITTEN_BACK);
+            memory.compareAndSet(entryAddress, entry, entry | writtenBack);
         }
         return true;
     }
@@ -355,7 +368,7 @@ final class SecondStageTable {
     /** Loads an entry, and makes sure that one which points to a table can be seen by a walk that does not snoop. */
     private long load(long entryAddress) {
         long entry = memory.load(entryAddress);
-        if (writeBack && (entry & (WRITTEN_BACK | SecondStageEntry.PS.mask())) == 0 && isPresent(entry)) {
+        if (writeBack && (entry & (writtenBack | largeMask)) == 0 && isPresent(entry)) {
             memory.writeBack(entryAddress, 8);
         }
         return entry;
@@ -365,7 +378,7 @@ final class SecondStageTable {
         long table = root;
         for (int l = levels; l > level; l--) {
             long entry = load(entryAddress(table, iova, l));
-            if (!isPresent(entry) || SecondStageEntry.PS.isSet(entry)) {
+            if (!isPresent(entry) || (entry & largeMask) != 0) {
                 return NO_FRAME;
             }
             table = entry & ADDRESS_MASK;
@@ -420,13 +433,13 @@ final class SecondStageTable {
             if (!isPresent(entry)) {
                 return at;
             }
-            if (SecondStageEntry.isLeaf(entry, level)) {
+            if (isLeaf(entry, level)) {
                 int shift = PAGE_SHIFT + STRIDE * (level - 1);
                 if ((at & ((1L << shift) - 1)) != 0) {
                     return at;
                 }
                 int wanted = (int) Math.min(SystemMemory.FRAME_WORDS - index(at, level), ((last - at) >>> shift) + 1);
-                long leafMask = level == 1 ? SecondStageEntry.PRESENT : SecondStageEntry.PS.mask();
+                long leafMask = level == 1 ? present : largeMask;
                 int run = wanted == 1 ? 1 : memory.leadingSet(entryAddress, leafMask, wanted);
                 clearEntries(entryAddress, run);
                 long next = at + ((long) run << shift);
@@ -451,7 +464,7 @@ final class SecondStageTable {
                 continue;
             }
             long entry = memory.load(parent);
-            if (!isPresent(entry) || SecondStageEntry.isLeaf(entry, level + 1)) {
+            if (!isPresent(entry) || isLeaf(entry, level + 1)) {
                 continue;
             }
             clearEntries(parent, 1);
@@ -469,7 +482,7 @@ final class SecondStageTable {
         long table = root;
         for (int l = levels; l > level; l--) {
             long entry = memory.load(entryAddress(table, iova, l));
-            if (!isPresent(entry) || SecondStageEntry.PS.isSet(entry)) {
+            if (!isPresent(entry) || (entry & largeMask) != 0) {
                 return NO_FRAME;
             }
             table = entry & ADDRESS_MASK;
@@ -501,11 +514,57 @@ final class SecondStageTable {
             if (!isPresent(entry)) {
                 return IommuDomain.UNMAPPED;
             }
-            if (SecondStageEntry.isLeaf(entry, level)) {
+            if (isLeaf(entry, level)) {
                 long offset = (1L << (PAGE_SHIFT + STRIDE * (level - 1))) - 1;
                 return (entry & ADDRESS_MASK & ~offset) | (iova & offset);
             }
             table = entry & ADDRESS_MASK;
+        }
+    }
+
+    /**
+     * Marks the leaves that were written, in the range of a bitmap.
+     *
+     * @param clear whether to clear their dirty bits, and add their range to the gather
+     */
+    void readDirty(DirtyBitmap bitmap, boolean clear, IotlbGather gather) {
+        if (Long.compareUnsigned(bitmap.start(), end) > 0) {
+            return;
+        }
+        long last = Math.min(bitmap.size() - 1, end - bitmap.start()) + bitmap.start();
+        long at = bitmap.start();
+        while (at <= last) {
+            long table = root;
+            int level = levels;
+            long entryAddress = entryAddress(table, at, level);
+            long entry = memory.load(entryAddress);
+            while (isPresent(entry) && !isLeaf(entry, level)) {
+                table = entry & ADDRESS_MASK;
+                level--;
+                entryAddress = entryAddress(table, at, level);
+                entry = memory.load(entryAddress);
+            }
+            long size = 1L << (PAGE_SHIFT + STRIDE * (level - 1));
+            long first = at & -size;
+            if (isPresent(entry) && (entry & dirty) != 0) {
+                bitmap.mark(first, size);
+                if (clear) {
+                    clearDirty(entryAddress, entry);
+                    gather.addRange(first, first + size - 1);
+                }
+            }
+            at = first + size;
+        }
+    }
+
+    private void clearDirty(long entryAddress, long seen) {
+        long entry = seen;
+        // The unit sets bits meanwhile, and another thread may unmap.
+        while ((entry & dirty) != 0 && !memory.compareAndSet(entryAddress, entry, entry & ~dirty)) {
+            entry = memory.load(entryAddress);
+        }
+        if (writeBack) {
+            memory.writeBack(entryAddress, 8);
         }
     }
 
@@ -518,7 +577,7 @@ final class SecondStageTable {
         long count = 1;
         for (int i = 0; level > 1 && i < SystemMemory.FRAME_WORDS; i++) {
             long entry = memory.load(table + (long) i * 8);
-            if (isPresent(entry) && !SecondStageEntry.isLeaf(entry, level)) {
+            if (isPresent(entry) && !isLeaf(entry, level)) {
                 count += countFrames(entry & ADDRESS_MASK, level - 1);
             }
         }
@@ -533,7 +592,7 @@ final class SecondStageTable {
     private void free(long table, int level) {
         for (int i = 0; level > 1 && i < SystemMemory.FRAME_WORDS; i++) {
             long entry = memory.load(table + (long) i * 8);
-            if (isPresent(entry) && !SecondStageEntry.isLeaf(entry, level)) {
+            if (isPresent(entry) && !isLeaf(entry, level)) {
                 free(entry & ADDRESS_MASK, level - 1);
             }
         }
@@ -547,8 +606,12 @@ final class SecondStageTable {
         }
     }
 
-    private static boolean isPresent(long entry) {
-        return (entry & SecondStageEntry.PRESENT) != 0;
+    private boolean isPresent(long entry) {
+        return (entry & present) != 0;
+    }
+
+    private boolean isLeaf(long entry, int level) {
+        return level == 1 || (entry & largeMask) != 0;
     }
 
     private static int levelOf(int shift) {

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.iommu4j.bits.Register;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.TableReader;
+import org.iommu4j.sim.spi.TableVisitor;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+
+/**
+ * Reads the device table of an AMD-Vi unit in a memory image, and the tables below.
+ *
+ * <p>Listing shares its checks with the unit; {@link #translate} is a unit's, made for it and switched on whether the dumped
+ * one was or not. A requester whose entry has V 0 has none: its requests pass untranslated.
+ */
+final class AmdViTableReader implements TableReader {
+    private static final int REQUESTERS = 1 << 16;
+    private static final int ENTRIES_PER_PAGE = 4096 / DeviceTableEntry.BYTES;
+    /** Every feature: what is assumed of a unit whose EFR was not read. */
+    private static final long ALL_FEATURES = 0x00130013000099dbL;
+
+    private final RegisterDump registers;
+    private final Fabric memory;
+    private final long deviceTable;
+    private final int entries;
+    private final Features features;
+    private final TranslationUnit unit;
+
+    private AmdViTableReader(RegisterDump registers, Fabric memory, long bar) {
+        this.registers = registers;
+        this.memory = new ImageFabric(memory);
+        this.deviceTable = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar);
+        this.entries = Math.min(((int) AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) * ENTRIES_PER_PAGE, REQUESTERS);
+        long efr = word(AmdViRegisters.EFR).orElse(ALL_FEATURES);
+        this.features = new Features(efr, AmdViUnitProvider.CAP);
+        this.unit = new AmdViUnit(
+                new TranslationUnitSpec(
+                        AmdViUnitProvider.NAME,
+                        "image",
+                        0,
+                        registers.registerBase(),
+                        RegisterFile.SIZE,
+                        Map.of("EFR", efr, "CAP", AmdViUnitProvider.CAP)),
+                this.memory);
+        unit.writeRegister64(AmdViRegisters.DEV_TAB_BAR.offset(), bar);
+        for (Register register : new Register[] {AmdViRegisters.EXCLUSION_LIMIT, AmdViRegisters.EXCLUSION_BASE}) {
+            word(register).ifPresent(value -> unit.writeRegister64(register.offset(), value));
+        }
+        unit.writeRegister64(
+                AmdViRegisters.CONTROL.offset(), AmdViRegisters.IOMMU_EN.mask() | AmdViRegisters.GT_EN.mask());
+    }
+
+    /** Makes a reader as {@code TranslationUnitProvider.reader} says. */
+    static Optional<TableReader> of(RegisterDump registers, Fabric memory) {
+        OptionalLong commands = registers.read64(AmdViRegisters.COMMAND_BAR.offset());
+        OptionalLong events = registers.read64(AmdViRegisters.EVENT_BAR.offset());
+        if ((commands.isEmpty() && events.isEmpty())
+                || !hasShape(AmdViRegisters.COMMAND_BAR, commands)
+                || !hasShape(AmdViRegisters.EVENT_BAR, events)) {
+            return Optional.empty();
+        }
+        checkLength(AmdViRegisters.COMMAND_BAR, commands);
+        checkLength(AmdViRegisters.EVENT_BAR, events);
+        long bar = registers
+                .read64(AmdViRegisters.DEV_TAB_BAR.offset())
+                .orElseThrow(() -> new IllegalArgumentException("the registers of an AMD-Vi unit at 0x"
+                        + Long.toHexString(registers.registerBase())
+                        + " lack the word at offset 0x0, DevTabBar, which says where its device table is"));
+        long base = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar);
+        if (!hasShape(AmdViRegisters.DEV_TAB_BAR, OptionalLong.of(bar)) || base == 0 || !memory.isMemory(base)) {
+            throw new IllegalArgumentException("register " + AmdViRegisters.DEV_TAB_BAR.decode(bar)
+                    + (base == 0
+                            ? " was never written, expected the address of a device table"
+                            : ": expected reserved bits of 0 and the address of a device table in the memory"));
+        }
+        return Optional.of(new AmdViTableReader(registers, memory, bar));
+    }
+
+    /** Returns whether a register's reserved bits are 0, if it was read. */
+    private static boolean hasShape(Register register, OptionalLong word) {
+        return word.isEmpty() || (word.getAsLong() & register.layout().reserved(0)) == 0;
+    }
+
+    private static void checkLength(Register bar, OptionalLong word) {
+        if (word.isPresent() && AmdViRegisters.RING_LENGTH.get(word.getAsLong()) < Rings.SMALLEST_LENGTH) {
+            throw new IllegalArgumentException("register " + bar.decode(word.getAsLong()) + ": length "
+                    + AmdViRegisters.RING_LENGTH.get(word.getAsLong()) + " is reserved, expected 8 to 15");
+        }
+    }
+
+    private OptionalLong word(Register register) {
+        return registers.read64(register.offset());
+    }
+
+    @Override
+    public String describe() {
+        OptionalLong control = word(AmdViRegisters.CONTROL);
+        String on = control.isEmpty()
+                ? "control register not read"
+                : AmdViRegisters.IOMMU_EN.isSet(control.getAsLong()) ? "translation on" : "translation off (IommuEn 0)";
+        return "AMD-Vi unit, device table of " + entries + " entries at " + hex(deviceTable) + ", " + on;
+    }
+
+    @Override
+    public void visit(TableVisitor visitor) {
+        ListedImage image = new ListedImage(memory, visitor);
+        for (int first = 0; first < entries; first += ENTRIES_PER_PAGE) {
+            long page = deviceTable + (long) first * DeviceTableEntry.BYTES;
+            if (!memory.isMemory(page)) {
+                visitor.problem("the device table's page for requesters " + hex(first) + " to "
+                        + hex(first + ENTRIES_PER_PAGE - 1) + " is at " + hex(page) + ", outside the memory");
+                continue;
+            }
+            for (int requesterId = first; requesterId < first + ENTRIES_PER_PAGE; requesterId++) {
+                visit(requesterId, image);
+            }
+        }
+    }
+
+    @Override
+    public void visit(int requesterId, TableVisitor visitor) {
+        if (requesterId < 0 || requesterId >= entries) {
+            return;
+        }
+        long at = deviceTable + (long) requesterId * DeviceTableEntry.BYTES;
+        if (!memory.isMemory(at)) {
+            visitor.problem("the device table entry of requester " + hex(requesterId) + " is at " + hex(at)
+                    + ", outside the memory");
+            return;
+        }
+        visit(requesterId, new ListedImage(memory, visitor));
+    }
+
+    private void visit(int requesterId, ListedImage image) {
+        TableVisitor visitor = image.visitor();
+        long at = deviceTable + (long) requesterId * DeviceTableEntry.BYTES;
+        long word0 = memory.read(at, true);
+        if (!DeviceTableEntry.V.isSet(word0)) {
+            return;
+        }
+        long word1 = memory.read(at + 8, true);
+        long word2 = memory.read(at + 16, true);
+        long word3 = memory.read(at + 24, true);
+        String domain = ", domain " + DeviceTableEntry.DOMAIN_ID.get(word1);
+        boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
+        if (reserved || DeviceTableEntry.isImpossible(word0, word2, features)) {
+            visitor.requester(requesterId, TableVisitor.NO_PASID, "illegal entry" + domain, -1);
+            visitor.problem("the device table entry of requester " + hex(requesterId) + " at " + hex(at)
+                    + (reserved
+                            ? " has bits set that are reserved on this unit: "
+                            : " asks for levels that this unit lacks: ")
+                    + DeviceTableEntry.LAYOUT.decode(word0, word1, word2, word3));
+            return;
+        }
+        long rights = word0 & (DeviceTableEntry.IR.mask() | DeviceTableEntry.IW.mask());
+        int levels = (int) DeviceTableEntry.MODE.get(word0);
+        if (!DeviceTableEntry.TV.isSet(word0) || rights == 0) {
+            visitor.requester(requesterId, TableVisitor.NO_PASID, "blocked" + domain, -1);
+        } else if (levels == 0) {
+            String only = DeviceTableEntry.IW.isSet(rights)
+                    ? DeviceTableEntry.IR.isSet(rights) ? "" : ", write only"
+                    : ", read only";
+            visitor.requester(requesterId, TableVisitor.NO_PASID, "identity" + only + domain, -1);
+        } else {
+            long root = DeviceTableEntry.ROOT.getInPlace(word0);
+            visitor.requester(
+                    requesterId,
+                    TableVisitor.NO_PASID,
+                    "host tables, " + levels + (levels == 1 ? " level" : " levels") + domain,
+                    root);
+            image.begin();
+            new HostTableLister(image).list(root, levels, 0, rights);
+        }
+    }
+
+    @Override
+    public long translate(int requesterId, int pasid, long address, boolean write) {
+        return unit.translate(requesterId, pasid, address, write);
+    }
+
+    @Override
+    public String faultReason(int code) {
+        return Event.name(code);
+    }
+
+    private static String hex(long value) {
+        return "0x" + Long.toHexString(value);
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
+
+/**
+ * Refuses requests: logs the event that the manual asks for, under the unit's lock, and makes the answer.
+ *
+ * <p>Source: 48882, section 2.5, "Event Logging". A translation request that merely finds no translation or no permission is
+ * answered without rights and logs nothing.
+ */
+final class Faults {
+    private final EventLog events;
+    private final DeviceTableCache devices;
+    private final Object lock;
+
+    Faults(EventLog events, DeviceTableCache devices, Object lock) {
+        this.events = events;
+        this.devices = devices;
+        this.lock = lock;
+    }
+
+    /**
+     * Refuses a request for its device table entry.
+     *
+     * @param flags RW, TR and RZ of the event
+     */
+    long illegalEntry(int requesterId, long address, long flags) {
+        synchronized (lock) {
+            events.write(Event.request(Event.ILLEGAL_DEV_TABLE_ENTRY, requesterId, 0, flags), address & ~3L);
+        }
+        return Translation.fault(Event.ILLEGAL_DEV_TABLE_ENTRY);
+    }
+
+    /** Refuses a request whose device table entry, or one of its tables' entries, is not in memory. */
+    long hardwareError(int code, int requesterId, int domainId, long request, long entryAddress) {
+        synchronized (lock) {
+            events.writeHardwareError(Event.hardwareError(code, requesterId, domainId, request), entryAddress);
+        }
+        return Translation.fault(code);
+    }
+
+    /** Refuses a request of a kind that the device may not make. */
+    long invalidDeviceRequest(int requesterId, int pasid, long address, long request, int type) {
+        synchronized (lock) {
+            events.write(Event.invalidDeviceRequest(requesterId, pasid, request, type), address);
+        }
+        return Translation.fault(Event.INVALID_DEVICE_REQUEST);
+    }
+
+    /**
+     * Refuses a request for what a walk came to.
+     *
+     * @param pasid of the guest tables, or {@link TranslationUnit#NO_PASID} for host tables alone
+     * @param word1 the second word of the device table entry
+     * @param request RW and TR of the event
+     * @param failure a {@link WalkResult}
+     */
+    long walk(int requesterId, int pasid, long word1, long address, long request, long failure) {
+        int domainId = (int) DeviceTableEntry.DOMAIN_ID.get(word1);
+        if (WalkResult.isUnreadable(failure)) {
+            return hardwareError(
+                    Event.PAGE_TAB_HARDWARE_ERROR, requesterId, domainId, request, WalkResult.address(failure));
+        }
+        long flags = WalkResult.flags(failure) | request;
+        if (WalkResult.isOfHost(failure)) {
+            return page(requesterId, TranslationUnit.NO_PASID, word1, WalkResult.address(failure), flags);
+        }
+        return page(requesterId, pasid, word1, address, flags);
+    }
+
+    /** Refuses a request with a page fault, whose event the device table entry may suppress. */
+    long page(int requesterId, int pasid, long word1, long address, long flags) {
+        if (Event.TR.isSet(flags) && !Event.RZ.isSet(flags)) {
+            return TranslationUnit.NOT_TRANSLATED;
+        }
+        if (!DeviceTableEntry.SA.isSet(word1)) {
+            synchronized (lock) {
+                if (!DeviceTableEntry.SE.isSet(word1) || !devices.markFaultLogged(requesterId)) {
+                    events.write(
+                            pasid == TranslationUnit.NO_PASID
+                                    ? Event.request(
+                                            Event.IO_PAGE_FAULT,
+                                            requesterId,
+                                            (int) DeviceTableEntry.DOMAIN_ID.get(word1),
+                                            flags)
+                                    : Event.guestRequest(Event.IO_PAGE_FAULT, requesterId, pasid, flags),
+                            address);
+                }
+            }
+        }
+        return Translation.fault(Event.IO_PAGE_FAULT);
+    }
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import org.iommu4j.sim.spi.Fabric;
+
+/**
+ * Walks a PASID's guest (v2) tables, through the domain's host tables where there are any, and fills the guests' caches.
+ *
+ * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation". With host tables, the GCR3 table, the guest's
+ * tables and its pages are at guest physical addresses: each access to them is a host translation that needs IR, and IW
+ * where a bit of an entry is set. Accessed and dirty bits are set atomically, as the processor does.
+ */
+final class GuestWalker {
+    private static final long PERMISSIONS = PageTableEntry.IR.mask() | PageTableEntry.IW.mask();
+    private static final int FRAME_SHIFT = PageTableEntry.shift(1);
+    private static final int LOWEST_TABLE_SHIFT = PageTableEntry.shift(2);
+    private static final int PASID_BITS_PER_LEVEL = 9;
+
+    private final Fabric fabric;
+    private final TableWalker host;
+    private final WalkCache pages;
+    private final WalkCache directories;
+    private final boolean noExecute;
+    private final boolean cachesNotPresent;
+
+    GuestWalker(Fabric fabric, TableWalker host, Caches caches, Features features) {
+        this.fabric = fabric;
+        this.host = host;
+        this.pages = caches.guestPages;
+        this.directories = caches.guestDirectories;
+        this.noExecute = features.noExecute;
+        this.cachesNotPresent = features.cachesNotPresent;
+    }
+
+    /**
+     * Finds the page of a PASID's address, cached or by a walk, and checks that it may be accessed.
+     *
+     * @param entry0 the first word of the device table entry, as {@link DeviceTableCache} keeps it
+     * @param entry1 the second
+     * @param epoch from before the device table entry was looked up
+     * @return a {@link WalkResult}
+     */
+    long find(long entry0, long entry1, int pasid, long address, boolean write, long epoch) {
+        int domainId = (int) DeviceTableEntry.DOMAIN_ID.get(entry1);
+        long cached = pages.lookup(WalkCache.guestTag(domainId, pasid), address);
+        if (WalkCache.allows(cached, write)) {
+            return cached;
+        }
+        // Whether the guest's or the host's entries refuse is not in a word: a nested page is walked again to say so.
+        if (WalkCache.isDecided(cached, write)
+                && (cached & (WalkCache.NESTED | WalkCache.NOT_PRESENT)) != WalkCache.NESTED) {
+            return WalkCache.refusal(cached);
+        }
+        long page = walk(entry0, entry1, domainId, pasid, address, write, epoch);
+        return WalkResult.isFailure(page) || WalkCache.allows(page, write) ? page : WalkCache.refusal(page);
+    }
+
+    private long walk(long entry0, long entry1, int domainId, int pasid, long address, boolean write, long epoch) {
+        long tag = WalkCache.guestTag(domainId, pasid);
+        int level = DeviceTableCache.guestLevels(entry0);
+        if (!GuestEntry.isCanonical(address, level)) {
+            return WalkResult.NOT_PRESENT;
+        }
+        long permissions = PERMISSIONS;
+        long table = directories.lookup(tag, address);
+        if (table != 0) {
+            permissions = table;
+            level = 1;
+        } else {
+            table = root(entry0, entry1, domainId, pasid, epoch);
+            if (WalkResult.isFailure(table)) {
+                return table;
+            }
+        }
+        while (true) {
+            long guestPhysical = PageTableEntry.ADDRESS.getInPlace(table)
+                    + (((address >>> PageTableEntry.shift(level)) & 0x1ff) << 3);
+            long frame = frame(entry0, domainId, guestPhysical, false, epoch);
+            if (WalkResult.isFailure(frame)) {
+                return frame;
+            }
+            long at = WalkCache.physical(frame, guestPhysical);
+            long entry = fabric.read(at, true);
+            if (!GuestEntry.P.isSet(entry)) {
+                if (cachesNotPresent) {
+                    long word = WalkCache.word(WalkCache.NOT_PRESENT | nested(entry0), PageTableEntry.shift(level));
+                    pages.put(tag, address, word, epoch);
+                }
+                return WalkResult.NOT_PRESENT;
+            }
+            if (entry == -1L && !fabric.isMemory(at)) {
+                return WalkResult.unreadable(at);
+            }
+            if (GuestEntry.hasReservedBits(entry, level, noExecute)) {
+                return WalkResult.RESERVED;
+            }
+            long rights = permissions & GuestEntry.rights(entry);
+            boolean page = GuestEntry.isPage(entry, level);
+            boolean dirties = page && write && PageTableEntry.IW.isSet(rights);
+            long used = entry | GuestEntry.A.mask() | (dirties ? GuestEntry.D.mask() : 0);
+            if (used != entry) {
+                frame = frame(entry0, domainId, guestPhysical, true, epoch);
+                if (WalkResult.isFailure(frame)) {
+                    return frame;
+                }
+                if (!fabric.compareAndSet(WalkCache.physical(frame, guestPhysical), entry, used, true)) {
+                    continue; // software changed the entry meanwhile
+                }
+            }
+            if (page) {
+                return page(entry0, domainId, tag, address, used, level, rights, write, epoch);
+            }
+            permissions = rights;
+            table = WalkCache.word(GuestEntry.ADDRESS.getInPlace(entry) | rights, LOWEST_TABLE_SHIFT);
+            level--;
+            if (level == 1) {
+                directories.put(tag, address, table, epoch);
+            }
+        }
+    }
+
+    /** Returns a word with a PASID's root, or a failure. */
+    private long root(long entry0, long entry1, int domainId, int pasid, long epoch) {
+        int levels = (int) DeviceTableEntry.GLX.get(entry0) + 1;
+        if (pasid >>> (PASID_BITS_PER_LEVEL * levels) != 0) {
+            return WalkResult.NOT_PRESENT;
+        }
+        long table = DeviceTableEntry.gcr3Table(entry0, entry1);
+        for (int level = levels; level > 0; level--) {
+            int index = (pasid >>> (PASID_BITS_PER_LEVEL * (level - 1))) & 0x1ff;
+            long guestPhysical = table + index * 8L;
+            long frame = frame(entry0, domainId, guestPhysical, false, epoch);
+            if (WalkResult.isFailure(frame)) {
+                return frame;
+            }
+            long at = WalkCache.physical(frame, guestPhysical);
+            long entry = fabric.read(at, true);
+            if (!GuestEntry.P.isSet(entry)) {
+                return WalkResult.NOT_PRESENT;
+            }
+            if (GuestEntry.gcr3HasReservedBits(entry)) {
+                return entry == -1L && !fabric.isMemory(at) ? WalkResult.unreadable(at) : WalkResult.RESERVED;
+            }
+            table = GuestEntry.ADDRESS.getInPlace(entry);
+        }
+        return WalkCache.word(table, FRAME_SHIFT);
+    }
+
+    /** Returns a word with the system's page of a guest physical address, or a failure. */
+    private long frame(long entry0, int domainId, long guestPhysical, boolean write, long epoch) {
+        if (DeviceTableEntry.MODE.get(entry0) == 0) {
+            return WalkCache.word(guestPhysical & -(1L << FRAME_SHIFT), FRAME_SHIFT);
+        }
+        long result = host.find(entry0, domainId, guestPhysical, write, epoch);
+        return WalkResult.isFailure(result) ? WalkResult.ofHost(result, guestPhysical) : result;
+    }
+
+    private static long nested(long entry0) {
+        return DeviceTableEntry.MODE.get(entry0) == 0 ? 0 : WalkCache.NESTED;
+    }
+
+    /** Joins a guest's page with the host's and remembers the smaller of the two. */
+    private long page(
+            long entry0,
+            int domainId,
+            long tag,
+            long address,
+            long entry,
+            int level,
+            long rights,
+            boolean write,
+            long epoch) {
+        int shift = PageTableEntry.shift(level);
+        long word = GuestEntry.pageAddress(entry, level) | rights;
+        boolean clean = !GuestEntry.D.isSet(entry);
+        if (nested(entry0) != 0) {
+            long guestPhysical = GuestEntry.pageAddress(entry, level) + (address & ((1L << shift) - 1));
+            boolean writes = write && PageTableEntry.IW.isSet(rights);
+            long frame = frame(entry0, domainId, guestPhysical, writes, epoch);
+            if (WalkResult.isFailure(frame)) {
+                return frame;
+            }
+            shift = Math.min(shift, WalkCache.shift(frame));
+            clean |= (frame & WalkCache.CLEAN) != 0;
+            // What the host does not say because its page is clean, the walk of a write will find.
+            long hostRights = frame | ((frame & WalkCache.CLEAN) != 0 ? PageTableEntry.IW.mask() : 0);
+            word = (WalkCache.physical(frame, guestPhysical) & -(1L << shift))
+                    | (rights & hostRights)
+                    | (frame & PageTableEntry.FC.mask())
+                    | WalkCache.NESTED;
+        }
+        if (clean && PageTableEntry.IW.isSet(word)) {
+            word = (word & ~PageTableEntry.IW.mask()) | WalkCache.CLEAN;
+        }
+        word = WalkCache.word(word, shift);
+        pages.put(tag, address, word, epoch);
+        return word;
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.amdvi;
+
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
+
+/**
+ * Answers requests, without a lock but to log a fault.
+ *
+ * <p>Source: 48882, section 2.2, "Data Structures": the device table entry says whether a request is translated by host
+ * tables, by a PASID's guest tables, by both or not at all. A request is described by the flags that its event would have.
+ */
+final class Translator {
+    /** Of modes: the unit is on; there is an exclusion range; guest translation is on. */
+    static final int TRANSLATING = 1;
+
+    static final int EXCLUDING = 2;
+    static final int GUESTS = 4;
+
+    /** Of a request: its address was translated by the device. Not a flag of an event. */
+    static final long PRETRANSLATED = 1;
+
+    private static final long OF_DEVICE_IOTLB = PRETRANSLATED | Event.TR.mask();
+
+    private static final int PHYSICAL_BITS = 52;
+    /** Bits 63:20 of every address that is an interrupt's, not memory's. Source: 48882, section 2.1. */
+    private static final long INTERRUPT_RANGE = 0xfee;
+
+    private static final long GUEST_WITHOUT_PASID = DeviceTableEntry.GV.mask() | DeviceTableEntry.GIOV.mask();
+
+    private static final int DEV_TAB_PLACE = RegisterFile.place(AmdViRegisters.DEV_TAB_BAR);
+    private static final int EXCLUSION_BASE_PLACE = RegisterFile.place(AmdViRegisters.EXCLUSION_BASE);
+    private static final int EXCLUSION_LIMIT_PLACE = RegisterFile.place(AmdViRegisters.EXCLUSION_LIMIT);
+
+    private final RegisterFile registers;
+    private final Fabric fabric;
+    private final Features features;
+    private final Epoch epoch;
+    private final DeviceTableCache devices;
+    private final TableWalker walker;
+    private final GuestWalker guestWalker;
+    private final Faults faults;
+
+    Translator(RegisterFile registers, Fabric fabric, Features features, Caches caches, Faults faults) {
+        this.registers = registers;
+        this.fabric = fabric;
+        this.features = features;
+        this.epoch = caches.epoch;
+        this.devices = caches.devices;
+        this.walker = new TableWalker(fabric, caches, features);
+        this.guestWalker = new GuestWalker(fabric, walker, caches, features);
+        this.faults = faults;
+    }
+
+    /**
+     * Answers a request.
+     *
+     * @param request RW and TR of its event, or {@link #PRETRANSLATED}
+     * @param modes what the registers say, of the bits above
+     * @return a {@link Translation}
+     */
+    long translate(int requesterId, int pasid, long address, long request, int modes) {
+        if ((modes & TRANSLATING) == 0 || (address >>> 20 == INTERRUPT_RANGE && pasid == TranslationUnit.NO_PASID)) {
+            return bypass(address, request, modes);
+        }
+        // Before the entry is looked up: of what an invalidation overtakes from here on, nothing is cached.
+        long since = epoch.current();
+        int slot = devices.slot(requesterId);
+        long sequence = devices.sequence(slot);
+        long word0 = devices.word0(slot);
+        long word1 = devices.word1(slot);
+        if (!devices.holds(slot, requesterId, sequence)) {
+            return translateReadingEntry(requesterId, pasid, address, request, modes, since);
+        }
+        return translate(requesterId, pasid, address, request, word0, word1, modes, since);
+    }
+
+    /** Answers what is not for tables to say: the unit is off, or the address is an interrupt's. */
+    private static long bypass(long address, long request, int modes) {
+        if (!Event.TR.isSet(request)) {
+            return untranslated(address, false);
+        }
+        return (modes & TRANSLATING) == 0
+                ? Translation.fault(Event.INVALID_DEVICE_REQUEST)
+                : TranslationUnit.NOT_TRANSLATED;
+    }
+
+    private long translateReadingEntry(int requesterId, int pasid, long address, long request, int modes, long since) {
+        long bar = registers.get(DEV_TAB_PLACE);
+        long offset = (long) requesterId * DeviceTableEntry.BYTES;
+        if (offset >= (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12) {
+            return faults.page(requesterId, TranslationUnit.NO_PASID, 0, address, eventFlags(request));
+        }
+        long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
+        long word0 = fabric.read(at, true);
+        long word1 = fabric.read(at + 8, true);
+        if (word0 == -1L && !fabric.isMemory(at)) {
+            return faults.hardwareError(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, eventFlags(request), at);
+        }
+        if (DeviceTableEntry.V.isSet(word0)) {
+            long word2 = fabric.read(at + 16, true);
+            long word3 = fabric.read(at + 24, true);
+            boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
+            if (reserved
+                    || DeviceTableEntry.isImpossible(word0, word2, features)
+                    || (DeviceTableEntry.GV.isSet(word0) && (modes & GUESTS) == 0)) {
+                return faults.illegalEntry(
+                        requesterId, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
+            }
+            word0 = DeviceTableCache.kept(word0, word2, word3);
+        }
+        devices.put(requesterId, word0, word1, since);
+        return translate(requesterId, pasid, address, request, word0, word1, modes, since);
+    }
+
+    private long translate(
+            int requesterId, int pasid, long address, long request, long word0, long word1, int modes, long since) {
+        if ((request & OF_DEVICE_IOTLB) != 0 && !mayUseIotlb(word0, word1, request)) {
+            int type = Event.TR.isSet(request) ? Event.TRANSLATION_REQUEST_REFUSED : Event.PRETRANSLATED_REFUSED;
+            return faults.invalidDeviceRequest(requesterId, pasid, address, eventFlags(request), type);
+        }
+        if (!DeviceTableEntry.V.isSet(word0) || (request & PRETRANSLATED) != 0) {
+            return untranslated(address, false);
+        }
+        if (pasid != TranslationUnit.NO_PASID || (word0 & GUEST_WITHOUT_PASID) == GUEST_WITHOUT_PASID) {
+            return translateGuest(requesterId, Math.max(pasid, 0), address, request, word0, word1, since);
+        }
+        if (!DeviceTableEntry.TV.isSet(word0)) {
+            return faults.page(requesterId, pasid, word1, address, request);
+        }
+        if ((modes & EXCLUDING) != 0 && isExcluded(address, word1)) {
+            return untranslated(address, false);
+        }
+        boolean write = Event.RW.isSet(request);
+        if ((word0 & (write ? DeviceTableEntry.IW.mask() : DeviceTableEntry.IR.mask())) == 0) {
+            return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
+        }
+        if (DeviceTableEntry.MODE.get(word0) == 0) {
+            return untranslated(address, DeviceTableCache.identityForcesSnoop(word0));
+        }
+        long page = walker.find(word0, (int) DeviceTableEntry.DOMAIN_ID.get(word1), address, write, since);
+        return WalkResult.isFailure(page)
+                ? faults.walk(requesterId, pasid, word1, address, request, page)
+                : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
+    }
+
+    private long translateGuest(
+            int requesterId, int pasid, long address, long request, long word0, long word1, long since) {
+        if (!DeviceTableEntry.TV.isSet(word0)
+                || !DeviceTableEntry.GV.isSet(word0)
+                || pasid >>> features.pasidBits != 0) {
+            return faults.page(requesterId, pasid, word1, address, request);
+        }
+        boolean write = Event.RW.isSet(request);
+        if ((word0 & (write ? DeviceTableEntry.IW.mask() : DeviceTableEntry.IR.mask())) == 0) {
+            return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
+        }
+        long page = guestWalker.find(word0, word1, pasid, address, write, since);
+        return WalkResult.isFailure(page)
+                ? faults.walk(requesterId, pasid, word1, address, request, page)
+                : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
+    }
+
+    /** Requests of an entry that is not valid pass, translated ones too; but nothing is translated for a device then. */
+    private boolean mayUseIotlb(long word0, long word1, long request) {
+        return DeviceTableEntry.V.isSet(word0)
+                ? features.deviceIotlbs && DeviceTableEntry.I.isSet(word1)
+                : !Event.TR.isSet(request);
+    }
+
+    private static long eventFlags(long request) {
+        return request & ~PRETRANSLATED;
+    }
+
+    /** Passes an address on as it is; one that no physical memory could have is refused without an event. */
+    private static long untranslated(long address, boolean forcesSnoop) {
+        return address >>> PHYSICAL_BITS == 0
+                ? Translation.to(address, forcesSnoop)
+                : Translation.fault(Event.IO_PAGE_FAULT);
+    }
+
+    private boolean isExcluded(long address, long word1) {
+        long base = registers.get(EXCLUSION_BASE_PLACE);
+        return (AmdViRegisters.EXCL_ALLOW.isSet(base) || DeviceTableEntry.EX.isSet(word1))
+                && Long.compareUnsigned(address, AmdViRegisters.EXCL_BASE.getInPlace(base)) >= 0
+                && Long.compareUnsigned(address, registers.get(EXCLUSION_LIMIT_PLACE) | 0xfff) <= 0;
+    }
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.List;
+import org.iommu4j.AttachResult;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Changes what devices use: device table entries, GCR3 tables, and what units have to forget then.
+ *
+ * <p>Callers hold the driver's lock. Everything works the same way: take what is needed, tell the domain, write, make the unit
+ * forget; when it does not, write the old state back. A unit that did not confirm may use either, so neither is freed.
+ */
+final class Attacher {
+    private final AmdIommu iommu;
+
+    /** All devices, for a walk that allocates nothing. */
+    private final List<AmdDevice> devices;
+
+    Attacher(AmdIommu iommu, List<AmdDevice> devices) {
+        this.iommu = iommu;
+        this.devices = devices;
+    }
+
+    // --- ordinary requests ---
+
+    /** Moves a device to a domain, or leaves it where it is. */
+    AttachResult attach(AmdDevice device, AmdDomain domain) {
+        checkOpen(domain);
+        Attachment old = device.attachment();
+        if (old != null && old.domain() == domain) {
+            return AttachResult.ATTACHED;
+        }
+        String reason = domain.refuses(device);
+        if (reason != null) {
+            return AttachResult.incompatible(reason);
+        }
+        String what = "attach " + device + " to " + domain;
+        checkWorks(device, what);
+        Gcr3Table oldGcr3 = device.gcr3();
+        long oldRoot = oldGcr3 == null ? 0 : oldGcr3.root(Attachment.ORDINARY);
+        boolean needsGcr3 = domain.guestRoot() != 0 || !device.pasids().isEmpty();
+        Gcr3Table gcr3 = !needsGcr3 ? null : oldGcr3 == null ? iommu.newGcr3(device) : oldGcr3;
+        Attachment next = new Attachment(device, domain, Attachment.ORDINARY);
+        domain.add(next);
+        device.setGcr3(gcr3);
+        if (gcr3 != null) {
+            gcr3.setRoot(Attachment.ORDINARY, domain.guestRoot());
+        }
+        write(device, domain);
+        if (!device.unit().forgetDevice(device, tag(old), oldGcr3)) {
+            device.setGcr3(oldGcr3);
+            if (oldGcr3 != null) {
+                oldGcr3.setRoot(Attachment.ORDINARY, oldRoot);
+            }
+            write(device, old == null ? null : old.domain());
+            domain.remove(next);
+            domain.leaveBehind();
+            if (gcr3 != null && gcr3 != oldGcr3) {
+                iommu.free(gcr3, false);
+            }
+            throw device.unit().refusal(false, what);
+        }
+        device.setAttachment(next);
+        if (old != null) {
+            old.domain().remove(old);
+        }
+        if (oldGcr3 != null && gcr3 == null) {
+            iommu.free(oldGcr3, true);
+        }
+        if (domain.entryWord0() != DeviceTableEntry.BLOCKED) {
+            device.services().enable(device.maxPasids() != 0);
+        } else {
+            device.services().disable();
+        }
+        return AttachResult.ATTACHED;
+    }
+
+    /** Blocks a device that is in a domain. */
+    void detach(AmdDevice device, AmdDomain domain) {
+        Attachment old = device.attachment();
+        if (old == null || old.domain() != domain) {
+            throw new IommuException(Errno.EINVAL, "detach " + device + ": it is not attached to " + domain);
+        }
+        boolean wasBroken = device.unit().broken();
+        device.services().disable();
+        device.setAttachment(null);
+        Gcr3Table gcr3 = device.gcr3();
+        if (gcr3 != null) {
+            gcr3.setRoot(Attachment.ORDINARY, 0);
+        }
+        for (int id : device.requesterIds()) {
+            // A function that shares the id keeps it working, as long as it is attached itself.
+            AmdDevice other = otherUser(device, id);
+            if (other == null) {
+                write(device, id, null);
+            } else {
+                write(other, id, other.domain());
+            }
+        }
+        boolean forgotten = device.unit().forgetDevice(device, tag(old), gcr3);
+        domain.remove(old);
+        releaseGcr3(device, forgotten);
+        if (!forgotten) {
+            domain.leaveBehind();
+            throw device.unit().refusal(wasBroken, "detach " + device + " from " + domain);
+        }
+    }
+
+    private @Nullable AmdDevice otherUser(AmdDevice device, int requesterId) {
+        for (int i = 0; i < devices.size(); i++) {
+            AmdDevice other = devices.get(i);
+            if (other != device
+                    && other.domain() != null
+                    && other.table() == device.table()
+                    && other.uses(requesterId)) {
+                return other;
+            }
+        }
+        return null;
+    }
+
+    // --- requests with a PASID ---
+
+    /** Sends a device's requests with a PASID to a domain, or leaves them where they are. */
+    AttachResult attachPasid(AmdDevice device, GuestDomain domain, int pasid) {
+        checkOpen(domain);
+        String what = "attach " + device + " with PASID " + pasid + " to " + domain;
+        if (device.maxPasids() == 0) {
+            throw new IommuException(Errno.EOPNOTSUPP, what + ": it has no PASIDs");
+        }
+        if (pasid < 1 || pasid >= device.maxPasids()) {
+            throw new IommuException(Errno.EINVAL, what + ": expected 1 to " + (device.maxPasids() - 1));
+        }
+        Attachment old = device.pasid(pasid);
+        if (old != null && old.domain() == domain) {
+            return AttachResult.ATTACHED;
+        }
+        AmdDomain ordinary = device.domain();
+        if (ordinary == null || !ordinary.allowsPasids()) {
+            return AttachResult.incompatible(
+                    "PASIDs of " + device + " work only while it is attached to an identity domain or to"
+                            + " one with guest tables, it is attached to " + ordinary);
+        }
+        checkWorks(device, what);
+        Gcr3Table oldGcr3 = device.gcr3();
+        Gcr3Table gcr3 = oldGcr3 == null ? iommu.newGcr3(device) : oldGcr3;
+        try {
+            gcr3.reserve(pasid);
+        } catch (IommuException e) {
+            if (oldGcr3 == null) {
+                iommu.free(gcr3, true);
+            }
+            throw e;
+        }
+        long oldRoot = gcr3.root(pasid);
+        Attachment next = new Attachment(device, domain, pasid);
+        domain.add(next);
+        gcr3.setRoot(pasid, domain.guestRoot());
+        boolean forgotten;
+        if (oldGcr3 == null) {
+            device.setGcr3(gcr3);
+            write(device, ordinary);
+            forgotten = device.unit().forgetDevice(device, ordinary.id(), null);
+        } else {
+            forgotten = device.unit().forgetPasid(device, pasid);
+        }
+        if (!forgotten) {
+            gcr3.setRoot(pasid, oldRoot);
+            device.setGcr3(oldGcr3);
+            if (oldGcr3 == null) {
+                write(device, ordinary);
+                iommu.free(gcr3, false);
+            }
+            domain.remove(next);
+            domain.leaveBehind();
+            throw device.unit().refusal(false, what);
+        }
+        device.pasids().add(next);
+        if (old != null) {
+            device.pasids().remove(old);
+            old.domain().remove(old);
+        }
+        return AttachResult.ATTACHED;
+    }
+
+    /** Blocks a device's requests with a PASID. */
+    void detachPasid(AmdDevice device, GuestDomain domain, int pasid) {
+        Attachment old = device.pasid(pasid);
+        Gcr3Table gcr3 = device.gcr3();
+        String what = "detach " + device + " with PASID " + pasid + " from " + domain;
+        if (old == null || old.domain() != domain || gcr3 == null) {
+            throw new IommuException(Errno.EINVAL, what + ": it is not attached there");
+        }
+        boolean wasBroken = device.unit().broken();
+        gcr3.setRoot(pasid, 0);
+        device.pasids().remove(old);
+        boolean forgotten = device.unit().forgetPasid(device, pasid);
+        domain.remove(old);
+        releaseGcr3(device, forgotten);
+        if (!forgotten) {
+            domain.leaveBehind();
+            throw device.unit().refusal(wasBroken, what);
+        }
+    }
+
+    /** Frees the GCR3 table of a device that is blocked and has no PASIDs; one that is attached keeps it until it moves. */
+    private void releaseGcr3(AmdDevice device, boolean forgotten) {
+        Gcr3Table gcr3 = device.gcr3();
+        if (gcr3 != null && device.attachment() == null && device.pasids().isEmpty()) {
+            device.setGcr3(null);
+            iommu.free(gcr3, forgotten);
+        }
+    }
+
+    // --- changes of a host domain that its entries show ---
+
+    /** Gives a domain's table more levels and lets hardware follow before anybody maps there. */
+    void grow(HostDomain domain, int levels) {
+        HostPageTable table = domain.table();
+        if (table.levels() >= levels) {
+            return;
+        }
+        long root = table.tallerRoot(levels);
+        AmdUnit broken = brokenUnit(domain);
+        if (broken != null) {
+            table.discardTallerRoot(root, levels, false);
+            throw broken.refusal(true, "map");
+        }
+        AmdUnit failed = rewrite(domain, domain.entryWord0(root, levels));
+        if (failed != null) {
+            // Every device goes back to the old root; what it maps is the same through both.
+            writeAll(domain, domain.entryWord0());
+            table.discardTallerRoot(root, levels, true);
+            throw failed.refusal(false, "map");
+        }
+        table.growTo(root, levels);
+    }
+
+    /** Starts or stops recording of written pages. */
+    void setDirtyTracking(HostDomain domain, boolean enabled) {
+        if (domain.isTracking() == enabled) {
+            return;
+        }
+        String what = (enabled ? "start" : "stop") + " recording of written pages of " + domain;
+        AmdUnit broken = brokenUnit(domain);
+        if (broken != null) {
+            throw broken.refusal(true, what);
+        }
+        domain.setTracking(enabled);
+        AmdUnit failed = rewrite(domain, domain.entryWord0());
+        if (failed != null) {
+            domain.setTracking(!enabled);
+            writeAll(domain, domain.entryWord0());
+            throw failed.refusal(false, what);
+        }
+    }
+
+    private static @Nullable AmdUnit brokenUnit(AmdDomain domain) {
+        AttachmentList uses = domain.attachments();
+        for (int i = 0; i < uses.size(); i++) {
+            Attachment use = uses.get(i);
+            if (use != null && use.device().unit().broken()) {
+                return use.device().unit();
+            }
+        }
+        return null;
+    }
+
+    /** Writes word 0 of every entry and makes units forget the old one and the domain's pages; returns a unit that did not. */
+    private static @Nullable AmdUnit rewrite(HostDomain domain, long word0) {
+        writeAll(domain, word0);
+        AttachmentList uses = domain.attachments();
+        for (int i = 0; i < uses.size(); i++) {
+            Attachment use = uses.get(i);
+            if (use != null && !use.device().unit().forgetDevice(use.device(), domain.id(), null)) {
+                return use.device().unit();
+            }
+        }
+        return null;
+    }
+
+    private static void writeAll(HostDomain domain, long word0) {
+        AttachmentList uses = domain.attachments();
+        for (int i = 0; i < uses.size(); i++) {
+            Attachment use = uses.get(i);
+            if (use != null) {
+                for (int id : use.device().requesterIds()) {
+                    use.device().table().set(id, word0, domain.id() | iotlb(use.device()), 0);
+                }
+            }
+        }
+    }
+
+    // --- device table entries ---
+
+    private void write(AmdDevice device, @Nullable AmdDomain domain) {
+        for (int id : device.requesterIds()) {
+            write(device, id, domain);
+        }
+    }
+
+    private void write(AmdDevice device, int requesterId, @Nullable AmdDomain domain) {
+        if (domain == null) {
+            device.table().set(requesterId, DeviceTableEntry.BLOCKED, DomainIds.NONE, 0);
+            return;
+        }
+        long word0 = domain.entryWord0();
+        long word1 = domain.id();
+        long word2 = 0;
+        Gcr3Table gcr3 = device.gcr3();
+        if (gcr3 != null && domain.allowsPasids()) {
+            word0 |= gcr3.entryWord0();
+            word1 = gcr3.entryWord1();
+            word2 = DeviceTableEntry.guest2(iommu.guestLevels());
+        }
+        if (word0 != DeviceTableEntry.BLOCKED) {
+            word1 |= iotlb(device);
+        }
+        device.table().set(requesterId, word0, word1, word2);
+    }
+
+    private static long iotlb(AmdDevice device) {
+        return device.services().hasAts() ? DeviceTableEntry.I.mask() : 0;
+    }
+
+    /** Returns the id that tags what a unit cached for a use's ordinary requests, unless that is its GCR3 table's. */
+    private static int tag(@Nullable Attachment use) {
+        return use == null || use.domain().guestRoot() != 0
+                ? DomainIds.NONE
+                : use.domain().id();
+    }
+
+    private static void checkOpen(AmdDomain domain) {
+        if (domain.isClosed()) {
+            throw new IllegalStateException("attach to " + domain + ", which is closed");
+        }
+    }
+
+    private static void checkWorks(AmdDevice device, String what) {
+        if (device.unit().broken()) {
+            throw device.unit().refusal(true, what);
+        }
+    }
+}

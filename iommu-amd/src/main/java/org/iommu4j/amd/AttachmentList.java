@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The uses of a domain: changed under the driver's lock, walked without, and nothing allocated to remove or walk.
+ *
+ * <p>A walk goes from the last slot down to the first and skips empty ones. What is removed is replaced by the last, which so moves
+ * down only: a walk meets everything that is there all the while, some of it perhaps twice.
+ */
+final class AttachmentList {
+    private volatile AtomicReferenceArray<@Nullable Attachment> slots = new AtomicReferenceArray<>(4);
+    private volatile int size;
+
+    /** Returns how many there are, and where a walk starts: at the slot before. */
+    int size() {
+        return size;
+    }
+
+    boolean isEmpty() {
+        return size == 0;
+    }
+
+    /** Returns what is in a slot, or null when it was just emptied. */
+    @Nullable
+    Attachment get(int slot) {
+        return slots.get(slot);
+    }
+
+    void add(Attachment attachment) {
+        int count = size;
+        if (count == slots.length()) {
+            AtomicReferenceArray<@Nullable Attachment> larger = new AtomicReferenceArray<>(2 * count);
+            for (int i = 0; i < count; i++) {
+                larger.set(i, slots.get(i));
+            }
+            slots = larger;
+        }
+        slots.set(count, attachment);
+        size = count + 1;
+    }
+
+    void remove(Attachment attachment) {
+        int last = size - 1;
+        int at = last;
+        while (at >= 0 && slots.get(at) != attachment) {
+            at--;
+        }
+        if (at < 0) {
+            throw new IllegalStateException(attachment + " is not in " + this);
+        }
+        slots.set(at, slots.get(last));
+        size = last;
+        slots.set(last, null);
+    }
+
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder("[");
+        for (int i = 0; i < size; i++) {
+            text.append(i == 0 ? "" : ", ").append(slots.get(i));
+        }
+        return text.append(']').toString();
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.Optional;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuException;
+import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.capability.CacheCoherencyEnforcement;
+import org.iommu4j.capability.PasidAttachment;
+
+/**
+ * A domain with a guest (v2) page table, which answers that it blocks no-snoop and does not: {@link AmdRules#V2_ANSWERS_AS_V1}.
+ *
+ * <p>The device table does not point to its table but to the GCR3 table of the device, and what units cache is tagged with
+ * the GCR3 table's domain id and the PASID. So each use is told to forget by itself.
+ */
+final class GuestDomain extends PagingDomain implements PasidAttachment {
+    /** See {@link AmdRules#V2_ANSWERS_AS_V1}: the answer is all that there is. */
+    private static final Optional<CacheCoherencyEnforcement> ANSWERED_ONLY =
+            Optional.of(() -> AmdRules.V2_ANSWERS_AS_V1);
+
+    private final GuestPageTable table;
+    private final Optional<CacheCoherencyEnforcement> enforcement;
+    private final Optional<PasidAttachment> pasids;
+
+    /**
+     * Makes a domain.
+     *
+     * @throws IommuException ENOMEM
+     */
+    GuestDomain(AmdIommu iommu, DomainType type, int id) {
+        super(iommu, type, id);
+        this.enforcement = iommu.rules().enforcementOp() ? ANSWERED_ONLY : Optional.empty();
+        this.pasids = iommu.knowsPasids() ? Optional.of(this) : Optional.empty();
+        this.table = iommu.newGuestTable(this);
+    }
+
+    @Override
+    GuestPageTable table() {
+        return table;
+    }
+
+    @Override
+    public String format() {
+        return "amd-guest-v2";
+    }
+
+    @Override
+    public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
+        return enforcement;
+    }
+
+    @Override
+    public Optional<PasidAttachment> pasidAttachment() {
+        return pasids;
+    }
+
+    @Override
+    public void grow(int levels) {
+        throw new IllegalStateException("a guest table has " + table.levels() + " levels, asked for " + levels);
+    }
+
+    @Override
+    boolean queueForgetting(AmdUnit unit, long first, long last) {
+        long pages = Command.pages(first, last) | Command.GN.mask();
+        boolean queued = true;
+        AttachmentList uses = attachments();
+        for (int i = uses.size() - 1; i >= 0; i--) {
+            Attachment use = uses.get(i);
+            if (use != null && use.device().unit() == unit) {
+                queued &= use.device().queueGuestPages(use.pasid(), pages);
+            }
+        }
+        return queued;
+    }
+
+    // --- PasidAttachment ---
+
+    @Override
+    public AttachResult attach(IommuDevice device, int pasid) {
+        return driver().attachPasid(device, this, pasid);
+    }
+
+    @Override
+    public void detach(IommuDevice device, int pasid) {
+        driver().detachPasid(device, this, pasid);
+    }
+
+    // --- for the driver, under its lock ---
+
+    @Override
+    long entryWord0() {
+        return DeviceTableEntry.IDENTITY | DeviceTableEntry.GIOV.mask();
+    }
+
+    @Override
+    boolean allowsPasids() {
+        return true;
+    }
+
+    @Override
+    long guestRoot() {
+        return table.root();
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.Optional;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.capability.CacheCoherencyEnforcement;
+
+/** A domain without page tables: every access faults, or every address passes as it is. */
+final class StaticDomain extends AmdDomain {
+    StaticDomain(AmdIommu iommu, DomainType type, int id) {
+        super(iommu, type, id);
+    }
+
+    private boolean isIdentity() {
+        return type() == DomainType.IDENTITY;
+    }
+
+    @Override
+    public String format() {
+        return "amd-none";
+    }
+
+    @Override
+    public long pageSizes() {
+        return 0;
+    }
+
+    @Override
+    public long apertureEnd() {
+        return -1L;
+    }
+
+    @Override
+    public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        throw new IommuException(Errno.EINVAL, "map: a domain of type " + type() + " has no page tables");
+    }
+
+    @Override
+    public void syncMap(long iova, long size) {
+        // Nothing is ever mapped.
+    }
+
+    @Override
+    public long unmap(long iova, long size, IotlbGather gather) {
+        return 0;
+    }
+
+    @Override
+    public void sync(IotlbGather gather) {
+        // Nothing is ever unmapped.
+    }
+
+    @Override
+    public long translate(long iova) {
+        return isIdentity() ? iova : UNMAPPED;
+    }
+
+    @Override
+    public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
+        return Optional.empty();
+    }
+
+    @Override
+    long entryWord0() {
+        return isIdentity() ? DeviceTableEntry.IDENTITY : DeviceTableEntry.BLOCKED;
+    }
+
+    @Override
+    boolean allowsPasids() {
+        return isIdentity();
+    }
+}

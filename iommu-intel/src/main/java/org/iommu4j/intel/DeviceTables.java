@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import org.iommu4j.IommuException;
+
+/**
+ * The tables in which a unit finds, for a requester, how to translate: the root table and what it leads to.
+ *
+ * <p>One monitor for all of a unit's: entries are wider than what can change at once, so that each changes by way of not
+ * present.
+ */
+interface DeviceTables {
+    /** Bytes of RTADDR: where the root table is and, in TTM, in which mode. */
+    long rootPointer();
+
+    /**
+     * Makes sure that attaching a device's ordinary requests needs no memory.
+     *
+     * @throws IommuException ENOMEM; ETIMEDOUT or EIO where the unit has to be told
+     */
+    void prepare(IntelDevice device);
+
+    /**
+     * Points an entry somewhere else.
+     *
+     * @param pasid {@link IntelDevice#NO_PASID} for ordinary requests
+     * @param words the new words, as {@link IntelDomain#entry} returns them; none for not present
+     * @param domainId what the new entry is tagged with
+     * @throws IommuException ENOMEM; ETIMEDOUT or EIO; the old entry stands again
+     */
+    void set(IntelDevice device, int pasid, long[] words, int domainId);
+
+    /**
+     * Clears an entry; never allocates.
+     *
+     * @throws IommuException ETIMEDOUT or EIO; the entry is clear all the same
+     */
+    void clear(IntelDevice device, int pasid);
+
+    /**
+     * Sets or clears bits of an entry that is present and tagged with a domain's id, and has the unit notice; an entry that
+     * is another's by now stays as it is.
+     *
+     * @param word which word of the entry
+     * @throws IommuException ETIMEDOUT or EIO; the old bits stand again
+     */
+    void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
+
+    /** Frees all frames. */
+    void free();
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.BitSet;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+
+/** The domain ids of one unit: what its cached entries are tagged with. */
+final class DomainIds {
+    /** The first id that a domain gets: 0 tags entries that are not present, 1 is that of pass-through. */
+    static final int FIRST = 2;
+
+    /** The id of pass-through entries. */
+    static final int PASS_THROUGH = 1;
+
+    private final String unit;
+    private final int count;
+    private final BitSet taken = new BitSet();
+
+    DomainIds(String unit, int count) {
+        this.unit = unit;
+        this.count = count;
+    }
+
+    /**
+     * Takes an id.
+     *
+     * @throws IommuException ENOSPC
+     */
+    synchronized int take() {
+        int id = taken.nextClearBit(FIRST);
+        if (id >= count) {
+            throw new IommuException(Errno.ENOSPC, unit + ": all " + (count - FIRST) + " domain ids are in use");
+        }
+        taken.set(id);
+        return id;
+    }
+
+    /** Gives an id back. */
+    synchronized void give(int id) {
+        taken.clear(id);
+    }
+}

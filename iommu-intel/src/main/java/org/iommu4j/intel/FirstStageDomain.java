@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import org.iommu4j.DomainType;
+import org.iommu4j.intel.IntelRules.AttachCheck;
+import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.intel.reg.Capability;
+import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A domain with a first-stage table, VT-d 3.6: the processor's own format, in scalable mode only.
+ *
+ * <p>No-snoop is blocked by PGSNP of each PASID entry, for all that is mapped at once. Source: {@code
+ * intel_iommu_domain_alloc_first_stage}, {@code intel_iommu_enforce_cache_coherency_fs}.
+ */
+final class FirstStageDomain extends PagingDomain {
+    /**
+     * Makes an empty domain.
+     *
+     * @throws org.iommu4j.IommuException ENOMEM
+     */
+    FirstStageDomain(IntelIommu iommu, DomainType type, IntelUnit unit, VendorContext context) {
+        super(
+                iommu,
+                type,
+                iommu.rules().attachesPasids() && unit.translatesPasids(),
+                CacheTags.Kind.FIRST_STAGE,
+                unit,
+                context,
+                TableFormat.FIRST_STAGE,
+                levels(unit.cap()),
+                width(unit.cap()),
+                unit.cap().firstStagePageSizes(),
+                unit.cap().requiresWriteBufferFlush());
+    }
+
+    private static int levels(Capability cap) {
+        return cap.maximumAddressWidth() > 48 && cap.firstStageOf5Levels() ? 5 : 4;
+    }
+
+    /** Returns the width of the lower half of the canonical addresses, to which devices keep: VT-d 3.6. */
+    private static int width(Capability cap) {
+        return Math.min(levels(cap) == 5 ? 56 : 47, cap.maximumAddressWidth());
+    }
+
+    @Override
+    long moreLeafBits(int prot) {
+        return rules().firstStageForbidsExecution() ? TableFormat.FIRST_STAGE.forbidsExecution() : 0;
+    }
+
+    @Override
+    boolean mayEnforce() {
+        return rules().mayEnforceFirstStage(isEnforced(), attachedUnitsSnoop(), driver().everyUnitSnoops());
+    }
+
+    @Override
+    void blockNoSnoop() {
+        // Entries of PASIDs are left as they are, in every release.
+        changeEntries(false, PasidEntry.PGSNP.word(), PasidEntry.PGSNP.mask(), true);
+    }
+
+    @Override
+    @Nullable
+    String stageMisfit(IntelUnit unit) {
+        if (!unit.isScalable() || !unit.ecap().firstStage()) {
+            return unit.name() + " has no first stage (ECAP.FLTS), or is in legacy mode";
+        }
+        if (table().levels() == 5 && !unit.cap().firstStageOf5Levels()) {
+            return unit.name() + " has no first stage of 5 levels (CAP.FL5LP is 0)";
+        }
+        return null;
+    }
+
+    @Override
+    AttachCheck snoopCheck() {
+        return rules().firstStageAttach();
+    }
+
+    @Override
+    long pageSizes(IntelUnit unit) {
+        return unit.cap().firstStagePageSizes();
+    }
+
+    @Override
+    boolean needsSyncMap(IntelUnit unit) {
+        // Caching mode does not cache missing first-stage entries: VT-d 6.1.
+        return unit.cap().requiresWriteBufferFlush();
+    }
+
+    @Override
+    long[] entry(IntelDevice device, int domainId) {
+        IntelUnit unit = device.unit();
+        return new long[] {
+            PasidEntry.word0(PasidEntry.PGTT_FIRST_STAGE, unit.cap().mostLevels(), 0, false),
+            PasidEntry.word1(domainId, unit.walksCoherently(), rules().entrySnoops(isEnforced(), type(), true)),
+            PasidEntry.word2(table().levels(), table().root())
+        };
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.Arrays;
+import org.iommu4j.IommuException;
+import org.iommu4j.intel.fmt.ContextEntry;
+import org.iommu4j.intel.fmt.RootEntry;
+import org.iommu4j.intel.reg.DmarRegisters;
+
+/** Root and context tables of legacy mode, VT-d 3.4.2: an entry for each requester id. */
+final class LegacyTables implements DeviceTables {
+    private static final int BUSES = 256;
+    private static final long NO_FRAME = -1;
+
+    private final IntelUnit unit;
+    private final TableMemory memory;
+    private final UnitCaches caches;
+    private final long[] contextTables = new long[BUSES];
+    private final long rootTable;
+
+    LegacyTables(IntelUnit unit, TableMemory memory, UnitCaches caches) {
+        this.unit = unit;
+        this.memory = memory;
+        this.caches = caches;
+        Arrays.fill(contextTables, NO_FRAME);
+        this.rootTable = memory.allocate(0);
+    }
+
+    @Override
+    public long rootPointer() {
+        return DmarRegisters.RTA.getInPlace(rootTable);
+    }
+
+    @Override
+    public synchronized void prepare(IntelDevice device) {
+        for (int alias : device.aliases()) {
+            int bus = alias >>> 8;
+            if (contextTables[bus] == NO_FRAME) {
+                long table = memory.allocate(0);
+                contextTables[bus] = table;
+                memory.store(rootTable + (long) bus * RootEntry.SIZE, RootEntry.low(table));
+            }
+        }
+    }
+
+    @Override
+    public synchronized void set(IntelDevice device, int pasid, long[] words, int domainId) {
+        caches.checkUsable();
+        int[] aliases = device.aliases();
+        save(device);
+        try {
+            clearSaved(device);
+            if (words.length != 0) {
+                for (int alias : aliases) {
+                    write(entry(alias), words[0], words[1]);
+                }
+                announce(aliases, domainId);
+            }
+        } catch (IommuException e) {
+            for (int i = 0; i < aliases.length; i++) {
+                long entry = entry(aliases[i]);
+                memory.store(entry, 0);
+                write(entry, device.savedLow()[i], device.savedHigh()[i]);
+            }
+            throw e;
+        }
+    }
+
+    @Override
+    public synchronized void clear(IntelDevice device, int pasid) {
+        save(device);
+        clearSaved(device);
+    }
+
+    @Override
+    public void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
+        throw new IllegalStateException(unit.name() + ": a context entry of legacy mode has nothing to change");
+    }
+
+    private void save(IntelDevice device) {
+        int[] aliases = device.aliases();
+        for (int i = 0; i < aliases.length; i++) {
+            long entry = entry(aliases[i]);
+            device.savedLow()[i] = memory.load(entry);
+            device.savedHigh()[i] = memory.load(entry + 8);
+        }
+    }
+
+    /** Clears the entries whose old words the device keeps, and has the unit and the device forget them. */
+    private void clearSaved(IntelDevice device) {
+        int[] aliases = device.aliases();
+        boolean any = false;
+        for (int i = 0; i < aliases.length; i++) {
+            if (ContextEntry.P.isSet(device.savedLow()[i])) {
+                memory.store(entry(aliases[i]), 0);
+                memory.store(entry(aliases[i]) + 8, 0);
+                any = true;
+            }
+        }
+        if (any) {
+            caches.forgetContexts(aliases, device.savedLow(), device.savedHigh());
+            caches.flushDevice(device, IntelDevice.NO_PASID, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
+        }
+    }
+
+    /** Has the unit forget that the entries were not present, where it may have cached that. */
+    private void announce(int[] aliases, int domainId) {
+        if (unit.cap().cachingMode()) {
+            caches.forgetMissingContexts(aliases);
+            caches.flush(domainId, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST, false);
+        } else {
+            unit.flushWriteBuffer();
+        }
+    }
+
+    private void write(long entry, long low, long high) {
+        // The high word first: the low word's P makes both valid.
+        memory.store(entry + 8, high);
+        memory.store(entry, low);
+    }
+
+    private long entry(int requesterId) {
+        long table = contextTables[requesterId >>> 8];
+        if (table == NO_FRAME) {
+            throw new IllegalStateException(
+                    unit.name() + ": no context table for requester 0x" + Integer.toHexString(requesterId));
+        }
+        return table + (long) (requesterId & 0xff) * ContextEntry.SIZE;
+    }
+
+    @Override
+    public synchronized void free() {
+        for (int bus = 0; bus < BUSES; bus++) {
+            if (contextTables[bus] != NO_FRAME) {
+                memory.free(contextTables[bus], 0);
+                contextTables[bus] = NO_FRAME;
+            }
+        }
+        memory.free(rootTable, 0);
+    }
+}

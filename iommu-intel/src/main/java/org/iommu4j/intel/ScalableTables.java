@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.iommu4j.IommuException;
+import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.intel.fmt.ScalableContextEntry;
+import org.iommu4j.intel.fmt.ScalableRootEntry;
+import org.iommu4j.intel.reg.DmarRegisters;
+
+/**
+ * Root, context and PASID tables of scalable mode, VT-d 3.4.3.
+ *
+ * <p>A device's context entries are made when it is probed and lead to its PASID table; requests without PASID use the
+ * entry of PASID 0 there. What changes afterwards are PASID entries alone. Where two functions share a requester id, the
+ * first one's table is used for it; both are of one group and move together. Source: {@code device_pasid_table_setup} and
+ * {@code drivers/iommu/intel/pasid.c}.
+ */
+final class ScalableTables implements DeviceTables {
+    /** Two context tables for each of 256 buses. */
+    private static final int HALF_BUSES = 512;
+
+    private static final int CONTEXTS = 128;
+    private static final long NO_FRAME = -1;
+    private static final long SCALABLE_MODE = DmarRegisters.TTM.of(1);
+
+    private final IntelUnit unit;
+    private final TableMemory memory;
+    private final UnitCaches caches;
+    private final long[] contextTables = new long[HALF_BUSES];
+    private final List<PasidTable> pasidTables = new ArrayList<>();
+    private final long rootTable;
+
+    ScalableTables(IntelUnit unit, TableMemory memory, UnitCaches caches) {
+        this.unit = unit;
+        this.memory = memory;
+        this.caches = caches;
+        Arrays.fill(contextTables, NO_FRAME);
+        this.rootTable = memory.allocate(0);
+    }
+
+    @Override
+    public long rootPointer() {
+        return DmarRegisters.RTA.getInPlace(rootTable) | SCALABLE_MODE;
+    }
+
+    @Override
+    public synchronized void prepare(IntelDevice device) {
+        for (int alias : device.aliases()) {
+            int half = alias >>> 7;
+            if (contextTables[half] == NO_FRAME) {
+                long table = memory.allocate(0);
+                contextTables[half] = table;
+                memory.store(rootTable + (long) half * (ScalableRootEntry.SIZE / 2), ScalableRootEntry.half(table));
+            }
+        }
+        PasidTable table = new PasidTable(memory, device.maxPasids());
+        pasidTables.add(table);
+        device.setPasidTable(table);
+        int[] aliases = device.aliases();
+        long low = ScalableContextEntry.low(
+                table.directory(), table.directoryEntries(), device.atsSupported(), device.maxPasids() > 0);
+        for (int alias : aliases) {
+            long entry = context(alias);
+            if (!ScalableContextEntry.P.isSet(memory.load(entry))) {
+                // RID_PASID is 0, and so are the reserved words.
+                memory.store(entry, low);
+            }
+        }
+        if (unit.cap().cachingMode()) {
+            caches.forgetMissingContexts(aliases);
+        } else {
+            unit.flushWriteBuffer();
+        }
+    }
+
+    @Override
+    public synchronized void set(IntelDevice device, int pasid, long[] words, int domainId) {
+        caches.checkUsable();
+        long entry = device.pasidTable().prepare(pasid);
+        long[] saved = device.savedPasidEntry();
+        save(entry, saved);
+        try {
+            clear(device, pasid, entry, saved);
+            if (words.length != 0) {
+                write(entry, words);
+                announce(pasid, words);
+            }
+        } catch (IommuException e) {
+            memory.store(entry, 0);
+            write(entry, saved);
+            throw e;
+        }
+    }
+
+    @Override
+    public synchronized void clear(IntelDevice device, int pasid) {
+        long entry = device.pasidTable().entry(pasid);
+        long[] saved = device.savedPasidEntry();
+        save(entry, saved);
+        clear(device, pasid, entry, saved);
+    }
+
+    private void save(long entry, long[] words) {
+        for (int i = 0; i < words.length; i++) {
+            words[i] = memory.load(entry + i * 8L);
+        }
+    }
+
+    private void clear(IntelDevice device, int pasid, long entry, long[] old) {
+        if (!PasidEntry.P.isSet(old[0])) {
+            return;
+        }
+        // P goes first and alone: the unit may fetch the entry in pieces.
+        memory.store(entry, 0);
+        try {
+            forget(device, pasid, old);
+        } finally {
+            for (int i = 1; i < old.length; i++) {
+                memory.store(entry + i * 8L, 0);
+            }
+        }
+    }
+
+    /** Has the unit, and then the device, forget an entry and what came of it: VT-d 6.5.3.3. */
+    private void forget(IntelDevice device, int pasid, long[] old) {
+        caches.forgetPasidEntry((int) PasidEntry.DID.get(old[1]), pasid, isByPasid(old));
+        caches.flushDevice(device, pasid, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
+    }
+
+    private static boolean isByPasid(long[] words) {
+        long type = PasidEntry.PGTT.get(words[0]);
+        return type == PasidEntry.PGTT_FIRST_STAGE || type == PasidEntry.PGTT_PASS_THROUGH;
+    }
+
+    /** Has a unit in caching mode forget that the entry was not present. */
+    private void announce(int pasid, long[] words) {
+        if (unit.cap().cachingMode()) {
+            caches.forgetPasidEntry((int) PasidEntry.DID.get(words[1]), pasid, true);
+        } else {
+            unit.flushWriteBuffer();
+        }
+    }
+
+    @Override
+    public synchronized void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
+        long entry = device.pasidTable().entry(pasid);
+        long[] words = device.savedPasidEntry();
+        save(entry, words);
+        long changed = set ? words[word] | mask : words[word] & ~mask;
+        if (!PasidEntry.P.isSet(words[0]) || PasidEntry.DID.get(words[1]) != domainId || changed == words[word]) {
+            return;
+        }
+        caches.checkUsable();
+        memory.store(entry + word * 8L, changed);
+        try {
+            forget(device, pasid, words);
+        } catch (IommuException e) {
+            memory.store(entry + word * 8L, words[word]);
+            throw e;
+        }
+    }
+
+    private void write(long entry, long[] words) {
+        // The lowest word last: its P makes all of them valid.
+        for (int i = words.length - 1; i >= 0; i--) {
+            memory.store(entry + i * 8L, words[i]);
+        }
+    }
+
+    private long context(int requesterId) {
+        long table = contextTables[requesterId >>> 7];
+        if (table == NO_FRAME) {
+            throw new IllegalStateException(
+                    unit.name() + ": no context table for requester 0x" + Integer.toHexString(requesterId));
+        }
+        return table + (long) (requesterId % CONTEXTS) * ScalableContextEntry.SIZE;
+    }
+
+    @Override
+    public synchronized void free() {
+        for (PasidTable table : pasidTables) {
+            table.free();
+        }
+        pasidTables.clear();
+        for (int half = 0; half < HALF_BUSES; half++) {
+            if (contextTables[half] != NO_FRAME) {
+                memory.free(contextTables[half], 0);
+                contextTables[half] = NO_FRAME;
+            }
+        }
+        memory.free(rootTable, 0);
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.Optional;
+import java.util.Set;
+import org.iommu4j.DirtyBitmap;
+import org.iommu4j.DomainFlag;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.Prot;
+import org.iommu4j.capability.DirtyTracking;
+import org.iommu4j.capability.Nesting;
+import org.iommu4j.intel.IntelRules.AttachCheck;
+import org.iommu4j.intel.fmt.ContextEntry;
+import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.intel.reg.Capability;
+import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A domain with a second-stage table, VT-d 3.7: the only kind in legacy mode, and what nesting and dirty tracking need.
+ *
+ * <p>No-snoop is blocked leaf by leaf: what was mapped before the promise goes on letting it pass, which the releases
+ * answer for in different ways ({@link IntelRules}). Source: {@code intel_iommu_domain_alloc_second_stage}, {@code
+ * paging_domain_compatible_second_stage}.
+ */
+final class SecondStageDomain extends PagingDomain {
+    private final boolean nestParent;
+    private final boolean tracksDirty;
+    private final Optional<DirtyTracking> dirtyTracking;
+    private final Optional<Nesting> nesting;
+    private boolean recording;
+    private int nestedDomains;
+
+    /**
+     * Makes an empty domain.
+     *
+     * @throws IommuException EOPNOTSUPP when the unit has no table format that is built, ENOMEM
+     */
+    SecondStageDomain(IntelIommu iommu, DomainType type, IntelUnit unit, VendorContext context, Set<DomainFlag> flags) {
+        super(
+                iommu,
+                type,
+                iommu.rules().attachesPasids() && unit.translatesPasids() && !flags.contains(DomainFlag.DIRTY_TRACKING),
+                CacheTags.Kind.SECOND_STAGE,
+                unit,
+                context,
+                TableFormat.SECOND_STAGE,
+                levels(unit),
+                Math.min(tableWidth(levels(unit)), unit.cap().maximumAddressWidth()),
+                unit.cap().pageSizes(),
+                needsSync(unit));
+        this.nestParent = flags.contains(DomainFlag.NEST_PARENT);
+        this.tracksDirty = flags.contains(DomainFlag.DIRTY_TRACKING);
+        this.dirtyTracking = tracksDirty ? Optional.of(new Dirty()) : Optional.empty();
+        this.nesting = nestParent ? Optional.of(this::allocateNested) : Optional.empty();
+    }
+
+    /** Chooses the smallest supported table that covers all that requests may carry, or else the largest one. */
+    private static int levels(IntelUnit unit) {
+        Capability cap = unit.cap();
+        int chosen = 0;
+        for (int levels = 3; levels <= 5; levels++) {
+            if (cap.supportsLevels(levels)) {
+                chosen = levels;
+                if (tableWidth(levels) >= cap.maximumAddressWidth()) {
+                    break;
+                }
+            }
+        }
+        if (chosen == 0) {
+            throw new IommuException(
+                    Errno.EOPNOTSUPP,
+                    unit.name() + " supports neither 3, 4 nor 5 levels: " + Capability.LAYOUT.decode(cap.value()));
+        }
+        return chosen;
+    }
+
+    private static int tableWidth(int levels) {
+        return 12 + 9 * levels;
+    }
+
+    private static boolean needsSync(IntelUnit unit) {
+        return unit.cap().requiresWriteBufferFlush() || unit.cap().cachingMode();
+    }
+
+    @Override
+    long moreLeafBits(int prot) {
+        return rules().leafSnoops(isEnforced(), prot, driver().everyUnitSnoops())
+                ? TableFormat.SECOND_STAGE.forcesSnoop()
+                : 0;
+    }
+
+    @Override
+    void checkProtection(int prot) {
+        if (nestParent && (prot & Prot.WRITE) == 0) {
+            // Of all units, as Linux does: ERRATA_772415_SPR17 would let the unit write where it may only read.
+            throw new IommuException(Errno.EINVAL, "a parent of nested domains takes no read-only mappings");
+        }
+    }
+
+    @Override
+    boolean mayEnforce() {
+        return rules().mayEnforceSecondStage(
+                        isEnforced(), wasEverMapped(), attachedUnitsSnoop(), driver().everyUnitSnoops());
+    }
+
+    @Override
+    void blockNoSnoop() {
+        // Leaves have the bit from now on.
+    }
+
+    @Override
+    @Nullable
+    String stageMisfit(IntelUnit unit) {
+        if (unit.isScalable() && !unit.ecap().secondStage()) {
+            return unit.name() + " has no second stage in scalable mode (ECAP.SLTS is 0)";
+        }
+        if (!unit.cap().supportsLevels(table().levels())) {
+            return unit.name() + " does not support tables of " + table().levels() + " levels";
+        }
+        if (tracksDirty && !unit.tracksDirty()) {
+            return unit.name() + " does not keep dirty bits (ECAP.SLADS), which the domain is asked for";
+        }
+        if (nestParent && !unit.nests()) {
+            return unit.name() + " does not nest (ECAP.NEST is 0), the domain is to be a parent";
+        }
+        return null;
+    }
+
+    @Override
+    AttachCheck snoopCheck() {
+        return rules().secondStageAttach();
+    }
+
+    @Override
+    long pageSizes(IntelUnit unit) {
+        return unit.cap().pageSizes();
+    }
+
+    @Override
+    boolean needsSyncMap(IntelUnit unit) {
+        return needsSync(unit);
+    }
+
+    @Override
+    long[] entry(IntelDevice device, int domainId) {
+        IntelUnit unit = device.unit();
+        if (!unit.isScalable()) {
+            long type = device.atsSupported() ? ContextEntry.TT_DEVICE_TLB : ContextEntry.TT_MULTI_LEVEL;
+            return new long[] {ContextEntry.low(type, table().root()), ContextEntry.high(table().levels(), domainId)};
+        }
+        return new long[] {
+            secondStageWord(PasidEntry.PGTT_SECOND_STAGE),
+            PasidEntry.word1(domainId, unit.walksCoherently(), rules().entrySnoops(isEnforced(), type(), false)),
+            0
+        };
+    }
+
+    /** Returns the lowest word of a PASID entry that leads to this table, alone or below a first stage. */
+    synchronized long secondStageWord(long type) {
+        return PasidEntry.word0(type, table().levels(), table().root(), recording);
+    }
+
+    // ---- dirty tracking --------------------------------------------------------------------------------------------
+
+    @Override
+    public Optional<DirtyTracking> dirtyTracking() {
+        return dirtyTracking;
+    }
+
+    /** Dirty bits of leaves, kept by the hardware while SSADE is set: {@code intel_iommu_set_dirty_tracking}. */
+    private final class Dirty implements DirtyTracking {
+        @Override
+        public void setDirtyTracking(boolean enabled) {
+            synchronized (SecondStageDomain.this) {
+                if (recording == enabled) {
+                    return;
+                }
+                changeEntries(true, 0, PasidEntry.SSADE.mask(), enabled);
+                recording = enabled;
+            }
+        }
+
+        @Override
+        public void readAndClearDirty(DirtyBitmap bitmap, boolean clear) {
+            synchronized (SecondStageDomain.this) {
+                if (!recording) {
+                    throw new IommuException(Errno.EINVAL, "written pages of this domain are not recorded");
+                }
+            }
+            IotlbGather cleared = new IotlbGather();
+            table().readDirty(bitmap, clear, cleared);
+            if (cleared.hasRange()) {
+                // The IOTLB holds the page as written: it would not set the bit again.
+                flush(cleared.start(), cleared.end(), true);
+            }
+        }
+    }
+
+    // ---- nesting
+    // -----------------------------------------------------------------------------------------------------
+
+    @Override
+    public Optional<Nesting> nesting() {
+        return nesting;
+    }
+
+    private IommuDomain allocateNested(IommuDevice device, long guestTable, int addressWidth) {
+        IntelUnit unit = driver().own(device).unit();
+        if (!unit.nests()) {
+            throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " does not nest (ECAP.NEST is 0)");
+        }
+        boolean fiveLevels = addressWidth == 57;
+        if (addressWidth != 48 && !(fiveLevels && unit.cap().firstStageOf5Levels())) {
+            throw new IommuException(
+                    Errno.EINVAL,
+                    "a guest's table of " + addressWidth + " bits, " + unit.name() + " has "
+                            + (unit.cap().firstStageOf5Levels() ? "48 or 57" : "48"));
+        }
+        if ((guestTable & 0xfff) != 0 || guestTable < 0 || guestTable > table().end()) {
+            throw new IommuException(
+                    Errno.EINVAL,
+                    "a guest's table at 0x" + Long.toHexString(guestTable) + ", expected a frame up to 0x"
+                            + Long.toHexString(table().end()));
+        }
+        synchronized (this) {
+            checkOpen();
+            nestedDomains++;
+        }
+        return driver().keep(new NestedDomain(driver(), this, guestTable, fiveLevels ? 5 : 4));
+    }
+
+    /** Takes in a device that comes through a guest's table; under this domain's lock. */
+    void joinBelow(IntelDevice device, int pasid, int domainId) {
+        tags().add(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
+    }
+
+    /** Takes it out again; under this domain's lock. */
+    void leaveBelow(IntelDevice device, int pasid, int domainId) {
+        tags().remove(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
+    }
+
+    /** Counts a nested domain out. */
+    synchronized void nestedClosed() {
+        nestedDomains--;
+    }
+
+    @Override
+    void checkUnused() {
+        if (nestedDomains > 0) {
+            throw new IommuException(Errno.EBUSY, nestedDomains + " nested domains need this domain");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.intel.fmt.ContextEntry;
+import org.iommu4j.intel.fmt.InvalidationDescriptor;
+import org.iommu4j.intel.reg.Capability;
+import org.iommu4j.intel.reg.DmarRegisters;
+import org.iommu4j.platform.RegisterWindow;
+
+/**
+ * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5.
+ *
+ * <p>A unit whose invalidation did not complete is broken for good: what it cached is unknown. All methods throw
+ * ETIMEDOUT when that happens and EIO from then on.
+ */
+final class UnitCaches {
+    /** A range that means all of a domain. */
+    static final long ALL_FIRST = 1;
+
+    /** See {@link #ALL_FIRST}. */
+    static final long ALL_LAST = 0;
+
+    private final String unit;
+    private final Capability cap;
+    private final boolean scalable;
+    private final RegisterWindow window;
+    private final Invalidator invalidator;
+    private final FaultLog faults;
+    private volatile boolean broken;
+
+    UnitCaches(
+            String unit,
+            Capability cap,
+            boolean scalable,
+            RegisterWindow window,
+            Invalidator invalidator,
+            FaultLog faults) {
+        this.unit = unit;
+        this.cap = cap;
+        this.scalable = scalable;
+        this.window = window;
+        this.invalidator = invalidator;
+        this.faults = faults;
+    }
+
+    boolean isBroken() {
+        return broken;
+    }
+
+    void breakDown() {
+        broken = true;
+    }
+
+    /** Has the unit forget everything. */
+    void flushAll() {
+        synchronized (invalidator) {
+            invalidator.contextCache(InvalidationDescriptor.GLOBAL, 0, 0);
+            finish();
+            if (scalable) {
+                invalidator.pasidCache(InvalidationDescriptor.PASID_CACHE_GLOBAL, 0, 0);
+                finish();
+            }
+            invalidator.iotlb(InvalidationDescriptor.GLOBAL, 0, 0, 0, false);
+            finish();
+        }
+    }
+
+    /**
+     * Has the unit forget a range of what a second stage says, by pages where it can and the range is small enough.
+     *
+     * @param first first byte
+     * @param last last byte, inclusive; below {@code first} for all of the domain
+     */
+    void flush(int domainId, long first, long last, boolean leavesOnly) {
+        synchronized (invalidator) {
+            checkUsable();
+            int mask = mask(first, last);
+            if (isByPage(mask, first, last)) {
+                invalidator.iotlb(
+                        InvalidationDescriptor.PAGE, domainId, first & (-1L << (12 + mask)), mask, leavesOnly);
+            } else {
+                invalidator.iotlb(InvalidationDescriptor.DOMAIN, domainId, 0, 0, false);
+            }
+            finish();
+        }
+    }
+
+    /** Has the unit forget a range of what a first stage says to one PASID; see {@link #flush}. */
+    void flushPasid(int domainId, int pasid, long first, long last, boolean leavesOnly) {
+        synchronized (invalidator) {
+            checkUsable();
+            int mask = mask(first, last);
+            if (isByPage(mask, first, last)) {
+                invalidator.pasidIotlb(
+                        InvalidationDescriptor.PASID_PAGE,
+                        domainId,
+                        pasid,
+                        first & (-1L << (12 + mask)),
+                        mask,
+                        leavesOnly);
+            } else {
+                invalidator.pasidIotlb(InvalidationDescriptor.PASID_ALL, domainId, pasid, 0, 0, false);
+            }
+            finish();
+        }
+    }
+
+    /** Has a device forget a range, after its unit has: else it could fill its TLB from there again. */
+    void flushDevice(IntelDevice device, int pasid, long first, long last) {
+        if (!device.usesAts()) {
+            return;
+        }
+        synchronized (invalidator) {
+            checkUsable();
+            int mask = Long.compareUnsigned(first, last) <= 0 ? mask(first, last) : InvalidationDescriptor.ALL_PAGES;
+            boolean all = mask >= InvalidationDescriptor.ALL_PAGES;
+            invalidator.deviceTlb(
+                    device,
+                    pasid,
+                    all ? 0 : first & (-1L << (12 + mask)),
+                    all ? InvalidationDescriptor.ALL_PAGES : mask);
+            finish();
+        }
+    }
+
+    /** Returns the logarithm of the smallest aligned power of two of pages that covers a range. */
+    private static int mask(long first, long last) {
+        return 64 - Long.numberOfLeadingZeros((first ^ last) >>> 12);
+    }
+
+    private boolean isByPage(int mask, long first, long last) {
+        return cap.pageSelectiveInvalidation()
+                && mask <= cap.maximumAddressMask()
+                && Long.compareUnsigned(first, last) <= 0;
+    }
+
+    // ---- legacy mode ---------------------------------------------------------------------------------------------
+
+    /** Has the unit forget context entries that were present: those whose old words are given with P. */
+    void forgetContexts(int[] aliases, long[] low, long[] high) {
+        synchronized (invalidator) {
+            checkUsable();
+            // The IOTLB after the context cache has been done, or an old context entry could fill it again.
+            for (int i = 0; i < aliases.length; i++) {
+                if (ContextEntry.P.isSet(low[i])) {
+                    invalidator.contextCache(
+                            InvalidationDescriptor.DEVICE, (int) ContextEntry.DID.get(high[i]), aliases[i]);
+                }
+            }
+            finish();
+            int last = -1;
+            for (int i = 0; i < aliases.length; i++) {
+                int domainId = (int) ContextEntry.DID.get(high[i]);
+                if (ContextEntry.P.isSet(low[i]) && domainId != last) {
+                    invalidator.iotlb(InvalidationDescriptor.DOMAIN, domainId, 0, 0, false);
+                    last = domainId;
+                }
+            }
+            finish();
+        }
+    }
+
+    /** Has a unit in caching mode forget that context entries were not present. */
+    void forgetMissingContexts(int[] aliases) {
+        synchronized (invalidator) {
+            checkUsable();
+            for (int alias : aliases) {
+                // Entries that are not present are tagged with id 0: VT-d 6.1.
+                invalidator.contextCache(InvalidationDescriptor.DEVICE, 0, alias);
+            }
+            finish();
+        }
+    }
+
+    // ---- scalable mode -------------------------------------------------------------------------------------------
+
+    /**
+     * Has the unit forget a PASID entry and what it cached by it, in the order of VT-d 6.5.3: the PASID cache first, or the
+     * old entry could fill the IOTLB again.
+     *
+     * @param byPasid whether the entry's translations are tagged with the PASID: those of a first stage and of pass-through
+     */
+    void forgetPasidEntry(int domainId, int pasid, boolean byPasid) {
+        synchronized (invalidator) {
+            checkUsable();
+            invalidator.pasidCache(InvalidationDescriptor.PASID_CACHE_PASID, domainId, pasid);
+            finish();
+            if (byPasid) {
+                invalidator.pasidIotlb(InvalidationDescriptor.PASID_ALL, domainId, pasid, 0, 0, false);
+            } else {
+                invalidator.iotlb(InvalidationDescriptor.DOMAIN, domainId, 0, 0, false);
+            }
+            finish();
+        }
+    }
+
+    private void finish() {
+        if (!invalidator.complete()) {
+            broken = true;
+            faults.drain();
+            int status = window.read32(DmarRegisters.FSTS.offset());
+            throw new IommuException(
+                    Errno.ETIMEDOUT,
+                    unit + ": an invalidation did not complete, the unit is broken from now on; "
+                            + DmarRegisters.FSTS.decode(status) + ", " + invalidator.state());
+        }
+    }
+
+    void checkUsable() {
+        if (broken) {
+            throw new IommuException(Errno.EIO, unit + ": broken since an invalidation did not complete");
+        }
+    }
+}

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.Optional;
+import org.iommu4j.DomainFlag;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.capability.CacheCoherencyEnforcement;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What each release does about no-snoop, told by what ends up in the tables. */
+class IntelRulesTest {
+    private static final long K4 = 4096;
+    private static final String DEVICE = "0000:00:02.0";
+    private static final String OTHER = "0000:00:04.0";
+    private static final String LOCKED = "0000:00:03.0";
+    private static final long SNP = 0x800;
+    private static final long PGSNP = 1L << 24;
+
+    private static void assertErrno(Errno errno, Runnable call) {
+        assertThatThrownBy(call::run)
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        e -> assertThat(e.errno()).as(e.getMessage()).isEqualTo(errno));
+    }
+
+    /** A driver of a release over two units, and a device behind each. */
+    private static final class Host {
+        final Bench bench;
+        final Iommu iommu;
+        final IommuDevice first;
+        final IommuDevice second;
+
+        Host(String release, long ecap0, long ecap1) {
+            bench = Bench.pair(Bench.CAP_LARGE, ecap0, Bench.CAP_LARGE, ecap1);
+            bench.function(OTHER, 0x020000);
+            bench.release = LinuxRelease.named(release);
+            iommu = bench.open();
+            first = bench.probe(iommu, DEVICE);
+            second = bench.probe(iommu, OTHER);
+        }
+
+        IommuDomain attached() {
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, first);
+            assertThat(domain.attach(first).attached()).isTrue();
+            return domain;
+        }
+
+        long leaf(long iova) {
+            return bench.leaf(0x10, iova);
+        }
+    }
+
+    private static boolean enforce(IommuDomain domain) {
+        return domain.cacheCoherencyEnforcement().orElseThrow().enforce();
+    }
+
+    static Iterable<LinuxRelease> releases() {
+        return LinuxRelease.known();
+    }
+
+    @ParameterizedTest
+    @MethodSource("releases")
+    void everyKnownReleaseOpensMapsAndCloses(LinuxRelease release) {
+        Host host = new Host(release.toString(), Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDomain domain = host.attached();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ | Prot.CACHE);
+        assertThat(domain.translate(0x1000)).isEqualTo(0x2000);
+        assertThat(host.iommu.capable(host.first, IommuCapability.CACHE_COHERENCY))
+                .isTrue();
+        domain.detach(host.first);
+        host.iommu.close();
+        assertThat(host.bench.pool.inUse()).isZero();
+    }
+
+    // ---- before 5.19: the overloaded flag ---------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "5.18"})
+    void oneFlagMeantTwoThings(String release) {
+        Host host = new Host(release, Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDomain domain = host.attached();
+        assertThat(domain.cacheCoherencyEnforcement()).as("nobody can be asked").isEmpty();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE | Prot.CACHE);
+        domain.map(0x2000, 0x2000, K4, 1, Prot.READ_WRITE);
+
+        // S11: a kernel driver that says its DMA is coherent loses no-snoop, one that forgets lets a guest use it.
+        assertThat(host.leaf(0x1000)).isEqualTo(0x2803);
+        assertThat(host.leaf(0x2000)).isEqualTo(0x2003);
+        assertThat(host.iommu.capable(host.first, IommuCapability.CACHE_COHERENCY))
+                .isTrue();
+        assertThat(host.iommu.capable(host.first, IommuCapability.ENFORCE_CACHE_COHERENCY))
+                .isFalse();
+    }
+
+    @Test
+    void oneUnitWithoutSnoopControlTookItFromTheWholeMachine() {
+        Host host = new Host("5.18", Bench.ECAP_SC, Bench.ECAP);
+        IommuDomain domain = host.attached();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE | Prot.CACHE);
+
+        assertThat(host.leaf(0x1000)).isEqualTo(0x2003);
+        assertThat(host.iommu.capable(host.first, IommuCapability.CACHE_COHERENCY))
+                .as("meant that every unit can block no-snoop")
+                .isFalse();
+        // S14: never set where some unit would refuse the bit.
+        assertThat(domain.attach(host.second).attached()).isTrue();
+    }
+
+    // ---- the series as posted
+    // -----------------------------------------------------------------------------------------
+
+    @Test
+    void thePostedSeriesAsksEveryUnitOfTheMachine() {
+        Host all = new Host("5.19-posted", Bench.ECAP_SC, Bench.ECAP_SC);
+        assertThat(enforce(all.attached())).isTrue();
+        Host mixed = new Host("5.19-posted", Bench.ECAP_SC, Bench.ECAP);
+        assertThat(enforce(mixed.attached())).as("the other unit lacks it").isFalse();
+        // A unit in scalable mode counts as one that can.
+        Host scalable = new Host("5.19-posted", Bench.ECAP_SC, Bench.ECAP_SECOND_STAGE);
+        IommuDomain domain = scalable.attached();
+        assertThat(enforce(domain)).isTrue();
+        assertThat(domain.attach(scalable.second).attached()).isTrue();
+    }
+
+    @Test
+    void thePostedSeriesLetsAnyDeviceJoinAnEnforcedDomain() {
+        Host host = new Host("5.19-posted", Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDomain domain = host.attached();
+        assertThat(enforce(domain)).isTrue();
+        assertThat(domain.attach(host.second).attached()).isTrue();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ);
+        assertThat(host.leaf(0x1000)).isEqualTo(0x2801);
+    }
+
+    // ---- 5.19 to 6.6
+    // ---------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.19", "6.0", "6.3", "6.6"})
+    void anUpgradeAfterMappingCoversLaterMappingsOnly(String release) {
+        // S1, partial coherence: early pages let no-snoop pass while everybody believes that they do not.
+        Host host = new Host(release, Bench.ECAP, Bench.ECAP_SC);
+        IommuDomain domain = host.attached();
+        assertThat(enforce(domain)).as("X has no snoop control").isFalse();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+        domain.detach(host.first);
+        assertThat(domain.attach(host.second).attached()).isTrue();
+
+        assertThat(enforce(domain)).as("Y has").isTrue();
+
+        domain.map(0x2000, 0x3000, K4, 1, Prot.READ_WRITE);
+        long root =
+                host.bench.contextEntry(host.bench.units.get(0xfed91000L).values.get(0x20) & ~0xfffL, 0x20)[0];
+        assertThat(host.bench.leafBelow(root, 4, 0x1000) & SNP)
+                .as("mapped before")
+                .isZero();
+        assertThat(host.bench.leafBelow(root, 4, 0x2000) & SNP)
+                .as("mapped after")
+                .isNotZero();
+        assertThat(enforce(domain)).as("asked again").isTrue();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.19", "6.2"})
+    void aDeviceWithoutSnoopControlIsRefusedHardFirst(String release) {
+        Host host = new Host(release, Bench.ECAP_SC, Bench.ECAP);
+        IommuDomain domain = host.attached();
+        assertThat(enforce(domain)).isTrue();
+        IommuDevice locked = host.bench.probe(host.iommu, LOCKED);
+        // 00:03.0 has an RMRR of its own: a DMA domain shows the snoop check alone.
+        assertErrno(Errno.EPERM, () -> domain.attach(locked));
+        IommuDomain kernel = host.iommu.allocate(DomainType.DMA, host.first);
+        assertThat(enforce(kernel)).as("an empty domain").isTrue();
+        assertErrno(Errno.EOPNOTSUPP, () -> kernel.attach(locked));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"6.3", "6.7", "6.17", "7.1"})
+    void laterItIsAnOrdinaryAnswer(String release) {
+        Host host = new Host(release, Bench.ECAP_SC, Bench.ECAP);
+        IommuDomain kernel = host.iommu.allocate(DomainType.DMA, host.first);
+        assertThat(enforce(kernel)).isTrue();
+        assertThat(kernel.attach(host.second).reason()).contains("ECAP.SC");
+    }
+
+    @Test
+    void aDomainTooWideForAUnitIsRefusedHardFirst() {
+        for (String release : new String[] {"5.15", "6.2", "6.3", "7.1"}) {
+            Bench bench = Bench.pair(Bench.CAP_LARGE, Bench.ECAP, Bench.CAP_39 | 3L << 34, Bench.ECAP);
+            bench.release = LinuxRelease.named(release);
+            Iommu iommu = bench.open();
+            IommuDomain domain = iommu.allocate(DomainType.DMA, bench.probe(iommu, DEVICE));
+            IommuDevice narrow = bench.probe(iommu, LOCKED);
+            if (bench.release.isAtLeast(6, 3)) {
+                assertThat(domain.attach(narrow).reason()).contains("39 bits");
+            } else {
+                assertErrno(Errno.EFAULT, () -> domain.attach(narrow));
+            }
+        }
+    }
+
+    @Test
+    void aDeviceLockedByFirmwareStaysWithTheKernelUntilTheCoreSawToIt() {
+        Host old = new Host("6.5", Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDevice locked = old.bench.probe(old.iommu, LOCKED);
+        IommuDomain domain = old.iommu.allocate(DomainType.UNMANAGED, locked);
+        assertErrno(Errno.EPERM, () -> domain.attach(locked));
+        assertThat(old.iommu.allocate(DomainType.DMA, locked).attach(locked).attached())
+                .isTrue();
+        // The graphics unit's RMRR is relaxable.
+        assertThat(domain.attach(old.first).attached()).isTrue();
+        Host later = new Host("6.6", Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDevice free = later.bench.probe(later.iommu, LOCKED);
+        assertThat(later.iommu.allocate(DomainType.UNMANAGED, free).attach(free).attached())
+                .isTrue();
+    }
+
+    // ---- 6.7 and later
+    // ---------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(strings = {"6.7", "6.16", "6.17", "7.0"})
+    void whatWasEverMappedCantBePromised(String release) {
+        Host host = new Host(release, Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDomain domain = host.attached();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+        assertThat(enforce(domain)).isFalse();
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(0x1000, K4, gather);
+        domain.sync(gather);
+        assertThat(enforce(domain)).as("unmapped again").isFalse();
+        assertThat(domain.attach(host.second).attached()).isTrue();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+        assertThat(host.leaf(0x1000)).isEqualTo(0x2003);
+    }
+
+    @Test
+    void askingAgainAfterMappingIsAnsweredDifferently() {
+        for (String release : new String[] {"6.6", "6.7", "6.16", "6.17", "7.0", "7.1"}) {
+            Host host = new Host(release, Bench.ECAP_SC, Bench.ECAP_SC);
+            IommuDomain domain = host.attached();
+            assertThat(enforce(domain)).isTrue();
+            assertThat(enforce(domain)).as(release).isTrue();
+            domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+            boolean lostShortCut = release.equals("6.17") || release.equals("7.0");
+            assertThat(enforce(domain)).as(release + ", something is mapped").isEqualTo(!lostShortCut);
+            // The promise stands whatever the answer.
+            domain.map(0x2000, 0x2000, K4, 1, Prot.READ_WRITE);
+            assertThat(host.leaf(0x2000)).isEqualTo(0x2803);
+        }
+    }
+
+    @Test
+    void theNewestReleaseDoesNotLookAtMappings() {
+        // S8: the second stage lost the check when the page tables became generic; S1 is possible again.
+        Host host = new Host("7.1", Bench.ECAP_SC, Bench.ECAP_SC);
+        IommuDomain domain = host.attached();
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+        assertThat(enforce(domain)).isTrue();
+        domain.map(0x2000, 0x3000, K4, 1, Prot.READ_WRITE);
+        assertThat(host.leaf(0x1000)).isEqualTo(0x2003);
+        assertThat(host.leaf(0x2000)).isEqualTo(0x3803);
+    }
+
+    // ---- first stage
+    // ----------------------------------------------------------------------------------------------------------
+
+    private static IommuDomain firstStage(Host host) {
+        IommuDomain domain = host.iommu.allocate(DomainType.DMA, host.first);
+        assertThat(domain.format()).isEqualTo("vtd-first-stage");
+        assertThat(domain.attach(host.first).attached()).isTrue();
+        return domain;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.19", "6.6", "6.16", "7.1"})
+    void aFirstStageBlocksByItsPasidEntryWhateverIsMapped(String release) {
+        Host host = new Host(release, Bench.ECAP_SCALABLE | 0x80, Bench.ECAP_SCALABLE | 0x80);
+        IommuDomain domain = firstStage(host);
+        domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+        assertThat(host.bench.pasidEntry(0x10, 0)[1] & PGSNP).isZero();
+        host.bench.first().recording = true;
+
+        assertThat(enforce(domain)).isTrue();
+
+        assertThat(host.bench.pasidEntry(0x10, 0)[1] & PGSNP).isNotZero();
+        // S9: the unit holds the entry without the bit, until the PASID cache and then the IOTLB of that PASID forget.
+        assertThat(host.bench.first().takeLog())
+                .filteredOn(descriptor -> !descriptor.matches("[0-9a-f]*25 .*"))
+                .containsExactly("20017 0", "20026 0");
+        // Who comes later has it from the start.
+        assertThat(domain.attach(host.second).attached()).isTrue();
+        assertThat(host.bench.pasidEntry(host.bench.units.get(0xfed91000L), 0x20, 0)[1] & PGSNP)
+                .isNotZero();
+        assertThat(enforce(domain)).isTrue();
+    }
+
+    @Test
+    void theNewestReleaseLetsAnyDeviceIntoAnEnforcedFirstStage() {
+        // S8: the check went with the split; the unit without snoop control gets a bit that is reserved for it.
+        Host newest = new Host("7.1", Bench.ECAP_SCALABLE | 0x80, Bench.ECAP_SCALABLE);
+        IommuDomain domain = firstStage(newest);
+        assertThat(enforce(domain)).isTrue();
+        assertThat(domain.attach(newest.second).attached()).isTrue();
+        assertThat(enforce(domain)).as("promised already").isTrue();
+
+        Host before = new Host("7.0", Bench.ECAP_SCALABLE | 0x80, Bench.ECAP_SCALABLE);
+        IommuDomain checked = firstStage(before);
+        assertThat(enforce(checked)).isTrue();
+        assertThat(checked.attach(before.second).reason()).contains("ECAP.SC");
+    }
+
+    @Test
+    void aFirstStageBehindAUnitWithoutSnoopControlPromisesNothing() {
+        Host host = new Host("7.1", Bench.ECAP_SCALABLE, Bench.ECAP_SCALABLE | 0x80);
+        IommuDomain domain = firstStage(host);
+        assertThat(enforce(domain)).isFalse();
+        assertThat(host.bench.pasidEntry(0x10, 0)[1] & PGSNP).isZero();
+    }
+
+    @Test
+    void pasidsAreNeitherAskedNorChanged() {
+        // S8: a PASID that came before the promise goes on letting no-snoop pass.
+        Bench bench = new Bench();
+        bench.unit(0xfed90000L, Bench.CAP_LARGE, Bench.ECAP_SCALABLE | 0x80);
+        bench.cachingFunction("0000:00:02.0", 8);
+        bench.dmar = new org.iommu4j.intel.acpi.DmarBytes(48, 1)
+                .drhd(true, 0, 0xfed90000L)
+                .bytes();
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        assertThat(domain.format()).isEqualTo("vtd-first-stage");
+        domain.attach(device);
+        domain.pasidAttachment().orElseThrow().attach(device, 5);
+
+        assertThat(enforce(domain)).isTrue();
+
+        assertThat(bench.pasidEntry(0x10, 0)[1] & PGSNP).isNotZero();
+        assertThat(bench.pasidEntry(0x10, 5)[1] & PGSNP).isZero();
+        domain.pasidAttachment().orElseThrow().attach(device, 6);
+        assertThat(bench.pasidEntry(0x10, 6)[1] & PGSNP).as("attached later").isNotZero();
+    }
+
+    @Test
+    void beforeTheSeriesScalableModeBlockedForUsersWithoutBeingAsked() {
+        for (String release : new String[] {"5.15", "5.19-posted", "5.19"}) {
+            Host host = new Host(release, Bench.ECAP_SECOND_STAGE, Bench.ECAP_SECOND_STAGE);
+            host.attached();
+            boolean hardCoded = !release.equals("5.19");
+            assertThat((host.bench.pasidEntry(0x10, 0)[1] & PGSNP) != 0)
+                    .as(release)
+                    .isEqualTo(hardCoded);
+            Host kernel = new Host(release, Bench.ECAP_SECOND_STAGE, Bench.ECAP_SECOND_STAGE);
+            kernel.iommu.allocate(DomainType.DMA, kernel.first).attach(kernel.first);
+            assertThat(kernel.bench.pasidEntry(0x10, 0)[1] & PGSNP).isZero();
+        }
+    }
+
+    // ---- what else changed
+    // -------------------------------------------------------------------------------------------------------
+
+    @Test
+    void thePredictionCameLaterThanThePromise() {
+        for (String release : new String[] {"6.1", "6.2"}) {
+            Host host = new Host(release, Bench.ECAP_SC, Bench.ECAP);
+            assertThat(host.iommu.capable(host.first, IommuCapability.ENFORCE_CACHE_COHERENCY))
+                    .isEqualTo(release.equals("6.2"));
+            assertThat(host.iommu.capable(host.second, IommuCapability.ENFORCE_CACHE_COHERENCY))
+                    .isFalse();
+        }
+    }
+
+    @Test
+    void aWriteOnlyMappingWasReadableToo() {
+        for (String release : new String[] {"5.15", "6.18", "6.19", "7.1"}) {
+            Host host = new Host(release, Bench.ECAP, Bench.ECAP);
+            host.attached().map(0x1000, 0x2000, K4, 1, Prot.WRITE);
+            boolean alone = host.bench.release.isAtLeast(6, 19);
+            assertThat(host.leaf(0x1000)).as(release).isEqualTo(alone ? 0x2002 : 0x2003);
+        }
+    }
+
+    @Test
+    void theStageIsChosenAsTheReleaseDoes() {
+        record Case(String release, long ecap0, long ecap1, DomainType type, String format) {}
+        long both = Bench.ECAP_SCALABLE;
+        long second = Bench.ECAP_SECOND_STAGE;
+        long first = both & ~(1L << 46);
+        long legacy = Bench.ECAP;
+        for (Case each : new Case[] {
+            new Case("6.12", both, both, DomainType.UNMANAGED, "vtd-second-stage"),
+            new Case("6.12", both, both, DomainType.DMA, "vtd-first-stage"),
+            new Case("6.13", both, both, DomainType.UNMANAGED, "vtd-first-stage"),
+            new Case("7.1", both, both, DomainType.DMA, "vtd-first-stage"),
+            new Case("6.1", second, second, DomainType.DMA, "vtd-second-stage"),
+            new Case("7.1", second, second, DomainType.DMA, "vtd-second-stage"),
+            new Case("6.1", first, first, DomainType.UNMANAGED, "vtd-first-stage"),
+            new Case("7.1", first, first, DomainType.UNMANAGED, "vtd-first-stage"),
+            // One legacy unit decided for all of them, and does not any more.
+            new Case("6.12", both, legacy, DomainType.DMA, "vtd-second-stage"),
+            new Case("6.13", both, legacy, DomainType.DMA, "vtd-first-stage"),
+        }) {
+            Host host = new Host(each.release, each.ecap0, each.ecap1);
+            assertThat(host.iommu.allocate(each.type, host.first).format())
+                    .as(each.toString())
+                    .isEqualTo(each.format);
+        }
+    }
+
+    @Test
+    void abilitiesComeWithTheirReleases() {
+        record Case(String release, boolean pasids, boolean userDomains) {}
+        for (Case each :
+                new Case[] {new Case("6.5", false, false), new Case("6.6", true, false), new Case("6.7", true, true)}) {
+            Host host = new Host(each.release, Bench.ECAP_SCALABLE, Bench.ECAP_SCALABLE);
+            IommuDomain domain = host.iommu.allocate(DomainType.UNMANAGED, host.first);
+            assertThat(domain.pasidAttachment().isPresent()).as(each.toString()).isEqualTo(each.pasids);
+            assertThat(host.iommu.capable(host.first, IommuCapability.DIRTY_TRACKING))
+                    .isEqualTo(each.userDomains);
+            for (DomainFlag flag : new DomainFlag[] {DomainFlag.DIRTY_TRACKING, DomainFlag.NEST_PARENT}) {
+                if (each.userDomains) {
+                    assertThat(host.iommu
+                                    .allocate(DomainType.UNMANAGED, host.first, java.util.Set.of(flag))
+                                    .format())
+                            .isEqualTo("vtd-second-stage");
+                } else {
+                    assertErrno(
+                            Errno.EOPNOTSUPP,
+                            () -> host.iommu.allocate(DomainType.UNMANAGED, host.first, java.util.Set.of(flag)));
+                }
+            }
+        }
+    }
+
+    @Test
+    void aDomainWithoutTablesCantBeAsked() {
+        Host host = new Host("7.1", Bench.ECAP_SCALABLE | 0x80, Bench.ECAP_SC);
+        Optional<CacheCoherencyEnforcement> none = Optional.empty();
+        assertThat(host.iommu.allocate(DomainType.IDENTITY, host.first).cacheCoherencyEnforcement())
+                .isEqualTo(none);
+        assertThat(host.iommu.allocate(DomainType.BLOCKED, host.first).cacheCoherencyEnforcement())
+                .isEqualTo(none);
+    }
+}
