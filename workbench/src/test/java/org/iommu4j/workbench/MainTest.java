@@ -152,4 +152,21 @@ class MainTest {
                 .isEqualTo(2);
         assertThat(err.toString()).contains("notes.txt").doesNotContain("\tat ");
     }
+
+    @Test
+    void aCaptureIsMadeAndWhatIsMissingIsTold(@TempDir Path folder) throws Exception {
+        Path device = Files.createDirectories(folder.resolve("sys/bus/pci/devices/0000:00:02.0"));
+        Files.write(device.resolve("config"), new byte[64]);
+        assertThat(execute("capture", folder.resolve("host.tar").toString(), "--root", folder.toString()))
+                .isZero();
+        assertThat(out.toString()).contains("host.tar: 1 PCI functions, 0 IOMMUs, 0 groups");
+        assertThat(err.toString()).contains("iommu4j: missing: configuration space of 1 of 1 functions");
+    }
+
+    @Test
+    void aPlaceWithNothingToCaptureIsRefused(@TempDir Path folder) {
+        assertThat(execute("capture", folder.resolve("host.tar").toString(), "--root", folder.toString()))
+                .isEqualTo(2);
+        assertThat(err.toString()).contains("no PCI function").doesNotContain("\tat ");
+    }
 }

@@ -77,18 +77,45 @@ public final class CaptureFiles implements HostFiles {
             if (Files.isDirectory(path)) {
                 files.readDirectory(path);
             } else if (Files.isRegularFile(path)) {
-                files.readTar(path);
+                try (InputStream in = new BufferedInputStream(Files.newInputStream(path))) {
+                    files.readTar(in);
+                }
             } else {
                 throw new InputException(
                         path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
             }
         } catch (IOException e) {
-            throw new InputException(path + ": can't be read as a capture (" + reason(e) + ")", e);
+            throw unreadable(path.toString(), e);
         }
-        if (!files.children.containsKey("sys")) {
-            throw new InputException(path + ": no capture, expected a directory or tar with a Linux sys/ tree");
+        return files.withSysTree();
+    }
+
+    /**
+     * Reads a tar, compressed or not.
+     *
+     * @param in supports marks
+     * @param source where it comes from, for messages
+     * @throws InputException as {@link #open} does
+     */
+    static CaptureFiles ofTar(InputStream in, String source) {
+        CaptureFiles files = new CaptureFiles(source);
+        try {
+            files.readTar(in);
+        } catch (IOException e) {
+            throw unreadable(source, e);
         }
-        return files;
+        return files.withSysTree();
+    }
+
+    private static InputException unreadable(String source, IOException e) {
+        return new InputException(source + ": can't be read as a capture (" + reason(e) + ")", e);
+    }
+
+    private CaptureFiles withSysTree() {
+        if (!children.containsKey("sys")) {
+            throw new InputException(source + ": no capture, expected a directory or tar with a Linux sys/ tree");
+        }
+        return this;
     }
 
     @Override
@@ -161,9 +188,8 @@ public final class CaptureFiles implements HostFiles {
         return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
     }
 
-    private void readTar(Path path) throws IOException {
-        try (InputStream in = new BufferedInputStream(Files.newInputStream(path));
-                InputStream plain = unzipped(in);
+    private void readTar(InputStream in) throws IOException {
+        try (InputStream plain = unzipped(in);
                 TarArchiveInputStream tar = new TarArchiveInputStream(plain)) {
             TarArchiveEntry entry = tar.getNextEntry();
             while (entry != null) {

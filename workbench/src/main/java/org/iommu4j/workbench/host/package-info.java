@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Captured hosts: a directory or tar with a Linux {@code sys/} tree, and the machine built from it.
+ * What is known of a host, from any mix of inputs, and the machine built from a captured one.
  *
- * <p>A capture is untrusted input: sizes are bounded, links are resolved inside it only, and nothing in it is executed.
- * What the capture does not tell is refused, save for one thing: without a kernel log interrupts count as remapped where
- * the hardware can. Not read here: lspci texts, bare kernel logs and bare ACPI
- * tables.
+ * <p>Read {@link org.iommu4j.workbench.host.HostEvidence} first: what is known, each fact with the input that said it.
+ * {@link org.iommu4j.workbench.host.HostInputs} fills it from the running host, a directory or tar with a {@code sys/}
+ * tree, ACPI tables as bytes or as {@code acpidump} prints them, and the text of {@code lspci}, of kernel logs and of
+ * listings of IOMMU groups. {@link org.iommu4j.workbench.host.HostCapture} makes such a tar.
+ *
+ * <p>An input is untrusted: its size is bounded (32 MiB of text, 4 MiB of a table, 16 MiB of a file and 256 MiB and
+ * 200,000 entries of a capture, 65,536 functions), links are resolved inside it only, nothing in it is executed or
+ * fetched, and control characters do not get to a terminal. What an input does not tell is unknown. Three things follow
+ * from absence: a kernel log that has the whole boot and says nothing of interrupt remapping or of an IOMMU says that
+ * they are off; an empty {@code iommu_groups} directory says that no IOMMU is in use; a device without a {@code driver}
+ * link in a tree that shows drivers has none.
+ *
+ * <p>Not modelled: functions in PCI domains of more than four digits (below an Intel VMD) are left out with a warning;
+ * the header type of a function that is only known from text is that of an endpoint or of a bridge, and of its
+ * configuration space only what decides about groups, scopes and no-snoop is there; AMD's features as a kernel log prints
+ * them in words ({@code PPR NX GT}) are kept as a line and not turned into a value; a log's {@code EFR} counts for every
+ * unit. The running host's log is read where {@code
+ * /var/log/dmesg} is, for {@code dmesg} is not executed.
  */
 package org.iommu4j.workbench.host;
