@@ -6,6 +6,7 @@ module org.iommu4j.workbench {
     requires com.github.luben.zstd_jni;
     requires transitive com.google.guice;
     requires transitive info.picocli;
+    requires me.tongfei.progressbar;
     requires org.apache.commons.compress;
     requires transitive org.iommu4j;
     requires transitive org.iommu4j.core;
@@ -18,6 +19,7 @@ module org.iommu4j.workbench {
     uses org.iommu4j.sim.spi.TranslationUnitProvider;
 
     exports org.iommu4j.workbench;
+    exports org.iommu4j.workbench.audit;
     exports org.iommu4j.workbench.cases;
     exports org.iommu4j.workbench.decode;
     exports org.iommu4j.workbench.host;

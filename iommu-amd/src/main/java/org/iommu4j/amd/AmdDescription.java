@@ -5,93 +5,218 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.amd.acpi.AcpiName;
 import org.iommu4j.amd.acpi.DeviceEntry;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.amd.reg.Features;
-import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
-import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.ScopeEntry;
+import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
+import org.jspecify.annotations.Nullable;
 
-/** Says what is known of a host from its tables and register values; see {@link org.iommu4j.spi.IommuVendor#describe}. */
+/**
+ * Says what is known of a host without opening anything.
+ *
+ * <p>From IVRS and register values where somebody has the table; else from what Linux shows of its units and of the unit
+ * that each function is linked to. Linux shows {@code features} as {@code EFR2:EFR}: the half behind the colon equals the
+ * images of EFR in IVHD blocks of types 11h and 40h, and kernels of before EFR2 print that half alone.
+ */
 final class AmdDescription {
-    private final UnitMap map;
+    /** What Linux calls a unit, before its number. */
+    static final String UNIT_PREFIX = "ivhd";
+
+    private static final Reason FORCED = new Reason(
+            "every leaf of a v1 table has FC set, so that no-snoop is blocked whatever the unit",
+            "Linux amd_iommu_enforce_cache_coherency");
+
+    private static final Reason CAPABLE =
+            new Reason("the driver answers yes for every device; no bit of EFR gates it", "Linux amd_iommu_capable");
+
+    private static final KernelParameter OFF = new KernelParameter(
+            "amd_iommu",
+            "off",
+            KernelParameter.Effect.DISABLES,
+            new Reason("leaves the units off", "Linux parse_amd_iommu_options"));
+
+    private static final KernelParameter GUEST_TABLES = new KernelParameter(
+            "amd_iommu",
+            "pgtbl_v2",
+            KernelParameter.Effect.FALSE_PROMISE,
+            new Reason(
+                    "domains get v2 tables, which have no FC bit: the driver still answers that no-snoop is blocked, and it"
+                            + " is not",
+                    "Linux amd/iommu.c amdv2_ops"));
+
+    private final HostFacts facts;
     private final AmdRules rules;
-    private final RegisterValues registers;
+    private final List<UnitDescription> units = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
 
-    private AmdDescription(UnitMap map, AmdRules rules, RegisterValues registers) {
-        this.map = map;
+    private AmdDescription(HostFacts facts, AmdRules rules) {
+        this.facts = facts;
         this.rules = rules;
-        this.registers = registers;
     }
 
-    static HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
-        AmdRules rules = AmdRules.of(release);
-        byte[] bytes =
-                firmware.table(Ivrs.SIGNATURE).orElseThrow(() -> new IllegalArgumentException("firmware has no IVRS"));
-        Ivrs ivrs = Ivrs.parse(bytes);
-        AmdDescription description = new AmdDescription(new UnitMap(ivrs, rules), rules, registers);
-        if (!ivrs.table().checksumValid()) {
-            description.warnings.add("IVRS at offset 0x9: the checksum is wrong; Linux would not use the table");
+    static HostDescription describe(HostFacts facts, LinuxRelease release) {
+        AmdDescription description = new AmdDescription(facts, AmdRules.of(release));
+        Optional<byte[]> table = facts.firmware().table(Ivrs.SIGNATURE);
+        List<DeviceDescription> devices;
+        if (table.isPresent()) {
+            devices = description.fromTable(Ivrs.parse(table.get()));
+        } else if (facts.showsUnit(UNIT_PREFIX)) {
+            devices = description.fromLinux();
+        } else {
+            throw new IllegalArgumentException("firmware has no IVRS");
         }
-        return description.describe(ivrs, topology);
+        return new HostDescription(
+                AmdVendor.NAME,
+                CoherencyRule.ALWAYS,
+                description.units,
+                devices,
+                description.rules.guestTablesForAll() ? List.of(OFF, GUEST_TABLES) : List.of(OFF),
+                description.warnings);
     }
 
-    private HostDescription describe(Ivrs ivrs, PciTopology topology) {
+    private List<DeviceDescription> fromTable(Ivrs ivrs) {
+        UnitMap map = new UnitMap(ivrs, rules);
+        if (!ivrs.table().checksumValid()) {
+            warnings.add("IVRS at offset 0x9: the checksum is wrong; Linux would not use the table");
+        }
         warnings.addAll(map.warnings());
-        compareBlocks(ivrs);
+        compareBlocks(ivrs, map);
         if (!map.interruptRemapping()) {
             warnings.add("no I/O APIC entry for 00:14.0: Linux leaves interrupt remapping off");
         }
-        List<UnitDescription> units = new ArrayList<>();
         boolean htRangeTranslated = rules.htRangeIgnore() && !map.units().isEmpty();
         for (int i = 0; i < map.units().size(); i++) {
             Ivhd block = map.units().get(i);
-            OptionalLong efr = efr(i, block);
-            OptionalLong efr2 = efr2(block);
-            htRangeTranslated &= efr2.isPresent() && Features.HT_RANGE_IGNORE.isSet(efr2.getAsLong());
-            Map<String, Long> fields = new LinkedHashMap<>();
-            efr.ifPresent(value -> Features.decode(Features.EFR, value, fields));
-            efr2.ifPresent(value -> Features.decode(Features.EFR2, value, fields));
-            units.add(new UnitDescription(
+            Map<String, Long> registers = registers(map, i, block);
+            Long efr2 = registers.get(Features.EFR2.name());
+            htRangeTranslated &= efr2 != null && Features.HT_RANGE_IGNORE.isSet(efr2);
+            units.add(unit(
                     UnitMap.id(i),
-                    block.segment(),
-                    block.base(),
-                    map.includesAll(i),
+                    OptionalInt.of(block.segment()),
+                    OptionalLong.of(block.base()),
+                    Answer.of(map.includesAll(i)),
                     scope(block),
-                    Answer.YES,
-                    Answer.YES,
                     Answer.of(map.interruptRemapping()),
-                    fields));
+                    registers));
         }
         List<DeviceDescription> devices = new ArrayList<>();
-        for (PciFunction function : topology.functions()) {
+        for (PciFunction function : facts.topology().functions()) {
             int unit = map.unitOf(function.address());
             devices.add(
                     unit < 0
-                            ? new DeviceDescription(function.address(), null, Answer.NO, List.of())
-                            : new DeviceDescription(
+                            ? untranslated(function.address())
+                            : translated(
                                     function.address(),
                                     UnitMap.id(unit),
-                                    Answer.YES,
-                                    map.reservedRegions(function.address(), htRangeTranslated)));
+                                    map.reservedRegions(function.address(), htRangeTranslated),
+                                    Answer.of(map.interruptRemapping())));
         }
-        return new HostDescription(AmdVendor.NAME, units, devices, warnings);
+        return devices;
+    }
+
+    private List<DeviceDescription> fromLinux() {
+        facts.shownUnits().forEach((id, shown) -> {
+            if (HostFacts.isNamed(id, UNIT_PREFIX)) {
+                units.add(unit(
+                        id,
+                        OptionalInt.empty(),
+                        shown.registerBase(),
+                        Answer.UNKNOWN,
+                        List.of(),
+                        Answer.UNKNOWN,
+                        shown.registers()));
+            }
+        });
+        warnings.add(
+                "IVRS is not among the input: scopes and reserved regions are unknown, which unit has a function is"
+                        + " what Linux linked it to");
+        List<DeviceDescription> devices = new ArrayList<>();
+        for (PciFunction function : facts.topology().functions()) {
+            String link = facts.unitLinks().get(function.address());
+            devices.add(
+                    link != null && HostFacts.isNamed(link, UNIT_PREFIX)
+                            ? translated(function.address(), link, null, Answer.UNKNOWN)
+                            : unknown(function.address()));
+        }
+        return devices;
+    }
+
+    private static DeviceDescription translated(
+            PciAddress address, String unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
+        return new DeviceDescription(
+                address, Answer.YES, unit, Answer.YES, List.of(FORCED, CAPABLE), reserved, isolated);
+    }
+
+    private static DeviceDescription untranslated(PciAddress address) {
+        Reason why = new Reason("no block of IVRS names the device, or it is a unit itself", "48882 5.2.2");
+        return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
+    }
+
+    private static DeviceDescription unknown(PciAddress address) {
+        Reason why = new Reason("which unit translates for the device is not known", "48882 5.2.2");
+        return new DeviceDescription(address, Answer.UNKNOWN, null, Answer.UNKNOWN, List.of(why), null, Answer.UNKNOWN);
+    }
+
+    private static UnitDescription unit(
+            String id,
+            OptionalInt segment,
+            OptionalLong base,
+            Answer includeAll,
+            List<ScopeEntry> scope,
+            Answer interruptRemapping,
+            Map<String, Long> registers) {
+        Map<String, Long> fields = new LinkedHashMap<>();
+        Long efr = registers.get(Features.EFR.name());
+        Long efr2 = registers.get(Features.EFR2.name());
+        if (efr != null) {
+            Features.decode(Features.EFR, efr, fields);
+        }
+        if (efr2 != null) {
+            Features.decode(Features.EFR2, efr2, fields);
+        }
+        return new UnitDescription(
+                id, segment, base, includeAll, scope, abilities(efr, fields, interruptRemapping), registers, fields);
+    }
+
+    /** What does not depend on EFR is known of every unit. */
+    private static UnitAbilities abilities(@Nullable Long efr, Map<String, Long> fields, Answer interruptRemapping) {
+        int levels = efr == null ? 0 : Features.hostLevels(efr);
+        Answer guest = efr == null ? Answer.UNKNOWN : Answer.of(fields.getOrDefault("EFR.GTSup", 0L) != 0);
+        return new UnitAbilities(
+                Answer.YES,
+                Answer.YES,
+                interruptRemapping,
+                guest,
+                efr == null ? Answer.UNKNOWN : Answer.of(levels > 0),
+                guest,
+                guest,
+                efr == null ? Answer.UNKNOWN : Answer.of(Features.HD_SUP.isSet(efr)),
+                HostPageTable.PAGE_SIZES,
+                levels,
+                levels == 0 ? 0 : Math.min(64, 12 + 9 * levels));
     }
 
     /** Blocks of different types for one unit should not contradict each other. */
-    private void compareBlocks(Ivrs ivrs) {
+    private void compareBlocks(Ivrs ivrs, UnitMap map) {
         for (Ivhd unit : map.units()) {
             for (Ivhd other : ivrs.ivhds()) {
                 if (other.deviceId() != unit.deviceId()
@@ -115,56 +240,69 @@ final class AmdDescription {
         }
     }
 
-    /** What Linux uses: firmware's image where it is announced, else the register. */
-    private OptionalLong efr(int unit, Ivhd block) {
-        OptionalLong register = registers.value(block.base(), Features.EFR.name());
-        if (!block.hasFeatureImage() || (register.isPresent() && !map.efrImageValid())) {
-            return register;
+    /** What Linux uses: firmware's images where they are announced, else the registers. */
+    private Map<String, Long> registers(UnitMap map, int unit, Ivhd block) {
+        Map<String, Long> values = new LinkedHashMap<>();
+        Long efr = known(unit, block, Features.EFR.name());
+        Long efr2 = known(unit, block, Features.EFR2.name());
+        if (block.hasFeatureImage() && (efr == null || map.efrImageValid())) {
+            if (efr != null && (efr != block.efrImage() || (efr2 != null && efr2 != block.efr2Image()))) {
+                warnings.add(
+                        AmdUnit.imageMismatch(UnitMap.id(unit), block, efr, efr2 == null ? block.efr2Image() : efr2));
+            }
+            efr = block.efrImage();
+            efr2 = block.efr2Image();
         }
-        OptionalLong second = registers.value(block.base(), Features.EFR2.name());
-        if (register.isPresent()
-                && (register.getAsLong() != block.efrImage()
-                        || (second.isPresent() && second.getAsLong() != block.efr2Image()))) {
-            warnings.add(AmdUnit.imageMismatch(
-                    UnitMap.id(unit), block, register.getAsLong(), second.orElse(block.efr2Image())));
+        if (efr != null) {
+            values.put(Features.EFR.name(), efr);
         }
-        return OptionalLong.of(block.efrImage());
+        if (efr2 != null) {
+            values.put(Features.EFR2.name(), efr2);
+        }
+        return values;
     }
 
-    private OptionalLong efr2(Ivhd block) {
-        OptionalLong register = registers.value(block.base(), Features.EFR2.name());
-        if (!block.hasFeatureImage() || (register.isPresent() && !map.efrImageValid())) {
-            return register;
+    /** Returns what somebody read there, else what Linux shows under the unit's name. */
+    private @Nullable Long known(int unit, Ivhd block, String register) {
+        OptionalLong read = facts.registers().value(block.base(), register);
+        if (read.isPresent()) {
+            return read.getAsLong();
         }
-        return OptionalLong.of(block.efr2Image());
+        ShownUnit shown = facts.shownUnits().get(UnitMap.id(unit));
+        return shown == null ? null : shown.registers().get(register);
     }
 
-    private List<String> scope(Ivhd block) {
-        List<String> scope = new ArrayList<>();
+    private static List<ScopeEntry> scope(Ivhd block) {
+        List<ScopeEntry> scope = new ArrayList<>();
         DeviceEntry start = null;
         for (DeviceEntry entry : block.entries()) {
             String device = address(block, entry.deviceId());
-            String source = " as " + address(block, entry.sourceDeviceId());
+            String source = address(block, entry.sourceDeviceId());
             switch (entry.type()) {
-                case DeviceEntry.ALL -> scope.add("all");
-                case DeviceEntry.SELECT, DeviceEntry.EXTENDED_SELECT -> scope.add(device);
-                case DeviceEntry.ALIAS_SELECT -> scope.add(device + source);
+                case DeviceEntry.ALL -> scope.add(function("all"));
+                case DeviceEntry.SELECT, DeviceEntry.EXTENDED_SELECT -> scope.add(function(device));
+                case DeviceEntry.ALIAS_SELECT -> scope.add(function(device + " as " + source));
                 case DeviceEntry.RANGE_START, DeviceEntry.ALIAS_RANGE_START, DeviceEntry.EXTENDED_RANGE_START ->
                     start = entry;
                 case DeviceEntry.RANGE_END -> {
                     if (start != null) {
-                        scope.add(address(block, start.deviceId()) + " to " + device
+                        scope.add(function(address(block, start.deviceId()) + " to " + device
                                 + (start.type() == DeviceEntry.ALIAS_RANGE_START
                                         ? " as " + address(block, start.sourceDeviceId())
-                                        : ""));
+                                        : "")));
                     }
                     start = null;
                 }
-                case DeviceEntry.SPECIAL -> scope.add(variety(entry) + " " + entry.handle() + source);
+                case DeviceEntry.SPECIAL ->
+                    scope.add(new ScopeEntry(
+                            ScopeEntry.Kind.INTERRUPT_SOURCE, variety(entry) + " " + entry.handle(), source));
                 case DeviceEntry.ACPI_HID -> {
                     AcpiName name = entry.name();
                     if (name != null) {
-                        scope.add(name.hardwareId() + (name.uid().isEmpty() ? "" : ":" + name.uid()) + " as " + device);
+                        scope.add(new ScopeEntry(
+                                ScopeEntry.Kind.NAMESPACE_DEVICE,
+                                name.hardwareId() + (name.uid().isEmpty() ? "" : ":" + name.uid()),
+                                device));
                     }
                 }
                 default -> {
@@ -173,6 +311,10 @@ final class AmdDescription {
             }
         }
         return scope;
+    }
+
+    private static ScopeEntry function(String place) {
+        return new ScopeEntry(ScopeEntry.Kind.FUNCTION, "", place);
     }
 
     private static String variety(DeviceEntry entry) {

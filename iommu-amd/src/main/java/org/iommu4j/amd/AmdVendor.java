@@ -5,10 +5,9 @@ import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
-import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.VendorContext;
 
 /** The AMD-Vi driver as the service loader finds it: claims machines whose firmware has an IVRS. */
@@ -30,9 +29,13 @@ public final class AmdVendor implements IommuVendor {
     }
 
     @Override
-    public HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
-        return AmdDescription.describe(firmware, topology, registers, release);
+    public boolean recognises(HostFacts facts) {
+        return claims(facts.firmware()) || facts.showsUnit(AmdDescription.UNIT_PREFIX);
+    }
+
+    @Override
+    public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        return AmdDescription.describe(facts, release);
     }
 
     @Override

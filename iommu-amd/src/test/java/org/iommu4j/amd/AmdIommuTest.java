@@ -522,16 +522,17 @@ class AmdIommuTest {
         UnitDescription unit = host.units().get(0);
         assertThat(host.units()).hasSize(1);
         assertThat(unit.id()).isEqualTo("ivhd0");
-        assertThat(unit.registerBase()).isEqualTo(BASE);
-        assertThat(unit.includeAll()).isFalse();
+        assertThat(unit.registerBase()).hasValue(BASE);
+        assertThat(unit.includeAll()).isEqualTo(Answer.NO);
         assertThat(unit.scope())
+                .map(Object::toString)
                 .containsExactly(
                         "0000:00:01.0 to 0000:00:1f.7",
                         "0000:01:00.0 to 0000:01:1f.7 as 0000:00:14.5",
-                        "IOAPIC 33 as 0000:00:14.0",
-                        "HPET 0 as 0000:00:14.0");
-        assertThat(unit.blocksNoSnoop()).isEqualTo(Answer.YES);
-        assertThat(unit.interruptRemapping()).isEqualTo(Answer.YES);
+                        "IOAPIC 33 at 0000:00:14.0",
+                        "HPET 0 at 0000:00:14.0");
+        assertThat(unit.abilities().blocksNoSnoop()).isEqualTo(Answer.YES);
+        assertThat(unit.abilities().interruptRemapping()).isEqualTo(Answer.YES);
         assertThat(unit.fields()).containsEntry("EFR.HATS", 2L).containsEntry("EFR.PreFSup", 0L);
         assertThat(unit.fields()).containsEntry("EFR2.HTRangeIgnore", 0L);
         assertThat(host.devices()).hasSize(2);

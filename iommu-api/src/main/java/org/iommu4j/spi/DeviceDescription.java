@@ -10,14 +10,24 @@ import org.jspecify.annotations.Nullable;
  * A function as its vendor's tables see it.
  *
  * @param address where it is
- * @param unit the id of the unit that translates for it, or null when none does
- * @param enforceCacheCoherency whether a domain of this device can block no-snoop
- * @param reservedRegions its reserved regions, sorted by start
+ * @param translated whether a unit translates for it
+ * @param unit the id of that unit, or null when none does or none is known
+ * @param enforceCacheCoherency whether a domain of this device alone can block no-snoop
+ * @param reasons why, the deciding one first
+ * @param reservedRegions its reserved regions, sorted by start, or null when no table tells
+ * @param isolatedInterrupts whether the hardware can keep its interrupts to its own vectors
  */
 public record DeviceDescription(
-        PciAddress address, @Nullable String unit, Answer enforceCacheCoherency, List<ReservedRegion> reservedRegions) {
-    /** Copies the list. */
+        PciAddress address,
+        Answer translated,
+        @Nullable String unit,
+        Answer enforceCacheCoherency,
+        List<Reason> reasons,
+        @Nullable List<ReservedRegion> reservedRegions,
+        Answer isolatedInterrupts) {
+    /** Copies the lists. */
     public DeviceDescription {
-        reservedRegions = List.copyOf(reservedRegions);
+        reasons = List.copyOf(reasons);
+        reservedRegions = reservedRegions == null ? null : List.copyOf(reservedRegions);
     }
 }

@@ -18,18 +18,35 @@ public interface IommuVendor {
     /** Returns whether the firmware has this vendor's table. Does not read it. */
     boolean claims(FirmwareTables firmware);
 
+    /** Returns whether something in the facts is this vendor's: its table, or a unit that Linux shows. */
+    default boolean recognises(HostFacts facts) {
+        return claims(facts.firmware());
+    }
+
     /**
-     * Says what is known of a host without touching it.
+     * Says what is known of a host without touching it; what the facts do not tell is left unknown.
      *
-     * @param firmware the host's tables; a wrong checksum is a warning here
+     * @param facts the host; a wrong checksum of a table is a warning here
+     * @param release the rules to answer by
+     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
+     * @throws IllegalArgumentException when nothing in the facts is this vendor's or the release is not built
+     */
+    HostDescription describe(HostFacts facts, LinuxRelease release);
+
+    /**
+     * Says what tables and register values tell.
+     *
+     * @param firmware the host's tables
      * @param topology the host's functions, as far as known
      * @param registers register values, as far as known
      * @param release the rules to answer by
      * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
      * @throws IllegalArgumentException when the vendor's table is absent or the release is not built
      */
-    HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release);
+    default HostDescription describe(
+            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
+        return describe(HostFacts.of(firmware, topology, registers), release);
+    }
 
     /**
      * Takes the hardware over: finds the units, sets up their tables and queues, and turns translation on with every

@@ -10,7 +10,6 @@ import java.util.Optional;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciTopology;
 import org.junit.jupiter.api.Test;
 
 class IommuVendorsTest {
@@ -21,8 +20,7 @@ class IommuVendorsTest {
         }
 
         @Override
-        public HostDescription describe(
-                FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
+        public HostDescription describe(HostFacts facts, LinuxRelease release) {
             throw new UnsupportedOperationException();
         }
 

@@ -5,6 +5,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.bits.BitField;
@@ -17,103 +19,243 @@ import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
 import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.ExtendedCapability;
-import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
-import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.ScopeEntry;
+import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
+import org.jspecify.annotations.Nullable;
 
-/** Says what tables and register values tell, without opening anything. */
+/**
+ * Says what is known of a host without opening anything.
+ *
+ * <p>From DMAR and register values where somebody has the table; else from what Linux shows of its units and of the unit
+ * that each function is linked to. {@link IntelCoherency} then answers per function.
+ */
 final class IntelDescription {
-    private final Dmar dmar;
-    private final PciTopology topology;
-    private final RegisterValues registers;
-    private final ScopeResolver scopes;
-    private final List<Drhd> table;
-    private final List<UnitDescription> units = new ArrayList<>();
-    private final List<String> warnings;
+    /** What Linux calls a unit, before its number. */
+    static final String UNIT_PREFIX = "dmar";
 
-    private IntelDescription(Dmar dmar, PciTopology topology, RegisterValues registers) {
+    private static final List<KernelParameter> PARAMETERS = List.of(
+            new KernelParameter(
+                    "intel_iommu",
+                    "on",
+                    KernelParameter.Effect.ENABLES,
+                    new Reason(
+                            "turns the units on where the kernel was built without INTEL_IOMMU_DEFAULT_ON",
+                            "Linux intel_iommu_setup")),
+            new KernelParameter(
+                    "intel_iommu",
+                    "off",
+                    KernelParameter.Effect.DISABLES,
+                    new Reason("leaves the units off", "Linux intel_iommu_setup")));
+
+    private final HostFacts facts;
+    private final CoherencyRule rule;
+    private final @Nullable Dmar dmar;
+    private final List<UnitDescription> units = new ArrayList<>();
+    private final List<String> warnings = new ArrayList<>();
+
+    private IntelDescription(HostFacts facts, CoherencyRule rule, @Nullable Dmar dmar) {
+        this.facts = facts;
+        this.rule = rule;
         this.dmar = dmar;
-        this.topology = topology;
-        this.registers = registers;
-        this.scopes = new ScopeResolver(topology);
-        this.table = dmar.all(Drhd.class);
-        this.warnings = new ArrayList<>(dmar.warnings());
     }
 
-    static HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
-        // Asked for its refusal: no answer is given by rules that are not built.
-        IntelRules.of(release);
-        byte[] bytes = firmware.table(DmarParser.SIGNATURE)
-                .orElseThrow(() -> new IllegalArgumentException("firmware has no DMAR table"));
-        return new IntelDescription(DmarParser.parse(bytes), topology, registers).describe();
+    static HostDescription describe(HostFacts facts, LinuxRelease release) {
+        CoherencyRule rule = IntelRules.of(release).coherencyRule();
+        Optional<byte[]> table = facts.firmware().table(DmarParser.SIGNATURE);
+        if (table.isEmpty() && !facts.showsUnit(UNIT_PREFIX)) {
+            throw new IllegalArgumentException("firmware has no DMAR table");
+        }
+        Dmar dmar = table.map(DmarParser::parse).orElse(null);
+        return new IntelDescription(facts, rule, dmar).describe();
     }
 
     private HostDescription describe() {
-        if (table.isEmpty()) {
+        List<DeviceDescription> devices = dmar == null ? fromLinux() : fromTable(dmar);
+        return new HostDescription(IntelVendor.NAME, rule, units, devices, PARAMETERS, warnings);
+    }
+
+    private List<DeviceDescription> fromTable(Dmar table) {
+        warnings.addAll(table.warnings());
+        List<Drhd> drhds = table.all(Drhd.class);
+        if (drhds.isEmpty()) {
             warnings.add("DMAR: no remapping unit");
         }
-        for (int i = 0; i < table.size(); i++) {
-            units.add(describeUnit(i, table.get(i)));
+        ScopeResolver scopes = new ScopeResolver(facts.topology());
+        Map<Long, String> shown = shownByBase();
+        for (int i = 0; i < drhds.size(); i++) {
+            Drhd drhd = drhds.get(i);
+            String id = IntelIommu.nameOf(i);
+            String linuxName = shown.getOrDefault(drhd.registerBase(), id);
+            if (!linuxName.equals(id)) {
+                warnings.add(String.format(
+                        "the unit at 0x%x is %s in DMAR's order, %s in this Linux",
+                        drhd.registerBase(), id, linuxName));
+            }
+            Map<String, Long> registers = registers(id, OptionalLong.of(drhd.registerBase()), linuxName);
+            List<ScopeEntry> scope = new ArrayList<>();
+            for (DeviceScope entry : drhd.scopes()) {
+                scope.add(scopeEntry(table, scopes, drhd.segment(), entry));
+            }
+            units.add(unit(
+                    id,
+                    OptionalInt.of(drhd.segment()),
+                    OptionalLong.of(drhd.registerBase()),
+                    Answer.of(drhd.includeAll()),
+                    scope,
+                    registers));
         }
-        ReservedRegions reserved = new ReservedRegions(dmar, scopes);
+        IntelCoherency coherency = new IntelCoherency(rule, units);
+        ReservedRegions reserved = new ReservedRegions(table, scopes);
+        Answer isolated = table.interruptRemapping() ? coherency.interruptRemapping() : Answer.NO;
         List<DeviceDescription> devices = new ArrayList<>();
-        for (PciFunction function : topology.functions()) {
-            int unit = scopes.unitOf(table, function);
-            devices.add(new DeviceDescription(
-                    function.address(),
-                    unit < 0 ? null : units.get(unit).id(),
-                    unit < 0 ? Answer.NO : units.get(unit).blocksNoSnoop(),
-                    unit < 0 ? List.of() : reserved.of(function)));
+        for (PciFunction function : facts.topology().functions()) {
+            int index = scopes.unitOf(drhds, function);
+            if (index < 0) {
+                devices.add(coherency.untranslated(function.address()));
+            } else {
+                devices.add(coherency.device(function.address(), units.get(index), reserved.of(function), isolated));
+            }
         }
-        return new HostDescription(IntelVendor.NAME, units, devices, warnings);
+        return devices;
     }
 
-    private UnitDescription describeUnit(int index, Drhd unit) {
-        OptionalLong cap = known(index, unit, "CAP");
-        OptionalLong ecap = known(index, unit, "ECAP");
+    private List<DeviceDescription> fromLinux() {
+        facts.shownUnits().forEach((id, shown) -> {
+            if (HostFacts.isNamed(id, UNIT_PREFIX)) {
+                OptionalLong base = shown.registerBase();
+                units.add(unit(id, OptionalInt.empty(), base, Answer.UNKNOWN, List.of(), registers(id, base, id)));
+            }
+        });
+        warnings.add(
+                "DMAR is not among the input: scopes and reserved regions are unknown, which unit has a function is"
+                        + " what Linux linked it to");
+        IntelCoherency coherency = new IntelCoherency(rule, units);
+        List<DeviceDescription> devices = new ArrayList<>();
+        for (PciFunction function : facts.topology().functions()) {
+            String link = facts.unitLinks().get(function.address());
+            UnitDescription unit = units.stream()
+                    .filter(candidate -> candidate.id().equals(link))
+                    .findFirst()
+                    .orElse(null);
+            devices.add(
+                    unit == null
+                            ? coherency.unknown(function.address())
+                            : coherency.device(function.address(), unit, null, coherency.interruptRemapping()));
+        }
+        return devices;
+    }
+
+    private Map<Long, String> shownByBase() {
+        Map<Long, String> names = new LinkedHashMap<>();
+        facts.shownUnits().forEach((id, unit) -> unit.registerBase().ifPresent(base -> names.putIfAbsent(base, id)));
+        return names;
+    }
+
+    private static UnitDescription unit(
+            String id,
+            OptionalInt segment,
+            OptionalLong base,
+            Answer includeAll,
+            List<ScopeEntry> scope,
+            Map<String, Long> registers) {
         Map<String, Long> fields = new LinkedHashMap<>();
-        cap.ifPresent(value -> addFields(fields, "CAP", Capability.LAYOUT, value));
-        ecap.ifPresent(value -> addFields(fields, "ECAP", ExtendedCapability.LAYOUT, value));
-        Answer snoop = Answer.UNKNOWN;
-        Answer coherent = Answer.UNKNOWN;
-        Answer remapping = Answer.UNKNOWN;
-        if (ecap.isPresent()) {
-            ExtendedCapability decoded = new ExtendedCapability(ecap.getAsLong());
-            snoop = Answer.of(decoded.snoopControl());
-            coherent = Answer.of(decoded.coherentWalk());
-            remapping = Answer.of(decoded.interruptRemapping());
+        Long cap = registers.get("CAP");
+        Long ecap = registers.get("ECAP");
+        if (cap != null) {
+            addFields(fields, "CAP", Capability.LAYOUT, cap);
         }
-        List<String> named = new ArrayList<>();
-        for (DeviceScope scope : unit.scopes()) {
-            named.add(describeScope(unit.segment(), scope));
+        if (ecap != null) {
+            addFields(fields, "ECAP", ExtendedCapability.LAYOUT, ecap);
         }
-        return new UnitDescription(
-                IntelIommu.nameOf(index),
-                unit.segment(),
-                unit.registerBase(),
-                unit.includeAll(),
-                named,
-                snoop,
-                coherent,
-                remapping,
-                fields);
+        return new UnitDescription(id, segment, base, includeAll, scope, abilities(cap, ecap), registers, fields);
     }
 
-    /** Returns a register's value, none when it is all ones: that is no value but a unit that did not answer. */
-    private OptionalLong known(int index, Drhd unit, String register) {
-        OptionalLong value = registers.value(unit.registerBase(), register);
-        if (value.isPresent() && value.getAsLong() == -1L) {
-            warnings.add(IntelIommu.nameOf(index) + " at 0x" + Long.toHexString(unit.registerBase()) + ": " + register
-                    + " is all ones, taken as unknown");
-            return OptionalLong.empty();
+    private static UnitAbilities abilities(@Nullable Long cap, @Nullable Long ecap) {
+        Capability low = new Capability(cap == null ? 0 : cap);
+        int levels = 0;
+        for (int candidate = 3; cap != null && candidate <= 5; candidate++) {
+            levels = low.supportsLevels(candidate) ? candidate : levels;
         }
-        return value;
+        long sizes = cap == null ? 0 : low.pageSizes();
+        int width = cap == null ? 0 : low.maximumAddressWidth();
+        if (ecap == null) {
+            UnitAbilities none = UnitAbilities.UNKNOWN;
+            return new UnitAbilities(
+                    none.blocksNoSnoop(),
+                    none.coherentWalk(),
+                    none.interruptRemapping(),
+                    none.firstStage(),
+                    none.secondStage(),
+                    none.nested(),
+                    none.pasid(),
+                    none.dirtyTracking(),
+                    sizes,
+                    levels,
+                    width);
+        }
+        ExtendedCapability high = new ExtendedCapability(ecap);
+        boolean scalable = isSet(ecap, "SMTS");
+        return new UnitAbilities(
+                Answer.of(high.snoopControl()),
+                Answer.of(high.coherentWalk()),
+                Answer.of(high.interruptRemapping()),
+                Answer.of(scalable && isSet(ecap, "FLTS")),
+                // Legacy mode always has it, and a unit in scalable mode can be driven in legacy mode.
+                Answer.YES,
+                Answer.of(scalable && isSet(ecap, "NEST")),
+                Answer.of(scalable && isSet(ecap, "PASID")),
+                Answer.of(scalable && isSet(ecap, "SLADS")),
+                sizes,
+                levels,
+                width);
+    }
+
+    private static boolean isSet(long ecap, String field) {
+        for (BitField candidate : ExtendedCapability.LAYOUT.fields()) {
+            if (candidate.name().equals(field)) {
+                return candidate.isSet(ecap);
+            }
+        }
+        throw new IllegalStateException("ECAP has no field " + field);
+    }
+
+    /** Returns what is known of CAP and ECAP: what somebody read there, else what Linux shows. */
+    private Map<String, Long> registers(String id, OptionalLong base, String linuxName) {
+        Map<String, Long> values = new LinkedHashMap<>();
+        for (String register : List.of("CAP", "ECAP")) {
+            OptionalLong read =
+                    base.isPresent() ? facts.registers().value(base.getAsLong(), register) : OptionalLong.empty();
+            ShownUnit unit = facts.shownUnits().get(linuxName);
+            Long attribute = unit == null ? null : unit.registers().get(register);
+            OptionalLong shown = attribute == null ? OptionalLong.empty() : OptionalLong.of(attribute);
+            if (read.isPresent() && shown.isPresent() && read.getAsLong() != shown.getAsLong()) {
+                warnings.add(String.format(
+                        "%s: %s is 0x%x in one input and 0x%x in what Linux shows; the first is used",
+                        id, register, read.getAsLong(), shown.getAsLong()));
+            }
+            OptionalLong value = read.isPresent() ? read : shown;
+            if (value.isEmpty()) {
+                continue;
+            }
+            if (value.getAsLong() == -1L) {
+                // No value but a unit that did not answer.
+                warnings.add(id + (base.isPresent() ? " at 0x" + Long.toHexString(base.getAsLong()) : "") + ": "
+                        + register + " is all ones, taken as unknown");
+            } else {
+                values.put(register, value.getAsLong());
+            }
+        }
+        return values;
     }
 
     private static void addFields(Map<String, Long> fields, String register, Layout layout, long value) {
@@ -122,19 +264,22 @@ final class IntelDescription {
         }
     }
 
-    private String describeScope(int segment, DeviceScope scope) {
-        String path = scopes.resolve(segment, scope).map(Object::toString).orElseGet(() -> path(segment, scope));
+    private static ScopeEntry scopeEntry(Dmar dmar, ScopeResolver scopes, int segment, DeviceScope scope) {
+        String place = scopes.resolve(segment, scope).map(Object::toString).orElseGet(() -> path(segment, scope));
         return switch (scope.type()) {
-            case DeviceScope.ENDPOINT -> path;
-            case DeviceScope.BRIDGE -> path + " and below";
-            case DeviceScope.IOAPIC -> "IOAPIC " + scope.enumerationId() + " at " + path;
-            case DeviceScope.HPET -> "HPET " + scope.enumerationId() + " at " + path;
-            case DeviceScope.NAMESPACE -> namespaceDevice(scope) + " at " + path;
-            default -> "scope of unknown type " + scope.type() + " at " + path;
+            case DeviceScope.ENDPOINT -> new ScopeEntry(ScopeEntry.Kind.FUNCTION, "", place);
+            case DeviceScope.BRIDGE -> new ScopeEntry(ScopeEntry.Kind.BRIDGE, "", place);
+            case DeviceScope.IOAPIC ->
+                new ScopeEntry(ScopeEntry.Kind.INTERRUPT_SOURCE, "IOAPIC " + scope.enumerationId(), place);
+            case DeviceScope.HPET ->
+                new ScopeEntry(ScopeEntry.Kind.INTERRUPT_SOURCE, "HPET " + scope.enumerationId(), place);
+            case DeviceScope.NAMESPACE ->
+                new ScopeEntry(ScopeEntry.Kind.NAMESPACE_DEVICE, namespaceDevice(dmar, scope), place);
+            default -> new ScopeEntry(ScopeEntry.Kind.OTHER, "scope of unknown type " + scope.type(), place);
         };
     }
 
-    private String namespaceDevice(DeviceScope scope) {
+    private static String namespaceDevice(Dmar dmar, DeviceScope scope) {
         for (Andd device : dmar.all(Andd.class)) {
             if (device.deviceNumber() == scope.enumerationId()) {
                 return device.name();

@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import org.iommu4j.DomainType;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.spi.CoherencyRule;
 
 /**
  * What the VT-d driver does differently from release to release, as named rules.
@@ -172,5 +173,14 @@ record IntelRules(
     /** Returns the permissions that a mapping really gives. */
     int effective(int prot) {
         return writeOnlyMapsReadToo && (prot & Prot.WRITE) != 0 ? prot | Prot.READ : prot;
+    }
+
+    /** Returns whose snoop control decides about a device, in the words of a description. */
+    CoherencyRule coherencyRule() {
+        return switch (enforcement) {
+            case BY_MAPPING, WHOLE_MACHINE -> CoherencyRule.PER_MACHINE;
+            case ATTACHED_UNITS, NOTHING_EVER_MAPPED, NOTHING_EVER_MAPPED_ASKED_AGAIN, ATTACHED_UNITS_ALONE ->
+                predictsEnforcement ? CoherencyRule.PER_DEVICE : CoherencyRule.PER_DOMAIN;
+        };
     }
 }

@@ -5,10 +5,9 @@ import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
-import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -33,9 +32,13 @@ public final class IntelVendor implements IommuVendor {
     }
 
     @Override
-    public HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
-        return IntelDescription.describe(firmware, topology, registers, release);
+    public boolean recognises(HostFacts facts) {
+        return claims(facts.firmware()) || facts.showsUnit(IntelDescription.UNIT_PREFIX);
+    }
+
+    @Override
+    public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        return IntelDescription.describe(facts, release);
     }
 
     @Override

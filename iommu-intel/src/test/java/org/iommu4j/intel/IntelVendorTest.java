@@ -556,9 +556,11 @@ class IntelVendorTest {
                         "0000:06:04.0 dmar2 UNKNOWN",
                         "0000:07:00.0 dmar1 YES",
                         "0001:00:02.0 null NO");
-        assertThat(host.units().get(0).scope()).containsExactly("0000:06:03.0");
-        assertThat(host.units().get(1).scope()).containsExactly("0000:00:1c.0 and below", "IOAPIC 2 at 0000:f0:1f.0");
-        assertThat(host.units().get(2).includeAll()).isTrue();
+        assertThat(host.units().get(0).scope()).map(Object::toString).containsExactly("0000:06:03.0");
+        assertThat(host.units().get(1).scope())
+                .map(Object::toString)
+                .containsExactly("0000:00:1c.0 and below", "IOAPIC 2 at 0000:f0:1f.0");
+        assertThat(host.units().get(2).includeAll()).isEqualTo(Answer.YES);
         assertThat(iommu.probe(
                         bench.functions.get(6), PciAddress.parse("0001:00:02.0").requesterId()))
                 .isEmpty();
@@ -578,9 +580,9 @@ class IntelVendorTest {
 
         assertThat(host.warnings()).singleElement().asString().contains("checksum");
         assertThat(unit.id()).isEqualTo("dmar0");
-        assertThat(unit.blocksNoSnoop()).isEqualTo(Answer.NO);
-        assertThat(unit.coherentWalk()).isEqualTo(Answer.NO);
-        assertThat(unit.interruptRemapping()).isEqualTo(Answer.YES);
+        assertThat(unit.abilities().blocksNoSnoop()).isEqualTo(Answer.NO);
+        assertThat(unit.abilities().coherentWalk()).isEqualTo(Answer.NO);
+        assertThat(unit.abilities().interruptRemapping()).isEqualTo(Answer.YES);
         assertThat(unit.fields())
                 .containsEntry("CAP.ND", 6L)
                 .containsEntry("CAP.SAGAW", 6L)
@@ -601,7 +603,7 @@ class IntelVendorTest {
                         LinuxRelease.NEWEST)
                 .units()
                 .get(0);
-        assertThat(unknown.blocksNoSnoop()).isEqualTo(Answer.UNKNOWN);
+        assertThat(unknown.abilities().blocksNoSnoop()).isEqualTo(Answer.UNKNOWN);
         assertThat(unknown.fields()).isEmpty();
     }
 

@@ -17,14 +17,16 @@ import picocli.CommandLine.Command;
         subcommands = {
             RunCommand.class,
             CasesCommand.class,
+            AuditCommand.class,
             DecodeCommand.class,
             CaptureCommand.class,
             AutoComplete.GenerateCompletion.class
         },
         footer = {
             "",
-            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED); 2 wrong usage or unreadable input.",
-            "Try: iommu4j run guest-no-snoop"
+            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED; not coherent under --require-coherent);",
+            "2 wrong usage or unreadable input.",
+            "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit"
         })
 public final class Main {
     /** The answer is bad. */

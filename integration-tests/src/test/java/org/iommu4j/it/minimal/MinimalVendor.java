@@ -3,6 +3,8 @@ package org.iommu4j.it.minimal;
 
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.stream.Collectors;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -10,12 +12,14 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
-import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.spi.VendorContext;
 
@@ -35,15 +39,24 @@ public final class MinimalVendor implements IommuVendor {
     }
 
     @Override
-    public HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
-        AcpiTable table = AcpiTable.parse(SIGNATURE, firmware.table(SIGNATURE).orElseThrow());
+    public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        AcpiTable table = AcpiTable.parse(
+                SIGNATURE, facts.firmware().table(SIGNATURE).orElseThrow(IllegalArgumentException::new));
         UnitDescription unit = new UnitDescription(
-                UNIT, 0, registerBase(table), true, List.of(), Answer.NO, Answer.YES, Answer.YES, Map.of());
-        List<DeviceDescription> devices = topology.functions().stream()
-                .map(function -> new DeviceDescription(function.address(), UNIT, Answer.NO, List.of()))
+                UNIT,
+                OptionalInt.of(0),
+                OptionalLong.of(registerBase(table)),
+                Answer.YES,
+                List.of(),
+                UnitAbilities.UNKNOWN,
+                Map.of(),
+                Map.of());
+        Reason why = new Reason("a minimal unit knows no snoop control", "MinimalIommu");
+        List<DeviceDescription> devices = facts.topology().functions().stream()
+                .map(function -> new DeviceDescription(
+                        function.address(), Answer.YES, UNIT, Answer.NO, List.of(why), List.of(), Answer.YES))
                 .collect(Collectors.toList());
-        return new HostDescription(name(), List.of(unit), devices, List.of());
+        return new HostDescription(name(), CoherencyRule.PER_DEVICE, List.of(unit), devices, List.of(), List.of());
     }
 
     @Override

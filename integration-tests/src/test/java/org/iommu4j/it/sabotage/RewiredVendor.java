@@ -15,11 +15,10 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -50,9 +49,8 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
     }
 
     @Override
-    public HostDescription describe(
-            FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
-        return vendor.describe(firmware, topology, registers, release);
+    public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        return vendor.describe(facts, release);
     }
 
     @Override

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.audit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.workbench.audit.Audit;
+import org.iommu4j.workbench.audit.AuditedDevice;
+import org.iommu4j.workbench.audit.Guest;
+import org.iommu4j.workbench.host.HostEvidence;
+import org.iommu4j.workbench.host.HostInputs;
+import org.iommu4j.workbench.host.InputException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What people have of real hosts gives the answers that they needed. */
+class HostsTest {
+    private static final Pattern CC = Pattern.compile("after SET_IOMMU\\(TYPE1v2\\).*VFIO_DMA_CC_IOMMU=(\\d)");
+
+    @TempDir
+    private Path directory;
+
+    private Path file(String name, String text) throws IOException {
+        return Files.writeString(directory.resolve(name), text);
+    }
+
+    // --- everything in the data ---
+
+    @Test
+    void everyTextGivesAnAnswerOrAClearRefusal() throws IOException {
+        Map<String, Integer> counts = new TreeMap<>();
+        for (String suffix : List.of(".txt", ".md")) {
+            for (Path file : Audits.files("data/machines", suffix)) {
+                String kind = file.getFileName().toString().replaceAll("[-_.].*", "");
+                try {
+                    Audit audit = Audits.of(file);
+                    assertThat(Audits.text(audit)).allMatch(line -> line.length() <= 100);
+                    counts.merge(kind + " answered", 1, Integer::sum);
+                } catch (InputException e) {
+                    assertThat(e.getMessage()).doesNotContain("\n");
+                    counts.merge(kind + " refused", 1, Integer::sum);
+                }
+            }
+        }
+        System.out.println("texts alone: " + counts);
+        assertThat(counts).isNotEmpty();
+    }
+
+    @Test
+    void enableNoSnoopOfEveryFunctionIsWhatLspciPrinted() throws IOException {
+        int compared = 0;
+        int dumps = 0;
+        for (Path expected : Audits.files("data/machines", ".expected")) {
+            Path dump =
+                    expected.resolveSibling(expected.getFileName().toString().replace(".expected", ".txt"));
+            if (!Files.exists(dump)) {
+                continue;
+            }
+            Audit audit = Audits.of(dump);
+            for (String line : Files.readAllLines(expected, StandardCharsets.UTF_8)) {
+                String[] cells = line.split("\t", -1);
+                if (line.startsWith("#") || line.startsWith("bdf") || cells.length < 5) {
+                    continue;
+                }
+                String bit = cells[4].equals("+") || cells[4].equals("-") ? cells[4] : cells[1];
+                AuditedDevice device = audit.device(PciAddress.parse(cells[0])).orElseThrow();
+                Answer answer = bit.equals("+") ? Answer.YES : bit.equals("-") ? Answer.NO : Answer.UNKNOWN;
+                assertThat(device.noSnoopEnabled()).as(dump + " " + line).isEqualTo(answer);
+                compared++;
+            }
+            dumps++;
+        }
+        System.out.println("lspci dumps: " + dumps + ", " + compared + " functions compared");
+        assertThat(compared).isGreaterThan(200);
+    }
+
+    @Test
+    void groupsOfEveryCaptureAreItsLinuxs() throws IOException {
+        int captures = 0;
+        int functions = 0;
+        for (Path capture : Audits.files("linux/captures", ".tar")) {
+            Audit audit = Audits.of(capture);
+            HostEvidence evidence =
+                    HostInputs.withInstalledSilicon().path(capture).read();
+            assertThat(audit.groups().stream()
+                            .collect(Collectors.toMap(group -> group.id(), group -> List.copyOf(group.devices()))))
+                    .as(capture.toString())
+                    .isEqualTo(evidence.groups().values().stream()
+                            .collect(Collectors.toMap(group -> group.id(), group -> List.copyOf(group.members()))));
+            for (AuditedDevice device : audit.devices()) {
+                Optional<String> linux =
+                        evidence.function(device.address()).orElseThrow().unit().map(fact -> fact.value());
+                if (audit.iommuInUse() == Answer.YES) {
+                    assertThat(Optional.ofNullable(device.unit())).isEqualTo(linux);
+                    functions++;
+                }
+            }
+            assertThat(audit.hostLinux()).isPresent();
+            captures++;
+        }
+        System.out.println("captures: " + captures + ", units of " + functions + " functions compared");
+        assertThat(captures).isGreaterThanOrEqualTo(7);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"sc0, intel-sc0", "sc1, intel-sc1", "amd, amd-qemu11"})
+    void vfioAnsweredAsTheAuditSays(String run, String capture) throws IOException {
+        Matcher matcher = CC.matcher(Files.readString(Audits.shared("linux/vfio/" + run + ".txt")));
+        assertThat(matcher.find()).isTrue();
+        Audit audit = Audits.assigning(Audits.shared("linux/captures/" + capture + ".tar"), "6.1", "00:05.0");
+        assertThat(audit.assignment().dmaCcIommu())
+                .isEqualTo(Answer.of(matcher.group(1).equals("1")));
+        assertThat(audit.assignment().assignable()).isEqualTo(Answer.YES);
+    }
+
+    // --- hosts by name ---
+
+    @Test
+    void theX99BoardsAudioIsTheOneToBlame() throws IOException {
+        Path board = Audits.shared("data/machines/huananzhi-x99-qd4");
+        Audit audit =
+                Audits.of(board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"), board.resolve("DMAR.dat"));
+        assertThat(Audits.firstFive(audit))
+                .contains("no IOMMU is in use", "1 of 79 devices makes its guest NONCOHERENT")
+                .contains("0000:00:1b.0", "dmar0 has no snoop control")
+                .contains("intel_iommu=on");
+        assertThat(audit.devices().stream()
+                        .filter(device -> device.guest() == Guest.NONCOHERENT)
+                        .map(device -> device.address().toString()))
+                .containsExactly("0000:00:1b.0");
+        assertThat(audit.device(PciAddress.parse("05:00.0")).orElseThrow().noSnoopEnabled())
+                .isEqualTo(Answer.YES);
+    }
+
+    @Test
+    void aLaptopsGraphicsMakesItsGuestNotCoherent() throws IOException {
+        Path log = file("dmesg.txt", """
+                [    0.000000] Linux version 6.8.0-40-generic (buildd@x) #40
+                [    0.140000] DMAR: DRHD base: 0x000000fed90000 flags: 0x0
+                [    0.140000] DMAR: dmar0: reg_base_addr fed90000 ver 4:0 cap 1c0000c40660462 ecap 49e2ff0505e
+                [    0.140000] DMAR: DRHD base: 0x000000fed91000 flags: 0x1
+                [    0.140000] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da
+                [    0.150000] DMAR-IR: Enabled IRQ remapping in x2apic mode
+                [    0.500000] DMAR: Intel(R) Virtualization Technology for Directed I/O
+                """);
+        Path table = Audits.files("data/acpi", ".dat").stream()
+                .filter(path -> path.getFileName().toString().contains("acer-aspire-a515-57g"))
+                .findFirst()
+                .orElseThrow();
+        Path lspci = file("lspci.txt", """
+                00:00.0 Host bridge: Intel Corporation Ice Lake-LP Processor Host Bridge
+                00:02.0 VGA compatible controller: Intel Corporation Iris Plus Graphics G1
+                \tKernel driver in use: i915
+                00:1f.3 Audio device: Intel Corporation Ice Lake-LP Smart Sound Technology Audio Controller
+                \tKernel driver in use: snd_hda_intel
+                """);
+        Audit audit = Audits.of(table, lspci, log);
+        assertThat(Audits.firstFive(audit))
+                .contains("1 of 3 devices makes its guest NONCOHERENT, the other 2 leave it COHERENT")
+                .contains("0000:00:02.0", "VGA compatible controller", "dmar0 has no snoop control")
+                .contains("WBINVD flushes the host's caches");
+        AuditedDevice graphics = audit.device(PciAddress.parse("00:02.0")).orElseThrow();
+        assertThat(graphics.noSnoopUse().orElseThrow().kind().name()).isEqualTo("USES");
+        assertThat(graphics.hints()).anyMatch(hint -> hint.text().contains("part of the chipset"));
+    }
+
+    @Test
+    void anAmdDesktopLeavesEveryGuestCoherent() throws IOException {
+        Path board = Audits.shared("data/machines/msi-ms7721-a8-6500");
+        Audit audit =
+                Audits.of(board.resolve("IVRS.dat"), board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"));
+        assertThat(Audits.firstFive(audit))
+                .contains("every device leaves its guest COHERENT", "ivhd0 can block no-snoop", "by the rules of 5.15");
+        assertThat(audit.devices().stream().filter(device -> device.unit() != null))
+                .isNotEmpty()
+                .allMatch(device -> device.guest() == Guest.COHERENT);
+    }
+
+    /** Somebody asked a mailing list what 0 from VFIO_DMA_CC_IOMMU means, with nothing but these two numbers. */
+    @Test
+    void theUnitOfAXeonCanBlockNoSnoopAndZeroWasAskedTooEarly() throws IOException {
+        Path log = file(
+                "dmesg.txt", "[    0.2] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da\n");
+        Audit audit = Audits.of(log);
+        assertThat(Audits.firstFive(audit))
+                .contains("its unit can block no-snoop: guests are COHERENT")
+                .contains("VFIO_DMA_CC_IOMMU 1 once the container has its IOMMU")
+                .contains("before VFIO_SET_IOMMU it is 0 and says nothing");
+        assertThat(String.join(" ", Audits.text(audit)).replaceAll(" +", " "))
+                .contains("dmar1 reads its tables past the caches")
+                .contains("readlink /sys/bus/pci/devices/BDF/iommu");
+    }
+
+    // --- releases ---
+
+    @ParameterizedTest
+    @CsvSource({
+        "5.18, PER_MACHINE, NONCOHERENT",
+        "5.19-posted, PER_MACHINE, NONCOHERENT",
+        "5.19, PER_DOMAIN, COHERENT",
+        "6.1, PER_DOMAIN, COHERENT",
+        "6.2, PER_DEVICE, COHERENT",
+        "7.1, PER_DEVICE, COHERENT"
+    })
+    void aDeviceBehindAnAbleUnitBesideOneThatIsNot(String release, CoherencyRule rule, Guest guest) throws IOException {
+        Path board = Audits.shared("data/machines/huananzhi-x99-qd4");
+        Audit audit = Audits.of(
+                Optional.of(LinuxRelease.named(release)),
+                List.of(),
+                board.resolve("lspci-nnvvvxxxx.txt"),
+                board.resolve("dmesg.txt"),
+                board.resolve("DMAR.dat"));
+        AuditedDevice nvme = audit.device(PciAddress.parse("02:00.0")).orElseThrow();
+        assertThat(audit.rule()).isEqualTo(rule);
+        assertThat(nvme.guest()).isEqualTo(guest);
+        assertThat(nvme.hints().stream().anyMatch(hint -> hint.text().contains("Linux 5.19 or newer")))
+                .isEqualTo(guest == Guest.NONCOHERENT);
+        assertThat(audit.device(PciAddress.parse("00:1b.0")).orElseThrow().guest())
+                .isEqualTo(Guest.NONCOHERENT);
+    }
+
+    @Test
+    void aReleaseThatIsNotKnownIsAnsweredByTheNearestAndSaysSo() throws IOException {
+        Path old = file("old.txt", "[    0.0] Linux version 5.4.0-1-amd64 (x)\n[    0.2] DMAR: IOMMU enabled\n");
+        Audit audit = Audits.of(old);
+        assertThat(audit.linux()).isEqualTo(LinuxRelease.named("5.15"));
+        assertThat(audit.warnings()).first().asString().contains("5.4", "5.15");
+        Path future = file("future.txt", "[    0.0] Linux version 9.9.1 (x)\n[    0.2] DMAR: IOMMU enabled\n");
+        assertThat(Audits.of(future).linux()).isEqualTo(LinuxRelease.NEWEST);
+    }
+
+    @Test
+    void v2TablesMakeAPromiseThatDoesNotHold() throws IOException {
+        String lines = "[    0.0] Command line: root=/dev/sda1 amd_iommu=pgtbl_v2\n";
+        Path log = file("v2.txt", "[    0.0] Linux version 6.19.0 (x)\n" + lines);
+        Path table = Audits.shared("data/machines/msi-ms7721-a8-6500/IVRS.dat");
+        Audit audit = Audits.of(log, table);
+        assertThat(audit.falsePromises())
+                .singleElement()
+                .satisfies(promise -> assertThat(promise.text()).contains("amd_iommu=pgtbl_v2", "no FC bit"));
+        assertThat(Audits.firstFive(audit)).contains("not true");
+        Path older = file("v2-old.txt", "[    0.0] Linux version 6.1.0 (x)\n" + lines);
+        assertThat(Audits.of(older, table).falsePromises()).isEmpty();
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.audit;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.TreeSet;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.workbench.audit.Audit;
+import org.iommu4j.workbench.audit.AuditHtml;
+import org.iommu4j.workbench.audit.AuditJson;
+import org.iommu4j.workbench.audit.AuditText;
+import org.iommu4j.workbench.audit.FleetReport;
+import org.iommu4j.workbench.audit.Guest;
+import org.iommu4j.workbench.audit.Step;
+import org.iommu4j.workbench.host.HostInputs;
+import org.iommu4j.workbench.host.InputException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine.Help;
+import picocli.CommandLine.Help.Ansi;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** Reports of captured hosts, as people and programs read them. */
+class ReportsTest {
+    private static final JsonMapper JSON = JsonMapper.builder().build();
+
+    @TempDir
+    private Path directory;
+
+    private static JsonNode schema() throws IOException {
+        try (InputStream in = Audit.class.getResourceAsStream("audit.schema.json")) {
+            return JSON.readTree(in.readAllBytes());
+        }
+    }
+
+    /** As much of JSON Schema as the published file uses; anything else in it is refused. */
+    private static void check(JsonNode schema, JsonNode root, JsonNode value, String at, List<String> errors) {
+        for (String keyword : schema.propertyNames()) {
+            switch (keyword) {
+                case "$ref" -> {
+                    String name = schema.get("$ref").asString().substring("#/$defs/".length());
+                    check(root.get("$defs").get(name), root, value, at, errors);
+                }
+                case "type" -> {
+                    boolean known = false;
+                    for (JsonNode type :
+                            schema.get("type").isArray() ? schema.get("type") : List.of(schema.get("type"))) {
+                        known |= isOf(type.asString(), value);
+                    }
+                    if (!known) {
+                        errors.add(at + " is " + value + ", expected " + schema.get("type"));
+                    }
+                }
+                case "enum" -> {
+                    boolean known = false;
+                    for (JsonNode each : schema.get("enum")) {
+                        known |= each.equals(value);
+                    }
+                    if (!known) {
+                        errors.add(at + " is " + value + ", expected one of " + schema.get("enum"));
+                    }
+                }
+                case "required" -> {
+                    for (JsonNode name : schema.get("required")) {
+                        if (value.isObject() && !value.has(name.asString())) {
+                            errors.add(at + " has no " + name);
+                        }
+                    }
+                }
+                case "items" -> {
+                    for (int i = 0; value.isArray() && i < value.size(); i++) {
+                        check(schema.get("items"), root, value.get(i), at + "[" + i + "]", errors);
+                    }
+                }
+                case "properties", "additionalProperties" -> {}
+                case "$schema", "$defs", "title", "description" -> {}
+                default -> errors.add("the schema uses '" + keyword + "', which this test does not know");
+            }
+        }
+        if (value.isObject()) {
+            JsonNode more = schema.get("additionalProperties");
+            for (String name : value.propertyNames()) {
+                JsonNode known =
+                        schema.has("properties") ? schema.get("properties").get(name) : null;
+                if (known != null) {
+                    check(known, root, value.get(name), at + "." + name, errors);
+                } else if (more != null && more.isObject()) {
+                    check(more, root, value.get(name), at + "." + name, errors);
+                } else if (more != null) {
+                    errors.add(at + "." + name + " is not in the schema");
+                }
+            }
+        }
+    }
+
+    private static boolean isOf(String type, JsonNode value) {
+        return switch (type) {
+            case "object" -> value.isObject();
+            case "array" -> value.isArray();
+            case "string" -> value.isString();
+            case "integer" -> value.isIntegralNumber();
+            case "boolean" -> value.isBoolean();
+            case "null" -> value.isNull();
+            default -> false;
+        };
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc0", "intel-sc1", "intel-iommu-off", "amd-qemu11"})
+    void theJsonOfACaptureIsAsThePublishedSchemaSays(String name) throws IOException {
+        JsonNode schema = schema();
+        List<String> errors = new ArrayList<>();
+        check(schema, schema, JSON.readTree(AuditJson.of(Audits.of(Audits.capture(name)))), "audit", errors);
+        Audit asked = Audits.assigning(Audits.capture(name), "7.1", "02:00.0");
+        check(schema, schema, JSON.readTree(AuditJson.of(asked)), "asked", errors);
+        assertThat(errors).isEmpty();
+        assertThat(JSON.readTree(AuditJson.of(asked)).get("assignment").isObject())
+                .isTrue();
+    }
+
+    @Test
+    void thePublishedSchemaIsTheOneInTheCommand() throws IOException {
+        Path published = Path.of("../docs/audit.schema.json");
+        assertThat(JSON.readTree(Files.readString(published))).isEqualTo(schema());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc0", "intel-sc1", "intel-iommu-off", "amd-qemu11"})
+    void textFitsIntoAHundredColumnsWithoutColour(String name) {
+        Audit audit = Audits.assigning(Audits.capture(name), "6.1", "00:05.0", "02:00.0");
+        for (boolean verbose : new boolean[] {false, true}) {
+            String text = new AuditText(Help.defaultColorScheme(Ansi.OFF), verbose).of(audit);
+            assertThat(text.lines()).allMatch(line -> line.length() <= AuditText.WIDTH);
+            assertThat(text).doesNotContain("\u001b");
+        }
+        assertThat(new AuditText(Help.defaultColorScheme(Ansi.ON), false).of(audit))
+                .contains("\u001b[");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel-sc0", "amd-qemu11"})
+    void theHtmlNeedsNothingElse(String name) {
+        String html = AuditHtml.of(Audits.assigning(Audits.capture(name), "7.1", "02:00.0"));
+        assertThat(html)
+                .startsWith("<!doctype html>")
+                .endsWith("</html>\n")
+                .doesNotContain("<script", "http://", "https://", "<link", "<img", "@import", "url(");
+        for (String tag : List.of("table", "tr", "ul", "div", "details", "h2", "dl")) {
+            assertThat(html.split("<" + tag + "[ >]", -1).length)
+                    .as(tag)
+                    .isEqualTo(html.split("</" + tag + ">", -1).length);
+        }
+    }
+
+    @Test
+    void markupInACaptureStaysText() throws IOException {
+        Path lspci = Files.writeString(
+                directory.resolve("lspci.txt"),
+                "00:02.0 VGA compatible controller: <script>alert(1)</script> & \"x\"\n");
+        assertThat(AuditHtml.of(Audits.of(lspci)))
+                .doesNotContain("<script")
+                .contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;");
+    }
+
+    @Test
+    void aVirtualMachineIsAnsweredAsAWholeAndShowsTheWay() {
+        Audit audit = Audits.assigning(Audits.capture("intel-sc0"), "7.1", "02:00.0", "00:05.0");
+        assertThat(audit.assignment().guest()).isEqualTo(Guest.NONCOHERENT);
+        assertThat(audit.assignment().dmaCcIommu()).isEqualTo(Answer.NO);
+        assertThat(audit.assignment().paths().values())
+                .hasSize(2)
+                .allSatisfy(path -> assertThat(path)
+                        .extracting(Step::what)
+                        .containsExactly(
+                                "device may send no-snoop",
+                                "translated by",
+                                "unit can block no-snoop",
+                                "domain enforces coherency",
+                                "VFIO_DMA_CC_IOMMU",
+                                "KVM counts non-coherent DMA",
+                                "guest"));
+        assertThat(Audits.text(audit).get(0)).contains("a guest with 0000:02:00.0, 0000:00:05.0 is NONCOHERENT");
+        assertThat(Audits.assigning(Audits.capture("intel-sc1"), "7.1", "02:00.0")
+                        .overall())
+                .isEqualTo(Guest.COHERENT);
+    }
+
+    @Test
+    void aSisterThatTheHostUsesStandsAgainstAssignmentUnlessItComesAlong() {
+        Path capture = Audits.shared("linux/captures/intel-sc1.tar");
+        Audit alone = Audits.assigning(capture, "6.1", "00:0c.0");
+        assertThat(alone.assignment().assignable()).isEqualTo(Answer.NO);
+        assertThat(alone.assignment().obstacles())
+                .anySatisfy(reason -> assertThat(reason.text()).contains("0000:00:0c.1", "nvme"));
+        assertThat(Audits.assigning(capture, "6.1", "00:0c.0", "00:0c.1")
+                        .assignment()
+                        .assignable())
+                .isEqualTo(Answer.YES);
+        assertThat(Audits.assigning(capture, "6.1", "00:06.0").assignment().obstacles())
+                .anySatisfy(reason -> assertThat(reason.text()).contains("bridge"));
+    }
+
+    @Test
+    void nothingIsAssignableWhereTheIommuIsOff() {
+        Audit audit = Audits.of(Audits.capture("intel-iommu-off"));
+        assertThat(audit.devices()).isNotEmpty().allMatch(device -> device.assignable() == Answer.NO);
+        assertThat(audit.hints()).anyMatch(hint -> hint.text().contains("intel_iommu"));
+        assertThat(audit.overall()).isEqualTo(Guest.UNKNOWN);
+    }
+
+    @Test
+    void anUnknownDeviceIsRefusedWithThoseThatThereAre() {
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> Audits.assigning(Audits.capture("intel-sc1"), "6.1", "77:00.0"))
+                .withMessageContaining("0000:77:00.0")
+                .withMessageContaining("0000:00:00.0");
+    }
+
+    @Test
+    void aFleetHasARowForEachHostAndOneForWhatIsNone() throws IOException {
+        for (String name : List.of("intel-sc0", "intel-sc1", "amd-qemu11")) {
+            Files.copy(Audits.capture(name), directory.resolve(name + ".tar"));
+        }
+        Files.writeString(directory.resolve("broken.tar"), "no tar at all");
+        int[] steps = {0};
+        FleetReport report =
+                FleetReport.of(directory, Audits.AUDITOR, HostInputs::withInstalledSilicon, Optional.empty(), false);
+        assertThat(report.size()).isEqualTo(4);
+        assertThat(report.anyUnusable()).isTrue();
+        assertThat(report.anyNotCoherent()).isTrue();
+        assertThat(report.csv().lines()).hasSize(5).anyMatch(line -> line.startsWith("amd-qemu11,6.1,COHERENT,1,0,"));
+        assertThat(report.text().lines()).hasSize(5).allMatch(line -> line.length() <= AuditText.WIDTH);
+        TreeSet<String> hosts = new TreeSet<>();
+        report.jsonLines().lines().map(JSON::readTree).forEach(row -> {
+            hosts.add(row.get("host").asString());
+            steps[0] += row.get("error").isNull() ? 0 : 1;
+        });
+        assertThat(hosts).containsExactly("amd-qemu11", "broken.tar", "intel-sc0", "intel-sc1");
+        assertThat(steps[0]).isEqualTo(1);
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciTopology;
+
+/**
+ * What is known of a host, as far as it is.
+ *
+ * <p>The firmware's tables need root to be read, so a host may be known by what Linux shows to everybody instead: its
+ * units, and which of them each function is linked to.
+ *
+ * @param firmware the host's tables, as far as known
+ * @param topology the host's functions, as far as known
+ * @param registers register values by register base, as far as known
+ * @param shownUnits units by the name that Linux gave them, for example {@code dmar0}
+ * @param unitLinks the name of the unit that Linux linked a function to
+ */
+public record HostFacts(
+        FirmwareTables firmware,
+        PciTopology topology,
+        RegisterValues registers,
+        SortedMap<String, ShownUnit> shownUnits,
+        Map<PciAddress, String> unitLinks) {
+    /** As Linux counts them: {@code dmar2} before {@code dmar10}. */
+    private static final Comparator<String> BY_NUMBER =
+            Comparator.comparingInt(String::length).thenComparing(Comparator.naturalOrder());
+
+    /** Copies the maps; units are sorted by number. */
+    public HostFacts {
+        SortedMap<String, ShownUnit> sorted = new TreeMap<>(BY_NUMBER);
+        sorted.putAll(shownUnits);
+        shownUnits = Collections.unmodifiableSortedMap(sorted);
+        unitLinks = Collections.unmodifiableMap(new LinkedHashMap<>(unitLinks));
+    }
+
+    /** Makes facts without anything that Linux shows. */
+    public static HostFacts of(FirmwareTables firmware, PciTopology topology, RegisterValues registers) {
+        return new HostFacts(firmware, topology, registers, new TreeMap<>(), Map.of());
+    }
+
+    /** Returns whether Linux shows a unit whose name is a prefix and a number: {@code dmar0}. */
+    public boolean showsUnit(String prefix) {
+        return shownUnits.keySet().stream().anyMatch(name -> isNamed(name, prefix));
+    }
+
+    /** Returns whether a unit's name is a prefix and a number. */
+    public static boolean isNamed(String name, String prefix) {
+        return name.startsWith(prefix)
+                && name.length() > prefix.length()
+                && name.chars().skip(prefix.length()).allMatch(Character::isDigit);
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+/**
+ * A parameter of the kernel's command line that changes what a description says.
+ *
+ * @param parameter the name before the equals sign, for example {@code amd_iommu}
+ * @param value one of the values after it, for example {@code pgtbl_v2}
+ * @param effect what it does to the answers
+ * @param why what it means, with its source
+ */
+public record KernelParameter(String parameter, String value, Effect effect, Reason why) {
+    /** What a parameter does. */
+    public enum Effect {
+        /** Units are used, where the kernel was built not to use them by itself. */
+        ENABLES,
+        /** Units are not used: nothing can be assigned. */
+        DISABLES,
+        /** The driver says that no-snoop is blocked, and it is not. */
+        FALSE_PROMISE
+    }
+
+    @Override
+    public String toString() {
+        return parameter + "=" + value;
+    }
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+import java.util.Collections;
+import java.util.Map;
+import java.util.OptionalLong;
+import java.util.TreeMap;
+
+/**
+ * A unit as Linux shows it to everybody, under {@code /sys/class/iommu} or in its log.
+ *
+ * @param registerBase physical address of its registers, empty where Linux does not say
+ * @param registers the values that it shows, by the manual's mnemonic
+ */
+public record ShownUnit(OptionalLong registerBase, Map<String, Long> registers) {
+    /** Copies the map. */
+    public ShownUnit {
+        registers = Collections.unmodifiableMap(new TreeMap<>(registers));
+    }
+}

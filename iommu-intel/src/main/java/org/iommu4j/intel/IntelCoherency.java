@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitDescription;
+import org.jspecify.annotations.Nullable;
+
+/** Answers per function whether no-snoop can be blocked, and says why. */
+final class IntelCoherency {
+    private static final String SC = "VT-d 11.4.3, ECAP bit 7";
+
+    private final CoherencyRule rule;
+    private final List<UnitDescription> units;
+
+    IntelCoherency(CoherencyRule rule, List<UnitDescription> units) {
+        this.rule = rule;
+        this.units = units;
+    }
+
+    /** Returns whether interrupts can be remapped: Linux does not when one unit can't. */
+    Answer interruptRemapping() {
+        Answer answer = units.isEmpty() ? Answer.UNKNOWN : Answer.YES;
+        for (UnitDescription unit : units) {
+            answer = and(answer, unit.abilities().interruptRemapping());
+        }
+        return answer;
+    }
+
+    /** Describes a function that a unit translates for. */
+    DeviceDescription device(
+            PciAddress address, UnitDescription unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
+        List<Reason> reasons = new ArrayList<>();
+        Answer answer = switch (rule) {
+            case PER_MACHINE -> everyUnit(reasons);
+            case PER_DOMAIN, PER_DEVICE -> {
+                reasons.add(snoopControl(unit));
+                reasons.add(
+                        rule == CoherencyRule.PER_DOMAIN
+                                ? new Reason(
+                                        "a domain enforces when every unit behind its devices has snoop" + " control",
+                                        "Linux 5.19 domain_support_force_snooping")
+                                : new Reason(
+                                        "the device's capability is its own unit's snoop control",
+                                        "Linux 6.2 intel_iommu_capable"));
+                yield unit.abilities().blocksNoSnoop();
+            }
+            case ALWAYS -> throw new IllegalStateException("no release of Linux takes every VT-d unit as able");
+        };
+        return new DeviceDescription(address, Answer.YES, unit.id(), answer, reasons, reserved, isolated);
+    }
+
+    /** Describes a function that no unit translates for. */
+    DeviceDescription untranslated(PciAddress address) {
+        Reason why = new Reason("no unit of DMAR has the device in its scope", "VT-d 8.3");
+        return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
+    }
+
+    /** Describes a function of which nobody says which unit translates for it; one unit may still decide for all. */
+    DeviceDescription unknown(PciAddress address) {
+        List<Reason> reasons = new ArrayList<>();
+        boolean decided = rule == CoherencyRule.PER_MACHINE && everyUnit(reasons) == Answer.NO;
+        if (!decided) {
+            reasons.clear();
+        }
+        reasons.add(new Reason("which unit translates for the device is not known", "VT-d 8.3"));
+        return new DeviceDescription(
+                address, Answer.UNKNOWN, null, decided ? Answer.NO : Answer.UNKNOWN, reasons, null, Answer.UNKNOWN);
+    }
+
+    /**
+     * Before 5.19 a unit counted as able too when the driver ran it in scalable mode, which the command line and the
+     * kernel's configuration decide.
+     */
+    private Answer everyUnit(List<Reason> reasons) {
+        Answer all = units.isEmpty() ? Answer.UNKNOWN : Answer.YES;
+        for (UnitDescription unit : units) {
+            Answer able = unit.abilities().blocksNoSnoop();
+            boolean mayBeScalable = able == Answer.NO && unit.fields().getOrDefault("ECAP.SMTS", 0L) != 0;
+            if (able != Answer.YES) {
+                reasons.add(
+                        mayBeScalable
+                                ? new Reason(
+                                        unit.id() + " has no snoop control and counts as able only in scalable mode,"
+                                                + " which the input does not tell",
+                                        "Linux 5.18 domain_update_iommu_snooping")
+                                : snoopControl(unit));
+            }
+            all = and(all, mayBeScalable ? Answer.UNKNOWN : able);
+        }
+        reasons.add(new Reason(
+                "one unit without snoop control decides for every device of the machine",
+                "Linux 5.18 domain_update_iommu_snooping"));
+        return all;
+    }
+
+    private static Reason snoopControl(UnitDescription unit) {
+        return switch (unit.abilities().blocksNoSnoop()) {
+            case YES -> new Reason(unit.id() + " has snoop control (ECAP.SC = 1): it can block no-snoop", SC);
+            case NO -> new Reason(unit.id() + " has no snoop control (ECAP.SC = 0): it can't block no-snoop", SC);
+            case UNKNOWN -> new Reason("ECAP of " + unit.id() + " is not known", SC);
+        };
+    }
+
+    private static Answer and(Answer a, Answer b) {
+        if (a == Answer.NO || b == Answer.NO) {
+            return Answer.NO;
+        }
+        return a == Answer.UNKNOWN || b == Answer.UNKNOWN ? Answer.UNKNOWN : Answer.YES;
+    }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench;
+
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.ServiceLoader;
+import java.util.concurrent.Callable;
+import java.util.function.Supplier;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.audit.Audit;
+import org.iommu4j.workbench.audit.AuditHtml;
+import org.iommu4j.workbench.audit.AuditJson;
+import org.iommu4j.workbench.audit.AuditText;
+import org.iommu4j.workbench.audit.Auditor;
+import org.iommu4j.workbench.audit.FleetReport;
+import org.iommu4j.workbench.audit.Guest;
+import org.iommu4j.workbench.host.HostInputs;
+import org.iommu4j.workbench.host.InputException;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code iommu4j audit}: what will happen on a host. Loads no Guice. */
+@Command(
+        name = "audit",
+        mixinStandardHelpOptions = true,
+        description =
+                "Says for each device of a host whether a guest that gets it is coherent, why, and what can be done.",
+        footer = {
+            "",
+            "Inputs may be mixed; what none of them tells stays UNKNOWN and is named. Without any, the running host is read.",
+            "The release is the host's own where the input tells it, else the newest.",
+            "With --require-coherent the exit code is 1 unless the guest is known to be coherent: with --assign that guest,",
+            "else any guest that gets a device of the host that nothing forbids to assign.",
+            "",
+            "Examples:",
+            "  iommu4j audit",
+            "  iommu4j audit capture.tar --assign 0000:02:00.0,0000:02:00.1",
+            "  iommu4j audit --acpi DMAR.dat --lspci lspci-vvv.txt --dmesg dmesg.txt --linux 6.1",
+            "  iommu4j audit --fleet captures/ --format csv --require-coherent"
+        })
+final class AuditCommand implements Callable<Integer> {
+    @Spec
+    private @Nullable CommandSpec spec;
+
+    @Parameters(
+            paramLabel = "PATH",
+            arity = "0..*",
+            description =
+                    "A directory or tar with a Linux sys/ tree, an ACPI table or acpidump, or text of lspci, dmesg or"
+                            + " IOMMU groups.")
+    private List<Path> paths = new ArrayList<>();
+
+    @Option(names = "--acpi", paramLabel = "FILE", description = "An ACPI table (DMAR, IVRS), or what acpidump prints.")
+    private List<Path> acpi = new ArrayList<>();
+
+    @Option(names = "--lspci", paramLabel = "FILE", description = "What lspci -vv, -vvv or -xxxx prints.")
+    private @Nullable Path lspci;
+
+    @Option(names = "--dmesg", paramLabel = "FILE", description = "A kernel log.")
+    private @Nullable Path dmesg;
+
+    @Option(names = "--groups", paramLabel = "FILE", description = "A listing of IOMMU groups.")
+    private @Nullable Path groups;
+
+    @Option(
+            names = "--linux",
+            paramLabel = "RELEASE",
+            converter = ReleaseConverter.class,
+            description = "The kernel release whose rules apply.")
+    private @Nullable LinuxRelease release;
+
+    @Option(
+            names = "--assign",
+            paramLabel = "BDF",
+            split = ",",
+            converter = AddressConverter.class,
+            description = "Answers for one virtual machine that gets these devices.")
+    private List<PciAddress> assigned = new ArrayList<>();
+
+    @Option(names = "--require-coherent", description = "Exits 1 unless the guest is known to be coherent.")
+    private boolean requireCoherent;
+
+    @Option(names = "--verbose", description = "Every register field, bridge, group and reason.")
+    private boolean verbose;
+
+    @Option(
+            names = "--fleet",
+            paramLabel = "DIR",
+            description = "One row per host: each entry of the directory is a capture.")
+    private @Nullable Path fleet;
+
+    @Option(
+            names = "--format",
+            paramLabel = "FORMAT",
+            description = "One of: ${COMPLETION-CANDIDATES} (default: text); csv with --fleet only, html without.")
+    private Format format = Format.TEXT;
+
+    /** How an audit is printed. */
+    enum Format {
+        /** For people. */
+        TEXT,
+        /** For programs; of a fleet one object a line. */
+        JSON,
+        /** One file for a browser. */
+        HTML,
+        /** Of a fleet, for spreadsheets. */
+        CSV;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(java.util.Locale.ROOT);
+        }
+    }
+
+    AuditCommand() {}
+
+    @Override
+    public Integer call() {
+        Auditor auditor = new Auditor(IommuVendors.load());
+        Path directory = fleet;
+        return directory == null ? one(auditor) : many(auditor, directory);
+    }
+
+    private int one(Auditor auditor) {
+        Audit audit = auditor.audit(inputs().read(), Optional.ofNullable(release), assigned);
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
+        PrintWriter out = commandLine.getOut();
+        switch (format) {
+            case TEXT -> out.print(new AuditText(commandLine.getColorScheme(), verbose).of(audit));
+            case JSON -> out.println(AuditJson.of(audit));
+            case HTML -> out.print(AuditHtml.of(audit));
+            case CSV -> throw new InputException("--format csv needs --fleet, expected text, json or html");
+        }
+        out.flush();
+        return requireCoherent && audit.overall() != Guest.COHERENT ? Main.EXIT_BAD : 0;
+    }
+
+    private int many(Auditor auditor, Path directory) {
+        if (!paths.isEmpty() || !acpi.isEmpty() || lspci != null || dmesg != null || groups != null) {
+            throw new InputException("--fleet reads hosts from its directory, expected no other input");
+        }
+        if (!assigned.isEmpty()) {
+            throw new InputException("--assign asks about one host, expected no --fleet");
+        }
+        if (format == Format.HTML) {
+            throw new InputException("--format html is for one host, expected text, json or csv with --fleet");
+        }
+        Collection<TranslationUnitProvider> silicon = new ArrayList<>();
+        ServiceLoader.load(TranslationUnitProvider.class).forEach(silicon::add);
+        Supplier<HostInputs> inputs = () -> new HostInputs(silicon);
+        boolean terminal = Ansi.AUTO.enabled();
+        FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
+        PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
+        switch (format) {
+            case TEXT -> out.print(report.text());
+            case JSON -> out.print(report.jsonLines());
+            case CSV -> out.print(report.csv());
+            case HTML -> throw new IllegalStateException("refused above");
+        }
+        out.flush();
+        if (report.anyUnusable()) {
+            return Main.EXIT_USAGE;
+        }
+        return requireCoherent && report.anyNotCoherent() ? Main.EXIT_BAD : 0;
+    }
+
+    private HostInputs inputs() {
+        HostInputs inputs = HostInputs.withInstalledSilicon();
+        paths.forEach(inputs::path);
+        acpi.forEach(inputs::acpi);
+        add(lspci, inputs::lspci);
+        add(dmesg, inputs::dmesg);
+        add(groups, inputs::groups);
+        boolean none = paths.isEmpty() && acpi.isEmpty() && lspci == null && dmesg == null && groups == null;
+        return none ? inputs.live() : inputs;
+    }
+
+    private static void add(@Nullable Path file, java.util.function.Consumer<Path> reader) {
+        if (file != null) {
+            reader.accept(file);
+        }
+    }
+}

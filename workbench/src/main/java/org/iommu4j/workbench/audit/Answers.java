@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import org.iommu4j.spi.Answer;
+import org.jspecify.annotations.Nullable;
+
+/** Logic with three values. */
+final class Answers {
+    private Answers() {}
+
+    /** No decides, then unknown. */
+    static Answer and(Answer a, Answer b) {
+        if (a == Answer.NO || b == Answer.NO) {
+            return Answer.NO;
+        }
+        return a == Answer.UNKNOWN || b == Answer.UNKNOWN ? Answer.UNKNOWN : Answer.YES;
+    }
+
+    /** Returns true, false or null for unknown. */
+    static @Nullable Boolean toBoolean(Answer answer) {
+        return switch (answer) {
+            case YES -> Boolean.TRUE;
+            case NO -> Boolean.FALSE;
+            case UNKNOWN -> null;
+        };
+    }
+
+    /** Returns a word for people. */
+    static String word(Answer answer) {
+        return switch (answer) {
+            case YES -> "yes";
+            case NO -> "no";
+            case UNKNOWN -> "unknown";
+        };
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.workbench.host.InputException;
+
+/**
+ * One virtual machine that gets some devices, all in one container.
+ *
+ * @param devices what it gets
+ * @param assignable whether VFIO takes them all as things are now
+ * @param obstacles what stands against it
+ * @param dmaCcIommu what VFIO_DMA_CC_IOMMU answers once the container has its IOMMU: whether all domains enforce
+ * @param guest what KVM makes of the guest
+ * @param noncoherent the devices because of which it is not coherent
+ * @param paths for each device the decisions on the way
+ * @param hints what can be done
+ */
+public record Assignment(
+        List<PciAddress> devices,
+        Answer assignable,
+        List<Reason> obstacles,
+        Answer dmaCcIommu,
+        Guest guest,
+        List<PciAddress> noncoherent,
+        Map<PciAddress, List<Step>> paths,
+        List<Reason> hints) {
+    /** Copies the collections. */
+    public Assignment {
+        devices = List.copyOf(devices);
+        obstacles = List.copyOf(obstacles);
+        noncoherent = List.copyOf(noncoherent);
+        paths = new LinkedHashMap<>(paths);
+        hints = List.copyOf(hints);
+    }
+
+    /**
+     * Answers for a virtual machine.
+     *
+     * @throws InputException when the audit has no such device
+     */
+    static Assignment of(Audit audit, Collection<PciAddress> chosen, AuditRules rules, Viability viability) {
+        Set<PciAddress> wanted = new LinkedHashSet<>(chosen);
+        List<AuditedDevice> devices = new ArrayList<>();
+        for (PciAddress address : wanted) {
+            devices.add(audit.device(address)
+                    .orElseThrow(() -> new InputException("--assign: no PCI function " + address
+                            + " among the input; known: "
+                            + audit.devices().stream()
+                                    .map(device -> device.address().toString())
+                                    .limit(8)
+                                    .toList()
+                            + (audit.devices().size() > 8 ? " and more" : ""))));
+        }
+        Answer assignable = Answer.YES;
+        Answer enforced = Answer.YES;
+        Set<Reason> obstacles = new LinkedHashSet<>();
+        List<PciAddress> noncoherent = new ArrayList<>();
+        Set<Reason> hints = new LinkedHashSet<>();
+        for (AuditedDevice device : devices) {
+            Viability.Finding finding = viability.of(device.address(), wanted);
+            assignable = Answers.and(assignable, finding.answer());
+            obstacles.addAll(finding.reasons());
+            enforced = Answers.and(enforced, device.enforceCacheCoherency());
+            if (device.guest() == Guest.NONCOHERENT) {
+                noncoherent.add(device.address());
+                hints.addAll(device.hints());
+            }
+        }
+        if (!noncoherent.isEmpty() && noncoherent.size() < devices.size()) {
+            hints.add(new Reason(
+                    "without " + join(noncoherent) + " the virtual machine would be "
+                            + rest(devices, noncoherent).name().toLowerCase(java.util.Locale.ROOT),
+                    rules.kvmSource()));
+        }
+        Guest guest = Guest.of(enforced);
+        Map<PciAddress, List<Step>> paths = new LinkedHashMap<>();
+        for (AuditedDevice device : devices) {
+            paths.put(device.address(), path(audit, device, rules, enforced, guest));
+        }
+        return new Assignment(
+                List.copyOf(wanted),
+                assignable,
+                List.copyOf(obstacles),
+                enforced,
+                guest,
+                noncoherent,
+                paths,
+                List.copyOf(hints));
+    }
+
+    private static Guest rest(List<AuditedDevice> devices, List<PciAddress> without) {
+        Guest guest = Guest.COHERENT;
+        for (AuditedDevice device : devices) {
+            guest = without.contains(device.address()) ? guest : guest.and(device.guest());
+        }
+        return guest;
+    }
+
+    static String join(Collection<PciAddress> addresses) {
+        return String.join(", ", addresses.stream().map(PciAddress::toString).toList());
+    }
+
+    private static List<Step> path(Audit audit, AuditedDevice device, AuditRules rules, Answer container, Guest guest) {
+        List<Step> steps = new ArrayList<>();
+        steps.add(new Step(
+                "device may send no-snoop",
+                Answers.word(device.noSnoopEnabled()),
+                "PCIe Device Control bit 11, Enable No Snoop"));
+        String unit = device.unit();
+        steps.add(new Step("translated by", unit == null ? "no known unit" : unit, "firmware's table, Linux's link"));
+        Answer blocks = unit == null
+                ? Answer.UNKNOWN
+                : audit.unit(unit)
+                        .map(found -> found.description().abilities().blocksNoSnoop())
+                        .orElse(Answer.UNKNOWN);
+        steps.add(new Step("unit can block no-snoop", Answers.word(blocks), "the unit's capability registers"));
+        steps.add(new Step(
+                "domain enforces coherency", Answers.word(device.enforceCacheCoherency()), audit.ruleInWords()));
+        steps.add(new Step(
+                "VFIO_DMA_CC_IOMMU",
+                container == Answer.UNKNOWN ? "unknown" : container == Answer.YES ? "1" : "0",
+                "all domains of the container enforce; before VFIO_SET_IOMMU the answer is 0 and says nothing"));
+        steps.add(new Step(
+                "KVM counts non-coherent DMA",
+                guest == Guest.UNKNOWN ? "unknown" : guest == Guest.NONCOHERENT ? "yes" : "no",
+                rules.kvmSource()));
+        steps.add(new Step("guest", guest.name(), rules.cost(guest)));
+        return steps;
+    }
+}

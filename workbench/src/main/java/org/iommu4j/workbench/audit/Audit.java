@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.Reason;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What will happen on a host.
+ *
+ * @param host a name for people
+ * @param linux the release by whose rules the answers are
+ * @param hostLinux the release that runs there, empty when the input does not tell
+ * @param rule whose ability decides about no-snoop, null where no vendor was found
+ * @param iommuInUse whether Linux translates DMA there
+ * @param units its translation units
+ * @param devices its PCI functions, sorted by address
+ * @param groups its groups, sorted by number
+ * @param assignment the answer for a virtual machine, when one was asked for
+ * @param falsePromises why the driver's promise to block no-snoop does not hold there; empty on most hosts
+ * @param cost what a guest pays that is not coherent, under this release
+ * @param hints what can be done about the host as a whole
+ * @param warnings what is unknown, contradicts itself or was not answered, one line each
+ */
+public record Audit(
+        String host,
+        LinuxRelease linux,
+        Optional<LinuxRelease> hostLinux,
+        @Nullable CoherencyRule rule,
+        Answer iommuInUse,
+        List<AuditedUnit> units,
+        List<AuditedDevice> devices,
+        List<AuditedGroup> groups,
+        @Nullable Assignment assignment,
+        List<Reason> falsePromises,
+        String cost,
+        List<Reason> hints,
+        List<String> warnings) {
+    /** Copies the lists. */
+    public Audit {
+        units = List.copyOf(units);
+        devices = List.copyOf(devices);
+        groups = List.copyOf(groups);
+        falsePromises = List.copyOf(falsePromises);
+        hints = List.copyOf(hints);
+        warnings = List.copyOf(warnings);
+    }
+
+    /** Finds a device. */
+    public Optional<AuditedDevice> device(PciAddress address) {
+        return devices.stream()
+                .filter(device -> device.address().equals(address))
+                .findFirst();
+    }
+
+    /** Finds a unit by its id. */
+    public Optional<AuditedUnit> unit(String id) {
+        return units.stream().filter(unit -> unit.description().id().equals(id)).findFirst();
+    }
+
+    /** Returns the devices that could be given to a guest: no bridges, and nothing known to stand against it. */
+    public List<AuditedDevice> candidates() {
+        return devices.stream()
+                .filter(device -> device.bridge() != Answer.YES && device.assignable() != Answer.NO)
+                .toList();
+    }
+
+    /**
+     * Returns the answer for a script: of the virtual machine when one was asked for, else of a guest that could get any
+     * of the devices. Unknown when there is nothing to ask about.
+     */
+    public Guest overall() {
+        if (assignment != null) {
+            return assignment.guest();
+        }
+        List<AuditedDevice> candidates = candidates();
+        Guest guest = candidates.isEmpty() ? Guest.UNKNOWN : Guest.COHERENT;
+        for (AuditedDevice device : candidates) {
+            guest = guest.and(device.guest());
+        }
+        return guest;
+    }
+
+    /** Returns the rule that the answers follow, with its name and the release. */
+    public String ruleInWords() {
+        return rule == null ? "no rule: no IOMMU vendor was found" : rule + ": " + rule.meaning();
+    }
+
+    Audit with(Assignment asked) {
+        return new Audit(
+                host,
+                linux,
+                hostLinux,
+                rule,
+                iommuInUse,
+                units,
+                devices,
+                groups,
+                asked,
+                falsePromises,
+                cost,
+                hints,
+                warnings);
+    }
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.List;
+import java.util.Map;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitDescription;
+
+/** An audit as one HTML file that needs nothing else: no script, no font, no picture from elsewhere. */
+public final class AuditHtml {
+    private static final String STYLE = """
+            :root{--good:#137333;--bad:#b3261e;--open:#8a5a00;--line:#d7dbe0;--soft:#f5f6f8}
+            body{font:15px/1.45 system-ui,sans-serif;color:#1c2128;margin:2rem auto;max-width:76rem;padding:0 1.5rem}
+            h1{font-size:1.35rem;margin:0 0 .3rem}h2{font-size:1.05rem;margin:2rem 0 .5rem}
+            .verdict{border-left:6px solid;padding:.7rem 1rem;background:var(--soft);margin:0 0 1rem;font-weight:600}
+            .COHERENT{color:var(--good)}.NONCOHERENT{color:var(--bad)}.UNKNOWN{color:var(--open)}
+            dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;margin:0}dt{color:#57606a}dd{margin:0}
+            table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;vertical-align:top}
+            th{color:#57606a;font-weight:600;border-bottom:2px solid var(--line)}td{border-bottom:1px solid var(--line)}
+            code,.a{font-family:ui-monospace,monospace;font-size:.92em;white-space:nowrap}
+            details{margin:0}summary{cursor:pointer}ul{margin:.3rem 0;padding-left:1.2rem}
+            .path{display:flex;flex-wrap:wrap;gap:.4rem;align-items:stretch}.step{border:1px solid var(--line);
+            border-radius:6px;padding:.4rem .7rem;background:var(--soft);max-width:15rem}.step b{display:block}
+            .arrow{align-self:center;color:#57606a}.source{color:#57606a;font-size:.85em}
+            @media(prefers-color-scheme:dark){body{background:#15181c;color:#e6e8eb}:root{--good:#57c278;--bad:#ff8a80;
+            --open:#e0b050;--line:#343a42;--soft:#1e2329}dt,th,.arrow,.source{color:#9aa4af}}
+            """;
+
+    private final StringBuilder html = new StringBuilder();
+
+    private AuditHtml() {}
+
+    /** Returns the file's text. */
+    public static String of(Audit audit) {
+        return new AuditHtml().page(audit);
+    }
+
+    private String page(Audit audit) {
+        html.append("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
+                .append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>")
+                .append(escape(audit.host()))
+                .append(" - iommu4j audit</title><style>\n")
+                .append(STYLE)
+                .append("</style></head><body>\n");
+        html.append("<h1>").append(escape(Headline.subject(audit))).append("</h1>\n");
+        html.append("<p class=\"verdict ")
+                .append(audit.overall())
+                .append("\">")
+                .append(escape(Headline.verdict(audit)))
+                .append("</p>\n<dl>");
+        for (Headline.Line line : Headline.lines(audit)) {
+            html.append("<dt>")
+                    .append(escape(line.label()))
+                    .append("</dt><dd>")
+                    .append(escape(line.text()))
+                    .append("</dd>");
+        }
+        html.append("</dl>\n");
+        assignment(audit);
+        units(audit);
+        devices(audit);
+        groups(audit);
+        if (!audit.hints().isEmpty()) {
+            heading("What can be done");
+            reasons(audit.hints());
+        }
+        if (!audit.warnings().isEmpty()) {
+            heading("Unknown or doubtful");
+            html.append("<ul>");
+            audit.warnings()
+                    .forEach(warning ->
+                            html.append("<li>").append(escape(warning)).append("</li>"));
+            html.append("</ul>\n");
+        }
+        return html.append("</body></html>\n").toString();
+    }
+
+    private void assignment(Audit audit) {
+        Assignment asked = audit.assignment();
+        if (asked == null) {
+            return;
+        }
+        for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
+            heading(path.getKey() + " "
+                    + audit.device(path.getKey()).map(AuditedDevice::title).orElse(""));
+            html.append("<div class=\"path\">");
+            String arrow = "";
+            for (Step step : path.getValue()) {
+                html.append(arrow)
+                        .append("<div class=\"step\"><b class=\"")
+                        .append(escape(step.answer()))
+                        .append("\">")
+                        .append(escape(step.answer()))
+                        .append("</b>")
+                        .append(escape(step.what()))
+                        .append("<div class=\"source\">")
+                        .append(escape(step.source()))
+                        .append("</div></div>");
+                arrow = "<span class=\"arrow\">&rarr;</span>";
+            }
+            html.append("</div>\n");
+        }
+        if (!asked.hints().isEmpty()) {
+            heading("For this guest");
+            reasons(asked.hints());
+        }
+    }
+
+    private void units(Audit audit) {
+        if (audit.units().isEmpty()) {
+            return;
+        }
+        heading("Units");
+        header("unit", "registers", "can block no-snoop", "coherent walk", "interrupt remapping", "has", "fields");
+        for (AuditedUnit unit : audit.units()) {
+            UnitDescription description = unit.description();
+            html.append("<tr>");
+            cell("a", description.id());
+            cell(
+                    "a",
+                    description.registerBase().isPresent()
+                            ? "0x" + Long.toHexString(description.registerBase().getAsLong())
+                            : "unknown");
+            cell(
+                    Guest.of(description.abilities().blocksNoSnoop()).name(),
+                    Answers.word(description.abilities().blocksNoSnoop()));
+            cell("", Answers.word(description.abilities().coherentWalk()));
+            cell("", Answers.word(description.abilities().interruptRemapping()));
+            StringBuilder scope = new StringBuilder();
+            description
+                    .scope()
+                    .forEach(entry ->
+                            scope.append(scope.length() == 0 ? "" : ", ").append(entry));
+            if (description.includeAll() == Answer.YES) {
+                scope.append(scope.length() == 0 ? "" : ", ").append("every function that no other unit has");
+            }
+            cell("", scope.toString());
+            html.append("<td>");
+            if (!description.fields().isEmpty()) {
+                html.append("<details><summary>");
+                description
+                        .registers()
+                        .forEach((register, value) -> html.append(escape(register))
+                                .append(" <code>0x")
+                                .append(Long.toHexString(value))
+                                .append("</code> "));
+                html.append("</summary><code style=\"white-space:normal\">");
+                description
+                        .fields()
+                        .forEach((field, value) -> html.append(escape(field))
+                                .append('=')
+                                .append(value > 9 ? "0x" + Long.toHexString(value) : value.toString())
+                                .append(' '));
+                html.append("</code></details>");
+            }
+            html.append("</td></tr>\n");
+        }
+        html.append("</table>\n");
+    }
+
+    private void devices(Audit audit) {
+        if (audit.devices().isEmpty()) {
+            return;
+        }
+        heading("Devices");
+        header("address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver", "why");
+        for (AuditedDevice device : audit.devices()) {
+            String unit = device.unit();
+            String driver = device.driver();
+            html.append("<tr>");
+            cell("a", device.address().toString());
+            cell("", device.title());
+            cell("a", unit == null ? "-" : unit);
+            cell(
+                    "",
+                    device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-");
+            cell(
+                    "",
+                    switch (device.noSnoopEnabled()) {
+                        case YES -> "on";
+                        case NO -> "off";
+                        case UNKNOWN -> "?";
+                    });
+            cell(device.guest().name(), device.guest().name());
+            cell("", Answers.word(device.assignable()));
+            cell("", driver == null ? "?" : driver.isEmpty() ? "-" : driver);
+            html.append("<td><details><summary>")
+                    .append(escape(device.why().get(0).text()))
+                    .append("</summary>");
+            reasons(device.why());
+            if (!device.hints().isEmpty()) {
+                html.append("What can be done:");
+                reasons(device.hints());
+            }
+            html.append("</details></td></tr>\n");
+        }
+        html.append("</table>\n");
+    }
+
+    private void groups(Audit audit) {
+        if (audit.groups().isEmpty()) {
+            return;
+        }
+        heading("Groups");
+        header("group", "functions", "guest", "viable now", "because");
+        for (AuditedGroup group : audit.groups()) {
+            html.append("<tr>");
+            cell("", Integer.toString(group.id()));
+            cell("", Assignment.join(group.devices()));
+            cell(group.guest().name(), group.guest().name());
+            cell("", Answers.word(group.viable()));
+            html.append("<td>");
+            reasons(group.together());
+            reasons(group.blame());
+            html.append("</td></tr>\n");
+        }
+        html.append("</table>\n");
+    }
+
+    private void heading(String text) {
+        html.append("<h2>").append(escape(text)).append("</h2>\n");
+    }
+
+    private void header(String... titles) {
+        html.append("<table><tr>");
+        for (String title : titles) {
+            html.append("<th>").append(escape(title)).append("</th>");
+        }
+        html.append("</tr>\n");
+    }
+
+    private void cell(String style, String text) {
+        html.append("<td")
+                .append(style.isEmpty() ? "" : " class=\"" + style + "\"")
+                .append('>');
+        html.append(escape(text)).append("</td>");
+    }
+
+    private void reasons(List<Reason> reasons) {
+        if (reasons.isEmpty()) {
+            return;
+        }
+        html.append("<ul>");
+        for (Reason reason : reasons) {
+            html.append("<li>")
+                    .append(escape(reason.text()))
+                    .append(" <span class=\"source\">")
+                    .append(escape(reason.source()))
+                    .append("</span></li>");
+        }
+        html.append("</ul>");
+    }
+
+    /** Text of a capture is untrusted: nothing of it is ever markup. */
+    static String escape(String text) {
+        StringBuilder safe = new StringBuilder(text.length() + 16);
+        for (int i = 0; i < text.length(); i++) {
+            char c = text.charAt(i);
+            switch (c) {
+                case '&' -> safe.append("&amp;");
+                case '<' -> safe.append("&lt;");
+                case '>' -> safe.append("&gt;");
+                case '"' -> safe.append("&quot;");
+                case '\'' -> safe.append("&#39;");
+                default -> safe.append(c);
+            }
+        }
+        return safe.toString();
+    }
+}

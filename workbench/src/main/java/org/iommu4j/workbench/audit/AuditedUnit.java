@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.List;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.UnitDescription;
+
+/**
+ * A translation unit of the host.
+ *
+ * @param vendor the vendor's name
+ * @param description what its tables and registers say
+ * @param devices the functions that it translates for, as far as the input names them
+ */
+public record AuditedUnit(String vendor, UnitDescription description, List<PciAddress> devices) {
+    /** Copies the list. */
+    public AuditedUnit {
+        devices = List.copyOf(devices);
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.workbench.host.HostEvidence;
+import org.iommu4j.workbench.host.HostInputs;
+import org.iommu4j.workbench.host.InputException;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Audits many captures on all processors.
+ *
+ * <p>Each entry of a directory is a host: a tar, a directory with a {@code sys/} tree, or a directory with what people have
+ * of one host in files. One that can't be used becomes a row that says so.
+ */
+final class Fleet {
+    private static final JsonMapper MAPPER = JsonMapper.builder().build();
+    private static final int HOST_WIDTH = 28;
+
+    private final Auditor auditor;
+    private final Supplier<HostInputs> inputs;
+    private final Optional<LinuxRelease> release;
+
+    Fleet(Auditor auditor, Supplier<HostInputs> inputs, Optional<LinuxRelease> release) {
+        this.auditor = auditor;
+        this.inputs = inputs;
+        this.release = release;
+    }
+
+    /** Returns the hosts of a directory, sorted by name. */
+    static List<Path> hosts(Path directory) {
+        try (Stream<Path> entries = Files.list(directory)) {
+            List<Path> hosts = entries.filter(
+                            entry -> !entry.getFileName().toString().startsWith("."))
+                    .sorted()
+                    .toList();
+            if (hosts.isEmpty()) {
+                throw new InputException(directory + ": is empty, expected one capture per host");
+            }
+            return hosts;
+        } catch (IOException e) {
+            throw new InputException(directory + ": can't be read as a directory of captures", e);
+        }
+    }
+
+    /**
+     * Audits hosts.
+     *
+     * @param progress is told after each
+     * @return a row each, in the hosts' order
+     */
+    List<FleetRow> audit(List<Path> hosts, Runnable progress) {
+        ExecutorService pool = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+        try {
+            List<Future<FleetRow>> pending = new ArrayList<>();
+            for (Path host : hosts) {
+                pending.add(pool.submit(() -> {
+                    FleetRow row = audit(host);
+                    progress.run();
+                    return row;
+                }));
+            }
+            List<FleetRow> rows = new ArrayList<>();
+            for (Future<FleetRow> row : pending) {
+                rows.add(row.get());
+            }
+            return rows;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InputException("interrupted", e);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException(e.getCause());
+        } finally {
+            pool.shutdownNow();
+        }
+    }
+
+    private FleetRow audit(Path host) {
+        String name = host.getFileName().toString();
+        try {
+            Audit audit = auditor.audit(read(host), release, List.of());
+            return new FleetRow(audit.host(), Optional.of(audit), null);
+        } catch (InputException e) {
+            String message = e.getMessage();
+            return new FleetRow(name, Optional.empty(), message == null ? e.toString() : message);
+        }
+    }
+
+    private HostEvidence read(Path host) {
+        HostInputs reader = inputs.get();
+        if (!Files.isDirectory(host) || Files.isDirectory(host.resolve("sys"))) {
+            return reader.path(host).read();
+        }
+        List<Path> files;
+        try (Stream<Path> entries = Files.list(host)) {
+            files = entries.filter(Files::isRegularFile).sorted().toList();
+        } catch (IOException e) {
+            throw new InputException(host + ": can't be read", e);
+        }
+        InputException last = new InputException(host + ": holds no file");
+        boolean any = false;
+        for (Path file : files) {
+            try {
+                reader.path(file);
+                any = true;
+            } catch (InputException e) {
+                // People keep other files beside; of a directory without any known one the last refusal is told.
+                last = e;
+            }
+        }
+        if (!any) {
+            throw last;
+        }
+        return reader.read();
+    }
+
+    static String text(List<FleetRow> rows) {
+        StringBuilder text = new StringBuilder();
+        Table table =
+                new Table("host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "verdict");
+        for (FleetRow row : rows) {
+            String[] cells = row.cells().toArray(String[]::new);
+            cells[0] = AuditText.cut(cells[0], HOST_WIDTH);
+            table.row(cells);
+        }
+        table.print(text);
+        return text.toString();
+    }
+
+    static String csv(List<FleetRow> rows) {
+        StringBuilder text = new StringBuilder(String.join(",", FleetRow.COLUMNS)).append('\n');
+        for (FleetRow row : rows) {
+            String separator = "";
+            for (String cell : row.cells()) {
+                text.append(separator).append(quoted(cell));
+                separator = ",";
+            }
+            text.append('\n');
+        }
+        return text.toString();
+    }
+
+    /** RFC 4180; what a spreadsheet would take for a formula is made text. */
+    private static String quoted(String cell) {
+        String safe = !cell.isEmpty() && "=+-@".indexOf(cell.charAt(0)) >= 0 ? "'" + cell : cell;
+        return safe.chars().anyMatch(c -> c == ',' || c == '"' || c == '\n' || c == '\r')
+                ? '"' + safe.replace("\"", "\"\"") + '"'
+                : safe;
+    }
+
+    static String jsonLines(List<FleetRow> rows) {
+        StringBuilder text = new StringBuilder();
+        for (FleetRow row : rows) {
+            ObjectNode node = JsonNodeFactory.instance.objectNode();
+            node.put("host", row.host());
+            node.put("error", row.error());
+            node.put("linux", row.audit().map(audit -> audit.linux().toString()).orElse(null));
+            node.put("guest", row.audit().map(audit -> audit.overall().name()).orElse(null));
+            node.put("verdict", row.audit().map(Headline::verdict).orElse(null));
+            node.put("units", row.audit().map(audit -> audit.units().size()).orElse(null));
+            node.put("devices", row.audit().map(audit -> audit.devices().size()).orElse(null));
+            ArrayNode noncoherent = node.putArray("noncoherent");
+            row.noncoherent().forEach(address -> noncoherent.add(address.toString()));
+            node.put(
+                    "warnings",
+                    row.audit().map(audit -> audit.warnings().size()).orElse(null));
+            text.append(MAPPER.writeValueAsString(node)).append('\n');
+        }
+        return text.toString();
+    }
+}

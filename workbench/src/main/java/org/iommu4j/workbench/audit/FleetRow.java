@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One host of a fleet.
+ *
+ * @param host the capture's name
+ * @param audit what was found, empty when the capture can't be used
+ * @param error why it can't be used
+ */
+record FleetRow(
+        String host, Optional<Audit> audit, @Nullable String error) {
+    /** The columns' names, for CSV and tables. */
+    static final List<String> COLUMNS =
+            List.of("host", "linux", "guest", "units", "cantBlock", "devices", "noncoherent", "unknown", "verdict");
+
+    /** Returns the cells in the order of {@link #COLUMNS}. */
+    List<String> cells() {
+        if (audit.isEmpty()) {
+            return List.of(host, "", "ERROR", "", "", "", "", "", error == null ? "" : error);
+        }
+        Audit found = audit.get();
+        return List.of(
+                host,
+                found.linux().toString(),
+                found.overall().name(),
+                Integer.toString(found.units().size()),
+                Long.toString(found.units().stream()
+                        .filter(unit -> unit.description().abilities().blocksNoSnoop() == Answer.NO)
+                        .count()),
+                Integer.toString(found.devices().size()),
+                Integer.toString(noncoherent().size()),
+                Integer.toString(Headline.addresses(found, Guest.UNKNOWN).size()),
+                Headline.verdict(found));
+    }
+
+    /** Returns the devices that make a guest not coherent. */
+    List<PciAddress> noncoherent() {
+        return audit.map(found -> Headline.addresses(found, Guest.NONCOHERENT)).orElse(List.of());
+    }
+}

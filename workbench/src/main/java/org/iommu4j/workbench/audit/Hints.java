@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.workbench.host.FunctionEvidence;
+import org.iommu4j.workbench.host.HostEvidence;
+
+/** What can be done; each only where it is true. */
+final class Hints {
+    private Hints() {}
+
+    /** Returns what can be done about a device that makes its guest not coherent. */
+    static List<Reason> of(FunctionEvidence function, DeviceDescription device, HostDescription host) {
+        List<Reason> hints = new ArrayList<>();
+        if (device.enforceCacheCoherency() != Answer.NO || device.translated() != Answer.YES) {
+            return hints;
+        }
+        Optional<UnitDescription> own = host.units().stream()
+                .filter(unit -> unit.id().equals(device.unit()))
+                .findFirst();
+        if (host.rule() == CoherencyRule.PER_MACHINE
+                && own.isPresent()
+                && own.get().abilities().blocksNoSnoop() == Answer.YES) {
+            hints.add(new Reason(
+                    "run Linux 5.19 or newer: there only the device's own unit, "
+                            + own.get().id() + ", counts",
+                    "Linux 5.19 intel_iommu_enforce_cache_coherency"));
+        }
+        Optional<UnitDescription> other = host.units().stream()
+                .filter(unit -> unit.abilities().blocksNoSnoop() == Answer.YES
+                        && unit.includeAll() == Answer.YES
+                        && !unit.id().equals(device.unit()))
+                .findFirst();
+        if (host.rule() != CoherencyRule.PER_MACHINE && other.isPresent() && function.placed()) {
+            hints.add(
+                    function.upstreamBridge().isPresent()
+                            ? new Reason(
+                                    "put the card into a slot behind "
+                                            + other.get().id() + ", which can block no-snoop",
+                                    "firmware's table of scopes")
+                            : new Reason(
+                                    "it is part of the chipset or processor and stays behind " + device.unit()
+                                            + "; a card of its kind in a slot would be behind "
+                                            + other.get().id() + ", which can block no-snoop",
+                                    "firmware's table of scopes"));
+        }
+        if (function.noSnoopEnabled() == Answer.YES) {
+            hints.add(new Reason(
+                    "clear Enable No Snoop (setpci -s BDF CAP_EXP+8.w=0:0800): the device may then send none, but VFIO"
+                            + " lets the guest set it again, and VFIO and KVM answer as before",
+                    "Linux vfio_pci_config.c init_pci_cap_exp_perm"));
+        } else if (function.noSnoopEnabled() == Answer.NO) {
+            hints.add(new Reason(
+                    "Enable No Snoop is off: the device may send none until somebody sets it, and VFIO lets the guest;"
+                            + " VFIO and KVM do not look at it",
+                    "Linux vfio_pci_config.c init_pci_cap_exp_perm"));
+        }
+        return hints;
+    }
+
+    /** Returns what can be done about the host as a whole. */
+    static List<Reason> ofHost(HostEvidence evidence, List<HostDescription> hosts) {
+        List<Reason> hints = new ArrayList<>();
+        Optional<String> commandLine = evidence.commandLine().map(fact -> fact.value());
+        if (evidence.iommuInUse() == Answer.NO) {
+            for (HostDescription host : hosts) {
+                List<Reason> off = parameters(evidence, host, KernelParameter.Effect.DISABLES, true);
+                hints.addAll(off.isEmpty() ? parameters(evidence, host, KernelParameter.Effect.ENABLES, false) : off);
+            }
+            if (hosts.isEmpty()) {
+                hints.add(new Reason(
+                        "turn the IOMMU on in firmware setup: no table of one is among the input",
+                        "no ACPI table of a known vendor"));
+            }
+        }
+        if (evidence.interruptRemapping() == Answer.NO && evidence.iommuInUse() != Answer.NO) {
+            if (commandLine.isPresent() && !evidence.bootOptions().interruptRemapping()) {
+                hints.add(new Reason("take intremap=off off the kernel's command line", "Linux setup_irqremap"));
+            }
+            hints.add(new Reason(
+                    "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt remapping:"
+                            + " a guest can then inject any interrupt into the host",
+                    "Linux vfio_iommu_type1.c allow_unsafe_interrupts"));
+        }
+        if (evidence.functions().isEmpty() && !evidence.units().isEmpty()) {
+            hints.add(new Reason(
+                    "which unit has a device: readlink /sys/bus/pci/devices/BDF/iommu; the first unit is often that of the"
+                            + " integrated graphics alone and says nothing about the others",
+                    "Linux iommu_device_link"));
+        }
+        return hints;
+    }
+
+    /** Returns hints about the parameters of an effect that are, or are not, on the command line. */
+    private static List<Reason> parameters(
+            HostEvidence evidence, HostDescription host, KernelParameter.Effect effect, boolean given) {
+        BootOptions options = evidence.bootOptions();
+        return host.parameters().stream()
+                .filter(parameter ->
+                        parameter.effect() == effect && options.has(parameter.parameter(), parameter.value()) == given)
+                .map(parameter -> new Reason(
+                        (given ? "take " + parameter + " off the kernel's command line" : "boot with " + parameter)
+                                + ": it " + parameter.why().text(),
+                        parameter.why().source()))
+                .toList();
+    }
+
+    /** Returns what can be done about a group that VFIO does not take. */
+    static Optional<Reason> ofGroup(PciAddress device, List<PciAddress> others) {
+        return others.isEmpty()
+                ? Optional.empty()
+                : Optional.of(new Reason(
+                        "assign " + device + " together with " + Assignment.join(others)
+                                + ", or unbind these from their drivers",
+                        "Linux iommu_group_claim_dma_owner"));
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.audit;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Help.ColorScheme;
+
+/** Rows in aligned columns; the last column is cut where it would be too wide. */
+final class Table {
+    private static final String INDENT = "  ";
+    private static final int LAST_AT_LEAST = 8;
+
+    private final List<String[]> rows = new ArrayList<>();
+
+    Table(String... headers) {
+        rows.add(headers);
+    }
+
+    void row(String... cells) {
+        rows.add(cells);
+    }
+
+    void print(StringBuilder text) {
+        print(text, null);
+    }
+
+    void print(StringBuilder text, @Nullable ColorScheme colors) {
+        int columns = rows.get(0).length;
+        int[] widths = new int[columns];
+        for (String[] row : rows) {
+            for (int i = 0; i < columns; i++) {
+                widths[i] = Math.max(widths[i], row[i].length());
+            }
+        }
+        int used = INDENT.length() + 2 * (columns - 1);
+        for (int i = 0; i < columns - 1; i++) {
+            used += widths[i];
+        }
+        // What does not fit is taken from the widest column before the last.
+        int widest = columns - 2;
+        int excess = used + Math.min(LAST_AT_LEAST, widths[columns - 1]) - AuditText.WIDTH;
+        if (excess > 0) {
+            for (int i = 1; i < columns - 1; i++) {
+                widest = widths[i] > widths[widest] ? i : widest;
+            }
+            widths[widest] -= excess;
+            used -= excess;
+        }
+        widths[columns - 1] = Math.min(widths[columns - 1], AuditText.WIDTH - used);
+        for (String[] row : rows) {
+            StringBuilder line = new StringBuilder(INDENT);
+            Guest guest = null;
+            for (int i = 0; i < columns; i++) {
+                String cell = AuditText.cut(row[i], widths[i]);
+                line.append(i == 0 ? "" : "  ").append(cell).append(" ".repeat(widths[i] - cell.length()));
+                guest = guest == null ? guest(cell) : guest;
+            }
+            String plain = line.toString().stripTrailing();
+            text.append(colors == null || guest == null ? plain : paint(colors, guest, plain))
+                    .append('\n');
+        }
+    }
+
+    private static @Nullable Guest guest(String cell) {
+        for (Guest guest : Guest.values()) {
+            if (guest.name().equals(cell)) {
+                return guest;
+            }
+        }
+        return null;
+    }
+
+    /** Returns the text in an answer's colour; text that is not for a terminal comes back as it is. */
+    static String paint(ColorScheme colors, Guest guest, String text) {
+        if (!colors.ansi().enabled()) {
+            return text;
+        }
+        String code = switch (guest) {
+            case COHERENT -> "32";
+            case NONCOHERENT -> "31";
+            case UNKNOWN -> "33";
+        };
+        return "\u001b[" + code + "m" + text + "\u001b[0m";
+    }
+}
