@@ -87,7 +87,8 @@ public final class Machine {
                 throw new IllegalArgumentException("unit " + spec.name() + " of machine " + description.name()
                         + " needs provider '" + spec.provider() + "'; known: " + providers.keySet());
             }
-            units[i] = provider.create(spec, new UnitFabric(backing.fabric(), spec.name(), trace));
+            units[i] =
+                    provider.create(spec, new UnitFabric(backing.fabric(), spec.name(), trace, this::invalidateDevice));
         }
         functions = new SimulatedFunction[description.functions().size()];
         for (int i = 0; i < functions.length; i++) {
@@ -265,6 +266,16 @@ public final class Machine {
         return new Endpoint(function, bridges, unit < 0 ? null : units[unit], rootComplex);
     }
 
+    private boolean invalidateDevice(String unit, int requesterId, int pasid, long address, long size) {
+        for (SimulatedFunction function : functions) {
+            if (function.address().requesterId() == requesterId
+                    && function.unit().filter(unit::equals).isPresent()) {
+                return function.invalidateTranslations(pasid, address, size);
+            }
+        }
+        return false;
+    }
+
     /** Returns the translation units in the order of the description. */
     public List<TranslationUnit> units() {
         return List.of(units);
@@ -342,7 +353,7 @@ public final class Machine {
             unit.reset();
         }
         for (SimulatedFunction function : functions) {
-            function.config().reset();
+            function.reset();
         }
         kernelFrames.reset();
         userFrames.reset();
@@ -361,7 +372,7 @@ public final class Machine {
             unit.addTo(digest);
         }
         for (SimulatedFunction function : functions) {
-            function.config().addTo(digest);
+            function.addTo(digest);
         }
         return digest.value();
     }

@@ -5,8 +5,8 @@ package org.iommu4j.sim.pcie;
  * Writes the bytes of a PCI function's configuration space at power-on.
  *
  * <p>For built-in machines and tests: just what software looks at to recognise a function, its place and its
- * capabilities. Source: PCI Express Base 5.0, sections 7.5.1 (headers), 7.5.3 (PCI Express capability) and 7.7.8 (Access
- * Control Services).
+ * capabilities. Source: PCI Express Base 5.0, sections 7.5.1 (headers), 7.5.3 (PCI Express capability), 7.7.8 (Access
+ * Control Services), 7.8.9 (PASID) and 10.5.1 (Address Translation Services).
  */
 public final class ConfigSpaceBuilder {
     /** Class code of a host bridge. */
@@ -40,9 +40,11 @@ public final class ConfigSpaceBuilder {
     public static final int DEVICE_CONTROL_DEFAULT = 0x2810;
 
     private static final int PCI_EXPRESS_OFFSET = 0x40;
-    private static final int ACS_OFFSET = 0x100;
+    private static final int EXTENDED_OFFSET = 0x100;
+    private static final int EXTENDED_SIZE = 0x10;
 
     private final byte[] bytes;
+    private int nextExtended = EXTENDED_OFFSET;
 
     private ConfigSpaceBuilder(int size, int vendorId, int deviceId, int classCode, int headerType) {
         bytes = new byte[size];
@@ -123,10 +125,36 @@ public final class ConfigSpaceBuilder {
      * @param capability the capability bits, for example {@link #ACS_ISOLATING}; control starts at 0
      */
     public ConfigSpaceBuilder acs(int capability) {
-        put16(ACS_OFFSET, 0x000d);
-        put16(ACS_OFFSET + 2, 0x0001);
-        put16(ACS_OFFSET + 4, capability);
+        put16(extended(0x000d) + 4, capability);
         return this;
+    }
+
+    /** Adds Address Translation Services to a PCI Express function, disabled at first. */
+    public ConfigSpaceBuilder ats() {
+        put16(extended(0x000f) + 4, 0x0020);
+        return this;
+    }
+
+    /**
+     * Adds the PASID capability to a PCI Express function, disabled at first.
+     *
+     * @param bits the width of its PASIDs, 1 to 20
+     */
+    public ConfigSpaceBuilder pasid(int bits) {
+        put16(extended(0x001b) + 4, bits << 8);
+        return this;
+    }
+
+    /** Begins an extended capability behind the last one, which is made to point to it, and returns its offset. */
+    private int extended(int id) {
+        int offset = nextExtended;
+        if (offset != EXTENDED_OFFSET) {
+            put16(offset - EXTENDED_SIZE + 2, 0x0001 | offset << 4);
+        }
+        put16(offset, id);
+        put16(offset + 2, 0x0001);
+        nextExtended += EXTENDED_SIZE;
+        return offset;
     }
 
     /** Returns a copy of the bytes: 256 of a conventional function, 4096 of a PCI Express one. */

@@ -4,6 +4,7 @@ package org.iommu4j.sim.pcie;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -14,6 +15,10 @@ import org.jspecify.annotations.Nullable;
  * PCI Express capability can't send it. With Bus Master Enable clear nothing is sent. Behind a PCI Express to PCI bridge a
  * request carries the id of the bus below the bridge, device 0, function 0; behind a conventional bridge the bridge's own
  * (PCI Express to PCI/PCI-X Bridge 1.0, section 2.3).
+ *
+ * <p>With Address Translation Services enabled it asks the translation unit for the page first, remembers the answer in the
+ * function's {@code DeviceTlb} and sends translated requests, without no-snoop where the answer says so. With the PASID
+ * capability enabled requests carry the PASID that was set.
  *
  * <p>For one thread at a time; {@link #fork} makes another requester of the same function.
  */
@@ -27,6 +32,7 @@ public final class Endpoint {
     private final @Nullable TranslationUnit unit;
     private final RootComplex rootComplex;
     private final Tlp tlp = new Tlp();
+    private int pasid = TranslationUnit.NO_PASID;
 
     /**
      * Makes a device.
@@ -45,6 +51,15 @@ public final class Endpoint {
         this.rootComplex = rootComplex;
         PciAddress address = function.address();
         tlp.device = address.segment() << 16 | address.requesterId();
+    }
+
+    /**
+     * Sets the PASID that the requests from now on carry.
+     *
+     * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}; not sent while the PASID capability is not enabled
+     */
+    public void usePasid(int pasid) {
+        this.pasid = pasid;
     }
 
     /** Makes another requester of the same function, with results of its own: for a second thread. */
@@ -179,6 +194,32 @@ public final class Endpoint {
             }
         }
         tlp.requesterId = requesterId();
+        tlp.pasid = config.pasidEnabled() ? pasid : TranslationUnit.NO_PASID;
+        tlp.translated = false;
+        if (unit != null && config.atsEnabled() && !RootComplex.isInterrupt(iova)) {
+            translateFirst(unit);
+            if (!tlp.translated) {
+                rootComplex.refuse(tlp, RequestStatus.TRANSLATION_FAULT);
+                return;
+            }
+        }
         rootComplex.handle(tlp, unit);
+    }
+
+    /** Asks for the page unless it is known; the request stays untranslated when the unit grants nothing. */
+    private void translateFirst(TranslationUnit translator) {
+        DeviceTlb known = function.deviceTlb();
+        long translation = known.lookup(tlp.pasid, tlp.address, tlp.write);
+        if (Translation.isFault(translation)) {
+            translation = translator.requestTranslation(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);
+            if (Translation.isFault(translation)) {
+                tlp.fault = Translation.faultCode(translation);
+                return;
+            }
+            known.fill(tlp.pasid, tlp.address, tlp.write, translation);
+        }
+        tlp.translated = true;
+        tlp.translatedAddress = Translation.address(translation);
+        tlp.noSnoop &= !Translation.snoopForced(translation);
     }
 }

@@ -34,6 +34,10 @@ public final class FunctionConfig implements ConfigSpace {
     private static final int BUS_MASTER = 1 << 1;
     private static final int NO_SNOOP = 1 << 2;
     private static final int RELAXED_ORDERING = 1 << 3;
+    private static final int ATS = 1 << 4;
+    private static final int PASID = 1 << 5;
+    private static final int ATS_ENABLE = 1 << 15;
+    private static final int PASID_ENABLE = 1;
     private static final int SECONDARY_BUS_SHIFT = 8;
     private static final int TYPE_SHIFT = 16;
 
@@ -123,6 +127,16 @@ public final class FunctionConfig implements ConfigSpace {
         return (attributes() & RELAXED_ORDERING) != 0;
     }
 
+    /** Returns whether the function asks for translations and keeps them: Address Translation Services are enabled. */
+    public boolean atsEnabled() {
+        return (attributes() & ATS) != 0;
+    }
+
+    /** Returns whether requests may carry a PASID. */
+    public boolean pasidEnabled() {
+        return (attributes() & PASID) != 0;
+    }
+
     /** Returns the PCI Express device or port type, -1 for a conventional function. */
     public int pciExpressType() {
         return ((attributes() >>> TYPE_SHIFT) & 0x1f) - 1;
@@ -173,10 +187,18 @@ public final class FunctionConfig implements ConfigSpace {
             int control = read(offset + DEVICE_CONTROL, 2);
             decoded |= (control & ENABLE_NO_SNOOP) != 0 ? NO_SNOOP : 0;
             decoded |= (control & ENABLE_RELAXED_ORDERING) != 0 ? RELAXED_ORDERING : 0;
+            decoded |= isControlSet(EXTENDED_CAPABILITY_ATS, ATS_ENABLE) ? ATS : 0;
+            decoded |= isControlSet(EXTENDED_CAPABILITY_PASID, PASID_ENABLE) ? PASID : 0;
             decoded |= (((read(offset + 2, 2) >>> 4) & 0xf) + 1) << TYPE_SHIFT;
         }
         attributes = decoded;
         return decoded;
+    }
+
+    /** Returns whether a bit is set in the control register of a capability, at offset 6, if there is one. */
+    private boolean isControlSet(int capability, int bit) {
+        int offset = findExtendedCapability(capability);
+        return offset != 0 && (read(offset + 6, 2) & bit) != 0;
     }
 
     /** Takes the description's bytes when they are first asked for: many machines never look. */

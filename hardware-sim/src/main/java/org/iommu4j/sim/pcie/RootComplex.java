@@ -36,13 +36,15 @@ public final class RootComplex {
      */
     void handle(Tlp tlp, @Nullable TranslationUnit unit) {
         tlp.fault = 0;
-        if (tlp.address >= INTERRUPT_WINDOW && tlp.address < INTERRUPT_WINDOW + INTERRUPT_WINDOW_SIZE) {
+        if (isInterrupt(tlp.address)) {
             refuse(tlp, tlp.write ? RequestStatus.INTERRUPT : RequestStatus.UNSUPPORTED_REQUEST);
             return;
         }
         long translation = unit == null
                 ? Translation.to(tlp.address, false)
-                : unit.translate(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);
+                : tlp.translated
+                        ? unit.passTranslated(tlp.requesterId, tlp.pasid, tlp.translatedAddress, tlp.write)
+                        : unit.translate(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);
         if (Translation.isFault(translation)) {
             tlp.fault = Translation.faultCode(translation);
             refuse(tlp, RequestStatus.TRANSLATION_FAULT);
@@ -64,6 +66,11 @@ public final class RootComplex {
                     | (fabric.isMemory(physicalAddress) ? 0 : Trace.FAULT);
             trace.dma(kind(tlp), tlp.device, tlp.address, physicalAddress, tlp.data, flags, 0);
         }
+    }
+
+    /** Returns whether an untranslated address is an interrupt's. */
+    static boolean isInterrupt(long address) {
+        return address >= INTERRUPT_WINDOW && address < INTERRUPT_WINDOW + INTERRUPT_WINDOW_SIZE;
     }
 
     /** Ends a request that reaches no memory. */

@@ -5,16 +5,51 @@ import java.util.Optional;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.StateDigest;
 
 /** A function or bridge of a machine: where it is, and its configuration space. */
 public final class SimulatedFunction implements PciFunction {
     private final FunctionDescription description;
     private final FunctionConfig config;
+    private final DeviceTlb deviceTlb = new DeviceTlb();
 
     /** Makes a function at power-on. */
     public SimulatedFunction(FunctionDescription description) {
         this.description = description;
         this.config = new FunctionConfig(description);
+    }
+
+    /** Returns what it remembers of its translation requests. */
+    DeviceTlb deviceTlb() {
+        return deviceTlb;
+    }
+
+    /**
+     * Takes an ATS invalidation request.
+     *
+     * @param pasid 0 to 2^20 - 1, or {@link org.iommu4j.sim.spi.TranslationUnit#NO_PASID}
+     * @param address first byte, aligned to {@code size}
+     * @param size bytes, a power of two of at least 4096; {@link Long#MIN_VALUE} for all
+     * @return whether it answers: its Address Translation Services are enabled
+     */
+    public boolean invalidateTranslations(int pasid, long address, long size) {
+        boolean answers = config.atsEnabled();
+        if (answers) {
+            deviceTlb.invalidate(pasid, address, size);
+        }
+        return answers;
+    }
+
+    /** Returns it to power-on. */
+    public void reset() {
+        config.reset();
+        deviceTlb.reset();
+    }
+
+    /** Adds what differs from power-on. */
+    public void addTo(StateDigest digest) {
+        config.addTo(digest);
+        deviceTlb.addTo(digest);
     }
 
     @Override

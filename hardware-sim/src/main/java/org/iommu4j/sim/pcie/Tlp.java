@@ -25,6 +25,12 @@ public final class Tlp {
     /** Untranslated address, aligned to 8. */
     long address;
 
+    /** Whether the device translated the address itself, to {@link #translatedAddress}. */
+    boolean translated;
+
+    /** The physical address that it carries instead of {@link #address}, if {@link #translated}. */
+    long translatedAddress;
+
     /** Whether the device wished no-snoop. */
     boolean noSnoopWished;
 

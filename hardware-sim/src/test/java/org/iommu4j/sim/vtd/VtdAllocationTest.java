@@ -47,4 +47,18 @@ class VtdAllocationTest {
             sum += bench.read(Bench.IOVA);
         });
     }
+
+    @Test
+    void scalableModeAllocatesNothing() {
+        ScalableBench scalable = new ScalableBench().firstStage(3).secondStage();
+        scalable.on();
+        allocatesNothing(() -> {
+            scalable.invalidate(0x12, 0);
+            scalable.invalidate(0x37, 0);
+            sum += scalable.translate(3, Bench.IOVA, false);
+            sum += scalable.translate(ScalableBench.NO_PASID, Bench.IOVA, true);
+            sum += scalable.translate(3, Bench.IOVA + 0x1000, false);
+            sum += scalable.translate(3, Bench.IOVA, false);
+        });
+    }
 }
