@@ -108,7 +108,7 @@ class AmdDriverIT {
         long entry = rig.memory().load(deviceTableEntry(rig, Hardware.FIRST));
         int level = (int) (entry >>> 9 & 7);
         while (true) {
-            long at = (entry & ADDRESS) + (iova >>> 12 + 9 * (level - 1) & 511) * 8;
+            long at = (entry & ADDRESS) + ((iova >>> (12 + 9 * (level - 1))) & 511) * 8;
             entry = rig.memory().load(at);
             int next = (int) (entry >>> 9 & 7);
             if ((entry & PR) == 0 || next == 0 || next == 7) {

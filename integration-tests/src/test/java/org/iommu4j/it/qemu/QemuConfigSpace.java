@@ -13,10 +13,9 @@ record QemuConfigSpace(QtestSocket qtest, long base, int size) implements Config
     @Override
     public int read(int offset, int bytes) {
         if (offset + bytes > size) {
-            return bytes == 4 ? -1 : (1 << bytes * 8) - 1;
+            return mask(bytes);
         }
-        int word = qtest.read32(base + (offset & ~3)) >>> (offset & 3) * 8;
-        return bytes == 4 ? word : word & (1 << bytes * 8) - 1;
+        return (qtest.read32(base + (offset & ~3)) >>> ((offset & 3) * 8)) & mask(bytes);
     }
 
     @Override
@@ -24,7 +23,11 @@ record QemuConfigSpace(QtestSocket qtest, long base, int size) implements Config
         if (offset + bytes <= size) {
             char width = bytes == 4 ? 'l' : bytes == 2 ? 'w' : 'b';
             qtest.post("write" + width + " 0x" + Long.toHexString(base + offset) + " 0x"
-                    + Integer.toHexString(bytes == 4 ? value : value & (1 << bytes * 8) - 1));
+                    + Integer.toHexString(value & mask(bytes)));
         }
+    }
+
+    private static int mask(int bytes) {
+        return bytes == 4 ? -1 : (1 << (bytes * 8)) - 1;
     }
 }

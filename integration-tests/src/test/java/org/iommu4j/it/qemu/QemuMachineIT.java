@@ -88,7 +88,7 @@ class QemuMachineIT {
 
     @Test
     void aCommandThatQemuRefusesIsTold() {
-        try (QemuProcess process = new QemuProcess(Qemu.installed(), 16 << 20, List.of())) {
+        try (QemuProcess process = new QemuProcess(Qemu.installed(), 16L << 20, List.of())) {
             process.qtest().post("no such command");
             assertThatThrownBy(() -> process.qtest().read32(0))
                     .isInstanceOf(IllegalStateException.class)

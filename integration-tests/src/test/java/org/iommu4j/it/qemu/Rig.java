@@ -11,7 +11,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
@@ -131,7 +130,7 @@ final class Rig implements AutoCloseable {
     }
 
     boolean attach(int domain, PciAddress device) {
-        if (domain(domain).attach(device(device)) != AttachResult.ATTACHED) {
+        if (!domain(domain).attach(device(device)).attached()) {
             return false;
         }
         attached.put(device, domain(domain));

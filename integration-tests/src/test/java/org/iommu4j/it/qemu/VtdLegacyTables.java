@@ -35,7 +35,7 @@ final class VtdLegacyTables {
         long table = memory.load(context) & ADDRESS;
         int level = (int) (memory.load(context + 8) & 7) + 2;
         while (true) {
-            long at = table + (iova >>> 12 + 9 * (level - 1) & 511) * 8;
+            long at = table + ((iova >>> (12 + 9 * (level - 1))) & 511) * 8;
             long entry = memory.load(at);
             if (level == lowest || (entry & 3) == 0 || (entry & LARGE) != 0) {
                 return at;
