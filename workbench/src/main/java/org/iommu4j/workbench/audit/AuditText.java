@@ -12,6 +12,7 @@ import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 
 /** An audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
@@ -267,9 +268,8 @@ public final class AuditText {
         StringBuilder text = new StringBuilder();
         for (int bit = 0; bit < 64; bit++) {
             if ((sizes >>> bit & 1) != 0) {
-                String size =
-                        bit < 20 ? (1 << bit - 10) + "K" : bit < 30 ? (1 << bit - 20) + "M" : (1 << bit - 30) + "G";
-                text.append(text.length() == 0 ? "" : " ").append(size);
+                char unit = bit < 20 ? 'K' : bit < 30 ? 'M' : 'G';
+                text.append(text.length() == 0 ? "" : " ").append(1 << (bit % 10)).append(unit);
             }
         }
         return text.toString();
@@ -284,7 +284,7 @@ public final class AuditText {
     }
 
     private void sentence(
-            StringBuilder text, String start, String words, @org.jspecify.annotations.Nullable Guest guest) {
+            StringBuilder text, String start, String words, @Nullable Guest guest) {
         String wrapped = wrap(start, words);
         text.append(guest == null ? wrapped : Table.paint(colors, guest, wrapped))
                 .append('\n');
@@ -297,7 +297,7 @@ public final class AuditText {
         int column = start.length();
         boolean first = true;
         for (String word : words.split(" +", -1)) {
-            if (!first && column + 1 + word.length() > WIDTH || first && column + word.length() > WIDTH) {
+            if (column + (first ? 0 : 1) + word.length() > WIDTH) {
                 text.append('\n').append(indent);
                 column = indent.length();
                 first = true;
