@@ -10,8 +10,10 @@ import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Reads the tables in a memory image as the unit would: with {@link LegacyTables} and {@link SecondStage}, and translating
- * with a {@link VtdUnit} of its own.
+ * Reads the tables in a memory image as the unit would: with {@link LegacyTables}, {@link ScalableTables}, {@link FirstStage} and
+ * {@link SecondStage}, and translating with a {@link VtdUnit} of its own.
+ *
+ * <p>Of nested translation only the requester is told; its first-stage tables are at a guest's addresses.
  */
 final class VtdTableReader implements TableReader {
     /** Entries read for one requester before it is given up; more than 1 TiB of 4K pages. */
@@ -22,8 +24,13 @@ final class VtdTableReader implements TableReader {
     private final long rootTable;
     private final boolean on;
     private final LegacyTables legacy;
+    private final ScalableTables scalableTables;
+    private final FirstStage firstStage;
     private final SecondStage secondStage;
     private final boolean snoop;
+    private final boolean scalable;
+    private final WideCache.Entry context = new WideCache.Entry();
+    private final WideCache.Entry entry = new WideCache.Entry();
 
     VtdTableReader(
             TranslationUnit unit,
@@ -37,14 +44,17 @@ final class VtdTableReader implements TableReader {
         this.on = on;
         rootTable = VtdRegisters.RTA.getInPlace(rootTableRegister);
         legacy = new LegacyTables(capabilities, hostAddressWidth, memory);
+        scalableTables = new ScalableTables(capabilities, hostAddressWidth, memory);
+        firstStage = new FirstStage(capabilities, hostAddressWidth);
         secondStage = new SecondStage(capabilities, hostAddressWidth);
+        scalable = VtdRegisters.TTM.get(rootTableRegister) == 1;
         snoop = capabilities.coherent;
     }
 
     @Override
     public String describe() {
-        return "Intel VT-d, legacy mode, root table at 0x" + Long.toHexString(rootTable)
-                + (on ? "" : ", translation off (GSTS.TES is 0)");
+        return "Intel VT-d, " + (scalable ? "scalable" : "legacy") + " mode, root table at 0x"
+                + Long.toHexString(rootTable) + (on ? "" : ", translation off (GSTS.TES is 0)");
     }
 
     @Override
@@ -53,59 +63,191 @@ final class VtdTableReader implements TableReader {
             visitor.problem("root table at 0x" + Long.toHexString(rootTable) + " is no memory");
             return;
         }
-        for (int bus = 0; bus < 256; bus++) {
-            int reason = ContextCache.reason(legacy.context(rootTable, bus << 8));
-            if (reason == FaultReason.ROOT_NOT_PRESENT) {
+        // What one entry of a root table covers: 256 functions, in scalable mode 128.
+        int functions = scalable ? 128 : 256;
+        for (int first = 0; first < 0x10000; first += functions) {
+            int reason = contextReason(first);
+            if (reason == FaultReason.ROOT_NOT_PRESENT || reason == FaultReason.SM_ROOT_NOT_PRESENT) {
                 continue;
             }
             if (isRootProblem(reason)) {
-                visitor.problem("bus 0x" + Integer.toHexString(bus) + ": " + FaultReason.describe(reason));
+                visitor.problem("bus 0x" + Integer.toHexString(first >>> 8) + ": " + FaultReason.describe(reason));
                 continue;
             }
-            for (int function = 0; function < 256; function++) {
-                visit(bus << 8 | function, visitor);
+            for (int function = 0; function < functions; function++) {
+                visit(first | function, visitor);
             }
         }
     }
 
+    /** Returns why a requester has no context; 0 when it has one. */
+    private int contextReason(int requesterId) {
+        if (scalable) {
+            scalableTables.readContext(rootTable, requesterId, context);
+            return ScalableTables.isRefusal(context) ? ScalableTables.reason(context) : 0;
+        }
+        long legacyContext = legacy.context(rootTable, requesterId);
+        return ContextCache.isFault(legacyContext) ? ContextCache.reason(legacyContext) : 0;
+    }
+
     private static boolean isRootProblem(int reason) {
-        return reason == FaultReason.ROOT_ACCESS
-                || reason == FaultReason.ROOT_RESERVED
-                || reason == FaultReason.CONTEXT_ACCESS;
+        return switch (reason) {
+            case FaultReason.ROOT_ACCESS,
+                    FaultReason.ROOT_RESERVED,
+                    FaultReason.CONTEXT_ACCESS,
+                    FaultReason.SM_ROOT_ACCESS,
+                    FaultReason.SM_ROOT_RESERVED,
+                    FaultReason.SM_CONTEXT_ACCESS -> true;
+            default -> false;
+        };
+    }
+
+    private static boolean isAbsence(int reason) {
+        return switch (reason) {
+            case FaultReason.ROOT_NOT_PRESENT,
+                    FaultReason.CONTEXT_NOT_PRESENT,
+                    FaultReason.SM_ROOT_NOT_PRESENT,
+                    FaultReason.SM_CONTEXT_NOT_PRESENT,
+                    FaultReason.SM_DIRECTORY_NOT_PRESENT,
+                    FaultReason.SM_PASID_NOT_PRESENT -> true;
+            default -> false;
+        };
     }
 
     @Override
     public void visit(int requesterId, TableVisitor visitor) {
-        long context = legacy.context(rootTable, requesterId);
-        if (ContextCache.isFault(context)) {
-            int reason = ContextCache.reason(context);
-            if (reason != FaultReason.ROOT_NOT_PRESENT && reason != FaultReason.CONTEXT_NOT_PRESENT) {
+        int reason = contextReason(requesterId);
+        if (reason != 0) {
+            if (!isAbsence(reason)) {
                 visitor.problem("requester " + name(requesterId) + ": " + FaultReason.describe(reason));
             }
-            return;
+        } else if (scalable) {
+            visitPasids(requesterId, visitor);
+        } else {
+            visitLegacy(requesterId, visitor);
         }
-        int levels = ContextCache.levels(context);
-        String domain = ", domain " + ContextCache.domainId(context);
-        if (ContextCache.type(context) == LegacyTables.TT_PASS_THROUGH) {
+    }
+
+    private void visitLegacy(int requesterId, TableVisitor visitor) {
+        long legacyContext = legacy.context(rootTable, requesterId);
+        int levels = ContextCache.levels(legacyContext);
+        String domain = ", domain " + ContextCache.domainId(legacyContext);
+        int type = ContextCache.type(legacyContext);
+        if (type == LegacyTables.TT_PASS_THROUGH) {
             visitor.requester(requesterId, TableVisitor.NO_PASID, "pass-through" + domain, -1);
             return;
         }
-        String deviceTlb = ContextCache.type(context) == LegacyTables.TT_DEVICE_TLB ? ", device TLB" : "";
-        long root = ContextCache.table(context);
+        String deviceTlb = type == LegacyTables.TT_DEVICE_TLB ? ", device TLB" : "";
+        long root = ContextCache.table(legacyContext);
         visitor.requester(
                 requesterId, TableVisitor.NO_PASID, "second stage, " + levels + " levels" + domain + deviceTlb, root);
-        new SecondStageVisit(visitor).table(root, levels, 0, SecondStage.R | SecondStage.W);
+        new Visit(visitor, false, false).table(root, levels, 0, SecondStage.R | SecondStage.W);
+    }
+
+    /** Visits what the context just read leads to. */
+    private void visitPasids(int requesterId, TableVisitor visitor) {
+        long directory = ScalableTables.directory(context);
+        if (!memory.isMemory(directory)) {
+            visitor.problem("requester " + name(requesterId) + ": PASID directory at 0x" + Long.toHexString(directory)
+                    + " is no memory");
+            return;
+        }
+        int ridPasid = ScalableTables.ridPasid(context);
+        int pasids = 1 << ScalableTables.pasidBits(context);
+        if (ridPasid < pasids) {
+            visitPasid(requesterId, ridPasid, TableVisitor.NO_PASID, visitor);
+        } else {
+            visitor.problem("requester " + name(requesterId) + ": " + FaultReason.describe(FaultReason.SM_RID_PASID));
+        }
+        if (!ScalableTables.allowsPasids(context)) {
+            return;
+        }
+        int tableSize = 1 << ScalableTables.TABLE_SHIFT;
+        for (int first = 0; first < pasids; first += tableSize) {
+            scalableTables.readPasid(context, first, entry);
+            int reason = ScalableTables.isRefusal(entry) ? ScalableTables.reason(entry) : 0;
+            if (isDirectoryReason(reason)) {
+                if (!isAbsence(reason)) {
+                    problem(requesterId, first, reason, visitor);
+                }
+                continue;
+            }
+            for (int pasid = first; pasid < first + tableSize; pasid++) {
+                if (pasid != ridPasid) {
+                    visitPasid(requesterId, pasid, pasid, visitor);
+                }
+            }
+        }
+    }
+
+    private static boolean isDirectoryReason(int reason) {
+        return reason >= FaultReason.SM_DIRECTORY_ACCESS && reason <= FaultReason.SM_PASID_ACCESS;
+    }
+
+    private static void problem(int requesterId, int pasid, int reason, TableVisitor visitor) {
+        visitor.problem("requester " + name(requesterId) + ", PASID " + pasid + ": " + FaultReason.describe(reason));
+    }
+
+    private void visitPasid(int requesterId, int pasid, int shownPasid, TableVisitor visitor) {
+        scalableTables.readPasid(context, pasid, entry);
+        if (ScalableTables.isRefusal(entry)) {
+            int reason = ScalableTables.reason(entry);
+            if (!isAbsence(reason)) {
+                problem(requesterId, pasid, reason, visitor);
+            }
+            return;
+        }
+        String suffix = ", domain " + ScalableTables.domainId(entry)
+                + (ScalableTables.allowsDeviceTlb(context) ? ", device TLB" : "");
+        int firstLevels = ScalableTables.firstStageLevels(entry);
+        int secondLevels = ScalableTables.secondStageLevels(entry);
+        long firstRoot = ScalableTables.firstStageTable(entry);
+        long secondRoot = ScalableTables.secondStageTable(entry);
+        switch (ScalableTables.type(entry)) {
+            case ScalableTables.PASS_THROUGH -> visitor.requester(requesterId, shownPasid, "pass-through" + suffix, -1);
+            case ScalableTables.SECOND_STAGE -> {
+                visitor.requester(
+                        requesterId, shownPasid, "second stage, " + secondLevels + " levels" + suffix, secondRoot);
+                new Visit(visitor, false, false).table(secondRoot, secondLevels, 0, SecondStage.R | SecondStage.W);
+            }
+            case ScalableTables.FIRST_STAGE -> {
+                String snooped = ScalableTables.snoopsData(entry) ? ", snooped" : "";
+                visitor.requester(
+                        requesterId,
+                        shownPasid,
+                        "first stage, " + firstLevels + " levels" + suffix + snooped,
+                        firstRoot);
+                new Visit(visitor, true, ScalableTables.snoopsData(entry))
+                        .table(firstRoot, firstLevels, 0, FirstStage.RW | FirstStage.US);
+            }
+            default ->
+                visitor.requester(
+                        requesterId,
+                        shownPasid,
+                        "nested, " + firstLevels + " levels over " + secondLevels + suffix,
+                        secondRoot);
+        }
     }
 
     /** One requester's tables. */
-    private final class SecondStageVisit {
+    private final class Visit {
         private final TableVisitor visitor;
+        private final boolean first;
+        private final boolean snoopsData;
         private final Set<Long> above = new HashSet<>();
         private final Set<Long> reported = new HashSet<>();
         private long entries;
 
-        SecondStageVisit(TableVisitor visitor) {
+        /**
+         * Begins a visit.
+         *
+         * @param first whether the tables are the first stage's
+         * @param snoopsData whether the first stage's requests are snooped
+         */
+        Visit(TableVisitor visitor, boolean first, boolean snoopsData) {
             this.visitor = visitor;
+            this.first = first;
+            this.snoopsData = snoopsData;
         }
 
         void table(long table, int level, long start, long rights) {
@@ -115,10 +257,16 @@ final class VtdTableReader implements TableReader {
                 problem(table, "table at 0x" + Long.toHexString(table) + " is in itself, again at level " + level);
             } else {
                 for (int index = 0; index < 512; index++) {
-                    entry(table + index * 8L, level, start | (long) index << SecondStage.shift(level), rights);
+                    entry(table + index * 8L, level, iova(start, index, level), rights);
                 }
                 above.remove(table);
             }
+        }
+
+        /** The upper half of the first stage's addresses is at the end of the address space. */
+        private long iova(long start, int index, int level) {
+            boolean upper = first && index >= 256 && above.size() == 1;
+            return start | (long) (upper ? index - 512 : index) << SecondStage.shift(level);
         }
 
         private void entry(long entryAddress, int level, long iova, long rightsAbove) {
@@ -131,12 +279,11 @@ final class VtdTableReader implements TableReader {
                 return;
             }
             long entry = memory.read(entryAddress, snoop);
-            long rights = rightsAbove & entry;
-            if ((entry & (SecondStage.R | SecondStage.W)) == 0) {
+            if ((entry & (first ? FirstStage.P : SecondStage.R | SecondStage.W)) == 0) {
                 return;
             }
-            boolean leaf = SecondStage.isLeaf(level, entry);
-            if (leaf ? secondStage.leafHasReserved(level, entry) : secondStage.tableHasReserved(level, entry)) {
+            boolean leaf = first ? FirstStage.isLeaf(level, entry) : SecondStage.isLeaf(level, entry);
+            if (hasReserved(level, entry, leaf)) {
                 problem(
                         entryAddress,
                         "entry 0x" + Long.toHexString(entry) + " of level " + level + " at 0x"
@@ -144,16 +291,23 @@ final class VtdTableReader implements TableReader {
             } else if (leaf) {
                 visitor.mapping(
                         iova,
-                        SecondStage.address(entry),
+                        first ? FirstStage.page(level, entry) : SecondStage.address(entry),
                         1L << SecondStage.shift(level),
-                        prot(rights),
-                        (entry & SecondStage.SNP) != 0,
+                        first ? firstStageProt(rightsAbove & entry) : secondStageProt(rightsAbove & entry),
+                        first ? snoopsData : (entry & SecondStage.SNP) != 0,
                         entry,
                         level);
             } else {
                 visitor.table(level, entryAddress, entry, iova);
-                table(SecondStage.address(entry), level - 1, iova, rights);
+                table(SecondStage.address(entry), level - 1, iova, rightsAbove & entry);
             }
+        }
+
+        private boolean hasReserved(int level, long entry, boolean leaf) {
+            if (first) {
+                return firstStage.hasReserved(level, entry);
+            }
+            return leaf ? secondStage.leafHasReserved(level, entry) : secondStage.tableHasReserved(level, entry);
         }
 
         private void problem(long where, String line) {
@@ -173,7 +327,14 @@ final class VtdTableReader implements TableReader {
         return FaultReason.describe(code);
     }
 
-    private static int prot(long rights) {
+    private static int firstStageProt(long rights) {
+        if ((rights & FirstStage.US) == 0) {
+            return 0;
+        }
+        return (rights & FirstStage.RW) != 0 ? Prot.READ | Prot.WRITE : Prot.READ;
+    }
+
+    private static int secondStageProt(long rights) {
         return ((rights & SecondStage.R) != 0 ? Prot.READ : 0) | ((rights & SecondStage.W) != 0 ? Prot.WRITE : 0);
     }
 

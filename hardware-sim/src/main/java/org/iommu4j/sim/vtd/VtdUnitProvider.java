@@ -251,6 +251,12 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                 "CAP 0x" + Long.toHexString(cap) + " makes no sense: SAGAW 0x" + Integer.toHexString(capabilities.sagaw)
                         + " and MGAW " + capabilities.addressWidth
                         + ", expected tables of 3 to 5 levels and at least 32 bits");
+        long mode = VtdRegisters.TTM.get(rootTable);
+        require(
+                spec,
+                mode == 0 || (mode == 1 && capabilities.scalable),
+                "RTADDR 0x" + Long.toHexString(rootTable) + " asks for table mode " + mode
+                        + ", expected 0, or 1 on a unit with scalable mode");
         // A/D flags set by the reader's own requests go nowhere.
         TranslationUnit unit = create(spec, new ReadOnlyFabric(memory));
         unit.writeRegister64(VtdRegisters.RTADDR.offset(), rootTable);

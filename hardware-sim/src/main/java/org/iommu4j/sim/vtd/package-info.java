@@ -1,36 +1,57 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Intel VT-d's translation unit as silicon, in legacy mode.
+ * Intel VT-d's translation unit as silicon, in legacy and in scalable mode.
  *
  * <p>Written from the "Intel Virtualization Technology for Directed I/O" architecture specification (section numbers as in
  * revision 4), with QEMU's measured answers as a second witness, and not from any driver. {@link
- * org.iommu4j.sim.vtd.VtdUnitProvider} builds units with any pair of CAP and ECAP. Read then {@code VtdUnit} (registers,
- * commands, the way of a request), {@code TableWalker} (root, context and second-stage entries with their reserved bits),
- * {@code ContextCache} and {@code Iotlb} over {@code SetAssociativeCache}, {@code InvalidationQueue} and {@code FaultLog}.
+ * org.iommu4j.sim.vtd.VtdUnitProvider} builds units with any pair of CAP and ECAP. Read then {@code VtdUnit} (registers and
+ * commands), {@code LegacyTranslation} and {@code ScalableTranslation} (the way of a request), {@code LegacyTables},
+ * {@code ScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code SecondStageWalker},
+ * the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code InvalidationQueue} and
+ * {@code FaultLog}. {@code VtdTableReader} reads the tables of a memory image with the same classes.
  *
- * <p>Modelled: root and context tables; TT 0, 1 and 2; second-stage tables of 3, 4 and 5 levels with 4K, 2M and 1G leaves;
- * snoop control; a context cache and an IOTLB whose entries stay until an invalidation covers them; caching of refusals
- * where CAP.CM is set; queued and register-based invalidation; primary fault logging. ECAP.C decides whether walks are
- * snooped; descriptors and status writes always are. Commands written to registers act in {@code step()}. A request that
- * hits an entry with too few rights is blocked without a new walk. IQA takes effect when the queue is enabled.
- * Invalidation through registers while the queue is enabled is refused in CAIG and IAIG. Writes and reads in the interrupt
- * address range pass untranslated.
+ * <p>Modelled: root and context tables, TT 0, 1 and 2; scalable root and context entries, PASID directory and table, PGTT 1 to
+ * 4, RID_PASID, requests with PASID; first stage of 4 and 5 levels, second stage of 3, 4 and 5, each with 4K, 2M and 1G
+ * leaves, and nested translation; snoop control by SNP and PGSNP, snooping of walks by ECAP.C and PWSNP; accessed and dirty
+ * flags, atomically, refused where walks are not snooped; caches of contexts, PASID entries, translations and tables whose
+ * entries stay until an invalidation covers them; caching of refusals where CAP.CM is set, but for the first stage; queued
+ * invalidation with both widths of descriptor, register-based invalidation in legacy mode; device TLBs: translation requests,
+ * translated requests, invalidations and their time-out; primary fault logging. Descriptors and status writes are always
+ * snooped. Commands written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked
+ * without a new walk. IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or
+ * in scalable mode is refused in CAIG and IAIG. Requests without PASID in the interrupt address range pass untranslated.
+ *
+ * <p>Of each walk the lowest entry that points to a table is cached, and no other: hardware may keep more.
+ *
+ * <p>Doubtful readings, for want of a precise word of the manual:
+ *
+ * <ul>
+ *   <li>Reason 0x79 means that the second stage maps nothing; 0x85 and 0x86 that it maps with the other permission.
+ *   <li>PGSNP, and PWSNP, are reserved without ECAP.SC, and ECAP.SMPWC. PGSNP counts for the first stage and nested, SNP for the
+ *       second stage alone, and neither for pass-through.
+ *   <li>XD is ignored whether or not NXE is set. The memory type bits of a PASID entry are ignored. AW of a PASID entry
+ *       that passes through is not checked.
+ *   <li>Descriptors that name a PASID must be of 256 bits: else they are of unknown type. In legacy mode they stop the
+ *       queue with IQEI 7.
+ *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
+ *       invalidation of a domain drops all contexts of scalable mode.
+ *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
+ * </ul>
  *
  * <p>Not modelled:
  *
  * <ul>
- *   <li>Scalable mode, also where ECAP.SMTS claims it: with RTADDR.TTM other than 0 every request is blocked for reason
- *       0x30, a queue of 256-bit descriptors stops with IQEI 5, and PASID descriptors are of unknown type. A request
- *       with PASID in legacy mode is blocked for reason 0x31.
- *   <li>Paging-structure caches: invalidating a page drops its translation whatever the hint IH says.
+ *   <li>Supervisors' and execute requests, and so SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic operations.
+ *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
  *   <li>Interrupt remapping: its commands are acknowledged and its descriptors accepted, and nothing else.
- *   <li>Device TLBs: their descriptors are accepted; no request is translated beforehand, so reason 0xd never arises.
+ *   <li>Page requests: their queue's registers are absent, and page-group responses are accepted where ECAP.PRS is set.
+ *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set.
  *   <li>Zero-length reads (CAP.ZLR): requests here have a length.
  *   <li>Protected memory regions: PMEN.PRS follows EPM and nothing is protected.
  *   <li>Delivery of the fault and invalidation events: their mask and pending bits are kept, no message is sent.
- *   <li>Advanced fault logging, page requests, performance monitoring, write buffers (GCMD.WBF is done at once), draining
- *       of requests (a translation that an invalidation overtakes starts anew).
+ *   <li>Advanced fault logging, also where CAP.AFL is set; performance monitoring; enhanced commands; write buffers (GCMD.WBF is done
+ *       at once); draining of requests (a translation that an invalidation overtakes starts anew).
  *   <li>Collapsing of faults of one requester, which the manual allows.
  * </ul>
  */

@@ -161,4 +161,33 @@ class VtdTableReaderTest {
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("SAGAW 0x0");
     }
+
+    @Test
+    void readsScalableModeWithItsPasids() {
+        ScalableBench scalable = new ScalableBench().secondStage();
+        scalable.put(Bench.L1 + 8, Bench.PAGE | 0x803);
+        scalable.put(0xb000 + 511 * 8, Bench.L3 | 7); // first stage, the upper half
+        scalable.pasid(3, ScalableBench.FIRST, 6 | ScalableBench.PWSNP | ScalableBench.PGSNP, 0xb000);
+        scalable.put(Bench.L3 + 8, Bench.L2 | 7);
+        scalable.put(Bench.L2 + 8, Bench.L1 | 5);
+        scalable.put(Bench.L1 + 8, Bench.PAGE | 7);
+        scalable.pasid(4, ScalableBench.PASS, 1, 0);
+        scalable.pasid(5, 1 << 5 | 1, 1, 0);
+        Notes notes = new Notes();
+        TableReader reader = reader(scalable.bench, ScalableBench.CAP, ScalableBench.ECAP, Bench.ROOT | 0x400);
+        reader.visit(notes);
+        assertThat(reader.describe()).isEqualTo("Intel VT-d, scalable mode, root table at 0x1000");
+        assertThat(notes.requesters)
+                .containsExactly(
+                        "0200/-1 second stage, 4 levels, domain 5, device TLB @3000",
+                        "0200/3 first stage, 4 levels, domain 6, device TLB, snooped @b000",
+                        "0200/4 pass-through, domain 1, device TLB @ffffffffffffffff");
+        assertThat(notes.mappings)
+                .containsExactly("8040201000->100000+1000 r- 100007/1", "ffffff8040201000->100000+1000 r-s 100007/1");
+        assertThat(notes.problems)
+                .containsExactly("requester 02:00.0, PASID 5: reserved bits in the PASID table entry");
+        assertThat(reader.translate(Bench.DEVICE, 3, 0xffffff8040201000L, false))
+                .isEqualTo(Translation.to(Bench.PAGE, true));
+        assertThat(scalable.get(0xb000 + 511 * 8)).as("nothing is written").isEqualTo(Bench.L3 | 7);
+    }
 }
