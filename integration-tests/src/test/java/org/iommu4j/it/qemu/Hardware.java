@@ -34,6 +34,11 @@ interface Hardware {
     /** Returns whether QEMU's unit tells what it refused. */
     boolean reportsFaults(Qemu qemu);
 
+    /** Returns what QEMU reports where ours reports this; the same unless the implementation says otherwise. */
+    default Fault asReported(Qemu qemu, Fault fault) {
+        return fault;
+    }
+
     /**
      * Returns what hardware-sim builds, and what firmware says on both.
      *

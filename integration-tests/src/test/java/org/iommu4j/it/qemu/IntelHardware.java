@@ -28,6 +28,15 @@ record IntelHardware(String options) implements Hardware {
     /** Bytes of registers that are looked at. */
     static final int REGISTER_BYTES = 0x1000;
 
+    private static final int NO_WRITE = 0x5;
+    private static final int NO_READ = 0x6;
+    private static final int PASID_TABLE_INVALID = 0x58;
+    private static final int PASID_ENTRY_NOT_PRESENT = 0x59;
+    private static final int PASID_ENTRY_INVALID = 0x5b;
+    private static final int SECOND_STAGE_NOT_PRESENT = 0x79;
+    private static final int SECOND_STAGE_NO_WRITE = 0x85;
+    private static final int SECOND_STAGE_NO_READ = 0x86;
+
     private static final int VER = 0x00;
     private static final int CAP = 0x08;
     private static final int ECAP = 0x10;
@@ -43,6 +52,25 @@ record IntelHardware(String options) implements Hardware {
     @Override
     public boolean reportsFaults(Qemu qemu) {
         return true;
+    }
+
+    /**
+     * In scalable mode QEMU goes on using legacy mode's reasons for what a second-stage entry does not permit, and
+     * of a PASID table entry that is not present it says that it is invalid.
+     */
+    @Override
+    public Fault asReported(Qemu qemu, Fault fault) {
+        return switch (fault.reason()) {
+            case SECOND_STAGE_NOT_PRESENT, SECOND_STAGE_NO_WRITE, SECOND_STAGE_NO_READ ->
+                withReason(fault, fault.write() ? NO_WRITE : NO_READ);
+            case PASID_ENTRY_NOT_PRESENT ->
+                withReason(fault, qemu.isAtLeast(10, 0) ? PASID_ENTRY_INVALID : PASID_TABLE_INVALID);
+            default -> fault;
+        };
+    }
+
+    private static Fault withReason(Fault fault, int reason) {
+        return new Fault(fault.requesterId(), fault.page(), fault.write(), reason);
     }
 
     @Override

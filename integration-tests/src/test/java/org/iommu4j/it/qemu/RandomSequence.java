@@ -86,9 +86,9 @@ final class RandomSequence {
         int dice = random.nextInt(100);
         if (dice < 2 && domains < MOST_DOMAINS) {
             newDomain();
-        } else if (dice < 7) {
-            attach();
         } else if (dice < 8) {
+            attach();
+        } else if (dice < 9) {
             detach();
         } else if (dice < 10) {
             int domain = domain();

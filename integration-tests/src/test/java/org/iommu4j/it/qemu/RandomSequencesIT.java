@@ -30,6 +30,7 @@ class RandomSequencesIT {
                 Arguments.of(new IntelHardware("aw-bits=39,snoop-control=on"), false, ALL),
                 Arguments.of(new IntelHardware("aw-bits=48"), true, ALL),
                 Arguments.of(new IntelHardware("aw-bits=48,caching-mode=on"), false, ALL),
+                Arguments.of(new IntelHardware("x-scalable-mode=on,snoop-control=on"), false, ALL),
                 Arguments.of(new AmdHardware(), false, ON_ROOT_BUS),
                 Arguments.of(new AmdHardware(), true, ON_ROOT_BUS));
     }
@@ -50,7 +51,7 @@ class RandomSequencesIT {
         try (Pair pair = new Pair(qemu, hardware, caches, LinuxRelease.NEWEST, title)) {
             new RandomSequence(pair, seed, devices).run(checks);
             assertThat(pair.checks()).isGreaterThanOrEqualTo(checks);
-            assertThat(pair.granted()).as("DMAs that were granted").isGreaterThan(checks / 10);
+            assertThat(pair.granted()).as("DMAs that were granted").isGreaterThan(checks / 20);
             reporter.publishEntry(
                     title,
                     String.format(

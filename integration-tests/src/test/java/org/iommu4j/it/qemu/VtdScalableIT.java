@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 /**
  * The VT-d driver in scalable mode with the second stage on QEMU's unit.
  *
- * <p>On QEMU alone, each outcome told here. QEMU reports with the reasons of legacy mode what 7.1.3 gives numbers of its own.
+ * <p>On QEMU alone, each outcome told here; {@code RandomSequencesIT} compares scalable mode with ours.
  */
 class VtdScalableIT {
     private static final long PAGE = 4096;

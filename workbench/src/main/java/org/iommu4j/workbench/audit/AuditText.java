@@ -269,7 +269,9 @@ public final class AuditText {
         for (int bit = 0; bit < 64; bit++) {
             if ((sizes >>> bit & 1) != 0) {
                 char unit = bit < 20 ? 'K' : bit < 30 ? 'M' : 'G';
-                text.append(text.length() == 0 ? "" : " ").append(1 << (bit % 10)).append(unit);
+                text.append(text.length() == 0 ? "" : " ")
+                        .append(1 << (bit % 10))
+                        .append(unit);
             }
         }
         return text.toString();
@@ -283,8 +285,7 @@ public final class AuditText {
         text.append(wrap(start, words)).append('\n');
     }
 
-    private void sentence(
-            StringBuilder text, String start, String words, @Nullable Guest guest) {
+    private void sentence(StringBuilder text, String start, String words, @Nullable Guest guest) {
         String wrapped = wrap(start, words);
         text.append(guest == null ? wrapped : Table.paint(colors, guest, wrapped))
                 .append('\n');
