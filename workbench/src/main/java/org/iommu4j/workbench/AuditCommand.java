@@ -162,7 +162,7 @@ final class AuditCommand implements Callable<Integer> {
         Collection<TranslationUnitProvider> silicon = new ArrayList<>();
         ServiceLoader.load(TranslationUnitProvider.class).forEach(silicon::add);
         Supplier<HostInputs> inputs = () -> new HostInputs(silicon);
-        boolean terminal = System.console() != null && Ansi.AUTO.enabled();
+        boolean terminal = Ansi.AUTO.enabled();
         FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         switch (format) {

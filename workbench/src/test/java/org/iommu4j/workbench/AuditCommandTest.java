@@ -19,8 +19,7 @@ import picocli.CommandLine;
 
 /** {@code iommu4j audit} as a script sees it: what it prints where, and its exit codes. */
 class AuditCommandTest {
-    private static final String LOG =
-            """
+    private static final String LOG = """
             [    0.000000] Linux version 6.8.0-40-generic (buildd@x) #40
             [    0.140000] DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c40660462 ecap %s
             [    0.150000] DMAR-IR: Enabled IRQ remapping in x2apic mode
@@ -108,8 +107,10 @@ class AuditCommandTest {
             Files.writeString(files.resolve("notes"), "of no interest\n");
         }
         assertThat(run("--fleet", fleet, "--format", "csv")).isZero();
-        assertThat(out.toString().lines()).hasSize(3).element(0).isEqualTo(
-                "host,linux,guest,units,cantBlock,devices,noncoherent,unknown,verdict");
+        assertThat(out.toString().lines())
+                .hasSize(3)
+                .element(0)
+                .isEqualTo("host,linux,guest,units,cantBlock,devices,noncoherent,unknown,verdict");
         assertThat(out.toString()).contains(",6.8,UNKNOWN,1,0,0,0,0,", ",6.8,UNKNOWN,1,1,0,0,0,");
         assertThat(run("--fleet", fleet, "--require-coherent")).isEqualTo(1);
     }

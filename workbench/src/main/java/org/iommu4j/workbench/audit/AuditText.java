@@ -266,9 +266,8 @@ public final class AuditText {
         }
         StringBuilder text = new StringBuilder();
         for (int bit = 0; bit < 64; bit++) {
-            if ((sizes >>> bit & 1) != 0) {
-                String size =
-                        bit < 20 ? (1 << bit - 10) + "K" : bit < 30 ? (1 << bit - 20) + "M" : (1 << bit - 30) + "G";
+            if (((sizes >>> bit) & 1) != 0) {
+                String size = (1 << (bit % 10)) + (bit < 20 ? "K" : bit < 30 ? "M" : "G");
                 text.append(text.length() == 0 ? "" : " ").append(size);
             }
         }
@@ -297,7 +296,7 @@ public final class AuditText {
         int column = start.length();
         boolean first = true;
         for (String word : words.split(" +", -1)) {
-            if (!first && column + 1 + word.length() > WIDTH || first && column + word.length() > WIDTH) {
+            if (column + (first ? 0 : 1) + word.length() > WIDTH) {
                 text.append('\n').append(indent);
                 column = indent.length();
                 first = true;
