@@ -97,7 +97,7 @@ class RegisterPairsTest {
             assertThat(unit.abilities().blocksNoSnoop()).isEqualTo(Answer.YES);
             assertThat(unit.fields()).containsEntry("EFR.HATS", number(row[6]) >>> 10 & 3);
             if (!row[9].equals("-")) {
-                List<String> names = List.of(row[9].split(" "));
+                List<String> names = List.of(row[9].split(" ", -1));
                 PRINTED.forEach((name, field) -> assertThat(unit.fields().get(field) != 0)
                         .as(name + " of " + String.join(" ", row))
                         .isEqualTo(names.contains(name)));

@@ -81,7 +81,7 @@ class TablesTest {
                 case "Entry Length" -> length = Integer.parseInt(value, 16);
                 case "PCI Bus Number" -> bus = Integer.parseInt(value, 16);
                 case "PCI Path" -> {
-                    String[] hop = value.split(",");
+                    String[] hop = value.split(",", -1);
                     // Paths through bridges have more hops and lead nowhere in the functions made here.
                     if (type == 1 && length == ONE_HOP) {
                         now.endpoints.add(String.format(
