@@ -28,10 +28,13 @@ final class KernelLogReader {
             Pattern.compile("AMD-Vi:\\s+Extended features \\((0x)?([0-9a-f]{1,16})(?:, (?:0x)?([0-9a-f]{1,16}))?\\)");
     private static final Pattern AMD_GLOBAL =
             Pattern.compile("AMD-Vi: Using global IVHD EFR:\\s*0x([0-9a-f]{1,16}), EFR2:\\s*0x([0-9a-f]{1,16})");
-    private static final Pattern JOINS = Pattern.compile(
-            "(?:iommu: Adding device (\\S+) to group (\\d{1,6})" + "|(\\S+): Adding to iommu group (\\d{1,6}))\\s*$");
-    private static final Pattern LEAVES = Pattern.compile(
-            "(?:iommu: Removing device (\\S+) from group \\d+|(\\S+): Removing from iommu group \\d+)\\s*$");
+    /** An address begins where no longer number does; with four digits each try on other text ends at once. */
+    private static final String ADDRESS = "(?<![0-9a-f:])([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])";
+
+    private static final Pattern JOINS = Pattern.compile("(?:iommu: Adding device " + ADDRESS + " to group (\\d{1,6})|"
+            + ADDRESS + ": Adding to iommu group (\\d{1,6}))\\s*$");
+    private static final Pattern LEAVES = Pattern.compile("(?:iommu: Removing device " + ADDRESS + " from group \\d+|"
+            + ADDRESS + ": Removing from iommu group \\d+)\\s*$");
     private static final Pattern REMAPPING_ON = Pattern.compile("Enabled IRQ remapping in|"
             + "Enabled Interrupt-remapping|AMD-Vi: Interrupt remapping enabled|AMD-Vi: Virtual APIC enabled");
     private static final Pattern REMAPPING_FAILED =
@@ -40,8 +43,8 @@ final class KernelLogReader {
             "Intel\\(R\\) Virtualization Technology for Directed I/O|AMD-Vi: Lazy IO/TLB flushing enabled");
 
     /** What comes after both drivers are done: the start of user space, or before 6.7 a module on top of them. */
-    private static final Pattern DRIVERS_DONE =
-            Pattern.compile("AMD-Vi: AMD IOMMUv2 |Freeing unused kernel|Run \\S*init as init process|systemd\\[1\\]: ");
+    private static final Pattern DRIVERS_DONE = Pattern.compile(
+            "AMD-Vi: AMD IOMMUv2 |Freeing unused kernel|Run \\S{0,64}init as init process|systemd\\[1\\]: ");
 
     private static final Pattern FUNCTION = Pattern.compile(
             "pci (\\S{7,12}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");

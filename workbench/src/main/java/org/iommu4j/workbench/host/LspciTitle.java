@@ -34,7 +34,7 @@ record LspciTitle(
     private static final Pattern NUMERIC_IDS = Pattern.compile("([0-9a-f]{4}):([0-9a-f]{4})(?: .*)?");
     private static final Pattern IDS = Pattern.compile("\\[([0-9a-f]{4}):([0-9a-f]{4})\\]");
     private static final Pattern TAIL = Pattern.compile("(?: \\[[0-9a-f]{4}:[0-9a-f]{4}\\])?"
-            + "(?: \\(rev [0-9a-f]{2}\\))?(?: \\(prog-if .{0,80}\\))?(?: \\[[a-z ]{1,40}\\])?\\s*$");
+            + "(?: \\(rev [0-9a-f]{2}\\))?(?: \\(prog-if .{0,80}\\))?(?: \\[[a-z ]{1,40}\\])?$");
 
     /** Reads what follows the address: {@code VGA compatible controller [0300]: Intel ... [8086:1616] (rev 09)}. */
     static LspciTitle of(PciAddress address, String rest) {

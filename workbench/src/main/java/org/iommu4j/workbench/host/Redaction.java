@@ -16,7 +16,7 @@ final class Redaction {
             Pattern.compile("(?i)(?<![0-9a-f:-])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5,7}(?![0-9a-f:-])");
     private static final Pattern UUID = Pattern.compile(
             "(?i)(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f])");
-    private static final Pattern BUILDER = Pattern.compile("\\(\\S+@\\S+\\)");
+    private static final Pattern BUILDER = Pattern.compile("\\(\\S{1,64}@\\S{1,64}\\)");
 
     private Redaction() {}
 

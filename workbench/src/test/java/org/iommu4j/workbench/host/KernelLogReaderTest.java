@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -143,5 +144,14 @@ class KernelLogReaderTest {
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> HostInputs.withInstalledSilicon().dmesg(file))
                 .withMessageContaining("nginx.log: no kernel log");
+    }
+
+    /** A pattern that tries each beginning of a long word for its whole length would need minutes. */
+    @Test
+    @Timeout(30)
+    void longWordsAreSeenThroughInNoTime() throws IOException {
+        String word = "x".repeat(TextLines.MAX_LINE - 20);
+        HostEvidence host = read(BOOT + (" iommu " + word + "\n").repeat(2_000));
+        assertThat(host.groups()).hasSize(2);
     }
 }
