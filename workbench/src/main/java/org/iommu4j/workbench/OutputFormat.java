@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench;
 
+import java.util.Locale;
+
 /** How an answer is printed. */
 enum OutputFormat {
     /** For people. */
@@ -10,6 +12,6 @@ enum OutputFormat {
 
     @Override
     public String toString() {
-        return name().toLowerCase(java.util.Locale.ROOT);
+        return name().toLowerCase(Locale.ROOT);
     }
 }

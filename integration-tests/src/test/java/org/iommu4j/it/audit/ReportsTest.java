@@ -203,10 +203,11 @@ class ReportsTest {
         assertThat(alone.assignment().assignable()).isEqualTo(Answer.NO);
         assertThat(alone.assignment().obstacles())
                 .anySatisfy(reason -> assertThat(reason.text()).contains("0000:00:0c.1", "nvme"));
-        assertThat(Audits.assigning(capture, "6.1", "00:0c.0", "00:0c.1")
-                        .assignment()
-                        .assignable())
-                .isEqualTo(Answer.YES);
+        assertThat(alone.assignment().hints())
+                .anySatisfy(hint -> assertThat(hint.text()).contains("group 8", "0000:00:0c.1 to the same guest"));
+        Audit both = Audits.assigning(capture, "6.1", "00:0c.0", "00:0c.1");
+        assertThat(both.assignment().assignable()).isEqualTo(Answer.YES);
+        assertThat(both.assignment().hints()).noneMatch(hint -> hint.text().contains("group"));
         assertThat(Audits.assigning(capture, "6.1", "00:06.0").assignment().obstacles())
                 .anySatisfy(reason -> assertThat(reason.text()).contains("bridge"));
     }

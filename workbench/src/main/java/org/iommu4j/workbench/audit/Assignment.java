@@ -74,7 +74,11 @@ public record Assignment(
             enforced = Answers.and(enforced, device.enforceCacheCoherency());
             if (device.guest() == Guest.NONCOHERENT) {
                 noncoherent.add(device.address());
-                hints.addAll(device.hints());
+            }
+            for (Reason hint : device.hints()) {
+                if (Hints.isOfGroup(hint) ? finding.answer() == Answer.NO : device.guest() == Guest.NONCOHERENT) {
+                    hints.add(hint);
+                }
             }
         }
         if (!noncoherent.isEmpty() && noncoherent.size() < devices.size()) {

@@ -165,13 +165,15 @@ public final class AuditHtml {
             return;
         }
         heading("Devices");
-        header("address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver", "why");
+        header("address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver");
         for (AuditedDevice device : audit.devices()) {
             String unit = device.unit();
             String driver = device.driver();
             html.append("<tr>");
             cell("a", device.address().toString());
-            cell("", device.title());
+            html.append("<td>").append(escape(device.title()));
+            why(device);
+            html.append("</td>");
             cell("a", unit == null ? "-" : unit);
             cell(
                     "",
@@ -186,17 +188,22 @@ public final class AuditHtml {
             cell(device.guest().name(), device.guest().name());
             cell("", Answers.word(device.assignable()));
             cell("", driver == null ? "?" : driver.isEmpty() ? "-" : driver);
-            html.append("<td><details><summary>")
-                    .append(escape(device.why().get(0).text()))
-                    .append("</summary>");
-            reasons(device.why());
-            if (!device.hints().isEmpty()) {
-                html.append("What can be done:");
-                reasons(device.hints());
-            }
-            html.append("</details></td></tr>\n");
+            html.append("</tr>\n");
         }
         html.append("</table>\n");
+    }
+
+    /** Below the title, where there is room: the table has columns enough. */
+    private void why(AuditedDevice device) {
+        html.append("<details><summary class=\"source\">")
+                .append(escape(device.why().get(0).text()))
+                .append("</summary>");
+        reasons(device.why());
+        if (!device.hints().isEmpty()) {
+            html.append("What can be done:");
+            reasons(device.hints());
+        }
+        html.append("</details>");
     }
 
     private void groups(Audit audit) {

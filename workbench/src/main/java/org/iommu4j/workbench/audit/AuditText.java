@@ -12,7 +12,6 @@ import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 
 /** An audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
@@ -267,11 +266,9 @@ public final class AuditText {
         }
         StringBuilder text = new StringBuilder();
         for (int bit = 0; bit < 64; bit++) {
-            if ((sizes >>> bit & 1) != 0) {
-                char unit = bit < 20 ? 'K' : bit < 30 ? 'M' : 'G';
-                text.append(text.length() == 0 ? "" : " ")
-                        .append(1 << (bit % 10))
-                        .append(unit);
+            if (((sizes >>> bit) & 1) != 0) {
+                String size = (1 << (bit % 10)) + (bit < 20 ? "K" : bit < 30 ? "M" : "G");
+                text.append(text.length() == 0 ? "" : " ").append(size);
             }
         }
         return text.toString();
@@ -285,7 +282,8 @@ public final class AuditText {
         text.append(wrap(start, words)).append('\n');
     }
 
-    private void sentence(StringBuilder text, String start, String words, @Nullable Guest guest) {
+    private void sentence(
+            StringBuilder text, String start, String words, @org.jspecify.annotations.Nullable Guest guest) {
         String wrapped = wrap(start, words);
         text.append(guest == null ? wrapped : Table.paint(colors, guest, wrapped))
                 .append('\n');

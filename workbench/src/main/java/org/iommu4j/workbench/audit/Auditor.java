@@ -224,8 +224,11 @@ public final class Auditor {
             HostDescription host = hostOf.get(address);
             if (description != null && host != null && function.bridge() != Answer.YES) {
                 hints.addAll(Hints.of(function, description, host));
-                if (group != null && finding.answer() == Answer.NO) {
-                    Hints.ofGroup(address, boundSisters(address)).ifPresent(hints::add);
+                List<PciAddress> bound = bound(address);
+                if (group != null
+                        && finding.answer() == Answer.NO
+                        && bound.stream().anyMatch(member -> !member.equals(address))) {
+                    hints.add(Hints.ofGroup(group, bound));
                 }
             }
             return new AuditedDevice(
@@ -249,9 +252,9 @@ public final class Auditor {
                     hints);
         }
 
-        private List<PciAddress> boundSisters(PciAddress address) {
+        /** Of a device's group, those that drivers of the host have and that do DMA. */
+        private List<PciAddress> bound(PciAddress address) {
             return groupOf.getOrDefault(address, List.of()).stream()
-                    .filter(member -> !member.equals(address))
                     .filter(member -> evidence.function(member)
                             .filter(function -> function.bridge() != Answer.YES)
                             .flatMap(FunctionEvidence::driver)

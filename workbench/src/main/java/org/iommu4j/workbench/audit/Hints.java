@@ -18,6 +18,8 @@ import org.iommu4j.workbench.host.HostEvidence;
 
 /** What can be done; each only where it is true. */
 final class Hints {
+    private static final String CLAIM = "Linux iommu_group_claim_dma_owner";
+
     private Hints() {}
 
     /** Returns what can be done about a device that makes its guest not coherent. */
@@ -116,13 +118,16 @@ final class Hints {
                 .toList();
     }
 
-    /** Returns what can be done about a group that VFIO does not take. */
-    static Optional<Reason> ofGroup(PciAddress device, List<PciAddress> others) {
-        return others.isEmpty()
-                ? Optional.empty()
-                : Optional.of(new Reason(
-                        "assign " + device + " together with " + Assignment.join(others)
-                                + ", or unbind these from their drivers",
-                        "Linux iommu_group_claim_dma_owner"));
+    /** Returns what can be done about a group that VFIO does not take: the same for each of its devices. */
+    static Reason ofGroup(int group, List<PciAddress> bound) {
+        return new Reason(
+                "of group " + group + " assign " + Assignment.join(bound)
+                        + " to the same guest as well, or unbind from the driver",
+                CLAIM);
+    }
+
+    /** Returns whether a hint is about who else is in the group, and so depends on what else the guest gets. */
+    static boolean isOfGroup(Reason hint) {
+        return hint.source().equals(CLAIM);
     }
 }
