@@ -4,15 +4,14 @@ package org.iommu4j.workbench;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.ServiceLoader;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.audit.Audit;
@@ -159,8 +158,7 @@ final class AuditCommand implements Callable<Integer> {
         if (format == Format.HTML) {
             throw new InputException("--format html is for one host, expected text, json or csv with --fleet");
         }
-        Collection<TranslationUnitProvider> silicon = new ArrayList<>();
-        ServiceLoader.load(TranslationUnitProvider.class).forEach(silicon::add);
+        List<TranslationUnitProvider> silicon = MachineFactory.load().providers();
         Supplier<HostInputs> inputs = () -> new HostInputs(silicon);
         boolean terminal = Ansi.AUTO.enabled();
         FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);

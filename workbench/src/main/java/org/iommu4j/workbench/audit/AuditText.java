@@ -267,11 +267,9 @@ public final class AuditText {
         }
         StringBuilder text = new StringBuilder();
         for (int bit = 0; bit < 64; bit++) {
-            if ((sizes >>> bit & 1) != 0) {
-                char unit = bit < 20 ? 'K' : bit < 30 ? 'M' : 'G';
-                text.append(text.length() == 0 ? "" : " ")
-                        .append(1 << (bit % 10))
-                        .append(unit);
+            if (((sizes >>> bit) & 1) != 0) {
+                String size = (1 << (bit % 10)) + (bit < 20 ? "K" : bit < 30 ? "M" : "G");
+                text.append(text.length() == 0 ? "" : " ").append(size);
             }
         }
         return text.toString();

@@ -198,7 +198,7 @@ public final class CaptureFiles implements HostFiles {
                 } else if (entry.isDirectory()) {
                     add(entry.getName(), new Entry(null, null));
                 } else if (entry.isFile()) {
-                    add(entry.getName(), new Entry(contents(tar, entry.getName()), null));
+                    add(entry.getName(), new Entry(contents(tar, entry.getName(), entry.getSize()), null));
                 }
                 entry = tar.getNextEntry();
             }
@@ -243,7 +243,7 @@ public final class CaptureFiles implements HostFiles {
                     add(name, new Entry(null, Files.readSymbolicLink(file).toString()));
                 } else if (attributes.isRegularFile()) {
                     try (InputStream in = Files.newInputStream(file)) {
-                        add(name, new Entry(contents(in, name), null));
+                        add(name, new Entry(contents(in, name, attributes.size()), null));
                     }
                 }
                 return FileVisitResult.CONTINUE;
@@ -251,8 +251,17 @@ public final class CaptureFiles implements HostFiles {
         });
     }
 
-    private byte[] contents(InputStream in, String name) throws IOException {
-        byte[] bytes = in.readNBytes(MAX_FILE_BYTES + 1);
+    /** Most files are as long as their entry states; those of a live sysfs may be longer or shorter. */
+    private byte[] contents(InputStream in, String name, long stated) throws IOException {
+        byte[] bytes = in.readNBytes((int) Math.max(0, Math.min(stated, MAX_FILE_BYTES + 1)));
+        int next = bytes.length == stated ? in.read() : -1;
+        if (next >= 0) {
+            byte[] rest = in.readNBytes(MAX_FILE_BYTES);
+            byte[] whole = Arrays.copyOf(bytes, bytes.length + 1 + rest.length);
+            whole[bytes.length] = (byte) next;
+            System.arraycopy(rest, 0, whole, bytes.length + 1, rest.length);
+            bytes = whole;
+        }
         totalBytes += bytes.length;
         if (bytes.length > MAX_FILE_BYTES || totalBytes > MAX_TOTAL_BYTES) {
             throw new InputException(source + ": " + name + " is too big, expected at most " + (MAX_FILE_BYTES >> 20)

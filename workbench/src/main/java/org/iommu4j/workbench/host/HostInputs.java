@@ -6,10 +6,9 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
-import java.util.ServiceLoader;
+import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.jspecify.annotations.Nullable;
 
@@ -34,9 +33,7 @@ public final class HostInputs {
 
     /** Makes a reader that knows the silicon found on the module path and the class path. */
     public static HostInputs withInstalledSilicon() {
-        List<TranslationUnitProvider> silicon = new ArrayList<>();
-        ServiceLoader.load(TranslationUnitProvider.class).forEach(silicon::add);
-        return new HostInputs(silicon);
+        return new HostInputs(MachineFactory.load().providers());
     }
 
     /** Adds the running host. */

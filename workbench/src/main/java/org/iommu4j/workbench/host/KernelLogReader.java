@@ -57,6 +57,30 @@ final class KernelLogReader {
     private static final Pattern PREFIX =
             Pattern.compile("^(?:.{0,120}? kernel(?:\\[\\d+\\])?: )?(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\] )?");
 
+    /** One of these is in each line that an expression above finds. */
+    private static final List<String> WORDS = List.of(
+            "ommand line: ",
+            "pci ",
+            "PCI-DMA",
+            "reg_base_addr",
+            "DMAR",
+            "AMD-Vi",
+            "IVRS",
+            "IVHD",
+            "iommu",
+            "IOMMU",
+            "Iommu",
+            "noop ",
+            "NOOP ",
+            "emapping",
+            "REMAPPING",
+            "vfio",
+            "VFIO",
+            "Directed I/O",
+            "Freeing unused kernel",
+            "as init process",
+            "systemd[1]: ");
+
     private static final int MAX_KEPT = 1_000;
 
     private KernelLogReader() {}
@@ -112,14 +136,14 @@ final class KernelLogReader {
         boolean any = false;
         for (String line : lines) {
             Matcher version = VERSION.matcher(line);
-            if (version.find()) {
+            if (line.contains("Linux version ") && version.find()) {
                 boot = new Boot();
                 boot.release = version.group(1);
                 boot.fromStart = true;
             } else {
                 line(boot, line);
             }
-            any |= recognises(line);
+            any = any || recognises(line);
         }
         if (any) {
             tell(boot, source, host);
@@ -127,7 +151,20 @@ final class KernelLogReader {
         return any;
     }
 
+    /** Most lines of a log say nothing here; this finds so without an expression. */
+    private static boolean mayMatter(String line) {
+        for (String word : WORDS) {
+            if (line.contains(word)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     private static void line(Boot boot, String line) {
+        if (!mayMatter(line)) {
+            return;
+        }
         Matcher commandLine = COMMAND_LINE.matcher(line);
         if (commandLine.find()) {
             // The second form, printed later, has what is built into the kernel as well.
