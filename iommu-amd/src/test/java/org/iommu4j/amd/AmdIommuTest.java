@@ -12,6 +12,7 @@ import static org.iommu4j.amd.TestPlatform.range;
 import static org.iommu4j.amd.TestPlatform.table;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.DmaFault;
@@ -514,7 +515,7 @@ class AmdIommuTest {
                 (base, name) -> base == BASE && name.equals("EFR") ? OptionalLong.of(0x8c1) : OptionalLong.empty();
         HostDescription host = new AmdVendor()
                 .describe(
-                        signature -> java.util.Optional.of(platform.ivrs),
+                        signature -> Optional.of(platform.ivrs),
                         () -> List.of(platform.function(0, 0, 0, 2), platform.function(0, 1, 0, 0)),
                         registers,
                         LinuxRelease.NEWEST);
@@ -548,10 +549,10 @@ class AmdIommuTest {
     void describingRefusesWhatItCannotRead() {
         AmdVendor vendor = new AmdVendor();
         assertThatThrownBy(() -> vendor.describe(
-                        signature -> java.util.Optional.empty(), List::of, RegisterValues.UNKNOWN, LinuxRelease.NEWEST))
+                        signature -> Optional.empty(), List::of, RegisterValues.UNKNOWN, LinuxRelease.NEWEST))
                 .isInstanceOf(IllegalArgumentException.class);
         assertThatThrownBy(() -> vendor.describe(
-                        signature -> java.util.Optional.of(table(0, new byte[] {0x20, 0, 8, 0, 0, 0, 0, 0})),
+                        signature -> Optional.of(table(0, new byte[] {0x20, 0, 8, 0, 0, 0, 0, 0})),
                         List::of,
                         RegisterValues.UNKNOWN,
                         LinuxRelease.NEWEST))

@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.FailNth;
@@ -111,7 +112,7 @@ final class TestPlatform {
                         frames,
                         (base, size) -> {
                             if (base != BASE || size != 0x4000) {
-                                throw new org.iommu4j.IommuException(
+                                throw new IommuException(
                                         org.iommu4j.Errno.ENXIO, "nothing at 0x" + Long.toHexString(base));
                             }
                             return unit;

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import java.util.Arrays;
 import java.util.Random;
+import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -107,7 +108,7 @@ class IommuMapperTest {
     @Test
     void aDomainWithoutPageTablesIsRefused() {
         TestIommu iommu = new TestIommu();
-        IommuDomain identity = iommu.allocate(org.iommu4j.DomainType.IDENTITY, null);
+        IommuDomain identity = iommu.allocate(DomainType.IDENTITY, null);
 
         assertThat(refusal(() -> IommuMapper.map(identity, K4, K4, K4, Prot.READ))
                         .errno())

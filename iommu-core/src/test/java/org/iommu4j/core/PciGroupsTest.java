@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -300,8 +301,7 @@ class PciGroupsTest {
         return groups(List.of(functions), address -> true);
     }
 
-    private static List<String> groups(
-            List<TestFunction> functions, java.util.function.Predicate<PciAddress> translated) {
+    private static List<String> groups(List<TestFunction> functions, Predicate<PciAddress> translated) {
         List<PciFunction> all = List.copyOf(functions);
         return texts(PciGroups.of(() -> all, translated));
     }

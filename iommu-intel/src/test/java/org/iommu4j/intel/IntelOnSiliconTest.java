@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -151,7 +152,7 @@ class IntelOnSiliconTest {
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
         domain.attach(device);
         boolean enforced = domain.cacheCoherencyEnforcement().orElseThrow().enforce();
-        assertThat(enforced).isEqualTo(iommu.capable(device, org.iommu4j.IommuCapability.ENFORCE_CACHE_COHERENCY));
+        assertThat(enforced).isEqualTo(iommu.capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY));
         long frame = machine.frames().allocate(9);
         for (long pageSize = K4; pageSize <= 1L << 21; pageSize <<= 9) {
             if ((domain.pageSizes() & pageSize) != 0) {

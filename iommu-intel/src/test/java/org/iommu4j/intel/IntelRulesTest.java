@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.Optional;
+import java.util.Set;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -17,6 +18,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
+import org.iommu4j.intel.acpi.DmarBytes;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -339,9 +341,7 @@ class IntelRulesTest {
         Bench bench = new Bench();
         bench.unit(0xfed90000L, Bench.CAP_LARGE, Bench.ECAP_SCALABLE | 0x80);
         bench.cachingFunction("0000:00:02.0", 8);
-        bench.dmar = new org.iommu4j.intel.acpi.DmarBytes(48, 1)
-                .drhd(true, 0, 0xfed90000L)
-                .bytes();
+        bench.dmar = new DmarBytes(48, 1).drhd(true, 0, 0xfed90000L).bytes();
         Iommu iommu = bench.open();
         IommuDevice device = bench.probe(iommu, DEVICE);
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
@@ -436,13 +436,13 @@ class IntelRulesTest {
             for (DomainFlag flag : new DomainFlag[] {DomainFlag.DIRTY_TRACKING, DomainFlag.NEST_PARENT}) {
                 if (each.userDomains) {
                     assertThat(host.iommu
-                                    .allocate(DomainType.UNMANAGED, host.first, java.util.Set.of(flag))
+                                    .allocate(DomainType.UNMANAGED, host.first, Set.of(flag))
                                     .format())
                             .isEqualTo("vtd-second-stage");
                 } else {
                     assertErrno(
                             Errno.EOPNOTSUPP,
-                            () -> host.iommu.allocate(DomainType.UNMANAGED, host.first, java.util.Set.of(flag)));
+                            () -> host.iommu.allocate(DomainType.UNMANAGED, host.first, Set.of(flag)));
                 }
             }
         }

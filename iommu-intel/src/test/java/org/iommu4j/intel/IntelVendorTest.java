@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.ServiceLoader;
 import org.iommu4j.AttachResult;
@@ -537,7 +538,7 @@ class IntelVendorTest {
 
         HostDescription host = new IntelVendor()
                 .describe(
-                        signature -> java.util.Optional.of(bench.dmar),
+                        signature -> Optional.of(bench.dmar),
                         () -> bench.functions,
                         (base, register) -> base == 0xfed92000L
                                 ? OptionalLong.empty()
@@ -572,7 +573,7 @@ class IntelVendorTest {
         bench.dmar[9]++;
         HostDescription host = new IntelVendor()
                 .describe(
-                        signature -> java.util.Optional.of(bench.dmar),
+                        signature -> Optional.of(bench.dmar),
                         () -> bench.functions,
                         (base, register) -> OptionalLong.of(register.equals("CAP") ? 0xd2008c222f0606L : 0xf00f4aL),
                         LinuxRelease.NEWEST);
@@ -597,7 +598,7 @@ class IntelVendorTest {
 
         UnitDescription unknown = new IntelVendor()
                 .describe(
-                        signature -> java.util.Optional.of(bench.dmar),
+                        signature -> Optional.of(bench.dmar),
                         () -> bench.functions,
                         RegisterValues.UNKNOWN,
                         LinuxRelease.NEWEST)

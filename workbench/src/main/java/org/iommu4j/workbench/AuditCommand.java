@@ -5,9 +5,11 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
@@ -121,7 +123,7 @@ final class AuditCommand implements Callable<Integer> {
 
         @Override
         public String toString() {
-            return name().toLowerCase(java.util.Locale.ROOT);
+            return name().toLowerCase(Locale.ROOT);
         }
     }
 
@@ -187,7 +189,7 @@ final class AuditCommand implements Callable<Integer> {
         return none ? inputs.live() : inputs;
     }
 
-    private static void add(@Nullable Path file, java.util.function.Consumer<Path> reader) {
+    private static void add(@Nullable Path file, Consumer<Path> reader) {
         if (file != null) {
             reader.accept(file);
         }

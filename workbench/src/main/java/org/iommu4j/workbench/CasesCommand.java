@@ -4,6 +4,7 @@ package org.iommu4j.workbench;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -62,7 +63,7 @@ final class CasesCommand implements Callable<Integer> {
                 }
             }
         }
-        CommandLine commandLine = java.util.Objects.requireNonNull(spec).commandLine();
+        CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
             case TEXT -> out.print(new CaseTable(commandLine.getColorScheme()).of(outcomes));

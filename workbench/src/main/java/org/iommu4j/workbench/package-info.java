@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The {@code iommu4j} command: {@code run} and {@code cases}.
+ * The {@code iommu4j} command: {@code run}, {@code cases}, {@code audit}, {@code decode} and {@code capture}.
  *
- * <p>Everything is wired here, once, by Guice; {@code --help} loads none of it. Not here: what a case does, and what a
- * verdict is.
+ * <p>{@code run} and {@code cases} are wired here, once, by Guice; {@code --help} loads none of it, and what reads files alone
+ * does without. Not here: what a case does, what a verdict is, what an audit answers.
  */
 package org.iommu4j.workbench;

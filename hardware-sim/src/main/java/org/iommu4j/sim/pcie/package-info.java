@@ -4,7 +4,6 @@
  * PCI Express: configuration space, requests with their attributes, endpoints and what they keep of translations (ATS).
  *
  * <p>Models the transaction layer's memory requests with requester id, PASID, no-snoop and relaxed ordering. Not modelled:
- * links, credits, completions as packets of their own, page requests, peer-to-peer
- * requests.
+ * links, credits, completions as packets of their own, page requests, peer-to-peer requests.
  */
 package org.iommu4j.sim.pcie;

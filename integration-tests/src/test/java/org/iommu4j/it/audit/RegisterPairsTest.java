@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
@@ -41,8 +42,8 @@ class RegisterPairsTest {
     private static UnitDescription describe(String vendor, String unit, Map<String, Long> registers) {
         TreeMap<String, ShownUnit> shown = new TreeMap<>();
         shown.put(unit, new ShownUnit(OptionalLong.empty(), registers));
-        HostFacts facts = new HostFacts(
-                signature -> java.util.Optional.empty(), List::of, RegisterValues.UNKNOWN, shown, Map.of());
+        HostFacts facts =
+                new HostFacts(signature -> Optional.empty(), List::of, RegisterValues.UNKNOWN, shown, Map.of());
         HostDescription host = IommuVendors.load().named(vendor).describe(facts, LinuxRelease.NEWEST);
         return host.units().get(0);
     }
@@ -119,7 +120,7 @@ class RegisterPairsTest {
         shown.put("dmar1", new ShownUnit(OptionalLong.empty(), Map.of("ECAP", 0xf050daL)));
         FakeFunction function = new FakeFunction("0000:00:02.0", 0x030000);
         HostFacts facts = new HostFacts(
-                signature -> java.util.Optional.empty(),
+                signature -> Optional.empty(),
                 () -> List.of(function),
                 RegisterValues.UNKNOWN,
                 shown,

@@ -8,6 +8,8 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -218,7 +220,7 @@ class IvrsCorpusTest {
                 mutants++;
                 try {
                     Ivrs ivrs = Ivrs.parse(mutant);
-                    List<String> warnings = new java.util.ArrayList<>();
+                    List<String> warnings = new ArrayList<>();
                     ivrs.ivhds().forEach(ivhd -> ivhd.ranges(warnings));
                     parsed++;
                     reachedBlock++;
@@ -247,7 +249,7 @@ class IvrsCorpusTest {
     private static byte[] mutate(byte[] original, Random random) {
         byte[] mutant = original.clone();
         if (random.nextInt(4) == 0) {
-            mutant = java.util.Arrays.copyOf(original, random.nextInt(original.length));
+            mutant = Arrays.copyOf(original, random.nextInt(original.length));
         }
         int flips = random.nextInt(8) + (mutant.length == original.length ? 1 : 0);
         for (int i = 0; i < flips && mutant.length > 0; i++) {

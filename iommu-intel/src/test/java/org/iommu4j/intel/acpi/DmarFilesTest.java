@@ -8,6 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
@@ -100,7 +101,7 @@ class DmarFilesTest {
             for (int i = 0; i < 400; i++) {
                 byte[] mutant = original.clone();
                 if (random.nextInt(3) == 0) {
-                    mutant = java.util.Arrays.copyOf(mutant, random.nextInt(mutant.length));
+                    mutant = Arrays.copyOf(mutant, random.nextInt(mutant.length));
                 }
                 for (int flips = random.nextInt(4); flips > 0 && mutant.length > 0; flips--) {
                     mutant[random.nextInt(mutant.length)] ^= (byte) (1 << random.nextInt(8));

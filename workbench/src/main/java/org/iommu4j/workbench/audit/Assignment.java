@@ -6,6 +6,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import org.iommu4j.platform.PciAddress;
@@ -79,7 +80,7 @@ public record Assignment(
         if (!noncoherent.isEmpty() && noncoherent.size() < devices.size()) {
             hints.add(new Reason(
                     "without " + join(noncoherent) + " the virtual machine would be "
-                            + rest(devices, noncoherent).name().toLowerCase(java.util.Locale.ROOT),
+                            + rest(devices, noncoherent).name().toLowerCase(Locale.ROOT),
                     rules.kvmSource()));
         }
         Guest guest = Guest.of(enforced);

@@ -7,9 +7,11 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
 import org.junit.jupiter.api.Test;
@@ -43,7 +45,7 @@ class SysfsReaderTest {
 
     @Test
     void ofAFunctionSeenWithoutPrivilegeNoCapabilityIsKnown() throws IOException {
-        function("0000:00:02.0", java.util.Arrays.copyOf(HostFixtures.express(0x0810), 64));
+        function("0000:00:02.0", Arrays.copyOf(HostFixtures.express(0x0810), 64));
         FunctionEvidence function = read().function(GRAPHICS).orElseThrow();
         assertThat(function.knowledge()).isEqualTo(ConfigKnowledge.HEADER);
         assertThat(function.pciExpress()).isEqualTo(Answer.UNKNOWN);
@@ -54,7 +56,7 @@ class SysfsReaderTest {
     /** Else a PCI Express device would pass for one that can't send no-snoop, and its bridges for ones without ACS. */
     @Test
     void aMachineIsNotBuiltOfFunctionsWhoseCapabilitiesAreHidden() throws IOException {
-        function("0000:00:02.0", java.util.Arrays.copyOf(HostFixtures.express(0x0810), 64));
+        function("0000:00:02.0", Arrays.copyOf(HostFixtures.express(0x0810), 64));
         Path unit = Files.createDirectories(folder.resolve("sys/class/iommu/dmar0/intel-iommu"));
         Files.writeString(unit.resolve("address"), "fed90000\n");
         Files.writeString(unit.resolve("version"), "1:0\n");
@@ -62,8 +64,8 @@ class SysfsReaderTest {
         Files.writeString(unit.resolve("ecap"), "f050da\n");
         HostEvidence host = read();
         assertThatExceptionOfType(InputException.class)
-                .isThrownBy(() -> CapturedMachine.describe(
-                        host, List.of(new org.iommu4j.sim.vtd.VtdUnitProvider()), IommuVendors.of(List.of())))
+                .isThrownBy(() ->
+                        CapturedMachine.describe(host, List.of(new VtdUnitProvider()), IommuVendors.of(List.of())))
                 .withMessageContaining("64 bytes of the configuration space of 0000:00:02.0")
                 .withMessageContaining("root");
     }
@@ -71,7 +73,7 @@ class SysfsReaderTest {
     @Test
     void aFunctionThatDoesNotAnswerIsUnknown() throws IOException {
         byte[] ones = new byte[4096];
-        java.util.Arrays.fill(ones, (byte) -1);
+        Arrays.fill(ones, (byte) -1);
         Path device = function("0000:00:02.0", ones);
         Files.writeString(device.resolve("vendor"), "0x8086\n");
         FunctionEvidence function = read().function(GRAPHICS).orElseThrow();

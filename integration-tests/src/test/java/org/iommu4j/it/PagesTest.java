@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** The pages for readers name classes that exist. */
+class PagesTest {
+    /** A class name in code quotes, alone or between its package and its method: CamelCase with at least one small letter. */
+    private static final Pattern CLASS =
+            Pattern.compile("`(?:[a-z0-9]+\\.)*([A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*)(?:\\.[a-z]\\w*)?`");
+
+    private static final String SILICON = "hardware-sim/src/main/java/org/iommu4j/sim/";
+
+    private final Path root = root();
+
+    private static Path root() {
+        Path at = Path.of("").toAbsolutePath();
+        while (!Files.exists(at.resolve("docs/vendors.md"))) {
+            at = at.getParent();
+            assertThat(at).as("a directory above with docs/vendors.md").isNotNull();
+        }
+        return at;
+    }
+
+    private Set<String> classes(String... directories) throws IOException {
+        Set<String> names = new TreeSet<>();
+        for (String directory : directories) {
+            try (Stream<Path> files = Files.walk(root.resolve(directory))) {
+                names.addAll(files.map(file -> file.getFileName().toString())
+                        .filter(name -> name.endsWith(".java"))
+                        .map(name -> name.substring(0, name.length() - 5))
+                        .collect(Collectors.toSet()));
+            }
+        }
+        return names;
+    }
+
+    private static int check(String text, Set<String> known, String line) {
+        Matcher matcher = CLASS.matcher(text);
+        int checked = 0;
+        while (matcher.find()) {
+            assertThat(known).as("the class in the line: %s", line).contains(matcher.group(1));
+            checked++;
+        }
+        return checked;
+    }
+
+    @Test
+    void everyClassOfTheVendorsPageExistsAtItsVendor() throws IOException {
+        Set<String> intel = classes("iommu-intel/src/main", "iommu-api/src/main", SILICON + "vtd");
+        Set<String> amd = classes("iommu-amd/src/main", "iommu-api/src/main", SILICON + "amdvi");
+        int checked = 0;
+        for (String line : Files.readAllLines(root.resolve("docs/vendors.md"))) {
+            String[] cells = line.split("\\|", -1);
+            for (int cell = 2; cell < Math.min(4, cells.length); cell++) {
+                checked += check(cells[cell], cell == 2 ? intel : amd, line);
+            }
+        }
+        assertThat(checked).as("classes named").isGreaterThan(60);
+    }
+
+    @Test
+    void everyClassOfTheReadingGuideAndTheReadmeExists() throws IOException {
+        Set<String> all = classes(
+                "iommu-api/src",
+                "iommu-core/src",
+                "iommu-intel/src",
+                "iommu-amd/src",
+                "hardware-sim/src",
+                "vfio-core/src");
+        all.addAll(classes("kvm-x86/src", "workbench/src", "integration-tests/src"));
+        int checked = 0;
+        for (String page : List.of("docs/reading-guide.md", "README.md")) {
+            for (String line : Files.readAllLines(root.resolve(page))) {
+                checked += check(line, all, line);
+            }
+        }
+        assertThat(checked).as("classes named").isGreaterThan(100);
+    }
+}
