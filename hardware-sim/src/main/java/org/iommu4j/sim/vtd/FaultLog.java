@@ -3,6 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import java.util.Arrays;
 import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
  * Primary fault logging: the fault-recording registers, FSTS and the fault event.
@@ -15,6 +16,7 @@ final class FaultLog {
     private static final long PFO = VtdRegisters.PFO.mask();
     private static final long PPF = VtdRegisters.PPF.mask();
     private static final long IQE = VtdRegisters.IQE.mask();
+    private static final long ITE = VtdRegisters.ITE.mask();
 
     private final EventControl event = new EventControl(VtdRegisters.FECTL);
 
@@ -34,8 +36,12 @@ final class FaultLog {
         records = new long[2 * count];
     }
 
-    /** Records a blocked request, unless the log has overflowed. */
-    void record(int requesterId, long address, boolean write, int reason) {
+    /**
+     * Records a blocked request, unless the log has overflowed.
+     *
+     * @param addressType as AT has it
+     */
+    void record(int requesterId, int pasid, long address, boolean write, int addressType, int reason) {
         if ((status & PFO) != 0) {
             return;
         }
@@ -50,6 +56,8 @@ final class FaultLog {
             records[2 * next] = VtdRegisters.FI.getInPlace(address);
             records[2 * next + 1] = F
                     | (write ? 0 : VtdRegisters.T1.mask())
+                    | VtdRegisters.AT.of(addressType)
+                    | (pasid == TranslationUnit.NO_PASID ? 0 : VtdRegisters.PP.mask() | VtdRegisters.PV.of(pasid))
                     | VtdRegisters.FR.of(reason)
                     | VtdRegisters.SID.of(requesterId);
             if ((status & PPF) == 0) {
@@ -65,9 +73,14 @@ final class FaultLog {
         raise(IQE);
     }
 
+    /** Notes that a device did not answer an invalidation. */
+    synchronized void deviceTimeOut() {
+        raise(ITE);
+    }
+
     /** Returns whether the queue is stopped by an error. */
     boolean isQueueStopped() {
-        return (status & IQE) != 0;
+        return (status & (IQE | ITE)) != 0;
     }
 
     private void raise(long condition) {

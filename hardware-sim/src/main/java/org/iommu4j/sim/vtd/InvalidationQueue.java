@@ -8,16 +8,21 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * The invalidation queue with descriptors of 128 bits.
+ * The invalidation queue, with descriptors of 128 bits or, where IQA.DW says so and the unit has scalable mode, of 256.
  *
  * <p>Source: VT-d 6.5.2 and the descriptors below it; errors 6.5.2.10 and 11.4.9.9. Descriptors and status writes are
- * always snooped. A bad descriptor stops the queue with the head at it until software clears FSTS.IQE; then it is fetched
+ * always snooped. Device TLBs answer at once or
+ * never: a time-out shows at the next wait, which is then aborted, or when the queue is empty. Descriptors that name a PASID
+ * must be wide. A bad descriptor stops the queue with the head at it until software clears FSTS.IQE; then it is fetched
  * again.
  */
 final class InvalidationQueue {
     private static final BitField TYPE = bits(3, 0, "TYPE");
+    private static final BitField TYPE_HIGH = bits(11, 9, "TYPE[6:4]");
+    private static final BitField PASID = bits(51, 32, "PASID");
     private static final BitField GRANULARITY = bits(5, 4, "G");
     private static final BitField DID = bits(31, 16, "DID");
 
@@ -29,29 +34,22 @@ final class InvalidationQueue {
 
     private static final int IOTLB = 2;
     private static final BitField AM = absolute(69, 64, "AM");
+    private static final BitField IH = absolute(70, 70, "IH");
     private static final BitField ADDR = absolute(127, 76, "ADDR");
     private static final Reserved IOTLB_RESERVED = Reserved.of(Layout.of(
-            "IOTLB invalidate (6.5.2.3)",
-            2,
-            TYPE,
-            GRANULARITY,
-            bits(6, 6, "DW"),
-            bits(7, 7, "DR"),
-            DID,
-            AM,
-            absolute(70, 70, "IH"),
-            ADDR));
+            "IOTLB invalidate (6.5.2.3)", 2, TYPE, GRANULARITY, bits(6, 6, "DW"), bits(7, 7, "DR"), DID, AM, IH, ADDR));
 
     private static final int DEVICE_TLB = 3;
+    private static final BitField DEVICE_TLB_S = absolute(64, 64, "S");
     private static final Reserved DEVICE_TLB_RESERVED = Reserved.of(Layout.of(
             "device-TLB invalidate (6.5.2.5)",
             2,
             TYPE,
             bits(15, 12, "PFSID[3:0]"),
             bits(20, 16, "MIP"),
-            bits(47, 32, "SID"),
+            SID,
             bits(63, 52, "PFSID[15:4]"),
-            absolute(64, 64, "S"),
+            DEVICE_TLB_S,
             ADDR));
 
     private static final int INTERRUPT_ENTRY_CACHE = 4;
@@ -66,10 +64,46 @@ final class InvalidationQueue {
     private static final int WAIT = 5;
     private static final BitField IF = bits(4, 4, "IF");
     private static final BitField SW = bits(5, 5, "SW");
+    private static final BitField PD = bits(7, 7, "PD");
     private static final BitField STATUS_DATA = bits(63, 32, "DATA");
     private static final BitField STATUS_ADDRESS = absolute(127, 66, "ADDR");
-    private static final Reserved WAIT_RESERVED = Reserved.of(
-            Layout.of("invalidation wait (6.5.2.8)", 2, TYPE, IF, SW, bits(6, 6, "FN"), STATUS_DATA, STATUS_ADDRESS));
+    private static final Reserved WAIT_RESERVED = Reserved.of(Layout.of(
+            "invalidation wait (6.5.2.8)",
+            2,
+            TYPE,
+            IF,
+            SW,
+            bits(6, 6, "FN"),
+            PD,
+            STATUS_DATA,
+            STATUS_ADDRESS));
+
+    private static final int PASID_IOTLB = 6;
+    private static final Reserved PASID_IOTLB_RESERVED = Reserved.of(
+            Layout.of("PASID-based IOTLB invalidate (6.5.2.4)", 2, TYPE, GRANULARITY, DID, PASID, AM, IH, ADDR));
+
+    private static final int PASID_CACHE = 7;
+    private static final Reserved PASID_CACHE_RESERVED =
+            Reserved.of(Layout.of("PASID-cache invalidate (6.5.2.2)", 2, TYPE, GRANULARITY, DID, PASID));
+
+    private static final int PASID_DEVICE_TLB = 8;
+    private static final BitField PASID_DEVICE_TLB_SID = bits(31, 16, "SID");
+    private static final BitField PASID_DEVICE_TLB_GLOBAL = absolute(64, 64, "G");
+    private static final BitField PASID_DEVICE_TLB_S = absolute(75, 75, "S");
+    private static final Reserved PASID_DEVICE_TLB_RESERVED = Reserved.of(Layout.of(
+            "PASID-based device-TLB invalidate (6.5.2.6)",
+            2,
+            TYPE,
+            bits(8, 4, "MIP"),
+            bits(15, 12, "PFSID[3:0]"),
+            PASID_DEVICE_TLB_SID,
+            PASID,
+            bits(63, 52, "PFSID[15:4]"),
+            PASID_DEVICE_TLB_GLOBAL,
+            PASID_DEVICE_TLB_S,
+            ADDR));
+
+    private static final int PAGE_GROUP_RESPONSE = 9;
 
     /** IQEI: the tail lies beyond the queue. */
     static final int BAD_TAIL = 1;
@@ -79,11 +113,16 @@ final class InvalidationQueue {
     static final int BAD_TYPE = 3;
     /** IQEI: a reserved bit or value in a descriptor. */
     static final int BAD_FIELD = 4;
-    /** IQEI: IQA.DW asks for descriptors of 256 bits. */
+    /** IQEI: IQA.DW asks for descriptors of 256 bits, which the unit doesn't have. */
     static final int BAD_WIDTH = 5;
+    /** IQEI: the tail is in the middle of a descriptor. */
+    static final int MISALIGNED_TAIL = 6;
+    /** IQEI: the descriptor has a meaning in scalable mode only. */
+    static final int BAD_MODE = 7;
 
     private static final int NO_ERROR = 0;
-    private static final int DESCRIPTOR_BYTES = 16;
+    /** Address of a device TLB invalidation that covers everything: bit 63 is the lowest clear one. */
+    private static final long EVERYTHING = Long.MIN_VALUE;
 
     private final VtdCapabilities capabilities;
     private final Fabric fabric;
@@ -95,6 +134,11 @@ final class InvalidationQueue {
     private long base;
     private long sizeBytes;
     private boolean wide;
+    private boolean scalableMode;
+
+    /** A device has not answered, and nobody was told yet. */
+    private boolean timedOut;
+
     private long head;
     private long tail;
     private boolean completed;
@@ -125,42 +169,139 @@ final class InvalidationQueue {
         return enabled;
     }
 
+    void setScalableMode(boolean scalable) {
+        scalableMode = scalable;
+    }
+
     /** Handles the descriptor at the head, and returns whether there was one and the queue was not stopped. */
     boolean step() {
-        if (!enabled || head == tail || faults.isQueueStopped()) {
+        if (!enabled || faults.isQueueStopped()) {
             return false;
+        }
+        if (head == tail) {
+            return tellTimeOut();
         }
         error = handleHead();
         if (error == NO_ERROR) {
-            head = head + DESCRIPTOR_BYTES == sizeBytes ? 0 : head + DESCRIPTOR_BYTES;
+            int bytes = wide ? 32 : 16;
+            head = head + bytes == sizeBytes ? 0 : head + bytes;
         } else {
             faults.queueError();
         }
         return true;
     }
 
+    private boolean tellTimeOut() {
+        boolean told = timedOut;
+        if (timedOut) {
+            timedOut = false;
+            faults.deviceTimeOut();
+        }
+        return told;
+    }
+
     private int handleHead() {
-        if (wide) {
+        if (wide && !capabilities.scalable) {
             return BAD_WIDTH;
         }
         if (tail >= sizeBytes) {
             return BAD_TAIL;
+        }
+        if (wide && (tail & 16) != 0) {
+            return MISALIGNED_TAIL;
         }
         if (!fabric.isMemory(base + head)) {
             return BAD_FETCH;
         }
         long low = fabric.read(base + head, true);
         long high = fabric.read(base + head + 8, true);
-        return switch ((int) TYPE.get(low)) {
+        int type = (int) (TYPE.get(low) | TYPE_HIGH.get(low) << 4);
+        if (wide && type != PAGE_GROUP_RESPONSE) {
+            long rest = fabric.read(base + head + 16, true) | fabric.read(base + head + 24, true);
+            if (rest != 0) {
+                return BAD_FIELD;
+            }
+        }
+        return switch (type) {
             case CONTEXT_CACHE -> hasReserved(CONTEXT_CACHE_RESERVED, low, high) ? BAD_FIELD : invalidateContexts(low);
             case IOTLB -> hasReserved(IOTLB_RESERVED, low, high) ? BAD_FIELD : invalidateIotlb(low, high);
-            // Endpoints have no TLB and interrupts are not remapped: there is nothing to invalidate.
-            case DEVICE_TLB -> accept(capabilities.deviceTlb, DEVICE_TLB_RESERVED, low, high);
+            case DEVICE_TLB -> invalidateDeviceTlb(low, high);
+            // Interrupts are not remapped: there is nothing to invalidate.
             case INTERRUPT_ENTRY_CACHE ->
                 accept(capabilities.interruptRemapping, INTERRUPT_ENTRY_CACHE_RESERVED, low, high);
-            case WAIT -> hasReserved(WAIT_RESERVED, low, high) ? BAD_FIELD : completeWait(low, high);
+            case WAIT ->
+                hasReserved(WAIT_RESERVED, low, high) || (PD.isSet(low) && !capabilities.pageRequests)
+                        ? BAD_FIELD
+                        : completeWait(low, high);
+            case PASID_IOTLB, PASID_CACHE, PASID_DEVICE_TLB -> handlePasids(type, low, high);
+            // Nobody has asked for a page: there is nobody to tell.
+            case PAGE_GROUP_RESPONSE -> capabilities.pageRequests ? NO_ERROR : BAD_TYPE;
             default -> BAD_TYPE;
         };
+    }
+
+    private int handlePasids(int type, long low, long high) {
+        if (!wide) {
+            return BAD_TYPE;
+        }
+        if (!scalableMode) {
+            return BAD_MODE;
+        }
+        return switch (type) {
+            case PASID_IOTLB -> invalidatePasidIotlb(low, high);
+            case PASID_CACHE -> invalidatePasidCache(low, high);
+            default -> invalidatePasidDeviceTlb(low, high);
+        };
+    }
+
+    private int invalidatePasidIotlb(long low, long high) {
+        if (hasReserved(PASID_IOTLB_RESERVED, low, high)) {
+            return BAD_FIELD;
+        }
+        boolean done = invalidation.pasidTranslations(
+                (int) GRANULARITY.get(low),
+                (int) DID.get(low),
+                (int) PASID.get(low),
+                ADDR.getInPlace(high),
+                (int) AM.get(high),
+                IH.isSet(high));
+        return done ? NO_ERROR : BAD_FIELD;
+    }
+
+    private int invalidatePasidCache(long low, long high) {
+        if (hasReserved(PASID_CACHE_RESERVED, low, high)) {
+            return BAD_FIELD;
+        }
+        boolean done = invalidation.pasids((int) GRANULARITY.get(low), (int) DID.get(low), (int) PASID.get(low));
+        return done ? NO_ERROR : BAD_FIELD;
+    }
+
+    private int invalidateDeviceTlb(long low, long high) {
+        int problem = accept(capabilities.deviceTlb, DEVICE_TLB_RESERVED, low, high);
+        if (problem == NO_ERROR) {
+            forgetInDevice((int) SID.get(low), TranslationUnit.NO_PASID, high, DEVICE_TLB_S.isSet(high));
+        }
+        return problem;
+    }
+
+    private int invalidatePasidDeviceTlb(long low, long high) {
+        int problem = accept(capabilities.deviceTlb, PASID_DEVICE_TLB_RESERVED, low, high);
+        if (problem == NO_ERROR) {
+            int pasid = PASID_DEVICE_TLB_GLOBAL.isSet(high) ? TranslationUnit.NO_PASID : (int) PASID.get(low);
+            forgetInDevice((int) PASID_DEVICE_TLB_SID.get(low), pasid, high, PASID_DEVICE_TLB_S.isSet(high));
+        }
+        return problem;
+    }
+
+    /** S: the lowest clear bit of the address from 12 on says how large the range is (PCI Express, 10.3.8). */
+    private void forgetInDevice(int requesterId, int pasid, long high, boolean several) {
+        long address = ADDR.getInPlace(high);
+        long size = 4096;
+        if (several) {
+            size = Long.lowestOneBit(~(address | 0xfff)) << 1;
+            size = size == 0 ? EVERYTHING : size;
+        }
+        timedOut |= !fabric.invalidateDevice(requesterId, pasid, address & -size, size);
     }
 
     private static int accept(boolean supported, Reserved reserved, long low, long high) {
@@ -189,12 +330,15 @@ final class InvalidationQueue {
 
     private int invalidateIotlb(long low, long high) {
         int granularity = (int) GRANULARITY.get(low);
-        int done =
-                invalidation.translations(granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high));
+        int done = invalidation.translations(
+                granularity, (int) DID.get(low), ADDR.getInPlace(high), (int) AM.get(high), IH.isSet(high));
         return done == Invalidation.REFUSED ? BAD_FIELD : NO_ERROR;
     }
 
     private int completeWait(long low, long high) {
+        if (tellTimeOut()) {
+            return NO_ERROR; // fetched, and aborted
+        }
         if (SW.isSet(low)) {
             fabric.write32(STATUS_ADDRESS.getInPlace(high), (int) STATUS_DATA.get(low), true);
         }
@@ -246,6 +390,8 @@ final class InvalidationQueue {
         base = 0;
         sizeBytes = 0;
         wide = false;
+        scalableMode = false;
+        timedOut = false;
         head = 0;
         tail = 0;
         completed = false;
@@ -258,6 +404,8 @@ final class InvalidationQueue {
         digest.add(base);
         digest.add(sizeBytes);
         digest.add(wide);
+        digest.add(scalableMode);
+        digest.add(timedOut);
         digest.add(head);
         digest.add(tail);
         digest.add(completed);

@@ -14,8 +14,10 @@ import org.iommu4j.sim.spi.StateDigest;
  * <p>Source: VT-d 6.2.4 (tagging) and 6.5.1.2 (what each granularity invalidates). An entry is one word:
  *
  * <pre>
- *   51    12 11  4  3      2    1 0
- *   frame    reason FAULT  SNP  W R
+ *   62   51    12 11  4  3      2    1 0
+ *   ALL  0        reason FAULT  0    0 0    a refusal; ALL: of every request, not only of reads or of writes
+ *        51    12 6      5  4   2    1 0
+ *        frame    DIRTY  SIZE   SNP  W R    a page of 4K, 2M, 1G
  * </pre>
  */
 final class Iotlb {
@@ -25,10 +27,14 @@ final class Iotlb {
     static final long W = 2;
     /** No-snoop is blocked. */
     static final long SNP = 4;
+    /** A write needs no dirty flag set: it is, or there is none. */
+    static final long DIRTY = 1L << 6;
 
     private static final BitField FRAME = bits(51, 12, "FRAME");
+    private static final BitField SIZE = bits(5, 4, "SIZE");
     private static final BitField REASON = bits(11, 4, "REASON");
     private static final BitField FAULT = bit(3, "FAULT");
+    private static final BitField ALL = bit(62, "ALL");
 
     private static final BitField KEY_VALID = bit(63, "VALID");
     private static final BitField KEY_DOMAIN = bits(62, 47, "DID");
@@ -48,27 +54,45 @@ final class Iotlb {
     /** Whether a page of 2M, of 1G was ever cached; saves ordinary look-ups two probes. */
     private volatile boolean large;
 
-    /** Packs a translation; {@code rightsAndSnoop} is of {@link #R}, {@link #W} and {@link #SNP}. */
-    static long of(long frame, long rightsAndSnoop) {
-        return FRAME.getInPlace(frame) | rightsAndSnoop;
+    /**
+     * Packs a translation.
+     *
+     * @param size 0, 1, 2 for a page of 4K, 2M, 1G
+     * @param flags of {@link #R}, {@link #W}, {@link #SNP} and {@link #DIRTY}
+     */
+    static long of(long frame, int size, long flags) {
+        return FRAME.getInPlace(frame) | (long) size << 4 | flags;
     }
 
-    /** Packs a refusal, which a unit in caching mode keeps like a translation. */
-    static long ofFault(int reason) {
-        return REASON.of(reason) | FAULT.mask();
+    /**
+     * Packs a refusal, which a unit in caching mode keeps like a translation.
+     *
+     * @param all whether it refuses reads and writes alike
+     */
+    static long ofFault(int reason, boolean all) {
+        return (long) reason << 4 | FAULT.mask() | (all ? ALL.mask() : 0);
     }
 
     static boolean isFault(long entry) {
         return FAULT.isSet(entry);
     }
 
+    static boolean refusesAll(long entry) {
+        return ALL.isSet(entry);
+    }
+
     static int reason(long entry) {
         return (int) REASON.get(entry);
     }
 
-    /** Returns the physical address of a page of 4K: for a large page, of the one that was looked up. */
-    static long frame(long entry) {
-        return FRAME.getInPlace(entry);
+    /** Returns 0, 1, 2 for a page of 4K, 2M, 1G; 0 for a refusal. */
+    static int size(long entry) {
+        return isFault(entry) ? 0 : (int) SIZE.get(entry);
+    }
+
+    /** Returns the physical address that an address in a page translates to. */
+    static long physical(long entry, long address) {
+        return FRAME.getInPlace(entry) | (address & ((1L << (12 + BITS_PER_LEVEL * (int) SIZE.get(entry))) - 1));
     }
 
     /** Returns the translation of an address, or {@link SetAssociativeCache#MISS}. */
@@ -84,18 +108,15 @@ final class Iotlb {
             long within = (1L << (BITS_PER_LEVEL * size)) - 1;
             long entry = cache.lookup(hash(domainId, page & ~within, size), key(domainId, page & ~within, size));
             if (entry != SetAssociativeCache.MISS) {
-                return isFault(entry) ? entry : entry | ((page & within) << 12);
+                return entry;
             }
         }
         return SetAssociativeCache.MISS;
     }
 
-    /**
-     * Caches an entry.
-     *
-     * @param size 0, 1, 2 for a page of 4K, 2M, 1G
-     */
-    void fill(int domainId, long address, int size, long entry, long readInEpoch) {
+    /** Caches an entry. */
+    void fill(int domainId, long address, long entry, long readInEpoch) {
+        int size = size(entry);
         if (size != 0 && !large) {
             large = true;
         }

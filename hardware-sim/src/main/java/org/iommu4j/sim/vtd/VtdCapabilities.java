@@ -22,6 +22,8 @@ final class VtdCapabilities {
     private static final BitField PSI = bit(39, "PSI");
     private static final BitField NFR = bits(47, 40, "NFR");
     private static final BitField MAMV = bits(53, 48, "MAMV");
+    private static final BitField FL1GP = bit(56, "FL1GP");
+    private static final BitField FL5LP = bit(60, "FL5LP");
     private static final BitField ESRTPS = bit(63, "ESRTPS");
 
     private static final BitField C = bit(0, "C");
@@ -31,6 +33,18 @@ final class VtdCapabilities {
     private static final BitField PT = bit(6, "PT");
     private static final BitField SC = bit(7, "SC");
     private static final BitField IRO = bits(17, 8, "IRO");
+    private static final BitField NEST = bit(26, "NEST");
+    private static final BitField PRS = bit(29, "PRS");
+    private static final BitField ERS = bit(30, "ERS");
+    private static final BitField SRS = bit(31, "SRS");
+    private static final BitField EAFS = bit(34, "EAFS");
+    private static final BitField PASID = bit(40, "PASID");
+    private static final BitField SMTS = bit(43, "SMTS");
+    private static final BitField SLADS = bit(45, "SLADS");
+    private static final BitField SLTS = bit(46, "SLTS");
+    private static final BitField FLTS = bit(47, "FLTS");
+    private static final BitField SMPWC = bit(48, "SMPWC");
+    private static final BitField RPS = bit(49, "RPS");
 
     /** Bits of a domain id. */
     final int domainIdBits;
@@ -72,6 +86,34 @@ final class VtdCapabilities {
     final boolean snoopControl;
     /** Offset of the IOTLB registers in bytes. */
     final int iotlbOffset;
+    /** 1 GiB leaves of the first stage. */
+    final boolean firstStageLeaves1G;
+    /** 5 levels of the first stage. */
+    final boolean firstStage5Levels;
+    /** First stage over second stage. */
+    final boolean nesting;
+    /** Page requests. */
+    final boolean pageRequests;
+    /** Execute requests. */
+    final boolean executeRequests;
+    /** Supervisor requests. */
+    final boolean supervisorRequests;
+    /** The extended accessed flag. */
+    final boolean extendedAccessed;
+    /** Requests with PASID. */
+    final boolean pasid;
+    /** Scalable mode. */
+    final boolean scalable;
+    /** Accessed and dirty flags of the second stage. */
+    final boolean secondStageFlags;
+    /** The second stage in scalable mode. */
+    final boolean secondStage;
+    /** The first stage. */
+    final boolean firstStage;
+    /** PWSNP: scalable mode's page walks can be snooped. */
+    final boolean pageWalkSnoop;
+    /** Requests without PASID can be given one that is not 0. */
+    final boolean ridPasid;
 
     VtdCapabilities(long cap, long ecap) {
         domainIdBits = 4 + 2 * (int) ND.get(cap);
@@ -94,6 +136,20 @@ final class VtdCapabilities {
         passThrough = PT.isSet(ecap);
         snoopControl = SC.isSet(ecap);
         iotlbOffset = (int) IRO.get(ecap) * 16;
+        firstStageLeaves1G = FL1GP.isSet(cap);
+        firstStage5Levels = FL5LP.isSet(cap);
+        nesting = NEST.isSet(ecap);
+        pageRequests = PRS.isSet(ecap);
+        executeRequests = ERS.isSet(ecap);
+        supervisorRequests = SRS.isSet(ecap);
+        extendedAccessed = EAFS.isSet(ecap);
+        pasid = PASID.isSet(ecap);
+        scalable = SMTS.isSet(ecap);
+        secondStageFlags = SLADS.isSet(ecap);
+        secondStage = SLTS.isSet(ecap);
+        firstStage = FLTS.isSet(ecap);
+        pageWalkSnoop = SMPWC.isSet(ecap);
+        ridPasid = RPS.isSet(ecap);
     }
 
     /** Returns whether the unit walks tables of 3, 4 or 5 levels. */

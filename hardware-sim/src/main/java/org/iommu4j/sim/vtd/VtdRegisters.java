@@ -82,12 +82,22 @@ final class VtdRegisters {
             .field(CCMD_DID, READ_WRITE);
 
     static final BitField FRI = bits(15, 8, "FRI");
+    static final BitField PRO = bit(7, "PRO");
+    static final BitField ITE = bit(6, "ITE");
+    static final BitField ICE = bit(5, "ICE");
     static final BitField IQE = bit(4, "IQE");
+    static final BitField APF = bit(3, "APF");
+    static final BitField AFO = bit(2, "AFO");
     static final BitField PPF = bit(1, "PPF");
     static final BitField PFO = bit(0, "PFO");
     static final Register FSTS = Register.of("FSTS", 0x34, 32, "VT-d 11.4.7.1")
             .field(FRI, READ_ONLY)
+            .field(PRO, WRITE_1_TO_CLEAR)
+            .field(ITE, WRITE_1_TO_CLEAR)
+            .field(ICE, WRITE_1_TO_CLEAR)
             .field(IQE, WRITE_1_TO_CLEAR)
+            .field(APF, WRITE_1_TO_CLEAR)
+            .field(AFO, WRITE_1_TO_CLEAR)
             .field(PPF, READ_ONLY)
             .field(PFO, WRITE_1_TO_CLEAR);
 
@@ -205,13 +215,22 @@ final class VtdRegisters {
 
     static final BitField F = bit(63, "F");
     static final BitField T1 = bit(62, "T1");
+    static final BitField AT = bits(61, 60, "AT");
+    static final BitField PV = bits(59, 40, "PV");
     static final BitField FR = bits(39, 32, "FR");
+    static final BitField PP = bit(31, "PP");
     static final BitField SID = bits(15, 0, "SID");
     /** At CAP.FRO. */
     static final Register FRCD_HIGH = Register.of("FRCD[127:64]", 0x8, 64, "VT-d 11.4.7.6")
             .field(F, WRITE_1_TO_CLEAR)
             .field(T1, READ_ONLY)
+            .field(AT, READ_ONLY)
+            .field(PV, READ_ONLY)
             .field(FR, READ_ONLY)
+            .field(PP, READ_ONLY)
+            .field(bit(30, "EXE"), READ_ONLY)
+            .field(bit(29, "PRIV"), READ_ONLY)
+            .field(bit(28, "T2"), READ_ONLY)
             .field(SID, READ_ONLY);
 
     /** Bytes of one fault-recording register. */

@@ -22,24 +22,26 @@ final class VtdUnit implements TranslationUnit {
     private static final long TTM = VtdRegisters.TTM.mask();
     private static final long RTA = VtdRegisters.RTA.mask();
 
-    /** Bits 31:20 of every address that is an interrupt. */
-    private static final long INTERRUPT_RANGE = 0xfee;
+    /** TTM. */
+    private static final long LEGACY_MODE = 0;
 
-    private static final int PHYSICAL_BITS = 52;
+    private static final long SCALABLE_MODE = 1;
 
     /** Bits of GCMD that ask for something once, and of GSTS that say it is done. */
     private static final int COMMANDS = (int) (VtdRegisters.SRTP.mask() | VtdRegisters.SIRTP.mask());
 
     private final TranslationUnitSpec spec;
     private final VtdCapabilities capabilities;
-    private final TableWalker walker;
     private final Epoch epoch = new Epoch();
     private final ContextCache contexts = new ContextCache(epoch);
     private final Iotlb iotlb = new Iotlb(epoch);
+    private final PagingCache pagingCache = new PagingCache(epoch);
+    private final ScalableCaches scalableCaches = new ScalableCaches(epoch);
+    private final LegacyTranslation legacy;
+    private final ScalableTranslation scalable;
     private final Invalidation invalidation;
     private final FaultLog faults;
     private final InvalidationQueue queue;
-    private final int addressWidth;
 
     /** Bits of GCMD that stay as written, and that GSTS mirrors. */
     private final int switches;
@@ -59,11 +61,15 @@ final class VtdUnit implements TranslationUnit {
     VtdUnit(TranslationUnitSpec spec, VtdCapabilities capabilities, int hostAddressWidth, Fabric fabric) {
         this.spec = spec;
         this.capabilities = capabilities;
-        walker = new TableWalker(capabilities, hostAddressWidth, fabric);
-        invalidation = new Invalidation(capabilities, contexts, iotlb);
+        SecondStageWalker walker =
+                new SecondStageWalker(new SecondStage(capabilities, hostAddressWidth), fabric, pagingCache);
+        legacy = new LegacyTranslation(
+                capabilities, epoch, contexts, iotlb, new LegacyTables(capabilities, hostAddressWidth, fabric), walker);
+        scalable =
+                new ScalableTranslation(capabilities, hostAddressWidth, fabric, epoch, scalableCaches, iotlb, walker);
+        invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache, scalableCaches);
         faults = new FaultLog(capabilities.faultCount);
         queue = new InvalidationQueue(capabilities, fabric, invalidation, faults);
-        addressWidth = capabilities.addressWidth;
         long remapping = VtdRegisters.IRE.mask() | VtdRegisters.CFI.mask();
         switches = (int) (VtdRegisters.TE.mask()
                 | (capabilities.queuedInvalidation ? VtdRegisters.QIE.mask() : 0)
@@ -87,114 +93,83 @@ final class VtdUnit implements TranslationUnit {
     @Override
     public long translate(int requesterId, int pasid, long address, boolean write) {
         long root = this.root;
-        if ((root & (TRANSLATING | TTM)) != TRANSLATING || pasid != NO_PASID) {
-            return translateSpecially(root, requesterId, address, write);
+        long answer;
+        if ((root & (TRANSLATING | TTM)) == TRANSLATING && pasid == NO_PASID && !Translations.isInterrupt(address)) {
+            answer = legacy.translate(root & RTA, requesterId, address, write);
+        } else {
+            answer = translateSpecially(root, requesterId, pasid, address, write);
         }
-        if (address >>> 20 == INTERRUPT_RANGE) {
+        return answer >= 0
+                ? answer
+                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
+    }
+
+    private long translateSpecially(long root, int requesterId, int pasid, long address, boolean write) {
+        if ((root & TRANSLATING) == 0) {
+            return Translations.unchanged(address);
+        }
+        // An interrupt is nobody's page, but a request with PASID makes none.
+        if (pasid == NO_PASID && Translations.isInterrupt(address)) {
             return Translation.to(address, false);
         }
-        // Before anything is looked up: what an invalidation overtakes must be neither used nor cached.
-        long began = epoch.current();
-        long context = contexts.lookup(requesterId);
-        if (isWalked(context) && isInside(context, address)) {
-            long entry = iotlb.lookup(ContextCache.domainId(context), address);
-            if (entry == SetAssociativeCache.MISS) {
-                entry = walker.translate(context, address, write, iotlb, began);
-            }
-            if (epoch.current() == began) {
-                return (entry & (write ? Iotlb.W : Iotlb.R)) != 0
-                        ? answer(requesterId, address, write, context, entry)
-                        : conclude(requesterId, address, write, context, entry);
-            }
-        }
-        return translateSlowly(requesterId, address, write);
+        int problem = problemOfMode(root, pasid);
+        return problem != 0
+                ? Translation.fault(problem)
+                : scalable.translate(root & RTA, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
     }
 
-    private long translateSpecially(long root, int requesterId, long address, boolean write) {
+    /** Returns why no request of a kind is taken in the mode that RTADDR asks for, or 0. */
+    private int problemOfMode(long root, int pasid) {
+        long mode = VtdRegisters.TTM.get(root);
+        if (mode == LEGACY_MODE) {
+            return pasid == NO_PASID ? 0 : FaultReason.PASID_IN_LEGACY_MODE;
+        }
+        return mode == SCALABLE_MODE && capabilities.scalable ? 0 : FaultReason.ROOT_TABLE_MODE;
+    }
+
+    @Override
+    public long requestTranslation(int requesterId, int pasid, long address, boolean write) {
+        long answer = forDeviceTlb(requesterId, pasid, address, write, ScalableTranslation.TRANSLATION_REQUEST);
+        if (answer >= 0) {
+            return answer;
+        }
+        return FaultReason.isAnsweredWithoutRights(Translations.reason(answer))
+                ? NOT_TRANSLATED
+                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.TRANSLATION_REQUEST);
+    }
+
+    @Override
+    public long passTranslated(int requesterId, int pasid, long address, boolean write) {
+        long answer = forDeviceTlb(requesterId, pasid, address, write, ScalableTranslation.TRANSLATED);
+        return answer >= 0
+                ? answer
+                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.TRANSLATED);
+    }
+
+    private long forDeviceTlb(int requesterId, int pasid, long address, boolean write, int addressType) {
+        long root = this.root;
         if ((root & TRANSLATING) == 0) {
-            return untranslated(address);
+            // Without remapping nobody answers a translation request; a translated one is like any other.
+            return addressType == ScalableTranslation.TRANSLATED
+                    ? Translations.unchanged(address)
+                    : Translations.fault(FaultReason.DEVICE_TLB_BLOCKED, true);
         }
-        int reason = (root & TTM) != 0 ? FaultReason.ROOT_TABLE_MODE : FaultReason.PASID_IN_LEGACY_MODE;
-        faults.record(requesterId, address, write, reason);
-        return Translation.fault(reason);
+        int problem = problemOfMode(root, pasid);
+        if (problem != 0) {
+            return Translation.fault(problem);
+        }
+        return (root & TTM) == 0
+                ? legacy.forDeviceTlb(
+                        root & RTA, requesterId, address, write, addressType == ScalableTranslation.TRANSLATED)
+                : scalable.translate(root & RTA, requesterId, pasid, address, write, addressType);
     }
 
-    /** Handles contexts that are not in the cache or not walked, and walks that an invalidation overtook. */
-    private long translateSlowly(int requesterId, long address, boolean write) {
-        while (true) {
-            long began = epoch.current();
-            long context = context(requesterId, began);
-            long entry = SetAssociativeCache.MISS;
-            if (isWalked(context) && isInside(context, address)) {
-                entry = iotlb.lookup(ContextCache.domainId(context), address);
-                if (entry == SetAssociativeCache.MISS) {
-                    entry = walker.translate(context, address, write, iotlb, began);
-                }
-            }
-            if (epoch.current() == began) {
-                return conclude(requesterId, address, write, context, entry);
-            }
-        }
-    }
-
-    private long context(int requesterId, long began) {
-        long context = contexts.lookup(requesterId);
-        if (context == SetAssociativeCache.MISS) {
-            context = walker.context(root & RTA, requesterId);
-            if (!ContextCache.isFault(context) || capabilities.cachingMode) {
-                contexts.fill(requesterId, context, began);
-            }
-        }
-        return context;
-    }
-
-    private long conclude(int requesterId, long address, boolean write, long context, long entry) {
-        if (ContextCache.isFault(context)) {
-            return blocked(requesterId, address, write, context, ContextCache.reason(context));
-        }
-        if (!isInside(context, address)) {
-            return blocked(requesterId, address, write, context, FaultReason.ADDRESS_BEYOND);
-        }
-        if (ContextCache.type(context) == TableWalker.TT_PASS_THROUGH) {
-            return untranslated(address);
-        }
-        if (Iotlb.isFault(entry)) {
-            return blocked(requesterId, address, write, context, Iotlb.reason(entry));
-        }
-        if ((entry & (write ? Iotlb.W : Iotlb.R)) == 0) {
-            return blocked(requesterId, address, write, context, write ? FaultReason.WRITE : FaultReason.READ);
-        }
-        return answer(requesterId, address, write, context, entry);
-    }
-
-    private long answer(int requesterId, long address, boolean write, long context, long entry) {
-        long physical = Iotlb.frame(entry) | (address & 0xfff);
-        if (physical >>> 20 == INTERRUPT_RANGE) {
-            return blocked(requesterId, address, write, context, FaultReason.OUTPUT_INTERRUPT_RANGE);
-        }
-        return Translation.to(physical, (entry & Iotlb.SNP) != 0);
-    }
-
-    private long blocked(int requesterId, long address, boolean write, long context, int reason) {
-        if (!ContextCache.faultProcessingDisabled(context) || !FaultReason.isQualified(reason)) {
-            faults.record(requesterId, address, write, reason);
+    private long refuse(long fault, int requesterId, int pasid, long address, boolean write, int addressType) {
+        int reason = Translations.reason(fault);
+        if (!Translations.isSilent(fault)) {
+            faults.record(requesterId, pasid, address, write, addressType, reason);
         }
         return Translation.fault(reason);
-    }
-
-    private static long untranslated(long address) {
-        // There is no memory beyond what a physical address can say; don't let such an address wrap around to some.
-        return Translation.to(address >>> PHYSICAL_BITS == 0 ? address : -1L, false);
-    }
-
-    private static boolean isWalked(long context) {
-        return context != SetAssociativeCache.MISS
-                && !ContextCache.isFault(context)
-                && ContextCache.type(context) != TableWalker.TT_PASS_THROUGH;
-    }
-
-    private boolean isInside(long context, long address) {
-        return address >>> Math.min(addressWidth, 12 + 9 * ContextCache.levels(context)) == 0;
     }
 
     // Events
@@ -233,11 +208,12 @@ final class VtdUnit implements TranslationUnit {
         queue.enable(VtdRegisters.QIES.isSet(status), get(VtdRegisters.IQA));
         set(VtdRegisters.GSTS, status);
         root = VtdRegisters.TE.isSet(command) ? newRoot | TRANSLATING : newRoot & ~TRANSLATING;
+        queue.setScalableMode(VtdRegisters.TTM.get(newRoot) == SCALABLE_MODE);
     }
 
     private void doContextCommand() {
         long command = get(VtdRegisters.CCMD);
-        int done = queue.isEnabled()
+        int done = refusesRegisterInvalidation()
                 ? Invalidation.REFUSED
                 : invalidation.contexts(
                         (int) VtdRegisters.CIRG.get(command),
@@ -247,14 +223,20 @@ final class VtdUnit implements TranslationUnit {
         set(VtdRegisters.CCMD, VtdRegisters.CAIG.set(VtdRegisters.ICC.set(command, 0), done));
     }
 
+    /** The queue, or scalable mode, which has no other way. */
+    private boolean refusesRegisterInvalidation() {
+        return queue.isEnabled() || (root & TTM) != 0;
+    }
+
     private void doIotlbCommand() {
-        int done = queue.isEnabled()
+        int done = refusesRegisterInvalidation()
                 ? Invalidation.REFUSED
                 : invalidation.translations(
                         (int) VtdRegisters.IIRG.get(iotlbCommand),
                         (int) VtdRegisters.IOTLB_DID.get(iotlbCommand),
                         VtdRegisters.IVA_ADDR.getInPlace(invalidateAddress),
-                        (int) VtdRegisters.IVA_AM.get(invalidateAddress));
+                        (int) VtdRegisters.IVA_AM.get(invalidateAddress),
+                        VtdRegisters.IVA_IH.isSet(invalidateAddress));
         iotlbCommand = VtdRegisters.IAIG.set(VtdRegisters.IVT.set(iotlbCommand, 0), done);
     }
 
@@ -411,6 +393,8 @@ final class VtdUnit implements TranslationUnit {
         root = 0;
         contexts.reset();
         iotlb.reset();
+        pagingCache.reset();
+        scalableCaches.reset();
         faults.reset();
         queue.reset();
     }
@@ -426,6 +410,8 @@ final class VtdUnit implements TranslationUnit {
         digest.add(root);
         contexts.addTo(digest);
         iotlb.addTo(digest);
+        pagingCache.addTo(digest);
+        scalableCaches.addTo(digest);
         faults.addTo(digest);
         queue.addTo(digest);
     }

@@ -5,6 +5,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
+import org.iommu4j.bits.Register;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -14,6 +16,8 @@ import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -226,6 +230,67 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
             throw new IllegalArgumentException("unit " + unit + " lacks " + ATTRIBUTES + attribute);
         }
         return text.strip();
+    }
+
+    @Override
+    public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        OptionalLong version = registers.read64(VtdRegisters.VER.offset());
+        // VER has two digits and nothing above them; whatever else a unit has at its first offset does not look so.
+        if (version.isEmpty() || version.getAsLong() == 0 || version.getAsLong() >>> 8 != 0) {
+            return Optional.empty();
+        }
+        long cap = word(registers, VtdRegisters.CAP);
+        long ecap = word(registers, VtdRegisters.ECAP);
+        long rootTable = word(registers, VtdRegisters.RTADDR);
+        TranslationUnitSpec spec =
+                unit("dmar", 0, registers.registerBase(), Map.of(VER, version.getAsLong(), CAP, cap, ECAP, ecap));
+        VtdCapabilities capabilities = new VtdCapabilities(cap, ecap);
+        require(
+                spec,
+                capabilities.mostLevels >= 3 && capabilities.mostLevels <= 5 && capabilities.addressWidth >= 32,
+                "CAP 0x" + Long.toHexString(cap) + " makes no sense: SAGAW 0x" + Integer.toHexString(capabilities.sagaw)
+                        + " and MGAW " + capabilities.addressWidth
+                        + ", expected tables of 3 to 5 levels and at least 32 bits");
+        // A/D flags set by the reader's own requests go nowhere.
+        TranslationUnit unit = create(spec, new ReadOnlyFabric(memory));
+        unit.writeRegister64(VtdRegisters.RTADDR.offset(), rootTable);
+        unit.writeRegister32(VtdRegisters.GCMD.offset(), (int) (VtdRegisters.SRTP.mask() | VtdRegisters.TE.mask()));
+        unit.step();
+        OptionalLong status = registers.read64(VtdRegisters.GCMD.offset());
+        boolean on = status.isEmpty() || VtdRegisters.TES.isSet(status.getAsLong() >>> 32);
+        return Optional.of(new VtdTableReader(unit, capabilities, MAX_ADDRESS_WIDTH, memory, rootTable, on));
+    }
+
+    private static long word(RegisterDump registers, Register register) {
+        return registers
+                .read64(register.offset())
+                .orElseThrow(() -> new IllegalArgumentException("VT-d registers at 0x"
+                        + Long.toHexString(registers.registerBase()) + " lack " + register.name() + " at offset 0x"
+                        + Integer.toHexString(register.offset())));
+    }
+
+    /** Memory that accepts writes and keeps none. */
+    private record ReadOnlyFabric(Fabric memory) implements Fabric {
+        @Override
+        public boolean isMemory(long physicalAddress) {
+            return memory.isMemory(physicalAddress);
+        }
+
+        @Override
+        public long read(long physicalAddress, boolean snoop) {
+            return memory.read(physicalAddress, snoop);
+        }
+
+        @Override
+        public void write(long physicalAddress, long value, boolean snoop) {}
+
+        @Override
+        public void write32(long physicalAddress, int value, boolean snoop) {}
+
+        @Override
+        public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+            return true;
+        }
     }
 
     /**

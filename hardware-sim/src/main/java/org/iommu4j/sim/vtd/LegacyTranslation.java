@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import org.iommu4j.sim.spi.Translation;
+
+/**
+ * Translates requests without PASID in legacy mode: context, and then the second stage.
+ *
+ * <p>Source: VT-d 3.4.2, 3.7, 7.1.3. Stateless but for the caches.
+ */
+final class LegacyTranslation {
+    private final VtdCapabilities capabilities;
+    private final Epoch epoch;
+    private final ContextCache contexts;
+    private final Iotlb iotlb;
+    private final LegacyTables tables;
+    private final SecondStageWalker walker;
+    private final int addressWidth;
+    private final boolean snoop;
+
+    LegacyTranslation(
+            VtdCapabilities capabilities,
+            Epoch epoch,
+            ContextCache contexts,
+            Iotlb iotlb,
+            LegacyTables tables,
+            SecondStageWalker walker) {
+        this.capabilities = capabilities;
+        this.epoch = epoch;
+        this.contexts = contexts;
+        this.iotlb = iotlb;
+        this.tables = tables;
+        this.walker = walker;
+        addressWidth = capabilities.addressWidth;
+        snoop = capabilities.coherent;
+    }
+
+    /**
+     * Translates an untranslated request.
+     *
+     * @return a {@link Translation}; see {@link Translations}
+     */
+    long translate(long rootTable, int requesterId, long address, boolean write) {
+        // Before anything is looked up: what an invalidation overtakes must be neither used nor cached.
+        long began = epoch.current();
+        long context = contexts.lookup(requesterId);
+        if (isWalked(context) && isInside(context, address)) {
+            long entry = iotlb.lookup(ContextCache.domainId(context), address);
+            if (entry == SetAssociativeCache.MISS) {
+                entry = walk(context, address, write, began);
+            }
+            if (epoch.current() == began) {
+                return (entry & (write ? Iotlb.W : Iotlb.R)) != 0
+                        ? answer(address, context, entry)
+                        : conclude(address, write, context, entry);
+            }
+        }
+        return translateSlowly(rootTable, requesterId, address, write);
+    }
+
+    /** Handles contexts that are not in the cache or not walked, and walks that an invalidation overtook. */
+    private long translateSlowly(long rootTable, int requesterId, long address, boolean write) {
+        while (true) {
+            long began = epoch.current();
+            long context = context(rootTable, requesterId, began);
+            long entry = SetAssociativeCache.MISS;
+            if (isWalked(context) && isInside(context, address)) {
+                entry = iotlb.lookup(ContextCache.domainId(context), address);
+                if (entry == SetAssociativeCache.MISS) {
+                    entry = walk(context, address, write, began);
+                }
+            }
+            if (epoch.current() == began) {
+                return conclude(address, write, context, entry);
+            }
+        }
+    }
+
+    /**
+     * Handles a request of a device that has a TLB: a translation request, or one whose address the device translated.
+     *
+     * @param translated whether it is the latter
+     */
+    long forDeviceTlb(long rootTable, int requesterId, long address, boolean write, boolean translated) {
+        long context;
+        long began;
+        do {
+            began = epoch.current();
+            context = context(rootTable, requesterId, began);
+        } while (epoch.current() != began);
+        if (ContextCache.isFault(context)) {
+            return blocked(context, ContextCache.reason(context));
+        }
+        if (ContextCache.type(context) != LegacyTables.TT_DEVICE_TLB) {
+            return blocked(context, FaultReason.DEVICE_TLB_BLOCKED);
+        }
+        if (!translated) {
+            return translate(rootTable, requesterId, address, write);
+        }
+        return Translations.isInterrupt(address)
+                ? blocked(context, FaultReason.OUTPUT_INTERRUPT_RANGE)
+                : Translations.unchanged(address);
+    }
+
+    private long walk(long context, long address, boolean write, long began) {
+        int domainId = ContextCache.domainId(context);
+        long entry = walker.walk(
+                domainId,
+                ContextCache.table(context),
+                ContextCache.levels(context),
+                address,
+                write,
+                snoop,
+                false,
+                began);
+        if (!Iotlb.isFault(entry) || (capabilities.cachingMode && Iotlb.refusesAll(entry))) {
+            iotlb.fill(domainId, address, entry, began);
+        }
+        return entry;
+    }
+
+    private long context(long rootTable, int requesterId, long began) {
+        long context = contexts.lookup(requesterId);
+        if (context == SetAssociativeCache.MISS) {
+            context = tables.context(rootTable, requesterId);
+            if (!ContextCache.isFault(context) || capabilities.cachingMode) {
+                contexts.fill(requesterId, context, began);
+            }
+        }
+        return context;
+    }
+
+    private long conclude(long address, boolean write, long context, long entry) {
+        if (ContextCache.isFault(context)) {
+            return blocked(context, ContextCache.reason(context));
+        }
+        if (!isInside(context, address)) {
+            return blocked(context, FaultReason.ADDRESS_BEYOND);
+        }
+        if (ContextCache.type(context) == LegacyTables.TT_PASS_THROUGH) {
+            return Translations.unchanged(address);
+        }
+        if (Iotlb.isFault(entry)) {
+            return blocked(context, Iotlb.reason(entry));
+        }
+        if ((entry & (write ? Iotlb.W : Iotlb.R)) == 0) {
+            return blocked(context, write ? FaultReason.WRITE : FaultReason.READ);
+        }
+        return answer(address, context, entry);
+    }
+
+    private static long answer(long address, long context, long entry) {
+        long physical = Iotlb.physical(entry, address);
+        return Translations.isInterrupt(physical)
+                ? blocked(context, FaultReason.OUTPUT_INTERRUPT_RANGE)
+                : Translation.to(physical, (entry & Iotlb.SNP) != 0);
+    }
+
+    private static long blocked(long context, int reason) {
+        boolean silent = ContextCache.faultProcessingDisabled(context) && FaultReason.isQualified(reason);
+        return Translations.fault(reason, silent);
+    }
+
+    private static boolean isWalked(long context) {
+        return context != SetAssociativeCache.MISS
+                && !ContextCache.isFault(context)
+                && ContextCache.type(context) != LegacyTables.TT_PASS_THROUGH;
+    }
+
+    private boolean isInside(long context, long address) {
+        return address >>> Math.min(addressWidth, 12 + 9 * ContextCache.levels(context)) == 0;
+    }
+}
