@@ -16,8 +16,6 @@ module org.iommu4j.workbench {
     requires static transitive org.jspecify;
     requires tools.jackson.databind;
 
-    uses org.iommu4j.sim.spi.TranslationUnitProvider;
-
     exports org.iommu4j.workbench;
     exports org.iommu4j.workbench.audit;
     exports org.iommu4j.workbench.cases;

@@ -4,7 +4,6 @@ package org.iommu4j.workbench;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -161,7 +160,7 @@ final class AuditCommand implements Callable<Integer> {
         if (format == Format.HTML) {
             throw new InputException("--format html is for one host, expected text, json or csv with --fleet");
         }
-        Collection<TranslationUnitProvider> silicon = MachineFactory.load().providers();
+        List<TranslationUnitProvider> silicon = MachineFactory.load().providers();
         Supplier<HostInputs> inputs = () -> new HostInputs(silicon);
         boolean terminal = Ansi.AUTO.enabled();
         FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
