@@ -50,16 +50,7 @@ public final class Rig {
         }
 
         private static MachineDescription guestTables(MachineDescription machine) {
-            return new MachineDescription(
-                    machine.name(),
-                    machine.cpus(),
-                    machine.virtualization(),
-                    machine.caches(),
-                    machine.memoryBytes(),
-                    machine.units(),
-                    machine.functions(),
-                    machine.acpiTables(),
-                    machine.bootOptions().and("amd_iommu=pgtbl_v2"));
+            return machine.withBootOptions(machine.bootOptions().and("amd_iommu=pgtbl_v2"));
         }
 
         /** Opens the vendor's driver. */

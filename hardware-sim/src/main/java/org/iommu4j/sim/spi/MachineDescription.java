@@ -41,6 +41,24 @@ public record MachineDescription(
         }
     }
 
+    /** Returns the same machine with other translation units. */
+    public MachineDescription withUnits(List<TranslationUnitSpec> others) {
+        return new MachineDescription(
+                name, cpus, virtualization, caches, memoryBytes, others, functions, acpiTables, bootOptions);
+    }
+
+    /** Returns the same machine with other PCI functions, in the order of their addresses. */
+    public MachineDescription withFunctions(List<FunctionDescription> others) {
+        return new MachineDescription(
+                name, cpus, virtualization, caches, memoryBytes, units, others, acpiTables, bootOptions);
+    }
+
+    /** Returns the same machine whose kernel was told other things. */
+    public MachineDescription withBootOptions(BootOptions others) {
+        return new MachineDescription(
+                name, cpus, virtualization, caches, memoryBytes, units, functions, acpiTables, others);
+    }
+
     /** Returns the tables as a driver sees them. */
     public FirmwareTables firmware() {
         return signature -> Optional.ofNullable(acpiTables.get(signature)).map(byte[]::clone);

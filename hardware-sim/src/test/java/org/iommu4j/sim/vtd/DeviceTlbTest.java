@@ -47,17 +47,7 @@ class DeviceTlbTest {
             functions.add(new FunctionDescription(
                     function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing()));
         }
-        machine = new MachineFactory(List.of(new VtdUnitProvider()))
-                .create(new MachineDescription(
-                        description.name(),
-                        description.cpus(),
-                        description.virtualization(),
-                        description.caches(),
-                        description.memoryBytes(),
-                        description.units(),
-                        functions,
-                        description.acpiTables(),
-                        description.bootOptions()));
+        machine = new MachineFactory(List.of(new VtdUnitProvider())).create(description.withFunctions(functions));
         memory = machine.memory(0);
         registers = machine.registers().map(machine.units().get(0).spec().registerBase(), 0x1000);
         gpu = machine.endpoint(BuiltInTopology.GPU);

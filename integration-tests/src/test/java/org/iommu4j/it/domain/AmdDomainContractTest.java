@@ -32,18 +32,7 @@ class AmdDomainContractTest extends IommuDomainContract {
         // PPRSup, GTSup, GLXSup 2, PASmax 15, GIoSup.
         long efr = AmdViUnitProvider.EFR_6_LEVEL | (1 << 1) | (1 << 4) | (2 << 14) | (15L << 32) | (1L << 48);
         MachineDescription machine = AmdViUnitProvider.machine("amd-v2", efr, 0);
-        return of(
-                "guest tables",
-                new MachineDescription(
-                        machine.name(),
-                        machine.cpus(),
-                        machine.virtualization(),
-                        machine.caches(),
-                        machine.memoryBytes(),
-                        machine.units(),
-                        machine.functions(),
-                        machine.acpiTables(),
-                        machine.bootOptions().and("amd_iommu=pgtbl_v2")));
+        return of("guest tables", machine.withBootOptions(machine.bootOptions().and("amd_iommu=pgtbl_v2")));
     }
 
     static Configuration of(String name, MachineDescription machine) {
@@ -63,8 +52,8 @@ class AmdDomainContractTest extends IommuDomainContract {
                 .map(function ->
                         function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
                 .toList();
-        return Machines.withFunctions(
-                Machines.withRegister(machine, machine.units().get(0).name(), "CAP", cap -> cap | NP_CACHE), functions);
+        return Machines.withRegister(machine, machine.units().get(0).name(), "CAP", cap -> cap | NP_CACHE)
+                .withFunctions(functions);
     }
 
     private static FunctionDescription withNpCache(FunctionDescription function) {

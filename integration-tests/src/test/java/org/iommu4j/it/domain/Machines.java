@@ -5,7 +5,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.LongUnaryOperator;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
@@ -19,16 +18,7 @@ public final class Machines {
         List<TranslationUnitSpec> units = machine.units().stream()
                 .map(spec -> spec.name().equals(unit) ? withRegister(spec, register, change) : spec)
                 .toList();
-        return new MachineDescription(
-                machine.name(),
-                machine.cpus(),
-                machine.virtualization(),
-                machine.caches(),
-                machine.memoryBytes(),
-                units,
-                machine.functions(),
-                machine.acpiTables(),
-                machine.bootOptions());
+        return machine.withUnits(units);
     }
 
     private static TranslationUnitSpec withRegister(
@@ -37,19 +27,5 @@ public final class Machines {
         registers.put(register, change.applyAsLong(spec.register(register)));
         return new TranslationUnitSpec(
                 spec.provider(), spec.name(), spec.segment(), spec.registerBase(), spec.registerSize(), registers);
-    }
-
-    /** Returns the machine with other PCI functions. */
-    public static MachineDescription withFunctions(MachineDescription machine, List<FunctionDescription> functions) {
-        return new MachineDescription(
-                machine.name(),
-                machine.cpus(),
-                machine.virtualization(),
-                machine.caches(),
-                machine.memoryBytes(),
-                machine.units(),
-                functions,
-                machine.acpiTables(),
-                machine.bootOptions());
     }
 }

@@ -153,16 +153,7 @@ class SameEntriesTest {
             functions.putIfAbsent(
                     device, new FunctionDescription(device, Optional.empty(), config, Optional.of(unit), false));
         }
-        return new MachineDescription(
-                machine.name(),
-                machine.cpus(),
-                machine.virtualization(),
-                machine.caches(),
-                machine.memoryBytes(),
-                machine.units(),
-                List.copyOf(functions.values()),
-                machine.acpiTables(),
-                machine.bootOptions());
+        return machine.withFunctions(List.copyOf(functions.values()));
     }
 
     private static Set<PciAddress> devices(LinuxDump dump) {
