@@ -46,7 +46,10 @@ public interface IommuDomain extends AutoCloseable {
      *
      * @return attached, or incompatible; when incompatible the device stays in the domain it was in
      * @throws IommuException ENOMEM, ENOSPC (out of domain ids), ETIMEDOUT or EIO (an invalidation did not complete),
-     *     ENODEV (the device belongs to another driver); the device stays in the domain it was in
+     *     ENODEV (the device belongs to another driver). Under the rules of old releases, on VT-d, also what is an
+     *     incompatible answer since: before 6.3 EOPNOTSUPP (the domain promised to block no-snoop, the device's unit
+     *     can't) and EFAULT (the unit's addresses are narrower than the domain's); before 6.6 EPERM (firmware demands
+     *     memory for the device, the domain is a user's). The device stays in the domain it was in
      */
     AttachResult attach(IommuDevice device);
 
