@@ -40,6 +40,23 @@ class IntelOnSiliconTest {
         descriptions.add(VtdUnitProvider.machine("walk not coherent", cap, ecap & ~1L));
         descriptions.add(VtdUnitProvider.machine("caching mode", cap | 0x80, ecap));
         descriptions.add(VtdUnitProvider.machine("caching mode, walk not coherent", cap | 0x80, ecap & ~1L));
+        // Scalable mode (SMTS): a second stage (SLTS), a first stage (FLTS), both with nesting, PASIDs and dirty bits.
+        long scalable = ecap | 1L << 43 | 1L << 48;
+        long second = scalable | 1L << 46;
+        long first = scalable | 1L << 47;
+        long all = second | first | 1L << 26 | 0x13L << 35 | 1L << 40 | 1L << 45;
+        long fiveLevels = (cap & ~(0x3fL << 16)) | 56L << 16 | 0x800 | 1L << 60;
+        long notCoherent = ~(1L | 1L << 48);
+        descriptions.add(VtdUnitProvider.machine("scalable, second stage", cap, second));
+        descriptions.add(VtdUnitProvider.machine("scalable, first stage", cap, first));
+        descriptions.add(VtdUnitProvider.machine("scalable, everything", cap, all));
+        descriptions.add(VtdUnitProvider.machine("scalable, second stage of 5 levels", fiveLevels, second));
+        descriptions.add(VtdUnitProvider.machine("scalable, first stage of 5 levels", fiveLevels, first));
+        descriptions.add(
+                VtdUnitProvider.machine("scalable, second stage, walk not coherent", cap, second & notCoherent));
+        descriptions.add(VtdUnitProvider.machine("scalable, first stage, walk not coherent", cap, first & notCoherent));
+        descriptions.add(VtdUnitProvider.machine("scalable, second stage, caching mode", cap | 0x80, second));
+        descriptions.add(VtdUnitProvider.machine("scalable, first stage, caching mode", cap | 0x80, first));
         for (MachineDescription description : descriptions) {
             machines.add(Arguments.of(description.name(), description, false));
             machines.add(Arguments.of(description.name() + " flat", description, true));
