@@ -40,6 +40,15 @@ public final class ForgetfulMemory implements SystemMemory {
                         : word);
     }
 
+    /** VT-d's device-TLB invalidations (descriptor type 3) go to another device (SID, 47:32). */
+    public static VendorContext withoutVtdDeviceTlbInvalidation(VendorContext context, int device, int other) {
+        return changing(
+                context,
+                word -> (word & 0xf0f) == 3 && (word >>> 32 & 0xffff) == device
+                        ? word ^ (long) (device ^ other) << 32
+                        : word);
+    }
+
     /** AMD-Vi's INVALIDATE_IOMMU_PAGES (opcode 3 in 63:60) name a domain (47:32) that nobody uses. */
     public static VendorContext withoutAmdPageInvalidation(VendorContext context) {
         return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | (0xff00L << 32) : word);

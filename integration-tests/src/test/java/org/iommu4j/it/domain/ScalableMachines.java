@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.domain;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.iommu4j.it.domain.Configuration.Enforcement;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
+
+/** VT-d machines in scalable mode, whose devices can have PASIDs and translation caches. */
+final class ScalableMachines {
+    /** Snoop control, coherent walks, device TLBs, and scalable mode with neither stage: SMTS, SMPWC. */
+    static final long ECAP = VtdUnitProvider.ECAP_SNOOP_CONTROL | 1L << 43 | 1L << 48;
+
+    /** ECAP.SLTS. */
+    static final long SECOND_STAGE = 1L << 46;
+
+    /** ECAP.FLTS. */
+    static final long FIRST_STAGE = 1L << 47;
+
+    /** ECAP.NEST, PSS 20 bits, PASID, SLADS. */
+    static final long NESTING_PASID_DIRTY = 1L << 26 | 0x13L << 35 | 1L << 40 | 1L << 45;
+
+    /** Both stages and all that comes with them. */
+    static final long EVERYTHING = ECAP | FIRST_STAGE | SECOND_STAGE | NESTING_PASID_DIRTY;
+
+    /** CAP with 2 MiB and 1 GiB pages in both stages: FL1GP besides. */
+    static final long CAP = VtdUnitProvider.CAP_4_LEVEL | 1L << 56;
+
+    /** CAP of 57 bits, with tables of 5 levels in both stages: SAGAW bit 3, FL5LP. */
+    static final long CAP_5_LEVELS = (CAP & ~(0x3fL << 16)) | 56L << 16 | 0x800 | 1L << 60;
+
+    /** ECAP.C and SMPWC. */
+    static final long COHERENT = 1L | 1L << 48;
+
+    private ScalableMachines() {}
+
+    /** Returns a configuration of one unit, whose domains have the stage that the driver prefers there. */
+    static Configuration of(String name, long cap, long ecap) {
+        MachineDescription machine = VtdUnitProvider.machine("scalable-" + name.replace(' ', '-'), cap, ecap);
+        boolean firstStage = (ecap & FIRST_STAGE) != 0;
+        return new Configuration(
+                name,
+                machine,
+                true,
+                (ecap & COHERENT) == COHERENT,
+                (cap & VtdUnitProvider.CAP_CM) != 0 && !firstStage,
+                (ecap >>> 7 & 1) != 0 ? Enforcement.GRANTED : Enforcement.REFUSED,
+                new VtdLeaves(machine.units().get(0).registerBase(), firstStage));
+    }
+
+    /** Returns two units: the first device is behind {@code dmar1}, the second behind {@code dmar0}. */
+    static Configuration twoUnits(long cap1, long ecap1, long cap0, long ecap0) {
+        MachineDescription machine = MachineFactory.load().named("intel-mixed");
+        machine = Machines.withRegister(machine, "dmar1", "CAP", cap -> cap1);
+        machine = Machines.withRegister(machine, "dmar1", "ECAP", ecap -> ecap1);
+        machine = Machines.withRegister(machine, "dmar0", "CAP", cap -> cap0);
+        machine = Machines.withRegister(machine, "dmar0", "ECAP", ecap -> ecap0);
+        return new Configuration(
+                "two units",
+                machine,
+                true,
+                true,
+                false,
+                Enforcement.GRANTED,
+                new VtdLeaves(machine.units().get(1).registerBase(), (ecap1 & FIRST_STAGE) != 0));
+    }
+
+    /** Returns the configuration with PASIDs of 16 bits in both devices, and with translation caches if asked for. */
+    static Configuration withDevices(Configuration configuration, boolean ats) {
+        MachineDescription machine = configuration.machine();
+        List<FunctionDescription> functions = machine.functions().stream()
+                .map(function -> function.address().equals(Bench.DEVICE)
+                                || function.address().equals(Bench.SECOND)
+                        ? withPasid(function, ats)
+                        : function)
+                .toList();
+        Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
+        tables.computeIfPresent("DMAR", (signature, dmar) -> withEveryRootPort(dmar));
+        return new Configuration(
+                configuration.name() + (ats ? ", device TLBs" : ""),
+                new MachineDescription(
+                        machine.name(),
+                        machine.cpus(),
+                        machine.virtualization(),
+                        machine.caches(),
+                        machine.memoryBytes(),
+                        machine.units(),
+                        functions,
+                        tables,
+                        machine.bootOptions()),
+                configuration.caches(),
+                configuration.coherentWalk(),
+                configuration.cachesNotPresent(),
+                configuration.enforcement(),
+                configuration.leaves());
+    }
+
+    private static FunctionDescription withPasid(FunctionDescription function, boolean ats) {
+        ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .pasid(16);
+        if (ats) {
+            builder.ats();
+        }
+        return new FunctionDescription(
+                function.address(),
+                function.upstreamBridge(),
+                builder.build(),
+                function.unit(),
+                function.externalFacing());
+    }
+
+    /** Adds the structure (ATSR, VT-d 8.5) that lets devices below every root port have translation caches. */
+    private static byte[] withEveryRootPort(byte[] dmar) {
+        byte[] longer = Arrays.copyOf(dmar, dmar.length + 8);
+        ByteBuffer bytes = ByteBuffer.wrap(longer).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.putShort(dmar.length, (short) 2).putShort(dmar.length + 2, (short) 8);
+        bytes.put(dmar.length + 4, (byte) 1);
+        bytes.putInt(4, longer.length);
+        longer[9] = 0;
+        int sum = 0;
+        for (byte b : longer) {
+            sum += b;
+        }
+        longer[9] = (byte) -sum;
+        return longer;
+    }
+}
