@@ -42,15 +42,17 @@ import picocli.CommandLine.Spec;
                 "Says for each device of a host whether a guest that gets it is coherent, why, and what can be done.",
         footer = {
             "",
-            "Inputs may be mixed; what none of them tells stays UNKNOWN and is named. Without any, the running host is read.",
-            "The release is the host's own where the input tells it, else the newest.",
-            "With --require-coherent the exit code is 1 unless the guest is known to be coherent: with --assign that guest,",
-            "else any guest that gets a device of the host that nothing forbids to assign.",
+            "Inputs may be mixed; what none of them tells stays UNKNOWN and is named.",
+            "Without any, the running host is read. The release is the host's own where",
+            "the input tells it, else the newest.",
+            "With --require-coherent the exit code is 1 unless the guest is known to be",
+            "coherent: with --assign that guest, else any guest that gets a device of the",
+            "host that nothing forbids to assign.",
             "",
             "Examples:",
             "  iommu4j audit",
             "  iommu4j audit capture.tar --assign 0000:02:00.0,0000:02:00.1",
-            "  iommu4j audit --acpi DMAR.dat --lspci lspci-vvv.txt --dmesg dmesg.txt --linux 6.1",
+            "  iommu4j audit --acpi DMAR.dat --lspci lspci.txt --dmesg log.txt --linux 6.1",
             "  iommu4j audit --fleet captures/ --format csv --require-coherent"
         })
 final class AuditCommand implements Callable<Integer> {

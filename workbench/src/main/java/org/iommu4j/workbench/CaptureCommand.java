@@ -27,7 +27,9 @@ import picocli.CommandLine.Spec;
         },
         footer = {
             "",
-            "Example: sudo iommu4j capture host.tar && iommu4j run guest-no-snoop --host host.tar --device BDF"
+            "Examples:",
+            "  sudo iommu4j capture host.tar",
+            "  iommu4j run guest-no-snoop --host host.tar --device 0000:02:00.0"
         })
 final class CaptureCommand implements Callable<Integer> {
     @Spec

@@ -35,12 +35,15 @@ import picocli.CommandLine.Spec;
         description = "Prints the IOMMU's tables found in a memory dump.",
         footer = {
             "",
-            "What can't be followed is told on stderr as 'problem: ...'; the rest is printed, and the exit code is 2.",
-            "In QEMU's monitor, 'xp /70gx 0xfed90000' prints registers and 'pmemsave 0 SIZE FILE' writes a raw image.",
+            "What can't be followed is told on stderr as 'problem: ...'; the rest is",
+            "printed, and the exit code is 2.",
+            "In QEMU's monitor, 'xp /70gx 0xfed90000' prints registers and",
+            "'pmemsave 0 SIZE FILE' writes a raw image.",
             "",
             "Examples:",
             "  iommu4j decode --registers regs.txt --memory pages.bin.zst",
-            "  iommu4j decode --registers regs.txt --memory memory.raw --device 00:05.0 --iova 0x2e560000"
+            "  iommu4j decode --registers regs.txt --memory memory.raw --device 00:05.0 \\",
+            "      --iova 0x2e560000"
         })
 final class DecodeCommand implements Callable<Integer> {
     @Spec

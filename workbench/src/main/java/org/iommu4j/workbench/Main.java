@@ -24,8 +24,9 @@ import picocli.CommandLine.Command;
         },
         footer = {
             "",
-            "Exit codes: 0 fine; 1 the answer is bad (CORRUPTED, LEAKED; not coherent under --require-coherent);",
-            "2 wrong usage or unreadable input.",
+            "Exit codes: 0 fine; 2 wrong usage or unreadable input; 1 the answer is bad:",
+            "CORRUPTED or LEAKED, or not coherent under --require-coherent.",
+            "",
             "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit"
         })
 public final class Main {

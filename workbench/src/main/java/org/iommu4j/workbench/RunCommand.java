@@ -33,7 +33,7 @@ import picocli.CommandLine.Spec;
             "",
             "Examples:",
             "  iommu4j run guest-no-snoop --machine intel-sc",
-            "  iommu4j run guest-no-snoop --host capture.tar --device 0000:02:00.0 --format json"
+            "  iommu4j run guest-no-snoop --host capture.tar --device 0000:02:00.0"
         })
 final class RunCommand implements Callable<Integer> {
     private static final String DEFAULT_MACHINE = "intel-nosc";

@@ -169,4 +169,13 @@ class MainTest {
                 .isEqualTo(2);
         assertThat(err.toString()).contains("no PCI function").doesNotContain("\tat ");
     }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "run", "cases", "audit", "decode", "capture"})
+    void theNotesBelowAHelpFitATerminalOf80Columns(String name) {
+        CommandLine main = Main.commandLine();
+        CommandLine command = name.isEmpty() ? main : main.getSubcommands().get(name);
+        assertThat(command.getCommandSpec().usageMessage().footer())
+                .allSatisfy(line -> assertThat(line.length()).as(line).isLessThan(80));
+    }
 }
