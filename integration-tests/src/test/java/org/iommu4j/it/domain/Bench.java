@@ -188,6 +188,24 @@ public final class Bench {
         assertThat(endpoint.lastStatus()).as("write at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
     }
 
+    /** Returns another requester of the first device, whose requests carry a PASID. */
+    public Endpoint withPasid(int pasid) {
+        Endpoint endpoint = endpoint().fork();
+        endpoint.usePasid(pasid);
+        return endpoint;
+    }
+
+    /** Returns whether a no-snoop write meets the line that CPU 0 has dirty; if not, it leaves that line stale. */
+    public boolean isSnooped(Endpoint endpoint, long iova, long physicalAddress) {
+        store(physicalAddress, 1);
+        assertThat(endpoint.write(iova, 2, true)).as("no-snoop write").isTrue();
+        long seen = load(physicalAddress);
+        assertThat(seen).isIn(1L, 2L);
+        // Nothing stale is left for the next look.
+        machine.drainCaches();
+        return seen == 2;
+    }
+
     /** Returns the frames that are out: what a leak would raise. */
     public long framesInUse() {
         return machine.frames().inUse();

@@ -5,6 +5,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.LongUnaryOperator;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
+import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
@@ -27,5 +29,30 @@ public final class Machines {
         registers.put(register, change.applyAsLong(spec.register(register)));
         return new TranslationUnitSpec(
                 spec.provider(), spec.name(), spec.segment(), spec.registerBase(), spec.registerSize(), registers);
+    }
+
+    /** Returns the machine with PASIDs of 16 bits in the two devices of a {@link Bench}, and with translation caches if asked for. */
+    public static MachineDescription withPasids(MachineDescription machine, boolean ats) {
+        return machine.withFunctions(
+                machine.functions().stream()
+                        .map(function -> function.address().equals(Bench.DEVICE)
+                                        || function.address().equals(Bench.SECOND)
+                                ? withPasid(function, ats)
+                                : function)
+                        .toList());
+    }
+
+    private static FunctionDescription withPasid(FunctionDescription function, boolean ats) {
+        ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .pasid(16);
+        if (ats) {
+            builder.ats();
+        }
+        return new FunctionDescription(
+                function.address(),
+                function.upstreamBridge(),
+                builder.build(),
+                function.unit(),
+                function.externalFacing());
     }
 }

@@ -5,12 +5,9 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.machine.MachineFactory;
-import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
@@ -75,13 +72,7 @@ final class ScalableMachines {
 
     /** Returns the configuration with PASIDs of 16 bits in both devices, and with translation caches if asked for. */
     static Configuration withDevices(Configuration configuration, boolean ats) {
-        MachineDescription machine = configuration.machine();
-        List<FunctionDescription> functions = machine.functions().stream()
-                .map(function -> function.address().equals(Bench.DEVICE)
-                                || function.address().equals(Bench.SECOND)
-                        ? withPasid(function, ats)
-                        : function)
-                .toList();
+        MachineDescription machine = Machines.withPasids(configuration.machine(), ats);
         Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
         tables.computeIfPresent("DMAR", (signature, dmar) -> withEveryRootPort(dmar));
         return new Configuration(
@@ -93,7 +84,7 @@ final class ScalableMachines {
                         machine.caches(),
                         machine.memoryBytes(),
                         machine.units(),
-                        functions,
+                        machine.functions(),
                         tables,
                         machine.bootOptions()),
                 configuration.caches(),
@@ -101,20 +92,6 @@ final class ScalableMachines {
                 configuration.cachesNotPresent(),
                 configuration.enforcement(),
                 configuration.leaves());
-    }
-
-    private static FunctionDescription withPasid(FunctionDescription function, boolean ats) {
-        ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .pasid(16);
-        if (ats) {
-            builder.ats();
-        }
-        return new FunctionDescription(
-                function.address(),
-                function.upstreamBridge(),
-                builder.build(),
-                function.unit(),
-                function.externalFacing());
     }
 
     /** Adds the structure (ATSR, VT-d 8.5) that lets devices below every root port have translation caches. */

@@ -59,23 +59,6 @@ class ScalableOnSiliconTest {
         return domain.pasidAttachment().orElseThrow();
     }
 
-    /** Returns whether a no-snoop write meets the line that CPU 0 has dirty, or passes it and leaves it stale. */
-    private static boolean isSnooped(Bench bench, Endpoint endpoint, long iova, long physicalAddress) {
-        bench.store(physicalAddress, 1);
-        assertThat(endpoint.write(iova, 2, true)).as("no-snoop write").isTrue();
-        long seen = bench.load(physicalAddress);
-        assertThat(seen).isIn(1L, 2L);
-        // Nothing stale is left for the next look.
-        bench.machine().drainCaches();
-        return seen == 2;
-    }
-
-    private static Endpoint withPasid(Bench bench, int pasid) {
-        Endpoint endpoint = bench.endpoint().fork();
-        endpoint.usePasid(pasid);
-        return endpoint;
-    }
-
     // ---- no-snoop --------------------------------------------------------------------------------------------------
 
     @ParameterizedTest
@@ -85,15 +68,15 @@ class ScalableOnSiliconTest {
         IommuDomain domain = bench.attached();
         assertThat(domain.format()).isEqualTo("vtd-first-stage");
         bench.map(domain, IOVA, SCRATCH);
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH)).isFalse();
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH)).isFalse();
 
         assertThat(enforce(domain)).isTrue();
 
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH))
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH))
                 .as("the unit forgot the old entry")
                 .isTrue();
         bench.attach(domain, bench.second());
-        assertThat(isSnooped(bench, bench.secondEndpoint(), IOVA, SCRATCH))
+        assertThat(bench.isSnooped(bench.secondEndpoint(), IOVA, SCRATCH))
                 .as("who comes later")
                 .isTrue();
     }
@@ -105,15 +88,15 @@ class ScalableOnSiliconTest {
         IommuDomain domain = bench.attached();
         assertThat(domain.format()).isEqualTo("vtd-second-stage");
         bench.map(domain, IOVA, SCRATCH);
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH)).isFalse();
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH)).isFalse();
 
         assertThat(enforce(domain)).isTrue();
         bench.map(domain, IOVA + PAGE, SCRATCH + PAGE);
 
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA + PAGE, SCRATCH + PAGE))
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA + PAGE, SCRATCH + PAGE))
                 .isTrue();
         // Linux 7.1 lost the question whether anything is mapped.
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH)).isFalse();
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH)).isFalse();
     }
 
     // ---- PASIDs ----------------------------------------------------------------------------------------------------
@@ -128,8 +111,8 @@ class ScalableOnSiliconTest {
             IommuDomain own = allocate(bench, DomainFlag.PASID);
             bench.map(ordinary, IOVA, SCRATCH);
             bench.map(own, IOVA, SCRATCH + PAGE);
-            Endpoint first = withPasid(bench, PASID);
-            Endpoint other = withPasid(bench, OTHER_PASID);
+            Endpoint first = bench.withPasid(PASID);
+            Endpoint other = bench.withPasid(OTHER_PASID);
             bench.assertRefused(first, IOVA);
 
             assertThat(pasids(own).attach(bench.device(), PASID)).isEqualTo(AttachResult.ATTACHED);
@@ -173,17 +156,17 @@ class ScalableOnSiliconTest {
         Bench bench = bench(EVERYTHING, false);
         IommuDomain domain = bench.attached();
         bench.map(domain, IOVA, SCRATCH);
-        Endpoint early = withPasid(bench, PASID);
-        Endpoint late = withPasid(bench, OTHER_PASID);
+        Endpoint early = bench.withPasid(PASID);
+        Endpoint late = bench.withPasid(OTHER_PASID);
         pasids(domain).attach(bench.device(), PASID);
-        assertThat(isSnooped(bench, early, IOVA, SCRATCH)).isFalse();
+        assertThat(bench.isSnooped(early, IOVA, SCRATCH)).isFalse();
 
         assertThat(enforce(domain)).isTrue();
 
         pasids(domain).attach(bench.device(), OTHER_PASID);
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH)).isTrue();
-        assertThat(isSnooped(bench, late, IOVA, SCRATCH)).isTrue();
-        assertThat(isSnooped(bench, early, IOVA, SCRATCH))
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH)).isTrue();
+        assertThat(bench.isSnooped(late, IOVA, SCRATCH)).isTrue();
+        assertThat(bench.isSnooped(early, IOVA, SCRATCH))
                 .as("as in Linux, the promise is not kept for it")
                 .isFalse();
     }
@@ -195,7 +178,7 @@ class ScalableOnSiliconTest {
         pasids(domain).attach(bench.device(), PASID);
         assertThat(bench.iommu().takeFaults()).isEmpty();
 
-        withPasid(bench, PASID).write(IOVA + 0x18, 1, false);
+        bench.withPasid(PASID).write(IOVA + 0x18, 1, false);
         bench.endpoint().read(IOVA + PAGE, false);
 
         List<DmaFault> faults = bench.iommu().takeFaults();
@@ -293,12 +276,12 @@ class ScalableOnSiliconTest {
         IommuDomain nested = nested(bench, parent);
         long host = SCRATCH + 4 * PAGE;
         bench.attach(nested, bench.device());
-        assertThat(isSnooped(bench, bench.endpoint(), GUEST_VIRTUAL, host)).isFalse();
+        assertThat(bench.isSnooped(bench.endpoint(), GUEST_VIRTUAL, host)).isFalse();
         assertThat(enforce(parent)).isTrue();
-        assertThat(isSnooped(bench, bench.endpoint(), GUEST_VIRTUAL, host)).isFalse();
+        assertThat(bench.isSnooped(bench.endpoint(), GUEST_VIRTUAL, host)).isFalse();
         nested.detach(bench.device());
         bench.attach(nested, bench.device());
-        assertThat(isSnooped(bench, bench.endpoint(), GUEST_VIRTUAL, host)).isTrue();
+        assertThat(bench.isSnooped(bench.endpoint(), GUEST_VIRTUAL, host)).isTrue();
     }
 
     // ---- dirty tracking --------------------------------------------------------------------------------------------
@@ -435,9 +418,9 @@ class ScalableOnSiliconTest {
         bench.assertRefused(IOVA);
         assertThat(enforce(domain)).isTrue();
         bench.map(domain, IOVA, SCRATCH);
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH)).isTrue();
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH)).isTrue();
         if (bench.device().maxPasids() > 0) {
-            Endpoint endpoint = withPasid(bench, OTHER_PASID);
+            Endpoint endpoint = bench.withPasid(OTHER_PASID);
             pasids(domain).attach(bench.device(), OTHER_PASID);
             bench.assertReaches(endpoint, IOVA, SCRATCH);
             pasids(domain).detach(bench.device(), OTHER_PASID);
@@ -468,7 +451,7 @@ class ScalableOnSiliconTest {
         bench.map(domain, IOVA, SCRATCH, PAGE, 4, READ_WRITE);
         for (Endpoint endpoint : List.of(bench.endpoint(), bench.secondEndpoint())) {
             bench.assertReaches(endpoint, IOVA + PAGE, SCRATCH + PAGE);
-            assertThat(isSnooped(bench, endpoint, IOVA, SCRATCH)).isTrue();
+            assertThat(bench.isSnooped(endpoint, IOVA, SCRATCH)).isTrue();
         }
         bench.unmap(domain, IOVA, 4 * PAGE);
         bench.assertRefused(bench.endpoint(), IOVA + PAGE);
@@ -514,7 +497,7 @@ class ScalableOnSiliconTest {
         bench.attach(domain, bench.second());
 
         bench.assertRefused(bench.secondEndpoint(), IOVA);
-        assertThat(isSnooped(bench, bench.endpoint(), IOVA, SCRATCH)).isTrue();
+        assertThat(bench.isSnooped(bench.endpoint(), IOVA, SCRATCH)).isTrue();
         domain.detach(bench.second());
         bench.assertReaches(IOVA, SCRATCH);
     }
@@ -525,7 +508,7 @@ class ScalableOnSiliconTest {
         IommuDomain own = allocate(bench, DomainFlag.PASID);
         bench.map(own, IOVA, SCRATCH);
         pasids(own).attach(bench.device(), PASID);
-        Endpoint endpoint = withPasid(bench, PASID);
+        Endpoint endpoint = bench.withPasid(PASID);
         bench.assertReaches(endpoint, IOVA, SCRATCH);
         endpoint.usePasid(TranslationUnit.NO_PASID);
         bench.assertRefused(endpoint, IOVA);

@@ -54,6 +54,12 @@ public final class ForgetfulMemory implements SystemMemory {
         return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | (0xff00L << 32) : word);
     }
 
+    /** AMD-Vi's INVALIDATE_IOTLB_PAGES (opcode 4 in 63:60) go to another device (DeviceID, 15:0). */
+    public static VendorContext withoutAmdIotlbInvalidation(VendorContext context, int device, int other) {
+        return changing(
+                context, word -> word >>> 60 == 4 && (word & 0xffff) == device ? word ^ (long) (device ^ other) : word);
+    }
+
     private static VendorContext changing(VendorContext context, LongUnaryOperator change) {
         return with(context, new ForgetfulMemory(context.memory(), change));
     }
