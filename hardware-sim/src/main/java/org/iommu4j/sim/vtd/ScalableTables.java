@@ -18,7 +18,7 @@ import org.iommu4j.sim.spi.Fabric;
  *   context      first   51:12 PASIDDIRPTR, 11:9 PDTS, 3 PASIDE, 2 DTE, 1 FPD, 0 P     second   19:0 RID_PASID
  *   PASID entry  first   51:12 SSPTPTR, 9 SSADE, 8:6 PGTT, 4:2 AW, 1 FPD, 0 P          tag      15:0 DID
  *                second  51:12 FSPTPTR, 4 EAFE, 3 PGSNP, 2 PWSNP, 1:0 FSPM
- *   refusal      first   11:4 the reason, 1 FPD, 0 clear
+ *   refusal      first   11:4 the reason, 1 FPD, 0 clear                               tag      16 set, 15:0 clear
  * </pre>
  */
 final class ScalableTables {
@@ -61,6 +61,9 @@ final class ScalableTables {
     static final int NESTED = 3;
     /** PGTT: addresses pass as they are. */
     static final int PASS_THROUGH = 4;
+
+    /** Tag of a refusal, which is of no domain: above it, DID is 0, which caching mode reserves for it (VT-d 6.1). */
+    static final long NO_DOMAIN = 1L << 16;
 
     /** A PASID table has this many PASIDs, as a power of two; a directory entry points to one table. */
     static final int TABLE_SHIFT = 6;
@@ -184,7 +187,7 @@ final class ScalableTables {
     }
 
     private static void refuse(WideCache.Entry into, int reason, boolean disabled) {
-        into.tag = 0;
+        into.tag = NO_DOMAIN;
         into.first = (long) reason << 4 | (disabled ? FPD.mask() : 0);
         into.second = 0;
     }

@@ -37,6 +37,9 @@
  *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
  *       invalidation of a domain drops all contexts of scalable mode.
  *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
+ *   <li>In caching mode a refused PASID is of no domain: any invalidation that names the PASID drops it, whatever the domain it
+ *       names, and one of domain 0. The manual reserves domain 0 for it; Linux names the domain of the entry that comes next,
+ *       and QEMU compares with that one.
  * </ul>
  *
  * <p>Not modelled:
