@@ -203,15 +203,31 @@ final class IntelUnit {
         caches.flushAll();
     }
 
-    /** Turns translation on, and firmware's protected memory ranges, which it replaces, off. */
+    /**
+     * Turns translation on, and firmware's protected memory regions, which it replaces, off: {@code
+     * iommu_disable_protect_mem_regions}.
+     *
+     * @throws IommuException ETIMEDOUT
+     */
     void enable() {
         turn(DmarRegisters.TE, true);
-        if (cap.protectedMemory()) {
-            int pmen = window.read32(DmarRegisters.PMEN.offset());
-            if (pmen != -1 && (pmen & DmarRegisters.EPM.mask()) != 0) {
-                window.write32(DmarRegisters.PMEN.offset(), pmen & ~(int) DmarRegisters.EPM.mask());
-            }
+        if (!cap.protectedMemory()) {
+            return;
         }
+        int pmen = window.read32(DmarRegisters.PMEN.offset());
+        if (pmen == -1 || (pmen & DmarRegisters.EPM.mask()) == 0) {
+            return;
+        }
+        LOG.info("{}: firmware left protected memory regions on, turning them off", name);
+        window.write32(DmarRegisters.PMEN.offset(), pmen & ~(int) DmarRegisters.EPM.mask());
+        if (!waiter.await(this::isUnprotected, DEADLINE_TICKS)) {
+            throw new IommuException(
+                    Errno.ETIMEDOUT, name + ": PMEN.PRS did not follow EPM, protected memory regions are still on");
+        }
+    }
+
+    private boolean isUnprotected() {
+        return (window.read32(DmarRegisters.PMEN.offset()) & DmarRegisters.PRS.mask()) == 0;
     }
 
     /** Turns all off and frees everything, in any state; what hardware does not confirm is logged. */

@@ -25,6 +25,9 @@ final class RegistersDouble implements RegisterWindow, Waiter {
     /** Whether the next descriptor is one that the unit does not take. */
     boolean refusing;
 
+    /** Whether protected memory regions stay as they are whatever is written. */
+    boolean protectionStuck;
+
     private final SystemMemory memory;
     private boolean aborting;
     private int status;
@@ -138,6 +141,9 @@ final class RegistersDouble implements RegisterWindow, Waiter {
             if (recording && (pendingCommand & 0x08000000) != 0) {
                 log.add("WBF");
             }
+        } else if (!protectionStuck && (values.get(0x64) >>> 31) != (values.get(0x64) & 1)) {
+            // PRS follows EPM.
+            values.put(0x64, values.get(0x64) >>> 31 << 31 | values.get(0x64) >>> 31);
         } else if (head != tail && (status & 0x04000000) != 0 && (values.get(0x34) & 0x50) == 0) {
             if (refusing) {
                 values.put(0x34, values.get(0x34) | 0x10);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.vtd;
 
-import static org.iommu4j.bits.Access.NOT_MODELLED;
 import static org.iommu4j.bits.Access.READ_ONLY;
 import static org.iommu4j.bits.Access.READ_WRITE;
 import static org.iommu4j.bits.Access.WRITE_1_TO_CLEAR;
@@ -123,16 +122,16 @@ final class VtdRegisters {
             .field(PRS, READ_ONLY);
 
     static final Register PLMBASE =
-            Register.of("PLMBASE", 0x68, 32, "VT-d 11.4.8.2").field(bits(31, 20, "PLMB"), NOT_MODELLED);
+            Register.of("PLMBASE", 0x68, 32, "VT-d 11.4.8.2").field(bits(31, 20, "PLMB"), READ_WRITE);
 
     static final Register PLMLIMIT =
-            Register.of("PLMLIMIT", 0x6c, 32, "VT-d 11.4.8.3").field(bits(31, 20, "PLML"), NOT_MODELLED);
+            Register.of("PLMLIMIT", 0x6c, 32, "VT-d 11.4.8.3").field(bits(31, 20, "PLML"), READ_WRITE);
 
     static final Register PHMBASE =
-            Register.of("PHMBASE", 0x70, 64, "VT-d 11.4.8.4").field(bits(63, 20, "PHMB"), NOT_MODELLED);
+            Register.of("PHMBASE", 0x70, 64, "VT-d 11.4.8.4").field(bits(63, 20, "PHMB"), READ_WRITE);
 
     static final Register PHMLIMIT =
-            Register.of("PHMLIMIT", 0x78, 64, "VT-d 11.4.8.5").field(bits(63, 20, "PHML"), NOT_MODELLED);
+            Register.of("PHMLIMIT", 0x78, 64, "VT-d 11.4.8.5").field(bits(63, 20, "PHML"), READ_WRITE);
 
     static final BitField QH = bits(18, 4, "QH");
     static final Register IQH = Register.of("IQH", 0x80, 64, "VT-d 11.4.9.1").field(QH, READ_ONLY);

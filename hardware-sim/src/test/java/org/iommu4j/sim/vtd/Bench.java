@@ -40,6 +40,11 @@ final class Bench {
     static final int CCMD = 0x28;
     static final int FSTS = 0x34;
     static final int FECTL = 0x38;
+    static final int PMEN = 0x64;
+    static final int PLMBASE = 0x68;
+    static final int PLMLIMIT = 0x6c;
+    static final int PHMBASE = 0x70;
+    static final int PHMLIMIT = 0x78;
     static final int IQH = 0x80;
     static final int IQT = 0x88;
     static final int IQA = 0x90;
