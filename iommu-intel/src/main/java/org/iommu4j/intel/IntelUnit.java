@@ -33,8 +33,11 @@ final class IntelUnit {
     private static final long NO_FRAME = -1;
 
     /** Commands of GCMD that hold: what is written as 0 is turned off, so that interrupt remapping is written on. */
-    private static final long STICKY_COMMANDS =
-            DmarRegisters.TE.mask() | DmarRegisters.QIE.mask() | DmarRegisters.IRE.mask() | DmarRegisters.CFI.mask();
+    private static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
+            | DmarRegisters.EAFL.mask()
+            | DmarRegisters.QIE.mask()
+            | DmarRegisters.IRE.mask()
+            | DmarRegisters.CFI.mask();
 
     private final int index;
     private final String name;
@@ -189,6 +192,10 @@ final class IntelUnit {
         }
         if ((command & DmarRegisters.QIE.mask()) != 0) {
             turn(DmarRegisters.QIE, false);
+        }
+        if ((command & DmarRegisters.EAFL.mask()) != 0) {
+            LOG.info("{}: advanced fault logging was left on, faults go to the registers from now on", name);
+            turn(DmarRegisters.EAFL, false);
         }
         // Interrupts are not handed out by the ports: the fault event stays masked and the log is read on demand.
         window.write32(DmarRegisters.FECTL.offset(), (int) DmarRegisters.IM.mask());

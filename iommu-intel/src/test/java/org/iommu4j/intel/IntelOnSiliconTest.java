@@ -253,4 +253,26 @@ class IntelOnSiliconTest {
         assertThat(registers.read32(0x64)).isZero();
         assertThat(iommu.takeFaults()).isEmpty();
     }
+
+    @Test
+    void aFaultLogThatFirmwareLeftInMemoryComesBackToTheRegisters() {
+        Machine machine = machine(VtdUnitProvider.machine("advanced fault logging", CAP | 0x8, ECAP), true);
+        Endpoint endpoint = endpoints(machine).get(0);
+        RegisterWindow registers = registers(machine);
+        registers.write64(0x58, REGION); // AFLOG
+        for (int command : new int[] {1 << 29, 1 << 28}) { // SFL, EAFL
+            registers.write32(0x18, command);
+            machine.runPending();
+        }
+        assertThat(registers.read32(0x1c)).isEqualTo(3 << 28);
+        long before = machine.memory(0).load(REGION + 8);
+
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        assertThat(endpoint.write(IOVA, 1, false)).isFalse();
+
+        assertThat(iommu.takeFaults())
+                .singleElement()
+                .satisfies(fault -> assertThat(fault.requester()).isEqualTo(endpoint.address()));
+        assertThat(machine.memory(0).load(REGION + 8)).isEqualTo(before);
+    }
 }

@@ -94,6 +94,14 @@ class IntelVendorTest {
     }
 
     @Test
+    void openingBringsTheFaultLogBackToTheRegisters() {
+        Bench bench = Bench.single(Bench.CAP | 0x8, Bench.ECAP);
+        bench.first().leaveOn(0x90000000);
+        bench.open();
+        assertThat(bench.first().status() & 0x10000000).as("AFLS").isZero();
+    }
+
+    @Test
     void openingRefusesWhatMakesNoSense() {
         Bench noTable = Bench.single(Bench.CAP, Bench.ECAP);
         noTable.dmar = null;

@@ -137,7 +137,7 @@ final class RegistersDouble implements RegisterWindow, Waiter {
                 head = 0;
             }
             // Set commands stay confirmed, the write buffer flush clears itself, the others follow the command.
-            status = (status & 0x41000000) | oneShot | (pendingCommand & 0x86800000);
+            status = (status & 0x41000000) | oneShot | (pendingCommand & 0x96800000);
             if (recording && (pendingCommand & 0x08000000) != 0) {
                 log.add("WBF");
             }

@@ -13,6 +13,7 @@ import org.iommu4j.bits.BitField;
  */
 final class VtdCapabilities {
     private static final BitField ND = bits(2, 0, "ND");
+    private static final BitField AFL = bit(3, "AFL");
     private static final BitField RWBF = bit(4, "RWBF");
     private static final BitField PLMR = bit(5, "PLMR");
     private static final BitField PHMR = bit(6, "PHMR");
@@ -50,6 +51,8 @@ final class VtdCapabilities {
 
     /** Bits of a domain id. */
     final int domainIdBits;
+    /** Faults can be logged in memory. */
+    final boolean advancedFaultLog;
     /** Software must flush the unit's write buffers. */
     final boolean writeBufferFlush;
     /** There is a protected region below 4G. */
@@ -123,6 +126,7 @@ final class VtdCapabilities {
 
     VtdCapabilities(long cap, long ecap) {
         domainIdBits = 4 + 2 * (int) ND.get(cap);
+        advancedFaultLog = AFL.isSet(cap);
         writeBufferFlush = RWBF.isSet(cap);
         protectedLowMemory = PLMR.isSet(cap);
         protectedHighMemory = PHMR.isSet(cap);

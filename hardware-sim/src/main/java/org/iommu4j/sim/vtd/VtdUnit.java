@@ -30,7 +30,7 @@ final class VtdUnit implements TranslationUnit {
     private final int switches;
 
     /** Bits of GCMD that ask for something once, and of GSTS that say it is done. */
-    private static final int COMMANDS = (int) (VtdRegisters.SRTP.mask() | VtdRegisters.SIRTP.mask());
+    private final int commands;
 
     private final RegisterFile fixed = new RegisterFile();
 
@@ -46,7 +46,7 @@ final class VtdUnit implements TranslationUnit {
         SecondStageWalker walker =
                 new SecondStageWalker(new SecondStage(capabilities, hostAddressWidth), fabric, pagingCache);
         invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache, scalableCaches);
-        faults = new FaultLog(capabilities.faultCount);
+        faults = new FaultLog(capabilities.faultCount, fabric);
         remapper = new Remapper(
                 capabilities,
                 new LegacyTranslation(
@@ -62,7 +62,11 @@ final class VtdUnit implements TranslationUnit {
         long remapping = VtdRegisters.IRE.mask() | VtdRegisters.CFI.mask();
         switches = (int) (VtdRegisters.TE.mask()
                 | (capabilities.queuedInvalidation ? VtdRegisters.QIE.mask() : 0)
+                | (capabilities.advancedFaultLog ? VtdRegisters.EAFL.mask() : 0)
                 | (capabilities.interruptRemapping ? remapping : 0));
+        commands = (int) (VtdRegisters.SRTP.mask()
+                | VtdRegisters.SIRTP.mask()
+                | (capabilities.advancedFaultLog ? VtdRegisters.SFL.mask() : 0));
         setReadOnly();
     }
 
@@ -129,7 +133,11 @@ final class VtdUnit implements TranslationUnit {
                 invalidation.everything();
             }
         }
-        status |= command & COMMANDS;
+        if (VtdRegisters.SFL.isSet(command & commands)) {
+            faults.setMemoryLog(fixed.get(VtdRegisters.AFLOG));
+        }
+        faults.useMemoryLog(VtdRegisters.AFLS.isSet(status));
+        status |= command & commands;
         // Write buffers are not modelled, so flushing them is done at once: WBFS never shows.
         queue.enable(VtdRegisters.QIES.isSet(status), fixed.get(VtdRegisters.IQA));
         fixed.set(VtdRegisters.GSTS, status);
@@ -288,7 +296,7 @@ final class VtdUnit implements TranslationUnit {
             globalCommandPending = true;
             fixed.set(register, VtdRegisters.stored(register, 0, written));
             // A pointer is reported set again when the unit has taken the new one.
-            fixed.set(VtdRegisters.GSTS, fixed.get(VtdRegisters.GSTS) & ~(written & COMMANDS));
+            fixed.set(VtdRegisters.GSTS, fixed.get(VtdRegisters.GSTS) & ~(written & commands));
         } else {
             fixed.set(register, VtdRegisters.stored(register, current, written));
         }
@@ -298,7 +306,8 @@ final class VtdUnit implements TranslationUnit {
     private boolean isAbsent(Register register) {
         boolean low = capabilities.protectedLowMemory;
         boolean high = capabilities.protectedHighMemory;
-        return (register == VtdRegisters.PMEN && !low && !high)
+        return (register == VtdRegisters.AFLOG && !capabilities.advancedFaultLog)
+                || (register == VtdRegisters.PMEN && !low && !high)
                 || ((register == VtdRegisters.PLMBASE || register == VtdRegisters.PLMLIMIT) && !low)
                 || ((register == VtdRegisters.PHMBASE || register == VtdRegisters.PHMLIMIT) && !high);
     }

@@ -93,6 +93,7 @@ class VtdRegisterTest {
     /** CAP, offset, bits, value after all ones were written. */
     @ParameterizedTest
     @CsvSource({
+        "d2078c106f046e, 58, 64, fffffffffffffe00", // AFL: AFLOG
         "d2078c106f0426, 64, 32, 80000000", // PLMR alone
         "d2078c106f0426, 68, 64, fff00000fff00000",
         "d2078c106f0426, 70, 64, 0",

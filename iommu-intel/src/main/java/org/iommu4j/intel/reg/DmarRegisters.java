@@ -58,7 +58,7 @@ public final class DmarRegisters {
             .field(IRE, WRITE_ONLY)
             .field(QIE, WRITE_ONLY)
             .field(WBF, WRITE_ONLY)
-            .field(EAFL, NOT_MODELLED)
+            .field(EAFL, WRITE_ONLY)
             .field(SFL, NOT_MODELLED)
             .field(SRTP, WRITE_ONLY)
             .field(TE, WRITE_ONLY);
