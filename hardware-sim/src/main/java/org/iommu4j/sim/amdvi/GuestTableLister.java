@@ -54,7 +54,7 @@ final class GuestTableLister {
 
     private void listGcr3(long guestTable, int level, int pasid) {
         String what = "the level " + level + " GCR3 table from PASID " + pasid;
-        long table = system(guestTable, what);
+        long table = DeviceTableCache.gcr3OfGuest(entry0) ? system(guestTable, what) : guestTable;
         if (table < 0 || !image.isMemory(table, what)) {
             return;
         }

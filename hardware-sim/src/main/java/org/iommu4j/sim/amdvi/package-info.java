@@ -32,8 +32,9 @@
  *       register is kept and changes nothing.
  *   <li>Every request is a user's that neither executes nor is privileged, also one without PASID that GIOV sends through
  *       guest tables: U/S must be set in all entries, and US and NX of events are 0. NX is reserved on a unit without NXSup.
- *   <li>The GCR3 table and what it points to are at guest physical addresses where Mode is not 0. A fault of the host
- *       tables below a guest's is logged without GN, with the guest's physical address.
+ *   <li>Where Mode is not 0, what a GCR3 table points to is at guest physical addresses; all levels of the table itself are
+ *       so with GCR3TRPMode of the control register, which counts where EFR2 has it, and at the system's otherwise. A fault
+ *       of the host tables below a guest's is logged without GN, with the guest's physical address.
  *   <li>A PASID that is too large for the unit or for GLX, one of an entry without GV, and an address that is not canonical are
  *       page faults without PR. Bits 11:1 and 63:52 of GCR3 entries are reserved.
  *   <li>A translation request is refused with INVALID_DEVICE_REQUEST, Type 0, where I or V is 0; it is answered without rights and
