@@ -77,7 +77,7 @@ final class AmdIommu implements Iommu {
                 map.ranges(i).forEach(table::applySettings);
             }
             for (AmdUnit unit : units) {
-                unit.enable(tableOf(unit.block().segment()));
+                unit.enable(tableOf(unit.block().segment()), rules.nestParents());
             }
         } catch (RuntimeException e) {
             free();
@@ -222,7 +222,8 @@ final class AmdIommu implements Iommu {
         checkOpen();
         AmdDevice device = own(iommuDevice);
         if (type == DomainType.NESTED) {
-            throw new IommuException(Errno.EOPNOTSUPP, "allocate: no nested domains");
+            throw new IommuException(
+                    Errno.EOPNOTSUPP, "allocate: Linux " + release() + " has no nested domains on AMD");
         }
         if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
             throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
@@ -256,7 +257,11 @@ final class AmdIommu implements Iommu {
         if (flags.equals(Set.of(DomainFlag.PASID)) && knowsPasids()) {
             return true;
         }
-        if (flags.equals(Set.of(DomainFlag.DIRTY_TRACKING)) && capable(device, IommuCapability.DIRTY_TRACKING)) {
+        boolean trackable =
+                !flags.contains(DomainFlag.DIRTY_TRACKING) || capable(device, IommuCapability.DIRTY_TRACKING);
+        boolean nestable = !flags.contains(DomainFlag.NEST_PARENT)
+                || (rules.nestParents() && units.stream().allMatch(AmdUnit::nests));
+        if (!flags.contains(DomainFlag.PASID) && trackable && nestable) {
             return false;
         }
         throw new IommuException(
