@@ -97,7 +97,7 @@ final class AmdUnit {
         if (Features.hostLevels(efr) == 0) {
             throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efr));
         }
-        CommandBuffer commands = new CommandBuffer(context.memory(), context.frames(), window, context.waiter());
+        CommandBuffer commands = new CommandBuffer(context, window);
         EventLog events;
         try {
             events = new EventLog(context.memory(), context.frames(), window);
@@ -209,6 +209,7 @@ final class AmdUnit {
         control = Registers.INV_TIMEOUT.set(control, INV_TIMEOUT_1S);
         control = Registers.GT_EN.set(control, Features.GT_SUP.get(efr));
         control = Registers.GCR3_TRP_MODE.set(control, gcr3OfGuests && nests() ? 1 : 0);
+        control = Registers.COM_WAIT_INT_EN.set(control, commands.interrupts() ? 1 : 0);
         control |= Registers.COHERENT.mask() | Registers.CMD_BUF_EN.mask() | Registers.EVENT_LOG_EN.mask();
         writeControl();
         control |= Registers.IOMMU_EN.mask();
