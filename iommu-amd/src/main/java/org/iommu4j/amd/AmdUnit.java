@@ -141,11 +141,6 @@ final class AmdUnit {
         return block;
     }
 
-    /** Returns how many levels of host tables it walks. */
-    int hostLevels() {
-        return Features.hostLevels(efr);
-    }
-
     /** Returns whether it records which pages were written. */
     boolean tracksDirtyPages() {
         return Features.HD_SUP.isSet(efr);

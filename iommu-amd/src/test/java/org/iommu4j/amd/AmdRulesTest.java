@@ -149,6 +149,27 @@ class AmdRulesTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"6.15, 0x800, true", "6.16, 0x800, false", "6.16, 0, true"})
+    void theHyperTransportRangeIsLeftToDevicesSince616WhereEveryUnitTranslatesIt(
+            String name, String efr2, boolean reserved) {
+        platform.unit.registers[0x1a0 / 8] = Long.decode(efr2);
+        assertThat(device(open(LinuxRelease.named(name))).reservedRegions())
+                .filteredOn(region -> region.start() == 0xfd_0000_0000L)
+                .hasSize(reserved ? 1 : 0);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.19, 0x0b0b000f, false", "7.0, 0x0b0b000f, true", "7.1, 0x0b0b000f, true", "7.1, 0x0a0b000f, false"})
+    void thatADeviceHasAnIotlbIsToldSince70(String name, String capabilityHeader, boolean told) {
+        platform.capabilityHeader = Integer.decode(capabilityHeader);
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDevice express = iommu.probe(platform.expressFunction(1, 0, 3)).orElseThrow();
+        assertThat(iommu.capable(express, IommuCapability.PCI_ATS_SUPPORTED)).isEqualTo(told);
+        IommuDevice plain = iommu.probe(platform.function(0, 1, 0, 1)).orElseThrow();
+        assertThat(iommu.capable(plain, IommuCapability.PCI_ATS_SUPPORTED)).isFalse();
+    }
+
+    @ParameterizedTest
     @CsvSource({"6.7, true", "6.6, false"})
     void writtenPagesAreRecordedSince67(String name, boolean capable) {
         platform.efr |= 1L << 52;

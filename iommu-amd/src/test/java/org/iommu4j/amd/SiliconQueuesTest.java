@@ -153,7 +153,7 @@ class SiliconQueuesTest {
 
     @Test
     void anIllegalCommandStopsTheUnitIsReportedAndIsOverWhenTheDriverIsOpenedAgain() {
-        SpoilingMemory memory = new SpoilingMemory(machine.memory(0));
+        InterposedMemory memory = new InterposedMemory(machine.memory(0));
         AmdIommu iommu = open(memory, "");
         IommuDevice device = iommu.probe(function).orElseThrow();
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
@@ -161,11 +161,19 @@ class SiliconQueuesTest {
         domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
         IotlbGather gather = new IotlbGather();
         domain.unmap(IOVA, K4, gather);
-        memory.spoil = true;
+        long[] spoilt = {0};
+        memory.spoiling = (address, value) -> {
+            if (spoilt[0] != 0 || value >>> 60 != 3) {
+                return value;
+            }
+            // An invalidation of pages becomes a command that does not exist.
+            spoilt[0] = address;
+            return value | 0xf000_0000_0000_0000L;
+        };
         assertThatThrownBy(() -> domain.sync(gather))
                 .isInstanceOfSatisfying(
                         IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ETIMEDOUT))
-                .hasMessageContaining("ILLEGAL_COMMAND_ERROR command at 0x" + Long.toHexString(memory.spoilt));
+                .hasMessageContaining("ILLEGAL_COMMAND_ERROR command at 0x" + Long.toHexString(spoilt[0]));
         assertThat(unit.readRegister64(STATUS) & 0x10).as("CmdBufRun").isZero();
         // Nobody knows what the unit remembers: nothing is asked of it any more.
         domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
@@ -189,57 +197,5 @@ class SiliconQueuesTest {
         next.close();
         again.close();
         assertThat(machine.frames().inUse()).isEqualTo(kept);
-    }
-
-    /** A processor's memory in which a command goes wrong on its way: its opcode becomes one that does not exist. */
-    private static final class SpoilingMemory implements SystemMemory {
-        private final SystemMemory memory;
-        private boolean spoil;
-        private long spoilt;
-
-        private SpoilingMemory(SystemMemory memory) {
-            this.memory = memory;
-        }
-
-        @Override
-        public long load(long physicalAddress) {
-            return memory.load(physicalAddress);
-        }
-
-        @Override
-        public void store(long physicalAddress, long value) {
-            if (spoil && value >>> 60 == 3) {
-                spoil = false;
-                spoilt = physicalAddress;
-                memory.store(physicalAddress, value | 0xc000_0000_0000_0000L);
-            } else {
-                memory.store(physicalAddress, value);
-            }
-        }
-
-        @Override
-        public boolean compareAndSet(long physicalAddress, long expected, long value) {
-            return memory.compareAndSet(physicalAddress, expected, value);
-        }
-
-        @Override
-        public void storeRun(long physicalAddress, long first, long increment, int count) {
-            memory.storeRun(physicalAddress, first, increment, count);
-        }
-
-        @Override
-        public int leadingClear(long physicalAddress, long mask, int count) {
-            return memory.leadingClear(physicalAddress, mask, count);
-        }
-
-        @Override
-        public int leadingSet(long physicalAddress, long mask, int count) {
-            return memory.leadingSet(physicalAddress, mask, count);
-        }
-
-        @Override
-        public void writeBack(long physicalAddress, long size) {
-            memory.writeBack(physicalAddress, size);
-        }
     }
 }
