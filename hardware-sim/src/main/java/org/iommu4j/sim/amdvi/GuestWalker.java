@@ -58,7 +58,9 @@ final class GuestWalker {
     private long walk(long entry0, long entry1, int domainId, int pasid, long address, boolean write, long epoch) {
         long tag = WalkCache.guestTag(domainId, pasid);
         int level = DeviceTableCache.guestLevels(entry0);
-        if (!GuestEntry.isCanonical(address, level)) {
+        boolean reachable =
+                pasid == 0 ? address >>> PageTableEntry.shift(level + 1) == 0 : GuestEntry.isCanonical(address, level);
+        if (!reachable) {
             return WalkResult.NOT_PRESENT;
         }
         long permissions = PERMISSIONS;

@@ -36,7 +36,9 @@
  *       so with GCR3TRPMode of the control register, which counts where EFR2 has it, and at the system's otherwise. A fault
  *       of the host tables below a guest's is logged without GN, with the guest's physical address.
  *   <li>A PASID that is too large for the unit or for GLX, one of an entry without GV, and an address that is not canonical are
- *       page faults without PR. Bits 11:1 and 63:52 of GCR3 entries are reserved.
+ *       page faults without PR. Addresses of PASID 0 are not extended by their sign, as Linux says at {@code
+ *       amd_iommu_domain_alloc_paging_v2}: all 48 or 57 bits count, and those above must be 0. Bits 11:1 and 63:52 of GCR3
+ *       entries are reserved.
  *   <li>A translation request is refused with INVALID_DEVICE_REQUEST, Type 0, where I or V is 0; it is answered without rights and
  *       without event where a page is not present or lacks permission, and logged where reserved bits are set. A
  *       pretranslated request is refused, Type 1, where V is 1 and I is 0.
