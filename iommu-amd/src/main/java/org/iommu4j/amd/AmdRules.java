@@ -15,7 +15,8 @@ import org.iommu4j.LinuxRelease;
  *
  * <p>What no release up to 7.1 has: nested domains. {@code drivers/iommu/amd/nested.c} can make them since 7.0, but {@code
  * amd_viommu_ops} has no {@code alloc_domain_nested} and no {@code cache_invalidate}, so iommufd answers EOPNOTSUPP; both were
- * left for a later series. What 7.0 did bring is {@link #nestParents}.
+ * left for a later series (seen in a tree of 7.0; for 7.1 inferred from that series being posted still). What 7.0 did bring is
+ * {@link #nestParents}.
  *
  * @param release the release
  * @param highestIvhdType the newest type of IVHD block that it reads ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED})

@@ -109,6 +109,7 @@ class DeviceTableTest {
         for (int i = 0; i < 4; i++) {
             domains.get(i).map(0x1000, 0x10_0000L * (i + 2), 4096, 1, Prot.READ);
         }
+        setTraps(platform.memory);
         int moves = 0;
         int looks = 0;
         long old = Translation.fault(2);
@@ -130,6 +131,22 @@ class DeviceTableTest {
         }
         assertThat(moves).isEqualTo(72);
         assertThat(looks).isGreaterThan(4 * moves);
+    }
+
+    /**
+     * Puts guest tables where a GCR3 table would be if word 0 had its low address bits and word 1 none of the others, as in an
+     * entry of which one half is new.
+     */
+    private static void setTraps(FlatMemory memory) {
+        // GCR3 tables of two levels, and five levels of guest tables.
+        for (long gcr3 = 0; gcr3 < 0x8000; gcr3 += 0x1000) {
+            memory.store(gcr3, 0x8001);
+        }
+        memory.store(0x8000, 0x9001);
+        for (long table = 0x9000; table < 0xd000; table += 0x1000) {
+            memory.store(table, table + 0x1027);
+        }
+        memory.store(0xd008, 0xbad067);
     }
 
     private static long expected(int domain) {
