@@ -26,16 +26,20 @@
  * <p>Readings of the manual that are in doubt:
  *
  * <ul>
- *   <li>Fields of a device table entry that belong to a feature which EFR lacks are reserved, as are bits 106, 181:180,
- *       206:192 and 245:240. GV while GTEn of the control register is 0 makes the entry illegal.
+ *   <li>Fields of a device table entry that belong to a feature which EFR lacks are reserved, as are bits 181:180, 206:192 and
+ *       245:240, which QEMU's unit refuses likewise, and bit 106, which it does not (secure ATS in later revisions). GV while
+ *       GTEn of the control register is 0 makes the entry illegal.
  *   <li>HAD of a device table entry is two bits, accessed and dirty, and dirty alone is illegal; HADUpdate of the control
  *       register is kept and changes nothing.
  *   <li>Every request is a user's that neither executes nor is privileged, also one without PASID that GIOV sends through
  *       guest tables: U/S must be set in all entries, and US and NX of events are 0. NX is reserved on a unit without NXSup.
- *   <li>The GCR3 table and what it points to are at guest physical addresses where Mode is not 0. A fault of the host
- *       tables below a guest's is logged without GN, with the guest's physical address.
+ *   <li>Where Mode is not 0, what a GCR3 table points to is at guest physical addresses; all levels of the table itself are
+ *       so with GCR3TRPMode of the control register, which counts where EFR2 has it, and at the system's otherwise. A fault
+ *       of the host tables below a guest's is logged without GN, with the guest's physical address.
  *   <li>A PASID that is too large for the unit or for GLX, one of an entry without GV, and an address that is not canonical are
- *       page faults without PR. Bits 11:1 and 63:52 of GCR3 entries are reserved.
+ *       page faults without PR. Addresses of PASID 0 are not extended by their sign, as Linux says at {@code
+ *       amd_iommu_domain_alloc_paging_v2}: all 48 or 57 bits count, and those above must be 0. Bits 11:1 and 63:52 of GCR3
+ *       entries are reserved.
  *   <li>A translation request is refused with INVALID_DEVICE_REQUEST, Type 0, where I or V is 0; it is answered without rights and
  *       without event where a page is not present or lacks permission, and logged where reserved bits are set. A
  *       pretranslated request is refused, Type 1, where V is 1 and I is 0.

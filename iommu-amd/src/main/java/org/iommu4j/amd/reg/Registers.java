@@ -49,6 +49,8 @@ public final class Registers {
 
     /** Guest tables. */
     public static final BitField GT_EN = bit(16, "GTEn");
+    /** The GCR3 table of a device with host tables below is at guest physical addresses. */
+    public static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
 
     /** The log is full and events were lost. */
     public static final BitField EVENT_OVERFLOW = bit(0, "EventOverflow");
@@ -86,7 +88,8 @@ public final class Registers {
             .field(COHERENT, READ_WRITE)
             .field(ISOC, READ_WRITE)
             .field(CMD_BUF_EN, READ_WRITE)
-            .field(GT_EN, READ_WRITE);
+            .field(GT_EN, READ_WRITE)
+            .field(GCR3_TRP_MODE, READ_WRITE);
     /** Command buffer head, section 3.4.14. */
     public static final Register CMD_BUF_HEAD =
             Register.of("ComHead", 0x2000, 64, "48882 3.4.14").field(POINTER, READ_WRITE);
