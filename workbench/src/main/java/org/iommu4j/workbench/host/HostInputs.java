@@ -10,6 +10,7 @@ import java.util.Collection;
 import java.util.List;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.IommuVendors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,16 +25,18 @@ public final class HostInputs {
                     + " or text of lspci, dmesg or IOMMU groups";
 
     private final Collection<TranslationUnitProvider> silicon;
+    private final KernelLogReader logs;
     private HostEvidence.@Nullable Builder host;
 
-    /** Makes a reader that knows the units of given silicon. */
-    public HostInputs(Collection<TranslationUnitProvider> silicon) {
+    /** Makes a reader that knows the units of given silicon and what the drivers of given vendors print. */
+    public HostInputs(Collection<TranslationUnitProvider> silicon, IommuVendors vendors) {
         this.silicon = List.copyOf(silicon);
+        this.logs = new KernelLogReader(vendors);
     }
 
-    /** Makes a reader that knows the silicon found on the module path and the class path. */
+    /** Makes a reader that knows the silicon and the vendors found on the module path and the class path. */
     public static HostInputs withInstalledSilicon() {
-        return new HostInputs(MachineFactory.load().providers());
+        return new HostInputs(MachineFactory.load().providers(), IommuVendors.load());
     }
 
     /** Adds the running host. */
@@ -43,7 +46,7 @@ public final class HostInputs {
 
     /** Adds a host whose files are read, when they are needed, below a root. */
     HostInputs live(Path root) {
-        SysfsReader.read(new LiveFiles(root), silicon, host("this host"));
+        SysfsReader.read(new LiveFiles(root), silicon, logs, host("this host"));
         return this;
     }
 
@@ -71,8 +74,8 @@ public final class HostInputs {
             if (AcpiReader.recognises(line)) {
                 return acpi(path, bytes);
             }
-            if (KernelLogReader.recognises(line)) {
-                return dmesg(path, lines);
+            if (logs.recognises(line)) {
+                return dmesg(path, bytes);
             }
             if (GroupListingReader.recognises(line)) {
                 return groups(path, lines);
@@ -87,7 +90,7 @@ public final class HostInputs {
     /** Adds a directory or tar with a {@code sys/} tree. */
     public HostInputs capture(Path path) {
         CaptureFiles files = CaptureFiles.open(path);
-        SysfsReader.read(files, silicon, host(nameOf(path)));
+        SysfsReader.read(files, silicon, logs, host(nameOf(path)));
         return this;
     }
 
@@ -124,11 +127,11 @@ public final class HostInputs {
 
     /** Adds a kernel log. */
     public HostInputs dmesg(Path file) {
-        return dmesg(file, text(file));
+        return dmesg(file, bytesOfText(file));
     }
 
-    private HostInputs dmesg(Path file, List<String> lines) {
-        if (!KernelLogReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString()))) {
+    private HostInputs dmesg(Path file, byte[] text) {
+        if (!logs.read(text, nameOf(file), host(nameOf(file)).input(file.toString()))) {
             throw new InputException(file
                     + ": no kernel log that tells anything, expected 'Linux version ...' or lines of DMAR or AMD-Vi");
         }
@@ -171,11 +174,15 @@ public final class HostInputs {
     }
 
     private static List<String> text(Path file) {
+        return TextLines.of(bytesOfText(file), file.toString());
+    }
+
+    private static byte[] bytesOfText(Path file) {
         byte[] bytes = TextLines.bytes(file);
         if (!TextLines.isText(bytes)) {
             throw new InputException(file + ": is no text");
         }
-        return TextLines.of(bytes, file.toString());
+        return bytes;
     }
 
     private static boolean isRoot(Path path) {
