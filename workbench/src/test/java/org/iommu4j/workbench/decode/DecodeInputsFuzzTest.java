@@ -53,7 +53,8 @@ class DecodeInputsFuzzTest {
     }
 
     /** Does with a dump what {@code iommu4j decode} does; a refusal in one line is as good as an answer. */
-    private static void decode(RegisterDump registers, Fabric memory) {
+    private static void decode(RegisterDump registers, Fabric image) {
+        ReadBudget memory = new ReadBudget(image, LIMIT);
         TableReader reader;
         try {
             reader = TableReaders.choose("fuzz", SILICON, registers, memory);
@@ -73,18 +74,20 @@ class DecodeInputsFuzzTest {
         guarded.finish();
         mappings.finish();
         assertThat(JsonMapper.shared().readTree(json.toString()).isArray()).isTrue();
-        look(reader);
+        look(reader, memory);
     }
 
-    private static void look(TableReader reader) {
+    private static void look(TableReader reader, ReadBudget memory) {
         AddressReport report = new AddressReport(reader, 0);
         for (int requesterId : new int[] {0, 0x28, 0xffff}) {
             AddressLookup lookup = new AddressLookup(0);
+            memory.begin();
             try {
                 reader.visit(requesterId, new GuardedVisitor(lookup, DecodeInputsFuzzTest::assertOneLine, LIMIT));
             } catch (GuardedVisitor.LimitException e) {
                 assertOneLine(e.getMessage());
             }
+            memory.begin();
             List<AddressLookup.Entry> answers = lookup.answers(reader, requesterId);
             for (AddressLookup.Entry answer : answers) {
                 if (Translation.isFault(answer.read())) {
