@@ -58,6 +58,7 @@ final class LspciFunction {
     private static final int LAST_EXTENDED = 0xff8;
     /** Behind it there is no room for Device Control. */
     private static final int LAST_EXPRESS = 0xf4;
+
     private static final int CARDBUS = 0x0607;
     private static final int PRIMARY_BUS = 0x18;
 
