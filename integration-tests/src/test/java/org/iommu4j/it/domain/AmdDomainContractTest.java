@@ -8,7 +8,7 @@ import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 
-/** The contract on AMD-Vi: every kind of unit that changes how the driver has to act. */
+/** The contract on AMD-Vi's host tables: every kind of unit that changes how the driver has to act. */
 class AmdDomainContractTest extends IommuDomainContract {
     private static final int NP_CACHE = 1 << 26;
 
@@ -27,12 +27,11 @@ class AmdDomainContractTest extends IommuDomainContract {
         return all;
     }
 
-    /** A unit with guest tables, and a command line that lets every domain have them. */
-    static Configuration guestTables() {
-        // PPRSup, GTSup, GLXSup 2, PASmax 15, GIoSup.
-        long efr = AmdViUnitProvider.EFR_6_LEVEL | (1 << 1) | (1 << 4) | (2 << 14) | (15L << 32) | (1L << 48);
-        MachineDescription machine = AmdViUnitProvider.machine("amd-v2", efr, 0);
-        return of("guest tables", machine.withBootOptions(machine.bootOptions().and("amd_iommu=pgtbl_v2")));
+    /** Returns one whose unit can record written pages, and whose devices have IOTLBs. */
+    static Configuration withDirtyTracking() {
+        // HASup, HDSup.
+        long efr = AmdViUnitProvider.EFR_6_LEVEL | 1L << 49 | 1L << 52;
+        return of("dirty tracking", Machines.withPasids(AmdViUnitProvider.machine("amd-dirty", efr, 0), true));
     }
 
     static Configuration of(String name, MachineDescription machine) {

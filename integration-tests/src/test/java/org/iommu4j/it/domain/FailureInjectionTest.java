@@ -61,7 +61,7 @@ class FailureInjectionTest {
         }
         all.add(AmdDomainContractTest.configurations().get(0));
         all.add(AmdDomainContractTest.configurations().get(4));
-        all.add(AmdDomainContractTest.guestTables());
+        all.add(AmdGuestDomainContractTest.of("guest tables", 4));
         return all;
     }
 

@@ -33,13 +33,12 @@ public final class Machines {
 
     /** Returns the machine with PASIDs of 16 bits in the two devices of a {@link Bench}, and with translation caches if asked for. */
     public static MachineDescription withPasids(MachineDescription machine, boolean ats) {
-        return machine.withFunctions(
-                machine.functions().stream()
-                        .map(function -> function.address().equals(Bench.DEVICE)
-                                        || function.address().equals(Bench.SECOND)
-                                ? withPasid(function, ats)
-                                : function)
-                        .toList());
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(Bench.DEVICE)
+                                || function.address().equals(Bench.SECOND)
+                        ? withPasid(function, ats)
+                        : function)
+                .toList());
     }
 
     private static FunctionDescription withPasid(FunctionDescription function, boolean ats) {
