@@ -27,6 +27,9 @@ final class Interleavings {
     /** How long the operations of one order may take before the order counts as stuck. */
     private static final long STUCK_NANOS = 20_000_000_000L;
 
+    /** How often to look whether an operation waits for the other's lock. */
+    private static final long LOOK_NANOS = 100_000;
+
     /** One try: two operations on fresh state. */
     interface Trial {
         /** Runs an operation, 0 or 1, in a thread of its own. */
@@ -39,6 +42,9 @@ final class Interleavings {
     private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
     private final int maxPreemptions;
+
+    /** Who looks on, and is woken when an operation has ended. */
+    private final Thread explorer = Thread.currentThread();
 
     /** Guards the turns. No monitor: a thread that waits for one counts as waiting for the other operation. */
     private final Lock lock = new ReentrantLock();
@@ -122,7 +128,7 @@ final class Interleavings {
         long deadline = System.nanoTime() + STUCK_NANOS;
         for (Thread thread : threads) {
             while (thread.isAlive()) {
-                thread.join(1);
+                LockSupport.parkNanos(this, LOOK_NANOS);
                 releaseBlocked();
                 if (System.nanoTime() > deadline) {
                     throw new AssertionError("stuck: " + threads[0].getState() + ", " + threads[1].getState());
@@ -151,6 +157,7 @@ final class Interleavings {
         } finally {
             lock.unlock();
         }
+        LockSupport.unpark(explorer);
     }
 
     /** Takes one step of the calling operation; returns at once in a thread that is none. */
