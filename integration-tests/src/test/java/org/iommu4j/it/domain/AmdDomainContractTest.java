@@ -11,6 +11,7 @@ import org.iommu4j.sim.spi.MachineDescription;
 /** The contract on AMD-Vi's host tables: every kind of unit that changes how the driver has to act. */
 class AmdDomainContractTest extends IommuDomainContract {
     private static final int NP_CACHE = 1 << 26;
+    private static final String NO_INVALIDATE_ALL = "no invalidate-all";
 
     static List<Configuration> configurations() {
         List<Configuration> all = new ArrayList<>();
@@ -19,10 +20,14 @@ class AmdDomainContractTest extends IommuDomainContract {
         all.add(of("6 levels", AmdViUnitProvider.machine("amd-6", efr, 0)));
         all.add(of("5 levels", AmdViUnitProvider.machine("amd-5", (efr & ~hats) | (1 << 10), 0)));
         all.add(of("4 levels", AmdViUnitProvider.machine("amd-4", efr & ~hats, 0)));
-        all.add(of("no invalidate-all", AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
+        all.add(of(NO_INVALIDATE_ALL, AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
         // The driver has to announce mappings; this silicon makes no use of its right to remember absent ones.
         all.add(of("NpCache", cachingNotPresent(AmdViUnitProvider.machine("amd-np", efr, 0))));
-        List<Configuration> flat = all.stream().map(Configuration::flat).toList();
+        // Without caches too; but for the unit that is told of 65,536 domains each time it is opened.
+        List<Configuration> flat = all.stream()
+                .filter(configuration -> !configuration.name().equals(NO_INVALIDATE_ALL))
+                .map(Configuration::flat)
+                .toList();
         all.addAll(flat);
         return all;
     }
