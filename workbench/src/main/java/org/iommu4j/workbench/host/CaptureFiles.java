@@ -71,36 +71,28 @@ public final class CaptureFiles implements HostFiles {
             throw new InputException(
                     path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
         }
-        return ofTar(() -> Files.newInputStream(path), path.toString());
-    }
-
-    /** Opens a tar at its beginning. */
-    interface Tar {
-        /** Opens it once more. */
-        InputStream open() throws IOException;
+        try {
+            return ofTar(Files.newInputStream(path), path.toString());
+        } catch (IOException e) {
+            throw unreadable(path.toString(), e);
+        }
     }
 
     /**
      * Reads a tar, compressed or not.
      *
+     * @param in is closed
      * @param source where it comes from, for messages
      * @throws InputException as {@link #open} does
      */
-    static CaptureFiles ofTar(Tar tar, String source) {
-        try {
-            CaptureFiles files = new CaptureFiles(source);
-            try (InputStream in = unzipped(tar.open())) {
-                files.readPlain(new PlainTar(in));
-            } catch (PlainTar.UnusualException unusual) {
-                files = new CaptureFiles(source);
-                try (TarArchiveInputStream in = new TarArchiveInputStream(unzipped(tar.open()))) {
-                    files.readAny(in);
-                }
-            }
-            return files.withSysTree();
+    static CaptureFiles ofTar(InputStream in, String source) {
+        CaptureFiles files = new CaptureFiles(source);
+        try (TarArchiveInputStream tar = new TarArchiveInputStream(unzipped(in))) {
+            files.readTar(tar);
         } catch (IOException e) {
             throw unreadable(source, e);
         }
+        return files.withSysTree();
     }
 
     private static InputException unreadable(String source, IOException e) {
@@ -149,27 +141,7 @@ public final class CaptureFiles implements HostFiles {
         return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
     }
 
-    private void readPlain(PlainTar tar) throws IOException {
-        while (tar.next()) {
-            List<String> path = path(tar.name());
-            count(1, tar.size(), tar.name());
-            String link = tar.link();
-            if (!isWanted(path)) {
-                continue;
-            }
-            if (link != null) {
-                tree.link(path, link);
-            } else if (tar.isDirectory()) {
-                tree.directory(path);
-            } else if (tar.size() > MAX_FILE_BYTES) {
-                throw tooBig(tar.name());
-            } else {
-                tree.file(path, tar.contents());
-            }
-        }
-    }
-
-    private void readAny(TarArchiveInputStream tar) throws IOException {
+    private void readTar(TarArchiveInputStream tar) throws IOException {
         TarArchiveEntry entry = tar.getNextEntry();
         while (entry != null) {
             List<String> path = path(entry.getName());

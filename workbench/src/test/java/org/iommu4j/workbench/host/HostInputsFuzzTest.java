@@ -104,7 +104,7 @@ class HostInputsFuzzTest {
     @FuzzTest(maxDuration = "10m")
     void capture(byte[] tar) {
         readOrRefused(host ->
-                SysfsReader.read(CaptureFiles.ofTar(() -> new ByteArrayInputStream(tar), "fuzz"), SILICON, LOGS, host));
+                SysfsReader.read(CaptureFiles.ofTar(new ByteArrayInputStream(tar), "fuzz"), SILICON, LOGS, host));
     }
 
     @FuzzTest(maxDuration = "10m")
