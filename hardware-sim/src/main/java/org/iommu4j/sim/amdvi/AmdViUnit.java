@@ -47,6 +47,7 @@ final class AmdViUnit implements TranslationUnit {
     private final RegisterFile registers = new RegisterFile();
     private final Caches caches = new Caches();
     private final Translator translator;
+    private final PprLog pageRequests;
     private final CommandBuffer commands;
     /** What {@link Translator} has to know of the registers each time, in its bits. */
     private volatile int modes;
@@ -65,7 +66,8 @@ final class AmdViUnit implements TranslationUnit {
         EventLog events = new EventLog(registers, fabric, features.hardwareErrorRegisters);
         Faults faults = new Faults(events, caches.devices, lock);
         this.translator = new Translator(registers, fabric, features, caches, faults);
-        this.commands = new CommandBuffer(registers, fabric, events, caches, features);
+        this.pageRequests = new PprLog(registers, fabric, features, events);
+        this.commands = new CommandBuffer(registers, fabric, events, caches, features, pageRequests);
         powerOn();
     }
 
@@ -158,6 +160,8 @@ final class AmdViUnit implements TranslationUnit {
             writePointer(place, value, EVENT_BAR_PLACE, false);
         } else if (place == EVENT_TAIL_PLACE) {
             writePointer(place, value, EVENT_BAR_PLACE, EVENT_LOG_RUN.isSet(status));
+        } else if (PprLog.owns(place)) {
+            pageRequests.writeRegister(place, value);
         } else {
             registers.write(place, value);
         }
@@ -199,6 +203,7 @@ final class AmdViUnit implements TranslationUnit {
         } else if (!EVENT_OVERFLOW.isSet(registers.get(STATUS_PLACE))) {
             registers.setBits(STATUS_PLACE, EVENT_LOG_RUN.mask());
         }
+        pageRequests.controlWritten();
     }
 
     private boolean commandsEnabled() {
@@ -226,9 +231,18 @@ final class AmdViUnit implements TranslationUnit {
     }
 
     @Override
+    public void requestPage(
+            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
+        synchronized (lock) {
+            pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
+        }
+    }
+
+    @Override
     public boolean step() {
         synchronized (lock) {
-            return commands.step();
+            // Page requests last: who does not wait for them meets those that come late.
+            return commands.step() || pageRequests.step();
         }
     }
 
@@ -237,6 +251,7 @@ final class AmdViUnit implements TranslationUnit {
         synchronized (lock) {
             powerOn();
             commands.abandon();
+            pageRequests.reset();
             caches.reset();
         }
     }
@@ -246,6 +261,7 @@ final class AmdViUnit implements TranslationUnit {
         synchronized (lock) {
             registers.addTo(digest);
             commands.addTo(digest);
+            pageRequests.addTo(digest);
             caches.addTo(digest);
         }
     }

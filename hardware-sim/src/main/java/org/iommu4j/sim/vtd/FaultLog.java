@@ -18,6 +18,9 @@ final class FaultLog {
     private static final long IQE = VtdRegisters.IQE.mask();
     private static final long ITE = VtdRegisters.ITE.mask();
 
+    /** Of {@link #record}: not a memory request. T1 and T2 say so; AT is 0. */
+    static final int PAGE_REQUEST = -1;
+
     private final EventControl event = new EventControl(VtdRegisters.FECTL);
 
     /** Low and high word of each record. */
@@ -39,7 +42,7 @@ final class FaultLog {
     /**
      * Records a blocked request, unless the log has overflowed.
      *
-     * @param addressType as AT has it
+     * @param addressType as AT has it, or {@link #PAGE_REQUEST}
      */
     void record(int requesterId, int pasid, long address, boolean write, int addressType, int reason) {
         if ((status & PFO) != 0) {
@@ -55,8 +58,8 @@ final class FaultLog {
             }
             records[2 * next] = VtdRegisters.FI.getInPlace(address);
             records[2 * next + 1] = F
-                    | (write ? 0 : VtdRegisters.T1.mask())
-                    | VtdRegisters.AT.of(addressType)
+                    | (write || addressType == PAGE_REQUEST ? 0 : VtdRegisters.T1.mask())
+                    | (addressType == PAGE_REQUEST ? VtdRegisters.T2.mask() : VtdRegisters.AT.of(addressType))
                     | (pasid == TranslationUnit.NO_PASID ? 0 : VtdRegisters.PP.mask() | VtdRegisters.PV.of(pasid))
                     | VtdRegisters.FR.of(reason)
                     | VtdRegisters.SID.of(requesterId);

@@ -41,6 +41,7 @@ final class VtdUnit implements TranslationUnit {
     private final ScalableTranslation scalable;
     private final Invalidation invalidation;
     private final FaultLog faults;
+    private final PageRequestQueue pageRequests;
     private final InvalidationQueue queue;
 
     /** Bits of GCMD that stay as written, and that GSTS mirrors. */
@@ -69,7 +70,8 @@ final class VtdUnit implements TranslationUnit {
                 new ScalableTranslation(capabilities, hostAddressWidth, fabric, epoch, scalableCaches, iotlb, walker);
         invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache, scalableCaches);
         faults = new FaultLog(capabilities.faultCount);
-        queue = new InvalidationQueue(capabilities, fabric, invalidation, faults);
+        pageRequests = new PageRequestQueue(capabilities, fabric, this::mayAskForPages);
+        queue = new InvalidationQueue(capabilities, fabric, invalidation, faults, pageRequests);
         long remapping = VtdRegisters.IRE.mask() | VtdRegisters.CFI.mask();
         switches = (int) (VtdRegisters.TE.mask()
                 | (capabilities.queuedInvalidation ? VtdRegisters.QIE.mask() : 0)
@@ -172,6 +174,26 @@ final class VtdUnit implements TranslationUnit {
         return Translation.fault(reason);
     }
 
+    @Override
+    public synchronized void requestPage(
+            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
+        pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
+    }
+
+    private boolean mayAskForPages(int requesterId, int pasid, long address, boolean write) {
+        long root = this.root;
+        if ((root & TRANSLATING) == 0 || (root & TTM) == 0) {
+            return false; // and no fault: there are no page requests without translation, nor in legacy mode
+        }
+        int problem = problemOfMode(root, pasid);
+        long fault =
+                problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
+        if (fault < 0) {
+            refuse(fault, requesterId, pasid, address, write, FaultLog.PAGE_REQUEST);
+        }
+        return fault >= 0;
+    }
+
     // Events
 
     @Override
@@ -188,7 +210,8 @@ final class VtdUnit implements TranslationUnit {
             doIotlbCommand();
             return true;
         }
-        return queue.step();
+        // Page requests last: who does not drain them meets those that come late.
+        return queue.step() || pageRequests.step();
     }
 
     private void doGlobalCommand() {
@@ -284,6 +307,9 @@ final class VtdUnit implements TranslationUnit {
         if (offset == capabilities.iotlbOffset) {
             return VtdRegisters.readable(VtdRegisters.IVA, invalidateAddress);
         }
+        if (PageRequestQueue.isRegister(offset)) {
+            return pageRequests.read(offset);
+        }
         if (offset == capabilities.iotlbOffset + 8) {
             return VtdRegisters.readable(VtdRegisters.IOTLB, iotlbCommand);
         }
@@ -319,6 +345,8 @@ final class VtdUnit implements TranslationUnit {
                     VtdRegisters.IVA, invalidateAddress, merge(invalidateAddress, value, low, high));
         } else if (offset == capabilities.iotlbOffset + 8) {
             iotlbCommand = VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
+        } else if (PageRequestQueue.isRegister(offset)) {
+            pageRequests.write(offset, merge(pageRequests.read(offset), value, low, high), low, high);
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);
             if (lower != null && (low || lower.width() == 64)) {
@@ -397,6 +425,7 @@ final class VtdUnit implements TranslationUnit {
         scalableCaches.reset();
         faults.reset();
         queue.reset();
+        pageRequests.reset();
     }
 
     @Override
@@ -414,5 +443,6 @@ final class VtdUnit implements TranslationUnit {
         scalableCaches.addTo(digest);
         faults.addTo(digest);
         queue.addTo(digest);
+        pageRequests.addTo(digest);
     }
 }

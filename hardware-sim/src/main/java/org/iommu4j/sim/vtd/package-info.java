@@ -8,8 +8,8 @@
  * org.iommu4j.sim.vtd.VtdUnitProvider} builds units with any pair of CAP and ECAP. Read then {@code VtdUnit} (registers and
  * commands), {@code LegacyTranslation} and {@code ScalableTranslation} (the way of a request), {@code LegacyTables},
  * {@code ScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code SecondStageWalker},
- * the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code InvalidationQueue} and
- * {@code FaultLog}. {@code VtdTableReader} reads the tables of a memory image with the same classes.
+ * the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code InvalidationQueue},
+ * {@code FaultLog} and {@code PageRequestQueue}. {@code VtdTableReader} reads the tables of a memory image with the same classes.
  *
  * <p>Modelled: root and context tables, TT 0, 1 and 2; scalable root and context entries, PASID directory and table, PGTT 1 to
  * 4, RID_PASID, requests with PASID; first stage of 4 and 5 levels, second stage of 3, 4 and 5, each with 4K, 2M and 1G
@@ -17,7 +17,8 @@
  * flags, atomically, refused where walks are not snooped; caches of contexts, PASID entries, translations and tables whose
  * entries stay until an invalidation covers them; caching of refusals where CAP.CM is set, but for the first stage; queued
  * invalidation with both widths of descriptor, register-based invalidation in legacy mode; device TLBs: translation requests,
- * translated requests, invalidations and their time-out; primary fault logging. Descriptors and status writes are always
+ * translated requests, invalidations and their time-out; page requests: their queue, overflow, event and answers, and draining by a
+ * wait descriptor; primary fault logging. Descriptors and status writes are always
  * snooped. Commands written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked
  * without a new walk. IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or
  * in scalable mode is refused in CAIG and IAIG. Requests without PASID in the interrupt address range pass untranslated.
@@ -36,6 +37,11 @@
  *       queue with IQEI 7.
  *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
  *       invalidation of a domain drops all contexts of scalable mode.
+ *   <li>A page request that the context entry does not allow is answered as an invalid request. One that is lost because the queue is full
+ *       is answered with success if it is its group's last, and PRO of PRS says so, not PRO of FSTS as in revision 2. PASID entries are
+ *       not looked at. What a page request's translation request left in the caches stays.
+ *   <li>Page group responses must be of 256 bits, in scalable mode, with a response code that PCI Express knows; their third and fourth
+ *       word are ignored.
  *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
  * </ul>
  *
@@ -45,11 +51,11 @@
  *   <li>Supervisors' and execute requests, and so SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic operations.
  *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
  *   <li>Interrupt remapping: its commands are acknowledged and its descriptors accepted, and nothing else.
- *   <li>Page requests: their queue's registers are absent, and page-group responses are accepted where ECAP.PRS is set.
+ *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
  *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set.
  *   <li>Zero-length reads (CAP.ZLR): requests here have a length.
  *   <li>Protected memory regions: PMEN.PRS follows EPM and nothing is protected.
- *   <li>Delivery of the fault and invalidation events: their mask and pending bits are kept, no message is sent.
+ *   <li>Delivery of the fault, invalidation and page request events: their mask and pending bits are kept, no message is sent.
  *   <li>Advanced fault logging, also where CAP.AFL is set; performance monitoring; enhanced commands; write buffers (GCMD.WBF is done
  *       at once); draining of requests (a translation that an invalidation overtakes starts anew).
  *   <li>Collapsing of faults of one requester, which the manual allows.
