@@ -4,7 +4,7 @@
  * AMD I/O virtualization (AMD-Vi) as Linux drives it.
  *
  * <p>Start at {@link org.iommu4j.amd.AmdVendor}, the only public class. It opens an {@code AmdIommu} of several {@code
- * AmdUnit}s, each with a {@code CommandBuffer} and an {@code EventLog}; the units of a segment share one {@code
+ * AmdUnit}s, each with a {@code CommandBuffer}, an {@code EventLog} and a {@code PprLog}; the units of a segment share one {@code
  * DeviceTable}. A domain is a {@code StaticDomain}, a {@code HostDomain} (v1) or a {@code GuestDomain} (v2); the latter two have a
  * {@code PageTable} each. {@code Attacher} says in device table entries and {@code Gcr3Table}s what a device uses. What changes
  * between releases of Linux is in {@code AmdRules} and nowhere else.
@@ -13,15 +13,19 @@
  * {@code drivers/iommu/generic_pt/fmt/amdv1.h} of Linux.
  *
  * <p>Modelled: v1 tables of every page size and 3 to 6 levels, v2 tables of 4 and 5 levels, GCR3 tables of 1 to 3 levels,
- * PASIDs, dirty tracking, device IOTLBs (ATS), every kind of block and device entry of an IVRS, several units and segments.
+ * PASIDs, dirty tracking, device IOTLBs (ATS), page requests with PASID, their answers and their log's overflow, every kind of block and device entry of an IVRS, several units and segments.
  *
  * <p>Readings that are doubtful: the units' weakest feature decides for all, as Linux's global masks do, and the
  * processor's own table depth, which Linux compares with GATS, is not known here. A change of GCR3 entry 0 is followed by an
  * invalidation of the whole PASID. INVALIDATE_IOTLB_PAGES carries PASID bits 19:16 in bits 59:56, where Linux leaves zeros. Which
  * unit's features count, register's or firmware image's, is decided by IVinfo.EFRSup alone; a difference is a warning.
  *
- * <p>Not modelled: nested translation; peripheral page requests and their log (devices' page requests stay off, no domain
- * could answer them; the answer's command is there); the interrupt form of COMPLETION_WAIT and other interrupts, for which the
+ * <p>Page requests: automatic responses are on where a unit has them, with success, which Linux leaves off; the log is drained by an
+ * invalidation of the device's IOTLB. GN of an answer, and GPRP of the device table entry, follow the device's PRG Response PASID
+ * Required, where Linux has GN alone.
+ *
+ * <p>Not modelled: nested translation; page requests without PASID and those for execution or with privilege (they are answered as
+ * invalid, as in Linux); the interrupt form of COMPLETION_WAIT and other interrupts, for which the
  * platform has no port (waits poll the stored word, logs are read when asked); interrupt remapping tables (bits of theirs in a
  * device table entry are preserved; the invalidation's command is there), so also the guest virtual APIC; SNP, memory
  * encryption, performance counters; exclusion range registers, as in Linux, which maps or reserves those ranges instead;
