@@ -33,13 +33,32 @@ public final class Machines {
 
     /** Returns the machine with PASIDs of 16 bits in the two devices of a {@link Bench}, and with translation caches if asked for. */
     public static MachineDescription withPasids(MachineDescription machine, boolean ats) {
-        return machine.withFunctions(
-                machine.functions().stream()
-                        .map(function -> function.address().equals(Bench.DEVICE)
-                                        || function.address().equals(Bench.SECOND)
-                                ? withPasid(function, ats)
-                                : function)
-                        .toList());
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(Bench.DEVICE)
+                                || function.address().equals(Bench.SECOND)
+                        ? withPasid(function, ats)
+                        : function)
+                .toList());
+    }
+
+    /** Returns the machine with a first device of a {@link Bench} that can have PASIDs, a translation cache and 64 page requests. */
+    public static MachineDescription withPageRequests(MachineDescription machine) {
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(Bench.DEVICE) ? withPageRequests(function) : function)
+                .toList());
+    }
+
+    private static FunctionDescription withPageRequests(FunctionDescription function) {
+        return new FunctionDescription(
+                function.address(),
+                function.upstreamBridge(),
+                ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                        .pasid(16)
+                        .ats()
+                        .pri(64)
+                        .build(),
+                function.unit(),
+                function.externalFacing());
     }
 
     private static FunctionDescription withPasid(FunctionDescription function, boolean ats) {
