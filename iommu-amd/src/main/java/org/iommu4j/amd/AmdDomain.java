@@ -75,6 +75,11 @@ abstract class AmdDomain implements IommuDomain {
     /** Returns word 0 of a device table entry that uses this domain, but for its GCR3 table. */
     abstract long entryWord0();
 
+    /** Returns word 1 of a device table entry that uses this domain, but for its GCR3 table and the device's IOTLB. */
+    long entryWord1() {
+        return id;
+    }
+
     /** Returns whether a device's PASIDs work while its ordinary requests use this domain. */
     boolean allowsPasids() {
         return false;

@@ -9,7 +9,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.LongToIntFunction;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
@@ -24,7 +23,6 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
-import org.iommu4j.amd.reg.Features;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
@@ -55,12 +53,7 @@ final class AmdIommu implements Iommu {
     private final Attacher attacher = new Attacher(this, probed);
     private final DomainIds domainIds = new DomainIds();
     private final AtomicLong quarantined = new AtomicLong();
-    private final int hostLevels;
-    private final int guestLevels;
-    private final int gcr3Levels;
-    private final int pasids;
-    private final boolean htRangeTranslated;
-    private final boolean announcesMappings;
+    private final CommonFeatures features;
     private boolean closed;
 
     private AmdIommu(VendorContext context, AmdRules rules, UnitMap map) {
@@ -77,21 +70,13 @@ final class AmdIommu implements Iommu {
                 map.ranges(i).forEach(table::applySettings);
             }
             for (AmdUnit unit : units) {
-                unit.enable(tableOf(unit.block().segment()));
+                unit.enable(tableOf(unit.block().segment()), rules.nestParents());
             }
         } catch (RuntimeException e) {
             free();
             throw e;
         }
-        // All units walk every domain's table, so the weakest decides, as Linux's global feature mask.
-        this.hostLevels = units.stream().mapToInt(AmdUnit::hostLevels).min().orElseThrow();
-        this.guestLevels = weakest(efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
-        this.gcr3Levels = weakest(Features::gcr3Levels);
-        this.pasids = rules.pasidDomains() && guestLevels != 0
-                ? weakest(efr -> Features.PPR_SUP.isSet(efr) ? Features.pasids(efr) : 0)
-                : 0;
-        this.htRangeTranslated = rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange);
-        this.announcesMappings = units.stream().anyMatch(AmdUnit::cachesNotPresent);
+        this.features = CommonFeatures.of(units, rules);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -115,13 +100,6 @@ final class AmdIommu implements Iommu {
             throw new IommuException(Errno.ENODEV, "open: the IVRS names no unit");
         }
         return new AmdIommu(context, rules, map);
-    }
-
-    private int weakest(LongToIntFunction ability) {
-        return units.stream()
-                .mapToInt(unit -> ability.applyAsInt(unit.features()))
-                .min()
-                .orElseThrow();
     }
 
     private DeviceTable tableOf(int segment) {
@@ -169,10 +147,10 @@ final class AmdIommu implements Iommu {
                 units.get(index),
                 table,
                 requesterIds(index, address, dmaAliases, table),
-                map.reservedRegions(address, htRangeTranslated),
+                map.reservedRegions(address, features.htRangeTranslated()),
                 map.interruptRemapping() && context.bootOptions().interruptRemapping(),
                 services,
-                Math.min(pasids, services.pasids()));
+                Math.min(features.pasids(), services.pasids()));
         devices.put(address, device);
         probed.add(device);
         return Optional.of(device);
@@ -222,7 +200,8 @@ final class AmdIommu implements Iommu {
         checkOpen();
         AmdDevice device = own(iommuDevice);
         if (type == DomainType.NESTED) {
-            throw new IommuException(Errno.EOPNOTSUPP, "allocate: no nested domains");
+            throw new IommuException(
+                    Errno.EOPNOTSUPP, "allocate: Linux " + release() + " has no nested domains on AMD");
         }
         if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
             throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
@@ -248,7 +227,7 @@ final class AmdIommu implements Iommu {
     private boolean guestTables(DomainType type, AmdDevice device, Set<DomainFlag> flags) {
         if (flags.isEmpty()) {
             // Linux falls back to host tables when units lack guest tables.
-            return guestLevels != 0
+            return features.guestLevels() != 0
                     && rules.guestTables()
                     && context.bootOptions().has("amd_iommu", "pgtbl_v2")
                     && (type == DomainType.DMA || rules.guestTablesForAll());
@@ -256,7 +235,10 @@ final class AmdIommu implements Iommu {
         if (flags.equals(Set.of(DomainFlag.PASID)) && knowsPasids()) {
             return true;
         }
-        if (flags.equals(Set.of(DomainFlag.DIRTY_TRACKING)) && capable(device, IommuCapability.DIRTY_TRACKING)) {
+        boolean trackable =
+                !flags.contains(DomainFlag.DIRTY_TRACKING) || capable(device, IommuCapability.DIRTY_TRACKING);
+        boolean nestable = !flags.contains(DomainFlag.NEST_PARENT) || features.nests();
+        if (!flags.contains(DomainFlag.PASID) && trackable && nestable) {
             return false;
         }
         throw new IommuException(
@@ -271,23 +253,24 @@ final class AmdIommu implements Iommu {
 
     /** Returns whether PASIDs can be attached, given a device that has some. */
     boolean knowsPasids() {
-        return pasids != 0;
+        return features.pasids() != 0;
     }
 
     /** Returns the levels of guest tables, 4 or 5, or 0 without. */
     int guestLevels() {
-        return guestLevels;
+        return features.guestLevels();
     }
 
     /** Makes an empty host table for a domain. */
     HostPageTable newHostTable(PageTable.Owner owner) {
-        return new HostPageTable(context.memory(), context.frames(), owner, AmdRules.START_LEVELS, hostLevels);
+        return new HostPageTable(
+                context.memory(), context.frames(), owner, AmdRules.START_LEVELS, features.hostLevels());
     }
 
     /** Makes an empty guest table for a domain. */
     GuestPageTable newGuestTable(PageTable.Owner owner) {
-        int bits = PageTable.shift(guestLevels + 1) - (rules.guestApertureHalved() ? 1 : 0);
-        return new GuestPageTable(context.memory(), context.frames(), owner, guestLevels, bits);
+        int bits = PageTable.shift(features.guestLevels() + 1) - (rules.guestApertureHalved() ? 1 : 0);
+        return new GuestPageTable(context.memory(), context.frames(), owner, features.guestLevels(), bits);
     }
 
     /**
@@ -299,7 +282,10 @@ final class AmdIommu implements Iommu {
         int id = domainIds.allocate();
         try {
             return new Gcr3Table(
-                    context.memory(), context.frames(), Gcr3Table.levelsFor(device.maxPasids(), gcr3Levels), id);
+                    context.memory(),
+                    context.frames(),
+                    Gcr3Table.levelsFor(device.maxPasids(), features.gcr3Levels()),
+                    id);
         } catch (RuntimeException e) {
             freeId(id);
             throw e;
@@ -318,7 +304,7 @@ final class AmdIommu implements Iommu {
 
     /** Returns whether some unit may remember that an entry was not present; one is enough, as in Linux. */
     boolean announcesMappings() {
-        return announcesMappings;
+        return features.announcesMappings();
     }
 
     int unitCount() {

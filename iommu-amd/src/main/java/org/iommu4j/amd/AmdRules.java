@@ -13,6 +13,11 @@ import org.iommu4j.LinuxRelease;
  * <p>The releases of {@link #guestTables}, {@link #guestTablesForAll}, {@link #pasidDomains}, {@link #guestApertureHalved}, {@link
  * #htRangeIgnore} and {@link #atsCapability} are inferred from the dates of the commits that brought them.
  *
+ * <p>What no release up to 7.1 has: nested domains. {@code drivers/iommu/amd/nested.c} can make them since 7.0, but {@code
+ * amd_viommu_ops} has no {@code alloc_domain_nested} and no {@code cache_invalidate}, so iommufd answers EOPNOTSUPP; both were
+ * left for a later series (seen in a tree of 7.0; for 7.1 inferred from that series being posted still). What 7.0 did bring is
+ * {@link #nestParents}.
+ *
  * @param release the release
  * @param highestIvhdType the newest type of IVHD block that it reads ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED})
  * @param enforcementOp paging domains have {@code enforce_cache_coherency}; it answers true and changes nothing, because FC is
@@ -27,6 +32,12 @@ import org.iommu4j.LinuxRelease;
  * @param dirtyTracking domains can record written pages ({@code amd_dirty_ops}, 6.7)
  * @param htRangeIgnore the HyperTransport range is not reserved where EFR2 says so ({@code amd_iommu_ht_range_ignore}, 6.16)
  * @param atsCapability {@link org.iommu4j.IommuCapability#PCI_ATS_SUPPORTED} exists (7.0)
+ * @param nestParents {@code IOMMU_HWPT_ALLOC_NEST_PARENT} gives a v1 table where all units have GTSup, GIoSup and GCR3TRPMode,
+ *     also together with dirty tracking, and GCR3TRPMode of the control register is set (7.0)
+ * @param passThroughEntryWrong the device table entry of an identity domain has no domain id, and I whether ATS is on or
+ *     not: {@code a | b ? I : 0} was written for {@code a | (b ? I : 0)} in {@code set_dte_passthrough} (only 7.0: from 93eee2a49c1b
+ *     to 10161b4a791d in 7.1-rc3; stable releases of 7.0 may have the correction). A device that has no ATS, or that the
+ *     kernel keeps from using it, may then ask for translations and send translated requests
  */
 record AmdRules(
         LinuxRelease release,
@@ -39,7 +50,9 @@ record AmdRules(
         boolean guestApertureHalved,
         boolean dirtyTracking,
         boolean htRangeIgnore,
-        boolean atsCapability) {
+        boolean atsCapability,
+        boolean nestParents,
+        boolean passThroughEntryWrong) {
     /** Levels of a fresh v1 table ({@code amd_iommu_domain_alloc_paging_v1}). */
     static final int START_LEVELS = 3;
 
@@ -73,6 +86,8 @@ record AmdRules(
                 release.isAtLeast(6, 19),
                 release.isAtLeast(6, 7),
                 release.isAtLeast(6, 16),
-                release.isAtLeast(7, 0));
+                release.isAtLeast(7, 0),
+                release.isAtLeast(7, 0),
+                release.isAtLeast(7, 0) && !release.isAtLeast(7, 1));
     }
 }

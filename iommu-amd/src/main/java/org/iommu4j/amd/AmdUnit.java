@@ -101,7 +101,7 @@ final class AmdUnit {
         if (Features.hostLevels(efr) == 0) {
             throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efr));
         }
-        CommandBuffer commands = new CommandBuffer(context.memory(), context.frames(), window, context.waiter());
+        CommandBuffer commands = new CommandBuffer(context, window);
         EventLog events;
         try {
             events = new EventLog(context.memory(), context.frames(), window);
@@ -154,11 +154,6 @@ final class AmdUnit {
         return block;
     }
 
-    /** Returns how many levels of host tables it walks. */
-    int hostLevels() {
-        return Features.hostLevels(efr);
-    }
-
     /** Returns whether it records which pages were written. */
     boolean tracksDirtyPages() {
         return Features.HD_SUP.isSet(efr);
@@ -177,6 +172,11 @@ final class AmdUnit {
     /** Returns whether devices behind it may have IOTLBs of their own. */
     boolean allowsDeviceIotlbs() {
         return capability.deviceIotlbs();
+    }
+
+    /** Returns whether it nests a guest's tables, GCR3 table included, in host tables. */
+    boolean nests() {
+        return Features.nests(efr, efr2);
     }
 
     /** Returns its extended features. */
@@ -202,9 +202,10 @@ final class AmdUnit {
     /**
      * Turns translation on with a device table, and makes the unit forget all it may remember.
      *
+     * @param gcr3OfGuests whether GCR3 tables above host tables are to be at guest physical addresses, where it can
      * @throws IommuException ETIMEDOUT
      */
-    synchronized void enable(DeviceTable table) {
+    synchronized void enable(DeviceTable table, boolean gcr3OfGuests) {
         disable();
         window.write64(Registers.DEV_TAB_BAR.offset(), table.register());
         commands.program();
@@ -218,6 +219,8 @@ final class AmdUnit {
         control = Registers.ISOC.set(control, block.flags() >> 3 & 1);
         control = Registers.INV_TIMEOUT.set(control, INV_TIMEOUT_1S);
         control = Registers.GT_EN.set(control, Features.GT_SUP.get(efr));
+        control = Registers.GCR3_TRP_MODE.set(control, gcr3OfGuests && nests() ? 1 : 0);
+        control = Registers.COM_WAIT_INT_EN.set(control, commands.interrupts() ? 1 : 0);
         control |= Registers.COHERENT.mask() | Registers.CMD_BUF_EN.mask() | Registers.EVENT_LOG_EN.mask();
         writeControl();
         control |= Registers.IOMMU_EN.mask();

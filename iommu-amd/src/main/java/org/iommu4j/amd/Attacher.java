@@ -324,7 +324,7 @@ final class Attacher {
             return;
         }
         long word0 = domain.entryWord0();
-        long word1 = domain.id();
+        long word1 = domain.entryWord1();
         long word2 = 0;
         Gcr3Table gcr3 = device.gcr3();
         if (gcr3 != null && domain.allowsPasids()) {

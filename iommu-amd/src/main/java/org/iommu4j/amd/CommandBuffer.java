@@ -8,14 +8,23 @@ import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
+import org.iommu4j.spi.VendorContext;
 
 /**
  * A unit's command buffer, 48882 section 2.4: 512 commands in a ring, and a word that completion waits store to.
  *
+ * <p>Completion waits store, as Linux's do, or interrupt where {@link #INTERRUPT} is asked for. Of an interrupt the status register's
+ * bit is seen: whether the message comes, and where to, is up to the function's MSI capability, which is left as it is.
+ *
  * <p>Not thread-safe: its unit locks. Allocates nothing after construction.
  */
 final class CommandBuffer {
-    /** Logical steps that a unit may take for all commands in the ring; Linux waits 2 seconds. */
+    /** Parameter and value that have completion waits interrupt: {@code iommu4j.amd=completion_interrupt}. Linux has no such thing. */
+    static final String PARAMETER = "iommu4j.amd";
+
+    static final String INTERRUPT = "completion_interrupt";
+
+    /** Logical steps that a unit may take for all commands in the ring; Linux waits 100,000 microseconds. */
     static final long DEADLINE = 2_000_000;
 
     private static final int LOG_ENTRIES = 9;
@@ -26,10 +35,12 @@ final class CommandBuffer {
     private final FrameAllocator frames;
     private final RegisterWindow window;
     private final Waiter waiter;
+    private final boolean interrupts;
     private final long base;
     private final long completion;
     private final BooleanSupplier hasRoom = this::hasRoom;
-    private final BooleanSupplier isComplete = this::isComplete;
+    private final BooleanSupplier hasStored = this::hasStored;
+    private final BooleanSupplier hasInterrupted = this::hasInterrupted;
     private int tail;
     private int head;
     private long sequence;
@@ -39,11 +50,12 @@ final class CommandBuffer {
      *
      * @throws org.iommu4j.IommuException ENOMEM
      */
-    CommandBuffer(SystemMemory memory, FrameAllocator frames, RegisterWindow window, Waiter waiter) {
-        this.memory = memory;
-        this.frames = frames;
+    CommandBuffer(VendorContext context, RegisterWindow window) {
+        this.memory = context.memory();
+        this.frames = context.frames();
         this.window = window;
-        this.waiter = waiter;
+        this.waiter = context.waiter();
+        this.interrupts = context.bootOptions().has(PARAMETER, INTERRUPT);
         this.base = frames.allocate(ORDER);
         try {
             this.completion = frames.allocate(0);
@@ -61,6 +73,11 @@ final class CommandBuffer {
         window.write64(Registers.CMD_BUF_BAR.offset(), base | Registers.LENGTH.of(LOG_ENTRIES));
         window.write64(Registers.CMD_BUF_HEAD.offset(), 0);
         window.write64(Registers.CMD_BUF_TAIL.offset(), 0);
+    }
+
+    /** Returns whether completion waits interrupt. */
+    boolean interrupts() {
+        return interrupts;
     }
 
     /**
@@ -84,12 +101,20 @@ final class CommandBuffer {
      * @return false when that took too long
      */
     boolean complete() {
-        sequence++;
-        if (!add(Command.completionWait(completion), sequence)) {
+        boolean added;
+        if (interrupts) {
+            // What the last wait left, so that this one's interrupt is seen and sent.
+            window.write64(Registers.STATUS.offset(), Registers.COM_WAIT_INT.mask());
+            added = add(Command.completionInterrupt(), 0);
+        } else {
+            sequence++;
+            added = add(Command.completionWait(completion), sequence);
+        }
+        if (!added) {
             return false;
         }
         window.write64(Registers.CMD_BUF_TAIL.offset(), tail);
-        return waiter.await(isComplete, DEADLINE);
+        return waiter.await(interrupts ? hasInterrupted : hasStored, DEADLINE);
     }
 
     /** Frees the frames, which the unit does not use any more. */
@@ -109,8 +134,14 @@ final class CommandBuffer {
         return next(tail) != head;
     }
 
-    private boolean isComplete() {
+    private boolean hasStored() {
         return memory.load(completion) - sequence >= 0;
+    }
+
+    private boolean hasInterrupted() {
+        long status = window.read64(Registers.STATUS.offset());
+        // A unit that is gone reads as all ones.
+        return status != -1L && Registers.COM_WAIT_INT.isSet(status);
     }
 
     private static int next(int offset) {

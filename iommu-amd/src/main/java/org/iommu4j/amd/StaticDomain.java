@@ -70,6 +70,11 @@ final class StaticDomain extends AmdDomain {
     }
 
     @Override
+    long entryWord1() {
+        return isIdentity() && driver().rules().passThroughEntryWrong() ? DeviceTableEntry.I.mask() : id();
+    }
+
+    @Override
     boolean allowsPasids() {
         return isIdentity();
     }

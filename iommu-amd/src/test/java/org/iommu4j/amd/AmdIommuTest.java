@@ -186,6 +186,30 @@ class AmdIommuTest {
     }
 
     @Test
+    void firmwaresImageOfTheFeaturesCountsWhereFirmwareSaysSoAndTheRegistersOtherwise() {
+        // Registers: 6 levels and INVALIDATE_IOMMU_ALL; image: 4 levels and none.
+        byte[] block = ivhd(0x11, 40, 0x80, BASE, 2, range(8, 0x1ff));
+        platform.ivrs = table(1, block);
+        Iommu image = platform.open();
+        assertThat(image.allocate(DomainType.DMA, device(image, 1)).apertureEnd())
+                .isEqualTo((1L << 48) - 1);
+        assertThat(platform.commands).doesNotContain("all").hasSizeGreaterThan(0x10000);
+
+        TestPlatform other = new TestPlatform();
+        other.ivrs = table(0, block);
+        Iommu registers = other.open();
+        assertThat(registers.allocate(DomainType.DMA, device(registers, 1)).apertureEnd())
+                .isEqualTo(-1L);
+        assertThat(other.commands).containsExactly("all");
+
+        // A capability without EFRSup has no feature registers: what they would read as does not matter.
+        TestPlatform old = new TestPlatform();
+        old.capabilityHeader &= ~(1 << 27);
+        Iommu none = old.open();
+        assertThat(none.allocate(DomainType.DMA, device(none, 1)).apertureEnd()).isEqualTo((1L << 48) - 1);
+    }
+
+    @Test
     void capabilitiesAreThoseOfLinux() {
         Iommu iommu = platform.open();
         IommuDevice device = device(iommu, 1);

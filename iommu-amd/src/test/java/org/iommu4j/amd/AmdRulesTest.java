@@ -4,11 +4,17 @@ package org.iommu4j.amd;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.List;
+import java.util.Set;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.junit.jupiter.api.Test;
@@ -91,7 +97,80 @@ class AmdRulesTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"6.6, false", "6.7, true"})
+    @CsvSource({"6.19, 8, false, false", "7.0, 8, true, true", "7.1, 8, true, true", "7.1, 0, false, false"})
+    void parentsOfNestedDomainsAreHostTablesSince70ButNestedDomainsAreNot(
+            String name, long efr2, boolean control, boolean possible) {
+        platform.efr |= 1L << 48 | 1 << 4 | 1L << 52; // GIoSup, GTSup, HDSup
+        platform.unit.registers[0x1a0 / 8] = efr2;
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDevice device = device(iommu);
+        assertThat(platform.unit.registers[0x18 / 8] >>> 58 & 1)
+                .as("GCR3TRPMode")
+                .isEqualTo(control ? 1 : 0);
+        for (Set<DomainFlag> flags :
+                List.of(Set.of(DomainFlag.NEST_PARENT), Set.of(DomainFlag.NEST_PARENT, DomainFlag.DIRTY_TRACKING))) {
+            if (!possible) {
+                assertEopnotsupp(() -> iommu.allocate(DomainType.UNMANAGED, device, flags));
+                continue;
+            }
+            IommuDomain parent = iommu.allocate(DomainType.UNMANAGED, device, flags);
+            assertThat(parent.format()).isEqualTo("amd-host-v1");
+            assertThat(parent.dirtyTracking().isPresent()).isEqualTo(flags.contains(DomainFlag.DIRTY_TRACKING));
+            assertThat(parent.nesting()).as("no release can make them").isEmpty();
+        }
+        assertEopnotsupp(
+                () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.NEST_PARENT, DomainFlag.PASID)));
+        assertEopnotsupp(() -> iommu.allocate(DomainType.NESTED, device));
+    }
+
+    private static void assertEopnotsupp(ThrowingCallable call) {
+        assertThatThrownBy(call)
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EOPNOTSUPP));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.19, 1, 0x100000001", "7.0, 0x100000000, 0x100000000", "7.1, 1, 0x100000001"})
+    void in70APassThroughEntryHasNoDomainIdAndLetsEveryDeviceHaveAnIotlb(String name, String without, String withAts) {
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDevice device = device(iommu);
+        IommuDomain identity = iommu.allocate(DomainType.IDENTITY, device);
+        identity.attach(device);
+        assertThat(platform.unit.deviceTableWord(0x100, 1)).isEqualTo(Long.decode(without));
+        IommuDevice express = iommu.probe(platform.expressFunction(1, 1, 3)).orElseThrow();
+        identity.attach(express);
+        assertThat(platform.unit.deviceTableWord(0x101, 1)).isEqualTo(Long.decode(withAts));
+        // Moving on and away puts it right.
+        IommuDomain host = iommu.allocate(DomainType.UNMANAGED, device);
+        host.attach(device);
+        assertThat(platform.unit.deviceTableWord(0x100, 1)).isEqualTo(2);
+        host.detach(device);
+        assertThat(platform.unit.deviceTableWord(0x100, 1)).isZero();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.15, 0x800, true", "6.16, 0x800, false", "6.16, 0, true"})
+    void theHyperTransportRangeIsLeftToDevicesSince616WhereEveryUnitTranslatesIt(
+            String name, String efr2, boolean reserved) {
+        platform.unit.registers[0x1a0 / 8] = Long.decode(efr2);
+        assertThat(device(open(LinuxRelease.named(name))).reservedRegions())
+                .filteredOn(region -> region.start() == 0xfd_0000_0000L)
+                .hasSize(reserved ? 1 : 0);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.19, 0x0b0b000f, false", "7.0, 0x0b0b000f, true", "7.1, 0x0b0b000f, true", "7.1, 0x0a0b000f, false"})
+    void thatADeviceHasAnIotlbIsToldSince70(String name, String capabilityHeader, boolean told) {
+        platform.capabilityHeader = Integer.decode(capabilityHeader);
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDevice express = iommu.probe(platform.expressFunction(1, 0, 3)).orElseThrow();
+        assertThat(iommu.capable(express, IommuCapability.PCI_ATS_SUPPORTED)).isEqualTo(told);
+        IommuDevice plain = iommu.probe(platform.function(0, 1, 0, 1)).orElseThrow();
+        assertThat(iommu.capable(plain, IommuCapability.PCI_ATS_SUPPORTED)).isFalse();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.7, true", "6.6, false"})
     void writtenPagesAreRecordedSince67(String name, boolean capable) {
         platform.efr |= 1L << 52;
         Iommu iommu = open(LinuxRelease.named(name));

@@ -3,17 +3,28 @@ package org.iommu4j.amd;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongBinaryOperator;
 import org.iommu4j.platform.FlatMemory;
 import org.iommu4j.platform.SystemMemory;
 
-/** Flat memory that writes single stores down, and in which another thread may come just before a compare-and-set. */
+/** Memory that writes single stores down, may spoil them, and in which others may come in between. */
 final class InterposedMemory implements SystemMemory {
-    private final FlatMemory memory;
+    private final SystemMemory memory;
     final List<String> stores = new ArrayList<>();
     Runnable beforeNextCompareAndSet = () -> {};
 
+    /** What becomes of a store: of its address and value makes the value. */
+    LongBinaryOperator spoiling = (physicalAddress, value) -> value;
+
+    /** What happens after each single store. */
+    Runnable afterStore = () -> {};
+
     InterposedMemory(long size) {
-        memory = new FlatMemory(size);
+        this(new FlatMemory(size));
+    }
+
+    InterposedMemory(SystemMemory memory) {
+        this.memory = memory;
     }
 
     @Override
@@ -24,7 +35,8 @@ final class InterposedMemory implements SystemMemory {
     @Override
     public void store(long physicalAddress, long value) {
         stores.add(Long.toHexString(physicalAddress) + " = " + Long.toHexString(value));
-        memory.store(physicalAddress, value);
+        memory.store(physicalAddress, spoiling.applyAsLong(physicalAddress, value));
+        afterStore.run();
     }
 
     @Override

@@ -42,8 +42,12 @@ class SiliconGuestTest {
     private long target;
 
     private void open(long efr) {
+        open(efr, LinuxRelease.NEWEST);
+    }
+
+    private void open(long efr, LinuxRelease release) {
         machine = MachineFactory.load().create(AmdViUnitProvider.machine("amd-guest", efr, 0));
-        iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(release));
         PciFunction function = machine.topology().function(BuiltInTopology.GPU).orElseThrow();
         function.config().write(4, 2, 6);
         int control = function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) + 8;
@@ -91,6 +95,22 @@ class SiliconGuestTest {
         domain.close();
         iommu.close();
         assertThat(machine.frames().inUse()).isZero();
+    }
+
+    /** Until 6.18 the driver gives the top bit out; without a PASID such an address is translated. */
+    @ParameterizedTest
+    @ValueSource(ints = {4, 5})
+    void theWholeApertureIsReachedWithoutPasidThoughItsTopBitIsUsed(int levels) {
+        open(EFR | (levels - 4L) << 12, new LinuxRelease(6, 18));
+        IommuDomain domain = guest();
+        domain.attach(device);
+        long top = 1L << (levels == 4 ? 47 : 56);
+        assertThat(domain.apertureEnd()).isEqualTo(2 * top - 1);
+        machine.memory(0).store(target, VALUE);
+        for (long iova : new long[] {top - K4, top, 2 * top - K4}) {
+            domain.map(iova, target, K4, 1, Prot.READ);
+            assertThat(endpoint.read(iova, false)).as("iova 0x%x", iova).isEqualTo(VALUE);
+        }
     }
 
     @Test

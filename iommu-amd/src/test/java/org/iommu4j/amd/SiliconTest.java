@@ -17,7 +17,11 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.RequestStatus;
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The driver on the simulated unit, which was written from the manual and not from the driver. */
 class SiliconTest {
@@ -105,6 +109,33 @@ class SiliconTest {
         identity.attach(device);
         machine.memory(0).store(target, 2);
         assertThat(endpoint.read(target, true)).as("past the dirty line").isNotEqualTo(2);
+    }
+
+    /** The device has no ATS, and the kernel never turned it on. */
+    @ParameterizedTest
+    @CsvSource({"6.19, false", "7.0, true", "7.1, false"})
+    void in70AnIdentityDomainAnswersTranslationRequestsOfADeviceThatMayNotMakeThem(String release, boolean answered) {
+        AmdIommu old = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.named(release)));
+        IommuDevice its = old.probe(function).orElseThrow();
+        assertThat(function.config().findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS))
+                .isZero();
+        old.allocate(DomainType.IDENTITY, its).attach(its);
+        TranslationUnit unit = machine.units().get(0);
+        int requester = its.address().requesterId();
+
+        long translation = unit.requestTranslation(requester, TranslationUnit.NO_PASID, target, true);
+        long passed = unit.passTranslated(requester, TranslationUnit.NO_PASID, target, true);
+        machine.runPending();
+
+        assertThat(Translation.isFault(translation)).isEqualTo(!answered);
+        assertThat(Translation.isFault(passed)).isEqualTo(!answered);
+        assertThat(old.takeFaults())
+                .extracting(fault -> fault.description().split(" ", 2)[0])
+                .hasSize(answered ? 0 : 2)
+                .containsOnly(answered ? new String[0] : new String[] {"INVALID_DEVICE_REQUEST"});
+        assertThat(endpoint.write(target, VALUE, false))
+                .as("its ordinary requests pass in every release")
+                .isTrue();
     }
 
     @Test

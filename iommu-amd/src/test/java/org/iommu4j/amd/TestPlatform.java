@@ -18,6 +18,7 @@ import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A platform with a hand-made unit: registers that remember, and commands that complete and are written down.
@@ -35,6 +36,8 @@ final class TestPlatform {
     byte[] ivrs = table(0x2, ivhd10(BASE, 0x0002, range(0x0008, 0x01ff)));
     long efr = 0x8c0; // IASup, GASup, HATS 2
     boolean stuck;
+    /** Whether all registers read as all ones, and nothing happens any more. */
+    boolean gone;
     /** Whether commands are written down; that allocates. */
     boolean recording = true;
 
@@ -48,7 +51,9 @@ final class TestPlatform {
     /** The unit's registers. */
     final class Unit implements RegisterWindow {
         final long[] registers = new long[0x4000 / 8];
-        int head;
+        /** Writes, as offset and value, from when a list is put here. */
+        @Nullable
+        List<String> logged;
 
         @Override
         public int read32(int offset) {
@@ -57,7 +62,7 @@ final class TestPlatform {
 
         @Override
         public long read64(int offset) {
-            return offset == 0x30 ? efr : registers[offset / 8];
+            return gone ? -1L : offset == 0x30 ? efr : registers[offset / 8];
         }
 
         @Override
@@ -67,13 +72,16 @@ final class TestPlatform {
 
         @Override
         public void write64(int offset, long value) {
-            // The status register clears what is written as 1.
+            // The status register's bits are cleared by writing 1.
             registers[offset / 8] = offset == 0x2020 ? registers[offset / 8] & ~value : value;
+            if (logged != null) {
+                logged.add(String.format("%x = %x", offset, value));
+            }
         }
 
         void run() {
             long control = registers[0x18 / 8];
-            if (stuck || (control & 1L << 12) == 0) {
+            if (stuck || gone || (control & 1L << 12) == 0) {
                 return;
             }
             long base = registers[1] & 0x000f_ffff_ffff_f000L;
@@ -89,7 +97,12 @@ final class TestPlatform {
                 return;
             }
             switch ((int) (word0 >>> 60)) {
-                case 1 -> memory.store(word0 & 0x000f_ffff_ffff_fff8L, word1);
+                case 1 -> {
+                    if ((word0 & 1) != 0) {
+                        memory.store(word0 & 0x000f_ffff_ffff_fff8L, word1);
+                    }
+                    registers[0x2020 / 8] |= (word0 & 2) << 1;
+                }
                 case 2 -> commands.add(String.format("devtab %04x", word0 & 0xffff));
                 case 3 ->
                     commands.add(

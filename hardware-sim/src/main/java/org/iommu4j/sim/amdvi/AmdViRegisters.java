@@ -50,6 +50,8 @@ final class AmdViRegisters {
     static final BitField PPR_EN = bit(15, "PprEn");
     static final BitField GT_EN = bit(16, "GTEn");
     static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
+    /** The GCR3 table of a device with host tables is at guest physical addresses. */
+    static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
     /** The interrupt enables are kept; messages are not sent, software polls the status register. */
     static final Register CONTROL = Register.of("Control", 0x18, 64, "48882 MMIO Offset 0018h")
             .field(IOMMU_EN, READ_WRITE)
@@ -89,7 +91,15 @@ final class AmdViRegisters {
             .field(bit(48, "GDUpdateDis"), NOT_MODELLED)
             .field(bit(50, "XTEn"), NOT_MODELLED)
             .field(bit(51, "IntCapXTEn"), NOT_MODELLED)
-            .field(bit(54, "GAUpdateDis"), NOT_MODELLED);
+            .field(bit(52, "vCmdEn"), NOT_MODELLED)
+            .field(bit(53, "vIommuEn"), NOT_MODELLED)
+            .field(bit(54, "GAUpdateDis"), NOT_MODELLED)
+            .field(bit(55, "GAPPIEn"), NOT_MODELLED)
+            .field(bit(56, "TMPMEn"), NOT_MODELLED)
+            .field(GCR3_TRP_MODE, READ_WRITE)
+            .field(bit(59, "IRTCacheDis"), NOT_MODELLED)
+            .field(bit(60, "GstBufferTRPMode"), NOT_MODELLED)
+            .field(bits(63, 61, "SNPAVICEn"), NOT_MODELLED);
 
     static final BitField EXCL_EN = bit(0, "ExEn");
     static final BitField EXCL_ALLOW = bit(1, "Allow");

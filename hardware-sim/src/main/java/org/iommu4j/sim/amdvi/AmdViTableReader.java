@@ -21,6 +21,8 @@ final class AmdViTableReader implements TableReader {
     /** Every feature: what is assumed of a unit whose EFR was not read. */
     private static final long ALL_FEATURES = 0x00130013000099dbL;
 
+    private static final long ALL_FEATURES_2 = 1L << 3;
+
     private final RegisterDump registers;
     private final Fabric memory;
     private final long deviceTable;
@@ -29,6 +31,7 @@ final class AmdViTableReader implements TableReader {
     private final Caches caches = new Caches();
     private final Translator translator;
     private final int modes;
+    private final boolean gcr3OfGuests;
 
     private AmdViTableReader(RegisterDump registers, Fabric memory, long bar) {
         this.registers = registers;
@@ -36,14 +39,20 @@ final class AmdViTableReader implements TableReader {
         this.deviceTable = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar);
         this.entries = Math.min(((int) AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) * ENTRIES_PER_PAGE, REQUESTERS);
         long efr = word(AmdViRegisters.EFR).orElse(ALL_FEATURES);
-        this.features = new Features(efr, AmdViUnitProvider.CAP);
+        this.features = new Features(efr, word(AmdViRegisters.EFR2).orElse(ALL_FEATURES_2), AmdViUnitProvider.CAP);
         RegisterFile file = new RegisterFile();
         file.write(RegisterFile.place(AmdViRegisters.DEV_TAB_BAR), bar);
         for (Register register : new Register[] {AmdViRegisters.EXCLUSION_LIMIT, AmdViRegisters.EXCLUSION_BASE}) {
             word(register).ifPresent(value -> file.write(RegisterFile.place(register), value));
         }
         boolean excluding = AmdViRegisters.EXCL_EN.isSet(file.get(RegisterFile.place(AmdViRegisters.EXCLUSION_BASE)));
-        modes = Translator.TRANSLATING | Translator.GUESTS | (excluding ? Translator.EXCLUDING : 0);
+        gcr3OfGuests = features.gcr3OfGuests
+                && AmdViRegisters.GCR3_TRP_MODE.isSet(
+                        word(AmdViRegisters.CONTROL).orElse(-1L));
+        modes = Translator.TRANSLATING
+                | Translator.GUESTS
+                | (excluding ? Translator.EXCLUDING : 0)
+                | (gcr3OfGuests ? Translator.GCR3_OF_GUESTS : 0);
         EventLog noLog = new EventLog(file, this.memory, false);
         translator = new Translator(file, this.memory, features, caches, new Faults(noLog, caches.devices, this));
     }
@@ -174,7 +183,7 @@ final class AmdViTableReader implements TableReader {
             new HostTableLister(image).list(root, levels, 0, rights);
         }
         if (guests) {
-            long kept = DeviceTableCache.kept(word0, word2, word3);
+            long kept = DeviceTableCache.kept(word0, word2, word3, gcr3OfGuests);
             new GuestTableLister(image, memory, features, requesterId, kept, word1).list();
         }
     }

@@ -43,6 +43,7 @@ final class AmdViUnit implements TranslationUnit {
     private static final int STATUS_PLACE = RegisterFile.place(STATUS);
 
     private final TranslationUnitSpec spec;
+    private final Features features;
 
     private final RegisterFile registers = new RegisterFile();
     private final Caches caches = new Caches();
@@ -62,7 +63,10 @@ final class AmdViUnit implements TranslationUnit {
      */
     AmdViUnit(TranslationUnitSpec spec, Fabric fabric) {
         this.spec = spec;
-        Features features = new Features(spec.register("EFR"), spec.registers().getOrDefault("CAP", 0L));
+        this.features = new Features(
+                spec.register("EFR"),
+                spec.registers().getOrDefault("EFR2", 0L),
+                spec.registers().getOrDefault("CAP", 0L));
         EventLog events = new EventLog(registers, fabric, features.hardwareErrorRegisters);
         Faults faults = new Faults(events, caches.devices, lock);
         this.translator = new Translator(registers, fabric, features, caches, faults);
@@ -173,7 +177,10 @@ final class AmdViUnit implements TranslationUnit {
         boolean excluding = AmdViRegisters.EXCL_EN.isSet(registers.get(EXCLUSION_BASE_PLACE));
         modes = (IOMMU_EN.isSet(control) ? Translator.TRANSLATING : 0)
                 | (excluding ? Translator.EXCLUDING : 0)
-                | (AmdViRegisters.GT_EN.isSet(control) ? Translator.GUESTS : 0);
+                | (AmdViRegisters.GT_EN.isSet(control) ? Translator.GUESTS : 0)
+                | (features.gcr3OfGuests && AmdViRegisters.GCR3_TRP_MODE.isSet(control)
+                        ? Translator.GCR3_OF_GUESTS
+                        : 0);
     }
 
     private void writePointer(int place, long value, int barPlace, boolean hardwareOwnsIt) {

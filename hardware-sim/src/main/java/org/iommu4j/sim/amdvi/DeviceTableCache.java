@@ -16,6 +16,8 @@ final class DeviceTableCache {
     private static final long FIVE_GUEST_LEVELS = 1L << 2;
 
     private static final long IDENTITY_FORCES_SNOOP = 1L << 3;
+    /** Of the first word: the GCR3 table is at guest physical addresses. */
+    private static final long GCR3_OF_GUEST = 1L << 4;
 
     private static final int SLOTS = 64;
 
@@ -48,11 +50,21 @@ final class DeviceTableCache {
         return cache.key(slot) == key(requesterId) && cache.unchanged(slot, sequence);
     }
 
-    /** Returns the first word as it is kept. */
-    static long kept(long word0, long word2, long word3) {
+    /**
+     * Returns the first word as it is kept.
+     *
+     * @param gcr3OfGuests GCR3TRPMode of the control register
+     */
+    static long kept(long word0, long word2, long word3, boolean gcr3OfGuests) {
         return word0
                 | (DeviceTableEntry.GUEST_PAGING_MODE.isSet(word2) ? FIVE_GUEST_LEVELS : 0)
-                | (DeviceTableEntry.MODE_0_FC.isSet(word3) ? IDENTITY_FORCES_SNOOP : 0);
+                | (DeviceTableEntry.MODE_0_FC.isSet(word3) ? IDENTITY_FORCES_SNOOP : 0)
+                | (gcr3OfGuests && DeviceTableEntry.MODE.get(word0) != 0 ? GCR3_OF_GUEST : 0);
+    }
+
+    /** Returns whether the GCR3 table of a first word that is kept is at guest physical addresses. */
+    static boolean gcr3OfGuest(long kept) {
+        return (kept & GCR3_OF_GUEST) != 0;
     }
 
     /** Returns the levels of guest tables of a first word that is kept. */

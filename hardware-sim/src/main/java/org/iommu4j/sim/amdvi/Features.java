@@ -30,6 +30,9 @@ final class Features {
     private static final BitField EPH_SUP = BitField.bit(50, "EPHSup");
     private static final BitField HD_SUP = BitField.bit(52, "HDSup");
 
+    /** Of EFR2. */
+    private static final BitField GCR3_TRP_MODE = BitField.bit(3, "GCR3TRPMode");
+
     private static final BitField IOTLB_SUP = BitField.bit(24, "IotlbSup");
     private static final BitField NP_CACHE = BitField.bit(26, "NpCache");
 
@@ -49,6 +52,8 @@ final class Features {
     final boolean noExecute;
     /** Whether requests without PASID can go through guest tables. */
     final boolean guestWithoutPasid;
+    /** Whether GCR3 tables can be at guest physical addresses. */
+    final boolean gcr3OfGuests;
     /** Whether host entries have an accessed bit, and a dirty one. */
     final boolean hostAccessed;
 
@@ -72,9 +77,10 @@ final class Features {
      * Decodes registers.
      *
      * @param efr the value of EFR
+     * @param efr2 the value of EFR2
      * @param capability the capability header
      */
-    Features(long efr, long capability) {
+    Features(long efr, long efr2, long capability) {
         int hats = (int) HATS.get(efr);
         hostLevels = hats == 3 ? 0 : hats + 4;
         guest = GT_SUP.isSet(efr);
@@ -83,6 +89,7 @@ final class Features {
         pasidBits = Math.min((int) PAS_MAX.get(efr) + 1, PASID_BITS);
         noExecute = NX_SUP.isSet(efr);
         guestWithoutPasid = guest && GIO_SUP.isSet(efr);
+        gcr3OfGuests = guest && GCR3_TRP_MODE.isSet(efr2);
         hostAccessed = HA_SUP.isSet(efr);
         hostDirty = HD_SUP.isSet(efr);
         deviceIotlbs = IOTLB_SUP.isSet(capability);

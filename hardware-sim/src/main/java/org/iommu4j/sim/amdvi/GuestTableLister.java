@@ -54,7 +54,7 @@ final class GuestTableLister {
 
     private void listGcr3(long guestTable, int level, int pasid) {
         String what = "the level " + level + " GCR3 table from PASID " + pasid;
-        long table = system(guestTable, what);
+        long table = DeviceTableCache.gcr3OfGuest(entry0) ? system(guestTable, what) : guestTable;
         if (table < 0 || !image.isMemory(table, what)) {
             return;
         }
@@ -87,10 +87,12 @@ final class GuestTableLister {
                                 + (DeviceTableEntry.MODE.get(entry0) == 0 ? "" : " over host tables") + domain,
                         system(root, "the root of PASID " + pasid));
         image.begin();
-        list(root, levels, 0, DeviceTableEntry.rights(entry0));
+        int unused = pasid == 0 ? 0 : 64 - PageTableEntry.shift(levels + 1);
+        list(root, levels, 0, DeviceTableEntry.rights(entry0), unused);
     }
 
-    private void list(long guestTable, int level, long address, long rights) {
+    /** Lists a table; addresses are extended by the sign above so many bits, of which PASID 0 has none. */
+    private void list(long guestTable, int level, long address, long rights, int unused) {
         String what = "the level " + level + " guest table for address " + hex(address);
         long table = system(guestTable, what);
         if (table < 0 || !image.enter(table, what)) {
@@ -102,7 +104,7 @@ final class GuestTableLister {
             if (!GuestEntry.P.isSet(entry)) {
                 continue;
             }
-            long first = signExtend(address | ((long) i << PageTableEntry.shift(level)));
+            long first = (address | ((long) i << PageTableEntry.shift(level))) << unused >> unused;
             if (GuestEntry.hasReservedBits(entry, level, features.noExecute)) {
                 image.visitor()
                         .problem("the level " + level + " guest entry at " + hex(at) + " for address " + hex(first)
@@ -111,7 +113,7 @@ final class GuestTableLister {
                 listPage(entry, level, first, rights & GuestEntry.rights(entry));
             } else {
                 image.visitor().table(level, at, entry, first);
-                list(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first, rights & GuestEntry.rights(entry));
+                list(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first, rights & GuestEntry.rights(entry), unused);
             }
         }
     }
@@ -157,11 +159,6 @@ final class GuestTableLister {
             return -1;
         }
         return WalkCache.physical(frame, guestPhysical);
-    }
-
-    private long signExtend(long address) {
-        int unused = 64 - PageTableEntry.shift(levels + 1);
-        return address << unused >> unused;
     }
 
     private long frame(long guestPhysical) {

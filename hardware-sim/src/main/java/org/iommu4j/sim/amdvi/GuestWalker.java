@@ -6,9 +6,9 @@ import org.iommu4j.sim.spi.Fabric;
 /**
  * Walks a PASID's guest (v2) tables, through the domain's host tables where there are any, and fills the guests' caches.
  *
- * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation". With host tables, the GCR3 table, the guest's
- * tables and its pages are at guest physical addresses: each access to them is a host translation that needs IR, and IW
- * where a bit of an entry is set. Accessed and dirty bits are set atomically, as the processor does.
+ * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation". With host tables the guest's tables and its pages are
+ * at guest physical addresses, the GCR3 table only with GCR3TRPMode: each access to them is a host translation that needs IR,
+ * and IW where a bit of an entry is set. Accessed and dirty bits are set atomically, as the processor does.
  */
 final class GuestWalker {
     private static final long PERMISSIONS = PageTableEntry.IR.mask() | PageTableEntry.IW.mask();
@@ -58,7 +58,9 @@ final class GuestWalker {
     private long walk(long entry0, long entry1, int domainId, int pasid, long address, boolean write, long epoch) {
         long tag = WalkCache.guestTag(domainId, pasid);
         int level = DeviceTableCache.guestLevels(entry0);
-        if (!GuestEntry.isCanonical(address, level)) {
+        boolean reachable =
+                pasid == 0 ? address >>> PageTableEntry.shift(level + 1) == 0 : GuestEntry.isCanonical(address, level);
+        if (!reachable) {
             return WalkResult.NOT_PRESENT;
         }
         long permissions = PERMISSIONS;
@@ -128,12 +130,14 @@ final class GuestWalker {
         long table = DeviceTableEntry.gcr3Table(entry0, entry1);
         for (int level = levels; level > 0; level--) {
             int index = (pasid >>> (PASID_BITS_PER_LEVEL * (level - 1))) & 0x1ff;
-            long guestPhysical = table + index * 8L;
-            long frame = frame(entry0, domainId, guestPhysical, false, epoch);
-            if (WalkResult.isFailure(frame)) {
-                return frame;
+            long at = table + index * 8L;
+            if (DeviceTableCache.gcr3OfGuest(entry0)) {
+                long frame = frame(entry0, domainId, at, false, epoch);
+                if (WalkResult.isFailure(frame)) {
+                    return frame;
+                }
+                at = WalkCache.physical(frame, at);
             }
-            long at = WalkCache.physical(frame, guestPhysical);
             long entry = fabric.read(at, true);
             if (!GuestEntry.P.isSet(entry)) {
                 return WalkResult.NOT_PRESENT;

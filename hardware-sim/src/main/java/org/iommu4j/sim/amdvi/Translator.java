@@ -12,11 +12,12 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * tables, by a PASID's guest tables, by both or not at all. A request is described by the flags that its event would have.
  */
 final class Translator {
-    /** Of modes: the unit is on; there is an exclusion range; guest translation is on. */
+    /** Of modes: the unit is on; there is an exclusion range; guest translation is on, with GCR3 tables of guests. */
     static final int TRANSLATING = 1;
 
     static final int EXCLUDING = 2;
     static final int GUESTS = 4;
+    static final int GCR3_OF_GUESTS = 8;
 
     /** Of a request: its address was translated by the device. Not a flag of an event. */
     static final long PRETRANSLATED = 1;
@@ -108,7 +109,7 @@ final class Translator {
                 return faults.illegalEntry(
                         requesterId, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
             }
-            word0 = DeviceTableCache.kept(word0, word2, word3);
+            word0 = DeviceTableCache.kept(word0, word2, word3, (modes & GCR3_OF_GUESTS) != 0);
         }
         devices.put(requesterId, word0, word1, since);
         return translate(requesterId, pasid, address, request, word0, word1, modes, since);

@@ -6,7 +6,7 @@
  * <p>Written from the "AMD I/O Virtualization Technology (IOMMU) Specification", 48882: registers (chapter 3), device
  * table, host (v1) and guest (v2) page tables (2.2), commands (2.4), events (2.5) and the ACPI table (chapter 5). {@link
  * org.iommu4j.sim.amdvi.AmdViUnitProvider} builds units with any features and reads the tables of a memory image. Read {@code
- * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code CommandBuffer} and {@code
+ * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code CommandBuffer}, {@code PprLog} and {@code
  * EventLog}; {@code AmdViTableReader} lists what they would find.
  *
  * <p>All accesses to structures in memory are snooped: Coherent of the control register and SD of a device table entry
@@ -32,10 +32,13 @@
  *       register is kept and changes nothing.
  *   <li>Every request is a user's that neither executes nor is privileged, also one without PASID that GIOV sends through
  *       guest tables: U/S must be set in all entries, and US and NX of events are 0. NX is reserved on a unit without NXSup.
- *   <li>The GCR3 table and what it points to are at guest physical addresses where Mode is not 0. A fault of the host
- *       tables below a guest's is logged without GN, with the guest's physical address.
+ *   <li>Where Mode is not 0, what a GCR3 table points to is at guest physical addresses; all levels of the table itself are
+ *       so with GCR3TRPMode of the control register, which counts where EFR2 has it, and at the system's otherwise. A fault
+ *       of the host tables below a guest's is logged without GN, with the guest's physical address.
  *   <li>A PASID that is too large for the unit or for GLX, one of an entry without GV, and an address that is not canonical are
- *       page faults without PR. Bits 11:1 and 63:52 of GCR3 entries are reserved.
+ *       page faults without PR. Addresses of PASID 0 are not extended by their sign, as Linux says at {@code
+ *       amd_iommu_domain_alloc_paging_v2}: all 48 or 57 bits count, and those above must be 0. Bits 11:1 and 63:52 of GCR3
+ *       entries are reserved.
  *   <li>A translation request is refused with INVALID_DEVICE_REQUEST, Type 0, where I or V is 0; it is answered without rights and
  *       without event where a page is not present or lacks permission, and logged where reserved bits are set. A
  *       pretranslated request is refused, Type 1, where V is 1 and I is 0.

@@ -70,8 +70,16 @@ class CommandBufferTest {
         assertThat(bed.unit.readRegister64(STATUS) & 4).as("i is 0").isZero();
 
         bed.command(0x1000000000500002L, 0x99);
-        assertThat(bed.unit.readRegister64(STATUS) & 4).isEqualTo(4);
+        assertThat(bed.unit.readRegister64(STATUS) & 4)
+                .as("ComWaitInt, though ComWaitIntEn is 0")
+                .isEqualTo(4);
         assertThat(bed.memory.load(STORE)).isZero();
+        bed.unit.writeRegister64(STATUS, 0);
+        assertThat(bed.unit.readRegister64(STATUS) & 4).isEqualTo(4);
+        bed.unit.writeRegister64(STATUS, 4);
+        assertThat(bed.unit.readRegister64(STATUS))
+                .as("cleared by 1, and alone")
+                .isEqualTo(0x18);
 
         bed.command(0x1000000000500007L, 0xfedcba9876543210L); // s, i, f
         assertThat(bed.memory.load(STORE)).isEqualTo(0xfedcba9876543210L);

@@ -10,6 +10,9 @@ final class GuestBed {
     /** 6 host levels, 5 guest levels, 3 GCR3 levels, PASIDs of 20 bits, NX, GIOV, host accessed and dirty bits. */
     static final long EFR = 0x0013001300009958L;
 
+    /** GCR3TRPMode. */
+    static final long EFR2 = 8;
+
     static final long GCR3 = 0x600000;
     /** The guest's table of the highest level; lower ones follow, a frame each. */
     static final long GUEST_ROOT = 0x700000;
@@ -26,8 +29,8 @@ final class GuestBed {
     }
 
     GuestBed(long efr, long capability) {
-        bed = new TestBed(efr, capability);
-        bed.unit.writeRegister64(TestBed.CONTROL, 0x11005); // GTEn too
+        bed = new TestBed(efr, EFR2, capability);
+        bed.unit.writeRegister64(TestBed.CONTROL, 0x0400000000011005L); // GTEn and GCR3TRPMode too
     }
 
     /** Gives {@link TestBed#DEVICE} a GCR3 table of one level with one PASID, in domain 5, and host tables of some levels. */

@@ -217,6 +217,21 @@ class GuestTranslationTest {
     }
 
     @ParameterizedTest
+    @ValueSource(ints = {4, 5})
+    void pasidZerosAddressesAreNotExtendedByTheirSign(int levels) {
+        long top = 1L << (levels == 4 ? 47 : 56);
+        guest.attach(GIOV, 0);
+        bed.memory.store(TestBed.DEVICE_TABLE + DEVICE * 32L + 16, (levels - 4L) << 54);
+        guest.map(top | 0x5000, levels, 1, 0x6007);
+
+        assertThat(bed.read(top | 0x5000)).isEqualTo(Translation.to(0x6000, false));
+        assertThat(Translation.isFault(bed.read(-top | 0x5000))).isTrue();
+        assertThat(Translation.isFault(guest.read(top | 0x5000))).isTrue();
+        assertThat(guest.read(-top | 0x5000)).isEqualTo(Translation.to(0x6000, false));
+        assertThat(Translation.isFault(bed.read(2 * top | 0x5000))).isTrue();
+    }
+
+    @ParameterizedTest
     @CsvSource({"0x0, 0", "0x700003, 0x0090000000000000", "0x10000000700001, 0x0090000000000000"})
     void aBadGcr3EntryIsLogged(long entry, long flags) {
         guest.attach(0, 0);

@@ -57,6 +57,36 @@ class NestedTranslationTest {
     }
 
     @Test
+    void withoutGcr3TrpModeTheGcr3TableIsTheSystemsAndAllBelowItTheGuests() {
+        host(GCR3, 0);
+        bed.command(0x8000000000000000L, 0);
+        assertThat(Translation.isFault(guest.read(0x5000))).isTrue();
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x2050000500000110L, GCR3 + PASID * 8));
+
+        // The same words at the same places: GCR3 at the system's address points to the guest's root.
+        bed.unit.writeRegister64(TestBed.CONTROL, 0x11005);
+        bed.command(0x8000000000000000L, 0);
+        assertThat(guest.read(0x5123)).isEqualTo(Translation.to(0x1006123, true));
+        bed.memory.store(GCR3 + PASID * 8L, 0);
+        bed.command(0x8000000000000000L, 0);
+        assertThat(Translation.isFault(guest.read(0x5123))).isTrue();
+    }
+
+    @Test
+    void aUnitWithoutGcr3TrpModeIgnoresItsBit() {
+        TestBed without = new TestBed(GuestBed.EFR, 0, AmdViUnitProvider.CAP);
+        without.unit.writeRegister64(TestBed.CONTROL, 0x0400000000011005L);
+        without.entry(DEVICE, IR_IW | GuestBed.GV | TestBed.ROOT | 3 << 9 | 3, (GCR3 >> 15) << 16 | 5);
+        without.memory.store(GCR3 + PASID * 8L, GUEST_ROOT | 1);
+
+        assertThat(Translation.isFault(without.unit.translate(DEVICE, PASID, 0x5000, false)))
+                .isTrue();
+        assertThat(without.events())
+                .as("the host's tables are asked for the root, not for the GCR3 table")
+                .containsExactly(new LoggedEvent(0x2000000500000110L, GUEST_ROOT));
+    }
+
+    @Test
     void rightsAreThoseOfGuestAndHostTogether() {
         host(0x6000, IR);
         assertThat(guest.read(0x5000)).isEqualTo(Translation.to(0x1006000, false));

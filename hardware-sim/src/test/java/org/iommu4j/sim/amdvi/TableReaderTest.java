@@ -11,6 +11,7 @@ import static org.iommu4j.sim.amdvi.TestBed.IW;
 import static org.iommu4j.sim.amdvi.TestBed.OTHER_DEVICE;
 import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.sim.spi.RegisterDump;
@@ -24,7 +25,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class TableReaderTest {
     private static final Map<Integer, Long> REGISTERS = Map.of(
-            0x0, TestBed.DEVICE_TABLE | 0x1f, 0x8, 0x0800000000200000L, 0x10, 0x0800000000300000L, 0x18, 0x1005L);
+            0x0,
+            TestBed.DEVICE_TABLE | 0x1f,
+            0x8,
+            0x0800000000200000L,
+            0x10,
+            0x0800000000300000L,
+            0x18,
+            0x0400000000001005L); // GCR3TRPMode too
 
     private final TestBed bed = new TestBed();
     private final RecordingVisitor visitor = new RecordingVisitor();
@@ -40,7 +48,13 @@ class TableReaderTest {
     }
 
     private List<String> listed(int requesterId) {
-        reader().visit(requesterId, visitor);
+        return listed(requesterId, REGISTERS.get(0x18));
+    }
+
+    private List<String> listed(int requesterId, long control) {
+        Map<Integer, Long> words = new HashMap<>(REGISTERS);
+        words.put(0x18, control);
+        reader(words).visit(requesterId, visitor);
         return visitor.lines;
     }
 
@@ -233,6 +247,11 @@ class TableReaderTest {
                 .asString()
                 .isEqualTo("problem: the guest's page for address 0x1000 is at its physical address 0x201000, which the"
                         + " host tables do not map");
+        visitor.lines.clear();
+        bed.memory.store(0x600008, 0x601001);
+        assertThat(listed(DEVICE, 0x1005L))
+                .as("without GCR3TRPMode the GCR3 table is the system's")
+                .contains("0110 pasid 1: guest tables, 4 levels over host tables, domain 5, root 1601000");
     }
 
     @Test

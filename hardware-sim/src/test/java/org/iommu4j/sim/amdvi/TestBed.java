@@ -128,11 +128,13 @@ final class TestBed {
     }
 
     TestBed(long efr, long capability) {
+        this(efr, 0, capability);
+    }
+
+    TestBed(long efr, long efr2, long capability) {
+        Map<String, Long> registers = Map.of("EFR", efr, "EFR2", efr2, "CAP", capability);
         unit = new AmdViUnitProvider()
-                .create(
-                        new TranslationUnitSpec(
-                                "amdvi", "ivhd0", 0, 0xfeb80000L, 0x4000, Map.of("EFR", efr, "CAP", capability)),
-                        fabric);
+                .create(new TranslationUnitSpec("amdvi", "ivhd0", 0, 0xfeb80000L, 0x4000, registers), fabric);
         unit.writeRegister64(0x0, 0x10001f); // device table of 32 pages: 4096 entries
         unit.writeRegister64(0x8, 0x0800000000200000L); // 256 commands
         unit.writeRegister64(0x10, 0x0800000000300000L); // 256 events

@@ -20,7 +20,7 @@ class AmdDomainContractTest extends IommuDomainContract {
         all.add(of("5 levels", AmdViUnitProvider.machine("amd-5", (efr & ~hats) | (1 << 10), 0)));
         all.add(of("4 levels", AmdViUnitProvider.machine("amd-4", efr & ~hats, 0)));
         all.add(of("no invalidate-all", AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
-        // The driver has to announce mappings; this silicon makes no use of its right to remember absent ones.
+        // The driver has to announce mappings: this silicon remembers absent ones.
         all.add(of("NpCache", cachingNotPresent(AmdViUnitProvider.machine("amd-np", efr, 0))));
         List<Configuration> flat = all.stream().map(Configuration::flat).toList();
         all.addAll(flat);

@@ -17,12 +17,14 @@ import org.iommu4j.DomainType;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.PasidAttachment;
 import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.spi.VendorContext;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -108,6 +110,36 @@ class GuestTablesOnSiliconTest {
         ordinary.close();
         bench.iommu().close();
         assertThat(bench.framesInUse()).isZero();
+    }
+
+    /** What 6.19 gave the top bit up for: with a PASID it is a sign, without one it is an address bit. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void until618TheTopHalfOfTheApertureIsReachedWithoutAPasidOnly(boolean iotlbs) {
+        Bench bench = new Bench(
+                configuration(iotlbs),
+                context -> new VendorContext(
+                        context.memory(),
+                        context.frames(),
+                        context.registers(),
+                        context.waiter(),
+                        context.firmware(),
+                        context.topology(),
+                        context.bootOptions(),
+                        new LinuxRelease(6, 18)));
+        IommuDomain domain = guest(bench);
+        long top = 1L << 47;
+        assertThat(domain.apertureEnd()).isEqualTo(2 * top - 1);
+        bench.attach(domain, bench.device());
+        attach(bench, domain, PASID);
+        Endpoint withPasid = bench.withPasid(PASID);
+        bench.map(domain, IOVA, SCRATCH);
+        bench.map(domain, top, SCRATCH + PAGE);
+
+        bench.assertReaches(IOVA, SCRATCH);
+        bench.assertReaches(withPasid, IOVA, SCRATCH);
+        bench.assertReaches(top, SCRATCH + PAGE);
+        bench.assertRefused(withPasid, top);
     }
 
     @ParameterizedTest

@@ -9,6 +9,7 @@ import org.iommu4j.DomainType;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.BootOptions;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -249,11 +250,33 @@ class AmdDriverIT {
         assertThat(pair.sim().takeFaults().size() + eventLogTail(pair.sim())).isPositive();
     }
 
+    /** COMPLETION_WAIT with i: QEMU sets ComWaitInt and sends a message, which no function's MSI capability lets out. */
+    @Test
+    void whatTheUnitRemembersIsForgottenWhenACompletionInterruptsToo() {
+        pair.expect("ComWaitInt, after waits that stored", 0L, rig -> register(rig, 0x2020) & 4);
+        pair.close();
+        AmdHardware interrupting = new AmdHardware(new BootOptions("iommu4j.amd=completion_interrupt"));
+        pair = new Pair(qemu, interrupting, false, LinuxRelease.NEWEST, "amd-iommu, interrupting");
+        pair.expect("ComWaitIntEn", 0x10L, rig -> register(rig, 0x18) & 0x10);
+        attachFirst();
+        for (int i = 0; i < 3; i++) {
+            map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+            assertReaches(Hardware.FIRST, IOVA, TARGET);
+            pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
+            pair.expect("ComWaitInt", 4L, rig -> register(rig, 0x2020) & 4);
+            assertReadRefused(Hardware.FIRST, IOVA);
+        }
+    }
+
     private static long eventLogTail(Rig rig) {
+        return register(rig, 0x2018);
+    }
+
+    private static long register(Rig rig, int offset) {
         return rig.witness()
                 .registers()
                 .map(AmdHardware.REGISTER_BASE, AmdHardware.REGISTER_BYTES)
-                .read64(0x2018);
+                .read64(offset);
     }
 
     /** QEMU takes a leaf whose PR is clear but which is not zero for present; ours refuses it, as 48882 table 15 wants. */

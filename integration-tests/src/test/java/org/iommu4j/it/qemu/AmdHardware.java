@@ -19,8 +19,12 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
-/** QEMU's AMD-Vi unit, told to translate: 10.0 and later pass all DMA through unless asked not to. */
-record AmdHardware() implements Hardware {
+/**
+ * QEMU's AMD-Vi unit, told to translate: 10.0 and later pass all DMA through unless asked not to.
+ *
+ * @param bootOptions what the driver is told
+ */
+record AmdHardware(BootOptions bootOptions) implements Hardware {
     /** Where QEMU has the registers. */
     static final long REGISTER_BASE = 0xfed80000L;
 
@@ -35,6 +39,10 @@ record AmdHardware() implements Hardware {
     private static final String UNIT = "ivhd0";
     private static final PciAddress SOUTHBRIDGE = new PciAddress(0, 0, 0x14, 0);
     private static final int LAST_REQUESTER_ID = 0x1ff;
+
+    AmdHardware() {
+        this(BootOptions.DEFAULT);
+    }
 
     @Override
     public String option(Qemu qemu) {
@@ -92,7 +100,7 @@ record AmdHardware() implements Hardware {
                                 efr2,
                                 LAST_REQUESTER_ID,
                                 SOUTHBRIDGE)),
-                BootOptions.DEFAULT);
+                bootOptions);
     }
 
     private static ByteBuffer words(FunctionDescription function) {

@@ -123,6 +123,11 @@ public final class Command {
         return opcode(COMPLETION_WAIT) | STORE.mask() | storeAddress;
     }
 
+    /** Returns word 0 of a completion wait that sets ComWaitInt of the status register, and interrupts if it may; word 1 is 0. */
+    public static long completionInterrupt() {
+        return opcode(COMPLETION_WAIT) | INTERRUPT.mask();
+    }
+
     /** Returns word 0 of the invalidation of a device table entry; word 1 is 0. */
     public static long invalidateDevtabEntry(int deviceId) {
         return opcode(INVALIDATE_DEVTAB_ENTRY) | deviceId;

@@ -75,13 +75,15 @@ public final class Features {
             .field(bit(62, "ForcePhyDestSup"), READ_ONLY)
             .field(SNP_SUP, READ_ONLY);
 
+    /** {@link Registers#GCR3_TRP_MODE} can be set. */
+    public static final BitField GCR3_TRP_MODE_SUP = bit(3, "GCR3TRPMode");
     /** The HyperTransport range is translated like any other. */
     public static final BitField HT_RANGE_IGNORE = bit(11, "HTRangeIgnore");
 
     /** Extended features 2. */
     public static final Register EFR2 = Register.of("EFR2", 0x01a0, 64, "48882 3.4.10")
             .field(bit(2, "TMPMSup"), READ_ONLY)
-            .field(bit(3, "GCR3TRPMode"), READ_ONLY)
+            .field(GCR3_TRP_MODE_SUP, READ_ONLY)
             .field(bit(4, "GAPPIDisSup"), READ_ONLY)
             .field(bits(7, 5, "SnpAvicSup"), READ_ONLY)
             .field(bits(9, 8, "NumIntRemapSup"), READ_ONLY)
@@ -116,6 +118,11 @@ public final class Features {
     /** Returns the levels of GCR3 tables that a unit walks, or 0 when it has no guest tables. */
     public static int gcr3Levels(long efr) {
         return GT_SUP.isSet(efr) ? Math.min(3, 1 + (int) GLX_SUP.get(efr)) : 0;
+    }
+
+    /** Returns whether a unit translates by tables that a guest has, GCR3 table included, above host tables. */
+    public static boolean nests(long efr, long efr2) {
+        return GT_SUP.isSet(efr) && GIO_SUP.isSet(efr) && GCR3_TRP_MODE_SUP.isSet(efr2);
     }
 
     /** Returns how many PASIDs a unit knows, or 0 when it has no guest tables. */

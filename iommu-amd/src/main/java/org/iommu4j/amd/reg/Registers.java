@@ -57,6 +57,8 @@ public final class Registers {
     public static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
     /** PPR of a device table entry counts. */
     public static final BitField EPH_EN = bit(45, "EPHEn");
+    /** The GCR3 table of a device with host tables below is at guest physical addresses. */
+    public static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
 
     /** The log is full and events were lost. */
     public static final BitField EVENT_OVERFLOW = bit(0, "EventOverflow");
@@ -105,7 +107,8 @@ public final class Registers {
             .field(PPR_EN, READ_WRITE)
             .field(GT_EN, READ_WRITE)
             .field(PPR_AUTO_RSP_EN, READ_WRITE)
-            .field(EPH_EN, READ_WRITE);
+            .field(EPH_EN, READ_WRITE)
+            .field(GCR3_TRP_MODE, READ_WRITE);
     /** Page request log base, section 3.4.11. */
     public static final Register PPR_LOG_BAR = Register.of("PprLogBar", 0x0038, 64, "48882 3.4.11")
             .field(BASE, READ_WRITE)

@@ -71,6 +71,7 @@ class EncodingTest {
     @Test
     void commandsAreAsTheManualSays() {
         assertThat(Command.completionWait(0x12_3456_7008L)).isEqualTo(0x1000_0012_3456_7009L);
+        assertThat(Command.completionInterrupt()).isEqualTo(0x1000_0000_0000_0002L);
         assertThat(Command.invalidateDevtabEntry(0x0108)).isEqualTo(0x2000_0000_0000_0108L);
         assertThat(Command.invalidatePages(0xabcd)).isEqualTo(0x3000_abcd_0000_0000L);
         assertThat(Command.invalidateAll()).isEqualTo(0x8000_0000_0000_0000L);

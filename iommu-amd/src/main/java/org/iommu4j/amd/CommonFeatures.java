@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.List;
+import java.util.function.LongToIntFunction;
+import org.iommu4j.amd.reg.Features;
+
+/**
+ * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global masks.
+ *
+ * @param hostLevels levels of host tables
+ * @param guestLevels levels of guest tables for ordinary requests, or 0
+ * @param gcr3Levels levels of GCR3 tables, or 0
+ * @param pasids how many PASIDs can be attached, or 0
+ * @param nests whether guests' tables can be above host tables
+ * @param htRangeTranslated whether the HyperTransport range is translated like any other
+ * @param announcesMappings whether some unit may remember that an entry was not present; one is enough
+ */
+record CommonFeatures(
+        int hostLevels,
+        int guestLevels,
+        int gcr3Levels,
+        int pasids,
+        boolean nests,
+        boolean htRangeTranslated,
+        boolean announcesMappings) {
+
+    /** Asks units, of which there is at least one, and the release, which may not use all of it. */
+    static CommonFeatures of(List<AmdUnit> units, AmdRules rules) {
+        int guestLevels = weakest(units, efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
+        return new CommonFeatures(
+                weakest(units, Features::hostLevels),
+                guestLevels,
+                weakest(units, Features::gcr3Levels),
+                rules.pasidDomains() && guestLevels != 0
+                        ? weakest(units, efr -> Features.PPR_SUP.isSet(efr) ? Features.pasids(efr) : 0)
+                        : 0,
+                rules.nestParents() && units.stream().allMatch(AmdUnit::nests),
+                rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange),
+                units.stream().anyMatch(AmdUnit::cachesNotPresent));
+    }
+
+    private static int weakest(List<AmdUnit> units, LongToIntFunction ability) {
+        return units.stream()
+                .mapToInt(unit -> ability.applyAsInt(unit.features()))
+                .min()
+                .orElseThrow();
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iommu4j.DmaFault;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Two simulated units under one driver, in one PCI segment, whose device table they share, or in two. */
+class SiliconUnitsTest {
+    private static final long K4 = 4096;
+    private static final long IOVA = 0x1234_5000L;
+    private static final long FIRST_BASE = 0xfeb8_0000L;
+    private static final long SECOND_BASE = 0xfec8_0000L;
+    private static final long EFR = AmdViUnitProvider.EFR_6_LEVEL;
+
+    private Machine machine;
+    private AmdIommu iommu;
+    private IommuDevice[] devices;
+    private Endpoint[] endpoints;
+    private long target;
+
+    /** The built-in machine, whose second GPU and its port are behind a second unit. */
+    private static MachineDescription description(int segment) {
+        MachineDescription one = AmdViUnitProvider.machine("amd-two", EFR, 0);
+        List<FunctionDescription> functions = new ArrayList<>();
+        for (FunctionDescription each : one.functions()) {
+            PciAddress address = each.address();
+            boolean second = address.bus() == 2 || (address.bus() == 0 && address.device() == 2);
+            functions.add(second ? moved(each, segment, "ivhd1") : each);
+            if (each.unit().isEmpty() && address.function() == 2) {
+                functions.add(secondUnit(each, segment));
+            }
+        }
+        functions.sort(Comparator.comparing(FunctionDescription::address));
+        TranslationUnitSpec spec = AmdViUnitProvider.unit("ivhd1", SECOND_BASE, EFR, 0);
+        byte[] other = TestPlatform.ivhd(0x11, 40, EFR, SECOND_BASE, 3, TestPlatform.range(0x200, 0x2ff));
+        ByteBuffer.wrap(other).order(ByteOrder.LITTLE_ENDIAN).putShort(16, (short) segment);
+        return new MachineDescription(
+                one.name(),
+                one.cpus(),
+                one.virtualization(),
+                one.caches(),
+                one.memoryBytes(),
+                List.of(
+                        one.units().get(0),
+                        new TranslationUnitSpec(
+                                spec.provider(),
+                                spec.name(),
+                                segment,
+                                SECOND_BASE,
+                                spec.registerSize(),
+                                spec.registers())),
+                functions,
+                Map.of(
+                        "IVRS",
+                        TestPlatform.table(
+                                1,
+                                TestPlatform.ivhd(0x11, 40, EFR, FIRST_BASE, 2, TestPlatform.range(8, 0x1ff)),
+                                other)),
+                one.bootOptions());
+    }
+
+    private static FunctionDescription moved(FunctionDescription function, int segment, String unit) {
+        return new FunctionDescription(
+                moved(function.address(), segment),
+                function.upstreamBridge().map(bridge -> moved(bridge, segment)),
+                function.config(),
+                Optional.of(unit),
+                false);
+    }
+
+    private static PciAddress moved(PciAddress address, int segment) {
+        return PciAddress.of(segment, address.requesterId());
+    }
+
+    /** The second unit's own function, 00:00.3. */
+    private static FunctionDescription secondUnit(FunctionDescription first, int segment) {
+        byte[] config = first.config();
+        ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN).putInt(0x44, (int) SECOND_BASE | 1);
+        return new FunctionDescription(PciAddress.of(segment, 3), Optional.empty(), config, Optional.empty(), false);
+    }
+
+    private void open(int segment) {
+        machine = MachineFactory.load().create(description(segment));
+        iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        devices = new IommuDevice[2];
+        endpoints = new Endpoint[2];
+        for (int i = 0; i < 2; i++) {
+            PciAddress address = PciAddress.of(i * segment, (i + 1) << 8);
+            PciFunction function = machine.topology().function(address).orElseThrow();
+            function.config().write(4, 2, 6);
+            devices[i] = iommu.probe(function).orElseThrow();
+            endpoints[i] = machine.endpoint(address);
+        }
+        target = machine.userFrames().allocate(0);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void aDomainOfDevicesBehindBothUnitsIsForgottenByBoth(int segment) {
+        open(segment);
+        assertThat(iommu.units()).containsExactly("ivhd0", "ivhd1");
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, devices[0]);
+        IotlbGather gather = new IotlbGather();
+        for (int i = 0; i < 2; i++) {
+            assertThat(domain.attach(devices[i]).attached()).isTrue();
+        }
+        // Beyond three levels: the table grows, and both units have to follow.
+        for (long iova : new long[] {IOVA, 1L << 40, 1L << 60}) {
+            domain.map(iova, target, K4, 1, Prot.READ_WRITE);
+            domain.syncMap(iova, K4);
+            for (Endpoint endpoint : endpoints) {
+                assertThat(endpoint.write(iova, 1, false)).as("iova 0x%x", iova).isTrue();
+                assertThat(endpoint.write(IOVA, 1, false)).isTrue();
+            }
+        }
+        assertThat(domain.unmap(IOVA, K4, gather)).isEqualTo(K4);
+        for (Endpoint endpoint : endpoints) {
+            assertThat(endpoint.write(IOVA, 2, false)).as("stale").isTrue();
+        }
+        domain.sync(gather);
+        for (Endpoint endpoint : endpoints) {
+            assertThat(endpoint.write(IOVA, 3, false)).isFalse();
+        }
+        assertThat(iommu.takeFaults())
+                .extracting(DmaFault::unit, DmaFault::requester)
+                .containsExactly(tuple("ivhd0", devices[0].address()), tuple("ivhd1", devices[1].address()));
+        for (IommuDevice device : devices) {
+            domain.detach(device);
+        }
+        domain.close();
+        iommu.close();
+        assertThat(machine.frames().inUse()).isZero();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void aUnitThatStoppedHoldsUpItsOwnDevicesAlone(int segment) {
+        open(segment);
+        IommuDomain[] domains = new IommuDomain[2];
+        IotlbGather gather = new IotlbGather();
+        for (int i = 0; i < 2; i++) {
+            domains[i] = iommu.allocate(DomainType.UNMANAGED, devices[i]);
+            domains[i].attach(devices[i]);
+            domains[i].map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        }
+        // Somebody turns the second unit's command buffer off.
+        machine.unit("ivhd1").writeRegister64(0x18, machine.unit("ivhd1").readRegister64(0x18) & ~(1L << 12));
+        domains[0].unmap(IOVA, K4, gather);
+        domains[0].sync(gather);
+        assertThat(endpoints[0].write(IOVA, 1, false)).isFalse();
+        domains[1].unmap(IOVA, K4, gather);
+        assertThatThrownBy(() -> domains[1].sync(gather))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ETIMEDOUT))
+                .hasMessageContaining("ivhd1");
+        domains[0].map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        assertThat(endpoints[0].write(IOVA, 1, false)).isTrue();
+        assertThatThrownBy(() -> domains[0].attach(devices[1]))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EIO));
+    }
+}
