@@ -34,8 +34,11 @@ final class IntelUnit {
     private static final long NO_FRAME = -1;
 
     /** Commands of GCMD that hold: what is written as 0 is turned off, so that interrupt remapping is written on. */
-    private static final long STICKY_COMMANDS =
-            DmarRegisters.TE.mask() | DmarRegisters.QIE.mask() | DmarRegisters.IRE.mask() | DmarRegisters.CFI.mask();
+    private static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
+            | DmarRegisters.EAFL.mask()
+            | DmarRegisters.QIE.mask()
+            | DmarRegisters.IRE.mask()
+            | DmarRegisters.CFI.mask();
 
     private final int index;
     private final String name;
@@ -206,6 +209,10 @@ final class IntelUnit {
         if ((command & DmarRegisters.QIE.mask()) != 0) {
             turn(DmarRegisters.QIE, false);
         }
+        if ((command & DmarRegisters.EAFL.mask()) != 0) {
+            LOG.info("{}: advanced fault logging was left on, faults go to the registers from now on", name);
+            turn(DmarRegisters.EAFL, false);
+        }
         // Interrupts are not handed out by the ports: the fault event stays masked and the log is read on demand.
         window.write32(DmarRegisters.FECTL.offset(), (int) DmarRegisters.IM.mask());
         faults.drain();
@@ -222,15 +229,31 @@ final class IntelUnit {
         caches.flushAll();
     }
 
-    /** Turns translation on, and firmware's protected memory ranges, which it replaces, off. */
+    /**
+     * Turns translation on, and firmware's protected memory regions, which it replaces, off: {@code
+     * iommu_disable_protect_mem_regions}.
+     *
+     * @throws IommuException ETIMEDOUT
+     */
     void enable() {
         turn(DmarRegisters.TE, true);
-        if (cap.protectedMemory()) {
-            int pmen = window.read32(DmarRegisters.PMEN.offset());
-            if (pmen != -1 && (pmen & DmarRegisters.EPM.mask()) != 0) {
-                window.write32(DmarRegisters.PMEN.offset(), pmen & ~(int) DmarRegisters.EPM.mask());
-            }
+        if (!cap.protectedMemory()) {
+            return;
         }
+        int pmen = window.read32(DmarRegisters.PMEN.offset());
+        if (pmen == -1 || (pmen & DmarRegisters.EPM.mask()) == 0) {
+            return;
+        }
+        LOG.info("{}: firmware left protected memory regions on, turning them off", name);
+        window.write32(DmarRegisters.PMEN.offset(), pmen & ~(int) DmarRegisters.EPM.mask());
+        if (!waiter.await(this::isUnprotected, DEADLINE_TICKS)) {
+            throw new IommuException(
+                    Errno.ETIMEDOUT, name + ": PMEN.PRS did not follow EPM, protected memory regions are still on");
+        }
+    }
+
+    private boolean isUnprotected() {
+        return (window.read32(DmarRegisters.PMEN.offset()) & DmarRegisters.PRS.mask()) == 0;
     }
 
     /** Turns all off and frees everything, in any state; what hardware does not confirm is logged. */

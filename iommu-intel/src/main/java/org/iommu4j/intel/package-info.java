@@ -10,27 +10,29 @@
  * to release ({@code IntelRules}). Structures in memory are in {@code fmt}, registers in {@code reg}, DMAR in {@code acpi}.
  *
  * <p>Modelled: legacy mode and scalable mode; second stages of 3 to 5 levels and first stages of 4 and 5, with pages of 4 KiB,
- * 2 MiB and 1 GiB; nesting with the guest's invalidations; pass-through; PASIDs; dirty bits of second stages; snoop control
- * by leaf and by PASID entry; queued invalidation with descriptors of 128 and 256 bits, register-based invalidation, device
- * TLBs (ATS); a queue that stands still, devices that do not answer; caching mode, required write-buffer flushing, page walks
+ * 2 MiB and 1 GiB; nesting with the guest's invalidations; pass-through; PASIDs; dirty bits of second stages; snoop control by
+ * leaf and by PASID entry; queued invalidation with descriptors of 128 and 256 bits, register-based invalidation, device TLBs
+ * (ATS); a queue that stands still, devices that do not answer; caching mode, required write-buffer flushing, page walks
  * without coherency; primary fault logging; page requests with PASID, their answers, overflow and drain ({@code
- * PageRequestQueue}, {@code DevicePageRequests}).
+ * PageRequestQueue}, {@code DevicePageRequests}). What firmware left on is turned off: advanced fault logging (CAP.AFL), which Linux
+ * never uses and none of 64 captured units has, so that its records are not read, and protected memory regions.
  *
  * <p>Interrupt remapping: where firmware or a kernel left it on, it stays on through every command, and its table is not
  * touched. Entries are not programmed, and whether interrupts count as isolated is answered from capabilities and the
  * command line.
  *
- * <p>Not modelled: advanced fault logging (CAP.AFL, left off), shared virtual addressing, page requests without
- * PASID and those for execution or with privilege (they are answered as invalid, as in Linux), posted interrupts,
- * enhanced commands, abort-DMA mode, performance monitoring, protected memory regions but for turning them off, execution and
- * supervisor requests, the extended accessed bit, dirty bits of first stages (they are set beforehand, as in Linux),
- * physical functions of virtual ones (a device-TLB invalidation is throttled by the function's own id), requester ids of
- * scalable mode that two functions of different groups share, taking top levels off a table for a narrower unit.
+ * <p>Not modelled: shared virtual addressing; page requests without PASID and those for execution or with privilege (they are
+ * answered as invalid, as in Linux); posted interrupts, enhanced commands, abort-DMA mode,
+ * performance monitoring, execution and supervisor requests, the extended accessed bit, dirty bits of first stages (they are
+ * set beforehand, as in Linux), physical functions of virtual ones (a device-TLB invalidation is throttled by the function's
+ * own id), requester ids of scalable mode that two functions of different groups share, taking top levels off a table for a
+ * narrower unit.
  *
- * <p>Doubtful readings: that caching mode keeps missing PASID entries under the domain id of the entry that comes next, as
- * Linux flushes them, and no missing first-stage entries; that dirty bits need page walks with coherency (ECAP.SMPWC), which
- * Linux does not ask; that NXE of a nested entry is set, which Linux leaves to be 0. That a first stage in Linux 7.1 takes a
- * unit without snoop control into a domain that promised, with a PGSNP that is reserved there, is a reading of its source.
+ * <p>Doubtful readings: that an invalidation of a PASID reaches what caching mode keeps of its missing entry though it names
+ * the domain of the entry that comes next, as in Linux; that no missing first-stage entries are kept; that dirty bits need page
+ * walks with coherency (ECAP.SMPWC), which Linux does not ask; that NXE of a nested entry is set, which Linux leaves to be 0.
+ * That a first stage in Linux 7.1 takes a unit without snoop control into a domain that promised, with a PGSNP that is reserved
+ * there, is a reading of its source.
  *
  * <p>Source: Intel Virtualization Technology for Directed I/O, Architecture Specification, sections numbered as in revision
  * 3.3; Linux {@code drivers/iommu/intel}.

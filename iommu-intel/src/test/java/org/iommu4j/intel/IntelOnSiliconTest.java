@@ -16,12 +16,14 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.FailNth;
+import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -213,5 +215,64 @@ class IntelOnSiliconTest {
             assertThat(machine.frames().inUse()).as("after failure " + n).isEqualTo(before + quarantined);
         } while (failures.fired());
         assertThat(refused).isGreaterThan(5);
+    }
+
+    // What firmware left behind
+
+    private static final long CAP = VtdUnitProvider.CAP_4_LEVEL; // with PLMR and PHMR
+    private static final long ECAP = VtdUnitProvider.ECAP_SNOOP_CONTROL;
+    private static final long REGION = 128L << 20;
+
+    private static RegisterWindow registers(Machine machine) {
+        return machine.registers().map(machine.units().get(0).spec().registerBase(), 4096);
+    }
+
+    @Test
+    void memoryThatFirmwareProtectedIsWithinReachOnceItIsMapped() {
+        Machine machine = machine(VtdUnitProvider.machine("protected memory", CAP, ECAP), true);
+        Endpoint endpoint = endpoints(machine).get(0);
+        RegisterWindow registers = registers(machine);
+        registers.write32(0x68, (int) REGION); // PLMBASE
+        registers.write32(0x6c, (int) REGION); // PLMLIMIT: 1 MiB
+        registers.write64(0x70, 1L << 40);
+        registers.write64(0x78, 1L << 40);
+        registers.write32(0x64, 1 << 31); // PMEN.EPM
+        machine.runPending();
+        assertThat(endpoint.write(REGION, 1, false)).as("before the driver").isFalse();
+        assertThat(endpoint.write(REGION + (1 << 20), 1, false)).isTrue();
+
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        IommuDevice device = probe(iommu, machine, endpoint);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        domain.map(IOVA, REGION, K4, 1, Prot.READ_WRITE);
+        domain.syncMap(IOVA, K4);
+
+        assertThat(endpoint.write(IOVA, 0x5678, false)).isTrue();
+        assertThat(machine.memory(0).load(REGION)).isEqualTo(0x5678);
+        assertThat(registers.read32(0x64)).isZero();
+        assertThat(iommu.takeFaults()).isEmpty();
+    }
+
+    @Test
+    void aFaultLogThatFirmwareLeftInMemoryComesBackToTheRegisters() {
+        Machine machine = machine(VtdUnitProvider.machine("advanced fault logging", CAP | 0x8, ECAP), true);
+        Endpoint endpoint = endpoints(machine).get(0);
+        RegisterWindow registers = registers(machine);
+        registers.write64(0x58, REGION); // AFLOG
+        for (int command : new int[] {1 << 29, 1 << 28}) { // SFL, EAFL
+            registers.write32(0x18, command);
+            machine.runPending();
+        }
+        assertThat(registers.read32(0x1c)).isEqualTo(3 << 28);
+        long before = machine.memory(0).load(REGION + 8);
+
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        assertThat(endpoint.write(IOVA, 1, false)).isFalse();
+
+        assertThat(iommu.takeFaults())
+                .singleElement()
+                .satisfies(fault -> assertThat(fault.requester()).isEqualTo(endpoint.address()));
+        assertThat(machine.memory(0).load(REGION + 8)).isEqualTo(before);
     }
 }

@@ -74,6 +74,34 @@ class IntelVendorTest {
     }
 
     @Test
+    void openingTurnsOffTheMemoryRegionsThatFirmwareProtected() {
+        for (long bit : new long[] {0x20, 0x40}) {
+            Bench bench = Bench.single(Bench.CAP | bit, Bench.ECAP);
+            bench.first().values.put(0x64, 0x80000001L);
+            bench.open();
+            assertThat(bench.first().values.get(0x64)).isZero();
+        }
+        Bench without = Bench.single(Bench.CAP, Bench.ECAP);
+        without.first().values.put(0x64, 0x80000001L);
+        without.open();
+        assertThat(without.first().values.get(0x64)).as("no such register").isEqualTo(0x80000001L);
+
+        Bench stuck = Bench.single(Bench.CAP | 0x60, Bench.ECAP);
+        stuck.first().values.put(0x64, 0x80000001L);
+        stuck.first().protectionStuck = true;
+        assertErrno(Errno.ETIMEDOUT, stuck::open);
+        assertThat(stuck.pool.inUse()).isZero();
+    }
+
+    @Test
+    void openingBringsTheFaultLogBackToTheRegisters() {
+        Bench bench = Bench.single(Bench.CAP | 0x8, Bench.ECAP);
+        bench.first().leaveOn(0x90000000);
+        bench.open();
+        assertThat(bench.first().status() & 0x10000000).as("AFLS").isZero();
+    }
+
+    @Test
     void openingRefusesWhatMakesNoSense() {
         Bench noTable = Bench.single(Bench.CAP, Bench.ECAP);
         noTable.dmar = null;

@@ -25,6 +25,9 @@ final class RegistersDouble implements RegisterWindow, Waiter {
     /** Whether the next descriptor is one that the unit does not take. */
     boolean refusing;
 
+    /** Whether protected memory regions stay as they are whatever is written. */
+    boolean protectionStuck;
+
     private final SystemMemory memory;
     private boolean aborting;
     private int status;
@@ -134,10 +137,13 @@ final class RegistersDouble implements RegisterWindow, Waiter {
                 head = 0;
             }
             // Set commands stay confirmed, the write buffer flush clears itself, the others follow the command.
-            status = (status & 0x41000000) | oneShot | (pendingCommand & 0x86800000);
+            status = (status & 0x41000000) | oneShot | (pendingCommand & 0x96800000);
             if (recording && (pendingCommand & 0x08000000) != 0) {
                 log.add("WBF");
             }
+        } else if (!protectionStuck && (values.get(0x64) >>> 31) != (values.get(0x64) & 1)) {
+            // PRS follows EPM.
+            values.put(0x64, values.get(0x64) >>> 31 << 31 | values.get(0x64) >>> 31);
         } else if (head != tail && (status & 0x04000000) != 0 && (values.get(0x34) & 0x50) == 0) {
             if (refusing) {
                 values.put(0x34, values.get(0x34) | 0x10);

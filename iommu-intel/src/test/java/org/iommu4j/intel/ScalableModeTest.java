@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.List;
 import java.util.Set;
+import org.iommu4j.AttachResult;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -384,6 +385,33 @@ class ScalableModeTest {
     }
 
     @Test
+    void whatADomainWasAskedForIsAskedOfEveryUnitBehindIt() {
+        record Case(long cap1, long ecap1, Set<DomainFlag> flags, String reason) {}
+        Set<DomainFlag> dirty = Set.of(DomainFlag.DIRTY_TRACKING);
+        Set<DomainFlag> parent = Set.of(DomainFlag.NEST_PARENT);
+        Set<DomainFlag> firstStage = Set.of();
+        long all = Bench.ECAP_SCALABLE;
+        for (Case each : new Case[] {
+            new Case(Bench.CAP_LARGE, all & ~(1L << 45), dirty, "ECAP.SLADS"),
+            new Case(Bench.CAP_LARGE, Bench.ECAP, dirty, "ECAP.SLADS"),
+            new Case(Bench.CAP_LARGE, all & ~(1L << 26), parent, "ECAP.NEST"),
+            new Case(Bench.CAP_LARGE, all & ~(1L << 46), parent, "ECAP.SLTS"),
+            new Case(Bench.CAP_RWBF, all, firstStage, "CAP.RWBF")
+        }) {
+            Bench bench = Bench.pair(Bench.CAP_LARGE, all, each.cap1, each.ecap1);
+            bench.function("0000:00:04.0", 0x020000);
+            Iommu iommu = bench.open();
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, bench.probe(iommu, DEVICE), each.flags);
+            assertThat(domain.format()).isEqualTo(each.flags.isEmpty() ? "vtd-first-stage" : "vtd-second-stage");
+
+            AttachResult result = domain.attach(bench.probe(iommu, "0000:00:04.0"));
+
+            assertThat(result.attached()).as(each.toString()).isFalse();
+            assertThat(result.reason()).contains("dmar1", each.reason);
+        }
+    }
+
+    @Test
     void aNestedDomainLeadsThroughItsParent() {
         Host host = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE | 0x80);
         IommuDomain parent = host.iommu.allocate(DomainType.UNMANAGED, host.device, Set.of(DomainFlag.NEST_PARENT));
@@ -475,14 +503,16 @@ class ScalableModeTest {
         domain.map(0x5000, 0x5000, K4, 1, Prot.READ_WRITE);
         host.record();
         host.bench.first().silentDevices = 2;
+        // And ICE: some device answered what nobody had asked.
+        host.bench.first().values.put(0x34, 0x20);
         domain.unmap(0x5000, K4, gather);
 
         domain.sync(gather);
 
         assertThat(host.requests())
                 .containsExactly("20036 5040", "1000050003 5000", "1000050003 5000", "1000050003 5000");
-        assertThat(host.bench.first().values.get(0x34) & 0x40)
-                .as("ITE is cleared")
+        assertThat(host.bench.first().values.get(0x34) & 0x60)
+                .as("ITE and ICE are cleared")
                 .isZero();
     }
 

@@ -2,19 +2,22 @@
 package org.iommu4j.sim.vtd;
 
 import java.util.Arrays;
+import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Primary fault logging: the fault-recording registers, FSTS and the fault event.
+ * Where faults are logged: primary logging's fault-recording registers or advanced logging's memory, FSTS and the fault event.
  *
- * <p>Source: VT-d 7.2.1 and 11.4.7. Threads that translate meet here only when they have a fault to record, and not even
- * then once the log has overflowed.
+ * <p>Source: VT-d 7.2 and 11.4.7. Threads that translate meet here only when they have a fault to record, and not even
+ * then once the log in use has overflowed.
  */
 final class FaultLog {
     private static final long F = VtdRegisters.F.mask();
     private static final long PFO = VtdRegisters.PFO.mask();
     private static final long PPF = VtdRegisters.PPF.mask();
+    private static final long AFO = VtdRegisters.AFO.mask();
+    private static final long APF = VtdRegisters.APF.mask();
     private static final long IQE = VtdRegisters.IQE.mask();
     private static final long ITE = VtdRegisters.ITE.mask();
 
@@ -29,14 +32,30 @@ final class FaultLog {
     /** The record that the next fault goes to. */
     private int next;
 
+    private final MemoryFaultLog memory;
+
+    /** How the log in use says that it has overflowed: AFO of the one in memory, PFO of the registers. */
+    private volatile long overflow = PFO;
+
     /** FSTS without FRI. */
     private volatile long status;
 
     /** FRI: where the first pending fault is. */
     private int firstPending;
 
-    FaultLog(int count) {
+    FaultLog(int count, Fabric fabric) {
         records = new long[2 * count];
+        memory = new MemoryFaultLog(fabric);
+    }
+
+    /** Takes the log in memory that AFLOG describes, from its first record on. */
+    synchronized void setMemoryLog(long aflog) {
+        memory.take(aflog);
+    }
+
+    /** Chooses the log in memory, or the registers. */
+    synchronized void useMemoryLog(boolean inMemory) {
+        overflow = inMemory ? AFO : PFO;
     }
 
     /**
@@ -45,29 +64,51 @@ final class FaultLog {
      * @param addressType as AT has it, or {@link #PAGE_REQUEST}
      */
     void record(int requesterId, int pasid, long address, boolean write, int addressType, int reason) {
-        if ((status & PFO) != 0) {
+        if ((status & overflow) != 0) {
             return;
         }
+        long low = VtdRegisters.FI.getInPlace(address);
+        boolean pageRequest = addressType == PAGE_REQUEST;
+        long high = (write || pageRequest ? 0 : VtdRegisters.T1.mask())
+                | (pageRequest ? VtdRegisters.T2.mask() : VtdRegisters.AT.of(addressType))
+                | (pasid == TranslationUnit.NO_PASID ? 0 : VtdRegisters.PP.mask() | VtdRegisters.PV.of(pasid))
+                | VtdRegisters.FR.of(reason)
+                | VtdRegisters.SID.of(requesterId);
         synchronized (this) {
-            if ((status & PFO) != 0) {
+            if ((status & overflow) != 0) {
                 return;
             }
-            if ((records[2 * next + 1] & F) != 0) {
-                raise(PFO);
-                return;
+            if (overflow == AFO) {
+                recordInMemory(low, high);
+            } else {
+                recordInRegister(low, high);
             }
-            records[2 * next] = VtdRegisters.FI.getInPlace(address);
-            records[2 * next + 1] = F
-                    | (write || addressType == PAGE_REQUEST ? 0 : VtdRegisters.T1.mask())
-                    | (addressType == PAGE_REQUEST ? VtdRegisters.T2.mask() : VtdRegisters.AT.of(addressType))
-                    | (pasid == TranslationUnit.NO_PASID ? 0 : VtdRegisters.PP.mask() | VtdRegisters.PV.of(pasid))
-                    | VtdRegisters.FR.of(reason)
-                    | VtdRegisters.SID.of(requesterId);
-            if ((status & PPF) == 0) {
-                firstPending = next;
-                raise(PPF);
-            }
-            next = 2 * (next + 1) == records.length ? 0 : next + 1;
+        }
+    }
+
+    private void recordInRegister(long low, long high) {
+        if ((records[2 * next + 1] & F) != 0) {
+            raise(PFO);
+            return;
+        }
+        records[2 * next] = low;
+        records[2 * next + 1] = F | high;
+        if ((status & PPF) == 0) {
+            firstPending = next;
+            raise(PPF);
+        }
+        next = 2 * (next + 1) == records.length ? 0 : next + 1;
+    }
+
+    private void recordInMemory(long low, long high) {
+        if (memory.isFull()) {
+            raise(AFO);
+            return;
+        }
+        boolean first = memory.isEmpty();
+        memory.append(low, high);
+        if (first) {
+            raise(APF);
         }
     }
 
@@ -142,6 +183,8 @@ final class FaultLog {
         next = 0;
         status = 0;
         firstPending = 0;
+        overflow = PFO;
+        memory.reset();
         event.reset();
     }
 
@@ -152,6 +195,8 @@ final class FaultLog {
         digest.add(next);
         digest.add(status);
         digest.add(firstPending);
+        digest.add(overflow);
+        memory.addTo(digest);
         event.addTo(digest);
     }
 }

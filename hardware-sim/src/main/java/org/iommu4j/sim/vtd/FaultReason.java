@@ -121,6 +121,9 @@ final class FaultReason {
     /** SFS.9: a first-stage entry's flags must be set, and page walks are not snooped. */
     static final int FS_FLAGS_NOT_SNOOPED = 0x90;
 
+    /** Ours: the address lies in a protected memory region. The manual has no code for it and nothing is recorded. */
+    static final int PROTECTED_MEMORY = 0xff;
+
     private FaultReason() {}
 
     /**
@@ -217,6 +220,7 @@ final class FaultReason {
             case FS_SUPERVISOR -> "user request to a supervisor page";
             case SM_NESTED_BEYOND -> "first stage's output beyond the width of the second stage";
             case FS_FLAGS_NOT_SNOOPED -> "first-stage flags to be set while walks are not snooped";
+            case PROTECTED_MEMORY -> "protected memory region";
             default -> "reason 0x" + Integer.toHexString(reason);
         };
     }

@@ -19,6 +19,9 @@ final class ScalableCaches {
     private static final BitField TAG_DOMAIN = bits(35, 20, "DID");
     private static final BitField TAG_NESTED = bit(36, "NESTED");
 
+    /** In the tag of a PASID entry. */
+    private static final BitField ENTRY_DOMAIN = bits(15, 0, "DID");
+
     private static final BitField KEY_VALID = bit(63, "VALID");
     private static final BitField KEY_LEVEL = bits(62, 60, "LEVEL");
     private static final BitField KEY_PREFIX = bits(44, 0, "PREFIX");
@@ -121,11 +124,13 @@ final class ScalableCaches {
     }
 
     void invalidatePasidsOfDomain(int domainId) {
-        pasids.removeMatching(0, 0, -1L, domainId);
+        pasids.removeMatching(0, 0, ENTRY_DOMAIN.mask(), domainId);
     }
 
+    /** Drops the entries of a PASID in a domain, and refusals of the PASID, which are of no domain. */
     void invalidatePasid(int domainId, int pasid) {
         pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, domainId);
+        pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, ScalableTables.NO_DOMAIN);
     }
 
     void invalidateTranslations() {

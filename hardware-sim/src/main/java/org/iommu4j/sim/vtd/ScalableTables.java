@@ -18,7 +18,7 @@ import org.iommu4j.sim.spi.Fabric;
  *   context      first   51:12 PASIDDIRPTR, 11:9 PDTS, 4 PRE, 3 PASIDE, 2 DTE, 1 FPD, 0 P     second   19:0 RID_PASID
  *   PASID entry  first   51:12 SSPTPTR, 9 SSADE, 8:6 PGTT, 4:2 AW, 1 FPD, 0 P          tag      15:0 DID
  *                second  51:12 FSPTPTR, 4 EAFE, 3 PGSNP, 2 PWSNP, 1:0 FSPM
- *   refusal      first   11:4 the reason, 1 FPD, 0 clear
+ *   refusal      first   11:4 the reason, 1 FPD, 0 clear                               tag      16 set, 15:0 clear
  * </pre>
  */
 final class ScalableTables {
@@ -62,17 +62,24 @@ final class ScalableTables {
     /** PGTT: addresses pass as they are. */
     static final int PASS_THROUGH = 4;
 
+    /** Tag of a refusal, which is of no domain: above it, DID is 0, which caching mode reserves for it (VT-d 6.1). */
+    static final long NO_DOMAIN = 1L << 16;
+
     /** A PASID table has this many PASIDs, as a power of two; a directory entry points to one table. */
     static final int TABLE_SHIFT = 6;
 
     private static final int PASID_ENTRY_WORDS = 8;
 
+    /** In place of an entry's first word, which has P. */
+    private static final long REFUSED = 0;
+
     private final VtdCapabilities capabilities;
     private final Fabric fabric;
     private final boolean snoop;
-    private final long beyondHost;
+    private final long rootReserved;
     private final long contextReserved0;
     private final long contextReserved1;
+    private final long directoryReserved;
     private final long pasidReserved0;
     private final long pasidReserved1;
     private final long pasidReserved2;
@@ -86,13 +93,15 @@ final class ScalableTables {
         this.capabilities = capabilities;
         this.fabric = fabric;
         snoop = capabilities.coherent;
-        beyondHost = SecondStage.beyond(hostAddressWidth);
+        long beyondHost = SecondStage.beyond(hostAddressWidth);
+        rootReserved = beyondHost | bits(11, 1, "reserved").mask();
         contextReserved0 = beyondHost
                 | bits(8, 5, "reserved").mask()
                 | (capabilities.deviceTlb ? 0 : DTE.mask())
                 | (capabilities.pasid ? 0 : PASIDE.mask())
                 | (capabilities.pageRequests ? 0 : PRE.mask());
         contextReserved1 = ~((capabilities.ridPasid ? RID_PASID.mask() : 0) | RID_PRIV.mask());
+        directoryReserved = beyondHost | bits(11, 2, "reserved").mask();
         pasidReserved0 = beyondHost
                 | bit(5, "reserved").mask()
                 | bits(11, 10, "reserved").mask()
@@ -188,7 +197,7 @@ final class ScalableTables {
     }
 
     private static void refuse(WideCache.Entry into, int reason, boolean disabled) {
-        into.tag = 0;
+        into.tag = NO_DOMAIN;
         into.first = (long) reason << 4 | (disabled ? FPD.mask() : 0);
         into.second = 0;
     }
@@ -196,37 +205,21 @@ final class ScalableTables {
     /** Reads a requester's context entry. */
     void readContext(long rootTable, int requesterId, WideCache.Entry into) {
         // One root entry of two halves for each bus; each half has a table of 128 contexts of 32 bytes.
-        long rootAddress = rootTable + (requesterId >>> 7) * 8L;
-        long root = fabric.read(rootAddress, snoop);
-        if (LegacyTables.isAbort(fabric, rootAddress, root)) {
-            refuse(into, FaultReason.SM_ROOT_ACCESS, false);
-            return;
-        }
-        if (!P.isSet(root)) {
-            refuse(into, FaultReason.SM_ROOT_NOT_PRESENT, false);
-            return;
-        }
-        if ((root & (bits(11, 1, "reserved").mask() | beyondHost)) != 0) {
-            refuse(into, FaultReason.SM_ROOT_RESERVED, false);
+        long root = readPresent(
+                rootTable + (requesterId >>> 7) * 8L, rootReserved, FaultReason.SM_ROOT_ACCESS, false, into);
+        if (root == REFUSED) {
             return;
         }
         long address = POINTER.getInPlace(root) + (requesterId & 0x7f) * 32L;
-        long word0 = fabric.read(address, snoop);
-        if (LegacyTables.isAbort(fabric, address, word0)) {
-            refuse(into, FaultReason.SM_CONTEXT_ACCESS, false);
-            return;
-        }
-        boolean disabled = FPD.isSet(word0);
-        if (!P.isSet(word0)) {
-            refuse(into, FaultReason.SM_CONTEXT_NOT_PRESENT, disabled);
+        long word0 = readPresent(address, contextReserved0, FaultReason.SM_CONTEXT_ACCESS, false, into);
+        if (word0 == REFUSED) {
             return;
         }
         long word1 = fabric.read(address + 8, snoop);
-        if ((word0 & contextReserved0) != 0
-                || (word1 & contextReserved1) != 0
+        if ((word1 & contextReserved1) != 0
                 || fabric.read(address + 16, snoop) != 0
                 || fabric.read(address + 24, snoop) != 0) {
-            refuse(into, FaultReason.SM_CONTEXT_RESERVED, disabled);
+            refuse(into, FaultReason.SM_CONTEXT_RESERVED, FPD.isSet(word0));
             return;
         }
         into.tag = 0;
@@ -241,39 +234,28 @@ final class ScalableTables {
      */
     void readPasid(WideCache.Entry context, int pasid, WideCache.Entry into) {
         boolean disabled = FPD.isSet(context.first);
-        long directoryAddress = directory(context) + (pasid >>> TABLE_SHIFT) * 8L;
-        long directoryEntry = fabric.read(directoryAddress, snoop);
-        if (LegacyTables.isAbort(fabric, directoryAddress, directoryEntry)) {
-            refuse(into, FaultReason.SM_DIRECTORY_ACCESS, disabled);
-            return;
+        long directoryEntry = readPresent(
+                directory(context) + (pasid >>> TABLE_SHIFT) * 8L,
+                directoryReserved,
+                FaultReason.SM_DIRECTORY_ACCESS,
+                disabled,
+                into);
+        if (directoryEntry != REFUSED) {
+            long table = POINTER.getInPlace(directoryEntry);
+            readPasidEntry(
+                    table + (pasid & ((1 << TABLE_SHIFT) - 1)) * 64L, disabled || FPD.isSet(directoryEntry), into);
         }
-        disabled |= FPD.isSet(directoryEntry);
-        if (!P.isSet(directoryEntry)) {
-            refuse(into, FaultReason.SM_DIRECTORY_NOT_PRESENT, disabled);
-            return;
-        }
-        if ((directoryEntry & (bits(11, 2, "reserved").mask() | beyondHost)) != 0) {
-            refuse(into, FaultReason.SM_DIRECTORY_RESERVED, disabled);
-            return;
-        }
-        readPasidEntry(POINTER.getInPlace(directoryEntry) + (pasid & ((1 << TABLE_SHIFT) - 1)) * 64L, disabled, into);
     }
 
     private void readPasidEntry(long address, boolean disabledAbove, WideCache.Entry into) {
-        long word0 = fabric.read(address, snoop);
-        if (LegacyTables.isAbort(fabric, address, word0)) {
-            refuse(into, FaultReason.SM_PASID_ACCESS, disabledAbove);
+        long word0 = readPresent(address, pasidReserved0, FaultReason.SM_PASID_ACCESS, disabledAbove, into);
+        if (word0 == REFUSED) {
             return;
         }
         boolean disabled = disabledAbove || FPD.isSet(word0);
-        if (!P.isSet(word0)) {
-            refuse(into, FaultReason.SM_PASID_NOT_PRESENT, disabled);
-            return;
-        }
         long word1 = fabric.read(address + 8, snoop);
         long word2 = fabric.read(address + 16, snoop);
-        boolean reserved =
-                (word0 & pasidReserved0) != 0 || (word1 & pasidReserved1) != 0 || (word2 & pasidReserved2) != 0;
+        boolean reserved = (word1 & pasidReserved1) != 0 || (word2 & pasidReserved2) != 0;
         for (int word = 3; word < PASID_ENTRY_WORDS; word++) {
             reserved |= fabric.read(address + word * 8L, snoop) != 0;
         }
@@ -291,6 +273,25 @@ final class ScalableTables {
         if (!isSupported(into)) {
             refuse(into, FaultReason.SM_PASID_INVALID, disabled);
         }
+    }
+
+    /**
+     * Reads the first word of an entry that must be present. In all four tables the reasons for one that can't be read, that
+     * is not present and that has reserved bits follow each other.
+     *
+     * @param accessReason the first of the three
+     * @return the word, or {@link #REFUSED} with the refusal in {@code into}
+     */
+    private long readPresent(
+            long address, long reserved, int accessReason, boolean disabledAbove, WideCache.Entry into) {
+        long word = fabric.read(address, snoop);
+        boolean abort = LegacyTables.isAbort(fabric, address, word);
+        if (!abort && P.isSet(word) && (word & reserved) == 0) {
+            return word;
+        }
+        int reason = abort ? accessReason : P.isSet(word) ? accessReason + 2 : accessReason + 1;
+        refuse(into, reason, disabledAbove || (!abort && FPD.isSet(word)));
+        return REFUSED;
     }
 
     private boolean isSupported(WideCache.Entry entry) {

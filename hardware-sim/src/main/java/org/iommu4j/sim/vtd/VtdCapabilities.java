@@ -13,7 +13,10 @@ import org.iommu4j.bits.BitField;
  */
 final class VtdCapabilities {
     private static final BitField ND = bits(2, 0, "ND");
+    private static final BitField AFL = bit(3, "AFL");
     private static final BitField RWBF = bit(4, "RWBF");
+    private static final BitField PLMR = bit(5, "PLMR");
+    private static final BitField PHMR = bit(6, "PHMR");
     private static final BitField CM = bit(7, "CM");
     private static final BitField SAGAW = bits(12, 8, "SAGAW");
     private static final BitField MGAW = bits(21, 16, "MGAW");
@@ -48,8 +51,14 @@ final class VtdCapabilities {
 
     /** Bits of a domain id. */
     final int domainIdBits;
+    /** Faults can be logged in memory. */
+    final boolean advancedFaultLog;
     /** Software must flush the unit's write buffers. */
     final boolean writeBufferFlush;
+    /** There is a protected region below 4G. */
+    final boolean protectedLowMemory;
+    /** There is a protected region anywhere. */
+    final boolean protectedHighMemory;
     /** The unit may cache entries that are not present or faulty. */
     final boolean cachingMode;
     /** Bit n: tables of n + 2 levels. */
@@ -117,7 +126,10 @@ final class VtdCapabilities {
 
     VtdCapabilities(long cap, long ecap) {
         domainIdBits = 4 + 2 * (int) ND.get(cap);
+        advancedFaultLog = AFL.isSet(cap);
         writeBufferFlush = RWBF.isSet(cap);
+        protectedLowMemory = PLMR.isSet(cap);
+        protectedHighMemory = PHMR.isSet(cap);
         cachingMode = CM.isSet(cap);
         sagaw = (int) SAGAW.get(cap);
         mostLevels = 33 - Integer.numberOfLeadingZeros(sagaw);

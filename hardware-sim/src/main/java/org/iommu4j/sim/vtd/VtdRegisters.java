@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.vtd;
 
-import static org.iommu4j.bits.Access.NOT_MODELLED;
 import static org.iommu4j.bits.Access.READ_ONLY;
 import static org.iommu4j.bits.Access.READ_WRITE;
 import static org.iommu4j.bits.Access.WRITE_1_TO_CLEAR;
@@ -31,6 +30,8 @@ final class VtdRegisters {
 
     static final BitField TE = bit(31, "TE");
     static final BitField SRTP = bit(30, "SRTP");
+    static final BitField SFL = bit(29, "SFL");
+    static final BitField EAFL = bit(28, "EAFL");
     static final BitField WBF = bit(27, "WBF");
     static final BitField QIE = bit(26, "QIE");
     static final BitField IRE = bit(25, "IRE");
@@ -39,6 +40,8 @@ final class VtdRegisters {
     static final Register GCMD = Register.of("GCMD", 0x18, 32, "VT-d 11.4.4.1")
             .field(TE, WRITE_ONLY)
             .field(SRTP, WRITE_ONLY)
+            .field(SFL, WRITE_ONLY)
+            .field(EAFL, WRITE_ONLY)
             .field(WBF, WRITE_ONLY)
             .field(QIE, WRITE_ONLY)
             .field(IRE, WRITE_ONLY)
@@ -47,6 +50,8 @@ final class VtdRegisters {
 
     static final BitField TES = bit(31, "TES");
     static final BitField RTPS = bit(30, "RTPS");
+    static final BitField FLS = bit(29, "FLS");
+    static final BitField AFLS = bit(28, "AFLS");
     static final BitField WBFS = bit(27, "WBFS");
     static final BitField QIES = bit(26, "QIES");
     static final BitField IRES = bit(25, "IRES");
@@ -55,6 +60,8 @@ final class VtdRegisters {
     static final Register GSTS = Register.of("GSTS", 0x1c, 32, "VT-d 11.4.4.2")
             .field(TES, READ_ONLY)
             .field(RTPS, READ_ONLY)
+            .field(FLS, READ_ONLY)
+            .field(AFLS, READ_ONLY)
             .field(WBFS, READ_ONLY)
             .field(QIES, READ_ONLY)
             .field(IRES, READ_ONLY)
@@ -116,6 +123,14 @@ final class VtdRegisters {
     static final Register FEUADDR =
             Register.of("FEUADDR", 0x44, 32, "VT-d 11.4.7.5").field(bits(31, 0, "MUA"), READ_WRITE);
 
+    static final BitField FLA = bits(63, 12, "FLA");
+    /** The log's size, as a power of two pages. The manual's name is FLS, as of the bit in GSTS. */
+    static final BitField LOG_SIZE = bits(11, 9, "FLS");
+    /** Read-only without CAP.AFL, like the next five without CAP.PLMR and CAP.PHMR. */
+    static final Register AFLOG = Register.of("AFLOG", 0x58, 64, "VT-d 11.4.7.7")
+            .field(FLA, READ_WRITE)
+            .field(LOG_SIZE, READ_WRITE);
+
     static final BitField EPM = bit(31, "EPM");
     static final BitField PRS = bit(0, "PRS");
     static final Register PMEN = Register.of("PMEN", 0x64, 32, "VT-d 11.4.8.1")
@@ -123,16 +138,16 @@ final class VtdRegisters {
             .field(PRS, READ_ONLY);
 
     static final Register PLMBASE =
-            Register.of("PLMBASE", 0x68, 32, "VT-d 11.4.8.2").field(bits(31, 20, "PLMB"), NOT_MODELLED);
+            Register.of("PLMBASE", 0x68, 32, "VT-d 11.4.8.2").field(bits(31, 20, "PLMB"), READ_WRITE);
 
     static final Register PLMLIMIT =
-            Register.of("PLMLIMIT", 0x6c, 32, "VT-d 11.4.8.3").field(bits(31, 20, "PLML"), NOT_MODELLED);
+            Register.of("PLMLIMIT", 0x6c, 32, "VT-d 11.4.8.3").field(bits(31, 20, "PLML"), READ_WRITE);
 
     static final Register PHMBASE =
-            Register.of("PHMBASE", 0x70, 64, "VT-d 11.4.8.4").field(bits(63, 20, "PHMB"), NOT_MODELLED);
+            Register.of("PHMBASE", 0x70, 64, "VT-d 11.4.8.4").field(bits(63, 20, "PHMB"), READ_WRITE);
 
     static final Register PHMLIMIT =
-            Register.of("PHMLIMIT", 0x78, 64, "VT-d 11.4.8.5").field(bits(63, 20, "PHML"), NOT_MODELLED);
+            Register.of("PHMLIMIT", 0x78, 64, "VT-d 11.4.8.5").field(bits(63, 20, "PHML"), READ_WRITE);
 
     static final BitField QH = bits(18, 4, "QH");
     static final Register IQH = Register.of("IQH", 0x80, 64, "VT-d 11.4.9.1").field(QH, READ_ONLY);
@@ -175,8 +190,8 @@ final class VtdRegisters {
 
     /** Registers at fixed offsets, in the order of their offsets. */
     static final List<Register> FIXED = List.of(
-            VER, CAP, ECAP, GCMD, GSTS, RTADDR, CCMD, FSTS, FECTL, FEDATA, FEADDR, FEUADDR, PMEN, PLMBASE, PLMLIMIT,
-            PHMBASE, PHMLIMIT, IQH, IQT, IQA, ICS, IECTL, IEDATA, IEADDR, IEUADDR, IQERCD, IRTA);
+            VER, CAP, ECAP, GCMD, GSTS, RTADDR, CCMD, FSTS, FECTL, FEDATA, FEADDR, FEUADDR, AFLOG, PMEN, PLMBASE,
+            PLMLIMIT, PHMBASE, PHMLIMIT, IQH, IQT, IQA, ICS, IECTL, IEDATA, IEADDR, IEUADDR, IQERCD, IRTA);
 
     /** Bytes from the first register to the end of the last fixed one. */
     static final int FIXED_END = 0xc0;

@@ -1,35 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.vtd;
 
-import java.util.Arrays;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
-import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /**
  * One VT-d translation unit.
  *
- * <p>Registers and {@link #step} lock the unit; {@link #translate} reads what they decided from one volatile word, and
- * the caches without a lock.
+ * <p>Registers and {@link #step} lock the unit; {@link #translate} reads what they decided from a volatile word of the
+ * {@link Remapper}, and the caches without a lock.
  */
 final class VtdUnit implements TranslationUnit {
-    /** Bits of {@link #root}: translation is on. */
-    private static final long TRANSLATING = 1;
-
-    private static final long TTM = VtdRegisters.TTM.mask();
-    private static final long RTA = VtdRegisters.RTA.mask();
-
-    /** TTM. */
-    private static final long LEGACY_MODE = 0;
-
-    private static final long SCALABLE_MODE = 1;
-
-    /** Bits of GCMD that ask for something once, and of GSTS that say it is done. */
-    private static final int COMMANDS = (int) (VtdRegisters.SRTP.mask() | VtdRegisters.SIRTP.mask());
-
     private final TranslationUnitSpec spec;
     private final VtdCapabilities capabilities;
     private final Epoch epoch = new Epoch();
@@ -37,18 +21,19 @@ final class VtdUnit implements TranslationUnit {
     private final Iotlb iotlb = new Iotlb(epoch);
     private final PagingCache pagingCache = new PagingCache(epoch);
     private final ScalableCaches scalableCaches = new ScalableCaches(epoch);
-    private final LegacyTranslation legacy;
-    private final ScalableTranslation scalable;
     private final Invalidation invalidation;
     private final FaultLog faults;
+    private final Remapper remapper;
     private final PageRequestQueue pageRequests;
     private final InvalidationQueue queue;
 
     /** Bits of GCMD that stay as written, and that GSTS mirrors. */
     private final int switches;
 
-    /** What software wrote, or hardware shows, by offset / 8. */
-    private final long[] fixed = new long[VtdRegisters.FIXED_END / 8];
+    /** Bits of GCMD that ask for something once, and of GSTS that say it is done. */
+    private final int commands;
+
+    private final RegisterFile fixed = new RegisterFile();
 
     private long invalidateAddress;
     private long iotlbCommand;
@@ -56,33 +41,41 @@ final class VtdUnit implements TranslationUnit {
     /** A write to GCMD that was not acted on yet. */
     private boolean globalCommandPending;
 
-    /** RTADDR as SRTP found it, with {@link #TRANSLATING}. */
-    private volatile long root;
-
     VtdUnit(TranslationUnitSpec spec, VtdCapabilities capabilities, int hostAddressWidth, Fabric fabric) {
         this.spec = spec;
         this.capabilities = capabilities;
         SecondStageWalker walker =
                 new SecondStageWalker(new SecondStage(capabilities, hostAddressWidth), fabric, pagingCache);
-        legacy = new LegacyTranslation(
-                capabilities, epoch, contexts, iotlb, new LegacyTables(capabilities, hostAddressWidth, fabric), walker);
-        scalable =
-                new ScalableTranslation(capabilities, hostAddressWidth, fabric, epoch, scalableCaches, iotlb, walker);
         invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache, scalableCaches);
-        faults = new FaultLog(capabilities.faultCount);
-        pageRequests = new PageRequestQueue(capabilities, fabric, this::mayAskForPages);
+        faults = new FaultLog(capabilities.faultCount, fabric);
+        remapper = new Remapper(
+                capabilities,
+                new LegacyTranslation(
+                        capabilities,
+                        epoch,
+                        contexts,
+                        iotlb,
+                        new LegacyTables(capabilities, hostAddressWidth, fabric),
+                        walker),
+                new ScalableTranslation(capabilities, hostAddressWidth, fabric, epoch, scalableCaches, iotlb, walker),
+                faults);
+        pageRequests = new PageRequestQueue(capabilities, fabric, remapper::allowsPageRequest);
         queue = new InvalidationQueue(capabilities, fabric, invalidation, faults, pageRequests);
         long remapping = VtdRegisters.IRE.mask() | VtdRegisters.CFI.mask();
         switches = (int) (VtdRegisters.TE.mask()
                 | (capabilities.queuedInvalidation ? VtdRegisters.QIE.mask() : 0)
+                | (capabilities.advancedFaultLog ? VtdRegisters.EAFL.mask() : 0)
                 | (capabilities.interruptRemapping ? remapping : 0));
+        commands = (int) (VtdRegisters.SRTP.mask()
+                | VtdRegisters.SIRTP.mask()
+                | (capabilities.advancedFaultLog ? VtdRegisters.SFL.mask() : 0));
         setReadOnly();
     }
 
     private void setReadOnly() {
-        set(VtdRegisters.VER, spec.register("VER"));
-        set(VtdRegisters.CAP, spec.register("CAP"));
-        set(VtdRegisters.ECAP, spec.register("ECAP"));
+        fixed.set(VtdRegisters.VER, spec.register("VER"));
+        fixed.set(VtdRegisters.CAP, spec.register("CAP"));
+        fixed.set(VtdRegisters.ECAP, spec.register("ECAP"));
     }
 
     @Override
@@ -94,104 +87,23 @@ final class VtdUnit implements TranslationUnit {
 
     @Override
     public long translate(int requesterId, int pasid, long address, boolean write) {
-        long root = this.root;
-        long answer;
-        if ((root & (TRANSLATING | TTM)) == TRANSLATING && pasid == NO_PASID && !Translations.isInterrupt(address)) {
-            answer = legacy.translate(root & RTA, requesterId, address, write);
-        } else {
-            answer = translateSpecially(root, requesterId, pasid, address, write);
-        }
-        return answer >= 0
-                ? answer
-                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
-    }
-
-    private long translateSpecially(long root, int requesterId, int pasid, long address, boolean write) {
-        if ((root & TRANSLATING) == 0) {
-            return Translations.unchanged(address);
-        }
-        // An interrupt is nobody's page, but a request with PASID makes none.
-        if (pasid == NO_PASID && Translations.isInterrupt(address)) {
-            return Translation.to(address, false);
-        }
-        int problem = problemOfMode(root, pasid);
-        return problem != 0
-                ? Translation.fault(problem)
-                : scalable.translate(root & RTA, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
-    }
-
-    /** Returns why no request of a kind is taken in the mode that RTADDR asks for, or 0. */
-    private int problemOfMode(long root, int pasid) {
-        long mode = VtdRegisters.TTM.get(root);
-        if (mode == LEGACY_MODE) {
-            return pasid == NO_PASID ? 0 : FaultReason.PASID_IN_LEGACY_MODE;
-        }
-        return mode == SCALABLE_MODE && capabilities.scalable ? 0 : FaultReason.ROOT_TABLE_MODE;
+        return remapper.translate(requesterId, pasid, address, write);
     }
 
     @Override
     public long requestTranslation(int requesterId, int pasid, long address, boolean write) {
-        long answer = forDeviceTlb(requesterId, pasid, address, write, ScalableTranslation.TRANSLATION_REQUEST);
-        if (answer >= 0) {
-            return answer;
-        }
-        return FaultReason.isAnsweredWithoutRights(Translations.reason(answer))
-                ? NOT_TRANSLATED
-                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.TRANSLATION_REQUEST);
+        return remapper.requestTranslation(requesterId, pasid, address, write);
     }
 
     @Override
     public long passTranslated(int requesterId, int pasid, long address, boolean write) {
-        long answer = forDeviceTlb(requesterId, pasid, address, write, ScalableTranslation.TRANSLATED);
-        return answer >= 0
-                ? answer
-                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.TRANSLATED);
-    }
-
-    private long forDeviceTlb(int requesterId, int pasid, long address, boolean write, int addressType) {
-        long root = this.root;
-        if ((root & TRANSLATING) == 0) {
-            // Without remapping nobody answers a translation request; a translated one is like any other.
-            return addressType == ScalableTranslation.TRANSLATED
-                    ? Translations.unchanged(address)
-                    : Translations.fault(FaultReason.DEVICE_TLB_BLOCKED, true);
-        }
-        int problem = problemOfMode(root, pasid);
-        if (problem != 0) {
-            return Translation.fault(problem);
-        }
-        return (root & TTM) == 0
-                ? legacy.forDeviceTlb(
-                        root & RTA, requesterId, address, write, addressType == ScalableTranslation.TRANSLATED)
-                : scalable.translate(root & RTA, requesterId, pasid, address, write, addressType);
-    }
-
-    private long refuse(long fault, int requesterId, int pasid, long address, boolean write, int addressType) {
-        int reason = Translations.reason(fault);
-        if (!Translations.isSilent(fault)) {
-            faults.record(requesterId, pasid, address, write, addressType, reason);
-        }
-        return Translation.fault(reason);
+        return remapper.passTranslated(requesterId, pasid, address, write);
     }
 
     @Override
     public synchronized void requestPage(
             int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
         pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
-    }
-
-    private boolean mayAskForPages(int requesterId, int pasid, long address, boolean write) {
-        long root = this.root;
-        if ((root & TRANSLATING) == 0 || (root & TTM) == 0) {
-            return false; // and no fault: there are no page requests without translation, nor in legacy mode
-        }
-        int problem = problemOfMode(root, pasid);
-        long fault =
-                problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
-        if (fault < 0) {
-            refuse(fault, requesterId, pasid, address, write, FaultLog.PAGE_REQUEST);
-        }
-        return fault >= 0;
     }
 
     // Events
@@ -202,7 +114,12 @@ final class VtdUnit implements TranslationUnit {
             doGlobalCommand();
             return true;
         }
-        if (VtdRegisters.ICC.isSet(get(VtdRegisters.CCMD))) {
+        long protection = fixed.get(VtdRegisters.PMEN);
+        if (VtdRegisters.EPM.get(protection) != VtdRegisters.PRS.get(protection)) {
+            doProtection(protection);
+            return true;
+        }
+        if (VtdRegisters.ICC.isSet(fixed.get(VtdRegisters.CCMD))) {
             doContextCommand();
             return true;
         }
@@ -216,26 +133,35 @@ final class VtdUnit implements TranslationUnit {
 
     private void doGlobalCommand() {
         globalCommandPending = false;
-        int command = (int) get(VtdRegisters.GCMD);
-        int status = (int) get(VtdRegisters.GSTS);
+        int command = (int) fixed.get(VtdRegisters.GCMD);
+        int status = (int) fixed.get(VtdRegisters.GSTS);
         status = (status & ~switches) | (command & switches);
-        long newRoot = root;
         if (VtdRegisters.SRTP.isSet(command)) {
-            newRoot = get(VtdRegisters.RTADDR);
+            remapper.setRoot(fixed.get(VtdRegisters.RTADDR));
             if (capabilities.rootPointerInvalidates) {
                 invalidation.everything();
             }
         }
-        status |= command & COMMANDS;
+        if (VtdRegisters.SFL.isSet(command & commands)) {
+            faults.setMemoryLog(fixed.get(VtdRegisters.AFLOG));
+        }
+        faults.useMemoryLog(VtdRegisters.AFLS.isSet(status));
+        status |= command & commands;
         // Write buffers are not modelled, so flushing them is done at once: WBFS never shows.
-        queue.enable(VtdRegisters.QIES.isSet(status), get(VtdRegisters.IQA));
-        set(VtdRegisters.GSTS, status);
-        root = VtdRegisters.TE.isSet(command) ? newRoot | TRANSLATING : newRoot & ~TRANSLATING;
-        queue.setScalableMode(VtdRegisters.TTM.get(newRoot) == SCALABLE_MODE);
+        queue.enable(VtdRegisters.QIES.isSet(status), fixed.get(VtdRegisters.IQA));
+        fixed.set(VtdRegisters.GSTS, status);
+        remapper.setTranslating(VtdRegisters.TE.isSet(command));
+        queue.setScalableMode(remapper.isScalable());
+    }
+
+    private void doProtection(long pmen) {
+        remapper.setProtectedMemory(
+                VtdRegisters.EPM.isSet(pmen) ? ProtectedMemory.of(capabilities, fixed) : ProtectedMemory.NONE);
+        fixed.set(VtdRegisters.PMEN, VtdRegisters.PRS.set(pmen, VtdRegisters.EPM.get(pmen)));
     }
 
     private void doContextCommand() {
-        long command = get(VtdRegisters.CCMD);
+        long command = fixed.get(VtdRegisters.CCMD);
         int done = refusesRegisterInvalidation()
                 ? Invalidation.REFUSED
                 : invalidation.contexts(
@@ -243,12 +169,12 @@ final class VtdUnit implements TranslationUnit {
                         (int) VtdRegisters.CCMD_DID.get(command),
                         (int) VtdRegisters.CCMD_SID.get(command),
                         (int) VtdRegisters.CCMD_FM.get(command));
-        set(VtdRegisters.CCMD, VtdRegisters.CAIG.set(VtdRegisters.ICC.set(command, 0), done));
+        fixed.set(VtdRegisters.CCMD, VtdRegisters.CAIG.set(VtdRegisters.ICC.set(command, 0), done));
     }
 
     /** The queue, or scalable mode, which has no other way. */
     private boolean refusesRegisterInvalidation() {
-        return queue.isEnabled() || (root & TTM) != 0;
+        return queue.isEnabled() || !remapper.isLegacy();
     }
 
     private void doIotlbCommand() {
@@ -316,7 +242,7 @@ final class VtdUnit implements TranslationUnit {
         if (offset >= VtdRegisters.FIXED_END) {
             return 0;
         }
-        long kept = fixed[offset >>> 3];
+        long kept = fixed.word(offset);
         return switch (offset) {
             case 0x18 -> withLower(kept, VtdRegisters.readable(VtdRegisters.GCMD, kept)); // and GSTS
             case 0x28 -> VtdRegisters.readable(VtdRegisters.CCMD, kept);
@@ -342,11 +268,12 @@ final class VtdUnit implements TranslationUnit {
             faults.writeRecord(record >>> 3, value);
         } else if (offset == capabilities.iotlbOffset) {
             invalidateAddress = VtdRegisters.stored(
-                    VtdRegisters.IVA, invalidateAddress, merge(invalidateAddress, value, low, high));
+                    VtdRegisters.IVA, invalidateAddress, RegisterFile.merge(invalidateAddress, value, low, high));
         } else if (offset == capabilities.iotlbOffset + 8) {
-            iotlbCommand = VtdRegisters.stored(VtdRegisters.IOTLB, iotlbCommand, merge(iotlbCommand, value, low, high));
+            iotlbCommand = VtdRegisters.stored(
+                    VtdRegisters.IOTLB, iotlbCommand, RegisterFile.merge(iotlbCommand, value, low, high));
         } else if (PageRequestQueue.isRegister(offset)) {
-            pageRequests.write(offset, merge(pageRequests.read(offset), value, low, high), low, high);
+            pageRequests.write(offset, RegisterFile.merge(pageRequests.read(offset), value, low, high), low, high);
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);
             if (lower != null && (low || lower.width() == 64)) {
@@ -359,22 +286,18 @@ final class VtdUnit implements TranslationUnit {
         }
     }
 
-    private static long merge(long current, long value, boolean low, boolean high) {
-        long written = (low ? 0xffffffffL : 0) | (high ? 0xffffffff00000000L : 0);
-        return (current & ~written) | (value & written);
-    }
-
     private void writeFixed(Register register, long value, boolean low, boolean high) {
-        long current = get(register);
-        long written = register.width() == 64
-                ? merge(current, value, low, high)
-                : (register.offset() & 4) == 0 ? value & 0xffffffffL : value >>> 32;
+        long current = fixed.get(register);
+        long written = RegisterFile.written(register, current, value, low, high);
+        if (isAbsent(register)) {
+            return;
+        }
         if (register == VtdRegisters.FSTS) {
             faults.writeStatus((int) written);
         } else if (register == VtdRegisters.FECTL) {
             faults.writeControl((int) written);
         } else if (register == VtdRegisters.IQT) {
-            queue.writeTail(merge(queue.readTail(), value, low, high));
+            queue.writeTail(RegisterFile.merge(queue.readTail(), value, low, high));
         } else if (register == VtdRegisters.ICS) {
             queue.writeCompletion((int) written);
         } else if (register == VtdRegisters.IECTL) {
@@ -385,40 +308,32 @@ final class VtdUnit implements TranslationUnit {
                 doGlobalCommand();
             }
             globalCommandPending = true;
-            set(register, VtdRegisters.stored(register, 0, written));
+            fixed.set(register, VtdRegisters.stored(register, 0, written));
             // A pointer is reported set again when the unit has taken the new one.
-            set(VtdRegisters.GSTS, get(VtdRegisters.GSTS) & ~(written & COMMANDS));
-        } else if (register == VtdRegisters.PMEN) {
-            long enabled = register.afterWrite(current, written);
-            set(register, VtdRegisters.PRS.set(enabled, VtdRegisters.EPM.get(enabled)));
+            fixed.set(VtdRegisters.GSTS, fixed.get(VtdRegisters.GSTS) & ~(written & commands));
         } else {
-            set(register, VtdRegisters.stored(register, current, written));
+            fixed.set(register, VtdRegisters.stored(register, current, written));
         }
     }
 
-    private long get(Register register) {
-        long word = fixed[register.offset() >>> 3];
-        if (register.width() == 64) {
-            return word;
-        }
-        return (register.offset() & 4) == 0 ? word & 0xffffffffL : word >>> 32;
-    }
-
-    private void set(Register register, long value) {
-        boolean wide = register.width() == 64;
-        boolean upper = (register.offset() & 4) != 0;
-        long shifted = upper ? value << 32 : value;
-        fixed[register.offset() >>> 3] = merge(fixed[register.offset() >>> 3], shifted, wide || !upper, wide || upper);
+    /** Returns whether a register is for something that the unit does not have: then it stays 0. */
+    private boolean isAbsent(Register register) {
+        boolean low = capabilities.protectedLowMemory;
+        boolean high = capabilities.protectedHighMemory;
+        return (register == VtdRegisters.AFLOG && !capabilities.advancedFaultLog)
+                || (register == VtdRegisters.PMEN && !low && !high)
+                || ((register == VtdRegisters.PLMBASE || register == VtdRegisters.PLMLIMIT) && !low)
+                || ((register == VtdRegisters.PHMBASE || register == VtdRegisters.PHMLIMIT) && !high);
     }
 
     @Override
     public synchronized void reset() {
-        Arrays.fill(fixed, 0);
+        fixed.reset();
         setReadOnly();
         invalidateAddress = 0;
         iotlbCommand = 0;
         globalCommandPending = false;
-        root = 0;
+        remapper.reset();
         contexts.reset();
         iotlb.reset();
         pagingCache.reset();
@@ -430,13 +345,11 @@ final class VtdUnit implements TranslationUnit {
 
     @Override
     public synchronized void addTo(StateDigest digest) {
-        for (long word : fixed) {
-            digest.add(word);
-        }
+        fixed.addTo(digest);
         digest.add(invalidateAddress);
         digest.add(iotlbCommand);
         digest.add(globalCommandPending);
-        digest.add(root);
+        remapper.addTo(digest);
         contexts.addTo(digest);
         iotlb.addTo(digest);
         pagingCache.addTo(digest);

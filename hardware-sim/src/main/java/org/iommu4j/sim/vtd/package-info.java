@@ -6,22 +6,24 @@
  * <p>Written from the "Intel Virtualization Technology for Directed I/O" architecture specification (section numbers as in
  * revision 4), with QEMU's measured answers as a second witness, and not from any driver. {@link
  * org.iommu4j.sim.vtd.VtdUnitProvider} builds units with any pair of CAP and ECAP. Read then {@code VtdUnit} (registers and
- * commands), {@code LegacyTranslation} and {@code ScalableTranslation} (the way of a request), {@code LegacyTables},
- * {@code ScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code SecondStageWalker},
- * the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code InvalidationQueue},
- * {@code FaultLog} and {@code PageRequestQueue}. {@code VtdTableReader} reads the tables of a memory image with the same classes.
+ * commands), {@code Remapper}, {@code LegacyTranslation} and {@code ScalableTranslation} (the way of a request), {@code
+ * LegacyTables}, {@code ScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code
+ * SecondStageWalker}, the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code
+ * InvalidationQueue}, {@code FaultLog} with its {@code MemoryFaultLog}, and {@code PageRequestQueue}. {@code VtdTableReader} reads the tables of a memory
+ * image with the same classes.
  *
  * <p>Modelled: root and context tables, TT 0, 1 and 2; scalable root and context entries, PASID directory and table, PGTT 1 to
- * 4, RID_PASID, requests with PASID; first stage of 4 and 5 levels, second stage of 3, 4 and 5, each with 4K, 2M and 1G
- * leaves, and nested translation; snoop control by SNP and PGSNP, snooping of walks by ECAP.C and PWSNP; accessed and dirty
- * flags, atomically, refused where walks are not snooped; caches of contexts, PASID entries, translations and tables whose
- * entries stay until an invalidation covers them; caching of refusals where CAP.CM is set, but for the first stage; queued
- * invalidation with both widths of descriptor, register-based invalidation in legacy mode; device TLBs: translation requests,
- * translated requests, invalidations and their time-out; page requests: their queue, overflow, event and answers, and draining by a
- * wait descriptor; primary fault logging. Descriptors and status writes are always
- * snooped. Commands written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked
- * without a new walk. IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or
- * in scalable mode is refused in CAIG and IAIG. Requests without PASID in the interrupt address range pass untranslated.
+ * 4, RID_PASID, requests with PASID; first stage of 4 and 5 levels, second stage of 3, 4 and 5, each with 4K, 2M and 1G leaves,
+ * and nested translation; snoop control by SNP and PGSNP, snooping of walks by ECAP.C and PWSNP; accessed and dirty flags,
+ * atomically, refused where walks are not snooped; caches of contexts, PASID entries, translations and tables whose entries
+ * stay until an invalidation covers them; caching of refusals where CAP.CM is set, but for the first stage; queued invalidation
+ * with both widths of descriptor, register-based invalidation in legacy mode; device TLBs: translation requests, translated
+ * requests, invalidations and their time-out; page requests: their queue, overflow, event and answers, and draining by a
+ * wait descriptor; primary fault logging, and advanced where CAP.AFL is set; protected memory
+ * regions, where CAP.PLMR and CAP.PHMR are. Descriptors, status writes and fault records in memory are always snooped. Commands
+ * written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked without a new walk.
+ * IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or in scalable mode is
+ * refused in CAIG and IAIG. Requests without PASID in the interrupt address range pass untranslated.
  *
  * <p>Of each walk the lowest entry that points to a table is cached, and no other: hardware may keep more.
  *
@@ -43,6 +45,13 @@
  *   <li>Page group responses must be of 256 bits, in scalable mode, with a response code that PCI Express knows; their third and fourth
  *       word are ignored.
  *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
+ *   <li>In caching mode a refused PASID is of no domain: any invalidation that names the PASID drops it, whatever the domain it
+ *       names, and one of domain 0. The manual reserves domain 0 for it; Linux names the domain of the entry that comes next,
+ *       and QEMU compares with that one.
+ *   <li>No device reaches a protected region, also by a translation of its own, for which the manual leaves it open. Such
+ *       a request gets a code of ours, 0xff, and no record; regions are of whole MiB, and taken when EPM is set.
+ *   <li>Advanced logging sets APF with the first record of a log and no other. A full log overflows with the next fault
+ *       and stays full until SFL; bit 127 of a record, F of a register, is 0.
  * </ul>
  *
  * <p>Not modelled:
@@ -52,11 +61,11 @@
  *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
  *   <li>Interrupt remapping: its commands are acknowledged and its descriptors accepted, and nothing else.
  *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
- *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set.
+ *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set: devices here
+ *       complete their own invalidations or none.
  *   <li>Zero-length reads (CAP.ZLR): requests here have a length.
- *   <li>Protected memory regions: PMEN.PRS follows EPM and nothing is protected.
  *   <li>Delivery of the fault, invalidation and page request events: their mask and pending bits are kept, no message is sent.
- *   <li>Advanced fault logging, also where CAP.AFL is set; performance monitoring; enhanced commands; write buffers (GCMD.WBF is done
+ *   <li>Performance monitoring; enhanced commands; write buffers (GCMD.WBF is done
  *       at once); draining of requests (a translation that an invalidation overtakes starts anew).
  *   <li>Collapsing of faults of one requester, which the manual allows.
  * </ul>

@@ -40,6 +40,12 @@ final class Bench {
     static final int CCMD = 0x28;
     static final int FSTS = 0x34;
     static final int FECTL = 0x38;
+    static final int AFLOG = 0x58;
+    static final int PMEN = 0x64;
+    static final int PLMBASE = 0x68;
+    static final int PLMLIMIT = 0x6c;
+    static final int PHMBASE = 0x70;
+    static final int PHMLIMIT = 0x78;
     static final int IQH = 0x80;
     static final int IQT = 0x88;
     static final int IQA = 0x90;
@@ -52,6 +58,8 @@ final class Bench {
 
     static final int TE = 1 << 31;
     static final int SRTP = 1 << 30;
+    static final int SFL = 1 << 29;
+    static final int EAFL = 1 << 28;
     static final int QIE = 1 << 26;
 
     final RecordingFabric fabric = new RecordingFabric(1 << 24);

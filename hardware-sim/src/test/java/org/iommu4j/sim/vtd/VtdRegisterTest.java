@@ -27,7 +27,7 @@ class VtdRegisterTest {
         "40, 32, 0, fffffffc", // FEADDR
         "44, 32, 0, ffffffff", // FEUADDR
         "58, 64, 0, 0", // AFLOG: no advanced fault logging
-        "64, 32, 0, 80000001", // PMEN
+        "64, 32, 0, 80000000", // PMEN, whose PRS follows in a step
         "68, 32, 0, fff00000", // PLMBASE
         "6c, 32, 0, fff00000", // PLMLIMIT
         "70, 64, 0, fffffffffff00000", // PHMBASE
@@ -43,6 +43,9 @@ class VtdRegisterTest {
         "b0, 64, 0, 0", // IQERCD
         "b8, 64, 0, fffffffffffff80f", // IRTA
         "c0, 64, 0, 0", // PQH: no page requests
+        "c8, 64, 0, 0", // PQT
+        "d0, 64, 0, 0", // PQA
+        "dc, 32, 0, 0", // PRS
         "100, 64, 0, 0", // FRCD
         "108, 64, 0, 0",
         "178, 64, 0, 0",
@@ -85,6 +88,31 @@ class VtdRegisterTest {
         bench.unit.writeRegister64(0x68, 0x0010_0000_0020_0000L);
         assertThat(bench.unit.readRegister32(0x68)).isEqualTo(0x0020_0000);
         assertThat(bench.unit.readRegister32(0x6c)).isEqualTo(0x0010_0000);
+    }
+
+    /** CAP, offset, bits, value after all ones were written. */
+    @ParameterizedTest
+    @CsvSource({
+        "d2078c106f046e, 58, 64, fffffffffffffe00", // AFL: AFLOG
+        "d2078c106f0426, 64, 32, 80000000", // PLMR alone
+        "d2078c106f0426, 68, 64, fff00000fff00000",
+        "d2078c106f0426, 70, 64, 0",
+        "d2078c106f0426, 78, 64, 0",
+        "d2078c106f0446, 64, 32, 80000000", // PHMR alone
+        "d2078c106f0446, 68, 64, 0",
+        "d2078c106f0446, 70, 64, fffffffffff00000",
+        "d2078c106f0406, 64, 32, 0", // neither
+        "d2078c106f0406, 68, 64, 0",
+        "d2078c106f0406, 78, 64, 0"
+    })
+    void whatCapDoesNotHaveIsReadOnly(String cap, String offsetText, int width, String afterOnes) {
+        int offset = Integer.parseInt(offsetText, 16);
+        Bench bench = new Bench(Long.parseUnsignedLong(cap, 16), Bench.ECAP_SC);
+        bench.unit.writeRegister32(offset, -1);
+        if (width == 64) {
+            bench.unit.writeRegister32(offset + 4, -1);
+        }
+        assertThat(read(bench, offset, width)).isEqualTo(Long.parseUnsignedLong(afterOnes, 16));
     }
 
     @Test

@@ -135,6 +135,19 @@ class VtdScalableFaultTest {
                 3,
                 IOVA,
                 false);
+        given(
+                0x90,
+                "EA to be set while PWSNP is clear, though A is",
+                () -> new ScalableBench().firstStage(3),
+                b -> {
+                    for (long entry : new long[] {Bench.L4 + 8, Bench.L3 + 8, Bench.L2 + 8, Bench.L1 + 8}) {
+                        b.put(entry, b.get(entry) | 0x20);
+                    }
+                    b.pasid(3, ScalableBench.FIRST, 5, Bench.L4 | 1 << 7);
+                },
+                3,
+                IOVA,
+                false);
         return cases.stream();
     }
 

@@ -17,7 +17,6 @@ class VtdScalableInvalidationTest {
     private static final long CONTEXTS = 0x11;
     private static final long IOTLB = 0x12;
     private static final long PASIDS = 0x37;
-    private static final long PASID_3 = 3L << 32 | 5 << 16;
 
     private static long hex(String text) {
         return Long.parseUnsignedLong(text, 16);
@@ -170,16 +169,26 @@ class VtdScalableInvalidationTest {
         assertThat(bench.read(3, IOVA)).isEqualTo("fault 0x41");
     }
 
-    @Test
-    void inCachingModeARefusalStaysUntilInvalidated() {
+    @ParameterizedTest
+    @CsvSource({
+        "37, 0x100000", // all
+        "300050017, 0x100000", // PASID 3, whatever the domain: a refusal is of none
+        "300060017, 0x100000",
+        "300000017, 0x100000",
+        "7, 0x100000", // domain 0, which no entry may have
+        "50007, fault 0x59", // another domain
+        "400050017, fault 0x59", // another PASID
+        "11, fault 0x59",
+        "12, fault 0x59",
+        "300050026, fault 0x59"
+    })
+    void inCachingModeARefusalOfAPasidStaysUntilInvalidated(String descriptor, String then) {
         ScalableBench bench = new ScalableBench(ScalableBench.CAP | 1 << 7, ScalableBench.ECAP).on();
         assertThat(bench.read(3, IOVA)).isEqualTo("fault 0x59");
         bench.firstStage(3);
         assertThat(bench.read(3, IOVA)).isEqualTo("fault 0x59");
-        bench.invalidate(PASID_3 | 0x17, 0);
-        assertThat(bench.read(3, IOVA)).as("of domain 0").isEqualTo("fault 0x59");
-        bench.invalidate(3L << 32 | 0x17, 0);
-        assertThat(bench.read(3, IOVA)).isEqualTo(OLD);
+        bench.invalidate(hex(descriptor), 0);
+        assertThat(bench.read(3, IOVA)).isEqualTo(then);
     }
 
     @Test

@@ -29,6 +29,7 @@ import org.iommu4j.capability.PasidAttachment;
 import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -437,6 +438,57 @@ class ScalableOnSiliconTest {
         IommuDomain domain = bench.attached();
         bench.map(domain, IOVA, SCRATCH);
         bench.assertRefused(IOVA);
+    }
+
+    // ---- caching mode ----------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(longs = {EVERYTHING, EVERYTHING & ~FIRST_STAGE})
+    void inCachingModeWhatWasRefusedPassesOnceItIsAttachedAndMapped(long ecap) {
+        Bench bench = new Bench(ScalableMachines.withDevices(
+                ScalableMachines.of("caching mode", CAP | VtdUnitProvider.CAP_CM, ecap), false));
+        Endpoint withPasid = bench.withPasid(PASID);
+        bench.assertRefused(IOVA);
+        bench.assertRefused(withPasid, IOVA);
+
+        IommuDomain ordinary = bench.attached();
+        bench.assertRefused(IOVA);
+        bench.map(ordinary, IOVA, SCRATCH);
+        bench.assertReaches(IOVA, SCRATCH);
+
+        IommuDomain own = allocate(bench, DomainFlag.PASID);
+        bench.assertRefused(withPasid, IOVA);
+        bench.map(own, IOVA, SCRATCH + PAGE);
+        assertThat(pasids(own).attach(bench.device(), PASID)).isEqualTo(AttachResult.ATTACHED);
+        bench.assertReaches(withPasid, IOVA, SCRATCH + PAGE);
+        bench.assertRefused(withPasid, IOVA + PAGE);
+        bench.map(own, IOVA + PAGE, SCRATCH);
+        bench.assertReaches(withPasid, IOVA + PAGE, SCRATCH);
+
+        // Refused once more, as a device and as a PASID, and then of the other's domain.
+        ordinary.detach(bench.device());
+        pasids(own).detach(bench.device(), PASID);
+        bench.assertRefused(IOVA);
+        bench.assertRefused(withPasid, IOVA);
+        bench.attach(own, bench.device());
+        assertThat(pasids(ordinary).attach(bench.device(), PASID)).isEqualTo(AttachResult.ATTACHED);
+        bench.assertReaches(IOVA, SCRATCH + PAGE);
+        bench.assertReaches(withPasid, IOVA, SCRATCH);
+    }
+
+    @Test
+    void inCachingModeAGuestReachesWhatItsHostMapsAfterItWasRefused() {
+        Bench bench = new Bench(ScalableMachines.of("caching mode", CAP | VtdUnitProvider.CAP_CM, EVERYTHING));
+        IommuDomain parent = parentWithGuest(bench);
+        bench.unmap(parent, GUEST_DATA, PAGE);
+        IommuDomain nested = nested(bench, parent);
+        bench.assertRefused(GUEST_VIRTUAL);
+        bench.attach(nested, bench.device());
+        bench.assertRefused(GUEST_VIRTUAL);
+
+        bench.map(parent, GUEST_DATA, SCRATCH + 8 * PAGE);
+
+        bench.assertReaches(GUEST_VIRTUAL, SCRATCH + 8 * PAGE);
     }
 
     // ---- several units ---------------------------------------------------------------------------------------------

@@ -68,6 +68,8 @@ public final class FaultRecord {
             case 0x44 -> "translation request of a device whose context entry has DTE clear";
             case 0x45 -> "request with PASID of a device whose context entry has PASIDE clear";
             case 0x46 -> "PASID is beyond the PASID directory";
+            case 0x47 -> "page request of a device whose context entry has PRE clear";
+            case 0x48 -> "PASID of requests without one is beyond the PASID directory";
             case 0x50 -> "PASID directory entry can't be read";
             case 0x51 -> "PASID directory entry is not present";
             case 0x52 -> "reserved bits are set in a PASID directory entry";
@@ -94,7 +96,7 @@ public final class FaultRecord {
             case 0x84 -> "address is beyond the second stage's width";
             case 0x85 -> "write without write permission in scalable mode";
             case 0x86 -> "read without read permission in scalable mode";
-            case 0x87 -> "address is that of interrupts";
+            case 0x0e, 0x87 -> "address is that of interrupts";
             case 0x90 -> "first-stage A or D bit can't be set by walks that do not snoop";
             default -> code >= 0x20 && code <= 0x28 ? "interrupt remapping fault" : "unknown reason";
         };

@@ -58,7 +58,7 @@ public final class DmarRegisters {
             .field(IRE, WRITE_ONLY)
             .field(QIE, WRITE_ONLY)
             .field(WBF, WRITE_ONLY)
-            .field(EAFL, NOT_MODELLED)
+            .field(EAFL, WRITE_ONLY)
             .field(SFL, NOT_MODELLED)
             .field(SRTP, WRITE_ONLY)
             .field(TE, WRITE_ONLY);
@@ -183,7 +183,8 @@ public final class DmarRegisters {
             Register.of("FECTL", 0x38, 32, "VT-d 11.4.10").field(IP, READ_ONLY).field(IM, READ_WRITE);
 
     // PMEN, 11.4.16
-    static final BitField PRS = bit(0, "PRS");
+    /** Protected region status: follows EPM. */
+    public static final BitField PRS = bit(0, "PRS");
     /** Enable protected memory. */
     public static final BitField EPM = bit(31, "EPM");
 

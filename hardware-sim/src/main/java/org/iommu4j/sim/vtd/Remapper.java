@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.sim.vtd;
+
+import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
+
+/**
+ * The way of a request, by what the registers have decided: translation on or off, the mode of the tables, regions that are
+ * protected.
+ *
+ * <p>Source: VT-d 3.4, 4.2 (requests of device TLBs) and 11.4.8. Threads that translate read one volatile word; the unit's lock
+ * is held by who changes it.
+ */
+final class Remapper {
+    /** Bits of {@link #root}: translation is on. */
+    private static final long TRANSLATING = 1;
+
+    /** Bits of {@link #root}: regions of memory are protected. */
+    private static final long PROTECTING = 2;
+
+    private static final long TTM = VtdRegisters.TTM.mask();
+    private static final long RTA = VtdRegisters.RTA.mask();
+
+    /** TTM. */
+    private static final long LEGACY_MODE = 0;
+
+    private static final long SCALABLE_MODE = 1;
+
+    private final VtdCapabilities capabilities;
+    private final LegacyTranslation legacy;
+    private final ScalableTranslation scalable;
+    private final FaultLog faults;
+
+    /** RTADDR as SRTP found it, with {@link #TRANSLATING} and {@link #PROTECTING}. */
+    private volatile long root;
+
+    /** Decided before {@link #PROTECTING} says so. */
+    private ProtectedMemory protectedMemory = ProtectedMemory.NONE;
+
+    Remapper(VtdCapabilities capabilities, LegacyTranslation legacy, ScalableTranslation scalable, FaultLog faults) {
+        this.capabilities = capabilities;
+        this.legacy = legacy;
+        this.scalable = scalable;
+        this.faults = faults;
+    }
+
+    void setRoot(long rtaddr) {
+        root = (rtaddr & (RTA | TTM)) | (root & (TRANSLATING | PROTECTING));
+    }
+
+    void setTranslating(boolean on) {
+        root = on ? root | TRANSLATING : root & ~TRANSLATING;
+    }
+
+    void setProtectedMemory(ProtectedMemory regions) {
+        protectedMemory = regions;
+        root = regions.equals(ProtectedMemory.NONE) ? root & ~PROTECTING : root | PROTECTING;
+    }
+
+    /** Returns whether the tables are those of scalable mode. */
+    boolean isScalable() {
+        return VtdRegisters.TTM.get(root) == SCALABLE_MODE;
+    }
+
+    /** Returns whether the tables are those of legacy mode. */
+    boolean isLegacy() {
+        return VtdRegisters.TTM.get(root) == LEGACY_MODE;
+    }
+
+    /** See {@link TranslationUnit#translate}. */
+    long translate(int requesterId, int pasid, long address, boolean write) {
+        long root = this.root;
+        long answer;
+        if ((root & (TRANSLATING | PROTECTING | TTM)) == TRANSLATING
+                && pasid == TranslationUnit.NO_PASID
+                && !Translations.isInterrupt(address)) {
+            answer = legacy.translate(root & RTA, requesterId, address, write);
+        } else {
+            answer = protect(root, translateSpecially(root, requesterId, pasid, address, write));
+        }
+        return answer >= 0
+                ? answer
+                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
+    }
+
+    private long translateSpecially(long root, int requesterId, int pasid, long address, boolean write) {
+        if ((root & TRANSLATING) == 0) {
+            return Translations.unchanged(address);
+        }
+        // An interrupt is nobody's page, but a request with PASID makes none.
+        if (pasid == TranslationUnit.NO_PASID && Translations.isInterrupt(address)) {
+            return Translation.to(address, false);
+        }
+        int problem = problemOfMode(root, pasid);
+        if (problem != 0) {
+            return Translation.fault(problem);
+        }
+        return (root & TTM) == LEGACY_MODE
+                ? legacy.translate(root & RTA, requesterId, address, write)
+                : scalable.translate(root & RTA, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
+    }
+
+    /** Blocks a request into a protected region, without a record. */
+    private long protect(long root, long answer) {
+        return (root & PROTECTING) != 0
+                        && !Translation.isFault(answer)
+                        && protectedMemory.covers(Translation.address(answer))
+                ? Translations.fault(FaultReason.PROTECTED_MEMORY, true)
+                : answer;
+    }
+
+    /** Returns why no request of a kind is taken in the mode that RTADDR asks for, or 0. */
+    private int problemOfMode(long root, int pasid) {
+        long mode = VtdRegisters.TTM.get(root);
+        if (mode == LEGACY_MODE) {
+            return pasid == TranslationUnit.NO_PASID ? 0 : FaultReason.PASID_IN_LEGACY_MODE;
+        }
+        return mode == SCALABLE_MODE && capabilities.scalable ? 0 : FaultReason.ROOT_TABLE_MODE;
+    }
+
+    /** See {@link TranslationUnit#requestTranslation}. */
+    long requestTranslation(int requesterId, int pasid, long address, boolean write) {
+        long answer = forDeviceTlb(root, requesterId, pasid, address, write, ScalableTranslation.TRANSLATION_REQUEST);
+        if (answer >= 0) {
+            return answer;
+        }
+        return FaultReason.isAnsweredWithoutRights(Translations.reason(answer))
+                ? TranslationUnit.NOT_TRANSLATED
+                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.TRANSLATION_REQUEST);
+    }
+
+    /** See {@link TranslationUnit#passTranslated}. */
+    long passTranslated(int requesterId, int pasid, long address, boolean write) {
+        long root = this.root;
+        long answer =
+                protect(root, forDeviceTlb(root, requesterId, pasid, address, write, ScalableTranslation.TRANSLATED));
+        return answer >= 0
+                ? answer
+                : refuse(answer, requesterId, pasid, address, write, ScalableTranslation.TRANSLATED);
+    }
+
+    private long forDeviceTlb(long root, int requesterId, int pasid, long address, boolean write, int addressType) {
+        if ((root & TRANSLATING) == 0) {
+            // Without remapping nobody answers a translation request; a translated one is like any other.
+            return addressType == ScalableTranslation.TRANSLATED
+                    ? Translations.unchanged(address)
+                    : Translations.fault(FaultReason.DEVICE_TLB_BLOCKED, true);
+        }
+        int problem = problemOfMode(root, pasid);
+        if (problem != 0) {
+            return Translation.fault(problem);
+        }
+        return (root & TTM) == LEGACY_MODE
+                ? legacy.forDeviceTlb(
+                        root & RTA, requesterId, address, write, addressType == ScalableTranslation.TRANSLATED)
+                : scalable.translate(root & RTA, requesterId, pasid, address, write, addressType);
+    }
+
+    /** Returns whether a device may ask for a page, and records the fault when it may not. */
+    boolean allowsPageRequest(int requesterId, int pasid, long address, boolean write) {
+        long root = this.root;
+        if ((root & TRANSLATING) == 0 || (root & TTM) == LEGACY_MODE) {
+            return false; // and no fault: there are no page requests without translation, nor in legacy mode
+        }
+        int problem = problemOfMode(root, pasid);
+        long fault =
+                problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
+        if (fault < 0) {
+            refuse(fault, requesterId, pasid, address, write, FaultLog.PAGE_REQUEST);
+        }
+        return fault >= 0;
+    }
+
+    private long refuse(long fault, int requesterId, int pasid, long address, boolean write, int addressType) {
+        int reason = Translations.reason(fault);
+        if (!Translations.isSilent(fault)) {
+            faults.record(requesterId, pasid, address, write, addressType, reason);
+        }
+        return Translation.fault(reason);
+    }
+
+    void reset() {
+        root = 0;
+        protectedMemory = ProtectedMemory.NONE;
+    }
+
+    void addTo(StateDigest digest) {
+        digest.add(root);
+        protectedMemory.addTo(digest);
+    }
+}
