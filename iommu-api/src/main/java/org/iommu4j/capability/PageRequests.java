@@ -33,7 +33,8 @@ public interface PageRequests {
     void disable();
 
     /**
-     * Takes out the groups that came whole since the last call, oldest first, each to be answered.
+     * Takes out the groups that came whole since the last call, oldest first, each to be answered. Waits for nothing: what is
+     * still on its way to the unit's queue comes with a later call.
      *
      * @throws org.iommu4j.IommuException ETIMEDOUT or EIO when the unit did not pass on the answer to a request that is not handed out
      */
