@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuCapability;
@@ -216,6 +217,36 @@ class IntelOnSiliconTest {
             assertThat(machine.frames().inUse()).as("after failure " + n).isEqualTo(before + quarantined);
         } while (failures.fired());
         assertThat(refused).isGreaterThan(5);
+    }
+
+    @Test
+    void faultsThatTheUnitHasNoRoomForAreCountedAndTheNextOnesAreReadAgain() {
+        Machine machine = machine(VtdUnitProvider.machine("eight fault records", CAP, ECAP), true);
+        Endpoint endpoint = endpoints(machine).get(0);
+        Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        for (int round = 1; round <= 3; round++) {
+            for (int i = 0; i < 10; i++) {
+                assertThat(endpoint.write(IOVA + i * K4, 1, false)).isFalse();
+            }
+            List<DmaFault> faults = iommu.takeFaults();
+            assertThat(faults)
+                    .extracting(DmaFault::address)
+                    .containsExactly(
+                            IOVA,
+                            IOVA + K4,
+                            IOVA + 2 * K4,
+                            IOVA + 3 * K4,
+                            IOVA + 4 * K4,
+                            IOVA + 5 * K4,
+                            IOVA + 6 * K4,
+                            IOVA + 7 * K4);
+            assertThat(faults.get(7).toString()).contains("dmar0", "root entry is not present");
+            assertThat(iommu.faultOverflows()).isEqualTo(round);
+            endpoint.read(IOVA, false);
+            assertThat(iommu.takeFaults())
+                    .singleElement()
+                    .satisfies(fault -> assertThat(fault.write()).isFalse());
+        }
     }
 
     // What firmware left behind
