@@ -5,7 +5,8 @@ package org.iommu4j.spi;
  * What the kernel's command line says to a driver.
  *
  * <p>Each driver reads its own parameters, as in Linux: {@code intel_iommu=on,sm_off}, {@code amd_iommu=pgtbl_v2}, {@code
- * intremap=off}. A parameter may be given more than once and may list several values.
+ * intremap=off}. What Linux does not know begins with {@code iommu4j.}, such as {@code iommu4j.amd=completion_interrupt}. A
+ * parameter may be given more than once and may list several values.
  *
  * @param commandLine parameters separated by white space; those of no driver are ignored
  */

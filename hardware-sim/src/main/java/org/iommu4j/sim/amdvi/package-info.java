@@ -26,8 +26,9 @@
  * <p>Readings of the manual that are in doubt:
  *
  * <ul>
- *   <li>Fields of a device table entry that belong to a feature which EFR lacks are reserved, as are bits 106, 181:180,
- *       206:192 and 245:240. GV while GTEn of the control register is 0 makes the entry illegal.
+ *   <li>Fields of a device table entry that belong to a feature which EFR lacks are reserved, as are bits 181:180, 206:192 and
+ *       245:240, which QEMU's unit refuses likewise, and bit 106, which it does not (secure ATS in later revisions). GV while
+ *       GTEn of the control register is 0 makes the entry illegal.
  *   <li>HAD of a device table entry is two bits, accessed and dirty, and dirty alone is illegal; HADUpdate of the control
  *       register is kept and changes nothing.
  *   <li>Every request is a user's that neither executes nor is privileged, also one without PASID that GIOV sends through
