@@ -109,8 +109,8 @@ public final class Registers {
             .field(PPR_AUTO_RSP_EN, READ_WRITE)
             .field(EPH_EN, READ_WRITE)
             .field(GCR3_TRP_MODE, READ_WRITE);
-    /** Page request log base, section 3.4.11. */
-    public static final Register PPR_LOG_BAR = Register.of("PprLogBar", 0x0038, 64, "48882 3.4.11")
+    /** Page request log base. */
+    public static final Register PPR_LOG_BAR = Register.of("PprLogBar", 0x0038, 64, "48882 MMIO Offset 0038h")
             .field(BASE, READ_WRITE)
             .field(LENGTH, READ_WRITE);
     /** Command buffer head, section 3.4.14. */
@@ -135,18 +135,18 @@ public final class Registers {
             .field(PPR_OVERFLOW, WRITE_1_TO_CLEAR)
             .field(PPR_INT, WRITE_1_TO_CLEAR)
             .field(PPR_LOG_RUN, READ_ONLY);
-    /** Page request log head, section 3.4.14. */
+    /** Page request log head. */
     public static final Register PPR_LOG_HEAD =
-            Register.of("PprLogHead", 0x2030, 64, "48882 3.4.14").field(POINTER, READ_WRITE);
-    /** Page request log tail, section 3.4.14. */
+            Register.of("PprLogHead", 0x2030, 64, "48882 MMIO Offset 2030h").field(POINTER, READ_WRITE);
+    /** Page request log tail. */
     public static final Register PPR_LOG_TAIL =
-            Register.of("PprLogTail", 0x2038, 64, "48882 3.4.14").field(POINTER, READ_WRITE);
+            Register.of("PprLogTail", 0x2038, 64, "48882 MMIO Offset 2038h").field(POINTER, READ_WRITE);
 
     /** What the unit answers by itself. */
     public static final BitField PPR_AUTO_RESP_CODE = bits(3, 0, "PprAutoRespCode");
-    /** Automatic response to page requests, section 3.4.22. */
+    /** Automatic response to page requests. */
     public static final Register PPR_AUTO_RESPONSE =
-            Register.of("PprAutoResp", 0x2080, 64, "48882 3.4.22").field(PPR_AUTO_RESP_CODE, READ_WRITE);
+            Register.of("PprAutoResp", 0x2080, 64, "48882 MMIO Offset 2080h").field(PPR_AUTO_RESP_CODE, READ_WRITE);
 
     private Registers() {}
 }
