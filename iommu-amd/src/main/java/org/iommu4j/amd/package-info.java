@@ -35,6 +35,9 @@
  * platform has no port for the message. A command that the unit does not know stops it for good, as in Linux, which goes on to
  * ask it and waits in vain each time; here the unit counts as broken, and a driver that is opened anew starts it again.
  *
+ * <p>A device that does not confirm the invalidation of its IOTLB within a second is an event in the log and no failure, as in Linux:
+ * the wait ends, and what the device may still hold nobody knows.
+ *
  * <p>Not modelled: units without host tables (HATS 3, or HATDIS of an IVHD), which are refused and which newer releases drive with
  * guest tables alone; nested domains, which no release up to 7.1 can make ({@code AmdRules}; parents for them it
  * does give out); page requests without PASID and those for execution or with privilege (they are answered as

@@ -14,12 +14,16 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.VendorContext;
@@ -34,13 +38,29 @@ class SiliconQueuesTest {
     private static final int CONTROL = 0x18;
     private static final int STATUS = 0x2020;
 
-    private final Machine machine =
-            MachineFactory.load().create(MachineFactory.load().named("amd"));
+    private final Machine machine = MachineFactory.load().create(withIotlbs());
     private final TranslationUnit unit = machine.units().get(0);
     private final PciFunction function =
             machine.topology().function(BuiltInTopology.GPU).orElseThrow();
     private final Endpoint endpoint = machine.endpoint(BuiltInTopology.GPU);
     private final long target = machine.userFrames().allocate(0);
+
+    /** The built-in machine, whose GPUs have Address Translation Services. */
+    private static MachineDescription withIotlbs() {
+        MachineDescription plain = MachineFactory.load().named("amd");
+        return plain.withFunctions(plain.functions().stream()
+                .map(each -> each.address().bus() == 0
+                        ? each
+                        : new FunctionDescription(
+                                each.address(),
+                                each.upstreamBridge(),
+                                ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                                        .ats()
+                                        .build(),
+                                each.unit(),
+                                each.externalFacing()))
+                .toList());
+    }
 
     private AmdIommu open(SystemMemory memory, String parameters) {
         function.config().write(4, 2, 6);
@@ -131,6 +151,32 @@ class SiliconQueuesTest {
         }
         endpoint.write(0x7000, 1, false);
         assertThat(iommu.takeFaults()).extracting(DmaFault::address).containsExactly(0x7000L);
+    }
+
+    @Test
+    void aDeviceThatDoesNotConfirmIsNotedInTheLogAndHoldsNothingUp() {
+        AmdIommu iommu = open("");
+        IommuDevice device = iommu.probe(function).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        moveAPageOften(domain, 3);
+        iommu.takeFaults();
+        long tail = unit.readRegister64(0x2018);
+        // It no longer answers: somebody turned its translation services off.
+        int ats = function.config().findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS);
+        function.config().write(ats + 6, 2, 0);
+        domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(IOVA, K4, gather);
+        domain.sync(gather);
+
+        assertThat(unit.readRegister64(0x2018)).isEqualTo(tail + 16);
+        long log = unit.readRegister64(0x10) & 0x000f_ffff_ffff_f000L;
+        assertThat(machine.memory(0).load(log + tail) >>> 60)
+                .as("IOTLB_INV_TIMEOUT")
+                .isEqualTo(7);
+        assertThat(iommu.takeFaults()).as("of requests").isEmpty();
+        assertThat(endpoint.write(IOVA, 1, false)).isFalse();
     }
 
     @Test
