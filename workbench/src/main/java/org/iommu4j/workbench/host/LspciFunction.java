@@ -56,6 +56,8 @@ final class LspciFunction {
 
     private static final int UNKNOWN_EXTENDED = 0xfffe;
     private static final int LAST_EXTENDED = 0xff8;
+    /** Behind it there is no room for Device Control. */
+    private static final int LAST_EXPRESS = 0xf4;
     private static final int CARDBUS = 0x0607;
     private static final int PRIMARY_BUS = 0x18;
 
@@ -141,7 +143,11 @@ final class LspciFunction {
 
     private void capability(int offset, String words) {
         Matcher express = EXPRESS.matcher(words);
-        inExpress = express.matches() && offset >= 0x40 && offset < 0x100 && (expressAt == 0 || expressAt == offset);
+        boolean fits = offset >= 0x40 && offset <= LAST_EXPRESS;
+        inExpress = express.matches() && fits && (expressAt == 0 || expressAt == offset);
+        if (express.matches() && !fits) {
+            expressTypeUnknown = true;
+        }
         if (inExpress) {
             expressAt = offset & 0xfc;
             expressType = expressType(express.group(1));

@@ -206,6 +206,18 @@ class LspciReaderTest {
     }
 
     @Test
+    void anExpressCapabilityWithoutRoomForItsRegistersTellsNothing() throws IOException {
+        FunctionEvidence graphics = read("""
+                00:02.0 VGA compatible controller: A B
+                \tControl: I/O+
+                \tCapabilities: [fc] Express (v2) Endpoint, MSI 00
+                \t\tDevCtl:\tCorrErr- NoSnoop+
+                """).functions().get(0);
+        assertThat(graphics.pciExpress()).isEqualTo(Answer.UNKNOWN);
+        assertThat(graphics.noSnoopEnabled()).isEqualTo(Answer.UNKNOWN);
+    }
+
+    @Test
     void controlCharactersOfNamesDoNotReachATerminal() throws IOException {
         HostEvidence host = read("00:02.0 VGA compatible controller: Evil \u001b[31mname\n");
         assertThat(host.functions().get(0).name()).contains("Evil ?[31mname");
