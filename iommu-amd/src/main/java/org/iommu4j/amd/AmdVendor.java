@@ -8,6 +8,7 @@ import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.VendorContext;
 
 /** The AMD-Vi driver as the service loader finds it: claims machines whose firmware has an IVRS. */
@@ -31,6 +32,11 @@ public final class AmdVendor implements IommuVendor {
     @Override
     public boolean recognises(HostFacts facts) {
         return claims(facts.firmware()) || facts.showsUnit(AmdDescription.UNIT_PREFIX);
+    }
+
+    @Override
+    public KernelLog kernelLog() {
+        return new AmdKernelLog();
     }
 
     @Override

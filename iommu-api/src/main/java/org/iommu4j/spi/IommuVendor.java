@@ -23,6 +23,11 @@ public interface IommuVendor {
         return claims(facts.firmware());
     }
 
+    /** Returns what the driver prints into the kernel's log; nothing is known of it unless the vendor says. */
+    default KernelLog kernelLog() {
+        return KernelLog.NONE;
+    }
+
     /**
      * Says what is known of a host without touching it; what the facts do not tell is left unknown.
      *

@@ -46,6 +46,13 @@ interface DeviceTables {
      */
     void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
 
+    /**
+     * Sets or clears bits as {@link #change} does, to take such a change back: also for a unit that is broken.
+     *
+     * @throws IommuException ETIMEDOUT or EIO; the bits stand all the same
+     */
+    void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
+
     /** Frees all frames. */
     void free();
 }

@@ -8,6 +8,7 @@ import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -34,6 +35,11 @@ public final class IntelVendor implements IommuVendor {
     @Override
     public boolean recognises(HostFacts facts) {
         return claims(facts.firmware()) || facts.showsUnit(IntelDescription.UNIT_PREFIX);
+    }
+
+    @Override
+    public KernelLog kernelLog() {
+        return new IntelKernelLog();
     }
 
     @Override

@@ -77,6 +77,11 @@ final class LegacyTables implements DeviceTables {
         throw new IllegalStateException(unit.name() + ": a context entry of legacy mode has nothing to change");
     }
 
+    @Override
+    public void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
+        throw new IllegalStateException(unit.name() + ": a context entry of legacy mode was never changed");
+    }
+
     private void save(IntelDevice device) {
         int[] aliases = device.aliases();
         for (int i = 0; i < aliases.length; i++) {

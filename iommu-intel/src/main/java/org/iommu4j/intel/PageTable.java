@@ -270,21 +270,25 @@ final class PageTable {
     }
 
     private void checkFree(long entries, int run, int level, long iova, long pageSize) {
-        int i = memory.leadingClear(entries, present, run);
-        while (i < run) {
+        for (int i = nextPresent(entries, 0, run); i < run; i = nextPresent(entries, i + 1, run)) {
             long entry = memory.load(entries + (long) i * 8);
             if (isPresent(entry) && (isLeaf(entry, level) || !isEmpty(entry & ADDRESS_MASK, level - 1))) {
                 throw inUse(iova + i * pageSize);
             }
-            i++;
         }
     }
 
+    /** Returns the index of the first present entry of a run from an index on, or the run's length. */
+    private int nextPresent(long entries, int from, int run) {
+        return from == run ? run : from + memory.leadingClear(entries + (long) from * 8, present, run - from);
+    }
+
     private boolean isEmpty(long table, int level) {
-        if (level == 1) {
-            return memory.leadingClear(table, present, SystemMemory.FRAME_WORDS) == SystemMemory.FRAME_WORDS;
-        }
-        for (int i = 0; i < SystemMemory.FRAME_WORDS; i++) {
+        int run = SystemMemory.FRAME_WORDS;
+        for (int i = nextPresent(table, 0, run); i < run; i = nextPresent(table, i + 1, run)) {
+            if (level == 1) {
+                return false;
+            }
             long entry = memory.load(table + (long) i * 8);
             if (isPresent(entry) && (isLeaf(entry, level) || !isEmpty(entry & ADDRESS_MASK, level - 1))) {
                 return false;
@@ -296,7 +300,7 @@ final class PageTable {
     /** Chains the empty tables below a run of entries that is about to be replaced. */
     private long collectTables(long entries, int run, long chain) {
         long result = chain;
-        for (int i = memory.leadingClear(entries, present, run); i < run; i++) {
+        for (int i = nextPresent(entries, 0, run); i < run; i = nextPresent(entries, i + 1, run)) {
             long entry = memory.load(entries + (long) i * 8);
             if (isPresent(entry)) {
                 // A run of 2 MiB leaves replaces tables of level 1, one of 1 GiB leaves trees of level 2.
@@ -308,7 +312,8 @@ final class PageTable {
 
     private long collectTree(long table, long chain) {
         long result = chain;
-        for (int i = 0; i < SystemMemory.FRAME_WORDS; i++) {
+        int run = SystemMemory.FRAME_WORDS;
+        for (int i = nextPresent(table, 0, run); i < run; i = nextPresent(table, i + 1, run)) {
             long entry = memory.load(table + (long) i * 8);
             if (isPresent(entry)) {
                 result = collectTree(entry & ADDRESS_MASK, result);

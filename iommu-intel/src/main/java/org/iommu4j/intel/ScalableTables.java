@@ -153,8 +153,8 @@ final class ScalableTables implements DeviceTables {
         long entry = device.pasidTable().entry(pasid);
         long[] words = device.savedPasidEntry();
         save(entry, words);
-        long changed = set ? words[word] | mask : words[word] & ~mask;
-        if (!PasidEntry.P.isSet(words[0]) || PasidEntry.DID.get(words[1]) != domainId || changed == words[word]) {
+        long changed = changed(words, domainId, word, mask, set);
+        if (changed == words[word]) {
             return;
         }
         caches.checkUsable();
@@ -165,6 +165,24 @@ final class ScalableTables implements DeviceTables {
             memory.store(entry + word * 8L, words[word]);
             throw e;
         }
+    }
+
+    @Override
+    public synchronized void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
+        long entry = device.pasidTable().entry(pasid);
+        long[] words = device.savedPasidEntry();
+        save(entry, words);
+        long changed = changed(words, domainId, word, mask, set);
+        if (changed != words[word]) {
+            memory.store(entry + word * 8L, changed);
+            forget(device, pasid, words);
+        }
+    }
+
+    /** Returns a word with bits set or cleared, or as it is where the entry is not the domain's. */
+    private static long changed(long[] words, int domainId, int word, long mask, boolean set) {
+        boolean own = PasidEntry.P.isSet(words[0]) && PasidEntry.DID.get(words[1]) == domainId;
+        return !own ? words[word] : set ? words[word] | mask : words[word] & ~mask;
     }
 
     private void write(long entry, long[] words) {

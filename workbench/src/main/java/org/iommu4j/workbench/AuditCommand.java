@@ -133,9 +133,10 @@ final class AuditCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Auditor auditor = new Auditor(IommuVendors.load());
+        IommuVendors vendors = IommuVendors.load();
+        Auditor auditor = new Auditor(vendors);
         Path directory = fleet;
-        return directory == null ? one(auditor) : many(auditor, directory);
+        return directory == null ? one(auditor) : many(auditor, vendors, directory);
     }
 
     private int one(Auditor auditor) {
@@ -152,7 +153,7 @@ final class AuditCommand implements Callable<Integer> {
         return requireCoherent && audit.overall() != Guest.COHERENT ? Main.EXIT_BAD : 0;
     }
 
-    private int many(Auditor auditor, Path directory) {
+    private int many(Auditor auditor, IommuVendors vendors, Path directory) {
         if (!paths.isEmpty() || !acpi.isEmpty() || lspci != null || dmesg != null || groups != null) {
             throw new InputException("--fleet reads hosts from its directory, expected no other input");
         }
@@ -163,7 +164,7 @@ final class AuditCommand implements Callable<Integer> {
             throw new InputException("--format html is for one host, expected text, json or csv with --fleet");
         }
         List<TranslationUnitProvider> silicon = MachineFactory.load().providers();
-        Supplier<HostInputs> inputs = () -> new HostInputs(silicon);
+        Supplier<HostInputs> inputs = () -> new HostInputs(silicon, vendors);
         boolean terminal = Ansi.AUTO.enabled();
         FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();

@@ -17,6 +17,7 @@ import org.iommu4j.workbench.decode.MappingJson;
 import org.iommu4j.workbench.decode.MappingList;
 import org.iommu4j.workbench.decode.MemoryFormat;
 import org.iommu4j.workbench.decode.MemoryImage;
+import org.iommu4j.workbench.decode.ReadBudget;
 import org.iommu4j.workbench.decode.RegisterText;
 import org.iommu4j.workbench.decode.TableReaders;
 import org.iommu4j.workbench.decode.TableTree;
@@ -114,9 +115,13 @@ final class DecodeCommand implements Callable<Integer> {
         Path registerFile = Objects.requireNonNull(registers);
         try (MemoryImage image = MemoryImage.open(Objects.requireNonNull(memory), memoryFormat)) {
             image.warnings().forEach(line -> err.println("iommu4j: warning: " + line));
+            ReadBudget budget = new ReadBudget(image, limit);
             TableReader reader = TableReaders.choose(
-                    registerFile.toString(), MachineFactory.load().providers(), RegisterText.read(registerFile), image);
-            long problems = print(reader, out, err);
+                    registerFile.toString(),
+                    MachineFactory.load().providers(),
+                    RegisterText.read(registerFile),
+                    budget);
+            long problems = print(reader, budget, out, err);
             return problems == 0 ? 0 : Main.EXIT_USAGE;
         } finally {
             out.flush();
@@ -124,11 +129,12 @@ final class DecodeCommand implements Callable<Integer> {
         }
     }
 
-    private long print(TableReader reader, PrintWriter out, PrintWriter err) {
+    private long print(TableReader reader, ReadBudget budget, PrintWriter out, PrintWriter err) {
         Long address = iova;
         if (address != null) {
             AddressLookup lookup = new AddressLookup(address);
-            long problems = visit(reader, lookup, err);
+            long problems = visit(reader, budget, lookup, err);
+            budget.begin();
             AddressReport report = new AddressReport(reader, address);
             List<AddressLookup.Entry> answers =
                     lookup.answers(reader, Objects.requireNonNull(device).requesterId());
@@ -137,21 +143,22 @@ final class DecodeCommand implements Callable<Integer> {
         }
         if (format == OutputFormat.JSON) {
             MappingJson json = new MappingJson(out);
-            long problems = visit(reader, json, err);
+            long problems = visit(reader, budget, json, err);
             json.finish();
             return problems;
         }
         if (list) {
-            return visit(reader, new MappingList(out), err);
+            return visit(reader, budget, new MappingList(out), err);
         }
         out.append(reader.describe()).append('\n');
         TableTree tree = new TableTree(out);
-        long problems = visit(reader, tree, err);
+        long problems = visit(reader, budget, tree, err);
         tree.finish(device == null ? "any requester" : device.toString());
         return problems;
     }
 
-    private long visit(TableReader reader, TableVisitor visitor, PrintWriter err) {
+    private long visit(TableReader reader, ReadBudget budget, TableVisitor visitor, PrintWriter err) {
+        budget.begin();
         GuardedVisitor guarded = new GuardedVisitor(visitor, line -> err.println("problem: " + line), limit);
         try {
             if (device == null) {

@@ -87,7 +87,7 @@ public final class Workbench {
      * @throws InputException when it is none
      */
     public HostEvidence read(Path capture) {
-        return new HostInputs(silicon).capture(capture).read();
+        return new HostInputs(silicon, vendors).capture(capture).read();
     }
 
     /**

@@ -330,4 +330,33 @@ class DecodeCommandTest {
                         00:05.0  -        0x0                 0x13ffff000         4K  rw    -       0x13ffff003
                         """);
     }
+
+    /** VT-d's: each of 65,536 requesters has a million PASIDs in empty tables. There is nothing to tell, for hours. */
+    @Test
+    void aVisitThatFindsNothingForHoursEnds() throws IOException {
+        Dump damaged = new Dump(folder).set(0x2_3000, 0);
+        for (int i = 0; i < 512; i++) {
+            damaged.set(0x1000 + i * 8, 0x2000 | 1);
+            for (int page = 0; page < 32; page++) {
+                damaged.set(0x3000 + page * 4096 + i * 8, 0x2_3000 | 1);
+            }
+        }
+        for (int context = 0; context < 128; context++) {
+            damaged.set(0x2000 + context * 32, 0x3000 | 7 << 9 | 8 | 1);
+        }
+        Path registers = Files.writeString(
+                folder.resolve("vtd.txt"), "0x0 0x10\n0x8 0xd2008c22260206\n0x10 0xc99880f00fca\n0x20 0x1400\n");
+        assertThat(execute(
+                        "decode",
+                        "--registers",
+                        registers.toString(),
+                        "--memory",
+                        damaged.pages("damaged.bin").toString(),
+                        "--limit",
+                        "1000"))
+                .isEqualTo(2);
+        assertThat(err.toString())
+                .contains("words read for at most 1000 entries")
+                .doesNotContain("Exception");
+    }
 }

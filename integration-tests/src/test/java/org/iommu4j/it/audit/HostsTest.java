@@ -31,7 +31,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** What people have of real hosts gives the answers that they needed. */
 class HostsTest {
-    private static final Pattern CC = Pattern.compile("after SET_IOMMU\\(TYPE1v2\\).*VFIO_DMA_CC_IOMMU=(\\d)");
+    private static final Pattern CC = Pattern.compile(
+            "CHECK_EXTENSION (after SET_IOMMU\\(TYPE1(?:v2)?\\)|with two groups):.*VFIO_DMA_CC_IOMMU=(\\d)");
+
+    private static final Pattern GROUP =
+            Pattern.compile("(0000:\\S{7}) group (\\d+)|group (\\d+) of (0000:[0-9a-f]{2}:[0-9a-f.]{4})");
+
+    /** Between two ranges that can be mapped; the next hole may begin where the second ends. */
+    private static final Pattern HOLE = Pattern.compile("-0x([0-9a-f]+)\\](?= \\[0x([0-9a-f]+)-)");
 
     @TempDir
     private Path directory;
@@ -118,15 +125,48 @@ class HostsTest {
         assertThat(captures).isGreaterThanOrEqualTo(7);
     }
 
+    /** What VFIO answered on a host is what the audit of its capture says: groups, coherency, holes of the address space. */
     @ParameterizedTest
     @CsvSource({"sc0, intel-sc0", "sc1, intel-sc1", "amd, amd-qemu11"})
     void vfioAnsweredAsTheAuditSays(String run, String capture) throws IOException {
-        Matcher matcher = CC.matcher(Files.readString(Audits.shared("linux/vfio/" + run + ".txt")));
-        assertThat(matcher.find()).isTrue();
-        Audit audit = Audits.assigning(Audits.shared("linux/captures/" + capture + ".tar"), "6.1", "00:05.0");
-        assertThat(audit.assignment().dmaCcIommu())
-                .isEqualTo(Answer.of(matcher.group(1).equals("1")));
-        assertThat(audit.assignment().assignable()).isEqualTo(Answer.YES);
+        String said = Files.readString(Audits.shared("linux/vfio/" + run + ".txt"));
+        Path tar = Audits.shared("linux/captures/" + capture + ".tar");
+        Audit one = Audits.assigning(tar, "6.1", "00:05.0");
+        Audit two = Audits.assigning(tar, "6.1", "00:05.0", "00:0b.0");
+
+        int coherency = 0;
+        for (Matcher matcher = CC.matcher(said); matcher.find(); coherency++) {
+            Audit asked = matcher.group(1).startsWith("after") ? one : two;
+            assertThat(asked.assignment().dmaCcIommu())
+                    .as(matcher.group())
+                    .isEqualTo(Answer.of(matcher.group(2).equals("1")));
+        }
+        assertThat(one.assignment().assignable()).isEqualTo(Answer.YES);
+        assertThat(two.assignment().assignable()).isEqualTo(Answer.YES);
+        assertThat(said).contains("GROUP_GET_STATUS -> 0 0 flags=0x1 ");
+
+        int groups = 0;
+        for (Matcher matcher = GROUP.matcher(said); matcher.find(); groups++) {
+            boolean first = matcher.group(1) != null;
+            PciAddress device = PciAddress.parse(matcher.group(first ? 1 : 4));
+            assertThat(one.device(device).orElseThrow().group())
+                    .as(matcher.group())
+                    .hasValue(Integer.parseInt(matcher.group(first ? 2 : 3)));
+        }
+
+        int holes = 0;
+        for (Matcher matcher = HOLE.matcher(said); matcher.find(); holes++) {
+            long first = Long.parseUnsignedLong(matcher.group(1), 16) + 1;
+            long last = Long.parseUnsignedLong(matcher.group(2), 16) - 1;
+            assertThat(one.device(PciAddress.parse("00:05.0")).orElseThrow().reservedRegions())
+                    .as(matcher.group())
+                    .anyMatch(region -> region.start() == first && region.end() == last);
+        }
+        System.out.println("VFIO of " + run + ": " + coherency + " answers about coherency, " + groups + " groups, "
+                + holes + " holes compared");
+        assertThat(coherency).isGreaterThanOrEqualTo(2);
+        assertThat(groups).isGreaterThanOrEqualTo(3);
+        assertThat(holes).isPositive();
     }
 
     // --- hosts by name ---

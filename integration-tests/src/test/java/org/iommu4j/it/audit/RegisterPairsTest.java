@@ -4,11 +4,17 @@ package org.iommu4j.it.audit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.spi.Answer;
@@ -18,7 +24,11 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.workbench.audit.Audit;
+import org.iommu4j.workbench.host.HostEvidence;
+import org.iommu4j.workbench.host.HostInputs;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -38,6 +48,9 @@ class RegisterPairsTest {
             "GA", "EFR.GASup",
             "PC", "EFR.PCSup",
             "GA_vAPIC", "EFR.GAMSup");
+
+    @TempDir
+    private Path directory;
 
     private static UnitDescription describe(String vendor, String unit, Map<String, Long> registers) {
         TreeMap<String, ShownUnit> shown = new TreeMap<>();
@@ -109,6 +122,76 @@ class RegisterPairsTest {
         System.out.println(
                 "register pairs: " + units + " AMD-Vi units decoded, " + printed + " compared with what Linux printed");
         assertThat(printed).isGreaterThan(5);
+    }
+
+    /** As a log prints them, so that the words of the log are read too. */
+    @Test
+    void everyVtdUnitOfALogIsInTheAuditWithAllThatWasPrinted() throws IOException {
+        Map<String, List<String[]>> machines = new TreeMap<>();
+        for (String[] row : Audits.table("data/registers.tsv")) {
+            if (row[0].equals("intel-vtd") && row[6].startsWith("0x") && row[7].startsWith("0x")) {
+                machines.computeIfAbsent(row[1], unused -> new ArrayList<>()).add(row);
+            }
+        }
+        int units = 0;
+        int inconsistent = 0;
+        for (Map.Entry<String, List<String[]>> machine : machines.entrySet()) {
+            StringBuilder log = new StringBuilder("[    0.000000] Linux version 6.1.0-9-amd64 (x@y) #1\n");
+            for (String[] row : machine.getValue()) {
+                log.append(String.format(
+                        "[    0.2] DMAR: dmar%s: reg_base_addr %s ver %s cap %s ecap %s%n",
+                        row[2], row[3], row[5], row[6].substring(2), row[7].substring(2)));
+            }
+            Path file = Files.writeString(directory.resolve(machine.getKey() + ".txt"), log);
+            HostEvidence evidence = HostInputs.withInstalledSilicon().path(file).read();
+            Audit audit = Audits.of(file);
+            Set<Answer> answers = new HashSet<>();
+            for (String[] row : machine.getValue()) {
+                String[] version = row[5].split(":", -1);
+                UnitDescription unit = audit.unit("dmar" + row[2]).orElseThrow().description();
+                assertThat(unit.registerBase()).hasValue(Long.parseLong(row[3], 16));
+                assertThat(evidence.registers().value(Long.parseLong(row[3], 16), "VER"))
+                        .hasValue(Long.parseLong(version[0]) << 4 | Long.parseLong(version[1]));
+                assertThat(unit.registers())
+                        .containsEntry("CAP", number(row[6]))
+                        .containsEntry("ECAP", number(row[7]));
+                answers.add(unit.abilities().blocksNoSnoop());
+                units++;
+            }
+            // Linux itself compared the units of some of these machines.
+            if (machine.getValue().stream().anyMatch(row -> row[9].contains("sc_support inconsistent"))) {
+                assertThat(answers).contains(Answer.YES, Answer.NO);
+                inconsistent++;
+            }
+        }
+        System.out.println("logs: " + machines.size() + " machines, " + units + " units with base and three registers"
+                + " compared, " + inconsistent + " that Linux calls inconsistent");
+        assertThat(units).isGreaterThan(50);
+        assertThat(inconsistent).isPositive();
+    }
+
+    @Test
+    void imagesOfEfrAreThoseOfTheirTables() throws IOException {
+        Map<String, Path> tables = new HashMap<>();
+        for (String[] row : Audits.table("data/index.tsv")) {
+            if (row[1].equals("acpi-ivrs")) {
+                tables.put(row[2], Audits.shared("data/" + row[0]));
+            }
+        }
+        int compared = 0;
+        for (String[] row : Audits.table("data/registers.tsv")) {
+            Path table = tables.get(row[10]);
+            if (row[0].equals("amd-ivhd-efr-image") && table != null) {
+                assertThat(Audits.of(table).units())
+                        .as(String.join(" ", row))
+                        .anySatisfy(unit -> assertThat(unit.description().registers())
+                                .containsEntry("EFR", number(row[6]))
+                                .containsEntry("EFR2", number(row[7])));
+                compared++;
+            }
+        }
+        System.out.println("images of EFR: " + compared + " compared with their tables' audits");
+        assertThat(compared).isGreaterThan(50);
     }
 
     /** The unit of an integrated GPU may be able only in scalable mode: then a release of before 5.19 is not sure. */

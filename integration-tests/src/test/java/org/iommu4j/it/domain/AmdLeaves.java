@@ -20,8 +20,7 @@ public record AmdLeaves(long registerBase) implements LeafFormat {
 
     @Override
     public Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova) {
-        long deviceTable = registers.map(registerBase, 0x4000).read64(0) & FRAME;
-        long entryOfDevice = memory.applyAsLong(deviceTable + device.requesterId() * 32L);
+        long entryOfDevice = memory.applyAsLong(deviceTableEntry(registers, device));
         int level = (int) (entryOfDevice >>> 9 & 7);
         // V and TV
         if ((entryOfDevice & 3) != 3 || level == 0) {
@@ -58,6 +57,15 @@ public record AmdLeaves(long registerBase) implements LeafFormat {
             table = entry & FRAME;
             level = next;
         }
+    }
+
+    private long deviceTableEntry(RegisterSpace registers, PciAddress device) {
+        return (registers.map(registerBase, 0x4000).read64(0) & FRAME) + device.requesterId() * 32L;
+    }
+
+    @Override
+    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
+        return (int) memory.applyAsLong(deviceTableEntry(registers, device) + 8) & 0xffff;
     }
 
     @Override

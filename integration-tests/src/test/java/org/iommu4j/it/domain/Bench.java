@@ -4,6 +4,7 @@ package org.iommu4j.it.domain;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import java.util.function.LongUnaryOperator;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
@@ -127,15 +128,14 @@ public final class Bench {
         return unmapped;
     }
 
-    /** Walks the first device's tables as hardware would: what is in DRAM, if the unit does not snoop. */
+    /** Walks the first device's tables as hardware would. */
     public LeafFormat.Leaf walk(long iova) {
-        return configuration
-                .leaves()
-                .walk(
-                        machine.registers(),
-                        configuration.coherentWalk() ? machine.memory(0)::load : machine::peekDram,
-                        DEVICE,
-                        iova);
+        return configuration.leaves().walk(machine.registers(), hardwareView(), DEVICE, iova);
+    }
+
+    /** Returns how the unit loads a word of its tables: what is in DRAM, if it does not snoop. */
+    public LongUnaryOperator hardwareView() {
+        return configuration.coherentWalk() ? machine.memory(0)::load : machine::peekDram;
     }
 
     public Endpoint endpoint() {

@@ -5,6 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.it.domain.Bench.IOVA;
 import static org.iommu4j.it.domain.Bench.READ_WRITE;
 import static org.iommu4j.it.domain.Bench.SCRATCH;
+import static org.iommu4j.it.domain.ScalableMachines.CAP;
+import static org.iommu4j.it.domain.ScalableMachines.CAP_5_LEVELS;
+import static org.iommu4j.it.domain.ScalableMachines.COHERENT;
+import static org.iommu4j.it.domain.ScalableMachines.ECAP;
+import static org.iommu4j.it.domain.ScalableMachines.EVERYTHING;
+import static org.iommu4j.it.domain.ScalableMachines.FIRST_STAGE;
+import static org.iommu4j.it.domain.ScalableMachines.SECOND_STAGE;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -30,14 +37,30 @@ class ConcurrentMappingTest {
     private static final int SHARE = 128;
 
     private static final int TABLES = 6;
-    private static final long MILLISECONDS = 1000;
+
+    /** How long each configuration is worked on: {@code -Diommu4j.concurrent.millis=60000} for more than a first look. */
+    private static final long MILLISECONDS = Long.getLong("iommu4j.concurrent.millis", 700);
 
     static List<Configuration> configurations() {
+        long first = ECAP | FIRST_STAGE;
+        long second = ECAP | SECOND_STAGE;
+        Configuration pasids = ScalableMachines.of("PASIDs", CAP, EVERYTHING);
         return List.of(
                 IntelDomainContractTest.configurations().get(0).flat(),
                 IntelDomainContractTest.configurations().get(5).flat(),
+                ScalableMachines.of("second stage", CAP, second).flat(),
+                ScalableMachines.of("second stage, non-coherent walk", CAP, second & ~COHERENT)
+                        .flat(),
+                ScalableMachines.of("first stage", CAP, first).flat(),
+                ScalableMachines.of("first stage, non-coherent walk", CAP, first & ~COHERENT)
+                        .flat(),
+                ScalableMachines.of("first stage of 5 levels", CAP_5_LEVELS, first)
+                        .flat(),
+                ScalableMachines.withDevices(pasids, true).flat(),
                 AmdDomainContractTest.configurations().get(0).flat(),
-                AmdDomainContractTest.configurations().get(4).flat());
+                AmdDomainContractTest.configurations().get(4).flat(),
+                AmdGuestDomainContractTest.of("guest tables", 4).flat(),
+                AmdGuestDomainContractTest.withPasids(true).flat());
     }
 
     @ParameterizedTest(name = "{0}")
@@ -55,7 +78,9 @@ class ConcurrentMappingTest {
         }
         threads.shutdown();
         for (Future<Long> result : results) {
-            assertThat(result.get(60, TimeUnit.SECONDS)).as("rounds").isGreaterThan(50);
+            assertThat(result.get(MILLISECONDS + 60_000, TimeUnit.MILLISECONDS))
+                    .as("rounds")
+                    .isGreaterThan(50);
         }
         domain.detach(bench.device());
         domain.close();

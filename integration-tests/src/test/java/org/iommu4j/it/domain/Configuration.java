@@ -32,7 +32,19 @@ public record Configuration(
         /** It is there and does, from then on. */
         GRANTED,
         /** It is there, and leaves block no-snoop whether anybody asks or not. */
-        UNCONDITIONAL
+        UNCONDITIONAL,
+        /** It is there and answers that it does, and no-snoop passes all the same: AMD's guest tables, as Linux has them. */
+        PRETENDED;
+
+        /** Returns what the domain answers. */
+        boolean answer() {
+            return isKept() || this == PRETENDED;
+        }
+
+        /** Returns whether no-snoop is blocked once the domain was asked. */
+        boolean isKept() {
+            return this == GRANTED || this == UNCONDITIONAL;
+        }
     }
 
     /** Returns this configuration without caches in front of memory. */

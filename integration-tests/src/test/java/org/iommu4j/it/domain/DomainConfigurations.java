@@ -14,9 +14,14 @@ public final class DomainConfigurations {
                 IntelDomainContractTest.of("VT-d, coherent walk", CAP, SC).flat(),
                 IntelDomainContractTest.of("VT-d, non-coherent walk", CAP, SC & ~1L)
                         .flat(),
-                AmdDomainContractTest.configurations().get(0).flat());
+                ScalableMachines.of("first stage, non-coherent walk", ScalableMachines.CAP, FIRST_STAGE)
+                        .flat(),
+                AmdDomainContractTest.configurations().get(0).flat(),
+                AmdGuestDomainContractTest.of("AMD guest tables", 4).flat());
     }
 
+    private static final long FIRST_STAGE =
+            (ScalableMachines.ECAP | ScalableMachines.FIRST_STAGE) & ~ScalableMachines.COHERENT;
     private static final long CAP = VtdUnitProvider.CAP_4_LEVEL;
     private static final long SC = VtdUnitProvider.ECAP_SNOOP_CONTROL;
 }

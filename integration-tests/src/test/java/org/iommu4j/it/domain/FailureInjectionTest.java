@@ -2,10 +2,17 @@
 package org.iommu4j.it.domain;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.fail;
 import static org.iommu4j.it.domain.Bench.IOVA;
 import static org.iommu4j.it.domain.Bench.READ_WRITE;
 import static org.iommu4j.it.domain.Bench.SCRATCH;
+import static org.iommu4j.it.domain.NthFailure.errnoOf;
+import static org.iommu4j.it.domain.ScalableMachines.CAP;
+import static org.iommu4j.it.domain.ScalableMachines.CAP_5_LEVELS;
+import static org.iommu4j.it.domain.ScalableMachines.COHERENT;
+import static org.iommu4j.it.domain.ScalableMachines.ECAP;
+import static org.iommu4j.it.domain.ScalableMachines.EVERYTHING;
+import static org.iommu4j.it.domain.ScalableMachines.FIRST_STAGE;
+import static org.iommu4j.it.domain.ScalableMachines.SECOND_STAGE;
 
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -15,19 +22,22 @@ import java.util.function.BooleanSupplier;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.core.IommuMapper;
+import org.iommu4j.it.domain.NthFailure.Injected;
 import org.iommu4j.platform.FailNth;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
@@ -43,7 +53,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * The n-th thing that can fail does, for every n: nothing leaks, what worked before works on, and the next try succeeds.
  *
  * <p>A wait or a register read that fails can end an invalidation, after which a unit is broken for good and says so: then frames
- * may be kept, but are counted.
+ * may be kept, but are counted. What domains can do besides mapping is in {@link CapabilityFailureTest}.
  */
 class FailureInjectionTest {
     private static final long PAGE = 4096;
@@ -61,18 +71,23 @@ class FailureInjectionTest {
         }
         all.add(AmdDomainContractTest.configurations().get(0));
         all.add(AmdDomainContractTest.configurations().get(4));
-        all.add(AmdDomainContractTest.guestTables());
+        all.add(AmdGuestDomainContractTest.of("guest tables", 4));
+        all.add(AmdGuestDomainContractTest.withPasids(true));
+        all.addAll(scalable());
         return all;
     }
 
-    /** A machine whose driver runs on ports that fail when they are told to. */
-    private static final class Injected {
-        final FailNth failures = new FailNth();
-        final Bench bench;
-
-        Injected(Configuration configuration) {
-            bench = new Bench(configuration, context -> context.failing(failures));
-        }
+    private static List<Configuration> scalable() {
+        long first = ECAP | FIRST_STAGE;
+        long second = ECAP | SECOND_STAGE;
+        return List.of(
+                ScalableMachines.of("second stage", CAP, second),
+                ScalableMachines.of("second stage, non-coherent walk", CAP, second & ~COHERENT),
+                ScalableMachines.of("second stage, caching mode", CAP | VtdUnitProvider.CAP_CM, second),
+                ScalableMachines.of("first stage", CAP, first),
+                ScalableMachines.of("first stage, non-coherent walk", CAP, first & ~COHERENT),
+                ScalableMachines.of("first stage of 5 levels", CAP_5_LEVELS, first),
+                ScalableMachines.withDevices(ScalableMachines.of("PASIDs", CAP, EVERYTHING), true));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -80,8 +95,8 @@ class FailureInjectionTest {
     void mappingThroughCore(Configuration configuration) {
         int fired = 0;
         for (int n = 1; ; n++) {
-            Injected machine = new Injected(configuration);
-            Bench bench = machine.bench;
+            Injected machine = Injected.of(configuration);
+            Bench bench = machine.bench();
             IommuDomain domain = bench.attached();
             bench.map(domain, IOVA, SCRATCH);
             bench.assertReaches(IOVA, SCRATCH);
@@ -90,11 +105,11 @@ class FailureInjectionTest {
             long iova = (1L << 37) - 3 * PAGE;
             long size = (2L << 20) + 600 * PAGE;
 
-            machine.failures.arm(n);
+            machine.failures().arm(n);
             Errno errno = errnoOf(() -> IommuMapper.map(domain, iova, SCRATCH + PAGE, size, READ_WRITE));
-            machine.failures.disarm();
+            machine.failures().disarm();
 
-            if (!machine.failures.fired()) {
+            if (!machine.failures().fired()) {
                 assertThat(errno).isNull();
                 break;
             }
@@ -141,23 +156,23 @@ class FailureInjectionTest {
         int fired = 0;
         Set<Errno> seen = EnumSet.noneOf(Errno.class);
         for (int n = 1; ; n++) {
-            Injected machine = new Injected(configuration);
-            Bench bench = machine.bench;
+            Injected machine = Injected.of(configuration);
+            Bench bench = machine.bench();
             IommuDomain old = bench.attached();
             bench.map(old, IOVA, SCRATCH);
             bench.assertReaches(IOVA, SCRATCH);
             long frames = bench.framesInUse();
 
-            machine.failures.arm(n);
+            machine.failures().arm(n);
             IommuDomain[] next = new IommuDomain[1];
             Errno errno = errnoOf(() -> {
                 next[0] = bench.iommu().allocate(DomainType.UNMANAGED, bench.device());
                 next[0].map(IOVA, SCRATCH + PAGE, PAGE, 1, READ_WRITE);
                 next[0].attach(bench.device());
             });
-            machine.failures.disarm();
+            machine.failures().disarm();
 
-            if (!machine.failures.fired()) {
+            if (!machine.failures().fired()) {
                 assertThat(errno).isNull();
                 bench.assertReaches(IOVA, SCRATCH + PAGE);
                 break;
@@ -201,14 +216,14 @@ class FailureInjectionTest {
         final VfioContainer container;
 
         Host(Configuration configuration) {
-            machine = new Injected(configuration);
-            bench = machine.bench;
+            machine = Injected.of(configuration);
+            bench = machine.bench();
             core = IommuCore.open(bench.iommu(), bench.machine().topology());
             // A unit without interrupt remapping is among them.
             vfio = new Vfio(core, new VfioOptions(LinuxRelease.NEWEST, true, 65535));
             process = bench.machine().newProcess(4096, false);
             process.allocate(VIRTUAL, PAGES, true);
-            container = vfio.openContainer(machine.failures.processMemory(process));
+            container = vfio.openContainer(machine.failures().processMemory(process));
         }
 
         VfioGroup register(PciAddress address) {
@@ -235,11 +250,11 @@ class FailureInjectionTest {
             long pinned = host.process.pinned();
             long charged = host.process.charged();
 
-            host.machine.failures.arm(n);
+            host.machine.failures().arm(n);
             Errno errno = errnoOf(() -> host.container.map(IOVA + PAGE, VIRTUAL + PAGE, (PAGES - 1) * PAGE, readWrite));
-            host.machine.failures.disarm();
+            host.machine.failures().disarm();
 
-            if (!host.machine.failures.fired()) {
+            if (!host.machine.failures().fired()) {
                 assertThat(errno).isNull();
                 break;
             }
@@ -285,11 +300,11 @@ class FailureInjectionTest {
             host.container.map(IOVA, VIRTUAL, PAGE, VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
             long frames = host.bench.framesInUse();
 
-            host.machine.failures.arm(n);
+            host.machine.failures().arm(n);
             Errno errno = errnoOf(() -> second.setContainer(host.container));
-            host.machine.failures.disarm();
+            host.machine.failures().disarm();
 
-            if (!host.machine.failures.fired()) {
+            if (!host.machine.failures().fired()) {
                 assertThat(errno).isNull();
                 host.bench.assertReaches(host.bench.secondEndpoint(), IOVA, host.process.translate(VIRTUAL));
                 break;
@@ -399,15 +414,44 @@ class FailureInjectionTest {
         assertThat(refused).isGreaterThan(5);
     }
 
-    private static Errno errnoOf(Runnable action) {
-        try {
-            action.run();
-            return null;
-        } catch (IommuException e) {
-            assertThat(e.getMessage()).isNotBlank();
-            return e.errno();
-        } catch (RuntimeException e) {
-            return fail("expected an IommuException", e);
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("scalable")
+    void probing(Configuration configuration) {
+        Set<Errno> seen = EnumSet.noneOf(Errno.class);
+        for (int n = 1; ; n++) {
+            FailNth failures = new FailNth();
+            Machine machine = MachineFactory.load().create(configuration.machine());
+            IommuVendor vendor =
+                    IommuVendors.load().claiming(machine.firmware()).get(0);
+            Iommu iommu = vendor.open(machine.vendorContext(LinuxRelease.NEWEST).failing(failures));
+            PciFunction function = machine.topology().function(Bench.DEVICE).orElseThrow();
+
+            failures.arm(n);
+            Errno errno = errnoOf(() -> iommu.probe(function, Bench.DEVICE.requesterId()));
+            failures.disarm();
+
+            if (errno == Errno.ENOMEM) {
+                seen.add(errno);
+                IommuDevice device =
+                        iommu.probe(function, Bench.DEVICE.requesterId()).orElseThrow();
+                IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+                assertThat(domain.attach(device).attached()).isTrue();
+                domain.map(IOVA, SCRATCH, PAGE, 1, READ_WRITE);
+                domain.syncMap(IOVA, PAGE);
+                assertThat(machine.endpoint(Bench.DEVICE).write(IOVA, 1, false)).isTrue();
+                domain.detach(device);
+            } else if (errno != null) {
+                assertThat(errno).isEqualTo(Errno.ETIMEDOUT);
+            }
+            iommu.close();
+            assertThat(machine.frames().inUse())
+                    .as("%s, failure %d: frames in use", configuration, n)
+                    .isZero();
+            if (!failures.fired()) {
+                assertThat(errno).isNull();
+                break;
+            }
         }
+        assertThat(seen).as("tables are made for a device").containsExactly(Errno.ENOMEM);
     }
 }

@@ -17,6 +17,14 @@ public interface LeafFormat {
     Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova);
 
     /**
+     * Returns the domain id that a device's requests are tagged with; the device is attached to a domain with tables.
+     *
+     * @param registers the unit's registers
+     * @param memory loads a word by its physical address
+     */
+    int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device);
+
+    /**
      * Returns the word of the leaf that Linux 7.1 writes.
      *
      * @param physicalAddress of the page
@@ -24,6 +32,11 @@ public interface LeafFormat {
      * @param enforced whether the domain was asked to block no-snoop, and said that it does
      */
     long linuxLeaf(long physicalAddress, long pageSize, int prot, boolean enforced);
+
+    /** Returns whether a page can be written and not read. */
+    default boolean hasWriteOnly() {
+        return true;
+    }
 
     /** Returns how many equal words stand for a page of a size. */
     int replicas(long pageSize);

@@ -5,7 +5,6 @@ import java.util.function.LongUnaryOperator;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
-import org.iommu4j.platform.RegisterWindow;
 
 /**
  * VT-d by hand: root, context and PASID tables of either mode, tables of either stage (VT-d 9.1 to 9.8), without a line of
@@ -16,6 +15,7 @@ import org.iommu4j.platform.RegisterWindow;
  */
 public record VtdLeaves(long registerBase, boolean firstStage) implements LeafFormat {
     private static final long FRAME = 0x000f_ffff_ffff_f000L;
+    private static final long NO_ENTRY = -1;
 
     /** Expects second-stage leaves. */
     public VtdLeaves(long registerBase) {
@@ -24,47 +24,57 @@ public record VtdLeaves(long registerBase, boolean firstStage) implements LeafFo
 
     @Override
     public Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova) {
-        RegisterWindow window = registers.map(registerBase, 0x1000);
-        long pointer = window.read64(0x20);
-        long rootEntry = (pointer & FRAME) + device.bus() * 16L;
+        long entry = entryOf(registers, memory, device);
+        if (entry == NO_ENTRY || (memory.applyAsLong(entry) & 1) == 0) {
+            return Leaf.NONE;
+        }
+        return isScalable(registers) ? walkScalable(memory, entry, iova) : walkLegacy(memory, entry, iova);
+    }
+
+    @Override
+    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
+        long word = memory.applyAsLong(entryOf(registers, memory, device) + 8);
+        return (int) (isScalable(registers) ? word : word >>> 8) & 0xffff;
+    }
+
+    private boolean isScalable(RegisterSpace registers) {
+        return (rootPointer(registers) & 0x400) != 0;
+    }
+
+    private long rootPointer(RegisterSpace registers) {
+        return registers.map(registerBase, 0x1000).read64(0x20);
+    }
+
+    /** Finds the context entry, or in scalable mode the entry of PASID 0, which requests without one use. */
+    private long entryOf(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
+        boolean scalable = isScalable(registers);
         int function = (device.device() << 3) | device.function();
-        return (pointer & 0x400) != 0
-                ? walkScalable(memory, rootEntry, function, iova)
-                : walkLegacy(memory, rootEntry, function, iova);
-    }
-
-    private static Leaf walkLegacy(LongUnaryOperator memory, long rootEntry, int function, long iova) {
-        long root = memory.applyAsLong(rootEntry);
+        long half = scalable ? (function >>> 7) * 8L : 0;
+        long root = memory.applyAsLong((rootPointer(registers) & FRAME) + device.bus() * 16L + half);
         if ((root & 1) == 0) {
-            return Leaf.NONE;
+            return NO_ENTRY;
         }
-        long context = (root & FRAME) + function * 16L;
-        long low = memory.applyAsLong(context);
-        long high = memory.applyAsLong(context + 8);
-        if ((low & 1) == 0 || (low >>> 2 & 3) == 2) {
-            return Leaf.NONE;
-        }
-        return walkTable(memory, low & FRAME, (int) (high & 7) + 2, 3, 2, false, iova);
-    }
-
-    /** By the entry of PASID 0, which requests without one use. */
-    private static Leaf walkScalable(LongUnaryOperator memory, long rootEntry, int function, long iova) {
-        long root = memory.applyAsLong(rootEntry + (function >>> 7) * 8L);
-        if ((root & 1) == 0) {
-            return Leaf.NONE;
+        if (!scalable) {
+            return (root & FRAME) + function * 16L;
         }
         long context = memory.applyAsLong((root & FRAME) + (function & 0x7f) * 32L);
         long directory = (context & 1) == 0 ? 0 : memory.applyAsLong(context & FRAME);
-        if ((directory & 1) == 0) {
-            return Leaf.NONE;
-        }
-        long entry = directory & FRAME;
+        return (directory & 1) == 0 ? NO_ENTRY : directory & FRAME;
+    }
+
+    private static Leaf walkLegacy(LongUnaryOperator memory, long entry, long iova) {
+        long low = memory.applyAsLong(entry);
+        long high = memory.applyAsLong(entry + 8);
+        // Pass-through has no table.
+        return (low >>> 2 & 3) == 2
+                ? Leaf.NONE
+                : walkTable(memory, low & FRAME, (int) (high & 7) + 2, 3, 2, false, iova);
+    }
+
+    private static Leaf walkScalable(LongUnaryOperator memory, long entry, long iova) {
         long word0 = memory.applyAsLong(entry);
         long word2 = memory.applyAsLong(entry + 16);
         boolean snoop = (memory.applyAsLong(entry + 8) >>> 24 & 1) != 0;
-        if ((word0 & 1) == 0) {
-            return Leaf.NONE;
-        }
         return switch ((int) (word0 >>> 6 & 7)) {
             case 1 -> walkTable(memory, word2 & FRAME, (int) (word2 >>> 2 & 3) + 4, 1, 2, snoop, iova);
             case 2 -> walkTable(memory, word0 & FRAME, (int) (word0 >>> 2 & 7) + 2, 3, 2, snoop, iova);
@@ -117,6 +127,11 @@ public record VtdLeaves(long registerBase, boolean firstStage) implements LeafFo
                 | ((prot & Prot.WRITE) != 0 ? 2 : 0)
                 | (pageSize > 4096 ? 0x80 : 0)
                 | (enforced ? 0x800 : 0);
+    }
+
+    @Override
+    public boolean hasWriteOnly() {
+        return !firstStage;
     }
 
     @Override

@@ -5,11 +5,14 @@ import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadInfo;
 import java.lang.management.ThreadMXBean;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs two operations in every order of their steps that needs at most so many preemptions.
@@ -27,6 +30,9 @@ final class Interleavings {
     /** How long the operations of one order may take before the order counts as stuck. */
     private static final long STUCK_NANOS = 20_000_000_000L;
 
+    /** How often to look whether an operation waits for the other's lock. */
+    private static final long LOOK_NANOS = 100_000;
+
     /** One try: two operations on fresh state. */
     interface Trial {
         /** Runs an operation, 0 or 1, in a thread of its own. */
@@ -39,6 +45,9 @@ final class Interleavings {
     private static final ThreadMXBean THREADS = ManagementFactory.getThreadMXBean();
 
     private final int maxPreemptions;
+
+    /** Who looks on, and is woken when an operation has ended. */
+    private final Thread explorer = Thread.currentThread();
 
     /** Guards the turns. No monitor: a thread that waits for one counts as waiting for the other operation. */
     private final Lock lock = new ReentrantLock();
@@ -53,10 +62,22 @@ final class Interleavings {
     private final boolean[] ended = new boolean[2];
     private final boolean[] waiting = new boolean[2];
     private volatile boolean running;
+
+    /** The number of the trial, which sets the threads going. */
+    private final AtomicInteger round = new AtomicInteger();
+
+    /** The trial of that number; null when there is no more. */
+    private volatile @Nullable Trial trial;
+
     private volatile Throwable failure;
 
     private Interleavings(int maxPreemptions) {
         this.maxPreemptions = maxPreemptions;
+        for (int i = 0; i < 2; i++) {
+            int operation = i;
+            threads[i] = new Thread(() -> work(operation), "operation " + i);
+            threads[i].setDaemon(true);
+        }
     }
 
     /**
@@ -68,17 +89,45 @@ final class Interleavings {
     static long explore(int maxPreemptions, Function<Interleavings, Trial> trials) {
         Interleavings explorer = new Interleavings(maxPreemptions);
         long orders = 0;
-        do {
-            Trial trial = trials.apply(explorer);
-            try {
-                explorer.runOnce(trial);
-                trial.check();
-            } catch (Throwable e) {
-                throw new AssertionError("order " + orders + ", preempted at " + explorer.preempted(), e);
-            }
-            orders++;
-        } while (explorer.next());
+        try {
+            do {
+                Trial trial = trials.apply(explorer);
+                try {
+                    explorer.runOnce(trial);
+                    trial.check();
+                } catch (Throwable e) {
+                    throw new AssertionError("order " + orders + ", preempted at " + explorer.preempted(), e);
+                }
+                orders++;
+            } while (explorer.next());
+        } finally {
+            explorer.dismiss();
+        }
         return orders;
+    }
+
+    /** Lets the threads end. */
+    private void dismiss() {
+        trial = null;
+        round.incrementAndGet();
+        for (Thread thread : threads) {
+            LockSupport.unpark(thread);
+        }
+    }
+
+    /** What the thread of an operation does: its operation of one trial after another. */
+    private void work(int operation) {
+        for (int done = 0; ; ) {
+            while (round.get() == done) {
+                LockSupport.park(this);
+            }
+            done++;
+            Trial next = trial;
+            if (next == null) {
+                return;
+            }
+            runOperation(next, operation);
+        }
     }
 
     private List<Integer> preempted() {
@@ -104,34 +153,43 @@ final class Interleavings {
         return false;
     }
 
-    private void runOnce(Trial trial) throws Throwable {
+    private void runOnce(Trial next) throws Throwable {
         position = 0;
         preemptions = 0;
         current = 0;
         failure = null;
-        for (int i = 0; i < 2; i++) {
-            int operation = i;
-            ended[i] = false;
-            waiting[i] = false;
-            threads[i] = new Thread(() -> runOperation(trial, operation), "operation " + i);
-        }
+        Arrays.fill(ended, false);
+        Arrays.fill(waiting, false);
         running = true;
+        trial = next;
+        boolean first = round.incrementAndGet() == 1;
         for (Thread thread : threads) {
-            thread.start();
+            if (first) {
+                thread.start();
+            } else {
+                LockSupport.unpark(thread);
+            }
         }
         long deadline = System.nanoTime() + STUCK_NANOS;
-        for (Thread thread : threads) {
-            while (thread.isAlive()) {
-                thread.join(1);
-                releaseBlocked();
-                if (System.nanoTime() > deadline) {
-                    throw new AssertionError("stuck: " + threads[0].getState() + ", " + threads[1].getState());
-                }
+        while (!haveEnded()) {
+            LockSupport.parkNanos(this, LOOK_NANOS);
+            releaseBlocked();
+            if (System.nanoTime() > deadline) {
+                throw new AssertionError("stuck: " + threads[0].getState() + ", " + threads[1].getState());
             }
         }
         running = false;
         if (failure != null) {
             throw failure;
+        }
+    }
+
+    private boolean haveEnded() {
+        lock.lock();
+        try {
+            return ended[0] && ended[1];
+        } finally {
+            lock.unlock();
         }
     }
 
@@ -151,6 +209,7 @@ final class Interleavings {
         } finally {
             lock.unlock();
         }
+        LockSupport.unpark(explorer);
     }
 
     /** Takes one step of the calling operation; returns at once in a thread that is none. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.interleaving;
 
+import java.util.Arrays;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.platform.SystemMemory;
 
@@ -14,10 +14,9 @@ import org.iommu4j.platform.SystemMemory;
 final class SteppedMemory implements SystemMemory {
     private final SystemMemory memory;
 
-    /** Words as of their last write-back; absent words never were. */
-    private final Map<Long, Long> writtenBack = new ConcurrentHashMap<>();
+    /** DRAM's words of each frame that was ever stored to, by the frame's number; all others are as in memory. */
+    private final Map<Long, long[]> dram = new ConcurrentHashMap<>();
 
-    private final Set<Long> stored = ConcurrentHashMap.newKeySet();
     private Runnable step = () -> {};
 
     SteppedMemory(SystemMemory memory) {
@@ -31,10 +30,25 @@ final class SteppedMemory implements SystemMemory {
 
     /** Loads a word as a reader that does not snoop. */
     long dram(long physicalAddress) {
-        if (!stored.contains(physicalAddress)) {
-            return memory.load(physicalAddress);
+        long[] frame = dram.get(physicalAddress / FRAME_SIZE);
+        return frame == null ? memory.load(physicalAddress) : frame[index(physicalAddress)];
+    }
+
+    /** Keeps what DRAM has of a frame, before something is stored to it. */
+    private long[] keep(long physicalAddress) {
+        long number = physicalAddress / FRAME_SIZE;
+        long[] known = dram.get(number);
+        if (known != null) {
+            return known;
         }
-        return writtenBack.getOrDefault(physicalAddress, 0L);
+        long[] frame = new long[FRAME_WORDS];
+        Arrays.setAll(frame, i -> memory.load(number * FRAME_SIZE + i * 8L));
+        dram.put(number, frame);
+        return frame;
+    }
+
+    private static int index(long physicalAddress) {
+        return (int) (physicalAddress % FRAME_SIZE) / 8;
     }
 
     @Override
@@ -46,23 +60,22 @@ final class SteppedMemory implements SystemMemory {
     @Override
     public void store(long physicalAddress, long value) {
         step.run();
+        keep(physicalAddress);
         memory.store(physicalAddress, value);
-        note(physicalAddress, 1);
     }
 
     @Override
     public boolean compareAndSet(long physicalAddress, long expected, long value) {
         step.run();
-        boolean set = memory.compareAndSet(physicalAddress, expected, value);
-        note(physicalAddress, 1);
-        return set;
+        keep(physicalAddress);
+        return memory.compareAndSet(physicalAddress, expected, value);
     }
 
     @Override
     public void storeRun(long physicalAddress, long first, long increment, int count) {
         step.run();
+        keep(physicalAddress);
         memory.storeRun(physicalAddress, first, increment, count);
-        note(physicalAddress, count);
     }
 
     @Override
@@ -80,14 +93,10 @@ final class SteppedMemory implements SystemMemory {
     @Override
     public void writeBack(long physicalAddress, long size) {
         step.run();
+        long[] frame = keep(physicalAddress);
         for (long at = physicalAddress & ~7L; at < physicalAddress + size; at += 8) {
-            writtenBack.put(at, memory.load(at));
-        }
-    }
-
-    private void note(long physicalAddress, int count) {
-        for (int i = 0; i < count; i++) {
-            stored.add(physicalAddress + 8L * i);
+            frame = index(at) == 0 ? keep(at) : frame;
+            frame[index(at)] = memory.load(at);
         }
     }
 }

@@ -18,7 +18,9 @@ import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.spi.VendorContext;
@@ -39,17 +41,30 @@ public final class MinimalVendor implements IommuVendor {
     }
 
     @Override
+    public boolean recognises(HostFacts facts) {
+        return claims(facts.firmware()) || facts.showsUnit("mini");
+    }
+
+    @Override
+    public KernelLog kernelLog() {
+        return new MinimalKernelLog();
+    }
+
+    @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
-        AcpiTable table = AcpiTable.parse(
-                SIGNATURE, facts.firmware().table(SIGNATURE).orElseThrow(IllegalArgumentException::new));
+        ShownUnit shown = facts.shownUnits().get(UNIT);
+        OptionalLong base = facts.firmware()
+                .table(SIGNATURE)
+                .map(bytes -> OptionalLong.of(registerBase(AcpiTable.parse(SIGNATURE, bytes))))
+                .orElseGet(() -> shown == null ? OptionalLong.empty() : shown.registerBase());
         UnitDescription unit = new UnitDescription(
                 UNIT,
                 OptionalInt.of(0),
-                OptionalLong.of(registerBase(table)),
+                base,
                 Answer.YES,
                 List.of(),
                 UnitAbilities.UNKNOWN,
-                Map.of(),
+                shown == null ? Map.of() : shown.registers(),
                 Map.of());
         Reason why = new Reason("a minimal unit knows no snoop control", "MinimalIommu");
         List<DeviceDescription> devices = facts.topology().functions().stream()

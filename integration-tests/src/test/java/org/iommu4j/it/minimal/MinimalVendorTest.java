@@ -3,13 +3,28 @@ package org.iommu4j.it.minimal;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.kvm.GuestMemoryType;
+import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.audit.Audit;
+import org.iommu4j.workbench.audit.AuditedDevice;
+import org.iommu4j.workbench.audit.Auditor;
+import org.iommu4j.workbench.audit.Guest;
 import org.iommu4j.workbench.cases.GuestForgetsFlush;
 import org.iommu4j.workbench.cases.GuestNoSnoop;
+import org.iommu4j.workbench.host.Fact;
+import org.iommu4j.workbench.host.HostEvidence;
+import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 import org.iommu4j.workbench.scenario.Decision;
@@ -19,6 +34,7 @@ import org.iommu4j.workbench.scenario.Wbinvd;
 import org.iommu4j.workbench.verdict.Blame;
 import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** A stranger's vendor runs the built-in cases without a change elsewhere, and its missing abilities have their consequences. */
 class MinimalVendorTest {
@@ -56,5 +72,34 @@ class MinimalVendorTest {
 
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(outcome.blame()).isEqualTo(Blame.GUEST_DRIVER);
+    }
+
+    /** The workbench has no word of this driver's: it asks who prints such lines. */
+    @Test
+    void aHostIsAuditedByNothingButWhatTheDriverPrintedThere(@TempDir Path folder) throws IOException {
+        Path log = Files.writeString(folder.resolve("host.log"), """
+                [    0.000000] Linux version 6.8.0-40-generic (buildd@x) #40
+                [    0.200000] minimal: mini0: registers at 0xfedc0000, FEAT 0x2a
+                [    0.210000] minimal: interrupts are remapped
+                [    0.300000] pci 0000:00:02.0: [8086:1616] type 00 class 0x030000
+                [    0.400000] minimal: translating
+                [    0.500000] pci 0000:00:02.0: Adding to iommu group 1
+                """);
+
+        HostEvidence host = HostInputs.withInstalledSilicon().path(log).read();
+        Audit audit = new Auditor(IommuVendors.load()).audit(host, Optional.empty(), List.of());
+
+        assertThat(host.interruptRemapping()).isEqualTo(Answer.YES);
+        assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
+        assertThat(host.kernelLines()).extracting(Fact::value).contains("minimal: translating");
+        assertThat(audit.units()).singleElement().satisfies(unit -> {
+            assertThat(unit.vendor()).isEqualTo("minimal");
+            assertThat(unit.description().registerBase()).hasValue(0xfedc_0000L);
+            assertThat(unit.description().registers()).containsExactly(Map.entry("FEAT", 0x2aL));
+            assertThat(unit.devices()).containsExactly(PciAddress.parse("00:02.0"));
+        });
+        AuditedDevice device = audit.device(PciAddress.parse("00:02.0")).orElseThrow();
+        assertThat(device.guest()).isEqualTo(Guest.NONCOHERENT);
+        assertThat(device.why()).first().asString().contains("MinimalIommu");
     }
 }

@@ -46,7 +46,6 @@ final class Rig implements AutoCloseable {
     private static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
 
     private final Witness witness;
-    private final boolean intel;
     private final VendorContext context;
     private final Iommu iommu;
     private final Map<PciAddress, IommuDevice> devices = new TreeMap<>();
@@ -64,7 +63,6 @@ final class Rig implements AutoCloseable {
         }
         List<IommuVendor> claiming = IommuVendors.load().claiming(context.firmware());
         assertThat(claiming).as("vendors that claim the machine").hasSize(1);
-        intel = claiming.get(0).name().equals("intel");
         iommu = claiming.get(0).open(context);
         for (PciAddress address : List.of(Hardware.FIRST, Hardware.SECOND, Hardware.BELOW)) {
             devices.put(
@@ -219,15 +217,9 @@ final class Rig implements AutoCloseable {
         return (int) (4096 - physicalAddress % 4096) / 8;
     }
 
-    /** Takes out the refusals since the last call: the driver's report, and what it left in the unit. */
+    /** Takes out the refusals since the last call, as the driver reports them. */
     List<Fault> takeFaults() {
-        List<Fault> faults = new ArrayList<>();
-        iommu.takeFaults().forEach(fault -> faults.add(Fault.of(fault)));
-        if (intel) {
-            faults.addAll(FaultRegisters.take(
-                    witness.registers().map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES)));
-        }
-        return faults;
+        return iommu.takeFaults().stream().map(Fault::of).toList();
     }
 
     @Override

@@ -5,7 +5,7 @@
  *
  * <p>{@link org.iommu4j.it.qemu.QemuMachine} is the platform's ports over QEMU's qtest socket; a {@link
  * org.iommu4j.it.qemu.Pair} takes the same steps there and on hardware-sim and compares every answer. Start with {@code
- * VtdDriverIT}. What QEMU does its own way is listed in {@code docs/qemu.md} and asserted by tests whose names begin with
+ * VtdDriverIT}. {@code VtdSweepIT} needs no driver: it compares the units themselves, entry by entry. What QEMU does its own way is listed in {@code docs/qemu.md} and asserted by tests whose names begin with
  * {@code qemu}.
  *
  * <p>Not here: coherence, of which QEMU, without caches, is no witness; interrupts; first-stage tables and PASIDs; AMD's

@@ -165,8 +165,24 @@ public final class AuditHtml {
             return;
         }
         heading("Devices");
+        devices(audit.devices().stream()
+                .filter(device -> !device.isPartOfHost())
+                .toList());
+        List<AuditedDevice> others =
+                audit.devices().stream().filter(AuditedDevice::isPartOfHost).toList();
+        if (!others.isEmpty()) {
+            html.append("<details><summary>")
+                    .append(others.size())
+                    .append(others.size() == 1 ? " bridge or IOMMU" : " bridges and IOMMUs")
+                    .append(", which no guest gets</summary>");
+            devices(others);
+            html.append("</details>\n");
+        }
+    }
+
+    private void devices(List<AuditedDevice> devices) {
         header("address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver");
-        for (AuditedDevice device : audit.devices()) {
+        for (AuditedDevice device : devices) {
             String unit = device.unit();
             String driver = device.driver();
             html.append("<tr>");
@@ -185,7 +201,7 @@ public final class AuditHtml {
                         case NO -> "off";
                         case UNKNOWN -> "?";
                     });
-            cell(device.guest().name(), device.guest().name());
+            cell(device.matters() ? device.guest().name() : "", device.guestInWords());
             cell("", Answers.word(device.assignable()));
             cell("", driver == null ? "?" : driver.isEmpty() ? "-" : driver);
             html.append("</tr>\n");

@@ -179,18 +179,20 @@ public final class AuditText {
 
     private void devices(StringBuilder text, Audit audit) {
         List<AuditedDevice> shown = audit.devices().stream()
-                .filter(device -> verbose || device.bridge() != Answer.YES)
+                .filter(device -> verbose || !device.isPartOfHost())
                 .toList();
         if (shown.isEmpty()) {
             return;
         }
-        section(text, "Devices" + (verbose ? "" : " (without bridges; --verbose shows all, with reasons)"));
-        Table table = new Table("address", "unit", "group", "NoSnoop", "guest", "assignable", "driver", "device");
+        section(text, "Devices" + (verbose ? "" : " (without bridges and IOMMUs; --verbose shows all, with reasons)"));
+        boolean oneSegment = shown.stream().allMatch(device -> device.address().segment() == 0);
+        Table table = new Table("address", "unit", "group", "NoSnoop", "guest", "assign", "driver", "device");
         for (AuditedDevice device : shown) {
             String unit = device.unit();
             String driver = device.driver();
+            String address = device.address().toString();
             table.row(
-                    device.address().toString(),
+                    oneSegment ? address.substring("0000:".length()) : address,
                     unit == null ? "-" : unit,
                     device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-",
                     switch (device.noSnoopEnabled()) {
@@ -198,12 +200,12 @@ public final class AuditText {
                         case NO -> "off";
                         case UNKNOWN -> "?";
                     },
-                    device.guest().name(),
+                    device.guestInWords(),
                     mark(device.assignable()),
                     driver == null ? "?" : driver.isEmpty() ? "-" : driver,
-                    device.title());
+                    device.shortTitle());
         }
-        table.print(text, colors);
+        table.withoutSilentColumns().print(text, colors);
         if (verbose) {
             for (AuditedDevice device : shown) {
                 text.append("  ").append(device.address()).append('\n');

@@ -4,6 +4,7 @@ package org.iommu4j.workbench.audit;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.regex.Pattern;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -59,9 +60,31 @@ public record AuditedDevice(
         hints = List.copyOf(hints);
     }
 
-    /** Returns whether a guest could ever get it: no bridge, and not known to be without an IOMMU. */
+    /** {@code Advanced Micro Devices, Inc. [AMD/ATI] }: what is in the brackets is the maker's short name. */
+    private static final Pattern SHORT_NAME = Pattern.compile(
+            "^((?:[^:\\[]{1,80}: )?)[^:\\[]{1,80}?(?:Inc|Ltd|Corp|Corporation|Limited)\\.? \\[([^\\]]{1,24})\\]");
+
+    private static final Pattern LEGAL_FORM =
+            Pattern.compile(",? (?:Corporation|Corp\\.|Inc\\.|Co\\.,? Ltd\\.|Ltd\\.|Limited|GmbH)(?= |$)");
+
+    /** Returns whether it is the function of an IOMMU, which AMD's have. */
+    public boolean isIommu() {
+        return classCode.isPresent() && classCode.getAsInt() == PciClasses.IOMMU;
+    }
+
+    /** Returns whether it is what hosts consist of and guests never get: a bridge or an IOMMU. */
+    public boolean isPartOfHost() {
+        return bridge == Answer.YES || isIommu();
+    }
+
+    /** Returns whether a guest could ever get it: no part of the host, and not known to be without an IOMMU. */
     public boolean matters() {
-        return bridge != Answer.YES && translated != Answer.NO;
+        return !isPartOfHost() && translated != Answer.NO;
+    }
+
+    /** Returns the answer for people, a dash where there is no question: no guest gets what no IOMMU translates for. */
+    String guestInWords() {
+        return isIommu() || translated == Answer.NO ? "-" : guest.name();
     }
 
     /** Returns class and name for people, as far as known. */
@@ -69,5 +92,15 @@ public record AuditedDevice(
         String kind = className.orElse(classCode.isPresent() ? PciClasses.name(classCode.getAsInt()) : "");
         String text = kind + (name.isPresent() && !kind.isEmpty() ? ": " : "") + name.orElse("");
         return text.isEmpty() ? "device of unknown class" : text;
+    }
+
+    /**
+     * Returns the title for a narrow column: makers without their legal form, or by the short name that the list of
+     * names has for them.
+     */
+    String shortTitle() {
+        return LEGAL_FORM
+                .matcher(SHORT_NAME.matcher(title()).replaceFirst("$1$2"))
+                .replaceAll("");
     }
 }

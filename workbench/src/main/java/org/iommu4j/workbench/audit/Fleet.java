@@ -94,7 +94,7 @@ final class Fleet {
         String name = host.getFileName().toString();
         try {
             Audit audit = auditor.audit(read(host), release, List.of());
-            return new FleetRow(audit.host(), Optional.of(audit), null);
+            return new FleetRow(Files.isDirectory(host) ? name : audit.host(), Optional.of(audit), null);
         } catch (InputException e) {
             String message = e.getMessage();
             return new FleetRow(name, Optional.empty(), message == null ? e.toString() : message);

@@ -14,7 +14,7 @@ import org.iommu4j.spi.UnitDescription;
 /** What an operator must know first: a handful of sentences, the verdict before all. */
 final class Headline {
     private static final int SHOWN = 2;
-    private static final int TITLE = 40;
+    private static final int TITLE = 56;
 
     /**
      * A line of it.
@@ -180,7 +180,7 @@ final class Headline {
             AuditedDevice first = devices.get(0);
             lines.add(new Line(
                     "not coherent",
-                    first.address() + " " + AuditText.cut(first.title(), TITLE)
+                    first.address() + " " + AuditText.cut(first.shortTitle(), TITLE)
                             + (devices.size() > 1 ? " and " + (devices.size() - 1) + " more" : "") + ": "
                             + first.why().get(0).text()));
         }

@@ -5,6 +5,9 @@ import java.util.Map;
 
 /** Names of the classes that matter on hosts, for input without names. Source: PCI Code and ID Assignment. */
 final class PciClasses {
+    /** System peripheral, IOMMU: AMD's units have such a function. */
+    static final int IOMMU = 0x0806;
+
     private static final Map<Integer, String> NAMES = Map.ofEntries(
             Map.entry(0x0100, "SCSI controller"),
             Map.entry(0x0101, "IDE controller"),
@@ -24,7 +27,7 @@ final class PciClasses {
             Map.entry(0x0604, "PCI bridge"),
             Map.entry(0x0680, "bridge"),
             Map.entry(0x0780, "communication controller"),
-            Map.entry(0x0806, "IOMMU"),
+            Map.entry(IOMMU, "IOMMU"),
             Map.entry(0x0880, "system peripheral"),
             Map.entry(0x0c03, "USB controller"),
             Map.entry(0x0c05, "SMBus controller"),

@@ -21,6 +21,26 @@ final class Table {
         rows.add(cells);
     }
 
+    /** Returns the table without columns between the first and the last in which no row says anything. */
+    Table withoutSilentColumns() {
+        String[] headers = rows.get(0);
+        List<Integer> kept = new ArrayList<>();
+        for (int i = 0; i < headers.length; i++) {
+            int column = i;
+            if (i == 0
+                    || i == headers.length - 1
+                    || !rows.stream().skip(1).allMatch(row -> row[column].equals("-") || row[column].equals("?"))) {
+                kept.add(i);
+            }
+        }
+        Table table = new Table();
+        table.rows.clear();
+        for (String[] row : rows) {
+            table.row(kept.stream().map(column -> row[column]).toArray(String[]::new));
+        }
+        return table;
+    }
+
     void print(StringBuilder text) {
         print(text, null);
     }

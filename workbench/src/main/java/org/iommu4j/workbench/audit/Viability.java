@@ -41,6 +41,10 @@ final class Viability {
         if (function.bridge() == Answer.YES) {
             verdict.no("it is a bridge", "Linux vfio_pci_core_register_device: ordinary header only");
         }
+        if (function.classCode().isPresent() && function.classCode().getAsInt() == PciClasses.IOMMU) {
+            verdict.no("it is an IOMMU", "its class " + String.format("%04x", PciClasses.IOMMU));
+            return verdict.finding();
+        }
         if (evidence.iommuInUse() == Answer.NO) {
             verdict.no(
                     "no IOMMU is in use on this host",

@@ -10,33 +10,24 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Deque;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
-import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The files of a capture by their path inside it, links included.
  *
- * <p>Of a directory only {@code sys/}, a few files of {@code proc/}, {@code usr/} and {@code var/}, and the files at its
- * root are read. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path; one that leads
- * outside leads nowhere.
+ * <p>Only {@code sys/}, a few files of {@code proc/}, {@code usr/} and {@code var/}, and the files at its root are read.
+ * Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path; one that leads outside leads
+ * nowhere.
  */
 public final class CaptureFiles implements HostFiles {
-    private static final Pattern SLASH = Pattern.compile("/");
-
-    /** What is read of a directory besides {@code sys/} and the files at its root. */
+    /** What is read besides {@code sys/} and the files at the root. */
     private static final Set<String> BESIDE = Set.of(
             "proc/cmdline",
             "proc/version",
@@ -49,20 +40,15 @@ public final class CaptureFiles implements HostFiles {
     private static final int MAX_ENTRIES = 200_000;
     private static final int MAX_FILE_BYTES = 16 << 20;
     private static final long MAX_TOTAL_BYTES = 256L << 20;
-
-    /** A file has contents, a link a target, a directory neither. */
-    @SuppressWarnings("ArrayRecordComponent") // never leaves this class uncopied
-    private record Entry(
-            byte @Nullable [] contents, @Nullable String target) {}
+    private static final int BUFFER_BYTES = 1 << 16;
 
     private final String source;
-    private final Map<String, Entry> entries = new HashMap<>();
-    private final Map<String, TreeSet<String>> children = new HashMap<>();
+    private final FileTree tree = new FileTree(MAX_LINKS);
+    private int entries;
     private long totalBytes;
 
     private CaptureFiles(String source) {
         this.source = source;
-        entries.put("", new Entry(null, null));
     }
 
     /**
@@ -72,39 +58,49 @@ public final class CaptureFiles implements HostFiles {
      * @throws InputException when it can't be read, is no tar, is too big, or holds no {@code sys/} tree
      */
     public static CaptureFiles open(Path path) {
-        CaptureFiles files = new CaptureFiles(path.toString());
-        try {
-            if (Files.isDirectory(path)) {
+        if (Files.isDirectory(path)) {
+            CaptureFiles files = new CaptureFiles(path.toString());
+            try {
                 files.readDirectory(path);
-            } else if (Files.isRegularFile(path)) {
-                try (InputStream in = new BufferedInputStream(Files.newInputStream(path))) {
-                    files.readTar(in);
-                }
-            } else {
-                throw new InputException(
-                        path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
+            } catch (IOException e) {
+                throw unreadable(path.toString(), e);
             }
-        } catch (IOException e) {
-            throw unreadable(path.toString(), e);
+            return files.withSysTree();
         }
-        return files.withSysTree();
+        if (!Files.isRegularFile(path)) {
+            throw new InputException(
+                    path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
+        }
+        return ofTar(() -> Files.newInputStream(path), path.toString());
+    }
+
+    /** Opens a tar at its beginning. */
+    interface Tar {
+        /** Opens it once more. */
+        InputStream open() throws IOException;
     }
 
     /**
      * Reads a tar, compressed or not.
      *
-     * @param in supports marks
      * @param source where it comes from, for messages
      * @throws InputException as {@link #open} does
      */
-    static CaptureFiles ofTar(InputStream in, String source) {
-        CaptureFiles files = new CaptureFiles(source);
+    static CaptureFiles ofTar(Tar tar, String source) {
         try {
-            files.readTar(in);
+            CaptureFiles files = new CaptureFiles(source);
+            try (InputStream in = unzipped(tar.open())) {
+                files.readPlain(new PlainTar(in));
+            } catch (PlainTar.UnusualException unusual) {
+                files = new CaptureFiles(source);
+                try (TarArchiveInputStream in = new TarArchiveInputStream(unzipped(tar.open()))) {
+                    files.readAny(in);
+                }
+            }
+            return files.withSysTree();
         } catch (IOException e) {
             throw unreadable(source, e);
         }
-        return files.withSysTree();
     }
 
     private static InputException unreadable(String source, IOException e) {
@@ -112,7 +108,7 @@ public final class CaptureFiles implements HostFiles {
     }
 
     private CaptureFiles withSysTree() {
-        if (!children.containsKey("sys")) {
+        if (!tree.hasDirectory("sys")) {
             throw new InputException(source + ": no capture, expected a directory or tar with a Linux sys/ tree");
         }
         return this;
@@ -125,57 +121,22 @@ public final class CaptureFiles implements HostFiles {
 
     @Override
     public Optional<byte[]> bytes(String path) {
-        return resolve(path).map(entries::get).map(Entry::contents).map(byte[]::clone);
+        return tree.bytes(path);
     }
 
     @Override
     public boolean isDirectory(String path) {
-        return resolve(path).map(children::containsKey).orElse(false);
+        return tree.isDirectory(path);
     }
 
     @Override
     public List<String> list(String path) {
-        return resolve(path).map(children::get).map(List::copyOf).orElse(List.of());
+        return tree.list(path);
     }
 
     @Override
     public Optional<String> resolve(String path) {
-        Deque<String> rest = new ArrayDeque<>(Arrays.asList(SLASH.split(path, -1)));
-        List<String> done = new ArrayList<>();
-        int links = 0;
-        while (!rest.isEmpty()) {
-            String name = rest.pop();
-            if (name.isEmpty() || name.equals(".")) {
-                continue;
-            }
-            if (name.equals("..")) {
-                if (done.isEmpty()) {
-                    return Optional.empty();
-                }
-                done.remove(done.size() - 1);
-                continue;
-            }
-            done.add(name);
-            Entry entry = entries.get(String.join("/", done));
-            if (entry == null) {
-                return Optional.empty();
-            }
-            String target = entry.target();
-            if (target != null) {
-                if (++links > MAX_LINKS) {
-                    return Optional.empty();
-                }
-                done.remove(done.size() - 1);
-                if (target.startsWith("/")) {
-                    done.clear();
-                }
-                String[] parts = SLASH.split(target, -1);
-                for (int i = parts.length - 1; i >= 0; i--) {
-                    rest.push(parts[i]);
-                }
-            }
-        }
-        return Optional.of(String.join("/", done));
+        return tree.resolve(path);
     }
 
     /** Returns why in one line; of a file that the user may not read, Java says no more than its name. */
@@ -188,20 +149,41 @@ public final class CaptureFiles implements HostFiles {
         return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
     }
 
-    private void readTar(InputStream in) throws IOException {
-        try (InputStream plain = unzipped(in);
-                TarArchiveInputStream tar = new TarArchiveInputStream(plain)) {
-            TarArchiveEntry entry = tar.getNextEntry();
-            while (entry != null) {
-                if (entry.isSymbolicLink()) {
-                    add(entry.getName(), new Entry(null, entry.getLinkName()));
-                } else if (entry.isDirectory()) {
-                    add(entry.getName(), new Entry(null, null));
-                } else if (entry.isFile()) {
-                    add(entry.getName(), new Entry(contents(tar, entry.getName(), entry.getSize()), null));
-                }
-                entry = tar.getNextEntry();
+    private void readPlain(PlainTar tar) throws IOException {
+        while (tar.next()) {
+            List<String> path = path(tar.name());
+            count(1, tar.size(), tar.name());
+            String link = tar.link();
+            if (!isWanted(path)) {
+                continue;
             }
+            if (link != null) {
+                tree.link(path, link);
+            } else if (tar.isDirectory()) {
+                tree.directory(path);
+            } else if (tar.size() > MAX_FILE_BYTES) {
+                throw tooBig(tar.name());
+            } else {
+                tree.file(path, tar.contents());
+            }
+        }
+    }
+
+    private void readAny(TarArchiveInputStream tar) throws IOException {
+        TarArchiveEntry entry = tar.getNextEntry();
+        while (entry != null) {
+            List<String> path = path(entry.getName());
+            count(1, 0, entry.getName());
+            if (!isWanted(path)) {
+                count(0, Math.max(0, entry.getSize()), entry.getName());
+            } else if (entry.isSymbolicLink()) {
+                tree.link(path, entry.getLinkName());
+            } else if (entry.isDirectory()) {
+                tree.directory(path);
+            } else if (entry.isFile()) {
+                tree.file(path, contents(tar, entry.getName(), entry.getSize()));
+            }
+            entry = tar.getNextEntry();
         }
     }
 
@@ -210,40 +192,49 @@ public final class CaptureFiles implements HostFiles {
         return head.length >= 2 && head[0] == 0x1f && (head[1] & 0xff) == 0x8b;
     }
 
-    private static InputStream unzipped(InputStream in) throws IOException {
-        in.mark(2);
-        byte[] head = in.readNBytes(2);
-        in.reset();
-        return isGzip(head) ? new BufferedInputStream(new GZIPInputStream(in)) : in;
+    private static InputStream unzipped(InputStream file) throws IOException {
+        InputStream in = new BufferedInputStream(file, BUFFER_BYTES);
+        try {
+            in.mark(2);
+            byte[] head = in.readNBytes(2);
+            in.reset();
+            return isGzip(head) ? new BufferedInputStream(new GZIPInputStream(in), BUFFER_BYTES) : in;
+        } catch (IOException e) {
+            in.close();
+            throw e;
+        }
     }
 
-    private void readDirectory(Path root) throws IOException {
-        Files.walkFileTree(root, new SimpleFileVisitor<>() {
+    private void readDirectory(Path top) throws IOException {
+        Files.walkFileTree(top, new SimpleFileVisitor<>() {
             @Override
             public FileVisitResult preVisitDirectory(Path directory, BasicFileAttributes attributes) {
-                if (!directory.equals(root)) {
-                    String name = root.relativize(directory).toString();
-                    if (!name.equals("sys")
-                            && !name.startsWith("sys/")
-                            && BESIDE.stream().noneMatch(file -> file.startsWith(name + "/"))) {
-                        return FileVisitResult.SKIP_SUBTREE;
+                if (!directory.equals(top)) {
+                    String name = top.relativize(directory).toString();
+                    List<String> path = path(name);
+                    if (!isWanted(path) || !path.get(0).equals("sys")) {
+                        boolean leads = BESIDE.stream().anyMatch(file -> file.startsWith(name + "/"));
+                        return leads ? FileVisitResult.CONTINUE : FileVisitResult.SKIP_SUBTREE;
                     }
-                    add(name, new Entry(null, null));
+                    count(1, 0, name);
+                    tree.directory(path);
                 }
                 return FileVisitResult.CONTINUE;
             }
 
             @Override
             public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                String name = root.relativize(file).toString();
-                if (name.indexOf('/') >= 0 && !name.startsWith("sys/") && !BESIDE.contains(name)) {
+                String name = top.relativize(file).toString();
+                List<String> path = path(name);
+                if (!isWanted(path)) {
                     return FileVisitResult.CONTINUE;
                 }
+                count(1, 0, name);
                 if (attributes.isSymbolicLink()) {
-                    add(name, new Entry(null, Files.readSymbolicLink(file).toString()));
+                    tree.link(path, Files.readSymbolicLink(file).toString());
                 } else if (attributes.isRegularFile()) {
                     try (InputStream in = Files.newInputStream(file)) {
-                        add(name, new Entry(contents(in, name, attributes.size()), null));
+                        tree.file(path, contents(in, name, attributes.size()));
                     }
                 }
                 return FileVisitResult.CONTINUE;
@@ -262,41 +253,50 @@ public final class CaptureFiles implements HostFiles {
             System.arraycopy(rest, 0, whole, bytes.length + 1, rest.length);
             bytes = whole;
         }
-        totalBytes += bytes.length;
-        if (bytes.length > MAX_FILE_BYTES || totalBytes > MAX_TOTAL_BYTES) {
-            throw new InputException(source + ": " + name + " is too big, expected at most " + (MAX_FILE_BYTES >> 20)
-                    + " MiB a file and " + (MAX_TOTAL_BYTES >> 20) + " MiB in all");
+        if (bytes.length > MAX_FILE_BYTES) {
+            throw tooBig(name);
         }
+        count(0, bytes.length, name);
         return bytes;
     }
 
-    private void add(String rawName, Entry entry) {
+    /** What is left out counts too: a compressed tar may hold more of it than anybody can wait for. */
+    private void count(int more, long bytes, String name) {
+        if (more > MAX_ENTRIES - entries) {
+            throw new InputException(source + ": more than " + MAX_ENTRIES + " entries");
+        }
+        if (bytes > MAX_TOTAL_BYTES - totalBytes) {
+            throw tooBig(name);
+        }
+        entries += more;
+        totalBytes += bytes;
+    }
+
+    private InputException tooBig(String name) {
+        return new InputException(source + ": " + TextLines.printable(name) + " is too big, expected at most "
+                + (MAX_FILE_BYTES >> 20) + " MiB a file and " + (MAX_TOTAL_BYTES >> 20) + " MiB in all");
+    }
+
+    private static boolean isWanted(List<String> path) {
+        return path.size() == 1
+                || (path.size() > 1 && (path.get(0).equals("sys") || BESIDE.contains(String.join("/", path))));
+    }
+
+    /** Takes a name apart; none may lead outside. */
+    private List<String> path(String name) {
         List<String> parts = new ArrayList<>();
-        for (String part : SLASH.split(rawName, -1)) {
+        for (int from = 0; from <= name.length(); ) {
+            int slash = name.indexOf('/', from);
+            String part = name.substring(from, slash < 0 ? name.length() : slash);
             if (part.equals("..")) {
-                throw new InputException(source + ": entry '" + rawName + "' leads outside the capture");
+                throw new InputException(
+                        source + ": entry '" + TextLines.printable(name) + "' leads outside the capture");
             }
             if (!part.isEmpty() && !part.equals(".")) {
                 parts.add(part);
             }
+            from = slash < 0 ? name.length() + 1 : slash + 1;
         }
-        if (parts.isEmpty()) {
-            return;
-        }
-        if (entries.size() >= MAX_ENTRIES) {
-            throw new InputException(source + ": more than " + MAX_ENTRIES + " entries");
-        }
-        String parent = "";
-        for (int i = 0; i < parts.size(); i++) {
-            children.computeIfAbsent(parent, unused -> new TreeSet<>()).add(parts.get(i));
-            parent = parent.isEmpty() ? parts.get(i) : parent + "/" + parts.get(i);
-            if (i < parts.size() - 1) {
-                entries.putIfAbsent(parent, new Entry(null, null));
-            }
-        }
-        entries.put(parent, entry);
-        if (entry.contents() == null && entry.target() == null) {
-            children.computeIfAbsent(parent, unused -> new TreeSet<>());
-        }
+        return parts;
     }
 }

@@ -17,6 +17,7 @@ import java.util.TreeSet;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
+import org.iommu4j.spi.IommuVendors;
 
 /**
  * Makes a capture of a host: a tar of what decides about its IOMMUs, under the paths that it has there.
@@ -42,6 +43,7 @@ public final class HostCapture {
     private static final String DRIVERS = "sys/bus/pci/drivers";
 
     private final LiveFiles files;
+    private final KernelLogReader logs = new KernelLogReader(IommuVendors.load());
     private final Set<String> directories = new TreeSet<>();
     private final Set<String> written = new HashSet<>();
     private final List<String> missing = new ArrayList<>();
@@ -233,7 +235,7 @@ public final class HostCapture {
             if (bytes.isPresent()) {
                 StringBuilder kept = new StringBuilder();
                 for (String line : TextLines.of(bytes.get())) {
-                    if (KernelLogReader.isOfUse(line)) {
+                    if (logs.isOfUse(line)) {
                         kept.append(Redaction.text(line)).append('\n');
                     }
                 }

@@ -233,7 +233,7 @@ public final class HostEvidence {
         private static final int MAX_KERNEL_LINES = 1_000;
         private static final int MAX_WARNINGS = 200;
 
-        private final String name;
+        private String name;
         private final Set<String> inputs = new LinkedHashSet<>();
         private final SortedMap<String, Fact<byte[]>> tables = new TreeMap<>();
         private final SortedMap<PciAddress, FunctionFacts> functions = new TreeMap<>();
@@ -253,6 +253,12 @@ public final class HostEvidence {
 
         private Builder(String name) {
             this.name = name;
+        }
+
+        /** Gives it another name for people. */
+        Builder named(String better) {
+            name = better;
+            return this;
         }
 
         /** Says that an input was read. */

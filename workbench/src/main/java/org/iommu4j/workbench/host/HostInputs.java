@@ -6,10 +6,12 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.IommuVendors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,16 +26,19 @@ public final class HostInputs {
                     + " or text of lspci, dmesg or IOMMU groups";
 
     private final Collection<TranslationUnitProvider> silicon;
+    private final KernelLogReader logs;
+    private final List<Path> named = new ArrayList<>();
     private HostEvidence.@Nullable Builder host;
 
-    /** Makes a reader that knows the units of given silicon. */
-    public HostInputs(Collection<TranslationUnitProvider> silicon) {
+    /** Makes a reader that knows the units of given silicon and what the drivers of given vendors print. */
+    public HostInputs(Collection<TranslationUnitProvider> silicon, IommuVendors vendors) {
         this.silicon = List.copyOf(silicon);
+        this.logs = new KernelLogReader(vendors);
     }
 
-    /** Makes a reader that knows the silicon found on the module path and the class path. */
+    /** Makes a reader that knows the silicon and the vendors found on the module path and the class path. */
     public static HostInputs withInstalledSilicon() {
-        return new HostInputs(MachineFactory.load().providers());
+        return new HostInputs(MachineFactory.load().providers(), IommuVendors.load());
     }
 
     /** Adds the running host. */
@@ -43,7 +48,12 @@ public final class HostInputs {
 
     /** Adds a host whose files are read, when they are needed, below a root. */
     HostInputs live(Path root) {
-        SysfsReader.read(new LiveFiles(root), silicon, host("this host"));
+        HostEvidence.Builder known = host;
+        if (known == null) {
+            known = HostEvidence.builder("this host");
+            host = known;
+        }
+        SysfsReader.read(new LiveFiles(root), silicon, logs, known);
         return this;
     }
 
@@ -71,8 +81,8 @@ public final class HostInputs {
             if (AcpiReader.recognises(line)) {
                 return acpi(path, bytes);
             }
-            if (KernelLogReader.recognises(line)) {
-                return dmesg(path, lines);
+            if (logs.recognises(line)) {
+                return dmesg(path, bytes);
             }
             if (GroupListingReader.recognises(line)) {
                 return groups(path, lines);
@@ -87,7 +97,7 @@ public final class HostInputs {
     /** Adds a directory or tar with a {@code sys/} tree. */
     public HostInputs capture(Path path) {
         CaptureFiles files = CaptureFiles.open(path);
-        SysfsReader.read(files, silicon, host(nameOf(path)));
+        SysfsReader.read(files, silicon, logs, host(path));
         return this;
     }
 
@@ -97,7 +107,7 @@ public final class HostInputs {
     }
 
     private HostInputs acpi(Path file, byte[] bytes) {
-        HostEvidence.Builder into = host(nameOf(file)).input(file.toString());
+        HostEvidence.Builder into = host(file).input(file.toString());
         if (TextLines.isText(bytes) && !AcpiReader.recognises(bytes)) {
             if (AcpiReader.read(TextLines.of(bytes, file.toString()), nameOf(file), into) == 0) {
                 throw new InputException(
@@ -115,7 +125,7 @@ public final class HostInputs {
     }
 
     private HostInputs lspci(Path file, List<String> lines) {
-        if (LspciReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString())) == 0) {
+        if (LspciReader.read(lines, nameOf(file), host(file).input(file.toString())) == 0) {
             throw new InputException(file + ": no listing of lspci, expected lines like"
                     + " '00:02.0 VGA compatible controller: Intel Corporation HD Graphics'");
         }
@@ -124,11 +134,11 @@ public final class HostInputs {
 
     /** Adds a kernel log. */
     public HostInputs dmesg(Path file) {
-        return dmesg(file, text(file));
+        return dmesg(file, bytesOfText(file));
     }
 
-    private HostInputs dmesg(Path file, List<String> lines) {
-        if (!KernelLogReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString()))) {
+    private HostInputs dmesg(Path file, byte[] text) {
+        if (!logs.read(text, nameOf(file), host(file).input(file.toString()))) {
             throw new InputException(file
                     + ": no kernel log that tells anything, expected 'Linux version ...' or lines of DMAR or AMD-Vi");
         }
@@ -141,7 +151,7 @@ public final class HostInputs {
     }
 
     private HostInputs groups(Path file, List<String> lines) {
-        if (GroupListingReader.read(lines, nameOf(file), host(nameOf(file)).input(file.toString())) == 0) {
+        if (GroupListingReader.read(lines, nameOf(file), host(file).input(file.toString())) == 0) {
             throw new InputException(file + ": no listing of IOMMU groups, expected lines like"
                     + " 'IOMMU Group 1 00:01.0 PCI bridge [0604]: ...'");
         }
@@ -161,21 +171,41 @@ public final class HostInputs {
         return read.build();
     }
 
-    private HostEvidence.Builder host(String name) {
+    /** The host is called by its only input, or by the directory that all of them are in. */
+    private HostEvidence.Builder host(Path input) {
         HostEvidence.Builder known = host;
         if (known == null) {
-            known = HostEvidence.builder(name);
+            known = HostEvidence.builder(nameOf(input));
             host = known;
+            named.add(input);
+        } else if (!named.isEmpty() && !named.contains(input)) {
+            named.add(input);
+            Path directory = directory(input);
+            boolean together = named.stream().allMatch(each -> directory(each).equals(directory));
+            known.named(
+                    together && directory.getFileName() != null
+                            ? nameOf(directory)
+                            : nameOf(named.get(0)) + " and " + (named.size() - 1) + " more");
         }
         return known;
     }
 
+    private static Path directory(Path input) {
+        Path absolute = input.toAbsolutePath().normalize();
+        Path parent = absolute.getParent();
+        return parent == null ? absolute : parent;
+    }
+
     private static List<String> text(Path file) {
+        return TextLines.of(bytesOfText(file), file.toString());
+    }
+
+    private static byte[] bytesOfText(Path file) {
         byte[] bytes = TextLines.bytes(file);
         if (!TextLines.isText(bytes)) {
             throw new InputException(file + ": is no text");
         }
-        return TextLines.of(bytes, file.toString());
+        return bytes;
     }
 
     private static boolean isRoot(Path path) {

@@ -62,8 +62,13 @@ final class SysfsReader {
      * Reads a tree.
      *
      * @param silicon who knows what a unit's attributes mean
+     * @param logs who reads the kernel's log
      */
-    static void read(HostFiles files, Collection<TranslationUnitProvider> silicon, HostEvidence.Builder host) {
+    static void read(
+            HostFiles files,
+            Collection<TranslationUnitProvider> silicon,
+            KernelLogReader logs,
+            HostEvidence.Builder host) {
         SysfsReader reader = new SysfsReader(files, host);
         host.input(files.source());
         reader.tables();
@@ -71,7 +76,7 @@ final class SysfsReader {
         reader.functions();
         reader.groups();
         reader.inUse();
-        reader.kernel();
+        reader.kernel(logs);
         reader.names();
     }
 
@@ -139,9 +144,10 @@ final class SysfsReader {
     }
 
     private void function(String device, Set<String> units, boolean driversShown) {
-        String directory = DEVICES + "/" + device;
         FunctionFacts function = host.function(PciAddress.parse(device));
-        files.resolve(directory).ifPresent(real -> place(function, real));
+        Optional<String> real = files.resolve(DEVICES + "/" + device);
+        real.ifPresent(path -> place(function, path));
+        String directory = real.orElse(DEVICES + "/" + device);
         files.bytes(directory + "/config").ifPresent(config -> function.config(config, SOURCE));
         hex(directory + "/vendor").ifPresent(id -> function.vendorId(id & 0xffff, SOURCE));
         hex(directory + "/device").ifPresent(id -> function.deviceId(id & 0xffff, SOURCE));
@@ -217,7 +223,7 @@ final class SysfsReader {
         }
     }
 
-    private void kernel() {
+    private void kernel(KernelLogReader logs) {
         Optional<String> release = files.text("proc/sys/kernel/osrelease");
         if (release.isEmpty()) {
             release = files.text("proc/version")
@@ -230,7 +236,7 @@ final class SysfsReader {
         for (String log : LOGS) {
             Optional<byte[]> bytes = files.bytes(log);
             if (bytes.isPresent()) {
-                KernelLogReader.read(TextLines.of(bytes.get()), log, host);
+                logs.read(bytes.get(), log, host);
                 return;
             }
         }

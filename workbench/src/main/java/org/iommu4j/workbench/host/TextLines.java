@@ -19,6 +19,9 @@ final class TextLines {
     /** Lines of a text; a text of as many is refused. */
     static final int MAX_LINES = 1_000_000;
 
+    /** Of UTF-8. */
+    private static final int MAX_BYTES_OF_CHARACTER = 4;
+
     private TextLines() {}
 
     /**
@@ -76,6 +79,21 @@ final class TextLines {
             throw new InputException(source + ": has too many lines, expected fewer than " + MAX_LINES);
         }
         return lines;
+    }
+
+    /** Returns where the line that begins at a place ends: at a line feed, a carriage return, or with the text. */
+    static int end(byte[] text, int from) {
+        int to = from;
+        while (to < text.length && text[to] != '\n' && text[to] != '\r') {
+            to++;
+        }
+        return to;
+    }
+
+    /** Returns a line of a text, printable. */
+    static String line(byte[] text, int from, int to) {
+        int looked = Math.min(to - from, MAX_LINE * MAX_BYTES_OF_CHARACTER);
+        return printable(new String(text, from, looked, StandardCharsets.UTF_8));
     }
 
     /** Returns a line cut to what is looked at, with control characters other than tabs as '?'. */

@@ -17,8 +17,8 @@
  *
  * <p>Not modelled: functions in PCI domains of more than four digits (below an Intel VMD) are left out with a warning;
  * the header type of a function that is only known from text is that of an endpoint or of a bridge, and of its
- * configuration space only what decides about groups, scopes and no-snoop is there; AMD's features as a kernel log prints
- * them in words ({@code PPR NX GT}) are kept as a line and not turned into a value; a log's {@code EFR} counts for every
- * unit. The running host's log is read where {@code /var/log/dmesg} is, for {@code dmesg} is not executed.
+ * configuration space only what decides about groups, scopes and no-snoop is there. What IOMMU drivers print into a log is
+ * known to their vendors ({@link org.iommu4j.spi.KernelLog}), and what they don't turn into a value is kept as a line. The
+ * running host's log is read where {@code /var/log/dmesg} is, for {@code dmesg} is not executed.
  */
 package org.iommu4j.workbench.host;

@@ -9,6 +9,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.zip.GZIPOutputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
@@ -34,7 +35,10 @@ class CaptureFilesTest {
     }
 
     private static void file(TarArchiveOutputStream tar, String name, String text) throws IOException {
-        byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+        entry(tar, name, text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static void entry(TarArchiveOutputStream tar, String name, byte[] bytes) throws IOException {
         TarArchiveEntry entry = new TarArchiveEntry(name, true);
         entry.setSize(bytes.length);
         tar.putArchiveEntry(entry);
@@ -134,5 +138,71 @@ class CaptureFilesTest {
     void aFileThatMayNotBeReadIsRefusedWithTheReason() {
         assertThat(CaptureFiles.reason(new java.nio.file.AccessDeniedException("/c/sys/firmware/acpi/tables/DMAR")))
                 .isEqualTo("/c/sys/firmware/acpi/tables/DMAR: permission denied");
+    }
+
+    private static void assertTooBig(Path tar, String... parts) {
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> CaptureFiles.open(tar))
+                .satisfies(e -> assertThat(e.getMessage())
+                        .startsWith(tar.toString())
+                        .contains(parts)
+                        .doesNotContain("\n", "\u001b"));
+    }
+
+    @Test
+    void aFileOfMoreThan16MibIsRefused() throws IOException {
+        assertTooBig(
+                tar(out -> entry(out, "sys/\u001b[31mbig", new byte[(16 << 20) + 1])), "is too big", "16 MiB a file");
+    }
+
+    /** What is left out of a compressed tar still has to be decompressed. */
+    @Test
+    void aCompressedTarThatUnfoldsToMoreThan256MibIsRefused() throws IOException {
+        Path tar = folder.resolve("bomb.tar.gz");
+        try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(tar));
+                TarArchiveOutputStream archive = new TarArchiveOutputStream(out)) {
+            byte[] zeros = new byte[16 << 20];
+            for (int i = 0; i < 17; i++) {
+                entry(archive, (i == 0 ? "sys/" : "home/") + i, zeros);
+            }
+        }
+        assertTooBig(tar, "256 MiB in all");
+    }
+
+    @Test
+    void moreThan200000EntriesAreRefused() throws IOException {
+        Path tar = folder.resolve("many.tar.gz");
+        try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(tar));
+                TarArchiveOutputStream archive = new TarArchiveOutputStream(out)) {
+            for (int i = 0; i <= 200_000; i++) {
+                entry(archive, "home/" + i, new byte[0]);
+            }
+        }
+        assertTooBig(tar, "more than 200000 entries");
+    }
+
+    @Test
+    void whatLiesBesideTheSysTreeOfATarIsNotRead() throws IOException {
+        CaptureFiles files = CaptureFiles.open(tar(tar -> {
+            file(tar, "sys/a", "x");
+            file(tar, "home/pictures/big", "z");
+            file(tar, "proc/cmdline", "quiet");
+            file(tar, "dmesg.txt", "log");
+        }));
+        assertThat(files.bytes("home/pictures/big")).isEmpty();
+        assertThat(files.text("proc/cmdline")).contains("quiet");
+        assertThat(files.text("dmesg.txt")).contains("log");
+    }
+
+    @Test
+    void ofTwoEntriesOfAPathTheLastCounts() throws IOException {
+        CaptureFiles files = CaptureFiles.open(tar(tar -> {
+            file(tar, "sys/a", "old");
+            link(tar, "sys/b", "a");
+            file(tar, "sys/a", "new");
+            file(tar, "sys/b", "own");
+        }));
+        assertThat(files.text("sys/a")).contains("new");
+        assertThat(files.text("sys/b")).contains("own");
     }
 }

@@ -30,6 +30,8 @@ class HostInputsFuzzTest {
 
     private static final IommuVendors VENDORS = IommuVendors.load();
 
+    private static final KernelLogReader LOGS = new KernelLogReader(VENDORS);
+
     private interface Reading {
         void into(HostEvidence.Builder host);
     }
@@ -81,7 +83,7 @@ class HostInputsFuzzTest {
 
     @FuzzTest(maxDuration = "10m")
     void kernelLog(byte[] text) {
-        readOrRefused(host -> KernelLogReader.read(TextLines.of(text, "fuzz"), "fuzz", host));
+        readOrRefused(host -> LOGS.read(text, "fuzz", host));
     }
 
     @FuzzTest(maxDuration = "10m")
@@ -101,8 +103,8 @@ class HostInputsFuzzTest {
 
     @FuzzTest(maxDuration = "10m")
     void capture(byte[] tar) {
-        readOrRefused(
-                host -> SysfsReader.read(CaptureFiles.ofTar(new ByteArrayInputStream(tar), "fuzz"), SILICON, host));
+        readOrRefused(host ->
+                SysfsReader.read(CaptureFiles.ofTar(() -> new ByteArrayInputStream(tar), "fuzz"), SILICON, LOGS, host));
     }
 
     @FuzzTest(maxDuration = "10m")

@@ -98,6 +98,28 @@ class HostInputsTest {
         assertThat(host.linux().orElseThrow()).as("the first is believed").hasToString("6.1");
     }
 
+    @Test
+    void aHostIsCalledByItsFileOrByTheDirectoryOfAllItsFiles() throws IOException {
+        Path directory = Files.createDirectory(folder.resolve("host7"));
+        Path log = Files.writeString(directory.resolve("dmesg.txt"), "Linux version 6.1.0 (d@d) #1\n");
+        Path listing = Files.writeString(directory.resolve("lspci.txt"), "00:02.0 VGA compatible controller: Maker\n");
+        Path elsewhere = file("groups.txt", "IOMMU Group 2 00:02.0 VGA compatible controller [0300]: Maker\n");
+        assertThat(HostInputs.withInstalledSilicon().path(log).read().name()).isEqualTo("dmesg.txt");
+        assertThat(HostInputs.withInstalledSilicon()
+                        .path(log)
+                        .path(listing)
+                        .read()
+                        .name())
+                .isEqualTo("host7");
+        assertThat(HostInputs.withInstalledSilicon()
+                        .path(log)
+                        .path(listing)
+                        .path(elsewhere)
+                        .read()
+                        .name())
+                .isEqualTo("dmesg.txt and 2 more");
+    }
+
     @ParameterizedTest
     @ValueSource(
             strings = {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.spi;
+
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a vendor's driver prints into the kernel's log, and what it means. Has no state.
+ *
+ * <p>The lines that every vendor's host has (release, command line, functions, groups) are read elsewhere; here are those of
+ * the driver alone, in all releases whose hosts are asked about.
+ */
+public interface KernelLog {
+    /** A vendor of whose lines nothing is known. */
+    KernelLog NONE = new KernelLog() {
+        @Override
+        public List<String> words() {
+            return List.of();
+        }
+
+        @Override
+        public void read(String line, Findings findings) {}
+    };
+
+    /**
+     * Returns words of which at least one is in every line that the driver prints, for example {@code DMAR}; they are looked
+     * for as they are written, and each has at least four characters.
+     */
+    List<String> words();
+
+    /**
+     * Reads a line in which one of the words is. Most lines say nothing.
+     *
+     * @param line one line, whatever stands before the message, printable and at most 8192 characters; not to be trusted
+     */
+    void read(String line, Findings findings);
+
+    /** Who is told what lines say; where two lines differ the later counts. */
+    interface Findings {
+        /**
+         * A unit.
+         *
+         * @param name as it is called under {@code sys/class/iommu}, for example {@code dmar0}
+         * @param registerBase physical address of its registers
+         * @param registers values by the manual's mnemonic
+         */
+        void unit(String name, long registerBase, Map<String, Long> registers);
+
+        /** Register values, by the manual's mnemonic, that hold for every unit of the host. */
+        void everyUnit(Map<String, Long> registers);
+
+        /** Interrupts are remapped, or turning that on failed; having been on counts more than having failed. */
+        void interruptRemapping(boolean on);
+
+        /** DMA is translated, or the driver was told to leave it alone; being in use counts more. */
+        void inUse(boolean inUse);
+
+        /** The driver has said all that it says at boot: what it has not said by now is not so. */
+        void done();
+    }
+}

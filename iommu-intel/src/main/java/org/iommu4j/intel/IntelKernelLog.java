@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.iommu4j.spi.KernelLog;
+
+/**
+ * The lines of VT-d's driver.
+ *
+ * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu), {@code irq_remapping.c} and {@code iommu.c}, 2.6.39 to
+ * 7.1.
+ */
+final class IntelKernelLog implements KernelLog {
+    private static final String BASE = "reg_base_addr";
+    private static final String REMAPPING = "IRQ remapping";
+    private static final String REMAPPING_FAILED = "irq remapping";
+    private static final String OLD_REMAPPING = "Interrupt-remapping";
+    private static final String IN_USE = "Virtualization Technology for Directed I/O";
+
+    /** Before 4.0 a unit is {@code IOMMU 1}. */
+    private static final Pattern UNIT =
+            Pattern.compile("(?:dmar|IOMMU )(\\d{1,4}): reg_base_addr ([0-9a-f]{1,16}) ver (\\d{1,2}):(\\d{1,2}) "
+                    + "cap ([0-9a-f]{1,16}) ecap ([0-9a-f]{1,16})\\b");
+
+    @Override
+    public List<String> words() {
+        return List.of("DMAR", BASE, REMAPPING, REMAPPING_FAILED, OLD_REMAPPING, IN_USE);
+    }
+
+    @Override
+    public void read(String line, Findings findings) {
+        if (line.contains(BASE)) {
+            Matcher unit = UNIT.matcher(line);
+            if (unit.find()) {
+                findings.unit(
+                        IntelDescription.UNIT_PREFIX + Integer.parseInt(unit.group(1)),
+                        hex(unit.group(2)),
+                        Map.of(
+                                "VER",
+                                Long.parseLong(unit.group(3)) << 4 | Long.parseLong(unit.group(4)),
+                                "CAP",
+                                hex(unit.group(5)),
+                                "ECAP",
+                                hex(unit.group(6))));
+            }
+        } else if (line.contains("Enabled " + REMAPPING + " in") || line.contains("Enabled " + OLD_REMAPPING)) {
+            findings.interruptRemapping(true);
+        } else if (line.contains("Failed to enable " + REMAPPING_FAILED)
+                || line.contains("Failed to enable " + OLD_REMAPPING)) {
+            findings.interruptRemapping(false);
+        } else if (line.contains("Intel(R) " + IN_USE)) {
+            findings.inUse(true);
+        } else if (line.contains("DMAR: IOMMU disabled")) {
+            findings.inUse(false);
+        }
+    }
+
+    private static long hex(String digits) {
+        return Long.parseUnsignedLong(digits, 16);
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.decode;
+
+import org.iommu4j.sim.spi.Fabric;
+
+/**
+ * Memory of which no more is read than tables that are worth reading can need.
+ *
+ * <p>{@link GuardedVisitor} ends a visit that finds too much. This ends one that finds nothing for hours: directories of
+ * a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters.
+ */
+public final class ReadBudget implements Fabric {
+    /** For each entry that may be visited: its own word, and what is read again on the way to it. */
+    private static final long READS_FOR_AN_ENTRY = 16;
+
+    /** Enough to find out that none of 65,536 requesters has an entry. */
+    private static final long LEAST = 1L << 26;
+
+    private final Fabric memory;
+    private final long limit;
+    private final long budget;
+    private long left;
+
+    /**
+     * Makes a budget.
+     *
+     * @param limit how many entries may be visited
+     */
+    public ReadBudget(Fabric memory, long limit) {
+        this.memory = memory;
+        this.limit = limit;
+        this.budget = LEAST + READS_FOR_AN_ENTRY * Math.min(limit, Long.MAX_VALUE / READS_FOR_AN_ENTRY / 2);
+        this.left = budget;
+    }
+
+    /** Begins a visit, which has the whole budget again. */
+    public void begin() {
+        left = budget;
+    }
+
+    @Override
+    public boolean isMemory(long physicalAddress) {
+        return memory.isMemory(physicalAddress);
+    }
+
+    @Override
+    public long read(long physicalAddress, boolean snoop) {
+        if (--left < 0) {
+            throw new GuardedVisitor.LimitException("more than " + budget + " words read for at most " + limit
+                    + " entries, so these tables are damaged or very large; --device shows one requester, --limit more"
+                    + " entries");
+        }
+        return memory.read(physicalAddress, snoop);
+    }
+
+    @Override
+    public void write(long physicalAddress, long value, boolean snoop) {
+        memory.write(physicalAddress, value, snoop);
+    }
+
+    @Override
+    public void write32(long physicalAddress, int value, boolean snoop) {
+        memory.write32(physicalAddress, value, snoop);
+    }
+
+    @Override
+    public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+        return memory.compareAndSet(physicalAddress, expected, value, snoop);
+    }
+}
