@@ -2,6 +2,8 @@
 package org.iommu4j;
 
 import java.util.List;
+import java.util.Optional;
+import org.iommu4j.capability.PageRequests;
 import org.iommu4j.platform.PciAddress;
 
 /**
@@ -34,5 +36,10 @@ public interface IommuDevice {
      */
     default int maxPasids() {
         return 0;
+    }
+
+    /** Returns the device's requests for pages, empty when it or its unit can't have any. Constant for the device's life. */
+    default Optional<PageRequests> pageRequests() {
+        return Optional.empty();
     }
 }

@@ -16,6 +16,6 @@
  * </ol>
  *
  * <p>Models {@code include/linux/iommu.h} as of Linux 7.1: paging, identity, blocked and nested domains, PASID attachment,
- * dirty tracking. Not modelled: SVA, I/O page faults.
+ * dirty tracking, page requests. Not modelled: SVA.
  */
 package org.iommu4j;

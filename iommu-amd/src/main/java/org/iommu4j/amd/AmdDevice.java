@@ -3,10 +3,12 @@ package org.iommu4j.amd;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.capability.PageRequests;
 import org.iommu4j.platform.PciAddress;
 import org.jspecify.annotations.Nullable;
 
@@ -21,6 +23,7 @@ final class AmdDevice implements IommuDevice {
     private final boolean isolatedMsi;
     private final DeviceServices services;
     private final int maxPasids;
+    private final @Nullable DevicePageRequests pageRequests;
 
     /** What its ordinary requests use; null is blocked. */
     private @Nullable Attachment attachment;
@@ -50,6 +53,7 @@ final class AmdDevice implements IommuDevice {
         this.isolatedMsi = isolatedMsi;
         this.services = services;
         this.maxPasids = maxPasids;
+        this.pageRequests = maxPasids != 0 && services.hasAts() ? DevicePageRequests.of(this, services.config()) : null;
     }
 
     @Override
@@ -75,6 +79,43 @@ final class AmdDevice implements IommuDevice {
     @Override
     public int maxPasids() {
         return maxPasids;
+    }
+
+    @Override
+    public Optional<PageRequests> pageRequests() {
+        return Optional.ofNullable(pageRequests);
+    }
+
+    /** Returns the bits of word 0 of a device table entry that let the device ask for pages, where PASIDs work. */
+    long pageRequestBits() {
+        return pageRequests == null ? 0 : pageRequests.entryWord0();
+    }
+
+    /** Lets the function ask for translations, and for pages where that is wanted. */
+    void enableServices() {
+        services.enable(maxPasids != 0);
+        if (pageRequests != null) {
+            pageRequests.resume();
+        }
+    }
+
+    /** Stops what {@link #enableServices} started, page requests first. */
+    void disableServices() {
+        if (pageRequests != null) {
+            pageRequests.suspend();
+        }
+        services.disable();
+    }
+
+    /**
+     * Answers page requests that came of a PASID which has left its domain.
+     *
+     * @throws org.iommu4j.IommuException ETIMEDOUT, EIO
+     */
+    void withdrawPageRequests(int pasid) {
+        if (pageRequests != null) {
+            pageRequests.withdraw(pasid);
+        }
     }
 
     AmdUnit unit() {

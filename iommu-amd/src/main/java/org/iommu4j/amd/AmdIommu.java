@@ -419,6 +419,7 @@ final class AmdIommu implements Iommu {
             }
         }
         closed = true;
+        // Nothing is attached: no device may ask for translations, and so none for pages.
         free();
     }
 

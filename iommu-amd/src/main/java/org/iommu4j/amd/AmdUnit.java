@@ -11,6 +11,7 @@ import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.amd.fmt.EventLogEntry;
 import org.iommu4j.amd.reg.Features;
 import org.iommu4j.amd.reg.Registers;
+import org.iommu4j.bits.BitField;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.spi.VendorContext;
@@ -19,7 +20,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One translation unit: its registers, command buffer and event log.
+ * One translation unit: its registers, command buffer and logs.
  *
  * <p>Invalidations of one unit follow each other under its lock. Once one does not complete the unit is broken for good:
  * every later one is refused at once, because nobody knows what the unit still remembers.
@@ -40,6 +41,9 @@ final class AmdUnit {
     private final UnitCapability capability;
     private final CommandBuffer commands;
     private final EventLog events;
+    /** Set when it is made. */
+    private @Nullable PprLog pageRequests;
+
     private final List<DmaFault> faults = new ArrayList<>();
     private long overflows;
     private long control;
@@ -105,7 +109,16 @@ final class AmdUnit {
             commands.free();
             throw e;
         }
-        return new AmdUnit(id, block, window, efr, efr2, capability, commands, events, control);
+        AmdUnit unit = new AmdUnit(id, block, window, efr, efr2, capability, commands, events, control);
+        if (PprLog.isNeeded(efr)) {
+            try {
+                unit.pageRequests = new PprLog(unit, context, window);
+            } catch (RuntimeException e) {
+                unit.free();
+                throw e;
+            }
+        }
+        return unit;
     }
 
     private static RegisterWindow map(String id, Ivhd block, VendorContext context) {
@@ -197,6 +210,9 @@ final class AmdUnit {
         window.write64(Registers.DEV_TAB_BAR.offset(), table.register());
         commands.program();
         events.program();
+        if (pageRequests != null) {
+            control = pageRequests.program(control);
+        }
         control = Registers.HT_TUN_EN.set(control, block.flags() & 1);
         control = Registers.PASS_PW.set(control, block.flags() >> 1 & 1);
         control = Registers.RES_PASS_PW.set(control, block.flags() >> 2 & 1);
@@ -299,7 +315,8 @@ final class AmdUnit {
         return commands.add(word0, word1);
     }
 
-    private boolean run(boolean queued) {
+    /** Has the unit execute what was added, for who is under the lock; false when it was not, or not in time. */
+    boolean run(boolean queued) {
         if (queued && commands.complete()) {
             return true;
         }
@@ -355,7 +372,9 @@ final class AmdUnit {
         control &= ~(Registers.EVENT_INT_EN.mask()
                 | Registers.COM_WAIT_INT_EN.mask()
                 | Registers.CMD_BUF_EN.mask()
-                | Registers.EVENT_LOG_EN.mask());
+                | Registers.EVENT_LOG_EN.mask()
+                | Registers.PPR_LOG_EN.mask()
+                | Registers.PPR_EN.mask());
         writeControl();
         control &= ~Registers.IOMMU_EN.mask();
         writeControl();
@@ -365,6 +384,21 @@ final class AmdUnit {
     void free() {
         commands.free();
         events.free();
+        if (pageRequests != null) {
+            pageRequests.free();
+        }
+    }
+
+    /** Returns its log of page requests, null when it takes none. */
+    @Nullable
+    PprLog pageRequests() {
+        return pageRequests;
+    }
+
+    /** Turns a part of the unit on or off, for who is under the lock. */
+    void turn(BitField bit, boolean on) {
+        control = bit.set(control, on ? 1 : 0);
+        writeControl();
     }
 
     private void writeControl() {

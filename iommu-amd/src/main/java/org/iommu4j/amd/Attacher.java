@@ -7,6 +7,8 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Changes what devices use: device table entries, GCR3 tables, and what units have to forget then.
@@ -15,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * forget; when it does not, write the old state back. A unit that did not confirm may use either, so neither is freed.
  */
 final class Attacher {
+    private static final Logger LOG = LoggerFactory.getLogger(Attacher.class);
+
     private final AmdIommu iommu;
 
     /** All devices, for a walk that allocates nothing. */
@@ -72,9 +76,9 @@ final class Attacher {
             iommu.free(oldGcr3, true);
         }
         if (domain.entryWord0() != DeviceTableEntry.BLOCKED) {
-            device.services().enable(device.maxPasids() != 0);
+            device.enableServices();
         } else {
-            device.services().disable();
+            device.disableServices();
         }
         return AttachResult.ATTACHED;
     }
@@ -86,7 +90,7 @@ final class Attacher {
             throw new IommuException(Errno.EINVAL, "detach " + device + ": it is not attached to " + domain);
         }
         boolean wasBroken = device.unit().broken();
-        device.services().disable();
+        device.disableServices();
         device.setAttachment(null);
         Gcr3Table gcr3 = device.gcr3();
         if (gcr3 != null) {
@@ -183,8 +187,18 @@ final class Attacher {
         if (old != null) {
             device.pasids().remove(old);
             old.domain().remove(old);
+            withdrawPageRequests(device, pasid);
         }
         return AttachResult.ATTACHED;
+    }
+
+    /** The PASID has moved, whatever becomes of the answers. */
+    private static void withdrawPageRequests(AmdDevice device, int pasid) {
+        try {
+            device.withdrawPageRequests(pasid);
+        } catch (IommuException e) {
+            LOG.error("{} while {} was told that pages of PASID {} do not come", e.getMessage(), device, pasid);
+        }
     }
 
     /** Blocks a device's requests with a PASID. */
@@ -205,6 +219,7 @@ final class Attacher {
             domain.leaveBehind();
             throw device.unit().refusal(wasBroken, what);
         }
+        device.withdrawPageRequests(pasid);
     }
 
     /** Frees the GCR3 table of a device that is blocked and has no PASIDs; one that is attached keeps it until it moves. */
@@ -313,7 +328,7 @@ final class Attacher {
         long word2 = 0;
         Gcr3Table gcr3 = device.gcr3();
         if (gcr3 != null && domain.allowsPasids()) {
-            word0 |= gcr3.entryWord0();
+            word0 |= gcr3.entryWord0() | device.pageRequestBits();
             word1 = gcr3.entryWord1();
             word2 = DeviceTableEntry.guest2(iommu.guestLevels());
         }

@@ -7,7 +7,7 @@ import org.iommu4j.platform.ConfigSpace;
  * What a PCI Express function brings for translation: an IOTLB of its own (ATS) and PASIDs.
  *
  * <p>Source: PCI Express Base Specification, sections 7.8.8 (PASID) and 10.5.1 (ATS); {@code pdev_enable_caps} of Linux. Page
- * requests (PRI) stay off: no domain here can make a page that is not there.
+ * requests (PRI) are {@link DevicePageRequests}.
  */
 final class DeviceServices {
     private static final int ATS_CAPABILITY = 4;
@@ -35,6 +35,11 @@ final class DeviceServices {
         this.config = config;
         this.ats = atsAllowed ? config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS) : 0;
         this.pasid = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PASID);
+    }
+
+    /** Returns the function's configuration space. */
+    ConfigSpace config() {
+        return config;
     }
 
     /** Returns whether the function may have an IOTLB. */

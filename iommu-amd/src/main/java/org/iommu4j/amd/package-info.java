@@ -4,7 +4,7 @@
  * AMD I/O virtualization (AMD-Vi) as Linux drives it.
  *
  * <p>Start at {@link org.iommu4j.amd.AmdVendor}, the only public class. It opens an {@code AmdIommu} of several {@code
- * AmdUnit}s, each with a {@code CommandBuffer} and an {@code EventLog}; the units of a segment share one {@code
+ * AmdUnit}s, each with a {@code CommandBuffer}, an {@code EventLog} and a {@code PprLog}; the units of a segment share one {@code
  * DeviceTable}. A domain is a {@code StaticDomain}, a {@code HostDomain} (v1) or a {@code GuestDomain} (v2); the latter two have a
  * {@code PageTable} each. {@code Attacher} says in device table entries and {@code Gcr3Table}s what a device uses. What changes
  * between releases of Linux is in {@code AmdRules} and nowhere else.
@@ -13,7 +13,8 @@
  * {@code drivers/iommu/generic_pt/fmt/amdv1.h} of Linux.
  *
  * <p>Modelled: v1 tables of every page size and 3 to 6 levels, v2 tables of 4 and 5 levels, GCR3 tables of 1 to 3 levels,
- * PASIDs, dirty tracking, device IOTLBs (ATS), every kind of block and device entry of an IVRS, several units and segments.
+ * PASIDs, dirty tracking, device IOTLBs (ATS), page requests with PASID, their answers and their log's overflow, every kind of
+ * block and device entry of an IVRS, several units and segments.
  *
  * <p>Layouts were compared with {@code amd_iommu_types.h} and {@code iommu.c} of Linux 7.0 and, for INVALIDATE_IOTLB_PAGES, with the
  * correction that Linux made when revision 2.02 of the specification mended the order of the PASID's parts (e8d2d82d4a73):
@@ -25,6 +26,10 @@
  * invalidation of the whole PASID. Which unit's features count, register's or firmware image's, is decided by IVinfo.EFRSup
  * alone; a difference is a warning. QueueID of INVALIDATE_IOTLB_PAGES is the requester id, as in Linux.
  *
+ * <p>Page requests: automatic responses are on where a unit has them, with success, which Linux leaves off; the log is drained by an
+ * invalidation of the device's IOTLB. GN of an answer, and GPRP of the device table entry, follow the device's PRG Response PASID
+ * Required, where Linux has GN alone.
+ *
  * <p>A wait for commands ends by store, as Linux's do, or by interrupt, with the parameter {@code
  * iommu4j.amd=completion_interrupt}, which Linux does not have: then ComWaitInt of the status register is polled, because the
  * platform has no port for the message. A command that the unit does not know stops it for good, as in Linux, which goes on to
@@ -35,8 +40,8 @@
  *
  * <p>Not modelled: units without host tables (HATS 3, or HATDIS of an IVHD), which are refused and which newer releases drive with
  * guest tables alone; nested domains, which no release up to 7.1 can make ({@code AmdRules}; parents for them it
- * does give out); peripheral page requests and their log (devices' page requests stay off, no domain could answer them; the
- * answer's command is there); interrupts' messages (logs are read when asked); interrupt remapping tables (bits of theirs in a
+ * does give out); page requests without PASID and those for execution or with privilege (they are answered as
+ * invalid, as in Linux); interrupts' messages (logs are read when asked); interrupt remapping tables (bits of theirs in a
  * device table entry are preserved; the invalidation's command is there), so also the guest virtual APIC; SNP, memory
  * encryption, performance counters; exclusion range registers, as in Linux, which maps or reserves those ranges instead;
  * devices that are not on PCI, but for their ids.

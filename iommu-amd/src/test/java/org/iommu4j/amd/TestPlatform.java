@@ -110,6 +110,7 @@ final class TestPlatform {
                                     ? String.format("pages %d %x", word0 >>> 32 & 0xffff, word1)
                                     : String.format("guest %d/%x %x", word0 >>> 32 & 0xffff, word0 & 0xfffff, word1));
                 case 4 -> commands.add(String.format("iotlb %x %x", word0 & 0x0fff_ffff_ffff_ffffL, word1));
+                case 7 -> commands.add(String.format("ppr %x %x", word0 & 0x0fff_ffff_ffff_ffffL, word1));
                 case 8 -> commands.add("all");
                 default -> throw new IllegalStateException("command " + Long.toHexString(word0));
             }
@@ -171,8 +172,22 @@ final class TestPlatform {
 
     /** A function with ATS at 100h, queue depth 5, and 2^{@code pasidBits} PASIDs at 110h. */
     PciFunction expressFunction(int bus, int function, int pasidBits) {
+        return expressFunction(bus, function, new int[0x120 / 4], pasidBits);
+    }
+
+    /** The same with 16 bits of PASID and PRI at 120h: its status and its capacity. */
+    PciFunction askingFunction(int bus, int function, int status, int capacity) {
+        int[] words = new int[0x130 / 4];
+        words[0x120 / 4] = 1 << 16 | 0x0013;
+        words[0x124 / 4] = status << 16;
+        words[0x128 / 4] = capacity;
+        PciFunction asking = expressFunction(bus, function, words, 16);
+        words[0x110 / 4] |= 0x1200_0000;
+        return asking;
+    }
+
+    private PciFunction expressFunction(int bus, int function, int[] words, int pasidBits) {
         PciFunction plain = function(0, bus, 0, function);
-        int[] words = new int[0x120 / 4];
         words[0x100 / 4] = 0x1100_0000 | 1 << 16 | 0x000f;
         words[0x104 / 4] = 5;
         words[0x110 / 4] = 1 << 16 | 0x001b;
@@ -193,7 +208,8 @@ final class TestPlatform {
             public void write(int offset, int bytes, int value) {
                 configWrites.add(String.format("%x = %x", offset, value));
                 int shift = offset % 4 * 8;
-                words[offset / 4] = (words[offset / 4] & ~(0xffff << shift)) | value << shift;
+                int mask = bytes == 4 ? -1 : 0xffff << shift;
+                words[offset / 4] = (words[offset / 4] & ~mask) | value << shift;
             }
         };
         return new PciFunction() {

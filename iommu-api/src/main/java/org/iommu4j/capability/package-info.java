@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Optional abilities of a domain, one small interface each.
+ * Optional abilities of a domain, and of a device ({@link org.iommu4j.capability.PageRequests}), one small interface each.
  *
- * <p>A domain has one accessor per ability that returns an {@link java.util.Optional}: absence is a state of its own,
- * as a null op is in Linux.
+ * <p>Its owner has one accessor per ability that returns an {@link java.util.Optional}: absence is a state of its own, as a
+ * null op is in Linux.
  */
 package org.iommu4j.capability;

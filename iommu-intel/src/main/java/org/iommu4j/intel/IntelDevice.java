@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.capability.PageRequests;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
@@ -44,6 +46,7 @@ final class IntelDevice implements IommuDevice {
     private final int ats;
 
     private final int tlbQueueDepth;
+    private final @Nullable DevicePageRequests pageRequests;
 
     /** The entries before a change, kept here so that detaching allocates nothing. */
     private final long[] savedLow;
@@ -51,7 +54,9 @@ final class IntelDevice implements IommuDevice {
     private final long[] savedHigh;
     private final long[] savedPasidEntry = new long[8];
 
-    private final Map<Integer, IntelDomain> pasidDomains = new HashMap<>();
+    /** Read without the monitor to see whether a PASID is attached. */
+    private final Map<Integer, IntelDomain> pasidDomains = new ConcurrentHashMap<>();
+
     private @Nullable PasidTable pasidTable;
     private @Nullable IntelDomain domain;
     private int translations;
@@ -84,6 +89,9 @@ final class IntelDevice implements IommuDevice {
                 ? config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS)
                 : 0;
         this.tlbQueueDepth = ats == 0 ? 0 : config.read(ats + ATS_CAPABILITY, 2) & ATS_QUEUE_DEPTH_MASK;
+        this.pageRequests = ats != 0 && maxPasids > 0 && iommu.rules().deliversPageRequests()
+                ? DevicePageRequests.of(this, config, unit.pageRequests())
+                : null;
     }
 
     private int enablePasids(IntelUnit unit) {
@@ -119,6 +127,27 @@ final class IntelDevice implements IommuDevice {
     @Override
     public int maxPasids() {
         return maxPasids;
+    }
+
+    @Override
+    public Optional<PageRequests> pageRequests() {
+        return Optional.ofNullable(pageRequests);
+    }
+
+    /** Returns whether a PASID is attached to a domain. */
+    boolean isAttached(int pasid) {
+        return pasidDomains.containsKey(pasid);
+    }
+
+    /**
+     * Answers page requests that came of a PASID which has left its domain.
+     *
+     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
+     */
+    void withdrawPageRequests(int pasid) {
+        if (pageRequests != null && pasid != NO_PASID) {
+            pageRequests.withdraw(pasid);
+        }
     }
 
     IntelUnit unit() {

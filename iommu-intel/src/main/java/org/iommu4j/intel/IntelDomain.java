@@ -11,6 +11,8 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.PasidAttachment;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What all domains share: moving devices, and PASIDs of devices.
@@ -19,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  * the domain's lock, so that enforcement can't slip in between, as it can in Linux 7.1.
  */
 abstract class IntelDomain implements IommuDomain {
+    private static final Logger LOG = LoggerFactory.getLogger(IntelDomain.class);
+
     private final IntelIommu iommu;
     private final DomainType type;
     private final Optional<PasidAttachment> pasidAttachment;
@@ -119,6 +123,7 @@ abstract class IntelDomain implements IommuDomain {
             device.setDomain(pasid, this);
             if (old != null) {
                 old.forget(device, pasid);
+                withdrawPageRequests(device, pasid);
             }
         }
         device.unit().faults().drain();
@@ -142,8 +147,18 @@ abstract class IntelDomain implements IommuDomain {
                 device.setDomain(pasid, null);
                 forget(device, pasid);
             }
+            device.withdrawPageRequests(pasid);
         }
         device.unit().faults().drain();
+    }
+
+    /** The PASID has moved, whatever becomes of the answers. */
+    private static void withdrawPageRequests(IntelDevice device, int pasid) {
+        try {
+            device.withdrawPageRequests(pasid);
+        } catch (IommuException e) {
+            LOG.error("{} while {} was told that pages of PASID {} do not come", e.getMessage(), device, pasid);
+        }
     }
 
     private void forget(IntelDevice device, int pasid) {

@@ -19,6 +19,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.capability.PageRequests;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
@@ -344,6 +345,14 @@ final class IntelIommu implements Iommu {
         domains.remove(domain);
     }
 
+    private static void stopPageRequests(IntelDevice device) {
+        try {
+            device.pageRequests().ifPresent(PageRequests::disable);
+        } catch (IommuException e) {
+            LOG.error("{} while {} was stopped", e.getMessage(), device);
+        }
+    }
+
     private void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
@@ -353,6 +362,7 @@ final class IntelIommu implements Iommu {
     @Override
     public void close() {
         List<IntelDomain> left;
+        List<IntelDevice> stopping;
         synchronized (this) {
             if (closed) {
                 return;
@@ -364,6 +374,10 @@ final class IntelIommu implements Iommu {
             }
             closed = true;
             left = new ArrayList<>(domains);
+            stopping = new ArrayList<>(devices.values());
+        }
+        for (IntelDevice device : stopping) {
+            stopPageRequests(device);
         }
         for (IntelUnit unit : units) {
             unit.stop();

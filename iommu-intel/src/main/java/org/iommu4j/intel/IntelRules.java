@@ -28,6 +28,8 @@ import org.iommu4j.spi.CoherencyRule;
  *     5.19 (0d647b33e74f)
  * @param attachesPasids whether paging domains take PASIDs: from 6.6 on (7d0c9da6c150)
  * @param nestsAndTracks whether user space may ask for nesting and for dirty tracking: from 6.7 on
+ * @param deliversPageRequests whether whoever attaches a PASID may be given its page requests: with iommufd's page tables that have a
+ *     fault handler, from 6.11 on; before, shared virtual addressing alone used them
  */
 record IntelRules(
         Enforcement enforcement,
@@ -41,7 +43,8 @@ record IntelRules(
         boolean unmanagedPrefersSecondStage,
         boolean userDomainsAreSnooped,
         boolean attachesPasids,
-        boolean nestsAndTracks) {
+        boolean nestsAndTracks,
+        boolean deliversPageRequests) {
 
     /** How a device that does not fit is refused. */
     enum AttachCheck {
@@ -102,7 +105,8 @@ record IntelRules(
                 !release.isAtLeast(6, 13),
                 conflicting,
                 release.isAtLeast(6, 6),
-                release.isAtLeast(6, 7));
+                release.isAtLeast(6, 7),
+                release.isAtLeast(6, 11));
     }
 
     private static Enforcement enforcementOf(LinuxRelease release) {

@@ -15,6 +15,7 @@ import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,6 +51,7 @@ final class IntelUnit {
     private final FaultLog faults;
     private final Invalidator invalidator;
     private final UnitCaches caches;
+    private final @Nullable PageRequestQueue pageRequests;
     private final DeviceTables tables;
     private final DomainIds domainIds;
     private final Object commandLock = new Object();
@@ -91,6 +93,14 @@ final class IntelUnit {
         }
         this.caches = new UnitCaches(name, cap, scalable, window, invalidator, faults);
         TableMemory memory = new TableMemory(context.memory(), frames, !ecap.coherentWalk());
+        try {
+            this.pageRequests = translatesPasids() && ecap.pageRequests()
+                    ? new PageRequestQueue(name, context, window, caches)
+                    : null;
+        } catch (IommuException e) {
+            freeQueue();
+            throw e;
+        }
         try {
             this.tables = scalable ? new ScalableTables(this, memory, caches) : new LegacyTables(this, memory, caches);
         } catch (IommuException e) {
@@ -167,6 +177,12 @@ final class IntelUnit {
         return caches;
     }
 
+    /** Returns the queue of page requests, null when the unit takes none. */
+    @Nullable
+    PageRequestQueue pageRequests() {
+        return pageRequests;
+    }
+
     DeviceTables tables() {
         return tables;
     }
@@ -203,6 +219,9 @@ final class IntelUnit {
         if (invalidator instanceof InvalidationQueue queue) {
             queue.program();
             turn(DmarRegisters.QIE, true);
+        }
+        if (pageRequests != null) {
+            pageRequests.program();
         }
         flushWriteBuffer();
         window.write64(DmarRegisters.RTADDR.offset(), tables.rootPointer());
@@ -262,6 +281,9 @@ final class IntelUnit {
     }
 
     private void freeQueue() {
+        if (pageRequests != null) {
+            pageRequests.free();
+        }
         if (queueFrames != NO_FRAME) {
             frames.free(queueFrames, InvalidationQueue.framesOrder(ecap));
         }

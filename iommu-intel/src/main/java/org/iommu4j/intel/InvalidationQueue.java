@@ -50,6 +50,7 @@ final class InvalidationQueue implements Invalidator {
     private int tail;
     private int pending;
     private boolean failed;
+    private boolean draining;
     private int number;
 
     InvalidationQueue(
@@ -145,6 +146,20 @@ final class InvalidationQueue implements Invalidator {
     }
 
     @Override
+    public void pageGroupResponse(int requesterId, int pasid, int group, int code) {
+        add(
+                InvalidationDescriptor.pageGroupResponse(requesterId, pasid, code),
+                InvalidationDescriptor.pageGroup(group));
+    }
+
+    @Override
+    public void drainPageRequests() {
+        draining = true;
+        submit();
+        draining = false;
+    }
+
+    @Override
     public boolean complete() {
         if (pending != 0) {
             submit();
@@ -191,7 +206,9 @@ final class InvalidationQueue implements Invalidator {
     /** Ends a batch with a wait, hands it to the unit and awaits it. */
     private boolean ring() {
         number++;
-        put(InvalidationDescriptor.wait(number), InvalidationDescriptor.waitAddress(status));
+        put(
+                draining ? InvalidationDescriptor.waitForPageRequests(number) : InvalidationDescriptor.wait(number),
+                InvalidationDescriptor.waitAddress(status));
         window.write64(DmarRegisters.IQT.offset(), (long) tail * size);
         return waiter.await(done, IntelUnit.DEADLINE_TICKS);
     }

@@ -27,6 +27,12 @@ interface Invalidator {
     /** Asks a device to forget 2^mask pages; of units with a queue only. */
     void deviceTlb(IntelDevice device, int pasid, long address, int mask);
 
+    /** Asks to answer a group of page requests; of units that take page requests only, which have a queue. */
+    void pageGroupResponse(int requesterId, int pasid, int group, int code);
+
+    /** Asks to write page requests that have arrived to their queue, or to answer them; of units that take them only. */
+    void drainPageRequests();
+
     /** Waits for all that was asked, and returns whether it happened in time. */
     boolean complete();
 

@@ -83,8 +83,19 @@ final class RegisterInvalidation implements Invalidator {
         throw needsQueue();
     }
 
+    @Override
+    public void pageGroupResponse(int requesterId, int pasid, int group, int code) {
+        throw needsQueue();
+    }
+
+    @Override
+    public void drainPageRequests() {
+        throw needsQueue();
+    }
+
     private static IllegalStateException needsQueue() {
-        return new IllegalStateException("no register invalidates PASIDs or device TLBs, and this unit has no queue");
+        return new IllegalStateException(
+                "no register invalidates PASIDs or device TLBs or answers page requests, and this unit has no queue");
     }
 
     @Override

@@ -61,7 +61,11 @@ final class ScalableTables implements DeviceTables {
         device.setPasidTable(table);
         int[] aliases = device.aliases();
         long low = ScalableContextEntry.low(
-                table.directory(), table.directoryEntries(), device.atsSupported(), device.maxPasids() > 0);
+                table.directory(),
+                table.directoryEntries(),
+                device.atsSupported(),
+                device.maxPasids() > 0,
+                device.pageRequests().isPresent());
         for (int alias : aliases) {
             long entry = context(alias);
             if (!ScalableContextEntry.P.isSet(memory.load(entry))) {

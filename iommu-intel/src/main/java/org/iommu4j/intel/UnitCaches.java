@@ -10,7 +10,8 @@ import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.RegisterWindow;
 
 /**
- * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5.
+ * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5. Answers to page requests go the same
+ * way.
  *
  * <p>A unit whose invalidation did not complete is broken for good: what it cached is unknown. All methods throw
  * ETIMEDOUT when that happens and EIO from then on.
@@ -121,6 +122,24 @@ final class UnitCaches {
                     pasid,
                     all ? 0 : first & (-1L << (12 + mask)),
                     all ? InvalidationDescriptor.ALL_PAGES : mask);
+            finish();
+        }
+    }
+
+    /** Has the unit answer a group of page requests, of which the unit knows nothing. */
+    void respondToPageRequest(int requesterId, int pasid, int group, int code) {
+        synchronized (invalidator) {
+            checkUsable();
+            invalidator.pageGroupResponse(requesterId, pasid, group, code);
+            finish();
+        }
+    }
+
+    /** Has the unit write all page requests that have arrived to their queue, or answer them: VT-d 7.10. */
+    void drainPageRequests() {
+        synchronized (invalidator) {
+            checkUsable();
+            invalidator.drainPageRequests();
             finish();
         }
     }

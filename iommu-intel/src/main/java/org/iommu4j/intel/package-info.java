@@ -13,14 +13,16 @@
  * 2 MiB and 1 GiB; nesting with the guest's invalidations; pass-through; PASIDs; dirty bits of second stages; snoop control by
  * leaf and by PASID entry; queued invalidation with descriptors of 128 and 256 bits, register-based invalidation, device TLBs
  * (ATS); a queue that stands still, devices that do not answer; caching mode, required write-buffer flushing, page walks
- * without coherency; primary fault logging. What firmware left on is turned off: advanced fault logging (CAP.AFL), which Linux
+ * without coherency; primary fault logging; page requests with PASID, their answers, overflow and drain ({@code
+ * PageRequestQueue}, {@code DevicePageRequests}). What firmware left on is turned off: advanced fault logging (CAP.AFL), which Linux
  * never uses and none of 64 captured units has, so that its records are not read, and protected memory regions.
  *
  * <p>Interrupt remapping: where firmware or a kernel left it on, it stays on through every command, and its table is not
  * touched. Entries are not programmed, and whether interrupts count as isolated is answered from capabilities and the
  * command line.
  *
- * <p>Not modelled: page requests and shared virtual addressing, posted interrupts, enhanced commands, abort-DMA mode,
+ * <p>Not modelled: shared virtual addressing; page requests without PASID and those for execution or with privilege (they are
+ * answered as invalid, as in Linux); posted interrupts, enhanced commands, abort-DMA mode,
  * performance monitoring, execution and supervisor requests, the extended accessed bit, dirty bits of first stages (they are
  * set beforehand, as in Linux), physical functions of virtual ones (a device-TLB invalidation is throttled by the function's
  * own id), requester ids of scalable mode that two functions of different groups share, taking top levels off a table for a

@@ -107,6 +107,16 @@ final class Bench {
         return config;
     }
 
+    /** The same, with PRI at 0x140: its status and its capacity. */
+    byte[] askingFunction(String address, int status, int capacity) {
+        byte[] config = cachingFunction(address, 8);
+        put32(config, 0x120, 0x1401_001b);
+        put32(config, 0x140, 0x0001_0013);
+        put32(config, 0x144, status << 16);
+        put32(config, 0x148, capacity);
+        return config;
+    }
+
     private static void put32(byte[] bytes, int offset, int value) {
         for (int i = 0; i < 4; i++) {
             bytes[offset + i] = (byte) (value >>> (8 * i));

@@ -53,6 +53,7 @@ class IntelOnSiliconTest {
         descriptions.add(VtdUnitProvider.machine("scalable, second stage", cap, second));
         descriptions.add(VtdUnitProvider.machine("scalable, first stage", cap, first));
         descriptions.add(VtdUnitProvider.machine("scalable, everything", cap, all));
+        descriptions.add(VtdUnitProvider.machine("scalable, page requests", cap, all | 1L << 29));
         descriptions.add(VtdUnitProvider.machine("scalable, second stage of 5 levels", fiveLevels, second));
         descriptions.add(VtdUnitProvider.machine("scalable, first stage of 5 levels", fiveLevels, first));
         descriptions.add(

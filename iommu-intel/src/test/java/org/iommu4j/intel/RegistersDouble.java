@@ -96,7 +96,7 @@ final class RegistersDouble implements RegisterWindow, Waiter {
             commandPending = true;
             // A flush of the write buffer is under way from the write on.
             status |= value & 0x08000000;
-        } else if (offset == 0x34) {
+        } else if (offset == 0x34 || offset == 0xdc) {
             values.put(offset, values.get(offset) & ~(long) value);
         } else {
             values.put(offset, value & 0xffffffffL);

@@ -46,7 +46,10 @@ final class AmdViRegisters {
 
     static final BitField COHERENT = bit(10, "Coherent");
     static final BitField CMD_BUF_EN = bit(12, "CmdBufEn");
+    static final BitField PPR_LOG_EN = bit(13, "PprLogEn");
+    static final BitField PPR_EN = bit(15, "PprEn");
     static final BitField GT_EN = bit(16, "GTEn");
+    static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
     /** The GCR3 table of a device with host tables is at guest physical addresses. */
     static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
     /** The interrupt enables are kept; messages are not sent, software polls the status register. */
@@ -62,9 +65,9 @@ final class AmdViRegisters {
             .field(COHERENT, READ_WRITE)
             .field(bit(11, "Isoc"), READ_WRITE)
             .field(CMD_BUF_EN, READ_WRITE)
-            .field(bit(13, "PprLogEn"), NOT_MODELLED)
-            .field(bit(14, "PprIntEn"), NOT_MODELLED)
-            .field(bit(15, "PprEn"), NOT_MODELLED)
+            .field(PPR_LOG_EN, READ_WRITE)
+            .field(bit(14, "PprIntEn"), READ_WRITE)
+            .field(PPR_EN, READ_WRITE)
             .field(GT_EN, READ_WRITE)
             .field(bit(17, "GAEn"), NOT_MODELLED)
             .field(bits(21, 18, "CRW"), NOT_MODELLED)
@@ -78,7 +81,7 @@ final class AmdViRegisters {
             .field(bits(33, 32, "DualEventLogEn"), NOT_MODELLED)
             .field(bits(36, 34, "DevTblSegEn"), NOT_MODELLED)
             .field(bits(38, 37, "PrivAbrtEn"), NOT_MODELLED)
-            .field(bit(39, "PprAutoRspEn"), NOT_MODELLED)
+            .field(PPR_AUTO_RSP_EN, READ_WRITE)
             .field(bit(40, "MarcEn"), NOT_MODELLED)
             .field(bit(41, "BlkStopMrkEn"), NOT_MODELLED)
             .field(bit(42, "PprAutoRspAon"), NOT_MODELLED)
@@ -112,8 +115,8 @@ final class AmdViRegisters {
     static final Register EFR =
             Register.of("EFR", 0x30, 64, "48882 MMIO Offset 0030h").field(bits(63, 0, "Features"), READ_ONLY);
     static final Register PPR_BAR = Register.of("PprLogBar", 0x38, 64, "48882 MMIO Offset 0038h")
-            .field(RING_BASE, NOT_MODELLED)
-            .field(RING_LENGTH, NOT_MODELLED);
+            .field(RING_BASE, READ_WRITE)
+            .field(RING_LENGTH, READ_WRITE);
 
     /** The last hardware error, for when it could not be logged. */
     static final Register HW_EVENT_UPPER =
@@ -147,23 +150,32 @@ final class AmdViRegisters {
     static final BitField COM_WAIT_INT = bit(2, "ComWaitInt");
     static final BitField EVENT_LOG_RUN = bit(3, "EventLogRun");
     static final BitField CMD_BUF_RUN = bit(4, "CmdBufRun");
+    static final BitField PPR_OVERFLOW = bit(5, "PprOverflow");
+    static final BitField PPR_INT = bit(6, "PprInt");
+    static final BitField PPR_LOG_RUN = bit(7, "PprLogRun");
     static final Register STATUS = Register.of("Status", 0x2020, 64, "48882 MMIO Offset 2020h")
             .field(EVENT_OVERFLOW, WRITE_1_TO_CLEAR)
             .field(EVENT_LOG_INT, WRITE_1_TO_CLEAR)
             .field(COM_WAIT_INT, WRITE_1_TO_CLEAR)
             .field(EVENT_LOG_RUN, READ_ONLY)
             .field(CMD_BUF_RUN, READ_ONLY)
-            .field(bit(5, "PprOverflow"), WRITE_1_TO_CLEAR)
-            .field(bit(6, "PprInt"), WRITE_1_TO_CLEAR)
-            .field(bit(7, "PprLogRun"), READ_ONLY)
+            .field(PPR_OVERFLOW, WRITE_1_TO_CLEAR)
+            .field(PPR_INT, WRITE_1_TO_CLEAR)
+            .field(PPR_LOG_RUN, READ_ONLY)
             .field(bit(8, "GALogRun"), READ_ONLY)
             .field(bit(9, "GALOverflow"), WRITE_1_TO_CLEAR)
             .field(bit(10, "GAInt"), WRITE_1_TO_CLEAR);
 
     static final Register PPR_HEAD =
-            Register.of("PprHeadPtr", 0x2030, 64, "48882 MMIO Offset 2030h").field(RING_POINTER, NOT_MODELLED);
+            Register.of("PprHeadPtr", 0x2030, 64, "48882 MMIO Offset 2030h").field(RING_POINTER, READ_WRITE);
     static final Register PPR_TAIL =
-            Register.of("PprTailPtr", 0x2038, 64, "48882 MMIO Offset 2038h").field(RING_POINTER, NOT_MODELLED);
+            Register.of("PprTailPtr", 0x2038, 64, "48882 MMIO Offset 2038h").field(RING_POINTER, READ_WRITE);
+
+    static final BitField PPR_AUTO_CODE = bits(3, 0, "PprAutoRespCode");
+    /** What a lost page request is answered with. */
+    static final Register PPR_AUTO_RESPONSE = Register.of("PprAutoResp", 0x2080, 64, "48882 MMIO Offset 2080h")
+            .field(PPR_AUTO_CODE, READ_WRITE)
+            .field(bit(4, "PprAutoRespMaskGn"), NOT_MODELLED);
 
     static final List<Register> ALL = List.of(
             DEV_TAB_BAR,
@@ -184,7 +196,8 @@ final class AmdViRegisters {
             EVENT_TAIL,
             STATUS,
             PPR_HEAD,
-            PPR_TAIL);
+            PPR_TAIL,
+            PPR_AUTO_RESPONSE);
 
     private AmdViRegisters() {}
 }

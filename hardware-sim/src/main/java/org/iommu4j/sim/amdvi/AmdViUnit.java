@@ -48,6 +48,7 @@ final class AmdViUnit implements TranslationUnit {
     private final RegisterFile registers = new RegisterFile();
     private final Caches caches = new Caches();
     private final Translator translator;
+    private final PprLog pageRequests;
     private final CommandBuffer commands;
     /** What {@link Translator} has to know of the registers each time, in its bits. */
     private volatile int modes;
@@ -69,7 +70,8 @@ final class AmdViUnit implements TranslationUnit {
         EventLog events = new EventLog(registers, fabric, features.hardwareErrorRegisters);
         Faults faults = new Faults(events, caches.devices, lock);
         this.translator = new Translator(registers, fabric, features, caches, faults);
-        this.commands = new CommandBuffer(registers, fabric, events, caches, features);
+        this.pageRequests = new PprLog(registers, fabric, features, events);
+        this.commands = new CommandBuffer(registers, fabric, events, caches, features, pageRequests);
         powerOn();
     }
 
@@ -162,6 +164,8 @@ final class AmdViUnit implements TranslationUnit {
             writePointer(place, value, EVENT_BAR_PLACE, false);
         } else if (place == EVENT_TAIL_PLACE) {
             writePointer(place, value, EVENT_BAR_PLACE, EVENT_LOG_RUN.isSet(status));
+        } else if (PprLog.owns(place)) {
+            pageRequests.writeRegister(place, value);
         } else {
             registers.write(place, value);
         }
@@ -206,6 +210,7 @@ final class AmdViUnit implements TranslationUnit {
         } else if (!EVENT_OVERFLOW.isSet(registers.get(STATUS_PLACE))) {
             registers.setBits(STATUS_PLACE, EVENT_LOG_RUN.mask());
         }
+        pageRequests.controlWritten();
     }
 
     private boolean commandsEnabled() {
@@ -233,9 +238,18 @@ final class AmdViUnit implements TranslationUnit {
     }
 
     @Override
+    public void requestPage(
+            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
+        synchronized (lock) {
+            pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
+        }
+    }
+
+    @Override
     public boolean step() {
         synchronized (lock) {
-            return commands.step();
+            // Page requests last: who does not wait for them meets those that come late.
+            return commands.step() || pageRequests.step();
         }
     }
 
@@ -244,6 +258,7 @@ final class AmdViUnit implements TranslationUnit {
         synchronized (lock) {
             powerOn();
             commands.abandon();
+            pageRequests.reset();
             caches.reset();
         }
     }
@@ -253,6 +268,7 @@ final class AmdViUnit implements TranslationUnit {
         synchronized (lock) {
             registers.addTo(digest);
             commands.addTo(digest);
+            pageRequests.addTo(digest);
             caches.addTo(digest);
         }
     }

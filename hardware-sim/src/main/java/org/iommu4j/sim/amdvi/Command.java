@@ -51,6 +51,12 @@ final class Command {
 
     static final BitField ADDRESS = absolute(127, 76, "Address");
 
+    /** Of COMPLETE_PPR_REQUEST; the PASID counts with GN. */
+    static final BitField PPR_PASID = absolute(51, 32, "PASID");
+
+    static final BitField PPR_TAG = absolute(104, 96, "CompletionTag");
+    static final BitField PPR_CODE = absolute(111, 108, "PprCode");
+
     /** By operation code; null where there is none. */
     private static final Layout[] LAYOUTS = {
         Layout.of("no command", 2),
@@ -92,14 +98,7 @@ final class Command {
                 GN,
                 absolute(68, 68, "Inval"),
                 ADDRESS),
-        Layout.of(
-                "COMPLETE_PPR_REQUEST",
-                2,
-                DEVICE_ID,
-                absolute(51, 32, "PASID"),
-                OPCODE,
-                GN,
-                absolute(111, 96, "CompletionTag")),
+        Layout.of("COMPLETE_PPR_REQUEST", 2, DEVICE_ID, PPR_PASID, OPCODE, GN, PPR_TAG, PPR_CODE),
         Layout.of("INVALIDATE_IOMMU_ALL", 2, OPCODE)
     };
 

@@ -31,6 +31,7 @@ final class CommandBuffer {
     private final EventLog events;
     private final Caches caches;
     private final Features features;
+    private final PprLog pageRequests;
 
     /** Whether a device never answers an invalidation of its IOTLB, so that no COMPLETION_WAIT completes. */
     private boolean waitsForever;
@@ -40,12 +41,19 @@ final class CommandBuffer {
      *
      * @param features which commands it has
      */
-    CommandBuffer(RegisterFile registers, Fabric fabric, EventLog events, Caches caches, Features features) {
+    CommandBuffer(
+            RegisterFile registers,
+            Fabric fabric,
+            EventLog events,
+            Caches caches,
+            Features features,
+            PprLog pageRequests) {
         this.registers = registers;
         this.fabric = fabric;
         this.events = events;
         this.caches = caches;
         this.features = features;
+        this.pageRequests = pageRequests;
     }
 
     /** Executes one command and returns whether there was one. */
@@ -105,8 +113,9 @@ final class CommandBuffer {
             case Command.INVALIDATE_IOMMU_PAGES -> invalidatePages(word0, word1);
             case Command.INVALIDATE_IOTLB_PAGES -> invalidateDeviceIotlb(word0, word1, at);
             case Command.INVALIDATE_IOMMU_ALL -> caches.invalidateAll();
+            case Command.COMPLETE_PPR_REQUEST -> pageRequests.complete(word0, word1);
             default -> {
-                // About what this unit does not keep: interrupt tables and page requests; and a hint.
+                // About what this unit does not keep: interrupt tables; and a hint.
             }
         }
         return true;
@@ -147,6 +156,8 @@ final class CommandBuffer {
 
     /** A device without IOTLB never answers; whether and when the unit gives up waiting is InvTimeOut's to say. */
     private void invalidateDeviceIotlb(long word0, long word1, long at) {
+        // The device's answer pushes before it what the device has sent.
+        pageRequests.drain();
         int requesterId = (int) Command.DEVICE_ID.get(word0);
         int pasid = Command.GN.isSet(word1) ? Command.pasidOfIotlb(word0) : TranslationUnit.NO_PASID;
         long offsetMask = offsetMask(word1);

@@ -53,8 +53,10 @@ final class DeviceTableEntry {
     /** With Mode 0, requests are forced to be coherent. */
     static final BitField MODE_0_FC = absolute(247, 247, "Mode0FC");
 
-    private static final BitField PPR = absolute(52, 52, "PPR");
-    private static final BitField GPRP = absolute(53, 53, "GPRP");
+    /** The device may ask for pages. */
+    static final BitField PPR = absolute(52, 52, "PPR");
+    /** Answers to it carry a PASID. */
+    static final BitField GPRP = absolute(53, 53, "GPRP");
 
     static final Layout LAYOUT = Layout.of(
             "DTE",

@@ -33,6 +33,9 @@ final class Event {
     /** A request of a kind that the device may not make. The address is the request's. */
     static final int INVALID_DEVICE_REQUEST = 8;
 
+    /** A device asks for a page and may not. The address is the page's. */
+    static final int INVALID_PPR_REQUEST = 9;
+
     /** Type of INVALID_DEVICE_REQUEST, with TR: the entry does not let the device keep translations. */
     static final int TRANSLATION_REQUEST_REFUSED = 0;
     /** Type of INVALID_DEVICE_REQUEST, without TR: likewise, of a request that the device translated. */
@@ -88,7 +91,8 @@ final class Event {
         "ILLEGAL_COMMAND_ERROR",
         "COMMAND_HARDWARE_ERROR",
         "IOTLB_INV_TIMEOUT",
-        "INVALID_DEVICE_REQUEST"
+        "INVALID_DEVICE_REQUEST",
+        "INVALID_PPR_REQUEST"
     };
 
     private Event() {}

@@ -24,8 +24,10 @@ final class Features {
     /** Bits of a PASID minus 1. */
     private static final BitField PAS_MAX = BitField.bits(36, 32, "PASmax");
 
+    private static final BitField PPR_AUTO_RSP_SUP = BitField.bit(41, "PPRAutoRspSup");
     private static final BitField GIO_SUP = BitField.bit(48, "GIOSup");
     private static final BitField HA_SUP = BitField.bit(49, "HASup");
+    private static final BitField EPH_SUP = BitField.bit(50, "EPHSup");
     private static final BitField HD_SUP = BitField.bit(52, "HDSup");
 
     /** Of EFR2. */
@@ -63,6 +65,11 @@ final class Features {
 
     final boolean prefetch;
     final boolean pageRequests;
+    /** Whether lost page requests can be answered by the unit itself. */
+    final boolean pageAutoResponse;
+    /** Whether PPR of a device table entry decides who may ask for pages. */
+    final boolean enhancedPageRequests;
+
     final boolean invalidateAll;
     final boolean hardwareErrorRegisters;
 
@@ -89,6 +96,8 @@ final class Features {
         cachesNotPresent = NP_CACHE.isSet(capability);
         prefetch = PREF_SUP.isSet(efr);
         pageRequests = PPR_SUP.isSet(efr);
+        pageAutoResponse = PPR_AUTO_RSP_SUP.isSet(efr);
+        enhancedPageRequests = EPH_SUP.isSet(efr);
         invalidateAll = IA_SUP.isSet(efr);
         hardwareErrorRegisters = HE_SUP.isSet(efr);
     }

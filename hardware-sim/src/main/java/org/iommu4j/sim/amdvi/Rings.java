@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
-/** Where the command buffer and the event log are, from their base address registers. */
+/** Where the command buffer and the logs are, from their base address registers. */
 final class Rings {
     private static final int ENTRY_BYTES = 16;
     /** Smaller lengths are reserved and act as this one: 256 entries. */

@@ -6,7 +6,7 @@
  * <p>Written from the "AMD I/O Virtualization Technology (IOMMU) Specification", 48882: registers (chapter 3), device
  * table, host (v1) and guest (v2) page tables (2.2), commands (2.4), events (2.5) and the ACPI table (chapter 5). {@link
  * org.iommu4j.sim.amdvi.AmdViUnitProvider} builds units with any features and reads the tables of a memory image. Read {@code
- * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code CommandBuffer} and {@code
+ * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code CommandBuffer}, {@code PprLog} and {@code
  * EventLog}; {@code AmdViTableReader} lists what they would find.
  *
  * <p>All accesses to structures in memory are snooped: Coherent of the control register and SD of a device table entry
@@ -45,11 +45,15 @@
  *       pretranslated request is refused, Type 1, where V is 1 and I is 0.
  *   <li>With InvTimeOut 0, a device that does not answer an invalidation holds up COMPLETION_WAIT until the command buffer
  *       is turned off; otherwise IOTLB_INV_TIMEOUT is logged at once, with the command's address.
+ *   <li>A page request is refused with INVALID_PPR_REQUEST, and answered as invalid, where PprEn is 0, the entry is not valid or beyond the
+ *       table, or, with EPHSup, its PPR is 0; the entry is read anew each time. While the log does not run requests are lost, and answered by the unit
+ *       itself with PprAutoRspEn alone; PprAutoRspAon and PprAutoRespMaskGn are kept and change nothing. An answer carries a PASID where
+ *       the command has GN and the entry GPRP. R and W are bits 50 and 53 of the log's entry, as in Linux. INVALIDATE_IOTLB_PAGES waits for what
+ *       devices have sent, COMPLETION_WAIT alone does not.
  *   <li>HATS 3 is a unit without host tables. GATS above 1 and GLXSup 3 are taken as the largest that there is.
  * </ul>
  *
- * <p>Not modelled: page requests and their log (COMPLETE_PPR_REQUEST does nothing, INVALID_PPR_REQUEST is never logged),
- * interrupt remapping (its bits in a device table entry are read over, the interrupt range passes as it is for requests
+ * <p>Not modelled: a second log of page requests and early warning of its overflow, stop markers, interrupt remapping (its bits in a device table entry are read over, the interrupt range passes as it is for requests
  * without PASID), message-signalled interrupts (the status register's bits are set), device table segments, a second event
  * log, SysMgt and IoCtl, secure ATS, performance counters and EVENT_COUNTER_ZERO, MARC, SNP, hardware-assisted virtual IOMMUs.
  */

@@ -79,6 +79,11 @@ public final class Machine {
         kernelFrames = new FramePool(kernelBase, half - kernelBase);
         userFrames = new FramePool(half, frames * FRAME_SIZE - half);
         rootComplex = new RootComplex(backing.fabric(), trace);
+        functions = new SimulatedFunction[description.functions().size()];
+        for (int i = 0; i < functions.length; i++) {
+            functions[i] = new SimulatedFunction(description.functions().get(i));
+        }
+        AddressedFunctions devices = new AddressedFunctions(functions, trace);
         units = new TranslationUnit[description.units().size()];
         for (int i = 0; i < units.length; i++) {
             TranslationUnitSpec spec = description.units().get(i);
@@ -87,12 +92,7 @@ public final class Machine {
                 throw new IllegalArgumentException("unit " + spec.name() + " of machine " + description.name()
                         + " needs provider '" + spec.provider() + "'; known: " + providers.keySet());
             }
-            units[i] =
-                    provider.create(spec, new UnitFabric(backing.fabric(), spec.name(), trace, this::invalidateDevice));
-        }
-        functions = new SimulatedFunction[description.functions().size()];
-        for (int i = 0; i < functions.length; i++) {
-            functions[i] = new SimulatedFunction(description.functions().get(i));
+            units[i] = provider.create(spec, new UnitFabric(backing.fabric(), spec.name(), trace, devices));
         }
         for (FunctionDescription function : description.functions()) {
             checkReferences(function);
@@ -264,16 +264,6 @@ public final class Machine {
         }
         int unit = function.unit().isPresent() ? unitIndex(function.unit().get()) : -1;
         return new Endpoint(function, bridges, unit < 0 ? null : units[unit], rootComplex);
-    }
-
-    private boolean invalidateDevice(String unit, int requesterId, int pasid, long address, long size) {
-        for (SimulatedFunction function : functions) {
-            if (function.address().requesterId() == requesterId
-                    && function.unit().filter(unit::equals).isPresent()) {
-                return function.invalidateTranslations(pasid, address, size);
-            }
-        }
-        return false;
     }
 
     /** Returns the translation units in the order of the description. */

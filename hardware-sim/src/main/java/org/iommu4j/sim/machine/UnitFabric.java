@@ -8,14 +8,20 @@ import org.iommu4j.sim.trace.TraceKind;
 /** Memory as one translation unit reaches it: what it does is recorded under its name. */
 record UnitFabric(Fabric memory, String unit, Trace trace, Devices devices) implements Fabric {
     /** The devices whose requests pass a unit. */
-    @FunctionalInterface
     interface Devices {
         boolean invalidate(String unit, int requesterId, int pasid, long address, long size);
+
+        void respond(String unit, int requesterId, int pasid, int group, int code);
     }
 
     @Override
     public boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
         return devices.invalidate(unit, requesterId, pasid, address, size);
+    }
+
+    @Override
+    public void respondToPageRequest(int requesterId, int pasid, int group, int code) {
+        devices.respond(unit, requesterId, pasid, group, code);
     }
 
     @Override

@@ -6,7 +6,7 @@ package org.iommu4j.sim.pcie;
  *
  * <p>For built-in machines and tests: just what software looks at to recognise a function, its place and its
  * capabilities. Source: PCI Express Base 5.0, sections 7.5.1 (headers), 7.5.3 (PCI Express capability), 7.7.8 (Access
- * Control Services), 7.8.9 (PASID) and 10.5.1 (Address Translation Services).
+ * Control Services), 7.8.9 (PASID), 10.5.1 (Address Translation Services) and 10.5.2 (Page Request Interface).
  */
 public final class ConfigSpaceBuilder {
     /** Class code of a host bridge. */
@@ -142,6 +142,18 @@ public final class ConfigSpaceBuilder {
      */
     public ConfigSpaceBuilder pasid(int bits) {
         put16(extended(0x001b) + 4, bits << 8);
+        return this;
+    }
+
+    /**
+     * Adds the Page Request Interface to a PCI Express function, disabled and stopped at first; answers carry a PASID.
+     *
+     * @param capacity how many requests may wait at a time
+     */
+    public ConfigSpaceBuilder pri(int capacity) {
+        int offset = extended(0x0013);
+        put16(offset + 6, 0x8100);
+        put16(offset + 8, capacity);
         return this;
     }
 

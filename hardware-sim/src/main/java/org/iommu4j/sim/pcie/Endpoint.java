@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>With Address Translation Services enabled it asks the translation unit for the page first, remembers the answer in the
  * function's {@code DeviceTlb} and sends translated requests, without no-snoop where the answer says so. With the PASID
- * capability enabled requests carry the PASID that was set.
+ * capability enabled requests carry the PASID that was set. With the Page Request Interface enabled as well it asks for a
+ * page that the unit grants it no translation of, once, and its request is to be made again when the answer is there.
  *
  * <p>For one thread at a time; {@link #fork} makes another requester of the same function.
  */
@@ -26,6 +27,7 @@ public final class Endpoint {
     private static final int TYPE_PCIE_TO_PCI_BRIDGE = 7;
     private static final int TYPE_PCI_TO_PCIE_BRIDGE = 8;
     private static final int CONVENTIONAL = -1;
+    private static final long PAGE_SIZE = 4096;
 
     private final SimulatedFunction function;
     private final SimulatedFunction[] bridges;
@@ -167,6 +169,15 @@ public final class Endpoint {
         return true;
     }
 
+    private boolean bridgesPass() {
+        for (SimulatedFunction bridge : bridges) {
+            if (!bridge.config().busMasterEnabled()) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     private boolean accepted() {
         return tlp.status == RequestStatus.DONE || tlp.status == RequestStatus.INTERRUPT;
     }
@@ -187,39 +198,89 @@ public final class Endpoint {
         }
         tlp.noSnoop = noSnoop && config.noSnoopEnabled();
         tlp.relaxedOrdering = config.relaxedOrderingEnabled();
-        for (SimulatedFunction bridge : bridges) {
-            if (!bridge.config().busMasterEnabled()) {
-                rootComplex.refuse(tlp, RequestStatus.UNSUPPORTED_REQUEST);
-                return;
-            }
+        if (!bridgesPass()) {
+            rootComplex.refuse(tlp, RequestStatus.UNSUPPORTED_REQUEST);
+            return;
         }
         tlp.requesterId = requesterId();
         tlp.pasid = config.pasidEnabled() ? pasid : TranslationUnit.NO_PASID;
         tlp.translated = false;
         if (unit != null && config.atsEnabled() && !RootComplex.isInterrupt(iova)) {
-            translateFirst(unit);
-            if (!tlp.translated) {
-                rootComplex.refuse(tlp, RequestStatus.TRANSLATION_FAULT);
+            RequestStatus status = translateFirst(unit);
+            if (status != RequestStatus.DONE) {
+                rootComplex.refuse(tlp, status);
                 return;
             }
         }
         rootComplex.handle(tlp, unit);
     }
 
-    /** Asks for the page unless it is known; the request stays untranslated when the unit grants nothing. */
-    private void translateFirst(TranslationUnit translator) {
+    /**
+     * Asks for pages in one group, all of them at once, whether they are there or not.
+     *
+     * @param write whether to write them, else to read them
+     * @param iovas untranslated addresses anywhere in the pages, at least one
+     * @return whether they were asked for: the interface is on and has the credit, and nothing on the way stops the messages
+     */
+    public boolean requestPages(boolean write, long... iovas) {
+        if (iovas.length == 0) {
+            throw new IllegalArgumentException("device " + function.address() + " can't ask for no pages");
+        }
+        FunctionConfig config = function.config();
+        if (unit == null || !config.busMasterEnabled() || !bridgesPass()) {
+            return false;
+        }
+        int requestPasid = config.pasidEnabled() ? pasid : TranslationUnit.NO_PASID;
+        return ask(unit, requestPasid, write, iovas);
+    }
+
+    private boolean ask(TranslationUnit translator, int requestPasid, boolean write, long... iovas) {
+        long[] pages = new long[iovas.length];
+        for (int i = 0; i < pages.length; i++) {
+            pages[i] = iovas[i] & -PAGE_SIZE;
+        }
+        int group = function.pageRequests().begin(requestPasid, write, pages);
+        if (group == PageRequestInterface.NONE) {
+            return false;
+        }
+        for (int i = 0; i < pages.length; i++) {
+            rootComplex.notePageRequest(tlp.device, pages[i]);
+            boolean last = i == pages.length - 1;
+            translator.requestPage(requesterId(), requestPasid, pages[i], !write, write, last, group);
+        }
+        return true;
+    }
+
+    /** Returns the response code of the last answer to a page request of the function's, -1 before the first. */
+    public int lastPageResponse() {
+        return function.pageRequests().lastResponse();
+    }
+
+    /** Asks for the translation unless it is known, and for the page when the unit grants nothing; DONE when there is one. */
+    private RequestStatus translateFirst(TranslationUnit translator) {
         DeviceTlb known = function.deviceTlb();
         long translation = known.lookup(tlp.pasid, tlp.address, tlp.write);
         if (Translation.isFault(translation)) {
             translation = translator.requestTranslation(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);
             if (Translation.isFault(translation)) {
                 tlp.fault = Translation.faultCode(translation);
-                return;
+                return translation == TranslationUnit.NOT_TRANSLATED
+                                && function.config().pageRequestsEnabled()
+                        ? awaitPage(translator)
+                        : RequestStatus.TRANSLATION_FAULT;
             }
             known.fill(tlp.pasid, tlp.address, tlp.write, translation);
         }
         tlp.translated = true;
         tlp.translatedAddress = Translation.address(translation);
         tlp.noSnoop &= !Translation.snoopForced(translation);
+        return RequestStatus.DONE;
+    }
+
+    private RequestStatus awaitPage(TranslationUnit translator) {
+        if (!function.pageRequests().awaits(tlp.pasid, tlp.address & -PAGE_SIZE, tlp.write)) {
+            ask(translator, tlp.pasid, tlp.write, tlp.address);
+        }
+        return RequestStatus.PAGE_AWAITED;
     }
 }

@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Writable: Command, Cache Line Size, Interrupt Line; a bridge's bus numbers, windows and Bridge Control; Device Control
  * (all but its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root Control and
  * Device Control 2; MSI and MSI-X; the power state; ACS Control as far as its capability bits allow; ATS, PRI and PASID
- * Control. Write-1-to-clear: the error bits of Status, Secondary Status and Device Status. All else is read-only, base
+ * Control. Write-1-to-clear: the error bits of Status, Secondary Status, Device Status and PRI Status. All else is read-only, base
  * address registers too: sizing them is not modelled. Source: PCI Express Base 5.0, chapter 7.
  *
  * <p>At power-on the bytes are those of the description, but memory space and bus mastering of devices and bridges are
@@ -36,8 +36,14 @@ public final class FunctionConfig implements ConfigSpace {
     private static final int RELAXED_ORDERING = 1 << 3;
     private static final int ATS = 1 << 4;
     private static final int PASID = 1 << 5;
+    /** Offset of the control register of ATS and PASID. */
+    private static final int CONTROL = 6;
+
     private static final int ATS_ENABLE = 1 << 15;
     private static final int PASID_ENABLE = 1;
+    private static final int PRI = 1 << 6;
+    private static final int PRI_CONTROL = 4;
+    private static final int PRI_ENABLE = 1;
     private static final int SECONDARY_BUS_SHIFT = 8;
     private static final int TYPE_SHIFT = 16;
 
@@ -46,6 +52,7 @@ public final class FunctionConfig implements ConfigSpace {
     private byte[] bytes = new byte[0];
     private @Nullable WriteMasks masks;
     private int pciExpress;
+    private @Nullable PageRequestInterface pageRequests;
 
     /** 0 until decoded, and again after a write. */
     private volatile int attributes;
@@ -94,6 +101,27 @@ public final class FunctionConfig implements ConfigSpace {
             all[offset + i] = writable.afterWrite(offset + i, all[offset + i], (byte) (value >>> (8 * i)));
         }
         attributes = 0;
+        PageRequestInterface told = pageRequests;
+        if (told != null) {
+            told.written(offset, count, value);
+        }
+    }
+
+    /** Names who is to be told of writes. */
+    synchronized void setPageRequests(PageRequestInterface told) {
+        pageRequests = told;
+    }
+
+    /** Changes a register of 16 bits as hardware does: nothing is masked. */
+    synchronized void change(int offset, int clear, int set) {
+        byte[] all = bytes();
+        if (all == powerOn) {
+            all = all.clone();
+            bytes = all;
+        }
+        int value = (read(offset, 2) & ~clear) | set;
+        all[offset] = (byte) value;
+        all[offset + 1] = (byte) (value >>> 8);
     }
 
     /** Returns whether the header is a bridge's. */
@@ -135,6 +163,11 @@ public final class FunctionConfig implements ConfigSpace {
     /** Returns whether requests may carry a PASID. */
     public boolean pasidEnabled() {
         return (attributes() & PASID) != 0;
+    }
+
+    /** Returns whether the function may ask for pages: its Page Request Interface is enabled. */
+    public boolean pageRequestsEnabled() {
+        return (attributes() & PRI) != 0;
     }
 
     /** Returns the PCI Express device or port type, -1 for a conventional function. */
@@ -187,18 +220,19 @@ public final class FunctionConfig implements ConfigSpace {
             int control = read(offset + DEVICE_CONTROL, 2);
             decoded |= (control & ENABLE_NO_SNOOP) != 0 ? NO_SNOOP : 0;
             decoded |= (control & ENABLE_RELAXED_ORDERING) != 0 ? RELAXED_ORDERING : 0;
-            decoded |= isControlSet(EXTENDED_CAPABILITY_ATS, ATS_ENABLE) ? ATS : 0;
-            decoded |= isControlSet(EXTENDED_CAPABILITY_PASID, PASID_ENABLE) ? PASID : 0;
+            decoded |= isControlSet(EXTENDED_CAPABILITY_ATS, CONTROL, ATS_ENABLE) ? ATS : 0;
+            decoded |= isControlSet(EXTENDED_CAPABILITY_PASID, CONTROL, PASID_ENABLE) ? PASID : 0;
+            decoded |= isControlSet(EXTENDED_CAPABILITY_PRI, PRI_CONTROL, PRI_ENABLE) ? PRI : 0;
             decoded |= (((read(offset + 2, 2) >>> 4) & 0xf) + 1) << TYPE_SHIFT;
         }
         attributes = decoded;
         return decoded;
     }
 
-    /** Returns whether a bit is set in the control register of a capability, at offset 6, if there is one. */
-    private boolean isControlSet(int capability, int bit) {
+    /** Returns whether a bit is set in the control register of a capability, if there is one. */
+    private boolean isControlSet(int capability, int control, int bit) {
         int offset = findExtendedCapability(capability);
-        return offset != 0 && (read(offset + 6, 2) & bit) != 0;
+        return offset != 0 && (read(offset + control, 2) & bit) != 0;
     }
 
     /** Takes the description's bytes when they are first asked for: many machines never look. */

@@ -7,6 +7,8 @@ public enum RequestStatus {
     DONE,
     /** The translation unit refused it and recorded a fault. */
     TRANSLATION_FAULT,
+    /** The page is not there: the function waits for it, and has asked for it if it may have one more request. */
+    PAGE_AWAITED,
     /** It was never sent: the function's Bus Master Enable is clear. */
     BUS_MASTER_DISABLED,
     /** A bridge with Bus Master Enable clear, or the root complex, did not take it. */

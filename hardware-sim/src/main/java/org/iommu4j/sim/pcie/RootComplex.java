@@ -73,6 +73,13 @@ public final class RootComplex {
         return address >= INTERRUPT_WINDOW && address < INTERRUPT_WINDOW + INTERRUPT_WINDOW_SIZE;
     }
 
+    /** Notes that a device asks for a page. */
+    void notePageRequest(int device, long page) {
+        if (trace.isOn()) {
+            trace.dma(TraceKind.PAGE_REQUEST, device, page, -1L, 0, 0, 0);
+        }
+    }
+
     /** Ends a request that reaches no memory. */
     void refuse(Tlp tlp, RequestStatus status) {
         tlp.status = status;

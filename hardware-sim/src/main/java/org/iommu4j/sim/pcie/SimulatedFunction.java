@@ -12,16 +12,35 @@ public final class SimulatedFunction implements PciFunction {
     private final FunctionDescription description;
     private final FunctionConfig config;
     private final DeviceTlb deviceTlb = new DeviceTlb();
+    private final PageRequestInterface pageRequests;
 
     /** Makes a function at power-on. */
     public SimulatedFunction(FunctionDescription description) {
         this.description = description;
         this.config = new FunctionConfig(description);
+        this.pageRequests = new PageRequestInterface(config);
+        config.setPageRequests(pageRequests);
     }
 
     /** Returns what it remembers of its translation requests. */
     DeviceTlb deviceTlb() {
         return deviceTlb;
+    }
+
+    /** Returns which pages it waits for. */
+    PageRequestInterface pageRequests() {
+        return pageRequests;
+    }
+
+    /**
+     * Takes the answer to a group of page requests.
+     *
+     * @param pasid that the message carries, or {@link org.iommu4j.sim.spi.TranslationUnit#NO_PASID}
+     * @param group the index of the group
+     * @param code PCI Express's response code
+     */
+    public void takePageResponse(int pasid, int group, int code) {
+        pageRequests.respond(pasid, group, code);
     }
 
     /**
@@ -44,12 +63,14 @@ public final class SimulatedFunction implements PciFunction {
     public void reset() {
         config.reset();
         deviceTlb.reset();
+        pageRequests.reset();
     }
 
     /** Adds what differs from power-on. */
     public void addTo(StateDigest digest) {
         config.addTo(digest);
         deviceTlb.addTo(digest);
+        pageRequests.addTo(digest);
     }
 
     @Override

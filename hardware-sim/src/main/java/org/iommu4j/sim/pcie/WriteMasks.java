@@ -103,7 +103,9 @@ final class WriteMasks {
         }
         int pri = config.findExtendedCapability(EXTENDED_PRI);
         if (pri != 0) {
-            writable(pri + 4, 2, 0x0003);
+            // Reset acts and reads as 0.
+            writable(pri + 4, 2, 0x0001);
+            clearable(pri + 6, 2, 0x0003);
             writable(pri + 12, 4, -1);
         }
         int pasid = config.findExtendedCapability(EXTENDED_PASID);

@@ -36,4 +36,14 @@ public interface Fabric {
     default boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
         return false;
     }
+
+    /**
+     * Sends a device the answer to a group of page requests (PCIe PRI).
+     *
+     * @param requesterId the device: bus 15:8, device 7:3, function 2:0
+     * @param pasid that the message carries, or {@link TranslationUnit#NO_PASID}
+     * @param group the device's index of the group, 0 to 511
+     * @param code PCI Express's response code: 0 success, 1 invalid request, 15 response failure
+     */
+    default void respondToPageRequest(int requesterId, int pasid, int group, int code) {}
 }

@@ -61,6 +61,21 @@ public interface TranslationUnit {
         return translate(requesterId, pasid, address, write);
     }
 
+    /**
+     * Takes a page request message (PCIe PRI). It is posted: the unit looks at it in some later {@link #step}, and answers the
+     * group, if at all, by {@link Fabric#respondToPageRequest}. A unit without page requests drops it.
+     *
+     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
+     * @param address of the page, aligned to 4096
+     * @param read whether the device wants to read the page
+     * @param write whether the device wants to write the page
+     * @param last whether it is the last of its group
+     * @param group the device's index of the group, 0 to 511
+     */
+    default void requestPage(
+            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {}
+
     /** Does one pending piece of work, such as one queued command, and returns whether there was any. */
     boolean step();
 

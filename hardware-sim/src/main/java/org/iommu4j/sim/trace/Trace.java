@@ -150,7 +150,7 @@ public final class Trace {
      * Records what a translation unit did, or what was done to its registers.
      *
      * @param unit its name
-     * @param address a physical address, of memory or of a register
+     * @param address a physical address, of memory or of a register; a requester's id for an answer to it
      */
     public void unit(TraceKind kind, String unit, long address, long value, int eventFlags) {
         append(kind, unit, -1, address, -1L, value, eventFlags, 0, "");

@@ -21,6 +21,10 @@ public enum TraceKind {
     DMA_WRITE,
     /** A device wrote into the interrupt window: an interrupt request and no DMA. */
     INTERRUPT,
+    /** A device asked for a page. */
+    PAGE_REQUEST,
+    /** A translation unit answered a group of page requests: the address is the requester's id, the value the answer. */
+    PAGE_RESPONSE,
     /** A translation unit read a word of a table or a queue. */
     UNIT_READ,
     /** A translation unit wrote a word, or half of one, such as a status or a fault record. */

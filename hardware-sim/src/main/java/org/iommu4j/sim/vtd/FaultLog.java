@@ -21,6 +21,9 @@ final class FaultLog {
     private static final long IQE = VtdRegisters.IQE.mask();
     private static final long ITE = VtdRegisters.ITE.mask();
 
+    /** Of {@link #record}: not a memory request. T1 and T2 say so; AT is 0. */
+    static final int PAGE_REQUEST = -1;
+
     private final EventControl event = new EventControl(VtdRegisters.FECTL);
 
     /** Low and high word of each record. */
@@ -58,15 +61,16 @@ final class FaultLog {
     /**
      * Records a blocked request, unless the log has overflowed.
      *
-     * @param addressType as AT has it
+     * @param addressType as AT has it, or {@link #PAGE_REQUEST}
      */
     void record(int requesterId, int pasid, long address, boolean write, int addressType, int reason) {
         if ((status & overflow) != 0) {
             return;
         }
         long low = VtdRegisters.FI.getInPlace(address);
-        long high = (write ? 0 : VtdRegisters.T1.mask())
-                | VtdRegisters.AT.of(addressType)
+        boolean pageRequest = addressType == PAGE_REQUEST;
+        long high = (write || pageRequest ? 0 : VtdRegisters.T1.mask())
+                | (pageRequest ? VtdRegisters.T2.mask() : VtdRegisters.AT.of(addressType))
                 | (pasid == TranslationUnit.NO_PASID ? 0 : VtdRegisters.PP.mask() | VtdRegisters.PV.of(pasid))
                 | VtdRegisters.FR.of(reason)
                 | VtdRegisters.SID.of(requesterId);

@@ -60,6 +60,8 @@ final class FaultReason {
     static final int SM_PASID_DISABLED = 0x45;
     /** SCT.7: the PASID is beyond what PDTS covers. */
     static final int SM_PASID_BEYOND = 0x46;
+    /** SCT.8: a page request, and PRE is clear. */
+    static final int SM_PAGE_REQUEST_BLOCKED = 0x47;
     /** SCT.9: RID_PASID is beyond what PDTS covers. */
     static final int SM_RID_PASID = 0x48;
     /** SPD.1: the PASID directory entry can't be read. */
@@ -194,6 +196,7 @@ final class FaultReason {
             case PASID_IN_LEGACY_MODE -> "request with PASID in legacy mode";
             case SM_PASID_DISABLED -> "requests with PASID are not enabled";
             case SM_PASID_BEYOND -> "PASID beyond the directory";
+            case SM_PAGE_REQUEST_BLOCKED -> "page requests are blocked";
             case SM_RID_PASID -> "RID_PASID beyond the directory";
             case SM_DIRECTORY_ACCESS -> "PASID directory is no memory";
             case SM_DIRECTORY_NOT_PRESENT -> "PASID directory entry not present";

@@ -118,6 +118,7 @@ final class InvalidationQueue {
     private final Fabric fabric;
     private final Invalidation invalidation;
     private final FaultLog faults;
+    private final PageRequestQueue pageRequests;
     private final EventControl completion = new EventControl(VtdRegisters.IECTL);
 
     private boolean enabled;
@@ -134,11 +135,17 @@ final class InvalidationQueue {
     private boolean completed;
     private int error;
 
-    InvalidationQueue(VtdCapabilities capabilities, Fabric fabric, Invalidation invalidation, FaultLog faults) {
+    InvalidationQueue(
+            VtdCapabilities capabilities,
+            Fabric fabric,
+            Invalidation invalidation,
+            FaultLog faults,
+            PageRequestQueue pageRequests) {
         this.capabilities = capabilities;
         this.fabric = fabric;
         this.invalidation = invalidation;
         this.faults = faults;
+        this.pageRequests = pageRequests;
     }
 
     /** Enables the queue where IQA says it is, or disables it. */
@@ -224,8 +231,7 @@ final class InvalidationQueue {
                         ? BAD_FIELD
                         : completeWait(low, high);
             case PASID_IOTLB, PASID_CACHE, PASID_DEVICE_TLB -> handlePasids(type, low, high);
-            // Nobody has asked for a page: there is nobody to tell.
-            case PAGE_GROUP_RESPONSE -> capabilities.pageRequests ? NO_ERROR : BAD_TYPE;
+            case PAGE_GROUP_RESPONSE -> capabilities.pageRequests ? handlePasids(type, low, high) : BAD_TYPE;
             default -> BAD_TYPE;
         };
     }
@@ -240,6 +246,7 @@ final class InvalidationQueue {
         return switch (type) {
             case PASID_IOTLB -> invalidatePasidIotlb(low, high);
             case PASID_CACHE -> invalidatePasidCache(low, high);
+            case PAGE_GROUP_RESPONSE -> pageRequests.respond(low, high) ? NO_ERROR : BAD_FIELD;
             default -> invalidatePasidDeviceTlb(low, high);
         };
     }
@@ -328,6 +335,9 @@ final class InvalidationQueue {
     private int completeWait(long low, long high) {
         if (tellTimeOut()) {
             return NO_ERROR; // fetched, and aborted
+        }
+        if (PD.isSet(low)) {
+            pageRequests.drain();
         }
         if (SW.isSet(low)) {
             fabric.write32(STATUS_ADDRESS.getInPlace(high), (int) STATUS_DATA.get(low), true);

@@ -157,6 +157,21 @@ final class Remapper {
                 : scalable.translate(root & RTA, requesterId, pasid, address, write, addressType);
     }
 
+    /** Returns whether a device may ask for a page, and records the fault when it may not. */
+    boolean allowsPageRequest(int requesterId, int pasid, long address, boolean write) {
+        long root = this.root;
+        if ((root & TRANSLATING) == 0 || (root & TTM) == LEGACY_MODE) {
+            return false; // and no fault: there are no page requests without translation, nor in legacy mode
+        }
+        int problem = problemOfMode(root, pasid);
+        long fault =
+                problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
+        if (fault < 0) {
+            refuse(fault, requesterId, pasid, address, write, FaultLog.PAGE_REQUEST);
+        }
+        return fault >= 0;
+    }
+
     private long refuse(long fault, int requesterId, int pasid, long address, boolean write, int addressType) {
         int reason = Translations.reason(fault);
         if (!Translations.isSilent(fault)) {

@@ -15,7 +15,7 @@ import org.iommu4j.sim.spi.Fabric;
  * {@link WideCache.Entry}, whose first word says what it is:
  *
  * <pre>
- *   context      first   51:12 PASIDDIRPTR, 11:9 PDTS, 3 PASIDE, 2 DTE, 1 FPD, 0 P     second   19:0 RID_PASID
+ *   context      first   51:12 PASIDDIRPTR, 11:9 PDTS, 4 PRE, 3 PASIDE, 2 DTE, 1 FPD, 0 P     second   19:0 RID_PASID
  *   PASID entry  first   51:12 SSPTPTR, 9 SSADE, 8:6 PGTT, 4:2 AW, 1 FPD, 0 P          tag      15:0 DID
  *                second  51:12 FSPTPTR, 4 EAFE, 3 PGSNP, 2 PWSNP, 1:0 FSPM
  *   refusal      first   11:4 the reason, 1 FPD, 0 clear                               tag      16 set, 15:0 clear
@@ -136,6 +136,10 @@ final class ScalableTables {
 
     static boolean allowsPasids(WideCache.Entry context) {
         return PASIDE.isSet(context.first);
+    }
+
+    static boolean allowsPageRequests(WideCache.Entry context) {
+        return PRE.isSet(context.first);
     }
 
     static int ridPasid(WideCache.Entry context) {

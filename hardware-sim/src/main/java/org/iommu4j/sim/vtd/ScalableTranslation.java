@@ -118,6 +118,30 @@ final class ScalableTranslation {
         };
     }
 
+    /**
+     * Looks whether a device may ask for pages.
+     *
+     * @return a fault, as {@link #translate} returns it, or 0
+     */
+    long pageRequestProblem(long rootTable, int requesterId, int pasid) {
+        Scratch scratch = SCRATCH.get();
+        scratch.began = epoch.current();
+        WideCache.Entry context = scratch.context;
+        findContext(scratch, rootTable, requesterId);
+        if (ScalableTables.isRefusal(context)) {
+            return refused(context, ScalableTables.reason(context));
+        }
+        if (!ScalableTables.allowsPageRequests(context)) {
+            return refused(context, FaultReason.SM_PAGE_REQUEST_BLOCKED);
+        }
+        if (pasid != TranslationUnit.NO_PASID && !ScalableTables.allowsPasids(context)) {
+            return refused(context, FaultReason.SM_PASID_DISABLED);
+        }
+        return pasid != TranslationUnit.NO_PASID && pasid >>> ScalableTables.pasidBits(context) != 0
+                ? refused(context, FaultReason.SM_PASID_BEYOND)
+                : 0;
+    }
+
     private long passThrough(WideCache.Entry entry, long address) {
         if (address >>> hostAddressWidth != 0) {
             return refused(entry, FaultReason.SM_ADDRESS_BEYOND);

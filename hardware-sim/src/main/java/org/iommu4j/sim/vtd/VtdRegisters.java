@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * The unit's registers in the manual's order, with software's access to each field.
  *
  * <p>Source: VT-d 11.4. The fault-recording registers and the IOTLB registers are declared at offsets relative to where
- * CAP.FRO and ECAP.IRO put them.
+ * CAP.FRO and ECAP.IRO put them; those of page requests are {@link PageRequestQueue}'s.
  */
 final class VtdRegisters {
     static final Register VER = Register.of("VER", 0x00, 32, "VT-d 11.4.1")
@@ -234,6 +234,7 @@ final class VtdRegisters {
     static final BitField PV = bits(59, 40, "PV");
     static final BitField FR = bits(39, 32, "FR");
     static final BitField PP = bit(31, "PP");
+    static final BitField T2 = bit(28, "T2");
     static final BitField SID = bits(15, 0, "SID");
     /** At CAP.FRO. */
     static final Register FRCD_HIGH = Register.of("FRCD[127:64]", 0x8, 64, "VT-d 11.4.7.6")
@@ -245,7 +246,7 @@ final class VtdRegisters {
             .field(PP, READ_ONLY)
             .field(bit(30, "EXE"), READ_ONLY)
             .field(bit(29, "PRIV"), READ_ONLY)
-            .field(bit(28, "T2"), READ_ONLY)
+            .field(T2, READ_ONLY)
             .field(SID, READ_ONLY);
 
     /** Bytes of one fault-recording register. */

@@ -24,6 +24,7 @@ final class VtdUnit implements TranslationUnit {
     private final Invalidation invalidation;
     private final FaultLog faults;
     private final Remapper remapper;
+    private final PageRequestQueue pageRequests;
     private final InvalidationQueue queue;
 
     /** Bits of GCMD that stay as written, and that GSTS mirrors. */
@@ -58,7 +59,8 @@ final class VtdUnit implements TranslationUnit {
                         walker),
                 new ScalableTranslation(capabilities, hostAddressWidth, fabric, epoch, scalableCaches, iotlb, walker),
                 faults);
-        queue = new InvalidationQueue(capabilities, fabric, invalidation, faults);
+        pageRequests = new PageRequestQueue(capabilities, fabric, remapper::allowsPageRequest);
+        queue = new InvalidationQueue(capabilities, fabric, invalidation, faults, pageRequests);
         long remapping = VtdRegisters.IRE.mask() | VtdRegisters.CFI.mask();
         switches = (int) (VtdRegisters.TE.mask()
                 | (capabilities.queuedInvalidation ? VtdRegisters.QIE.mask() : 0)
@@ -98,6 +100,12 @@ final class VtdUnit implements TranslationUnit {
         return remapper.passTranslated(requesterId, pasid, address, write);
     }
 
+    @Override
+    public synchronized void requestPage(
+            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
+        pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
+    }
+
     // Events
 
     @Override
@@ -119,7 +127,8 @@ final class VtdUnit implements TranslationUnit {
             doIotlbCommand();
             return true;
         }
-        return queue.step();
+        // Page requests last: who does not drain them meets those that come late.
+        return queue.step() || pageRequests.step();
     }
 
     private void doGlobalCommand() {
@@ -224,6 +233,9 @@ final class VtdUnit implements TranslationUnit {
         if (offset == capabilities.iotlbOffset) {
             return VtdRegisters.readable(VtdRegisters.IVA, invalidateAddress);
         }
+        if (PageRequestQueue.isRegister(offset)) {
+            return pageRequests.read(offset);
+        }
         if (offset == capabilities.iotlbOffset + 8) {
             return VtdRegisters.readable(VtdRegisters.IOTLB, iotlbCommand);
         }
@@ -260,6 +272,8 @@ final class VtdUnit implements TranslationUnit {
         } else if (offset == capabilities.iotlbOffset + 8) {
             iotlbCommand = VtdRegisters.stored(
                     VtdRegisters.IOTLB, iotlbCommand, RegisterFile.merge(iotlbCommand, value, low, high));
+        } else if (PageRequestQueue.isRegister(offset)) {
+            pageRequests.write(offset, RegisterFile.merge(pageRequests.read(offset), value, low, high), low, high);
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);
             if (lower != null && (low || lower.width() == 64)) {
@@ -326,6 +340,7 @@ final class VtdUnit implements TranslationUnit {
         scalableCaches.reset();
         faults.reset();
         queue.reset();
+        pageRequests.reset();
     }
 
     @Override
@@ -341,5 +356,6 @@ final class VtdUnit implements TranslationUnit {
         scalableCaches.addTo(digest);
         faults.addTo(digest);
         queue.addTo(digest);
+        pageRequests.addTo(digest);
     }
 }

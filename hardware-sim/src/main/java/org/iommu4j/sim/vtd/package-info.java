@@ -9,7 +9,7 @@
  * commands), {@code Remapper}, {@code LegacyTranslation} and {@code ScalableTranslation} (the way of a request), {@code
  * LegacyTables}, {@code ScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code
  * SecondStageWalker}, the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code
- * InvalidationQueue} and {@code FaultLog} with its {@code MemoryFaultLog}. {@code VtdTableReader} reads the tables of a memory
+ * InvalidationQueue}, {@code FaultLog} with its {@code MemoryFaultLog}, and {@code PageRequestQueue}. {@code VtdTableReader} reads the tables of a memory
  * image with the same classes.
  *
  * <p>Modelled: root and context tables, TT 0, 1 and 2; scalable root and context entries, PASID directory and table, PGTT 1 to
@@ -18,7 +18,8 @@
  * atomically, refused where walks are not snooped; caches of contexts, PASID entries, translations and tables whose entries
  * stay until an invalidation covers them; caching of refusals where CAP.CM is set, but for the first stage; queued invalidation
  * with both widths of descriptor, register-based invalidation in legacy mode; device TLBs: translation requests, translated
- * requests, invalidations and their time-out; primary fault logging, and advanced where CAP.AFL is set; protected memory
+ * requests, invalidations and their time-out; page requests: their queue, overflow, event and answers, and draining by a
+ * wait descriptor; primary fault logging, and advanced where CAP.AFL is set; protected memory
  * regions, where CAP.PLMR and CAP.PHMR are. Descriptors, status writes and fault records in memory are always snooped. Commands
  * written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked without a new walk.
  * IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or in scalable mode is
@@ -38,6 +39,11 @@
  *       queue with IQEI 7.
  *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
  *       invalidation of a domain drops all contexts of scalable mode.
+ *   <li>A page request that the context entry does not allow is answered as an invalid request. One that is lost because the queue is full
+ *       is answered with success if it is its group's last, and PRO of PRS says so, not PRO of FSTS as in revision 2. PASID entries are
+ *       not looked at. What a page request's translation request left in the caches stays.
+ *   <li>Page group responses must be of 256 bits, in scalable mode, with a response code that PCI Express knows; their third and fourth
+ *       word are ignored.
  *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
  *   <li>In caching mode a refused PASID is of no domain: any invalidation that names the PASID drops it, whatever the domain it
  *       names, and one of domain 0. The manual reserves domain 0 for it; Linux names the domain of the entry that comes next,
@@ -54,11 +60,11 @@
  *   <li>Supervisors' and execute requests, and so SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic operations.
  *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
  *   <li>Interrupt remapping: its commands are acknowledged and its descriptors accepted, and nothing else.
- *   <li>Page requests: their queue's registers are absent, and page-group responses are accepted where ECAP.PRS is set.
+ *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
  *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set: devices here
  *       complete their own invalidations or none.
  *   <li>Zero-length reads (CAP.ZLR): requests here have a length.
- *   <li>Delivery of the fault and invalidation events: their mask and pending bits are kept, no message is sent.
+ *   <li>Delivery of the fault, invalidation and page request events: their mask and pending bits are kept, no message is sent.
  *   <li>Performance monitoring; enhanced commands; write buffers (GCMD.WBF is done
  *       at once); draining of requests (a translation that an invalidation overtakes starts anew).
  *   <li>Collapsing of faults of one requester, which the manual allows.

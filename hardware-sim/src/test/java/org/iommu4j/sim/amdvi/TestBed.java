@@ -48,6 +48,9 @@ final class TestBed {
         /** What devices were told to forget, and whether they answer. */
         final List<String> invalidations = new ArrayList<>();
 
+        /** Answers to page requests. */
+        final List<String> responses = new ArrayList<>();
+
         boolean devicesAnswer;
         private long awaitedRead = -1;
         private Runnable afterIt = () -> {};
@@ -97,6 +100,11 @@ final class TestBed {
         public boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
             invalidations.add(String.format("%04x pasid %x: %x of %x", requesterId, pasid, address, size));
             return devicesAnswer;
+        }
+
+        @Override
+        public void respondToPageRequest(int requesterId, int pasid, int group, int code) {
+            responses.add(String.format("%04x pasid %x group %d: %d", requesterId, pasid, group, code));
         }
 
         @Override

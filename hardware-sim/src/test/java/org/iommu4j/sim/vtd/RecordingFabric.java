@@ -10,6 +10,9 @@ import org.iommu4j.sim.spi.Fabric;
 final class RecordingFabric implements Fabric {
     final FlatMemory memory;
     final List<String> accesses = new ArrayList<>();
+    /** Answers to page requests. */
+    final List<String> responses = new ArrayList<>();
+
     boolean recording;
     private final long size;
     private long awaitedRead = -1;
@@ -64,6 +67,11 @@ final class RecordingFabric implements Fabric {
     public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
         note("cas", physicalAddress, snoop);
         return memory.compareAndSet(physicalAddress, expected, value);
+    }
+
+    @Override
+    public void respondToPageRequest(int requesterId, int pasid, int group, int code) {
+        responses.add(String.format("%04x pasid %x group %d: %d", requesterId, pasid, group, code));
     }
 
     private void note(String what, long address, boolean snoop) {

@@ -41,6 +41,26 @@ public final class Machines {
                 .toList());
     }
 
+    /** Returns the machine with a first device of a {@link Bench} that can have PASIDs, a translation cache and 64 page requests. */
+    public static MachineDescription withPageRequests(MachineDescription machine) {
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(Bench.DEVICE) ? withPageRequests(function) : function)
+                .toList());
+    }
+
+    private static FunctionDescription withPageRequests(FunctionDescription function) {
+        return new FunctionDescription(
+                function.address(),
+                function.upstreamBridge(),
+                ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                        .pasid(16)
+                        .ats()
+                        .pri(64)
+                        .build(),
+                function.unit(),
+                function.externalFacing());
+    }
+
     private static FunctionDescription withPasid(FunctionDescription function, boolean ats) {
         ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
                 .pasid(16);

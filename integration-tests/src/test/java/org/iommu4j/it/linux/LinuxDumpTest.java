@@ -49,6 +49,8 @@ class LinuxDumpTest {
     private static final int DEV_TAB_BAR = 0x00;
     private static final int CONTROL = 0x18;
     private static final int STATUS = 0x2020;
+    private static final int PPR_LOG_EN = 1 << 13;
+    private static final int PPR_LOG_RUN = 1 << 7;
     private static final int[] AMD_WRITTEN_BEFORE_CONTROL = {
         DEV_TAB_BAR, 0x08, 0x10, 0x20, 0x28, 0x2000, 0x2008, 0x2010, 0x2018
     };
@@ -102,7 +104,9 @@ class LinuxDumpTest {
             unit.writeRegister64(offset, dump.register(offset));
         }
         unit.writeRegister64(CONTROL, dump.register(CONTROL));
-        assertThat(unit.readRegister64(STATUS)).as("status").isEqualTo(dump.register(STATUS));
+        // Linux turned the log of page requests on; QEMU, which the dump is of, has none and never says that it runs.
+        assertThat(dump.register(CONTROL) & PPR_LOG_EN).isNotZero();
+        assertThat(unit.readRegister64(STATUS)).as("status").isEqualTo(dump.register(STATUS) | PPR_LOG_RUN);
         assertThat(unit.step()).as("the command buffer is empty").isFalse();
         return unit;
     }

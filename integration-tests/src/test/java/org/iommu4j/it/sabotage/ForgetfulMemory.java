@@ -49,6 +49,11 @@ public final class ForgetfulMemory implements SystemMemory {
                         : word);
     }
 
+    /** VT-d's wait descriptors (type 5, with SW) lose PD, bit 7: page requests that have arrived are not waited for. */
+    public static VendorContext withoutVtdPageRequestDrain(VendorContext context) {
+        return changing(context, word -> (word & 0xfff) == 0xa5 ? word & ~0x80L : word);
+    }
+
     /** AMD-Vi's INVALIDATE_IOMMU_PAGES (opcode 3 in 63:60) name a domain (47:32) that nobody uses. */
     public static VendorContext withoutAmdPageInvalidation(VendorContext context) {
         return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | (0xff00L << 32) : word);

@@ -123,8 +123,11 @@ public final class EventLogEntry {
         };
     }
 
-    /** Returns the PASID of a refused request, or -1. */
+    /** Returns the PASID of a refused request, or -1; a page request's is not where the others' are. */
     public static int pasid(long word0) {
+        if (code(word0) == Code.INVALID_PPR_REQUEST) {
+            return PprLogEntry.GN.isSet(word0) ? (int) PprLogEntry.PASID.get(word0) : -1;
+        }
         return GN.isSet(word0) ? (int) (PASID_HIGH.get(word0) << 16 | DOMAIN_ID.get(word0)) : -1;
     }
 
@@ -137,8 +140,18 @@ public final class EventLogEntry {
         return switch (code) {
             case ILLEGAL_COMMAND_ERROR, COMMAND_HARDWARE_ERROR -> code + String.format(" command at 0x%x", word1);
             case UNKNOWN, RESERVED, EVENT_COUNTER_ZERO -> code + " " + LAYOUT.decode(word0, word1);
+            case INVALID_PPR_REQUEST -> pageRequest(segment, word0, word1);
             default -> deviceEvent(code, segment, word0, word1);
         };
+    }
+
+    private static String pageRequest(int segment, long word0, long word1) {
+        return Code.INVALID_PPR_REQUEST
+                + " device " + PciAddress.of(segment, (int) DEVICE_ID.get(word0))
+                + (PprLogEntry.GN.isSet(word0) ? String.format(" pasid 0x%05x", pasid(word0)) : "")
+                + String.format(" address 0x%x", word1)
+                + (PprLogEntry.WRITE.isSet(word0) ? " write" : " read")
+                + String.format(" tag 0x%03x", PprLogEntry.TAG.get(word0));
     }
 
     private static String deviceEvent(Code code, int segment, long word0, long word1) {

@@ -15,6 +15,10 @@ public final class Features {
     public static final BitField PPR_SUP = bit(1, "PPRSup");
     /** Guest tables. */
     public static final BitField GT_SUP = bit(4, "GTSup");
+    /** The unit itself can answer page requests for which its log has no room. */
+    public static final BitField PPR_AUTO_RSP_SUP = bit(41, "PPRAutoRspSup");
+    /** PPR of a device table entry counts. */
+    public static final BitField EPH_SUP = bit(50, "EPHSup");
     /** INVALIDATE_IOMMU_ALL. */
     public static final BitField IA_SUP = bit(6, "IASup");
     /** Host address translation size: 4, 5 or 6 levels; 3 is none. */
@@ -56,14 +60,14 @@ public final class Features {
             .field(bit(37, "USSup"), READ_ONLY)
             .field(bits(39, 38, "DevTblSegSup"), READ_ONLY)
             .field(bit(40, "PprOvrflwEarlySup"), READ_ONLY)
-            .field(bit(41, "PPRAutoRspSup"), READ_ONLY)
+            .field(PPR_AUTO_RSP_SUP, READ_ONLY)
             .field(bits(43, 42, "MarcSup"), READ_ONLY)
             .field(bit(44, "BlkStopMrkSup"), READ_ONLY)
             .field(bit(45, "PerfOptSup"), READ_ONLY)
             .field(bit(46, "MsiCapMmioSup"), READ_ONLY)
             .field(GIO_SUP, READ_ONLY)
             .field(bit(49, "HASup"), READ_ONLY)
-            .field(bit(50, "EPHSup"), READ_ONLY)
+            .field(EPH_SUP, READ_ONLY)
             .field(bit(51, "AttrFWSup"), READ_ONLY)
             .field(HD_SUP, READ_ONLY)
             .field(bit(54, "InvIotlbTypeSup"), READ_ONLY)

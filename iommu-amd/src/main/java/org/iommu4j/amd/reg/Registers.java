@@ -47,8 +47,16 @@ public final class Registers {
     /** Command buffer on. */
     public static final BitField CMD_BUF_EN = bit(12, "CmdBufEn");
 
+    /** Page request log on. */
+    public static final BitField PPR_LOG_EN = bit(13, "PprLogEn");
+    /** Page requests. */
+    public static final BitField PPR_EN = bit(15, "PprEn");
     /** Guest tables. */
     public static final BitField GT_EN = bit(16, "GTEn");
+    /** The unit answers page requests for which the log has no room. */
+    public static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
+    /** PPR of a device table entry counts. */
+    public static final BitField EPH_EN = bit(45, "EPHEn");
     /** The GCR3 table of a device with host tables below is at guest physical addresses. */
     public static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
 
@@ -62,6 +70,13 @@ public final class Registers {
     public static final BitField EVENT_LOG_RUN = bit(3, "EventLogRun");
     /** The command buffer runs. */
     public static final BitField CMD_BUF_RUN = bit(4, "CmdBufRun");
+
+    /** The page request log is full and requests were lost. */
+    public static final BitField PPR_OVERFLOW = bit(5, "PprOverflow");
+    /** A page request waits. */
+    public static final BitField PPR_INT = bit(6, "PprInt");
+    /** The page request log runs. */
+    public static final BitField PPR_LOG_RUN = bit(7, "PprLogRun");
 
     /** Device table base, section 3.4.1. */
     public static final Register DEV_TAB_BAR = Register.of("DevTabBar", 0x0000, 64, "48882 3.4.1")
@@ -88,8 +103,16 @@ public final class Registers {
             .field(COHERENT, READ_WRITE)
             .field(ISOC, READ_WRITE)
             .field(CMD_BUF_EN, READ_WRITE)
+            .field(PPR_LOG_EN, READ_WRITE)
+            .field(PPR_EN, READ_WRITE)
             .field(GT_EN, READ_WRITE)
+            .field(PPR_AUTO_RSP_EN, READ_WRITE)
+            .field(EPH_EN, READ_WRITE)
             .field(GCR3_TRP_MODE, READ_WRITE);
+    /** Page request log base. */
+    public static final Register PPR_LOG_BAR = Register.of("PprLogBar", 0x0038, 64, "48882 MMIO Offset 0038h")
+            .field(BASE, READ_WRITE)
+            .field(LENGTH, READ_WRITE);
     /** Command buffer head, section 3.4.14. */
     public static final Register CMD_BUF_HEAD =
             Register.of("ComHead", 0x2000, 64, "48882 3.4.14").field(POINTER, READ_WRITE);
@@ -108,7 +131,22 @@ public final class Registers {
             .field(EVENT_LOG_INT, WRITE_1_TO_CLEAR)
             .field(COM_WAIT_INT, WRITE_1_TO_CLEAR)
             .field(EVENT_LOG_RUN, READ_ONLY)
-            .field(CMD_BUF_RUN, READ_ONLY);
+            .field(CMD_BUF_RUN, READ_ONLY)
+            .field(PPR_OVERFLOW, WRITE_1_TO_CLEAR)
+            .field(PPR_INT, WRITE_1_TO_CLEAR)
+            .field(PPR_LOG_RUN, READ_ONLY);
+    /** Page request log head. */
+    public static final Register PPR_LOG_HEAD =
+            Register.of("PprLogHead", 0x2030, 64, "48882 MMIO Offset 2030h").field(POINTER, READ_WRITE);
+    /** Page request log tail. */
+    public static final Register PPR_LOG_TAIL =
+            Register.of("PprLogTail", 0x2038, 64, "48882 MMIO Offset 2038h").field(POINTER, READ_WRITE);
+
+    /** What the unit answers by itself. */
+    public static final BitField PPR_AUTO_RESP_CODE = bits(3, 0, "PprAutoRespCode");
+    /** Automatic response to page requests. */
+    public static final Register PPR_AUTO_RESPONSE =
+            Register.of("PprAutoResp", 0x2080, 64, "48882 MMIO Offset 2080h").field(PPR_AUTO_RESP_CODE, READ_WRITE);
 
     private Registers() {}
 }

@@ -127,4 +127,13 @@ class EncodingTest {
                 .isEqualTo("ILLEGAL_COMMAND_ERROR command at 0xabc0");
         assertThat(EventLogEntry.text(0, 0xf000_0000_0000_0001L, 0)).startsWith("UNKNOWN");
     }
+
+    @Test
+    void aRefusedPageRequestHasItsPasidWherePageRequestsHaveIt() {
+        long word0 = 0x9164_2bff_bcde_0108L;
+        assertThat(EventLogEntry.pasid(word0)).isEqualTo(0xabcde);
+        assertThat(EventLogEntry.text(0, word0, 0x1000))
+                .isEqualTo("INVALID_PPR_REQUEST device 0000:01:01.0 pasid 0xabcde address 0x1000 write tag 0x1ff");
+        assertThat(EventLogEntry.pasid(0x9060_0002_0000_0108L)).as("GN is 0").isEqualTo(-1);
+    }
 }

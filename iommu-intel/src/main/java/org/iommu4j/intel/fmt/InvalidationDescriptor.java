@@ -45,6 +45,7 @@ public final class InvalidationDescriptor {
     private static final int PASID_IOTLB = 6;
     private static final int PASID_CACHE = 7;
     private static final int PASID_DEVICE_TLB = 8;
+    private static final int PAGE_GROUP_RESPONSE = 9;
 
     private static final BitField TYPE = absolute(3, 0, "TYPE");
     private static final BitField TYPE_HIGH = absolute(11, 9, "TYPE[6:4]");
@@ -123,6 +124,17 @@ public final class InvalidationDescriptor {
     /** Invalidation wait. */
     public static final Layout WAIT_LAYOUT =
             Layout.of("invalidation wait, VT-d 6.5.2.8", 2, TYPE, IF, SW, FN, PD, TYPE_HIGH, DATA, STATUS);
+
+    // Page group response
+    private static final BitField PP = absolute(4, 4, "PP");
+    private static final BitField RC = absolute(15, 12, "RC");
+    private static final BitField RID = absolute(31, 16, "RID");
+    private static final BitField LPIG = absolute(66, 66, "LPIG");
+    private static final BitField PRGI = absolute(75, 67, "PRGI");
+
+    /** Page group response. */
+    public static final Layout PAGE_GROUP_RESPONSE_LAYOUT =
+            Layout.of("page group response, VT-d 7.6.1", 2, TYPE, PP, TYPE_HIGH, RC, RID, PASID, LPIG, PRGI);
 
     private InvalidationDescriptor() {}
 
@@ -204,6 +216,30 @@ public final class InvalidationDescriptor {
         return TYPE.of(WAIT) | SW.mask() | DATA.of(statusData & 0xffffffffL);
     }
 
+    /** Returns the low word of a wait that writes when also the page requests that have arrived are in their queue, or answered. */
+    public static long waitForPageRequests(int statusData) {
+        return wait(statusData) | PD.mask();
+    }
+
+    /**
+     * Returns the low word of a page group response.
+     *
+     * @param requesterId the device
+     * @param pasid that the request carried, below 0 for none
+     * @param code PCI Express's response code
+     */
+    public static long pageGroupResponse(int requesterId, int pasid, int code) {
+        return TYPE.of(PAGE_GROUP_RESPONSE)
+                | (pasid >= 0 ? PP.mask() | PASID.of(pasid) : 0)
+                | RC.of(code)
+                | RID.of(requesterId);
+    }
+
+    /** Returns the high word of a page group response: the group whose last request is answered. */
+    public static long pageGroup(int index) {
+        return LPIG.mask() | PRGI.of(index);
+    }
+
     /** Returns the high word of a wait: where it writes, 4-byte aligned. */
     public static long waitAddress(long statusAddress) {
         return STATUS.getInPlace(statusAddress);
@@ -219,6 +255,7 @@ public final class InvalidationDescriptor {
             case PASID_IOTLB -> PASID_IOTLB_LAYOUT;
             case PASID_CACHE -> PASID_CACHE_LAYOUT;
             case PASID_DEVICE_TLB -> PASID_DEVICE_TLB_LAYOUT;
+            case PAGE_GROUP_RESPONSE -> PAGE_GROUP_RESPONSE_LAYOUT;
             default -> WAIT_LAYOUT;
         };
         return layout.decode(low, high);

@@ -53,11 +53,14 @@ public final class ScalableContextEntry {
      * @param directoryEntries a power of two from 128 to 16384
      * @param deviceTlb whether translation requests are answered
      * @param pasids whether requests with PASID are translated
+     * @param pageRequests whether the device may ask for pages
      */
-    public static long low(long directory, int directoryEntries, boolean deviceTlb, boolean pasids) {
+    public static long low(
+            long directory, int directoryEntries, boolean deviceTlb, boolean pasids, boolean pageRequests) {
         return P.of(1)
                 | (deviceTlb ? DTE.mask() : 0)
                 | (pasids ? PASIDE.mask() : 0)
+                | (pageRequests ? PRE.mask() : 0)
                 | PDTS.of(Integer.numberOfTrailingZeros(directoryEntries) - 7)
                 | PASIDDIRPTR.getInPlace(directory);
     }

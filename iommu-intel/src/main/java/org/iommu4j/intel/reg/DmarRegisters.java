@@ -217,5 +217,40 @@ public final class DmarRegisters {
             .field(IQA_DW, READ_WRITE)
             .field(IQA_BASE, READ_WRITE);
 
+    // PQH, PQT, PQA, PRS, PECTL, 11.4.11
+    /** Page request queue pointer in bytes, in place. */
+    public static final BitField PQ_POINTER = bits(18, 5, "PTR");
+    /** Page request queue size: 2 to its power pages. */
+    public static final BitField PQS = bits(2, 0, "PQS");
+    /** Page request queue base, in place. */
+    public static final BitField PQ_BASE = bits(63, 12, "PQA");
+    /** A page request was queued. */
+    public static final BitField PPR = bit(0, "PPR");
+    /** The page request queue was full, and takes no more requests. */
+    public static final BitField PR_OVERFLOW = bit(1, "PRO");
+
+    /** Page request queue head: the next entry that software takes. */
+    public static final Register PQH =
+            Register.of("PQH", 0xc0, 64, "VT-d 11.4.11.1").field(PQ_POINTER, READ_WRITE);
+
+    /** Page request queue tail: the next entry that hardware writes. */
+    public static final Register PQT =
+            Register.of("PQT", 0xc8, 64, "VT-d 11.4.11.2").field(PQ_POINTER, READ_WRITE);
+
+    /** Page request queue address. */
+    public static final Register PQA = Register.of("PQA", 0xd0, 64, "VT-d 11.4.11.3")
+            .field(PQS, READ_WRITE)
+            .field(PQ_BASE, READ_WRITE);
+
+    /** Page request status. */
+    public static final Register PR_STATUS = Register.of("PRS", 0xdc, 32, "VT-d 11.4.11.4")
+            .field(PPR, WRITE_1_TO_CLEAR)
+            .field(PR_OVERFLOW, WRITE_1_TO_CLEAR);
+
+    /** Page request event control. */
+    public static final Register PECTL = Register.of("PECTL", 0xe0, 32, "VT-d 11.4.11.5")
+            .field(IP, READ_ONLY)
+            .field(IM, READ_WRITE);
+
     private DmarRegisters() {}
 }

@@ -150,6 +150,11 @@ public record ExtendedCapability(long value) {
         return PASID.isSet(value);
     }
 
+    /** Returns whether devices may ask for pages. */
+    public boolean pageRequests() {
+        return PRS.isSet(value);
+    }
+
     /** Returns the bits of a PASID that the unit takes, 1 to 20. */
     public int pasidBits() {
         return Math.min((int) PSS.get(value) + 1, 20);

@@ -40,8 +40,9 @@ class LayoutsTest {
     @Test
     void entriesAreComposed() {
         assertThat(ScalableRootEntry.half(0x5000)).isEqualTo(0x5001);
-        assertThat(ScalableContextEntry.low(0x7000, 128, false, false)).isEqualTo(0x7001);
-        assertThat(ScalableContextEntry.low(0x7000, 16384, true, true)).isEqualTo(0x7e0d);
+        assertThat(ScalableContextEntry.low(0x7000, 128, false, false, false)).isEqualTo(0x7001);
+        assertThat(ScalableContextEntry.low(0x7000, 16384, true, true, false)).isEqualTo(0x7e0d);
+        assertThat(ScalableContextEntry.low(0x7000, 128, true, true, true)).isEqualTo(0x701d);
         assertThat(PasidDirectoryEntry.of(0x9000)).isEqualTo(0x9001);
         assertThat(PasidEntry.word0(PasidEntry.PGTT_SECOND_STAGE, 5, 0x3000, true))
                 .isEqualTo(0x328d);

@@ -34,10 +34,10 @@ final class Timeline {
             Lane lane = switch (trace.kind(event)) {
                 case LOAD, STORE, CLFLUSH -> concerned ? Lane.CPU : null;
                 case WBINVD, GUEST_WBINVD -> Lane.CPU;
-                case DMA_READ, DMA_WRITE, INTERRUPT -> Lane.DEVICE;
+                case DMA_READ, DMA_WRITE, INTERRUPT, PAGE_REQUEST -> Lane.DEVICE;
                 case FILL, EVICT, INVALIDATE, WRITE_BACK -> concerned ? Lane.CACHE : null;
                 case NOTE -> Lane.NOTE;
-                case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
+                case MFENCE, PAGE_RESPONSE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE -> null;
             };
             if (lane != null) {
                 int number = timeline.entries.size() + 1;
@@ -101,11 +101,12 @@ final class Timeline {
                         ? "refused: write to IOVA 0x" + Long.toHexString(trace.iova(event))
                         : "writes " + word + route(trace, event);
             case INTERRUPT -> "sends an interrupt";
+            case PAGE_REQUEST -> "asks for the page of IOVA 0x" + Long.toHexString(trace.iova(event));
             case FILL -> "takes " + address;
             case EVICT, INVALIDATE -> "drops " + address;
             case WRITE_BACK -> "writes back " + address;
             case NOTE -> trace.text(event);
-            case MFENCE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE ->
+            case MFENCE, PAGE_RESPONSE, UNIT_READ, UNIT_WRITE, REGISTER_READ, REGISTER_WRITE ->
                 throw new IllegalStateException(trace.describe(event));
         };
     }

@@ -103,7 +103,18 @@ public final class CoherenceChecker {
                 guestFlushes.add(event);
                 unflushedGuestStores.clear();
             }
-            case WBINVD, MFENCE, INTERRUPT, UNIT_READ, REGISTER_READ, REGISTER_WRITE, FILL, EVICT, INVALIDATE, NOTE -> {
+            case WBINVD,
+                    MFENCE,
+                    INTERRUPT,
+                    PAGE_REQUEST,
+                    PAGE_RESPONSE,
+                    UNIT_READ,
+                    REGISTER_READ,
+                    REGISTER_WRITE,
+                    FILL,
+                    EVICT,
+                    INVALIDATE,
+                    NOTE -> {
                 // Changes where a value is, never what it should be. What a unit reads is its driver's affair: a driver
                 // may leave bits that hardware ignores in a cache.
             }

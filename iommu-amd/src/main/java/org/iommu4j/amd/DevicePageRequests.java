@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.List;
+import java.util.function.IntPredicate;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.PageRequest;
+import org.iommu4j.PageRequestGroup;
+import org.iommu4j.PageResponse;
+import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.capability.PageRequests;
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.spi.PageRequestGroups;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A device's page requests: its interface, PCI Express section 10.5.2, and its groups.
+ *
+ * <p>The interface is on while somebody wants it and the device may ask for translations: a device that is blocked has both off.
+ * The driver's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri}, {@code
+ * amd_iommu_complete_ppr}.
+ */
+final class DevicePageRequests implements PageRequests {
+    private static final Logger LOG = LoggerFactory.getLogger(DevicePageRequests.class);
+
+    private static final int CONTROL = 4;
+    private static final int ENABLE = 1;
+    private static final int RESET = 2;
+    private static final int STATUS = 6;
+    private static final int STOPPED = 0x100;
+    private static final int RESPONSE_NEEDS_PASID = 0x8000;
+    private static final int CAPACITY = 8;
+    private static final int ALLOCATION = 12;
+
+    /** How many requests a device may have unanswered, as Linux has it. */
+    private static final int MOST_OUTSTANDING = 32;
+
+    private final AmdDevice device;
+    private final ConfigSpace config;
+    private final int capability;
+    private final PprLog log;
+    private final boolean answersCarryPasid;
+    private final PageRequestGroups groups;
+    private boolean wanted;
+    private boolean on;
+
+    private DevicePageRequests(AmdDevice device, ConfigSpace config, int capability, PprLog log) {
+        this.device = device;
+        this.config = config;
+        this.capability = capability;
+        this.log = log;
+        this.answersCarryPasid = (config.read(capability + STATUS, 2) & RESPONSE_NEEDS_PASID) != 0;
+        this.groups = new PageRequestGroups(device.address());
+    }
+
+    /** Returns the page requests of a device that has PASIDs and an IOTLB, or null when it can't have any. */
+    static @Nullable DevicePageRequests of(AmdDevice device, ConfigSpace config) {
+        int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PRI);
+        PprLog log = device.unit().pageRequests();
+        return capability == 0 || log == null ? null : new DevicePageRequests(device, config, capability, log);
+    }
+
+    /** Returns the bits of word 0 of a device table entry that let the device ask. */
+    long entryWord0() {
+        return DeviceTableEntry.PPR.mask() | (answersCarryPasid ? DeviceTableEntry.GPRP.mask() : 0);
+    }
+
+    /** Returns whether answers to requests with a PASID carry it. */
+    boolean answersCarryPasid() {
+        return answersCarryPasid;
+    }
+
+    @Override
+    public void enable() {
+        synchronized (device.iommu()) {
+            if (!wanted && device.services().atsEnabled()) {
+                turnOn();
+            }
+            wanted = true;
+        }
+    }
+
+    @Override
+    public void disable() {
+        synchronized (device.iommu()) {
+            wanted = false;
+            turnOff();
+        }
+    }
+
+    /** Takes note that the device may ask for translations; under the driver's lock. */
+    void resume() {
+        if (wanted && !on) {
+            try {
+                turnOn();
+            } catch (IommuException e) {
+                LOG.error("{}: its page requests stay off", e.getMessage());
+            }
+        }
+    }
+
+    /** Has the device stop before it may not ask for translations any more; under the driver's lock. */
+    void suspend() {
+        try {
+            turnOff();
+        } catch (IommuException e) {
+            LOG.error("{} while {} was told that its pages do not come", e.getMessage(), device);
+        }
+    }
+
+    private void turnOn() {
+        config.write(capability + CONTROL, 2, RESET);
+        int status = config.read(capability + STATUS, 2);
+        if ((status & STOPPED) == 0) {
+            throw new IommuException(
+                    Errno.EBUSY,
+                    device + " has not stopped asking for pages, PRI status 0x" + Integer.toHexString(status));
+        }
+        int capacity = config.read(capability + CAPACITY, 4);
+        config.write(
+                capability + ALLOCATION,
+                4,
+                Integer.compareUnsigned(capacity, MOST_OUTSTANDING) < 0 ? capacity : MOST_OUTSTANDING);
+        log.add(device.requesterIds()[0], this);
+        config.write(capability + CONTROL, 2, ENABLE);
+        on = true;
+    }
+
+    private void turnOff() {
+        if (!on) {
+            return;
+        }
+        on = false;
+        config.write(capability + CONTROL, 2, 0);
+        try {
+            log.drain(device);
+            withdraw(pasid -> true);
+        } finally {
+            log.remove(device.requesterIds()[0]);
+        }
+    }
+
+    /**
+     * Answers what came of a PASID that is not attached any more, and of which unit and device have forgotten everything;
+     * under the driver's lock.
+     *
+     * @throws IommuException ETIMEDOUT, EIO
+     */
+    void withdraw(int pasid) {
+        if (on) {
+            withdraw(each -> each == pasid);
+        }
+    }
+
+    private void withdraw(IntPredicate pasids) {
+        log.read();
+        for (PageRequestGroup group : groups.withdraw(pasids)) {
+            send(group, PageResponse.INVALID);
+        }
+    }
+
+    @Override
+    public List<PageRequestGroup> take() {
+        synchronized (device.iommu()) {
+            log.read();
+            return groups.take();
+        }
+    }
+
+    @Override
+    public void respond(PageRequestGroup group, PageResponse response) {
+        if (!groups.claim(group)) {
+            throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
+        }
+        send(group, response);
+    }
+
+    private void send(PageRequestGroup group, PageResponse response) {
+        int pasid = answersCarryPasid ? group.pasid() : -1;
+        log.respond(device.requesterIds()[0], pasid, group.index(), response);
+    }
+
+    @Override
+    public long overflows() {
+        return log.overflows();
+    }
+
+    // --- for the log, under the locks of driver and unit ---
+
+    /** Takes a request, unless its PASID is not attached to a domain. */
+    boolean deliver(int pasid, int group, PageRequest page, boolean last) {
+        boolean attached = device.pasid(pasid) != null;
+        if (attached) {
+            groups.add(pasid, group, page, last);
+        }
+        return attached;
+    }
+
+    /** Forgets groups of which the last request may be lost. */
+    void discardPartial() {
+        groups.discardPartial();
+    }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import java.util.HashMap;
+import java.util.Map;
+import org.iommu4j.IommuException;
+import org.iommu4j.PageRequest;
+import org.iommu4j.PageResponse;
+import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.amd.fmt.PprLogEntry;
+import org.iommu4j.amd.reg.Features;
+import org.iommu4j.amd.reg.Registers;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.spi.VendorContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A unit's log of page requests, 48882 section 2.6: 512 entries in a ring, read on demand; and the answers.
+ *
+ * <p>Its unit's lock guards it, and comes after the driver's. Source: {@code drivers/iommu/amd/ppr.c}.
+ */
+final class PprLog {
+    private static final Logger LOG = LoggerFactory.getLogger(PprLog.class);
+
+    private static final int LOG_ENTRIES = 9;
+    private static final int BYTES = PprLogEntry.BYTES << LOG_ENTRIES;
+    private static final int ORDER = 1;
+    private static final long GONE = -1L;
+
+    private final AmdUnit unit;
+    private final SystemMemory memory;
+    private final FrameAllocator frames;
+    private final RegisterWindow window;
+    private final long base;
+
+    /** The devices that may ask, by requester id. */
+    private final Map<Integer, DevicePageRequests> askers = new HashMap<>();
+
+    private int head;
+    private long overflows;
+
+    /**
+     * Takes the frames.
+     *
+     * @throws IommuException ENOMEM
+     */
+    PprLog(AmdUnit unit, VendorContext context, RegisterWindow window) {
+        this.unit = unit;
+        this.memory = context.memory();
+        this.frames = context.frames();
+        this.window = window;
+        this.base = frames.allocate(ORDER);
+        for (int frame = 0; frame < 1 << ORDER; frame++) {
+            memory.storeRun(base + (long) frame * SystemMemory.FRAME_SIZE, 0, 0, SystemMemory.FRAME_WORDS);
+        }
+    }
+
+    /** Returns whether a unit takes page requests, as {@code amd_iommu_gt_ppr_supported} asks. */
+    static boolean isNeeded(long efr) {
+        return Features.PPR_SUP.isSet(efr) && Features.GT_SUP.isSet(efr);
+    }
+
+    /** Tells the unit where the log is while it is off, and returns the value of its control register that turns it on. */
+    long program(long control) {
+        place();
+        // What is lost is answered with success, so that the device asks again; Linux leaves this off.
+        window.write64(Registers.PPR_AUTO_RESPONSE.offset(), PageResponse.SUCCESS.code());
+        long on = control | Registers.PPR_EN.mask() | Registers.PPR_LOG_EN.mask();
+        on = Registers.PPR_AUTO_RSP_EN.set(on, Features.PPR_AUTO_RSP_SUP.get(unit.features()));
+        return Registers.EPH_EN.set(on, Features.EPH_SUP.get(unit.features()));
+    }
+
+    private void place() {
+        head = 0;
+        window.write64(Registers.PPR_LOG_BAR.offset(), base | Registers.LENGTH.of(LOG_ENTRIES));
+        window.write64(Registers.PPR_LOG_HEAD.offset(), 0);
+        window.write64(Registers.PPR_LOG_TAIL.offset(), 0);
+    }
+
+    /** Frees the frames, which the unit does not use any more. */
+    void free() {
+        frames.free(base, ORDER);
+    }
+
+    /** Hands out a device's requests from now on. */
+    void add(int requesterId, DevicePageRequests asker) {
+        synchronized (unit) {
+            askers.put(requesterId, asker);
+        }
+    }
+
+    /** Answers a device's requests from now on as those of one that may not ask. */
+    void remove(int requesterId) {
+        synchronized (unit) {
+            askers.remove(requesterId);
+        }
+    }
+
+    /** Returns how often the log was found to have overflowed. */
+    long overflows() {
+        synchronized (unit) {
+            return overflows;
+        }
+    }
+
+    /**
+     * Reads the requests so far, and starts the log again when it overflowed; under the driver's lock.
+     *
+     * @throws IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
+     */
+    void read() {
+        synchronized (unit) {
+            window.write64(Registers.STATUS.offset(), Registers.PPR_INT.mask());
+            long status = window.read64(Registers.STATUS.offset());
+            readLogged();
+            if (status != GONE && Registers.PPR_OVERFLOW.isSet(status)) {
+                overflows++;
+                LOG.warn("{}: the log of page requests overflowed, requests were lost", unit);
+                askers.values().forEach(DevicePageRequests::discardPartial);
+                unit.turn(Registers.PPR_LOG_EN, false);
+                window.write64(Registers.STATUS.offset(), Registers.PPR_OVERFLOW.mask());
+                place();
+                unit.turn(Registers.PPR_LOG_EN, true);
+            }
+        }
+    }
+
+    private void readLogged() {
+        long tail = window.read64(Registers.PPR_LOG_TAIL.offset());
+        if ((tail & ~Registers.POINTER.mask()) != 0 || tail >= BYTES) {
+            return; // the unit is gone
+        }
+        try {
+            while (head != tail) {
+                long word0 = memory.load(base + head);
+                long word1 = memory.load(base + head + 8);
+                if (PprLogEntry.CODE.get(word0) == 0) {
+                    // The tail was seen before the entry; it is there the next time.
+                    break;
+                }
+                memory.store(base + head, 0);
+                memory.store(base + head + 8, 0);
+                head = (head + PprLogEntry.BYTES) & (BYTES - 1);
+                handle(word0, word1);
+            }
+        } finally {
+            window.write64(Registers.PPR_LOG_HEAD.offset(), head);
+        }
+    }
+
+    private void handle(long word0, long word1) {
+        boolean read = PprLogEntry.READ.isSet(word0);
+        boolean write = PprLogEntry.WRITE.isSet(word0);
+        boolean last = PprLogEntry.LAST.isSet(word0);
+        if (last && !read && !write) {
+            return; // a stop marker, which nobody waits for
+        }
+        int requesterId = (int) PprLogEntry.DEVICE_ID.get(word0);
+        int pasid = PprLogEntry.GN.isSet(word0) ? (int) PprLogEntry.PASID.get(word0) : -1;
+        int group = (int) PprLogEntry.TAG.get(word0);
+        boolean understood = PprLogEntry.CODE.get(word0) == PprLogEntry.PAGE_SERVICE_REQUEST
+                && pasid >= 0
+                && PprLogEntry.US.isSet(word0)
+                && !PprLogEntry.EXECUTE.isSet(word0)
+                && !PprLogEntry.RZ.isSet(word0);
+        DevicePageRequests asker = askers.get(requesterId);
+        PageRequest page = new PageRequest(PprLogEntry.ADDRESS.getInPlace(word1), read, write);
+        if (understood && asker != null && asker.deliver(pasid, group, page, last)) {
+            return;
+        }
+        LOG.warn("{}: refused {}", unit, PprLogEntry.LAYOUT.decode(word0, word1));
+        if (last) {
+            boolean withPasid = asker == null || asker.answersCarryPasid();
+            respond(requesterId, withPasid ? pasid : -1, group, PageResponse.INVALID);
+        }
+    }
+
+    /**
+     * Answers a group of page requests.
+     *
+     * @param pasid that the answer carries, below 0 for none
+     * @throws IommuException ETIMEDOUT, EIO
+     */
+    void respond(int requesterId, int pasid, int group, PageResponse response) {
+        synchronized (unit) {
+            boolean wasBroken = unit.broken();
+            if (wasBroken
+                    || !unit.run(unit.queue(
+                            Command.completePpr0(requesterId, Math.max(pasid, 0)),
+                            Command.completePpr1(pasid >= 0, group, response.code())))) {
+                throw unit.refusal(wasBroken, "answer to a page request of device " + Integer.toHexString(requesterId));
+            }
+        }
+    }
+
+    /**
+     * Waits until what a device has sent is in the log: it answers an invalidation after that.
+     *
+     * @throws IommuException ETIMEDOUT, EIO
+     */
+    void drain(AmdDevice device) {
+        synchronized (unit) {
+            boolean wasBroken = unit.broken();
+            if (wasBroken
+                    || !unit.run(device.queueIotlb(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())))) {
+                throw unit.refusal(wasBroken, "drain of page requests of " + device);
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.List;
+import java.util.function.IntPredicate;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.PageRequest;
+import org.iommu4j.PageRequestGroup;
+import org.iommu4j.PageResponse;
+import org.iommu4j.capability.PageRequests;
+import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.spi.PageRequestGroups;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A device's page requests: its interface, PCIe 10.5.2, and its groups.
+ *
+ * <p>Locks, outermost first: the device, this, the unit's queue. Source: {@code iommu_enable_pci_pri}, {@code
+ * pci_enable_pri}, {@code intel_iommu_page_response}.
+ */
+final class DevicePageRequests implements PageRequests {
+    private static final int CONTROL = 4;
+    private static final int ENABLE = 1;
+    private static final int RESET = 2;
+    private static final int STATUS = 6;
+    private static final int STOPPED = 0x100;
+    private static final int RESPONSE_NEEDS_PASID = 0x8000;
+    private static final int CAPACITY = 8;
+    private static final int ALLOCATION = 12;
+
+    /** How many requests a device may have unanswered: {@code PRQ_DEPTH}. */
+    private static final int MOST_OUTSTANDING = 32;
+
+    private final IntelDevice device;
+    private final ConfigSpace config;
+    private final int capability;
+    private final PageRequestQueue queue;
+    private final PageRequestGroups groups;
+    private boolean enabled;
+
+    private DevicePageRequests(IntelDevice device, ConfigSpace config, int capability, PageRequestQueue queue) {
+        this.device = device;
+        this.config = config;
+        this.capability = capability;
+        this.queue = queue;
+        this.groups = new PageRequestGroups(device.address());
+    }
+
+    /** Returns the page requests of a device that has PASIDs and a translation cache, or null when it can't have any. */
+    static @Nullable DevicePageRequests of(IntelDevice device, ConfigSpace config, @Nullable PageRequestQueue queue) {
+        int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PRI);
+        // Answers carry the PASID: a device that does not want that is left out.
+        return queue == null || capability == 0 || (config.read(capability + STATUS, 2) & RESPONSE_NEEDS_PASID) == 0
+                ? null
+                : new DevicePageRequests(device, config, capability, queue);
+    }
+
+    @Override
+    public synchronized void enable() {
+        if (enabled) {
+            return;
+        }
+        config.write(capability + CONTROL, 2, RESET);
+        int status = config.read(capability + STATUS, 2);
+        if ((status & STOPPED) == 0) {
+            throw new IommuException(
+                    Errno.EBUSY,
+                    device + " has not stopped asking for pages, PRI status 0x" + Integer.toHexString(status));
+        }
+        int capacity = config.read(capability + CAPACITY, 4);
+        config.write(
+                capability + ALLOCATION,
+                4,
+                Integer.compareUnsigned(capacity, MOST_OUTSTANDING) < 0 ? capacity : MOST_OUTSTANDING);
+        queue.add(device.requesterId(), this);
+        config.write(capability + CONTROL, 2, ENABLE);
+        enabled = true;
+    }
+
+    @Override
+    public synchronized void disable() {
+        if (!enabled) {
+            return;
+        }
+        enabled = false;
+        config.write(capability + CONTROL, 2, 0);
+        try {
+            withdraw(pasid -> true);
+        } finally {
+            queue.remove(device.requesterId());
+        }
+    }
+
+    /**
+     * Answers what came of a PASID that is not attached any more.
+     *
+     * @throws IommuException ETIMEDOUT or EIO
+     */
+    synchronized void withdraw(int pasid) {
+        if (enabled) {
+            withdraw(each -> each == pasid);
+        }
+    }
+
+    private void withdraw(IntPredicate pasids) {
+        queue.drain();
+        for (PageRequestGroup group : groups.withdraw(pasids)) {
+            send(group, PageResponse.INVALID);
+        }
+    }
+
+    @Override
+    public List<PageRequestGroup> take() {
+        queue.read();
+        return groups.take();
+    }
+
+    @Override
+    public void respond(PageRequestGroup group, PageResponse response) {
+        if (!groups.claim(group)) {
+            throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
+        }
+        send(group, response);
+    }
+
+    private void send(PageRequestGroup group, PageResponse response) {
+        queue.respond(device.requesterId(), group.pasid(), group.index(), response);
+    }
+
+    @Override
+    public long overflows() {
+        return queue.overflows();
+    }
+
+    // ---- for the queue, under its lock -----------------------------------------------------------------------------
+
+    /** Takes a request, unless its PASID is not attached to a domain. */
+    boolean deliver(int pasid, int group, PageRequest page, boolean last) {
+        boolean attached = device.isAttached(pasid);
+        if (attached) {
+            groups.add(pasid, group, page, last);
+        }
+        return attached;
+    }
+
+    /** Forgets groups of which the last request may be lost. */
+    void discardPartial() {
+        groups.discardPartial();
+    }
+}

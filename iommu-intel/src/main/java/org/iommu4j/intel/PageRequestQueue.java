@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.HashMap;
+import java.util.Map;
+import org.iommu4j.PageRequest;
+import org.iommu4j.PageResponse;
+import org.iommu4j.intel.fmt.PageRequestDescriptor;
+import org.iommu4j.intel.reg.DmarRegisters;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.spi.VendorContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A unit's page request queue, VT-d 7.4: 2048 entries, read on demand, with the event masked.
+ *
+ * <p>Its monitor comes after those of devices and before the invalidator's. Hardware writes through the caches whatever ECAP.C
+ * says. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code intel_iommu_drain_pasid_prq}.
+ */
+final class PageRequestQueue {
+    private static final Logger LOG = LoggerFactory.getLogger(PageRequestQueue.class);
+
+    private static final int ORDER = 4;
+    private static final int BYTES = SystemMemory.FRAME_SIZE << ORDER;
+
+    private final String unit;
+    private final SystemMemory memory;
+    private final FrameAllocator frames;
+    private final RegisterWindow window;
+    private final UnitCaches caches;
+    private final long base;
+
+    /** The devices that may ask, by requester id. */
+    private final Map<Integer, DevicePageRequests> askers = new HashMap<>();
+
+    private int head;
+    private long overflows;
+
+    /**
+     * Takes the frames.
+     *
+     * @throws org.iommu4j.IommuException ENOMEM
+     */
+    PageRequestQueue(String unit, VendorContext context, RegisterWindow window, UnitCaches caches) {
+        this.unit = unit;
+        this.memory = context.memory();
+        this.frames = context.frames();
+        this.window = window;
+        this.caches = caches;
+        this.base = frames.allocate(ORDER);
+    }
+
+    /** Tells the unit where the queue is; no device may ask yet. */
+    void program() {
+        window.write32(DmarRegisters.PECTL.offset(), (int) DmarRegisters.IM.mask());
+        window.write64(DmarRegisters.PQH.offset(), 0);
+        window.write64(DmarRegisters.PQT.offset(), 0);
+        window.write64(
+                DmarRegisters.PQA.offset(), DmarRegisters.PQ_BASE.getInPlace(base) | DmarRegisters.PQS.of(ORDER));
+        // What an earlier kernel left is nobody's.
+        window.write32(
+                DmarRegisters.PR_STATUS.offset(), (int) (DmarRegisters.PPR.mask() | DmarRegisters.PR_OVERFLOW.mask()));
+    }
+
+    /** Frees the frames, which the unit does not use any more. */
+    void free() {
+        frames.free(base, ORDER);
+    }
+
+    /** Hands out a device's requests from now on. */
+    synchronized void add(int requesterId, DevicePageRequests asker) {
+        askers.put(requesterId, asker);
+    }
+
+    /** Answers a device's requests from now on as those of one that may not ask. */
+    synchronized void remove(int requesterId) {
+        askers.remove(requesterId);
+    }
+
+    /**
+     * Reads all that is queued.
+     *
+     * @return whether the queue had overflowed; it takes requests again
+     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
+     */
+    synchronized boolean read() {
+        window.write32(DmarRegisters.PR_STATUS.offset(), (int) DmarRegisters.PPR.mask());
+        readQueued();
+        int status = window.read32(DmarRegisters.PR_STATUS.offset());
+        if (status == -1 || !DmarRegisters.PR_OVERFLOW.isSet(status)) {
+            return false;
+        }
+        // While PRO is set nothing is added: after this, all that came before the overflow is read.
+        readQueued();
+        overflows++;
+        LOG.warn("{}: the page request queue overflowed, requests were lost", unit);
+        for (DevicePageRequests asker : askers.values()) {
+            asker.discardPartial();
+        }
+        window.write32(DmarRegisters.PR_STATUS.offset(), (int) DmarRegisters.PR_OVERFLOW.mask());
+        return true;
+    }
+
+    private void readQueued() {
+        long tail = window.read64(DmarRegisters.PQT.offset());
+        if ((tail & ~DmarRegisters.PQ_POINTER.mask()) != 0 || tail >= BYTES) {
+            return; // the unit is gone
+        }
+        try {
+            while (head != tail) {
+                long low = memory.load(base + head);
+                long high = memory.load(base + head + 8);
+                head = (head + PageRequestDescriptor.SIZE) & (BYTES - 1);
+                handle(low, high);
+            }
+        } finally {
+            window.write64(DmarRegisters.PQH.offset(), head);
+        }
+    }
+
+    private void handle(long low, long high) {
+        boolean last = PageRequestDescriptor.LPIG.isSet(high);
+        boolean read = PageRequestDescriptor.RDR.isSet(high);
+        boolean write = PageRequestDescriptor.WRR.isSet(high);
+        if (last && !read && !write) {
+            return; // a stop marker, which nobody waits for
+        }
+        int requesterId = (int) PageRequestDescriptor.RID.get(low);
+        int pasid = PageRequestDescriptor.PP.isSet(low) ? (int) PageRequestDescriptor.PASID.get(low) : -1;
+        int group = (int) PageRequestDescriptor.PRGI.get(high);
+        boolean understood = PageRequestDescriptor.TYPE.get(low) == PageRequestDescriptor.PAGE_REQUEST
+                && pasid >= 0
+                && !PageRequestDescriptor.EXE.isSet(low)
+                && !PageRequestDescriptor.PRIV.isSet(low);
+        DevicePageRequests asker = askers.get(requesterId);
+        PageRequest page = new PageRequest(PageRequestDescriptor.ADDR.getInPlace(high), read, write);
+        if (understood && asker != null && asker.deliver(pasid, group, page, last)) {
+            return;
+        }
+        LOG.warn("{}: refused {}", unit, PageRequestDescriptor.LAYOUT.decode(low, high));
+        if (last) {
+            respond(requesterId, pasid, group, PageResponse.INVALID);
+        }
+    }
+
+    /**
+     * Answers a group.
+     *
+     * @param pasid below 0 for a request that carried none
+     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
+     */
+    void respond(int requesterId, int pasid, int group, PageResponse response) {
+        caches.respondToPageRequest(requesterId, pasid, group, response.code());
+    }
+
+    /**
+     * Reads all requests that devices sent before they last answered an invalidation.
+     *
+     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
+     */
+    void drain() {
+        do {
+            caches.drainPageRequests();
+        } while (read());
+    }
+
+    /** Returns how often the queue was found to have overflowed. */
+    synchronized long overflows() {
+        return overflows;
+    }
+}
