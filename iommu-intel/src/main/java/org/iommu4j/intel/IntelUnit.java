@@ -210,7 +210,10 @@ final class IntelUnit {
             turn(DmarRegisters.QIE, false);
         }
         if ((command & DmarRegisters.EAFL.mask()) != 0) {
-            LOG.info("{}: advanced fault logging was left on, faults go to the registers from now on", name);
+            LOG.info(
+                    "{}: advanced fault logging was left on, {}; faults go to the registers from now on",
+                    name,
+                    DmarRegisters.AFLOG.decode(window.read64(DmarRegisters.AFLOG.offset())));
             turn(DmarRegisters.EAFL, false);
         }
         // Interrupts are not handed out by the ports: the fault event stays masked and the log is read on demand.

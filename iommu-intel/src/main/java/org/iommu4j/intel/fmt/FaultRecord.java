@@ -6,7 +6,10 @@ import static org.iommu4j.bits.BitField.absolute;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
-/** Fault recording register, VT-d 11.4.14, in the format of 9.9; reasons of chapter 7 and appendix A. */
+/**
+ * Fault recording register, VT-d 11.4.14, in the format of 9.9; reasons of chapter 7 and appendix A. A record of an advanced
+ * fault log in memory is the same with F clear.
+ */
 public final class FaultRecord {
     /** Bytes of a record. */
     public static final int SIZE = 16;

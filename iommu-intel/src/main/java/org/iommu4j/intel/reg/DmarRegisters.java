@@ -148,7 +148,9 @@ public final class DmarRegisters {
     /** Primary pending fault: some fault record has its F bit set. */
     public static final BitField PPF = bit(1, "PPF");
 
+    /** Advanced fault overflow: the log in memory was full. */
     static final BitField AFO = bit(2, "AFO");
+    /** Advanced pending fault: there is a record in the log in memory. */
     static final BitField APF = bit(3, "APF");
     /** Invalidation queue error: a descriptor was not understood and the queue stands still. */
     public static final BitField IQE = bit(4, "IQE");
@@ -165,8 +167,8 @@ public final class DmarRegisters {
     public static final Register FSTS = Register.of("FSTS", 0x34, 32, "VT-d 11.4.9")
             .field(PFO, WRITE_1_TO_CLEAR)
             .field(PPF, READ_ONLY)
-            .field(AFO, NOT_MODELLED)
-            .field(APF, NOT_MODELLED)
+            .field(AFO, WRITE_1_TO_CLEAR)
+            .field(APF, WRITE_1_TO_CLEAR)
             .field(IQE, WRITE_1_TO_CLEAR)
             .field(ICE, WRITE_1_TO_CLEAR)
             .field(ITE, WRITE_1_TO_CLEAR)
@@ -181,6 +183,17 @@ public final class DmarRegisters {
     /** Fault event control. */
     public static final Register FECTL =
             Register.of("FECTL", 0x38, 32, "VT-d 11.4.10").field(IP, READ_ONLY).field(IM, READ_WRITE);
+
+    // AFLOG, 11.4.15
+    /** Size of the log in memory: 2 to its power pages. */
+    public static final BitField LOG_SIZE = bits(11, 9, "FLS");
+    /** Address of the log in memory, in place. */
+    public static final BitField FLA = bits(63, 12, "FLA");
+
+    /** Advanced fault log, which Linux never turns on; so that the driver only says where firmware left one. */
+    public static final Register AFLOG = Register.of("AFLOG", 0x58, 64, "VT-d 11.4.15")
+            .field(LOG_SIZE, READ_WRITE)
+            .field(FLA, READ_WRITE);
 
     // PMEN, 11.4.16
     /** Protected region status: follows EPM. */
