@@ -31,8 +31,9 @@ final class FirstStageDomain extends PagingDomain {
                 TableFormat.FIRST_STAGE,
                 levels(unit.cap()),
                 width(unit.cap()),
-                unit.cap().firstStagePageSizes(),
-                unit.cap().requiresWriteBufferFlush());
+                each -> each.cap().firstStagePageSizes(),
+                // Caching mode does not cache missing first-stage entries: VT-d 6.1.
+                each -> each.cap().requiresWriteBufferFlush());
     }
 
     private static int levels(Capability cap) {
@@ -75,17 +76,6 @@ final class FirstStageDomain extends PagingDomain {
     @Override
     AttachCheck snoopCheck() {
         return rules().firstStageAttach();
-    }
-
-    @Override
-    long pageSizes(IntelUnit unit) {
-        return unit.cap().firstStagePageSizes();
-    }
-
-    @Override
-    boolean needsSyncMap(IntelUnit unit) {
-        // Caching mode does not cache missing first-stage entries: VT-d 6.1.
-        return unit.cap().requiresWriteBufferFlush();
     }
 
     @Override

@@ -163,10 +163,6 @@ final class IntelIommu implements Iommu {
         return units.get(index);
     }
 
-    int unitCount() {
-        return units.size();
-    }
-
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
         checkOpen();
@@ -291,6 +287,11 @@ final class IntelIommu implements Iommu {
 
     IntelRules rules() {
         return rules;
+    }
+
+    /** Returns all units that the driver has. */
+    List<IntelUnit> allUnits() {
+        return units;
     }
 
     /** Returns whether every unit of the machine has snoop control or is in scalable mode. */

@@ -15,6 +15,11 @@ import org.iommu4j.spi.CoherencyRule;
  * @param secondStageAttach what a device that can't block no-snoop meets at a second-stage domain that promised to
  * @param firstStageAttach the same at a first-stage domain
  * @param widthRefusal how a unit whose addresses are too narrow for a domain refuses it
+ * @param pageSizes how the page sizes of units in one domain are compared: not until {@code domain_alloc_paging} of 6.13
+ *     (a98db518dde2), for being alike until the check was split by stage in 6.17
+ * @param walks the same for whether they snoop their walks; for being alike until the driver took the generic page tables
+ * @param announcesByDomain whether a unit that must be told of new mappings stays out of a domain that announces none: from
+ *     6.17 on ("Optimize iotlb_sync_map"); before, every unit was asked at every mapping
  * @param lockedDevicesStayWithTheKernel whether a device with an RMRR that is not relaxable is kept out of UNMANAGED
  *     domains with EPERM ({@code device_is_rmrr_locked}); from 6.6 on the core keeps such devices from user space
  *     ("Remove rmrr check in domain attaching device path")
@@ -36,6 +41,9 @@ record IntelRules(
         AttachCheck secondStageAttach,
         AttachCheck firstStageAttach,
         AttachCheck widthRefusal,
+        Comparison pageSizes,
+        Comparison walks,
+        boolean announcesByDomain,
         boolean lockedDevicesStayWithTheKernel,
         boolean predictsEnforcement,
         boolean writeOnlyMapsReadToo,
@@ -54,6 +62,16 @@ record IntelRules(
         HARD,
         /** With the EINVAL on which the caller may try another domain: from 6.3 on. */
         SOFT
+    }
+
+    /** How units in one domain are compared in something that its tables depend on. */
+    enum Comparison {
+        /** Not at all: the domain does what suits those that it knows of. */
+        NONE,
+        /** They must be alike. */
+        ALIKE,
+        /** Each must be able to do what the domain does. */
+        ENOUGH
     }
 
     /** Who may promise that no-snoop is blocked, and what makes it so. */
@@ -89,6 +107,7 @@ record IntelRules(
             throw new IllegalArgumentException(
                     "no VT-d rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
+        boolean allocatesForDevice = release.isAtLeast(6, 13);
         boolean genericTables = release.isAtLeast(6, 19);
         boolean conflicting = release.compareTo(LinuxRelease.SERIES_AS_POSTED) <= 0;
         AttachCheck refusal = release.isAtLeast(6, 3) ? AttachCheck.SOFT : AttachCheck.HARD;
@@ -98,15 +117,22 @@ record IntelRules(
                 snoopRefusal,
                 release.isAtLeast(7, 1) ? AttachCheck.NONE : snoopRefusal,
                 refusal,
+                comparison(allocatesForDevice, release.isAtLeast(6, 17)),
+                comparison(allocatesForDevice, genericTables),
+                release.isAtLeast(6, 17),
                 !release.isAtLeast(6, 6),
                 release.isAtLeast(6, 2),
                 !genericTables,
                 !genericTables,
-                !release.isAtLeast(6, 13),
+                !allocatesForDevice,
                 conflicting,
                 release.isAtLeast(6, 6),
                 release.isAtLeast(6, 7),
                 release.isAtLeast(6, 11));
+    }
+
+    private static Comparison comparison(boolean compared, boolean enough) {
+        return !compared ? Comparison.NONE : enough ? Comparison.ENOUGH : Comparison.ALIKE;
     }
 
     private static Enforcement enforcementOf(LinuxRelease release) {

@@ -57,7 +57,7 @@ final class PageTable {
     private final int levels;
     private final long end;
     private final long pageSizes;
-    private final boolean writeBack;
+    private volatile boolean writeBack;
     private final long root;
 
     /**
@@ -97,6 +97,11 @@ final class PageTable {
 
     TableFormat format() {
         return format;
+    }
+
+    /** Changes whether entries are written back from now on; those that are there stay as they are. */
+    void writeBack(boolean writeBack) {
+        this.writeBack = writeBack;
     }
 
     long root() {

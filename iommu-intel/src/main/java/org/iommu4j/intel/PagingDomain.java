@@ -2,7 +2,10 @@
 package org.iommu4j.intel;
 
 import java.lang.invoke.VarHandle;
+import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
+import java.util.function.ToLongFunction;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -10,6 +13,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.IntelRules.AttachCheck;
+import org.iommu4j.intel.IntelRules.Comparison;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
@@ -19,8 +23,8 @@ import org.slf4j.LoggerFactory;
 /**
  * A domain with a page table of its own, made to fit one unit; other units may join where they can walk the same table.
  *
- * <p>Its width is that of the unit from the start: where Linux before 6.3 would take top levels off an empty table, the
- * attach is refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1.
+ * <p>Its width is that of the unit from the start: where Linux until 6.12 would take top levels off the table, the attach is
+ * refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap} of 6.1.
  */
 abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, PageTable.Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
@@ -29,7 +33,9 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     private final FrameAllocator frames;
     private final PageTable table;
     private final int width;
-    private final boolean coherentWalkNeeded;
+    private final ToLongFunction<IntelUnit> pageSizes;
+    private final Predicate<IntelUnit> needsSyncMap;
+    private final boolean madeForCoherentWalks;
     private final boolean syncsMaps;
     private volatile boolean enforced;
     private volatile boolean everMapped;
@@ -39,7 +45,8 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
      *
      * @param levels of the table
      * @param width bits of an address
-     * @param syncsMaps whether units are told of entries that became present
+     * @param pageSizes those of the domain's stage on a unit
+     * @param needsSyncMap whether a unit must be told of entries that became present: Linux's {@code iotlb_sync_map}
      * @throws IommuException ENOMEM
      */
     PagingDomain(
@@ -52,16 +59,25 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             TableFormat format,
             int levels,
             int width,
-            long pageSizes,
-            boolean syncsMaps) {
+            ToLongFunction<IntelUnit> pageSizes,
+            Predicate<IntelUnit> needsSyncMap) {
         super(iommu, type, attachesPasids, kind, null);
         this.rules = iommu.rules();
         this.frames = context.frames();
         this.width = width;
-        this.coherentWalkNeeded = unit.walksCoherently();
-        this.syncsMaps = syncsMaps;
-        this.table =
-                new PageTable(context.memory(), frames, this, format, levels, width, pageSizes, !coherentWalkNeeded);
+        this.pageSizes = pageSizes;
+        this.needsSyncMap = needsSyncMap;
+        List<IntelUnit> machine = iommu.allUnits();
+        this.madeForCoherentWalks = rules.walks() == Comparison.NONE
+                ? machine.stream().allMatch(IntelUnit::walksCoherently)
+                : unit.walksCoherently();
+        this.syncsMaps = rules.announcesByDomain()
+                ? needsSyncMap.test(unit)
+                : machine.stream().anyMatch(needsSyncMap);
+        long sizes = rules.pageSizes() == Comparison.NONE
+                ? machine.stream().mapToLong(pageSizes).reduce(-1L, (a, b) -> a & b)
+                : pageSizes.applyAsLong(unit);
+        this.table = new PageTable(context.memory(), frames, this, format, levels, width, sizes, !madeForCoherentWalks);
     }
 
     final IntelRules rules() {
@@ -283,15 +299,9 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         if (stage != null) {
             return stage;
         }
-        if (coherentWalkNeeded && !unit.walksCoherently()) {
-            return unit.name() + " walks without snooping (" + (unit.isScalable() ? "ECAP.SMPWC" : "ECAP.C")
-                    + " is 0), the domain's tables are not written back";
-        }
-        if (needsSyncMap(unit) && !syncsMaps) {
-            return unit.name() + " must be told of new mappings (CAP.RWBF or CAP.CM), the domain does not";
-        }
-        if ((table.pageSizes() & ~pageSizes(unit)) != 0) {
-            return unit.name() + " lacks page sizes 0x" + Long.toHexString(table.pageSizes() & ~pageSizes(unit));
+        String difference = difference(unit);
+        if (difference != null) {
+            return difference;
         }
         if (enforced && !unit.ecap().snoopControl()) {
             return refuse(
@@ -302,6 +312,36 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         return null;
     }
 
+    /** Says in what a unit differs too much from the one that the domain was made for, or null. */
+    private @Nullable String difference(IntelUnit unit) {
+        boolean coherent = unit.walksCoherently();
+        if (differs(rules.walks(), madeForCoherentWalks && !coherent, madeForCoherentWalks != coherent)) {
+            return unit.name() + " walks " + (coherent ? "snooping (" : "without snooping (")
+                    + (unit.isScalable() ? "ECAP.SMPWC" : "ECAP.C") + (coherent ? " is 1" : " is 0")
+                    + "), the domain's tables are " + (madeForCoherentWalks ? "not " : "") + "written back";
+        }
+        if (rules.announcesByDomain() && needsSyncMap.test(unit) && !syncsMaps) {
+            return unit.name() + " must be told of new mappings (CAP.RWBF or CAP.CM), the domain does not";
+        }
+        long has = pageSizes.applyAsLong(unit);
+        long lacks = table.pageSizes() & ~has;
+        if (differs(rules.pageSizes(), lacks != 0, has != table.pageSizes())) {
+            return lacks != 0
+                    ? unit.name() + " lacks page sizes 0x" + Long.toHexString(lacks)
+                    : unit.name() + " has page sizes 0x" + Long.toHexString(has) + ", the domain only 0x"
+                            + Long.toHexString(table.pageSizes());
+        }
+        return null;
+    }
+
+    private static boolean differs(Comparison comparison, boolean cannot, boolean unlike) {
+        return switch (comparison) {
+            case NONE -> false;
+            case ALIKE -> unlike;
+            case ENOUGH -> cannot;
+        };
+    }
+
     private static @Nullable String refuse(AttachCheck how, Errno errno, String reason) {
         return switch (how) {
             case NONE -> null;
@@ -310,11 +350,37 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         };
     }
 
-    /** Returns the page sizes of the domain's stage on a unit. */
-    abstract long pageSizes(IntelUnit unit);
+    @Override
+    final int join(IntelDevice device, int pasid) {
+        int domainId = super.join(device, pasid);
+        followWalks();
+        return domainId;
+    }
 
-    /** Returns whether a unit must be told of entries that became present: Linux's {@code iotlb_sync_map}. */
-    abstract boolean needsSyncMap(IntelUnit unit);
+    @Override
+    final void leave(IntelDevice device, int pasid) {
+        super.leave(device, pasid);
+        followWalks();
+    }
+
+    /**
+     * Writes tables back while somebody needs it, where units are not compared: {@code domain_update_iommu_coherency}. What was
+     * stored before stays where it is, which is why later releases compare.
+     */
+    private void followWalks() {
+        if (rules.walks() == Comparison.NONE) {
+            table.writeBack(!(tags().attachments() == null ? madeForCoherentWalks : everyAttachedWalksCoherently()));
+        }
+    }
+
+    private boolean everyAttachedWalksCoherently() {
+        for (CacheTags.Attachment at = tags().attachments(); at != null; at = at.next()) {
+            if (!at.device.unit().walksCoherently()) {
+                return false;
+            }
+        }
+        return true;
+    }
 
     @Override
     void release() {

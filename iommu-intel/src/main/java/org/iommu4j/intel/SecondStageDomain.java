@@ -52,8 +52,8 @@ final class SecondStageDomain extends PagingDomain {
                 TableFormat.SECOND_STAGE,
                 levels(unit),
                 Math.min(tableWidth(levels(unit)), unit.cap().maximumAddressWidth()),
-                unit.cap().pageSizes(),
-                needsSync(unit));
+                each -> each.cap().pageSizes(),
+                SecondStageDomain::needsSync);
         this.nestParent = flags.contains(DomainFlag.NEST_PARENT);
         this.tracksDirty = flags.contains(DomainFlag.DIRTY_TRACKING);
         this.dirtyTracking = tracksDirty ? Optional.of(new Dirty()) : Optional.empty();
@@ -135,16 +135,6 @@ final class SecondStageDomain extends PagingDomain {
     @Override
     AttachCheck snoopCheck() {
         return rules().secondStageAttach();
-    }
-
-    @Override
-    long pageSizes(IntelUnit unit) {
-        return unit.cap().pageSizes();
-    }
-
-    @Override
-    boolean needsSyncMap(IntelUnit unit) {
-        return needsSync(unit);
     }
 
     @Override

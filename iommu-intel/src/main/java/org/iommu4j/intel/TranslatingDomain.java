@@ -21,8 +21,8 @@ abstract class TranslatingDomain extends IntelDomain {
             IntelIommu iommu, DomainType type, boolean attachesPasids, CacheTags.Kind kind, @Nullable Object lock) {
         super(iommu, type, attachesPasids, lock);
         this.kind = kind;
-        this.domainIds = new int[iommu.unitCount()];
-        this.attachmentsPerUnit = new int[iommu.unitCount()];
+        this.domainIds = new int[iommu.allUnits().size()];
+        this.attachmentsPerUnit = new int[iommu.allUnits().size()];
     }
 
     final CacheTags tags() {

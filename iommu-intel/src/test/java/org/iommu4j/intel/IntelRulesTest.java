@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.AttachResult;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -369,6 +370,125 @@ class IntelRulesTest {
             Host kernel = new Host(release, Bench.ECAP_SECOND_STAGE, Bench.ECAP_SECOND_STAGE);
             kernel.iommu.allocate(DomainType.DMA, kernel.first).attach(kernel.first);
             assertThat(kernel.bench.pasidEntry(0x10, 0)[1] & PGSNP).isZero();
+        }
+    }
+
+    // ---- units that differ ------------------------------------------------------------------------------------------
+
+    /** A driver of a release over two units that differ, and a domain made for the first. */
+    private static final class Pair {
+        final Bench bench;
+        final IommuDevice second;
+        final IommuDomain domain;
+
+        Pair(String release, long cap0, long ecap0, long cap1, long ecap1) {
+            bench = Bench.pair(cap0, ecap0, cap1, ecap1);
+            bench.function(OTHER, 0x020000);
+            bench.release = LinuxRelease.named(release);
+            Iommu iommu = bench.open();
+            IommuDevice first = bench.probe(iommu, DEVICE);
+            second = bench.probe(iommu, OTHER);
+            domain = iommu.allocate(DomainType.UNMANAGED, first);
+            assertThat(domain.attach(first).attached()).isTrue();
+        }
+
+        String refusal() {
+            AttachResult result = domain.attach(second);
+            return result.attached() ? "" : result.reason();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "6.1", "6.12"})
+    void onceADomainHadThePageSizesOfAllUnitsAndTookAnyOfThem(String release) {
+        for (boolean firstLarge : new boolean[] {true, false}) {
+            long first = firstLarge ? Bench.CAP_LARGE : Bench.CAP;
+            long other = firstLarge ? Bench.CAP : Bench.CAP_LARGE;
+            Pair pair = new Pair(release, first, Bench.ECAP, other, Bench.ECAP);
+            assertThat(pair.domain.pageSizes()).isEqualTo(K4);
+            assertThat(pair.refusal()).isEmpty();
+        }
+        // The same of the first stage, whose 2M are always there.
+        long without1G = Bench.CAP_LARGE & ~(1L << 56);
+        long firstStage = Bench.ECAP_SCALABLE & ~(1L << 46);
+        Pair stages = new Pair(release, Bench.CAP_LARGE, firstStage, without1G, firstStage);
+        assertThat(stages.domain.format()).isEqualTo("vtd-first-stage");
+        assertThat(stages.domain.pageSizes()).isEqualTo(K4 | 1L << 21);
+        assertThat(stages.refusal()).isEmpty();
+    }
+
+    @Test
+    void thenTheirPageSizesHadToBeAlikeAndLaterEnough() {
+        for (String release : new String[] {"6.13", "6.16", "6.17", "7.1"}) {
+            Pair more = new Pair(release, Bench.CAP_LARGE, Bench.ECAP, Bench.CAP, Bench.ECAP);
+            assertThat(more.domain.pageSizes()).isEqualTo(K4 | 1L << 21 | 1L << 30);
+            assertThat(more.refusal()).as(release).contains("dmar1 lacks page sizes 0x40200000");
+            Pair less = new Pair(release, Bench.CAP, Bench.ECAP, Bench.CAP_LARGE, Bench.ECAP);
+            assertThat(less.domain.pageSizes()).isEqualTo(K4);
+            if (less.bench.release.isAtLeast(6, 17)) {
+                assertThat(less.refusal()).as(release).isEmpty();
+            } else {
+                assertThat(less.refusal())
+                        .as(release)
+                        .contains("dmar1 has page sizes 0x40201000, the domain only 0x1000");
+            }
+        }
+    }
+
+    @Test
+    void howUnitsWalkHadToBeAlikeAndLaterGoodEnough() {
+        for (String release : new String[] {"6.13", "6.18", "6.19", "7.1"}) {
+            Pair stale = new Pair(release, Bench.CAP, Bench.ECAP, Bench.CAP, Bench.ECAP_NONCOHERENT);
+            assertThat(stale.refusal()).as(release).contains("ECAP.C", "not written back");
+            Pair needless = new Pair(release, Bench.CAP, Bench.ECAP_NONCOHERENT, Bench.CAP, Bench.ECAP);
+            if (needless.bench.release.isAtLeast(6, 19)) {
+                assertThat(needless.refusal()).as(release).isEmpty();
+            } else {
+                assertThat(needless.refusal()).as(release).contains("ECAP.C", "are written back");
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"5.15", "6.1", "6.12"})
+    void onceTablesWereWrittenBackWhileAUnitNeededIt(String release) {
+        Pair pair = new Pair(release, Bench.CAP, Bench.ECAP, Bench.CAP, Bench.ECAP_NONCOHERENT);
+        pair.bench.memory.recording = true;
+        pair.domain.map(0x1000, 0x2000, K4, 1, Prot.READ);
+        assertThat(pair.bench.memory.writtenBack)
+                .as("attached: a unit that snoops")
+                .isEmpty();
+
+        assertThat(pair.refusal()).isEmpty();
+        pair.bench.memory.writtenBack.clear();
+        pair.domain.map(0x2000, 0x2000, K4, 1, Prot.READ);
+        assertThat(pair.bench.memory.writtenBack).as("attached: both").isNotEmpty();
+
+        pair.domain.detach(pair.second);
+        pair.bench.memory.writtenBack.clear();
+        pair.domain.map(0x3000, 0x2000, K4, 1, Prot.READ);
+        assertThat(pair.bench.memory.writtenBack).as("detached again").isEmpty();
+    }
+
+    @Test
+    void onceAnyUnitWasToldOfNewMappings() {
+        for (String release : new String[] {"5.15", "6.16", "6.17", "7.1"}) {
+            Pair pair = new Pair(release, Bench.CAP, Bench.ECAP, Bench.CAP | 0x80, Bench.ECAP);
+            if (pair.bench.release.isAtLeast(6, 17)) {
+                assertThat(pair.refusal()).as(release).contains("CAP.CM");
+                continue;
+            }
+            assertThat(pair.refusal()).as(release).isEmpty();
+            pair.domain.map(0x1000, 0x2000, K4, 1, Prot.READ);
+            for (RegistersDouble unit : pair.bench.units.values()) {
+                unit.recording = true;
+            }
+            pair.domain.syncMap(0x1000, K4);
+            assertThat(pair.bench.first().takeLog()).as("no caching mode").isEmpty();
+            assertThat(pair.bench.units.get(0xfed91000L).takeLog())
+                    .as(release)
+                    .filteredOn(descriptor -> descriptor.matches("[0-9a-f]*2 .*"))
+                    .hasSize(1);
         }
     }
 

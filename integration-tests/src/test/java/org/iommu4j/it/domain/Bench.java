@@ -58,8 +58,17 @@ public final class Bench {
         VendorContext wrap(VendorContext context);
     }
 
+    /** Builds the machine and opens the driver of a release. */
+    public Bench(Configuration configuration, LinuxRelease release) {
+        this(configuration, release, wrap -> wrap);
+    }
+
     /** Builds the machine and opens the driver on wrapped ports. */
     public Bench(Configuration configuration, Wrapping wrapping) {
+        this(configuration, LinuxRelease.NEWEST, wrapping);
+    }
+
+    private Bench(Configuration configuration, LinuxRelease release, Wrapping wrapping) {
         this.configuration = configuration;
         MachineFactory factory = MachineFactory.load();
         machine = configuration.caches()
@@ -67,7 +76,7 @@ public final class Bench {
                 : factory.createFlat(configuration.machine());
         List<IommuVendor> claiming = IommuVendors.load().claiming(machine.firmware());
         assertThat(claiming).as("vendors that claim %s", configuration).hasSize(1);
-        iommu = claiming.get(0).open(wrapping.wrap(machine.vendorContext(LinuxRelease.NEWEST)));
+        iommu = claiming.get(0).open(wrapping.wrap(machine.vendorContext(release)));
         device = probe(DEVICE);
         second = probe(SECOND);
     }
