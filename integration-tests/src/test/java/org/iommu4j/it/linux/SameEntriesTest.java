@@ -3,7 +3,6 @@ package org.iommu4j.it.linux;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,16 +35,15 @@ import org.iommu4j.spi.IommuVendors;
 import org.junit.jupiter.api.Test;
 
 /**
- * Our drivers, told to map what a real Linux had mapped, on units with the same capabilities, write the entries that it wrote.
- * Page sizes are chosen by our core, as they were by Linux's.
+ * Our drivers, opened as Linux 6.1 and told to map what a real Linux 6.1 had mapped, on units with the same capabilities, write
+ * the entries that it wrote. Page sizes are chosen by our core, as they were by Linux's.
  *
  * <p>Each entry is compared in full but for addresses of tables and ids of domains, which only have to be consistent. What
  * differs on purpose:
  *
  * <ul>
- *   <li>Intel, leaves that VFIO asked to be write-only: Linux 6.1 sets R as well as W; 7.1, and so our driver, sets W alone.
- *   <li>Intel, entries that point to tables, bit 10, which hardware ignores: where the unit doesn't snoop its walks (ECAP.C
- *       is 0) our driver, as 7.1, notes there that the entry was written back; 6.1 does not.
+ *   <li>Intel, entries that point to tables, bit 10, which hardware ignores: where the unit doesn't snoop its walks our
+ *       driver notes there that the entry was written back, as 7.1 does and 6.1 does not.
  *   <li>Tables that are empty are not compared: 6.1 leaves them behind when it unmaps.
  * </ul>
  *
@@ -55,6 +53,11 @@ class SameEntriesTest {
     private static final int RTADDR = 0x20;
     private static final int DEV_TAB_BAR = 0;
 
+    /** The domain id of a PASID entry. */
+    private static final long DID = 0xffff;
+
+    private static final LinuxRelease RELEASE = LinuxRelease.named("6.1");
+
     /** What one side has for every device of a dump. */
     private final Map<PciAddress, Tables> linux = new LinkedHashMap<>();
 
@@ -63,49 +66,61 @@ class SameEntriesTest {
     @Test
     void theIntelDriverWritesWhatLinuxWrote() {
         LinuxDump dump = LinuxDump.read("intel-sc1");
+        compareIntel(dump, TableFormat.VTD, 12775);
+        for (PciAddress device : linux.keySet()) {
+            assertThat(ours.get(device).root().word1() & 7)
+                    .as("AW of %s", device)
+                    .isEqualTo(linux.get(device).root().word1() & 7);
+        }
+    }
+
+    @Test
+    void theIntelDriverWritesWhatLinuxWroteInScalableMode() {
+        LinuxDump dump = LinuxDump.read("intel-sm-slts");
+        compareIntel(dump, TableFormat.VTD_SCALABLE, 12776);
+        for (PciAddress device : linux.keySet()) {
+            assertThat(hex(ours.get(device).root().word1() & ~DID))
+                    .as("PASID entry of %s", device)
+                    .isEqualTo(hex(linux.get(device).root().word1() & ~DID));
+        }
+    }
+
+    private void compareIntel(LinuxDump dump, TableFormat format, int leaves) {
         MachineDescription description =
                 withDevices(VtdUnitProvider.machine("linux", dump.register(8), dump.register(0x10)), dump, "dmar0");
         // With caches, and read past them: what the driver forgets to write back is missing.
         Machine machine = MachineFactory.load().create(description);
-        Map<Slot, Integer> requested = drive("intel", dump, machine);
-        readLinux(TableFormat.VTD, dump, dump.register(RTADDR));
-        readOurs(TableFormat.VTD, machine::peekDram, machine.unit("dmar0").readRegister64(RTADDR));
+        Map<Slot, Integer> requested = drive("intel", format, dump, machine);
+        readLinux(format, dump, dump.register(RTADDR));
+        readOurs(format, machine::peekDram, machine.unit("dmar0").readRegister64(RTADDR));
 
         int compared = 0;
-        List<Slot> writeOnly = new ArrayList<>();
+        int writeOnly = 0;
         for (PciAddress device : linux.keySet()) {
             SortedMap<Slot, Long> expected = linux.get(device).leaves();
             SortedMap<Slot, Long> written = ours.get(device).leaves();
-            assertThat(written.keySet()).as("leaves of %s", device).isEqualTo(expected.keySet());
+            assertThat(hex(written)).as("leaves of %s", device).isEqualTo(hex(expected));
             boolean vfio = isVfio(dump, device);
             for (Map.Entry<Slot, Long> leaf : expected.entrySet()) {
-                long mine = written.get(leaf.getKey());
                 long theirs = leaf.getValue();
                 assertThat(theirs >>> 8 & 3).as("A and D of %s", leaf).isZero();
                 assertThat(theirs >>> 11 & 1).as("SNP of %s", leaf).isEqualTo(vfio ? 1 : 0);
                 if (vfio && requested.get(leaf.getKey()) == Prot.WRITE) {
-                    writeOnly.add(leaf.getKey());
-                    assertThat(theirs ^ mine).as("write-only %s", leaf.getKey()).isEqualTo(1);
-                } else {
-                    assertThat(Long.toHexString(mine))
-                            .as("%s %s", device, leaf.getKey())
-                            .isEqualTo(Long.toHexString(theirs));
+                    assertThat(theirs & 3).as("write-only %s", leaf.getKey()).isEqualTo(3);
+                    writeOnly++;
                 }
                 compared++;
             }
             compareDirectories(device, 1 << 10);
-            TableFormat.Root root = linux.get(device).root();
-            TableFormat.Root mine = ours.get(device).root();
-            assertThat(mine.word0() & ~TableFormat.ADDRESS)
-                    .as("context of %s", device)
-                    .isEqualTo(root.word0() & ~TableFormat.ADDRESS);
-            assertThat(mine.word1() & 7).as("AW of %s", device).isEqualTo(root.word1() & 7);
+            assertThat(hex(ours.get(device).root().word0() & ~TableFormat.ADDRESS))
+                    .as("entry of %s", device)
+                    .isEqualTo(hex(linux.get(device).root().word0() & ~TableFormat.ADDRESS));
         }
         System.out.printf(
-                "intel-sc1: %d leaf entries compared, %d bit-equal, %d write-only ones where 6.1 adds R%n",
-                compared, compared - writeOnly.size(), writeOnly.size());
-        assertThat(compared).isEqualTo(12775);
-        assertThat(writeOnly).hasSize(67);
+                "%s: %d leaf entries compared, all bit-equal, %d of them asked to be write-only%n",
+                format, compared, writeOnly);
+        assertThat(compared).isEqualTo(leaves);
+        assertThat(writeOnly).isEqualTo(67);
     }
 
     @Test
@@ -114,7 +129,7 @@ class SameEntriesTest {
         MachineDescription description =
                 withDevices(AmdViUnitProvider.machine("linux", dump.register(0x30), 0), dump, "ivhd0");
         Machine machine = MachineFactory.load().create(description);
-        drive("amd", dump, machine);
+        drive("amd", TableFormat.AMD, dump, machine);
         readLinux(TableFormat.AMD, dump, dump.register(DEV_TAB_BAR));
         readOurs(TableFormat.AMD, machine.memory(0)::load, machine.unit("ivhd0").readRegister64(DEV_TAB_BAR));
 
@@ -172,10 +187,9 @@ class SameEntriesTest {
      *
      * @return what was asked for, by the leaf's place in the tables of the one device that VFIO had
      */
-    private static Map<Slot, Integer> drive(String vendor, LinuxDump dump, Machine machine) {
-        TableFormat format = vendor.equals("amd") ? TableFormat.AMD : TableFormat.VTD;
+    private static Map<Slot, Integer> drive(String vendor, TableFormat format, LinuxDump dump, Machine machine) {
         long register = dump.register(vendor.equals("amd") ? DEV_TAB_BAR : RTADDR);
-        Iommu iommu = IommuVendors.load().named(vendor).open(machine.vendorContext(LinuxRelease.NEWEST));
+        Iommu iommu = IommuVendors.load().named(vendor).open(machine.vendorContext(RELEASE));
         Map<Long, IommuDomain> domains = new HashMap<>();
         Map<Slot, Integer> requested = new HashMap<>();
         for (PciAddress address : devices(dump)) {
@@ -265,6 +279,10 @@ class SameEntriesTest {
         SortedMap<Slot, Long> written = new TreeMap<>();
         mine.directories().forEach((slot, entry) -> written.put(slot, entry & ~(TableFormat.ADDRESS | ignored)));
         assertThat(hex(written)).as("directories of %s", device).isEqualTo(hex(expected));
+    }
+
+    private static String hex(long word) {
+        return Long.toHexString(word);
     }
 
     private static Map<Slot, String> hex(SortedMap<Slot, Long> entries) {

@@ -4,7 +4,7 @@ package org.iommu4j.it.linux;
 import java.util.Optional;
 import java.util.function.LongUnaryOperator;
 
-/** The two formats in plain numbers, without a line of driver or silicon. */
+/** Where each vendor's tables begin and what their entries look like, in plain numbers, without a line of driver or silicon. */
 enum TableFormat {
     /** VT-d legacy mode: root table, context table (VT-d 9.1, 9.3), second stage (9.8). */
     VTD {
@@ -22,35 +22,34 @@ enum TableFormat {
             }
             return Optional.of(new Root(low, high, low & ADDRESS, (int) (high & 7) + 2));
         }
+    },
 
+    /**
+     * VT-d scalable mode: scalable root and context entries, PASID directory and table (VT-d 9.2, 9.4 to 9.6), and of requests
+     * without PASID, entry 0, the second stage (9.8).
+     */
+    VTD_SCALABLE {
         @Override
-        boolean isPresent(long entry) {
-            return (entry & 3) != 0;
-        }
-
-        @Override
-        boolean isLeaf(long entry, int level) {
-            return level == 1 || (entry & 0x80) != 0;
-        }
-
-        @Override
-        int levelBelow(long entry, int level) {
-            return level - 1;
-        }
-
-        @Override
-        int leafShift(long entry, int level) {
-            return shift(level);
-        }
-
-        @Override
-        boolean permits(long entry, boolean write) {
-            return (entry & (write ? 2 : 1)) != 0;
-        }
-
-        @Override
-        boolean forcesSnoop(long leaf) {
-            return (leaf >>> 11 & 1) != 0;
+        Optional<Root> root(LongUnaryOperator memory, long rootTableRegister, int requesterId) {
+            long half = memory.applyAsLong((rootTableRegister & ADDRESS) + (requesterId >>> 7) * 8L);
+            if ((half & 1) == 0) {
+                return Optional.empty();
+            }
+            long context = memory.applyAsLong((half & ADDRESS) + (requesterId & 0x7f) * 32L);
+            if ((context & 1) == 0) {
+                return Optional.empty();
+            }
+            long directory = memory.applyAsLong(context & ADDRESS);
+            if ((directory & 1) == 0) {
+                return Optional.empty();
+            }
+            long entry = directory & ADDRESS;
+            long word0 = memory.applyAsLong(entry);
+            long word1 = memory.applyAsLong(entry + 8);
+            if ((word0 & 1) == 0 || (word0 >>> 6 & 7) != 2) {
+                return Optional.empty();
+            }
+            return Optional.of(new Root(word0, word1, word0 & ADDRESS, (int) (word0 >>> 2 & 7) + 2));
         }
     },
 
@@ -113,7 +112,7 @@ enum TableFormat {
     /**
      * What a requester's tables hang from.
      *
-     * @param word0 the low word of its context entry, or word 0 of its device table entry
+     * @param word0 the low word of its context entry, or word 0 of its PASID entry or device table entry
      * @param word1 the next one
      */
     record Root(long word0, long word1, long table, int levels) {}
@@ -121,18 +120,32 @@ enum TableFormat {
     /** Finds the tables of a requester, if it has any, from the unit's register that says where they begin. */
     abstract Optional<Root> root(LongUnaryOperator memory, long register, int requesterId);
 
-    abstract boolean isPresent(long entry);
+    // Of entries, unless a format says else: VT-d's second stage.
 
-    abstract boolean isLeaf(long entry, int level);
+    boolean isPresent(long entry) {
+        return (entry & 3) != 0;
+    }
 
-    abstract int levelBelow(long entry, int level);
+    boolean isLeaf(long entry, int level) {
+        return level == 1 || (entry & 0x80) != 0;
+    }
+
+    int levelBelow(long entry, int level) {
+        return level - 1;
+    }
 
     /** Returns log2 of the size of the page that a leaf maps. */
-    abstract int leafShift(long leaf, int level);
+    int leafShift(long leaf, int level) {
+        return shift(level);
+    }
 
-    abstract boolean permits(long entry, boolean write);
+    boolean permits(long entry, boolean write) {
+        return (entry & (write ? 2 : 1)) != 0;
+    }
 
-    abstract boolean forcesSnoop(long leaf);
+    boolean forcesSnoop(long leaf) {
+        return (leaf >>> 11 & 1) != 0;
+    }
 
     /** Returns log2 of the bytes that an entry of a level covers. */
     static int shift(int level) {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Our silicon and our drivers against tables that a real Linux wrote: memory dumps of Linux 6.1 on QEMU 7.2, one with an Intel
- * unit in legacy mode and snoop control, one with an AMD unit.
+ * Our silicon and our drivers against tables that a real Linux wrote: memory dumps of Linux 6.1 on QEMU 7.2, with
+ * an Intel unit with snoop control in legacy mode and in scalable mode (second stage), and with an AMD unit (host tables).
  *
  * <p>The dumps are not part of the project; without them, in the directory that the system property {@code iommu4j.shared}
- * names, the tests are skipped. Not here: scalable mode.
+ * names, the tests are skipped. Not here: first stage and AMD's guest tables, of which
+ * there is no dump.
  */
 package org.iommu4j.it.linux;
