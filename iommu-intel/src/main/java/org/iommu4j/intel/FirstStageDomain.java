@@ -84,7 +84,7 @@ final class FirstStageDomain extends PagingDomain {
         return new long[] {
             PasidEntry.word0(PasidEntry.PGTT_FIRST_STAGE, unit.cap().mostLevels(), 0, false),
             PasidEntry.word1(domainId, unit.walksCoherently(), rules().entrySnoops(isEnforced(), type(), true)),
-            PasidEntry.word2(table().levels(), table().root())
+            PasidEntry.word2(table().levels(), table().root(), rules().entryEnablesExecuteDisable())
         };
     }
 }

@@ -123,7 +123,11 @@ final class IntelDescription {
             if (index < 0) {
                 devices.add(coherency.untranslated(function.address()));
             } else {
-                devices.add(coherency.device(function.address(), units.get(index), reserved.of(function), isolated));
+                devices.add(coherency.device(
+                        function.address(),
+                        units.get(index),
+                        reserved.isKnown(function) ? reserved.of(function) : null,
+                        isolated));
             }
         }
         return devices;

@@ -26,7 +26,10 @@ import org.iommu4j.spi.CoherencyRule;
  * @param predictsEnforcement whether {@code ENFORCE_CACHE_COHERENCY} can be asked: from 6.2 on (4989764d8ed3)
  * @param writeOnlyMapsReadToo whether a write-only mapping is readable by the device as well: from 5.13 (eea53c581688)
  *     until the driver took the generic page tables; that this was in 6.19 is inferred, it is so in 6.3 and not in 7.1
- * @param firstStageForbidsExecution whether first-stage leaves have XD set: until the generic page tables
+ * @param firstStageForbidsExecution whether first-stage leaves have XD set: until 6.11 (e995fcde6070), when the manual had
+ *     dropped execute requests
+ * @param entryEnablesExecuteDisable whether a first stage's PASID entry has NXE set, without which XD is reserved: from 6.3
+ *     (e06d24435596) until 6.11
  * @param unmanagedPrefersSecondStage whether an UNMANAGED domain gets a second stage where the units have both: until
  *     {@code domain_alloc_paging} of 6.13; until then also, the stage is chosen for all units of the machine alike
  * @param userDomainsAreSnooped whether the PASID entry of every UNMANAGED domain has PGSNP set, asked or not: until
@@ -48,6 +51,7 @@ record IntelRules(
         boolean predictsEnforcement,
         boolean writeOnlyMapsReadToo,
         boolean firstStageForbidsExecution,
+        boolean entryEnablesExecuteDisable,
         boolean unmanagedPrefersSecondStage,
         boolean userDomainsAreSnooped,
         boolean attachesPasids,
@@ -123,7 +127,8 @@ record IntelRules(
                 !release.isAtLeast(6, 6),
                 release.isAtLeast(6, 2),
                 !genericTables,
-                !genericTables,
+                !release.isAtLeast(6, 11),
+                release.isAtLeast(6, 3) && !release.isAtLeast(6, 11),
                 !allocatesForDevice,
                 conflicting,
                 release.isAtLeast(6, 6),

@@ -135,7 +135,7 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
         return new long[] {
             parent.secondStageWord(PasidEntry.PGTT_NESTED),
             PasidEntry.word1(domainId, device.unit().walksCoherently(), parent.isEnforced()),
-            PasidEntry.word2(levels, guestTable)
+            PasidEntry.word2(levels, guestTable, false)
         };
     }
 

@@ -11,13 +11,23 @@ import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.SystemMemory;
 
-/** The reserved regions of a device: Linux's {@code intel_iommu_get_resv_regions}. */
+/**
+ * The reserved regions of a device: Linux's {@code intel_iommu_get_resv_regions}.
+ *
+ * <p>An ISA bridge has the lowest 16 MiB, for the DMA of floppy disks, as kernels have it that are configured with
+ * INTEL_IOMMU_FLOPPY_WA (every x86 kernel; since 6.19 those that know floppy disks).
+ */
 final class ReservedRegions {
     /** Where x86 interrupts are written to; the hardware does not translate it. */
     private static final ReservedRegion MSI = new ReservedRegion(0xFEE00000L, 0xFEEFFFFFL, ReservedRegion.Type.MSI);
 
+    /** Where ISA devices reach. */
+    private static final ReservedRegion ISA = new ReservedRegion(0, 0xFFFFFF, ReservedRegion.Type.DIRECT_RELAXABLE);
+
     private static final int CLASS_CODE = 0x08;
+    private static final int CLASS_BRIDGE_ISA = 0x0601;
     private static final int CLASS_SERIAL_USB = 0x0c03;
+    private static final int BASE_CLASS_UNASSIGNED = 0xff;
     private static final int BASE_CLASS_DISPLAY = 0x03;
 
     private final List<Rmrr> rmrrs;
@@ -31,22 +41,40 @@ final class ReservedRegions {
     List<ReservedRegion> of(PciFunction function) {
         List<ReservedRegion> regions = new ArrayList<>();
         regions.add(MSI);
+        int classCode = classCode(function);
+        if (classCode == CLASS_BRIDGE_ISA) {
+            regions.add(ISA);
+        }
+        boolean relaxable = classCode == CLASS_SERIAL_USB || classCode >>> 8 == BASE_CLASS_DISPLAY;
         for (Rmrr rmrr : rmrrs) {
-            // Some firmware leaves an empty range behind; Linux complains and goes on.
-            if (Long.compareUnsigned(rmrr.base(), rmrr.limit()) <= 0
-                    && scopes.covers(rmrr.segment(), rmrr.scopes(), function)) {
+            if (covers(rmrr, function)) {
                 regions.add(new ReservedRegion(
                         rmrr.base() & -SystemMemory.FRAME_SIZE,
                         rmrr.limit() | (SystemMemory.FRAME_SIZE - 1),
-                        isRelaxable(function) ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT));
+                        relaxable ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT));
             }
         }
         return merged(regions);
     }
 
-    private static boolean isRelaxable(PciFunction function) {
-        int classCode = function.config().read(CLASS_CODE, 4) >>> 8;
-        return classCode >>> 8 == CLASS_SERIAL_USB || classCode >>> 16 == BASE_CLASS_DISPLAY;
+    /**
+     * Returns whether all that decides is known of a function: whether it must keep memory that firmware names depends on its
+     * class, which not everybody who looked at a host has noted.
+     */
+    boolean isKnown(PciFunction function) {
+        return classCode(function) >>> 8 != BASE_CLASS_UNASSIGNED
+                || rmrrs.stream().noneMatch(rmrr -> covers(rmrr, function));
+    }
+
+    private boolean covers(Rmrr rmrr, PciFunction function) {
+        // Some firmware leaves an empty range behind; Linux complains and goes on.
+        return Long.compareUnsigned(rmrr.base(), rmrr.limit()) <= 0
+                && scopes.covers(rmrr.segment(), rmrr.scopes(), function);
+    }
+
+    /** Returns base class and subclass. */
+    private static int classCode(PciFunction function) {
+        return function.config().read(CLASS_CODE, 4) >>> 16;
     }
 
     private static List<ReservedRegion> merged(List<ReservedRegion> regions) {

@@ -26,11 +26,12 @@
  * performance monitoring, execution and supervisor requests, the extended accessed bit, dirty bits of first stages (they are
  * set beforehand, as in Linux), physical functions of virtual ones (a device-TLB invalidation is throttled by the function's
  * own id), requester ids of scalable mode that two functions of different groups share, taking top levels off a table for a
- * narrower unit.
+ * narrower unit, identity domains on units without pass-through, for which Linux until 6.11 mapped all memory (they are refused
+ * in every release).
  *
  * <p>Doubtful readings: that an invalidation of a PASID reaches what caching mode keeps of its missing entry though it names
  * the domain of the entry that comes next, as in Linux; that no missing first-stage entries are kept; that dirty bits need page
- * walks with coherency (ECAP.SMPWC), which Linux does not ask; that NXE of a nested entry is set, which Linux leaves to be 0.
+ * walks with coherency (ECAP.SMPWC), which Linux does not ask.
  * That a first stage in Linux 7.1 takes a unit without snoop control into a domain that promised, with a PGSNP that is reserved
  * there, is a reading of its source.
  *

@@ -517,6 +517,24 @@ class IntelRulesTest {
     }
 
     @Test
+    void executionWasForbiddenUntilTheManualDroppedIt() {
+        long firstStage = Bench.ECAP_SCALABLE & ~(1L << 46);
+        for (String release : new String[] {"5.15", "6.1", "6.3", "6.10", "6.11", "7.1"}) {
+            Host host = new Host(release, firstStage, firstStage);
+            IommuDomain domain = firstStage(host);
+            domain.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+            long word2 = host.bench.pasidEntry(0x10, 0)[2];
+            LinuxRelease linux = host.bench.release;
+            assertThat(host.bench.leafBelow(word2, 4, 0x1000) >>> 63)
+                    .as("XD of a leaf in " + release)
+                    .isEqualTo(linux.isAtLeast(6, 11) ? 0 : 1);
+            assertThat(word2 >>> 5 & 1)
+                    .as("NXE, absolute bit 133, in " + release)
+                    .isEqualTo(linux.isAtLeast(6, 3) && !linux.isAtLeast(6, 11) ? 1 : 0);
+        }
+    }
+
+    @Test
     void theStageIsChosenAsTheReleaseDoes() {
         record Case(String release, long ecap0, long ecap1, DomainType type, String format) {}
         long both = Bench.ECAP_SCALABLE;

@@ -541,6 +541,17 @@ class IntelVendorTest {
     }
 
     @Test
+    void anIsaBridgeKeepsTheLowestMemoryForFloppyDisks() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+        bench.function("0000:00:1f.0", 0x060100);
+        IommuDevice bridge = bench.probe(bench.open(), "0000:00:1f.0");
+        assertThat(bridge.reservedRegions())
+                .containsExactly(
+                        new ReservedRegion(0, 0xffffff, ReservedRegion.Type.DIRECT_RELAXABLE),
+                        new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Type.MSI));
+    }
+
+    @Test
     void scopesAreFollowedThroughBridgesAndCoverWhatIsBelowThem() {
         Bench bench = new Bench();
         bench.unit(0xfed90000L, Bench.CAP, Bench.ECAP);

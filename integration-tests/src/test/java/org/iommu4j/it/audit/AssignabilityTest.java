@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
@@ -78,6 +79,39 @@ class AssignabilityTest {
     @Test
     void memoryThatIsMappedOneToOneStandsAgainstIt() throws IOException {
         assertRefused(audit(true, BOOT + REMAPPED + IN_USE), "00:19.0", "0x7a000000 to 0x7affffff", "DIRECT");
+    }
+
+    @Test
+    void thatMemoryIsNoMatterForGraphicsAndUsbWhoeverTellsTheClass() throws IOException {
+        for (String kind : List.of(
+                "USB controller [0c03]",
+                "USB controller",
+                "USB Controller",
+                "VGA compatible controller [0300]",
+                "VGA compatible controller",
+                "Display controller")) {
+            AuditedDevice device = at19(kind);
+            assertThat(device.reservedRegions())
+                    .as(kind)
+                    .anyMatch(region -> region.type() == ReservedRegion.Type.DIRECT_RELAXABLE);
+            assertThat(device.assignable()).as(kind).isEqualTo(Answer.YES);
+        }
+        for (String kind : List.of("Ethernet controller [0200]", "Communication controller [0780]")) {
+            assertThat(at19(kind).assignable()).as(kind).isEqualTo(Answer.NO);
+        }
+        // Of a class that no input tells, nor its name decides, that is unknown.
+        AuditedDevice unknown = at19("Strange new controller");
+        assertThat(unknown.reservedRegions()).isNull();
+        assertThat(unknown.assignable()).isEqualTo(Answer.UNKNOWN);
+    }
+
+    private AuditedDevice at19(String kind) throws IOException {
+        Path table = Files.write(folder.resolve("DMAR.dat"), HandMadeTables.dmar(true));
+        Path log = Files.writeString(folder.resolve("dmesg.txt"), BOOT + REMAPPED + IN_USE);
+        Path lspci = Files.writeString(
+                folder.resolve("lspci.txt"),
+                "00:19.0 " + kind + ": Maker Thing\n\tKernel driver in use: vfio-pci\n\tIOMMU group: 3\n");
+        return device(Audits.of(table, lspci, log), "00:19.0");
     }
 
     @Test

@@ -7,20 +7,25 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditedDevice;
 import org.iommu4j.workbench.audit.Guest;
+import org.iommu4j.workbench.host.GroupEvidence;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
@@ -167,6 +172,35 @@ class HostsTest {
         assertThat(coherency).isGreaterThanOrEqualTo(2);
         assertThat(groups).isGreaterThanOrEqualTo(3);
         assertThat(holes).isPositive();
+    }
+
+    @Test
+    void reservedRegionsAreThoseThatTheHostsLinuxLists() throws IOException {
+        int groups = 0;
+        int regions = 0;
+        for (Path capture : Audits.files("linux/captures", ".tar")) {
+            HostEvidence host = HostInputs.withInstalledSilicon().path(capture).read();
+            Audit audit = Audits.of(capture);
+            for (GroupEvidence group : host.groups().values()) {
+                if (group.reservedRegions().isEmpty()) {
+                    continue;
+                }
+                Set<ReservedRegion> ours = new HashSet<>();
+                for (AuditedDevice device : audit.devices()) {
+                    if (device.group().isPresent() && device.group().getAsInt() == group.id()) {
+                        ours.addAll(Objects.requireNonNull(device.reservedRegions(), device.address()::toString));
+                    }
+                }
+                assertThat(ours)
+                        .as("%s, group %d", capture.getFileName(), group.id())
+                        .containsExactlyInAnyOrderElementsOf(
+                                group.reservedRegions().orElseThrow().value());
+                groups++;
+                regions += ours.size();
+            }
+        }
+        System.out.println("captures: " + regions + " reserved regions of " + groups + " groups compared");
+        assertThat(groups).isGreaterThan(70);
     }
 
     // --- hosts by name ---

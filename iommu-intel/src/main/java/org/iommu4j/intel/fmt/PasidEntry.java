@@ -118,8 +118,14 @@ public final class PasidEntry {
         return DID.of(domainId) | (snoopWalks ? PWSNP.mask() : 0) | (snoopPages ? PGSNP.mask() : 0);
     }
 
-    /** Returns the third word of an entry with a first stage of 4 or 5 levels. */
-    public static long word2(int levels, long firstStage) {
-        return FSPM.of(levels - 4) | NXE.mask() | FSPTPTR.getInPlace(firstStage);
+    /**
+     * Returns the third word of an entry with a first stage.
+     *
+     * @param levels 4 or 5
+     * @param firstStage physical address of its top table
+     * @param executeDisable whether its entries may have XD
+     */
+    public static long word2(int levels, long firstStage, boolean executeDisable) {
+        return FSPM.of(levels - 4) | (executeDisable ? NXE.mask() : 0) | FSPTPTR.getInPlace(firstStage);
     }
 }

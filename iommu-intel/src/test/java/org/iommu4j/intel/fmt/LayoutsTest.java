@@ -47,8 +47,9 @@ class LayoutsTest {
         assertThat(PasidEntry.word0(PasidEntry.PGTT_SECOND_STAGE, 5, 0x3000, true))
                 .isEqualTo(0x328d);
         assertThat(PasidEntry.word1(0xabcd, true, true)).isEqualTo(0x180abcdL);
-        assertThat(PasidEntry.word2(5, 0x123000)).isEqualTo(0x123024);
-        assertThatThrownBy(() -> PasidEntry.word2(3, 0)).isInstanceOf(IllegalArgumentException.class);
+        assertThat(PasidEntry.word2(5, 0x123000, false)).isEqualTo(0x123004);
+        assertThat(PasidEntry.word2(5, 0x123000, true)).isEqualTo(0x123024);
+        assertThatThrownBy(() -> PasidEntry.word2(3, 0, false)).isInstanceOf(IllegalArgumentException.class);
     }
 
     @Test

@@ -19,6 +19,9 @@ public final class FunctionEvidence implements PciFunction {
     private static final int BRIDGE_CLASS = 0x0604;
     private static final int CARDBUS_CLASS = 0x0607;
 
+    /** "Does not fit in any defined class", with the subclass of nothing that is there. */
+    private static final int UNKNOWN_CLASS = 0xffff;
+
     private final PciAddress address;
     private final Optional<PciAddress> upstreamBridge;
     private final boolean placed;
@@ -36,7 +39,10 @@ public final class FunctionEvidence implements PciFunction {
         this.upstreamBridge = upstreamBridge;
         this.placed = placed;
         this.facts = facts;
-        this.config = new KnownConfig(facts.config().map(Fact::value).orElse(new byte[0]));
+        byte[] bytes = facts.config().map(Fact::value).orElse(new byte[0]);
+        this.config = bytes.length == 0 || facts.reconstructed()
+                ? new KnownConfig(bytes, number(facts.classCode()).orElse(UNKNOWN_CLASS))
+                : new KnownConfig(bytes);
     }
 
     @Override

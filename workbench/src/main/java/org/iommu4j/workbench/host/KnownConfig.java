@@ -4,7 +4,7 @@ package org.iommu4j.workbench.host;
 import java.util.Arrays;
 import org.iommu4j.platform.ConfigSpace;
 
-/** Configuration space as somebody saw it; it can't be written. */
+/** Configuration space as somebody saw it; it can't be written. What nobody saw reads as all ones. */
 final class KnownConfig implements ConfigSpace {
     /** Bytes of the header. */
     static final int HEADER_BYTES = 64;
@@ -15,7 +15,13 @@ final class KnownConfig implements ConfigSpace {
     /** Bytes of a PCI Express function's configuration space. */
     static final int EXPRESS_BYTES = 4096;
 
+    /** Where base class and subclass are. */
+    private static final int CLASS = 0x0a;
+
     private final byte[] bytes;
+
+    /** Base class and subclass, where they are known from elsewhere than the bytes, or -1. */
+    private final int classCode;
 
     /**
      * Keeps bytes.
@@ -23,7 +29,17 @@ final class KnownConfig implements ConfigSpace {
      * @param bytes at least 64; kept up to the largest of 64, 256 and 4096
      */
     KnownConfig(byte[] bytes) {
+        this(bytes, -1);
+    }
+
+    /**
+     * Keeps bytes that say nothing of the function's class.
+     *
+     * @param classCode base class and subclass, 0xffff when they are not known
+     */
+    KnownConfig(byte[] bytes, int classCode) {
         this.bytes = Arrays.copyOf(bytes, usable(bytes.length));
+        this.classCode = classCode;
     }
 
     /** Returns the largest of 0, 64, 256 and 4096 that a length holds. */
@@ -50,10 +66,16 @@ final class KnownConfig implements ConfigSpace {
     public int read(int offset, int count) {
         int value = 0;
         for (int i = count - 1; i >= 0; i--) {
-            int at = offset + i;
-            value = value << 8 | (at >= 0 && at < bytes.length ? bytes[at] & 0xff : 0xff);
+            value = value << 8 | read(offset + i);
         }
         return value;
+    }
+
+    private int read(int at) {
+        if (classCode >= 0 && (at == CLASS || at == CLASS + 1)) {
+            return (classCode >>> (8 * (at - CLASS))) & 0xff;
+        }
+        return at >= 0 && at < bytes.length ? bytes[at] & 0xff : 0xff;
     }
 
     /** Refuses. */

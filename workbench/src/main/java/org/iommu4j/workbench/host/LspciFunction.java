@@ -264,18 +264,13 @@ final class LspciFunction {
         if (title.classCode() >= 0) {
             put16(made, 0x0a, title.classCode());
         }
-        int layout = buses == null ? 0 : title.classCode() == CARDBUS || isCardBus() ? 2 : 1;
+        int layout = buses == null ? 0 : title.classCode() == CARDBUS ? 2 : 1;
         made[0x0e] = (byte) (layout | (shared ? 0x80 : 0));
         if (buses != null) {
             for (int i = 0; i < buses.length; i++) {
                 made[PRIMARY_BUS + i] = (byte) buses[i];
             }
         }
-    }
-
-    private boolean isCardBus() {
-        String words = title.className();
-        return words != null && words.startsWith("CardBus");
     }
 
     private void capabilities(byte[] made) {

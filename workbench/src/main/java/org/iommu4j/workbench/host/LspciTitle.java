@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
+import java.util.Locale;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.platform.PciAddress;
@@ -36,6 +38,19 @@ record LspciTitle(
     private static final Pattern TAIL = Pattern.compile("(?: \\[[0-9a-f]{4}:[0-9a-f]{4}\\])?"
             + "(?: \\(rev [0-9a-f]{2}\\))?(?: \\(prog-if .{0,80}\\))?(?: \\[[a-z ]{1,40}\\])?$");
 
+    /** Classes on which answers depend, as pci.ids of any year calls them, in lower case. */
+    private static final Map<String, Integer> CLASSES = Map.of(
+            "vga compatible controller", 0x0300,
+            "xga compatible controller", 0x0301,
+            "3d controller", 0x0302,
+            "display controller", 0x0380,
+            "host bridge", 0x0600,
+            "isa bridge", 0x0601,
+            "pci bridge", 0x0604,
+            "cardbus bridge", 0x0607,
+            "iommu", 0x0806,
+            "usb controller", 0x0c03);
+
     /** Reads what follows the address: {@code VGA compatible controller [0300]: Intel ... [8086:1616] (rev 09)}. */
     static LspciTitle of(PciAddress address, String rest) {
         int colon = rest.indexOf(": ");
@@ -49,7 +64,9 @@ record LspciTitle(
             classCode = Integer.parseInt(numeric.group(1), 16);
         } else if (colon >= 0 && words.matches()) {
             className = words.group(1);
-            classCode = words.group(2) == null ? -1 : Integer.parseInt(words.group(2), 16);
+            classCode = words.group(2) != null
+                    ? Integer.parseInt(words.group(2), 16)
+                    : CLASSES.getOrDefault(className.toLowerCase(Locale.ROOT), -1);
         }
         Matcher numericIds = NUMERIC_IDS.matcher(device);
         if (numericIds.matches()) {
