@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.RemappingStructure.Rmrr;
@@ -11,7 +12,7 @@ import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.SystemMemory;
 
-/** The reserved regions of a device: Linux's {@code intel_iommu_get_resv_regions}. */
+/** The reserved regions of a device, all with every right: Linux's {@code intel_iommu_get_resv_regions}. */
 final class ReservedRegions {
     /** Where x86 interrupts are written to; the hardware does not translate it. */
     private static final ReservedRegion MSI = new ReservedRegion(0xFEE00000L, 0xFEEFFFFFL, ReservedRegion.Type.MSI);
@@ -38,7 +39,8 @@ final class ReservedRegions {
                 regions.add(new ReservedRegion(
                         rmrr.base() & -SystemMemory.FRAME_SIZE,
                         rmrr.limit() | (SystemMemory.FRAME_SIZE - 1),
-                        isRelaxable(function) ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT));
+                        isRelaxable(function) ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT,
+                        Prot.READ_WRITE));
             }
         }
         return merged(regions);
@@ -65,7 +67,7 @@ final class ReservedRegions {
             } else {
                 ReservedRegion earlier = merged.get(same);
                 long end = Long.compareUnsigned(earlier.end(), region.end()) >= 0 ? earlier.end() : region.end();
-                merged.set(same, new ReservedRegion(earlier.start(), end, region.type()));
+                merged.set(same, new ReservedRegion(earlier.start(), end, region.type(), region.prot()));
             }
         }
         return merged;
