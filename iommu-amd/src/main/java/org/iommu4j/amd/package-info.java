@@ -43,7 +43,7 @@
  * does give out); page requests without PASID and those for execution or with privilege (they are answered as
  * invalid, as in Linux); interrupts' messages (logs are read when asked); interrupt remapping tables (bits of theirs in a
  * device table entry are preserved; the invalidation's command is there), so also the guest virtual APIC; SNP, memory
- * encryption, performance counters; exclusion range registers, as in Linux, which maps or reserves those ranges instead;
+ * encryption, performance counters; exclusion range registers, as in Linux, which maps those ranges one to one instead;
  * devices that are not on PCI, but for their ids.
  */
 package org.iommu4j.amd;

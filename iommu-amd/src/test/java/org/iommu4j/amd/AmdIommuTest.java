@@ -237,12 +237,12 @@ class AmdIommuTest {
                 ivhd10(BASE, 2, range(8, 0x1ff)),
                 ivmd(0x21, 8, 0x100, 0, 0x9000, 0x1000),
                 ivmd(0x22, 7, 0x80, 0x100, 0x4000, 0x2000),
-                ivmd(0x20, 1, 0, 0, 0x5000, 0x2800),
-                ivmd(0x21, 1, 0x101, 0, 0x1000, 0x1000));
+                ivmd(0x20, 7, 0, 0, 0x5000, 0x2800),
+                ivmd(0x21, 7, 0x101, 0, 0x1000, 0x1000));
         assertThat(device(platform.open(), 1).reservedRegions())
                 .containsExactly(
                         new ReservedRegion(0x4000, 0x7fff, ReservedRegion.Type.DIRECT),
-                        new ReservedRegion(0x9000, 0x9fff, ReservedRegion.Type.RESERVED),
+                        new ReservedRegion(0x9000, 0x9fff, ReservedRegion.Type.DIRECT),
                         new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Type.MSI),
                         new ReservedRegion(0xfd00000000L, 0xffffffffffL, ReservedRegion.Type.RESERVED));
     }
