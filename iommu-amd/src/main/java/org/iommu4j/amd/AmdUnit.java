@@ -240,6 +240,7 @@ final class AmdUnit {
         }
         for (int domainId = 0; queued && domainId <= Command.DOMAIN_ID.max(); domainId++) {
             queued = commands.add(Command.invalidatePages(domainId), Command.allPages());
+    /** Source: {@code amd_iommu_flush_all_caches}. */
         }
         return run(queued);
     }
@@ -248,6 +249,9 @@ final class AmdUnit {
      * Makes the unit forget a device's table entries, and all that it cached for the device's requests.
      *
      * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
+        for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
+            queued = commands.add(Command.invalidateInterruptTable(deviceId), 0);
+        }
      * @param gcr3 what the device's guest tables were found through, or null
      * @return false when the unit is broken or did not do it in time
      */
@@ -367,16 +371,25 @@ final class AmdUnit {
         return overflows;
     }
 
-    /** Turns everything off. Never fails. */
+    /**
+     * Turns off translation, the queue, all logs and all interrupts, and lets the unit cache interrupt tables again. Never fails.
+     *
+     * <p>What firmware or an earlier kernel may have left on does not depend on the release, so that all is turned off in each,
+     * where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and others) is kept.
+     * Source: {@code iommu_disable}.
+     */
     synchronized void disable() {
         control &= ~(Registers.EVENT_INT_EN.mask()
                 | Registers.COM_WAIT_INT_EN.mask()
                 | Registers.CMD_BUF_EN.mask()
                 | Registers.EVENT_LOG_EN.mask()
                 | Registers.PPR_LOG_EN.mask()
-                | Registers.PPR_EN.mask());
+                | Registers.PPR_INT_EN.mask()
+                | Registers.PPR_EN.mask()
+                | Registers.GA_LOG_EN.mask()
+                | Registers.GA_INT_EN.mask());
         writeControl();
-        control &= ~Registers.IOMMU_EN.mask();
+        control &= ~(Registers.IOMMU_EN.mask() | Registers.IRT_CACHE_DIS.mask());
         writeControl();
     }
 

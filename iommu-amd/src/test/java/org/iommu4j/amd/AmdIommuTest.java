@@ -85,9 +85,25 @@ class AmdIommuTest {
     void withoutInvalidateAllEveryEntryAndDomainIsForgottenOneByOne() {
         platform.efr = 0x800;
         platform.open();
-        assertThat(platform.commands).hasSize(0x200 + 0x10000);
-        assertThat(platform.commands.get(0x1ff)).isEqualTo("devtab 01ff");
-        assertThat(platform.commands.get(0x1ff + 0x10000)).isEqualTo("pages 65535 7ffffffffffff003");
+        assertThat(platform.commands).hasSize(0x200 + 0x200 + 0x10000);
+        for (int id = 0; id < 0x200; id++) {
+            assertThat(platform.commands.get(id)).isEqualTo(String.format("devtab %04x", id));
+            assertThat(platform.commands.get(0x200 + id)).isEqualTo(String.format("inttab %04x", id));
+        }
+        assertThat(platform.commands.get(0x400)).isEqualTo("pages 0 7ffffffffffff003");
+        assertThat(platform.commands.get(0x3ff + 0x10000)).isEqualTo("pages 65535 7ffffffffffff003");
+    }
+
+    @Test
+    void whatFirmwareOrAnEarlierKernelLeftOnIsOff() {
+        // PprIntEn, PprEn, GALogEn, GAIntEn, IRTCacheDis; GAEn and XTEn belong to interrupt remapping and stay.
+        long left = 1 << 14 | 1 << 15 | 1 << 28 | 1 << 29 | 1L << 59;
+        long kept = 1 << 17 | 1L << 50;
+        platform.unit.registers[0x18 / 8] = left | kept | 0x301f;
+        AmdIommu iommu = platform.open();
+        assertThat(platform.unit.registers[0x18 / 8]).isEqualTo(0x1485 | kept);
+        iommu.close();
+        assertThat(platform.unit.registers[0x18 / 8] & (left | kept | 0x301d)).isEqualTo(kept);
     }
 
     @Test
