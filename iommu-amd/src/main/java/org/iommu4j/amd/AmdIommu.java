@@ -139,8 +139,7 @@ final class AmdIommu implements Iommu {
             return Optional.empty();
         }
         DeviceTable table = tableOf(address.segment());
-        DeviceServices services =
-                new DeviceServices(function.config(), units.get(index).allowsDeviceIotlbs());
+        DeviceServices services = new DeviceServices(function.config(), features.deviceIotlbs());
         AmdDevice device = new AmdDevice(
                 this,
                 address,

@@ -14,6 +14,7 @@ import org.iommu4j.amd.reg.Features;
  * @param pasids how many PASIDs can be attached, or 0
  * @param nests whether guests' tables can be above host tables
  * @param htRangeTranslated whether the HyperTransport range is translated like any other
+ * @param deviceIotlbs whether devices may have IOTLBs of their own ({@code amd_iommu_iotlb_sup})
  * @param announcesMappings whether some unit may remember that an entry was not present; one is enough
  */
 record CommonFeatures(
@@ -23,6 +24,7 @@ record CommonFeatures(
         int pasids,
         boolean nests,
         boolean htRangeTranslated,
+        boolean deviceIotlbs,
         boolean announcesMappings) {
 
     /** Asks units, of which there is at least one, and the release, which may not use all of it. */
@@ -37,6 +39,7 @@ record CommonFeatures(
                         : 0,
                 rules.nestParents() && units.stream().allMatch(AmdUnit::nests),
                 rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange),
+                units.stream().allMatch(AmdUnit::allowsDeviceIotlbs),
                 units.stream().anyMatch(AmdUnit::cachesNotPresent));
     }
 
