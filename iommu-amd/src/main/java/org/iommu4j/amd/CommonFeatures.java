@@ -8,7 +8,7 @@ import org.iommu4j.amd.reg.Features;
 /**
  * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global masks.
  *
- * @param hostLevels levels of host tables
+ * @param hostLevels levels that host tables may have
  * @param guestLevels levels of guest tables for ordinary requests, or 0
  * @param gcr3Levels levels of GCR3 tables, or 0
  * @param pasids how many PASIDs can be attached, or 0
@@ -31,7 +31,7 @@ record CommonFeatures(
     static CommonFeatures of(List<AmdUnit> units, AmdRules rules) {
         int guestLevels = weakest(units, efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
         return new CommonFeatures(
-                weakest(units, Features::hostLevels),
+                units.stream().mapToInt(AmdUnit::hostLevels).min().orElseThrow(),
                 guestLevels,
                 weakest(units, Features::gcr3Levels),
                 rules.pasidDomains() && guestLevels != 0

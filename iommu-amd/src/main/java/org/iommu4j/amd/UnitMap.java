@@ -138,9 +138,14 @@ final class UnitMap {
         return units.get(unit).entries().stream().anyMatch(entry -> entry.type() == DeviceEntry.ALL);
     }
 
-    /** Returns whether images of the feature registers are to be used (IVinfo EFRSup). */
-    boolean efrImageValid() {
-        return (ivrs.ivInfo() & 1) != 0;
+    /**
+     * Returns firmware's image of a unit's extended features, which goes before the register; 0 where there is none.
+     *
+     * <p>It is there where IVinfo says so (EFRSup) and the block has room for it ({@code early_iommu_features_init}). One of 0 is
+     * none: Linux then reads both registers ({@code late_iommu_features_init}).
+     */
+    long efrImage(int unit) {
+        return (ivrs.ivInfo() & 1) != 0 ? units.get(unit).efrImage() : 0;
     }
 
     /** Returns whether firmware asks that DMA stay remapped until the operating system takes over. */

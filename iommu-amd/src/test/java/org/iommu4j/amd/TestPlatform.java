@@ -122,6 +122,12 @@ final class TestPlatform {
         }
     }
 
+    /** Firmware has an image of the extended features as they are now, and says so. */
+    TestPlatform withImage() {
+        ivrs = table(0x3, ivhd(0x11, 40, efr, BASE, 0x0002, range(0x0008, 0x01ff)));
+        return this;
+    }
+
     VendorContext context() {
         return new VendorContext(
                         memory,
