@@ -131,6 +131,18 @@ class IommuCoreTest {
         assertThat(domain.prot(0x8000)).isEqualTo(Prot.WRITE);
     }
 
+    /** Linux's {@code iommu_setup_default_domain} fails too when a mapping that firmware asks for can't be had. */
+    @Test
+    void aDirectRegionThatGivesNoRightStopsTheOpeningAndEverythingIsFreed() {
+        TestIommu iommu =
+                new TestIommu().reserve(GPU, new ReservedRegion(0x4000, 0x5fff, ReservedRegion.Type.DIRECT, 0));
+
+        IommuException refusal = catchThrowableOfType(IommuException.class, () -> IommuCore.open(iommu, laptop()));
+
+        assertThat(refusal.errno()).isEqualTo(Errno.EINVAL);
+        assertThat(iommu.openDomains()).isZero();
+    }
+
     @Test
     void directRegionsOfTwoDevicesThatOverlapAreMappedOnce() {
         ReservedRegion.Type direct = ReservedRegion.Type.DIRECT;
