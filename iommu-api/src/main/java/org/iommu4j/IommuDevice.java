@@ -18,7 +18,10 @@ public interface IommuDevice {
     /** Returns the driver that translates for this device. */
     Iommu iommu();
 
-    /** Returns the device's reserved regions, sorted by start, those of one type merged where they overlap. */
+    /**
+     * Returns the device's reserved regions, sorted by start, those of one type and with the same rights merged where they
+     * overlap.
+     */
     List<ReservedRegion> reservedRegions();
 
     /**

@@ -4,11 +4,15 @@ package org.iommu4j;
 /**
  * A range of IOVA with a meaning of its own for a device.
  *
+ * <p>Source: {@code struct iommu_resv_region}.
+ *
  * @param start first byte, 4 KiB aligned
  * @param end last byte, inclusive
  * @param type what the range is
+ * @param prot {@link Prot} bits of the one-to-one mapping, without meaning for a range that is not mapped. Firmware may give
+ *     neither READ nor WRITE: no domain has such a mapping
  */
-public record ReservedRegion(long start, long end, Type type) {
+public record ReservedRegion(long start, long end, Type type, int prot) {
     /** The kinds of range. Source: {@code enum iommu_resv_type}. */
     public enum Type {
         /** Must stay mapped one to one, always: it forbids blocking the device and so its assignment. */
@@ -18,7 +22,12 @@ public record ReservedRegion(long start, long end, Type type) {
         /** Never to be used as an IOVA. */
         RESERVED,
         /** The hardware's own MSI window, which is not translated. */
-        MSI
+        MSI;
+
+        /** Returns whether the DMA API maps such a range one to one. */
+        public boolean mapped() {
+            return this == DIRECT || this == DIRECT_RELAXABLE;
+        }
     }
 
     /** Checks that the range is not empty, unsigned. */
@@ -27,6 +36,11 @@ public record ReservedRegion(long start, long end, Type type) {
             throw new IllegalArgumentException("reserved region ends before it starts: 0x" + Long.toHexString(start)
                     + " to 0x" + Long.toHexString(end));
         }
+    }
+
+    /** Makes a range with the usual rights: read and write where it is mapped, else none. */
+    public ReservedRegion(long start, long end, Type type) {
+        this(start, end, type, type.mapped() ? Prot.READ_WRITE : 0);
     }
 
     /** Returns whether this range and {@code [first, last]} share a byte. */

@@ -240,12 +240,12 @@ final class AmdDescription {
         }
     }
 
-    /** What Linux uses: firmware's images where they are announced, else the registers. */
+    /** What Linux uses: firmware's images where they are announced and not 0, else the registers. */
     private Map<String, Long> registers(UnitMap map, int unit, Ivhd block) {
         Map<String, Long> values = new LinkedHashMap<>();
         Long efr = known(unit, block, Features.EFR.name());
         Long efr2 = known(unit, block, Features.EFR2.name());
-        if (block.hasFeatureImage() && (efr == null || map.efrImageValid())) {
+        if (map.efrImage(unit) != 0 || (efr == null && block.efrImage() != 0)) {
             if (efr != null && (efr != block.efrImage() || (efr2 != null && efr2 != block.efr2Image()))) {
                 warnings.add(
                         AmdUnit.imageMismatch(UnitMap.id(unit), block, efr, efr2 == null ? block.efr2Image() : efr2));

@@ -21,7 +21,6 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.DeviceRange;
-import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
@@ -61,9 +60,8 @@ final class AmdIommu implements Iommu {
         this.rules = rules;
         this.map = map;
         try {
-            boolean useImage = map.efrImageValid();
-            for (Ivhd block : map.units()) {
-                units.add(AmdUnit.find(UnitMap.id(units.size()), block, useImage, context));
+            for (int i = 0; i < map.units().size(); i++) {
+                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), rules, context));
             }
             for (int i = 0; i < units.size(); i++) {
                 DeviceTable table = tableOf(units.get(i).block().segment());
@@ -139,8 +137,7 @@ final class AmdIommu implements Iommu {
             return Optional.empty();
         }
         DeviceTable table = tableOf(address.segment());
-        DeviceServices services =
-                new DeviceServices(function.config(), units.get(index).allowsDeviceIotlbs());
+        DeviceServices services = new DeviceServices(function.config(), features.deviceIotlbs());
         AmdDevice device = new AmdDevice(
                 this,
                 address,

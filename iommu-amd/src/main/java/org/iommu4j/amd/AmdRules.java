@@ -2,6 +2,7 @@
 package org.iommu4j.amd;
 
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.amd.reg.Features;
 
 /**
  * What Linux's AMD driver does differently from release to release, and nothing else.
@@ -31,6 +32,8 @@ import org.iommu4j.LinuxRelease;
  *     (6.19)
  * @param dirtyTracking domains can record written pages ({@code amd_dirty_ops}, 6.7)
  * @param htRangeIgnore the HyperTransport range is not reserved where EFR2 says so ({@code amd_iommu_ht_range_ignore}, 6.16)
+ * @param hostLevelsByHats a v1 table has no more levels than HATS says ({@code amd_iommu_hpt_level}, 6.17: 025d1371cc8c, in the pull
+ *     request of {@code iommu-updates-v6.17}); see {@link #hostLevels}
  * @param atsCapability {@link org.iommu4j.IommuCapability#PCI_ATS_SUPPORTED} exists (7.0)
  * @param nestParents {@code IOMMU_HWPT_ALLOC_NEST_PARENT} gives a v1 table where all units have GTSup, GIoSup and GCR3TRPMode,
  *     also together with dirty tracking, and GCR3TRPMode of the control register is set (7.0)
@@ -50,11 +53,15 @@ record AmdRules(
         boolean guestApertureHalved,
         boolean dirtyTracking,
         boolean htRangeIgnore,
+        boolean hostLevelsByHats,
         boolean atsCapability,
         boolean nestParents,
         boolean passThroughEntryWrong) {
     /** Levels of a fresh v1 table ({@code amd_iommu_domain_alloc_paging_v1}). */
     static final int START_LEVELS = 3;
+
+    /** Levels that a v1 table can have ({@code PAGE_MODE_6_LEVEL}). */
+    private static final int MOST_LEVELS = 6;
 
     /**
      * A domain with v2 tables answers a request to block no-snoop as one with v1 tables does: yes.
@@ -64,6 +71,19 @@ record AmdRules(
      * What follows: VFIO reports the device coherent, KVM makes the guest's WBINVD do nothing, and the guest reads stale lines.
      */
     static final boolean V2_ANSWERS_AS_V1 = true;
+
+    /**
+     * Returns the levels that v1 tables may have, 0 when there can be none.
+     *
+     * <p>Until 6.16 it is 6 whatever the unit walks: a table that grows beyond gets the device table entry refused as illegal, and
+     * all requests of the device with it. Since 6.17 it is what HATS says, of firmware's image alone, because Linux looks
+     * ({@code early_amd_iommu_init}) before it reads the registers: without an image it is 4.
+     *
+     * @param efrImage firmware's image of the unit's features, or 0
+     */
+    int hostLevels(long efrImage) {
+        return hostLevelsByHats ? Features.hostLevels(efrImage) : MOST_LEVELS;
+    }
 
     /**
      * Returns the rules of a release.
@@ -86,6 +106,7 @@ record AmdRules(
                 release.isAtLeast(6, 19),
                 release.isAtLeast(6, 7),
                 release.isAtLeast(6, 16),
+                release.isAtLeast(6, 17),
                 release.isAtLeast(7, 0),
                 release.isAtLeast(7, 0),
                 release.isAtLeast(7, 0) && !release.isAtLeast(7, 1));

@@ -38,6 +38,7 @@ final class AmdUnit {
     private final RegisterWindow window;
     private final long efr;
     private final long efr2;
+    private final int hostLevels;
     private final UnitCapability capability;
     private final CommandBuffer commands;
     private final EventLog events;
@@ -58,6 +59,7 @@ final class AmdUnit {
             RegisterWindow window,
             long efr,
             long efr2,
+            int hostLevels,
             UnitCapability capability,
             CommandBuffer commands,
             EventLog events,
@@ -67,6 +69,7 @@ final class AmdUnit {
         this.window = window;
         this.efr = efr;
         this.efr2 = efr2;
+        this.hostLevels = hostLevels;
         this.capability = capability;
         this.commands = commands;
         this.events = events;
@@ -76,10 +79,11 @@ final class AmdUnit {
     /**
      * Looks at a unit's registers and takes the frames of its queues; nothing is written to it.
      *
-     * @param useImage whether firmware's image of the features goes before the registers (IVinfo EFRSup)
+     * @param efrImage firmware's image of the features, which goes before the registers, or 0
+     * @param rules what the release makes of it
      * @throws IommuException ENODEV (nothing answers, or no host tables), ENOMEM
      */
-    static AmdUnit find(String id, Ivhd block, boolean useImage, VendorContext context) {
+    static AmdUnit find(String id, Ivhd block, long efrImage, AmdRules rules, VendorContext context) {
         RegisterWindow window = map(id, block, context);
         long control = window.read64(Registers.CONTROL.offset());
         if (control == GONE) {
@@ -91,15 +95,16 @@ final class AmdUnit {
         if (efr == GONE || efr2 == GONE) {
             throw noDevice(id, block, "its feature registers read all ones");
         }
-        if (useImage && block.hasFeatureImage()) {
-            if (efr != block.efrImage() || efr2 != block.efr2Image()) {
+        if (efrImage != 0) {
+            if (efr != efrImage || efr2 != block.efr2Image()) {
                 LOG.warn("{}", imageMismatch(id, block, efr, efr2));
             }
-            efr = block.efrImage();
+            efr = efrImage;
             efr2 = block.efr2Image();
         }
-        if (Features.hostLevels(efr) == 0) {
-            throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efr));
+        int hostLevels = rules.hostLevels(efrImage);
+        if (hostLevels == 0) {
+            throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efrImage));
         }
         CommandBuffer commands = new CommandBuffer(context, window);
         EventLog events;
@@ -109,7 +114,7 @@ final class AmdUnit {
             commands.free();
             throw e;
         }
-        AmdUnit unit = new AmdUnit(id, block, window, efr, efr2, capability, commands, events, control);
+        AmdUnit unit = new AmdUnit(id, block, window, efr, efr2, hostLevels, capability, commands, events, control);
         if (PprLog.isNeeded(efr)) {
             try {
                 unit.pageRequests = new PprLog(unit, context, window);
@@ -152,6 +157,11 @@ final class AmdUnit {
     /** Returns the firmware's block that describes it. */
     Ivhd block() {
         return block;
+    }
+
+    /** Returns the levels that its host tables may have. */
+    int hostLevels() {
+        return hostLevels;
     }
 
     /** Returns whether it records which pages were written. */
@@ -230,6 +240,7 @@ final class AmdUnit {
         }
     }
 
+    /** Source: {@code amd_iommu_flush_all_caches}. */
     private boolean forgetAll(int deviceIds) {
         if (Features.IA_SUP.isSet(efr)) {
             return run(commands.add(Command.invalidateAll(), 0));
@@ -237,6 +248,9 @@ final class AmdUnit {
         boolean queued = true;
         for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
             queued = commands.add(Command.invalidateDevtabEntry(deviceId), 0);
+        }
+        for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
+            queued = commands.add(Command.invalidateInterruptTable(deviceId), 0);
         }
         for (int domainId = 0; queued && domainId <= Command.DOMAIN_ID.max(); domainId++) {
             queued = commands.add(Command.invalidatePages(domainId), Command.allPages());
@@ -367,16 +381,25 @@ final class AmdUnit {
         return overflows;
     }
 
-    /** Turns everything off. Never fails. */
+    /**
+     * Turns off translation, the queue, all logs and all interrupts, and lets the unit cache interrupt tables again. Never fails.
+     *
+     * <p>What firmware or an earlier kernel may have left on does not depend on the release, so that all is turned off in each,
+     * where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and others) is kept.
+     * Source: {@code iommu_disable}.
+     */
     synchronized void disable() {
         control &= ~(Registers.EVENT_INT_EN.mask()
                 | Registers.COM_WAIT_INT_EN.mask()
                 | Registers.CMD_BUF_EN.mask()
                 | Registers.EVENT_LOG_EN.mask()
                 | Registers.PPR_LOG_EN.mask()
-                | Registers.PPR_EN.mask());
+                | Registers.PPR_INT_EN.mask()
+                | Registers.PPR_EN.mask()
+                | Registers.GA_LOG_EN.mask()
+                | Registers.GA_INT_EN.mask());
         writeControl();
-        control &= ~Registers.IOMMU_EN.mask();
+        control &= ~(Registers.IOMMU_EN.mask() | Registers.IRT_CACHE_DIS.mask());
         writeControl();
     }
 

@@ -8,12 +8,13 @@ import org.iommu4j.amd.reg.Features;
 /**
  * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global masks.
  *
- * @param hostLevels levels of host tables
+ * @param hostLevels levels that host tables may have
  * @param guestLevels levels of guest tables for ordinary requests, or 0
  * @param gcr3Levels levels of GCR3 tables, or 0
  * @param pasids how many PASIDs can be attached, or 0
  * @param nests whether guests' tables can be above host tables
  * @param htRangeTranslated whether the HyperTransport range is translated like any other
+ * @param deviceIotlbs whether devices may have IOTLBs of their own ({@code amd_iommu_iotlb_sup})
  * @param announcesMappings whether some unit may remember that an entry was not present; one is enough
  */
 record CommonFeatures(
@@ -23,13 +24,14 @@ record CommonFeatures(
         int pasids,
         boolean nests,
         boolean htRangeTranslated,
+        boolean deviceIotlbs,
         boolean announcesMappings) {
 
     /** Asks units, of which there is at least one, and the release, which may not use all of it. */
     static CommonFeatures of(List<AmdUnit> units, AmdRules rules) {
         int guestLevels = weakest(units, efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
         return new CommonFeatures(
-                weakest(units, Features::hostLevels),
+                units.stream().mapToInt(AmdUnit::hostLevels).min().orElseThrow(),
                 guestLevels,
                 weakest(units, Features::gcr3Levels),
                 rules.pasidDomains() && guestLevels != 0
@@ -37,6 +39,7 @@ record CommonFeatures(
                         : 0,
                 rules.nestParents() && units.stream().allMatch(AmdUnit::nests),
                 rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange),
+                units.stream().allMatch(AmdUnit::allowsDeviceIotlbs),
                 units.stream().anyMatch(AmdUnit::cachesNotPresent));
     }
 

@@ -29,7 +29,7 @@ final class DeviceServices {
     /**
      * Looks at a function.
      *
-     * @param atsAllowed whether its unit lets devices have IOTLBs
+     * @param atsAllowed whether the units let devices have IOTLBs
      */
     DeviceServices(ConfigSpace config, boolean atsAllowed) {
         this.config = config;

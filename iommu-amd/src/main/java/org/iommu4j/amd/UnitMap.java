@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.amd.acpi.DeviceEntry;
 import org.iommu4j.amd.acpi.DeviceRange;
@@ -137,9 +138,14 @@ final class UnitMap {
         return units.get(unit).entries().stream().anyMatch(entry -> entry.type() == DeviceEntry.ALL);
     }
 
-    /** Returns whether images of the feature registers are to be used (IVinfo EFRSup). */
-    boolean efrImageValid() {
-        return (ivrs.ivInfo() & 1) != 0;
+    /**
+     * Returns firmware's image of a unit's extended features, which goes before the register; 0 where there is none.
+     *
+     * <p>It is there where IVinfo says so (EFRSup) and the block has room for it ({@code early_iommu_features_init}). One of 0 is
+     * none: Linux then reads both registers ({@code late_iommu_features_init}).
+     */
+    long efrImage(int unit) {
+        return (ivrs.ivInfo() & 1) != 0 ? units.get(unit).efrImage() : 0;
     }
 
     /** Returns whether firmware asks that DMA stay remapped until the operating system takes over. */
@@ -166,7 +172,13 @@ final class UnitMap {
         return false;
     }
 
-    /** Returns a function's reserved regions, sorted by start, those of one type merged where they overlap. */
+    /**
+     * Returns a function's reserved regions, sorted by start, those of one type and with the same rights merged where they
+     * overlap.
+     *
+     * <p>Of two with different rights the one that starts lower is mapped first, and so decides about what they share; in
+     * Linux it is the one that the table lists first.
+     */
     List<ReservedRegion> reservedRegions(PciAddress address, boolean htRangeTranslated) {
         List<ReservedRegion> regions = new ArrayList<>();
         for (Ivmd ivmd : ivrs.ivmds()) {
@@ -181,7 +193,12 @@ final class UnitMap {
         return merged(regions);
     }
 
-    /** Linux rounds both start and size up to whole pages. */
+    /**
+     * Makes a direct region of a unity or exclusion range.
+     *
+     * <p>Linux does not program exclusion ranges, of which a unit has registers for one only: it maps them like unity ranges that
+     * give both rights. It rounds both start and size up to whole pages ({@code init_unity_map_range}).
+     */
     private static Optional<ReservedRegion> region(Ivmd ivmd) {
         long start = roundUp(ivmd.start());
         long last = start + roundUp(ivmd.size()) - 1;
@@ -191,8 +208,10 @@ final class UnitMap {
                 || Long.compareUnsigned(last, start) < 0) {
             return Optional.empty();
         }
-        return Optional.of(new ReservedRegion(
-                start, last, ivmd.exclusion() ? ReservedRegion.Type.RESERVED : ReservedRegion.Type.DIRECT));
+        int prot = ivmd.exclusion()
+                ? Prot.READ_WRITE
+                : (ivmd.readable() ? Prot.READ : 0) | (ivmd.writable() ? Prot.WRITE : 0);
+        return Optional.of(new ReservedRegion(start, last, ReservedRegion.Type.DIRECT, prot));
     }
 
     private static long roundUp(long value) {
@@ -205,7 +224,10 @@ final class UnitMap {
         for (ReservedRegion region : regions) {
             int with = -1;
             for (int i = 0; i < result.size(); i++) {
-                if (result.get(i).type() == region.type() && result.get(i).overlaps(region.start(), region.end())) {
+                ReservedRegion other = result.get(i);
+                if (other.type() == region.type()
+                        && other.prot() == region.prot()
+                        && other.overlaps(region.start(), region.end())) {
                     with = i;
                 }
             }
@@ -214,7 +236,7 @@ final class UnitMap {
             } else {
                 ReservedRegion other = result.get(with);
                 long end = Long.compareUnsigned(other.end(), region.end()) < 0 ? region.end() : other.end();
-                result.set(with, new ReservedRegion(other.start(), end, other.type()));
+                result.set(with, new ReservedRegion(other.start(), end, other.type(), other.prot()));
             }
         }
         return List.copyOf(result);

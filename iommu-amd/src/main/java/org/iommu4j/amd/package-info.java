@@ -23,8 +23,10 @@
  *
  * <p>Readings that are doubtful: the units' weakest feature decides for all, as Linux's global masks do, and the
  * processor's own table depth, which Linux compares with GATS, is not known here. A change of GCR3 entry 0 is followed by an
- * invalidation of the whole PASID. Which unit's features count, register's or firmware image's, is decided by IVinfo.EFRSup
- * alone; a difference is a warning. QueueID of INVALIDATE_IOTLB_PAGES is the requester id, as in Linux.
+ * invalidation of the whole PASID. The image of the feature registers in an IVHD counts where IVinfo.EFRSup says so and it is
+ * not 0, else the registers; a difference is a warning. Of what Linux decides before it has read the registers, HATS goes by the
+ * image alone ({@code AmdRules#hostLevels}); GATS and {@code amd_iommu=pgtbl_v2} go by the registers where there is no image,
+ * while Linux has 4 levels then and falls back to v1. QueueID of INVALIDATE_IOTLB_PAGES is the requester id, as in Linux.
  *
  * <p>Page requests: automatic responses are on where a unit has them, with success, which Linux leaves off; the log is drained by an
  * invalidation of the device's IOTLB. GN of an answer, and GPRP of the device table entry, follow the device's PRG Response PASID
@@ -38,12 +40,12 @@
  * <p>A device that does not confirm the invalidation of its IOTLB within a second is an event in the log and no failure, as in Linux:
  * the wait ends, and what the device may still hold nobody knows.
  *
- * <p>Not modelled: units without host tables (HATS 3, or HATDIS of an IVHD), which are refused and which newer releases drive with
- * guest tables alone; nested domains, which no release up to 7.1 can make ({@code AmdRules}; parents for them it
- * does give out); page requests without PASID and those for execution or with privilege (they are answered as
- * invalid, as in Linux); interrupts' messages (logs are read when asked); interrupt remapping tables (bits of theirs in a
- * device table entry are preserved; the invalidation's command is there), so also the guest virtual APIC; SNP, memory
- * encryption, performance counters; exclusion range registers, as in Linux, which maps or reserves those ranges instead;
- * devices that are not on PCI, but for their ids.
+ * <p>Not modelled: units without host tables, which 6.17 and later drive with guest tables alone (HATS 3 is refused then, HATDis
+ * of an IVHD not looked at); VAsize of IVinfo, which newer trees take as one more limit of host tables; nested domains, which no
+ * release up to 7.1 can make ({@code AmdRules}; parents for them it does give out); page requests without PASID and those for
+ * execution or with privilege (they are answered as invalid, as in Linux); interrupts' messages (logs are read when asked);
+ * interrupt remapping tables (bits of theirs in a device table entry are preserved; at opening a unit forgets those that an
+ * earlier kernel had), so also the guest virtual APIC; SNP, memory encryption, performance counters; exclusion range registers,
+ * as in Linux, which maps those ranges one to one instead; devices that are not on PCI, but for their ids.
  */
 package org.iommu4j.amd;

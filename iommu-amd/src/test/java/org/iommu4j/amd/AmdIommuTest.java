@@ -85,9 +85,25 @@ class AmdIommuTest {
     void withoutInvalidateAllEveryEntryAndDomainIsForgottenOneByOne() {
         platform.efr = 0x800;
         platform.open();
-        assertThat(platform.commands).hasSize(0x200 + 0x10000);
-        assertThat(platform.commands.get(0x1ff)).isEqualTo("devtab 01ff");
-        assertThat(platform.commands.get(0x1ff + 0x10000)).isEqualTo("pages 65535 7ffffffffffff003");
+        assertThat(platform.commands).hasSize(0x200 + 0x200 + 0x10000);
+        for (int id = 0; id < 0x200; id++) {
+            assertThat(platform.commands.get(id)).isEqualTo(String.format("devtab %04x", id));
+            assertThat(platform.commands.get(0x200 + id)).isEqualTo(String.format("inttab %04x", id));
+        }
+        assertThat(platform.commands.get(0x400)).isEqualTo("pages 0 7ffffffffffff003");
+        assertThat(platform.commands.get(0x3ff + 0x10000)).isEqualTo("pages 65535 7ffffffffffff003");
+    }
+
+    @Test
+    void whatFirmwareOrAnEarlierKernelLeftOnIsOff() {
+        // PprIntEn, PprEn, GALogEn, GAIntEn, IRTCacheDis; GAEn and XTEn belong to interrupt remapping and stay.
+        long left = 1 << 14 | 1 << 15 | 1 << 28 | 1 << 29 | 1L << 59;
+        long kept = 1 << 17 | 1L << 50;
+        platform.unit.registers[0x18 / 8] = left | kept | 0x301f;
+        AmdIommu iommu = platform.open();
+        assertThat(platform.unit.registers[0x18 / 8]).isEqualTo(0x1485 | kept);
+        iommu.close();
+        assertThat(platform.unit.registers[0x18 / 8] & (left | kept | 0x301d)).isEqualTo(kept);
     }
 
     @Test
@@ -104,9 +120,9 @@ class AmdIommuTest {
         refuses(Errno.ENODEV, platform::open);
         platform.ivrs = table(0, ivhd10(BASE + 0x1000, 2, range(8, 0x1ff)));
         refuses(Errno.ENODEV, platform::open);
-        platform.ivrs = good;
-        platform.efr = 0xcc0; // HATS 3
+        platform.ivrs = table(1, ivhd(0x11, 40, 0xcc0, BASE, 2, range(8, 0x1ff))); // HATS 3
         refuses(Errno.ENODEV, platform::open);
+        platform.ivrs = good;
         platform.efr = -1L;
         refuses(Errno.ENODEV, platform::open);
         platform.efr = 0x8c0;
@@ -187,26 +203,38 @@ class AmdIommuTest {
 
     @Test
     void firmwaresImageOfTheFeaturesCountsWhereFirmwareSaysSoAndTheRegistersOtherwise() {
-        // Registers: 6 levels and INVALIDATE_IOMMU_ALL; image: 4 levels and none.
-        byte[] block = ivhd(0x11, 40, 0x80, BASE, 2, range(8, 0x1ff));
+        // Registers: INVALIDATE_IOMMU_ALL and no dirty tracking; image: the other way round.
+        byte[] block = ivhd(0x11, 40, 1L << 52 | 0x80, BASE, 2, range(8, 0x1ff));
         platform.ivrs = table(1, block);
         Iommu image = platform.open();
-        assertThat(image.allocate(DomainType.DMA, device(image, 1)).apertureEnd())
-                .isEqualTo((1L << 48) - 1);
+        assertThat(image.capable(device(image, 1), IommuCapability.DIRTY_TRACKING))
+                .isTrue();
         assertThat(platform.commands).doesNotContain("all").hasSizeGreaterThan(0x10000);
 
         TestPlatform other = new TestPlatform();
         other.ivrs = table(0, block);
         Iommu registers = other.open();
-        assertThat(registers.allocate(DomainType.DMA, device(registers, 1)).apertureEnd())
-                .isEqualTo(-1L);
+        assertThat(registers.capable(device(registers, 1), IommuCapability.DIRTY_TRACKING))
+                .isFalse();
         assertThat(other.commands).containsExactly("all");
 
         // A capability without EFRSup has no feature registers: what they would read as does not matter.
         TestPlatform old = new TestPlatform();
         old.capabilityHeader &= ~(1 << 27);
-        Iommu none = old.open();
-        assertThat(none.allocate(DomainType.DMA, device(none, 1)).apertureEnd()).isEqualTo((1L << 48) - 1);
+        old.open();
+        assertThat(old.commands).doesNotContain("all");
+    }
+
+    @Test
+    void anImageOfZeroIsNoneAndTheRegistersCount() {
+        platform.efr |= 1L << 52;
+        platform.unit.registers[0x1a0 / 8] = 0x800; // HTRangeIgnore
+        platform.ivrs = table(1, ivhd(0x11, 40, 0, BASE, 2, range(8, 0x1ff)));
+        Iommu iommu = platform.open();
+        IommuDevice device = device(iommu, 1);
+        assertThat(platform.commands).containsExactly("all");
+        assertThat(iommu.capable(device, IommuCapability.DIRTY_TRACKING)).isTrue();
+        assertThat(device.reservedRegions()).hasSize(1);
     }
 
     @Test
@@ -237,12 +265,12 @@ class AmdIommuTest {
                 ivhd10(BASE, 2, range(8, 0x1ff)),
                 ivmd(0x21, 8, 0x100, 0, 0x9000, 0x1000),
                 ivmd(0x22, 7, 0x80, 0x100, 0x4000, 0x2000),
-                ivmd(0x20, 1, 0, 0, 0x5000, 0x2800),
-                ivmd(0x21, 1, 0x101, 0, 0x1000, 0x1000));
+                ivmd(0x20, 7, 0, 0, 0x5000, 0x2800),
+                ivmd(0x21, 7, 0x101, 0, 0x1000, 0x1000));
         assertThat(device(platform.open(), 1).reservedRegions())
                 .containsExactly(
                         new ReservedRegion(0x4000, 0x7fff, ReservedRegion.Type.DIRECT),
-                        new ReservedRegion(0x9000, 0x9fff, ReservedRegion.Type.RESERVED),
+                        new ReservedRegion(0x9000, 0x9fff, ReservedRegion.Type.DIRECT),
                         new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Type.MSI),
                         new ReservedRegion(0xfd00000000L, 0xffffffffffL, ReservedRegion.Type.RESERVED));
     }
@@ -567,6 +595,24 @@ class AmdIommuTest {
         assertThat(host.warnings()).hasSize(2);
         assertThat(host.warnings().get(0)).contains("checksum");
         assertThat(host.warnings().get(1)).contains("0x8c0", "0x8c1");
+    }
+
+    @Test
+    void anImageOfZeroDescribesNothing() {
+        platform.ivrs = table(1, ivhd(0x11, 40, 0, BASE, 2, range(8, 0x1ff), entry8(0x48, 0, 0, 33, 0xa0, 1)));
+        UnitDescription read = describe((base, name) -> OptionalLong.of(name.equals("EFR") ? 0x8c0 : 0x800));
+        assertThat(read.fields()).containsEntry("EFR.HATS", 2L).containsEntry("EFR.IASup", 1L);
+        assertThat(read.fields()).containsEntry("EFR2.HTRangeIgnore", 1L);
+        UnitDescription unread = describe(RegisterValues.UNKNOWN);
+        assertThat(unread.fields()).isEmpty();
+        assertThat(unread.abilities().dirtyTracking()).isEqualTo(Answer.UNKNOWN);
+    }
+
+    private UnitDescription describe(RegisterValues registers) {
+        HostDescription host = new AmdVendor()
+                .describe(signature -> Optional.of(platform.ivrs), List::of, registers, LinuxRelease.NEWEST);
+        assertThat(host.warnings()).isEmpty();
+        return host.units().get(0);
     }
 
     @Test

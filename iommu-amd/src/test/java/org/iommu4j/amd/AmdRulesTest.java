@@ -170,6 +170,28 @@ class AmdRulesTest {
     }
 
     @ParameterizedTest
+    @CsvSource({
+        "6.16, 1, 0x080, -1", // HATS 0
+        "6.16, 1, 0x480, -1", // HATS 1
+        "6.16, 1, 0xc80, -1", // HATS 3
+        "6.16, 0, 0x080, -1", // no image
+        "6.17, 1, 0x080, 0x0000ffffffffffff",
+        "6.17, 1, 0x480, 0x01ffffffffffffff",
+        "6.17, 1, 0x880, -1",
+        "6.17, 0, 0x880, 0x0000ffffffffffff",
+        "7.1, 0, 0x880, 0x0000ffffffffffff"
+    })
+    void hostTablesHaveTheLevelsOfFirmwaresImageSince617AndSixBefore(
+            String name, int ivInfo, String image, String apertureEnd) {
+        long efr = Long.decode(image);
+        platform.ivrs = TestPlatform.table(
+                ivInfo, TestPlatform.ivhd(0x11, 40, efr, TestPlatform.BASE, 2, TestPlatform.range(8, 0x1ff)));
+        Iommu iommu = open(LinuxRelease.named(name));
+        assertThat(iommu.allocate(DomainType.UNMANAGED, device(iommu)).apertureEnd())
+                .isEqualTo(Long.decode(apertureEnd));
+    }
+
+    @ParameterizedTest
     @CsvSource({"6.7, true", "6.6, false"})
     void writtenPagesAreRecordedSince67(String name, boolean capable) {
         platform.efr |= 1L << 52;

@@ -32,7 +32,7 @@ class HostPageTableTest {
     private static final long K4 = 1L << 12;
     private static final long M2 = 1L << 21;
 
-    private final TestPlatform platform = new TestPlatform();
+    private final TestPlatform platform = new TestPlatform().withImage();
     private final AmdIommu iommu = platform.open();
     private final IommuDevice device =
             iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
@@ -56,7 +56,7 @@ class HostPageTableTest {
     void aUnitWithFourLevelsHasAnApertureOf48Bits() {
         TestPlatform small = new TestPlatform();
         small.efr = 0x40;
-        AmdIommu other = small.open();
+        AmdIommu other = small.withImage().open();
         IommuDomain four = other.allocate(
                 DomainType.DMA, other.probe(small.function(0, 1, 0, 0)).orElseThrow());
         assertThat(four.apertureEnd()).isEqualTo((1L << 48) - 1);

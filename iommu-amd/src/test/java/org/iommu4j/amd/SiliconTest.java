@@ -2,6 +2,7 @@
 package org.iommu4j.amd;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.util.List;
 import org.iommu4j.DmaFault;
@@ -13,6 +14,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.Endpoint;
@@ -164,6 +166,31 @@ class SiliconTest {
         domain.map(-K4, target, K4, 1, Prot.READ);
         domain.syncMap(-K4, K4);
         assertThat(endpoint.read(-K4, false)).isEqualTo(VALUE);
+    }
+
+    /** Linux did not look at how many levels a unit walks, and its table grows with the highest address that is mapped. */
+    @ParameterizedTest
+    @CsvSource({"6.16, true", "6.17, false"})
+    void until616ATableMayGrowBeyondWhatTheUnitWalksAndThenNothingPasses(String release, boolean grows) {
+        Machine small = MachineFactory.load().create(AmdViUnitProvider.machine("amd-small", 0x140, 0)); // HATS 0
+        AmdIommu old = (AmdIommu) new AmdVendor().open(small.vendorContext(LinuxRelease.named(release)));
+        PciFunction its = small.topology().function(device.address()).orElseThrow();
+        its.config().write(4, 2, 6);
+        IommuDevice gpu = old.probe(its).orElseThrow();
+        IommuDomain domain = old.allocate(DomainType.UNMANAGED, gpu);
+        domain.attach(gpu);
+        domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        Endpoint card = small.endpoint(gpu.address());
+        assertThat(card.write(IOVA, VALUE, false)).isTrue();
+
+        Throwable refusal = catchThrowable(() -> domain.map(1L << 48, target, K4, 1, Prot.READ_WRITE));
+
+        assertThat(refusal == null).isEqualTo(grows);
+        assertThat(card.write(IOVA, VALUE, false)).isEqualTo(!grows);
+        small.runPending();
+        assertThat(old.takeFaults())
+                .extracting(fault -> fault.description().split(" ", 2)[0])
+                .containsExactly(grows ? new String[] {"ILLEGAL_DEV_TABLE_ENTRY"} : new String[0]);
     }
 
     @Test

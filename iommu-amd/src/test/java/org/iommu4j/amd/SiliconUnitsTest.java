@@ -15,17 +15,20 @@ import java.util.Optional;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -108,8 +111,56 @@ class SiliconUnitsTest {
         return new FunctionDescription(PciAddress.of(segment, 3), Optional.empty(), config, Optional.empty(), false);
     }
 
+    /** The first device can have an IOTLB; one bit of the second unit's capability says whether that unit allows any. */
+    private static MachineDescription withIotlbs(boolean second) {
+        MachineDescription two = description(0);
+        return two.withFunctions(two.functions().stream()
+                .map(function -> function.address().equals(PciAddress.of(0, 0x100))
+                        ? withConfig(
+                                function,
+                                ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                                        .ats()
+                                        .build())
+                        : function.address().equals(PciAddress.of(0, 3)) && !second
+                                ? withConfig(function, withoutIotlbSup(function.config()))
+                                : function)
+                .toList());
+    }
+
+    private static byte[] withoutIotlbSup(byte[] config) {
+        ByteBuffer words = ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN);
+        words.putInt(0x40, words.getInt(0x40) & ~(1 << 24));
+        return config;
+    }
+
+    private static FunctionDescription withConfig(FunctionDescription function, byte[] config) {
+        return new FunctionDescription(
+                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void devicesHaveIotlbsOnlyWhereEveryUnitAllowsThem(boolean second) {
+        open(0, withIotlbs(second));
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, devices[0]);
+        domain.attach(devices[0]);
+        ConfigSpace config =
+                machine.topology().function(devices[0].address()).orElseThrow().config();
+        int ats = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS);
+        long deviceTable = machine.unit("ivhd0").readRegister64(0) & 0x000f_ffff_ffff_f000L;
+        long word1 = machine.memory(0).load(deviceTable + 0x100 * 32 + 8);
+
+        assertThat(config.read(ats + 6, 2) >>> 15).as("Enable of ATS").isEqualTo(second ? 1 : 0);
+        assertThat(word1 >>> 32 & 1).as("I of the entry").isEqualTo(second ? 1 : 0);
+        assertThat(iommu.capable(devices[0], IommuCapability.PCI_ATS_SUPPORTED)).isEqualTo(second);
+    }
+
     private void open(int segment) {
-        machine = MachineFactory.load().create(description(segment));
+        open(segment, description(segment));
+    }
+
+    private void open(int segment, MachineDescription description) {
+        machine = MachineFactory.load().create(description);
         iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
         devices = new IommuDevice[2];
         endpoints = new Endpoint[2];

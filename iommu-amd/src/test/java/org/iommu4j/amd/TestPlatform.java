@@ -110,6 +110,7 @@ final class TestPlatform {
                                     ? String.format("pages %d %x", word0 >>> 32 & 0xffff, word1)
                                     : String.format("guest %d/%x %x", word0 >>> 32 & 0xffff, word0 & 0xfffff, word1));
                 case 4 -> commands.add(String.format("iotlb %x %x", word0 & 0x0fff_ffff_ffff_ffffL, word1));
+                case 5 -> commands.add(String.format("inttab %04x", word0 & 0xffff));
                 case 7 -> commands.add(String.format("ppr %x %x", word0 & 0x0fff_ffff_ffff_ffffL, word1));
                 case 8 -> commands.add("all");
                 default -> throw new IllegalStateException("command " + Long.toHexString(word0));
@@ -119,6 +120,12 @@ final class TestPlatform {
         long deviceTableWord(int requesterId, int word) {
             return memory.load((registers[0] & 0x000f_ffff_ffff_f000L) + requesterId * 32L + word * 8L);
         }
+    }
+
+    /** Firmware has an image of the extended features as they are now, and says so. */
+    TestPlatform withImage() {
+        ivrs = table(0x3, ivhd(0x11, 40, efr, BASE, 0x0002, range(0x0008, 0x01ff)));
+        return this;
     }
 
     VendorContext context() {

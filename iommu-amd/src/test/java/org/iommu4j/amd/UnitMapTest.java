@@ -15,6 +15,7 @@ import java.util.List;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.junit.jupiter.api.Test;
@@ -128,26 +129,58 @@ class UnitMapTest {
     }
 
     @Test
-    void unityRangesAreDirectAndExclusionRangesReservedForWhomTheyNameOnly() {
+    void unityAndExclusionRangesAreDirectForWhomTheyNameOnly() {
         platform.ivrs = table(
                 0,
                 TestPlatform.ivhd10(BASE, 2, range(8, 0x1ff)),
-                ivmd(0x20, 1, 0, 0, 0x10_0000, 0x1000), // all: unity
+                ivmd(0x20, 7, 0, 0, 0x10_0000, 0x1000), // all: unity
                 ivmd(0x21, 8, 0x100, 0, 0x20_0000, 0x1000), // one: exclusion
                 ivmd(0x22, 7, 0x101, 0x103, 0x30_0000, 0x1000), // a range: unity
-                ivmd(0x21, 9, 0x102, 0, 0x40_0000, 0x1000), // both flags: exclusion
-                ivmd(0x21, 0, 0x102, 0, 0x50_0000, 0x1000)); // neither: nothing
+                ivmd(0x21, 9, 0x102, 0, 0x40_0000, 0x1000), // both flags
+                ivmd(0x21, 6, 0x102, 0, 0x50_0000, 0x1000)); // neither: nothing
         Iommu iommu = platform.open();
-        ReservedRegion all = new ReservedRegion(0x10_0000, 0x10_0fff, ReservedRegion.Type.DIRECT);
-        ReservedRegion few = new ReservedRegion(0x30_0000, 0x30_0fff, ReservedRegion.Type.DIRECT);
-        assertThat(regions(iommu, 0))
-                .containsExactly(all, new ReservedRegion(0x20_0000, 0x20_0fff, ReservedRegion.Type.RESERVED), MSI, HT);
+        ReservedRegion all = direct(0x10_0000, Prot.READ_WRITE);
+        ReservedRegion few = direct(0x30_0000, Prot.READ_WRITE);
+        assertThat(regions(iommu, 0)).containsExactly(all, direct(0x20_0000, Prot.READ_WRITE), MSI, HT);
         assertThat(regions(iommu, 1)).containsExactly(all, few, MSI, HT);
-        assertThat(regions(iommu, 2))
-                .containsExactly(
-                        all, few, new ReservedRegion(0x40_0000, 0x40_0fff, ReservedRegion.Type.RESERVED), MSI, HT);
+        assertThat(regions(iommu, 2)).containsExactly(all, few, direct(0x40_0000, Prot.READ_WRITE), MSI, HT);
         assertThat(regions(iommu, 3)).containsExactly(all, few, MSI, HT);
         assertThat(regions(iommu, 4)).containsExactly(all, MSI, HT);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "unity, 0x1, 0",
+        "unity and IR, 0x3, 1",
+        "unity and IW, 0x5, 2",
+        "unity with both, 0x7, 3",
+        "exclusion, 0x8, 3",
+        "exclusion and IR, 0xa, 3"
+    })
+    void aUnityRangeHasTheRightsThatFirmwareGivesAndAnExclusionRangeBoth(String name, int flags, int prot) {
+        platform.ivrs =
+                table(0, TestPlatform.ivhd10(BASE, 2, range(8, 0x1ff)), ivmd(0x21, flags, 0x100, 0, 0x20_0000, 0x1000));
+        assertThat(regions(platform.open(), 0)).as(name).containsExactly(direct(0x20_0000, prot), MSI, HT);
+    }
+
+    @Test
+    void rangesThatOverlapAreOneOnlyWhereTheyGiveTheSameRights() {
+        platform.ivrs = table(
+                0,
+                TestPlatform.ivhd10(BASE, 2, range(8, 0x1ff)),
+                ivmd(0x20, 7, 0, 0, 0x10_1000, 0x2000),
+                ivmd(0x20, 3, 0, 0, 0x10_0000, 0x2000),
+                ivmd(0x20, 3, 0, 0, 0x10_1000, 0x3000));
+        assertThat(regions(platform.open(), 0))
+                .containsExactly(
+                        new ReservedRegion(0x10_0000, 0x10_3fff, ReservedRegion.Type.DIRECT, Prot.READ),
+                        new ReservedRegion(0x10_1000, 0x10_2fff, ReservedRegion.Type.DIRECT, Prot.READ_WRITE),
+                        MSI,
+                        HT);
+    }
+
+    private static ReservedRegion direct(long page, int prot) {
+        return new ReservedRegion(page, page | 0xfff, ReservedRegion.Type.DIRECT, prot);
     }
 
     private List<ReservedRegion> regions(Iommu iommu, int function) {

@@ -6,14 +6,16 @@ import java.util.Comparator;
 import java.util.List;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 
 /** What core does with the reserved regions of devices. */
 final class ReservedRegions {
     private ReservedRegions() {}
 
-    /** Returns the regions of all devices, sorted, those of one type merged where they overlap. */
+    /**
+     * Returns the regions of all devices, sorted, those of one type merged where they overlap, with the rights of the first:
+     * nobody maps by this list.
+     */
     static List<ReservedRegion> of(List<IommuDevice> devices) {
         List<ReservedRegion> all = new ArrayList<>();
         for (IommuDevice device : devices) {
@@ -28,7 +30,8 @@ final class ReservedRegions {
             if (same < 0) {
                 merged.add(region);
             } else if (Long.compareUnsigned(region.end(), merged.get(same).end()) > 0) {
-                merged.set(same, new ReservedRegion(merged.get(same).start(), region.end(), region.type()));
+                ReservedRegion first = merged.get(same);
+                merged.set(same, new ReservedRegion(first.start(), region.end(), first.type(), first.prot()));
             }
         }
         return List.copyOf(merged);
@@ -45,21 +48,21 @@ final class ReservedRegions {
     }
 
     /**
-     * Maps the direct regions of a device one to one, save pages that are mapped already for another device of the
-     * group.
+     * Maps the direct regions of a device one to one with their rights, save pages that are mapped already: for an earlier
+     * region or for another device of the group.
      *
      * <p>Source: {@code iommu_create_device_direct_mappings}.
      */
     static void mapDirect(IommuDomain domain, IommuDevice device) {
         long page = Long.lowestOneBit(domain.pageSizes());
         for (ReservedRegion region : device.reservedRegions()) {
-            if (region.type() == ReservedRegion.Type.DIRECT || region.type() == ReservedRegion.Type.DIRECT_RELAXABLE) {
-                mapUnmapped(domain, region.start() & -page, region.end() | (page - 1), page);
+            if (region.type().mapped()) {
+                mapUnmapped(domain, region.start() & -page, region.end() | (page - 1), page, region.prot());
             }
         }
     }
 
-    private static void mapUnmapped(IommuDomain domain, long first, long last, long page) {
+    private static void mapUnmapped(IommuDomain domain, long first, long last, long page, int prot) {
         long pages = ((last - first) >>> Long.numberOfTrailingZeros(page)) + 1;
         long pending = 0;
         for (long i = 0; i < pages; i++) {
@@ -67,17 +70,17 @@ final class ReservedRegions {
             if (domain.translate(iova) == IommuDomain.UNMAPPED) {
                 pending++;
             } else if (pending != 0) {
-                mapOneToOne(domain, iova - pending * page, pending * page);
+                mapOneToOne(domain, iova - pending * page, pending * page, prot);
                 pending = 0;
             }
         }
         if (pending != 0) {
-            mapOneToOne(domain, first + (pages - pending) * page, pending * page);
+            mapOneToOne(domain, first + (pages - pending) * page, pending * page, prot);
         }
     }
 
-    private static void mapOneToOne(IommuDomain domain, long start, long size) {
-        IommuMapper.map(domain, start, start, size, Prot.READ_WRITE);
+    private static void mapOneToOne(IommuDomain domain, long start, long size, int prot) {
+        IommuMapper.map(domain, start, start, size, prot);
     }
 
     private static int lastOverlapping(List<ReservedRegion> regions, ReservedRegion region) {

@@ -113,6 +113,37 @@ class IommuCoreTest {
     }
 
     @Test
+    void aDirectRegionIsMappedWithTheRightsThatItHas() {
+        ReservedRegion.Type direct = ReservedRegion.Type.DIRECT;
+        TestIommu iommu = new TestIommu()
+                .reserve(
+                        GPU,
+                        new ReservedRegion(0x4000, 0x5fff, direct, Prot.READ),
+                        new ReservedRegion(0x5000, 0x6fff, direct, Prot.READ_WRITE),
+                        new ReservedRegion(0x8000, 0x8fff, ReservedRegion.Type.DIRECT_RELAXABLE, Prot.WRITE));
+
+        IommuCore core = IommuCore.open(iommu, laptop());
+
+        TestDomain domain = (TestDomain) core.group(GPU).orElseThrow().defaultDomain();
+        assertThat(domain.prot(0x4000)).isEqualTo(Prot.READ);
+        assertThat(domain.prot(0x5000)).as("what is mapped already stays").isEqualTo(Prot.READ);
+        assertThat(domain.prot(0x6000)).isEqualTo(Prot.READ_WRITE);
+        assertThat(domain.prot(0x8000)).isEqualTo(Prot.WRITE);
+    }
+
+    /** Linux's {@code iommu_setup_default_domain} fails too when a mapping that firmware asks for can't be had. */
+    @Test
+    void aDirectRegionThatGivesNoRightStopsTheOpeningAndEverythingIsFreed() {
+        TestIommu iommu =
+                new TestIommu().reserve(GPU, new ReservedRegion(0x4000, 0x5fff, ReservedRegion.Type.DIRECT, 0));
+
+        IommuException refusal = catchThrowableOfType(IommuException.class, () -> IommuCore.open(iommu, laptop()));
+
+        assertThat(refusal.errno()).isEqualTo(Errno.EINVAL);
+        assertThat(iommu.openDomains()).isZero();
+    }
+
+    @Test
     void directRegionsOfTwoDevicesThatOverlapAreMappedOnce() {
         ReservedRegion.Type direct = ReservedRegion.Type.DIRECT;
         TestIommu iommu = new TestIommu()

@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.RemappingStructure.Rmrr;
@@ -12,7 +13,7 @@ import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * The reserved regions of a device: Linux's {@code intel_iommu_get_resv_regions}.
+ * The reserved regions of a device, all with every right: Linux's {@code intel_iommu_get_resv_regions}.
  *
  * <p>An ISA bridge has the lowest 16 MiB, for the DMA of floppy disks, as kernels have it that are configured with
  * INTEL_IOMMU_FLOPPY_WA (every x86 kernel; since 6.19 those that know floppy disks).
@@ -51,7 +52,8 @@ final class ReservedRegions {
                 regions.add(new ReservedRegion(
                         rmrr.base() & -SystemMemory.FRAME_SIZE,
                         rmrr.limit() | (SystemMemory.FRAME_SIZE - 1),
-                        relaxable ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT));
+                        relaxable ? ReservedRegion.Type.DIRECT_RELAXABLE : ReservedRegion.Type.DIRECT,
+                        Prot.READ_WRITE));
             }
         }
         return merged(regions);
@@ -93,7 +95,7 @@ final class ReservedRegions {
             } else {
                 ReservedRegion earlier = merged.get(same);
                 long end = Long.compareUnsigned(earlier.end(), region.end()) >= 0 ? earlier.end() : region.end();
-                merged.set(same, new ReservedRegion(earlier.start(), end, region.type()));
+                merged.set(same, new ReservedRegion(earlier.start(), end, region.type(), region.prot()));
             }
         }
         return merged;

@@ -115,6 +115,16 @@ class AssignabilityTest {
     }
 
     @Test
+    void anExclusionRangeOnAmdIsMappedOneToOneAndStandsAgainstIt() throws IOException {
+        Path lspci = Files.writeString(folder.resolve("lspci.txt"), LISTING);
+        Path table = Files.write(folder.resolve("IVRS.dat"), HandMadeTables.ivrsWithExclusionRange(0x8c0));
+        Audit audit = Audits.of(table, lspci);
+        assertRefused(audit, "00:19.0", "0x7a000000 to 0x7affffff", "DIRECT");
+        assertThat(device(audit, "00:1b.0").obstacles())
+                .noneMatch(obstacle -> obstacle.text().contains("DIRECT"));
+    }
+
+    @Test
     void aSisterWithADriverStandsAgainstItAndIsNamed() throws IOException {
         Audit audit = audit(true, BOOT + REMAPPED + IN_USE);
         assertRefused(audit, "02:00.0", "0000:02:00.1 of the same group is bound to snd_hda_intel");

@@ -32,7 +32,23 @@ final class HandMadeTables {
 
     /** An IVRS with a unit 00:00.2 at 0xfeb80000 that has every function, and an image of EFR that is said to be valid. */
     static byte[] ivrs(long efrImage) {
-        ByteBuffer table = header("IVRS", 48 + 40 + 4);
+        return summed(ivrs(efrImage, 0));
+    }
+
+    /** The same with an exclusion range from 0x7a000000 to 0x7affffff for 00:19.0. */
+    static byte[] ivrsWithExclusionRange(long efrImage) {
+        ByteBuffer table = ivrs(efrImage, 32);
+        table.put((byte) 0x21)
+                .put((byte) 8)
+                .putShort((short) 32)
+                .putShort((short) 0xc8)
+                .putShort((short) 0);
+        table.putLong(0).putLong(0x7a00_0000L).putLong(0x100_0000L);
+        return summed(table);
+    }
+
+    private static ByteBuffer ivrs(long efrImage, int more) {
+        ByteBuffer table = header("IVRS", 48 + 40 + 4 + more);
         table.position(36);
         table.putInt(1).position(48);
         table.put((byte) 0x11)
@@ -42,8 +58,7 @@ final class HandMadeTables {
                 .putShort((short) 0x40);
         table.putLong(0xfeb8_0000L).putShort((short) 0).putShort((short) 0).putInt(0);
         table.putLong(efrImage).putLong(0);
-        table.put((byte) 1);
-        return summed(table);
+        return table.put((byte) 1).put(new byte[3]);
     }
 
     private static ByteBuffer header(String signature, int length) {

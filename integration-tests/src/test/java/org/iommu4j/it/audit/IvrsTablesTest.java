@@ -16,6 +16,7 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.PciAddress;
@@ -232,15 +233,18 @@ class IvrsTablesTest {
                 DeviceDescription device = table.describe(List.of(new FakeFunction(address, 0x020000)))
                         .devices()
                         .get(0);
-                boolean exclusion = (memory.field("Flags (decoded below)") & 8) != 0;
-                ReservedRegion.Type type = exclusion ? ReservedRegion.Type.RESERVED : ReservedRegion.Type.DIRECT;
-                // Linux (init_unity_map_range) rounds both up to whole pages.
+                int flags = (int) memory.field("Flags (decoded below)");
+                boolean exclusion = (flags & 8) != 0;
+                // Linux (init_unity_map_range) maps both kinds, exclusion ranges with every right, and rounds both up
+                // to whole pages.
+                int prot = exclusion ? Prot.READ_WRITE : flags >> 1 & 3;
                 long first = (memory.field("Start Address") + 4095) & -4096;
                 long last = first + ((memory.field("Memory Length") + 4095) & -4096) - 1;
                 assertThat(device.reservedRegions())
                         .as(table.file() + " " + address)
                         .anySatisfy(region -> {
-                            assertThat(region.type()).isEqualTo(type);
+                            assertThat(region.type()).isEqualTo(ReservedRegion.Type.DIRECT);
+                            assertThat(region.prot()).isEqualTo(prot);
                             assertThat(Long.compareUnsigned(region.start(), first))
                                     .isNotPositive();
                             assertThat(Long.compareUnsigned(region.end(), last)).isNotNegative();

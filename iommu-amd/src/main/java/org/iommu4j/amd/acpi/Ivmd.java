@@ -37,6 +37,16 @@ public record Ivmd(
         return (flags & 1) != 0;
     }
 
+    /** Returns whether the devices may read the memory. */
+    public boolean readable() {
+        return (flags & 2) != 0;
+    }
+
+    /** Returns whether the devices may write the memory. */
+    public boolean writable() {
+        return (flags & 4) != 0;
+    }
+
     /** Returns whether accesses to the memory are not translated at all. */
     public boolean exclusion() {
         return (flags & 8) != 0;

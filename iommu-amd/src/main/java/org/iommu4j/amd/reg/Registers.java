@@ -49,16 +49,25 @@ public final class Registers {
 
     /** Page request log on. */
     public static final BitField PPR_LOG_EN = bit(13, "PprLogEn");
+    /** Page request interrupt. */
+    public static final BitField PPR_INT_EN = bit(14, "PprIntEn");
     /** Page requests. */
     public static final BitField PPR_EN = bit(15, "PprEn");
     /** Guest tables. */
     public static final BitField GT_EN = bit(16, "GTEn");
+    /** Guest virtual APIC log on. */
+    public static final BitField GA_LOG_EN = bit(28, "GALogEn");
+    /** Guest virtual APIC interrupt. */
+    public static final BitField GA_INT_EN = bit(29, "GAIntEn");
     /** The unit answers page requests for which the log has no room. */
     public static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
     /** PPR of a device table entry counts. */
     public static final BitField EPH_EN = bit(45, "EPHEn");
     /** The GCR3 table of a device with host tables below is at guest physical addresses. */
     public static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
+
+    /** Interrupt tables are not cached. */
+    public static final BitField IRT_CACHE_DIS = bit(59, "IRTCacheDis");
 
     /** The log is full and events were lost. */
     public static final BitField EVENT_OVERFLOW = bit(0, "EventOverflow");
@@ -104,11 +113,15 @@ public final class Registers {
             .field(ISOC, READ_WRITE)
             .field(CMD_BUF_EN, READ_WRITE)
             .field(PPR_LOG_EN, READ_WRITE)
+            .field(PPR_INT_EN, READ_WRITE)
             .field(PPR_EN, READ_WRITE)
             .field(GT_EN, READ_WRITE)
+            .field(GA_LOG_EN, READ_WRITE)
+            .field(GA_INT_EN, READ_WRITE)
             .field(PPR_AUTO_RSP_EN, READ_WRITE)
             .field(EPH_EN, READ_WRITE)
-            .field(GCR3_TRP_MODE, READ_WRITE);
+            .field(GCR3_TRP_MODE, READ_WRITE)
+            .field(IRT_CACHE_DIS, READ_WRITE);
     /** Page request log base. */
     public static final Register PPR_LOG_BAR = Register.of("PprLogBar", 0x0038, 64, "48882 MMIO Offset 0038h")
             .field(BASE, READ_WRITE)
