@@ -94,14 +94,20 @@ final class Translator {
             return faults.page(requesterId, TranslationUnit.NO_PASID, 0, address, eventFlags(request));
         }
         long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
-        long word0 = fabric.read(at, true);
-        long word1 = fabric.read(at + 8, true);
+        long word0;
+        long word1;
+        long word2;
+        long word3;
+        do {
+            word0 = fabric.read(at, true);
+            word1 = fabric.read(at + 8, true);
+            word2 = fabric.read(at + 16, true);
+            word3 = fabric.read(at + 24, true);
+        } while (hasChanged(at, word0, word1, word2, word3));
         if (word0 == -1L && !fabric.isMemory(at)) {
             return faults.hardwareError(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, eventFlags(request), at);
         }
         if (DeviceTableEntry.V.isSet(word0)) {
-            long word2 = fabric.read(at + 16, true);
-            long word3 = fabric.read(at + 24, true);
             boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
             if (reserved
                     || DeviceTableEntry.isImpossible(word0, word2, features)
@@ -113,6 +119,19 @@ final class Translator {
         }
         devices.put(requesterId, word0, word1, since);
         return translate(requesterId, pasid, address, request, word0, word1, modes, since);
+    }
+
+    /**
+     * Returns whether an entry is not any more what was read word by word.
+     *
+     * <p>The unit reads an entry in one transaction. Here it reads until it finds the same twice, each time because software has
+     * stored something. Should software go there and back meanwhile, it has invalidated in between and nothing is cached.
+     */
+    private boolean hasChanged(long at, long word0, long word1, long word2, long word3) {
+        return fabric.read(at, true) != word0
+                || fabric.read(at + 8, true) != word1
+                || fabric.read(at + 16, true) != word2
+                || fabric.read(at + 24, true) != word3;
     }
 
     private long translate(

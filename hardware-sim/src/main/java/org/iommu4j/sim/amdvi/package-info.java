@@ -12,7 +12,8 @@
  * <p>All accesses to structures in memory are snooped: Coherent of the control register and SD of a device table entry
  * are kept and change nothing. The caches hold whatever the manual lets them hold until software invalidates it: device
  * table entries; pages and the places of lowest tables, of hosts by domain id and of guests by domain id and PASID; entries
- * that are not present where the capability header says NpCache. Guests have caches of their own.
+ * that are not present where the capability header says NpCache. Guests have caches of their own. A device table entry is read in one
+ * transaction: as a whole that was there at some moment, however its words are stored.
  *
  * <p>FC of a host's page, or Mode0FC where there are no tables, forces a request to be snooped. Guest tables have nothing like
  * it: without host tables below, a no-snoop request of a guest's goes past the caches.
