@@ -62,8 +62,16 @@ final class Translator {
      * @return a {@link Translation}
      */
     long translate(int requesterId, int pasid, long address, long request, int modes) {
-        if ((modes & TRANSLATING) == 0 || (address >>> 20 == INTERRUPT_RANGE && pasid == TranslationUnit.NO_PASID)) {
-            return bypass(address, request, modes);
+        if ((modes & TRANSLATING) == 0) {
+            return Event.TR.isSet(request)
+                    ? Translation.fault(Event.INVALID_DEVICE_REQUEST)
+                    : untranslated(address, false);
+        }
+        if (address >>> 20 == INTERRUPT_RANGE && pasid == TranslationUnit.NO_PASID) {
+            return Event.TR.isSet(request)
+                    ? faults.invalidDeviceRequest(
+                            requesterId, pasid, address, request, Event.TRANSLATION_REQUEST_OF_INTERRUPT)
+                    : untranslated(address, false);
         }
         // Before the entry is looked up: of what an invalidation overtakes from here on, nothing is cached.
         long since = epoch.current();
@@ -77,21 +85,11 @@ final class Translator {
         return translate(requesterId, pasid, address, request, word0, word1, modes, since);
     }
 
-    /** Answers what is not for tables to say: the unit is off, or the address is an interrupt's. */
-    private static long bypass(long address, long request, int modes) {
-        if (!Event.TR.isSet(request)) {
-            return untranslated(address, false);
-        }
-        return (modes & TRANSLATING) == 0
-                ? Translation.fault(Event.INVALID_DEVICE_REQUEST)
-                : TranslationUnit.NOT_TRANSLATED;
-    }
-
     private long translateReadingEntry(int requesterId, int pasid, long address, long request, int modes, long since) {
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * DeviceTableEntry.BYTES;
         if (offset >= (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12) {
-            return faults.page(requesterId, TranslationUnit.NO_PASID, 0, address, eventFlags(request));
+            return faults.page(requesterId, pasid, 0, address, eventFlags(request));
         }
         long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
         long word0;
@@ -105,7 +103,7 @@ final class Translator {
             word3 = fabric.read(at + 24, true);
         } while (hasChanged(at, word0, word1, word2, word3));
         if (word0 == -1L && !fabric.isMemory(at)) {
-            return faults.hardwareError(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, eventFlags(request), at);
+            return faults.unreadableEntry(requesterId, eventFlags(request), at);
         }
         if (DeviceTableEntry.V.isSet(word0)) {
             boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
@@ -113,7 +111,7 @@ final class Translator {
                     || DeviceTableEntry.isImpossible(word0, word2, features)
                     || (DeviceTableEntry.GV.isSet(word0) && (modes & GUESTS) == 0)) {
                 return faults.illegalEntry(
-                        requesterId, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
+                        requesterId, pasid, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
             }
             word0 = DeviceTableCache.kept(word0, word2, word3, (modes & GCR3_OF_GUESTS) != 0);
         }
@@ -181,16 +179,17 @@ final class Translator {
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
     }
 
-    /** Requests of an entry that is not valid pass, translated ones too; but nothing is translated for a device then. */
+    /** Returns whether a device may ask for translations, for which tables must be valid too, or use those that it has. */
     private boolean mayUseIotlb(long word0, long word1, long request) {
-        return DeviceTableEntry.V.isSet(word0)
-                ? features.deviceIotlbs && DeviceTableEntry.I.isSet(word1)
-                : !Event.TR.isSet(request);
+        return features.deviceIotlbs
+                && DeviceTableEntry.V.isSet(word0)
+                && DeviceTableEntry.I.isSet(word1)
+                && (DeviceTableEntry.TV.isSet(word0) || !Event.TR.isSet(request));
     }
 
     private long refuseIotlb(int requesterId, int pasid, long address, long request) {
         int type = Event.TR.isSet(request) ? Event.TRANSLATION_REQUEST_REFUSED : Event.PRETRANSLATED_REFUSED;
-        return faults.invalidDeviceRequest(requesterId, pasid, address, eventFlags(request), type);
+        return faults.invalidDeviceRequest(requesterId, pasid, address, request, type);
     }
 
     private static long eventFlags(long request) {
