@@ -119,7 +119,7 @@ final class DeviceTable {
         memory.store(entry, word0);
     }
 
-    /** Returns a word of an entry, for messages and tests. */
+    /** Returns a word of an entry. */
     long word(int requesterId, int index) {
         return memory.load(entry(requesterId) + 8L * index);
     }

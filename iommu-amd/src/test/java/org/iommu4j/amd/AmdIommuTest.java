@@ -323,6 +323,54 @@ class AmdIommuTest {
     }
 
     @Test
+    void anIdThatTwoFunctionsShareStaysAliveWhenTheOtherIsBlockedUntilBothAre() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.IDENTITY, a);
+        IommuDomain blocked = iommu.allocate(DomainType.BLOCKED, a);
+        domain.attach(a);
+        domain.attach(b);
+        blocked.attach(b);
+        assertThat(platform.unit.deviceTableWord(0x101, 0)).isEqualTo(3);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 1)).isEqualTo(((AmdDomain) domain).id());
+        blocked.attach(a);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(3);
+    }
+
+    @Test
+    void anAttachThatFailsLeavesEveryEntryAsItWas() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain old = iommu.allocate(DomainType.UNMANAGED, a);
+        IommuDomain next = iommu.allocate(DomainType.IDENTITY, a);
+        old.attach(b);
+        next.attach(a);
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, () -> next.attach(b));
+        assertThat(platform.unit.deviceTableWord(0x101, 0)).isEqualTo(((AmdDomain) old).entryWord0());
+        assertThat(platform.unit.deviceTableWord(0x101, 1)).isEqualTo(((AmdDomain) old).id());
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 1)).isEqualTo(((AmdDomain) next).id());
+    }
+
+    @Test
+    void aFirstAttachThatFailsLeavesASharedIdToItsOtherUser() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.IDENTITY, a);
+        domain.attach(a);
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, () -> domain.attach(b));
+        assertThat(platform.unit.deviceTableWord(0x101, 0)).isEqualTo(3);
+        assertThat(platform.unit.deviceTableWord(0x101, 1)).isZero();
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+    }
+
+    @Test
     void enforcementIsPresentAndAlwaysSucceedsOnPagingDomains() {
         Iommu iommu = platform.open();
         IommuDevice device = device(iommu, 1);
