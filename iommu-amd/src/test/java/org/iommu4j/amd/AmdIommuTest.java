@@ -522,7 +522,13 @@ class AmdIommuTest {
         platform.memory.store(log + 24, 0x7000L);
         // An illegal command is no request.
         platform.memory.store(log + 32, 0x5000_0000_0000_0000L);
-        platform.unit.registers[0x2018 / 8] = 48;
+        // Where memory failed, not what was asked for, is told by a hardware error.
+        platform.memory.store(log + 48, 0x4220_0001_0000_0100L);
+        platform.memory.store(log + 56, 0x9_0000L);
+        // A posted write of interrupts: type 5, and RW is not there.
+        platform.memory.store(log + 64, 0x8a00_0000_0000_0100L);
+        platform.memory.store(log + 72, 0xffff_fffd_f800_0000L);
+        platform.unit.registers[0x2018 / 8] = 80;
         platform.unit.registers[0x2020 / 8] = 1;
         assertThat(iommu.takeFaults())
                 .containsExactly(
@@ -541,7 +547,16 @@ class AmdIommuTest {
                                 0x7000,
                                 false,
                                 2,
-                                "IO_PAGE_FAULT device 0000:01:01.0 pasid 0x10abc address 0x7000 read flags GN|PR"));
+                                "IO_PAGE_FAULT device 0000:01:01.0 pasid 0x10abc address 0x7000 read flags GN|PR"),
+                        new DmaFault(
+                                "ivhd0",
+                                PciAddress.of(0, 0x100),
+                                DmaFault.NO_PASID,
+                                0xffff_fffd_f800_0000L,
+                                true,
+                                8,
+                                "INVALID_DEVICE_REQUEST device 0000:01:00.0 address 0xfffffffdf8000000: posted write of"
+                                        + " interrupts, but IntCtl is 0"));
         assertThat(iommu.faultOverflows()).isOne();
         assertThat(platform.unit.registers[0x2010 / 8]).isZero();
         assertThat(platform.unit.registers[0x18 / 8] & 4).as("logging again").isNotZero();
