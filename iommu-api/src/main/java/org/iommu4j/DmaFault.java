@@ -10,7 +10,7 @@ import org.iommu4j.platform.PciAddress;
  * @param requester who made the request
  * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
  * @param address the address asked for, as far as the hardware tells it (VT-d reports pages of 4 KiB)
- * @param write whether the request wrote
+ * @param write whether the request wrote, as far as the hardware tells it
  * @param reason the manual's code
  * @param description the reason in words
  */

@@ -50,7 +50,7 @@ final class AmdUnit {
     private long control;
     private volatile boolean broken;
 
-    /** The last event that was not about a request, such as an illegal command. */
+    /** The last event that does not tell what a device asked for, such as an illegal command. */
     private volatile @Nullable String lastError;
 
     private AmdUnit(
@@ -349,7 +349,7 @@ final class AmdUnit {
                     PciAddress.of(block.segment(), (int) EventLogEntry.DEVICE_ID.get(word0)),
                     EventLogEntry.pasid(word0),
                     word1,
-                    EventLogEntry.RW.isSet(word0),
+                    EventLogEntry.wrote(word0),
                     (int) EventLogEntry.EVENT_CODE.get(word0),
                     text));
         } else {

@@ -19,6 +19,9 @@ import org.slf4j.LoggerFactory;
 final class Attacher {
     private static final Logger LOG = LoggerFactory.getLogger(Attacher.class);
 
+    /** Words of a device table entry that say how a requester is translated, the first ones. */
+    private static final int WORDS = 3;
+
     private final AmdIommu iommu;
 
     /** All devices, for a walk that allocates nothing. */
@@ -50,17 +53,21 @@ final class Attacher {
         Gcr3Table gcr3 = !needsGcr3 ? null : oldGcr3 == null ? iommu.newGcr3(device) : oldGcr3;
         Attachment next = new Attachment(device, domain, Attachment.ORDINARY);
         domain.add(next);
-        device.setGcr3(gcr3);
         if (gcr3 != null) {
             gcr3.setRoot(Attachment.ORDINARY, domain.guestRoot());
+            device.setGcr3(gcr3);
         }
-        write(device, domain);
+        // A GCR3 table that the device leaves stays its own until the unit has forgotten it: so long, who gives up
+        // pages of
+        // the old domain must make the unit forget them.
+        long[] before = entries(device);
+        write(device, domain, gcr3);
         if (!device.unit().forgetDevice(device, tag(old), oldGcr3)) {
-            device.setGcr3(oldGcr3);
             if (oldGcr3 != null) {
                 oldGcr3.setRoot(Attachment.ORDINARY, oldRoot);
             }
-            write(device, old == null ? null : old.domain());
+            restore(device, before);
+            device.setGcr3(oldGcr3);
             domain.remove(next);
             domain.leaveBehind();
             if (gcr3 != null && gcr3 != oldGcr3) {
@@ -73,12 +80,13 @@ final class Attacher {
             old.domain().remove(old);
         }
         if (oldGcr3 != null && gcr3 == null) {
+            device.setGcr3(null);
             iommu.free(oldGcr3, true);
         }
-        if (domain.entryWord0() != DeviceTableEntry.BLOCKED) {
-            device.enableServices();
-        } else {
+        if (blocks(domain)) {
             device.disableServices();
+        } else {
+            device.enableServices();
         }
         return AttachResult.ATTACHED;
     }
@@ -96,15 +104,7 @@ final class Attacher {
         if (gcr3 != null) {
             gcr3.setRoot(Attachment.ORDINARY, 0);
         }
-        for (int id : device.requesterIds()) {
-            // A function that shares the id keeps it working, as long as it is attached itself.
-            AmdDevice other = otherUser(device, id);
-            if (other == null) {
-                write(device, id, null);
-            } else {
-                write(other, id, other.domain());
-            }
-        }
+        write(device, null, null);
         boolean forgotten = device.unit().forgetDevice(device, tag(old), gcr3);
         domain.remove(old);
         releaseGcr3(device, forgotten);
@@ -112,19 +112,6 @@ final class Attacher {
             domain.leaveBehind();
             throw device.unit().refusal(wasBroken, "detach " + device + " from " + domain);
         }
-    }
-
-    private @Nullable AmdDevice otherUser(AmdDevice device, int requesterId) {
-        for (int i = 0; i < devices.size(); i++) {
-            AmdDevice other = devices.get(i);
-            if (other != device
-                    && other.domain() != null
-                    && other.table() == device.table()
-                    && other.uses(requesterId)) {
-                return other;
-            }
-        }
-        return null;
     }
 
     // --- requests with a PASID ---
@@ -165,18 +152,19 @@ final class Attacher {
         domain.add(next);
         gcr3.setRoot(pasid, domain.guestRoot());
         boolean forgotten;
+        long[] before = entries(device);
         if (oldGcr3 == null) {
             device.setGcr3(gcr3);
-            write(device, ordinary);
+            write(device, ordinary, gcr3);
             forgotten = device.unit().forgetDevice(device, ordinary.id(), null);
         } else {
             forgotten = device.unit().forgetPasid(device, pasid);
         }
         if (!forgotten) {
             gcr3.setRoot(pasid, oldRoot);
-            device.setGcr3(oldGcr3);
             if (oldGcr3 == null) {
-                write(device, ordinary);
+                restore(device, before);
+                device.setGcr3(null);
                 iommu.free(gcr3, false);
             }
             domain.remove(next);
@@ -312,13 +300,64 @@ final class Attacher {
 
     // --- device table entries ---
 
-    private void write(AmdDevice device, @Nullable AmdDomain domain) {
-        for (int id : device.requesterIds()) {
-            write(device, id, domain);
+    /** Returns the words that {@link #write} changes, of every id of a device. */
+    private static long[] entries(AmdDevice device) {
+        int[] ids = device.requesterIds();
+        long[] words = new long[ids.length * WORDS];
+        for (int i = 0; i < words.length; i++) {
+            words[i] = device.table().word(ids[i / WORDS], i % WORDS);
+        }
+        return words;
+    }
+
+    private static void restore(AmdDevice device, long[] words) {
+        int[] ids = device.requesterIds();
+        for (int i = 0; i < ids.length; i++) {
+            device.table()
+                    .set(
+                            ids[i],
+                            words[i * WORDS],
+                            words[i * WORDS + 1] & DeviceTableEntry.TRANSLATION_1,
+                            words[i * WORDS + 2] & DeviceTableEntry.TRANSLATION_2);
         }
     }
 
-    private void write(AmdDevice device, int requesterId, @Nullable AmdDomain domain) {
+    /**
+     * Writes the entry of every id of a device. Where the device is blocked, an id that it shares with another function is left
+     * to that one, as long as it is not blocked itself. (Linux blocks the id: functions that share one are in one group, and
+     * move together.)
+     *
+     * @param domain null to block
+     */
+    private void write(AmdDevice device, @Nullable AmdDomain domain, @Nullable Gcr3Table gcr3) {
+        for (int id : device.requesterIds()) {
+            AmdDevice other = blocks(domain) ? otherUser(device, id) : null;
+            if (other == null) {
+                write(device, id, domain, gcr3);
+            } else {
+                write(other, id, other.domain(), other.gcr3());
+            }
+        }
+    }
+
+    private @Nullable AmdDevice otherUser(AmdDevice device, int requesterId) {
+        for (int i = 0; i < devices.size(); i++) {
+            AmdDevice other = devices.get(i);
+            if (other != device
+                    && !blocks(other.domain())
+                    && other.table() == device.table()
+                    && other.uses(requesterId)) {
+                return other;
+            }
+        }
+        return null;
+    }
+
+    private static boolean blocks(@Nullable AmdDomain domain) {
+        return domain == null || domain.entryWord0() == DeviceTableEntry.BLOCKED;
+    }
+
+    private void write(AmdDevice device, int requesterId, @Nullable AmdDomain domain, @Nullable Gcr3Table gcr3) {
         if (domain == null) {
             device.table().set(requesterId, DeviceTableEntry.BLOCKED, DomainIds.NONE, 0);
             return;
@@ -326,7 +365,6 @@ final class Attacher {
         long word0 = domain.entryWord0();
         long word1 = domain.entryWord1();
         long word2 = 0;
-        Gcr3Table gcr3 = device.gcr3();
         if (gcr3 != null && domain.allowsPasids()) {
             word0 |= gcr3.entryWord0() | device.pageRequestBits();
             word1 = gcr3.entryWord1();

@@ -351,6 +351,54 @@ class AmdIommuTest {
     }
 
     @Test
+    void anIdThatTwoFunctionsShareStaysAliveWhenTheOtherIsBlockedUntilBothAre() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.IDENTITY, a);
+        IommuDomain blocked = iommu.allocate(DomainType.BLOCKED, a);
+        domain.attach(a);
+        domain.attach(b);
+        blocked.attach(b);
+        assertThat(platform.unit.deviceTableWord(0x101, 0)).isEqualTo(3);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 1)).isEqualTo(((AmdDomain) domain).id());
+        blocked.attach(a);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(3);
+    }
+
+    @Test
+    void anAttachThatFailsLeavesEveryEntryAsItWas() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain old = iommu.allocate(DomainType.UNMANAGED, a);
+        IommuDomain next = iommu.allocate(DomainType.IDENTITY, a);
+        old.attach(b);
+        next.attach(a);
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, () -> next.attach(b));
+        assertThat(platform.unit.deviceTableWord(0x101, 0)).isEqualTo(((AmdDomain) old).entryWord0());
+        assertThat(platform.unit.deviceTableWord(0x101, 1)).isEqualTo(((AmdDomain) old).id());
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+        assertThat(platform.unit.deviceTableWord(0x1f8, 1)).isEqualTo(((AmdDomain) next).id());
+    }
+
+    @Test
+    void aFirstAttachThatFailsLeavesASharedIdToItsOtherUser() {
+        Iommu iommu = platform.open();
+        IommuDevice a = iommu.probe(platform.function(0, 1, 0, 0), 0x100, 0x1f8).orElseThrow();
+        IommuDevice b = iommu.probe(platform.function(0, 1, 0, 1), 0x101, 0x1f8).orElseThrow();
+        IommuDomain domain = iommu.allocate(DomainType.IDENTITY, a);
+        domain.attach(a);
+        platform.stuck = true;
+        refuses(Errno.ETIMEDOUT, () -> domain.attach(b));
+        assertThat(platform.unit.deviceTableWord(0x101, 0)).isEqualTo(3);
+        assertThat(platform.unit.deviceTableWord(0x101, 1)).isZero();
+        assertThat(platform.unit.deviceTableWord(0x1f8, 0)).isEqualTo(0x6000_0000_0000_0003L);
+    }
+
+    @Test
     void enforcementIsPresentAndAlwaysSucceedsOnPagingDomains() {
         Iommu iommu = platform.open();
         IommuDevice device = device(iommu, 1);
@@ -502,7 +550,13 @@ class AmdIommuTest {
         platform.memory.store(log + 24, 0x7000L);
         // An illegal command is no request.
         platform.memory.store(log + 32, 0x5000_0000_0000_0000L);
-        platform.unit.registers[0x2018 / 8] = 48;
+        // Where memory failed, not what was asked for, is told by a hardware error.
+        platform.memory.store(log + 48, 0x4220_0001_0000_0100L);
+        platform.memory.store(log + 56, 0x9_0000L);
+        // A posted write of interrupts: type 5, and RW is not there.
+        platform.memory.store(log + 64, 0x8a00_0000_0000_0100L);
+        platform.memory.store(log + 72, 0xffff_fffd_f800_0000L);
+        platform.unit.registers[0x2018 / 8] = 80;
         platform.unit.registers[0x2020 / 8] = 1;
         assertThat(iommu.takeFaults())
                 .containsExactly(
@@ -521,7 +575,16 @@ class AmdIommuTest {
                                 0x7000,
                                 false,
                                 2,
-                                "IO_PAGE_FAULT device 0000:01:01.0 pasid 0x10abc address 0x7000 read flags GN|PR"));
+                                "IO_PAGE_FAULT device 0000:01:01.0 pasid 0x10abc address 0x7000 read flags GN|PR"),
+                        new DmaFault(
+                                "ivhd0",
+                                PciAddress.of(0, 0x100),
+                                DmaFault.NO_PASID,
+                                0xffff_fffd_f800_0000L,
+                                true,
+                                8,
+                                "INVALID_DEVICE_REQUEST device 0000:01:00.0 address 0xfffffffdf8000000: posted write of"
+                                        + " interrupts, but IntCtl is 0"));
         assertThat(iommu.faultOverflows()).isOne();
         assertThat(platform.unit.registers[0x2010 / 8]).isZero();
         assertThat(platform.unit.registers[0x18 / 8] & 4).as("logging again").isNotZero();

@@ -3,6 +3,8 @@ package org.iommu4j.amd;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainFlag;
@@ -21,8 +23,10 @@ import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.RequestStatus;
+import org.iommu4j.spi.VendorContext;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Guest tables and the record of written pages on the simulated unit, which was written apart from the driver. */
@@ -36,6 +40,7 @@ class SiliconGuestTest {
             AmdViUnitProvider.EFR_6_LEVEL | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 3L << 48 | 1L << 52;
 
     private Machine machine;
+    private InterposedMemory memory;
     private AmdIommu iommu;
     private IommuDevice device;
     private Endpoint endpoint;
@@ -47,7 +52,18 @@ class SiliconGuestTest {
 
     private void open(long efr, LinuxRelease release) {
         machine = MachineFactory.load().create(AmdViUnitProvider.machine("amd-guest", efr, 0));
-        iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(release));
+        VendorContext context = machine.vendorContext(release);
+        memory = new InterposedMemory(context.memory());
+        iommu = (AmdIommu) new AmdVendor()
+                .open(new VendorContext(
+                        memory,
+                        context.frames(),
+                        context.registers(),
+                        context.waiter(),
+                        context.firmware(),
+                        context.topology(),
+                        context.bootOptions(),
+                        context.release()));
         PciFunction function = machine.topology().function(BuiltInTopology.GPU).orElseThrow();
         function.config().write(4, 2, 6);
         int control = function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) + 8;
@@ -203,5 +219,37 @@ class SiliconGuestTest {
         assertThat(endpoint.write(0x20_0000, 2, false)).isTrue();
         tracking.readAndClearDirty(bitmap, true);
         assertThat(bitmap.count()).isEqualTo(9);
+    }
+
+    /** Whatever comes between the stores of a device table entry and what follows them. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DomainType.class,
+            names = {"UNMANAGED", "IDENTITY", "BLOCKED"})
+    void aPageOfGuestTablesThatIsGivenUpWhileItsDeviceMovesAwayIsGoneAfterSync(DomainType next) {
+        open(EFR);
+        IommuDomain old = guest();
+        old.attach(device);
+        old.map(IOVA, target, K4, 1, Prot.READ_WRITE);
+        old.syncMap(IOVA, K4);
+        machine.memory(0).store(target, VALUE);
+        assertThat(endpoint.read(IOVA, false)).isEqualTo(VALUE);
+        long entry = (machine.units().get(0).readRegister64(0) & 0x000f_ffff_ffff_f000L)
+                + device.address().requesterId() * 32L;
+        List<RequestStatus> seen = new ArrayList<>();
+        memory.spoiling = (address, value) -> {
+            if (address == entry && seen.isEmpty()) {
+                IotlbGather gather = new IotlbGather();
+                assertThat(old.unmap(IOVA, K4, gather)).isEqualTo(K4);
+                old.sync(gather);
+                endpoint.read(IOVA, false);
+                seen.add(endpoint.lastStatus());
+            }
+            return value;
+        };
+
+        assertThat(iommu.allocate(next, device).attach(device).attached()).isTrue();
+
+        assertThat(seen).containsExactly(RequestStatus.TRANSLATION_FAULT);
     }
 }

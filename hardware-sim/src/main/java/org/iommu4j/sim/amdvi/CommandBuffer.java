@@ -68,7 +68,7 @@ final class CommandBuffer {
         long word1 = fabric.read(at + 8, true);
         if (word0 == -1L && !fabric.isMemory(at)) {
             stop();
-            events.writeHardwareError(Event.hardwareError(Event.COMMAND_HARDWARE_ERROR, 0, 0, 0), at);
+            events.writeHardwareError(Event.commandHardwareError(), at);
         } else if (!Command.wellFormed(word0, word1) || !supported((int) Command.OPCODE.get(word0))) {
             stop();
             events.write(Event.illegalCommand(), at);
@@ -126,7 +126,7 @@ final class CommandBuffer {
             long address = Command.STORE_ADDRESS.getInPlace(word0);
             if (!fabric.isMemory(address)) {
                 stop();
-                events.writeHardwareError(Event.hardwareError(Event.COMMAND_HARDWARE_ERROR, 0, 0, 0), address);
+                events.writeHardwareError(Event.commandHardwareError(), address);
                 return false;
             }
             fabric.write(address, data, true);

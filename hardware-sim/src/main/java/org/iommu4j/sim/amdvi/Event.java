@@ -10,7 +10,9 @@ import org.iommu4j.bits.Layout;
 /**
  * The events that the unit logs: 128 bits each, of which the second word is an address.
  *
- * <p>Source: 48882, section 2.5, "Event Logging".
+ * <p>Source: 48882, section 2.5, "Event Logging". Compared with FreeBSD's {@code amd_reg.h}, with VirtualBox's {@code iommu-amd.h} and
+ * with Linux, which reads 20 bits of PASID in ILLEGAL_DEV_TABLE_ENTRY, IO_PAGE_FAULT, PAGE_TAB_HARDWARE_ERROR and
+ * INVALID_DEVICE_REQUEST. That the last has no RW is seen in logs of machines too: posted writes, Type 5, with no other flag.
  */
 final class Event {
     static final int BYTES = 16;
@@ -36,9 +38,11 @@ final class Event {
     /** A device asks for a page and may not. The address is the page's. */
     static final int INVALID_PPR_REQUEST = 9;
 
-    /** Type of INVALID_DEVICE_REQUEST, with TR: the entry does not let the device keep translations. */
+    /** Type of INVALID_DEVICE_REQUEST, with TR: I, V or TV of the entry is 0. */
     static final int TRANSLATION_REQUEST_REFUSED = 0;
-    /** Type of INVALID_DEVICE_REQUEST, without TR: likewise, of a request that the device translated. */
+    /** Type of INVALID_DEVICE_REQUEST, with TR: the address is an interrupt's. */
+    static final int TRANSLATION_REQUEST_OF_INTERRUPT = 1;
+    /** Type of INVALID_DEVICE_REQUEST, without TR, of a request that the device translated: I or V of the entry is 0. */
     static final int PRETRANSLATED_REFUSED = 1;
 
     private static final BitField DEVICE_ID = bits(15, 0, "DeviceID");
@@ -102,6 +106,15 @@ final class Event {
         return code >= 0 && code < NAMES.length ? NAMES[code] : "event 0x" + Integer.toHexString(code);
     }
 
+    /**
+     * Makes the first word of an event that has a PASID with GN and no domain.
+     *
+     * @param pasid negative for none
+     */
+    static long deviceRequest(int code, int requesterId, int pasid, long flags) {
+        return pasid < 0 ? request(code, requesterId, 0, flags) : guestRequest(code, requesterId, pasid, flags);
+    }
+
     /** Makes the first word of an event about a request without PASID. */
     static long request(int code, int requesterId, int domainId, long flags) {
         return CODE.of(code) | DEVICE_ID.of(requesterId) | DOMAIN_OR_PASID.of(domainId) | flags;
@@ -117,17 +130,14 @@ final class Event {
                 | flags;
     }
 
-    /** Makes the first word of a hardware error. */
-    static long hardwareError(int code, int requesterId, int domainId, long flags) {
-        return request(code, requesterId, domainId, flags) | TYPE.of(MASTER_ABORT);
+    /** Makes a hardware error of the first word of an event. */
+    static long hardwareError(long word0) {
+        return word0 | TYPE.of(MASTER_ABORT);
     }
 
-    /** Makes the first word of an INVALID_DEVICE_REQUEST. */
-    static long invalidDeviceRequest(int requesterId, int pasid, long flags, int type) {
-        return TYPE.of(type)
-                | (pasid < 0
-                        ? request(INVALID_DEVICE_REQUEST, requesterId, 0, flags)
-                        : guestRequest(INVALID_DEVICE_REQUEST, requesterId, pasid, flags));
+    /** Makes the first word of an INVALID_DEVICE_REQUEST, which has no RW. */
+    static long invalidDeviceRequest(int requesterId, int pasid, long request, int type) {
+        return deviceRequest(INVALID_DEVICE_REQUEST, requesterId, pasid, request & TR.mask()) | TYPE.of(type);
     }
 
     /** Makes the first word of an IOTLB_INV_TIMEOUT. */
@@ -138,6 +148,11 @@ final class Event {
     /** Makes the first word of an event about a command. */
     static long illegalCommand() {
         return CODE.of(ILLEGAL_COMMAND_ERROR);
+    }
+
+    /** Makes the first word of an event about memory that a command, or its data, would be in. */
+    static long commandHardwareError() {
+        return hardwareError(CODE.of(COMMAND_HARDWARE_ERROR));
     }
 
     /** Returns an event's code. */

@@ -26,19 +26,23 @@ final class Faults {
      *
      * @param flags RW, TR and RZ of the event
      */
-    long illegalEntry(int requesterId, long address, long flags) {
+    long illegalEntry(int requesterId, int pasid, long address, long flags) {
         synchronized (lock) {
-            events.write(Event.request(Event.ILLEGAL_DEV_TABLE_ENTRY, requesterId, 0, flags), address & ~3L);
+            events.write(Event.deviceRequest(Event.ILLEGAL_DEV_TABLE_ENTRY, requesterId, pasid, flags), address & ~3L);
         }
         return Translation.fault(Event.ILLEGAL_DEV_TABLE_ENTRY);
     }
 
-    /** Refuses a request whose device table entry, or one of its tables' entries, is not in memory. */
-    long hardwareError(int code, int requesterId, int domainId, long request, long entryAddress) {
+    /** Refuses a request whose device table entry is not in memory. */
+    long unreadableEntry(int requesterId, long request, long entryAddress) {
+        return hardwareError(Event.request(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, request), entryAddress);
+    }
+
+    private long hardwareError(long word0, long entryAddress) {
         synchronized (lock) {
-            events.writeHardwareError(Event.hardwareError(code, requesterId, domainId, request), entryAddress);
+            events.writeHardwareError(Event.hardwareError(word0), entryAddress);
         }
-        return Translation.fault(code);
+        return Translation.fault(Event.code(word0));
     }
 
     /** Refuses a request of a kind that the device may not make. */
@@ -58,16 +62,15 @@ final class Faults {
      * @param failure a {@link WalkResult}
      */
     long walk(int requesterId, int pasid, long word1, long address, long request, long failure) {
-        int domainId = (int) DeviceTableEntry.DOMAIN_ID.get(word1);
+        boolean ofHost = WalkResult.isOfHost(failure);
+        int blamed = ofHost ? TranslationUnit.NO_PASID : pasid;
         if (WalkResult.isUnreadable(failure)) {
             return hardwareError(
-                    Event.PAGE_TAB_HARDWARE_ERROR, requesterId, domainId, request, WalkResult.address(failure));
+                    word0(Event.PAGE_TAB_HARDWARE_ERROR, requesterId, blamed, word1, request),
+                    WalkResult.address(failure));
         }
         long flags = WalkResult.flags(failure) | request;
-        if (WalkResult.isOfHost(failure)) {
-            return page(requesterId, TranslationUnit.NO_PASID, word1, WalkResult.address(failure), flags);
-        }
-        return page(requesterId, pasid, word1, address, flags);
+        return page(requesterId, blamed, word1, ofHost ? WalkResult.address(failure) : address, flags);
     }
 
     /** Refuses a request with a page fault, whose event the device table entry may suppress. */
@@ -78,18 +81,17 @@ final class Faults {
         if (!DeviceTableEntry.SA.isSet(word1)) {
             synchronized (lock) {
                 if (!DeviceTableEntry.SE.isSet(word1) || !devices.markFaultLogged(requesterId)) {
-                    events.write(
-                            pasid == TranslationUnit.NO_PASID
-                                    ? Event.request(
-                                            Event.IO_PAGE_FAULT,
-                                            requesterId,
-                                            (int) DeviceTableEntry.DOMAIN_ID.get(word1),
-                                            flags)
-                                    : Event.guestRequest(Event.IO_PAGE_FAULT, requesterId, pasid, flags),
-                            address);
+                    events.write(word0(Event.IO_PAGE_FAULT, requesterId, pasid, word1, flags), address);
                 }
             }
         }
         return Translation.fault(Event.IO_PAGE_FAULT);
+    }
+
+    /** Makes the first word of an event that has a PASID with GN, and the domain without. */
+    private static long word0(int code, int requesterId, int pasid, long word1, long flags) {
+        return pasid == TranslationUnit.NO_PASID
+                ? Event.request(code, requesterId, (int) DeviceTableEntry.DOMAIN_ID.get(word1), flags)
+                : Event.guestRequest(code, requesterId, pasid, flags);
     }
 }

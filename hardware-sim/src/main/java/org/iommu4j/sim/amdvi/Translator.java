@@ -62,8 +62,16 @@ final class Translator {
      * @return a {@link Translation}
      */
     long translate(int requesterId, int pasid, long address, long request, int modes) {
-        if ((modes & TRANSLATING) == 0 || (address >>> 20 == INTERRUPT_RANGE && pasid == TranslationUnit.NO_PASID)) {
-            return bypass(address, request, modes);
+        if ((modes & TRANSLATING) == 0) {
+            return Event.TR.isSet(request)
+                    ? Translation.fault(Event.INVALID_DEVICE_REQUEST)
+                    : untranslated(address, false);
+        }
+        if (address >>> 20 == INTERRUPT_RANGE && pasid == TranslationUnit.NO_PASID) {
+            return Event.TR.isSet(request)
+                    ? faults.invalidDeviceRequest(
+                            requesterId, pasid, address, request, Event.TRANSLATION_REQUEST_OF_INTERRUPT)
+                    : untranslated(address, false);
         }
         // Before the entry is looked up: of what an invalidation overtakes from here on, nothing is cached.
         long since = epoch.current();
@@ -77,42 +85,51 @@ final class Translator {
         return translate(requesterId, pasid, address, request, word0, word1, modes, since);
     }
 
-    /** Answers what is not for tables to say: the unit is off, or the address is an interrupt's. */
-    private static long bypass(long address, long request, int modes) {
-        if (!Event.TR.isSet(request)) {
-            return untranslated(address, false);
-        }
-        return (modes & TRANSLATING) == 0
-                ? Translation.fault(Event.INVALID_DEVICE_REQUEST)
-                : TranslationUnit.NOT_TRANSLATED;
-    }
-
     private long translateReadingEntry(int requesterId, int pasid, long address, long request, int modes, long since) {
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * DeviceTableEntry.BYTES;
         if (offset >= (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12) {
-            return faults.page(requesterId, TranslationUnit.NO_PASID, 0, address, eventFlags(request));
+            return faults.page(requesterId, pasid, 0, address, eventFlags(request));
         }
         long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
-        long word0 = fabric.read(at, true);
-        long word1 = fabric.read(at + 8, true);
+        long word0;
+        long word1;
+        long word2;
+        long word3;
+        do {
+            word0 = fabric.read(at, true);
+            word1 = fabric.read(at + 8, true);
+            word2 = fabric.read(at + 16, true);
+            word3 = fabric.read(at + 24, true);
+        } while (hasChanged(at, word0, word1, word2, word3));
         if (word0 == -1L && !fabric.isMemory(at)) {
-            return faults.hardwareError(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, eventFlags(request), at);
+            return faults.unreadableEntry(requesterId, eventFlags(request), at);
         }
         if (DeviceTableEntry.V.isSet(word0)) {
-            long word2 = fabric.read(at + 16, true);
-            long word3 = fabric.read(at + 24, true);
             boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
             if (reserved
                     || DeviceTableEntry.isImpossible(word0, word2, features)
                     || (DeviceTableEntry.GV.isSet(word0) && (modes & GUESTS) == 0)) {
                 return faults.illegalEntry(
-                        requesterId, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
+                        requesterId, pasid, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
             }
             word0 = DeviceTableCache.kept(word0, word2, word3, (modes & GCR3_OF_GUESTS) != 0);
         }
         devices.put(requesterId, word0, word1, since);
         return translate(requesterId, pasid, address, request, word0, word1, modes, since);
+    }
+
+    /**
+     * Returns whether an entry is not any more what was read word by word.
+     *
+     * <p>The unit reads an entry in one transaction. Here it reads until it finds the same twice, each time because software has
+     * stored something. Should software go there and back meanwhile, it has invalidated in between and nothing is cached.
+     */
+    private boolean hasChanged(long at, long word0, long word1, long word2, long word3) {
+        return fabric.read(at, true) != word0
+                || fabric.read(at + 8, true) != word1
+                || fabric.read(at + 16, true) != word2
+                || fabric.read(at + 24, true) != word3;
     }
 
     private long translate(
@@ -162,16 +179,17 @@ final class Translator {
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
     }
 
-    /** Requests of an entry that is not valid pass, translated ones too; but nothing is translated for a device then. */
+    /** Returns whether a device may ask for translations, for which tables must be valid too, or use those that it has. */
     private boolean mayUseIotlb(long word0, long word1, long request) {
-        return DeviceTableEntry.V.isSet(word0)
-                ? features.deviceIotlbs && DeviceTableEntry.I.isSet(word1)
-                : !Event.TR.isSet(request);
+        return features.deviceIotlbs
+                && DeviceTableEntry.V.isSet(word0)
+                && DeviceTableEntry.I.isSet(word1)
+                && (DeviceTableEntry.TV.isSet(word0) || !Event.TR.isSet(request));
     }
 
     private long refuseIotlb(int requesterId, int pasid, long address, long request) {
         int type = Event.TR.isSet(request) ? Event.TRANSLATION_REQUEST_REFUSED : Event.PRETRANSLATED_REFUSED;
-        return faults.invalidDeviceRequest(requesterId, pasid, address, eventFlags(request), type);
+        return faults.invalidDeviceRequest(requesterId, pasid, address, request, type);
     }
 
     private static long eventFlags(long request) {

@@ -5,7 +5,7 @@ package org.iommu4j.sim.amdvi;
  * What a walk came to, packed in a {@code long}: a word of {@link WalkCache}, which is negative, or a failure, which is not.
  *
  * <p>A failure is the flags of a page fault event and nothing else; or one of a host walk under a guest's, with the
- * guest's physical address below the flags; or an entry that could not be read, with its address.
+ * guest's physical address below the flags; or an entry, of either's tables, that could not be read, with its address.
  */
 final class WalkResult {
     private static final long UNREADABLE = 1L << 62;
@@ -39,7 +39,7 @@ final class WalkResult {
 
     /** Makes a failure of a host walk for a guest's physical address out of the host walk's own. */
     static long ofHost(long failure, long guestPhysical) {
-        return isUnreadable(failure) ? failure : OF_HOST | failure | (guestPhysical & ADDRESS);
+        return OF_HOST | failure | (isUnreadable(failure) ? 0 : guestPhysical & ADDRESS);
     }
 
     static boolean isOfHost(long failure) {

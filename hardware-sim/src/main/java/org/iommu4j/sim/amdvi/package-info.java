@@ -12,7 +12,8 @@
  * <p>All accesses to structures in memory are snooped: Coherent of the control register and SD of a device table entry
  * are kept and change nothing. The caches hold whatever the manual lets them hold until software invalidates it: device
  * table entries; pages and the places of lowest tables, of hosts by domain id and of guests by domain id and PASID; entries
- * that are not present where the capability header says NpCache. Guests have caches of their own.
+ * that are not present where the capability header says NpCache. Guests have caches of their own. A device table entry is read in one
+ * transaction: as a whole that was there at some moment, however its words are stored.
  *
  * <p>FC of a host's page, or Mode0FC where there are no tables, forces a request to be snooped. Guest tables have nothing like
  * it: without host tables below, a no-snoop request of a guest's goes past the caches.
@@ -40,9 +41,10 @@
  *       page faults without PR. Addresses of PASID 0 are not extended by their sign, as Linux says at {@code
  *       amd_iommu_domain_alloc_paging_v2}: all 48 or 57 bits count, and those above must be 0. Bits 11:1 and 63:52 of GCR3
  *       entries are reserved.
- *   <li>A translation request is refused with INVALID_DEVICE_REQUEST, Type 0, where I or V is 0; it is answered without rights and
- *       without event where a page is not present or lacks permission, and logged where reserved bits are set. A
- *       pretranslated request is refused, Type 1, where V is 1 and I is 0.
+ *   <li>Why a device's request is invalid, and its Type, is as in illumos' {@code amd_iommu_log.c}, which follows an early revision.
+ *   <li>A translation request is answered without rights and without event where a page is not present or lacks permission, and
+ *       logged where reserved bits are set. One without PASID in the interrupt range is refused before the entry is looked at.
+ *   <li>A hardware error of the host tables below a guest's is logged as their faults are: with the domain, without GN.
  *   <li>With InvTimeOut 0, a device that does not answer an invalidation holds up COMPLETION_WAIT until the command buffer
  *       is turned off; otherwise IOTLB_INV_TIMEOUT is logged at once, with the command's address.
  *   <li>A page request is refused with INVALID_PPR_REQUEST, and answered as invalid, where PprEn is 0, the entry is not valid or beyond the

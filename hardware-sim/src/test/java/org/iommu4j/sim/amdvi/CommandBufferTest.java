@@ -194,6 +194,10 @@ class CommandBufferTest {
                         "read 102208 snooped",
                         "read 102210 snooped",
                         "read 102218 snooped",
+                        "read 102200 snooped", // again, to see that the entry is one
+                        "read 102208 snooped",
+                        "read 102210 snooped",
+                        "read 102218 snooped",
                         "read 400000 snooped",
                         "read 401000 snooped",
                         "read 402028 snooped",

@@ -65,7 +65,6 @@ class DeviceIotlbTest {
 
         assertThat(request(0x7000, false)).isEqualTo(TranslationUnit.NOT_TRANSLATED);
         assertThat(request(0x5000, true)).isEqualTo(TranslationUnit.NOT_TRANSLATED);
-        assertThat(request(0xfee00000L, true)).isEqualTo(TranslationUnit.NOT_TRANSLATED);
         assertThat(bed.events()).isEmpty();
     }
 
@@ -82,20 +81,39 @@ class DeviceIotlbTest {
     @CsvSource({
         // V and TV, I
         "3, 0, true",
-        "0, 0x100000000, false"
+        "0, 0x100000000, true",
+        "1, 0x100000000, false"
     })
-    void aDeviceThatMayNotIsRefusedAndLogged(long valid, long iotlb, boolean pretranslatedToo) {
+    void aDeviceThatMayNotIsRefusedAndLoggedWithoutTheDirection(long valid, long iotlb, boolean pretranslatedToo) {
         bed.entry(DEVICE, (ENTRY & ~3L) | valid, iotlb | 5);
         bed.map(0x5000, 3, 1, IR_IW | 0x6000 | 1);
 
         assertThat(Translation.faultCode(request(0x5000, true))).isEqualTo(8);
-        assertThat(bed.events()).containsExactly(new LoggedEvent(0x8120000000000110L, 0x5000));
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x8100000000000110L, 0x5000));
         if (pretranslatedToo) {
             assertThat(Translation.faultCode(pass(0x6000))).isEqualTo(8);
-            assertThat(bed.events()).containsExactly(new LoggedEvent(0x8220000000000110L, 0x6000));
+            assertThat(bed.events()).containsExactly(new LoggedEvent(0x8200000000000110L, 0x6000));
         } else {
             assertThat(pass(0x6000)).isEqualTo(Translation.to(0x6000, false));
         }
+    }
+
+    @Test
+    void anInterruptsAddressIsNotTranslatedForADevice() {
+        bed.entry(DEVICE, ENTRY, I | 5);
+
+        assertThat(Translation.faultCode(request(0xfee00000L, true))).isEqualTo(8);
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x8300000000000110L, 0xfee00000L));
+        assertThat(pass(0xfee00000L)).isEqualTo(Translation.to(0xfee00000L, false));
+    }
+
+    @Test
+    void aRefusedTranslationRequestIsLoggedWithItsPasid() {
+        bed.entry(DEVICE, ENTRY & ~2L, I | 5);
+
+        assertThat(Translation.faultCode(bed.unit.requestTranslation(DEVICE, 0xabcde, 0x5000, true)))
+                .isEqualTo(8);
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x8101bcde000a0110L, 0x5000));
     }
 
     @Test

@@ -52,6 +52,16 @@ class FaultTest {
     }
 
     @Test
+    void whereTheEntryIsToBlameARequestsPasidIsLoggedToo() {
+        bed.entry(DEVICE, ENTRY | 0x4, 5);
+
+        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5008, true)))
+                .isEqualTo(1);
+        // RZ, RW, GN, PASID in two parts
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x10a1bcde000a0110L, 0x5008));
+    }
+
+    @Test
     void moreLevelsThanTheUnitHasAreIllegal() {
         TestBed fourLevels = new TestBed(0x140); // HATS 0
         fourLevels.attach(DEVICE, 5);
@@ -136,6 +146,8 @@ class FaultTest {
         assertThat(Translation.faultCode(bed.unit.translate(0x1000, TranslationUnit.NO_PASID, 0x5000, false)))
                 .isEqualTo(2);
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x2000000000001000L, 0x5000));
+        bed.unit.translate(0x1000, 0xabcde, 0x5000, false);
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x2001bcde000a1000L, 0x5000));
     }
 
     @Test

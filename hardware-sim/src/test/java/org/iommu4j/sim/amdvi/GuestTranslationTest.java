@@ -242,11 +242,22 @@ class GuestTranslationTest {
     }
 
     @Test
-    void tablesOutsideMemoryAreHardwareErrors() {
+    void tablesOutsideMemoryAreHardwareErrorsLoggedWithThePasid() {
         guest.attach(0, 0);
         bed.memory.store(GCR3 + PASID * 8L, TestBed.MEMORY | 1);
         assertThat(Translation.faultCode(guest.read(0x5000))).isEqualTo(4);
-        assertThat(bed.events()).containsExactly(new LoggedEvent(0x4200000500000110L, TestBed.MEMORY));
+        // Type 1 (master abort), GN, PASID
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x4201000300000110L, TestBed.MEMORY));
+    }
+
+    @Test
+    void aGcr3TableOutsideMemoryIsAHardwareErrorLoggedWithAllOfThePasid() {
+        // GV, three levels
+        bed.entry(DEVICE, IR_IW | 0x0280000000000003L, TestBed.MEMORY >> 31 << 43 | 5);
+        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5000, true)))
+                .isEqualTo(4);
+        // Type 1, RW, GN, PASID in two parts
+        assertThat(bed.events()).containsExactly(new LoggedEvent(0x4221bcde000a0110L, TestBed.MEMORY + 16));
     }
 
     @Test

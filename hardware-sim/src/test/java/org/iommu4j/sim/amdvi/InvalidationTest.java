@@ -16,6 +16,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class InvalidationTest {
     private static final long IOVA = 0x40205000L;
@@ -23,6 +24,8 @@ class InvalidationTest {
     private static final long NEW = Translation.to(0x7000, false);
 
     private static final long INVALIDATE_PAGES_OF_5 = 0x3000000500000000L;
+    private static final long INVALIDATE_ALL = 0x8000000000000000L;
+    private static final long OTHER_ROOT = 0x600000;
     private static final long S = 1;
     private static final long PDE = 2;
 
@@ -181,7 +184,7 @@ class InvalidationTest {
     @Test
     void nothingIsCachedOfAWalkWhoseDeviceTableEntryWasInvalidatedAfterItWasRead() {
         bed.command(0x8000000000000000L, 0);
-        bed.fabric.afterNextRead(TestBed.DEVICE_TABLE + DEVICE * 32 + 8, () -> {
+        bed.fabric.afterNextRead(ROOT + TestBed.index(IOVA, 3) * 8, () -> {
             bed.entry(DEVICE, 3, 5); // blocked
             bed.command(0x2000000000000110L, 0);
             bed.command(INVALIDATE_PAGES_OF_5, 0x7ffffffffffff000L | S | PDE);
@@ -196,6 +199,31 @@ class InvalidationTest {
         bed.command(0x2000000000000110L, 0);
         assertThat(Translation.isFault(bed.read(IOVA))).as("the page").isTrue();
         assertThat(Translation.isFault(bed.read(IOVA + 0x1000))).as("the table").isTrue();
+    }
+
+    /** As a driver moves a device whose old entry had tables of three levels in domain 5. */
+    private void moveToDomain6() {
+        long entry = TestBed.DEVICE_TABLE + DEVICE * 32L;
+        bed.memory.store(entry, 3);
+        bed.memory.store(entry + 8, 6);
+        bed.memory.store(entry, IR_IW | OTHER_ROOT | 1 << 9 | 3);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 8, 16, 24})
+    void aDeviceTableEntryIsReadAsAWhole(int word) {
+        bed.map(0x1000, 3, 1, IR_IW | 0x8000 | 1);
+        bed.memory.store(OTHER_ROOT + 8, IR_IW | 0x9000 | 1);
+        bed.command(INVALIDATE_ALL, 0);
+        bed.fabric.afterNextRead(TestBed.DEVICE_TABLE + DEVICE * 32L + word, this::moveToDomain6);
+        bed.read(0x1000);
+
+        bed.command(0x2000000000000110L, 0);
+        bed.command(INVALIDATE_PAGES_OF_5, 0x7ffffffffffff000L | S | PDE);
+
+        assertThat(bed.read(0x1000))
+                .as("nothing of the old tables is under the new id")
+                .isEqualTo(Translation.to(0x9000, false));
     }
 
     @Test

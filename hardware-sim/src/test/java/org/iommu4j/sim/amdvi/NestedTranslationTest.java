@@ -109,6 +109,14 @@ class NestedTranslationTest {
     }
 
     @Test
+    void aHostTableOutsideMemoryIsAHardwareErrorLoggedWithTheDomain() {
+        bed.memory.store(TestBed.ROOT, TestBed.IR_IW | TestBed.MEMORY | 2 << 9 | 1);
+        assertThat(Translation.faultCode(guest.read(0x5000))).isEqualTo(4);
+        assertThat(bed.events())
+                .containsExactly(new LoggedEvent(0x4200000500000110L, TestBed.MEMORY + (GCR3 >> 21) * 8));
+    }
+
+    @Test
     void settingABitOfATableNeedsTheRightToWriteIt() {
         host(GUEST_ROOT + 0x3000, IR);
         assertThat(Translation.isFault(guest.read(0x5000))).isTrue();

@@ -117,15 +117,58 @@ class EncodingTest {
     }
 
     @Test
-    void commandsAndEventsDecodeToOneLine() {
+    void commandsDecodeToOneLine() {
         assertThat(Command.decode(Command.invalidatePages(5), Command.allPages()))
                 .contains("INVALIDATE_IOMMU_PAGES", "DomainID=5", "S=1", "PDE=1");
         assertThat(Command.decode(0xf000_0000_0000_0000L, 0)).contains("unknown opcode 0xf");
-        assertThat(EventLogEntry.text(0, 0x2020_0002_0000_0108L, 0x1000))
-                .isEqualTo("IO_PAGE_FAULT device 0000:01:01.0 domain 0x0002 address 0x1000 write flags RW");
-        assertThat(EventLogEntry.text(0, 0x5000_0000_0000_0000L, 0xabc0))
-                .isEqualTo("ILLEGAL_COMMAND_ERROR command at 0xabc0");
-        assertThat(EventLogEntry.text(0, 0xf000_0000_0000_0001L, 0)).startsWith("UNKNOWN");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', textBlock = """
+                    10a1bcde000a0108 ; 1000 ; ILLEGAL_DEV_TABLE_ENTRY device 0001:01:01.0 pasid 0xabcde address 0x1000 write flags GN|RW|RZ
+                    1120000000000108 ; 1000 ; ILLEGAL_DEV_TABLE_ENTRY device 0001:01:01.0 address 0x1000 write flags RW|TR
+                    2020000200000108 ; 1000 ; IO_PAGE_FAULT device 0001:01:01.0 domain 0x0002 address 0x1000 write flags RW
+                    21d7bcde000a0108 ; 1000 ; IO_PAGE_FAULT device 0001:01:01.0 pasid 0xabcde address 0x1000 read flags GN|NX|US|PR|PE|RZ|TR
+                    3220000000000108 ; 1000 ; DEV_TAB_HARDWARE_ERROR device 0001:01:01.0 entry at 0x1000 write flags RW: master abort
+                    4500000500000108 ; 1000 ; PAGE_TAB_HARDWARE_ERROR device 0001:01:01.0 domain 0x0005 entry at 0x1000 read flags TR: target abort
+                    4621bcde000a0108 ; 1000 ; PAGE_TAB_HARDWARE_ERROR device 0001:01:01.0 pasid 0xabcde entry at 0x1000 write flags GN|RW: data error
+                    5000000000000000 ; abc0 ; ILLEGAL_COMMAND_ERROR command at 0xabc0
+                    6600000000000000 ; abc0 ; COMMAND_HARDWARE_ERROR memory at 0xabc0: data error
+                    6000000000000000 ; abc0 ; COMMAND_HARDWARE_ERROR memory at 0xabc0: type 0
+                    7000000000000108 ; abc0 ; IOTLB_INV_TIMEOUT device 0001:01:01.0 command at 0xabc0
+                    9020000000000108 ; 1000 ; INVALID_PPR_REQUEST device 0001:01:01.0 address 0x1000 write tag 0x000
+                    a000000000000000 ;   12 ; EVENT_COUNTER_ZERO 0xa000000000000000 0x0000000000000012
+                    b000000000000001 ;    0 ; GUEST_EVENT_FAULT 0xb000000000000001 0x0000000000000000
+                    c000000000000001 ;    0 ; UNKNOWN 0xc000000000000001 0x0000000000000000
+                    d000000000000108 ; 1000 ; RMP_PAGE_FAULT device 0001:01:01.0 address 0x1000
+                    e000000000000108 ; 1000 ; RMP_HW_ERROR device 0001:01:01.0 memory at 0x1000
+                    f000000000000001 ;    0 ; UNKNOWN 0xf000000000000001 0x0000000000000000
+                    """)
+    void anEventSaysWhatItHasAndNothingElse(String word0, String word1, String text) {
+        assertThat(EventLogEntry.text(1, Long.parseUnsignedLong(word0, 16), Long.parseUnsignedLong(word1, 16)))
+                .isEqualTo(text);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = ';', textBlock = """
+                    8100000000000108 ; false ; : translation request, but I, V or TV is 0
+                    8301bcde000a0108 ; false ; pasid 0xabcde address 0x1000: translation request for interrupts, port I/O or system management
+                    8500000000000108 ; false ; : translation request, type 2
+                    8000000000000108 ; false ; : read or non-posted write of interrupts
+                    8200000000000108 ; false ; : translated by the device, but I or V is 0
+                    8400000000000108 ; false ; : port I/O, but IoCtl is 0
+                    8600000000000108 ; true  ; : posted write of system management that SysMgt forbids, or of a reserved range
+                    8800000000000108 ; false ; : read or non-posted write of system management that SysMgt forbids, or of a reserved range
+                    8a00000000000108 ; true  ; : posted write of interrupts, but IntCtl is 0
+                    8c00000000000108 ; true  ; : posted write of interrupts, to a reserved address
+                    8e00000000000108 ; false ; : port I/O or system management to be translated, but TV is 0
+                    """)
+    void anInvalidRequestSaysWhyAndOnlySoWhetherItWrote(String word0, boolean wrote, String reason) {
+        long word = Long.parseUnsignedLong(word0, 16);
+        assertThat(EventLogEntry.text(1, word, 0x1000))
+                .startsWith("INVALID_DEVICE_REQUEST device 0001:01:01.0 ")
+                .endsWith(reason);
+        assertThat(EventLogEntry.wrote(word)).isEqualTo(wrote);
     }
 
     @Test
