@@ -269,6 +269,42 @@ class IntelVendorTest {
     }
 
     @Test
+    void anInvalidationThatRegistersRefuseIsNotTakenAsDone() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP & ~2L);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        domain.map(0, 0, K4, 512, Prot.READ);
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(0, 512 * K4, gather);
+        bench.first().refusing = true;
+
+        assertThatThrownBy(() -> domain.sync(gather))
+                .hasMessageContaining("ETIMEDOUT")
+                .hasMessageContaining("IAIG is 0");
+
+        assertThat(iommu.quarantinedFrames()).isEqualTo(1);
+        assertErrno(Errno.EIO, () -> domain.detach(device));
+    }
+
+    @Test
+    void aContextCacheThatIsNotInvalidatedKeepsTheTables() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP & ~2L);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        bench.first().refusing = true;
+
+        assertErrno(Errno.ETIMEDOUT, () -> domain.detach(device));
+
+        domain.close();
+        iommu.close();
+        assertThat(bench.pool.inUse()).isEqualTo(iommu.quarantinedFrames()).isEqualTo(1);
+    }
+
+    @Test
     void aMissingInvalidationBreaksTheUnitAndQuarantinesFrames() {
         Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP);
         Iommu iommu = bench.open();
