@@ -102,6 +102,18 @@ class IntelVendorTest {
     }
 
     @Test
+    void openingClearsWhatStoppedTheQueueOfAnEarlierKernel() {
+        // IQE, ICE, ITE, of a queue that was left on or off.
+        for (int status : new int[] {0, 0x04000000}) {
+            Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+            bench.first().leaveOn(status);
+            bench.first().values.put(0x34, 0x70L);
+            bench.open();
+            assertThat(bench.first().values.get(0x34)).isZero();
+        }
+    }
+
+    @Test
     void openingRefusesWhatMakesNoSense() {
         Bench noTable = Bench.single(Bench.CAP, Bench.ECAP);
         noTable.dmar = null;
