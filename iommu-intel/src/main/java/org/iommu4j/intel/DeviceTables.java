@@ -53,6 +53,9 @@ interface DeviceTables {
      */
     void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
 
+    /** Returns how many frames they take. */
+    long countFrames();
+
     /** Frees all frames. */
     void free();
 }

@@ -395,7 +395,7 @@ final class IntelIommu implements Iommu {
             stopPageRequests(device);
         }
         for (IntelUnit unit : units) {
-            unit.stop();
+            quarantine(unit.stop());
         }
         for (IntelDomain domain : left) {
             domain.close();

@@ -25,6 +25,9 @@ final class RegistersDouble implements RegisterWindow, Waiter {
     /** Whether the next descriptor, or what is asked for by registers, is nothing that the unit takes. */
     boolean refusing;
 
+    /** Bits of GSTS that stay as they are whatever is commanded. */
+    int stuck;
+
     /** Whether protected memory regions stay as they are whatever is written. */
     boolean protectionStuck;
 
@@ -137,7 +140,8 @@ final class RegistersDouble implements RegisterWindow, Waiter {
                 head = 0;
             }
             // Set commands stay confirmed, the write buffer flush clears itself, the others follow the command.
-            status = (status & 0x41000000) | oneShot | (pendingCommand & 0x96800000);
+            int next = (status & 0x41000000) | oneShot | (pendingCommand & 0x96800000);
+            status = (status & stuck) | (next & ~stuck);
             if (recording && (pendingCommand & 0x08000000) != 0) {
                 log.add("WBF");
             }
