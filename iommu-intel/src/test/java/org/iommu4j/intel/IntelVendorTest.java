@@ -756,6 +756,35 @@ class IntelVendorTest {
     }
 
     @Test
+    void aRefusedInterruptNamesItsEntryInsteadOfAnAddress() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+        Iommu iommu = bench.open();
+        RegistersDouble unit = bench.first();
+        unit.values.put(0x34, 2L);
+        unit.values.put(0x220, 0xabcd_0000_0000_0000L);
+        unit.values.put(0x228, 0xc000002200000010L);
+
+        List<DmaFault> faults = iommu.takeFaults();
+
+        assertThat(faults)
+                .containsExactly(new DmaFault(
+                        "dmar0",
+                        PciAddress.parse(DEVICE),
+                        DmaFault.NO_PASID,
+                        0xfee00000L,
+                        true,
+                        0x22,
+                        "interrupt by entry 43981: entry is not present"));
+        // One in compatibility format has no entry.
+        unit.values.put(0x220, 0);
+        unit.values.put(0x228, 0x8000002500000010L);
+        assertThat(iommu.takeFaults())
+                .singleElement()
+                .satisfies(fault ->
+                        assertThat(fault.description()).isEqualTo("interrupt: compatibility format is blocked"));
+    }
+
+    @Test
     void faultsThatNobodyAsksForAreKeptUpToALimit() {
         Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
         Iommu iommu = bench.open();
