@@ -384,6 +384,43 @@ class IntelVendorTest {
     }
 
     @Test
+    void anAttachThatFindsTheUnitBrokenAfterItsEntryWasPresentKeepsTheTables() {
+        record Case(long cap, long ecap) {}
+        List<Case> cases = List.of(
+                new Case(Bench.CAP_CM, Bench.ECAP),
+                new Case(Bench.CAP_RWBF, Bench.ECAP),
+                new Case(Bench.CAP_CM, Bench.ECAP_SECOND_STAGE),
+                new Case(Bench.CAP_CM, Bench.ECAP_SCALABLE));
+        for (Case each : cases) {
+            Bench bench = Bench.single(each.cap, each.ecap);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+            IommuDomain late = iommu.allocate(DomainType.UNMANAGED, device);
+            UnitCaches caches = ((IntelIommu) iommu).unit(0).caches();
+            // As soon as the entry is present, somebody else's invalidation of another domain fails.
+            bench.memory.afterStore = word -> {
+                if ((word & 1) != 0) {
+                    caches.breakDown();
+                }
+            };
+
+            assertErrno(Errno.EIO, () -> domain.attach(device));
+            assertErrno(Errno.EIO, () -> late.attach(device));
+
+            assertErrno(Errno.EINVAL, () -> domain.detach(device));
+            domain.close();
+            assertThat(iommu.quarantinedFrames()).as(each.toString()).isEqualTo(1);
+            late.close();
+            iommu.close();
+            assertThat(bench.pool.inUse())
+                    .as("a domain that comes later was never seen")
+                    .isEqualTo(iommu.quarantinedFrames())
+                    .isEqualTo(1);
+        }
+    }
+
+    @Test
     void aBatchMayBeLargerThanTheQueue() {
         Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
         Iommu iommu = bench.open();
