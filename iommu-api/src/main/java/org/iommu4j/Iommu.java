@@ -77,11 +77,17 @@ public interface Iommu extends AutoCloseable {
         return 0;
     }
 
-    /** Returns how many table frames are kept for good because an invalidation never completed. */
+    /**
+     * Returns how many frames of tables and queues are kept for good because an invalidation never completed, or because a
+     * unit did not confirm that it is off when this driver was closed.
+     */
     long quarantinedFrames();
 
     /**
-     * Turns translation off and frees all that is left, in any state.
+     * Turns translation off and frees all that is left, in any state; nested domains and their parents among it.
+     *
+     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted:
+     * {@link #quarantinedFrames()} goes on answering.
      *
      * @throws IommuException EBUSY while domains with attached devices exist
      */

@@ -26,7 +26,8 @@ interface DeviceTables {
      * @param pasid {@link IntelDevice#NO_PASID} for ordinary requests
      * @param words the new words, as {@link IntelDomain#entry} returns them; none for not present
      * @param domainId what the new entry is tagged with
-     * @throws IommuException ENOMEM; ETIMEDOUT or EIO; the old entry stands again
+     * @throws IommuException ENOMEM, nothing was changed; ETIMEDOUT or EIO, the old entry stands again but the unit may have
+     *     seen the new one
      */
     void set(IntelDevice device, int pasid, long[] words, int domainId);
 
@@ -52,6 +53,9 @@ interface DeviceTables {
      * @throws IommuException ETIMEDOUT or EIO; the bits stand all the same
      */
     void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
+
+    /** Returns how many frames they take. */
+    long countFrames();
 
     /** Frees all frames. */
     void free();

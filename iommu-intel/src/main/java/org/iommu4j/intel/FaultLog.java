@@ -24,6 +24,9 @@ final class FaultLog {
 
     private static final Logger LOG = LoggerFactory.getLogger(FaultLog.class);
 
+    /** Where interrupts are written to: 0xfee00000 to 0xfeefffff. */
+    private static final long INTERRUPTS = 0xfee00000L;
+
     private final String unit;
     private final int segment;
     private final RegisterWindow window;
@@ -88,13 +91,14 @@ final class FaultLog {
 
     private DmaFault decode(long low, long high) {
         int reason = (int) FaultRecord.FR.get(high);
+        boolean interrupt = FaultRecord.isInterrupt(reason);
         return new DmaFault(
                 unit,
                 PciAddress.of(segment, (int) FaultRecord.SID.get(high)),
-                FaultRecord.PP.isSet(high) ? (int) FaultRecord.PV.get(high) : DmaFault.NO_PASID,
-                FaultRecord.FI.getInPlace(low),
-                !FaultRecord.T1.isSet(high),
+                !interrupt && FaultRecord.PP.isSet(high) ? (int) FaultRecord.PV.get(high) : DmaFault.NO_PASID,
+                interrupt ? INTERRUPTS : FaultRecord.FI.getInPlace(low),
+                interrupt || !FaultRecord.T1.isSet(high),
                 reason,
-                FaultRecord.reason(reason));
+                FaultRecord.describe(low, high));
     }
 }

@@ -108,11 +108,14 @@ abstract class IntelDomain implements IommuDomain {
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
                 }
+                // Of a unit that is broken by now nothing changes; after that it may see the new entry, whatever
+                // happens.
+                device.unit().caches().checkUsable();
                 int domainId = join(device, pasid);
                 try {
                     device.unit().tables().set(device, pasid, entry(device, domainId), domainId);
                 } catch (IommuException e) {
-                    if (e.errno() == Errno.ETIMEDOUT) {
+                    if (e.errno() != Errno.ENOMEM) {
                         invalidationFailed();
                     }
                     leave(device, pasid);

@@ -2,6 +2,7 @@
 package org.iommu4j.intel;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -9,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Supplier;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -299,10 +301,20 @@ final class IntelIommu implements Iommu {
         return everyUnitSnoops;
     }
 
-    /** Keeps a domain until it is closed, and returns it. */
-    synchronized <T extends IntelDomain> T keep(T domain) {
+    /** Keeps a domain until it is closed, and returns it; under this monitor. */
+    private IntelDomain keep(IntelDomain domain) {
         domains.add(domain);
         return domain;
+    }
+
+    /**
+     * Makes a domain that depends on another, and keeps it, in one step, so that {@link #close} finds both.
+     *
+     * @throws IommuException ENODEV when the driver is closed, and what the making throws
+     */
+    synchronized IntelDomain keepDependent(Supplier<IntelDomain> making) {
+        checkOpen();
+        return keep(making.get());
     }
 
     @Override
@@ -375,13 +387,15 @@ final class IntelIommu implements Iommu {
             }
             closed = true;
             left = new ArrayList<>(domains);
+            // The newest first: a domain comes after the one that it depends on.
+            Collections.reverse(left);
             stopping = new ArrayList<>(devices.values());
         }
         for (IntelDevice device : stopping) {
             stopPageRequests(device);
         }
         for (IntelUnit unit : units) {
-            unit.stop();
+            quarantine(unit.stop());
         }
         for (IntelDomain domain : left) {
             domain.close();

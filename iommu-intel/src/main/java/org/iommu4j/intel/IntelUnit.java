@@ -104,6 +104,7 @@ final class IntelUnit {
         try {
             this.tables = scalable ? new ScalableTables(this, memory, caches) : new LegacyTables(this, memory, caches);
         } catch (IommuException e) {
+            freePageRequests();
             freeQueue();
             throw e;
         }
@@ -259,34 +260,58 @@ final class IntelUnit {
         return (window.read32(DmarRegisters.PMEN.offset()) & DmarRegisters.PRS.mask()) == 0;
     }
 
-    /** Turns all off and frees everything, in any state; what hardware does not confirm is logged. */
-    void stop() {
-        turnOffIfOn(DmarRegisters.TE);
-        turnOffIfOn(DmarRegisters.QIE);
+    /**
+     * Turns all off and frees everything, in any state, but the frames that hardware may still use because it did not confirm
+     * that it is off.
+     *
+     * <p>A unit that may still translate walks its root, context and PASID tables, and queues page requests. The tables of
+     * domains are beyond its reach since their last device was detached, or were quarantined then.
+     *
+     * @return how many frames are kept, which is logged
+     */
+    long stop() {
+        boolean translates = !turnOffIfOn(DmarRegisters.TE);
+        boolean invalidates = !turnOffIfOn(DmarRegisters.QIE);
         faults.drain();
-        free();
+        long kept = 0;
+        if (translates) {
+            kept += tables.countFrames() + (pageRequests == null ? 0 : pageRequests.countFrames());
+        } else {
+            tables.free();
+            freePageRequests();
+        }
+        if (invalidates) {
+            kept += 1L << InvalidationQueue.framesOrder(ecap);
+        } else {
+            freeQueue();
+        }
+        if (kept > 0) {
+            LOG.error("{}: {} frames that it may still use are never freed", name, kept);
+        }
+        return kept;
     }
 
-    private void turnOffIfOn(BitField bit) {
+    /** Turns something off, and returns whether it is off now. */
+    private boolean turnOffIfOn(BitField bit) {
         if ((command & bit.mask()) == 0) {
-            return;
+            return true;
         }
         try {
             turn(bit, false);
+            return true;
         } catch (IommuException e) {
             LOG.error("{}: did not confirm that {} is off", name, bit.name(), e);
+            return false;
         }
     }
 
-    private void free() {
-        tables.free();
-        freeQueue();
-    }
-
-    private void freeQueue() {
+    private void freePageRequests() {
         if (pageRequests != null) {
             pageRequests.free();
         }
+    }
+
+    private void freeQueue() {
         if (queueFrames != NO_FRAME) {
             frames.free(queueFrames, InvalidationQueue.framesOrder(ecap));
         }

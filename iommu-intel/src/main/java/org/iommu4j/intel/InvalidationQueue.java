@@ -20,7 +20,8 @@ import org.slf4j.LoggerFactory;
  * one wait descriptor that writes a number which no earlier one wrote. Hardware reads the queue and writes the status
  * through the caches whatever ECAP.C says, so that nothing here is written back. Since each batch is awaited under the
  * lock, the queue is empty when the next begins, and a batch takes less than half of it, so that there is room to ask
- * for it again.
+ * for it again. What an earlier kernel's queue left in FSTS is cleared, as Linux does in {@code enable_drhd_fault_handling}:
+ * errors outlive the queue, and no descriptor is fetched before.
  *
  * <p>When a batch does not complete, FSTS tells why: a device that did not answer in time (ITE) had its batch aborted,
  * and is asked again; a descriptor that the unit did not take (IQE) stops the queue for good; a response that fits no
@@ -31,6 +32,9 @@ final class InvalidationQueue implements Invalidator {
 
     private static final int ENTRIES = 256;
     private static final int MAX_BATCH = ENTRIES / 2 - 2;
+
+    /** What FSTS tells of a queue; the unit fetches nothing while IQE or ITE is set. */
+    private static final long ERRORS = DmarRegisters.IQE.mask() | DmarRegisters.ICE.mask() | DmarRegisters.ITE.mask();
 
     /** How often a device that did not answer is asked again. */
     private static final int RETRIES = 2;
@@ -95,6 +99,11 @@ final class InvalidationQueue implements Invalidator {
 
     /** Tells the unit where the queue is; to be called while queued invalidation is off. */
     void program() {
+        int left = window.read32(DmarRegisters.FSTS.offset()) & (int) ERRORS;
+        if (left != 0) {
+            LOG.info("{}: an earlier queue left {}", unit, DmarRegisters.FSTS.decode(left));
+            window.write32(DmarRegisters.FSTS.offset(), left);
+        }
         window.write64(DmarRegisters.IQT.offset(), 0);
         // QS 0 is one frame; 256 wide descriptors take two.
         long shape = wide ? DmarRegisters.IQA_DW.mask() | DmarRegisters.QS.of(1) : 0;

@@ -134,6 +134,11 @@ final class LegacyTables implements DeviceTables {
     }
 
     @Override
+    public synchronized long countFrames() {
+        return memory.inUse();
+    }
+
+    @Override
     public synchronized void free() {
         for (int bus = 0; bus < BUSES; bus++) {
             if (contextTables[bus] != NO_FRAME) {

@@ -18,7 +18,8 @@ import org.slf4j.LoggerFactory;
  * A unit's page request queue, VT-d 7.4: 2048 entries, read on demand, with the event masked.
  *
  * <p>Its monitor comes after those of devices and before the invalidator's. Hardware writes through the caches whatever ECAP.C
- * says. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code intel_iommu_drain_pasid_prq}.
+ * says. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code intel_iommu_drain_pasid_prq}, {@code
+ * intel_iommu_finish_prq}.
  */
 final class PageRequestQueue {
     private static final Logger LOG = LoggerFactory.getLogger(PageRequestQueue.class);
@@ -36,6 +37,7 @@ final class PageRequestQueue {
     /** The devices that may ask, by requester id. */
     private final Map<Integer, DevicePageRequests> askers = new HashMap<>();
 
+    private boolean programmed;
     private int head;
     private long overflows;
 
@@ -55,19 +57,35 @@ final class PageRequestQueue {
 
     /** Tells the unit where the queue is; no device may ask yet. */
     void program() {
+        programmed = true;
         window.write32(DmarRegisters.PECTL.offset(), (int) DmarRegisters.IM.mask());
         window.write64(DmarRegisters.PQH.offset(), 0);
         window.write64(DmarRegisters.PQT.offset(), 0);
         window.write64(
                 DmarRegisters.PQA.offset(), DmarRegisters.PQ_BASE.getInPlace(base) | DmarRegisters.PQS.of(ORDER));
         // What an earlier kernel left is nobody's.
+        clearStatus();
+    }
+
+    private void clearStatus() {
         window.write32(
                 DmarRegisters.PR_STATUS.offset(), (int) (DmarRegisters.PPR.mask() | DmarRegisters.PR_OVERFLOW.mask()));
     }
 
-    /** Frees the frames, which the unit does not use any more. */
+    /** Has the unit forget the queue and frees it; with translation off, when the unit takes no requests. */
     void free() {
+        if (programmed) {
+            window.write64(DmarRegisters.PQH.offset(), 0);
+            window.write64(DmarRegisters.PQT.offset(), 0);
+            window.write64(DmarRegisters.PQA.offset(), 0);
+            clearStatus();
+        }
         frames.free(base, ORDER);
+    }
+
+    /** Returns how many frames it takes. */
+    long countFrames() {
+        return 1L << ORDER;
     }
 
     /** Hands out a device's requests from now on. */

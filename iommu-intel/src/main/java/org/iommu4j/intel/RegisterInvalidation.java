@@ -12,7 +12,8 @@ import org.iommu4j.platform.Waiter;
 /**
  * Invalidation by registers, VT-d 6.5.1, for units without a queue: one request at a time.
  *
- * <p>The granularities' numbers are those of the descriptors.
+ * <p>The granularities' numbers are those of the descriptors. The unit answers with the granularity that it performed, the one
+ * asked for or a coarser one, or with 0 when it did nothing. Source: {@code __iommu_flush_iotlb}, which only logs that.
  */
 final class RegisterInvalidation implements Invalidator {
     private final RegisterWindow window;
@@ -22,6 +23,10 @@ final class RegisterInvalidation implements Invalidator {
     private final long drain;
     private final BooleanSupplier contextDone = this::isContextDone;
     private final BooleanSupplier iotlbDone = this::isIotlbDone;
+
+    /** The register as it was read last. */
+    private long answer;
+
     private boolean failed;
 
     RegisterInvalidation(RegisterWindow window, Waiter waiter, Capability cap, ExtendedCapability ecap) {
@@ -44,7 +49,7 @@ final class RegisterInvalidation implements Invalidator {
                         | DmarRegisters.CIRG.of(granularity)
                         | DmarRegisters.CCMD_SID.of(sourceId)
                         | DmarRegisters.CCMD_DID.of(domainId));
-        failed = !waiter.await(contextDone, IntelUnit.DEADLINE_TICKS);
+        failed = !waiter.await(contextDone, IntelUnit.DEADLINE_TICKS) || DmarRegisters.CAIG.get(answer) == 0;
     }
 
     @Override
@@ -65,7 +70,7 @@ final class RegisterInvalidation implements Invalidator {
                         | DmarRegisters.IIRG.of(granularity)
                         | drain
                         | DmarRegisters.IOTLB_DID.of(domainId));
-        failed = !waiter.await(iotlbDone, IntelUnit.DEADLINE_TICKS);
+        failed = !waiter.await(iotlbDone, IntelUnit.DEADLINE_TICKS) || DmarRegisters.IAIG.get(answer) == 0;
     }
 
     @Override
@@ -107,16 +112,19 @@ final class RegisterInvalidation implements Invalidator {
 
     @Override
     public String state() {
+        long command = window.read64(iotlb);
         return DmarRegisters.CCMD.decode(window.read64(DmarRegisters.CCMD.offset())) + ", IOTLB 0x"
-                + Long.toHexString(window.read64(iotlb));
+                + Long.toHexString(command) + ", of which IAIG is " + DmarRegisters.IAIG.get(command);
     }
 
     // All ones, of hardware that is gone, reads as not done.
     private boolean isContextDone() {
-        return !DmarRegisters.ICC.isSet(window.read64(DmarRegisters.CCMD.offset()));
+        answer = window.read64(DmarRegisters.CCMD.offset());
+        return !DmarRegisters.ICC.isSet(answer);
     }
 
     private boolean isIotlbDone() {
-        return !DmarRegisters.IVT.isSet(window.read64(iotlb));
+        answer = window.read64(iotlb);
+        return !DmarRegisters.IVT.isSet(answer);
     }
 }

@@ -202,6 +202,11 @@ final class ScalableTables implements DeviceTables {
     }
 
     @Override
+    public synchronized long countFrames() {
+        return memory.inUse();
+    }
+
+    @Override
     public synchronized void free() {
         for (PasidTable table : pasidTables) {
             table.free();

@@ -218,11 +218,14 @@ final class SecondStageDomain extends PagingDomain {
                     "a guest's table at 0x" + Long.toHexString(guestTable) + ", expected a frame up to 0x"
                             + Long.toHexString(table().end()));
         }
-        synchronized (this) {
-            checkOpen();
-            nestedDomains++;
-        }
-        return driver().keep(new NestedDomain(driver(), this, guestTable, fiveLevels ? 5 : 4));
+        return driver().keepDependent(() -> nest(guestTable, fiveLevels ? 5 : 4));
+    }
+
+    /** Makes a nested domain and counts it in. */
+    private synchronized NestedDomain nest(long guestTable, int levels) {
+        checkOpen();
+        nestedDomains++;
+        return new NestedDomain(driver(), this, guestTable, levels);
     }
 
     /** Takes in a device that comes through a guest's table; under this domain's lock. */

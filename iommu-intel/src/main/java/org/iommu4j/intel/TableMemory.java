@@ -4,11 +4,16 @@ package org.iommu4j.intel;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
-/** Memory of root, context and PASID tables: written back after each store where the unit does not snoop (ECAP.C). */
+/**
+ * Memory of root, context and PASID tables: written back after each store where the unit does not snoop (ECAP.C).
+ *
+ * <p>Used under the monitor of the {@link DeviceTables} that it belongs to.
+ */
 final class TableMemory {
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final boolean writeBack;
+    private long inUse;
 
     TableMemory(SystemMemory memory, FrameAllocator frames, boolean writeBack) {
         this.memory = memory;
@@ -23,6 +28,7 @@ final class TableMemory {
      */
     long allocate(int order) {
         long first = frames.allocate(order);
+        inUse += 1L << order;
         for (int i = 0; i < 1 << order; i++) {
             long frame = first + (long) i * SystemMemory.FRAME_SIZE;
             memory.storeRun(frame, 0, 0, SystemMemory.FRAME_WORDS);
@@ -35,6 +41,12 @@ final class TableMemory {
 
     void free(long frame, int order) {
         frames.free(frame, order);
+        inUse -= 1L << order;
+    }
+
+    /** Returns how many frames are allocated. */
+    long inUse() {
+        return inUse;
     }
 
     long load(long address) {

@@ -18,8 +18,8 @@
  * never uses and none of 64 captured units has, so that its records are not read, and protected memory regions.
  *
  * <p>Interrupt remapping: where firmware or a kernel left it on, it stays on through every command, and its table is not
- * touched. Entries are not programmed, and whether interrupts count as isolated is answered from capabilities and the
- * command line.
+ * touched; what it refuses comes with the other faults. Entries are not programmed, and whether interrupts count as isolated
+ * is answered from capabilities and the command line.
  *
  * <p>Not modelled: shared virtual addressing; page requests without PASID and those for execution or with privilege (they are
  * answered as invalid, as in Linux); posted interrupts, enhanced commands, abort-DMA mode,

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.function.LongConsumer;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
@@ -317,11 +318,14 @@ final class Bench {
         }
     }
 
-    /** Flat memory that keeps which ranges were written back. */
+    /** Flat memory that keeps which ranges were written back, and tells of stores. */
     static final class WriteBackLog implements SystemMemory {
         private final SystemMemory target;
         final List<Long> writtenBack = new ArrayList<>();
         boolean recording;
+
+        /** What happens right after a word was stored. */
+        LongConsumer afterStore = word -> {};
 
         WriteBackLog(SystemMemory target) {
             this.target = target;
@@ -335,6 +339,7 @@ final class Bench {
         @Override
         public void store(long physicalAddress, long value) {
             target.store(physicalAddress, value);
+            afterStore.accept(value);
         }
 
         @Override

@@ -287,6 +287,36 @@ class IntelOnSiliconTest {
     }
 
     @Test
+    void aQueueThatStoodStillIsStartedAgainByADriverOpenedAnew() {
+        Machine machine = machine(VtdUnitProvider.machine("queue error", CAP, ECAP), true);
+        long before = machine.frames().inUse();
+        Endpoint endpoint = endpoints(machine).get(0);
+        RegisterWindow registers = registers(machine);
+        long queue = REGION;
+        machine.memory(0).store(queue, 0xf); // no such descriptor
+        registers.write64(0x90, queue); // IQA
+        registers.write32(0x18, 1 << 26); // QIE
+        machine.runPending();
+        registers.write64(0x88, 16); // IQT
+        machine.runPending();
+        assertThat(registers.read32(0x34) & 0x10).as("FSTS.IQE").isEqualTo(0x10);
+
+        for (int i = 0; i < 2; i++) {
+            Iommu iommu = new IntelVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+            assertThat(registers.read32(0x34)).isZero();
+            IommuDevice device = probe(iommu, machine, endpoint);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+            domain.attach(device);
+            domain.map(IOVA, REGION, K4, 1, Prot.READ_WRITE);
+            domain.syncMap(IOVA, K4);
+            assertThat(endpoint.write(IOVA, 0x5678, false)).isTrue();
+            domain.detach(device);
+            iommu.close();
+            assertThat(machine.frames().inUse()).isEqualTo(before);
+        }
+    }
+
+    @Test
     void aFaultLogThatFirmwareLeftInMemoryComesBackToTheRegisters() {
         Machine machine = machine(VtdUnitProvider.machine("advanced fault logging", CAP | 0x8, ECAP), true);
         Endpoint endpoint = endpoints(machine).get(0);

@@ -102,6 +102,18 @@ class IntelVendorTest {
     }
 
     @Test
+    void openingClearsWhatStoppedTheQueueOfAnEarlierKernel() {
+        // IQE, ICE, ITE, of a queue that was left on or off.
+        for (int status : new int[] {0, 0x04000000}) {
+            Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+            bench.first().leaveOn(status);
+            bench.first().values.put(0x34, 0x70L);
+            bench.open();
+            assertThat(bench.first().values.get(0x34)).isZero();
+        }
+    }
+
+    @Test
     void openingRefusesWhatMakesNoSense() {
         Bench noTable = Bench.single(Bench.CAP, Bench.ECAP);
         noTable.dmar = null;
@@ -129,26 +141,61 @@ class IntelVendorTest {
         Bench frozen = Bench.single(Bench.CAP, Bench.ECAP);
         frozen.first().frozen = true;
         assertErrno(Errno.ETIMEDOUT, frozen::open);
-        assertThat(frozen.pool.inUse()).isZero();
+        assertThat(frozen.pool.inUse()).as("nothing was ever on").isZero();
     }
 
     @Test
-    void anyFailureWhileOpeningFreesEverything() {
+    void closingKeepsWhatAUnitMayStillUseThatDoesNotConfirmThatItIsOff() {
+        record Case(int stuck, boolean frozen, long kept) {}
+        List<Case> cases = List.of(
+                new Case(0x80000000, false, 2), // TES: root and context table
+                new Case(0x04000000, false, 2), // QIES: descriptors and status word
+                new Case(0, true, 4));
+        for (Case each : cases) {
+            Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+            domain.attach(device);
+            domain.map(0x1000, 0x1000, K4, 1, Prot.READ);
+            domain.detach(device);
+            bench.first().stuck = each.stuck;
+            bench.first().frozen = each.frozen;
+
+            iommu.close();
+
+            assertThat(iommu.quarantinedFrames()).as(each.toString()).isEqualTo(each.kept);
+            assertThat(bench.pool.inUse())
+                    .as("tables of domains can't be reached any more")
+                    .isEqualTo(each.kept);
+            iommu.close();
+            assertThat(iommu.quarantinedFrames()).isEqualTo(each.kept);
+        }
+    }
+
+    @Test
+    void anyFailureWhileOpeningOrClosingFreesAllThatIsNotCountedAsKept() {
         Bench bench = Bench.pair(Bench.CAP, Bench.ECAP, Bench.CAP_CM, Bench.ECAP_SC);
         int refused = 0;
         int n = 0;
+        long kept = 0;
         do {
             bench.failures.arm(++n);
             try {
-                bench.open().close();
+                Iommu iommu = bench.open();
+                iommu.close();
+                kept += iommu.quarantinedFrames();
             } catch (IommuException e) {
                 refused++;
                 assertThat(e.errno()).isIn(Errno.ENOMEM, Errno.ENODEV, Errno.ETIMEDOUT);
             }
-            assertThat(bench.pool.inUse()).as("after failure " + n).isZero();
+            assertThat(bench.pool.inUse()).as("after failure " + n).isEqualTo(kept);
         } while (bench.failures.fired());
         System.out.println("open: " + n + " calls could fail, " + refused + " refusals");
         assertThat(refused).isGreaterThan(10);
+        assertThat(kept)
+                .as("one unit or the other does not confirm one of two commands when it is closed")
+                .isEqualTo(2 * (1 + 2));
     }
 
     @Test
@@ -269,6 +316,42 @@ class IntelVendorTest {
     }
 
     @Test
+    void anInvalidationThatRegistersRefuseIsNotTakenAsDone() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP & ~2L);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        domain.map(0, 0, K4, 512, Prot.READ);
+        IotlbGather gather = new IotlbGather();
+        domain.unmap(0, 512 * K4, gather);
+        bench.first().refusing = true;
+
+        assertThatThrownBy(() -> domain.sync(gather))
+                .hasMessageContaining("ETIMEDOUT")
+                .hasMessageContaining("IAIG is 0");
+
+        assertThat(iommu.quarantinedFrames()).isEqualTo(1);
+        assertErrno(Errno.EIO, () -> domain.detach(device));
+    }
+
+    @Test
+    void aContextCacheThatIsNotInvalidatedKeepsTheTables() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP & ~2L);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+        domain.attach(device);
+        bench.first().refusing = true;
+
+        assertErrno(Errno.ETIMEDOUT, () -> domain.detach(device));
+
+        domain.close();
+        iommu.close();
+        assertThat(bench.pool.inUse()).isEqualTo(iommu.quarantinedFrames()).isEqualTo(1);
+    }
+
+    @Test
     void aMissingInvalidationBreaksTheUnitAndQuarantinesFrames() {
         Bench bench = Bench.single(Bench.CAP_LARGE, Bench.ECAP);
         Iommu iommu = bench.open();
@@ -298,6 +381,43 @@ class IntelVendorTest {
         unused.close();
         iommu.close();
         assertThat(bench.pool.inUse()).isEqualTo(iommu.quarantinedFrames()).isEqualTo(4);
+    }
+
+    @Test
+    void anAttachThatFindsTheUnitBrokenAfterItsEntryWasPresentKeepsTheTables() {
+        record Case(long cap, long ecap) {}
+        List<Case> cases = List.of(
+                new Case(Bench.CAP_CM, Bench.ECAP),
+                new Case(Bench.CAP_RWBF, Bench.ECAP),
+                new Case(Bench.CAP_CM, Bench.ECAP_SECOND_STAGE),
+                new Case(Bench.CAP_CM, Bench.ECAP_SCALABLE));
+        for (Case each : cases) {
+            Bench bench = Bench.single(each.cap, each.ecap);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
+            IommuDomain late = iommu.allocate(DomainType.UNMANAGED, device);
+            UnitCaches caches = ((IntelIommu) iommu).unit(0).caches();
+            // As soon as the entry is present, somebody else's invalidation of another domain fails.
+            bench.memory.afterStore = word -> {
+                if ((word & 1) != 0) {
+                    caches.breakDown();
+                }
+            };
+
+            assertErrno(Errno.EIO, () -> domain.attach(device));
+            assertErrno(Errno.EIO, () -> late.attach(device));
+
+            assertErrno(Errno.EINVAL, () -> domain.detach(device));
+            domain.close();
+            assertThat(iommu.quarantinedFrames()).as(each.toString()).isEqualTo(1);
+            late.close();
+            iommu.close();
+            assertThat(bench.pool.inUse())
+                    .as("a domain that comes later was never seen")
+                    .isEqualTo(iommu.quarantinedFrames())
+                    .isEqualTo(1);
+        }
     }
 
     @Test
@@ -681,6 +801,35 @@ class IntelVendorTest {
                 .satisfies(fault -> assertThat(fault.write()).isTrue());
         assertThat(iommu.faultOverflows()).isEqualTo(1);
         assertThat(unit.values.get(0x34) & 1).as("overflow is cleared").isZero();
+    }
+
+    @Test
+    void aRefusedInterruptNamesItsEntryInsteadOfAnAddress() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+        Iommu iommu = bench.open();
+        RegistersDouble unit = bench.first();
+        unit.values.put(0x34, 2L);
+        unit.values.put(0x220, 0xabcd_0000_0000_0000L);
+        unit.values.put(0x228, 0xc000002200000010L);
+
+        List<DmaFault> faults = iommu.takeFaults();
+
+        assertThat(faults)
+                .containsExactly(new DmaFault(
+                        "dmar0",
+                        PciAddress.parse(DEVICE),
+                        DmaFault.NO_PASID,
+                        0xfee00000L,
+                        true,
+                        0x22,
+                        "interrupt by entry 43981: entry is not present"));
+        // One in compatibility format has no entry.
+        unit.values.put(0x220, 0);
+        unit.values.put(0x228, 0x8000002500000010L);
+        assertThat(iommu.takeFaults())
+                .singleElement()
+                .satisfies(fault ->
+                        assertThat(fault.description()).isEqualTo("interrupt: compatibility format is blocked"));
     }
 
     @Test

@@ -103,6 +103,47 @@ class PageRequestsTest {
         assertThat(bench.pool.inUse()).isZero();
     }
 
+    @Test
+    void aClosedUnitIsToldOfNoQueue() {
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        unit.values.put(0xdc, 3);
+        iommu.close();
+        assertThat(unit.values.get(0xc0)).as("PQH").isZero();
+        assertThat(unit.values.get(0xc8)).as("PQT").isZero();
+        assertThat(unit.values.get(0xd0)).as("PQA").isZero();
+        assertThat(unit.values.get(0xdc)).as("PRS").isZero();
+    }
+
+    @Test
+    void aUnitThatMayStillTranslateKeepsItsTablesAndItsQueueOfRequests() {
+        long queue = unit.values.get(0xd0);
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        unit.stuck = 0x80000000;
+
+        iommu.close();
+
+        assertThat(unit.values.get(0xd0)).as("PQA").isEqualTo(queue);
+        // Root and context table, PASID directory and table, and 16 frames of page requests.
+        assertThat(bench.pool.inUse()).isEqualTo(iommu.quarantinedFrames()).isEqualTo(20);
+    }
+
+    @Test
+    void aQueueThatTheUnitWasNeverToldOfIsNotTakenFromIt() {
+        Bench other = new Bench();
+        RegistersDouble early = other.unit(BASE, Bench.CAP_LARGE, ECAP);
+        other.function(DEVICE, 0x020000);
+        other.dmar = new DmarBytes(48, 1).drhd(true, 0, BASE).bytes();
+        // An earlier kernel's, of a unit that does not let itself be turned off.
+        early.leaveOn();
+        early.stuck = 0x80000000;
+        early.values.put(0xd0, 0x5004L);
+
+        assertErrno(Errno.ETIMEDOUT, other::open);
+
+        assertThat(early.values.get(0xd0)).isEqualTo(0x5004);
+        assertThat(other.pool.inUse()).isZero();
+    }
+
     @ParameterizedTest
     @CsvSource({"64, 32", "32, 32", "5, 5", "-1, 32"})
     void aDeviceMayAskOnlyWhenItIsWanted(int capacity, int allocation) {

@@ -22,8 +22,11 @@ final class RegistersDouble implements RegisterWindow, Waiter {
     boolean gone;
     /** How many device-TLB invalidations are not answered in time from now on. */
     int silentDevices;
-    /** Whether the next descriptor is one that the unit does not take. */
+    /** Whether the next descriptor, or what is asked for by registers, is nothing that the unit takes. */
     boolean refusing;
+
+    /** Bits of GSTS that stay as they are whatever is commanded. */
+    int stuck;
 
     /** Whether protected memory regions stay as they are whatever is written. */
     boolean protectionStuck;
@@ -137,7 +140,8 @@ final class RegistersDouble implements RegisterWindow, Waiter {
                 head = 0;
             }
             // Set commands stay confirmed, the write buffer flush clears itself, the others follow the command.
-            status = (status & 0x41000000) | oneShot | (pendingCommand & 0x96800000);
+            int next = (status & 0x41000000) | oneShot | (pendingCommand & 0x96800000);
+            status = (status & stuck) | (next & ~stuck);
             if (recording && (pendingCommand & 0x08000000) != 0) {
                 log.add("WBF");
             }
@@ -172,12 +176,18 @@ final class RegistersDouble implements RegisterWindow, Waiter {
             head = (head + 1) & 0xff;
         } else if ((values.get(0x28) & Long.MIN_VALUE) != 0) {
             log.add("CCMD " + Long.toHexString(values.get(0x28)));
-            values.put(0x28, values.get(0x28) & Long.MAX_VALUE);
+            values.put(0x28, answer(values.get(0x28), 61, 59));
         } else if ((values.get(iotlb()) & Long.MIN_VALUE) != 0) {
             log.add("IOTLB " + Long.toHexString(values.get(iotlb())) + " IVA "
                     + Long.toHexString(values.get(iotlb() - 8)));
-            values.put(iotlb(), values.get(iotlb()) & Long.MAX_VALUE);
+            values.put(iotlb(), answer(values.get(iotlb()), 60, 57));
         }
+    }
+
+    /** Clears the busy bit, and says which granularity was performed: the one asked for, or 0 for none. */
+    private long answer(long command, int asked, int performed) {
+        long granularity = refusing ? 0 : command >>> asked & 3;
+        return (command & Long.MAX_VALUE & ~(3L << performed)) | granularity << performed;
     }
 
     private int iotlb() {

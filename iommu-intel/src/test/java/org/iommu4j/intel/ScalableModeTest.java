@@ -459,6 +459,20 @@ class ScalableModeTest {
     }
 
     @Test
+    void closingTheDriverFreesParentsAndTheirNestedDomains() {
+        Host host = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
+        for (int i = 0; i < 2; i++) {
+            IommuDomain parent = host.iommu.allocate(DomainType.UNMANAGED, host.device, Set.of(DomainFlag.NEST_PARENT));
+            parent.map(0x1000, 0x1000, K4, 1, Prot.READ_WRITE);
+            parent.nesting().orElseThrow().allocateNested(host.device, 0x3000, 48);
+        }
+
+        host.iommu.close();
+
+        assertThat(host.bench.pool.inUse()).isZero();
+    }
+
+    @Test
     void cachingModeIsToldOfNewEntries() {
         Host host = new Host(Bench.CAP_CM, Bench.ECAP_SECOND_STAGE);
         host.record();

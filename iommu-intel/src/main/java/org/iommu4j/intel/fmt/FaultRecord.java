@@ -14,8 +14,10 @@ public final class FaultRecord {
     /** Bytes of a record. */
     public static final int SIZE = 16;
 
-    /** Fault information: the page that was accessed, in place. */
+    /** Fault information: the page that was accessed, in place; but of an interrupt the {@link #INDEX}. */
     public static final BitField FI = absolute(63, 12, "FI");
+    /** The part of the fault information that tells the entry of the interrupt remapping table. */
+    public static final BitField INDEX = absolute(63, 48, "INDEX");
     /** Source id. */
     public static final BitField SID = absolute(79, 64, "SID");
     /** Type, second bit. */
@@ -43,8 +45,26 @@ public final class FaultRecord {
 
     private FaultRecord() {}
 
-    /** Says what a reason means: those of legacy mode below 0x20, those of scalable mode from 0x30. */
-    public static String reason(int code) {
+    /** A refused interrupt that names no entry. */
+    private static final int COMPATIBILITY_FORMAT = 0x25;
+
+    /** Returns whether a reason is one to refuse an interrupt: the record then tells no address, PASID or kind of access. */
+    public static boolean isInterrupt(int code) {
+        return code >= 0x20 && code <= 0x29;
+    }
+
+    /** Says what a record means, and of an interrupt which entry it is about: {@code dmar_fault_do_one}. */
+    public static String describe(long low, long high) {
+        int code = (int) FR.get(high);
+        if (!isInterrupt(code)) {
+            return reason(code);
+        }
+        return (code == COMPATIBILITY_FORMAT ? "interrupt: " : "interrupt by entry " + INDEX.get(low) + ": ")
+                + reason(code);
+    }
+
+    /** Says what a reason means: those of legacy mode below 0x20, of interrupts below 0x30, of scalable mode above. */
+    static String reason(int code) {
         return switch (code) {
             case 0x01 -> "root entry is not present";
             case 0x02 -> "context entry is not present";
@@ -59,8 +79,18 @@ public final class FaultRecord {
             case 0x0b -> "reserved bits are set in a context entry";
             case 0x0c -> "reserved bits are set in a paging entry";
             case 0x0d -> "translation request to an entry that blocks it";
+            case 0x20 -> "reserved bits are set in the request";
+            case 0x21 -> "entry is beyond the interrupt remapping table";
+            case 0x22 -> "entry is not present";
+            case 0x23 -> "interrupt remapping table can't be read";
+            case 0x24 -> "reserved bits are set in the entry";
+            case COMPATIBILITY_FORMAT -> "compatibility format is blocked";
+            case 0x26 -> "entry is not for this source";
+            case 0x27 -> "posted interrupt descriptor can't be read";
+            case 0x28 -> "reserved bits are set in a posted interrupt descriptor";
             case 0x30 -> "root table address is invalid";
             case 0x31 -> "request with PASID in legacy mode";
+            case 0x32 -> "page request in legacy mode";
             case 0x38 -> "scalable root entry can't be read";
             case 0x39 -> "scalable root entry is not present";
             case 0x3a -> "reserved bits are set in a scalable root entry";
@@ -80,6 +110,8 @@ public final class FaultRecord {
             case 0x59 -> "PASID entry is not present";
             case 0x5a -> "reserved bits are set in a PASID entry";
             case 0x5b -> "PASID entry is invalid";
+            case 0x5c -> "execution with a PASID whose entry has ERE clear";
+            case 0x5d -> "supervisor's request with a PASID whose entry has SRE clear";
             case 0x70 -> "first-stage entry can't be read";
             case 0x71 -> "first-stage entry is not present";
             case 0x72 -> "reserved bits are set in a first-stage entry";
@@ -101,7 +133,7 @@ public final class FaultRecord {
             case 0x86 -> "read without read permission in scalable mode";
             case 0x0e, 0x87 -> "address is that of interrupts";
             case 0x90 -> "first-stage A or D bit can't be set by walks that do not snoop";
-            default -> code >= 0x20 && code <= 0x28 ? "interrupt remapping fault" : "unknown reason";
+            default -> "unknown reason";
         };
     }
 }

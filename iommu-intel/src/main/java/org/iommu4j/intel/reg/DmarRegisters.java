@@ -104,7 +104,7 @@ public final class DmarRegisters {
     public static final BitField CCMD_SID = bits(31, 16, "SID");
     /** Function mask. */
     public static final BitField CCMD_FM = bits(33, 32, "FM");
-    /** Granularity that was performed. */
+    /** Granularity that was performed; 0 when the hardware did nothing. */
     public static final BitField CAIG = bits(60, 59, "CAIG");
     /** Granularity that is requested. */
     public static final BitField CIRG = bits(62, 61, "CIRG");
@@ -135,7 +135,7 @@ public final class DmarRegisters {
     public static final BitField IOTLB_DW = bit(48, "DW");
     /** Drain reads. */
     public static final BitField IOTLB_DR = bit(49, "DR");
-    /** Granularity that was performed; 0 when the hardware could not. */
+    /** Granularity that was performed; 0 when the hardware did nothing. */
     public static final BitField IAIG = bits(58, 57, "IAIG");
     /** Granularity that is requested. */
     public static final BitField IIRG = bits(61, 60, "IIRG");

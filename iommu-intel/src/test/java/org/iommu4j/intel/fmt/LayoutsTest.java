@@ -4,6 +4,8 @@ package org.iommu4j.intel.fmt;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.HashSet;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.iommu4j.bits.Layout;
 import org.junit.jupiter.api.Test;
@@ -77,5 +79,34 @@ class LayoutsTest {
                 .contains("device-TLB invalidate", "SID=0x10");
         assertThat(InvalidationDescriptor.decode(InvalidationDescriptor.pasidDeviceTlb(0x10, 0, 0, 4), 1))
                 .contains("PASID-based device-TLB", "PASID=4");
+    }
+
+    @Test
+    void reasonsThatAreKnownHaveTextsAndThoseOfInterruptsDiffer() {
+        Set<String> interrupts = new HashSet<>();
+        for (int code = 0; code < 256; code++) {
+            boolean legacy = code >= 0x01 && code <= 0x0e;
+            boolean interrupt = code >= 0x20 && code <= 0x28;
+            boolean scalable = in(code, 0x30, 0x32)
+                    || in(code, 0x38, 0x3a)
+                    || in(code, 0x40, 0x48)
+                    || in(code, 0x50, 0x52)
+                    || in(code, 0x58, 0x5d)
+                    || in(code, 0x70, 0x7c)
+                    || in(code, 0x80, 0x87)
+                    || code == 0x90;
+            String text = FaultRecord.reason(code);
+            assertThat(text.equals("unknown reason"))
+                    .as("0x%x: %s", code, text)
+                    .isEqualTo(!(legacy || interrupt || scalable));
+            if (interrupt) {
+                interrupts.add(text);
+            }
+        }
+        assertThat(interrupts).as("each its own").hasSize(9);
+    }
+
+    private static boolean in(int code, int first, int last) {
+        return code >= first && code <= last;
     }
 }
