@@ -39,9 +39,10 @@
  *       queue with IQEI 7.
  *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
  *       invalidation of a domain drops all contexts of scalable mode.
- *   <li>A page request that the context entry does not allow is answered as an invalid request. One that is lost because the queue is full
- *       is answered with success if it is its group's last, and PRO of PRS says so, not PRO of FSTS as in revision 2. PASID entries are
- *       not looked at. What a page request's translation request left in the caches stays.
+ *   <li>A page request in legacy mode, or that the context entry does not allow, is answered as an invalid request. One that is
+ *       lost because the queue is full is answered with success if it is its group's last, and PRO of PRS says so, not PRO of
+ *       FSTS as in revision 2. PASID entries are not looked at. What a page request's translation request left in the caches
+ *       stays.
  *   <li>Page group responses must be of 256 bits, in scalable mode, with a response code that PCI Express knows; their third and fourth
  *       word are ignored.
  *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
