@@ -163,9 +163,8 @@ final class Remapper {
         if ((root & TRANSLATING) == 0) {
             return false; // and no fault: there are no page requests without translation
         }
-        int problem = (root & TTM) == LEGACY_MODE
-                ? FaultReason.PAGE_REQUEST_IN_LEGACY_MODE
-                : problemOfMode(root, pasid);
+        int problem =
+                (root & TTM) == LEGACY_MODE ? FaultReason.PAGE_REQUEST_IN_LEGACY_MODE : problemOfMode(root, pasid);
         long fault =
                 problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
         if (fault < 0) {

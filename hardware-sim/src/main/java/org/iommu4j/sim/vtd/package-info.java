@@ -21,7 +21,8 @@
  * requests, invalidations and their time-out; page requests: their queue, overflow, event and answers, and draining by a
  * wait descriptor; primary fault logging, and advanced where CAP.AFL is set; protected memory
  * regions, where CAP.PLMR and CAP.PHMR are. Descriptors, status writes and fault records in memory are always snooped. Commands
- * written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked without a new walk.
+ * written to registers act in {@code step()}. Registers of what CAP and ECAP do not have, the invalidation queue's without QI
+ * and IRTA without IR among them, are 0 and stay so. A request that hits an entry with too few rights is blocked without a new walk.
  * IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or in scalable mode is
  * refused in CAIG and IAIG. Requests without PASID in the interrupt address range pass untranslated.
  *
@@ -60,7 +61,7 @@
  * <ul>
  *   <li>Supervisors' and execute requests, and so SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic operations.
  *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
- *   <li>Interrupt remapping: its commands are acknowledged and its descriptors accepted, and nothing else.
+ *   <li>Interrupt remapping: where ECAP.IR is set its commands are acknowledged and its descriptors accepted, and nothing else.
  *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
  *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set: devices here
  *       complete their own invalidations or none.
