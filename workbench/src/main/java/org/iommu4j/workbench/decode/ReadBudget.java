@@ -14,8 +14,8 @@ public final class ReadBudget implements Fabric {
     /** For each entry that may be visited: its own word, and what is read again on the way to it. */
     private static final long READS_FOR_AN_ENTRY = 16;
 
-    /** Enough to find out that none of 65,536 requesters has an entry. */
-    private static final long LEAST = 1L << 26;
+    /** Enough to find out that none of 65,536 requesters has an entry, and less than the silicon's own bound. */
+    private static final long LEAST = 1L << 25;
 
     private final Fabric memory;
     private final long limit;
