@@ -6,6 +6,7 @@ import java.util.OptionalLong;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 
@@ -24,7 +25,7 @@ final class AmdViTableReader implements TableReader {
     private static final long ALL_FEATURES_2 = 1L << 3;
 
     private final RegisterDump registers;
-    private final Fabric memory;
+    private final TableListing memory;
     private final long deviceTable;
     private final int entries;
     private final Features features;
@@ -35,7 +36,7 @@ final class AmdViTableReader implements TableReader {
 
     private AmdViTableReader(RegisterDump registers, Fabric memory, long bar) {
         this.registers = registers;
-        this.memory = new ImageFabric(memory);
+        this.memory = new TableListing(memory);
         this.deviceTable = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar);
         this.entries = Math.min(((int) AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) * ENTRIES_PER_PAGE, REQUESTERS);
         long efr = word(AmdViRegisters.EFR).orElse(ALL_FEATURES);
@@ -53,8 +54,9 @@ final class AmdViTableReader implements TableReader {
                 | Translator.GUESTS
                 | (excluding ? Translator.EXCLUDING : 0)
                 | (gcr3OfGuests ? Translator.GCR3_OF_GUESTS : 0);
-        EventLog noLog = new EventLog(file, this.memory, false);
-        translator = new Translator(file, this.memory, features, caches, new Faults(noLog, caches.devices, this));
+        Fabric image = new ImageFabric(memory);
+        EventLog noLog = new EventLog(file, image, false);
+        translator = new Translator(file, image, features, caches, new Faults(noLog, caches.devices, this));
     }
 
     /** Makes a reader as {@code TranslationUnitProvider.reader} says. */
@@ -110,7 +112,15 @@ final class AmdViTableReader implements TableReader {
 
     @Override
     public void visit(TableVisitor visitor) {
-        ListedImage image = new ListedImage(memory, visitor);
+        memory.make(visitor, () -> visitAll(visitor));
+    }
+
+    @Override
+    public void visit(int requesterId, TableVisitor visitor) {
+        memory.make(visitor, () -> visitAny(requesterId, visitor));
+    }
+
+    private void visitAll(TableVisitor visitor) {
         for (int first = 0; first < entries; first += ENTRIES_PER_PAGE) {
             long page = deviceTable + (long) first * DeviceTableEntry.BYTES;
             if (!memory.isMemory(page)) {
@@ -119,13 +129,12 @@ final class AmdViTableReader implements TableReader {
                 continue;
             }
             for (int requesterId = first; requesterId < first + ENTRIES_PER_PAGE; requesterId++) {
-                visit(requesterId, image);
+                visitRequester(requesterId, visitor);
             }
         }
     }
 
-    @Override
-    public void visit(int requesterId, TableVisitor visitor) {
+    private void visitAny(int requesterId, TableVisitor visitor) {
         if (requesterId < 0 || requesterId >= entries) {
             return;
         }
@@ -135,11 +144,10 @@ final class AmdViTableReader implements TableReader {
                     + ", outside the memory");
             return;
         }
-        visit(requesterId, new ListedImage(memory, visitor));
+        visitRequester(requesterId, visitor);
     }
 
-    private void visit(int requesterId, ListedImage image) {
-        TableVisitor visitor = image.visitor();
+    private void visitRequester(int requesterId, TableVisitor visitor) {
         long at = deviceTable + (long) requesterId * DeviceTableEntry.BYTES;
         long word0 = memory.read(at, true);
         if (!DeviceTableEntry.V.isSet(word0)) {
@@ -163,6 +171,7 @@ final class AmdViTableReader implements TableReader {
         int levels = (int) DeviceTableEntry.MODE.get(word0);
         boolean blocked = !DeviceTableEntry.TV.isSet(word0) || rights == 0;
         boolean guests = !blocked && DeviceTableEntry.GV.isSet(word0);
+        ListedImage image = new ListedImage(memory, visitor);
         if (blocked) {
             visitor.requester(requesterId, TableVisitor.NO_PASID, "blocked" + domain, -1);
         } else if (guests && DeviceTableEntry.GIOV.isSet(word0)) {
@@ -179,7 +188,6 @@ final class AmdViTableReader implements TableReader {
                     TableVisitor.NO_PASID,
                     "host tables, " + levels + (levels == 1 ? " level" : " levels") + domain,
                     root);
-            image.begin();
             new HostTableLister(image).list(root, levels, 0, rights);
         }
         if (guests) {

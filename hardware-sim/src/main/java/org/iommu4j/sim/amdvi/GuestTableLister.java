@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
+import java.util.function.Supplier;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.TableVisitor;
 
@@ -53,7 +54,7 @@ final class GuestTableLister {
     }
 
     private void listGcr3(long guestTable, int level, int pasid) {
-        String what = "the level " + level + " GCR3 table from PASID " + pasid;
+        Supplier<String> what = () -> "the level " + level + " GCR3 table from PASID " + pasid;
         long table = DeviceTableCache.gcr3OfGuest(entry0) ? system(guestTable, what) : guestTable;
         if (table < 0 || !image.isMemory(table, what)) {
             return;
@@ -66,9 +67,11 @@ final class GuestTableLister {
                 continue;
             }
             if (GuestEntry.gcr3HasReservedBits(entry)) {
-                image.visitor()
-                        .problem("the GCR3 entry at " + hex(at) + " for PASID " + first + " has reserved bits set: "
-                                + GuestEntry.GCR3_LAYOUT.decode(entry));
+                if (image.isNewEntry(at)) {
+                    image.visitor()
+                            .problem("the GCR3 entry at " + hex(at) + " for PASID " + first + " has reserved bits set: "
+                                    + GuestEntry.GCR3_LAYOUT.decode(entry));
+                }
             } else if (level > 1) {
                 listGcr3(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first);
             } else {
@@ -85,15 +88,14 @@ final class GuestTableLister {
                         own ? TableVisitor.NO_PASID : pasid,
                         "guest tables" + (own ? " of PASID 0, " : ", ") + levels + " levels"
                                 + (DeviceTableEntry.MODE.get(entry0) == 0 ? "" : " over host tables") + domain,
-                        system(root, "the root of PASID " + pasid));
-        image.begin();
+                        system(root, () -> "the root of PASID " + pasid));
         int unused = pasid == 0 ? 0 : 64 - PageTableEntry.shift(levels + 1);
         list(root, levels, 0, DeviceTableEntry.rights(entry0), unused);
     }
 
     /** Lists a table; addresses are extended by the sign above so many bits, of which PASID 0 has none. */
     private void list(long guestTable, int level, long address, long rights, int unused) {
-        String what = "the level " + level + " guest table for address " + hex(address);
+        Supplier<String> what = () -> "the level " + level + " guest table for address " + hex(address);
         long table = system(guestTable, what);
         if (table < 0 || !image.enter(table, what)) {
             return;
@@ -106,9 +108,11 @@ final class GuestTableLister {
             }
             long first = (address | ((long) i << PageTableEntry.shift(level))) << unused >> unused;
             if (GuestEntry.hasReservedBits(entry, level, features.noExecute)) {
-                image.visitor()
-                        .problem("the level " + level + " guest entry at " + hex(at) + " for address " + hex(first)
-                                + " has reserved bits set: " + GuestEntry.LAYOUT.decode(entry));
+                if (image.isNewEntry(at)) {
+                    image.visitor()
+                            .problem("the level " + level + " guest entry at " + hex(at) + " for address " + hex(first)
+                                    + " has reserved bits set: " + GuestEntry.LAYOUT.decode(entry));
+                }
             } else if (GuestEntry.isPage(entry, level)) {
                 listPage(entry, level, first, rights & GuestEntry.rights(entry));
             } else {
@@ -116,6 +120,7 @@ final class GuestTableLister {
                 list(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first, rights & GuestEntry.rights(entry), unused);
             }
         }
+        image.leave();
     }
 
     /** Lists a page in the pieces that host tables make of it; without them it is one. */
@@ -142,19 +147,17 @@ final class GuestTableLister {
                                 entry,
                                 level);
             }
-            if (!image.count()) {
-                return;
-            }
+            image.count();
             done += piece;
         }
     }
 
     /** Returns the system's address of a guest's table, or -1 when the host tables do not map it. */
-    private long system(long guestPhysical, String what) {
+    private long system(long guestPhysical, Supplier<String> what) {
         long frame = frame(guestPhysical);
         if (WalkResult.isFailure(frame)) {
             image.visitor()
-                    .problem(what + " is at the guest's physical address " + hex(guestPhysical)
+                    .problem(what.get() + " is at the guest's physical address " + hex(guestPhysical)
                             + ", which the host tables do not map");
             return -1;
         }

@@ -25,7 +25,7 @@ final class HostTableLister {
      * @param rights IR and IW of the entries above
      */
     void list(long table, int level, long iova, long rights) {
-        if (!image.enter(table, "the level " + level + " table for IOVA " + hex(iova))) {
+        if (!image.enter(table, () -> "the level " + level + " table for IOVA " + hex(iova))) {
             return;
         }
         // Of the highest level only the entries that 64 bits can reach.
@@ -46,6 +46,7 @@ final class HostTableLister {
             }
             i += slots;
         }
+        image.leave();
     }
 
     private void directory(long entry, long at, int level, long iova, long rights) {
@@ -88,6 +89,9 @@ final class HostTableLister {
     }
 
     private void problem(long entry, long at, int level, long iova, String what) {
+        if (!image.isNewEntry(at)) {
+            return;
+        }
         String decoded = PageTableEntry.isPage(entry)
                 ? PageTableEntry.PAGE_LAYOUT.decode(entry)
                 : PageTableEntry.DIRECTORY_LAYOUT.decode(entry);

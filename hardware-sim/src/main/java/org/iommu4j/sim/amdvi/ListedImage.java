@@ -1,73 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
-import java.util.HashSet;
-import java.util.Set;
+import java.util.function.Supplier;
 import org.iommu4j.Prot;
-import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableVisitor;
 
-/**
- * The memory of which {@link AmdViTableReader} lists the tables, and how much of it one listing may still read.
- *
- * <p>Each table is listed once for a requester and PASID, so that neither a loop nor tables that share tables make much of
- * little; and one listing reads a bounded number of entries, whatever an image says.
- */
-final class ListedImage {
-    private static final long MOST_ENTRIES = 1L << 30;
-
-    private final Fabric memory;
-    private final TableVisitor visitor;
-    private final Set<Long> seen = new HashSet<>();
-    private long entriesLeft = MOST_ENTRIES;
-
-    ListedImage(Fabric memory, TableVisitor visitor) {
-        this.memory = memory;
-        this.visitor = visitor;
-    }
-
-    TableVisitor visitor() {
-        return visitor;
-    }
-
-    /** Begins with another requester or PASID, for which each table may be listed again. */
-    void begin() {
-        seen.clear();
-    }
-
+/** One listing of {@link AmdViTableReader}: the memory, and who is told what its tables say. */
+record ListedImage(TableListing memory, TableVisitor visitor) {
     /** Returns whether there is a table at an address, and reports it otherwise. */
-    boolean isMemory(long table, String what) {
-        if (entriesLeft > 0 && !memory.isMemory(table)) {
-            visitor.problem(what + " is at 0x" + Long.toHexString(table) + ", outside the memory");
-            return false;
+    boolean isMemory(long table, Supplier<String> what) {
+        boolean there = memory.isMemory(table);
+        if (!there && memory.isNewTable(table)) {
+            visitor.problem(what.get() + " is at 0x" + Long.toHexString(table) + ", outside the memory");
         }
-        return entriesLeft > 0;
+        return there;
     }
 
-    /** Returns whether a table can be listed, and reports why not otherwise; it can once. */
-    boolean enter(long table, String what) {
+    /** Goes into a table that can be listed, until {@link #leave}; otherwise reports why not, and returns false. */
+    boolean enter(long table, Supplier<String> what) {
         if (!isMemory(table, what)) {
             return false;
         }
-        if (!seen.add(table)) {
-            visitor.problem(what + " is at 0x" + Long.toHexString(table)
-                    + ", where a table of this requester was listed already: inside itself, or in two places");
-            return false;
+        boolean entered = memory.enter(table);
+        if (!entered && memory.isNewTable(table)) {
+            visitor.problem(what.get() + " is at 0x" + Long.toHexString(table) + ", inside itself");
         }
-        return true;
+        return entered;
     }
 
-    /** Returns an entry of a table that is in memory; 0 once the listing has read too much. */
+    /** See {@link TableListing#leave}. */
+    void leave() {
+        memory.leave();
+    }
+
+    /** See {@link TableListing#isNewEntry}. */
+    boolean isNewEntry(long entryAddress) {
+        return memory.isNewEntry(entryAddress);
+    }
+
+    /** Returns an entry of a table that is in memory. */
     long entry(long address) {
-        return count() ? memory.read(address, true) : 0;
+        return memory.read(address, true);
     }
 
-    /** Counts one more entry or piece of a page, and returns whether the listing goes on. */
-    boolean count() {
-        if (entriesLeft > 0 && --entriesLeft == 0) {
-            visitor.problem("gave up after " + MOST_ENTRIES + " entries");
-        }
-        return entriesLeft > 0;
+    /** Counts one more piece of a page: see {@link TableListing#count}. */
+    void count() {
+        memory.count();
     }
 
     /** Returns {@link Prot} READ and WRITE for the IR and IW of an entry. */

@@ -6,6 +6,8 @@
  * <p>VT-d and AMD-Vi come in through {@link org.iommu4j.sim.spi.TranslationUnitProvider} like anybody's. A unit sees
  * memory through {@link org.iommu4j.sim.spi.Fabric} only, each access with its own snoop attribute, and answers a
  * request with a packed {@link org.iommu4j.sim.spi.Translation}. {@link
- * org.iommu4j.sim.spi.MachineDescription} says what a machine is made of.
+ * org.iommu4j.sim.spi.MachineDescription} says what a machine is made of. Of a memory image a vendor's {@link
+ * org.iommu4j.sim.spi.TableReader} tells a {@link org.iommu4j.sim.spi.TableVisitor} what the tables say, within the bounds of
+ * a {@link org.iommu4j.sim.spi.TableListing}.
  */
 package org.iommu4j.sim.spi;

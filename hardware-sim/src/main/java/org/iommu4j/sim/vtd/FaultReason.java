@@ -41,6 +41,8 @@ final class FaultReason {
     static final int ROOT_TABLE_MODE = 0x30;
     /** A request with PASID in legacy mode. */
     static final int PASID_IN_LEGACY_MODE = 0x31;
+    /** A page request in legacy mode. */
+    static final int PAGE_REQUEST_IN_LEGACY_MODE = 0x32;
 
     /** SRT.1: the root entry can't be read. */
     static final int SM_ROOT_ACCESS = 0x38;
@@ -137,6 +139,7 @@ final class FaultReason {
                     ROOT_RESERVED,
                     ROOT_TABLE_MODE,
                     PASID_IN_LEGACY_MODE,
+                    PAGE_REQUEST_IN_LEGACY_MODE,
                     SM_ROOT_ACCESS,
                     SM_ROOT_NOT_PRESENT,
                     SM_ROOT_RESERVED,
@@ -194,6 +197,7 @@ final class FaultReason {
             case OUTPUT_INTERRUPT_RANGE, SM_OUTPUT_INTERRUPT_RANGE -> "translated into the interrupt range";
             case ROOT_TABLE_MODE -> "root table mode not supported";
             case PASID_IN_LEGACY_MODE -> "request with PASID in legacy mode";
+            case PAGE_REQUEST_IN_LEGACY_MODE -> "page request in legacy mode";
             case SM_PASID_DISABLED -> "requests with PASID are not enabled";
             case SM_PASID_BEYOND -> "PASID beyond the directory";
             case SM_PAGE_REQUEST_BLOCKED -> "page requests are blocked";

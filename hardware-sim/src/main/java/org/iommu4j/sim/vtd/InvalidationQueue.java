@@ -372,8 +372,9 @@ final class InvalidationQueue {
         }
     }
 
+    /** Reads IECTL; 0 without queued invalidation. */
     int readControl() {
-        return completion.value();
+        return capabilities.queuedInvalidation ? completion.value() : 0;
     }
 
     void writeControl(int written) {

@@ -160,10 +160,11 @@ final class Remapper {
     /** Returns whether a device may ask for a page, and records the fault when it may not. */
     boolean allowsPageRequest(int requesterId, int pasid, long address, boolean write) {
         long root = this.root;
-        if ((root & TRANSLATING) == 0 || (root & TTM) == LEGACY_MODE) {
-            return false; // and no fault: there are no page requests without translation, nor in legacy mode
+        if ((root & TRANSLATING) == 0) {
+            return false; // and no fault: there are no page requests without translation
         }
-        int problem = problemOfMode(root, pasid);
+        int problem =
+                (root & TTM) == LEGACY_MODE ? FaultReason.PAGE_REQUEST_IN_LEGACY_MODE : problemOfMode(root, pasid);
         long fault =
                 problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
         if (fault < 0) {

@@ -267,6 +267,11 @@ final class VtdRegisters {
         return BY_OFFSET[offset >>> 2];
     }
 
+    /** Returns whether a register is of the invalidation queue or its event: reserved without ECAP.QI, which IR and EIM need. */
+    static boolean isOfQueue(Register register) {
+        return register.offset() >= IQH.offset() && register.offset() <= IQERCD.offset();
+    }
+
     /** Returns what a register keeps of a write, commands included, before the unit acts on it. */
     static long stored(Register register, long current, long written) {
         long kept = register.mask(WRITE_ONLY);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.vtd;
 
-import java.util.HashSet;
-import java.util.Set;
 import org.iommu4j.Prot;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -16,11 +15,8 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * <p>Of nested translation only the requester is told; its first-stage tables are at a guest's addresses.
  */
 final class VtdTableReader implements TableReader {
-    /** Entries read for one requester before it is given up; more than 1 TiB of 4K pages. */
-    private static final long MOST_ENTRIES = 1L << 29;
-
     private final TranslationUnit unit;
-    private final Fabric memory;
+    private final TableListing memory;
     private final long rootTable;
     private final boolean on;
     private final LegacyTables legacy;
@@ -40,11 +36,11 @@ final class VtdTableReader implements TableReader {
             long rootTableRegister,
             boolean on) {
         this.unit = unit;
-        this.memory = memory;
+        this.memory = new TableListing(memory);
         this.on = on;
         rootTable = VtdRegisters.RTA.getInPlace(rootTableRegister);
-        legacy = new LegacyTables(capabilities, hostAddressWidth, memory);
-        scalableTables = new ScalableTables(capabilities, hostAddressWidth, memory);
+        legacy = new LegacyTables(capabilities, hostAddressWidth, this.memory);
+        scalableTables = new ScalableTables(capabilities, hostAddressWidth, this.memory);
         firstStage = new FirstStage(capabilities, hostAddressWidth);
         secondStage = new SecondStage(capabilities, hostAddressWidth);
         scalable = VtdRegisters.TTM.get(rootTableRegister) == 1;
@@ -59,6 +55,15 @@ final class VtdTableReader implements TableReader {
 
     @Override
     public void visit(TableVisitor visitor) {
+        memory.make(visitor, () -> visitAll(visitor));
+    }
+
+    @Override
+    public void visit(int requesterId, TableVisitor visitor) {
+        memory.make(visitor, () -> visitRequester(requesterId, visitor));
+    }
+
+    private void visitAll(TableVisitor visitor) {
         if (!memory.isMemory(rootTable)) {
             visitor.problem("root table at 0x" + Long.toHexString(rootTable) + " is no memory");
             return;
@@ -75,7 +80,7 @@ final class VtdTableReader implements TableReader {
                 continue;
             }
             for (int function = 0; function < functions; function++) {
-                visit(first | function, visitor);
+                visitRequester(first | function, visitor);
             }
         }
     }
@@ -114,8 +119,7 @@ final class VtdTableReader implements TableReader {
         };
     }
 
-    @Override
-    public void visit(int requesterId, TableVisitor visitor) {
+    private void visitRequester(int requesterId, TableVisitor visitor) {
         int reason = contextReason(requesterId);
         if (reason != 0) {
             if (!isAbsence(reason)) {
@@ -141,7 +145,7 @@ final class VtdTableReader implements TableReader {
         long root = ContextCache.table(legacyContext);
         visitor.requester(
                 requesterId, TableVisitor.NO_PASID, "second stage, " + levels + " levels" + domain + deviceTlb, root);
-        new Visit(visitor, false, false).table(root, levels, 0, SecondStage.R | SecondStage.W);
+        new Visit(visitor, levels, false, false).table(root, levels, 0, SecondStage.R | SecondStage.W);
     }
 
     /** Visits what the context just read leads to. */
@@ -208,7 +212,8 @@ final class VtdTableReader implements TableReader {
             case ScalableTables.SECOND_STAGE -> {
                 visitor.requester(
                         requesterId, shownPasid, "second stage, " + secondLevels + " levels" + suffix, secondRoot);
-                new Visit(visitor, false, false).table(secondRoot, secondLevels, 0, SecondStage.R | SecondStage.W);
+                new Visit(visitor, secondLevels, false, false)
+                        .table(secondRoot, secondLevels, 0, SecondStage.R | SecondStage.W);
             }
             case ScalableTables.FIRST_STAGE -> {
                 String snooped = ScalableTables.snoopsData(entry) ? ", snooped" : "";
@@ -217,7 +222,7 @@ final class VtdTableReader implements TableReader {
                         shownPasid,
                         "first stage, " + firstLevels + " levels" + suffix + snooped,
                         firstRoot);
-                new Visit(visitor, true, ScalableTables.snoopsData(entry))
+                new Visit(visitor, firstLevels, true, ScalableTables.snoopsData(entry))
                         .table(firstRoot, firstLevels, 0, FirstStage.RW | FirstStage.US);
             }
             default ->
@@ -232,62 +237,58 @@ final class VtdTableReader implements TableReader {
     /** One requester's tables. */
     private final class Visit {
         private final TableVisitor visitor;
+        private final int levels;
         private final boolean first;
         private final boolean snoopsData;
-        private final Set<Long> above = new HashSet<>();
-        private final Set<Long> reported = new HashSet<>();
-        private long entries;
 
         /**
          * Begins a visit.
          *
+         * @param levels how many the tables have
          * @param first whether the tables are the first stage's
          * @param snoopsData whether the first stage's requests are snooped
          */
-        Visit(TableVisitor visitor, boolean first, boolean snoopsData) {
+        Visit(TableVisitor visitor, int levels, boolean first, boolean snoopsData) {
             this.visitor = visitor;
+            this.levels = levels;
             this.first = first;
             this.snoopsData = snoopsData;
         }
 
         void table(long table, int level, long start, long rights) {
             if (!memory.isMemory(table)) {
-                problem(table, "table of level " + level + " at 0x" + Long.toHexString(table) + " is no memory");
-            } else if (!above.add(table)) {
-                problem(table, "table at 0x" + Long.toHexString(table) + " is in itself, again at level " + level);
+                if (memory.isNewTable(table)) {
+                    visitor.problem("table of level " + level + " at 0x" + Long.toHexString(table) + " is no memory");
+                }
+            } else if (!memory.enter(table)) {
+                if (memory.isNewTable(table)) {
+                    visitor.problem("table at 0x" + Long.toHexString(table) + " is in itself, again at level " + level);
+                }
             } else {
                 for (int index = 0; index < 512; index++) {
                     entry(table + index * 8L, level, iova(start, index, level), rights);
                 }
-                above.remove(table);
+                memory.leave();
             }
         }
 
         /** The upper half of the first stage's addresses is at the end of the address space. */
         private long iova(long start, int index, int level) {
-            boolean upper = first && index >= 256 && above.size() == 1;
+            boolean upper = first && index >= 256 && level == levels;
             return start | (long) (upper ? index - 512 : index) << SecondStage.shift(level);
         }
 
         private void entry(long entryAddress, int level, long iova, long rightsAbove) {
-            if (entries >= MOST_ENTRIES) {
-                return;
-            }
-            entries++;
-            if (entries == MOST_ENTRIES) {
-                visitor.problem("more than " + MOST_ENTRIES + " entries, the rest is left out");
-                return;
-            }
             long entry = memory.read(entryAddress, snoop);
             if ((entry & (first ? FirstStage.P : SecondStage.R | SecondStage.W)) == 0) {
                 return;
             }
             boolean leaf = first ? FirstStage.isLeaf(level, entry) : SecondStage.isLeaf(level, entry);
             if (hasReserved(level, entry, leaf)) {
-                problem(
-                        entryAddress,
-                        "entry 0x" + Long.toHexString(entry) + " of level " + level + " at 0x"
-                                + Long.toHexString(entryAddress) + " has reserved bits");
+                if (memory.isNewEntry(entryAddress)) {
+                    visitor.problem("entry 0x" + Long.toHexString(entry) + " of level " + level + " at 0x"
+                            + Long.toHexString(entryAddress) + " has reserved bits");
+                }
             } else if (leaf) {
                 visitor.mapping(
                         iova,
@@ -308,12 +309,6 @@ final class VtdTableReader implements TableReader {
                 return firstStage.hasReserved(level, entry);
             }
             return leaf ? secondStage.leafHasReserved(level, entry) : secondStage.tableHasReserved(level, entry);
-        }
-
-        private void problem(long where, String line) {
-            if (reported.add(where)) {
-                visitor.problem(line);
-            }
         }
     }
 

@@ -67,7 +67,7 @@ final class VtdUnit implements TranslationUnit {
                 | (capabilities.advancedFaultLog ? VtdRegisters.EAFL.mask() : 0)
                 | (capabilities.interruptRemapping ? remapping : 0));
         commands = (int) (VtdRegisters.SRTP.mask()
-                | VtdRegisters.SIRTP.mask()
+                | (capabilities.interruptRemapping ? VtdRegisters.SIRTP.mask() : 0)
                 | (capabilities.advancedFaultLog ? VtdRegisters.SFL.mask() : 0));
         setReadOnly();
     }
@@ -321,6 +321,8 @@ final class VtdUnit implements TranslationUnit {
         boolean low = capabilities.protectedLowMemory;
         boolean high = capabilities.protectedHighMemory;
         return (register == VtdRegisters.AFLOG && !capabilities.advancedFaultLog)
+                || (VtdRegisters.isOfQueue(register) && !capabilities.queuedInvalidation)
+                || (register == VtdRegisters.IRTA && !capabilities.interruptRemapping)
                 || (register == VtdRegisters.PMEN && !low && !high)
                 || ((register == VtdRegisters.PLMBASE || register == VtdRegisters.PLMLIMIT) && !low)
                 || ((register == VtdRegisters.PHMBASE || register == VtdRegisters.PHMLIMIT) && !high);

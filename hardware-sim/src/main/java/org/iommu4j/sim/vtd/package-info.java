@@ -21,7 +21,8 @@
  * requests, invalidations and their time-out; page requests: their queue, overflow, event and answers, and draining by a
  * wait descriptor; primary fault logging, and advanced where CAP.AFL is set; protected memory
  * regions, where CAP.PLMR and CAP.PHMR are. Descriptors, status writes and fault records in memory are always snooped. Commands
- * written to registers act in {@code step()}. A request that hits an entry with too few rights is blocked without a new walk.
+ * written to registers act in {@code step()}. Registers of what CAP and ECAP do not have, the invalidation queue's without QI
+ * and IRTA without IR among them, are 0 and stay so. A request that hits an entry with too few rights is blocked without a new walk.
  * IQA takes effect when the queue is enabled. Invalidation through registers while the queue is enabled or in scalable mode is
  * refused in CAIG and IAIG. Requests without PASID in the interrupt address range pass untranslated.
  *
@@ -39,9 +40,10 @@
  *       queue with IQEI 7.
  *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
  *       invalidation of a domain drops all contexts of scalable mode.
- *   <li>A page request that the context entry does not allow is answered as an invalid request. One that is lost because the queue is full
- *       is answered with success if it is its group's last, and PRO of PRS says so, not PRO of FSTS as in revision 2. PASID entries are
- *       not looked at. What a page request's translation request left in the caches stays.
+ *   <li>A page request in legacy mode, or that the context entry does not allow, is answered as an invalid request. One that is
+ *       lost because the queue is full is answered with success if it is its group's last, and PRO of PRS says so, not PRO of
+ *       FSTS as in revision 2. PASID entries are not looked at. What a page request's translation request left in the caches
+ *       stays.
  *   <li>Page group responses must be of 256 bits, in scalable mode, with a response code that PCI Express knows; their third and fourth
  *       word are ignored.
  *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD says.
@@ -59,7 +61,7 @@
  * <ul>
  *   <li>Supervisors' and execute requests, and so SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic operations.
  *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
- *   <li>Interrupt remapping: its commands are acknowledged and its descriptors accepted, and nothing else.
+ *   <li>Interrupt remapping: where ECAP.IR is set its commands are acknowledged and its descriptors accepted, and nothing else.
  *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
  *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set: devices here
  *       complete their own invalidations or none.

@@ -45,6 +45,9 @@ final class TestBed {
         final FlatMemory memory = new FlatMemory(MEMORY);
         final List<String> accesses = new ArrayList<>();
         boolean recording;
+        /** How many words were read, by one thread. */
+        long reads;
+
         /** What devices were told to forget, and whether they answer. */
         final List<String> invalidations = new ArrayList<>();
 
@@ -74,6 +77,7 @@ final class TestBed {
 
         @Override
         public long read(long physicalAddress, boolean snoop) {
+            reads++;
             record("read", physicalAddress, snoop);
             long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
             if (physicalAddress == awaitedRead) {

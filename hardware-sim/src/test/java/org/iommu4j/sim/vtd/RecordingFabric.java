@@ -14,6 +14,9 @@ final class RecordingFabric implements Fabric {
     final List<String> responses = new ArrayList<>();
 
     boolean recording;
+    /** How many words were read, by one thread. */
+    long reads;
+
     private final long size;
     private long awaitedRead = -1;
     private Runnable afterIt = () -> {};
@@ -36,6 +39,7 @@ final class RecordingFabric implements Fabric {
 
     @Override
     public long read(long physicalAddress, boolean snoop) {
+        reads++;
         note("read", physicalAddress, snoop);
         long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
         if (physicalAddress == awaitedRead) {

@@ -234,19 +234,30 @@ class VtdPageRequestTest {
         assertThat(bench.bench.recordedReasons()).containsExactly(0x46);
     }
 
-    @ParameterizedTest
-    @ValueSource(booleans = {false, true})
-    void withoutTranslationAndInLegacyModeNobodyMayAskAndNoFaultIsRecorded(boolean legacy) {
-        if (legacy) {
-            unit.writeRegister64(Bench.RTADDR, Bench.ROOT);
-            bench.bench.command(Bench.SRTP | Bench.TE | Bench.QIE);
-        } else {
-            bench.bench.command(Bench.QIE);
-        }
+    @Test
+    void withoutTranslationNobodyMayAskAndNoFaultIsRecorded() {
+        bench.bench.command(Bench.QIE);
         ask(PAGE, true, 4);
         run();
         assertThat(fabric.responses).containsExactly("0200 pasid 5 group 4: 1");
         assertThat(bench.bench.recordedReasons()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {PASID, NO_PASID})
+    void inLegacyModeNobodyMayAskAndTheFaultIsRecordedWhateverFpdSays(int pasid) {
+        bench.put(Bench.CONTEXT, CONTEXT | 2);
+        unit.writeRegister64(Bench.RTADDR, Bench.ROOT);
+        bench.bench.command(Bench.SRTP | Bench.TE | Bench.QIE);
+        unit.requestPage(DEVICE, pasid, PAGE, true, false, true, 4);
+        run();
+        assertThat(queued()).isEmpty();
+        assertThat(fabric.responses).containsExactly("0200 pasid " + Integer.toHexString(pasid) + " group 4: 1");
+        assertThat(bench.bench.recordedReasons()).containsExactly(0x32);
+        // F, page request (T1 0, T2 1), with the PASID if there is one.
+        assertThat(Long.toHexString(unit.readRegister64(Bench.FRCD + 8)))
+                .isEqualTo(pasid == PASID ? "8000053290000200" : "8000003210000200");
+        assertThat(unit.readRegister64(Bench.FRCD)).isEqualTo(PAGE);
     }
 
     @Test

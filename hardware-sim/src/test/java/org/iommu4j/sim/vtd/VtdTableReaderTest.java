@@ -3,12 +3,15 @@ package org.iommu4j.sim.vtd;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.Translation;
@@ -120,6 +123,65 @@ class VtdTableReaderTest {
         Notes notes = notes();
         assertThat(notes.problems).containsExactly("table at 0x4000 is in itself, again at level 1");
         assertThat(notes.mappings).hasSize(1);
+    }
+
+    @Test
+    void aLoopIsNamedOnceForAllRequestersThatHaveIt() {
+        bench.put(Bench.L2 + 16, Bench.L3 | 3);
+        bench.put(Bench.CONTEXT + 16, Bench.L4 | 1);
+        bench.put(Bench.CONTEXT + 24, 0x0602);
+        Notes notes = notes();
+        assertThat(notes.requesters).hasSize(2);
+        assertThat(notes.mappings).hasSize(2);
+        assertThat(notes.problems).containsExactly("table at 0x4000 is in itself, again at level 1");
+    }
+
+    /** Five frames: all 256 functions of a bus have tables of which each has the next one 512 times, and the last the first. */
+    @Test
+    void tablesThatUnfoldWithoutEndEndWithOneProblem() {
+        for (int function = 0; function < 256; function++) {
+            bench.put(Bench.CONTEXTS + function * 16L, Bench.L4 | 1);
+            bench.put(Bench.CONTEXTS + function * 16L + 8, 0x0502);
+        }
+        for (int index = 0; index < 512; index++) {
+            bench.put(Bench.L4 + index * 8L, Bench.L3 | 3);
+            bench.put(Bench.L3 + index * 8L, Bench.L2 | 3);
+            bench.put(Bench.L2 + index * 8L, Bench.L4 | 3);
+        }
+        TableReader reader = reader(bench, Bench.CAP, Bench.ECAP_SC, Bench.ROOT);
+        Problems problems = new Problems();
+        bench.fabric.reads = 0;
+        assertTimeoutPreemptively(Duration.ofMinutes(2), () -> reader.visit(problems));
+        assertThat(problems.lines)
+                .containsExactly(
+                        "table at 0x3000 is in itself, again at level 1",
+                        "more than 67108864 words read besides new tables, so these are damaged or in very many places;"
+                                + " the rest is left out");
+        assertThat(bench.fabric.reads).isBetween(TableListing.MOST_WORDS, TableListing.MOST_WORDS + 3 * 512);
+
+        problems.lines.clear();
+        reader.visit(0x0300, problems);
+        assertThat(problems.lines).as("another visit begins anew").isEmpty();
+    }
+
+    /** Keeps the problems alone. */
+    private static final class Problems implements TableVisitor {
+        final List<String> lines = new ArrayList<>();
+
+        @Override
+        public void requester(int requesterId, int pasid, String translation, long root) {}
+
+        @Override
+        public void table(int level, long entryAddress, long entry, long iova) {}
+
+        @Override
+        public void mapping(
+                long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
+
+        @Override
+        public void problem(String line) {
+            lines.add(line);
+        }
     }
 
     @Test

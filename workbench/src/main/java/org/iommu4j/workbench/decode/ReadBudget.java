@@ -7,14 +7,15 @@ import org.iommu4j.sim.spi.Fabric;
  * Memory of which no more is read than tables that are worth reading can need.
  *
  * <p>{@link GuardedVisitor} ends a visit that finds too much. This ends one that finds nothing for hours: directories of
- * a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters.
+ * a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters. The silicon here has a bound of
+ * its own, {@link org.iommu4j.sim.spi.TableListing}; this one is anybody's, and follows the limit that the user sets.
  */
 public final class ReadBudget implements Fabric {
     /** For each entry that may be visited: its own word, and what is read again on the way to it. */
     private static final long READS_FOR_AN_ENTRY = 16;
 
-    /** Enough to find out that none of 65,536 requesters has an entry. */
-    private static final long LEAST = 1L << 26;
+    /** Enough to find out that none of 65,536 requesters has an entry, and less than the silicon's own bound. */
+    private static final long LEAST = 1L << 25;
 
     private final Fabric memory;
     private final long limit;
