@@ -424,7 +424,7 @@ final class AmdIommu implements Iommu {
         units.forEach(AmdUnit::disable);
         domains.forEach(AmdDomain::free);
         domains.clear();
-        units.forEach(AmdUnit::free);
+        units.forEach(unit -> quarantine(unit.free()));
         tables.values().forEach(DeviceTable::free);
         tables.clear();
     }

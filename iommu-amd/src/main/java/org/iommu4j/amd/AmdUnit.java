@@ -14,6 +14,7 @@ import org.iommu4j.amd.reg.Registers;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.platform.Waiter;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -33,9 +34,14 @@ final class AmdUnit {
 
     private static final long GONE = -1L;
 
+    /** The queues of which the status register says that the unit works on them. */
+    private static final long RUNNING =
+            Registers.CMD_BUF_RUN.mask() | Registers.EVENT_LOG_RUN.mask() | Registers.PPR_LOG_RUN.mask();
+
     private final String id;
     private final Ivhd block;
     private final RegisterWindow window;
+    private final Waiter waiter;
     private final long efr;
     private final long efr2;
     private final int hostLevels;
@@ -57,6 +63,7 @@ final class AmdUnit {
             String id,
             Ivhd block,
             RegisterWindow window,
+            Waiter waiter,
             long efr,
             long efr2,
             int hostLevels,
@@ -67,6 +74,7 @@ final class AmdUnit {
         this.id = id;
         this.block = block;
         this.window = window;
+        this.waiter = waiter;
         this.efr = efr;
         this.efr2 = efr2;
         this.hostLevels = hostLevels;
@@ -114,12 +122,13 @@ final class AmdUnit {
             commands.free();
             throw e;
         }
-        AmdUnit unit = new AmdUnit(id, block, window, efr, efr2, hostLevels, capability, commands, events, control);
+        AmdUnit unit = new AmdUnit(
+                id, block, window, context.waiter(), efr, efr2, hostLevels, capability, commands, events, control);
         if (PprLog.isNeeded(efr)) {
             try {
                 unit.pageRequests = new PprLog(unit, context, window);
             } catch (RuntimeException e) {
-                unit.free();
+                unit.freeQueues();
                 throw e;
             }
         }
@@ -403,8 +412,29 @@ final class AmdUnit {
         writeControl();
     }
 
-    /** Frees the queues of a unit that is off. */
-    void free() {
+    /**
+     * Frees the queues after {@link #disable}, unless the unit does not confirm that it has stopped them.
+     *
+     * @return how many frames are kept for good, which is logged
+     */
+    long free() {
+        if (waiter.await(this::hasStopped, CommandBuffer.DEADLINE)) {
+            freeQueues();
+            return 0;
+        }
+        long kept = CommandBuffer.FRAMES + EventLog.FRAMES + (pageRequests == null ? 0 : PprLog.FRAMES);
+        LOG.error("{}: did not confirm that its queues are off, {} frames are never freed", id, kept);
+        return kept;
+    }
+
+    /** Of translation as a whole the status register says nothing: 48882 3.4.15. */
+    private boolean hasStopped() {
+        long status = window.read64(Registers.STATUS.offset());
+        return status != GONE && (status & RUNNING) == 0;
+    }
+
+    /** Frees the queues, which the unit was never told of or does not use any more. */
+    private void freeQueues() {
         commands.free();
         events.free();
         if (pageRequests != null) {

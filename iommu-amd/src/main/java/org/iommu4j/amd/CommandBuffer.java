@@ -31,6 +31,9 @@ final class CommandBuffer {
     private static final int BYTES = Command.BYTES << LOG_ENTRIES;
     private static final int ORDER = 1;
 
+    /** How many frames it takes. */
+    static final long FRAMES = (1L << ORDER) + 1;
+
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final RegisterWindow window;

@@ -17,6 +17,9 @@ final class EventLog {
     private static final int BYTES = EventLogEntry.BYTES << LOG_ENTRIES;
     private static final int ORDER = 1;
 
+    /** How many frames it takes. */
+    static final long FRAMES = 1L << ORDER;
+
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final RegisterWindow window;

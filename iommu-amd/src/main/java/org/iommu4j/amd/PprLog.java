@@ -28,6 +28,10 @@ final class PprLog {
     private static final int LOG_ENTRIES = 9;
     private static final int BYTES = PprLogEntry.BYTES << LOG_ENTRIES;
     private static final int ORDER = 1;
+
+    /** How many frames it takes. */
+    static final long FRAMES = 1L << ORDER;
+
     private static final long GONE = -1L;
 
     private final AmdUnit unit;

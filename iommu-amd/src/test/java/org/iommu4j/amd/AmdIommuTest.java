@@ -11,9 +11,11 @@ import static org.iommu4j.amd.TestPlatform.ivmd;
 import static org.iommu4j.amd.TestPlatform.range;
 import static org.iommu4j.amd.TestPlatform.table;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
@@ -133,22 +135,49 @@ class AmdIommuTest {
     }
 
     @Test
-    void everyFailureWhileOpeningLeavesNothing() {
+    void closingKeepsTheQueuesOfAUnitThatDoesNotConfirmThatTheyAreOff() {
+        // CmdBufRun, EventLogRun, PprLogRun
+        for (long running : new long[] {1 << 4, 1 << 3, 1 << 7}) {
+            TestPlatform each = new TestPlatform();
+            AmdIommu iommu = each.open();
+            each.unit.registers[0x2020 / 8] = running;
+
+            iommu.close();
+
+            // Commands and events of 8 KiB each, and the word that completion waits store to.
+            assertThat(iommu.quarantinedFrames()).isEqualTo(5);
+            assertThat(each.frames.inUse()).isEqualTo(5);
+        }
+    }
+
+    @Test
+    void anyFailureWhileOpeningOrClosingFreesAllThatIsNotCountedAsKept() {
         int n = 1;
-        for (; ; n++) {
-            platform.failNth.arm(n);
+        Set<Long> keptByFailures = new HashSet<>();
+        for (boolean fired = true; fired; n++) {
+            TestPlatform each = new TestPlatform();
+            each.failNth.arm(n);
+            long kept = 0;
             try {
-                platform.open().close();
-                assertThat(platform.failNth.fired()).isFalse();
-                break;
+                AmdIommu iommu = each.open();
+                iommu.close();
+                kept = iommu.quarantinedFrames();
+                if (each.failNth.fired()) {
+                    keptByFailures.add(kept);
+                } else {
+                    assertThat(kept).isZero();
+                }
             } catch (IommuException e) {
-                assertThat(platform.failNth.fired()).isTrue();
+                assertThat(each.failNth.fired()).isTrue();
                 assertThat(e.errno()).isIn(Errno.ENOMEM, Errno.ENODEV, Errno.ETIMEDOUT);
             }
-            assertThat(platform.frames.inUse()).as("failure %d", n).isZero();
-            assertThat(platform.unit.registers[0x18 / 8] & 1).isZero();
+            fired = each.failNth.fired();
+            assertThat(each.frames.inUse()).as("failure %d", n).isEqualTo(kept);
+            assertThat(each.unit.registers[0x18 / 8] & 1).isZero();
         }
         assertThat(n).isGreaterThan(7);
+        // A wait that fails; a look at the register that fails, and is repeated.
+        assertThat(keptByFailures).containsExactlyInAnyOrder(0L, 5L);
     }
 
     @Test
