@@ -15,7 +15,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.core.PciGroups;
+import org.iommu4j.core.PciIsolation;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -61,6 +61,7 @@ public final class Auditor {
     private final class Run {
         private final HostEvidence evidence;
         private final LinuxRelease release;
+        private final PciIsolation isolation;
         private final Set<String> warnings;
         private final List<HostDescription> hosts = new ArrayList<>();
         private final Map<PciAddress, DeviceDescription> descriptions = new HashMap<>();
@@ -74,6 +75,9 @@ public final class Auditor {
             this.warnings = new LinkedHashSet<>();
             this.release = asked.orElseGet(() -> ReleaseChoice.of(evidence.linux(), warnings));
             warnings.addAll(evidence.warnings());
+            this.isolation = evidence.iommuInUse() == Answer.YES
+                    ? PciIsolation.asSet(evidence.topology())
+                    : PciIsolation.withAcsOn(evidence.topology());
         }
 
         Audit audit(Collection<PciAddress> assigned) {
@@ -181,13 +185,14 @@ public final class Auditor {
                 warnings.add("groups are unknown: no input lists them, and configuration space is not known in full");
                 return;
             }
-            List<List<PciAddress>> formed =
-                    PciGroups.of(evidence.topology(), address -> translated(address) == Answer.YES);
+            List<List<PciAddress>> formed = isolation.groups(address -> translated(address) == Answer.YES);
             for (int i = 0; i < formed.size(); i++) {
                 putGroup(i, formed.get(i));
             }
             if (!formed.isEmpty()) {
-                warnings.add("no input lists groups: they are worked out from configuration space, and numbered by us");
+                warnings.add("no input lists groups: they are worked out from configuration space"
+                        + (evidence.iommuInUse() == Answer.YES ? "" : " with ACS turned on, as Linux does,")
+                        + " and numbered by us");
             }
         }
 
@@ -326,7 +331,7 @@ public final class Auditor {
                 audited.add(new AuditedGroup(
                         id,
                         members,
-                        GroupReasons.of(members, evidence),
+                        GroupReasons.of(members, evidence, isolation),
                         finding.answer(),
                         finding.reasons(),
                         guest,
