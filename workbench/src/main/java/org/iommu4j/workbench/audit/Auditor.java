@@ -213,7 +213,11 @@ public final class Auditor {
         private AuditedDevice device(FunctionEvidence function, Viability viability) {
             PciAddress address = function.address();
             DeviceDescription description = descriptions.get(address);
-            Answer enforced = description == null ? Answer.UNKNOWN : description.enforceCacheCoherency();
+            Answer translated = translated(address);
+            // Where no unit translates, no guest gets the function, and there is nothing to say about one.
+            Answer enforced = description == null || translated == Answer.NO
+                    ? Answer.UNKNOWN
+                    : description.enforceCacheCoherency();
             Viability.Finding finding = viability.of(address, Set.of());
             Integer group = groupIds.get(address);
             String driver = function.driver().map(Fact::value).orElse(null);
@@ -239,7 +243,7 @@ public final class Auditor {
             return new AuditedDevice(
                     address,
                     function.bridge(),
-                    description == null ? Answer.UNKNOWN : description.translated(),
+                    translated,
                     description == null ? null : description.unit(),
                     group == null ? OptionalInt.empty() : OptionalInt.of(group),
                     function.classCode(),

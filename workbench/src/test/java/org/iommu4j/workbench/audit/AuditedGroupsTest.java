@@ -4,6 +4,7 @@ package org.iommu4j.workbench.audit;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
@@ -103,5 +104,20 @@ class AuditedGroupsTest {
         assertThat(audit.groups().get(2).together())
                 .extracting(Reason::text)
                 .containsExactly("bridge 0000:03:00.0 to conventional PCI gives all requests one id");
+    }
+
+    @Test
+    void groupsExistOnlyWhereTheIommuIsInUse() throws IOException {
+        Audit audit = host.text(
+                        "groups.txt", "IOMMU Group 1 00:03.0 Ethernet controller [0200]: Maker Card [1234:0003]\n")
+                .audit("6.1");
+        assertThat(audit.iommuInUse()).isEqualTo(Answer.YES);
+        assertThat(audit.warnings()).noneMatch(warning -> warning.contains("whether Linux uses the IOMMU"));
+
+        Audit listed = new Hosts(Files.createDirectory(folder.resolve("listed")))
+                .dmar(Hosts.unit(0xfed9_1000L, true))
+                .lspci(HOST_BRIDGE, ENDPOINT + "\tIOMMU group: 7\n")
+                .audit("6.1");
+        assertThat(listed.iommuInUse()).isEqualTo(Answer.YES);
     }
 }
