@@ -109,17 +109,24 @@ public final class Auditor {
 
         private void describe() {
             SortedMap<String, ShownUnit> shown = new TreeMap<>();
+            boolean inSysfs = evidence.units().values().stream().anyMatch(UnitEvidence::inSysfs);
             for (UnitEvidence unit : evidence.units().values()) {
                 Map<String, Long> registers = new TreeMap<>();
                 unit.registers().forEach((register, value) -> registers.put(register, value.value()));
-                shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers));
+                Answer inUse = inSysfs ? Answer.of(unit.inSysfs()) : Answer.UNKNOWN;
+                shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers, inUse));
             }
             Map<PciAddress, String> links = new LinkedHashMap<>();
             for (FunctionEvidence function : evidence.functions()) {
                 function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
             }
-            HostFacts facts =
-                    new HostFacts(evidence.firmware(), evidence.topology(), evidence.registers(), shown, links);
+            HostFacts facts = new HostFacts(
+                    evidence.firmware(),
+                    evidence.topology(),
+                    evidence.registers(),
+                    shown,
+                    links,
+                    evidence.bootOptions());
             for (IommuVendor vendor : vendors.all()) {
                 if (vendor.recognises(facts)) {
                     HostDescription host;
@@ -139,16 +146,20 @@ public final class Auditor {
             }
         }
 
-        /** Of several vendors' answers the one that has a unit counts, and a link of Linux's before a table's reading. */
+        /** Of several vendors' answers the one that has a unit counts; that Linux has no group for it, before all. */
         private void take(HostDescription host, DeviceDescription device, Map<PciAddress, String> links) {
             PciAddress address = device.address();
-            String link = links.get(address);
             DeviceDescription known = device;
-            if (link != null && !link.equals(device.unit())) {
-                warnings.add(address + " is translated by " + link + " in this Linux, by "
-                        + (device.unit() == null ? "no unit" : device.unit()) + " as we read its " + host.vendor()
-                        + " table");
-            } else if (link == null && !placeIsEnough(host, address)) {
+            if (isUngrouped(address) && device.translated() != Answer.NO) {
+                known = new DeviceDescription(
+                        address,
+                        Answer.NO,
+                        null,
+                        Answer.NO,
+                        List.of(new Reason("it is in no group in this Linux", "Linux iommu_probe_device")),
+                        List.of(),
+                        Answer.NO);
+            } else if (!links.containsKey(address) && !placeIsEnough(host, address)) {
                 known = new DeviceDescription(
                         address,
                         Answer.UNKNOWN,
@@ -165,6 +176,12 @@ public final class Auditor {
                 descriptions.put(address, known);
                 hostOf.put(address, host);
             }
+        }
+
+        private boolean isUngrouped(PciAddress address) {
+            return evidence.function(address)
+                    .filter(function -> function.grouped() == Answer.NO)
+                    .isPresent();
         }
 
         /** Scopes name paths through bridges; a function whose place is not known may be at the end of any. */

@@ -144,6 +144,14 @@ public final class FunctionEvidence implements PciFunction {
         return facts.group();
     }
 
+    /** Returns whether it is in a group in the host's own Linux; a listing of some groups does not tell that it is in none. */
+    public Answer grouped() {
+        if (facts.group().isPresent()) {
+            return Answer.YES;
+        }
+        return facts.isInNoGroup() ? Answer.NO : Answer.UNKNOWN;
+    }
+
     /** Returns the unit that the host's own Linux says translates for it, for example {@code dmar0}. */
     public Optional<Fact<String>> unit() {
         return facts.unit();

@@ -129,6 +129,12 @@ final class FunctionFacts {
         return this;
     }
 
+    /** Says that it is in no group, unless some input names one. */
+    FunctionFacts inNoGroup(String source) {
+        facts.putIfAbsent("no group", new Fact<>(true, source));
+        return this;
+    }
+
     /** Names differ with the age of pci.ids, which is no contradiction. */
     FunctionFacts name(String name, String source) {
         facts.putIfAbsent("name", new Fact<>(name, source));
@@ -210,6 +216,10 @@ final class FunctionFacts {
 
     boolean isOnRootBus() {
         return facts.containsKey("root bus");
+    }
+
+    boolean isInNoGroup() {
+        return facts.containsKey("no group");
     }
 
     Optional<Fact<String>> name() {

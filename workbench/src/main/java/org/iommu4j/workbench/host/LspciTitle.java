@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.platform.PciAddress;
@@ -13,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param address where it is
  * @param className in words, or null
- * @param classCode 16 bits, or -1
+ * @param classCode 16 bits, or -1; where only words are printed, known of display and USB controllers, of which drivers ask
  * @param name vendor and device in words, or null
  * @param vendorId 16 bits, or -1
  * @param deviceId 16 bits, or -1
@@ -28,6 +29,15 @@ record LspciTitle(
     /** An address as tools print it, after anything but a part of another number. */
     static final Pattern ADDRESS =
             Pattern.compile("(?<![0-9a-fA-F:.])((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])(?![0-9a-fA-F.:])");
+
+    /** Classes by the words of pci.ids. */
+    private static final Map<String, Integer> CODES = Map.of(
+            "VGA compatible controller", 0x0300,
+            "XGA compatible controller", 0x0301,
+            "3D controller", 0x0302,
+            "Display controller", 0x0380,
+            "USB controller", 0x0c03,
+            "USB Controller", 0x0c03);
 
     private static final Pattern CLASS_IN_WORDS = Pattern.compile("(?:\"?)(\\S.{0,120}?)(?: \\[([0-9a-f]{4})\\])?");
     private static final Pattern NUMERIC = Pattern.compile("(?:Class )?([0-9a-f]{4})");
@@ -49,7 +59,8 @@ record LspciTitle(
             classCode = Integer.parseInt(numeric.group(1), 16);
         } else if (colon >= 0 && words.matches()) {
             className = words.group(1);
-            classCode = words.group(2) == null ? -1 : Integer.parseInt(words.group(2), 16);
+            classCode =
+                    words.group(2) == null ? CODES.getOrDefault(className, -1) : Integer.parseInt(words.group(2), 16);
         }
         Matcher numericIds = NUMERIC_IDS.matcher(device);
         if (numericIds.matches()) {

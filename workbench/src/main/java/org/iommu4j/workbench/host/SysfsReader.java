@@ -178,6 +178,7 @@ final class SysfsReader {
     }
 
     private void groups() {
+        boolean membersShown = false;
         for (String group : files.list(GROUPS)) {
             if (!NUMBER.matcher(group).matches()) {
                 continue;
@@ -188,10 +189,19 @@ final class SysfsReader {
             for (String device : files.list(directory + "/devices")) {
                 if (ADDRESS.matcher(device).matches()) {
                     host.function(PciAddress.parse(device)).group(id, SOURCE);
+                    membersShown = true;
                 }
             }
             files.text(directory + "/type").ifPresent(type -> host.groupType(id, TextLines.printable(type), SOURCE));
             files.text(directory + "/reserved_regions").ifPresent(text -> regions(id, text));
+        }
+        if (membersShown) {
+            // All groups are listed: what is in none of them is in none.
+            for (String device : files.list(DEVICES)) {
+                if (ADDRESS.matcher(device).matches()) {
+                    host.function(PciAddress.parse(device)).inNoGroup(SOURCE);
+                }
+            }
         }
     }
 
