@@ -297,10 +297,14 @@ public final class Auditor {
                 return new Reason(
                         "it is conventional PCI or has no PCI Express capability: no Enable No Snoop", source);
             }
+            String bit = "Enable No Snoop"
+                    + function.physicalFunction()
+                            .map(physical -> " of its physical function " + physical)
+                            .orElse("");
             return switch (function.noSnoopEnabled()) {
-                case YES -> new Reason("Enable No Snoop is on: the device may send no-snoop", source);
-                case NO -> new Reason("Enable No Snoop is off: the device may send none, until it is set", source);
-                case UNKNOWN -> new Reason("Enable No Snoop is not known", source);
+                case YES -> new Reason(bit + " is on: the device may send no-snoop", source);
+                case NO -> new Reason(bit + " is off: the device may send none, until it is set", source);
+                case UNKNOWN -> new Reason(bit + " is not known", source);
             };
         }
 

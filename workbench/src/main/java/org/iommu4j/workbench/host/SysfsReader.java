@@ -152,6 +152,10 @@ final class SysfsReader {
         hex(directory + "/vendor").ifPresent(id -> function.vendorId(id & 0xffff, SOURCE));
         hex(directory + "/device").ifPresent(id -> function.deviceId(id & 0xffff, SOURCE));
         hex(directory + "/class").ifPresent(code -> function.classCode(code >>> 8, SOURCE));
+        files.resolve(directory + "/physfn")
+                .map(SysfsReader::lastName)
+                .filter(physical -> ADDRESS.matcher(physical).matches())
+                .ifPresent(physical -> function.physicalFunction(PciAddress.parse(physical), SOURCE));
         // An AMD unit's own function has a directory of this name, which is no link to a unit.
         files.resolve(directory + "/iommu")
                 .map(SysfsReader::lastName)
