@@ -33,8 +33,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Says what is known of a host without opening anything.
  *
- * <p>From IVRS and register values where somebody has the table; else from what Linux shows of its units and of the unit
- * that each function is linked to. Linux shows {@code features} as {@code EFR2:EFR}: the half behind the colon equals the
+ * <p>From IVRS and register values where somebody has the table, and from what Linux shows of its units and of the unit
+ * that each function is linked to, which counts before the table. Linux shows {@code features} as {@code EFR2:EFR}: the half behind the colon equals the
  * images of EFR in IVHD blocks of types 11h and 40h, and kernels of before EFR2 print that half alone.
  */
 final class AmdDescription {
@@ -118,32 +118,61 @@ final class AmdDescription {
                     Answer.of(map.interruptRemapping()),
                     registers));
         }
+        addUnlisted(map.units().size());
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
-            int unit = map.unitOf(function.address());
+            int index = map.unitOf(function.address());
+            String unit = linked(function.address(), index < 0 ? null : UnitMap.id(index));
             devices.add(
-                    unit < 0
+                    unit == null
                             ? untranslated(function.address())
                             : translated(
                                     function.address(),
-                                    UnitMap.id(unit),
+                                    unit,
                                     map.reservedRegions(function.address(), htRangeTranslated),
                                     Answer.of(map.interruptRemapping())));
         }
         return devices;
     }
 
+    /** Adds the units that Linux uses and IVRS has not. */
+    private void addUnlisted(int listed) {
+        facts.shownUnits().forEach((id, shown) -> {
+            if (HostFacts.isNamed(id, UNIT_PREFIX)
+                    && shown.inUse() == Answer.YES
+                    && units.stream().limit(listed).noneMatch(unit -> unit.id().equals(id))) {
+                warnings.add("this Linux shows " + id + ", and IVRS has no such unit");
+                addShown(id, shown);
+            }
+        });
+    }
+
+    private void addShown(String id, ShownUnit shown) {
+        units.add(unit(
+                id,
+                OptionalInt.empty(),
+                shown.registerBase(),
+                Answer.UNKNOWN,
+                List.of(),
+                Answer.UNKNOWN,
+                shown.registers()));
+    }
+
+    /** Returns the unit that Linux linked a function to, else that of the table. */
+    private @Nullable String linked(PciAddress address, @Nullable String listed) {
+        String link = facts.unitLinks().get(address);
+        if (link == null || !HostFacts.isNamed(link, UNIT_PREFIX) || link.equals(listed)) {
+            return listed;
+        }
+        warnings.add(address + " is translated by " + link + " in this Linux, by "
+                + (listed == null ? "no unit" : listed) + " as we read its IVRS");
+        return link;
+    }
+
     private List<DeviceDescription> fromLinux() {
         facts.shownUnits().forEach((id, shown) -> {
             if (HostFacts.isNamed(id, UNIT_PREFIX)) {
-                units.add(unit(
-                        id,
-                        OptionalInt.empty(),
-                        shown.registerBase(),
-                        Answer.UNKNOWN,
-                        List.of(),
-                        Answer.UNKNOWN,
-                        shown.registers()));
+                addShown(id, shown);
             }
         });
         warnings.add(

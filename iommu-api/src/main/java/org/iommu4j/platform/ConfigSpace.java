@@ -16,6 +16,9 @@ public interface ConfigSpace {
     /** Address Translation Services extended capability. */
     int EXTENDED_CAPABILITY_ATS = 0x000f;
 
+    /** Single Root I/O Virtualization extended capability. */
+    int EXTENDED_CAPABILITY_SRIOV = 0x0010;
+
     /** Page Request extended capability. */
     int EXTENDED_CAPABILITY_PRI = 0x0013;
 

@@ -11,6 +11,11 @@ public interface PciFunction {
     /** Returns the bridge directly above, empty on a root bus. */
     Optional<PciAddress> upstreamBridge();
 
+    /** Returns the physical function that it is a virtual one of (SR-IOV), empty when it is none. */
+    default Optional<PciAddress> physicalFunction() {
+        return Optional.empty();
+    }
+
     /** Returns its configuration space. */
     ConfigSpace config();
 

@@ -15,20 +15,22 @@ import org.iommu4j.platform.PciTopology;
  * What is known of a host, as far as it is.
  *
  * <p>The firmware's tables need root to be read, so a host may be known by what Linux shows to everybody instead: its
- * units, and which of them each function is linked to.
+ * units, and which of them each function is linked to. What Linux shows counts before what a table says.
  *
  * @param firmware the host's tables, as far as known
  * @param topology the host's functions, as far as known
  * @param registers register values by register base, as far as known
  * @param shownUnits units by the name that Linux gave them, for example {@code dmar0}
  * @param unitLinks the name of the unit that Linux linked a function to
+ * @param bootOptions what its kernel was told, as far as known
  */
 public record HostFacts(
         FirmwareTables firmware,
         PciTopology topology,
         RegisterValues registers,
         SortedMap<String, ShownUnit> shownUnits,
-        Map<PciAddress, String> unitLinks) {
+        Map<PciAddress, String> unitLinks,
+        BootOptions bootOptions) {
     /** As Linux counts them: {@code dmar2} before {@code dmar10}. */
     private static final Comparator<String> BY_NUMBER =
             Comparator.comparingInt(String::length).thenComparing(Comparator.naturalOrder());
@@ -41,6 +43,16 @@ public record HostFacts(
         unitLinks = Collections.unmodifiableMap(new LinkedHashMap<>(unitLinks));
     }
 
+    /** Makes facts of a host whose command line is not known. */
+    public HostFacts(
+            FirmwareTables firmware,
+            PciTopology topology,
+            RegisterValues registers,
+            SortedMap<String, ShownUnit> shownUnits,
+            Map<PciAddress, String> unitLinks) {
+        this(firmware, topology, registers, shownUnits, unitLinks, BootOptions.DEFAULT);
+    }
+
     /** Makes facts without anything that Linux shows. */
     public static HostFacts of(FirmwareTables firmware, PciTopology topology, RegisterValues registers) {
         return new HostFacts(firmware, topology, registers, new TreeMap<>(), Map.of());
@@ -49,6 +61,13 @@ public record HostFacts(
     /** Returns whether Linux shows a unit whose name is a prefix and a number: {@code dmar0}. */
     public boolean showsUnit(String prefix) {
         return shownUnits.keySet().stream().anyMatch(name -> isNamed(name, prefix));
+    }
+
+    /** Returns whether Linux shows a unit in use whose name is a prefix and a number, and so all that it uses of them. */
+    public boolean showsUseOf(String prefix) {
+        return shownUnits.entrySet().stream()
+                .anyMatch(unit ->
+                        isNamed(unit.getKey(), prefix) && unit.getValue().inUse() == Answer.YES);
     }
 
     /** Returns whether a unit's name is a prefix and a number. */

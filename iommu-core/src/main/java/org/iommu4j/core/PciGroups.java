@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
  *   <li>a bridge above does not isolate what is below, or is itself below one that does not: the group of that bridge;
  *   <li>it is one of several functions of a device that do not isolate: the group of another of these.
  * </ol>
- * Else it gets a group of its own. Groups never merge later. Source: {@code pci_device_group}. Quirks of single devices
- * are not modelled.
+ * Else it gets a group of its own. Groups never merge later. Source: {@code pci_device_group}. Of
+ * the quirks of single devices those about isolation are modelled ({@link AcsQuirks}), those about requester ids are not.
  */
 public final class PciGroups {
     private final PciHierarchy hierarchy;

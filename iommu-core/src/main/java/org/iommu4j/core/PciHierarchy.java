@@ -44,6 +44,11 @@ final class PciHierarchy {
         nodes.values().forEach(PciNode::enableAcs);
     }
 
+    /** From now on answers as if {@link #enableAcs} had been called, without writing. */
+    void assumeAcs() {
+        nodes.values().forEach(PciNode::assumeAcs);
+    }
+
     private static PciNode node(
             PciFunction function, Map<PciAddress, PciFunction> functions, Map<PciAddress, PciNode> made, int depth) {
         PciNode known = made.get(function.address());

@@ -26,7 +26,6 @@ final class PciNode {
     private static final int ACS_COMPLETION_REDIRECT = 0x08;
     private static final int ACS_UPSTREAM_FORWARDING = 0x10;
     private static final int ACS_CAPABILITY = 4;
-    private static final int ACS_CONTROL = 6;
 
     private static final int HEADER_TYPE = 0x0e;
     private static final int MULTI_FUNCTION = 0x80;
@@ -56,14 +55,18 @@ final class PciNode {
     private final Kind kind;
     private final boolean multiFunction;
     private final int acs;
+    private final int acsControl;
+    private boolean acsAssumed;
 
     PciNode(PciFunction function, @Nullable PciNode bridge) {
         this.function = function;
         this.bridge = bridge;
         ConfigSpace config = function.config();
         this.kind = kind(config);
-        this.multiFunction = function.address().function() > 0 || (config.read(HEADER_TYPE, 1) & MULTI_FUNCTION) != 0;
+        this.multiFunction = function.physicalFunction().isEmpty()
+                && (function.address().function() > 0 || (config.read(HEADER_TYPE, 1) & MULTI_FUNCTION) != 0);
         this.acs = kind == Kind.CONVENTIONAL ? 0 : config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ACS);
+        this.acsControl = acs + AcsQuirks.controlOffset(kind, config);
     }
 
     PciFunction function() {
@@ -84,6 +87,7 @@ final class PciNode {
         return kind;
     }
 
+    /** Returns whether it is one of several functions of a device; a virtual function is a device of its own. */
     boolean multiFunction() {
         return multiFunction;
     }
@@ -135,15 +139,16 @@ final class PciNode {
      *
      * <p>Conventional PCI shares its bus. The specification forbids ACS to bridges to PCI and to event collectors, so
      * nothing is known of them. Root and downstream ports must say so; endpoints and upstream ports only when they
-     * share a device with other functions. Source: {@code pci_acs_enabled}.
+     * share a device with other functions. Before all, {@link AcsQuirks} count. Source: {@code pci_acs_enabled}.
      */
     boolean isolated() {
-        return switch (kind) {
-            case CONVENTIONAL, PCIE_TO_PCI_BRIDGE, PCI_TO_PCIE_BRIDGE, ROOT_COMPLEX_EVENT_COLLECTOR -> false;
-            case ROOT_PORT, DOWNSTREAM_PORT -> acsOn();
-            case ENDPOINT, LEGACY_ENDPOINT, UPSTREAM_PORT, ROOT_COMPLEX_ENDPOINT -> !multiFunction || acsOn();
-            case OTHER -> true;
-        };
+        return AcsQuirks.isolates(this)
+                || switch (kind) {
+                    case CONVENTIONAL, PCIE_TO_PCI_BRIDGE, PCI_TO_PCIE_BRIDGE, ROOT_COMPLEX_EVENT_COLLECTOR -> false;
+                    case ROOT_PORT, DOWNSTREAM_PORT -> acsOn();
+                    case ENDPOINT, LEGACY_ENDPOINT, UPSTREAM_PORT, ROOT_COMPLEX_ENDPOINT -> !multiFunction || acsOn();
+                    case OTHER -> true;
+                };
     }
 
     /** Returns whether this function and all bridges above it are isolated. Source: {@code pci_acs_path_enabled}. */
@@ -161,16 +166,25 @@ final class PciNode {
         if (acs == 0) {
             return;
         }
+        ConfigSpace config = function.config();
+        int control = config.read(acsControl, 2);
+        int enabled = enabledFrom(control);
+        if (enabled != control) {
+            config.write(acsControl, 2, enabled);
+        }
+    }
+
+    /** From now on answers as if {@link #enableAcs} had been called, without writing. */
+    void assumeAcs() {
+        acsAssumed = true;
+    }
+
+    private int enabledFrom(int control) {
         int wanted = ACS_REQUIRED;
         if (function.externalFacing() || untrusted()) {
             wanted |= ACS_TRANSLATION_BLOCKING;
         }
-        ConfigSpace config = function.config();
-        int control = config.read(acs + ACS_CONTROL, 2);
-        int enabled = control | (config.read(acs + ACS_CAPABILITY, 2) & wanted);
-        if (enabled != control) {
-            config.write(acs + ACS_CONTROL, 2, enabled);
-        }
+        return control | (function.config().read(acs + ACS_CAPABILITY, 2) & wanted);
     }
 
     @Override
@@ -185,7 +199,8 @@ final class PciNode {
         }
         ConfigSpace config = function.config();
         int needed = ACS_REQUIRED & config.read(acs + ACS_CAPABILITY, 2);
-        return (config.read(acs + ACS_CONTROL, 2) & needed) == needed;
+        int control = config.read(acsControl, 2);
+        return ((acsAssumed ? enabledFrom(control) : control) & needed) == needed;
     }
 
     private int takenOverAs() {

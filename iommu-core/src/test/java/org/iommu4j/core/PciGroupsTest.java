@@ -23,6 +23,7 @@ import org.iommu4j.core.testvendor.Captures;
 import org.iommu4j.core.testvendor.TestFunction;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.PciTopology;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -234,6 +235,92 @@ class PciGroupsTest {
     }
 
     @Test
+    void acsThatIsOffIsolatesAsLinuxWillTurnItOnAndNothingIsWritten() {
+        TestFunction port = TestFunction.rootPort("00:01.0").acs(TestFunction.ACS_ALL, 0);
+        PciTopology topology = TestFunction.topology(
+                port,
+                TestFunction.rootPort("00:02.0"),
+                TestFunction.endpoint("01:00.0").below("00:01.0"),
+                TestFunction.endpoint("02:00.0").below("00:02.0"));
+
+        assertThat(texts(PciIsolation.asSet(topology).groups(address -> true)))
+                .containsExactly("00:01.0 01:00.0", "00:02.0 02:00.0");
+        PciIsolation on = PciIsolation.withAcsOn(topology);
+        assertThat(texts(on.groups(address -> true))).containsExactly("00:01.0", "00:02.0 02:00.0", "01:00.0");
+        assertThat(on.isolates(port.address())).isTrue();
+        assertThat(on.isolates(PciAddress.parse("00:02.0"))).isFalse();
+        assertThat(port.acsControl()).isZero();
+    }
+
+    /** Each id by what the quirk asks of the function besides. */
+    @ParameterizedTest(name = "{0} of type {1}: {2}")
+    @CsvSource({
+        // Root ports of the 5 to 9 series; the X79's and the 9 series' have even ids.
+        "8086:8c10, 4, true",
+        "8086:3b51, 4, true",
+        "8086:3b52, 4, false",
+        "8086:1d12, 4, true",
+        "8086:1d13, 4, false",
+        "8086:8c9e, 4, true",
+        "8086:8c91, 4, false",
+        "1022:8c10, 4, false",
+        "8086:8c10, 6, false",
+        // Integrated devices of Intel's.
+        "8086:2fff, 9, true",
+        "1022:2fff, 9, false",
+        "8086:2fff, 10, false",
+        "8086:2fff, 0, false",
+        // Network cards, by their makers' word.
+        "8086:1521, 0, true",
+        "14e4:16d7, 0, true",
+        "14e4:16d8, 0, false",
+        // Functions of AMD's south bridges.
+        "1022:7809, 0, true",
+        "1002:4383, 0, true",
+    })
+    void linuxKnowsSomeFunctionsToIsolateWithoutAcs(String ids, int type, boolean isolated) {
+        int vendor = Integer.parseInt(ids.substring(0, 4), 16);
+        int device = Integer.parseInt(ids.substring(5), 16);
+        TestFunction function = TestFunction.express("00:14.1", type).ids(vendor, device);
+
+        assertThat(new PciNode(function, null).isolated()).isEqualTo(isolated);
+    }
+
+    @Test
+    void southBridgesIsolateOnTheRootBusAloneAndThereAlsoWithoutPciExpress() {
+        TestFunction function =
+                TestFunction.conventional("00:14.0").multiFunction().ids(0x1002, 0x4385);
+        PciNode bridge = new PciNode(TestFunction.rootPort("00:01.0"), null);
+
+        assertThat(new PciNode(function, null).isolated()).isTrue();
+        assertThat(new PciNode(function, bridge).isolated()).isFalse();
+    }
+
+    /** Their control register is a double word behind a double word of capabilities. */
+    @Test
+    void rootPortsOfThe100SeriesHaveTheirAcsControlFurtherOn() {
+        TestFunction port = TestFunction.rootPort("00:1c.0").ids(0x8086, 0xa110).acs(TestFunction.ACS_ALL, 0);
+        PciTopology topology =
+                TestFunction.topology(port, TestFunction.endpoint("02:00.0").below("00:1c.0"));
+        assertThat(texts(PciIsolation.asSet(topology).groups(address -> true))).containsExactly("00:1c.0 02:00.0");
+
+        new PciHierarchy(topology).enableAcs();
+
+        assertThat(port.config().read(0x108, 4)).isEqualTo(TestFunction.ACS_ALL);
+        assertThat(port.acsControl()).isZero();
+        assertThat(texts(PciIsolation.asSet(topology).groups(address -> true))).containsExactly("00:1c.0", "02:00.0");
+    }
+
+    @Test
+    void virtualFunctionsOfOneSlotAreApart() {
+        assertThat(groups(
+                        TestFunction.endpoint("00:02.0").multiFunction(),
+                        TestFunction.endpoint("00:02.1").virtualOf("00:02.0"),
+                        TestFunction.endpoint("00:02.2").virtualOf("00:02.0")))
+                .containsExactly("00:02.0", "00:02.1", "00:02.2");
+    }
+
+    @Test
     void aBridgeThatIsNotThereIsNamed() {
         assertThatThrownBy(() -> groups(TestFunction.endpoint("01:00.0").below("00:01.0")))
                 .isInstanceOf(IllegalArgumentException.class)
@@ -283,14 +370,14 @@ class PciGroupsTest {
     }
 
     @Test
-    void theX99BoardsRootPortsWithoutAcsShareAGroupWithTheNetworkCard() throws IOException {
+    void theX99BoardsRootPortsWithoutAcsIsolateInTheChipsetsOwnWay() throws IOException {
         Path listing = shared("data/machines/huananzhi-x99-qd4/lspci-nnvvvxxxx.txt");
         List<PciFunction> board = lspci(listing);
         assertThat(board).hasSizeGreaterThan(20);
 
         List<String> groups = texts(PciGroups.of(() -> board, address -> true));
 
-        assertThat(groups).contains("00:1c.0 00:1c.2 08:00.0", "00:1b.0");
+        assertThat(groups).contains("00:1c.0", "00:1c.2", "08:00.0", "00:1b.0");
     }
 
     private static int[] aliases(PciHierarchy hierarchy, String address) {

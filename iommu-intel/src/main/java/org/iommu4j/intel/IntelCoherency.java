@@ -3,6 +3,7 @@ package org.iommu4j.intel;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -18,10 +19,18 @@ final class IntelCoherency {
 
     private final CoherencyRule rule;
     private final List<UnitDescription> units;
+    private final Map<String, Reason> ignored;
 
-    IntelCoherency(CoherencyRule rule, List<UnitDescription> units) {
+    /**
+     * Answers for a machine.
+     *
+     * @param units all its units
+     * @param ignored why Linux ignores some of them, by id
+     */
+    IntelCoherency(CoherencyRule rule, List<UnitDescription> units, Map<String, Reason> ignored) {
         this.rule = rule;
         this.units = units;
+        this.ignored = ignored;
     }
 
     /** Returns whether interrupts can be remapped: Linux does not when one unit can't. */
@@ -36,6 +45,11 @@ final class IntelCoherency {
     /** Describes a function that a unit translates for. */
     DeviceDescription device(
             PciAddress address, UnitDescription unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
+        Reason left = ignored.get(unit.id());
+        if (left != null) {
+            return untranslated(
+                    address, new Reason("Linux ignores its unit " + unit.id() + ": " + left.text(), left.source()));
+        }
         List<Reason> reasons = new ArrayList<>();
         Answer answer = switch (rule) {
             case PER_MACHINE -> everyUnit(reasons);
@@ -58,7 +72,10 @@ final class IntelCoherency {
 
     /** Describes a function that no unit translates for. */
     DeviceDescription untranslated(PciAddress address) {
-        Reason why = new Reason("no unit of DMAR has the device in its scope", "VT-d 8.3");
+        return untranslated(address, new Reason("no unit of DMAR has the device in its scope", "VT-d 8.3"));
+    }
+
+    private static DeviceDescription untranslated(PciAddress address, Reason why) {
         return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
     }
 
@@ -75,12 +92,14 @@ final class IntelCoherency {
     }
 
     /**
-     * Before 5.19 a unit counted as able too when the driver ran it in scalable mode, which the command line and the
+     * What Linux ignores does not count. Before 5.19 a unit counted as able too when the driver ran it in scalable mode, which the command line and the
      * kernel's configuration decide.
      */
     private Answer everyUnit(List<Reason> reasons) {
-        Answer all = units.isEmpty() ? Answer.UNKNOWN : Answer.YES;
-        for (UnitDescription unit : units) {
+        List<UnitDescription> used =
+                units.stream().filter(unit -> !ignored.containsKey(unit.id())).toList();
+        Answer all = used.isEmpty() ? Answer.UNKNOWN : Answer.YES;
+        for (UnitDescription unit : used) {
             Answer able = unit.abilities().blocksNoSnoop();
             boolean mayBeScalable = able == Answer.NO && unit.fields().getOrDefault("ECAP.SMTS", 0L) != 0;
             if (able != Answer.YES) {

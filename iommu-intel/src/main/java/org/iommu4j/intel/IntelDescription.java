@@ -2,6 +2,7 @@
 package org.iommu4j.intel;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +20,7 @@ import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
 import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.ExtendedCapability;
+import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
@@ -36,8 +38,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Says what is known of a host without opening anything.
  *
- * <p>From DMAR and register values where somebody has the table; else from what Linux shows of its units and of the unit
- * that each function is linked to. {@link IntelCoherency} then answers per function.
+ * <p>From DMAR and register values where somebody has the table, and from what Linux shows of its units and of the unit that
+ * each function is linked to, which counts before the table. {@link IntelCoherency} then answers per function.
  */
 final class IntelDescription {
     /** What Linux calls a unit, before its number. */
@@ -61,6 +63,8 @@ final class IntelDescription {
     private final CoherencyRule rule;
     private final @Nullable Dmar dmar;
     private final List<UnitDescription> units = new ArrayList<>();
+    private final Map<String, UnitDescription> byLinuxName = new HashMap<>();
+    private final Map<String, Reason> ignored = new LinkedHashMap<>();
     private final List<String> warnings = new ArrayList<>();
 
     private IntelDescription(HostFacts facts, CoherencyRule rule, @Nullable Dmar dmar) {
@@ -81,6 +85,7 @@ final class IntelDescription {
 
     private HostDescription describe() {
         List<DeviceDescription> devices = dmar == null ? fromLinux() : fromTable(dmar);
+        ignored.forEach((unit, why) -> warnings.add("Linux ignores " + unit + ": " + why.text()));
         return new HostDescription(IntelVendor.NAME, rule, units, devices, PARAMETERS, warnings);
     }
 
@@ -91,12 +96,13 @@ final class IntelDescription {
             warnings.add("DMAR: no remapping unit");
         }
         ScopeResolver scopes = new ScopeResolver(facts.topology());
+        IgnoredUnits rules = new IgnoredUnits(scopes, facts.bootOptions(), hasHostBridge());
         Map<Long, String> shown = shownByBase();
         for (int i = 0; i < drhds.size(); i++) {
             Drhd drhd = drhds.get(i);
             String id = IntelIommu.nameOf(i);
-            String linuxName = shown.getOrDefault(drhd.registerBase(), id);
-            if (!linuxName.equals(id)) {
+            String linuxName = linuxName(shown, drhd.registerBase(), id);
+            if (!linuxName.isEmpty() && !linuxName.equals(id)) {
                 warnings.add(String.format(
                         "the unit at 0x%x is %s in DMAR's order, %s in this Linux",
                         drhd.registerBase(), id, linuxName));
@@ -113,44 +119,104 @@ final class IntelDescription {
                     Answer.of(drhd.includeAll()),
                     scope,
                     registers));
+            byLinuxName.put(linuxName, units.get(i));
+            (facts.showsUseOf(UNIT_PREFIX) ? notShown(linuxName) : rules.why(drhd))
+                    .ifPresent(why -> ignored.put(id, why));
         }
-        IntelCoherency coherency = new IntelCoherency(rule, units);
+        addUnlisted();
+        IntelCoherency coherency = new IntelCoherency(rule, units, ignored);
         ReservedRegions reserved = new ReservedRegions(table, scopes);
         Answer isolated = table.interruptRemapping() ? coherency.interruptRemapping() : Answer.NO;
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
             int index = scopes.unitOf(drhds, function);
-            if (index < 0) {
-                devices.add(coherency.untranslated(function.address()));
-            } else {
-                devices.add(coherency.device(
-                        function.address(),
-                        units.get(index),
-                        reserved.isKnown(function) ? reserved.of(function) : null,
-                        isolated));
-            }
+            UnitDescription unit = linked(function, index < 0 ? null : units.get(index));
+            devices.add(
+                    unit == null
+                            ? coherency.untranslated(function.address())
+                            : coherency.device(
+                                    function.address(),
+                                    unit,
+                                    reserved.isKnown(function) ? reserved.of(function) : null,
+                                    isolated));
         }
         return devices;
     }
 
-    private List<DeviceDescription> fromLinux() {
-        facts.shownUnits().forEach((id, shown) -> {
-            if (HostFacts.isNamed(id, UNIT_PREFIX)) {
+    /** A listing without it is of some functions only. */
+    private boolean hasHostBridge() {
+        return facts.topology().function(new PciAddress(0, 0, 0, 0)).isPresent();
+    }
+
+    /** Returns what Linux calls the unit at a base, empty text when it shows another one under the name. */
+    private String linuxName(Map<Long, String> shown, long base, String id) {
+        ShownUnit namesake = facts.shownUnits().get(id);
+        boolean elsewhere = namesake != null
+                && namesake.registerBase().isPresent()
+                && namesake.registerBase().getAsLong() != base;
+        return shown.getOrDefault(base, elsewhere ? "" : id);
+    }
+
+    private Optional<Reason> notShown(String linuxName) {
+        ShownUnit unit = facts.shownUnits().get(linuxName);
+        return unit != null && unit.inUse() == Answer.YES
+                ? Optional.empty()
+                : Optional.of(new Reason("it is not among the units under /sys/class/iommu", "Linux intel_iommu_init"));
+    }
+
+    /** Adds the units that Linux shows and DMAR has not. */
+    private void addUnlisted() {
+        facts.shownUnits().forEach((name, shown) -> {
+            if (HostFacts.isNamed(name, UNIT_PREFIX) && !byLinuxName.containsKey(name) && shown.inUse() != Answer.NO) {
                 OptionalLong base = shown.registerBase();
-                units.add(unit(id, OptionalInt.empty(), base, Answer.UNKNOWN, List.of(), registers(id, base, id)));
+                String at = base.isPresent() ? "@0x" + Long.toHexString(base.getAsLong()) : "";
+                boolean taken = units.stream().anyMatch(unit -> unit.id().equals(name));
+                warnings.add("this Linux shows " + name + (at.isEmpty() ? "" : " at " + at.substring(1))
+                        + ", and DMAR has no unit there");
+                addShown(taken ? name + at : name, name, base);
+            }
+        });
+    }
+
+    private void addShown(String id, String linuxName, OptionalLong base) {
+        UnitDescription unit =
+                unit(id, OptionalInt.empty(), base, Answer.UNKNOWN, List.of(), registers(id, base, linuxName));
+        units.add(unit);
+        byLinuxName.put(linuxName, unit);
+    }
+
+    /** Returns the unit that Linux linked a function to, else that of the table. */
+    private @Nullable UnitDescription linked(PciFunction function, @Nullable UnitDescription listed) {
+        UnitDescription unit = linked(function);
+        if (unit == null || unit.equals(listed)) {
+            return listed;
+        }
+        warnings.add(function.address() + " is translated by " + unit.id() + " in this Linux, by "
+                + (listed == null ? "no unit" : listed.id()) + " as we read its DMAR");
+        return unit;
+    }
+
+    private @Nullable UnitDescription linked(PciFunction function) {
+        String link = facts.unitLinks().get(function.address());
+        return link == null ? null : byLinuxName.get(link);
+    }
+
+    private List<DeviceDescription> fromLinux() {
+        facts.shownUnits().forEach((name, shown) -> {
+            if (HostFacts.isNamed(name, UNIT_PREFIX)) {
+                addShown(name, name, shown.registerBase());
+                if (shown.inUse() == Answer.NO) {
+                    notShown(name).ifPresent(why -> ignored.put(name, why));
+                }
             }
         });
         warnings.add(
                 "DMAR is not among the input: scopes and reserved regions are unknown, which unit has a function is"
                         + " what Linux linked it to");
-        IntelCoherency coherency = new IntelCoherency(rule, units);
+        IntelCoherency coherency = new IntelCoherency(rule, units, ignored);
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
-            String link = facts.unitLinks().get(function.address());
-            UnitDescription unit = units.stream()
-                    .filter(candidate -> candidate.id().equals(link))
-                    .findFirst()
-                    .orElse(null);
+            UnitDescription unit = linked(function);
             devices.add(
                     unit == null
                             ? coherency.unknown(function.address())

@@ -45,7 +45,7 @@ final class IntelIommu implements Iommu {
     private final ReservedRegions reservedRegions;
     private final DeviceTlbPolicy deviceTlbs;
 
-    /** Every unit of the table; those that no function of the machine needs are null, as Linux ignores them. */
+    /** Every unit of the table; those that Linux ignores are null. */
     private final List<@Nullable IntelUnit> byTable = new ArrayList<>();
 
     private final List<Drhd> table;
@@ -97,10 +97,11 @@ final class IntelIommu implements Iommu {
         if (table.isEmpty()) {
             throw new IommuException(Errno.ENODEV, "DMAR has no remapping unit");
         }
+        IgnoredUnits ignored = new IgnoredUnits(scopes, context.bootOptions(), true);
         try {
             for (int i = 0; i < table.size(); i++) {
                 IntelUnit unit = null;
-                if (isNeeded(table.get(i))) {
+                if (ignored.why(table.get(i)).isEmpty()) {
                     unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
                     units.add(unit);
                 }
@@ -128,18 +129,6 @@ final class IntelIommu implements Iommu {
     /** Returns the name of the n-th unit of the table, as Linux counts. */
     static String nameOf(int index) {
         return "dmar" + index;
-    }
-
-    private boolean isNeeded(Drhd unit) {
-        if (unit.includeAll()) {
-            return true;
-        }
-        for (PciFunction function : context.topology().functions()) {
-            if (scopes.covers(unit.segment(), unit.scopes(), function)) {
-                return true;
-            }
-        }
-        return false;
     }
 
     @Override

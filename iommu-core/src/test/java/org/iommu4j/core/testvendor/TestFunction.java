@@ -20,6 +20,7 @@ public final class TestFunction implements PciFunction {
     private final PciAddress bridge;
     private final byte[] bytes;
     private boolean externalFacing;
+    private PciAddress physicalFunction;
 
     /** Makes a function from its configuration space. */
     public TestFunction(PciAddress address, PciAddress bridge, byte[] config) {
@@ -55,7 +56,21 @@ public final class TestFunction implements PciFunction {
     public TestFunction below(String upstream) {
         TestFunction moved = new TestFunction(address, PciAddress.parse(upstream), bytes);
         moved.externalFacing = externalFacing;
+        moved.physicalFunction = physicalFunction;
         return moved;
+    }
+
+    /** Sets vendor and device. */
+    public TestFunction ids(int vendor, int device) {
+        put(0x00, 2, vendor);
+        put(0x02, 2, device);
+        return this;
+    }
+
+    /** Makes it a virtual function. */
+    public TestFunction virtualOf(String physical) {
+        physicalFunction = PciAddress.parse(physical);
+        return this;
     }
 
     /** Adds ACS. */
@@ -98,6 +113,11 @@ public final class TestFunction implements PciFunction {
     @Override
     public Optional<PciAddress> upstreamBridge() {
         return Optional.ofNullable(bridge);
+    }
+
+    @Override
+    public Optional<PciAddress> physicalFunction() {
+        return Optional.ofNullable(physicalFunction);
     }
 
     @Override

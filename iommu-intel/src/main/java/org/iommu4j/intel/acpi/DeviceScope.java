@@ -40,6 +40,11 @@ public record DeviceScope(
         path = List.copyOf(path);
     }
 
+    /** Returns the scope of what is so many hops along the path. */
+    DeviceScope upTo(int hops) {
+        return new DeviceScope(offset, length, type, flags, enumerationId, startBus, path.subList(0, hops));
+    }
+
     /** Returns whether the scope names a PCI function or bridge, which a unit translates for. */
     public boolean isPci() {
         return type == ENDPOINT || type == BRIDGE;

@@ -56,6 +56,22 @@ public final class ScopeResolver {
         }
     }
 
+    /** Returns the function at the end of a scope's path, empty when the topology has none there. */
+    public Optional<PciFunction> find(int segment, DeviceScope scope) {
+        return resolve(segment, scope).map(functions::get);
+    }
+
+    /** Returns whether a scope's path can't be followed because nothing is known of a bridge on it. */
+    public boolean isObscure(int segment, DeviceScope scope) {
+        for (int hops = 1; hops < scope.path().size(); hops++) {
+            Optional<PciFunction> bridge = find(segment, scope.upTo(hops));
+            if (bridge.isPresent() && bridge.get().config().size() == 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /** Returns whether a scope names a function: by itself, or as one below a bridge that it names. */
     public boolean covers(int segment, DeviceScope scope, PciFunction function) {
         if (!scope.isPci() || function.address().segment() != segment) {
@@ -82,11 +98,13 @@ public final class ScopeResolver {
     }
 
     /**
-     * Finds the unit that has a function: one that names it before one that has all of its segment.
+     * Finds the unit that has a function: one that names it before one that has all of its segment. A virtual function has
+     * the unit of its physical one.
      *
      * @return an index into the units, or -1
      */
-    public int unitOf(List<RemappingStructure.Drhd> units, PciFunction function) {
+    public int unitOf(List<RemappingStructure.Drhd> units, PciFunction asked) {
+        PciFunction function = asked.physicalFunction().map(functions::get).orElse(asked);
         int all = -1;
         for (int i = 0; i < units.size(); i++) {
             RemappingStructure.Drhd unit = units.get(i);

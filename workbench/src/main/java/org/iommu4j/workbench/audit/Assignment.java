@@ -122,7 +122,8 @@ public record Assignment(
                 Answers.word(device.noSnoopEnabled()),
                 "PCIe Device Control bit 11, Enable No Snoop"));
         String unit = device.unit();
-        steps.add(new Step("translated by", unit == null ? "no known unit" : unit, "firmware's table, Linux's link"));
+        steps.add(new Step(
+                "translated by", unit == null ? "no known unit" : unit, "Linux's link, else firmware's table"));
         Answer blocks = unit == null
                 ? Answer.UNKNOWN
                 : audit.unit(unit)

@@ -15,7 +15,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.core.PciGroups;
+import org.iommu4j.core.PciIsolation;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -61,6 +61,7 @@ public final class Auditor {
     private final class Run {
         private final HostEvidence evidence;
         private final LinuxRelease release;
+        private final PciIsolation isolation;
         private final Set<String> warnings;
         private final List<HostDescription> hosts = new ArrayList<>();
         private final Map<PciAddress, DeviceDescription> descriptions = new HashMap<>();
@@ -74,6 +75,9 @@ public final class Auditor {
             this.warnings = new LinkedHashSet<>();
             this.release = asked.orElseGet(() -> ReleaseChoice.of(evidence.linux(), warnings));
             warnings.addAll(evidence.warnings());
+            this.isolation = evidence.iommuInUse() == Answer.YES
+                    ? PciIsolation.asSet(evidence.topology())
+                    : PciIsolation.withAcsOn(evidence.topology());
         }
 
         Audit audit(Collection<PciAddress> assigned) {
@@ -105,17 +109,24 @@ public final class Auditor {
 
         private void describe() {
             SortedMap<String, ShownUnit> shown = new TreeMap<>();
+            boolean inSysfs = evidence.units().values().stream().anyMatch(UnitEvidence::inSysfs);
             for (UnitEvidence unit : evidence.units().values()) {
                 Map<String, Long> registers = new TreeMap<>();
                 unit.registers().forEach((register, value) -> registers.put(register, value.value()));
-                shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers));
+                Answer inUse = inSysfs ? Answer.of(unit.inSysfs()) : Answer.UNKNOWN;
+                shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers, inUse));
             }
             Map<PciAddress, String> links = new LinkedHashMap<>();
             for (FunctionEvidence function : evidence.functions()) {
                 function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
             }
-            HostFacts facts =
-                    new HostFacts(evidence.firmware(), evidence.topology(), evidence.registers(), shown, links);
+            HostFacts facts = new HostFacts(
+                    evidence.firmware(),
+                    evidence.topology(),
+                    evidence.registers(),
+                    shown,
+                    links,
+                    evidence.bootOptions());
             for (IommuVendor vendor : vendors.all()) {
                 if (vendor.recognises(facts)) {
                     HostDescription host;
@@ -135,16 +146,20 @@ public final class Auditor {
             }
         }
 
-        /** Of several vendors' answers the one that has a unit counts, and a link of Linux's before a table's reading. */
+        /** Of several vendors' answers the one that has a unit counts; that Linux has no group for it, before all. */
         private void take(HostDescription host, DeviceDescription device, Map<PciAddress, String> links) {
             PciAddress address = device.address();
-            String link = links.get(address);
             DeviceDescription known = device;
-            if (link != null && !link.equals(device.unit())) {
-                warnings.add(address + " is translated by " + link + " in this Linux, by "
-                        + (device.unit() == null ? "no unit" : device.unit()) + " as we read its " + host.vendor()
-                        + " table");
-            } else if (link == null && !placeIsEnough(host, address)) {
+            if (isUngrouped(address) && device.translated() != Answer.NO) {
+                known = new DeviceDescription(
+                        address,
+                        Answer.NO,
+                        null,
+                        Answer.NO,
+                        List.of(new Reason("it is in no group in this Linux", "Linux iommu_probe_device")),
+                        List.of(),
+                        Answer.NO);
+            } else if (!links.containsKey(address) && !placeIsEnough(host, address)) {
                 known = new DeviceDescription(
                         address,
                         Answer.UNKNOWN,
@@ -161,6 +176,12 @@ public final class Auditor {
                 descriptions.put(address, known);
                 hostOf.put(address, host);
             }
+        }
+
+        private boolean isUngrouped(PciAddress address) {
+            return evidence.function(address)
+                    .filter(function -> function.grouped() == Answer.NO)
+                    .isPresent();
         }
 
         /** Scopes name paths through bridges; a function whose place is not known may be at the end of any. */
@@ -181,13 +202,14 @@ public final class Auditor {
                 warnings.add("groups are unknown: no input lists them, and configuration space is not known in full");
                 return;
             }
-            List<List<PciAddress>> formed =
-                    PciGroups.of(evidence.topology(), address -> translated(address) == Answer.YES);
+            List<List<PciAddress>> formed = isolation.groups(address -> translated(address) == Answer.YES);
             for (int i = 0; i < formed.size(); i++) {
                 putGroup(i, formed.get(i));
             }
             if (!formed.isEmpty()) {
-                warnings.add("no input lists groups: they are worked out from configuration space, and numbered by us");
+                warnings.add("no input lists groups: they are worked out from configuration space"
+                        + (evidence.iommuInUse() == Answer.YES ? "" : " with ACS turned on, as Linux does,")
+                        + " and numbered by us");
             }
         }
 
@@ -208,7 +230,11 @@ public final class Auditor {
         private AuditedDevice device(FunctionEvidence function, Viability viability) {
             PciAddress address = function.address();
             DeviceDescription description = descriptions.get(address);
-            Answer enforced = description == null ? Answer.UNKNOWN : description.enforceCacheCoherency();
+            Answer translated = translated(address);
+            // Where no unit translates, no guest gets the function, and there is nothing to say about one.
+            Answer enforced = description == null || translated == Answer.NO
+                    ? Answer.UNKNOWN
+                    : description.enforceCacheCoherency();
             Viability.Finding finding = viability.of(address, Set.of());
             Integer group = groupIds.get(address);
             String driver = function.driver().map(Fact::value).orElse(null);
@@ -234,7 +260,7 @@ public final class Auditor {
             return new AuditedDevice(
                     address,
                     function.bridge(),
-                    description == null ? Answer.UNKNOWN : description.translated(),
+                    translated,
                     description == null ? null : description.unit(),
                     group == null ? OptionalInt.empty() : OptionalInt.of(group),
                     function.classCode(),
@@ -271,10 +297,14 @@ public final class Auditor {
                 return new Reason(
                         "it is conventional PCI or has no PCI Express capability: no Enable No Snoop", source);
             }
+            String bit = "Enable No Snoop"
+                    + function.physicalFunction()
+                            .map(physical -> " of its physical function " + physical)
+                            .orElse("");
             return switch (function.noSnoopEnabled()) {
-                case YES -> new Reason("Enable No Snoop is on: the device may send no-snoop", source);
-                case NO -> new Reason("Enable No Snoop is off: the device may send none, until it is set", source);
-                case UNKNOWN -> new Reason("Enable No Snoop is not known", source);
+                case YES -> new Reason(bit + " is on: the device may send no-snoop", source);
+                case NO -> new Reason(bit + " is off: the device may send none, until it is set", source);
+                case UNKNOWN -> new Reason(bit + " is not known", source);
             };
         }
 
@@ -326,7 +356,7 @@ public final class Auditor {
                 audited.add(new AuditedGroup(
                         id,
                         members,
-                        GroupReasons.of(members, evidence),
+                        GroupReasons.of(members, evidence, isolation),
                         finding.answer(),
                         finding.reasons(),
                         guest,

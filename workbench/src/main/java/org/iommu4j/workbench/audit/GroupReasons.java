@@ -6,6 +6,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.core.PciIsolation;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -20,7 +21,7 @@ final class GroupReasons {
 
     private GroupReasons() {}
 
-    static List<Reason> of(List<PciAddress> members, HostEvidence evidence) {
+    static List<Reason> of(List<PciAddress> members, HostEvidence evidence, PciIsolation isolation) {
         if (members.size() < 2) {
             return List.of();
         }
@@ -32,14 +33,14 @@ final class GroupReasons {
             }
             Optional<PciAddress> above = function.upstreamBridge();
             above.flatMap(evidence::function)
-                    .flatMap(bridge -> ofBridge(bridge))
+                    .flatMap(bridge -> ofBridge(bridge, isolation))
                     .ifPresent(reasons::add);
             sister(member, members)
-                    .filter(unused -> isolates(function) == Answer.NO)
+                    .filter(unused -> isKnownNotToIsolate(function, isolation))
                     .ifPresent(unused -> reasons.add(new Reason(
                             String.format(
-                                    "functions of device %04x:%02x:%02x are not isolated from each other (no ACS)",
-                                    member.segment(), member.bus(), member.device()),
+                                    "functions of device %04x:%02x:%02x are not isolated from each other (%s)",
+                                    member.segment(), member.bus(), member.device(), acs(function)),
                             SOURCE)));
         }
         return new ArrayList<>(reasons).subList(0, Math.min(SHOWN, reasons.size()));
@@ -54,27 +55,26 @@ final class GroupReasons {
                 .findFirst();
     }
 
-    private static Optional<Reason> ofBridge(FunctionEvidence bridge) {
-        if (bridge.pciExpress() == Answer.NO) {
+    private static Optional<Reason> ofBridge(FunctionEvidence bridge, PciIsolation isolation) {
+        if (bridge.pciExpress() != Answer.UNKNOWN && isolation.takesOverRequests(bridge.address())) {
             return Optional.of(new Reason(
                     "bridge " + bridge.address() + " to conventional PCI gives all requests one id", SOURCE));
         }
-        return isolates(bridge) == Answer.NO
-                ? Optional.of(
-                        new Reason("port " + bridge.address() + " does not isolate what is below it (no ACS)", SOURCE))
+        return isKnownNotToIsolate(bridge, isolation)
+                ? Optional.of(new Reason(
+                        "port " + bridge.address() + " does not isolate what is below it (" + acs(bridge) + ")",
+                        SOURCE))
                 : Optional.empty();
     }
 
-    /** Whether a function says that it isolates; unknown where its extended capabilities are. */
-    private static Answer isolates(FunctionEvidence function) {
-        if (!function.knowledge().extendedCapabilities()) {
-            return Answer.UNKNOWN;
-        }
-        int acs = function.config().findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ACS);
-        if (acs == 0) {
-            return Answer.NO;
-        }
-        int wanted = 0x1d & function.config().read(acs + 4, 2);
-        return Answer.of((function.config().read(acs + 6, 2) & wanted) == wanted);
+    /** What a function isolates is known where its extended capabilities are. */
+    private static boolean isKnownNotToIsolate(FunctionEvidence function, PciIsolation isolation) {
+        return function.knowledge().extendedCapabilities() && !isolation.isolates(function.address());
+    }
+
+    private static String acs(FunctionEvidence function) {
+        return function.config().findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ACS) == 0
+                ? "no ACS"
+                : "its ACS is off";
     }
 }

@@ -57,7 +57,16 @@ final class Hints {
                                             + other.get().id() + ", which can block no-snoop",
                                     "firmware's table of scopes"));
         }
-        if (function.noSnoopEnabled() == Answer.YES) {
+        Optional<PciAddress> physical = function.physicalFunction();
+        if (physical.isPresent()) {
+            if (function.noSnoopEnabled() == Answer.YES) {
+                hints.add(new Reason(
+                        "clear Enable No Snoop of " + physical.get() + " (setpci -s " + physical.get()
+                                + " CAP_EXP+8.w=0:0800): its virtual functions may then send none, and a guest that has one"
+                                + " can't set it; VFIO and KVM answer as before",
+                        "PCI Express: the bit is reserved in virtual functions"));
+            }
+        } else if (function.noSnoopEnabled() == Answer.YES) {
             hints.add(new Reason(
                     "clear Enable No Snoop (setpci -s BDF CAP_EXP+8.w=0:0800): the device may then send none, but VFIO"
                             + " lets the guest set it again, and VFIO and KVM answer as before",

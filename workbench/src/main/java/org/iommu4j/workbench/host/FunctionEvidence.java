@@ -26,6 +26,8 @@ public final class FunctionEvidence implements PciFunction {
     private final Optional<PciAddress> upstreamBridge;
     private final boolean placed;
     private final FunctionFacts facts;
+    private final Optional<PciAddress> physicalFunction;
+    private final Optional<FunctionFacts> deviceFacts;
     private final KnownConfig config;
 
     /**
@@ -35,10 +37,27 @@ public final class FunctionEvidence implements PciFunction {
      * @param placed whether it is known which bridge is above, or that none is
      */
     FunctionEvidence(FunctionFacts facts, Optional<PciAddress> upstreamBridge, boolean placed) {
+        this(facts, upstreamBridge, placed, Optional.empty(), Optional.of(facts));
+    }
+
+    /**
+     * Gathers what was found of a function that may be a virtual one.
+     *
+     * @param physicalFunction the function that it is a virtual one of
+     * @param deviceFacts what was found of that one, of itself where it is none; empty where nothing was
+     */
+    FunctionEvidence(
+            FunctionFacts facts,
+            Optional<PciAddress> upstreamBridge,
+            boolean placed,
+            Optional<PciAddress> physicalFunction,
+            Optional<FunctionFacts> deviceFacts) {
         this.address = facts.address();
         this.upstreamBridge = upstreamBridge;
         this.placed = placed;
         this.facts = facts;
+        this.physicalFunction = physicalFunction;
+        this.deviceFacts = deviceFacts;
         byte[] bytes = facts.config().map(Fact::value).orElse(new byte[0]);
         this.config = bytes.length == 0 || facts.reconstructed()
                 ? new KnownConfig(bytes, number(facts.classCode()).orElse(UNKNOWN_CLASS))
@@ -53,6 +72,11 @@ public final class FunctionEvidence implements PciFunction {
     @Override
     public Optional<PciAddress> upstreamBridge() {
         return upstreamBridge;
+    }
+
+    @Override
+    public Optional<PciAddress> physicalFunction() {
+        return physicalFunction;
     }
 
     /** Returns whether the inputs tell which bridge is above, or that none is. */
@@ -137,17 +161,30 @@ public final class FunctionEvidence implements PciFunction {
     }
 
     /**
-     * Returns Enable No Snoop, Device Control bit 11.
+     * Returns Enable No Snoop, Device Control bit 11: of a virtual function that of its physical one, for its own is
+     * reserved.
      *
      * <p>A function without a PCI Express capability has no such bit: UNKNOWN, with {@link #pciExpress} NO.
      */
     public Answer noSnoopEnabled() {
-        return facts.noSnoop().map(Fact::value).map(Answer::of).orElse(Answer.UNKNOWN);
+        return deviceFacts
+                .flatMap(FunctionFacts::noSnoop)
+                .map(Fact::value)
+                .map(Answer::of)
+                .orElse(Answer.UNKNOWN);
     }
 
     /** Returns the number of its IOMMU group in the host's own Linux. */
     public Optional<Fact<Integer>> group() {
         return facts.group();
+    }
+
+    /** Returns whether it is in a group in the host's own Linux; a listing of some groups does not tell that it is in none. */
+    public Answer grouped() {
+        if (facts.group().isPresent()) {
+            return Answer.YES;
+        }
+        return facts.isInNoGroup() ? Answer.NO : Answer.UNKNOWN;
     }
 
     /** Returns the unit that the host's own Linux says translates for it, for example {@code dmar0}. */

@@ -14,7 +14,7 @@ final class FunctionFacts {
     private static final int VENDOR_ID = 0x00;
     private static final int DEVICE_ID = 0x02;
     private static final int CLASS = 0x0a;
-    private static final int UNANSWERED = 0xffff;
+    private static final int NO_ID = 0xffff;
     private static final int EXPRESS_DEVICE_CONTROL = 8;
     private static final int ENABLE_NO_SNOOP = 1 << 11;
     private static final int SECONDARY_BUS = 0x19;
@@ -39,15 +39,17 @@ final class FunctionFacts {
 
     /**
      * Raw bytes, and what follows from them; of two inputs the one that knows more is kept. Where all that was read is
-     * ones, the function did not answer and nothing is known.
+     * ones, the function did not answer and nothing is known; a virtual function has ones for its ids alone.
      */
     FunctionFacts config(byte[] bytes, String source) {
         KnownConfig read = new KnownConfig(bytes);
-        if (read.size() == 0 || read.read(VENDOR_ID, 2) == UNANSWERED) {
+        if (!answers(read)) {
             return this;
         }
-        vendorId(read.read(VENDOR_ID, 2), source);
-        deviceId(read.read(DEVICE_ID, 2), source);
+        if (read.read(VENDOR_ID, 2) != NO_ID) {
+            vendorId(read.read(VENDOR_ID, 2), source);
+            deviceId(read.read(DEVICE_ID, 2), source);
+        }
         classCode(read.read(CLASS, 2), source);
         ConfigKnowledge known = knowledgeOf(read);
         if (known.capabilities()) {
@@ -62,6 +64,15 @@ final class FunctionFacts {
             reconstructed = false;
         }
         return this;
+    }
+
+    private static boolean answers(KnownConfig config) {
+        for (int offset = 0; offset < Math.min(config.size(), KnownConfig.HEADER_BYTES); offset += 4) {
+            if (config.read(offset, 4) != -1) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private void deviceControl(int value, String source) {
@@ -123,9 +134,19 @@ final class FunctionFacts {
         return keep("bridge above", above, source, Object::toString);
     }
 
+    FunctionFacts physicalFunction(PciAddress physical, String source) {
+        return keep("physical function", physical, source, Object::toString);
+    }
+
     /** Says that it is on a root bus. */
     FunctionFacts onRootBus(String source) {
         facts.putIfAbsent("root bus", new Fact<>(true, source));
+        return this;
+    }
+
+    /** Says that it is in no group, unless some input names one. */
+    FunctionFacts inNoGroup(String source) {
+        facts.putIfAbsent("no group", new Fact<>(true, source));
         return this;
     }
 
@@ -208,8 +229,16 @@ final class FunctionFacts {
         return find("bridge above");
     }
 
+    Optional<Fact<PciAddress>> physicalFunction() {
+        return find("physical function");
+    }
+
     boolean isOnRootBus() {
         return facts.containsKey("root bus");
+    }
+
+    boolean isInNoGroup() {
+        return facts.containsKey("no group");
     }
 
     Optional<Fact<String>> name() {

@@ -416,6 +416,11 @@ public final class HostEvidence {
 
         /** Returns what is known so far. */
         public HostEvidence build() {
+            // Linux forms groups only where it uses an IOMMU.
+            functions.values().stream()
+                    .flatMap(function -> function.group().stream())
+                    .findFirst()
+                    .ifPresent(group -> iommuInUse(true, group.source()));
             return new HostEvidence(this);
         }
 

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * The lines that {@code lspci} prints for one function, and the configuration space that they show or describe.
  *
  * <p>Where no hex is printed the space is put together from the text: header type, bus numbers, ids, class, the PCI
- * Express capability with its type, and of the extended capabilities ACS with its bits, ATS, PRI and PASID. All else of
- * it is left zero.
+ * Express capability with its type, and of the extended capabilities ACS with its bits, SR-IOV with its virtual functions,
+ * ATS, PRI and PASID. All else of it is left zero.
  */
 final class LspciFunction {
     private static final Pattern HEX = Pattern.compile("([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})\\s*");
@@ -27,6 +27,9 @@ final class LspciFunction {
             Pattern.compile("\\s+Bus: primary=([0-9a-f]{2}), secondary=([0-9a-f]{2}), subordinate=([0-9a-f]{2}).*");
     private static final Pattern NO_SNOOP = Pattern.compile("\\bNoSnoop([+-])");
     private static final Pattern ACS = Pattern.compile("\\s+ACS(Cap|Ctl):\\s*(.*)");
+    private static final Pattern IOV_CONTROL = Pattern.compile("\\s+IOVCtl:\\s*Enable([+-]).*");
+    private static final Pattern IOV_COUNT = Pattern.compile("\\s+Initial VFs: .*Number of VFs: (\\d{1,5})\\b.*");
+    private static final Pattern IOV_PLACES = Pattern.compile("\\s+VF offset: (\\d{1,5}), stride: (\\d{1,5})\\b.*");
     private static final Pattern GROUP = Pattern.compile("\\s+IOMMU group: (\\d{1,6})\\s*");
     private static final Pattern DRIVER = Pattern.compile("\\s+Kernel driver in use: (\\S{1,64})\\s*");
     private static final Pattern EXPRESS = Pattern.compile("Express (?:\\(v\\d+\\) )?(.*)");
@@ -45,6 +48,7 @@ final class LspciFunction {
 
     private static final Map<String, Integer> EXTENDED = Map.of(
             "Access Control Services", ConfigSpace.EXTENDED_CAPABILITY_ACS,
+            "Single Root I/O Virtualization (SR-IOV)", ConfigSpace.EXTENDED_CAPABILITY_SRIOV,
             "Address Translation Service (ATS)", ConfigSpace.EXTENDED_CAPABILITY_ATS,
             "Page Request Interface (PRI)", ConfigSpace.EXTENDED_CAPABILITY_PRI,
             "Process Address Space ID (PASID)", ConfigSpace.EXTENDED_CAPABILITY_PASID);
@@ -56,6 +60,8 @@ final class LspciFunction {
 
     private static final int UNKNOWN_EXTENDED = 0xfffe;
     private static final int LAST_EXTENDED = 0xff8;
+    /** Behind it there is no room for where virtual functions are. */
+    private static final int LAST_SRIOV = 0xfe8;
     /** Behind it there is no room for Device Control. */
     private static final int LAST_EXPRESS = 0xf4;
 
@@ -75,6 +81,10 @@ final class LspciFunction {
     private int acsAt;
     private int acsCapability = -1;
     private int acsControl = -1;
+    private int iovControl;
+    private int iovCount;
+    private int iovOffset;
+    private int iovStride;
     private final int[] extendedAt = new int[0x20];
     private int @Nullable [] buses;
     private @Nullable Boolean noSnoop;
@@ -124,6 +134,9 @@ final class LspciFunction {
             }
             return;
         }
+        if (virtualFunctions(line)) {
+            return;
+        }
         Matcher member = GROUP.matcher(line);
         if (member.matches()) {
             group = Integer.parseInt(member.group(1));
@@ -140,6 +153,23 @@ final class LspciFunction {
                 noSnoop = snoop.group(1).equals("+");
             }
         }
+    }
+
+    private boolean virtualFunctions(String line) {
+        Matcher control = IOV_CONTROL.matcher(line);
+        Matcher count = IOV_COUNT.matcher(line);
+        Matcher places = IOV_PLACES.matcher(line);
+        if (control.matches()) {
+            iovControl = control.group(1).equals("+") ? 1 : 0;
+        } else if (count.matches()) {
+            iovCount = Integer.parseInt(count.group(1));
+        } else if (places.matches()) {
+            iovOffset = Integer.parseInt(places.group(1));
+            iovStride = Integer.parseInt(places.group(2));
+        } else {
+            return false;
+        }
+        return true;
     }
 
     private void capability(int offset, String words) {
@@ -303,6 +333,13 @@ final class LspciFunction {
         for (Map.Entry<Integer, Integer> capability : idAt.descendingMap().entrySet()) {
             put32(made, capability.getKey(), capability.getValue() | 1 << 16 | next << 20);
             next = capability.getKey();
+        }
+        int sriovAt = extendedAt[ConfigSpace.EXTENDED_CAPABILITY_SRIOV];
+        if (sriovAt != 0 && sriovAt <= LAST_SRIOV) {
+            put16(made, sriovAt + 0x08, iovControl);
+            put16(made, sriovAt + 0x10, iovCount);
+            put16(made, sriovAt + 0x14, iovOffset);
+            put16(made, sriovAt + 0x16, iovStride);
         }
         if (acsAt != 0) {
             put16(made, acsAt + 4, acsCapability);

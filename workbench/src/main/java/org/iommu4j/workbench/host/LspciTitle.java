@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param address where it is
  * @param className in words, or null
- * @param classCode 16 bits, or -1
+ * @param classCode 16 bits, or -1; where only words are printed, known of the classes on which answers depend
  * @param name vendor and device in words, or null
  * @param vendorId 16 bits, or -1
  * @param deviceId 16 bits, or -1

@@ -17,15 +17,18 @@ import org.iommu4j.spi.Answer;
  *
  * <p>By buses, a bridge leads to its secondary bus; a bus to which no known bridge leads is a root bus when the buses of
  * all bridges of its segment are known. A bridge's buses have higher numbers than its own, so that no function is found
- * below itself.
+ * below itself. Virtual functions may be on a bus that no bridge has as its secondary one: they are where their physical
+ * function is, and where that is not known, below the bridge whose buses cover theirs most closely.
  */
 final class Placement {
-    private final SortedMap<PciAddress, FunctionFacts> functions;
+    private final Map<PciAddress, FunctionFacts> functions;
     private final Map<Integer, PciAddress> bridgeTo = new HashMap<>();
     private final Map<Integer, Boolean> busesKnown = new HashMap<>();
+    private final Map<PciAddress, PciAddress> physicalOf;
 
     private Placement(SortedMap<PciAddress, FunctionFacts> functions) {
         this.functions = functions;
+        this.physicalOf = VirtualFunctions.of(functions);
         functions.forEach((address, function) -> {
             OptionalInt secondary = function.secondaryBus();
             if (secondary.isPresent() && secondary.getAsInt() > address.bus()) {
@@ -46,27 +49,66 @@ final class Placement {
         return Collections.unmodifiableSortedMap(placed);
     }
 
+    /**
+     * Where a function is.
+     *
+     * @param bridge the bridge above
+     * @param known whether it is known which is, or that none is
+     */
+    private record Place(Optional<PciAddress> bridge, boolean known) {}
+
     private FunctionEvidence place(FunctionFacts function, List<String> warnings) {
+        PciAddress physical = physicalOf.get(function.address());
+        Place place = told(function, warnings)
+                .or(() -> behindBridge(function.address()))
+                .or(() -> Optional.ofNullable(physical)
+                        .map(functions::get)
+                        .flatMap(facts -> told(facts, warnings).or(() -> behindBridge(facts.address()))))
+                .or(() -> covered(function.address()))
+                .orElseGet(() -> onRootBus(function.address()));
+        return physical == null
+                ? new FunctionEvidence(function, place.bridge(), place.known())
+                : new FunctionEvidence(
+                        function,
+                        place.bridge(),
+                        place.known(),
+                        Optional.of(physical),
+                        Optional.ofNullable(functions.get(physical)));
+    }
+
+    private Optional<Place> told(FunctionFacts function, List<String> warnings) {
         PciAddress address = function.address();
         Optional<Fact<PciAddress>> told = function.bridge();
         if (told.isPresent()) {
             PciAddress above = told.get().value();
             if (functions.containsKey(above) && canBeAbove(above, address)) {
-                return new FunctionEvidence(function, Optional.of(above), true);
+                return Optional.of(new Place(Optional.of(above), true));
             }
             warnings.add(
                     address + " is below " + above + " in " + told.get().source() + ", which can't be or is not there");
-            return new FunctionEvidence(function, Optional.empty(), false);
+            return Optional.of(new Place(Optional.empty(), false));
         }
-        if (function.isOnRootBus()) {
-            return new FunctionEvidence(function, Optional.empty(), true);
+        return function.isOnRootBus() ? Optional.of(new Place(Optional.empty(), true)) : Optional.empty();
+    }
+
+    private Optional<Place> behindBridge(PciAddress address) {
+        return Optional.ofNullable(bridgeTo.get(bus(address.segment(), address.bus())))
+                .map(above -> new Place(Optional.of(above), true));
+    }
+
+    private Optional<Place> covered(PciAddress address) {
+        for (int first = address.bus() - 1; first > 0; first--) {
+            PciAddress bridge = bridgeTo.get(bus(address.segment(), first));
+            FunctionFacts facts = bridge == null ? null : functions.get(bridge);
+            if (facts != null && facts.subordinateBus() >= address.bus()) {
+                return Optional.of(new Place(Optional.of(facts.address()), true));
+            }
         }
-        PciAddress above = bridgeTo.get(bus(address.segment(), address.bus()));
-        if (above != null) {
-            return new FunctionEvidence(function, Optional.of(above), true);
-        }
-        return new FunctionEvidence(
-                function, Optional.empty(), address.bus() == 0 || busesKnown.getOrDefault(address.segment(), true));
+        return Optional.empty();
+    }
+
+    private Place onRootBus(PciAddress address) {
+        return new Place(Optional.empty(), address.bus() == 0 || busesKnown.getOrDefault(address.segment(), true));
     }
 
     /** A bridge is on a bus with a lower number than those that it leads to. */

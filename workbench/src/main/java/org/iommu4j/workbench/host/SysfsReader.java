@@ -152,6 +152,10 @@ final class SysfsReader {
         hex(directory + "/vendor").ifPresent(id -> function.vendorId(id & 0xffff, SOURCE));
         hex(directory + "/device").ifPresent(id -> function.deviceId(id & 0xffff, SOURCE));
         hex(directory + "/class").ifPresent(code -> function.classCode(code >>> 8, SOURCE));
+        files.resolve(directory + "/physfn")
+                .map(SysfsReader::lastName)
+                .filter(physical -> ADDRESS.matcher(physical).matches())
+                .ifPresent(physical -> function.physicalFunction(PciAddress.parse(physical), SOURCE));
         // An AMD unit's own function has a directory of this name, which is no link to a unit.
         files.resolve(directory + "/iommu")
                 .map(SysfsReader::lastName)
@@ -178,6 +182,7 @@ final class SysfsReader {
     }
 
     private void groups() {
+        boolean membersShown = false;
         for (String group : files.list(GROUPS)) {
             if (!NUMBER.matcher(group).matches()) {
                 continue;
@@ -188,10 +193,19 @@ final class SysfsReader {
             for (String device : files.list(directory + "/devices")) {
                 if (ADDRESS.matcher(device).matches()) {
                     host.function(PciAddress.parse(device)).group(id, SOURCE);
+                    membersShown = true;
                 }
             }
             files.text(directory + "/type").ifPresent(type -> host.groupType(id, TextLines.printable(type), SOURCE));
             files.text(directory + "/reserved_regions").ifPresent(text -> regions(id, text));
+        }
+        if (membersShown) {
+            // All groups are listed: what is in none of them is in none.
+            for (String device : files.list(DEVICES)) {
+                if (ADDRESS.matcher(device).matches()) {
+                    host.function(PciAddress.parse(device)).inNoGroup(SOURCE);
+                }
+            }
         }
     }
 

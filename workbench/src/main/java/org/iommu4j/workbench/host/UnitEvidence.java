@@ -22,4 +22,9 @@ public record UnitEvidence(
         attributes = Collections.unmodifiableMap(new TreeMap<>(attributes));
         registers = Collections.unmodifiableMap(new TreeMap<>(registers));
     }
+
+    /** Returns whether it was seen under {@code sys/class/iommu}, where Linux shows the units that it uses. */
+    public boolean inSysfs() {
+        return !attributes.isEmpty();
+    }
 }

@@ -230,4 +230,22 @@ class LspciReaderTest {
                 .isThrownBy(() -> HostInputs.withInstalledSilicon().lspci(file))
                 .withMessageContaining("letter.txt: no listing of lspci");
     }
+
+    /** Drivers ask whether a function is one, and so do ACPI tables' exceptions. */
+    @Test
+    void displayAndUsbControllersAreKnownByWordsAlone() throws IOException {
+        HostEvidence host = read("""
+                00:02.0 VGA compatible controller: Maker Graphics (rev 02) (prog-if 00 [VGA controller])
+                \tFlags: bus master, fast devsel, latency 0
+
+                00:14.0 USB controller: Maker USB (rev 21) (prog-if 30 [XHCI])
+                \tFlags: bus master, medium devsel, latency 0
+
+                00:1f.0 ISA bridge: Maker Bridge (rev 21)
+                \tFlags: bus master, medium devsel, latency 0
+                """);
+        assertThat(host.functions().get(0).config().read(0x0a, 2)).isEqualTo(0x0300);
+        assertThat(host.functions().get(1).config().read(0x0a, 2)).isEqualTo(0x0c03);
+        assertThat(host.functions().get(2).classCode()).isEmpty();
+    }
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.core;
+
+import java.util.List;
+import java.util.function.Predicate;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.PciTopology;
+
+/** What keeps the functions of a topology apart, and so into which groups they fall; writes nothing. */
+public final class PciIsolation {
+    private final PciHierarchy hierarchy;
+
+    private PciIsolation(PciHierarchy hierarchy) {
+        this.hierarchy = hierarchy;
+    }
+
+    /**
+     * Judges a topology as its Access Control Services are set now.
+     *
+     * @throws IllegalArgumentException when a bridge is missing, or a function is below itself
+     */
+    public static PciIsolation asSet(PciTopology topology) {
+        return new PciIsolation(new PciHierarchy(topology));
+    }
+
+    /**
+     * Judges a topology as it will be once Linux has found an IOMMU and turned Access Control Services on.
+     *
+     * @throws IllegalArgumentException when a bridge is missing, or a function is below itself
+     */
+    public static PciIsolation withAcsOn(PciTopology topology) {
+        PciHierarchy hierarchy = new PciHierarchy(topology);
+        hierarchy.assumeAcs();
+        return new PciIsolation(hierarchy);
+    }
+
+    /**
+     * Forms the groups.
+     *
+     * @param translated tells the functions that an IOMMU translates for; others are in no group
+     * @return the groups in the order of their first functions
+     */
+    public List<List<PciAddress>> groups(Predicate<PciAddress> translated) {
+        return PciGroups.of(hierarchy, translated);
+    }
+
+    /** Returns whether requests from below a bridge lose their own id. */
+    public boolean takesOverRequests(PciAddress bridge) {
+        return node(bridge).takesOverRequests();
+    }
+
+    /** Returns whether a function keeps others from reaching it, and it them, without passing the IOMMU. */
+    public boolean isolates(PciAddress function) {
+        return node(function).isolated();
+    }
+
+    private PciNode node(PciAddress address) {
+        return hierarchy
+                .find(address)
+                .orElseThrow(() -> new IllegalArgumentException("PCI function " + address + " is not there"));
+    }
+}

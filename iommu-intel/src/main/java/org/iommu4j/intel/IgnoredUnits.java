@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import java.util.Optional;
+import org.iommu4j.intel.acpi.DeviceScope;
+import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
+import org.iommu4j.intel.acpi.ScopeResolver;
+import org.iommu4j.platform.PciFunction;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.Reason;
+
+/**
+ * Which units of DMAR Linux leaves alone, so that they translate for nobody.
+ *
+ * <p>Source: Linux {@code init_no_remapping_devices}. What quirks of single chipsets say about graphics is not modelled.
+ */
+final class IgnoredUnits {
+    private static final String SOURCE = "Linux init_no_remapping_devices";
+    private static final int CLASS_CODE = 8;
+    private static final int BASE_CLASS_DISPLAY = 0x03;
+
+    private final ScopeResolver scopes;
+    private final BootOptions bootOptions;
+    private final boolean whole;
+
+    /**
+     * Judges units of a machine.
+     *
+     * @param scopes the machine's functions
+     * @param whole whether these are all: else what is not among them may exist
+     */
+    IgnoredUnits(ScopeResolver scopes, BootOptions bootOptions, boolean whole) {
+        this.scopes = scopes;
+        this.bootOptions = bootOptions;
+        this.whole = whole;
+    }
+
+    /** Returns why a unit is ignored, empty when it is not, or not for certain. */
+    Optional<Reason> why(Drhd unit) {
+        if (unit.includeAll()) {
+            return Optional.empty();
+        }
+        boolean any = false;
+        boolean graphicsAlone = true;
+        for (DeviceScope scope : unit.scopes()) {
+            if (!scope.isPci() && scope.type() != DeviceScope.NAMESPACE) {
+                continue;
+            }
+            Optional<PciFunction> function = scope.isPci() ? scopes.find(unit.segment(), scope) : Optional.empty();
+            boolean missing = scope.isPci() && function.isEmpty();
+            if (missing && (!whole || scopes.isObscure(unit.segment(), scope))) {
+                return Optional.empty();
+            }
+            any |= !missing;
+            graphicsAlone &= missing || function.filter(IgnoredUnits::isDisplay).isPresent();
+        }
+        if (!any) {
+            return Optional.of(new Reason("no device of its scope exists", SOURCE));
+        }
+        return graphicsAlone && bootOptions.has("intel_iommu", "igfx_off")
+                ? Optional.of(
+                        new Reason("it has graphics alone, and the command line says intel_iommu=igfx_off", SOURCE))
+                : Optional.empty();
+    }
+
+    private static boolean isDisplay(PciFunction function) {
+        return function.config().read(CLASS_CODE, 4) >>> 24 == BASE_CLASS_DISPLAY;
+    }
+}
