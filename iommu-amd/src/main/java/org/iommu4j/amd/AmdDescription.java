@@ -63,6 +63,9 @@ final class AmdDescription {
                             + " is not",
                     "Linux amd/iommu.c amdv2_ops"));
 
+    /** What on the command line counts, under one release or another. */
+    static final List<KernelParameter> PARAMETERS = List.of(OFF, GUEST_TABLES);
+
     private final HostFacts facts;
     private final AmdRules rules;
     private final List<UnitDescription> units = new ArrayList<>();

@@ -43,7 +43,8 @@ final class IntelDescription {
     /** What Linux calls a unit, before its number. */
     static final String UNIT_PREFIX = "dmar";
 
-    private static final List<KernelParameter> PARAMETERS = List.of(
+    /** What on the command line counts. */
+    static final List<KernelParameter> PARAMETERS = List.of(
             new KernelParameter(
                     "intel_iommu",
                     "on",
