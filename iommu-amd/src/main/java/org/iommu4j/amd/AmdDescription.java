@@ -15,6 +15,7 @@ import org.iommu4j.amd.acpi.DeviceEntry;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.amd.reg.Features;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.spi.Answer;
@@ -88,7 +89,9 @@ final class AmdDescription {
                 description.units,
                 devices,
                 description.parameters(),
-                description.warnings);
+                description.warnings,
+                HardwareVirtualization.SVM,
+                null);
     }
 
     private static KernelParameter guestTables(String what) {
