@@ -107,6 +107,46 @@ class AuditedHostTest {
                 .doesNotContain("write-back whatever");
     }
 
+    // --- promises ---
+
+    @Test
+    void aPromiseThatIsNotKeptDoesNotPassForCoherence() throws IOException {
+        amd();
+        assertThat(audit(host, "--require-coherent").exit()).isZero();
+        write("proc/cmdline", "quiet amd_iommu=pgtbl_v2\n");
+        Answer text = audit(host, "--require-coherent");
+        assertThat(text.exit()).isEqualTo(1);
+        assertThat(text.line()).contains("COHERENT; the driver's promise is not kept", "not true amd_iommu=pgtbl_v2");
+        assertThat(audit(host, "--assign", DEVICE, "--require-coherent").exit()).isEqualTo(1);
+        assertThat(audit(host, "--format", "json").line())
+                .as("what VFIO and KVM believe")
+                .contains("\"guest\" : \"COHERENT\"", "\"falsePromises\" : [ { \"text\" : \"amd_iommu=pgtbl_v2");
+    }
+
+    @Test
+    void aFleetShowsThePromisesThatAreNotKept() throws IOException {
+        amd();
+        write("proc/cmdline", "amd_iommu=pgtbl_v2\n");
+        Path fleet = directory.resolve("fleet");
+        Answer text = audit("--fleet", fleet, "--require-coherent");
+        assertThat(text.exit()).isEqualTo(1);
+        assertThat(text.text().lines().findFirst().orElseThrow()).contains("not true");
+        assertThat(text.text().lines().skip(1))
+                .singleElement()
+                .asString()
+                .containsPattern("COHERENT .* 1 +every device");
+        assertThat(audit("--fleet", fleet, "--format", "csv").text().lines())
+                .containsExactly(
+                        "host,linux,guest,units,cantBlock,devices,noncoherent,unknown,falsePromises,verdict",
+                        "host,6.18,COHERENT,1,0,1,0,0,1,every device leaves its guest COHERENT; the driver's promise is"
+                                + " not kept");
+        assertThat(audit("--fleet", fleet, "--format", "json").text())
+                .contains("\"guest\":\"COHERENT\"", "\"falsePromises\":[\"amd_iommu=pgtbl_v2: ");
+        write("proc/cmdline", "quiet\n");
+        assertThat(audit("--fleet", fleet, "--require-coherent").exit()).isZero();
+        assertThat(audit("--fleet", fleet, "--format", "json").text()).contains("\"falsePromises\":[]");
+    }
+
     // --- memory that stays mapped one to one ---
 
     @ParameterizedTest
