@@ -15,12 +15,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
 /** {@code iommu4j audit} of a host with one device, known by what Linux shows to everybody and by its log. */
 class AuditedHostTest {
     private static final String DEVICE = "0000:00:05.0";
     private static final String GROUP = "sys/kernel/iommu_groups/1/";
+    private static final String UNSAFE = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
     private static final String MSI = "0x00000000fee00000 0x00000000feefffff msi\n";
 
     @TempDir
@@ -176,5 +178,52 @@ class AuditedHostTest {
         assertThat(audit(host, "--assign", DEVICE, "--linux", "6.5").line())
                 .contains("a guest with 0000:00:05.0 is COHERENT ")
                 .doesNotContain("VFIO does not take it", "DIRECT");
+    }
+
+    // --- interrupts ---
+
+    private void notRemapped() throws IOException {
+        intel();
+        write("dmesg.txt", """
+                DMAR: IOMMU enabled
+                DMAR-IR: Failed to enable irq remapping. You are vulnerable to irq-injection attacks.
+                """);
+    }
+
+    @Test
+    void interruptsThatAreNotRemappedStandAgainstADevice() throws IOException {
+        notRemapped();
+        assertThat(audit(host, "--assign", DEVICE).line())
+                .contains("but VFIO does not take it", "allow_unsafe_interrupts=1 assigns without");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "vfio_iommu_type1.allow_unsafe_interrupts",
+                "vfio-iommu-type1.allow_unsafe_interrupts=1",
+                "vfio_iommu_type1.allow_unsafe_interrupts=Y"
+            })
+    void theyDoNotWhereTheCommandLineAllowsUnsafeInterrupts(String parameter) throws IOException {
+        notRemapped();
+        write("proc/cmdline", parameter + "\n");
+        assertUnsafe(audit(host, "--assign", DEVICE));
+    }
+
+    @Test
+    void whatTheModuleSaysNowCountsBeforeTheCommandLine() throws IOException {
+        notRemapped();
+        write(UNSAFE, "Y\n");
+        assertUnsafe(audit(host, "--assign", DEVICE));
+        write(UNSAFE, "N\n");
+        write("proc/cmdline", "vfio_iommu_type1.allow_unsafe_interrupts=1\n");
+        assertThat(audit(host, "--assign", DEVICE).line()).contains("but VFIO does not take it");
+    }
+
+    private static void assertUnsafe(Answer answer) {
+        assertThat(answer.line())
+                .contains("a guest with 0000:00:05.0 is COHERENT ")
+                .doesNotContain("VFIO does not take it", "if VFIO takes it", "allow_unsafe_interrupts=1 assigns")
+                .contains("take allow_unsafe_interrupts off", "inject any interrupt");
     }
 }

@@ -91,8 +91,12 @@ final class Hints {
                 hints.add(new Reason("take intremap=off off the kernel's command line", "Linux setup_irqremap"));
             }
             hints.add(new Reason(
-                    "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt remapping:"
-                            + " a guest can then inject any interrupt into the host",
+                    evidence.unsafeInterruptsAllowed()
+                            ? "take allow_unsafe_interrupts off module vfio_iommu_type1 unless guests are trusted: devices"
+                                    + " are assigned without interrupt remapping, and a guest can inject any interrupt into"
+                                    + " the host"
+                            : "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt"
+                                    + " remapping: a guest can then inject any interrupt into the host",
                     "Linux vfio_iommu_type1.c allow_unsafe_interrupts"));
         }
         if (evidence.functions().isEmpty() && !evidence.units().isEmpty()) {

@@ -38,9 +38,8 @@ public final class HostCapture {
     /** ACPI tables that describe IOMMUs, and where configuration space is. Others may hold licence keys. */
     private static final List<String> TABLES = List.of("DMAR", "IVRS", "IORT", "RIMT", "VIOT", "MCFG");
 
-    private static final List<String> PARAMETERS = List.of(
-            "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
-            "sys/module/snd_hda_intel/parameters/snoop");
+    private static final List<String> PARAMETERS =
+            List.of(SysfsReader.UNSAFE_INTERRUPTS, "sys/module/snd_hda_intel/parameters/snoop");
 
     private static final String DRIVERS = "sys/bus/pci/drivers";
 
