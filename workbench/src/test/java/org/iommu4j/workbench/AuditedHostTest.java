@@ -180,6 +180,32 @@ class AuditedHostTest {
                 .doesNotContain("VFIO does not take it", "DIRECT");
     }
 
+    // --- hints ---
+
+    private Answer unused(String commandLine) throws IOException {
+        Files.createDirectories(host.resolve("sys/kernel/iommu_groups"));
+        write("proc/cmdline", commandLine);
+        Answer answer = audit(host);
+        assertThat(answer.line()).contains("no IOMMU is in use");
+        return answer;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"intel_iommu=off", "amd_iommu=off"})
+    void whatTurnsUnitsOffIsNamedThoughNoTableIsKnown(String off) throws IOException {
+        assertThat(unused("quiet " + off + "\n").line())
+                .contains("take " + off + " off the kernel's command line")
+                .doesNotContain("firmware setup");
+    }
+
+    @Test
+    void firmwareSetupIsNamedForAHostWhoseTablesHaveNoIommu() throws IOException {
+        assertThat(unused("quiet\n").line())
+                .contains("look into /sys/firmware/acpi/tables as root")
+                .contains("where no table of an IOMMU is there")
+                .contains("if processor and board have one");
+    }
+
     // --- interrupts ---
 
     private void notRemapped() throws IOException {

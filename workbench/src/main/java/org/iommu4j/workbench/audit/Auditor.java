@@ -99,7 +99,7 @@ public final class Auditor {
                     null,
                     falsePromises(),
                     rules.cost(Guest.NONCOHERENT),
-                    Hints.ofHost(evidence, hosts),
+                    Hints.ofHost(evidence, hosts, vendors),
                     List.copyOf(warnings));
             return assigned.isEmpty() ? audit : audit.with(Assignment.of(audit, assigned, rules, viability));
         }
