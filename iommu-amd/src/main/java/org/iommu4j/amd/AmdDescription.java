@@ -15,6 +15,7 @@ import org.iommu4j.amd.acpi.DeviceEntry;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.amd.reg.Features;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.spi.Answer;
@@ -54,14 +55,12 @@ final class AmdDescription {
             KernelParameter.Effect.DISABLES,
             new Reason("leaves the units off", "Linux parse_amd_iommu_options"));
 
-    private static final KernelParameter GUEST_TABLES = new KernelParameter(
-            "amd_iommu",
-            "pgtbl_v2",
-            KernelParameter.Effect.FALSE_PROMISE,
-            new Reason(
-                    "domains get v2 tables, which have no FC bit: the driver still answers that no-snoop is blocked, and it"
-                            + " is not",
-                    "Linux amd/iommu.c amdv2_ops"));
+    private static final KernelParameter GUEST_TABLES = guestTables("domains get v2 tables");
+    private static final KernelParameter GUEST_TABLES_PERHAPS =
+            guestTables("domains get v2 tables where the units can (GTSup and GIoSup; EFR is not known)");
+
+    /** What on the command line counts, under one release or another. */
+    static final List<KernelParameter> PARAMETERS = List.of(OFF, GUEST_TABLES);
 
     private final HostFacts facts;
     private final AmdRules rules;
@@ -89,8 +88,39 @@ final class AmdDescription {
                 CoherencyRule.ALWAYS,
                 description.units,
                 devices,
-                description.rules.guestTablesForAll() ? List.of(OFF, GUEST_TABLES) : List.of(OFF),
-                description.warnings);
+                description.parameters(),
+                description.warnings,
+                HardwareVirtualization.SVM,
+                null);
+    }
+
+    private static KernelParameter guestTables(String what) {
+        return new KernelParameter(
+                "amd_iommu",
+                "pgtbl_v2",
+                KernelParameter.Effect.FALSE_PROMISE,
+                new Reason(
+                        what
+                                + ", which have no FC bit: the driver still answers that no-snoop is blocked, and it is not",
+                        "Linux amd/iommu.c amdv2_ops"));
+    }
+
+    /** Where a unit has no v2 tables Linux stays with v1, which keeps the promise ({@code amd_iommu_v2_pgtbl_supported}). */
+    private List<KernelParameter> parameters() {
+        Answer possible = rules.guestTablesForAll() ? Answer.YES : Answer.NO;
+        for (UnitDescription unit : units) {
+            Long efr = unit.registers().get(Features.EFR.name());
+            if (efr == null) {
+                possible = possible == Answer.NO ? Answer.NO : Answer.UNKNOWN;
+            } else if (!Features.GIO_SUP.isSet(efr) || Features.guestLevels(efr) == 0) {
+                possible = Answer.NO;
+            }
+        }
+        return switch (possible) {
+            case YES -> List.of(OFF, GUEST_TABLES);
+            case UNKNOWN -> List.of(OFF, GUEST_TABLES_PERHAPS);
+            case NO -> List.of(OFF);
+        };
     }
 
     private List<DeviceDescription> fromTable(Ivrs ivrs) {

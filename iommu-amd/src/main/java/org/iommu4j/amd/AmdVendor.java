@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.List;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.Ivrs;
@@ -9,6 +10,7 @@ import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.VendorContext;
 
 /** The AMD-Vi driver as the service loader finds it: claims machines whose firmware has an IVRS. */
@@ -37,6 +39,11 @@ public final class AmdVendor implements IommuVendor {
     @Override
     public KernelLog kernelLog() {
         return new AmdKernelLog();
+    }
+
+    @Override
+    public List<KernelParameter> kernelParameters() {
+        return AmdDescription.PARAMETERS;
     }
 
     @Override

@@ -36,9 +36,12 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.UnitDescription;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The driver over a hand-made unit that writes down the commands it is given. */
 class AmdIommuTest {
@@ -687,6 +690,26 @@ class AmdIommuTest {
         assertThat(host.warnings()).hasSize(2);
         assertThat(host.warnings().get(0)).contains("checksum");
         assertThat(host.warnings().get(1)).contains("0x8c0", "0x8c1");
+    }
+
+    /** GTSup is bit 4 of EFR and GIoSup bit 48; units that lack one of them keep v1 tables, whatever the command line says. */
+    @ParameterizedTest
+    @CsvSource({"0x8d0, false", "0x10000000008c0, false", "0x10000000008d0, true", "unknown, true"})
+    void thePromiseIsFalseOnlyWhereUnitsCanHaveV2Tables(String efr, boolean possible) {
+        platform.ivrs = table(3, ivhd10(BASE, 2, range(8, 0x1ff)));
+        HostDescription host = new AmdVendor()
+                .describe(
+                        signature -> Optional.of(platform.ivrs),
+                        List::of,
+                        (base, name) -> name.equals("EFR") && !efr.equals("unknown")
+                                ? OptionalLong.of(Long.decode(efr))
+                                : OptionalLong.empty(),
+                        LinuxRelease.NEWEST);
+        assertThat(host.parameters().stream()
+                        .filter(parameter -> parameter.effect() == KernelParameter.Effect.FALSE_PROMISE))
+                .hasSize(possible ? 1 : 0)
+                .allSatisfy(parameter -> assertThat(parameter.why().text())
+                        .contains("no FC bit", efr.equals("unknown") ? "EFR is not known" : "domains get v2 tables,"));
     }
 
     @Test

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.regex.Pattern;
+
 /**
  * What the kernel's command line says to a driver.
  *
@@ -11,6 +13,9 @@ package org.iommu4j.spi;
  * @param commandLine parameters separated by white space; those of no driver are ignored
  */
 public record BootOptions(String commandLine) {
+    /** As {@code kstrtobool} reads it. */
+    private static final Pattern TRUE = Pattern.compile("[1yYtT]|[oO][nN]");
+
     /** Nothing is said: every driver does what it does by itself. */
     public static final BootOptions DEFAULT = new BootOptions("");
 
@@ -31,6 +36,22 @@ public record BootOptions(String commandLine) {
             }
         }
         return false;
+    }
+
+    /**
+     * Returns whether a parameter that is yes or no is yes: named alone, or with {@code 1}, {@code y}, {@code t} or {@code on}.
+     * The last word that names it counts; as in Linux a dash in a name is an underscore.
+     */
+    public boolean isSet(String parameter) {
+        boolean set = false;
+        for (String word : commandLine.split("\\s+", -1)) {
+            int equals = word.indexOf('=');
+            String name = equals < 0 ? word : word.substring(0, equals);
+            if (name.replace('-', '_').equals(parameter)) {
+                set = equals < 0 || TRUE.matcher(word.substring(equals + 1)).lookingAt();
+            }
+        }
+        return set;
     }
 
     /** Returns whether interrupts may be remapped where the hardware can: unless {@code intremap=off} is said. */

@@ -2,6 +2,8 @@
 package org.iommu4j.spi;
 
 import java.util.List;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a vendor's tables and registers say about a host.
@@ -12,6 +14,10 @@ import java.util.List;
  * @param devices every function of the topology
  * @param parameters what on the kernel's command line would change the answers
  * @param warnings what was wrong or unknown in the input, one line each
+ * @param virtualization the extension that processors beside such units have, null where the vendor does not say
+ * @param directLock why the driver keeps a device whose memory must stay mapped one to one ({@link
+ *     org.iommu4j.ReservedRegion.Type#DIRECT}) from user space, null where it does not; from 6.6 on Linux's core keeps such a
+ *     device whatever the driver does
  */
 public record HostDescription(
         String vendor,
@@ -19,12 +25,25 @@ public record HostDescription(
         List<UnitDescription> units,
         List<DeviceDescription> devices,
         List<KernelParameter> parameters,
-        List<String> warnings) {
+        List<String> warnings,
+        @Nullable HardwareVirtualization virtualization,
+        @Nullable Reason directLock) {
     /** Copies the lists. */
     public HostDescription {
         units = List.copyOf(units);
         devices = List.copyOf(devices);
         parameters = List.copyOf(parameters);
         warnings = List.copyOf(warnings);
+    }
+
+    /** Makes a description that says nothing of processors, and of a driver that keeps no device to itself. */
+    public HostDescription(
+            String vendor,
+            CoherencyRule rule,
+            List<UnitDescription> units,
+            List<DeviceDescription> devices,
+            List<KernelParameter> parameters,
+            List<String> warnings) {
+        this(vendor, rule, units, devices, parameters, warnings, null, null);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.List;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.FirmwareTables;
@@ -26,6 +27,14 @@ public interface IommuVendor {
     /** Returns what the driver prints into the kernel's log; nothing is known of it unless the vendor says. */
     default KernelLog kernelLog() {
         return KernelLog.NONE;
+    }
+
+    /**
+     * Returns all parameters of the kernel's command line that can change what is described, on whatever host and under
+     * whatever release; a description has those that count for it.
+     */
+    default List<KernelParameter> kernelParameters() {
+        return List.of();
     }
 
     /**

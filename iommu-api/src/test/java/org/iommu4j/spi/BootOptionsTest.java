@@ -3,6 +3,7 @@ package org.iommu4j.spi;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class BootOptionsTest {
@@ -15,6 +16,18 @@ class BootOptionsTest {
         assertThat(options.has("intel_iommu", "sm_on")).isFalse();
         assertThat(options.has("amd_iommu", "on")).isFalse();
         assertThat(options.has("quiet", "")).isFalse();
+    }
+
+    @Test
+    void aParameterThatIsYesOrNoIsWhatItsLastWordSays() {
+        assertThat(new BootOptions("a-b.c").isSet("a_b.c")).isTrue();
+        for (String yes : List.of("1", "Y", "yes", "t", "on", "On")) {
+            assertThat(new BootOptions("quiet x=0 x=" + yes).isSet("x")).as(yes).isTrue();
+        }
+        for (String no : List.of("0", "n", "off", "", "2")) {
+            assertThat(new BootOptions("x x=" + no + " xy=1").isSet("x")).as(no).isFalse();
+        }
+        assertThat(BootOptions.DEFAULT.isSet("x")).isFalse();
     }
 
     @Test

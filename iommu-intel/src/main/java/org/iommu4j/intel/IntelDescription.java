@@ -20,6 +20,7 @@ import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
 import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.ExtendedCapability;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.spi.Answer;
@@ -45,7 +46,8 @@ final class IntelDescription {
     /** What Linux calls a unit, before its number. */
     static final String UNIT_PREFIX = "dmar";
 
-    private static final List<KernelParameter> PARAMETERS = List.of(
+    /** What on the command line counts. */
+    static final List<KernelParameter> PARAMETERS = List.of(
             new KernelParameter(
                     "intel_iommu",
                     "on",
@@ -59,7 +61,11 @@ final class IntelDescription {
                     KernelParameter.Effect.DISABLES,
                     new Reason("leaves the units off", "Linux intel_iommu_setup")));
 
+    private static final Reason RMRR_LOCK = new Reason(
+            "the driver keeps the device for the firmware, EPERM", "Linux device_is_rmrr_locked (until 6.5)");
+
     private final HostFacts facts;
+    private final IntelRules rules;
     private final CoherencyRule rule;
     private final @Nullable Dmar dmar;
     private final List<UnitDescription> units = new ArrayList<>();
@@ -67,26 +73,35 @@ final class IntelDescription {
     private final Map<String, Reason> ignored = new LinkedHashMap<>();
     private final List<String> warnings = new ArrayList<>();
 
-    private IntelDescription(HostFacts facts, CoherencyRule rule, @Nullable Dmar dmar) {
+    private IntelDescription(HostFacts facts, IntelRules rules, @Nullable Dmar dmar) {
         this.facts = facts;
-        this.rule = rule;
+        this.rules = rules;
+        this.rule = rules.coherencyRule();
         this.dmar = dmar;
     }
 
     static HostDescription describe(HostFacts facts, LinuxRelease release) {
-        CoherencyRule rule = IntelRules.of(release).coherencyRule();
+        IntelRules rules = IntelRules.of(release);
         Optional<byte[]> table = facts.firmware().table(DmarParser.SIGNATURE);
         if (table.isEmpty() && !facts.showsUnit(UNIT_PREFIX)) {
             throw new IllegalArgumentException("firmware has no DMAR table");
         }
         Dmar dmar = table.map(DmarParser::parse).orElse(null);
-        return new IntelDescription(facts, rule, dmar).describe();
+        return new IntelDescription(facts, rules, dmar).describe();
     }
 
     private HostDescription describe() {
         List<DeviceDescription> devices = dmar == null ? fromLinux() : fromTable(dmar);
         ignored.forEach((unit, why) -> warnings.add("Linux ignores " + unit + ": " + why.text()));
-        return new HostDescription(IntelVendor.NAME, rule, units, devices, PARAMETERS, warnings);
+        return new HostDescription(
+                IntelVendor.NAME,
+                rule,
+                units,
+                devices,
+                PARAMETERS,
+                warnings,
+                HardwareVirtualization.VMX,
+                rules.lockedDevicesStayWithTheKernel() ? RMRR_LOCK : null);
     }
 
     private List<DeviceDescription> fromTable(Dmar table) {

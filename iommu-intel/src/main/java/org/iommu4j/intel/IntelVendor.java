@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.List;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.intel.acpi.DmarParser;
@@ -9,6 +10,7 @@ import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -40,6 +42,11 @@ public final class IntelVendor implements IommuVendor {
     @Override
     public KernelLog kernelLog() {
         return new IntelKernelLog();
+    }
+
+    @Override
+    public List<KernelParameter> kernelParameters() {
+        return IntelDescription.PARAMETERS;
     }
 
     @Override

@@ -38,6 +38,28 @@ class KvmReleaseTest {
         return machine.createVcpu(machine.processor(0));
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "VMX, 6.1, false, false, WB+IPAT, false",
+        "VMX, 6.1, true, true, WB, true",
+        "VMX, 6.11, true, true, WB, false",
+        "VMX, 7.1, false, false, WB+IPAT, false",
+        "SVM, 6.1, false, false, GUEST_PAT, false",
+        "SVM, 7.1, true, true, GUEST_PAT, false"
+    })
+    void whatAGuestWillGetIsKnownWithoutAMachine(
+            HardwareVirtualization virtualization,
+            String release,
+            boolean noncoherent,
+            boolean wbinvd,
+            String type,
+            boolean mtrrs) {
+        GuestTreatment treatment = GuestTreatment.of(LinuxRelease.named(release), virtualization, noncoherent);
+        assertThat(treatment.wbinvdExecuted()).isEqualTo(wbinvd);
+        assertThat(treatment.memoryType()).hasToString(type);
+        assertThat(treatment.guestMtrrs()).isEqualTo(mtrrs);
+    }
+
     @Test
     void everyKnownReleaseHasRules() {
         for (LinuxRelease release : LinuxRelease.known()) {

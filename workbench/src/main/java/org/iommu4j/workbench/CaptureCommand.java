@@ -23,7 +23,8 @@ import picocli.CommandLine.Spec;
             "",
             "Best run as root: others may read neither configuration space nor ACPI tables. What could not be read is"
                     + " printed, and listed in MISSING.txt inside. Serial numbers, MAC addresses, UUIDs and host names"
-                    + " are left out."
+                    + " are left out: of the kernel's command line only parameters about IOMMUs, PCI and VFIO are taken,"
+                    + " of its log only what says where functions are, how they are grouped and what IOMMU drivers found."
         },
         footer = {
             "",

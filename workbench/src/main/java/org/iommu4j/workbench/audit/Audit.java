@@ -71,8 +71,8 @@ public record Audit(
     }
 
     /**
-     * Returns the answer for a script: of the virtual machine when one was asked for, else of a guest that could get any
-     * of the devices. Unknown when there is nothing to ask about.
+     * Returns what KVM believes: of the virtual machine when one was asked for, else of a guest that could get any of the
+     * devices. Unknown when there is nothing to ask about.
      */
     public Guest overall() {
         if (assignment != null) {
@@ -84,6 +84,14 @@ public record Audit(
             guest = guest.and(device.guest());
         }
         return guest;
+    }
+
+    /**
+     * Returns whether a script may take the guest for coherent: it is known to be, and the driver's promise that it follows
+     * from is not known to be false.
+     */
+    public boolean reliablyCoherent() {
+        return overall() == Guest.COHERENT && falsePromises.isEmpty();
     }
 
     /** Returns the rule that the answers follow, with its name and the release. */

@@ -46,7 +46,7 @@ public final class AuditHtml {
                 .append("</style></head><body>\n");
         html.append("<h1>").append(escape(Headline.subject(audit))).append("</h1>\n");
         html.append("<p class=\"verdict ")
-                .append(audit.overall())
+                .append(Headline.shade(audit))
                 .append("\">")
                 .append(escape(Headline.verdict(audit)))
                 .append("</p>\n<dl>");

@@ -2,16 +2,26 @@
 package org.iommu4j.workbench.audit;
 
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.kvm.GuestTreatment;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What VFIO and KVM do differently from release to release, in the words of a report.
  *
+ * @param release the release
+ * @param virtualization the processors' extension, null where no vendor says
  * @param asksDevices whether KVM is told by the capabilities of a group's devices (from 6.2) and not by the container
- * @param guestMtrr whether KVM honours the guest's MTRRs too under non-coherent DMA (until 6.10)
+ * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region (from 6.6); before it was a driver's
+ *     affair
  */
-record AuditRules(boolean asksDevices, boolean guestMtrr) {
-    static AuditRules of(LinuxRelease release) {
-        return new AuditRules(release.isAtLeast(6, 2), !release.isAtLeast(6, 11));
+record AuditRules(
+        LinuxRelease release,
+        @Nullable HardwareVirtualization virtualization,
+        boolean asksDevices,
+        boolean keepsDirectDevices) {
+    static AuditRules of(LinuxRelease release, @Nullable HardwareVirtualization virtualization) {
+        return new AuditRules(release, virtualization, release.isAtLeast(6, 2), release.isAtLeast(6, 6));
     }
 
     /** Returns who tells KVM. */
@@ -24,12 +34,24 @@ record AuditRules(boolean asksDevices, boolean guestMtrr) {
     /** Returns what a guest pays. */
     String cost(Guest guest) {
         return switch (guest) {
-            case COHERENT -> "WBINVD does nothing in the guest; its memory is write-back whatever its PAT says";
-            case NONCOHERENT ->
-                guestMtrr
-                        ? "WBINVD flushes the host's caches, guest PAT and MTRRs are honoured (slow)"
-                        : "WBINVD flushes the host's caches, guest PAT is honoured (slow)";
+            case COHERENT -> "WBINVD does nothing in the guest" + memory(false);
+            case NONCOHERENT -> "WBINVD flushes the host's caches" + memory(true);
             case UNKNOWN -> "depends on what is not known";
         };
+    }
+
+    private String memory(boolean noncoherent) {
+        if (virtualization == null) {
+            return "";
+        }
+        GuestTreatment treatment = GuestTreatment.of(release, virtualization, noncoherent);
+        if (noncoherent) {
+            return treatment.guestMtrrs()
+                    ? ", guest PAT and MTRRs are honoured (slow)"
+                    : ", guest PAT is honoured (slow)";
+        }
+        return treatment.memoryType().honoursGuestPat()
+                ? "; its PAT is honoured, as in every guest on such processors"
+                : "; its memory is write-back whatever its PAT says";
     }
 }

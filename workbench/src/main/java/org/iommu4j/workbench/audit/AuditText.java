@@ -36,7 +36,7 @@ public final class AuditText {
     /** Returns the report. */
     public String of(Audit audit) {
         StringBuilder text = new StringBuilder();
-        sentence(text, "", Headline.subject(audit) + ": " + Headline.verdict(audit), audit.overall());
+        sentence(text, "", Headline.subject(audit) + ": " + Headline.verdict(audit), Headline.shade(audit));
         for (Headline.Line line : Headline.lines(audit)) {
             sentence(text, label(line.label()), line.text(), null);
         }

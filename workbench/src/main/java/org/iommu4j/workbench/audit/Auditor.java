@@ -83,8 +83,9 @@ public final class Auditor {
         Audit audit(Collection<PciAddress> assigned) {
             describe();
             formGroups();
-            Viability viability = new Viability(evidence, descriptions, groupOf);
-            AuditRules rules = AuditRules.of(release);
+            AuditRules rules =
+                    AuditRules.of(release, hosts.isEmpty() ? null : hosts.get(0).virtualization());
+            Viability viability = new Viability(evidence, descriptions, hostOf, groupOf, rules);
             List<AuditedDevice> devices = new ArrayList<>();
             for (FunctionEvidence function : evidence.functions()) {
                 devices.add(device(function, viability));
@@ -102,7 +103,7 @@ public final class Auditor {
                     null,
                     falsePromises(),
                     rules.cost(Guest.NONCOHERENT),
-                    Hints.ofHost(evidence, hosts),
+                    Hints.ofHost(evidence, hosts, vendors),
                     List.copyOf(warnings));
             return assigned.isEmpty() ? audit : audit.with(Assignment.of(audit, assigned, rules, viability));
         }

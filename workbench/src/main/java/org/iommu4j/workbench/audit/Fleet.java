@@ -131,8 +131,8 @@ final class Fleet {
 
     static String text(List<FleetRow> rows) {
         StringBuilder text = new StringBuilder();
-        Table table =
-                new Table("host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "verdict");
+        Table table = new Table(
+                "host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "not true", "verdict");
         for (FleetRow row : rows) {
             String[] cells = row.cells().toArray(String[]::new);
             cells[0] = AuditText.cut(cells[0], HOST_WIDTH);
@@ -176,6 +176,8 @@ final class Fleet {
             node.put("devices", row.audit().map(audit -> audit.devices().size()).orElse(null));
             ArrayNode noncoherent = node.putArray("noncoherent");
             row.noncoherent().forEach(address -> noncoherent.add(address.toString()));
+            ArrayNode promises = node.putArray("falsePromises");
+            row.audit().ifPresent(audit -> audit.falsePromises().forEach(promise -> promises.add(promise.text())));
             node.put(
                     "warnings",
                     row.audit().map(audit -> audit.warnings().size()).orElse(null));

@@ -17,13 +17,22 @@ import org.jspecify.annotations.Nullable;
 record FleetRow(
         String host, Optional<Audit> audit, @Nullable String error) {
     /** The columns' names, for CSV and tables. */
-    static final List<String> COLUMNS =
-            List.of("host", "linux", "guest", "units", "cantBlock", "devices", "noncoherent", "unknown", "verdict");
+    static final List<String> COLUMNS = List.of(
+            "host",
+            "linux",
+            "guest",
+            "units",
+            "cantBlock",
+            "devices",
+            "noncoherent",
+            "unknown",
+            "falsePromises",
+            "verdict");
 
     /** Returns the cells in the order of {@link #COLUMNS}. */
     List<String> cells() {
         if (audit.isEmpty()) {
-            return List.of(host, "", "ERROR", "", "", "", "", "", error == null ? "" : error);
+            return List.of(host, "", "ERROR", "", "", "", "", "", "", error == null ? "" : error);
         }
         Audit found = audit.get();
         return List.of(
@@ -37,6 +46,7 @@ record FleetRow(
                 Integer.toString(found.devices().size()),
                 Integer.toString(noncoherent().size()),
                 Integer.toString(Headline.addresses(found, Guest.UNKNOWN).size()),
+                Integer.toString(found.falsePromises().size()),
                 Headline.verdict(found));
     }
 

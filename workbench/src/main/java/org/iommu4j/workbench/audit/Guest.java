@@ -5,7 +5,7 @@ import org.iommu4j.spi.Answer;
 
 /** What KVM makes of a guest's DMA. */
 public enum Guest {
-    /** No-snoop is blocked: WBINVD does nothing, memory is write-back whatever the guest's PAT says. */
+    /** No-snoop is blocked: WBINVD does nothing, and under VMX memory is write-back whatever the guest's PAT says. */
     COHERENT,
     /** No-snoop may pass: WBINVD is executed and the guest's PAT is honoured. */
     NONCOHERENT,

@@ -36,6 +36,16 @@ final class Headline {
 
     /** Returns the verdict in one sentence, without the host's name. */
     static String verdict(Audit audit) {
+        return believed(audit) + (audit.falsePromises().isEmpty() ? "" : "; the driver's promise is not kept");
+    }
+
+    /** Returns the answer by whose colour the verdict is shown: one that is only believed is no good one. */
+    static Guest shade(Audit audit) {
+        return audit.overall() != Guest.COHERENT || audit.reliablyCoherent() ? audit.overall() : Guest.NONCOHERENT;
+    }
+
+    /** What VFIO and KVM believe. */
+    private static String believed(Audit audit) {
         Assignment asked = audit.assignment();
         if (asked != null) {
             String who = "a guest with " + Assignment.join(asked.devices());

@@ -10,6 +10,7 @@ import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
@@ -81,27 +82,23 @@ final class Hints {
     }
 
     /** Returns what can be done about the host as a whole. */
-    static List<Reason> ofHost(HostEvidence evidence, List<HostDescription> hosts) {
+    static List<Reason> ofHost(HostEvidence evidence, List<HostDescription> hosts, IommuVendors vendors) {
         List<Reason> hints = new ArrayList<>();
         Optional<String> commandLine = evidence.commandLine().map(fact -> fact.value());
         if (evidence.iommuInUse() == Answer.NO) {
-            for (HostDescription host : hosts) {
-                List<Reason> off = parameters(evidence, host, KernelParameter.Effect.DISABLES, true);
-                hints.addAll(off.isEmpty() ? parameters(evidence, host, KernelParameter.Effect.ENABLES, false) : off);
-            }
-            if (hosts.isEmpty()) {
-                hints.add(new Reason(
-                        "turn the IOMMU on in firmware setup: no table of one is among the input",
-                        "no ACPI table of a known vendor"));
-            }
+            hints.addAll(whereNotInUse(evidence, hosts, vendors));
         }
         if (evidence.interruptRemapping() == Answer.NO && evidence.iommuInUse() != Answer.NO) {
             if (commandLine.isPresent() && !evidence.bootOptions().interruptRemapping()) {
                 hints.add(new Reason("take intremap=off off the kernel's command line", "Linux setup_irqremap"));
             }
             hints.add(new Reason(
-                    "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt remapping:"
-                            + " a guest can then inject any interrupt into the host",
+                    evidence.unsafeInterruptsAllowed()
+                            ? "take allow_unsafe_interrupts off module vfio_iommu_type1 unless guests are trusted: devices"
+                                    + " are assigned without interrupt remapping, and a guest can inject any interrupt into"
+                                    + " the host"
+                            : "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt"
+                                    + " remapping: a guest can then inject any interrupt into the host",
                     "Linux vfio_iommu_type1.c allow_unsafe_interrupts"));
         }
         if (evidence.functions().isEmpty() && !evidence.units().isEmpty()) {
@@ -113,11 +110,32 @@ final class Hints {
         return hints;
     }
 
+    /** Without a table nobody knows whose units the host has, if any: every vendor's parameters count. */
+    private static List<Reason> whereNotInUse(
+            HostEvidence evidence, List<HostDescription> hosts, IommuVendors vendors) {
+        List<KernelParameter> parameters = hosts.isEmpty()
+                ? vendors.all().stream()
+                        .flatMap(vendor -> vendor.kernelParameters().stream())
+                        .toList()
+                : hosts.stream().flatMap(host -> host.parameters().stream()).toList();
+        List<Reason> off = parameters(evidence, parameters, KernelParameter.Effect.DISABLES, true);
+        if (!off.isEmpty()) {
+            return off;
+        }
+        if (!hosts.isEmpty()) {
+            return parameters(evidence, parameters, KernelParameter.Effect.ENABLES, false);
+        }
+        return List.of(new Reason(
+                "look into /sys/firmware/acpi/tables as root: where no table of an IOMMU is there, turn the IOMMU on in"
+                        + " firmware setup, if processor and board have one",
+                "no ACPI table of a known vendor is among the input"));
+    }
+
     /** Returns hints about the parameters of an effect that are, or are not, on the command line. */
     private static List<Reason> parameters(
-            HostEvidence evidence, HostDescription host, KernelParameter.Effect effect, boolean given) {
+            HostEvidence evidence, List<KernelParameter> parameters, KernelParameter.Effect effect, boolean given) {
         BootOptions options = evidence.bootOptions();
-        return host.parameters().stream()
+        return parameters.stream()
                 .filter(parameter ->
                         parameter.effect() == effect && options.has(parameter.parameter(), parameter.value()) == given)
                 .map(parameter -> new Reason(

@@ -10,6 +10,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.workbench.host.Fact;
 import org.iommu4j.workbench.host.FunctionEvidence;
@@ -18,20 +19,29 @@ import org.jspecify.annotations.Nullable;
 
 /** Whether VFIO takes a device, and what stands against it. */
 final class Viability {
+    private static final Reason CORE_LOCK =
+            new Reason("its group can't be taken from the kernel, EINVAL", "Linux iommu_group require_direct (6.6)");
+
     /** What was found about a device or a group. */
     record Finding(Answer answer, List<Reason> reasons) {}
 
     private final HostEvidence evidence;
     private final Map<PciAddress, DeviceDescription> descriptions;
+    private final Map<PciAddress, HostDescription> hostOf;
     private final Map<PciAddress, List<PciAddress>> groupOf;
+    private final AuditRules rules;
 
     Viability(
             HostEvidence evidence,
             Map<PciAddress, DeviceDescription> descriptions,
-            Map<PciAddress, List<PciAddress>> groupOf) {
+            Map<PciAddress, HostDescription> hostOf,
+            Map<PciAddress, List<PciAddress>> groupOf,
+            AuditRules rules) {
         this.evidence = evidence;
         this.descriptions = descriptions;
+        this.hostOf = hostOf;
         this.groupOf = groupOf;
+        this.rules = rules;
     }
 
     /** Answers for a device that is given to a virtual machine together with others. */
@@ -74,6 +84,10 @@ final class Viability {
 
     private void directRegions(PciAddress address, Verdict verdict) {
         for (PciAddress member : groupOf.getOrDefault(address, List.of(address))) {
+            Reason lock = directLock(member);
+            if (lock == null) {
+                continue;
+            }
             DeviceDescription description = descriptions.get(member);
             List<ReservedRegion> regions = description == null ? null : description.reservedRegions();
             if (regions == null) {
@@ -88,12 +102,21 @@ final class Viability {
                 if (region.type() == ReservedRegion.Type.DIRECT) {
                     verdict.no(
                             String.format(
-                                    "%s needs memory 0x%x to 0x%x mapped one to one (DIRECT reserved region)",
-                                    member, region.start(), region.end()),
-                            "Linux iommu_group require_direct, device_rmrr_is_relaxable");
+                                    "%s needs memory 0x%x to 0x%x mapped one to one (DIRECT reserved region): %s",
+                                    member, region.start(), region.end(), lock.text()),
+                            lock.source());
                 }
             }
         }
+    }
+
+    /** Returns who would keep a device that has DIRECT regions from user space, null where nobody does. */
+    private @Nullable Reason directLock(PciAddress address) {
+        if (rules.keepsDirectDevices()) {
+            return CORE_LOCK;
+        }
+        HostDescription host = hostOf.get(address);
+        return host == null ? null : host.directLock();
     }
 
     /** What the host's own Linux lists for the group. */
@@ -109,6 +132,9 @@ final class Viability {
     private void interrupts(@Nullable DeviceDescription description, Verdict verdict) {
         Answer hardware = description == null ? Answer.UNKNOWN : description.isolatedInterrupts();
         Answer linux = evidence.interruptRemapping();
+        if (evidence.unsafeInterruptsAllowed()) {
+            return;
+        }
         if (linux == Answer.NO || (linux == Answer.UNKNOWN && hardware == Answer.NO)) {
             verdict.no("interrupts are not remapped", "Linux vfio_iommu_type1_attach_group, EPERM");
         } else if (linux == Answer.UNKNOWN) {

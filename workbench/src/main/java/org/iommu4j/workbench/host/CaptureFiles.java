@@ -18,6 +18,7 @@ import java.util.Set;
 import java.util.zip.GZIPInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The files of a capture by their path inside it, links included.
@@ -55,7 +56,7 @@ public final class CaptureFiles implements HostFiles {
      * Reads a capture.
      *
      * @param path a directory or a tar file that holds {@code sys/}
-     * @throws InputException when it can't be read, is no tar, is too big, or holds no {@code sys/} tree
+     * @throws InputException when it can't be read, is no tar or not a whole one, is too big, or holds no {@code sys/} tree
      */
     public static CaptureFiles open(Path path) {
         if (Files.isDirectory(path)) {
@@ -87,8 +88,12 @@ public final class CaptureFiles implements HostFiles {
      */
     static CaptureFiles ofTar(InputStream in, String source) {
         CaptureFiles files = new CaptureFiles(source);
-        try (TarArchiveInputStream tar = new TarArchiveInputStream(unzipped(in))) {
+        try (WholeTar tar = new WholeTar(unzipped(in))) {
             files.readTar(tar);
+            if (!tar.ended()) {
+                throw new InputException(source
+                        + ": is cut short, expected the empty block that ends a tar; copy it again, or make it again");
+            }
         } catch (IOException e) {
             throw unreadable(source, e);
         }
@@ -139,6 +144,29 @@ public final class CaptureFiles implements HostFiles {
         }
         String line = message.lines().findFirst().orElse("");
         return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
+    }
+
+    /**
+     * Remembers whether a tar ends as one should: with a block of zeros. The library takes the end of the file, even in the
+     * middle of a header, for the end of the tar. Standard tars have two such blocks; one is enough to know that nothing is missing.
+     */
+    private static final class WholeTar extends TarArchiveInputStream {
+        private boolean ended;
+
+        WholeTar(InputStream in) {
+            super(in);
+        }
+
+        @Override
+        protected boolean isEOFRecord(byte @Nullable [] block) {
+            boolean end = super.isEOFRecord(block);
+            ended |= end && block != null;
+            return end;
+        }
+
+        boolean ended() {
+            return ended;
+        }
     }
 
     private void readTar(TarArchiveInputStream tar) throws IOException {

@@ -23,8 +23,9 @@ import org.iommu4j.spi.IommuVendors;
  * Makes a capture of a host: a tar of what decides about its IOMMUs, under the paths that it has there.
  *
  * <p>Root is not required; what could not be read is told, and listed in {@value #MISSING} inside the tar. Serial numbers,
- * vital product data, network addresses, UUIDs and host names are left out: of the ACPI tables only those that describe
- * IOMMUs and configuration space are taken, of the kernel log only the lines that are used.
+ * vital product data, network addresses, UUIDs and host names are left out. What may hold such is taken by what is known to hold
+ * none: of the ACPI tables those that describe IOMMUs and configuration space, of the kernel's command line the parameters that
+ * decide, of its log the parts of lines that are read and what IOMMU drivers said.
  */
 public final class HostCapture {
     /** What could not be read. */
@@ -38,12 +39,13 @@ public final class HostCapture {
     private static final List<String> TABLES = List.of("DMAR", "IVRS", "IORT", "RIMT", "VIOT", "MCFG");
 
     private static final List<String> PARAMETERS =
-            List.of("sys/module/vfio_iommu_type1/parameters", "sys/module/snd_hda_intel/parameters");
+            List.of(SysfsReader.UNSAFE_INTERRUPTS, "sys/module/snd_hda_intel/parameters/snoop");
 
     private static final String DRIVERS = "sys/bus/pci/drivers";
 
     private final LiveFiles files;
-    private final KernelLogReader logs = new KernelLogReader(IommuVendors.load());
+    private final BootParameters parameters;
+    private final KernelLogReader logs;
     private final Set<String> directories = new TreeSet<>();
     private final Set<String> written = new HashSet<>();
     private final List<String> missing = new ArrayList<>();
@@ -51,7 +53,10 @@ public final class HostCapture {
     private int headersOnly;
 
     private HostCapture(LiveFiles files) {
+        IommuVendors vendors = IommuVendors.load();
         this.files = files;
+        this.parameters = new BootParameters(vendors);
+        this.logs = new KernelLogReader(vendors);
     }
 
     /**
@@ -117,10 +122,8 @@ public final class HostCapture {
         units(tar);
         groups(tar);
         tables(tar);
-        for (String parameters : PARAMETERS) {
-            for (String name : files.list(parameters)) {
-                file(tar, parameters + "/" + name);
-            }
+        for (String parameter : PARAMETERS) {
+            file(tar, parameter);
         }
         kernel(tar);
         names(tar);
@@ -226,7 +229,7 @@ public final class HostCapture {
         file(tar, "proc/sys/kernel/osrelease");
         Optional<String> commandLine = files.text("proc/cmdline");
         if (commandLine.isPresent()) {
-            text(tar, "proc/cmdline", Redaction.text(commandLine.get()) + "\n");
+            text(tar, "proc/cmdline", Redaction.text(parameters.of(commandLine.get())) + "\n");
         } else {
             missing.add("proc/cmdline: the kernel's parameters are not known");
         }
@@ -235,9 +238,9 @@ public final class HostCapture {
             if (bytes.isPresent()) {
                 StringBuilder kept = new StringBuilder();
                 for (String line : TextLines.of(bytes.get())) {
-                    if (logs.isOfUse(line)) {
-                        kept.append(Redaction.text(line)).append('\n');
-                    }
+                    logs.essence(line)
+                            .ifPresent(essence ->
+                                    kept.append(Redaction.text(essence)).append('\n'));
                 }
                 text(tar, SysfsReader.LOGS.get(0), kept.toString());
                 return;

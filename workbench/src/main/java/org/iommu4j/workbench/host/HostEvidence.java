@@ -49,7 +49,8 @@ public final class HostEvidence {
         KERNEL_RELEASE("kernel release"),
         COMMAND_LINE("kernel command line"),
         INTERRUPT_REMAPPING("interrupt remapping"),
-        IOMMU_IN_USE("IOMMU in use");
+        IOMMU_IN_USE("IOMMU in use"),
+        UNSAFE_INTERRUPTS("allow_unsafe_interrupts");
 
         private final String words;
 
@@ -191,6 +192,16 @@ public final class HostEvidence {
     /** Returns whether Linux remaps interrupts there. */
     public Answer interruptRemapping() {
         return answer(Subject.INTERRUPT_REMAPPING);
+    }
+
+    /**
+     * Returns whether VFIO assigns devices though interrupts are not remapped: as its module says where it is loaded, else as
+     * the command line does.
+     */
+    public boolean unsafeInterruptsAllowed() {
+        return this.<Boolean>fact(Subject.UNSAFE_INTERRUPTS)
+                .map(Fact::value)
+                .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
     }
 
     /** Returns whether Linux uses an IOMMU for DMA there. */
@@ -391,6 +402,11 @@ public final class HostEvidence {
         /** Tells whether Linux remaps interrupts. */
         public Builder interruptRemapping(boolean on, String source) {
             return keep(Subject.INTERRUPT_REMAPPING, on, source);
+        }
+
+        /** Tells whether VFIO assigns devices though interrupts are not remapped. */
+        public Builder unsafeInterrupts(boolean allowed, String source) {
+            return keep(Subject.UNSAFE_INTERRUPTS, allowed, source);
         }
 
         /** Tells whether Linux uses an IOMMU for DMA. */

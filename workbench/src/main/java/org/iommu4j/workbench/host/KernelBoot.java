@@ -72,6 +72,11 @@ final class KernelBoot implements KernelLog.Findings {
         return toldAnything;
     }
 
+    /** Returns whether a vendor's line said anything at all. */
+    boolean saysAnything() {
+        return toldAnything || remapping != null || inUse || disabled || done;
+    }
+
     void commandLine(String text) {
         commandLine = text;
     }

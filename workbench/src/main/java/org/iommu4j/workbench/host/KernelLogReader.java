@@ -4,6 +4,7 @@ package org.iommu4j.workbench.host;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.platform.PciAddress;
@@ -48,6 +49,13 @@ final class KernelLogReader {
     private static final Pattern PREFIX =
             Pattern.compile("^(?:.{0,120}? kernel(?:\\[\\d+\\])?: )?(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\] )?");
 
+    /** A program and its process, as loggers print them; the kernel has none. */
+    private static final Pattern PROGRAM = Pattern.compile("^(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\] )?"
+            + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d+\\]: ");
+
+    /** The device that a message is about. */
+    private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,12}: ");
+
     private static final String LINUX = "Linux version ";
     private static final String PARAMETERS = "ommand line: ";
     private static final String TYPE = "] type ";
@@ -59,6 +67,7 @@ final class KernelLogReader {
     private static final List<String> IOMMU_WORDS =
             List.of("iommu", "IOMMU", "Iommu", "noop ", "NOOP ", "emapping", "REMAPPING", "vfio", "VFIO", "PCI-DMA");
 
+    private final BootParameters parameters;
     private final WordFilter filter;
     private final long versionWord;
     private final long commandLineWord;
@@ -74,6 +83,7 @@ final class KernelLogReader {
 
     /** Makes a reader that knows the lines of some vendors' drivers. */
     KernelLogReader(IommuVendors known) {
+        parameters = new BootParameters(known);
         List<String> words = new ArrayList<>();
         versionWord = add(words, List.of(LINUX));
         commandLineWord = add(words, List.of(PARAMETERS));
@@ -133,21 +143,56 @@ final class KernelLogReader {
         return alone.toldOfUnits();
     }
 
-    /** Returns whether a line is one that is read, or that tells how far the boot got; lines of user space are not. */
-    boolean isOfUse(String line) {
-        if (line.contains("systemd[")) {
-            return false; // they name the host
-        }
+    /**
+     * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver and of the
+     * IOMMU core the message, without what a logger put before it. Nothing of other lines and of other programs: they name the
+     * host, its network cards and its guests.
+     */
+    Optional<String> essence(String line) {
         byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
         long found = filter.in(bytes, 0, bytes.length);
-        return (found & ofVendors) != 0
-                || recognises(line, found)
-                || ((found & commandLineWord) != 0 && COMMAND_LINE.matcher(line).find())
-                || ((found & groupWords) != 0 && LEAVES.matcher(line).find())
-                || ((found & userSpaceWords) != 0 && USER_SPACE.matcher(line).find())
-                || ((found & functionWord) != 0 && FUNCTION.matcher(line).find())
-                || ((found & bridgeWord) != 0 && BRIDGE.matcher(line).find())
-                || ((found & iommuWords) != 0 && ABOUT_IOMMU.matcher(line).find());
+        if (found == 0 || PROGRAM.matcher(line).find()) {
+            return Optional.empty();
+        }
+        String release = (found & versionWord) != 0 ? release(line) : null;
+        if (release != null) {
+            return Optional.of(LINUX + release + " (builder)");
+        }
+        if ((found & commandLineWord) != 0) {
+            Matcher commandLine = COMMAND_LINE.matcher(line);
+            if (commandLine.find()) {
+                return Optional.of(commandLine.group(1) + PARAMETERS + parameters.of(commandLine.group(2)));
+            }
+        }
+        return part(found & groupWords, JOINS, line)
+                .or(() -> part(found & groupWords, LEAVES, line))
+                .or(() -> part(found & functionWord, FUNCTION, line))
+                .or(() -> part(found & bridgeWord, BRIDGE, line))
+                .or(() -> part(found & userSpaceWords, USER_SPACE, line))
+                .or(() -> Optional.of(message(line)).filter(message -> isOfDriver(message, found)));
+    }
+
+    private static Optional<String> part(long found, Pattern pattern, String line) {
+        Matcher matcher = pattern.matcher(line);
+        return found != 0 && matcher.find() ? Optional.of(matcher.group()) : Optional.empty();
+    }
+
+    /** Returns whether a message is the IOMMU core's, begins as a vendor's driver does, or tells that driver's reader anything. */
+    private boolean isOfDriver(String message, long found) {
+        if (message.startsWith("iommu: ")) {
+            return true;
+        }
+        if ((found & ofVendors) == 0) {
+            return false;
+        }
+        String afterDevice = DEVICE.matcher(message).replaceFirst("");
+        KernelBoot alone = new KernelBoot(null);
+        askVendors(message, found, alone);
+        return alone.saysAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
+    }
+
+    private static String message(String line) {
+        return PREFIX.matcher(line).replaceFirst("").strip();
     }
 
     /**
@@ -209,7 +254,7 @@ final class KernelLogReader {
             return;
         }
         if (boot.keepsMore()) {
-            boot.keep(PREFIX.matcher(line).replaceFirst("").strip());
+            boot.keep(message(line));
         }
     }
 

@@ -33,6 +33,9 @@ final class SysfsReader {
     /** ACPI tables. */
     static final String TABLES = "sys/firmware/acpi/tables";
 
+    /** Whether VFIO assigns devices though interrupts are not remapped. */
+    static final String UNSAFE_INTERRUPTS = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
+
     /** Where a kernel log may lie. */
     static final List<String> LOGS = List.of("dmesg.txt", "dmesg", "dmesg.log", "var/log/dmesg");
 
@@ -76,6 +79,7 @@ final class SysfsReader {
         reader.functions();
         reader.groups();
         reader.inUse();
+        reader.unsafeInterrupts();
         reader.kernel(logs);
         reader.names();
     }
@@ -235,6 +239,12 @@ final class SysfsReader {
         } else if (files.isDirectory(GROUPS)) {
             host.iommuInUse(false, SOURCE);
         }
+    }
+
+    private void unsafeInterrupts() {
+        files.text(UNSAFE_INTERRUPTS)
+                .filter(value -> value.equals("Y") || value.equals("N"))
+                .ifPresent(value -> host.unsafeInterrupts(value.equals("Y"), SOURCE));
     }
 
     private void kernel(KernelLogReader logs) {

@@ -9,12 +9,15 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.zip.GZIPOutputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class CaptureFilesTest {
     @TempDir
@@ -116,10 +119,33 @@ class CaptureFilesTest {
     void aTruncatedTarIsRefused() throws IOException {
         Path tar = tar(out -> file(out, "sys/a", "x".repeat(20_000)));
         byte[] bytes = Files.readAllBytes(tar);
-        Path cut = Files.write(folder.resolve("cut.tar"), java.util.Arrays.copyOf(bytes, 9_000));
+        Path cut = Files.write(folder.resolve("cut.tar"), Arrays.copyOf(bytes, 9_000));
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> CaptureFiles.open(cut))
                 .withMessageContaining("cut.tar");
+    }
+
+    /** Where a file's contents are cut the library tells; where a header is, or between two files, it takes the tar for whole. */
+    @ParameterizedTest
+    @ValueSource(ints = {512 + 512 + 200, 512 + 512, 512 + 512 + 512 + 512})
+    void aTarCutInAHeaderOrBetweenTwoFilesIsRefused(int length) throws IOException {
+        byte[] bytes = Files.readAllBytes(tar(out -> {
+            file(out, "sys/a", "x");
+            file(out, "sys/b", "y");
+        }));
+        Path cut = Files.write(folder.resolve("cut.tar"), Arrays.copyOf(bytes, length));
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> CaptureFiles.open(cut))
+                .withMessageContaining("cut.tar: is cut short")
+                .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
+    }
+
+    /** GNU tar says so and reads on; the rest of the last block of 20 is missing in many. */
+    @Test
+    void oneEmptyBlockAtTheEndIsEnough() throws IOException {
+        byte[] bytes = Files.readAllBytes(tar(out -> file(out, "sys/a", "x")));
+        Path lone = Files.write(folder.resolve("lone.tar"), Arrays.copyOf(bytes, 3 * 512));
+        assertThat(CaptureFiles.open(lone).text("sys/a")).contains("x");
     }
 
     @Test
