@@ -456,7 +456,8 @@ public final class IommuGroup {
     /** A device that must stay mapped one to one can't be blocked. Source: {@code __iommu_device_set_domain}. */
     private AttachResult attachOne(IommuDevice device, IommuDomain target) {
         if ((target.type() == DomainType.BLOCKED || target == blockingDomain)
-                && ReservedRegions.requireDirect(device)) {
+                && ReservedRegions.requireDirect(device)
+                && CoreRules.of(device.iommu().release()).keepsDirectDevices()) {
             return AttachResult.incompatible("firmware demands a direct mapping for " + device.address());
         }
         return target.attach(device);

@@ -21,6 +21,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.testvendor.TestDomain;
 import org.iommu4j.core.testvendor.TestFunction;
@@ -184,6 +185,19 @@ class IommuGroupTest {
         assertThat(group.devices())
                 .as("the device moved first is back")
                 .allMatch(device -> direct.domainOf(device) == group.defaultDomain());
+    }
+
+    @Test
+    void itDidNotBefore66WhenThatWasUpToDrivers() {
+        for (String release : new String[] {"5.15", "6.5", "6.6"}) {
+            TestIommu direct = new TestIommu()
+                    .of(LinuxRelease.named(release))
+                    .reserve(SECOND, new ReservedRegion(0x10000, 0x1ffff, ReservedRegion.Type.DIRECT));
+            IommuGroup group = open(direct).group(FIRST).orElseThrow();
+            assertThat(errno(() -> group.claimDmaOwner(owner)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.6") ? "EINVAL" : "--");
+        }
     }
 
     @Test

@@ -29,6 +29,8 @@ public final class TestIommu implements Iommu {
     /** Sizes of VT-d's second stage: 4 KiB, 2 MiB, 1 GiB. */
     public static final long THREE_SIZES = 1L << 12 | 1L << 21 | 1L << 30;
 
+    private LinuxRelease release = LinuxRelease.NEWEST;
+
     private record TestDevice(
             TestIommu owner, PciAddress address, List<ReservedRegion> reservedRegions, boolean isolatedMsi)
             implements IommuDevice {
@@ -72,6 +74,11 @@ public final class TestIommu implements Iommu {
 
     public TestIommu capable(PciAddress address, IommuCapability... which) {
         capabilities.put(address, Set.of(which));
+        return this;
+    }
+
+    public TestIommu of(LinuxRelease release) {
+        this.release = release;
         return this;
     }
 
@@ -136,7 +143,7 @@ public final class TestIommu implements Iommu {
 
     @Override
     public LinuxRelease release() {
-        return LinuxRelease.NEWEST;
+        return release;
     }
 
     @Override
