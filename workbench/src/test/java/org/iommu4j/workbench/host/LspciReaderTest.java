@@ -231,14 +231,16 @@ class LspciReaderTest {
                 .withMessageContaining("letter.txt: no listing of lspci");
     }
 
-    /** Drivers ask whether a function is one, and so do ACPI tables' exceptions. */
     @Test
-    void displayAndUsbControllersAreKnownByWordsAlone() throws IOException {
+    void classesOnWhichAnswersDependAreKnownByWordsAlone() throws IOException {
         HostEvidence host = read("""
                 00:02.0 VGA compatible controller: Maker Graphics (rev 02) (prog-if 00 [VGA controller])
                 \tFlags: bus master, fast devsel, latency 0
 
-                00:14.0 USB controller: Maker USB (rev 21) (prog-if 30 [XHCI])
+                00:14.0 USB Controller: Maker USB (rev 21) (prog-if 30 [XHCI])
+                \tFlags: bus master, medium devsel, latency 0
+
+                00:16.0 Communication controller: Maker Engine (rev 21)
                 \tFlags: bus master, medium devsel, latency 0
 
                 00:1f.0 ISA bridge: Maker Bridge (rev 21)
@@ -247,5 +249,9 @@ class LspciReaderTest {
         assertThat(host.functions().get(0).config().read(0x0a, 2)).isEqualTo(0x0300);
         assertThat(host.functions().get(1).config().read(0x0a, 2)).isEqualTo(0x0c03);
         assertThat(host.functions().get(2).classCode()).isEmpty();
+        assertThat(host.functions().get(2).config().read(0x0a, 2))
+                .as("reads as nothing does")
+                .isEqualTo(0xffff);
+        assertThat(host.functions().get(3).config().read(0x0a, 2)).isEqualTo(0x0601);
     }
 }
