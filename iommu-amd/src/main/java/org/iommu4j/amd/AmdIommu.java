@@ -421,10 +421,9 @@ final class AmdIommu implements Iommu {
     }
 
     private void free() {
-        units.forEach(AmdUnit::disable);
+        units.forEach(unit -> quarantine(unit.stop()));
         domains.forEach(AmdDomain::free);
         domains.clear();
-        units.forEach(unit -> quarantine(unit.free()));
         tables.values().forEach(DeviceTable::free);
         tables.clear();
     }

@@ -24,7 +24,8 @@ import org.slf4j.LoggerFactory;
  * One translation unit: its registers, command buffer and logs.
  *
  * <p>Invalidations of one unit follow each other under its lock. Once one does not complete the unit is broken for good:
- * every later one is refused at once, because nobody knows what the unit still remembers.
+ * every later one is refused at once, because nobody knows what the unit still remembers. Nor is anything asked of a unit that was
+ * stopped: its queues may be somebody else's memory.
  */
 final class AmdUnit {
     private static final Logger LOG = LoggerFactory.getLogger(AmdUnit.class);
@@ -55,6 +56,9 @@ final class AmdUnit {
     private long overflows;
     private long control;
     private volatile boolean broken;
+
+    /** Its queues are not touched any more. */
+    private volatile boolean stopped;
 
     /** The last event that does not tell what a device asked for, such as an illegal command. */
     private volatile @Nullable String lastError;
@@ -203,13 +207,21 @@ final class AmdUnit {
         return efr;
     }
 
-    /** Returns whether an invalidation did not complete. */
+    /** Returns whether it takes no commands any more, because an invalidation did not complete or it was stopped. */
     boolean broken() {
-        return broken;
+        return broken || stopped;
+    }
+
+    /** Returns whether its queues may not be touched any more. */
+    boolean stopped() {
+        return stopped;
     }
 
     /** Makes the refusal after an invalidation that returned false. */
     IommuException refusal(boolean wasBroken, String what) {
+        if (stopped) {
+            return new IommuException(Errno.EIO, what + ": " + id + " is off, its driver was closed");
+        }
         return wasBroken
                 ? new IommuException(Errno.EIO, what + ": " + id + " is broken, an invalidation never completed")
                 : new IommuException(
@@ -272,10 +284,10 @@ final class AmdUnit {
      *
      * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
      * @param gcr3 what the device's guest tables were found through, or null
-     * @return false when the unit is broken or did not do it in time
+     * @return false when the unit is broken or off, or did not do it in time
      */
     synchronized boolean forgetDevice(AmdDevice device, int domainId, @Nullable Gcr3Table gcr3) {
-        if (broken) {
+        if (broken()) {
             return false;
         }
         boolean queued = true;
@@ -308,10 +320,10 @@ final class AmdUnit {
     /**
      * Makes the unit and the device forget what a PASID's guest table said.
      *
-     * @return false when the unit is broken or did not do it in time
+     * @return false when the unit is broken or off, or did not do it in time
      */
     synchronized boolean forgetPasid(AmdDevice device, int pasid) {
-        if (broken) {
+        if (broken()) {
             return false;
         }
         return run(device.queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
@@ -320,10 +332,10 @@ final class AmdUnit {
     /**
      * Makes the unit forget pages of a domain and the tables that lead to them.
      *
-     * @return false when it is broken or did not do it in time
+     * @return false when it is broken or off, or did not do it in time
      */
     synchronized boolean forgetPages(PagingDomain domain, long first, long last) {
-        if (broken) {
+        if (broken()) {
             return false;
         }
         return run(domain.queueForgetting(this, first, last));
@@ -369,11 +381,7 @@ final class AmdUnit {
 
     /** Takes out the refused requests so far, oldest first, and starts the log again when it overflowed. */
     synchronized void takeFaults(List<DmaFault> into) {
-        long status = window.read64(Registers.STATUS.offset());
-        events.read(this::take);
-        if (status != GONE && Registers.EVENT_OVERFLOW.isSet(status)) {
-            overflows++;
-            LOG.warn("{}: the event log overflowed, events were lost", id);
+        if (!stopped && readEvents()) {
             control &= ~Registers.EVENT_LOG_EN.mask();
             writeControl();
             window.write64(Registers.STATUS.offset(), Registers.EVENT_OVERFLOW.mask());
@@ -383,6 +391,18 @@ final class AmdUnit {
         }
         into.addAll(faults);
         faults.clear();
+    }
+
+    /** Keeps the refused requests so far, and returns whether the log overflowed, after which it stands still. */
+    private boolean readEvents() {
+        long status = window.read64(Registers.STATUS.offset());
+        events.read(this::take);
+        boolean overflowed = status != GONE && Registers.EVENT_OVERFLOW.isSet(status);
+        if (overflowed) {
+            overflows++;
+            LOG.warn("{}: the event log overflowed, events were lost", id);
+        }
+        return overflowed;
     }
 
     /** Returns how many times the event log was found to have overflowed. */
@@ -397,7 +417,7 @@ final class AmdUnit {
      * where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and others) is kept.
      * Source: {@code iommu_disable}.
      */
-    synchronized void disable() {
+    private void disable() {
         control &= ~(Registers.EVENT_INT_EN.mask()
                 | Registers.COM_WAIT_INT_EN.mask()
                 | Registers.CMD_BUF_EN.mask()
@@ -413,12 +433,19 @@ final class AmdUnit {
     }
 
     /**
-     * Frees the queues after {@link #disable}, unless the unit does not confirm that it has stopped them.
+     * Turns all off and frees the queues, unless the unit does not confirm that it has stopped them. Never fails.
      *
-     * @return how many frames are kept for good, which is logged
+     * <p>Refused requests that were logged until then can be taken afterwards. All this is one step for who takes them at the
+     * same time: nobody turns the log on again, or reads it when it is freed.
+     *
+     * @return how many frames are kept for good, which is logged; if any, the unit may still look into its device table too
      */
-    long free() {
-        if (waiter.await(this::hasStopped, CommandBuffer.DEADLINE)) {
+    synchronized long stop() {
+        disable();
+        boolean confirmed = waiter.await(this::hasStopped, CommandBuffer.DEADLINE);
+        readEvents();
+        stopped = true;
+        if (confirmed) {
             freeQueues();
             return 0;
         }
