@@ -3,6 +3,7 @@ package org.iommu4j.amd;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -421,10 +422,25 @@ final class AmdIommu implements Iommu {
     }
 
     private void free() {
-        units.forEach(unit -> quarantine(unit.stop()));
+        Set<Integer> segmentsInUse = new HashSet<>();
+        for (AmdUnit unit : units) {
+            long kept = unit.stop();
+            quarantine(kept);
+            if (kept > 0) {
+                segmentsInUse.add(unit.block().segment());
+            }
+        }
         domains.forEach(AmdDomain::free);
         domains.clear();
-        tables.values().forEach(DeviceTable::free);
+        tables.forEach((segment, table) -> {
+            if (segmentsInUse.contains(segment)) {
+                // Whoever gets the frames might write an entry that is not valid, which lets everything through.
+                LOG.error("the device table of segment {} is never freed, a unit may still look into it", segment);
+                quarantine(table.countFrames());
+            } else {
+                table.free();
+            }
+        });
         tables.clear();
     }
 }

@@ -25,6 +25,8 @@ import org.iommu4j.Prot;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
@@ -33,6 +35,7 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.VendorContext;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -49,6 +52,7 @@ class SiliconUnitsTest {
     private IommuDevice[] devices;
     private Endpoint[] endpoints;
     private long target;
+    private boolean runsForEver;
 
     /** The built-in machine, whose second GPU and its port are behind a second unit. */
     private static MachineDescription description(int segment) {
@@ -161,7 +165,17 @@ class SiliconUnitsTest {
 
     private void open(int segment, MachineDescription description) {
         machine = MachineFactory.load().create(description);
-        iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
+        iommu = (AmdIommu) new AmdVendor()
+                .open(new VendorContext(
+                        context.memory(),
+                        context.frames(),
+                        registers(context.registers()),
+                        context.waiter(),
+                        context.firmware(),
+                        context.topology(),
+                        context.bootOptions(),
+                        context.release()));
         devices = new IommuDevice[2];
         endpoints = new Endpoint[2];
         for (int i = 0; i < 2; i++) {
@@ -172,6 +186,51 @@ class SiliconUnitsTest {
             endpoints[i] = machine.endpoint(address);
         }
         target = machine.userFrames().allocate(0);
+    }
+
+    /** The second unit's command buffer runs for ever, if it is to. */
+    private RegisterSpace registers(RegisterSpace all) {
+        return (base, size) -> {
+            RegisterWindow window = all.map(base, size);
+            return base != SECOND_BASE
+                    ? window
+                    : new RegisterWindow() {
+                        @Override
+                        public int read32(int offset) {
+                            return window.read32(offset);
+                        }
+
+                        @Override
+                        public long read64(int offset) {
+                            return window.read64(offset) | (offset == 0x2020 && runsForEver ? 1 << 4 : 0);
+                        }
+
+                        @Override
+                        public void write32(int offset, int value) {
+                            window.write32(offset, value);
+                        }
+
+                        @Override
+                        public void write64(int offset, long value) {
+                            window.write64(offset, value);
+                        }
+                    };
+        };
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void theTableOfTheSegmentIsKeptWhenOneOfItsUnitsDoesNotConfirmThatItIsOff(int segment) {
+        open(segment);
+        runsForEver = true;
+        long table = machine.unit("ivhd1").readRegister64(0) & 0x000f_ffff_ffff_f000L;
+
+        iommu.close();
+
+        // 0x300 entries of 32 bytes in 8 frames, and commands, events and a word in 5.
+        assertThat(iommu.quarantinedFrames()).isEqualTo(13);
+        assertThat(machine.frames().inUse()).isEqualTo(13);
+        assertThat(machine.memory(0).load(table + 0x2ff * 32)).as("blocked").isEqualTo(3);
     }
 
     @ParameterizedTest
