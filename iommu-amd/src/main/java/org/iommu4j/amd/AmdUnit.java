@@ -60,7 +60,7 @@ final class AmdUnit {
     /** Its queues are not touched any more. */
     private volatile boolean stopped;
 
-    /** The last event that does not tell what a device asked for, such as an illegal command. */
+    /** The last event about commands that was in the log when the unit broke. */
     private volatile @Nullable String lastError;
 
     private AmdUnit(
@@ -357,6 +357,8 @@ final class AmdUnit {
         }
         broken = true;
         LOG.error("{} did not complete an invalidation; it is not trusted any more", id);
+        // What was taken out before is about commands that did complete.
+        lastError = null;
         events.read(this::take);
         return false;
     }
@@ -374,7 +376,9 @@ final class AmdUnit {
                     (int) EventLogEntry.EVENT_CODE.get(word0),
                     text));
         } else {
-            lastError = text;
+            if (EventLogEntry.isAboutCommands(word0)) {
+                lastError = text;
+            }
             LOG.error("{}: {}", id, text);
         }
     }
