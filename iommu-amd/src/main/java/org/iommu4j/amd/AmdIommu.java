@@ -23,6 +23,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivrs;
+import org.iommu4j.amd.reg.Features;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
@@ -56,13 +57,13 @@ final class AmdIommu implements Iommu {
     private final CommonFeatures features;
     private boolean closed;
 
-    private AmdIommu(VendorContext context, AmdRules rules, UnitMap map) {
+    private AmdIommu(VendorContext context, AmdRules rules, UnitMap map, int hostLevels) {
         this.context = context;
         this.rules = rules;
         this.map = map;
         try {
             for (int i = 0; i < map.units().size(); i++) {
-                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), rules, context));
+                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), context));
             }
             for (int i = 0; i < units.size(); i++) {
                 DeviceTable table = tableOf(units.get(i).block().segment());
@@ -75,7 +76,7 @@ final class AmdIommu implements Iommu {
             free();
             throw e;
         }
-        this.features = CommonFeatures.of(units, rules);
+        this.features = CommonFeatures.of(units, hostLevels, rules);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -98,7 +99,14 @@ final class AmdIommu implements Iommu {
         if (map.units().isEmpty()) {
             throw new IommuException(Errno.ENODEV, "open: the IVRS names no unit");
         }
-        return new AmdIommu(context, rules, map);
+        int hostLevels = rules.hostLevels(map.sharedEfrImage());
+        if (hostLevels == 0) {
+            throw new IommuException(
+                    Errno.ENODEV,
+                    "open: the units have no host page tables: the IVRS has, for all of them, "
+                            + Features.EFR.decode(map.sharedEfrImage()));
+        }
+        return new AmdIommu(context, rules, map, hostLevels);
     }
 
     private DeviceTable tableOf(int segment) {

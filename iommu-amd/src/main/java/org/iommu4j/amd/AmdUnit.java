@@ -45,7 +45,6 @@ final class AmdUnit {
     private final Waiter waiter;
     private final long efr;
     private final long efr2;
-    private final int hostLevels;
     private final UnitCapability capability;
     private final CommandBuffer commands;
     private final EventLog events;
@@ -70,7 +69,6 @@ final class AmdUnit {
             Waiter waiter,
             long efr,
             long efr2,
-            int hostLevels,
             UnitCapability capability,
             CommandBuffer commands,
             EventLog events,
@@ -81,7 +79,6 @@ final class AmdUnit {
         this.waiter = waiter;
         this.efr = efr;
         this.efr2 = efr2;
-        this.hostLevels = hostLevels;
         this.capability = capability;
         this.commands = commands;
         this.events = events;
@@ -92,10 +89,9 @@ final class AmdUnit {
      * Looks at a unit's registers and takes the frames of its queues; nothing is written to it.
      *
      * @param efrImage firmware's image of the features, which goes before the registers, or 0
-     * @param rules what the release makes of it
-     * @throws IommuException ENODEV (nothing answers, or no host tables), ENOMEM
+     * @throws IommuException ENODEV (nothing answers), ENOMEM
      */
-    static AmdUnit find(String id, Ivhd block, long efrImage, AmdRules rules, VendorContext context) {
+    static AmdUnit find(String id, Ivhd block, long efrImage, VendorContext context) {
         RegisterWindow window = map(id, block, context);
         long control = window.read64(Registers.CONTROL.offset());
         if (control == GONE) {
@@ -114,10 +110,6 @@ final class AmdUnit {
             efr = efrImage;
             efr2 = block.efr2Image();
         }
-        int hostLevels = rules.hostLevels(efrImage);
-        if (hostLevels == 0) {
-            throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efrImage));
-        }
         CommandBuffer commands = new CommandBuffer(context, window);
         EventLog events;
         try {
@@ -126,8 +118,8 @@ final class AmdUnit {
             commands.free();
             throw e;
         }
-        AmdUnit unit = new AmdUnit(
-                id, block, window, context.waiter(), efr, efr2, hostLevels, capability, commands, events, control);
+        AmdUnit unit =
+                new AmdUnit(id, block, window, context.waiter(), efr, efr2, capability, commands, events, control);
         if (PprLog.isNeeded(efr)) {
             try {
                 unit.pageRequests = new PprLog(unit, context, window);
@@ -170,11 +162,6 @@ final class AmdUnit {
     /** Returns the firmware's block that describes it. */
     Ivhd block() {
         return block;
-    }
-
-    /** Returns the levels that its host tables may have. */
-    int hostLevels() {
-        return hostLevels;
     }
 
     /** Returns whether it records which pages were written. */

@@ -152,8 +152,8 @@ class AmdClosingTest {
         assertThat(platform.unit.logged)
                 .filteredOn(write -> write.startsWith("18 = "))
                 .isNotEmpty()
-                .allSatisfy(write ->
-                        assertThat(Long.parseLong(write.substring(5), 16) & EVENT_LOG_EN).isZero());
+                .allSatisfy(write -> assertThat(Long.parseLong(write.substring(5), 16) & EVENT_LOG_EN)
+                        .isZero());
         assertThat(platform.frames.inUse()).isZero();
     }
 

@@ -142,7 +142,8 @@ class EventLogTest {
     void aRefusalNamesAnErrorOfCommandsAndNoneThatADeviceCaused(long code, String reported) {
         Opened opened = new Opened();
         happen(code << 60 | 0x100, 0x7000);
-        assertThatThrownBy(opened::forget).hasMessage("ETIMEDOUT: sync: ivhd0 did not complete an invalidation" + reported);
+        assertThatThrownBy(opened::forget)
+                .hasMessage("ETIMEDOUT: sync: ivhd0 did not complete an invalidation" + reported);
     }
 
     @Test

@@ -36,7 +36,9 @@ import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.VendorContext;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Two simulated units under one driver, in one PCI segment, whose device table they share, or in two. */
@@ -56,6 +58,11 @@ class SiliconUnitsTest {
 
     /** The built-in machine, whose second GPU and its port are behind a second unit. */
     private static MachineDescription description(int segment) {
+        return description(segment, EFR, EFR);
+    }
+
+    /** The same with other images of the features in the table of firmware. */
+    private static MachineDescription description(int segment, long firstImage, long secondImage) {
         MachineDescription one = AmdViUnitProvider.machine("amd-two", EFR, 0);
         List<FunctionDescription> functions = new ArrayList<>();
         for (FunctionDescription each : one.functions()) {
@@ -68,7 +75,7 @@ class SiliconUnitsTest {
         }
         functions.sort(Comparator.comparing(FunctionDescription::address));
         TranslationUnitSpec spec = AmdViUnitProvider.unit("ivhd1", SECOND_BASE, EFR, 0);
-        byte[] other = TestPlatform.ivhd(0x11, 40, EFR, SECOND_BASE, 3, TestPlatform.range(0x200, 0x2ff));
+        byte[] other = TestPlatform.ivhd(0x11, 40, secondImage, SECOND_BASE, 3, TestPlatform.range(0x200, 0x2ff));
         ByteBuffer.wrap(other).order(ByteOrder.LITTLE_ENDIAN).putShort(16, (short) segment);
         return new MachineDescription(
                 one.name(),
@@ -90,7 +97,7 @@ class SiliconUnitsTest {
                         "IVRS",
                         TestPlatform.table(
                                 1,
-                                TestPlatform.ivhd(0x11, 40, EFR, FIRST_BASE, 2, TestPlatform.range(8, 0x1ff)),
+                                TestPlatform.ivhd(0x11, 40, firstImage, FIRST_BASE, 2, TestPlatform.range(8, 0x1ff)),
                                 other)),
                 one.bootOptions());
     }
@@ -159,13 +166,52 @@ class SiliconUnitsTest {
         assertThat(iommu.capable(devices[0], IommuCapability.PCI_ATS_SUPPORTED)).isEqualTo(second);
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "6.17, 2, 2, 0xffffffffffffffff",
+        "6.17, 1, 2, 0x0000ffffffffffff", // 1 & 2 is 0
+        "6.17, 2, 1, 0x0000ffffffffffff",
+        "6.17, 3, 1, 0x01ffffffffffffff",
+        "6.17, 2, 3, 0xffffffffffffffff",
+        "7.1, 1, 2, 0x0000ffffffffffff",
+        "6.16, 1, 2, 0xffffffffffffffff"
+    })
+    void hostTablesHaveTheLevelsOfTheBitsThatTheUnitsImagesShareSince617(
+            String release, long first, long second, String apertureEnd) {
+        long others = EFR & ~(3L << 10);
+        open(0, description(0, others | first << 10, others | second << 10), LinuxRelease.named(release));
+        assertThat(iommu.allocate(DomainType.UNMANAGED, devices[0]).apertureEnd())
+                .isEqualTo(Long.parseUnsignedLong(apertureEnd.substring(2), 16));
+    }
+
+    @Test
+    void aUnitWithoutAnImageLeavesFourLevelsToAll() {
+        open(0, description(0, EFR, 0));
+        assertThat(iommu.allocate(DomainType.UNMANAGED, devices[0]).apertureEnd())
+                .isEqualTo(0xffff_ffff_ffffL);
+    }
+
+    @Test
+    void openingIsRefusedWhenNoImageHasHostTables() {
+        MachineDescription none = description(0, EFR | 3 << 10, EFR | 3 << 10);
+        assertThatThrownBy(() -> open(0, none))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENODEV))
+                .hasMessageContaining("HATS");
+        assertThat(machine.frames().inUse()).isZero();
+    }
+
     private void open(int segment) {
         open(segment, description(segment));
     }
 
     private void open(int segment, MachineDescription description) {
+        open(segment, description, LinuxRelease.NEWEST);
+    }
+
+    private void open(int segment, MachineDescription description, LinuxRelease release) {
         machine = MachineFactory.load().create(description);
-        VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
+        VendorContext context = machine.vendorContext(release);
         iommu = (AmdIommu) new AmdVendor()
                 .open(new VendorContext(
                         context.memory(),
