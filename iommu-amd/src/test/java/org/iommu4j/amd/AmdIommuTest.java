@@ -147,8 +147,7 @@ class AmdIommuTest {
 
             iommu.close();
 
-            // Commands and events of 8 KiB each, the word that completion waits store to, and 0x200 entries of 32
-            // bytes.
+            // Commands and events of 8 KiB each, the word that completion waits store to, 0x200 entries of 32 bytes.
             assertThat(iommu.quarantinedFrames()).isEqualTo(9);
             assertThat(each.frames.inUse()).isEqualTo(9);
             assertThat(each.unit.deviceTableWord(0x1ff, 0)).as("blocked").isEqualTo(3);
