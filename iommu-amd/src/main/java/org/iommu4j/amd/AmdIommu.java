@@ -3,6 +3,7 @@ package org.iommu4j.amd;
 
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +23,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivrs;
+import org.iommu4j.amd.reg.Features;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
@@ -55,13 +57,13 @@ final class AmdIommu implements Iommu {
     private final CommonFeatures features;
     private boolean closed;
 
-    private AmdIommu(VendorContext context, AmdRules rules, UnitMap map) {
+    private AmdIommu(VendorContext context, AmdRules rules, UnitMap map, int hostLevels) {
         this.context = context;
         this.rules = rules;
         this.map = map;
         try {
             for (int i = 0; i < map.units().size(); i++) {
-                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), rules, context));
+                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), context));
             }
             for (int i = 0; i < units.size(); i++) {
                 DeviceTable table = tableOf(units.get(i).block().segment());
@@ -74,7 +76,7 @@ final class AmdIommu implements Iommu {
             free();
             throw e;
         }
-        this.features = CommonFeatures.of(units, rules);
+        this.features = CommonFeatures.of(units, hostLevels, rules);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -97,7 +99,14 @@ final class AmdIommu implements Iommu {
         if (map.units().isEmpty()) {
             throw new IommuException(Errno.ENODEV, "open: the IVRS names no unit");
         }
-        return new AmdIommu(context, rules, map);
+        int hostLevels = rules.hostLevels(map.sharedEfrImage());
+        if (hostLevels == 0) {
+            throw new IommuException(
+                    Errno.ENODEV,
+                    "open: the units have no host page tables: the IVRS has, for all of them, "
+                            + Features.EFR.decode(map.sharedEfrImage()));
+        }
+        return new AmdIommu(context, rules, map, hostLevels);
     }
 
     private DeviceTable tableOf(int segment) {
@@ -421,11 +430,25 @@ final class AmdIommu implements Iommu {
     }
 
     private void free() {
-        units.forEach(AmdUnit::disable);
+        Set<Integer> segmentsInUse = new HashSet<>();
+        for (AmdUnit unit : units) {
+            long kept = unit.stop();
+            quarantine(kept);
+            if (kept > 0) {
+                segmentsInUse.add(unit.block().segment());
+            }
+        }
         domains.forEach(AmdDomain::free);
         domains.clear();
-        units.forEach(unit -> quarantine(unit.free()));
-        tables.values().forEach(DeviceTable::free);
+        tables.forEach((segment, table) -> {
+            if (segmentsInUse.contains(segment)) {
+                // Whoever gets the frames might write an entry that is not valid, which lets everything through.
+                LOG.error("the device table of segment {} is never freed, a unit may still look into it", segment);
+                quarantine(table.countFrames());
+            } else {
+                table.free();
+            }
+        });
         tables.clear();
     }
 }

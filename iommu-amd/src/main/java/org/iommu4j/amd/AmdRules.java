@@ -76,13 +76,14 @@ record AmdRules(
      * Returns the levels that v1 tables may have, 0 when there can be none.
      *
      * <p>Until 6.16 it is 6 whatever the unit walks: a table that grows beyond gets the device table entry refused as illegal, and
-     * all requests of the device with it. Since 6.17 it is what HATS says, of firmware's image alone, because Linux looks
-     * ({@code early_amd_iommu_init}) before it reads the registers: without an image it is 4.
+     * all requests of the device with it. Since 6.17 it is what HATS says, of firmware's images alone, because Linux looks
+     * ({@code early_amd_iommu_init}) before it reads the registers: without an image it is 4. Of units that differ the bits that
+     * all have count, which need not be what any of them has: 5 and 6 levels make 4.
      *
-     * @param efrImage firmware's image of the unit's features, or 0
+     * @param sharedEfrImage what firmware's images of the units' features have in common ({@link UnitMap#sharedEfrImage})
      */
-    int hostLevels(long efrImage) {
-        return hostLevelsByHats ? Features.hostLevels(efrImage) : MOST_LEVELS;
+    int hostLevels(long sharedEfrImage) {
+        return hostLevelsByHats ? Features.hostLevels(sharedEfrImage) : MOST_LEVELS;
     }
 
     /**

@@ -24,7 +24,8 @@ import org.slf4j.LoggerFactory;
  * One translation unit: its registers, command buffer and logs.
  *
  * <p>Invalidations of one unit follow each other under its lock. Once one does not complete the unit is broken for good:
- * every later one is refused at once, because nobody knows what the unit still remembers.
+ * every later one is refused at once, because nobody knows what the unit still remembers. Nor is anything asked of a unit that was
+ * stopped: its queues may be somebody else's memory.
  */
 final class AmdUnit {
     private static final Logger LOG = LoggerFactory.getLogger(AmdUnit.class);
@@ -44,7 +45,6 @@ final class AmdUnit {
     private final Waiter waiter;
     private final long efr;
     private final long efr2;
-    private final int hostLevels;
     private final UnitCapability capability;
     private final CommandBuffer commands;
     private final EventLog events;
@@ -56,7 +56,10 @@ final class AmdUnit {
     private long control;
     private volatile boolean broken;
 
-    /** The last event that does not tell what a device asked for, such as an illegal command. */
+    /** Its queues are not touched any more. */
+    private volatile boolean stopped;
+
+    /** The last event about commands that was in the log when the unit broke. */
     private volatile @Nullable String lastError;
 
     private AmdUnit(
@@ -66,7 +69,6 @@ final class AmdUnit {
             Waiter waiter,
             long efr,
             long efr2,
-            int hostLevels,
             UnitCapability capability,
             CommandBuffer commands,
             EventLog events,
@@ -77,7 +79,6 @@ final class AmdUnit {
         this.waiter = waiter;
         this.efr = efr;
         this.efr2 = efr2;
-        this.hostLevels = hostLevels;
         this.capability = capability;
         this.commands = commands;
         this.events = events;
@@ -88,10 +89,9 @@ final class AmdUnit {
      * Looks at a unit's registers and takes the frames of its queues; nothing is written to it.
      *
      * @param efrImage firmware's image of the features, which goes before the registers, or 0
-     * @param rules what the release makes of it
-     * @throws IommuException ENODEV (nothing answers, or no host tables), ENOMEM
+     * @throws IommuException ENODEV (nothing answers), ENOMEM
      */
-    static AmdUnit find(String id, Ivhd block, long efrImage, AmdRules rules, VendorContext context) {
+    static AmdUnit find(String id, Ivhd block, long efrImage, VendorContext context) {
         RegisterWindow window = map(id, block, context);
         long control = window.read64(Registers.CONTROL.offset());
         if (control == GONE) {
@@ -110,10 +110,6 @@ final class AmdUnit {
             efr = efrImage;
             efr2 = block.efr2Image();
         }
-        int hostLevels = rules.hostLevels(efrImage);
-        if (hostLevels == 0) {
-            throw noDevice(id, block, "it has no host page tables: " + Features.EFR.decode(efrImage));
-        }
         CommandBuffer commands = new CommandBuffer(context, window);
         EventLog events;
         try {
@@ -122,8 +118,8 @@ final class AmdUnit {
             commands.free();
             throw e;
         }
-        AmdUnit unit = new AmdUnit(
-                id, block, window, context.waiter(), efr, efr2, hostLevels, capability, commands, events, control);
+        AmdUnit unit =
+                new AmdUnit(id, block, window, context.waiter(), efr, efr2, capability, commands, events, control);
         if (PprLog.isNeeded(efr)) {
             try {
                 unit.pageRequests = new PprLog(unit, context, window);
@@ -168,11 +164,6 @@ final class AmdUnit {
         return block;
     }
 
-    /** Returns the levels that its host tables may have. */
-    int hostLevels() {
-        return hostLevels;
-    }
-
     /** Returns whether it records which pages were written. */
     boolean tracksDirtyPages() {
         return Features.HD_SUP.isSet(efr);
@@ -203,13 +194,21 @@ final class AmdUnit {
         return efr;
     }
 
-    /** Returns whether an invalidation did not complete. */
+    /** Returns whether it takes no commands any more, because an invalidation did not complete or it was stopped. */
     boolean broken() {
-        return broken;
+        return broken || stopped;
+    }
+
+    /** Returns whether its queues may not be touched any more. */
+    boolean stopped() {
+        return stopped;
     }
 
     /** Makes the refusal after an invalidation that returned false. */
     IommuException refusal(boolean wasBroken, String what) {
+        if (stopped) {
+            return new IommuException(Errno.EIO, what + ": " + id + " is off, its driver was closed");
+        }
         return wasBroken
                 ? new IommuException(Errno.EIO, what + ": " + id + " is broken, an invalidation never completed")
                 : new IommuException(
@@ -272,10 +271,10 @@ final class AmdUnit {
      *
      * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
      * @param gcr3 what the device's guest tables were found through, or null
-     * @return false when the unit is broken or did not do it in time
+     * @return false when the unit is broken or off, or did not do it in time
      */
     synchronized boolean forgetDevice(AmdDevice device, int domainId, @Nullable Gcr3Table gcr3) {
-        if (broken) {
+        if (broken()) {
             return false;
         }
         boolean queued = true;
@@ -308,10 +307,10 @@ final class AmdUnit {
     /**
      * Makes the unit and the device forget what a PASID's guest table said.
      *
-     * @return false when the unit is broken or did not do it in time
+     * @return false when the unit is broken or off, or did not do it in time
      */
     synchronized boolean forgetPasid(AmdDevice device, int pasid) {
-        if (broken) {
+        if (broken()) {
             return false;
         }
         return run(device.queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
@@ -320,10 +319,10 @@ final class AmdUnit {
     /**
      * Makes the unit forget pages of a domain and the tables that lead to them.
      *
-     * @return false when it is broken or did not do it in time
+     * @return false when it is broken or off, or did not do it in time
      */
     synchronized boolean forgetPages(PagingDomain domain, long first, long last) {
-        if (broken) {
+        if (broken()) {
             return false;
         }
         return run(domain.queueForgetting(this, first, last));
@@ -345,6 +344,8 @@ final class AmdUnit {
         }
         broken = true;
         LOG.error("{} did not complete an invalidation; it is not trusted any more", id);
+        // What was taken out before is about commands that did complete.
+        lastError = null;
         events.read(this::take);
         return false;
     }
@@ -362,18 +363,16 @@ final class AmdUnit {
                     (int) EventLogEntry.EVENT_CODE.get(word0),
                     text));
         } else {
-            lastError = text;
+            if (EventLogEntry.isAboutCommands(word0)) {
+                lastError = text;
+            }
             LOG.error("{}: {}", id, text);
         }
     }
 
     /** Takes out the refused requests so far, oldest first, and starts the log again when it overflowed. */
     synchronized void takeFaults(List<DmaFault> into) {
-        long status = window.read64(Registers.STATUS.offset());
-        events.read(this::take);
-        if (status != GONE && Registers.EVENT_OVERFLOW.isSet(status)) {
-            overflows++;
-            LOG.warn("{}: the event log overflowed, events were lost", id);
+        if (!stopped && readEvents()) {
             control &= ~Registers.EVENT_LOG_EN.mask();
             writeControl();
             window.write64(Registers.STATUS.offset(), Registers.EVENT_OVERFLOW.mask());
@@ -383,6 +382,18 @@ final class AmdUnit {
         }
         into.addAll(faults);
         faults.clear();
+    }
+
+    /** Keeps the refused requests so far, and returns whether the log overflowed, after which it stands still. */
+    private boolean readEvents() {
+        long status = window.read64(Registers.STATUS.offset());
+        events.read(this::take);
+        boolean overflowed = status != GONE && Registers.EVENT_OVERFLOW.isSet(status);
+        if (overflowed) {
+            overflows++;
+            LOG.warn("{}: the event log overflowed, events were lost", id);
+        }
+        return overflowed;
     }
 
     /** Returns how many times the event log was found to have overflowed. */
@@ -397,7 +408,7 @@ final class AmdUnit {
      * where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and others) is kept.
      * Source: {@code iommu_disable}.
      */
-    synchronized void disable() {
+    private void disable() {
         control &= ~(Registers.EVENT_INT_EN.mask()
                 | Registers.COM_WAIT_INT_EN.mask()
                 | Registers.CMD_BUF_EN.mask()
@@ -413,12 +424,19 @@ final class AmdUnit {
     }
 
     /**
-     * Frees the queues after {@link #disable}, unless the unit does not confirm that it has stopped them.
+     * Turns all off and frees the queues, unless the unit does not confirm that it has stopped them. Never fails.
      *
-     * @return how many frames are kept for good, which is logged
+     * <p>Refused requests that were logged until then can be taken afterwards. All this is one step for who takes them at the
+     * same time: nobody turns the log on again, or reads it when it is freed.
+     *
+     * @return how many frames are kept for good, which is logged; if any, the unit may still look into its device table too
      */
-    long free() {
-        if (waiter.await(this::hasStopped, CommandBuffer.DEADLINE)) {
+    synchronized long stop() {
+        disable();
+        boolean confirmed = waiter.await(this::hasStopped, CommandBuffer.DEADLINE);
+        readEvents();
+        stopped = true;
+        if (confirmed) {
             freeQueues();
             return 0;
         }

@@ -8,7 +8,7 @@ import org.iommu4j.amd.reg.Features;
 /**
  * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global masks.
  *
- * @param hostLevels levels that host tables may have
+ * @param hostLevels levels that host tables may have, which are not the weakest unit's: {@link AmdRules#hostLevels}
  * @param guestLevels levels of guest tables for ordinary requests, or 0
  * @param gcr3Levels levels of GCR3 tables, or 0
  * @param pasids how many PASIDs can be attached, or 0
@@ -28,10 +28,10 @@ record CommonFeatures(
         boolean announcesMappings) {
 
     /** Asks units, of which there is at least one, and the release, which may not use all of it. */
-    static CommonFeatures of(List<AmdUnit> units, AmdRules rules) {
+    static CommonFeatures of(List<AmdUnit> units, int hostLevels, AmdRules rules) {
         int guestLevels = weakest(units, efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
         return new CommonFeatures(
-                units.stream().mapToInt(AmdUnit::hostLevels).min().orElseThrow(),
+                hostLevels,
                 guestLevels,
                 weakest(units, Features::gcr3Levels),
                 rules.pasidDomains() && guestLevels != 0

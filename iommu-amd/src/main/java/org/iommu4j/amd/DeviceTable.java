@@ -124,6 +124,11 @@ final class DeviceTable {
         return memory.load(entry(requesterId) + 8L * index);
     }
 
+    /** Returns how many frames the table has. */
+    long countFrames() {
+        return 1L << order;
+    }
+
     /** Frees the table, which no unit may use any more. */
     void free() {
         frames.free(base, order);

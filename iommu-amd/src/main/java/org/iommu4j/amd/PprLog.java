@@ -111,12 +111,16 @@ final class PprLog {
     }
 
     /**
-     * Reads the requests so far, and starts the log again when it overflowed; under the driver's lock.
+     * Reads the requests so far, and starts the log again when it overflowed; under the driver's lock. There are none when the
+     * unit was stopped.
      *
      * @throws IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
      */
     void read() {
         synchronized (unit) {
+            if (unit.stopped()) {
+                return;
+            }
             window.write64(Registers.STATUS.offset(), Registers.PPR_INT.mask());
             long status = window.read64(Registers.STATUS.offset());
             readLogged();

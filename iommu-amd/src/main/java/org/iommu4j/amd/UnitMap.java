@@ -148,6 +148,19 @@ final class UnitMap {
         return (ivrs.ivInfo() & 1) != 0 ? units.get(unit).efrImage() : 0;
     }
 
+    /**
+     * Returns the bits that firmware's images of all units have, of which there is at least one; 0 where a unit has no image.
+     *
+     * <p>Source: {@code get_global_efr}, before the registers are read.
+     */
+    long sharedEfrImage() {
+        long shared = -1L;
+        for (int i = 0; i < units.size(); i++) {
+            shared &= efrImage(i);
+        }
+        return shared;
+    }
+
     /** Returns whether firmware asks that DMA stay remapped until the operating system takes over. */
     boolean preBootProtection() {
         return ivrs.dmaRemappedBeforeBoot();

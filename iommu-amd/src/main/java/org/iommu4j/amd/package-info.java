@@ -25,8 +25,9 @@
  * processor's own table depth, which Linux compares with GATS, is not known here. A change of GCR3 entry 0 is followed by an
  * invalidation of the whole PASID. The image of the feature registers in an IVHD counts where IVinfo.EFRSup says so and it is
  * not 0, else the registers; a difference is a warning. Of what Linux decides before it has read the registers, HATS goes by the
- * image alone ({@code AmdRules#hostLevels}); GATS and {@code amd_iommu=pgtbl_v2} go by the registers where there is no image,
- * while Linux has 4 levels then and falls back to v1. QueueID of INVALIDATE_IOTLB_PAGES is the requester id, as in Linux.
+ * images alone, and by the bits that those of all units share ({@code AmdRules#hostLevels}); GATS and {@code
+ * amd_iommu=pgtbl_v2} go by the registers where there is no image, while Linux has 4 levels then and falls back to v1. QueueID of
+ * INVALIDATE_IOTLB_PAGES is the requester id, as in Linux.
  *
  * <p>Page requests: automatic responses are on where a unit has them, with success, which Linux leaves off; the log is drained by an
  * invalidation of the device's IOTLB. GN of an answer, and GPRP of the device table entry, follow the device's PRG Response PASID

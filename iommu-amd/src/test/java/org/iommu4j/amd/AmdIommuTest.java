@@ -138,7 +138,7 @@ class AmdIommuTest {
     }
 
     @Test
-    void closingKeepsTheQueuesOfAUnitThatDoesNotConfirmThatTheyAreOff() {
+    void closingKeepsQueuesAndDeviceTableOfAUnitThatDoesNotConfirmThatItIsOff() {
         // CmdBufRun, EventLogRun, PprLogRun
         for (long running : new long[] {1 << 4, 1 << 3, 1 << 7}) {
             TestPlatform each = new TestPlatform();
@@ -147,9 +147,10 @@ class AmdIommuTest {
 
             iommu.close();
 
-            // Commands and events of 8 KiB each, and the word that completion waits store to.
-            assertThat(iommu.quarantinedFrames()).isEqualTo(5);
-            assertThat(each.frames.inUse()).isEqualTo(5);
+            // Commands and events of 8 KiB each, the word that completion waits store to, 0x200 entries of 32 bytes.
+            assertThat(iommu.quarantinedFrames()).isEqualTo(9);
+            assertThat(each.frames.inUse()).isEqualTo(9);
+            assertThat(each.unit.deviceTableWord(0x1ff, 0)).as("blocked").isEqualTo(3);
         }
     }
 
@@ -180,7 +181,7 @@ class AmdIommuTest {
         }
         assertThat(n).isGreaterThan(7);
         // A wait that fails; a look at the register that fails, and is repeated.
-        assertThat(keptByFailures).containsExactlyInAnyOrder(0L, 5L);
+        assertThat(keptByFailures).containsExactlyInAnyOrder(0L, 9L);
     }
 
     @Test

@@ -2,11 +2,18 @@
 package org.iommu4j.amd;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.DomainType;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.Prot;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The ring of events. */
@@ -28,9 +35,13 @@ class EventLogTest {
 
     /** Does what the unit does. */
     private void happen(long address) {
+        happen(FAULT, address);
+    }
+
+    private void happen(long word0, long address) {
         long tail = platform.unit.registers[TAIL];
         platform.memory.store(base + tail + 8, address);
-        platform.memory.store(base + tail, FAULT);
+        platform.memory.store(base + tail, word0);
         platform.unit.registers[TAIL] = (tail + 16) % (ENTRIES * 16);
     }
 
@@ -115,5 +126,52 @@ class EventLogTest {
                 .singleElement()
                 .satisfies(fault -> assertThat(fault.address()).isEqualTo(0x7000));
         assertThat(iommu.faultOverflows()).as("once").isOne();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "5, ; it reported ILLEGAL_COMMAND_ERROR command at 0x7000",
+        "6, ; it reported COMMAND_HARDWARE_ERROR memory at 0x7000: type 0",
+        "7, ; it reported IOTLB_INV_TIMEOUT device 0000:01:00.0 command at 0x7000",
+        "3, ''", // DEV_TAB_HARDWARE_ERROR
+        "4, ''", // PAGE_TAB_HARDWARE_ERROR
+        "10, ''", // EVENT_COUNTER_ZERO
+        "13, ''", // RMP_PAGE_FAULT
+        "14, ''" // RMP_HW_ERROR
+    })
+    void aRefusalNamesAnErrorOfCommandsAndNoneThatADeviceCaused(long code, String reported) {
+        Opened opened = new Opened();
+        happen(code << 60 | 0x100, 0x7000);
+        assertThatThrownBy(opened::forget)
+                .hasMessage("ETIMEDOUT: sync: ivhd0 did not complete an invalidation" + reported);
+    }
+
+    @Test
+    void aRefusalNamesNoErrorThatWasTakenBefore() {
+        Opened opened = new Opened();
+        happen(7L << 60 | 0x100, 0x7000);
+        assertThat(opened.iommu.takeFaults()).isEmpty();
+        assertThatThrownBy(opened::forget).hasMessage("ETIMEDOUT: sync: ivhd0 did not complete an invalidation");
+    }
+
+    /** A driver whose unit has something to forget, and does not come back from it. */
+    private final class Opened {
+        final AmdIommu iommu = platform.open();
+        private final IommuDomain domain;
+
+        Opened() {
+            base = platform.unit.registers[2] & 0x000f_ffff_ffff_f000L;
+            IommuDevice device = iommu.probe(platform.function(0, 1, 0, 0)).orElseThrow();
+            domain = iommu.allocate(DomainType.UNMANAGED, device);
+            domain.attach(device);
+            domain.map(0x1000, 0x5000, 4096, 1, Prot.READ);
+        }
+
+        void forget() {
+            platform.stuck = true;
+            IotlbGather gather = new IotlbGather();
+            domain.unmap(0x1000, 4096, gather);
+            domain.sync(gather);
+        }
     }
 }

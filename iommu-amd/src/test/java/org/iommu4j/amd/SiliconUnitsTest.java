@@ -25,6 +25,8 @@ import org.iommu4j.Prot;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
@@ -33,7 +35,10 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.VendorContext;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Two simulated units under one driver, in one PCI segment, whose device table they share, or in two. */
@@ -49,9 +54,15 @@ class SiliconUnitsTest {
     private IommuDevice[] devices;
     private Endpoint[] endpoints;
     private long target;
+    private boolean runsForEver;
 
     /** The built-in machine, whose second GPU and its port are behind a second unit. */
     private static MachineDescription description(int segment) {
+        return description(segment, EFR, EFR);
+    }
+
+    /** The same with other images of the features in the table of firmware. */
+    private static MachineDescription description(int segment, long firstImage, long secondImage) {
         MachineDescription one = AmdViUnitProvider.machine("amd-two", EFR, 0);
         List<FunctionDescription> functions = new ArrayList<>();
         for (FunctionDescription each : one.functions()) {
@@ -64,7 +75,7 @@ class SiliconUnitsTest {
         }
         functions.sort(Comparator.comparing(FunctionDescription::address));
         TranslationUnitSpec spec = AmdViUnitProvider.unit("ivhd1", SECOND_BASE, EFR, 0);
-        byte[] other = TestPlatform.ivhd(0x11, 40, EFR, SECOND_BASE, 3, TestPlatform.range(0x200, 0x2ff));
+        byte[] other = TestPlatform.ivhd(0x11, 40, secondImage, SECOND_BASE, 3, TestPlatform.range(0x200, 0x2ff));
         ByteBuffer.wrap(other).order(ByteOrder.LITTLE_ENDIAN).putShort(16, (short) segment);
         return new MachineDescription(
                 one.name(),
@@ -86,7 +97,7 @@ class SiliconUnitsTest {
                         "IVRS",
                         TestPlatform.table(
                                 1,
-                                TestPlatform.ivhd(0x11, 40, EFR, FIRST_BASE, 2, TestPlatform.range(8, 0x1ff)),
+                                TestPlatform.ivhd(0x11, 40, firstImage, FIRST_BASE, 2, TestPlatform.range(8, 0x1ff)),
                                 other)),
                 one.bootOptions());
     }
@@ -155,13 +166,62 @@ class SiliconUnitsTest {
         assertThat(iommu.capable(devices[0], IommuCapability.PCI_ATS_SUPPORTED)).isEqualTo(second);
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "6.17, 2, 2, 0xffffffffffffffff",
+        "6.17, 1, 2, 0x0000ffffffffffff", // 1 & 2 is 0
+        "6.17, 2, 1, 0x0000ffffffffffff",
+        "6.17, 3, 1, 0x01ffffffffffffff",
+        "6.17, 2, 3, 0xffffffffffffffff",
+        "7.1, 1, 2, 0x0000ffffffffffff",
+        "6.16, 1, 2, 0xffffffffffffffff"
+    })
+    void hostTablesHaveTheLevelsOfTheBitsThatTheUnitsImagesShareSince617(
+            String release, long first, long second, String apertureEnd) {
+        long others = EFR & ~(3L << 10);
+        open(0, description(0, others | first << 10, others | second << 10), LinuxRelease.named(release));
+        assertThat(iommu.allocate(DomainType.UNMANAGED, devices[0]).apertureEnd())
+                .isEqualTo(Long.parseUnsignedLong(apertureEnd.substring(2), 16));
+    }
+
+    @Test
+    void aUnitWithoutAnImageLeavesFourLevelsToAll() {
+        open(0, description(0, EFR, 0));
+        assertThat(iommu.allocate(DomainType.UNMANAGED, devices[0]).apertureEnd())
+                .isEqualTo(0xffff_ffff_ffffL);
+    }
+
+    @Test
+    void openingIsRefusedWhenNoImageHasHostTables() {
+        MachineDescription none = description(0, EFR | 3 << 10, EFR | 3 << 10);
+        assertThatThrownBy(() -> open(0, none))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENODEV))
+                .hasMessageContaining("HATS");
+        assertThat(machine.frames().inUse()).isZero();
+    }
+
     private void open(int segment) {
         open(segment, description(segment));
     }
 
     private void open(int segment, MachineDescription description) {
+        open(segment, description, LinuxRelease.NEWEST);
+    }
+
+    private void open(int segment, MachineDescription description, LinuxRelease release) {
         machine = MachineFactory.load().create(description);
-        iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
+        VendorContext context = machine.vendorContext(release);
+        iommu = (AmdIommu) new AmdVendor()
+                .open(new VendorContext(
+                        context.memory(),
+                        context.frames(),
+                        registers(context.registers()),
+                        context.waiter(),
+                        context.firmware(),
+                        context.topology(),
+                        context.bootOptions(),
+                        context.release()));
         devices = new IommuDevice[2];
         endpoints = new Endpoint[2];
         for (int i = 0; i < 2; i++) {
@@ -172,6 +232,51 @@ class SiliconUnitsTest {
             endpoints[i] = machine.endpoint(address);
         }
         target = machine.userFrames().allocate(0);
+    }
+
+    /** The second unit's command buffer runs for ever, if it is to. */
+    private RegisterSpace registers(RegisterSpace all) {
+        return (base, size) -> {
+            RegisterWindow window = all.map(base, size);
+            return base != SECOND_BASE
+                    ? window
+                    : new RegisterWindow() {
+                        @Override
+                        public int read32(int offset) {
+                            return window.read32(offset);
+                        }
+
+                        @Override
+                        public long read64(int offset) {
+                            return window.read64(offset) | (offset == 0x2020 && runsForEver ? 1 << 4 : 0);
+                        }
+
+                        @Override
+                        public void write32(int offset, int value) {
+                            window.write32(offset, value);
+                        }
+
+                        @Override
+                        public void write64(int offset, long value) {
+                            window.write64(offset, value);
+                        }
+                    };
+        };
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void theTableOfTheSegmentIsKeptWhenOneOfItsUnitsDoesNotConfirmThatItIsOff(int segment) {
+        open(segment);
+        runsForEver = true;
+        long table = machine.unit("ivhd1").readRegister64(0) & 0x000f_ffff_ffff_f000L;
+
+        iommu.close();
+
+        // 0x300 entries of 32 bytes in 8 frames, and commands, events and a word in 5.
+        assertThat(iommu.quarantinedFrames()).isEqualTo(13);
+        assertThat(machine.frames().inUse()).isEqualTo(13);
+        assertThat(machine.memory(0).load(table + 0x2ff * 32)).as("blocked").isEqualTo(3);
     }
 
     @ParameterizedTest

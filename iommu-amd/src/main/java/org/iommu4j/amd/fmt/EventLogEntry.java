@@ -159,6 +159,14 @@ public final class EventLogEntry {
         };
     }
 
+    /** Returns whether an event tells why commands are not executed, or not confirmed by a device. */
+    public static boolean isAboutCommands(long word0) {
+        return switch (code(word0)) {
+            case ILLEGAL_COMMAND_ERROR, COMMAND_HARDWARE_ERROR, IOTLB_INV_TIMEOUT -> true;
+            default -> false;
+        };
+    }
+
     /** Returns the PASID of a refused request, or -1; a page request's is not where the others' are. */
     public static int pasid(long word0) {
         if (code(word0) == Code.INVALID_PPR_REQUEST) {
