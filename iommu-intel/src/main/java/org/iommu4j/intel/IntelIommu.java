@@ -21,7 +21,6 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.capability.PageRequests;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
@@ -349,7 +348,7 @@ final class IntelIommu implements Iommu {
 
     private static void stopPageRequests(IntelDevice device) {
         try {
-            device.pageRequests().ifPresent(PageRequests::disable);
+            device.closePageRequests();
         } catch (IommuException e) {
             LOG.error("{} while {} was stopped", e.getMessage(), device);
         }
