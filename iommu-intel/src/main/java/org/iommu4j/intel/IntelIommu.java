@@ -360,6 +360,20 @@ final class IntelIommu implements Iommu {
         }
     }
 
+    /**
+     * Has all domains take no more devices, or none where one has some; under this monitor.
+     *
+     * @throws IommuException EBUSY
+     */
+    private void shutDomains() {
+        for (IntelDomain domain : domains) {
+            if (!domain.shut()) {
+                domains.forEach(IntelDomain::reopen);
+                throw new IommuException(Errno.EBUSY, "devices are attached to a domain of " + domain.type());
+            }
+        }
+    }
+
     @Override
     public void close() {
         List<IntelDomain> left;
@@ -368,11 +382,7 @@ final class IntelIommu implements Iommu {
             if (closed) {
                 return;
             }
-            for (IntelDomain domain : domains) {
-                if (!domain.isIdle()) {
-                    throw new IommuException(Errno.EBUSY, "devices are attached to a domain of " + domain.type());
-                }
-            }
+            shutDomains();
             closed = true;
             left = new ArrayList<>(domains);
             // The newest first: a domain comes after the one that it depends on.

@@ -199,6 +199,51 @@ class IntelVendorTest {
     }
 
     @Test
+    void aDeviceThatComesWhileTheDriverIsClosedIsRefused() {
+        for (long ecap : new long[] {Bench.ECAP, Bench.ECAP_SCALABLE}) {
+            Bench bench = Bench.single(Bench.CAP_LARGE, ecap);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            List<IommuDomain> domains = List.of(
+                    iommu.allocate(DomainType.UNMANAGED, device),
+                    iommu.allocate(DomainType.IDENTITY, device),
+                    iommu.allocate(DomainType.BLOCKED, device));
+            bench.atNextWait = () -> {
+                for (IommuDomain domain : domains) {
+                    assertErrno(Errno.ENODEV, () -> domain.attach(device));
+                }
+            };
+
+            iommu.close();
+
+            assertThat(bench.pool.inUse()).isEqualTo(iommu.quarantinedFrames()).isZero();
+            for (IommuDomain domain : domains) {
+                assertErrno(Errno.ENODEV, () -> domain.attach(device));
+            }
+        }
+    }
+
+    @Test
+    void aCloseThatIsRefusedLetsDevicesComeAsBefore() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain before = iommu.allocate(DomainType.UNMANAGED, device);
+        IommuDomain busy = iommu.allocate(DomainType.UNMANAGED, device);
+        IommuDomain after = iommu.allocate(DomainType.UNMANAGED, device);
+        busy.attach(device);
+
+        assertErrno(Errno.EBUSY, iommu::close);
+
+        for (IommuDomain domain : List.of(before, busy, after)) {
+            assertThat(domain.attach(device).attached()).isTrue();
+        }
+        after.detach(device);
+        iommu.close();
+        assertThat(bench.pool.inUse()).isZero();
+    }
+
+    @Test
     void anUnknownReleaseIsRefusedByName() {
         assertThatThrownBy(() -> IntelRules.of(new LinuxRelease(5, 4)))
                 .isInstanceOf(IllegalArgumentException.class)
