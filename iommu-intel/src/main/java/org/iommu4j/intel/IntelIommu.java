@@ -28,6 +28,7 @@ import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -97,17 +98,23 @@ final class IntelIommu implements Iommu {
             throw new IommuException(Errno.ENODEV, "DMAR has no remapping unit");
         }
         IgnoredUnits ignored = new IgnoredUnits(scopes, context.bootOptions(), true);
+        List<String> reasons = new ArrayList<>();
         try {
             for (int i = 0; i < table.size(); i++) {
-                IntelUnit unit = null;
-                if (ignored.why(table.get(i)).isEmpty()) {
-                    unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
+                Optional<Reason> why = ignored.why(table.get(i));
+                if (why.isPresent()) {
+                    reasons.add(nameOf(i) + ": " + why.get().text());
+                    IgnoredUnits.turnOff(nameOf(i), table.get(i), context);
+                    byTable.add(null);
+                } else {
+                    IntelUnit unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
                     units.add(unit);
+                    byTable.add(unit);
                 }
-                byTable.add(unit);
             }
             if (units.isEmpty()) {
-                throw new IommuException(Errno.ENODEV, "no unit of DMAR has a function of this machine");
+                throw new IommuException(
+                        Errno.ENODEV, "Linux would use no unit of DMAR: " + String.join("; ", reasons));
             }
             everyUnitSnoops = units.stream()
                     .allMatch(unit -> unit.isScalable() || unit.ecap().snoopControl());

@@ -34,7 +34,7 @@ final class IntelUnit {
     private static final long NO_FRAME = -1;
 
     /** Commands of GCMD that hold: what is written as 0 is turned off, so that interrupt remapping is written on. */
-    private static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
+    static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
             | DmarRegisters.EAFL.mask()
             | DmarRegisters.QIE.mask()
             | DmarRegisters.IRE.mask()

@@ -15,7 +15,8 @@
  * (ATS); a queue that stands still, devices that do not answer; caching mode, required write-buffer flushing, page walks
  * without coherency; primary fault logging; page requests with PASID, their answers, overflow and drain ({@code
  * PageRequestQueue}, {@code DevicePageRequests}). What firmware left on is turned off: advanced fault logging (CAP.AFL), which Linux
- * never uses and none of 64 captured units has, so that its records are not read, and protected memory regions.
+ * never uses and none of 64 captured units has, so that its records are not read, protected memory regions, and units that Linux
+ * does not use ({@code IgnoredUnits}).
  *
  * <p>Interrupt remapping: where firmware or a kernel left it on, it stays on through every command, and its table is not
  * touched; what it refuses comes with the other faults. Entries are not programmed, and whether interrupts count as isolated
