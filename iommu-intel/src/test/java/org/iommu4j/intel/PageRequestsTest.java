@@ -353,8 +353,7 @@ class PageRequestsTest {
         for (int i = 0; i < descriptors.size(); i++) {
             drain = descriptors.get(i).matches("[0-9a-f]*a5 .*") ? i : drain;
         }
-        // The PASID cache, the IOTLB, the device's TLB; the wait with PD; then the answers, of what was read late as
-        // well.
+        // The PASID cache, the IOTLB, the device's TLB; the wait with PD; then the answers, what was read late too.
         assertThat(drain).isEqualTo(3);
         assertThat(descriptors.subList(4, descriptors.size())).containsExactlyInAnyOrder("500101019 c", "500101019 14");
         assertErrno(Errno.EINVAL, () -> requests.respond(taken, PageResponse.SUCCESS));
