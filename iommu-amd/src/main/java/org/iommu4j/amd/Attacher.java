@@ -58,8 +58,7 @@ final class Attacher {
             device.setGcr3(gcr3);
         }
         // A GCR3 table that the device leaves stays its own until the unit has forgotten it: so long, who gives up
-        // pages of
-        // the old domain must make the unit forget them.
+        // pages of the old domain must make the unit forget them.
         long[] before = entries(device);
         write(device, domain, gcr3);
         if (!device.unit().forgetDevice(device, tag(old), oldGcr3)) {

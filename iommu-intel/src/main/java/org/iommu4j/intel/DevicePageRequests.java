@@ -38,6 +38,7 @@ final class DevicePageRequests implements PageRequests {
     private final PageRequestQueue queue;
     private final PageRequestGroups groups;
     private boolean enabled;
+    private boolean closed;
 
     private DevicePageRequests(IntelDevice device, ConfigSpace config, int capability, PageRequestQueue queue) {
         this.device = device;
@@ -58,6 +59,9 @@ final class DevicePageRequests implements PageRequests {
 
     @Override
     public synchronized void enable() {
+        if (closed) {
+            throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
+        }
         if (enabled) {
             return;
         }
@@ -90,6 +94,16 @@ final class DevicePageRequests implements PageRequests {
         } finally {
             queue.remove(device.requesterId());
         }
+    }
+
+    /**
+     * Stops for good, as {@link #disable} does.
+     *
+     * @throws IommuException ETIMEDOUT or EIO
+     */
+    synchronized void close() {
+        closed = true;
+        disable();
     }
 
     /**

@@ -36,8 +36,12 @@ final class DeviceTlbPolicy {
         }
     }
 
-    /** Returns whether a function may cache translations; not one that a user can plug in from outside. */
-    boolean mayCache(PciFunction function, boolean scalable) {
+    /**
+     * Returns whether a function may cache translations; not one that a user can plug in from outside. A virtual function is
+     * taken for its physical one.
+     */
+    boolean mayCache(PciFunction asked, boolean scalable) {
+        PciFunction function = scopes.physical(asked);
         for (Satc satc : integrated) {
             if (scopes.covers(satc.segment(), satc.scopes(), function)) {
                 // A device that needs ATS to work has it from the hardware itself in legacy mode.

@@ -2,19 +2,29 @@
 package org.iommu4j.intel;
 
 import java.util.Optional;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
 import org.iommu4j.intel.acpi.DeviceScope;
 import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
 import org.iommu4j.intel.acpi.ScopeResolver;
+import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.VendorContext;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Which units of DMAR Linux leaves alone, so that they translate for nobody.
+ * Which units of DMAR Linux does not use, and how they are made to translate for nobody.
  *
- * <p>Source: Linux {@code init_no_remapping_devices}. What quirks of single chipsets say about graphics is not modelled.
+ * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}. What quirks of single chipsets say about graphics is
+ * not modelled, not even where they keep translation from being turned off.
  */
 final class IgnoredUnits {
+    private static final Logger LOG = LoggerFactory.getLogger(IgnoredUnits.class);
+
     private static final String SOURCE = "Linux init_no_remapping_devices";
     private static final int CLASS_CODE = 8;
     private static final int BASE_CLASS_DISPLAY = 0x03;
@@ -61,6 +71,40 @@ final class IgnoredUnits {
                 ? Optional.of(
                         new Reason("it has graphics alone, and the command line says intel_iommu=igfx_off", SOURCE))
                 : Optional.empty();
+    }
+
+    /**
+     * Turns translation off where firmware or an earlier kernel left it on, and nothing else. A unit of which no registers can
+     * be read is left as it is.
+     *
+     * @throws IommuException ETIMEDOUT when the unit does not confirm it
+     */
+    static void turnOff(String name, Drhd unit, VendorContext context) {
+        RegisterWindow window;
+        try {
+            window = context.registers().map(unit.registerBase(), DmarRegisters.MINIMUM_SIZE);
+        } catch (IommuException e) {
+            LOG.warn("{}, which is ignored, is left as it is: {}", name, e.getMessage());
+            return;
+        }
+        int status = window.read32(DmarRegisters.GSTS.offset());
+        if (status == -1) {
+            LOG.warn("{}, which is ignored, is left as it is: GSTS reads all ones", name);
+            return;
+        }
+        if (!DmarRegisters.TE.isSet(status)) {
+            return;
+        }
+        LOG.info("{}, which is ignored, was left on, turning its translation off", name);
+        window.write32(
+                DmarRegisters.GCMD.offset(), (int) (status & IntelUnit.STICKY_COMMANDS & ~DmarRegisters.TE.mask()));
+        if (!context.waiter()
+                .await(
+                        () -> !DmarRegisters.TE.isSet(window.read32(DmarRegisters.GSTS.offset())),
+                        IntelUnit.DEADLINE_TICKS)) {
+            throw new IommuException(
+                    Errno.ETIMEDOUT, name + ", which is ignored, did not confirm that its translation is off");
+        }
     }
 
     private static boolean isDisplay(PciFunction function) {

@@ -150,6 +150,17 @@ final class IntelDevice implements IommuDevice {
         }
     }
 
+    /**
+     * Keeps the device from asking for pages from now on: the driver is closed.
+     *
+     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
+     */
+    void closePageRequests() {
+        if (pageRequests != null) {
+            pageRequests.close();
+        }
+    }
+
     IntelUnit unit() {
         return unit;
     }

@@ -28,6 +28,7 @@ abstract class IntelDomain implements IommuDomain {
     private final Optional<PasidAttachment> pasidAttachment;
     private final Object lock;
     private int attachments;
+    private boolean shut;
     private boolean closed;
 
     /**
@@ -108,8 +109,7 @@ abstract class IntelDomain implements IommuDomain {
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
                 }
-                // Of a unit that is broken by now nothing changes; after that it may see the new entry, whatever
-                // happens.
+                // Of a unit that is broken by now nothing changes. Any other may see the new entry, come what may.
                 device.unit().caches().checkUsable();
                 int domainId = join(device, pasid);
                 try {
@@ -187,14 +187,30 @@ abstract class IntelDomain implements IommuDomain {
         iommu.forget(this);
     }
 
-    /** Returns whether no device is attached. */
-    final boolean isIdle() {
+    /**
+     * Takes no device from now on, unless some are attached, because the driver is about to close. One step, so that no device
+     * comes in between; who tries before the driver stays open after all is refused as well.
+     *
+     * @return whether none is attached
+     */
+    final boolean shut() {
         synchronized (lock) {
-            return attachments == 0;
+            shut = attachments == 0;
+            return shut;
+        }
+    }
+
+    /** Takes devices again: the driver stays open. */
+    final void reopen() {
+        synchronized (lock) {
+            shut = false;
         }
     }
 
     final void checkOpen() {
+        if (shut) {
+            throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
+        }
         if (closed) {
             throw new IommuException(Errno.ENODEV, "this domain of " + type + " is closed");
         }

@@ -21,7 +21,6 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.capability.PageRequests;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
@@ -29,6 +28,7 @@ import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
+import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -98,17 +98,23 @@ final class IntelIommu implements Iommu {
             throw new IommuException(Errno.ENODEV, "DMAR has no remapping unit");
         }
         IgnoredUnits ignored = new IgnoredUnits(scopes, context.bootOptions(), true);
+        List<String> reasons = new ArrayList<>();
         try {
             for (int i = 0; i < table.size(); i++) {
-                IntelUnit unit = null;
-                if (ignored.why(table.get(i)).isEmpty()) {
-                    unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
+                Optional<Reason> why = ignored.why(table.get(i));
+                if (why.isPresent()) {
+                    reasons.add(nameOf(i) + ": " + why.get().text());
+                    IgnoredUnits.turnOff(nameOf(i), table.get(i), context);
+                    byTable.add(null);
+                } else {
+                    IntelUnit unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
                     units.add(unit);
+                    byTable.add(unit);
                 }
-                byTable.add(unit);
             }
             if (units.isEmpty()) {
-                throw new IommuException(Errno.ENODEV, "no unit of DMAR has a function of this machine");
+                throw new IommuException(
+                        Errno.ENODEV, "Linux would use no unit of DMAR: " + String.join("; ", reasons));
             }
             everyUnitSnoops = units.stream()
                     .allMatch(unit -> unit.isScalable() || unit.ecap().snoopControl());
@@ -349,7 +355,7 @@ final class IntelIommu implements Iommu {
 
     private static void stopPageRequests(IntelDevice device) {
         try {
-            device.pageRequests().ifPresent(PageRequests::disable);
+            device.closePageRequests();
         } catch (IommuException e) {
             LOG.error("{} while {} was stopped", e.getMessage(), device);
         }
@@ -361,6 +367,20 @@ final class IntelIommu implements Iommu {
         }
     }
 
+    /**
+     * Has all domains take no more devices, or none where one has some; under this monitor.
+     *
+     * @throws IommuException EBUSY
+     */
+    private void shutDomains() {
+        for (IntelDomain domain : domains) {
+            if (!domain.shut()) {
+                domains.forEach(IntelDomain::reopen);
+                throw new IommuException(Errno.EBUSY, "devices are attached to a domain of " + domain.type());
+            }
+        }
+    }
+
     @Override
     public void close() {
         List<IntelDomain> left;
@@ -369,11 +389,7 @@ final class IntelIommu implements Iommu {
             if (closed) {
                 return;
             }
-            for (IntelDomain domain : domains) {
-                if (!domain.isIdle()) {
-                    throw new IommuException(Errno.EBUSY, "devices are attached to a domain of " + domain.type());
-                }
-            }
+            shutDomains();
             closed = true;
             left = new ArrayList<>(domains);
             // The newest first: a domain comes after the one that it depends on.

@@ -34,7 +34,7 @@ final class IntelUnit {
     private static final long NO_FRAME = -1;
 
     /** Commands of GCMD that hold: what is written as 0 is turned off, so that interrupt remapping is written on. */
-    private static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
+    static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
             | DmarRegisters.EAFL.mask()
             | DmarRegisters.QIE.mask()
             | DmarRegisters.IRE.mask()
@@ -264,13 +264,18 @@ final class IntelUnit {
      * Turns all off and frees everything, in any state, but the frames that hardware may still use because it did not confirm
      * that it is off.
      *
-     * <p>A unit that may still translate walks its root, context and PASID tables, and queues page requests. The tables of
-     * domains are beyond its reach since their last device was detached, or were quarantined then.
+     * <p>Who polls for page requests, or answers one late, meets neither queue any more: both are closed to them before. A unit
+     * that may still translate walks its root, context and PASID tables, and queues page requests. The tables of domains are
+     * beyond its reach since their last device was detached, or were quarantined then.
      *
      * @return how many frames are kept, which is logged
      */
     long stop() {
+        if (pageRequests != null) {
+            pageRequests.stop();
+        }
         boolean translates = !turnOffIfOn(DmarRegisters.TE);
+        caches.stop();
         boolean invalidates = !turnOffIfOn(DmarRegisters.QIE);
         faults.drain();
         long kept = 0;

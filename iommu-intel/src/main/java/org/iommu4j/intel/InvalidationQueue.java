@@ -141,7 +141,7 @@ final class InvalidationQueue implements Invalidator {
     @Override
     public void deviceTlb(IntelDevice device, int pasid, long address, int mask) {
         int sourceId = device.requesterId();
-        // Which physical function a virtual one belongs to, the ports do not tell.
+        // Of a virtual function Linux names the physical one, whose functions are throttled together.
         int physicalFunction = throttlesDeviceTlbs ? sourceId : 0;
         if (pasid == IntelDevice.NO_PASID) {
             add(

@@ -38,6 +38,7 @@ final class PageRequestQueue {
     private final Map<Integer, DevicePageRequests> askers = new HashMap<>();
 
     private boolean programmed;
+    private boolean stopped;
     private int head;
     private long overflows;
 
@@ -72,6 +73,11 @@ final class PageRequestQueue {
                 DmarRegisters.PR_STATUS.offset(), (int) (DmarRegisters.PPR.mask() | DmarRegisters.PR_OVERFLOW.mask()));
     }
 
+    /** Reads nothing from now on, after what is being read: the frames are given back, or left to the unit, next. */
+    synchronized void stop() {
+        stopped = true;
+    }
+
     /** Has the unit forget the queue and frees it; with translation off, when the unit takes no requests. */
     void free() {
         if (programmed) {
@@ -99,12 +105,15 @@ final class PageRequestQueue {
     }
 
     /**
-     * Reads all that is queued.
+     * Reads all that is queued; nothing once the queue is stopped.
      *
      * @return whether the queue had overflowed; it takes requests again
      * @throws org.iommu4j.IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
      */
     synchronized boolean read() {
+        if (stopped) {
+            return false;
+        }
         window.write32(DmarRegisters.PR_STATUS.offset(), (int) DmarRegisters.PPR.mask());
         readQueued();
         int status = window.read32(DmarRegisters.PR_STATUS.offset());

@@ -365,9 +365,10 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     /**
      * Writes tables back while somebody needs it, where units are not compared: {@code domain_update_iommu_coherency}. What was
-     * stored before stays where it is, which is why later releases compare.
+     * stored before stays where it is, which is why later releases compare. Units of nested domains count, which Linux does not
+     * ask when they come and go: they would walk what never left the caches. Under the domain's lock.
      */
-    private void followWalks() {
+    final void followWalks() {
         if (rules.walks() == Comparison.NONE) {
             table.writeBack(!(tags().attachments() == null ? madeForCoherentWalks : everyAttachedWalksCoherently()));
         }

@@ -192,8 +192,7 @@ final class SecondStageDomain extends PagingDomain {
         }
     }
 
-    // ---- nesting
-    // -----------------------------------------------------------------------------------------------------
+    // ---- nesting ---------------------------------------------------------------------------------------------------
 
     @Override
     public Optional<Nesting> nesting() {
@@ -231,11 +230,13 @@ final class SecondStageDomain extends PagingDomain {
     /** Takes in a device that comes through a guest's table; under this domain's lock. */
     void joinBelow(IntelDevice device, int pasid, int domainId) {
         tags().add(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
+        followWalks();
     }
 
     /** Takes it out again; under this domain's lock. */
     void leaveBelow(IntelDevice device, int pasid, int domainId) {
         tags().remove(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
+        followWalks();
     }
 
     /** Counts a nested domain out. */

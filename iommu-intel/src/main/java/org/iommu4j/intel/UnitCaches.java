@@ -8,13 +8,14 @@ import org.iommu4j.intel.fmt.InvalidationDescriptor;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.RegisterWindow;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5. Answers to page requests go the same
  * way.
  *
  * <p>A unit whose invalidation did not complete is broken for good: what it cached is unknown. All methods throw
- * ETIMEDOUT when that happens and EIO from then on.
+ * ETIMEDOUT when that happens and EIO from then on; EIO too once the unit is stopped, when its queue is given back.
  */
 final class UnitCaches {
     /** A range that means all of a domain. */
@@ -23,13 +24,17 @@ final class UnitCaches {
     /** See {@link #ALL_FIRST}. */
     static final long ALL_LAST = 0;
 
+    private static final String BROKEN = "broken since an invalidation did not complete";
+
     private final String unit;
     private final Capability cap;
     private final boolean scalable;
     private final RegisterWindow window;
     private final Invalidator invalidator;
     private final FaultLog faults;
-    private volatile boolean broken;
+
+    /** Why nothing can be asked for any more, null while it can. */
+    private volatile @Nullable String unusable;
 
     UnitCaches(
             String unit,
@@ -46,12 +51,15 @@ final class UnitCaches {
         this.faults = faults;
     }
 
-    boolean isBroken() {
-        return broken;
+    void breakDown() {
+        unusable = BROKEN;
     }
 
-    void breakDown() {
-        broken = true;
+    /** Lets nobody ask for anything from now on, after what is being asked for. */
+    void stop() {
+        synchronized (invalidator) {
+            unusable = "stopped, its driver is closed";
+        }
     }
 
     /** Has the unit forget everything. */
@@ -217,7 +225,7 @@ final class UnitCaches {
 
     private void finish() {
         if (!invalidator.complete()) {
-            broken = true;
+            breakDown();
             faults.drain();
             int status = window.read32(DmarRegisters.FSTS.offset());
             throw new IommuException(
@@ -228,8 +236,9 @@ final class UnitCaches {
     }
 
     void checkUsable() {
-        if (broken) {
-            throw new IommuException(Errno.EIO, unit + ": broken since an invalidation did not complete");
+        String reason = unusable;
+        if (reason != null) {
+            throw new IommuException(Errno.EIO, unit + ": " + reason);
         }
     }
 }

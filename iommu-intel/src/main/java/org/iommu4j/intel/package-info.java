@@ -15,7 +15,8 @@
  * (ATS); a queue that stands still, devices that do not answer; caching mode, required write-buffer flushing, page walks
  * without coherency; primary fault logging; page requests with PASID, their answers, overflow and drain ({@code
  * PageRequestQueue}, {@code DevicePageRequests}). What firmware left on is turned off: advanced fault logging (CAP.AFL), which Linux
- * never uses and none of 64 captured units has, so that its records are not read, and protected memory regions.
+ * never uses and none of 64 captured units has, so that its records are not read, protected memory regions, and units that Linux
+ * does not use ({@code IgnoredUnits}).
  *
  * <p>Interrupt remapping: where firmware or a kernel left it on, it stays on through every command, and its table is not
  * touched; what it refuses comes with the other faults. Entries are not programmed, and whether interrupts count as isolated
@@ -24,10 +25,10 @@
  * <p>Not modelled: shared virtual addressing; page requests without PASID and those for execution or with privilege (they are
  * answered as invalid, as in Linux); posted interrupts, enhanced commands, abort-DMA mode,
  * performance monitoring, execution and supervisor requests, the extended accessed bit, dirty bits of first stages (they are
- * set beforehand, as in Linux), physical functions of virtual ones (a device-TLB invalidation is throttled by the function's
- * own id), requester ids of scalable mode that two functions of different groups share, taking top levels off a table for a
- * narrower unit, identity domains on units without pass-through, for which Linux until 6.11 mapped all memory (they are refused
- * in every release).
+ * set beforehand, as in Linux), the physical function in a virtual one's device-TLB invalidations (PFSID is the function's own
+ * id, so that it is throttled by itself), requester ids of scalable mode that two functions of different groups share, taking
+ * top levels off a table for a narrower unit, identity domains on units without pass-through, for which Linux until 6.11 mapped
+ * all memory (they are refused in every release).
  *
  * <p>Doubtful readings: that an invalidation of a PASID reaches what caching mode keeps of its missing entry though it names
  * the domain of the entry that comes next, as in Linux; that no missing first-stage entries are kept; that dirty bits need page

@@ -48,6 +48,10 @@ final class Bench {
     private final List<RegistersDouble> inOrder = new ArrayList<>();
     final List<PciFunction> functions = new ArrayList<>();
     final FailNth failures = new FailNth();
+
+    /** What happens when the driver next begins to wait. */
+    Runnable atNextWait = () -> {};
+
     LinuxRelease release = LinuxRelease.NEWEST;
     String commandLine = "";
     byte[] dmar;
@@ -281,6 +285,9 @@ final class Bench {
     }
 
     private boolean await(BooleanSupplier condition, long ticks) {
+        Runnable first = atNextWait;
+        atNextWait = () -> {};
+        first.run();
         // Whoever waits, every unit goes on.
         for (int i = 0; i < inOrder.size(); i++) {
             if (inOrder.get(i).await(condition, ticks)) {

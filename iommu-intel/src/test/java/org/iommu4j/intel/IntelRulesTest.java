@@ -470,6 +470,26 @@ class IntelRulesTest {
         assertThat(pair.bench.memory.writtenBack).as("detached again").isEmpty();
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"6.7", "6.12"})
+    void tablesBelowThoseOfAGuestWereWrittenBackWhileItsUnitNeedsIt(String release) {
+        Host host = new Host(release, Bench.ECAP_SCALABLE, Bench.ECAP_SCALABLE & ~(1L << 48));
+        IommuDomain parent = host.iommu.allocate(DomainType.UNMANAGED, host.first, Set.of(DomainFlag.NEST_PARENT));
+        assertThat(parent.attach(host.first).attached()).isTrue();
+        IommuDomain nested = parent.nesting().orElseThrow().allocateNested(host.second, 0x3000, 48);
+        assertThat(nested.attach(host.second).attached()).isTrue();
+        host.bench.memory.recording = true;
+        parent.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);
+        assertThat(host.bench.memory.writtenBack)
+                .as("a nested domain's unit does not snoop")
+                .isNotEmpty();
+
+        nested.detach(host.second);
+        host.bench.memory.writtenBack.clear();
+        parent.map(0x2000, 0x2000, K4, 1, Prot.READ_WRITE);
+        assertThat(host.bench.memory.writtenBack).as("detached again").isEmpty();
+    }
+
     @Test
     void onceAnyUnitWasToldOfNewMappings() {
         for (String release : new String[] {"5.15", "6.16", "6.17", "7.1"}) {

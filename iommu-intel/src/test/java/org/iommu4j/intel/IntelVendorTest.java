@@ -199,6 +199,124 @@ class IntelVendorTest {
     }
 
     @Test
+    void aDeviceThatComesWhileTheDriverIsClosedIsRefused() {
+        for (long ecap : new long[] {Bench.ECAP, Bench.ECAP_SCALABLE}) {
+            Bench bench = Bench.single(Bench.CAP_LARGE, ecap);
+            Iommu iommu = bench.open();
+            IommuDevice device = bench.probe(iommu, DEVICE);
+            List<IommuDomain> domains = List.of(
+                    iommu.allocate(DomainType.UNMANAGED, device),
+                    iommu.allocate(DomainType.IDENTITY, device),
+                    iommu.allocate(DomainType.BLOCKED, device));
+            bench.atNextWait = () -> {
+                for (IommuDomain domain : domains) {
+                    assertErrno(Errno.ENODEV, () -> domain.attach(device));
+                }
+            };
+
+            iommu.close();
+
+            assertThat(bench.pool.inUse()).isEqualTo(iommu.quarantinedFrames()).isZero();
+            for (IommuDomain domain : domains) {
+                assertErrno(Errno.ENODEV, () -> domain.attach(device));
+            }
+        }
+    }
+
+    @Test
+    void aCloseThatIsRefusedLetsDevicesComeAsBefore() {
+        Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
+        Iommu iommu = bench.open();
+        IommuDevice device = bench.probe(iommu, DEVICE);
+        IommuDomain before = iommu.allocate(DomainType.UNMANAGED, device);
+        IommuDomain busy = iommu.allocate(DomainType.UNMANAGED, device);
+        IommuDomain after = iommu.allocate(DomainType.UNMANAGED, device);
+        busy.attach(device);
+
+        assertErrno(Errno.EBUSY, iommu::close);
+
+        for (IommuDomain domain : List.of(before, busy, after)) {
+            assertThat(domain.attach(device).attached()).isTrue();
+        }
+        after.detach(device);
+        iommu.close();
+        assertThat(bench.pool.inUse()).isZero();
+    }
+
+    // ---- units that Linux ignores -----------------------------------------------------------------------------------
+
+    /** A unit for a function that does not exist, left on with its queue and interrupt remapping, and one for all others. */
+    private static Bench ignoringTheFirstUnit() {
+        Bench bench = new Bench();
+        bench.unit(0xfed90000L, Bench.CAP, Bench.ECAP).leaveOn(0x86000000);
+        bench.unit(0xfed91000L, Bench.CAP, Bench.ECAP);
+        bench.function(OTHER, 0x020000);
+        bench.dmar = new DmarBytes(48, 1)
+                .drhd(false, 0, 0xfed90000L, DmarBytes.scope(1, 0, 0, 2, 0))
+                .drhd(true, 0, 0xfed91000L)
+                .bytes();
+        return bench;
+    }
+
+    @Test
+    void anIgnoredUnitThatWasLeftOnTranslatesForNobodyAndKeepsTheRest() {
+        Bench bench = ignoringTheFirstUnit();
+
+        Iommu iommu = bench.open();
+
+        assertThat(iommu.units()).containsExactly("dmar1");
+        assertThat(bench.first().status()).as("QIES, IRES").isEqualTo(0x06000000);
+        iommu.close();
+        assertThat(bench.first().status()).isEqualTo(0x06000000);
+        assertThat(bench.pool.inUse()).isZero();
+    }
+
+    @Test
+    void anIgnoredUnitThatMakesNoSenseOrIsOffIsLeftAlone() {
+        Bench none = ignoringTheFirstUnit();
+        none.units.remove(0xfed90000L);
+        assertThat(none.open().units()).containsExactly("dmar1");
+
+        Bench gone = ignoringTheFirstUnit();
+        gone.first().gone = true;
+        assertThat(gone.open().units()).containsExactly("dmar1");
+
+        Bench off = ignoringTheFirstUnit();
+        off.first().leaveOn(0x06000000);
+        off.first().frozen = true;
+        assertThat(off.open().units()).containsExactly("dmar1");
+    }
+
+    @Test
+    void anIgnoredUnitThatGoesOnTranslatingEndsTheOpening() {
+        Bench bench = ignoringTheFirstUnit();
+        bench.first().stuck = 0x80000000;
+
+        assertErrno(Errno.ETIMEDOUT, bench::open);
+
+        assertThat(bench.pool.inUse()).isZero();
+    }
+
+    @Test
+    void aMachineOfIgnoredUnitsAloneHasNoDriverAndLearnsWhy() {
+        Bench bench = ignoringTheFirstUnit();
+        bench.dmar = new DmarBytes(48, 1)
+                .drhd(false, 0, 0xfed90000L, DmarBytes.scope(1, 0, 0, 2, 0))
+                .drhd(false, 0, 0xfed91000L, DmarBytes.scope(1, 0, 0, 3, 0))
+                .bytes();
+        bench.functions.clear();
+        bench.function(OTHER, 0x030000);
+        bench.commandLine = "intel_iommu=on,igfx_off";
+
+        assertErrno(Errno.ENODEV, bench::open);
+        assertThatThrownBy(bench::open)
+                .hasMessageContaining("Linux would use no unit of DMAR")
+                .hasMessageContaining("dmar0: no device of its scope exists")
+                .hasMessageContaining("dmar1: it has graphics alone");
+        assertThat(bench.first().status()).isEqualTo(0x06000000);
+    }
+
+    @Test
     void anUnknownReleaseIsRefusedByName() {
         assertThatThrownBy(() -> IntelRules.of(new LinuxRelease(5, 4)))
                 .isInstanceOf(IllegalArgumentException.class)

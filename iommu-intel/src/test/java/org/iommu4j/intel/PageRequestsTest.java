@@ -115,6 +115,68 @@ class PageRequestsTest {
     }
 
     @Test
+    void whoAsksAClosedDriverForRequestsMeetsNoMemoryThatIsSomebodyElsesByNow() {
+        requests.enable();
+        ask(REQUEST, page(0x7000_1000L, 3, READ | LAST));
+        assertThat(requests.take()).hasSize(1);
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        iommu.close();
+        long end = 0x400000;
+        for (long pa = 0x100000; pa < end; pa += 8) {
+            bench.flat.store(pa, 0x4747474747474747L);
+        }
+
+        assertThat(requests.take()).isEmpty();
+
+        assertThat(unit.values.get(0xc0)).as("PQH").isZero();
+        for (long pa = 0x100000; pa < end; pa += 8) {
+            assertThat(bench.flat.load(pa)).as("0x%x", pa).isEqualTo(0x4747474747474747L);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 0x80000000, 0x04000000})
+    void whoAnswersAClosedDriverLateIsRefused(int stuck) {
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        UnitCaches caches = ((IntelIommu) iommu).unit(0).caches();
+        unit.stuck = stuck;
+        iommu.close();
+        unit.recording = true;
+
+        assertErrno(Errno.EIO, () -> caches.respondToPageRequest(0x10, PASID, 3, 0));
+        ask(REQUEST, page(0x7000_1000L, 3, READ | LAST));
+        assertThat(requests.take()).isEmpty();
+
+        assertThat(unit.takeLog()).isEmpty();
+    }
+
+    @Test
+    void requestsThatComeWhileTheDriverIsClosedAreNotRead() {
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        unit.recording = true;
+        bench.atNextWait = () -> {
+            ask(REQUEST, page(0x7000_1000L, 3, READ | LAST));
+            assertThat(requests.take()).isEmpty();
+        };
+
+        iommu.close();
+
+        assertThat(unit.takeLog()).isEmpty();
+    }
+
+    @Test
+    void aDeviceMayNotAskAClosedDriver() {
+        iommu = open(STATUS, 64, ECAP);
+        device = bench.probe(iommu, DEVICE);
+        PageRequests own = device.pageRequests().orElseThrow();
+        iommu.close();
+
+        assertErrno(Errno.ENODEV, own::enable);
+
+        assertThat(config[0x144]).isZero();
+    }
+
+    @Test
     void aUnitThatMayStillTranslateKeepsItsTablesAndItsQueueOfRequests() {
         long queue = unit.values.get(0xd0);
         domain.pasidAttachment().orElseThrow().detach(device, PASID);
@@ -291,8 +353,7 @@ class PageRequestsTest {
         for (int i = 0; i < descriptors.size(); i++) {
             drain = descriptors.get(i).matches("[0-9a-f]*a5 .*") ? i : drain;
         }
-        // The PASID cache, the IOTLB, the device's TLB; the wait with PD; then the answers, of what was read late as
-        // well.
+        // The PASID cache, the IOTLB, the device's TLB; the wait with PD; then the answers, what was read late too.
         assertThat(drain).isEqualTo(3);
         assertThat(descriptors.subList(4, descriptors.size())).containsExactlyInAnyOrder("500101019 c", "500101019 14");
         assertErrno(Errno.EINVAL, () -> requests.respond(taken, PageResponse.SUCCESS));

@@ -104,7 +104,7 @@ public final class ScopeResolver {
      * @return an index into the units, or -1
      */
     public int unitOf(List<RemappingStructure.Drhd> units, PciFunction asked) {
-        PciFunction function = asked.physicalFunction().map(functions::get).orElse(asked);
+        PciFunction function = physical(asked);
         int all = -1;
         for (int i = 0; i < units.size(); i++) {
             RemappingStructure.Drhd unit = units.get(i);
@@ -119,6 +119,11 @@ public final class ScopeResolver {
             }
         }
         return all;
+    }
+
+    /** Returns the physical function of a virtual one; any other, or one whose physical function is not there, itself. */
+    public PciFunction physical(PciFunction function) {
+        return function.physicalFunction().map(functions::get).orElse(function);
     }
 
     private boolean isBelow(PciFunction function, PciAddress bridge) {

@@ -50,7 +50,7 @@ public final class FaultRecord {
 
     /** Returns whether a reason is one to refuse an interrupt: the record then tells no address, PASID or kind of access. */
     public static boolean isInterrupt(int code) {
-        return code >= 0x20 && code <= 0x29;
+        return code >= 0x20 && code <= 0x28;
     }
 
     /** Says what a record means, and of an interrupt which entry it is about: {@code dmar_fault_do_one}. */

@@ -99,6 +99,7 @@ class LayoutsTest {
             assertThat(text.equals("unknown reason"))
                     .as("0x%x: %s", code, text)
                     .isEqualTo(!(legacy || interrupt || scalable));
+            assertThat(FaultRecord.isInterrupt(code)).as("0x%x", code).isEqualTo(interrupt);
             if (interrupt) {
                 interrupts.add(text);
             }
