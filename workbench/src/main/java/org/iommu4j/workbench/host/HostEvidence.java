@@ -63,7 +63,7 @@ public final class HostEvidence {
         this.name = builder.name;
         this.inputs = Collections.unmodifiableSet(new LinkedHashSet<>(builder.inputs));
         this.tables = new TreeMap<>(builder.tables);
-        this.functions = Placement.of(builder.functions, builder.warnings);
+        this.functions = Placement.of(builder.functions, builder::warn);
         this.units = Collections.unmodifiableSortedMap(builder.units());
         this.registersOfAllUnits = Map.copyOf(builder.registersOfAllUnits);
         this.groups = Collections.unmodifiableSortedMap(builder.groups());
