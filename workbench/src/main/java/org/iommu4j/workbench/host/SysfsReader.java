@@ -97,7 +97,7 @@ final class SysfsReader {
         for (String unit : files.list(UNITS)) {
             String name = TextLines.printable(unit);
             Map<String, String> attributes = attributes(UNITS + "/" + unit);
-            host.unit(name).attributes(name, attributes);
+            host.unitInSysfs(name, attributes);
             for (TranslationUnitProvider provider : silicon) {
                 try {
                     Optional<TranslationUnitSpec> spec = provider.recognise(name, attributes, firmware);
