@@ -79,6 +79,10 @@ class KernelLogReaderTest {
                 "",
                 "<6>",
                 "<6>[    0.177086] ",
+                "[    0.177086][    T0] ",
+                "[    0.177086] [    T0] ",
+                "<6>[    0.177086][  C12] ",
+                "Jan  1 21:08:33 host kernel: [    0.177086][ T4321] ",
                 "[Sun Jan  1 21:08:33 2023] ",
                 "Jan 01 21:08:33 surface kernel: ",
                 "janv. 01 21:08:33 surface kernel: ",
@@ -92,6 +96,16 @@ class KernelLogReaderTest {
         assertThat(host.registers().value(0xfed9_0000L, "ECAP")).hasValue(0x1a);
         assertThat(host.groups().get(2).members()).containsExactly(PciAddress.parse("00:02.0"));
         assertThat(host.kernelLines()).extracting(Fact::value).contains("DMAR: IOMMU feature sc_support inconsistent");
+    }
+
+    @Test
+    void aMessageThatBeginsWithABracketKeepsIt() throws IOException {
+        String message = "[Firmware Bug]: AMD-Vi: IOAPIC[4] not in IVRS table";
+        for (String prefix : new String[] {"", "[    0.5] ", "[    0.5][    T0] "}) {
+            assertThat(read(BOOT + prefix + message + "\n").kernelLines())
+                    .extracting(Fact::value)
+                    .contains(message);
+        }
     }
 
     @Test
@@ -153,5 +167,15 @@ class KernelLogReaderTest {
         String word = "x".repeat(TextLines.MAX_LINE - 20);
         HostEvidence host = read(BOOT + (" iommu " + word + "\n").repeat(2_000));
         assertThat(host.groups()).hasSize(2);
+    }
+
+    @Test
+    @Timeout(30)
+    void manyBracketsAreSeenThroughInNoTime() throws IOException {
+        for (String piece : new String[] {"[ 1.0]", "[T1]", "[ 1.0] ", "[ T1] ", "[", "a ", "a[1]"}) {
+            String line = piece.repeat((TextLines.MAX_LINE - 40) / piece.length());
+            HostEvidence host = read(BOOT + (line + " DMAR: iommu\n").repeat(1_000));
+            assertThat(host.groups()).hasSize(2);
+        }
     }
 }
