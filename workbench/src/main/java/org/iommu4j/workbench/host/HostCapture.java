@@ -205,6 +205,7 @@ public final class HostCapture {
         for (String group : files.list(SysfsReader.GROUPS)) {
             String path = SysfsReader.GROUPS + "/" + group;
             keepDirectory(path);
+            file(tar, path + SysfsReader.GROUP_NAME);
             file(tar, path + "/type");
             file(tar, path + "/reserved_regions");
             for (String device : files.list(path + "/devices")) {

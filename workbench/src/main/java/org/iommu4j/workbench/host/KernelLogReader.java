@@ -35,6 +35,10 @@ final class KernelLogReader {
     private static final Pattern LEAVES = Pattern.compile("(?:iommu: Removing device " + ADDRESS + " from group \\d+|"
             + ADDRESS + ": Removing from iommu group \\d+)\\s*$");
 
+    /** VFIO made a group for a function that no IOMMU translates for. */
+    private static final Pattern WITHOUT_IOMMU =
+            Pattern.compile(ADDRESS + ": Adding kernel taint for vfio-noiommu group on device");
+
     /** What comes after all drivers are done: the start of user space. */
     private static final Pattern USER_SPACE =
             Pattern.compile("Freeing unused kernel|Run \\S{0,64}init as init process|systemd\\[1\\]: ");
@@ -66,8 +70,12 @@ final class KernelLogReader {
     private static final String PARAMETERS = "ommand line: ";
     private static final String TYPE = "] type ";
     private static final String LEADS = "ridge to [bus ";
-    private static final List<String> GROUP_WORDS =
-            List.of("Adding to iommu group", "Adding device ", "Removing from iommu group", "Removing device ");
+    private static final List<String> GROUP_WORDS = List.of(
+            "Adding to iommu group",
+            "Adding device ",
+            "Removing from iommu group",
+            "Removing device ",
+            "for vfio-noiommu group");
     private static final List<String> USER_SPACE_WORDS =
             List.of("Freeing unused kernel", "as init process", FIRST_PROGRAM);
     private static final List<String> IOMMU_WORDS =
@@ -175,6 +183,7 @@ final class KernelLogReader {
         }
         return part(found & groupWords, JOINS, line)
                 .or(() -> part(found & groupWords, LEAVES, line))
+                .or(() -> part(found & groupWords, WITHOUT_IOMMU, line))
                 .or(() -> part(found & functionWord, FUNCTION, line))
                 .or(() -> part(found & bridgeWord, BRIDGE, line))
                 .or(() -> part(found & userSpaceWords, USER_SPACE, line))
@@ -296,6 +305,11 @@ final class KernelLogReader {
         Matcher leaves = LEAVES.matcher(line);
         if (leaves.find()) {
             boot.leaves(PciAddress.parse(leaves.group(1) != null ? leaves.group(1) : leaves.group(2)));
+            return true;
+        }
+        Matcher without = WITHOUT_IOMMU.matcher(line);
+        if (without.find()) {
+            boot.joinedWithoutIommu(PciAddress.parse(without.group(1)));
             return true;
         }
         return false;

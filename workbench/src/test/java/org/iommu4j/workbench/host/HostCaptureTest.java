@@ -202,6 +202,35 @@ class HostCaptureTest {
                         "Run /init as init process");
     }
 
+    /** Kernels that print who called print it between the time and the message. */
+    @Test
+    void ofALogThatNamesCallersTheKernelsMessagesAreKeptToo() throws IOException {
+        write("var/log/dmesg", """
+                [    0.0][    T0] Linux version 6.1.0-1-amd64 (me@myhost) (gcc of myhost) #1 SMP
+                [    0.1][    T0] DMAR: IOMMU feature sc_support inconsistent
+                [    0.2][    T1] iommu: Default domain type: Translated
+                [    5.0][  T500] cloud-init[500]: DMAR-IR: Enabled IRQ remapping in mode of payroll
+                [    6.0][    T1] systemd[1]: Hostname set to <myhost>.
+                """);
+        HostCapture.write(root, out.resolve("host.tar"));
+        assertThat(CaptureFiles.open(out.resolve("host.tar"))
+                        .text("dmesg.txt")
+                        .orElseThrow()
+                        .lines())
+                .containsExactly(
+                        "Linux version 6.1.0-1-amd64 (builder)",
+                        "DMAR: IOMMU feature sc_support inconsistent",
+                        "iommu: Default domain type: Translated",
+                        "systemd[1]:");
+    }
+
+    @Test
+    void aGroupOfVfioWithoutIommuIsKnownFromACapture() throws IOException {
+        write("sys/kernel/iommu_groups/1/name", "vfio-noiommu\n");
+        HostCapture.write(root, out.resolve("host.tar"));
+        assertThat(read(out.resolve("host.tar")).groups()).isEmpty();
+    }
+
     @Test
     void ofModulesTheParametersThatDecideAreKept() throws IOException {
         write("sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", "N\n");
