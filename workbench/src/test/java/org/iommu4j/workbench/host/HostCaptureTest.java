@@ -14,6 +14,8 @@ import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class HostCaptureTest {
     private static final PciAddress GRAPHICS = PciAddress.parse("0000:00:02.0");
@@ -167,6 +169,31 @@ class HostCaptureTest {
                         .orElseThrow())
                 .isEqualTo("intel_iommu=on,sm_on iommu=pt iommu.strict=1 intremap=nosid pci=noats,realloc"
                         + " vfio-pci.ids=8086:1616 vfio_iommu_type1.allow_unsafe_interrupts amd_iommu=off");
+    }
+
+    /** As Linux splits it: what stands in quotes belongs to one parameter, and what follows two dashes to init. */
+    @ParameterizedTest
+    @CsvSource(
+            quoteCharacter = '\'',
+            value = {
+                "'dyndbg=\"file x +p pci=secret123\" intel_iommu=on', 'intel_iommu=on'",
+                "'pw=\"a\"b\" pci=secret\" iommu=pt', 'iommu=pt'",
+                "'\"pw=x pci=secret\" iommu=pt', 'iommu=pt'",
+                "'\"pci=noats secret\" iommu=pt', 'iommu=pt'",
+                "'pci=\"noats secret\" iommu=pt', 'iommu=pt'",
+                "'iommu=pt pw=\"x pci=secret', 'iommu=pt'",
+                "'iommu=\"pt\" amd_iommu=off', 'iommu=\"pt\" amd_iommu=off'",
+                "'iommu=pt -- pci=secret', 'iommu=pt'",
+                "'iommu=pt --pci=secret pci=noats', 'iommu=pt pci=noats'",
+                "'-- pci=secret', ''"
+            })
+    void ofTheCommandLineNothingInQuotesOrForInitPassesForAParameter(String line, String kept) throws IOException {
+        write("proc/cmdline", line + "\n");
+        HostCapture.write(root, out.resolve("host.tar"));
+        assertThat(CaptureFiles.open(out.resolve("host.tar"))
+                        .text("proc/cmdline")
+                        .orElseThrow())
+                .isEqualTo(kept);
     }
 
     @Test
