@@ -51,7 +51,8 @@ public final class Auditor {
      * @param evidence what is known of it
      * @param asked the release to answer by; empty for the host's own where the evidence tells, else the newest
      * @param assigned the devices of a virtual machine to answer for; none for no such answer
-     * @throws InputException when a vendor's table can't be read, or an assigned device is not among the input
+     * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device is not
+     *     among the input
      */
     public Audit audit(HostEvidence evidence, Optional<LinuxRelease> asked, Collection<PciAddress> assigned) {
         return new Run(evidence, asked).audit(assigned);
@@ -75,9 +76,17 @@ public final class Auditor {
             this.warnings = new LinkedHashSet<>();
             this.release = asked.orElseGet(() -> ReleaseChoice.of(evidence.linux(), warnings));
             warnings.addAll(evidence.warnings());
-            this.isolation = evidence.iommuInUse() == Answer.YES
-                    ? PciIsolation.asSet(evidence.topology())
-                    : PciIsolation.withAcsOn(evidence.topology());
+            this.isolation = isolation(evidence);
+        }
+
+        private static PciIsolation isolation(HostEvidence evidence) {
+            try {
+                return evidence.iommuInUse() == Answer.YES
+                        ? PciIsolation.asSet(evidence.topology())
+                        : PciIsolation.withAcsOn(evidence.topology());
+            } catch (IllegalArgumentException e) {
+                throw new InputException(evidence.name() + ": " + e.getMessage(), e);
+            }
         }
 
         Audit audit(Collection<PciAddress> assigned) {

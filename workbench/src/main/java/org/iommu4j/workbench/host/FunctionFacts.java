@@ -39,14 +39,16 @@ final class FunctionFacts {
 
     /**
      * Raw bytes, and what follows from them; of two inputs the one that knows more is kept. Where all that was read is
-     * ones, the function did not answer and nothing is known; a virtual function has ones for its ids alone.
+     * ones, the function did not answer and nothing is known; a virtual function has ones for its ids alone, and its
+     * Enable No Snoop is reserved.
      */
     FunctionFacts config(byte[] bytes, String source) {
         KnownConfig read = new KnownConfig(bytes);
         if (!answers(read)) {
             return this;
         }
-        if (read.read(VENDOR_ID, 2) != NO_ID) {
+        boolean virtual = read.read(VENDOR_ID, 2) == NO_ID;
+        if (!virtual) {
             vendorId(read.read(VENDOR_ID, 2), source);
             deviceId(read.read(DEVICE_ID, 2), source);
         }
@@ -55,7 +57,11 @@ final class FunctionFacts {
         if (known.capabilities()) {
             int express = read.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
             if (express != 0) {
-                deviceControl(read.read(express + EXPRESS_DEVICE_CONTROL, 2), source);
+                int control = read.read(express + EXPRESS_DEVICE_CONTROL, 2);
+                facts.putIfAbsent("Device Control", new Fact<>(control, source));
+                if (!virtual) {
+                    noSnoop((control & ENABLE_NO_SNOOP) != 0, source);
+                }
             }
         }
         if (known.compareTo(knowledge) > 0 || (reconstructed && known == knowledge)) {
@@ -73,11 +79,6 @@ final class FunctionFacts {
             }
         }
         return false;
-    }
-
-    private void deviceControl(int value, String source) {
-        facts.putIfAbsent("Device Control", new Fact<>(value, source));
-        noSnoop((value & ENABLE_NO_SNOOP) != 0, source);
     }
 
     /** Bytes put together from text; raw bytes are preferred when they know as much. */

@@ -38,9 +38,6 @@ public final class HostCapture {
     /** ACPI tables that describe IOMMUs, and where configuration space is. Others may hold licence keys. */
     private static final List<String> TABLES = List.of("DMAR", "IVRS", "IORT", "RIMT", "VIOT", "MCFG");
 
-    private static final List<String> PARAMETERS =
-            List.of(SysfsReader.UNSAFE_INTERRUPTS, "sys/module/snd_hda_intel/parameters/snoop");
-
     private static final String DRIVERS = "sys/bus/pci/drivers";
 
     private final LiveFiles files;
@@ -122,9 +119,7 @@ public final class HostCapture {
         units(tar);
         groups(tar);
         tables(tar);
-        for (String parameter : PARAMETERS) {
-            file(tar, parameter);
-        }
+        file(tar, SysfsReader.UNSAFE_INTERRUPTS);
         kernel(tar);
         names(tar);
         for (String directory : directories) {
@@ -205,6 +200,7 @@ public final class HostCapture {
         for (String group : files.list(SysfsReader.GROUPS)) {
             String path = SysfsReader.GROUPS + "/" + group;
             keepDirectory(path);
+            file(tar, path + SysfsReader.GROUP_NAME);
             file(tar, path + "/type");
             file(tar, path + "/reserved_regions");
             for (String device : files.list(path + "/devices")) {

@@ -63,7 +63,7 @@ public final class HostEvidence {
         this.name = builder.name;
         this.inputs = Collections.unmodifiableSet(new LinkedHashSet<>(builder.inputs));
         this.tables = new TreeMap<>(builder.tables);
-        this.functions = Placement.of(builder.functions, builder.warnings);
+        this.functions = Placement.of(builder.functions, builder::warn);
         this.units = Collections.unmodifiableSortedMap(builder.units());
         this.registersOfAllUnits = Map.copyOf(builder.registersOfAllUnits);
         this.groups = Collections.unmodifiableSortedMap(builder.groups());
@@ -258,6 +258,7 @@ public final class HostEvidence {
         /** A unit's base and registers so far. */
         private static final class UnitFacts {
             private @Nullable Fact<Long> base;
+            private boolean inSysfs;
             private Map<String, String> attributes = Map.of();
             private final SortedMap<String, Fact<Long>> registers = new TreeMap<>();
         }
@@ -324,9 +325,11 @@ public final class HostEvidence {
             return this;
         }
 
-        /** Tells the files below a unit in {@code sys/class/iommu}. */
-        Builder attributes(String unit, Map<String, String> attributes) {
-            units.computeIfAbsent(unit, unused -> new UnitFacts()).attributes = attributes;
+        /** Says that a unit is in {@code sys/class/iommu}, with the files below it as far as they could be read. */
+        Builder unitInSysfs(String unit, Map<String, String> attributes) {
+            UnitFacts known = units.computeIfAbsent(unit, unused -> new UnitFacts());
+            known.inSysfs = true;
+            known.attributes = attributes;
             return this;
         }
 
@@ -494,6 +497,7 @@ public final class HostEvidence {
                         new UnitEvidence(
                                 unit,
                                 base == null ? OptionalLong.empty() : OptionalLong.of(base.value()),
+                                known.inSysfs,
                                 known.attributes,
                                 known.registers));
             });

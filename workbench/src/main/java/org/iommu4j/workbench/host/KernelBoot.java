@@ -2,9 +2,11 @@
 package org.iommu4j.workbench.host;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.KernelLog;
@@ -23,6 +25,7 @@ final class KernelBoot implements KernelLog.Findings {
     private final Map<PciAddress, int[]> bridges = new LinkedHashMap<>();
     private final List<String> lines = new ArrayList<>();
     private @Nullable Boolean remapping;
+    private final Set<PciAddress> joined = new HashSet<>();
     private boolean inUse;
     private boolean disabled;
     private boolean done;
@@ -82,10 +85,18 @@ final class KernelBoot implements KernelLog.Findings {
     }
 
     void joins(PciAddress address, int group) {
-        inUse = true;
         if (fits(groups, address)) {
             groups.put(address, group);
         }
+        if (joined.size() < HostEvidence.Builder.MAX_FUNCTIONS) {
+            joined.add(address);
+        }
+    }
+
+    /** Tells that the group that a function joined last is one of VFIO, made where no IOMMU translates. */
+    void joinedWithoutIommu(PciAddress address) {
+        groups.remove(address);
+        joined.remove(address);
     }
 
     void leaves(PciAddress address) {
@@ -139,8 +150,9 @@ final class KernelBoot implements KernelLog.Findings {
         if (remapping != null || whole) {
             host.interruptRemapping(remapping != null && remapping, source);
         }
-        if (inUse || disabled || whole) {
-            host.iommuInUse(inUse, source);
+        boolean used = inUse || !joined.isEmpty();
+        if (used || disabled || whole) {
+            host.iommuInUse(used, source);
         }
         lines.forEach(line -> host.kernelLine(line, source));
     }

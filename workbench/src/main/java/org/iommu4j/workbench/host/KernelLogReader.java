@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Where a log holds several boots, the last counts. That something is off is believed only of a log that has the boot
  * from its first line to where the drivers are done. What the IOMMUs' drivers print is read by their vendors ({@link
- * KernelLog}). Most lines say nothing here, and a {@link WordFilter} finds so.
+ * KernelLog}). Most lines say nothing here, and a {@link WordFilter} finds so. What programs wrote is no word of the kernel's,
+ * but that the first one runs tells that the drivers are done.
  *
  * <p>Source: {@code drivers/iommu/iommu.c}, {@code drivers/pci/probe.c}, {@code init/main.c}, 2.6.39 to 7.1. Thread-safe.
  */
@@ -34,9 +35,16 @@ final class KernelLogReader {
     private static final Pattern LEAVES = Pattern.compile("(?:iommu: Removing device " + ADDRESS + " from group \\d+|"
             + ADDRESS + ": Removing from iommu group \\d+)\\s*$");
 
+    /** VFIO made a group for a function that no IOMMU translates for. */
+    private static final Pattern WITHOUT_IOMMU =
+            Pattern.compile(ADDRESS + ": Adding kernel taint for vfio-noiommu group on device");
+
     /** What comes after all drivers are done: the start of user space. */
     private static final Pattern USER_SPACE =
             Pattern.compile("Freeing unused kernel|Run \\S{0,64}init as init process|systemd\\[1\\]: ");
+
+    /** The first program; no other word of a program's is taken for the kernel's. */
+    private static final String FIRST_PROGRAM = "systemd[1]: ";
 
     private static final Pattern FUNCTION = Pattern.compile(
             "pci (\\S{7,12}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");
@@ -45,13 +53,15 @@ final class KernelLogReader {
     private static final Pattern ABOUT_IOMMU = Pattern.compile(
             "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA");
 
-    /** What stands before a message: a syslog's or journal's host and unit, a priority, a time stamp. */
-    private static final Pattern PREFIX =
-            Pattern.compile("^(?:.{0,120}? kernel(?:\\[\\d+\\])?: )?(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\] )?");
+    /** A priority, a time stamp, and the thread or CPU that called, which kernels with {@code PRINTK_CALLER} name. */
+    private static final String STAMPS = "(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\](?: ?\\[ {0,12}[CT]\\d{1,10}\\])? )?";
+
+    /** What stands before a message: a syslog's or journal's host and unit, and the kernel's own stamps. */
+    private static final Pattern PREFIX = Pattern.compile("^(?:.{0,120}? kernel(?:\\[\\d+\\])?: )?" + STAMPS);
 
     /** A program and its process, as loggers print them; the kernel has none. */
-    private static final Pattern PROGRAM = Pattern.compile("^(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\] )?"
-            + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d+\\]: ");
+    private static final Pattern PROGRAM =
+            Pattern.compile("^" + STAMPS + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d{1,10}\\]: ");
 
     /** The device that a message is about. */
     private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,12}: ");
@@ -60,10 +70,14 @@ final class KernelLogReader {
     private static final String PARAMETERS = "ommand line: ";
     private static final String TYPE = "] type ";
     private static final String LEADS = "ridge to [bus ";
-    private static final List<String> GROUP_WORDS =
-            List.of("Adding to iommu group", "Adding device ", "Removing from iommu group", "Removing device ");
+    private static final List<String> GROUP_WORDS = List.of(
+            "Adding to iommu group",
+            "Adding device ",
+            "Removing from iommu group",
+            "Removing device ",
+            "for vfio-noiommu group");
     private static final List<String> USER_SPACE_WORDS =
-            List.of("Freeing unused kernel", "as init process", "systemd[1]: ");
+            List.of("Freeing unused kernel", "as init process", FIRST_PROGRAM);
     private static final List<String> IOMMU_WORDS =
             List.of("iommu", "IOMMU", "Iommu", "noop ", "NOOP ", "emapping", "REMAPPING", "vfio", "VFIO", "PCI-DMA");
 
@@ -145,14 +159,17 @@ final class KernelLogReader {
 
     /**
      * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver and of the
-     * IOMMU core the message, without what a logger put before it. Nothing of other lines and of other programs: they name the
-     * host, its network cards and its guests.
+     * IOMMU core the message, without what a logger put before it. Nothing of other lines, and of programs no more than that the
+     * first one runs: they name the host, its network cards and its guests.
      */
     Optional<String> essence(String line) {
         byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
         long found = filter.in(bytes, 0, bytes.length);
-        if (found == 0 || PROGRAM.matcher(line).find()) {
+        if (found == 0) {
             return Optional.empty();
+        }
+        if (isOfProgram(line)) {
+            return line.contains(FIRST_PROGRAM) ? Optional.of(FIRST_PROGRAM) : Optional.empty();
         }
         String release = (found & versionWord) != 0 ? release(line) : null;
         if (release != null) {
@@ -166,6 +183,7 @@ final class KernelLogReader {
         }
         return part(found & groupWords, JOINS, line)
                 .or(() -> part(found & groupWords, LEAVES, line))
+                .or(() -> part(found & groupWords, WITHOUT_IOMMU, line))
                 .or(() -> part(found & functionWord, FUNCTION, line))
                 .or(() -> part(found & bridgeWord, BRIDGE, line))
                 .or(() -> part(found & userSpaceWords, USER_SPACE, line))
@@ -191,6 +209,11 @@ final class KernelLogReader {
         return alone.saysAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
     }
 
+    /** Programs write into the kernel's log too, and a logger puts the kernel's name before what it finds there. */
+    private static boolean isOfProgram(String line) {
+        return PROGRAM.matcher(line).find() || PROGRAM.matcher(message(line)).find();
+    }
+
     private static String message(String line) {
         return PREFIX.matcher(line).replaceFirst("").strip();
     }
@@ -210,13 +233,19 @@ final class KernelLogReader {
             long found = filter.in(text, from, to);
             if (found != 0) {
                 String line = TextLines.line(text, from, to);
-                String release = (found & versionWord) != 0 ? release(line) : null;
-                if (release != null) {
-                    boot = new KernelBoot(release);
+                if (isOfProgram(line)) {
+                    if (line.contains(FIRST_PROGRAM)) {
+                        boot.done();
+                    }
                 } else {
-                    line(boot, line, found);
+                    String release = (found & versionWord) != 0 ? release(line) : null;
+                    if (release != null) {
+                        boot = new KernelBoot(release);
+                    } else {
+                        line(boot, line, found);
+                    }
+                    any = any || recognises(line, found);
                 }
-                any = any || recognises(line, found);
             }
             from = to + 1;
         }
@@ -276,6 +305,11 @@ final class KernelLogReader {
         Matcher leaves = LEAVES.matcher(line);
         if (leaves.find()) {
             boot.leaves(PciAddress.parse(leaves.group(1) != null ? leaves.group(1) : leaves.group(2)));
+            return true;
+        }
+        Matcher without = WITHOUT_IOMMU.matcher(line);
+        if (without.find()) {
+            boot.joinedWithoutIommu(PciAddress.parse(without.group(1)));
             return true;
         }
         return false;

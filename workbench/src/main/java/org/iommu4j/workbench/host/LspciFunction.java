@@ -240,7 +240,7 @@ final class LspciFunction {
         if (driver != null) {
             function.driver(driver, source);
         }
-        if (noSnoop != null) {
+        if (noSnoop != null && !isVirtual()) {
             function.noSnoop(noSnoop, source);
         }
         byte[] raw = Arrays.copyOf(hex, hexLength);
@@ -251,6 +251,11 @@ final class LspciFunction {
         if (known != ConfigKnowledge.NONE) {
             function.reconstructed(reconstruct(raw, known, shared), known, source);
         }
+    }
+
+    /** Returns whether hex was printed that has no ids, as that of a virtual function: its Enable No Snoop is reserved. */
+    private boolean isVirtual() {
+        return hexLength > 1 && (hex[0] & hex[1]) == -1;
     }
 
     /** How much the text tells. */

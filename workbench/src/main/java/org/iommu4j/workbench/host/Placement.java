@@ -3,14 +3,15 @@ package org.iommu4j.workbench.host;
 
 import java.util.Collections;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Consumer;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds the bridge above each function: as an input says, else by the buses that bridges lead to.
@@ -18,7 +19,7 @@ import org.iommu4j.spi.Answer;
  * <p>By buses, a bridge leads to its secondary bus; a bus to which no known bridge leads is a root bus when the buses of
  * all bridges of its segment are known. A bridge's buses have higher numbers than its own, so that no function is found
  * below itself. Virtual functions may be on a bus that no bridge has as its secondary one: they are where their physical
- * function is, and where that is not known, below the bridge whose buses cover theirs most closely.
+ * function is, and where that is not known or can't be, below the bridge whose buses cover theirs most closely.
  */
 final class Placement {
     private final Map<PciAddress, FunctionFacts> functions;
@@ -42,7 +43,7 @@ final class Placement {
     }
 
     static SortedMap<PciAddress, FunctionEvidence> of(
-            SortedMap<PciAddress, FunctionFacts> functions, List<String> warnings) {
+            SortedMap<PciAddress, FunctionFacts> functions, Consumer<String> warnings) {
         Placement placement = new Placement(functions);
         SortedMap<PciAddress, FunctionEvidence> placed = new TreeMap<>();
         functions.values().forEach(function -> placed.put(function.address(), placement.place(function, warnings)));
@@ -57,13 +58,11 @@ final class Placement {
      */
     private record Place(Optional<PciAddress> bridge, boolean known) {}
 
-    private FunctionEvidence place(FunctionFacts function, List<String> warnings) {
+    private FunctionEvidence place(FunctionFacts function, Consumer<String> warnings) {
         PciAddress physical = physicalOf.get(function.address());
         Place place = told(function, warnings)
                 .or(() -> behindBridge(function.address()))
-                .or(() -> Optional.ofNullable(physical)
-                        .map(functions::get)
-                        .flatMap(facts -> told(facts, warnings).or(() -> behindBridge(facts.address()))))
+                .or(() -> ofPhysical(function.address(), physical, warnings))
                 .or(() -> covered(function.address()))
                 .orElseGet(() -> onRootBus(function.address()));
         return physical == null
@@ -76,7 +75,22 @@ final class Placement {
                         Optional.ofNullable(functions.get(physical)));
     }
 
-    private Optional<Place> told(FunctionFacts function, List<String> warnings) {
+    private Optional<Place> ofPhysical(PciAddress address, @Nullable PciAddress physical, Consumer<String> warnings) {
+        FunctionFacts facts = physical == null ? null : functions.get(physical);
+        if (facts == null) {
+            return Optional.empty();
+        }
+        Optional<Place> place = told(facts, warnings).or(() -> behindBridge(facts.address()));
+        Optional<PciAddress> above = place.flatMap(Place::bridge);
+        if (above.isPresent() && !canBeAbove(above.get(), address)) {
+            warnings.accept(address + " is below " + above.get() + " as its physical function " + physical
+                    + " is, which can't be");
+            return Optional.empty();
+        }
+        return place;
+    }
+
+    private Optional<Place> told(FunctionFacts function, Consumer<String> warnings) {
         PciAddress address = function.address();
         Optional<Fact<PciAddress>> told = function.bridge();
         if (told.isPresent()) {
@@ -84,7 +98,7 @@ final class Placement {
             if (functions.containsKey(above) && canBeAbove(above, address)) {
                 return Optional.of(new Place(Optional.of(above), true));
             }
-            warnings.add(
+            warnings.accept(
                     address + " is below " + above + " in " + told.get().source() + ", which can't be or is not there");
             return Optional.of(new Place(Optional.empty(), false));
         }

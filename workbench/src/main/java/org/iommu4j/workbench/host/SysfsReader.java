@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.PciAddress;
@@ -30,6 +31,8 @@ final class SysfsReader {
     static final String UNITS = "sys/class/iommu";
     /** Groups. */
     static final String GROUPS = "sys/kernel/iommu_groups";
+    /** Below a group, what it is called. */
+    static final String GROUP_NAME = "/name";
     /** ACPI tables. */
     static final String TABLES = "sys/firmware/acpi/tables";
 
@@ -40,6 +43,10 @@ final class SysfsReader {
     static final List<String> LOGS = List.of("dmesg.txt", "dmesg", "dmesg.log", "var/log/dmesg");
 
     private static final String SOURCE = "sysfs";
+
+    /** What VFIO calls the groups that it makes where no IOMMU translates, {@code enable_unsafe_noiommu_mode}. */
+    private static final String WITHOUT_IOMMU = "vfio-noiommu";
+
     private static final Pattern ADDRESS = Pattern.compile("[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
     private static final Pattern LONG_DOMAIN = Pattern.compile("[0-9a-f]{5,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
     private static final Pattern ROOT_BUS = Pattern.compile("pci[0-9a-f]{4,8}:[0-9a-f]{2}");
@@ -55,10 +62,16 @@ final class SysfsReader {
 
     private final HostFiles files;
     private final HostEvidence.Builder host;
+    private final Set<String> withoutIommu;
 
     private SysfsReader(HostFiles files, HostEvidence.Builder host) {
         this.files = files;
         this.host = host;
+        this.withoutIommu = files.list(GROUPS).stream()
+                .filter(group -> files.text(GROUPS + "/" + group + GROUP_NAME)
+                        .filter(WITHOUT_IOMMU::equals)
+                        .isPresent())
+                .collect(Collectors.toUnmodifiableSet());
     }
 
     /**
@@ -97,7 +110,7 @@ final class SysfsReader {
         for (String unit : files.list(UNITS)) {
             String name = TextLines.printable(unit);
             Map<String, String> attributes = attributes(UNITS + "/" + unit);
-            host.unit(name).attributes(name, attributes);
+            host.unitInSysfs(name, attributes);
             for (TranslationUnitProvider provider : silicon) {
                 try {
                     Optional<TranslationUnitSpec> spec = provider.recognise(name, attributes, firmware);
@@ -167,7 +180,7 @@ final class SysfsReader {
                 .ifPresent(unit -> function.unit(TextLines.printable(unit), SOURCE));
         files.resolve(directory + "/iommu_group")
                 .map(SysfsReader::lastName)
-                .filter(group -> NUMBER.matcher(group).matches())
+                .filter(group -> NUMBER.matcher(group).matches() && !withoutIommu.contains(group))
                 .ifPresent(group -> function.group(Integer.parseInt(group), SOURCE));
         Optional<String> driver = files.resolve(directory + "/driver").map(SysfsReader::lastName);
         if (driver.isPresent() || driversShown) {
@@ -188,7 +201,7 @@ final class SysfsReader {
     private void groups() {
         boolean membersShown = false;
         for (String group : files.list(GROUPS)) {
-            if (!NUMBER.matcher(group).matches()) {
+            if (!NUMBER.matcher(group).matches() || withoutIommu.contains(group)) {
                 continue;
             }
             int id = Integer.parseInt(group);
@@ -233,7 +246,7 @@ final class SysfsReader {
 
     private void inUse() {
         boolean units = !files.list(UNITS).isEmpty();
-        boolean groups = !files.list(GROUPS).isEmpty();
+        boolean groups = !withoutIommu.containsAll(files.list(GROUPS));
         if (units || groups) {
             host.iommuInUse(true, SOURCE);
         } else if (files.isDirectory(GROUPS)) {

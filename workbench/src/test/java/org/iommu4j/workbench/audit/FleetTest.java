@@ -57,6 +57,22 @@ class FleetTest {
     }
 
     @Test
+    void aTopologyThatCannotBeLeavesTheOtherHostsTheirRows() throws IOException {
+        Files.writeString(Files.createDirectory(folder.resolve("good")).resolve("dmesg.txt"), LOG);
+        Path odd = folder.resolve("odd/sys");
+        Path devices = Files.createDirectories(odd.resolve("bus/pci/devices"));
+        Files.createDirectories(odd.resolve("devices/0000:00:04.0/0000:02:00.0"));
+        Files.createDirectory(devices.resolve("0000:00:04.0"));
+        Path link = Path.of("../../../devices/0000:00:04.0/0000:02:00.0");
+        Files.createSymbolicLink(devices.resolve("0000:02:00.0"), link);
+        Files.createSymbolicLink(
+                devices.resolve("0000:00:04.0/physfn"), Path.of("..").resolve(link));
+        List<FleetRow> rows = audit(folder, () -> {});
+        assertThat(rows).extracting(FleetRow::host).containsExactly("good", "odd");
+        assertThat(rows).allMatch(row -> row.audit().isPresent());
+    }
+
+    @Test
     void aDirectoryOfNothingIsRefused() {
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> Fleet.hosts(folder))

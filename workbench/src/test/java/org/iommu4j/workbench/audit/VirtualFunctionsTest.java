@@ -100,6 +100,24 @@ class VirtualFunctionsTest {
         assertThat(audit.warnings()).noneMatch(warning -> warning.contains("vendor id"));
     }
 
+    /** Of two functions each would be above the other. */
+    @Test
+    void aFunctionIsNotPutBelowItselfWhereItsPhysicalFunctionIsSaidToBeBelowIt() throws IOException {
+        Path devices = Files.createDirectories(folder.resolve("sys/bus/pci/devices"));
+        Path below = Files.createDirectories(folder.resolve("sys/devices/0000:00:04.0/0000:02:00.0"));
+        Path above = Files.createDirectory(devices.resolve("0000:00:04.0"));
+        Files.write(above.resolve("config"), config(0x1234, 4, 0));
+        Files.write(below.resolve("config"), config(0x1234, 0, 0));
+        Files.createSymbolicLink(above.resolve("physfn"), Path.of("../../../../devices/0000:00:04.0/0000:02:00.0"));
+        Files.createSymbolicLink(
+                devices.resolve("0000:02:00.0"), Path.of("../../../devices/0000:00:04.0/0000:02:00.0"));
+        Audit audit = new Hosts(folder).tree(folder).audit("6.1");
+        assertThat(audit.devices()).hasSize(2);
+        assertThat(audit.warnings())
+                .anyMatch(warning -> warning.startsWith("0000:00:04.0 is below 0000:00:04.0")
+                        && warning.contains("physical function 0000:02:00.0"));
+    }
+
     private static byte[] config(int vendor, int type, int deviceControl) {
         byte[] config = new byte[4096];
         config[0] = (byte) vendor;

@@ -42,6 +42,25 @@ class WhatLinuxShowsTest {
                 .anyMatch(warning -> warning.contains("Linux ignores dmar0: no device of its scope exists"));
     }
 
+    /** Of a capture the directory of a unit may be missing, and the link that names it is there. */
+    @Test
+    void aUnitWhoseAttributesCannotBeReadIsNotIgnored() throws IOException {
+        Path units = Files.createDirectories(folder.resolve("sys/class/iommu"));
+        Path attributes = Files.createDirectories(units.resolve("dmar0/intel-iommu"));
+        Files.writeString(attributes.resolve("address"), "fed90000\n");
+        Files.writeString(attributes.resolve("version"), "1:0\n");
+        Files.writeString(attributes.resolve("cap"), "d2008c40660462\n");
+        Files.writeString(attributes.resolve("ecap"), "f0505a\n");
+        Files.createSymbolicLink(units.resolve("dmar1"), Path.of("../../devices/virtual/iommu/dmar1"));
+        Audit audit = new Hosts(folder)
+                .dmar(FIRST, ALL)
+                .lspci(HOST_BRIDGE, GRAPHICS, CARD)
+                .tree(folder)
+                .audit("5.15");
+        assertThat(audit.warnings()).noneMatch(warning -> warning.contains("Linux ignores"));
+        assertThat(Hosts.device(audit, "00:03.0").unit()).isEqualTo("dmar1");
+    }
+
     @Test
     void aUnitCountsAsLongAsItsDevicesMayExist() throws IOException {
         Hosts listed = new Hosts(folder).dmar(FIRST, ALL).text("dmesg.txt", Hosts.LOG + Hosts.UNIT0 + Hosts.UNIT1);

@@ -79,6 +79,10 @@ class KernelLogReaderTest {
                 "",
                 "<6>",
                 "<6>[    0.177086] ",
+                "[    0.177086][    T0] ",
+                "[    0.177086] [    T0] ",
+                "<6>[    0.177086][  C12] ",
+                "Jan  1 21:08:33 host kernel: [    0.177086][ T4321] ",
                 "[Sun Jan  1 21:08:33 2023] ",
                 "Jan 01 21:08:33 surface kernel: ",
                 "janv. 01 21:08:33 surface kernel: ",
@@ -92,6 +96,16 @@ class KernelLogReaderTest {
         assertThat(host.registers().value(0xfed9_0000L, "ECAP")).hasValue(0x1a);
         assertThat(host.groups().get(2).members()).containsExactly(PciAddress.parse("00:02.0"));
         assertThat(host.kernelLines()).extracting(Fact::value).contains("DMAR: IOMMU feature sc_support inconsistent");
+    }
+
+    @Test
+    void aMessageThatBeginsWithABracketKeepsIt() throws IOException {
+        String message = "[Firmware Bug]: AMD-Vi: IOAPIC[4] not in IVRS table";
+        for (String prefix : new String[] {"", "[    0.5] ", "[    0.5][    T0] "}) {
+            assertThat(read(BOOT + prefix + message + "\n").kernelLines())
+                    .extracting(Fact::value)
+                    .contains(message);
+        }
     }
 
     @Test
@@ -124,6 +138,46 @@ class KernelLogReaderTest {
                 .isEqualTo(Answer.UNKNOWN);
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"[ 3.2] ", "[ 3.2][    T1] ", "Jan 01 21:08:33 host ", "[ 3.2] host kernel: "})
+    void theFirstProcessTellsThatTheDriversAreDone(String prefix) throws IOException {
+        String boot = "[ 0.0] Linux version 6.8.0-49-generic (b@x) (gcc) #49\n[ 0.1] DMAR: Host address width 39\n";
+        assertThat(read(boot + prefix + "systemd[1]: systemd 252 running in system mode\n")
+                        .iommuInUse())
+                .isEqualTo(Answer.NO);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "[ 3.2] ",
+                "[    3.2][  T500] ",
+                "Jan 01 21:08:33 host ",
+                "<30>[ 3.2] ",
+                "Jan 01 host kernel: [ 3.2][  T500] "
+            })
+    void whatProgramsPrintIsNoWordOfTheKernels(String prefix) throws IOException {
+        String program = prefix + "cloud-init[500]: ";
+        HostEvidence host = read(BOOT + program + "Linux version 6.9.0 (b@x)\n" + program
+                + "DMAR: dmar7: reg_base_addr fed97000 ver 1:0 cap 1c0000c40660462 ecap 1a\n" + program
+                + "pci 0000:00:07.0: Adding to iommu group 9\n" + program + "DMAR: all is well\n");
+        assertThat(host.linux().orElseThrow()).hasToString("5.4");
+        assertThat(host.units().keySet()).containsExactly("dmar0", "dmar1");
+        assertThat(host.groups().keySet()).containsExactly(1, 7);
+        assertThat(host.kernelLines()).extracting(Fact::value).noneMatch(line -> line.contains("all is well"));
+    }
+
+    @Test
+    void vfioWithoutIommuIsNoUseOfOne() throws IOException {
+        String boot = "[ 0.0] Linux version 6.8.0-49-generic (b@x) (gcc) #49\n" + USER_SPACE
+                + "[ 9.0] vfio-pci 0000:00:07.0: Adding to iommu group 0\n";
+        assertThat(read(boot).iommuInUse()).isEqualTo(Answer.YES);
+        HostEvidence host =
+                read(boot + "[ 9.0] vfio-pci 0000:00:07.0: Adding kernel taint for vfio-noiommu group on device\n");
+        assertThat(host.iommuInUse()).isEqualTo(Answer.NO);
+        assertThat(host.groups()).isEmpty();
+    }
+
     @Test
     void ofSeveralBootsTheLastCounts() throws IOException {
         HostEvidence host = read(BOOT + "[ 0.0] Linux version 6.1.0-9-amd64 (d@d) (gcc) #1\n");
@@ -153,5 +207,15 @@ class KernelLogReaderTest {
         String word = "x".repeat(TextLines.MAX_LINE - 20);
         HostEvidence host = read(BOOT + (" iommu " + word + "\n").repeat(2_000));
         assertThat(host.groups()).hasSize(2);
+    }
+
+    @Test
+    @Timeout(30)
+    void manyBracketsAreSeenThroughInNoTime() throws IOException {
+        for (String piece : new String[] {"[ 1.0]", "[T1]", "[ 1.0] ", "[ T1] ", "[", "a ", "a[1]"}) {
+            String line = piece.repeat((TextLines.MAX_LINE - 40) / piece.length());
+            HostEvidence host = read(BOOT + (line + " DMAR: iommu\n").repeat(1_000));
+            assertThat(host.groups()).hasSize(2);
+        }
     }
 }

@@ -8,6 +8,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.iommu4j.core.PciGroups;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
@@ -253,5 +255,28 @@ class LspciReaderTest {
                 .as("reads as nothing does")
                 .isEqualTo(0xffff);
         assertThat(host.functions().get(3).config().read(0x0a, 2)).isEqualTo(0x0601);
+    }
+
+    /** Its own bit is reserved and reads as zero, in words as in hex. */
+    @Test
+    void ofAVirtualFunctionWithoutItsPhysicalOneEnableNoSnoopIsUnknown() {
+        HostEvidence.Builder host = HostEvidence.builder("test");
+        String words = "\tCapabilities: [40] Express (v2) Endpoint, MSI 00\n\t\t\tRlxdOrd- ExtTag- NoSnoop-\n";
+        String hex = """
+                00: ff ff ff ff 04 00 10 00 01 00 00 02 00 00 00 00
+                10: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+                20: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+                30: 00 00 00 00 40 00 00 00 00 00 00 00 00 00 00 00
+                40: 10 00 02 00 00 00 00 00 00 00 00 00 00 00 00 00
+                """;
+        String rest = IntStream.range(5, 16)
+                .mapToObj(row -> String.format("%x0:%s%n", row, " 00".repeat(16)))
+                .collect(Collectors.joining());
+        String text = "03:10.0 Ethernet controller [0200]: Maker Card VF [1234:0010]\n" + words + hex + rest;
+        LspciReader.read(text.lines().toList(), "test", host);
+        FunctionEvidence function =
+                host.build().function(PciAddress.parse("03:10.0")).orElseThrow();
+        assertThat(function.pciExpress()).isEqualTo(Answer.YES);
+        assertThat(function.noSnoopEnabled()).isEqualTo(Answer.UNKNOWN);
     }
 }

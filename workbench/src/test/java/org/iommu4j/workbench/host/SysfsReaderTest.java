@@ -81,6 +81,67 @@ class SysfsReaderTest {
         assertThat(function.vendorId()).hasValue(0x8086);
     }
 
+    /** A function without ids is a virtual one; the bit is its physical function's, and reserved in itself. */
+    @Test
+    void theBitOfAVirtualFunctionIsUnknownWhileItsPhysicalOneIs() throws IOException {
+        byte[] virtual = HostFixtures.express(0x0010);
+        Arrays.fill(virtual, 0, 4, (byte) -1);
+        function("0000:00:02.0", virtual);
+        FunctionEvidence function = read().function(GRAPHICS).orElseThrow();
+        assertThat(function.pciExpress()).isEqualTo(Answer.YES);
+        assertThat(function.noSnoopEnabled()).isEqualTo(Answer.UNKNOWN);
+    }
+
+    /** VFIO makes a group of this name where no IOMMU is. */
+    @Test
+    void aGroupOfVfioWithoutIommuIsNone() throws IOException {
+        Path device = function("0000:00:02.0", HostFixtures.express(0));
+        Path group = Files.createDirectories(folder.resolve("sys/kernel/iommu_groups/0"));
+        Files.writeString(group.resolve("name"), "vfio-noiommu\n");
+        Files.createDirectory(group.resolve("devices"));
+        Files.createSymbolicLink(device.resolve("iommu_group"), Path.of("../../../../kernel/iommu_groups/0"));
+        Files.createSymbolicLink(
+                group.resolve("devices/0000:00:02.0"), Path.of("../../../../bus/pci/devices/0000:00:02.0"));
+        Files.writeString(folder.resolve("dmesg.txt"), """
+                [ 0.0] Linux version 6.1.0-56-amd64 (me@myhost) (gcc) #1
+                [ 2.0] Run /init as init process
+                [ 9.0] vfio-pci 0000:00:02.0: Adding to iommu group 0
+                [ 9.0] vfio-pci 0000:00:02.0: Adding kernel taint for vfio-noiommu group on device
+                """);
+        HostEvidence host = read();
+        assertThat(host.iommuInUse()).isEqualTo(Answer.NO);
+        assertThat(host.groups()).isEmpty();
+        assertThat(host.function(GRAPHICS).orElseThrow().group()).isEmpty();
+        assertThat(host.warnings()).isEmpty();
+    }
+
+    @Test
+    void besideRealGroupsAFunctionOfVfioWithoutIommuIsInNone() throws IOException {
+        function("0000:00:02.0", HostFixtures.express(0));
+        function("0000:00:03.0", HostFixtures.express(0));
+        Path groups = Files.createDirectories(folder.resolve("sys/kernel/iommu_groups"));
+        Files.createDirectories(groups.resolve("0/devices/0000:00:03.0"));
+        Files.createDirectories(groups.resolve("1/devices/0000:00:02.0"));
+        Files.writeString(groups.resolve("1/name"), "vfio-noiommu\n");
+        HostEvidence host = read();
+        assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
+        assertThat(host.groups().keySet()).containsExactly(0);
+        assertThat(host.function(GRAPHICS).orElseThrow().grouped()).isEqualTo(Answer.NO);
+    }
+
+    @Test
+    void aUnitWhoseAttributesCannotBeReadIsInSysfsAllTheSame() throws IOException {
+        function("0000:00:02.0", HostFixtures.express(0));
+        Path units = Files.createDirectories(folder.resolve("sys/class/iommu"));
+        Files.createSymbolicLink(units.resolve("dmar0"), Path.of("../../devices/virtual/iommu/dmar0"));
+        Files.writeString(
+                folder.resolve("dmesg.txt"),
+                "DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da\n");
+        HostEvidence host = read();
+        assertThat(host.units().get("dmar0").inSysfs()).isTrue();
+        assertThat(host.units().get("dmar1").inSysfs()).isFalse();
+    }
+
     @Test
     void unitsGroupsDriversAndTheKernelAreRead() throws IOException {
         Path device = function("0000:00:02.0", HostFixtures.express(0));
