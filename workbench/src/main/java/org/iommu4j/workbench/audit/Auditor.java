@@ -236,7 +236,7 @@ public final class Auditor {
             Answer enforced = description == null || translated == Answer.NO
                     ? Answer.UNKNOWN
                     : description.enforceCacheCoherency();
-            Viability.Finding finding = viability.of(address, Set.of());
+            Viability.Finding finding = viability.of(address);
             Integer group = groupIds.get(address);
             String driver = function.driver().map(Fact::value).orElse(null);
             Optional<NoSnoopUse> use = driver == null ? Optional.empty() : NoSnoopUse.of(driver);
@@ -251,10 +251,9 @@ public final class Auditor {
             HostDescription host = hostOf.get(address);
             if (description != null && host != null && function.bridge() != Answer.YES) {
                 hints.addAll(Hints.of(function, description, host));
-                List<PciAddress> bound = bound(address);
-                if (group != null
-                        && finding.answer() == Answer.NO
-                        && bound.stream().anyMatch(member -> !member.equals(address))) {
+                Collection<PciAddress> bound = viability.bound(address);
+                boolean sisters = bound.size() > (bound.contains(address) ? 1 : 0);
+                if (group != null && finding.answer() == Answer.NO && sisters) {
                     hints.add(Hints.ofGroup(group, bound));
                 }
             }
@@ -277,18 +276,6 @@ public final class Auditor {
                     Guest.of(enforced),
                     why,
                     hints);
-        }
-
-        /** Of a device's group, those that drivers of the host have and that do DMA. */
-        private List<PciAddress> bound(PciAddress address) {
-            return groupOf.getOrDefault(address, List.of()).stream()
-                    .filter(member -> evidence.function(member)
-                            .filter(function -> function.bridge() != Answer.YES)
-                            .flatMap(FunctionEvidence::driver)
-                            .map(Fact::value)
-                            .filter(driver -> !driver.isEmpty() && !Viability.leavesDmaAlone(driver))
-                            .isPresent())
-                    .toList();
         }
 
         private static Reason enabled(FunctionEvidence function) {

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.audit;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.platform.PciAddress;
@@ -146,9 +147,11 @@ final class Hints {
     }
 
     /** Returns what can be done about a group that VFIO does not take: the same for each of its devices. */
-    static Reason ofGroup(int group, List<PciAddress> bound) {
+    static Reason ofGroup(int group, Collection<PciAddress> bound) {
+        String who = Assignment.join(bound.stream().limit(Viability.SHOWN + 1).toList());
+        int more = bound.size() - Viability.SHOWN - 1;
         return new Reason(
-                "of group " + group + " assign " + Assignment.join(bound)
+                "of group " + group + " assign " + who + (more > 0 ? " and " + more + " more" : "")
                         + " to the same guest as well, or unbind from the driver",
                 CLAIM);
     }
