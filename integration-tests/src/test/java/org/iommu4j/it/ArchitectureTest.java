@@ -26,6 +26,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.AmdVendor;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.intel.IntelVendor;
@@ -125,6 +126,16 @@ class ArchitectureTest {
                 .dependOnClassesThat()
                 .resideInAnyPackage(inHouse(
                         new String[] {"..core..", "..dma..", "..vfio..", "..kvm..", "..workbench.."}, "intel", "amd"))
+                .check(CLASSES);
+    }
+
+    @Test
+    void theWorkbenchAsksTheDriversWhatAReleaseChanged() {
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.workbench..")
+                .should()
+                .callMethod(LinuxRelease.class, "isAtLeast", int.class, int.class)
                 .check(CLASSES);
     }
 

@@ -105,9 +105,13 @@ final class AmdDescription {
                         "Linux amd/iommu.c amdv2_ops"));
     }
 
-    /** Where a unit has no v2 tables Linux stays with v1, which keeps the promise ({@code amd_iommu_v2_pgtbl_supported}). */
+    /**
+     * V1 tables keep the promise. Linux stays with them where the command line's last word is {@code pgtbl_v1} ({@code
+     * parse_amd_iommu_options}), or a unit has no v2 tables ({@code amd_iommu_v2_pgtbl_supported}).
+     */
     private List<KernelParameter> parameters() {
-        Answer possible = rules.guestTablesForAll() ? Answer.YES : Answer.NO;
+        boolean overruled = facts.bootOptions().hasLast("amd_iommu", "pgtbl_v1", "pgtbl_v2");
+        Answer possible = rules.guestTablesForAll() && !overruled ? Answer.YES : Answer.NO;
         for (UnitDescription unit : units) {
             Long efr = unit.registers().get(Features.EFR.name());
             if (efr == null) {

@@ -235,7 +235,7 @@ final class AmdIommu implements Iommu {
             // Linux falls back to host tables when units lack guest tables.
             return features.guestLevels() != 0
                     && rules.guestTables()
-                    && context.bootOptions().has("amd_iommu", "pgtbl_v2")
+                    && context.bootOptions().hasLast("amd_iommu", "pgtbl_v2", "pgtbl_v1")
                     && (type == DomainType.DMA || rules.guestTablesForAll());
         }
         if (flags.equals(Set.of(DomainFlag.PASID)) && knowsPasids()) {

@@ -98,6 +98,19 @@ class GuestTablesTest {
         assertThat(iommu.allocate(DomainType.UNMANAGED, device).format()).isEqualTo(unmanaged);
     }
 
+    @ParameterizedTest
+    @CsvSource({
+        "amd_iommu=pgtbl_v2 amd_iommu=pgtbl_v1, amd-host-v1",
+        "'amd_iommu=pgtbl_v2,pgtbl_v1', amd-host-v1",
+        "amd_iommu=pgtbl_v1 quiet amd_iommu=pgtbl_v2, amd-guest-v2",
+        "'amd_iommu=pgtbl_v1,pgtbl_v2 amd_iommu=force_isolation', amd-guest-v2"
+    })
+    void ofTwoTablesTheCommandLineChoosesTheLast(String commandLine, String format) {
+        platform.bootOptions = new BootOptions(commandLine);
+        AmdIommu iommu = platform.open();
+        assertThat(iommu.allocate(DomainType.DMA, device(iommu)).format()).isEqualTo(format);
+    }
+
     @Test
     void aUnitWithoutGuestTablesFallsBackToHostTablesAndRefusesPasids() {
         platform.efr = GUEST_EFR & ~(1L << 48);

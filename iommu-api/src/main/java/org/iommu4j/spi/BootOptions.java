@@ -24,18 +24,26 @@ public record BootOptions(String commandLine) {
 
     /** Returns whether a parameter lists a value: {@code has("intel_iommu", "sm_on")} of {@code intel_iommu=on,sm_on}. */
     public boolean has(String parameter, String value) {
+        // What takes itself back says itself again.
+        return hasLast(parameter, value, value);
+    }
+
+    /**
+     * Returns whether a parameter lists a value, and after it none that takes it back: {@code hasLast("amd_iommu", "pgtbl_v2",
+     * "pgtbl_v1")} of {@code amd_iommu=pgtbl_v1 amd_iommu=pgtbl_v2}.
+     */
+    public boolean hasLast(String parameter, String value, String takenBackBy) {
+        boolean has = false;
         for (String word : commandLine.split("\\s+", -1)) {
             int equals = word.indexOf('=');
             if (equals < 0 || !word.substring(0, equals).equals(parameter)) {
                 continue;
             }
             for (String each : word.substring(equals + 1).split(",", -1)) {
-                if (each.equals(value)) {
-                    return true;
-                }
+                has = each.equals(value) || (has && !each.equals(takenBackBy));
             }
         }
-        return false;
+        return has;
     }
 
     /**

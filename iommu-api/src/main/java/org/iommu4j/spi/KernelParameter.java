@@ -16,6 +16,8 @@ public record KernelParameter(String parameter, String value, Effect effect, Rea
         ENABLES,
         /** Units are not used: nothing can be assigned. */
         DISABLES,
+        /** Some units are not used: nothing of what only they translate for can be assigned. */
+        DISABLES_SOME,
         /** The driver says that no-snoop is blocked, and it is not. */
         FALSE_PROMISE
     }

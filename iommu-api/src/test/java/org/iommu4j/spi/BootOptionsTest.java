@@ -19,6 +19,17 @@ class BootOptionsTest {
     }
 
     @Test
+    void theLastOfTwoValuesThatExcludeEachOtherCounts() {
+        assertThat(new BootOptions("x=b,a").hasLast("x", "a", "b")).isTrue();
+        assertThat(new BootOptions("x=b quiet x=c,a,d x=e").hasLast("x", "a", "b"))
+                .isTrue();
+        assertThat(new BootOptions("x=a,b").hasLast("x", "a", "b")).isFalse();
+        assertThat(new BootOptions("x=a x=b").hasLast("x", "a", "b")).isFalse();
+        assertThat(new BootOptions("x=a y=b").hasLast("x", "a", "b")).isTrue();
+        assertThat(new BootOptions("x=b y=a").hasLast("x", "a", "b")).isFalse();
+    }
+
+    @Test
     void aParameterThatIsYesOrNoIsWhatItsLastWordSays() {
         assertThat(new BootOptions("a-b.c").isSet("a_b.c")).isTrue();
         for (String yes : List.of("1", "Y", "yes", "t", "on", "On")) {

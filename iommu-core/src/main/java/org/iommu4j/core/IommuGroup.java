@@ -9,6 +9,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -453,11 +454,19 @@ public final class IommuGroup {
         return AttachResult.ATTACHED;
     }
 
+    /**
+     * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be claimed by
+     * user space whatever the vendor's driver does, for whoever asks before there is a group.
+     */
+    public static boolean keepsDirectDevices(LinuxRelease release) {
+        return CoreRules.of(release).keepsDirectDevices();
+    }
+
     /** A device that must stay mapped one to one can't be blocked. Source: {@code __iommu_device_set_domain}. */
     private AttachResult attachOne(IommuDevice device, IommuDomain target) {
         if ((target.type() == DomainType.BLOCKED || target == blockingDomain)
                 && ReservedRegions.requireDirect(device)
-                && CoreRules.of(device.iommu().release()).keepsDirectDevices()) {
+                && keepsDirectDevices(device.iommu().release())) {
             return AttachResult.incompatible("firmware demands a direct mapping for " + device.address());
         }
         return target.attach(device);

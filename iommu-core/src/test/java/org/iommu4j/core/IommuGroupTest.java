@@ -197,6 +197,9 @@ class IommuGroupTest {
             assertThat(errno(() -> group.claimDmaOwner(owner)))
                     .as(release)
                     .isEqualTo(release.equals("6.6") ? "EINVAL" : "--");
+            assertThat(IommuGroup.keepsDirectDevices(LinuxRelease.named(release)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.6"));
         }
     }
 

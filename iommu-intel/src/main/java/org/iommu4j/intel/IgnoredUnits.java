@@ -26,6 +26,11 @@ final class IgnoredUnits {
     private static final Logger LOG = LoggerFactory.getLogger(IgnoredUnits.class);
 
     private static final String SOURCE = "Linux init_no_remapping_devices";
+
+    /** Why a unit is ignored that has graphics alone. */
+    static final Reason GRAPHICS_OFF =
+            new Reason("it has graphics alone, and the command line says intel_iommu=igfx_off", SOURCE);
+
     private static final int CLASS_CODE = 8;
     private static final int BASE_CLASS_DISPLAY = 0x03;
 
@@ -68,8 +73,7 @@ final class IgnoredUnits {
             return Optional.of(new Reason("no device of its scope exists", SOURCE));
         }
         return graphicsAlone && bootOptions.has("intel_iommu", "igfx_off")
-                ? Optional.of(
-                        new Reason("it has graphics alone, and the command line says intel_iommu=igfx_off", SOURCE))
+                ? Optional.of(GRAPHICS_OFF)
                 : Optional.empty();
     }
 

@@ -46,20 +46,30 @@ final class IntelDescription {
     /** What Linux calls a unit, before its number. */
     static final String UNIT_PREFIX = "dmar";
 
-    /** What on the command line counts. */
-    static final List<KernelParameter> PARAMETERS = List.of(
-            new KernelParameter(
-                    "intel_iommu",
-                    "on",
-                    KernelParameter.Effect.ENABLES,
-                    new Reason(
-                            "turns the units on where the kernel was built without INTEL_IOMMU_DEFAULT_ON",
-                            "Linux intel_iommu_setup")),
-            new KernelParameter(
-                    "intel_iommu",
-                    "off",
-                    KernelParameter.Effect.DISABLES,
-                    new Reason("leaves the units off", "Linux intel_iommu_setup")));
+    private static final KernelParameter ON = new KernelParameter(
+            "intel_iommu",
+            "on",
+            KernelParameter.Effect.ENABLES,
+            new Reason(
+                    "turns the units on where the kernel was built without INTEL_IOMMU_DEFAULT_ON",
+                    "Linux intel_iommu_setup"));
+
+    private static final KernelParameter OFF = new KernelParameter(
+            "intel_iommu",
+            "off",
+            KernelParameter.Effect.DISABLES,
+            new Reason("leaves the units off", "Linux intel_iommu_setup"));
+
+    private static final KernelParameter GRAPHICS_OFF = new KernelParameter(
+            "intel_iommu",
+            "igfx_off",
+            KernelParameter.Effect.DISABLES_SOME,
+            new Reason(
+                    "leaves units off that have graphics alone, so that these can't be assigned",
+                    "Linux init_no_remapping_devices"));
+
+    /** What on the command line counts, on one host or another. */
+    static final List<KernelParameter> PARAMETERS = List.of(ON, OFF, GRAPHICS_OFF);
 
     private static final Reason RMRR_LOCK = new Reason(
             "the driver keeps the device for the firmware, EPERM", "Linux device_is_rmrr_locked (until 6.5)");
@@ -72,6 +82,7 @@ final class IntelDescription {
     private final Map<String, UnitDescription> byLinuxName = new HashMap<>();
     private final Map<String, Reason> ignored = new LinkedHashMap<>();
     private final List<String> warnings = new ArrayList<>();
+    private boolean graphicsOff;
 
     private IntelDescription(HostFacts facts, IntelRules rules, @Nullable Dmar dmar) {
         this.facts = facts;
@@ -98,7 +109,7 @@ final class IntelDescription {
                 rule,
                 units,
                 devices,
-                PARAMETERS,
+                graphicsOff ? PARAMETERS : List.of(ON, OFF),
                 warnings,
                 HardwareVirtualization.VMX,
                 rules.lockedDevicesStayWithTheKernel() ? RMRR_LOCK : null);
@@ -111,7 +122,7 @@ final class IntelDescription {
             warnings.add("DMAR: no remapping unit");
         }
         ScopeResolver scopes = new ScopeResolver(facts.topology());
-        IgnoredUnits rules = new IgnoredUnits(scopes, facts.bootOptions(), hasHostBridge());
+        IgnoredUnits left = new IgnoredUnits(scopes, facts.bootOptions(), hasHostBridge());
         Map<Long, String> shown = shownByBase();
         for (int i = 0; i < drhds.size(); i++) {
             Drhd drhd = drhds.get(i);
@@ -135,8 +146,10 @@ final class IntelDescription {
                     scope,
                     registers));
             byLinuxName.put(linuxName, units.get(i));
-            (facts.showsUseOf(UNIT_PREFIX) ? notShown(linuxName) : rules.why(drhd))
-                    .ifPresent(why -> ignored.put(id, why));
+            Optional<Reason> byTable = left.why(drhd);
+            (facts.showsUseOf(UNIT_PREFIX) ? notShown(linuxName) : byTable).ifPresent(why -> ignored.put(id, why));
+            graphicsOff |= ignored.containsKey(id)
+                    && byTable.filter(IgnoredUnits.GRAPHICS_OFF::equals).isPresent();
         }
         addUnlisted();
         IntelCoherency coherency = new IntelCoherency(rule, units, ignored);

@@ -3,6 +3,7 @@ package org.iommu4j.vfio;
 
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.platform.PciAddress;
 import org.jspecify.annotations.Nullable;
@@ -23,6 +24,16 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     VfioGroup(Vfio vfio, IommuGroup group) {
         this.vfio = vfio;
         this.group = group;
+    }
+
+    /**
+     * Returns whether {@link #enforcedCoherent()} is what the group's devices are capable of, and not what its container is, for
+     * whoever asks before there is a group.
+     *
+     * @throws IllegalArgumentException when no rules are built for the release
+     */
+    public static boolean asksDevices(LinuxRelease release) {
+        return VfioRules.of(release).filesAskDevices();
     }
 
     /** Returns the number. */

@@ -62,6 +62,11 @@ final class VfioRules {
                 reachesTheEnd);
     }
 
+    /** Returns whether a group's file vouches for what its devices are capable of, and not for its container. */
+    boolean filesAskDevices() {
+        return filesAskDevices;
+    }
+
     /**
      * Returns whether a group's file vouches for coherency.
      *

@@ -160,6 +160,12 @@ class VfioReleaseTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"5.15, false", "6.1, false", "6.2, true", "7.1, true"})
+    void whetherAFileAsksItsDevicesCanBeAskedBeforeThereIsOne(String release, boolean asks) {
+        assertThat(VfioGroup.asksDevices(LinuxRelease.named(release))).isEqualTo(asks);
+    }
+
+    @ParameterizedTest
     @CsvSource({"5.15, EINVAL", "6.1, EINVAL", "6.17, EINVAL", "6.18, EOVERFLOW", "7.1, EOVERFLOW"})
     void aRangeThatWrapsAroundIsRefused(String release, Errno errno) {
         under(release);

@@ -332,4 +332,14 @@ class HostsTest {
         Path older = file("v2-old.txt", "[    0.0] Linux version 6.1.0 (x)\n" + lines);
         assertThat(Audits.of(older, table).falsePromises()).isEmpty();
     }
+
+    @Test
+    void aPromiseIsKeptWhereTheLastWordIsV1Tables() throws IOException {
+        Path table = Audits.shared("data/machines/msi-ms7721-a8-6500/IVRS.dat");
+        String line = "[    0.0] Linux version 6.19.0 (x)\n[    0.0] Command line: amd_iommu=";
+        Path kept = file("v1-last.txt", line + "pgtbl_v2,force_isolation amd_iommu=pgtbl_v1\n");
+        assertThat(Audits.of(kept, table).falsePromises()).isEmpty();
+        Path broken = file("v2-last.txt", line + "pgtbl_v1 amd_iommu=pgtbl_v2\n");
+        assertThat(Audits.of(broken, table).falsePromises()).hasSize(1);
+    }
 }

@@ -67,8 +67,9 @@ public record Assignment(
         Set<Reason> obstacles = new LinkedHashSet<>();
         List<PciAddress> noncoherent = new ArrayList<>();
         Set<Reason> hints = new LinkedHashSet<>();
+        Viability asked = viability.ofTogether(wanted);
         for (AuditedDevice device : devices) {
-            Viability.Finding finding = viability.of(device.address(), wanted);
+            Viability.Finding finding = asked.of(device.address());
             assignable = Answers.and(assignable, finding.answer());
             obstacles.addAll(finding.reasons());
             enforced = Answers.and(enforced, device.enforceCacheCoherency());

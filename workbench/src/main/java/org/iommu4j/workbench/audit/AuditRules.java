@@ -2,8 +2,10 @@
 package org.iommu4j.workbench.audit;
 
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.IommuGroup;
 import org.iommu4j.kvm.GuestTreatment;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.vfio.VfioGroup;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -11,17 +13,22 @@ import org.jspecify.annotations.Nullable;
  *
  * @param release the release
  * @param virtualization the processors' extension, null where no vendor says
- * @param asksDevices whether KVM is told by the capabilities of a group's devices (from 6.2) and not by the container
- * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region (from 6.6); before it was a driver's
- *     affair
+ * @param asksDevices whether KVM is told by the capabilities of a group's devices and not by the container
+ * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region; before it was a driver's affair
  */
 record AuditRules(
         LinuxRelease release,
         @Nullable HardwareVirtualization virtualization,
         boolean asksDevices,
         boolean keepsDirectDevices) {
+    /**
+     * Returns the rules of a release.
+     *
+     * @throws IllegalArgumentException when none are built for it
+     */
     static AuditRules of(LinuxRelease release, @Nullable HardwareVirtualization virtualization) {
-        return new AuditRules(release, virtualization, release.isAtLeast(6, 2), release.isAtLeast(6, 6));
+        return new AuditRules(
+                release, virtualization, VfioGroup.asksDevices(release), IommuGroup.keepsDirectDevices(release));
     }
 
     /** Returns who tells KVM. */

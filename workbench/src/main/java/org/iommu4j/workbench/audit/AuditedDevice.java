@@ -29,7 +29,8 @@ import org.jspecify.annotations.Nullable;
  *     it, so that there is no such domain
  * @param reservedRegions its reserved regions, null when not known
  * @param assignable whether VFIO would take it as things are now, but for its own driver
- * @param obstacles why it is not assignable or why that is not known
+ * @param obstacles why it is not assignable or why that is not known; of many reasons that its group gives, the first ones and how
+ *     many more there are
  * @param guest what KVM makes of a guest that has this device alone; unknown where no guest can have it
  * @param why the reasons of {@code guest}, the deciding one first
  * @param hints what can be done

@@ -53,6 +53,7 @@ public final class Auditor {
      * @param assigned the devices of a virtual machine to answer for; none for no such answer
      * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device is not
      *     among the input
+     * @throws IllegalArgumentException when no rules are built for the release asked for
      */
     public Audit audit(HostEvidence evidence, Optional<LinuxRelease> asked, Collection<PciAddress> assigned) {
         return new Run(evidence, asked).audit(assigned);
@@ -245,7 +246,7 @@ public final class Auditor {
             Answer enforced = description == null || translated == Answer.NO
                     ? Answer.UNKNOWN
                     : description.enforceCacheCoherency();
-            Viability.Finding finding = viability.of(address, Set.of());
+            Viability.Finding finding = viability.of(address);
             Integer group = groupIds.get(address);
             String driver = function.driver().map(Fact::value).orElse(null);
             Optional<NoSnoopUse> use = driver == null ? Optional.empty() : NoSnoopUse.of(driver);
@@ -260,10 +261,9 @@ public final class Auditor {
             HostDescription host = hostOf.get(address);
             if (description != null && host != null && function.bridge() != Answer.YES) {
                 hints.addAll(Hints.of(function, description, host));
-                List<PciAddress> bound = bound(address);
-                if (group != null
-                        && finding.answer() == Answer.NO
-                        && bound.stream().anyMatch(member -> !member.equals(address))) {
+                Collection<PciAddress> bound = viability.bound(address);
+                boolean sisters = bound.size() > (bound.contains(address) ? 1 : 0);
+                if (group != null && finding.answer() == Answer.NO && sisters) {
                     hints.add(Hints.ofGroup(group, bound));
                 }
             }
@@ -286,18 +286,6 @@ public final class Auditor {
                     Guest.of(enforced),
                     why,
                     hints);
-        }
-
-        /** Of a device's group, those that drivers of the host have and that do DMA. */
-        private List<PciAddress> bound(PciAddress address) {
-            return groupOf.getOrDefault(address, List.of()).stream()
-                    .filter(member -> evidence.function(member)
-                            .filter(function -> function.bridge() != Answer.YES)
-                            .flatMap(FunctionEvidence::driver)
-                            .map(Fact::value)
-                            .filter(driver -> !driver.isEmpty() && !Viability.leavesDmaAlone(driver))
-                            .isPresent())
-                    .toList();
         }
 
         private static Reason enabled(FunctionEvidence function) {

@@ -4,8 +4,10 @@ package org.iommu4j.workbench.audit;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
@@ -25,6 +27,8 @@ final class GroupReasons {
         if (members.size() < 2) {
             return List.of();
         }
+        Map<PciAddress, Long> functions =
+                members.stream().collect(Collectors.groupingBy(GroupReasons::device, Collectors.counting()));
         Set<Reason> reasons = new LinkedHashSet<>();
         for (PciAddress member : members) {
             FunctionEvidence function = evidence.function(member).orElse(null);
@@ -35,24 +39,20 @@ final class GroupReasons {
             above.flatMap(evidence::function)
                     .flatMap(bridge -> ofBridge(bridge, isolation))
                     .ifPresent(reasons::add);
-            sister(member, members)
-                    .filter(unused -> isKnownNotToIsolate(function, isolation))
-                    .ifPresent(unused -> reasons.add(new Reason(
-                            String.format(
-                                    "functions of device %04x:%02x:%02x are not isolated from each other (%s)",
-                                    member.segment(), member.bus(), member.device(), acs(function)),
-                            SOURCE)));
+            if (functions.getOrDefault(device(member), 0L) > 1 && isKnownNotToIsolate(function, isolation)) {
+                reasons.add(new Reason(
+                        String.format(
+                                "functions of device %04x:%02x:%02x are not isolated from each other (%s)",
+                                member.segment(), member.bus(), member.device(), acs(function)),
+                        SOURCE));
+            }
         }
         return new ArrayList<>(reasons).subList(0, Math.min(SHOWN, reasons.size()));
     }
 
-    private static Optional<PciAddress> sister(PciAddress of, List<PciAddress> members) {
-        return members.stream()
-                .filter(other -> !other.equals(of)
-                        && other.segment() == of.segment()
-                        && other.bus() == of.bus()
-                        && other.device() == of.device())
-                .findFirst();
+    /** Returns the address that all functions of a device share. */
+    private static PciAddress device(PciAddress function) {
+        return new PciAddress(function.segment(), function.bus(), function.device(), 0);
     }
 
     private static Optional<Reason> ofBridge(FunctionEvidence bridge, PciIsolation isolation) {

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.audit;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.platform.PciAddress;
@@ -87,6 +88,8 @@ final class Hints {
         Optional<String> commandLine = evidence.commandLine().map(fact -> fact.value());
         if (evidence.iommuInUse() == Answer.NO) {
             hints.addAll(whereNotInUse(evidence, hosts, vendors));
+        } else {
+            hints.addAll(parameters(evidence, parameters(hosts), KernelParameter.Effect.DISABLES_SOME, true));
         }
         if (evidence.interruptRemapping() == Answer.NO && evidence.iommuInUse() != Answer.NO) {
             if (commandLine.isPresent() && !evidence.bootOptions().interruptRemapping()) {
@@ -117,7 +120,7 @@ final class Hints {
                 ? vendors.all().stream()
                         .flatMap(vendor -> vendor.kernelParameters().stream())
                         .toList()
-                : hosts.stream().flatMap(host -> host.parameters().stream()).toList();
+                : parameters(hosts);
         List<Reason> off = parameters(evidence, parameters, KernelParameter.Effect.DISABLES, true);
         if (!off.isEmpty()) {
             return off;
@@ -129,6 +132,10 @@ final class Hints {
                 "look into /sys/firmware/acpi/tables as root: where no table of an IOMMU is there, turn the IOMMU on in"
                         + " firmware setup, if processor and board have one",
                 "no ACPI table of a known vendor is among the input"));
+    }
+
+    private static List<KernelParameter> parameters(List<HostDescription> hosts) {
+        return hosts.stream().flatMap(host -> host.parameters().stream()).toList();
     }
 
     /** Returns hints about the parameters of an effect that are, or are not, on the command line. */
@@ -146,9 +153,11 @@ final class Hints {
     }
 
     /** Returns what can be done about a group that VFIO does not take: the same for each of its devices. */
-    static Reason ofGroup(int group, List<PciAddress> bound) {
+    static Reason ofGroup(int group, Collection<PciAddress> bound) {
+        String who = Assignment.join(bound.stream().limit(Viability.SHOWN + 1).toList());
+        int more = bound.size() - Viability.SHOWN - 1;
         return new Reason(
-                "of group " + group + " assign " + Assignment.join(bound)
+                "of group " + group + " assign " + who + (more > 0 ? " and " + more + " more" : "")
                         + " to the same guest as well, or unbind from the driver",
                 CLAIM);
     }

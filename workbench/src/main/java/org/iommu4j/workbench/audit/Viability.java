@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.audit;
 
-import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -17,35 +21,80 @@ import org.iommu4j.workbench.host.FunctionEvidence;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.jspecify.annotations.Nullable;
 
-/** Whether VFIO takes a device, and what stands against it. */
+/**
+ * Whether VFIO takes a device, and what stands against it.
+ *
+ * <p>What stands against all devices of a group is gathered once. Of its reasons of one kind a device is told the first {@value
+ * #SHOWN} and how many more there are, so that time and reports grow with the number of functions and of reserved regions,
+ * however big a group is.
+ */
 final class Viability {
+    /** As many reasons of one kind as a device is told. */
+    static final int SHOWN = 8;
+
     private static final Reason CORE_LOCK =
             new Reason("its group can't be taken from the kernel, EINVAL", "Linux iommu_group require_direct (6.6)");
 
     /** What was found about a device or a group. */
     record Finding(Answer answer, List<Reason> reasons) {}
 
+    /**
+     * What stands against giving a device of a group away.
+     *
+     * @param direct DIRECT regions of any of its functions
+     * @param unknownRegions of whose functions it is not known whether they have any
+     * @param bound its functions that drivers of the host have and that do DMA
+     * @param unknownDrivers its functions whose driver is not known
+     */
+    private record Obstacles(
+            Few direct, Few unknownRegions, Map<PciAddress, Reason> bound, Map<PciAddress, Reason> unknownDrivers) {
+        Obstacles() {
+            this(new Few(), new Few(), new LinkedHashMap<>(), new LinkedHashMap<>());
+        }
+    }
+
     private final HostEvidence evidence;
     private final Map<PciAddress, DeviceDescription> descriptions;
     private final Map<PciAddress, HostDescription> hostOf;
     private final Map<PciAddress, List<PciAddress>> groupOf;
     private final AuditRules rules;
+    private final Set<PciAddress> together;
 
+    /** By the first function of a group, or a function without one. */
+    private final Map<PciAddress, Obstacles> obstacles = new HashMap<>();
+
+    /** Makes one for devices that are given away each by itself. */
     Viability(
             HostEvidence evidence,
             Map<PciAddress, DeviceDescription> descriptions,
             Map<PciAddress, HostDescription> hostOf,
             Map<PciAddress, List<PciAddress>> groupOf,
             AuditRules rules) {
+        this(evidence, descriptions, hostOf, groupOf, rules, Set.of());
+    }
+
+    private Viability(
+            HostEvidence evidence,
+            Map<PciAddress, DeviceDescription> descriptions,
+            Map<PciAddress, HostDescription> hostOf,
+            Map<PciAddress, List<PciAddress>> groupOf,
+            AuditRules rules,
+            Set<PciAddress> together) {
         this.evidence = evidence;
         this.descriptions = descriptions;
         this.hostOf = hostOf;
         this.groupOf = groupOf;
         this.rules = rules;
+        this.together = together;
     }
 
-    /** Answers for a device that is given to a virtual machine together with others. */
-    Finding of(PciAddress address, Set<PciAddress> together) {
+    /** Returns one for devices that one virtual machine gets together. */
+    Viability ofTogether(Set<PciAddress> devices) {
+        return new Viability(evidence, descriptions, hostOf, groupOf, rules, devices);
+    }
+
+    /** Answers for a device. */
+    Finding of(PciAddress address) {
         Verdict verdict = new Verdict();
         FunctionEvidence function = evidence.function(address).orElseThrow();
         if (function.bridge() == Answer.YES) {
@@ -69,43 +118,89 @@ final class Viability {
                     "no IOMMU translates for it", description.reasons().get(0).source());
             return verdict.finding();
         }
-        directRegions(address, verdict);
+        Obstacles group = obstacles(address);
+        group.direct().tell(verdict::no);
+        group.unknownRegions().tell(verdict::unknown);
         interrupts(description, verdict);
-        drivers(address, together, verdict);
+        if (groupOf.containsKey(address)) {
+            tellSisters(group.bound(), address, verdict::no);
+            tellSisters(group.unknownDrivers(), address, verdict::unknown);
+        } else {
+            verdict.unknown("its group is not known", "no group listing, no full configuration space");
+        }
         return verdict.finding();
     }
 
-    /** Answers for a group as drivers are bound now. */
+    /** Answers for a group as drivers are bound now, with all that stands against it. */
     Finding ofGroup(List<PciAddress> members) {
+        Obstacles found = new Obstacles();
+        members.forEach(member -> boundTo(member, found));
         Verdict verdict = new Verdict();
-        members.forEach(member -> boundTo(member, verdict));
+        found.bound().values().forEach(verdict::no);
+        found.unknownDrivers().values().forEach(verdict::unknown);
         return verdict.finding();
     }
 
-    private void directRegions(PciAddress address, Verdict verdict) {
-        for (PciAddress member : groupOf.getOrDefault(address, List.of(address))) {
-            Reason lock = directLock(member);
-            if (lock == null) {
-                continue;
+    /** Returns the functions of a device's group, itself maybe among them, that drivers of the host have and that do DMA. */
+    Collection<PciAddress> bound(PciAddress address) {
+        return groupOf.containsKey(address) ? obstacles(address).bound().keySet() : List.of();
+    }
+
+    private Obstacles obstacles(PciAddress address) {
+        List<PciAddress> members = groupOf.getOrDefault(address, List.of(address));
+        return obstacles.computeIfAbsent(members.get(0), unused -> gather(members));
+    }
+
+    private Obstacles gather(List<PciAddress> members) {
+        Obstacles found = new Obstacles();
+        for (PciAddress member : members) {
+            directRegions(member, found);
+            if (!together.contains(member)) {
+                boundTo(member, found);
             }
-            DeviceDescription description = descriptions.get(member);
-            List<ReservedRegion> regions = description == null ? null : description.reservedRegions();
-            if (regions == null) {
-                regions = linuxRegions(member);
+        }
+        return found;
+    }
+
+    /** Tells a function what is said of others. */
+    private static void tellSisters(Map<PciAddress, Reason> sisters, PciAddress address, Consumer<Reason> to) {
+        Few few = new Few();
+        for (Map.Entry<PciAddress, Reason> sister : sisters.entrySet()) {
+            if (few.isFull()) {
+                break;
             }
-            if (regions == null) {
-                verdict.unknown(
-                        "reserved regions of " + member + " are not known", "no firmware table, no group listing");
-                continue;
+            if (!sister.getKey().equals(address)) {
+                few.add(sister.getValue());
             }
-            for (ReservedRegion region : regions) {
-                if (region.type() == ReservedRegion.Type.DIRECT) {
-                    verdict.no(
-                            String.format(
-                                    "%s needs memory 0x%x to 0x%x mapped one to one (DIRECT reserved region): %s",
-                                    member, region.start(), region.end(), lock.text()),
-                            lock.source());
-                }
+        }
+        few.count(sisters.size() - (sisters.containsKey(address) ? 1 : 0));
+        few.tell(to);
+    }
+
+    private void directRegions(PciAddress member, Obstacles found) {
+        Reason lock = directLock(member);
+        if (lock == null) {
+            return;
+        }
+        DeviceDescription description = descriptions.get(member);
+        List<ReservedRegion> regions = description == null ? null : description.reservedRegions();
+        if (regions == null) {
+            regions = linuxRegions(member);
+        }
+        if (regions == null) {
+            found.unknownRegions()
+                    .add(new Reason(
+                            "reserved regions of " + member + " are not known", "no firmware table, no group listing"));
+            return;
+        }
+        for (ReservedRegion region : regions) {
+            if (region.type() == ReservedRegion.Type.DIRECT) {
+                found.direct()
+                        .add(new Reason(
+                                String.format(
+                                        "%s needs memory 0x%x to 0x%x mapped one to one (DIRECT reserved region): %s",
+                                        member, region.start(), region.end(), lock.text()),
+                                lock.source()));
             }
         }
     }
@@ -142,30 +237,24 @@ final class Viability {
         }
     }
 
-    private void drivers(PciAddress address, Set<PciAddress> together, Verdict verdict) {
-        List<PciAddress> members = groupOf.get(address);
-        if (members == null) {
-            verdict.unknown("its group is not known", "no group listing, no full configuration space");
-            return;
-        }
-        for (PciAddress member : members) {
-            if (!member.equals(address) && !together.contains(member)) {
-                boundTo(member, verdict);
-            }
-        }
-    }
-
-    private void boundTo(PciAddress member, Verdict verdict) {
+    private void boundTo(PciAddress member, Obstacles found) {
         FunctionEvidence function = evidence.function(member).orElse(null);
         if (function == null || function.bridge() == Answer.YES) {
             return;
         }
         Optional<String> driver = function.driver().map(Fact::value);
         if (driver.isEmpty()) {
-            verdict.unknown("the driver of " + member + " is not known", "no driver link, no lspci -k");
+            found.unknownDrivers()
+                    .put(
+                            member,
+                            new Reason("the driver of " + member + " is not known", "no driver link, no lspci -k"));
         } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
-            verdict.no(
-                    member + " of the same group is bound to " + driver.get(), "Linux iommu_device_use_default_domain");
+            found.bound()
+                    .put(
+                            member,
+                            new Reason(
+                                    member + " of the same group is bound to " + driver.get(),
+                                    "Linux iommu_device_use_default_domain"));
         }
     }
 
@@ -175,29 +264,67 @@ final class Viability {
         return name.contains("vfio") || name.equals("pci_stub") || name.equals("pcieport");
     }
 
-    private static final class Verdict {
-        private Answer answer = Answer.YES;
-        private final List<Reason> against = new ArrayList<>();
-        private final List<Reason> open = new ArrayList<>();
+    /** Reasons of one kind: the first ones, and how many there are. */
+    private static final class Few {
+        private final Set<Reason> first = new LinkedHashSet<>();
+        private int all;
 
-        void no(String text, String source) {
-            answer = Answer.NO;
-            add(against, new Reason(text, source));
+        boolean isFull() {
+            return first.size() == SHOWN;
         }
 
-        void unknown(String text, String source) {
-            answer = Answers.and(answer, Answer.UNKNOWN);
-            add(open, new Reason(text, source));
-        }
-
-        private static void add(List<Reason> to, Reason reason) {
-            if (!to.contains(reason)) {
-                to.add(reason);
+        /** Adds a reason unless it is one of the first. */
+        void add(Reason reason) {
+            if (!first.contains(reason)) {
+                all++;
+                if (!isFull()) {
+                    first.add(reason);
+                }
             }
         }
 
+        /** Says how many there are in all. */
+        void count(int reasons) {
+            all = reasons;
+        }
+
+        void tell(Consumer<Reason> to) {
+            String source = "";
+            for (Reason reason : first) {
+                to.accept(reason);
+                source = reason.source();
+            }
+            if (all > first.size()) {
+                to.accept(new Reason("and " + (all - first.size()) + " more of the same group", source));
+            }
+        }
+    }
+
+    private static final class Verdict {
+        private Answer answer = Answer.YES;
+        private final Set<Reason> against = new LinkedHashSet<>();
+        private final Set<Reason> open = new LinkedHashSet<>();
+
+        void no(String text, String source) {
+            no(new Reason(text, source));
+        }
+
+        void no(Reason reason) {
+            answer = Answer.NO;
+            against.add(reason);
+        }
+
+        void unknown(String text, String source) {
+            unknown(new Reason(text, source));
+        }
+
+        void unknown(Reason reason) {
+            answer = Answers.and(answer, Answer.UNKNOWN);
+            open.add(reason);
+        }
+
         Finding finding() {
-            return new Finding(answer, answer == Answer.NO ? against : open);
+            return new Finding(answer, List.copyOf(answer == Answer.NO ? against : open));
         }
     }
 }

@@ -43,6 +43,7 @@ public final class HostEvidence {
     private final Map<Subject, Fact<Object>> facts;
     private final List<Fact<String>> kernelLines;
     private final List<String> warnings;
+    private final boolean unsafeInterruptsAllowed;
 
     /** What is told once about a host. */
     private enum Subject {
@@ -70,6 +71,10 @@ public final class HostEvidence {
         this.facts = Map.copyOf(builder.facts);
         this.kernelLines = List.copyOf(builder.kernelLines);
         this.warnings = List.copyOf(new LinkedHashSet<>(builder.warnings));
+        // Asked for each device, and a command line is long.
+        this.unsafeInterruptsAllowed = this.<Boolean>fact(Subject.UNSAFE_INTERRUPTS)
+                .map(Fact::value)
+                .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
     }
 
     /** Starts to gather what is known of a host called by a name for people. */
@@ -199,9 +204,7 @@ public final class HostEvidence {
      * the command line does.
      */
     public boolean unsafeInterruptsAllowed() {
-        return this.<Boolean>fact(Subject.UNSAFE_INTERRUPTS)
-                .map(Fact::value)
-                .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
+        return unsafeInterruptsAllowed;
     }
 
     /** Returns whether Linux uses an IOMMU for DMA there. */

@@ -85,6 +85,11 @@ class WhatLinuxShowsTest {
         assertThat(graphics.why()).extracting(Reason::text).anyMatch(text -> text.contains("igfx_off"));
         assertThat(Hosts.device(old, "00:03.0").guest()).isEqualTo(Guest.COHERENT);
         assertThat(Hosts.device(host.audit("6.1"), "00:02.0").unit()).isNull();
+        assertThat(old.hints())
+                .extracting(Reason::text)
+                .singleElement()
+                .asString()
+                .startsWith("take intel_iommu=igfx_off off the kernel's command line");
     }
 
     @Test
@@ -109,6 +114,7 @@ class WhatLinuxShowsTest {
                         "dmesg.txt",
                         Hosts.LOG + Hosts.UNIT0 + Hosts.UNIT1 + "Kernel command line: intel_iommu=on,igfx_off\n");
         assertThat(Hosts.device(shared.audit("6.1"), "00:02.0").unit()).isEqualTo("dmar0");
+        assertThat(shared.audit("6.1").hints()).isEmpty();
 
         Hosts silent = new Hosts(Files.createDirectory(folder.resolve("silent")))
                 .dmar(FIRST, ALL)
@@ -204,6 +210,22 @@ class WhatLinuxShowsTest {
 
         assertThat(Hosts.device(audit, "00:03.0").guest()).isEqualTo(Guest.COHERENT);
         assertThat(audit.warnings()).anyMatch(warning -> warning.contains("Linux ignores dmar0"));
+    }
+
+    @Test
+    void whatTurnsTheGraphicsUnitOffIsHintedAtOnlyWhereLinuxDoesNotUseIt() throws IOException {
+        unit("dmar1", "fed91000", "f050da");
+        function("0000:00:00.0", 0x0600, "dmar1", "0");
+        function("0000:00:02.0", 0x0300, "", "");
+        function("0000:00:03.0", 0x0200, "dmar1", "1");
+        Hosts host = tree().dmar(FIRST, ALL)
+                .text("cmdline.txt", Hosts.LOG + "Kernel command line: intel_iommu=on,igfx_off\n");
+        assertThat(host.audit("6.1").hints())
+                .extracting(Reason::text)
+                .anyMatch(text -> text.startsWith("take intel_iommu=igfx_off off"));
+
+        unit("dmar0", "fed90000", "f050da");
+        assertThat(host.audit("6.1").hints()).extracting(Reason::text).noneMatch(text -> text.contains("igfx_off"));
     }
 
     @Test
