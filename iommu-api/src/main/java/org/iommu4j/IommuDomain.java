@@ -138,6 +138,9 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Frees the domain with its tables and ids.
      *
+     * <p>The caller sees to it that nobody uses it from then on, as with {@code iommu_domain_free}: mapping and translating look
+     * at nothing but the tables, whose frames may be somebody else's by then.
+     *
      * @throws IommuException EBUSY while a device is attached
      */
     @Override
