@@ -5,6 +5,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;

@@ -19,14 +19,13 @@ import java.util.Set;
  *
  * <p>The image stays as it is: writes are swallowed. Belongs to one thread.
  */
-public final class TableListing implements Fabric {
+public final class TableListing extends ImageFabric {
     /** Words that one listing may read besides tables that it has not listed yet: 131,072 tables once more. */
     public static final long MOST_WORDS = 1L << 26;
 
     /** More than any vendor's tables have levels. */
     private static final int MOST_LEVELS = 8;
 
-    private final Fabric memory;
     private final Set<Long> listed = new HashSet<>();
     private final Set<Long> told = new HashSet<>();
 
@@ -43,7 +42,7 @@ public final class TableListing implements Fabric {
 
     /** Makes listings of the tables in an image. */
     public TableListing(Fabric memory) {
-        this.memory = memory;
+        super(memory);
     }
 
     /**
@@ -106,26 +105,10 @@ public final class TableListing implements Fabric {
     }
 
     @Override
-    public boolean isMemory(long physicalAddress) {
-        return memory.isMemory(physicalAddress);
-    }
-
-    @Override
     public long read(long physicalAddress, boolean snoop) {
         if (depth == 0 || !isNew[depth - 1]) {
             count();
         }
-        return memory.read(physicalAddress, snoop);
-    }
-
-    @Override
-    public void write(long physicalAddress, long value, boolean snoop) {}
-
-    @Override
-    public void write32(long physicalAddress, int value, boolean snoop) {}
-
-    @Override
-    public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
-        return true;
+        return super.read(physicalAddress, snoop);
     }
 }

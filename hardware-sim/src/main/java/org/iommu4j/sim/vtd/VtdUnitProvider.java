@@ -15,6 +15,7 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;
@@ -258,7 +259,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                 "RTADDR 0x" + Long.toHexString(rootTable) + " asks for table mode " + mode
                         + ", expected 0, or 1 on a unit with scalable mode");
         // A/D flags set by the reader's own requests go nowhere.
-        TranslationUnit unit = create(spec, new ReadOnlyFabric(memory));
+        TranslationUnit unit = create(spec, new ImageFabric(memory));
         unit.writeRegister64(VtdRegisters.RTADDR.offset(), rootTable);
         unit.writeRegister32(VtdRegisters.GCMD.offset(), (int) (VtdRegisters.SRTP.mask() | VtdRegisters.TE.mask()));
         unit.step();
@@ -273,30 +274,6 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                 .orElseThrow(() -> new IllegalArgumentException("VT-d registers at 0x"
                         + Long.toHexString(registers.registerBase()) + " lack " + register.name() + " at offset 0x"
                         + Integer.toHexString(register.offset())));
-    }
-
-    /** Memory that accepts writes and keeps none. */
-    private record ReadOnlyFabric(Fabric memory) implements Fabric {
-        @Override
-        public boolean isMemory(long physicalAddress) {
-            return memory.isMemory(physicalAddress);
-        }
-
-        @Override
-        public long read(long physicalAddress, boolean snoop) {
-            return memory.read(physicalAddress, snoop);
-        }
-
-        @Override
-        public void write(long physicalAddress, long value, boolean snoop) {}
-
-        @Override
-        public void write32(long physicalAddress, int value, boolean snoop) {}
-
-        @Override
-        public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
-            return true;
-        }
     }
 
     /**

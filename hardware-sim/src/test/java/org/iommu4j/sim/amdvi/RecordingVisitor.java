@@ -32,24 +32,4 @@ final class RecordingVisitor implements TableVisitor {
     public void problem(String line) {
         lines.add("problem: " + line);
     }
-
-    /** The problems alone, of a listing too long to record. */
-    static final class Problems implements TableVisitor {
-        final List<String> lines = new ArrayList<>();
-
-        @Override
-        public void requester(int requesterId, int pasid, String translation, long root) {}
-
-        @Override
-        public void table(int level, long entryAddress, long entry, long iova) {}
-
-        @Override
-        public void mapping(
-                long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
-
-        @Override
-        public void problem(String line) {
-            lines.add(line);
-        }
-    }
 }

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.iommu4j.sim.spi.ProblemVisitor;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
@@ -210,11 +211,11 @@ class TableReaderTest {
             }
         }
         bed.fabric.reads = 0;
-        RecordingVisitor.Problems problems = new RecordingVisitor.Problems();
+        ProblemVisitor problems = new ProblemVisitor();
 
         assertTimeoutPreemptively(Duration.ofMinutes(2), () -> reader().visit(problems));
 
-        assertThat(problems.lines)
+        assertThat(problems.problems)
                 .containsExactly(
                         "the level 1 table for IOVA 0x0 is at 0x400000, inside itself",
                         "more than 67108864 words read besides new tables, so these are damaged or in very many places;"

@@ -4,31 +4,13 @@ package org.iommu4j.sim.spi;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import java.util.ArrayList;
-import java.util.List;
 import org.junit.jupiter.api.Test;
 
 /** What ends a listing, and what it remembers until then. */
 class TableListingTest {
     private final Image image = new Image();
     private final TableListing listing = new TableListing(image);
-    private final List<String> problems = new ArrayList<>();
-    private final TableVisitor visitor = new TableVisitor() {
-        @Override
-        public void requester(int requesterId, int pasid, String translation, long root) {}
-
-        @Override
-        public void table(int level, long entryAddress, long entry, long iova) {}
-
-        @Override
-        public void mapping(
-                long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
-
-        @Override
-        public void problem(String line) {
-            problems.add(line);
-        }
-    };
+    private final ProblemVisitor visitor = new ProblemVisitor();
 
     /** Every word is its address. */
     private static final class Image implements Fabric {
@@ -106,18 +88,18 @@ class TableListingTest {
             listing.enter(0x2000);
             read(1000);
             listing.count();
-            assertThat(problems).isEmpty();
+            assertThat(visitor.problems).isEmpty();
             listing.leave();
             read(1);
         });
-        assertThat(problems)
+        assertThat(visitor.problems)
                 .containsExactly(
                         "more than 67108864 words read besides new tables, so these are damaged or in very many"
                                 + " places; the rest is left out");
         assertThat(image.reads).isEqualTo(TableListing.MOST_WORDS + 1999);
 
         listing.make(visitor, () -> read(1));
-        assertThat(problems).as("the next begins anew").hasSize(1);
+        assertThat(visitor.problems).as("the next begins anew").hasSize(1);
     }
 
     @Test
@@ -127,7 +109,7 @@ class TableListingTest {
                     throw enough;
                 }))
                 .isSameAs(enough);
-        assertThat(problems).isEmpty();
+        assertThat(visitor.problems).isEmpty();
     }
 
     @Test

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.iommu4j.sim.spi.ProblemVisitor;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
@@ -149,39 +150,19 @@ class VtdTableReaderTest {
             bench.put(Bench.L2 + index * 8L, Bench.L4 | 3);
         }
         TableReader reader = reader(bench, Bench.CAP, Bench.ECAP_SC, Bench.ROOT);
-        Problems problems = new Problems();
+        ProblemVisitor problems = new ProblemVisitor();
         bench.fabric.reads = 0;
         assertTimeoutPreemptively(Duration.ofMinutes(2), () -> reader.visit(problems));
-        assertThat(problems.lines)
+        assertThat(problems.problems)
                 .containsExactly(
                         "table at 0x3000 is in itself, again at level 1",
                         "more than 67108864 words read besides new tables, so these are damaged or in very many places;"
                                 + " the rest is left out");
         assertThat(bench.fabric.reads).isBetween(TableListing.MOST_WORDS, TableListing.MOST_WORDS + 3 * 512);
 
-        problems.lines.clear();
+        problems.problems.clear();
         reader.visit(0x0300, problems);
-        assertThat(problems.lines).as("another visit begins anew").isEmpty();
-    }
-
-    /** Keeps the problems alone. */
-    private static final class Problems implements TableVisitor {
-        final List<String> lines = new ArrayList<>();
-
-        @Override
-        public void requester(int requesterId, int pasid, String translation, long root) {}
-
-        @Override
-        public void table(int level, long entryAddress, long entry, long iova) {}
-
-        @Override
-        public void mapping(
-                long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
-
-        @Override
-        public void problem(String line) {
-            lines.add(line);
-        }
+        assertThat(problems.problems).as("another visit begins anew").isEmpty();
     }
 
     @Test
