@@ -156,10 +156,6 @@ final class IntelIommu implements Iommu {
         return names;
     }
 
-    IntelUnit unit(int index) {
-        return units.get(index);
-    }
-
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
         checkOpen();
