@@ -53,7 +53,7 @@ class ArchitectureTest {
             MachineFactory.class,
             Main.class);
 
-    private static final JavaClasses CLASSES = new ClassFileImporter()
+    static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
             .importUrls(MODULES.stream()
                     .map(type -> type.getProtectionDomain().getCodeSource().getLocation())
