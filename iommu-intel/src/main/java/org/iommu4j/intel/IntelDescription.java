@@ -43,9 +43,6 @@ import org.jspecify.annotations.Nullable;
  * each function is linked to, which counts before the table. {@link IntelCoherency} then answers per function.
  */
 final class IntelDescription {
-    /** What Linux calls a unit, before its number. */
-    static final String UNIT_PREFIX = "dmar";
-
     private static final KernelParameter ON = new KernelParameter(
             "intel_iommu",
             "on",
@@ -94,7 +91,7 @@ final class IntelDescription {
     static HostDescription describe(HostFacts facts, LinuxRelease release) {
         IntelRules rules = IntelRules.of(release);
         Optional<byte[]> table = facts.firmware().table(DmarParser.SIGNATURE);
-        if (table.isEmpty() && !facts.showsUnit(UNIT_PREFIX)) {
+        if (table.isEmpty() && !facts.showsUnit(IntelNames.UNIT_PREFIX)) {
             throw new IllegalArgumentException("firmware has no DMAR table");
         }
         Dmar dmar = table.map(DmarParser::parse).orElse(null);
@@ -105,7 +102,7 @@ final class IntelDescription {
         List<DeviceDescription> devices = dmar == null ? fromLinux() : fromTable(dmar);
         ignored.forEach((unit, why) -> warnings.add("Linux ignores " + unit + ": " + why.text()));
         return new HostDescription(
-                IntelVendor.NAME,
+                IntelNames.VENDOR,
                 rule,
                 units,
                 devices,
@@ -126,7 +123,7 @@ final class IntelDescription {
         Map<Long, String> shown = shownByBase();
         for (int i = 0; i < drhds.size(); i++) {
             Drhd drhd = drhds.get(i);
-            String id = IntelIommu.nameOf(i);
+            String id = IntelNames.unit(i);
             String linuxName = linuxName(shown, drhd.registerBase(), id);
             if (!linuxName.isEmpty() && !linuxName.equals(id)) {
                 warnings.add(String.format(
@@ -147,7 +144,8 @@ final class IntelDescription {
                     registers));
             byLinuxName.put(linuxName, units.get(i));
             Optional<Reason> byTable = left.why(drhd);
-            (facts.showsUseOf(UNIT_PREFIX) ? notShown(linuxName) : byTable).ifPresent(why -> ignored.put(id, why));
+            (facts.showsUseOf(IntelNames.UNIT_PREFIX) ? notShown(linuxName) : byTable)
+                    .ifPresent(why -> ignored.put(id, why));
             graphicsOff |= ignored.containsKey(id)
                     && byTable.filter(IgnoredUnits.GRAPHICS_OFF::equals).isPresent();
         }
@@ -195,7 +193,9 @@ final class IntelDescription {
     /** Adds the units that Linux shows and DMAR has not. */
     private void addUnlisted() {
         facts.shownUnits().forEach((name, shown) -> {
-            if (HostFacts.isNamed(name, UNIT_PREFIX) && !byLinuxName.containsKey(name) && shown.inUse() != Answer.NO) {
+            if (HostFacts.isNamed(name, IntelNames.UNIT_PREFIX)
+                    && !byLinuxName.containsKey(name)
+                    && shown.inUse() != Answer.NO) {
                 OptionalLong base = shown.registerBase();
                 String at = base.isPresent() ? "@0x" + Long.toHexString(base.getAsLong()) : "";
                 boolean taken = units.stream().anyMatch(unit -> unit.id().equals(name));
@@ -231,7 +231,7 @@ final class IntelDescription {
 
     private List<DeviceDescription> fromLinux() {
         facts.shownUnits().forEach((name, shown) -> {
-            if (HostFacts.isNamed(name, UNIT_PREFIX)) {
+            if (HostFacts.isNamed(name, IntelNames.UNIT_PREFIX)) {
                 addShown(name, name, shown.registerBase());
                 if (shown.inUse() == Answer.NO) {
                     notShown(name).ifPresent(why -> ignored.put(name, why));

@@ -103,11 +103,11 @@ final class IntelIommu implements Iommu {
             for (int i = 0; i < table.size(); i++) {
                 Optional<Reason> why = ignored.why(table.get(i));
                 if (why.isPresent()) {
-                    reasons.add(nameOf(i) + ": " + why.get().text());
-                    IgnoredUnits.turnOff(nameOf(i), table.get(i), context);
+                    reasons.add(IntelNames.unit(i) + ": " + why.get().text());
+                    IgnoredUnits.turnOff(IntelNames.unit(i), table.get(i), context);
                     byTable.add(null);
                 } else {
-                    IntelUnit unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
+                    IntelUnit unit = new IntelUnit(units.size(), IntelNames.unit(i), table.get(i), context);
                     units.add(unit);
                     byTable.add(unit);
                 }
@@ -132,14 +132,9 @@ final class IntelIommu implements Iommu {
         }
     }
 
-    /** Returns the name of the n-th unit of the table, as Linux counts. */
-    static String nameOf(int index) {
-        return "dmar" + index;
-    }
-
     @Override
     public String vendor() {
-        return IntelVendor.NAME;
+        return IntelNames.VENDOR;
     }
 
     @Override

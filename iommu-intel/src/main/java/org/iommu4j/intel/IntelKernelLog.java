@@ -36,7 +36,7 @@ final class IntelKernelLog implements KernelLog {
             Matcher unit = UNIT.matcher(line);
             if (unit.find()) {
                 findings.unit(
-                        IntelDescription.UNIT_PREFIX + Integer.parseInt(unit.group(1)),
+                        IntelNames.unit(Integer.parseInt(unit.group(1))),
                         hex(unit.group(2)),
                         Map.of(
                                 "VER",

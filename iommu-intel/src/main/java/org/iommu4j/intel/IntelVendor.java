@@ -19,14 +19,12 @@ import org.iommu4j.spi.VendorContext;
  * <p>Source: VT-d specification, chapters 8 to 11; Linux {@code drivers/iommu/intel}.
  */
 public final class IntelVendor implements IommuVendor {
-    static final String NAME = "intel";
-
     /** Makes the vendor; it has no state. */
     public IntelVendor() {}
 
     @Override
     public String name() {
-        return NAME;
+        return IntelNames.VENDOR;
     }
 
     @Override
@@ -36,7 +34,7 @@ public final class IntelVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(IntelDescription.UNIT_PREFIX);
+        return claims(facts.firmware()) || facts.showsUnit(IntelNames.UNIT_PREFIX);
     }
 
     @Override
