@@ -180,7 +180,9 @@ final class CacheTags {
     void syncMap(long first, long last) {
         for (Tag tag = tags; tag != null; tag = tag.next) {
             boolean all = tag.kind == Kind.BELOW_A_FIRST_STAGE;
-            tag.unit.syncMap(tag.domainId, all ? UnitCaches.ALL_FIRST : first, all ? UnitCaches.ALL_LAST : last);
+            tag.unit
+                    .caches()
+                    .syncMap(tag.domainId, all ? UnitCaches.ALL_FIRST : first, all ? UnitCaches.ALL_LAST : last);
         }
     }
 }

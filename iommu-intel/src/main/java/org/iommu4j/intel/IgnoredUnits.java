@@ -100,12 +100,11 @@ final class IgnoredUnits {
             return;
         }
         LOG.info("{}, which is ignored, was left on, turning its translation off", name);
-        window.write32(
-                DmarRegisters.GCMD.offset(), (int) (status & IntelUnit.STICKY_COMMANDS & ~DmarRegisters.TE.mask()));
+        window.write32(DmarRegisters.GCMD.offset(), (int) (status & UnitCommands.STICKY & ~DmarRegisters.TE.mask()));
         if (!context.waiter()
                 .await(
                         () -> !DmarRegisters.TE.isSet(window.read32(DmarRegisters.GSTS.offset())),
-                        IntelUnit.DEADLINE_TICKS)) {
+                        UnitCommands.DEADLINE_TICKS)) {
             throw new IommuException(
                     Errno.ETIMEDOUT, name + ", which is ignored, did not confirm that its translation is off");
         }

@@ -110,7 +110,7 @@ abstract class IntelDomain implements IommuDomain {
                     return AttachResult.incompatible(reason);
                 }
                 // Of a unit that is broken by now nothing changes. Any other may see the new entry, come what may.
-                device.unit().caches().checkUsable();
+                device.unit().commands().checkUsable();
                 int domainId = join(device, pasid);
                 try {
                     device.unit().tables().set(device, pasid, entry(device, domainId), domainId);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
-import java.util.function.BooleanSupplier;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.bits.BitField;
@@ -20,25 +19,15 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One remapping unit: its registers and commands, and what belongs to it.
+ * One remapping unit: its registers, and all that belongs to it.
  *
  * <p>In scalable mode when the unit knows it and the kernel was not told {@code intel_iommu=sm_off}: Linux's {@code
  * sm_supported}. Locks, outermost first: the device tables; the invalidator for a batch of requests; the command lock for
  * GCMD.
  */
 final class IntelUnit {
-    /** How long hardware may take, in the waiter's logical steps. */
-    static final long DEADLINE_TICKS = 1_000_000;
-
     private static final Logger LOG = LoggerFactory.getLogger(IntelUnit.class);
     private static final long NO_FRAME = -1;
-
-    /** Commands of GCMD that hold: what is written as 0 is turned off, so that interrupt remapping is written on. */
-    static final long STICKY_COMMANDS = DmarRegisters.TE.mask()
-            | DmarRegisters.EAFL.mask()
-            | DmarRegisters.QIE.mask()
-            | DmarRegisters.IRE.mask()
-            | DmarRegisters.CFI.mask();
 
     private final int index;
     private final String name;
@@ -48,18 +37,14 @@ final class IntelUnit {
     private final FrameAllocator frames;
     private final RegisterWindow window;
     private final Waiter waiter;
+    private final UnitCommands commands;
     private final FaultLog faults;
     private final Invalidator invalidator;
     private final UnitCaches caches;
     private final @Nullable PageRequestQueue pageRequests;
     private final DeviceTables tables;
     private final DomainIds domainIds;
-    private final Object commandLock = new Object();
-    private final BooleanSupplier commandDone = this::isCommandDone;
     private final long queueFrames;
-    private long command;
-    private long awaitedMask;
-    private long awaitedValue;
 
     /**
      * Maps a unit's registers and allocates what it needs; the hardware is not changed.
@@ -82,6 +67,7 @@ final class IntelUnit {
         this.window = size <= DmarRegisters.MINIMUM_SIZE
                 ? first
                 : map(context, drhd.registerBase(), (size + SystemMemory.FRAME_SIZE - 1) & -SystemMemory.FRAME_SIZE);
+        this.commands = new UnitCommands(name, window, waiter, cap.requiresWriteBufferFlush());
         this.faults = new FaultLog(name, drhd.segment(), window, cap);
         this.domainIds = new DomainIds(name, cap.domains());
         if (ecap.queuedInvalidation()) {
@@ -91,7 +77,7 @@ final class IntelUnit {
             this.queueFrames = NO_FRAME;
             this.invalidator = new RegisterInvalidation(window, waiter, cap, ecap);
         }
-        this.caches = new UnitCaches(name, cap, scalable, window, invalidator, faults);
+        this.caches = new UnitCaches(name, cap, scalable, commands, window, invalidator, faults);
         TableMemory memory = new TableMemory(context.memory(), frames, !ecap.coherentWalk());
         try {
             this.pageRequests = translatesPasids() && ecap.pageRequests()
@@ -102,7 +88,9 @@ final class IntelUnit {
             throw e;
         }
         try {
-            this.tables = scalable ? new ScalableTables(this, memory, caches) : new LegacyTables(this, memory, caches);
+            this.tables = scalable
+                    ? new ScalableTables(name, cap.cachingMode(), memory, commands, caches)
+                    : new LegacyTables(name, cap.cachingMode(), memory, commands, caches);
         } catch (IommuException e) {
             freePageRequests();
             freeQueue();
@@ -174,6 +162,10 @@ final class IntelUnit {
         return scalable && ecap.secondStage() && ecap.nested();
     }
 
+    UnitCommands commands() {
+        return commands;
+    }
+
     UnitCaches caches() {
         return caches;
     }
@@ -198,38 +190,34 @@ final class IntelUnit {
      * @throws IommuException ENODEV, ETIMEDOUT
      */
     void start() {
-        int status = window.read32(DmarRegisters.GSTS.offset());
-        if (status == -1) {
-            throw new IommuException(Errno.ENODEV, name + ": GSTS reads all ones, the unit is gone");
-        }
-        command = status & STICKY_COMMANDS;
-        if ((command & DmarRegisters.TE.mask()) != 0) {
+        commands.takeOver();
+        if (commands.isOn(DmarRegisters.TE)) {
             LOG.info("{}: translation was left on, turning it off", name);
-            turn(DmarRegisters.TE, false);
+            commands.turn(DmarRegisters.TE, false);
         }
-        if ((command & DmarRegisters.QIE.mask()) != 0) {
-            turn(DmarRegisters.QIE, false);
+        if (commands.isOn(DmarRegisters.QIE)) {
+            commands.turn(DmarRegisters.QIE, false);
         }
-        if ((command & DmarRegisters.EAFL.mask()) != 0) {
+        if (commands.isOn(DmarRegisters.EAFL)) {
             LOG.info(
                     "{}: advanced fault logging was left on, {}; faults go to the registers from now on",
                     name,
                     DmarRegisters.AFLOG.decode(window.read64(DmarRegisters.AFLOG.offset())));
-            turn(DmarRegisters.EAFL, false);
+            commands.turn(DmarRegisters.EAFL, false);
         }
         // Interrupts are not handed out by the ports: the fault event stays masked and the log is read on demand.
         window.write32(DmarRegisters.FECTL.offset(), (int) DmarRegisters.IM.mask());
         faults.drain();
         if (invalidator instanceof InvalidationQueue queue) {
             queue.program();
-            turn(DmarRegisters.QIE, true);
+            commands.turn(DmarRegisters.QIE, true);
         }
         if (pageRequests != null) {
             pageRequests.program();
         }
-        flushWriteBuffer();
+        commands.flushWriteBuffer();
         window.write64(DmarRegisters.RTADDR.offset(), tables.rootPointer());
-        issue(DmarRegisters.SRTP, DmarRegisters.SRTP.mask());
+        commands.issue(DmarRegisters.SRTP, DmarRegisters.SRTP.mask());
         caches.flushAll();
     }
 
@@ -240,7 +228,7 @@ final class IntelUnit {
      * @throws IommuException ETIMEDOUT
      */
     void enable() {
-        turn(DmarRegisters.TE, true);
+        commands.turn(DmarRegisters.TE, true);
         if (!cap.protectedMemory()) {
             return;
         }
@@ -250,7 +238,7 @@ final class IntelUnit {
         }
         LOG.info("{}: firmware left protected memory regions on, turning them off", name);
         window.write32(DmarRegisters.PMEN.offset(), pmen & ~(int) DmarRegisters.EPM.mask());
-        if (!waiter.await(this::isUnprotected, DEADLINE_TICKS)) {
+        if (!waiter.await(this::isUnprotected, UnitCommands.DEADLINE_TICKS)) {
             throw new IommuException(
                     Errno.ETIMEDOUT, name + ": PMEN.PRS did not follow EPM, protected memory regions are still on");
         }
@@ -298,11 +286,11 @@ final class IntelUnit {
 
     /** Turns something off, and returns whether it is off now. */
     private boolean turnOffIfOn(BitField bit) {
-        if ((command & bit.mask()) == 0) {
+        if (!commands.isOn(bit)) {
             return true;
         }
         try {
-            turn(bit, false);
+            commands.turn(bit, false);
             return true;
         } catch (IommuException e) {
             LOG.error("{}: did not confirm that {} is off", name, bit.name(), e);
@@ -325,65 +313,6 @@ final class IntelUnit {
     /** Reads the fault log; see {@link FaultLog}. */
     FaultLog faults() {
         return faults;
-    }
-
-    // ---- commands ------------------------------------------------------------------------------------------------
-
-    private void turn(BitField bit, boolean on) {
-        synchronized (commandLock) {
-            command = on ? command | bit.mask() : command & ~bit.mask();
-            window.write32(DmarRegisters.GCMD.offset(), (int) command);
-            await(bit, on ? bit.mask() : 0);
-        }
-    }
-
-    private void issue(BitField bit, long statusWhenDone) {
-        synchronized (commandLock) {
-            window.write32(DmarRegisters.GCMD.offset(), (int) (command | bit.mask()));
-            await(bit, statusWhenDone);
-        }
-    }
-
-    private void await(BitField bit, long value) {
-        awaitedMask = bit.mask();
-        awaitedValue = value;
-        if (!waiter.await(commandDone, DEADLINE_TICKS)) {
-            throw new IommuException(
-                    Errno.ETIMEDOUT,
-                    name + ": GSTS did not follow command " + bit.name() + ", expected bit " + bit.low() + " to be "
-                            + (value == 0 ? 0 : 1));
-        }
-    }
-
-    private boolean isCommandDone() {
-        int status = window.read32(DmarRegisters.GSTS.offset());
-        return status != -1 && (status & awaitedMask) == awaitedValue;
-    }
-
-    /** Makes the unit see stored entries, where CAP.RWBF asks for it: VT-d 6.8. */
-    void flushWriteBuffer() {
-        if (cap.requiresWriteBufferFlush()) {
-            caches.checkUsable();
-            try {
-                issue(DmarRegisters.WBF, 0);
-            } catch (IommuException e) {
-                caches.breakDown();
-                throw e;
-            }
-        }
-    }
-
-    /**
-     * Makes the unit see entries of a second stage that became present.
-     *
-     * @throws IommuException ETIMEDOUT, EIO
-     */
-    void syncMap(int domainId, long first, long last) {
-        if (cap.cachingMode()) {
-            caches.flush(domainId, first, last, false);
-        } else {
-            flushWriteBuffer();
-        }
     }
 
     private static String hex(long value) {

@@ -219,7 +219,7 @@ final class InvalidationQueue implements Invalidator {
                 draining ? InvalidationDescriptor.waitForPageRequests(number) : InvalidationDescriptor.wait(number),
                 InvalidationDescriptor.waitAddress(status));
         window.write64(DmarRegisters.IQT.offset(), (long) tail * size);
-        return waiter.await(done, IntelUnit.DEADLINE_TICKS);
+        return waiter.await(done, UnitCommands.DEADLINE_TICKS);
     }
 
     /** Reports what went wrong, and returns whether the batch was aborted for a device that was too slow. */

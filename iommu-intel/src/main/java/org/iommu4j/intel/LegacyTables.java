@@ -12,15 +12,26 @@ final class LegacyTables implements DeviceTables {
     private static final int BUSES = 256;
     private static final long NO_FRAME = -1;
 
-    private final IntelUnit unit;
+    private final String unit;
+    private final boolean cachingMode;
     private final TableMemory memory;
+    private final UnitCommands commands;
     private final UnitCaches caches;
     private final long[] contextTables = new long[BUSES];
     private final long rootTable;
 
-    LegacyTables(IntelUnit unit, TableMemory memory, UnitCaches caches) {
+    /**
+     * Makes an empty root table.
+     *
+     * @param unit the unit's name
+     * @param cachingMode CAP.CM: whether the unit caches that entries are not present
+     * @throws IommuException ENOMEM
+     */
+    LegacyTables(String unit, boolean cachingMode, TableMemory memory, UnitCommands commands, UnitCaches caches) {
         this.unit = unit;
+        this.cachingMode = cachingMode;
         this.memory = memory;
+        this.commands = commands;
         this.caches = caches;
         Arrays.fill(contextTables, NO_FRAME);
         this.rootTable = memory.allocate(0);
@@ -45,7 +56,7 @@ final class LegacyTables implements DeviceTables {
 
     @Override
     public synchronized void set(IntelDevice device, int pasid, long[] words, int domainId) {
-        caches.checkUsable();
+        commands.checkUsable();
         int[] aliases = device.aliases();
         save(device);
         try {
@@ -74,12 +85,12 @@ final class LegacyTables implements DeviceTables {
 
     @Override
     public void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
-        throw new IllegalStateException(unit.name() + ": a context entry of legacy mode has nothing to change");
+        throw new IllegalStateException(unit + ": a context entry of legacy mode has nothing to change");
     }
 
     @Override
     public void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
-        throw new IllegalStateException(unit.name() + ": a context entry of legacy mode was never changed");
+        throw new IllegalStateException(unit + ": a context entry of legacy mode was never changed");
     }
 
     private void save(IntelDevice device) {
@@ -110,11 +121,11 @@ final class LegacyTables implements DeviceTables {
 
     /** Has the unit forget that the entries were not present, where it may have cached that. */
     private void announce(int[] aliases, int domainId) {
-        if (unit.cap().cachingMode()) {
+        if (cachingMode) {
             caches.forgetMissingContexts(aliases);
             caches.flush(domainId, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST, false);
         } else {
-            unit.flushWriteBuffer();
+            commands.flushWriteBuffer();
         }
     }
 
@@ -128,7 +139,7 @@ final class LegacyTables implements DeviceTables {
         long table = contextTables[requesterId >>> 8];
         if (table == NO_FRAME) {
             throw new IllegalStateException(
-                    unit.name() + ": no context table for requester 0x" + Integer.toHexString(requesterId));
+                    unit + ": no context table for requester 0x" + Integer.toHexString(requesterId));
         }
         return table + (long) (requesterId & 0xff) * ContextEntry.SIZE;
     }

@@ -49,7 +49,7 @@ final class RegisterInvalidation implements Invalidator {
                         | DmarRegisters.CIRG.of(granularity)
                         | DmarRegisters.CCMD_SID.of(sourceId)
                         | DmarRegisters.CCMD_DID.of(domainId));
-        failed = !waiter.await(contextDone, IntelUnit.DEADLINE_TICKS) || DmarRegisters.CAIG.get(answer) == 0;
+        failed = !waiter.await(contextDone, UnitCommands.DEADLINE_TICKS) || DmarRegisters.CAIG.get(answer) == 0;
     }
 
     @Override
@@ -70,7 +70,7 @@ final class RegisterInvalidation implements Invalidator {
                         | DmarRegisters.IIRG.of(granularity)
                         | drain
                         | DmarRegisters.IOTLB_DID.of(domainId));
-        failed = !waiter.await(iotlbDone, IntelUnit.DEADLINE_TICKS) || DmarRegisters.IAIG.get(answer) == 0;
+        failed = !waiter.await(iotlbDone, UnitCommands.DEADLINE_TICKS) || DmarRegisters.IAIG.get(answer) == 0;
     }
 
     @Override

@@ -26,16 +26,27 @@ final class ScalableTables implements DeviceTables {
     private static final long NO_FRAME = -1;
     private static final long SCALABLE_MODE = DmarRegisters.TTM.of(1);
 
-    private final IntelUnit unit;
+    private final String unit;
+    private final boolean cachingMode;
     private final TableMemory memory;
+    private final UnitCommands commands;
     private final UnitCaches caches;
     private final long[] contextTables = new long[HALF_BUSES];
     private final List<PasidTable> pasidTables = new ArrayList<>();
     private final long rootTable;
 
-    ScalableTables(IntelUnit unit, TableMemory memory, UnitCaches caches) {
+    /**
+     * Makes an empty root table.
+     *
+     * @param unit the unit's name
+     * @param cachingMode CAP.CM: whether the unit caches that entries are not present
+     * @throws IommuException ENOMEM
+     */
+    ScalableTables(String unit, boolean cachingMode, TableMemory memory, UnitCommands commands, UnitCaches caches) {
         this.unit = unit;
+        this.cachingMode = cachingMode;
         this.memory = memory;
+        this.commands = commands;
         this.caches = caches;
         Arrays.fill(contextTables, NO_FRAME);
         this.rootTable = memory.allocate(0);
@@ -73,16 +84,16 @@ final class ScalableTables implements DeviceTables {
                 memory.store(entry, low);
             }
         }
-        if (unit.cap().cachingMode()) {
+        if (cachingMode) {
             caches.forgetMissingContexts(aliases);
         } else {
-            unit.flushWriteBuffer();
+            commands.flushWriteBuffer();
         }
     }
 
     @Override
     public synchronized void set(IntelDevice device, int pasid, long[] words, int domainId) {
-        caches.checkUsable();
+        commands.checkUsable();
         long entry = device.pasidTable().prepare(pasid);
         long[] saved = device.savedPasidEntry();
         save(entry, saved);
@@ -141,10 +152,10 @@ final class ScalableTables implements DeviceTables {
 
     /** Has a unit in caching mode forget that the entry was not present. */
     private void announce(int pasid, long[] words) {
-        if (unit.cap().cachingMode()) {
+        if (cachingMode) {
             caches.forgetPasidEntry((int) PasidEntry.DID.get(words[1]), pasid, true);
         } else {
-            unit.flushWriteBuffer();
+            commands.flushWriteBuffer();
         }
     }
 
@@ -157,7 +168,7 @@ final class ScalableTables implements DeviceTables {
         if (changed == words[word]) {
             return;
         }
-        caches.checkUsable();
+        commands.checkUsable();
         memory.store(entry + word * 8L, changed);
         try {
             forget(device, pasid, words);
@@ -196,7 +207,7 @@ final class ScalableTables implements DeviceTables {
         long table = contextTables[requesterId >>> 7];
         if (table == NO_FRAME) {
             throw new IllegalStateException(
-                    unit.name() + ": no context table for requester 0x" + Integer.toHexString(requesterId));
+                    unit + ": no context table for requester 0x" + Integer.toHexString(requesterId));
         }
         return table + (long) (requesterId % CONTEXTS) * ScalableContextEntry.SIZE;
     }

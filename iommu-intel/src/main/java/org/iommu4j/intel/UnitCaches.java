@@ -8,13 +8,12 @@ import org.iommu4j.intel.fmt.InvalidationDescriptor;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.RegisterWindow;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5. Answers to page requests go the same
  * way.
  *
- * <p>A unit whose invalidation did not complete is broken for good: what it cached is unknown. All methods throw
+ * <p>A unit whose invalidation did not complete is broken for good ({@link UnitCommands#breakDown}). All methods throw
  * ETIMEDOUT when that happens and EIO from then on; EIO too once the unit is stopped, when its queue is given back.
  */
 final class UnitCaches {
@@ -24,41 +23,35 @@ final class UnitCaches {
     /** See {@link #ALL_FIRST}. */
     static final long ALL_LAST = 0;
 
-    private static final String BROKEN = "broken since an invalidation did not complete";
-
     private final String unit;
     private final Capability cap;
     private final boolean scalable;
+    private final UnitCommands commands;
     private final RegisterWindow window;
     private final Invalidator invalidator;
     private final FaultLog faults;
-
-    /** Why nothing can be asked for any more, null while it can. */
-    private volatile @Nullable String unusable;
 
     UnitCaches(
             String unit,
             Capability cap,
             boolean scalable,
+            UnitCommands commands,
             RegisterWindow window,
             Invalidator invalidator,
             FaultLog faults) {
         this.unit = unit;
         this.cap = cap;
         this.scalable = scalable;
+        this.commands = commands;
         this.window = window;
         this.invalidator = invalidator;
         this.faults = faults;
     }
 
-    void breakDown() {
-        unusable = BROKEN;
-    }
-
     /** Lets nobody ask for anything from now on, after what is being asked for. */
     void stop() {
         synchronized (invalidator) {
-            unusable = "stopped, its driver is closed";
+            commands.stop();
         }
     }
 
@@ -84,7 +77,7 @@ final class UnitCaches {
      */
     void flush(int domainId, long first, long last, boolean leavesOnly) {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             int mask = mask(first, last);
             if (isByPage(mask, first, last)) {
                 invalidator.iotlb(
@@ -99,7 +92,7 @@ final class UnitCaches {
     /** Has the unit forget a range of what a first stage says to one PASID; see {@link #flush}. */
     void flushPasid(int domainId, int pasid, long first, long last, boolean leavesOnly) {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             int mask = mask(first, last);
             if (isByPage(mask, first, last)) {
                 invalidator.pasidIotlb(
@@ -116,13 +109,27 @@ final class UnitCaches {
         }
     }
 
+    /**
+     * Makes the unit see entries of a second stage that became present: VT-d 6.1 and 6.8.
+     *
+     * @param first first byte
+     * @param last last byte, inclusive; below {@code first} for all of the domain
+     */
+    void syncMap(int domainId, long first, long last) {
+        if (cap.cachingMode()) {
+            flush(domainId, first, last, false);
+        } else {
+            commands.flushWriteBuffer();
+        }
+    }
+
     /** Has a device forget a range, after its unit has: else it could fill its TLB from there again. */
     void flushDevice(IntelDevice device, int pasid, long first, long last) {
         if (!device.usesAts()) {
             return;
         }
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             int mask = Long.compareUnsigned(first, last) <= 0 ? mask(first, last) : InvalidationDescriptor.ALL_PAGES;
             boolean all = mask >= InvalidationDescriptor.ALL_PAGES;
             invalidator.deviceTlb(
@@ -137,7 +144,7 @@ final class UnitCaches {
     /** Has the unit answer a group of page requests, of which the unit knows nothing. */
     void respondToPageRequest(int requesterId, int pasid, int group, int code) {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             invalidator.pageGroupResponse(requesterId, pasid, group, code);
             finish();
         }
@@ -146,7 +153,7 @@ final class UnitCaches {
     /** Has the unit write all page requests that have arrived to their queue, or answer them: VT-d 7.10. */
     void drainPageRequests() {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             invalidator.drainPageRequests();
             finish();
         }
@@ -168,7 +175,7 @@ final class UnitCaches {
     /** Has the unit forget context entries that were present: those whose old words are given with P. */
     void forgetContexts(int[] aliases, long[] low, long[] high) {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             // The IOTLB after the context cache has been done, or an old context entry could fill it again.
             for (int i = 0; i < aliases.length; i++) {
                 if (ContextEntry.P.isSet(low[i])) {
@@ -192,7 +199,7 @@ final class UnitCaches {
     /** Has a unit in caching mode forget that context entries were not present. */
     void forgetMissingContexts(int[] aliases) {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             for (int alias : aliases) {
                 // Entries that are not present are tagged with id 0: VT-d 6.1.
                 invalidator.contextCache(InvalidationDescriptor.DEVICE, 0, alias);
@@ -211,7 +218,7 @@ final class UnitCaches {
      */
     void forgetPasidEntry(int domainId, int pasid, boolean byPasid) {
         synchronized (invalidator) {
-            checkUsable();
+            commands.checkUsable();
             invalidator.pasidCache(InvalidationDescriptor.PASID_CACHE_PASID, domainId, pasid);
             finish();
             if (byPasid) {
@@ -225,20 +232,13 @@ final class UnitCaches {
 
     private void finish() {
         if (!invalidator.complete()) {
-            breakDown();
+            commands.breakDown();
             faults.drain();
             int status = window.read32(DmarRegisters.FSTS.offset());
             throw new IommuException(
                     Errno.ETIMEDOUT,
                     unit + ": an invalidation did not complete, the unit is broken from now on; "
                             + DmarRegisters.FSTS.decode(status) + ", " + invalidator.state());
-        }
-    }
-
-    void checkUsable() {
-        String reason = unusable;
-        if (reason != null) {
-            throw new IommuException(Errno.EIO, unit + ": " + reason);
         }
     }
 }

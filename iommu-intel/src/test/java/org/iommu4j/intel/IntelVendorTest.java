@@ -515,11 +515,11 @@ class IntelVendorTest {
             IommuDevice device = bench.probe(iommu, DEVICE);
             IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
             IommuDomain late = iommu.allocate(DomainType.UNMANAGED, device);
-            UnitCaches caches = ((IntelIommu) iommu).allUnits().get(0).caches();
+            UnitCommands unit = ((IntelIommu) iommu).allUnits().get(0).commands();
             // As soon as the entry is present, somebody else's invalidation of another domain fails.
             bench.memory.afterStore = word -> {
                 if ((word & 1) != 0) {
-                    caches.breakDown();
+                    unit.breakDown();
                 }
             };
 
