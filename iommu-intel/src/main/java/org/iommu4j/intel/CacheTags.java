@@ -159,7 +159,7 @@ final class CacheTags {
                         .unit()
                         .caches()
                         .flushDevice(
-                                at.device,
+                                at.device.tlb(),
                                 at.pasid,
                                 all ? UnitCaches.ALL_FIRST : first,
                                 all ? UnitCaches.ALL_LAST : last);

@@ -2,6 +2,7 @@
 package org.iommu4j.intel;
 
 import org.iommu4j.IommuException;
+import org.iommu4j.intel.fmt.PasidEntry;
 
 /**
  * The tables in which a unit finds, for a requester, how to translate: the root table and what it leads to.
@@ -23,7 +24,7 @@ interface DeviceTables {
     /**
      * Points an entry somewhere else.
      *
-     * @param pasid {@link IntelDevice#NO_PASID} for ordinary requests
+     * @param pasid {@link PasidEntry#NO_PASID} for ordinary requests
      * @param words the new words, as {@link IntelDomain#entry} returns them; none for not present
      * @param domainId what the new entry is tagged with
      * @throws IommuException ENOMEM, nothing was changed; ETIMEDOUT or EIO, the old entry stands again but the unit may have

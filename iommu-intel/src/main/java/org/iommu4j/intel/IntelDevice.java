@@ -9,6 +9,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.capability.PageRequests;
+import org.iommu4j.intel.fmt.PasidEntry;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
@@ -21,14 +22,7 @@ import org.jspecify.annotations.Nullable;
  * it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
  */
 final class IntelDevice implements IommuDevice {
-    /** The PASID whose entry requests without one use: RID_PASID of Linux, {@code IOMMU_NO_PASID}. */
-    static final int NO_PASID = 0;
-
-    // Capabilities, PCIe 10.5.1 (ATS) and 7.8.9 (PASID)
-    private static final int ATS_CAPABILITY = 4;
-    private static final int ATS_CONTROL = 6;
-    private static final int ATS_QUEUE_DEPTH_MASK = 0x1f;
-    private static final int ATS_ENABLE = 0x8000;
+    // PASID capability, PCIe 7.8.9
     private static final int PASID_CAPABILITY = 4;
     private static final int PASID_CONTROL = 6;
     private static final int PASID_ENABLE = 1;
@@ -42,10 +36,7 @@ final class IntelDevice implements IommuDevice {
     private final boolean isolatedMsi;
     private final int maxPasids;
 
-    /** Offset of the ATS capability, 0 when the device's translation cache is not to be used. */
-    private final int ats;
-
-    private final int tlbQueueDepth;
+    private final DeviceTlb tlb;
     private final @Nullable DevicePageRequests pageRequests;
 
     /** The entries before a change, kept here so that detaching allocates nothing. */
@@ -60,7 +51,6 @@ final class IntelDevice implements IommuDevice {
     private @Nullable PasidTable pasidTable;
     private @Nullable IntelDomain domain;
     private int translations;
-    private volatile boolean usesAts;
 
     /**
      * Looks at a function and enables its PASIDs where its unit translates them.
@@ -85,11 +75,11 @@ final class IntelDevice implements IommuDevice {
         this.savedLow = new long[aliases.length];
         this.savedHigh = new long[aliases.length];
         this.maxPasids = unit.translatesPasids() ? enablePasids(unit) : 0;
-        this.ats = mayUseAts && unit.ecap().deviceTlbs() && unit.ecap().queuedInvalidation()
-                ? config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS)
-                : 0;
-        this.tlbQueueDepth = ats == 0 ? 0 : config.read(ats + ATS_CAPABILITY, 2) & ATS_QUEUE_DEPTH_MASK;
-        this.pageRequests = ats != 0 && maxPasids > 0 && iommu.rules().deliversPageRequests()
+        this.tlb = new DeviceTlb(
+                config,
+                aliases[0],
+                mayUseAts && unit.ecap().deviceTlbs() && unit.ecap().queuedInvalidation());
+        this.pageRequests = tlb.isSupported() && maxPasids > 0 && iommu.rules().deliversPageRequests()
                 ? DevicePageRequests.of(this, config, unit.pageRequests())
                 : null;
     }
@@ -145,7 +135,7 @@ final class IntelDevice implements IommuDevice {
      * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
      */
     void withdrawPageRequests(int pasid) {
-        if (pageRequests != null && pasid != NO_PASID) {
+        if (pageRequests != null && pasid != PasidEntry.NO_PASID) {
             pageRequests.withdraw(pasid);
         }
     }
@@ -213,12 +203,12 @@ final class IntelDevice implements IommuDevice {
     /** Returns the domain that a PASID is in, null when blocked since the device was probed. */
     @Nullable
     IntelDomain domain(int pasid) {
-        return pasid == NO_PASID ? domain : pasidDomains.get(pasid);
+        return pasid == PasidEntry.NO_PASID ? domain : pasidDomains.get(pasid);
     }
 
     void setDomain(int pasid, @Nullable IntelDomain newDomain) {
         IntelDomain old = domain(pasid);
-        if (pasid == NO_PASID) {
+        if (pasid == PasidEntry.NO_PASID) {
             domain = newDomain;
         } else if (newDomain == null) {
             pasidDomains.remove(pasid);
@@ -227,36 +217,12 @@ final class IntelDevice implements IommuDevice {
         }
         translations +=
                 (newDomain != null && newDomain.translates() ? 1 : 0) - (old != null && old.translates() ? 1 : 0);
-        setAts(translations > 0);
+        tlb.use(translations > 0);
     }
 
-    // ---- translation cache -----------------------------------------------------------------------------------------
-
-    /** Returns whether the device may have a translation cache and its unit answers it. */
-    boolean atsSupported() {
-        return ats != 0;
-    }
-
-    /** Returns whether the device may have cached translations. */
-    boolean usesAts() {
-        return usesAts;
-    }
-
-    /** Returns how many invalidations the device queues, 0 for 32. */
-    int tlbQueueDepth() {
-        return tlbQueueDepth;
-    }
-
-    private void setAts(boolean on) {
-        if (ats == 0 || on == usesAts) {
-            return;
-        }
-        // STU 0: the smallest translation is a page of 4 KiB.
-        if (on) {
-            usesAts = true;
-        }
-        config.write(ats + ATS_CONTROL, 2, on ? ATS_ENABLE : 0);
-        usesAts = on;
+    /** Returns the device's translation cache. */
+    DeviceTlb tlb() {
+        return tlb;
     }
 
     @Override

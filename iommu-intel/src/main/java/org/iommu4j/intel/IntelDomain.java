@@ -10,6 +10,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.intel.fmt.PasidEntry;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -59,12 +60,12 @@ abstract class IntelDomain implements IommuDomain {
 
     @Override
     public final AttachResult attach(IommuDevice device) {
-        return attach(iommu.own(device), IntelDevice.NO_PASID);
+        return attach(iommu.own(device), PasidEntry.NO_PASID);
     }
 
     @Override
     public final void detach(IommuDevice device) {
-        detach(iommu.own(device), IntelDevice.NO_PASID);
+        detach(iommu.own(device), PasidEntry.NO_PASID);
     }
 
     @Override
@@ -80,7 +81,7 @@ abstract class IntelDomain implements IommuDomain {
             if (device.maxPasids() == 0) {
                 throw new IommuException(Errno.EOPNOTSUPP, device + " has no PASIDs that its unit translates");
             }
-            if (pasid <= IntelDevice.NO_PASID || pasid >= device.maxPasids()) {
+            if (pasid <= PasidEntry.NO_PASID || pasid >= device.maxPasids()) {
                 throw new IommuException(
                         Errno.EINVAL,
                         "PASID " + pasid + " of " + device + ", expected 1 to " + (device.maxPasids() - 1));
@@ -90,7 +91,7 @@ abstract class IntelDomain implements IommuDomain {
 
         @Override
         public void detach(IommuDevice device, int pasid) {
-            if (pasid <= IntelDevice.NO_PASID) {
+            if (pasid <= PasidEntry.NO_PASID) {
                 throw new IommuException(Errno.EINVAL, "PASID " + pasid + " of " + device + ", expected at least 1");
             }
             IntelDomain.this.detach(iommu.own(device), pasid);
@@ -138,7 +139,7 @@ abstract class IntelDomain implements IommuDomain {
             if (device.domain(pasid) != this) {
                 throw new IommuException(
                         Errno.EINVAL,
-                        device + (pasid == IntelDevice.NO_PASID ? "" : " with PASID " + pasid)
+                        device + (pasid == PasidEntry.NO_PASID ? "" : " with PASID " + pasid)
                                 + " is not attached to this domain of " + type);
             }
             try {

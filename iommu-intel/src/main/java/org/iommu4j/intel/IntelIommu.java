@@ -190,7 +190,7 @@ final class IntelIommu implements Iommu {
                 rules.predictsEnforcement() && unit.ecap().snoopControl();
             case PRE_BOOT_PROTECTION -> dmar.platformOptIn();
             case DIRTY_TRACKING -> rules.nestsAndTracks() && unit.tracksDirty();
-            case PCI_ATS_SUPPORTED -> device.atsSupported();
+            case PCI_ATS_SUPPORTED -> device.tlb().isSupported();
             // Second-stage entries know no execution, and first-stage ones are not asked about it.
             case NOEXEC -> false;
         };

@@ -3,6 +3,7 @@ package org.iommu4j.intel;
 
 import java.util.function.BooleanSupplier;
 import org.iommu4j.intel.fmt.InvalidationDescriptor;
+import org.iommu4j.intel.fmt.PasidEntry;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.intel.reg.ExtendedCapability;
@@ -139,17 +140,17 @@ final class InvalidationQueue implements Invalidator {
     }
 
     @Override
-    public void deviceTlb(IntelDevice device, int pasid, long address, int mask) {
-        int sourceId = device.requesterId();
+    public void deviceTlb(DeviceTlb tlb, int pasid, long address, int mask) {
+        int sourceId = tlb.requesterId();
         // Of a virtual function Linux names the physical one, whose functions are throttled together.
         int physicalFunction = throttlesDeviceTlbs ? sourceId : 0;
-        if (pasid == IntelDevice.NO_PASID) {
+        if (pasid == PasidEntry.NO_PASID) {
             add(
-                    InvalidationDescriptor.deviceTlb(sourceId, device.tlbQueueDepth(), physicalFunction),
+                    InvalidationDescriptor.deviceTlb(sourceId, tlb.queueDepth(), physicalFunction),
                     InvalidationDescriptor.devicePages(address, mask));
         } else {
             add(
-                    InvalidationDescriptor.pasidDeviceTlb(sourceId, device.tlbQueueDepth(), physicalFunction, pasid),
+                    InvalidationDescriptor.pasidDeviceTlb(sourceId, tlb.queueDepth(), physicalFunction, pasid),
                     InvalidationDescriptor.pasidDevicePages(address, mask));
         }
     }

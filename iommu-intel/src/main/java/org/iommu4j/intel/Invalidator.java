@@ -25,7 +25,7 @@ interface Invalidator {
     void pasidIotlb(int granularity, int domainId, int pasid, long address, int mask, boolean leavesOnly);
 
     /** Asks a device to forget 2^mask pages; of units with a queue only. */
-    void deviceTlb(IntelDevice device, int pasid, long address, int mask);
+    void deviceTlb(DeviceTlb tlb, int pasid, long address, int mask);
 
     /** Asks to answer a group of page requests; of units that take page requests only, which have a queue. */
     void pageGroupResponse(int requesterId, int pasid, int group, int code);

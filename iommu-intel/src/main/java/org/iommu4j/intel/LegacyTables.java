@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import java.util.Arrays;
 import org.iommu4j.IommuException;
 import org.iommu4j.intel.fmt.ContextEntry;
+import org.iommu4j.intel.fmt.PasidEntry;
 import org.iommu4j.intel.fmt.RootEntry;
 import org.iommu4j.intel.reg.DmarRegisters;
 
@@ -115,7 +116,7 @@ final class LegacyTables implements DeviceTables {
         }
         if (any) {
             caches.forgetContexts(aliases, device.savedLow(), device.savedHigh());
-            caches.flushDevice(device, IntelDevice.NO_PASID, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
+            caches.flushDevice(device.tlb(), PasidEntry.NO_PASID, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
         }
     }
 

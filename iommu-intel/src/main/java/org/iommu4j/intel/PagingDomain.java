@@ -14,6 +14,7 @@ import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.IntelRules.AttachCheck;
 import org.iommu4j.intel.IntelRules.Comparison;
+import org.iommu4j.intel.fmt.PasidEntry;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
@@ -231,7 +232,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     /** Returns whether every unit behind an attached device has snoop control. Those of PASIDs are not asked. */
     final boolean attachedUnitsSnoop() {
         for (CacheTags.Attachment at = tags().attachments(); at != null; at = at.next()) {
-            if (at.pasid == IntelDevice.NO_PASID
+            if (at.pasid == PasidEntry.NO_PASID
                     && at.kind != CacheTags.Kind.BELOW_A_FIRST_STAGE
                     && !at.device.unit().ecap().snoopControl()) {
                 return false;
@@ -251,13 +252,13 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         CacheTags.Attachment at = tags().attachments();
         try {
             for (; at != null; at = at.next()) {
-                if (pasidsToo || at.pasid == IntelDevice.NO_PASID) {
+                if (pasidsToo || at.pasid == PasidEntry.NO_PASID) {
                     at.device.unit().tables().change(at.device, at.pasid, at.domainId, word, mask, set);
                 }
             }
         } catch (IommuException e) {
             for (CacheTags.Attachment done = tags().attachments(); done != null && done != at; done = done.next()) {
-                if (pasidsToo || done.pasid == IntelDevice.NO_PASID) {
+                if (pasidsToo || done.pasid == PasidEntry.NO_PASID) {
                     takeBack(done, word, mask, set);
                 }
             }

@@ -31,7 +31,7 @@ final class PasidTable {
         this.order = Integer.numberOfTrailingZeros(directoryEntries / MINIMUM_DIRECTORY);
         this.directory = memory.allocate(order);
         try {
-            prepare(IntelDevice.NO_PASID);
+            prepare(PasidEntry.NO_PASID);
         } catch (RuntimeException e) {
             memory.free(directory, order);
             throw e;

@@ -84,7 +84,7 @@ final class RegisterInvalidation implements Invalidator {
     }
 
     @Override
-    public void deviceTlb(IntelDevice device, int pasid, long address, int mask) {
+    public void deviceTlb(DeviceTlb tlb, int pasid, long address, int mask) {
         throw needsQueue();
     }
 

@@ -74,7 +74,7 @@ final class ScalableTables implements DeviceTables {
         long low = ScalableContextEntry.low(
                 table.directory(),
                 table.directoryEntries(),
-                device.atsSupported(),
+                device.tlb().isSupported(),
                 device.maxPasids() > 0,
                 device.pageRequests().isPresent());
         for (int alias : aliases) {
@@ -142,7 +142,7 @@ final class ScalableTables implements DeviceTables {
     /** Has the unit, and then the device, forget an entry and what came of it: VT-d 6.5.3.3. */
     private void forget(IntelDevice device, int pasid, long[] old) {
         caches.forgetPasidEntry((int) PasidEntry.DID.get(old[1]), pasid, isByPasid(old));
-        caches.flushDevice(device, pasid, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
+        caches.flushDevice(device.tlb(), pasid, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
     }
 
     private static boolean isByPasid(long[] words) {

@@ -141,7 +141,7 @@ final class SecondStageDomain extends PagingDomain {
     long[] entry(IntelDevice device, int domainId) {
         IntelUnit unit = device.unit();
         if (!unit.isScalable()) {
-            long type = device.atsSupported() ? ContextEntry.TT_DEVICE_TLB : ContextEntry.TT_MULTI_LEVEL;
+            long type = device.tlb().isSupported() ? ContextEntry.TT_DEVICE_TLB : ContextEntry.TT_MULTI_LEVEL;
             return new long[] {ContextEntry.low(type, table().root()), ContextEntry.high(table().levels(), domainId)};
         }
         return new long[] {

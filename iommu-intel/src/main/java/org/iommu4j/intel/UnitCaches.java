@@ -124,8 +124,8 @@ final class UnitCaches {
     }
 
     /** Has a device forget a range, after its unit has: else it could fill its TLB from there again. */
-    void flushDevice(IntelDevice device, int pasid, long first, long last) {
-        if (!device.usesAts()) {
+    void flushDevice(DeviceTlb tlb, int pasid, long first, long last) {
+        if (!tlb.isInUse()) {
             return;
         }
         synchronized (invalidator) {
@@ -133,10 +133,7 @@ final class UnitCaches {
             int mask = Long.compareUnsigned(first, last) <= 0 ? mask(first, last) : InvalidationDescriptor.ALL_PAGES;
             boolean all = mask >= InvalidationDescriptor.ALL_PAGES;
             invalidator.deviceTlb(
-                    device,
-                    pasid,
-                    all ? 0 : first & (-1L << (12 + mask)),
-                    all ? InvalidationDescriptor.ALL_PAGES : mask);
+                    tlb, pasid, all ? 0 : first & (-1L << (12 + mask)), all ? InvalidationDescriptor.ALL_PAGES : mask);
             finish();
         }
     }

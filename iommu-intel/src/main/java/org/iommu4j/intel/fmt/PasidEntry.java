@@ -17,6 +17,9 @@ public final class PasidEntry {
     /** Entries in a table. */
     public static final int PER_TABLE = 64;
 
+    /** The PASID whose entry requests without one use: RID_PASID, Linux's {@code IOMMU_NO_PASID}. */
+    public static final int NO_PASID = 0;
+
     /** Granular translation type: first stage alone. */
     public static final long PGTT_FIRST_STAGE = 1;
     /** Granular translation type: second stage alone. */
