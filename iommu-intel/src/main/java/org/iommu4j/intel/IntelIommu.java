@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.Supplier;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -224,7 +223,7 @@ final class IntelIommu implements Iommu {
             throw new IommuException(
                     Errno.EOPNOTSUPP, unit.name() + " has neither stage in scalable mode (ECAP.FLTS, SLTS)");
         }
-        return keep(new SecondStageDomain(this, type, unit, context, flags));
+        return keep(new SecondStageDomain(this, type, unit, context, flags, this::nest));
     }
 
     /**
@@ -293,14 +292,11 @@ final class IntelIommu implements Iommu {
         return domain;
     }
 
-    /**
-     * Makes a domain that depends on another, and keeps it, in one step, so that {@link #close} finds both.
-     *
-     * @throws IommuException ENODEV when the driver is closed, and what the making throws
-     */
-    synchronized IntelDomain keepDependent(Supplier<IntelDomain> making) {
+    /** Makes a nested domain; one step, so that {@link #close} finds it as well as its parent. */
+    private synchronized IommuDomain nest(SecondStageDomain parent, long guestTable, int levels) {
         checkOpen();
-        return keep(making.get());
+        parent.nestedOpened();
+        return keep(new NestedDomain(this, parent, guestTable, levels));
     }
 
     @Override

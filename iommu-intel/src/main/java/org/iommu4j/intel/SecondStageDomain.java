@@ -29,19 +29,39 @@ import org.jspecify.annotations.Nullable;
  * paging_domain_compatible_second_stage}.
  */
 final class SecondStageDomain extends PagingDomain {
+    /** Makes nested domains, and keeps them until they are closed. */
+    interface NestedFactory {
+        /**
+         * Makes a domain above a parent and counts it in, in one step.
+         *
+         * @param guestTable guest-physical address of the top table
+         * @param levels of the guest's table, 4 or 5
+         * @throws IommuException ENODEV when the driver or the parent is closed
+         */
+        IommuDomain nest(SecondStageDomain parent, long guestTable, int levels);
+    }
+
     private final boolean nestParent;
     private final boolean tracksDirty;
     private final Optional<DirtyTracking> dirtyTracking;
     private final Optional<Nesting> nesting;
+    private final NestedFactory nestedFactory;
     private boolean recording;
     private int nestedDomains;
 
     /**
      * Makes an empty domain.
      *
+     * @param nestedFactory used when the domain is to be a parent
      * @throws IommuException EOPNOTSUPP when the unit has no table format that is built, ENOMEM
      */
-    SecondStageDomain(IntelIommu iommu, DomainType type, IntelUnit unit, VendorContext context, Set<DomainFlag> flags) {
+    SecondStageDomain(
+            IntelIommu iommu,
+            DomainType type,
+            IntelUnit unit,
+            VendorContext context,
+            Set<DomainFlag> flags,
+            NestedFactory nestedFactory) {
         super(
                 iommu,
                 type,
@@ -57,6 +77,7 @@ final class SecondStageDomain extends PagingDomain {
         this.nestParent = flags.contains(DomainFlag.NEST_PARENT);
         this.tracksDirty = flags.contains(DomainFlag.DIRTY_TRACKING);
         this.dirtyTracking = tracksDirty ? Optional.of(new Dirty()) : Optional.empty();
+        this.nestedFactory = nestedFactory;
         this.nesting = nestParent ? Optional.of(this::allocateNested) : Optional.empty();
     }
 
@@ -217,14 +238,17 @@ final class SecondStageDomain extends PagingDomain {
                     "a guest's table at 0x" + Long.toHexString(guestTable) + ", expected a frame up to 0x"
                             + Long.toHexString(table().end()));
         }
-        return driver().keepDependent(() -> nest(guestTable, fiveLevels ? 5 : 4));
+        return nestedFactory.nest(this, guestTable, fiveLevels ? 5 : 4);
     }
 
-    /** Makes a nested domain and counts it in. */
-    private synchronized NestedDomain nest(long guestTable, int levels) {
+    /**
+     * Counts a nested domain in.
+     *
+     * @throws IommuException ENODEV when this domain is closed
+     */
+    synchronized void nestedOpened() {
         checkOpen();
         nestedDomains++;
-        return new NestedDomain(driver(), this, guestTable, levels);
     }
 
     /** Takes in a device that comes through a guest's table; under this domain's lock. */
