@@ -10,6 +10,7 @@ import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.PageRequestGroups;
 import org.jspecify.annotations.Nullable;
 
@@ -19,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Locks, outermost first: the device, this, the unit's queue. Source: {@code iommu_enable_pci_pri}, {@code
  * pci_enable_pri}, {@code intel_iommu_page_response}.
  */
-final class DevicePageRequests implements PageRequests {
+final class DevicePageRequests implements PageRequests, PageRequestSink {
     private static final int CONTROL = 4;
     private static final int ENABLE = 1;
     private static final int RESET = 2;
@@ -32,7 +33,9 @@ final class DevicePageRequests implements PageRequests {
     /** How many requests a device may have unanswered: {@code PRQ_DEPTH}. */
     private static final int MOST_OUTSTANDING = 32;
 
-    private final IntelDevice device;
+    private final PciAddress device;
+    private final int requesterId;
+    private final IntPredicate attached;
     private final ConfigSpace config;
     private final int capability;
     private final PageRequestQueue queue;
@@ -40,21 +43,38 @@ final class DevicePageRequests implements PageRequests {
     private boolean enabled;
     private boolean closed;
 
-    private DevicePageRequests(IntelDevice device, ConfigSpace config, int capability, PageRequestQueue queue) {
+    private DevicePageRequests(
+            PciAddress device,
+            int requesterId,
+            IntPredicate attached,
+            ConfigSpace config,
+            int capability,
+            PageRequestQueue queue) {
         this.device = device;
+        this.requesterId = requesterId;
+        this.attached = attached;
         this.config = config;
         this.capability = capability;
         this.queue = queue;
-        this.groups = new PageRequestGroups(device.address());
+        this.groups = new PageRequestGroups(device);
     }
 
-    /** Returns the page requests of a device that has PASIDs and a translation cache, or null when it can't have any. */
-    static @Nullable DevicePageRequests of(IntelDevice device, ConfigSpace config, @Nullable PageRequestQueue queue) {
+    /**
+     * Returns the page requests of a device that has PASIDs and a translation cache, or null when it can't have any.
+     *
+     * @param attached whether a PASID is attached to a domain
+     */
+    static @Nullable DevicePageRequests of(
+            PciAddress device,
+            int requesterId,
+            IntPredicate attached,
+            ConfigSpace config,
+            @Nullable PageRequestQueue queue) {
         int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PRI);
         // Answers carry the PASID: a device that does not want that is left out.
         return queue == null || capability == 0 || (config.read(capability + STATUS, 2) & RESPONSE_NEEDS_PASID) == 0
                 ? null
-                : new DevicePageRequests(device, config, capability, queue);
+                : new DevicePageRequests(device, requesterId, attached, config, capability, queue);
     }
 
     @Override
@@ -77,7 +97,7 @@ final class DevicePageRequests implements PageRequests {
                 capability + ALLOCATION,
                 4,
                 Integer.compareUnsigned(capacity, MOST_OUTSTANDING) < 0 ? capacity : MOST_OUTSTANDING);
-        queue.add(device.requesterId(), this);
+        queue.add(requesterId, this);
         config.write(capability + CONTROL, 2, ENABLE);
         enabled = true;
     }
@@ -92,7 +112,7 @@ final class DevicePageRequests implements PageRequests {
         try {
             withdraw(pasid -> true);
         } finally {
-            queue.remove(device.requesterId());
+            queue.remove(requesterId);
         }
     }
 
@@ -139,7 +159,7 @@ final class DevicePageRequests implements PageRequests {
     }
 
     private void send(PageRequestGroup group, PageResponse response) {
-        queue.respond(device.requesterId(), group.pasid(), group.index(), response);
+        queue.respond(requesterId, group.pasid(), group.index(), response);
     }
 
     @Override
@@ -149,17 +169,17 @@ final class DevicePageRequests implements PageRequests {
 
     // ---- for the queue, under its lock -----------------------------------------------------------------------------
 
-    /** Takes a request, unless its PASID is not attached to a domain. */
-    boolean deliver(int pasid, int group, PageRequest page, boolean last) {
-        boolean attached = device.isAttached(pasid);
-        if (attached) {
+    @Override
+    public boolean deliver(int pasid, int group, PageRequest page, boolean last) {
+        boolean taken = attached.test(pasid);
+        if (taken) {
             groups.add(pasid, group, page, last);
         }
-        return attached;
+        return taken;
     }
 
-    /** Forgets groups of which the last request may be lost. */
-    void discardPartial() {
+    @Override
+    public void discardPartial() {
         groups.discardPartial();
     }
 }

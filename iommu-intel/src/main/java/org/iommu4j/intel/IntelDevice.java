@@ -80,7 +80,7 @@ final class IntelDevice implements IommuDevice {
                 aliases[0],
                 mayUseAts && unit.ecap().deviceTlbs() && unit.ecap().queuedInvalidation());
         this.pageRequests = tlb.isSupported() && maxPasids > 0 && iommu.rules().deliversPageRequests()
-                ? DevicePageRequests.of(this, config, unit.pageRequests())
+                ? DevicePageRequests.of(address, aliases[0], this::isAttached, config, unit.pageRequests())
                 : null;
     }
 

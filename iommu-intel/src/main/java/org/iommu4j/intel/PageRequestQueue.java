@@ -34,8 +34,8 @@ final class PageRequestQueue {
     private final UnitCaches caches;
     private final long base;
 
-    /** The devices that may ask, by requester id. */
-    private final Map<Integer, DevicePageRequests> askers = new HashMap<>();
+    /** Those of the devices that may ask, by requester id. */
+    private final Map<Integer, PageRequestSink> sinks = new HashMap<>();
 
     private boolean programmed;
     private boolean stopped;
@@ -95,13 +95,13 @@ final class PageRequestQueue {
     }
 
     /** Hands out a device's requests from now on. */
-    synchronized void add(int requesterId, DevicePageRequests asker) {
-        askers.put(requesterId, asker);
+    synchronized void add(int requesterId, PageRequestSink sink) {
+        sinks.put(requesterId, sink);
     }
 
     /** Answers a device's requests from now on as those of one that may not ask. */
     synchronized void remove(int requesterId) {
-        askers.remove(requesterId);
+        sinks.remove(requesterId);
     }
 
     /**
@@ -124,8 +124,8 @@ final class PageRequestQueue {
         readQueued();
         overflows++;
         LOG.warn("{}: the page request queue overflowed, requests were lost", unit);
-        for (DevicePageRequests asker : askers.values()) {
-            asker.discardPartial();
+        for (PageRequestSink sink : sinks.values()) {
+            sink.discardPartial();
         }
         window.write32(DmarRegisters.PR_STATUS.offset(), (int) DmarRegisters.PR_OVERFLOW.mask());
         return true;
@@ -162,9 +162,9 @@ final class PageRequestQueue {
                 && pasid >= 0
                 && !PageRequestDescriptor.EXE.isSet(low)
                 && !PageRequestDescriptor.PRIV.isSet(low);
-        DevicePageRequests asker = askers.get(requesterId);
+        PageRequestSink sink = sinks.get(requesterId);
         PageRequest page = new PageRequest(PageRequestDescriptor.ADDR.getInPlace(high), read, write);
-        if (understood && asker != null && asker.deliver(pasid, group, page, last)) {
+        if (understood && sink != null && sink.deliver(pasid, group, page, last)) {
             return;
         }
         LOG.warn("{}: refused {}", unit, PageRequestDescriptor.LAYOUT.decode(low, high));
