@@ -15,11 +15,11 @@ interface DeviceTables {
     long rootPointer();
 
     /**
-     * Makes sure that attaching a device's ordinary requests needs no memory.
+     * Makes sure that attaching a requester's ordinary requests needs no memory.
      *
      * @throws IommuException ENOMEM; ETIMEDOUT or EIO where the unit has to be told
      */
-    void prepare(IntelDevice device);
+    void prepare(Requester requester);
 
     /**
      * Points an entry somewhere else.
@@ -30,14 +30,14 @@ interface DeviceTables {
      * @throws IommuException ENOMEM, nothing was changed; ETIMEDOUT or EIO, the old entry stands again but the unit may have
      *     seen the new one
      */
-    void set(IntelDevice device, int pasid, long[] words, int domainId);
+    void set(Requester requester, int pasid, long[] words, int domainId);
 
     /**
      * Clears an entry; never allocates.
      *
      * @throws IommuException ETIMEDOUT or EIO; the entry is clear all the same
      */
-    void clear(IntelDevice device, int pasid);
+    void clear(Requester requester, int pasid);
 
     /**
      * Sets or clears bits of an entry that is present and tagged with a domain's id, and has the unit notice; an entry that
@@ -46,14 +46,14 @@ interface DeviceTables {
      * @param word which word of the entry
      * @throws IommuException ETIMEDOUT or EIO; the old bits stand again
      */
-    void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
+    void change(Requester requester, int pasid, int domainId, int word, long mask, boolean set);
 
     /**
      * Sets or clears bits as {@link #change} does, to take such a change back: also for a unit that is broken.
      *
      * @throws IommuException ETIMEDOUT or EIO; the bits stand all the same
      */
-    void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set);
+    void takeBack(Requester requester, int pasid, int domainId, int word, long mask, boolean set);
 
     /** Returns how many frames they take. */
     long countFrames();

@@ -31,24 +31,14 @@ final class IntelDevice implements IommuDevice {
     private final ConfigSpace config;
     private final IntelIommu iommu;
     private final IntelUnit unit;
-    private final int[] aliases;
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
-    private final int maxPasids;
-
-    private final DeviceTlb tlb;
+    private final Requester requester;
     private final @Nullable DevicePageRequests pageRequests;
-
-    /** The entries before a change, kept here so that detaching allocates nothing. */
-    private final long[] savedLow;
-
-    private final long[] savedHigh;
-    private final long[] savedPasidEntry = new long[8];
 
     /** Read without the monitor to see whether a PASID is attached. */
     private final Map<Integer, IntelDomain> pasidDomains = new ConcurrentHashMap<>();
 
-    private @Nullable PasidTable pasidTable;
     private @Nullable IntelDomain domain;
     private int translations;
 
@@ -69,19 +59,17 @@ final class IntelDevice implements IommuDevice {
         this.config = function.config();
         this.iommu = iommu;
         this.unit = unit;
-        this.aliases = aliases.clone();
         this.reservedRegions = List.copyOf(reservedRegions);
         this.isolatedMsi = isolatedMsi;
-        this.savedLow = new long[aliases.length];
-        this.savedHigh = new long[aliases.length];
-        this.maxPasids = unit.translatesPasids() ? enablePasids(unit) : 0;
-        this.tlb = new DeviceTlb(
+        int maxPasids = unit.translatesPasids() ? enablePasids(unit) : 0;
+        DeviceTlb tlb = new DeviceTlb(
                 config,
                 aliases[0],
                 mayUseAts && unit.ecap().deviceTlbs() && unit.ecap().queuedInvalidation());
         this.pageRequests = tlb.isSupported() && maxPasids > 0 && iommu.rules().deliversPageRequests()
                 ? DevicePageRequests.of(address, aliases[0], this::isAttached, config, unit.pageRequests())
                 : null;
+        this.requester = new Requester(aliases, tlb, maxPasids, pageRequests != null);
     }
 
     private int enablePasids(IntelUnit unit) {
@@ -116,7 +104,7 @@ final class IntelDevice implements IommuDevice {
 
     @Override
     public int maxPasids() {
-        return maxPasids;
+        return requester.maxPasids();
     }
 
     @Override
@@ -155,13 +143,9 @@ final class IntelDevice implements IommuDevice {
         return unit;
     }
 
-    int[] aliases() {
-        return aliases;
-    }
-
-    /** Returns the requester id of its own requests, which its translation cache is invalidated by. */
-    int requesterId() {
-        return aliases[0];
+    /** Returns the device as the tables of its unit know it. */
+    Requester requester() {
+        return requester;
     }
 
     /** Returns whether firmware demands mappings that no other than the kernel may replace. */
@@ -172,30 +156,6 @@ final class IntelDevice implements IommuDevice {
             }
         }
         return false;
-    }
-
-    long[] savedLow() {
-        return savedLow;
-    }
-
-    long[] savedHigh() {
-        return savedHigh;
-    }
-
-    long[] savedPasidEntry() {
-        return savedPasidEntry;
-    }
-
-    PasidTable pasidTable() {
-        PasidTable table = pasidTable;
-        if (table == null) {
-            throw new IllegalStateException(address + " has no PASID table, its unit is in legacy mode");
-        }
-        return table;
-    }
-
-    void setPasidTable(PasidTable table) {
-        pasidTable = table;
     }
 
     // ---- domains, under the device's monitor -----------------------------------------------------------------------
@@ -217,12 +177,12 @@ final class IntelDevice implements IommuDevice {
         }
         translations +=
                 (newDomain != null && newDomain.translates() ? 1 : 0) - (old != null && old.translates() ? 1 : 0);
-        tlb.use(translations > 0);
+        requester.tlb().use(translations > 0);
     }
 
     /** Returns the device's translation cache. */
     DeviceTlb tlb() {
-        return tlb;
+        return requester.tlb();
     }
 
     @Override

@@ -114,7 +114,7 @@ abstract class IntelDomain implements IommuDomain {
                 device.unit().commands().checkUsable();
                 int domainId = join(device, pasid);
                 try {
-                    device.unit().tables().set(device, pasid, entry(device, domainId), domainId);
+                    device.unit().tables().set(device.requester(), pasid, entry(device, domainId), domainId);
                 } catch (IommuException e) {
                     if (e.errno() != Errno.ENOMEM) {
                         invalidationFailed();
@@ -143,7 +143,7 @@ abstract class IntelDomain implements IommuDomain {
                                 + " is not attached to this domain of " + type);
             }
             try {
-                device.unit().tables().clear(device, pasid);
+                device.unit().tables().clear(device.requester(), pasid);
             } catch (IommuException e) {
                 invalidationFailed();
                 throw e;

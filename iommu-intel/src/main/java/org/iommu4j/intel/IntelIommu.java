@@ -173,7 +173,7 @@ final class IntelIommu implements Iommu {
                         && unit.ecap().interruptRemapping()
                         && context.bootOptions().interruptRemapping(),
                 deviceTlbs.mayCache(function, unit.isScalable()));
-        unit.tables().prepare(device);
+        unit.tables().prepare(device.requester());
         devices.put(function.address(), device);
         return Optional.of(device);
     }

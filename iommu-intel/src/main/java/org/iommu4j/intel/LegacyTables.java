@@ -44,9 +44,9 @@ final class LegacyTables implements DeviceTables {
     }
 
     @Override
-    public synchronized void prepare(IntelDevice device) {
-        for (int alias : device.aliases()) {
-            int bus = alias >>> 8;
+    public synchronized void prepare(Requester requester) {
+        for (int id : requester.ids()) {
+            int bus = id >>> 8;
             if (contextTables[bus] == NO_FRAME) {
                 long table = memory.allocate(0);
                 contextTables[bus] = table;
@@ -56,74 +56,74 @@ final class LegacyTables implements DeviceTables {
     }
 
     @Override
-    public synchronized void set(IntelDevice device, int pasid, long[] words, int domainId) {
+    public synchronized void set(Requester requester, int pasid, long[] words, int domainId) {
         commands.checkUsable();
-        int[] aliases = device.aliases();
-        save(device);
+        int[] ids = requester.ids();
+        save(requester);
         try {
-            clearSaved(device);
+            clearSaved(requester);
             if (words.length != 0) {
-                for (int alias : aliases) {
-                    write(entry(alias), words[0], words[1]);
+                for (int id : ids) {
+                    write(entry(id), words[0], words[1]);
                 }
-                announce(aliases, domainId);
+                announce(ids, domainId);
             }
         } catch (IommuException e) {
-            for (int i = 0; i < aliases.length; i++) {
-                long entry = entry(aliases[i]);
+            for (int i = 0; i < ids.length; i++) {
+                long entry = entry(ids[i]);
                 memory.store(entry, 0);
-                write(entry, device.savedLow()[i], device.savedHigh()[i]);
+                write(entry, requester.savedLow()[i], requester.savedHigh()[i]);
             }
             throw e;
         }
     }
 
     @Override
-    public synchronized void clear(IntelDevice device, int pasid) {
-        save(device);
-        clearSaved(device);
+    public synchronized void clear(Requester requester, int pasid) {
+        save(requester);
+        clearSaved(requester);
     }
 
     @Override
-    public void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
+    public void change(Requester requester, int pasid, int domainId, int word, long mask, boolean set) {
         throw new IllegalStateException(unit + ": a context entry of legacy mode has nothing to change");
     }
 
     @Override
-    public void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
+    public void takeBack(Requester requester, int pasid, int domainId, int word, long mask, boolean set) {
         throw new IllegalStateException(unit + ": a context entry of legacy mode was never changed");
     }
 
-    private void save(IntelDevice device) {
-        int[] aliases = device.aliases();
-        for (int i = 0; i < aliases.length; i++) {
-            long entry = entry(aliases[i]);
-            device.savedLow()[i] = memory.load(entry);
-            device.savedHigh()[i] = memory.load(entry + 8);
+    private void save(Requester requester) {
+        int[] ids = requester.ids();
+        for (int i = 0; i < ids.length; i++) {
+            long entry = entry(ids[i]);
+            requester.savedLow()[i] = memory.load(entry);
+            requester.savedHigh()[i] = memory.load(entry + 8);
         }
     }
 
-    /** Clears the entries whose old words the device keeps, and has the unit and the device forget them. */
-    private void clearSaved(IntelDevice device) {
-        int[] aliases = device.aliases();
+    /** Clears the entries whose old words the requester keeps, and has the unit and the device forget them. */
+    private void clearSaved(Requester requester) {
+        int[] ids = requester.ids();
         boolean any = false;
-        for (int i = 0; i < aliases.length; i++) {
-            if (ContextEntry.P.isSet(device.savedLow()[i])) {
-                memory.store(entry(aliases[i]), 0);
-                memory.store(entry(aliases[i]) + 8, 0);
+        for (int i = 0; i < ids.length; i++) {
+            if (ContextEntry.P.isSet(requester.savedLow()[i])) {
+                memory.store(entry(ids[i]), 0);
+                memory.store(entry(ids[i]) + 8, 0);
                 any = true;
             }
         }
         if (any) {
-            caches.forgetContexts(aliases, device.savedLow(), device.savedHigh());
-            caches.flushDevice(device.tlb(), PasidEntry.NO_PASID, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
+            caches.forgetContexts(ids, requester.savedLow(), requester.savedHigh());
+            caches.flushDevice(requester.tlb(), PasidEntry.NO_PASID, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
         }
     }
 
     /** Has the unit forget that the entries were not present, where it may have cached that. */
-    private void announce(int[] aliases, int domainId) {
+    private void announce(int[] ids, int domainId) {
         if (cachingMode) {
-            caches.forgetMissingContexts(aliases);
+            caches.forgetMissingContexts(ids);
             caches.flush(domainId, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST, false);
         } else {
             commands.flushWriteBuffer();

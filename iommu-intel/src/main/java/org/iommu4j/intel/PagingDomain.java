@@ -253,7 +253,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         try {
             for (; at != null; at = at.next()) {
                 if (pasidsToo || at.pasid == PasidEntry.NO_PASID) {
-                    at.device.unit().tables().change(at.device, at.pasid, at.domainId, word, mask, set);
+                    at.device.unit().tables().change(at.device.requester(), at.pasid, at.domainId, word, mask, set);
                 }
             }
         } catch (IommuException e) {
@@ -268,7 +268,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     private static void takeBack(CacheTags.Attachment at, int word, long mask, boolean set) {
         try {
-            at.device.unit().tables().takeBack(at.device, at.pasid, at.domainId, word, mask, !set);
+            at.device.unit().tables().takeBack(at.device.requester(), at.pasid, at.domainId, word, mask, !set);
         } catch (IommuException e) {
             LOG.error("{} while an entry of {} was to have its old bits again", e.getMessage(), at.device);
         }

@@ -58,47 +58,47 @@ final class ScalableTables implements DeviceTables {
     }
 
     @Override
-    public synchronized void prepare(IntelDevice device) {
-        for (int alias : device.aliases()) {
-            int half = alias >>> 7;
+    public synchronized void prepare(Requester requester) {
+        for (int id : requester.ids()) {
+            int half = id >>> 7;
             if (contextTables[half] == NO_FRAME) {
                 long table = memory.allocate(0);
                 contextTables[half] = table;
                 memory.store(rootTable + (long) half * (ScalableRootEntry.SIZE / 2), ScalableRootEntry.half(table));
             }
         }
-        PasidTable table = new PasidTable(memory, device.maxPasids());
+        PasidTable table = new PasidTable(memory, requester.maxPasids());
         pasidTables.add(table);
-        device.setPasidTable(table);
-        int[] aliases = device.aliases();
+        requester.setPasidTable(table);
+        int[] ids = requester.ids();
         long low = ScalableContextEntry.low(
                 table.directory(),
                 table.directoryEntries(),
-                device.tlb().isSupported(),
-                device.maxPasids() > 0,
-                device.pageRequests().isPresent());
-        for (int alias : aliases) {
-            long entry = context(alias);
+                requester.tlb().isSupported(),
+                requester.maxPasids() > 0,
+                requester.asksForPages());
+        for (int id : ids) {
+            long entry = context(id);
             if (!ScalableContextEntry.P.isSet(memory.load(entry))) {
                 // RID_PASID is 0, and so are the reserved words.
                 memory.store(entry, low);
             }
         }
         if (cachingMode) {
-            caches.forgetMissingContexts(aliases);
+            caches.forgetMissingContexts(ids);
         } else {
             commands.flushWriteBuffer();
         }
     }
 
     @Override
-    public synchronized void set(IntelDevice device, int pasid, long[] words, int domainId) {
+    public synchronized void set(Requester requester, int pasid, long[] words, int domainId) {
         commands.checkUsable();
-        long entry = device.pasidTable().prepare(pasid);
-        long[] saved = device.savedPasidEntry();
+        long entry = requester.pasidTable().prepare(pasid);
+        long[] saved = requester.savedPasidEntry();
         save(entry, saved);
         try {
-            clear(device, pasid, entry, saved);
+            clear(requester, pasid, entry, saved);
             if (words.length != 0) {
                 write(entry, words);
                 announce(pasid, words);
@@ -111,11 +111,11 @@ final class ScalableTables implements DeviceTables {
     }
 
     @Override
-    public synchronized void clear(IntelDevice device, int pasid) {
-        long entry = device.pasidTable().entry(pasid);
-        long[] saved = device.savedPasidEntry();
+    public synchronized void clear(Requester requester, int pasid) {
+        long entry = requester.pasidTable().entry(pasid);
+        long[] saved = requester.savedPasidEntry();
         save(entry, saved);
-        clear(device, pasid, entry, saved);
+        clear(requester, pasid, entry, saved);
     }
 
     private void save(long entry, long[] words) {
@@ -124,14 +124,14 @@ final class ScalableTables implements DeviceTables {
         }
     }
 
-    private void clear(IntelDevice device, int pasid, long entry, long[] old) {
+    private void clear(Requester requester, int pasid, long entry, long[] old) {
         if (!PasidEntry.P.isSet(old[0])) {
             return;
         }
         // P goes first and alone: the unit may fetch the entry in pieces.
         memory.store(entry, 0);
         try {
-            forget(device, pasid, old);
+            forget(requester, pasid, old);
         } finally {
             for (int i = 1; i < old.length; i++) {
                 memory.store(entry + i * 8L, 0);
@@ -140,9 +140,9 @@ final class ScalableTables implements DeviceTables {
     }
 
     /** Has the unit, and then the device, forget an entry and what came of it: VT-d 6.5.3.3. */
-    private void forget(IntelDevice device, int pasid, long[] old) {
+    private void forget(Requester requester, int pasid, long[] old) {
         caches.forgetPasidEntry((int) PasidEntry.DID.get(old[1]), pasid, isByPasid(old));
-        caches.flushDevice(device.tlb(), pasid, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
+        caches.flushDevice(requester.tlb(), pasid, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
     }
 
     private static boolean isByPasid(long[] words) {
@@ -160,9 +160,9 @@ final class ScalableTables implements DeviceTables {
     }
 
     @Override
-    public synchronized void change(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
-        long entry = device.pasidTable().entry(pasid);
-        long[] words = device.savedPasidEntry();
+    public synchronized void change(Requester requester, int pasid, int domainId, int word, long mask, boolean set) {
+        long entry = requester.pasidTable().entry(pasid);
+        long[] words = requester.savedPasidEntry();
         save(entry, words);
         long changed = changed(words, domainId, word, mask, set);
         if (changed == words[word]) {
@@ -171,7 +171,7 @@ final class ScalableTables implements DeviceTables {
         commands.checkUsable();
         memory.store(entry + word * 8L, changed);
         try {
-            forget(device, pasid, words);
+            forget(requester, pasid, words);
         } catch (IommuException e) {
             memory.store(entry + word * 8L, words[word]);
             throw e;
@@ -179,14 +179,14 @@ final class ScalableTables implements DeviceTables {
     }
 
     @Override
-    public synchronized void takeBack(IntelDevice device, int pasid, int domainId, int word, long mask, boolean set) {
-        long entry = device.pasidTable().entry(pasid);
-        long[] words = device.savedPasidEntry();
+    public synchronized void takeBack(Requester requester, int pasid, int domainId, int word, long mask, boolean set) {
+        long entry = requester.pasidTable().entry(pasid);
+        long[] words = requester.savedPasidEntry();
         save(entry, words);
         long changed = changed(words, domainId, word, mask, set);
         if (changed != words[word]) {
             memory.store(entry + word * 8L, changed);
-            forget(device, pasid, words);
+            forget(requester, pasid, words);
         }
     }
 
