@@ -16,7 +16,7 @@ import org.iommu4j.platform.PciFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A function behind a unit. Its monitor guards which domains it and its PASIDs are in.
+ * A function behind a unit. Its monitor guards what it and its PASIDs are attached to.
  *
  * <p>PASIDs are enabled in the function when it is probed, before ATS, as PCIe demands; its translation cache (ATS) while
  * it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
@@ -36,10 +36,12 @@ final class IntelDevice implements IommuDevice {
     private final Requester requester;
     private final @Nullable DevicePageRequests pageRequests;
 
-    /** Read without the monitor to see whether a PASID is attached. */
-    private final Map<Integer, IntelDomain> pasidDomains = new ConcurrentHashMap<>();
+    /** By PASID; read without the monitor to see whether a PASID is attached. */
+    private final Map<Integer, AttachmentState> pasids = new ConcurrentHashMap<>();
 
-    private @Nullable IntelDomain domain;
+    /** That of ordinary requests. */
+    private @Nullable AttachmentState attachment;
+
     private int translations;
 
     /**
@@ -114,7 +116,7 @@ final class IntelDevice implements IommuDevice {
 
     /** Returns whether a PASID is attached to a domain. */
     boolean isAttached(int pasid) {
-        return pasidDomains.containsKey(pasid);
+        return pasids.containsKey(pasid);
     }
 
     /**
@@ -158,25 +160,24 @@ final class IntelDevice implements IommuDevice {
         return false;
     }
 
-    // ---- domains, under the device's monitor -----------------------------------------------------------------------
+    // ---- attachments, under the device's monitor -------------------------------------------------------------------
 
-    /** Returns the domain that a PASID is in, null when blocked since the device was probed. */
+    /** Returns the attachment of a PASID, null when it is blocked since the device was probed. */
     @Nullable
-    IntelDomain domain(int pasid) {
-        return pasid == PasidEntry.NO_PASID ? domain : pasidDomains.get(pasid);
+    AttachmentState attachment(int pasid) {
+        return pasid == PasidEntry.NO_PASID ? attachment : pasids.get(pasid);
     }
 
-    void setDomain(int pasid, @Nullable IntelDomain newDomain) {
-        IntelDomain old = domain(pasid);
+    void setAttachment(int pasid, @Nullable AttachmentState next) {
+        AttachmentState old = attachment(pasid);
         if (pasid == PasidEntry.NO_PASID) {
-            domain = newDomain;
-        } else if (newDomain == null) {
-            pasidDomains.remove(pasid);
+            attachment = next;
+        } else if (next == null) {
+            pasids.remove(pasid);
         } else {
-            pasidDomains.put(pasid, newDomain);
+            pasids.put(pasid, next);
         }
-        translations +=
-                (newDomain != null && newDomain.translates() ? 1 : 0) - (old != null && old.translates() ? 1 : 0);
+        translations += (next != null && next.translates() ? 1 : 0) - (old != null && old.translates() ? 1 : 0);
         requester.tlb().use(translations > 0);
     }
 

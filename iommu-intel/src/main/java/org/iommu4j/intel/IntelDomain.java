@@ -98,12 +98,42 @@ abstract class IntelDomain implements IommuDomain {
         }
     }
 
+    /** A device, or one PASID of it, in this domain. */
+    private final class Attached implements AttachmentState {
+        private final IntelDevice device;
+        private final int pasid;
+
+        Attached(IntelDevice device, int pasid) {
+            this.device = device;
+            this.pasid = pasid;
+        }
+
+        @Override
+        public IommuDomain domain() {
+            return IntelDomain.this;
+        }
+
+        @Override
+        public boolean translates() {
+            return IntelDomain.this.translates();
+        }
+
+        @Override
+        public void leave() {
+            synchronized (lock) {
+                attachments--;
+                IntelDomain.this.leave(device, pasid);
+            }
+        }
+    }
+
     private AttachResult attach(IntelDevice device, int pasid) {
         synchronized (device) {
-            IntelDomain old = device.domain(pasid);
-            if (old == this) {
+            AttachmentState old = device.attachment(pasid);
+            if (old != null && old.domain() == this) {
                 return AttachResult.ATTACHED;
             }
+            AttachmentState attached = new Attached(device, pasid);
             synchronized (lock) {
                 checkOpen();
                 String reason = misfit(device);
@@ -124,9 +154,9 @@ abstract class IntelDomain implements IommuDomain {
                 }
                 attachments++;
             }
-            device.setDomain(pasid, this);
+            device.setAttachment(pasid, attached);
             if (old != null) {
-                old.forget(device, pasid);
+                old.leave();
                 withdrawPageRequests(device, pasid);
             }
         }
@@ -136,7 +166,8 @@ abstract class IntelDomain implements IommuDomain {
 
     private void detach(IntelDevice device, int pasid) {
         synchronized (device) {
-            if (device.domain(pasid) != this) {
+            AttachmentState attached = device.attachment(pasid);
+            if (attached == null || attached.domain() != this) {
                 throw new IommuException(
                         Errno.EINVAL,
                         device + (pasid == PasidEntry.NO_PASID ? "" : " with PASID " + pasid)
@@ -148,8 +179,8 @@ abstract class IntelDomain implements IommuDomain {
                 invalidationFailed();
                 throw e;
             } finally {
-                device.setDomain(pasid, null);
-                forget(device, pasid);
+                device.setAttachment(pasid, null);
+                attached.leave();
             }
             device.withdrawPageRequests(pasid);
         }
@@ -162,13 +193,6 @@ abstract class IntelDomain implements IommuDomain {
             device.withdrawPageRequests(pasid);
         } catch (IommuException e) {
             LOG.error("{} while {} was told that pages of PASID {} do not come", e.getMessage(), device, pasid);
-        }
-    }
-
-    private void forget(IntelDevice device, int pasid) {
-        synchronized (lock) {
-            attachments--;
-            leave(device, pasid);
         }
     }
 
