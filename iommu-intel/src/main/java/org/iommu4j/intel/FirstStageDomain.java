@@ -20,11 +20,11 @@ final class FirstStageDomain extends PagingDomain {
      *
      * @throws org.iommu4j.IommuException ENOMEM
      */
-    FirstStageDomain(IntelIommu iommu, DomainType type, IntelUnit unit, VendorContext context) {
+    FirstStageDomain(DriverState driver, DomainType type, IntelUnit unit, VendorContext context) {
         super(
-                iommu,
+                driver,
                 type,
-                iommu.rules().attachesPasids() && unit.translatesPasids(),
+                driver.rules().attachesPasids() && unit.translatesPasids(),
                 CacheTags.Kind.FIRST_STAGE,
                 unit,
                 context,

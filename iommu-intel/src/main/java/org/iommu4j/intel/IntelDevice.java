@@ -5,8 +5,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuException;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.intel.fmt.PasidEntry;
@@ -29,7 +31,7 @@ final class IntelDevice implements IommuDevice {
 
     private final PciAddress address;
     private final ConfigSpace config;
-    private final IntelIommu iommu;
+    private final DriverState driver;
     private final IntelUnit unit;
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
@@ -51,7 +53,7 @@ final class IntelDevice implements IommuDevice {
      */
     IntelDevice(
             PciFunction function,
-            IntelIommu iommu,
+            DriverState driver,
             IntelUnit unit,
             int[] aliases,
             List<ReservedRegion> reservedRegions,
@@ -59,7 +61,7 @@ final class IntelDevice implements IommuDevice {
             boolean mayUseAts) {
         this.address = function.address();
         this.config = function.config();
-        this.iommu = iommu;
+        this.driver = driver;
         this.unit = unit;
         this.reservedRegions = List.copyOf(reservedRegions);
         this.isolatedMsi = isolatedMsi;
@@ -68,10 +70,22 @@ final class IntelDevice implements IommuDevice {
                 config,
                 aliases[0],
                 mayUseAts && unit.ecap().deviceTlbs() && unit.ecap().queuedInvalidation());
-        this.pageRequests = tlb.isSupported() && maxPasids > 0 && iommu.rules().deliversPageRequests()
+        this.pageRequests = tlb.isSupported() && maxPasids > 0 && driver.rules().deliversPageRequests()
                 ? DevicePageRequests.of(address, aliases[0], this::isAttached, config, unit.pageRequests())
                 : null;
         this.requester = new Requester(aliases, tlb, maxPasids, pageRequests != null);
+    }
+
+    /**
+     * Takes a device back from its user.
+     *
+     * @throws IommuException ENODEV when it belongs to another driver
+     */
+    static IntelDevice own(IommuDevice device, DriverState driver) {
+        if (device instanceof IntelDevice own && own.driver == driver) {
+            return own;
+        }
+        throw new IommuException(Errno.ENODEV, device.address() + " belongs to another driver");
     }
 
     private int enablePasids(IntelUnit unit) {
@@ -91,7 +105,7 @@ final class IntelDevice implements IommuDevice {
 
     @Override
     public Iommu iommu() {
-        return iommu;
+        return driver.iommu();
     }
 
     @Override

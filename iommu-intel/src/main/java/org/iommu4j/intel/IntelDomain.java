@@ -24,7 +24,7 @@ import org.slf4j.LoggerFactory;
 abstract class IntelDomain implements IommuDomain {
     private static final Logger LOG = LoggerFactory.getLogger(IntelDomain.class);
 
-    private final IntelIommu iommu;
+    private final DriverState driver;
     private final DomainType type;
     private final Optional<PasidAttachment> pasidAttachment;
     private final Object lock;
@@ -37,8 +37,8 @@ abstract class IntelDomain implements IommuDomain {
      *
      * @param lock what guards it: null for its own monitor, which a domain that leads to another's tables shares with that
      */
-    IntelDomain(IntelIommu iommu, DomainType type, boolean attachesPasids, @Nullable Object lock) {
-        this.iommu = iommu;
+    IntelDomain(DriverState driver, DomainType type, boolean attachesPasids, @Nullable Object lock) {
+        this.driver = driver;
         this.type = type;
         this.lock = lock == null ? this : lock;
         this.pasidAttachment = attachesPasids ? Optional.of(new Pasids()) : Optional.empty();
@@ -51,21 +51,21 @@ abstract class IntelDomain implements IommuDomain {
 
     @Override
     public final Iommu iommu() {
-        return iommu;
+        return driver.iommu();
     }
 
-    final IntelIommu driver() {
-        return iommu;
+    final DriverState driver() {
+        return driver;
     }
 
     @Override
     public final AttachResult attach(IommuDevice device) {
-        return attach(iommu.own(device), PasidEntry.NO_PASID);
+        return attach(IntelDevice.own(device, driver), PasidEntry.NO_PASID);
     }
 
     @Override
     public final void detach(IommuDevice device) {
-        detach(iommu.own(device), PasidEntry.NO_PASID);
+        detach(IntelDevice.own(device, driver), PasidEntry.NO_PASID);
     }
 
     @Override
@@ -77,7 +77,7 @@ abstract class IntelDomain implements IommuDomain {
     private final class Pasids implements PasidAttachment {
         @Override
         public AttachResult attach(IommuDevice given, int pasid) {
-            IntelDevice device = iommu.own(given);
+            IntelDevice device = IntelDevice.own(given, driver);
             if (device.maxPasids() == 0) {
                 throw new IommuException(Errno.EOPNOTSUPP, device + " has no PASIDs that its unit translates");
             }
@@ -94,7 +94,7 @@ abstract class IntelDomain implements IommuDomain {
             if (pasid <= PasidEntry.NO_PASID) {
                 throw new IommuException(Errno.EINVAL, "PASID " + pasid + " of " + device + ", expected at least 1");
             }
-            IntelDomain.this.detach(iommu.own(device), pasid);
+            IntelDomain.this.detach(IntelDevice.own(device, driver), pasid);
         }
     }
 
@@ -209,7 +209,7 @@ abstract class IntelDomain implements IommuDomain {
             closed = true;
             release();
         }
-        iommu.forget(this);
+        driver.forget(this);
     }
 
     /**

@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -38,21 +37,18 @@ final class IntelIommu implements Iommu {
     private static final Logger LOG = LoggerFactory.getLogger(IntelIommu.class);
 
     private final VendorContext context;
-    private final IntelRules rules;
     private final Dmar dmar;
     private final ScopeResolver scopes;
     private final ReservedRegions reservedRegions;
     private final DeviceTlbPolicy deviceTlbs;
+    private final List<Drhd> table;
 
     /** Every unit of the table; those that Linux ignores are null. */
-    private final List<@Nullable IntelUnit> byTable = new ArrayList<>();
+    private final List<@Nullable IntelUnit> byTable;
 
-    private final List<Drhd> table;
-    private final List<IntelUnit> units = new ArrayList<>();
+    private final DriverState state;
     private final Map<PciAddress, IntelDevice> devices = new HashMap<>();
     private final Set<IntelDomain> domains = new LinkedHashSet<>();
-    private final AtomicLong quarantinedFrames = new AtomicLong();
-    private boolean everyUnitSnoops;
     private boolean closed;
 
     /**
@@ -77,57 +73,75 @@ final class IntelIommu implements Iommu {
         for (String warning : dmar.warnings()) {
             LOG.warn("{}", warning);
         }
-        IntelIommu iommu = new IntelIommu(context, rules, dmar);
-        iommu.start();
-        return iommu;
+        ScopeResolver scopes = new ScopeResolver(context.topology());
+        List<@Nullable IntelUnit> byTable = new ArrayList<>();
+        try {
+            addUnits(byTable, context, dmar.all(Drhd.class), scopes);
+            IntelIommu iommu = new IntelIommu(context, rules, dmar, scopes, byTable);
+            iommu.start();
+            return iommu;
+        } catch (RuntimeException e) {
+            for (IntelUnit unit : byTable) {
+                if (unit != null) {
+                    unit.stop();
+                }
+            }
+            throw e;
+        }
     }
 
-    private IntelIommu(VendorContext context, IntelRules rules, Dmar dmar) {
-        this.context = context;
-        this.rules = rules;
-        this.dmar = dmar;
-        this.table = dmar.all(Drhd.class);
-        this.scopes = new ScopeResolver(context.topology());
-        this.reservedRegions = new ReservedRegions(dmar, scopes);
-        this.deviceTlbs = new DeviceTlbPolicy(dmar, scopes, context.topology());
-    }
-
-    private void start() {
+    /** Adds the units of the table, with null for those that Linux ignores, which are turned off. */
+    private static void addUnits(
+            List<@Nullable IntelUnit> byTable, VendorContext context, List<Drhd> table, ScopeResolver scopes) {
         if (table.isEmpty()) {
             throw new IommuException(Errno.ENODEV, "DMAR has no remapping unit");
         }
         IgnoredUnits ignored = new IgnoredUnits(scopes, context.bootOptions(), true);
         List<String> reasons = new ArrayList<>();
-        try {
-            for (int i = 0; i < table.size(); i++) {
-                Optional<Reason> why = ignored.why(table.get(i));
-                if (why.isPresent()) {
-                    reasons.add(IntelNames.unit(i) + ": " + why.get().text());
-                    IgnoredUnits.turnOff(IntelNames.unit(i), table.get(i), context);
-                    byTable.add(null);
-                } else {
-                    IntelUnit unit = new IntelUnit(units.size(), IntelNames.unit(i), table.get(i), context);
-                    units.add(unit);
-                    byTable.add(unit);
-                }
+        int used = 0;
+        for (int i = 0; i < table.size(); i++) {
+            Optional<Reason> why = ignored.why(table.get(i));
+            if (why.isPresent()) {
+                reasons.add(IntelNames.unit(i) + ": " + why.get().text());
+                IgnoredUnits.turnOff(IntelNames.unit(i), table.get(i), context);
+                byTable.add(null);
+            } else {
+                byTable.add(new IntelUnit(used++, IntelNames.unit(i), table.get(i), context));
             }
-            if (units.isEmpty()) {
-                throw new IommuException(
-                        Errno.ENODEV, "Linux would use no unit of DMAR: " + String.join("; ", reasons));
+        }
+        if (used == 0) {
+            throw new IommuException(Errno.ENODEV, "Linux would use no unit of DMAR: " + String.join("; ", reasons));
+        }
+    }
+
+    private IntelIommu(
+            VendorContext context,
+            IntelRules rules,
+            Dmar dmar,
+            ScopeResolver scopes,
+            List<@Nullable IntelUnit> byTable) {
+        this.context = context;
+        this.dmar = dmar;
+        this.table = dmar.all(Drhd.class);
+        this.scopes = scopes;
+        this.byTable = byTable;
+        this.reservedRegions = new ReservedRegions(dmar, scopes);
+        this.deviceTlbs = new DeviceTlbPolicy(dmar, scopes, context.topology());
+        List<IntelUnit> units = new ArrayList<>();
+        for (IntelUnit unit : byTable) {
+            if (unit != null) {
+                units.add(unit);
             }
-            everyUnitSnoops = units.stream()
-                    .allMatch(unit -> unit.isScalable() || unit.ecap().snoopControl());
-            for (IntelUnit unit : units) {
-                unit.start();
-            }
-            for (IntelUnit unit : units) {
-                unit.enable();
-            }
-        } catch (RuntimeException e) {
-            for (IntelUnit unit : units) {
-                unit.stop();
-            }
-            throw e;
+        }
+        this.state = new DriverState(this, rules, units, this::forget);
+    }
+
+    private void start() {
+        for (IntelUnit unit : state.units()) {
+            unit.start();
+        }
+        for (IntelUnit unit : state.units()) {
+            unit.enable();
         }
     }
 
@@ -144,7 +158,7 @@ final class IntelIommu implements Iommu {
     @Override
     public List<String> units() {
         List<String> names = new ArrayList<>();
-        for (IntelUnit unit : units) {
+        for (IntelUnit unit : state.units()) {
             names.add(unit.name());
         }
         return names;
@@ -165,7 +179,7 @@ final class IntelIommu implements Iommu {
         int[] aliases = dmaAliases.length == 0 ? new int[] {function.address().requesterId()} : dmaAliases;
         IntelDevice device = new IntelDevice(
                 function,
-                this,
+                state,
                 unit,
                 aliases,
                 reservedRegions.of(function),
@@ -180,15 +194,15 @@ final class IntelIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice given, IommuCapability capability) {
-        IntelDevice device = own(given);
+        IntelDevice device = IntelDevice.own(given, state);
         IntelUnit unit = device.unit();
         return switch (capability) {
-            case CACHE_COHERENCY -> rules.cacheCoherency(everyUnitSnoops());
+            case CACHE_COHERENCY -> state.rules().cacheCoherency(state.everyUnitSnoops());
             case DEFERRED_FLUSH -> true;
             case ENFORCE_CACHE_COHERENCY ->
-                rules.predictsEnforcement() && unit.ecap().snoopControl();
+                state.rules().predictsEnforcement() && unit.ecap().snoopControl();
             case PRE_BOOT_PROTECTION -> dmar.platformOptIn();
-            case DIRTY_TRACKING -> rules.nestsAndTracks() && unit.tracksDirty();
+            case DIRTY_TRACKING -> state.rules().nestsAndTracks() && unit.tracksDirty();
             case PCI_ATS_SUPPORTED -> device.tlb().isSupported();
             // Second-stage entries know no execution, and first-stage ones are not asked about it.
             case NOEXEC -> false;
@@ -203,7 +217,7 @@ final class IntelIommu implements Iommu {
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
         checkOpen();
-        IntelDevice own = own(device);
+        IntelDevice own = IntelDevice.own(device, state);
         IntelUnit unit = own.unit();
         checkFlags(type, own, flags);
         if (type == DomainType.NESTED) {
@@ -213,17 +227,17 @@ final class IntelIommu implements Iommu {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " has no pass-through (ECAP.PT is 0)");
         }
         if (!type.isPaging()) {
-            return keep(new StaticDomain(this, type));
+            return keep(new StaticDomain(state, type));
         }
         boolean secondStageNeeded = flags.contains(DomainFlag.NEST_PARENT) || flags.contains(DomainFlag.DIRTY_TRACKING);
         if (!secondStageNeeded && prefersFirstStage(type, unit)) {
-            return keep(new FirstStageDomain(this, type, unit, context));
+            return keep(new FirstStageDomain(state, type, unit, context));
         }
         if (unit.isScalable() && !unit.ecap().secondStage()) {
             throw new IommuException(
                     Errno.EOPNOTSUPP, unit.name() + " has neither stage in scalable mode (ECAP.FLTS, SLTS)");
         }
-        return keep(new SecondStageDomain(this, type, unit, context, flags, this::nest));
+        return keep(new SecondStageDomain(state, type, unit, context, flags, this::nest));
     }
 
     /**
@@ -244,9 +258,9 @@ final class IntelIommu implements Iommu {
         IntelUnit unit = device.unit();
         for (DomainFlag flag : flags) {
             boolean possible = switch (flag) {
-                case NEST_PARENT -> rules.nestsAndTracks() && unit.nests();
-                case DIRTY_TRACKING -> rules.nestsAndTracks() && unit.tracksDirty();
-                case PASID -> rules.attachesPasids() && unit.translatesPasids();
+                case NEST_PARENT -> state.rules().nestsAndTracks() && unit.nests();
+                case DIRTY_TRACKING -> state.rules().nestsAndTracks() && unit.tracksDirty();
+                case PASID -> state.rules().attachesPasids() && unit.translatesPasids();
             };
             if (!possible) {
                 throw new IommuException(
@@ -257,12 +271,12 @@ final class IntelIommu implements Iommu {
 
     /** Chooses the stage: {@code first_level_by_default}. */
     private boolean prefersFirstStage(DomainType type, IntelUnit unit) {
-        if (!rules.unmanagedPrefersSecondStage()) {
+        if (!state.rules().unmanagedPrefersSecondStage()) {
             return unit.isScalable() && unit.ecap().firstStage();
         }
         boolean first = true;
         boolean second = true;
-        for (IntelUnit each : units) {
+        for (IntelUnit each : state.units()) {
             if (!each.isScalable()) {
                 return false;
             }
@@ -272,18 +286,9 @@ final class IntelIommu implements Iommu {
         return first && !(second && type == DomainType.UNMANAGED);
     }
 
-    IntelRules rules() {
-        return rules;
-    }
-
-    /** Returns all units that the driver has. */
-    List<IntelUnit> allUnits() {
-        return units;
-    }
-
-    /** Returns whether every unit of the machine has snoop control or is in scalable mode. */
-    boolean everyUnitSnoops() {
-        return everyUnitSnoops;
+    /** Returns what devices and domains need of this driver. */
+    DriverState state() {
+        return state;
     }
 
     /** Keeps a domain until it is closed, and returns it; under this monitor. */
@@ -296,13 +301,13 @@ final class IntelIommu implements Iommu {
     private synchronized IommuDomain nest(SecondStageDomain parent, long guestTable, int levels) {
         checkOpen();
         parent.nestedOpened();
-        return keep(new NestedDomain(this, parent, guestTable, levels));
+        return keep(new NestedDomain(state, parent, guestTable, levels));
     }
 
     @Override
     public List<DmaFault> takeFaults() {
         List<DmaFault> faults = new ArrayList<>();
-        for (IntelUnit unit : units) {
+        for (IntelUnit unit : state.units()) {
             unit.faults().drain();
             unit.faults().take(faults);
         }
@@ -312,7 +317,7 @@ final class IntelIommu implements Iommu {
     @Override
     public long faultOverflows() {
         long overflows = 0;
-        for (IntelUnit unit : units) {
+        for (IntelUnit unit : state.units()) {
             overflows += unit.faults().overflows();
         }
         return overflows;
@@ -320,23 +325,10 @@ final class IntelIommu implements Iommu {
 
     @Override
     public long quarantinedFrames() {
-        return quarantinedFrames.get();
+        return state.quarantinedFrames();
     }
 
-    /** Keeps frames for good that a unit may still be walking. */
-    void quarantine(long count) {
-        quarantinedFrames.addAndGet(count);
-    }
-
-    /** Takes a device back from its user. */
-    IntelDevice own(IommuDevice device) {
-        if (device instanceof IntelDevice own && own.iommu() == this) {
-            return own;
-        }
-        throw new IommuException(Errno.ENODEV, device.address() + " belongs to another driver");
-    }
-
-    synchronized void forget(IntelDomain domain) {
+    private synchronized void forget(IommuDomain domain) {
         domains.remove(domain);
     }
 
@@ -386,8 +378,8 @@ final class IntelIommu implements Iommu {
         for (IntelDevice device : stopping) {
             stopPageRequests(device);
         }
-        for (IntelUnit unit : units) {
-            quarantine(unit.stop());
+        for (IntelUnit unit : state.units()) {
+            state.quarantine(unit.stop());
         }
         for (IntelDomain domain : left) {
             domain.close();

@@ -32,8 +32,8 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
      * @param guestTable guest-physical address of the top table
      * @param levels of the guest's table, 4 or 5
      */
-    NestedDomain(IntelIommu iommu, SecondStageDomain parent, long guestTable, int levels) {
-        super(iommu, DomainType.NESTED, iommu.rules().attachesPasids(), CacheTags.Kind.FIRST_STAGE, parent);
+    NestedDomain(DriverState driver, SecondStageDomain parent, long guestTable, int levels) {
+        super(driver, DomainType.NESTED, driver.rules().attachesPasids(), CacheTags.Kind.FIRST_STAGE, parent);
         this.parent = parent;
         this.guestTable = guestTable;
         this.levels = levels;

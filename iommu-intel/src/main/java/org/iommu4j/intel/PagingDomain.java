@@ -51,7 +51,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
      * @throws IommuException ENOMEM
      */
     PagingDomain(
-            IntelIommu iommu,
+            DriverState driver,
             DomainType type,
             boolean attachesPasids,
             CacheTags.Kind kind,
@@ -62,13 +62,13 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             int width,
             ToLongFunction<IntelUnit> pageSizes,
             Predicate<IntelUnit> needsSyncMap) {
-        super(iommu, type, attachesPasids, kind, null);
-        this.rules = iommu.rules();
+        super(driver, type, attachesPasids, kind, null);
+        this.rules = driver.rules();
         this.frames = context.frames();
         this.width = width;
         this.pageSizes = pageSizes;
         this.needsSyncMap = needsSyncMap;
-        List<IntelUnit> machine = iommu.allUnits();
+        List<IntelUnit> machine = driver.units();
         this.madeForCoherentWalks = rules.walks() == Comparison.NONE
                 ? machine.stream().allMatch(IntelUnit::walksCoherently)
                 : unit.walksCoherently();

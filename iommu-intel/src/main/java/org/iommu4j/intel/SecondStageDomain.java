@@ -56,16 +56,18 @@ final class SecondStageDomain extends PagingDomain {
      * @throws IommuException EOPNOTSUPP when the unit has no table format that is built, ENOMEM
      */
     SecondStageDomain(
-            IntelIommu iommu,
+            DriverState driver,
             DomainType type,
             IntelUnit unit,
             VendorContext context,
             Set<DomainFlag> flags,
             NestedFactory nestedFactory) {
         super(
-                iommu,
+                driver,
                 type,
-                iommu.rules().attachesPasids() && unit.translatesPasids() && !flags.contains(DomainFlag.DIRTY_TRACKING),
+                driver.rules().attachesPasids()
+                        && unit.translatesPasids()
+                        && !flags.contains(DomainFlag.DIRTY_TRACKING),
                 CacheTags.Kind.SECOND_STAGE,
                 unit,
                 context,
@@ -221,7 +223,7 @@ final class SecondStageDomain extends PagingDomain {
     }
 
     private IommuDomain allocateNested(IommuDevice device, long guestTable, int addressWidth) {
-        IntelUnit unit = driver().own(device).unit();
+        IntelUnit unit = IntelDevice.own(device, driver()).unit();
         if (!unit.nests()) {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " does not nest (ECAP.NEST is 0)");
         }

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 final class StaticDomain extends IntelDomain {
     private final boolean identity;
 
-    StaticDomain(IntelIommu iommu, DomainType type) {
-        super(iommu, type, false, null);
+    StaticDomain(DriverState driver, DomainType type) {
+        super(driver, type, false, null);
         this.identity = type == DomainType.IDENTITY;
     }
 

@@ -18,11 +18,11 @@ abstract class TranslatingDomain extends IntelDomain {
     private volatile boolean quarantined;
 
     TranslatingDomain(
-            IntelIommu iommu, DomainType type, boolean attachesPasids, CacheTags.Kind kind, @Nullable Object lock) {
-        super(iommu, type, attachesPasids, lock);
+            DriverState driver, DomainType type, boolean attachesPasids, CacheTags.Kind kind, @Nullable Object lock) {
+        super(driver, type, attachesPasids, lock);
         this.kind = kind;
-        this.domainIds = new int[iommu.allUnits().size()];
-        this.attachmentsPerUnit = new int[iommu.allUnits().size()];
+        this.domainIds = new int[driver.units().size()];
+        this.attachmentsPerUnit = new int[driver.units().size()];
     }
 
     final CacheTags tags() {

@@ -515,7 +515,7 @@ class IntelVendorTest {
             IommuDevice device = bench.probe(iommu, DEVICE);
             IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
             IommuDomain late = iommu.allocate(DomainType.UNMANAGED, device);
-            UnitCommands unit = ((IntelIommu) iommu).allUnits().get(0).commands();
+            UnitCommands unit = ((IntelIommu) iommu).state().units().get(0).commands();
             // As soon as the entry is present, somebody else's invalidation of another domain fails.
             bench.memory.afterStore = word -> {
                 if ((word & 1) != 0) {
@@ -954,7 +954,7 @@ class IntelVendorTest {
     void faultsThatNobodyAsksForAreKeptUpToALimit() {
         Bench bench = Bench.single(Bench.CAP, Bench.ECAP);
         Iommu iommu = bench.open();
-        FaultLog log = ((IntelIommu) iommu).allUnits().get(0).faults();
+        FaultLog log = ((IntelIommu) iommu).state().units().get(0).faults();
         bench.first().values.put(0x34, 2L);
         bench.first().values.put(0x228, 0xc000000600000010L);
         for (int i = 0; i < FaultLog.KEPT + 5; i++) {

@@ -138,7 +138,7 @@ class PageRequestsTest {
     @ValueSource(ints = {0, 0x80000000, 0x04000000})
     void whoAnswersAClosedDriverLateIsRefused(int stuck) {
         domain.pasidAttachment().orElseThrow().detach(device, PASID);
-        UnitCaches caches = ((IntelIommu) iommu).allUnits().get(0).caches();
+        UnitCaches caches = ((IntelIommu) iommu).state().units().get(0).caches();
         unit.stuck = stuck;
         iommu.close();
         unit.recording = true;
