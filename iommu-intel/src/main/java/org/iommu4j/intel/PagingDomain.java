@@ -15,7 +15,6 @@ import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.IntelRules.AttachCheck;
 import org.iommu4j.intel.IntelRules.Comparison;
 import org.iommu4j.intel.fmt.PasidEntry;
-import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -27,12 +26,14 @@ import org.slf4j.LoggerFactory;
  * <p>Its width is that of the unit from the start: where Linux until 6.12 would take top levels off the table, the attach is
  * refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap} of 6.1.
  */
-abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, PageTable.Retirement {
+abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
 
     private final IntelRules rules;
-    private final FrameAllocator frames;
+    private final TableFrames frames;
     private final PageTable table;
+    private final PageMapper mapper;
+    private final PageUnmapper unmapper;
     private final int width;
     private final ToLongFunction<IntelUnit> pageSizes;
     private final Predicate<IntelUnit> needsSyncMap;
@@ -64,7 +65,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             Predicate<IntelUnit> needsSyncMap) {
         super(driver, type, attachesPasids, kind, null);
         this.rules = driver.rules();
-        this.frames = context.frames();
+        this.frames = new TableFrames(context.memory(), context.frames());
         this.width = width;
         this.pageSizes = pageSizes;
         this.needsSyncMap = needsSyncMap;
@@ -78,7 +79,9 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         long sizes = rules.pageSizes() == Comparison.NONE
                 ? machine.stream().mapToLong(pageSizes).reduce(-1L, (a, b) -> a & b)
                 : pageSizes.applyAsLong(unit);
-        this.table = new PageTable(context.memory(), frames, this, format, levels, width, sizes, !madeForCoherentWalks);
+        this.table = new PageTable(context.memory(), frames, format, levels, width, sizes, !madeForCoherentWalks);
+        this.mapper = new PageMapper(table, this);
+        this.unmapper = new PageUnmapper(table, this);
     }
 
     final IntelRules rules() {
@@ -118,7 +121,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
                 everMapped = true;
             }
         }
-        table.map(iova, physicalAddress, pageSize, count, leaf | moreLeafBits(prot));
+        mapper.map(iova, physicalAddress, pageSize, count, leaf | moreLeafBits(prot));
     }
 
     /**
@@ -144,7 +147,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final long unmap(long iova, long size, IotlbGather gather) {
-        return table.unmap(iova, size, gather);
+        return unmapper.unmap(iova, size, gather);
     }
 
     @Override
@@ -160,7 +163,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             throw e;
         }
         for (int i = 0; i < gather.frameCount(); i++) {
-            frames.free(gather.frame(i), 0);
+            frames.free(gather.frame(i));
         }
         gather.reset();
     }
@@ -176,14 +179,14 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     }
 
     @Override
-    public final void retire(long firstFrame, long first, long last) {
+    public final void retire(long chain, long first, long last) {
         try {
             flush(first, last, false);
         } catch (IommuException e) {
-            driver().quarantine(table.countChain(firstFrame));
+            driver().quarantine(frames.count(chain));
             throw e;
         }
-        table.freeChain(firstFrame);
+        frames.freeChain(chain);
     }
 
     @Override

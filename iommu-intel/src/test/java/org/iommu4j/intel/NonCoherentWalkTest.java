@@ -25,17 +25,22 @@ class NonCoherentWalkTest {
     private final FramePool frames = new FramePool(0x100000, 0x700000);
     private final IotlbGather gather = new IotlbGather();
     private long present = 3;
+    private final TableFrames tableFrames = new TableFrames(memory, frames);
     private PageTable table = table(TableFormat.SECOND_STAGE);
 
     private PageTable table(TableFormat format) {
-        return new PageTable(memory, frames, new Forgetful(), format, 4, 47, K4 | M2 | G1, true);
+        return new PageTable(memory, tableFrames, format, 4, 47, K4 | M2 | G1, true);
+    }
+
+    private PageMapper mapper() {
+        return new PageMapper(table, new Forgetful());
     }
 
     /** Frees at once, as after an invalidation. */
-    private final class Forgetful implements PageTable.Retirement {
+    private final class Forgetful implements Retirement {
         @Override
-        public void retire(long firstFrame, long first, long last) {
-            table.freeChain(firstFrame);
+        public void retire(long chain, long first, long last) {
+            tableFrames.freeChain(chain);
         }
 
         @Override
@@ -90,11 +95,11 @@ class NonCoherentWalkTest {
             long iova = G1 - 2 * M2 + random.nextLong(large ? 4 : 2048) * pageSize;
             long count = 1 + random.nextLong(large ? 2 : 700);
             if (random.nextBoolean()) {
-                table.unmap(iova, count * pageSize, gather);
+                new PageUnmapper(table, new Forgetful()).unmap(iova, count * pageSize, gather);
                 freeGathered();
             } else {
                 try {
-                    table.map(iova, random.nextLong(1L << 20) * M2, pageSize, count, leaf);
+                    mapper().map(iova, random.nextLong(1L << 20) * M2, pageSize, count, leaf);
                 } catch (IommuException refused) {
                     assertThat(refused.errno()).isEqualTo(Errno.EADDRINUSE);
                 }
@@ -114,11 +119,11 @@ class NonCoherentWalkTest {
         long rootEntry = table.root();
         memory.before = rootEntry;
         memory.then = () -> {
-            table.map(0x5000, 0x9000, K4, 1, READ_WRITE);
+            mapper().map(0x5000, 0x9000, K4, 1, READ_WRITE);
             assertThat(walk(0x5000)).as("mapped by the second thread").isEqualTo(0x9000);
         };
 
-        table.map(0x4000, 0x8000, K4, 1, READ_WRITE);
+        mapper().map(0x4000, 0x8000, K4, 1, READ_WRITE);
 
         assertThat(memory.before).as("the link was written back").isZero();
         assertThat(walk(0x4000)).isEqualTo(0x8000);

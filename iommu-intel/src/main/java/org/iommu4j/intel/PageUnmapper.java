@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.intel;
+
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.platform.SystemMemory;
+
+/** Unmaps ranges of a {@link PageTable}. Never allocates, and splits no page. */
+final class PageUnmapper {
+    private final PageTable table;
+    private final Retirement retirement;
+    private final SystemMemory memory;
+
+    PageUnmapper(PageTable table, Retirement retirement) {
+        this.table = table;
+        this.retirement = retirement;
+        this.memory = table.memory();
+    }
+
+    /** Unmaps; see {@link IommuDomain#unmap}. */
+    long unmap(long iova, long size, IotlbGather gather) {
+        long end = table.end();
+        if (((iova | size) & (SystemMemory.FRAME_SIZE - 1)) != 0
+                || size == 0
+                || Long.compareUnsigned(iova, end) > 0
+                || Long.compareUnsigned(size - 1, end - iova) > 0) {
+            return 0;
+        }
+        long last = iova + size - 1;
+        long at = iova;
+        while (at <= last) {
+            long next = unmapRun(at, last, gather);
+            if (next == at) {
+                break;
+            }
+            freeCovered(iova, next, last, gather);
+            at = next;
+        }
+        return at - iova;
+    }
+
+    /** Clears the leaves from an address on, as far as their table and the range go; returns where it got to. */
+    private long unmapRun(long at, long last, IotlbGather gather) {
+        long place = table.descend(at, 1, false);
+        int level = PageTable.levelAt(place);
+        long entries = PageTable.entryAt(place);
+        long entry = memory.load(entries);
+        if (!table.isPresent(entry) || !table.isLeaf(entry, level)) {
+            return at;
+        }
+        int shift = PageTable.shift(level);
+        if ((at & ((1L << shift) - 1)) != 0) {
+            return at;
+        }
+        int wanted = (int) Math.min(SystemMemory.FRAME_WORDS - PageTable.index(at, level), ((last - at) >>> shift) + 1);
+        int run = table.countLeaves(entries, level, wanted);
+        table.clearEntries(entries, run);
+        long next = at + ((long) run << shift);
+        gather.addRange(at, next - 1);
+        return next;
+    }
+
+    /** Takes out the tables whose whole range lies in what was unmapped and ends where it got to. */
+    private void freeCovered(long iova, long next, long last, IotlbGather gather) {
+        for (int level = 1; level < table.levels(); level++) {
+            long covers = 1L << PageTable.shift(level + 1);
+            // Only tables below the root, that end here, and that the caller asked to unmap from their first byte.
+            if ((next & (covers - 1)) != 0 || next - covers < iova || next - 1 > last) {
+                return;
+            }
+            long place = table.descend(next - covers, level + 1, false);
+            long entry = memory.load(PageTable.entryAt(place));
+            if (PageTable.levelAt(place) > level + 1 || !table.isPresent(entry) || table.isLeaf(entry, level + 1)) {
+                // A leaf was here, and no table.
+                continue;
+            }
+            table.clearEntries(PageTable.entryAt(place), 1);
+            long frame = PageTable.frame(entry);
+            if (!gather.addFrame(frame)) {
+                retirement.makeRoom(gather);
+                gather.addFrame(frame);
+            }
+            gather.addRange(next - covers, next - 1);
+        }
+    }
+}
