@@ -9,6 +9,8 @@ import com.tngtech.archunit.core.domain.JavaClass;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -18,6 +20,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -29,6 +33,9 @@ import org.junit.jupiter.api.Test;
  * the compiler copies into the class that uses it is not seen.
  */
 class ClassCirclesTest {
+    /** A class that a list of package-info names. */
+    private static final Pattern LISTED = Pattern.compile("\\{@(?:code|link)\\s+(?:[a-z0-9]+\\.)*([A-Z]\\w+)}");
+
     private static final String LIST = "/class-circles.txt";
 
     @Test
@@ -46,7 +53,7 @@ class ClassCirclesTest {
         });
 
         assertThat(lines(found))
-                .as("circles of classes, of which %s lists each; add no class there, and take out those that are free", LIST)
+                .as("circles of classes; %s lists those that are left", LIST)
                 .containsExactlyInAnyOrderElementsOf(lines(listed()));
     }
 
@@ -67,6 +74,26 @@ class ClassCirclesTest {
         graph.put("C", Set.of());
         graph.put("Leaf", Set.of());
         assertThat(circles(graph)).containsExactly(Set.of("X", "Y"));
+    }
+
+    @Test
+    void theIntelDriverIsListedBottomUp() throws IOException {
+        Map<String, Set<String>> graph = graphs().get("org.iommu4j.intel");
+        Path root = Path.of("").toAbsolutePath();
+        Path top = Files.exists(root.resolve("iommu-api")) ? root : root.getParent();
+        String text = Files.readString(top.resolve("iommu-intel/src/main/java/org/iommu4j/intel/package-info.java"))
+                .replace("\n *", "");
+        Matcher names = LISTED.matcher(text.substring(text.indexOf("<ul>"), text.indexOf("</ul>")));
+        List<String> order = names.results().map(found -> found.group(1)).toList();
+
+        assertThat(order).as("classes that package-info lists").containsExactlyInAnyOrderElementsOf(graph.keySet());
+        Set<String> below = new TreeSet<>();
+        for (String name : order) {
+            below.add(name);
+            assertThat(graph.get(name))
+                    .as("what %s needs is listed before it", name)
+                    .isSubsetOf(below);
+        }
     }
 
     @Test
@@ -185,8 +212,7 @@ class ClassCirclesTest {
     /** Returns a line for each circle, as the list has it. */
     private static List<String> lines(Map<String, List<Set<String>>> circles) {
         List<String> lines = new ArrayList<>();
-        circles.forEach(
-                (name, all) -> all.forEach(members -> lines.add(name + ": " + String.join(" ", members))));
+        circles.forEach((name, all) -> all.forEach(members -> lines.add(name + ": " + String.join(" ", members))));
         return lines;
     }
 }
