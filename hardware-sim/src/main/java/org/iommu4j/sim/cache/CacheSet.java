@@ -51,6 +51,11 @@ final class CacheSet {
         return -1;
     }
 
+    /** Returns where in {@link #data} the word at an address is, in the way that holds its line. */
+    static int word(int way, long physicalAddress) {
+        return way * LINE_WORDS + ((int) (physicalAddress >>> 3) & (LINE_WORDS - 1));
+    }
+
     int state(int way) {
         return (int) (entries[way] & STATE);
     }

@@ -13,6 +13,7 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.trace.Trace;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvFileSource;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -29,96 +30,12 @@ class CacheHierarchyTest {
     }
 
     /**
-     * Events: L load, S store 5, C compare-and-set to 6, P prefetch, E evict to the shared cache, X evict from the shared
+     * The protocol, a row of {@code protocol.csv} each. Events: L load, S store 5, C compare-and-set to 6, P prefetch, E evict to the shared cache, X evict from the shared
      * cache, Q evict to DRAM, F clflush, W wbinvd, U uncached load, V uncached store 7, each with a CPU's number; D snooped and
      * d un-snooped device write of 9, R snooped and r un-snooped device read. States: CPUs 0, 1, 2, shared cache.
      */
     @ParameterizedTest(name = "{0} then {1} gives {2}, memory {3}")
-    @CsvSource({
-        // From a line that nobody has.
-        "'',         L0, E I I I, 0",
-        "'',         P0, E I I I, 0",
-        "'',         S0, M I I I, 0",
-        "'',         C0, M I I I, 0",
-        "'',         U0, I I I I, 0",
-        "'',         V0, I I I I, 7",
-        "'',         F0, I I I I, 0",
-        "'',         D,  I I I I, 9",
-        "'',         d,  I I I I, 9",
-        // From exclusive.
-        "L0,         L0, E I I I, 0",
-        "L0,         S0, M I I I, 0",
-        "L0,         L1, S S I I, 0",
-        "L0,         P1, S S I I, 0",
-        "L0,         S1, I M I I, 0",
-        "L0,         E0, I I I S, 0",
-        "L0,         Q0, I I I I, 0",
-        "L0,         F1, I I I I, 0",
-        "L0,         W0, I I I I, 0",
-        "L0,         W1, E I I I, 0",
-        "L0,         U1, I I I I, 0",
-        "L0,         V1, I I I I, 7",
-        "L0,         D,  I I I I, 9",
-        "L0,         d,  E I I I, 9",
-        "L0,         R,  E I I I, 0",
-        // From modified.
-        "S0,         L0, M I I I, 0",
-        "S0,         S0, M I I I, 0",
-        "S0,         L1, S S I M, 0",
-        "S0,         P1, S S I M, 0",
-        "S0,         S1, I M I I, 0",
-        "S0,         C1, I M I I, 0",
-        "S0,         E0, I I I M, 0",
-        "S0,         Q0, I I I I, 5",
-        "S0,         Q1, M I I I, 0",
-        "S0,         F1, I I I I, 5",
-        "S0,         W0, I I I I, 5",
-        "S0,         W1, M I I I, 0",
-        "S0,         U0, I I I I, 5",
-        "S0,         U1, I I I I, 5",
-        "S0,         V1, I I I I, 7",
-        "S0,         D,  I I I I, 9",
-        "S0,         d,  M I I I, 9",
-        "S0,         R,  M I I I, 0",
-        "S0,         r,  M I I I, 0",
-        // From shared by two, clean.
-        "L0 L1,      L0, S S I I, 0",
-        "L0 L1,      L2, S S S I, 0",
-        "L0 L1,      S0, M I I I, 0",
-        "L0 L1,      S2, I I M I, 0",
-        "L0 L1,      E0, I S I S, 0",
-        "L0 L1,      Q0, I S I I, 0",
-        "L0 L1,      F2, I I I I, 0",
-        "L0 L1,      W0, I S I I, 0",
-        "L0 L1,      V0, I I I I, 7",
-        "L0 L1,      D,  I I I I, 9",
-        "L0 L1,      d,  S S I I, 9",
-        // From shared by two, modified in the shared cache.
-        "S0 L1,      L2, S S S M, 0",
-        "S0 L1,      S0, M I I I, 0",
-        "S0 L1,      S2, I I M I, 0",
-        "S0 L1,      E0, I S I M, 0",
-        "S0 L1,      X,  S S I I, 5",
-        "S0 L1,      Q0, I S I I, 5",
-        "S0 L1,      F2, I I I I, 5",
-        "S0 L1,      W0, I S I I, 5",
-        "S0 L1,      W2, S S I I, 5",
-        "S0 L1,      U2, I I I I, 5",
-        "S0 L1,      D,  I I I I, 9",
-        "S0 L1,      d,  S S I M, 9",
-        // From the shared cache alone.
-        "S0 E0,      L1, I S I M, 0",
-        "S0 E0,      S1, I M I I, 0",
-        "S0 E0,      X,  I I I I, 5",
-        "S0 E0,      W2, I I I I, 5",
-        "S0 E0,      F2, I I I I, 5",
-        "S0 E0,      U0, I I I I, 5",
-        "S0 E0,      D,  I I I I, 9",
-        "S0 E0,      d,  I I I M, 9",
-        "L0 E0,      L1, I S I S, 0",
-        "L0 E0,      S1, I M I I, 0",
-        "L0 E0,      X,  I I I I, 0",
-    })
+    @CsvFileSource(resources = "protocol.csv")
     void everyTransitionIsThatOfTheProtocol(String before, String event, String states, long memory) {
         for (String earlier : before.split(" ", -1)) {
             apply(earlier);
