@@ -122,7 +122,7 @@ final class DecodeCommand implements Callable<Integer> {
                     RegisterText.read(registerFile),
                     budget);
             long problems = print(reader, budget, out, err);
-            return problems == 0 ? 0 : Main.EXIT_USAGE;
+            return problems == 0 ? 0 : Main.EXIT_TROUBLE;
         } finally {
             out.flush();
             err.flush();
