@@ -24,10 +24,10 @@ import org.iommu4j.workbench.audit.Auditor;
 import org.iommu4j.workbench.audit.FleetReport;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.workbench.output.Terminal;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -165,7 +165,7 @@ final class AuditCommand implements Callable<Integer> {
         }
         List<TranslationUnitProvider> silicon = MachineFactory.load().providers();
         Supplier<HostInputs> inputs = () -> new HostInputs(silicon, vendors);
-        boolean terminal = Ansi.AUTO.enabled();
+        boolean terminal = Terminal.showsProgress();
         FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         switch (format) {
@@ -176,7 +176,7 @@ final class AuditCommand implements Callable<Integer> {
         }
         out.flush();
         if (report.anyUnusable()) {
-            return Main.EXIT_USAGE;
+            return Main.EXIT_TROUBLE;
         }
         return requireCoherent && report.anyNotCoherent() ? Main.EXIT_BAD : 0;
     }

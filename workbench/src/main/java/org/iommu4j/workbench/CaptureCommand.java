@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.workbench.host.HostCapture;
+import org.iommu4j.workbench.output.Printable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -49,11 +50,11 @@ final class CaptureCommand implements Callable<Integer> {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         HostCapture.Summary summary = HostCapture.write(root, tar);
         PrintWriter err = commandLine.getErr();
-        summary.missing().forEach(line -> err.println("iommu4j: missing: " + line));
+        summary.missing().forEach(line -> err.println(Printable.line("iommu4j: missing: " + line)));
         err.flush();
         PrintWriter out = commandLine.getOut();
-        out.println(tar + ": " + summary.functions() + " PCI functions, " + summary.units() + " IOMMUs, "
-                + summary.groups() + " groups");
+        out.println(Printable.line(tar + ": " + summary.functions() + " PCI functions, " + summary.units() + " IOMMUs, "
+                + summary.groups() + " groups"));
         out.flush();
         return 0;
     }

@@ -8,11 +8,13 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.workbench.decode.AddressLookup;
 import org.iommu4j.workbench.decode.AddressReport;
 import org.iommu4j.workbench.decode.GuardedVisitor;
+import org.iommu4j.workbench.decode.LateImage;
 import org.iommu4j.workbench.decode.MappingJson;
 import org.iommu4j.workbench.decode.MappingList;
 import org.iommu4j.workbench.decode.MemoryFormat;
@@ -22,6 +24,7 @@ import org.iommu4j.workbench.decode.RegisterText;
 import org.iommu4j.workbench.decode.TableReaders;
 import org.iommu4j.workbench.decode.TableTree;
 import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.workbench.output.Printable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -61,7 +64,7 @@ final class DecodeCommand implements Callable<Integer> {
             names = "--memory",
             paramLabel = "FILE",
             required = true,
-            description = "The memory; decompressed first when it ends in .zst.")
+            description = "The memory; decompressed into a temporary file when it ends in .zst.")
     private @Nullable Path memory;
 
     @Option(
@@ -71,6 +74,14 @@ final class DecodeCommand implements Callable<Integer> {
                     "One of: ${COMPLETION-CANDIDATES} (default: by the name; .bin and .pages are pages, .raw, .img,"
                             + " .dump and .mem raw).")
     private @Nullable MemoryFormat memoryFormat;
+
+    @Option(
+            names = "--unpack-limit",
+            paramLabel = "SIZE",
+            converter = SizeConverter.class,
+            defaultValue = "1G",
+            description = "Bytes that a compressed memory may have when decompressed (default: ${DEFAULT-VALUE}).")
+    private long unpackLimit;
 
     @Option(
             names = "--device",
@@ -113,16 +124,15 @@ final class DecodeCommand implements Callable<Integer> {
         PrintWriter out = commandLine.getOut();
         PrintWriter err = commandLine.getErr();
         Path registerFile = Objects.requireNonNull(registers);
-        try (MemoryImage image = MemoryImage.open(Objects.requireNonNull(memory), memoryFormat)) {
-            image.warnings().forEach(line -> err.println("iommu4j: warning: " + line));
+        Path memoryFile = Objects.requireNonNull(memory);
+        RegisterDump dump = RegisterText.read(registerFile);
+        try (LateImage image = new LateImage(() -> MemoryImage.open(memoryFile, memoryFormat, unpackLimit))) {
             ReadBudget budget = new ReadBudget(image, limit);
             TableReader reader = TableReaders.choose(
-                    registerFile.toString(),
-                    MachineFactory.load().providers(),
-                    RegisterText.read(registerFile),
-                    budget);
+                    registerFile.toString(), MachineFactory.load().providers(), dump, budget);
+            image.open().warnings().forEach(line -> err.println(Printable.line("iommu4j: warning: " + line)));
             long problems = print(reader, budget, out, err);
-            return problems == 0 ? 0 : Main.EXIT_USAGE;
+            return problems == 0 ? 0 : Main.EXIT_TROUBLE;
         } finally {
             out.flush();
             err.flush();
@@ -150,7 +160,7 @@ final class DecodeCommand implements Callable<Integer> {
         if (list) {
             return visit(reader, budget, new MappingList(out), err);
         }
-        out.append(reader.describe()).append('\n');
+        out.append(Printable.line(reader.describe())).append('\n');
         TableTree tree = new TableTree(out);
         long problems = visit(reader, budget, tree, err);
         tree.finish(device == null ? "any requester" : device.toString());
@@ -159,7 +169,8 @@ final class DecodeCommand implements Callable<Integer> {
 
     private long visit(TableReader reader, ReadBudget budget, TableVisitor visitor, PrintWriter err) {
         budget.begin();
-        GuardedVisitor guarded = new GuardedVisitor(visitor, line -> err.println("problem: " + line), limit);
+        GuardedVisitor guarded =
+                new GuardedVisitor(visitor, line -> err.println(Printable.line("problem: " + line)), limit);
         try {
             if (device == null) {
                 reader.visit(guarded);
@@ -168,7 +179,7 @@ final class DecodeCommand implements Callable<Integer> {
             }
             return guarded.finish();
         } catch (GuardedVisitor.LimitException e) {
-            err.println("problem: " + e.getMessage());
+            err.println(Printable.line("problem: " + e.getMessage()));
             return guarded.finish() + 1;
         }
     }

@@ -3,9 +3,13 @@ package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
 import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.workbench.output.OutputException;
+import org.iommu4j.workbench.output.Printable;
+import org.iommu4j.workbench.output.StandardStreams;
 import picocli.AutoComplete;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Help;
 
 /** The {@code iommu4j} command. */
 @Command(
@@ -24,62 +28,131 @@ import picocli.CommandLine.Command;
         },
         footer = {
             "",
-            "Exit codes: 0 fine; 2 wrong usage or unreadable input; 1 the answer is bad:",
-            "CORRUPTED or LEAKED, or not coherent under --require-coherent.",
+            "Exit codes: 0 fine; 1 the answer is bad: CORRUPTED or LEAKED, or not coherent",
+            "under --require-coherent; 2 anything else: wrong usage, unreadable input,",
+            "output that can't be written or that nobody reads any more, a bug.",
             "",
             "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit"
         })
 public final class Main {
-    /** The answer is bad. */
+    /** The answer is bad; never anything else. */
     static final int EXIT_BAD = 1;
 
-    /** Wrong usage or unreadable input. */
-    static final int EXIT_USAGE = 2;
+    /** There is no answer, or not all of it was printed. */
+    static final int EXIT_TROUBLE = 2;
 
-    /** A bug: the stack trace says where. */
-    static final int EXIT_BUG = 70;
+    /** What Java makes of bytes that are no text in the locale's character set. */
+    private static final char UNREADABLE = '\ufffd';
 
     Main() {}
 
     /** Runs the command and exits with its code. */
     public static void main(String[] args) {
-        System.exit(commandLine().execute(args));
+        int code = EXIT_TROUBLE;
+        try {
+            code = run(StandardStreams.open(), args);
+        } finally {
+            System.exit(code);
+        }
+    }
+
+    /** Runs the command on given streams; whatever happens, the answer is its exit code. */
+    static int run(StandardStreams streams, String... args) {
+        int code = EXIT_TROUBLE;
+        try {
+            if (areReadable(streams.err(), args)) {
+                code = commandLine(streams).execute(args);
+            }
+        } catch (OutputException e) {
+            return finish(streams, EXIT_TROUBLE);
+        } catch (Throwable e) {
+            report(streams.err(), e);
+        }
+        return finish(streams, code);
+    }
+
+    private static int finish(StandardStreams streams, int code) {
+        return streams.finish() ? code : EXIT_TROUBLE;
+    }
+
+    private static boolean areReadable(PrintWriter err, String... args) {
+        for (int i = 0; i < args.length; i++) {
+            if (args[i].indexOf(UNREADABLE) >= 0) {
+                oneLine(
+                        err,
+                        "argument " + (i + 1) + " '" + args[i] + "' is no text in this locale's character set ("
+                                + System.getProperty("sun.jnu.encoding")
+                                + "), expected UTF-8 in a locale of UTF-8, for example LC_ALL=C.UTF-8");
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static CommandLine commandLine(StandardStreams streams) {
+        return commandLine()
+                .setOut(streams.out())
+                .setErr(streams.err())
+                .setColorScheme(Help.defaultColorScheme(streams.colours() ? Help.Ansi.ON : Help.Ansi.OFF));
     }
 
     /** Makes the command; its output goes where {@link CommandLine#setOut} says. */
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main());
-        commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG);
+        commandLine.setExpandAtFiles(false);
+        commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_TROUBLE);
         commandLine
                 .getSubcommands()
                 .values()
-                .forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_BUG));
-        commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+                .forEach(command -> command.getCommandSpec().exitCodeOnExecutionException(EXIT_TROUBLE));
+        commandLine.setExecutionStrategy(parsed -> {
+            try {
+                return new CommandLine.RunLast().execute(parsed);
+            } catch (OutputException e) {
+                return EXIT_TROUBLE; // a help text that can't be written; the streams say so at the end
+            }
+        });
         commandLine.setParameterExceptionHandler((exception, unused) -> {
             CommandLine failed = exception.getCommandLine();
             oneLine(
                     failed.getErr(),
-                    exception,
-                    "; see '" + failed.getCommandSpec().qualifiedName() + " --help'");
-            return EXIT_USAGE;
+                    message(exception) + "; see '" + failed.getCommandSpec().qualifiedName() + " --help'");
+            return EXIT_TROUBLE;
         });
         commandLine.setExecutionExceptionHandler((exception, command, unused) -> {
             if (exception instanceof IllegalArgumentException || exception instanceof InputException) {
-                oneLine(command.getErr(), exception, "");
-                return EXIT_USAGE;
+                oneLine(command.getErr(), message(exception));
+            } else if (!(exception instanceof OutputException)) {
+                report(command.getErr(), exception);
             }
-            throw exception;
+            return EXIT_TROUBLE;
         });
         return commandLine;
     }
 
-    private static void oneLine(PrintWriter err, Exception exception, String hint) {
+    private static String message(Exception exception) {
         String message = exception.getMessage();
-        err.println("iommu4j: "
-                + (message == null
-                        ? exception.toString()
-                        : message.lines().findFirst().orElse(""))
-                + hint);
+        return message == null ? exception.toString() : message;
+    }
+
+    private static void oneLine(PrintWriter err, String message) {
+        err.println(Printable.line("iommu4j: " + message));
+        err.flush();
+    }
+
+    /** Where memory or the stack ran out, what ran out is all that is worth a line; else there is a bug, and the lines say where. */
+    private static void report(PrintWriter err, Throwable thrown) {
+        oneLine(err, (thrown instanceof VirtualMachineError ? "gave up: " : "a bug: ") + thrown);
+        if (thrown instanceof VirtualMachineError) {
+            return;
+        }
+        for (Throwable at = thrown; at != null; at = at.getCause()) {
+            err.println(Printable.line("  " + at));
+            for (StackTraceElement element : at.getStackTrace()) {
+                err.println(Printable.line("    at " + element));
+            }
+        }
         err.flush();
     }
 }

@@ -11,6 +11,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.host.HostEvidence;
+import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
@@ -111,7 +112,9 @@ final class RunCommand implements Callable<Integer> {
         MachineDescription description = workbench.describe(captured);
         Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
         PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();
-        workbench.warnings(captured, description).forEach(line -> err.println("iommu4j: warning: " + line));
+        workbench
+                .warnings(captured, description)
+                .forEach(line -> err.println(Printable.line("iommu4j: warning: " + line)));
         err.flush();
         return description;
     }

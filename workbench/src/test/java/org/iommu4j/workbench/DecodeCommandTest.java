@@ -3,6 +3,7 @@ package org.iommu4j.workbench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.github.luben.zstd.Zstd;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -284,6 +285,68 @@ class DecodeCommandTest {
                 .isZero();
         assertThat(out.toString()).hasLineCount(9);
         assertThat(temporaryFiles()).isEqualTo(before);
+    }
+
+    private Path zeros(int mebibytes) throws IOException {
+        return Files.write(folder.resolve("zeros.raw.zst"), Zstd.compress(new byte[mebibytes << 20]));
+    }
+
+    @Test
+    void aCompressedDumpIsUnpackedNoFurtherThanAllowed() throws IOException {
+        String registers = dump.registers(ROOT, 2).toString();
+        String memory = zeros(2).toString();
+        assertThat(execute("decode", "--registers", registers, "--memory", memory, "--unpack-limit", "2M"))
+                .isZero();
+        assertThat(execute("decode", "--registers", registers, "--memory", memory, "--unpack-limit", "2047K"))
+                .isEqualTo(2);
+        assertThat(err.toString())
+                .isEqualTo("iommu4j: " + memory
+                        + ": has more than 2096128 bytes when decompressed; --unpack-limit takes" + " more\n");
+        assertThat(execute("decode", "--registers", registers, "--memory", memory, "--unpack-limit", "-1"))
+                .isEqualTo(2);
+        assertThat(execute("decode", "--registers", registers, "--memory", memory, "--unpack-limit", "99999999T"))
+                .isEqualTo(2);
+        assertThat(err.toString().lines()).hasSize(3).last().asString().contains("too big a size");
+    }
+
+    /** Else whoever sends a dump decides on the disk's contents before anything was recognised. */
+    @Test
+    void registersAreLookedAtBeforeMemoryIsUnpacked() throws IOException {
+        Path registers = Files.writeString(folder.resolve("other.txt"), "0x0 0x0\n");
+        assertThat(execute(
+                        "decode",
+                        "--registers",
+                        registers.toString(),
+                        "--memory",
+                        zeros(2).toString(),
+                        "--unpack-limit",
+                        "1"))
+                .isEqualTo(2);
+        assertThat(err.toString()).hasLineCount(1).contains("no registers of a known translation unit");
+    }
+
+    @Test
+    void whatWouldBeWaitedForIsRefused() throws Exception {
+        Path pipe = folder.resolve("pipe.bin");
+        assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())
+                .isZero();
+        String registers = dump.registers(ROOT, 2).toString();
+        String memory = dump.pages("memory.bin").toString();
+        for (String other : List.of(pipe.toString(), folder.toString(), "/dev/null")) {
+            err.getBuffer().setLength(0);
+            assertThat(execute("decode", "--registers", other, "--memory", memory))
+                    .isEqualTo(2);
+            assertThat(err.toString()).hasLineCount(1).contains(other + ": is no regular file");
+        }
+        err.getBuffer().setLength(0);
+        assertThat(execute("decode", "--registers", registers, "--memory", pipe.toString()))
+                .isEqualTo(2);
+        assertThat(err.toString()).hasLineCount(1).contains(pipe + ": is no regular file");
+        err.getBuffer().setLength(0);
+        Path empty = Files.createFile(folder.resolve("empty"));
+        assertThat(execute("decode", "--registers", empty.toString(), "--memory", memory))
+                .isEqualTo(2);
+        assertThat(err.toString()).hasLineCount(1).contains(empty + ": is empty");
     }
 
     private static long temporaryFiles() throws IOException {

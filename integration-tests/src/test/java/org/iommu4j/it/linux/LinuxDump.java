@@ -60,7 +60,7 @@ final class LinuxDump {
     private LinuxDump(String name, Path directory) throws IOException {
         this.name = name;
         registers = RegisterText.read(directory.resolve("regs.txt"));
-        memory = MemoryImage.open(directory.resolve("pages.bin.zst"), null);
+        memory = MemoryImage.open(directory.resolve("pages.bin.zst"), null, Long.MAX_VALUE);
         for (String[] row : rows(directory.resolve("expected.tsv"))) {
             expected.add(new Expected(PciAddress.parse(row[0]), hex(row[1]), hex(row[2]), row[3], row[4]));
         }

@@ -7,6 +7,7 @@ import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.workbench.output.Printable;
 
 /** An audit as one HTML file that needs nothing else: no script, no font, no picture from elsewhere. */
 public final class AuditHtml {
@@ -276,20 +277,17 @@ public final class AuditHtml {
         html.append("</ul>");
     }
 
-    /** Text of a capture is untrusted: nothing of it is ever markup. */
+    /** Text of a capture is untrusted: nothing of it is ever markup. What is not ASCII is a reference, right in every locale. */
     static String escape(String text) {
-        StringBuilder safe = new StringBuilder(text.length() + 16);
-        for (int i = 0; i < text.length(); i++) {
-            char c = text.charAt(i);
-            switch (c) {
-                case '&' -> safe.append("&amp;");
-                case '<' -> safe.append("&lt;");
-                case '>' -> safe.append("&gt;");
-                case '"' -> safe.append("&quot;");
-                case '\'' -> safe.append("&#39;");
-                default -> safe.append(c);
+        String line = Printable.line(text);
+        StringBuilder safe = new StringBuilder(line.length() + 16);
+        line.codePoints().forEach(c -> {
+            if (c >= 0x7f || "&<>\"'".indexOf(c) >= 0) {
+                safe.append("&#").append(c).append(';');
+            } else {
+                safe.appendCodePoint(c);
             }
-        }
+        });
         return safe.toString();
     }
 }

@@ -11,23 +11,19 @@ import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.workbench.output.Json;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.SerializationFeature;
-import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /** An audit as one JSON object, as {@code audit.schema.json} describes it; what is unknown is null or UNKNOWN. */
 public final class AuditJson {
-    private static final JsonMapper MAPPER =
-            JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
-
     private AuditJson() {}
 
     /** Returns the audit as text. */
     public static String of(Audit audit) {
-        return MAPPER.writeValueAsString(node(audit));
+        return Json.page(node(audit));
     }
 
     private static ObjectNode node(Audit audit) {

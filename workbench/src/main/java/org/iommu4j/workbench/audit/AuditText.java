@@ -12,6 +12,7 @@ import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.workbench.output.Printable;
 import picocli.CommandLine.Help.ColorScheme;
 
 /** An audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
@@ -75,7 +76,7 @@ public final class AuditText {
     }
 
     private static void section(StringBuilder text, String title) {
-        text.append('\n').append(title).append('\n');
+        text.append('\n').append(Printable.line(title)).append('\n');
     }
 
     private static String label(String label) {
@@ -293,11 +294,11 @@ public final class AuditText {
 
     /** Breaks between words, and indents what follows as far as the start; a word that is too long is cut. */
     static String wrap(String start, String words) {
-        StringBuilder text = new StringBuilder(start);
+        StringBuilder text = new StringBuilder(Printable.line(start));
         String indent = " ".repeat(Math.max(4, Math.min(start.length(), WIDTH / 2)));
         int column = start.length();
         boolean first = true;
-        for (String word : words.split(" +", -1)) {
+        for (String word : Printable.line(words).split(" +", -1)) {
             if (column + (first ? 0 : 1) + word.length() > WIDTH) {
                 text.append('\n').append(indent);
                 column = indent.length();

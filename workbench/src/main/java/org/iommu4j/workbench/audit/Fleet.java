@@ -17,7 +17,8 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
-import tools.jackson.databind.json.JsonMapper;
+import org.iommu4j.workbench.output.Csv;
+import org.iommu4j.workbench.output.Json;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
@@ -29,7 +30,6 @@ import tools.jackson.databind.node.ObjectNode;
  * of one host in files. One that can't be used becomes a row that says so.
  */
 final class Fleet {
-    private static final JsonMapper MAPPER = JsonMapper.builder().build();
     private static final int HOST_WIDTH = 28;
 
     private final Auditor auditor;
@@ -143,24 +143,9 @@ final class Fleet {
     }
 
     static String csv(List<FleetRow> rows) {
-        StringBuilder text = new StringBuilder(String.join(",", FleetRow.COLUMNS)).append('\n');
-        for (FleetRow row : rows) {
-            String separator = "";
-            for (String cell : row.cells()) {
-                text.append(separator).append(quoted(cell));
-                separator = ",";
-            }
-            text.append('\n');
-        }
+        StringBuilder text = new StringBuilder(Csv.row(FleetRow.COLUMNS));
+        rows.forEach(row -> text.append(Csv.row(row.cells())));
         return text.toString();
-    }
-
-    /** RFC 4180; what a spreadsheet would take for a formula is made text. */
-    private static String quoted(String cell) {
-        String safe = !cell.isEmpty() && "=+-@".indexOf(cell.charAt(0)) >= 0 ? "'" + cell : cell;
-        return safe.chars().anyMatch(c -> c == ',' || c == '"' || c == '\n' || c == '\r')
-                ? '"' + safe.replace("\"", "\"\"") + '"'
-                : safe;
     }
 
     static String jsonLines(List<FleetRow> rows) {
@@ -181,7 +166,7 @@ final class Fleet {
             node.put(
                     "warnings",
                     row.audit().map(audit -> audit.warnings().size()).orElse(null));
-            text.append(MAPPER.writeValueAsString(node)).append('\n');
+            text.append(Json.line(node)).append('\n');
         }
         return text.toString();
     }

@@ -3,6 +3,8 @@ package org.iommu4j.workbench.audit;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
+import org.iommu4j.workbench.output.Printable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 
@@ -18,7 +20,7 @@ final class Table {
     }
 
     void row(String... cells) {
-        rows.add(cells);
+        rows.add(Stream.of(cells).map(Printable::line).toArray(String[]::new));
     }
 
     /** Returns the table without columns between the first and the last in which no row says anything. */
@@ -57,15 +59,15 @@ final class Table {
         for (int i = 0; i < columns - 1; i++) {
             used += widths[i];
         }
-        // What does not fit is taken from the widest column before the last.
-        int widest = columns - 2;
-        int excess = used + Math.min(LAST_AT_LEAST, widths[columns - 1]) - AuditText.WIDTH;
-        if (excess > 0) {
+        // What does not fit is taken from the widest columns before the last.
+        int last = Math.min(LAST_AT_LEAST, widths[columns - 1]);
+        while (used + last > AuditText.WIDTH) {
+            int widest = 0;
             for (int i = 1; i < columns - 1; i++) {
-                widest = widths[i] > widths[widest] ? i : widest;
+                widest = widths[i] >= widths[widest] ? i : widest;
             }
-            widths[widest] -= excess;
-            used -= excess;
+            widths[widest]--;
+            used--;
         }
         widths[columns - 1] = Math.min(widths[columns - 1], AuditText.WIDTH - used);
         for (String[] row : rows) {

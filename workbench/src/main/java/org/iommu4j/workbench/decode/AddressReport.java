@@ -5,18 +5,14 @@ import java.util.List;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.workbench.output.Json;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.SerializationFeature;
-import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Where one address leads, and through which entries. */
 public final class AddressReport {
-    private static final JsonMapper MAPPER =
-            JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
-
     private final TableReader reader;
     private final long address;
 
@@ -88,7 +84,7 @@ public final class AddressReport {
             }
             node.set("mapping", mapping(answer.mapping()));
         }
-        return MAPPER.writeValueAsString(array);
+        return Json.page(array);
     }
 
     private ObjectNode translation(long translation) {

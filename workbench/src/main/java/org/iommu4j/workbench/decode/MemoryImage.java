@@ -48,21 +48,23 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
      *
      * @param format null to go by the name: {@code .bin} and {@code .pages} are pages; {@code .raw}, {@code .img}, {@code
      *     .dump} and {@code .mem} raw
+     * @param unpackLimit bytes to which a compressed image may be decompressed
      * @throws InputException when it can't be read, or is not of this format
      */
-    public static MemoryImage open(Path file, @Nullable MemoryFormat format) {
+    public static MemoryImage open(Path file, @Nullable MemoryFormat format, long unpackLimit) {
         MemoryFormat known = format != null
                 ? format
                 : MemoryFormat.ofName(file)
                         .orElseThrow(() -> new InputException(file + ": the name does not tell what is in it, expected"
                                 + " --memory-format pages or raw, or a name that ends in .bin or .raw"));
-        if (Files.isDirectory(file)) {
-            throw new InputException(file + ": is a directory, expected a memory image");
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new InputException(file + ": is " + (Files.isDirectory(file) ? "a directory" : "no regular file")
+                    + ", expected a memory image");
         }
         try {
             return switch (known) {
-                case PAGES -> PagesImage.openPages(file);
-                case RAW -> RawImage.openRaw(file);
+                case PAGES -> PagesImage.openPages(file, unpackLimit);
+                case RAW -> RawImage.openRaw(file, unpackLimit);
             };
         } catch (NoSuchFileException e) {
             throw new InputException(file + ": no such file, expected a memory image", e);

@@ -29,9 +29,10 @@ final class PagesImage extends MemoryImage {
         this.index = index;
     }
 
-    static MemoryImage openPages(Path file) throws IOException {
+    static MemoryImage openPages(Path file, long unpackLimit) throws IOException {
         PageIndex index = new PageIndex();
-        FileChannel channel = MemoryFormat.isCompressed(file) ? decompressed(file, index) : indexed(file, index);
+        FileChannel channel =
+                MemoryFormat.isCompressed(file) ? decompressed(file, unpackLimit, index) : indexed(file, index);
         if (index.size() == 0) {
             channel.close();
             throw new InputException(file + ": is empty, expected at least one page");
@@ -61,9 +62,9 @@ final class PagesImage extends MemoryImage {
         }
     }
 
-    private static FileChannel decompressed(Path file, PageIndex index) throws IOException {
+    private static FileChannel decompressed(Path file, long unpackLimit, PageIndex index) throws IOException {
         FileChannel channel = Zstandard.temporaryFile();
-        try (InputStream in = Zstandard.open(file)) {
+        try (InputStream in = Zstandard.open(file, unpackLimit)) {
             ByteBuffer page = ByteBuffer.allocate(RECORD).order(ByteOrder.LITTLE_ENDIAN);
             long position = 0;
             int length = in.readNBytes(page.array(), 0, RECORD);

@@ -23,9 +23,10 @@ final class RawImage extends MemoryImage {
         this.size = size;
     }
 
-    static MemoryImage openRaw(Path file) throws IOException {
-        FileChannel channel =
-                MemoryFormat.isCompressed(file) ? decompressed(file) : FileChannel.open(file, StandardOpenOption.READ);
+    static MemoryImage openRaw(Path file, long unpackLimit) throws IOException {
+        FileChannel channel = MemoryFormat.isCompressed(file)
+                ? decompressed(file, unpackLimit)
+                : FileChannel.open(file, StandardOpenOption.READ);
         try {
             long size = channel.size();
             if (size < Long.BYTES) {
@@ -44,9 +45,9 @@ final class RawImage extends MemoryImage {
     }
 
     /** Leaves holes where there are zeros, so that a sparse image stays one. */
-    private static FileChannel decompressed(Path file) throws IOException {
+    private static FileChannel decompressed(Path file, long unpackLimit) throws IOException {
         FileChannel channel = Zstandard.temporaryFile();
-        try (InputStream in = Zstandard.open(file)) {
+        try (InputStream in = Zstandard.open(file, unpackLimit)) {
             byte[] chunk = new byte[CHUNK];
             long position = 0;
             int length = in.readNBytes(chunk, 0, CHUNK);

@@ -15,6 +15,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.workbench.output.Printable;
 
 /**
  * A copy of one unit's registers as text.
@@ -31,6 +32,9 @@ import org.iommu4j.workbench.host.InputException;
  */
 public final class RegisterText {
     private static final int MAX_BYTES = 1 << 20;
+
+    /** Characters of a line that makes no sense. */
+    private static final int SHOWN = 60;
 
     /** More than any unit's registers, so that a file of two units is noticed. */
     private static final long MAX_OFFSET = 1 << 20;
@@ -55,7 +59,14 @@ public final class RegisterText {
      * @throws InputException when it can't be read or a line makes no sense; the message names file and line
      */
     public static RegisterDump read(Path file) {
+        if (Files.exists(file) && !Files.isRegularFile(file)) {
+            throw new InputException(file + ": is no regular file, expected registers as text");
+        }
         try (InputStream in = Files.newInputStream(file)) {
+            if (Files.size(file) == 0) {
+                // So are files of the kernel's, of which some let their reader wait for ever.
+                throw new InputException(file + ": is empty, expected registers as text");
+            }
             byte[] bytes = in.readNBytes(MAX_BYTES + 1);
             if (bytes.length > MAX_BYTES) {
                 throw new InputException(file + ": is bigger than " + MAX_BYTES + " bytes, expected registers as text");
@@ -111,7 +122,7 @@ public final class RegisterText {
         } else {
             throw refused(
                     number,
-                    "'" + printable(line) + "'",
+                    "'" + Printable.line(start(line)) + "'",
                     "'00000000fed90000: 0x0000000000000010 0x00d2008c22260206', or '0x10 0xf00fca'");
         }
     }
@@ -155,8 +166,7 @@ public final class RegisterText {
     }
 
     /** The start of a line that may be anything. */
-    private static String printable(String line) {
-        String start = line.length() > 60 ? line.substring(0, 60) + "..." : line;
-        return start.replaceAll("\\P{Print}", "?");
+    private static String start(String line) {
+        return line.length() > SHOWN ? line.substring(0, SHOWN) + "..." : line;
     }
 }

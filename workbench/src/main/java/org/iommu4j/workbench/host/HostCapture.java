@@ -5,19 +5,19 @@ import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.output.Printable;
 
 /**
  * Makes a capture of a host: a tar of what decides about its IOMMUs, under the paths that it has there.
@@ -75,39 +75,28 @@ public final class HostCapture {
      * Captures a host.
      *
      * @param root where its files are: {@code /} for the running host
-     * @param tar the file to make; one that is there is replaced once the new one is whole
-     * @throws InputException when there is no PCI function below the root, or the file can't be written
+     * @param tar the file to make, for its owner only; a regular file that is there is replaced once the new one is whole
+     * @throws InputException when there is no PCI function below the root, the file can't be written, or what is there is no regular
+     *     file
      */
     public static Summary write(Path root, Path tar) {
         HostCapture capture = new HostCapture(new LiveFiles(root));
-        Path target = tar.toAbsolutePath();
-        Path part = target.resolveSibling(target.getFileName() + ".part");
-        try {
-            try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(part));
-                    TarArchiveOutputStream archive = new TarArchiveOutputStream(out)) {
-                archive.setLongFileMode(TarArchiveOutputStream.LONGFILE_POSIX);
-                capture.writeAll(archive);
-            }
-            Files.move(part, target, StandardCopyOption.REPLACE_EXISTING);
+        try (WholeFile file = WholeFile.begin(tar);
+                OutputStream out = new BufferedOutputStream(file.stream());
+                TarArchiveOutputStream archive = new TarArchiveOutputStream(out)) {
+            archive.setLongFileMode(TarArchiveOutputStream.LONGFILE_POSIX);
+            capture.writeAll(archive);
+            archive.finish();
+            out.flush();
+            file.keep();
         } catch (IOException e) {
             throw new InputException(tar + ": can't be written (" + CaptureFiles.reason(e) + ")", e);
-        } finally {
-            deleteQuietly(part);
         }
         return new Summary(
                 capture.functions,
                 capture.files.list(SysfsReader.UNITS).size(),
                 capture.files.list(SysfsReader.GROUPS).size(),
                 capture.missing);
-    }
-
-    /** A part that can't be deleted either is a hint at the failure that is being told. */
-    private static void deleteQuietly(Path part) {
-        try {
-            Files.deleteIfExists(part);
-        } catch (IOException e) {
-            part.toFile().deleteOnExit();
-        }
     }
 
     private void writeAll(TarArchiveOutputStream tar) throws IOException {
@@ -130,7 +119,11 @@ public final class HostCapture {
                     + " functions beyond the header: only root may read it; without it neither Enable No Snoop nor ACS is"
                     + " known");
         }
-        text(tar, MISSING, missing.isEmpty() ? "Nothing is missing.\n" : String.join("\n", missing) + "\n");
+        text(tar, MISSING, missing.isEmpty() ? "Nothing is missing.\n" : lines(missing));
+    }
+
+    private static String lines(List<String> messages) {
+        return messages.stream().map(line -> Printable.line(line) + "\n").collect(Collectors.joining());
     }
 
     private void functions(TarArchiveOutputStream tar) throws IOException {

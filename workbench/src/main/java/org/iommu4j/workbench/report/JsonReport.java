@@ -2,34 +2,30 @@
 package org.iommu4j.workbench.report;
 
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.verdict.StaleRead;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.SerializationFeature;
-import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Outcomes as JSON: one object a case, addresses and values as hexadecimal text. */
 public final class JsonReport {
-    private static final JsonMapper MAPPER =
-            JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
-
     private JsonReport() {}
 
     /** Returns one outcome as an object. */
     public static String of(Outcome outcome) {
-        return MAPPER.writeValueAsString(node(outcome));
+        return Json.page(node(outcome));
     }
 
     /** Returns several outcomes as an array. */
     public static String of(Iterable<Outcome> outcomes) {
         ArrayNode array = JsonNodeFactory.instance.arrayNode();
         outcomes.forEach(outcome -> array.add(node(outcome)));
-        return MAPPER.writeValueAsString(array);
+        return Json.page(array);
     }
 
     private static ObjectNode node(Outcome outcome) {

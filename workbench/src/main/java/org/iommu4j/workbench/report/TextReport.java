@@ -3,6 +3,7 @@ package org.iommu4j.workbench.report;
 
 import java.util.List;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
@@ -30,7 +31,7 @@ public final class TextReport {
         StringBuilder text = new StringBuilder();
         text.append(outcome.caseName())
                 .append(" on ")
-                .append(outcome.machine())
+                .append(Printable.line(outcome.machine()))
                 .append(" (")
                 .append(outcome.vendor())
                 .append("), Linux ")
@@ -87,7 +88,7 @@ public final class TextReport {
             text.append("  ")
                     .append(label)
                     .append(" ".repeat(LABEL - label.length()))
-                    .append(value)
+                    .append(Printable.line(value.toString()))
                     .append('\n');
         }
     }
@@ -125,7 +126,7 @@ public final class TextReport {
     }
 
     private static String words(TimelineEntry entry) {
-        return entry.who().isEmpty() ? entry.text() : entry.who() + " " + entry.text();
+        return Printable.line(entry.who().isEmpty() ? entry.text() : entry.who() + " " + entry.text());
     }
 
     private static void staleReads(StringBuilder text, List<StaleRead> staleReads) {
@@ -133,7 +134,7 @@ public final class TextReport {
             text.append("\n  stale at ")
                     .append(read.at())
                     .append(": ")
-                    .append(read.who())
+                    .append(Printable.line(read.who()))
                     .append(" saw ")
                     .append(JsonReport.hex(read.observed()))
                     .append(" at ")
@@ -150,7 +151,7 @@ public final class TextReport {
         text.append(start);
         int column = start.length();
         String separator = "";
-        for (String word : words.split(" ", -1)) {
+        for (String word : Printable.line(words).split(" ", -1)) {
             if (column > start.length() && column + separator.length() + word.length() > WIDTH) {
                 text.append('\n').append(" ".repeat(start.length()));
                 column = start.length();

@@ -117,7 +117,7 @@ class DecodeInputsFuzzTest {
         Path file = Files.createTempFile("iommu4j-fuzz-", ".bin");
         try {
             Files.write(file, bytes);
-            try (MemoryImage image = MemoryImage.open(file, MemoryFormat.PAGES)) {
+            try (MemoryImage image = MemoryImage.open(file, MemoryFormat.PAGES, Long.MAX_VALUE)) {
                 image.warnings().forEach(DecodeInputsFuzzTest::assertOneLine);
                 UNITS.forEach(unit -> decode(unit, image));
             } catch (InputException e) {

@@ -27,7 +27,7 @@ class MemoryImageTest {
     }
 
     private static void assertRefused(Path file, String... parts) {
-        assertThatThrownBy(() -> MemoryImage.open(file, null))
+        assertThatThrownBy(() -> MemoryImage.open(file, null, Long.MAX_VALUE))
                 .isInstanceOf(InputException.class)
                 .hasMessageStartingWith(file.toString())
                 .hasMessageContainingAll(parts)
@@ -38,7 +38,7 @@ class MemoryImageTest {
     void pagesAreMemoryAndNothingElseIs() throws IOException {
         Dump dump = dump().set(0x5000, 1).set(0x5ff8, 2).set(0xf_ffff_ffff_f008L, 3);
         for (Path file : List.of(dump.pages("a.bin"), dump.compressedPages("a.bin.zst"))) {
-            try (MemoryImage image = MemoryImage.open(file, null)) {
+            try (MemoryImage image = MemoryImage.open(file, null, Long.MAX_VALUE)) {
                 assertThat(image.read(0x5000, true)).isEqualTo(1);
                 assertThat(image.read(0x5ff8, false)).isEqualTo(2);
                 assertThat(image.read(0xf_ffff_ffff_f008L, true)).isEqualTo(3);
@@ -63,7 +63,7 @@ class MemoryImageTest {
             addresses[i] = (random.nextLong() & 0xff_ffff) << 12;
             dump.set(addresses[i], addresses[i] ^ 0x5a5a);
         }
-        try (MemoryImage image = MemoryImage.open(dump.pages("a.pages"), null)) {
+        try (MemoryImage image = MemoryImage.open(dump.pages("a.pages"), null, Long.MAX_VALUE)) {
             for (int i = 0; i < 20_000; i++) {
                 long address = addresses[random.nextInt(addresses.length)];
                 assertThat(image.read(address, true)).as("seed %d", seed).isEqualTo(address ^ 0x5a5a);
@@ -77,7 +77,7 @@ class MemoryImageTest {
         byte[] again = dump().set(0x5000, 2).pageBytes();
         byte[] both = Arrays.copyOf(once, 2 * once.length);
         System.arraycopy(again, 0, both, once.length, again.length);
-        try (MemoryImage image = MemoryImage.open(Files.write(folder.resolve("a.bin"), both), null)) {
+        try (MemoryImage image = MemoryImage.open(Files.write(folder.resolve("a.bin"), both), null, Long.MAX_VALUE)) {
             assertThat(image.read(0x5000, true)).isEqualTo(2);
             assertThat(image.warnings()).singleElement().asString().contains("1 pages", "0x5000");
         }
@@ -88,14 +88,14 @@ class MemoryImageTest {
         Path file = dump().set(0x2000, 7).set(0x3008, 8).raw("a.img", 0x3010);
         Path compressed = Files.write(folder.resolve("b.raw.zst"), Zstd.compress(Files.readAllBytes(file)));
         for (Path image : List.of(file, compressed)) {
-            try (MemoryImage memory = MemoryImage.open(image, null)) {
+            try (MemoryImage memory = MemoryImage.open(image, null, Long.MAX_VALUE)) {
                 assertThat(memory.read(0x2000, true)).isEqualTo(7);
                 assertThat(memory.read(0, true)).isZero();
                 assertThat(memory.read(0x3008, true)).isEqualTo(8);
             }
         }
         Path cut = dump().set(0x2000, 7).raw("c.mem", 0x1_0804);
-        try (MemoryImage memory = MemoryImage.open(cut, null)) {
+        try (MemoryImage memory = MemoryImage.open(cut, null, Long.MAX_VALUE)) {
             assertThat(memory.isMemory(0x1_07f8)).isTrue();
             assertThat(memory.isMemory(0x1_0800)).isFalse();
             assertThat(memory.read(0x1_0800, true)).isEqualTo(-1);
@@ -106,7 +106,7 @@ class MemoryImageTest {
     void holesOfACompressedRawImageStayHoles() throws IOException {
         Path file = dump().set(0x20_0000, 7).raw("a.raw", 0x40_0000);
         Path compressed = Files.write(folder.resolve("b.raw.zst"), Zstd.compress(Files.readAllBytes(file)));
-        try (MemoryImage memory = MemoryImage.open(compressed, null)) {
+        try (MemoryImage memory = MemoryImage.open(compressed, null, Long.MAX_VALUE)) {
             assertThat(memory.read(0x20_0000, true)).isEqualTo(7);
             assertThat(memory.read(0x3f_fff8, true)).isZero();
             assertThat(memory.isMemory(0x3f_fff8)).isTrue();
@@ -133,7 +133,7 @@ class MemoryImageTest {
     void aNameThatTellsNothingNeedsTheFormat() throws IOException {
         Path file = dump().set(0x5000, 1).pages("memory");
         assertRefused(file, "--memory-format");
-        try (MemoryImage image = MemoryImage.open(file, MemoryFormat.PAGES)) {
+        try (MemoryImage image = MemoryImage.open(file, MemoryFormat.PAGES, Long.MAX_VALUE)) {
             assertThat(image.read(0x5000, true)).isEqualTo(1);
         }
     }
@@ -185,7 +185,7 @@ class MemoryImageTest {
 
     @Test
     void nothingCanBeWritten() throws IOException {
-        try (MemoryImage image = MemoryImage.open(dump().set(0x5000, 1).pages("a.bin"), null)) {
+        try (MemoryImage image = MemoryImage.open(dump().set(0x5000, 1).pages("a.bin"), null, Long.MAX_VALUE)) {
             assertThatThrownBy(() -> image.write(0x5000, 2, true)).isInstanceOf(IllegalStateException.class);
             assertThatThrownBy(() -> image.write32(0x5000, 2, true)).isInstanceOf(IllegalStateException.class);
             assertThatThrownBy(() -> image.compareAndSet(0x5000, 1, 2, true)).isInstanceOf(IllegalStateException.class);

@@ -75,10 +75,10 @@ class RegisterTextTest {
     }
 
     @Test
-    void whatIsNoTextIsShownWithoutItsControlCharacters() {
+    void whatIsNoTextIsShownWithItsControlCharactersEscaped() {
         assertThatThrownBy(() -> parse("\u001b[2J" + "x".repeat(1000)))
                 .isInstanceOf(InputException.class)
-                .hasMessageStartingWith("regs.txt:1: '?[2Jxxx")
+                .hasMessageStartingWith("regs.txt:1: '\\u001b[2Jxxx")
                 .satisfies(thrown -> assertThat(thrown.getMessage()).hasSizeLessThan(200));
     }
 

@@ -8,7 +8,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.BeforeEach;
@@ -284,6 +289,108 @@ class HostCaptureTest {
                 .isEqualTo(String.join("\n", summary.missing()));
     }
 
+    private List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(out)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @Test
+    void aCaptureIsForItsOwnerOnlyAndReplacesARegularFile() throws IOException {
+        Path tar = Files.writeString(out.resolve("host.tar"), "old");
+        HostCapture.write(root, tar);
+        assertThat(read(tar).functions()).hasSize(1);
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(tar)))
+                .isEqualTo("rw-------");
+        assertThat(names()).containsExactly("host.tar");
+    }
+
+    /** Somebody who may write beside it plans for names that the capture could use. */
+    @Test
+    void noLinkIsFollowed() throws IOException {
+        Path precious = Files.writeString(out.resolve("precious"), "mine");
+        for (String planted : List.of("host.tar.part", "host.tar.tmp", ".host.tar")) {
+            Files.createSymbolicLink(out.resolve(planted), precious);
+        }
+        HostCapture.write(root, out.resolve("host.tar"));
+        assertThat(precious).hasContent("mine");
+        assertThat(read(out.resolve("host.tar")).functions()).hasSize(1);
+        Path link = Files.createSymbolicLink(out.resolve("link.tar"), precious);
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> HostCapture.write(root, link))
+                .withMessage(link + ": is a symbolic link, expected a regular file or none");
+        assertThat(link).isSymbolicLink();
+        assertThat(precious).hasContent("mine");
+    }
+
+    @Test
+    void whatIsNoRegularFileStaysAsItIs() throws IOException, InterruptedException {
+        Path pipe = out.resolve("pipe");
+        assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor())
+                .isZero();
+        Path directory = Files.createDirectory(out.resolve("empty"));
+        Path dangling = Files.createSymbolicLink(out.resolve("dangling"), out.resolve("nothing"));
+        List<String> before = names();
+        for (Path other :
+                List.of(pipe, directory, dangling, Path.of("/dev/null"), Path.of("/dev/full"), Path.of("/"))) {
+            assertThatExceptionOfType(InputException.class)
+                    .isThrownBy(() -> HostCapture.write(root, other))
+                    .withMessageStartingWith(other + ": is a ")
+                    .withMessageEndingWith(", expected a regular file or none");
+        }
+        assertThat(names()).isEqualTo(before);
+        assertThat(directory).isEmptyDirectory();
+        assertThat(Files.readAttributes(pipe, BasicFileAttributes.class).isOther())
+                .isTrue();
+    }
+
+    /** The name was free when the capture began. */
+    @Test
+    void whatTakesTheNameMeanwhileStaysAsItIs() throws IOException {
+        Path target = out.resolve("host.tar");
+        try (WholeFile file = WholeFile.begin(target)) {
+            file.stream().write(1);
+            Files.createDirectory(target);
+            assertThatExceptionOfType(InputException.class).isThrownBy(file::keep);
+        }
+        assertThat(target).isEmptyDirectory();
+        assertThat(names()).containsExactly("host.tar");
+    }
+
+    /** Begins a file and waits; its process is told to end meanwhile. */
+    static final class Waiting {
+        private Waiting() {}
+
+        /** Begins the file that the argument names. */
+        public static void main(String[] arguments) throws IOException {
+            try (WholeFile file = WholeFile.begin(Path.of(arguments[0]))) {
+                file.stream().write(1);
+                System.out.println("begun");
+                System.in.read();
+            }
+        }
+    }
+
+    @Test
+    void aCaptureThatIsInterruptedLeavesNothing() throws IOException, InterruptedException {
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-cp",
+                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                        Waiting.class.getName(),
+                        out.resolve("host.tar").toString())
+                .start();
+        try {
+            assertThat(process.inputReader().readLine()).isEqualTo("begun");
+            assertThat(names()).singleElement().asString().endsWith(".part");
+            process.destroy();
+            assertThat(process.waitFor(60, TimeUnit.SECONDS)).as("ends").isTrue();
+        } finally {
+            process.destroyForcibly();
+        }
+        assertThat(names()).isEmpty();
+    }
+
     @Test
     void aFailedCaptureLeavesTheFileThatWasThere() throws IOException {
         Path tar = Files.writeString(out.resolve("host.tar"), "mine");
@@ -291,7 +398,7 @@ class HostCaptureTest {
                 .isThrownBy(() -> HostCapture.write(out, tar))
                 .withMessageContaining("no PCI function");
         assertThat(tar).hasContent("mine");
-        assertThat(out.resolve("host.tar.part")).doesNotExist();
+        assertThat(names()).containsExactly("host.tar");
     }
 
     @Test

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.output;
+
+/**
+ * Makes text printable: what a terminal would obey, or a reader would not see, is written as in Java and JSON, for example
+ * {@code \u001b}.
+ *
+ * <p>Escaped are control characters (C0, DEL, C1), format characters (among them those that turn the direction of text, and those
+ * without width), line and paragraph separators, halves of surrogate pairs, and code points that Unicode gives no character.
+ */
+public final class Printable {
+    private static final String DIGITS = "0123456789abcdef";
+
+    private Printable() {}
+
+    /** Returns a text as one line: line feeds and tabs are escaped too. Printable text comes back as it is. */
+    public static String line(String text) {
+        int length = text.length();
+        for (int i = 0; i < length; ) {
+            int codePoint = text.codePointAt(i);
+            if (!isPrintable(codePoint)) {
+                return escaped(text, i);
+            }
+            i += Character.charCount(codePoint);
+        }
+        return text;
+    }
+
+    private static String escaped(String text, int from) {
+        StringBuilder line = new StringBuilder(text.length() + 16).append(text, 0, from);
+        for (int i = from; i < text.length(); ) {
+            int codePoint = text.codePointAt(i);
+            if (isPrintable(codePoint)) {
+                line.appendCodePoint(codePoint);
+            } else {
+                escape(line, codePoint);
+            }
+            i += Character.charCount(codePoint);
+        }
+        return line.toString();
+    }
+
+    /** Returns whether a code point is shown as one character, and does nothing else. */
+    static boolean isPrintable(int codePoint) {
+        if (codePoint >= ' ' && codePoint < 0x7f) {
+            return true;
+        }
+        return switch (Character.getType(codePoint)) {
+            case Character.CONTROL,
+                    Character.FORMAT,
+                    Character.SURROGATE,
+                    Character.PRIVATE_USE,
+                    Character.UNASSIGNED,
+                    Character.LINE_SEPARATOR,
+                    Character.PARAGRAPH_SEPARATOR -> false;
+            default -> true;
+        };
+    }
+
+    /** Appends a code point as one or two escapes of UTF-16. */
+    static void escape(StringBuilder to, int codePoint) {
+        for (char unit : Character.toChars(codePoint)) {
+            to.append("\\u");
+            for (int shift = 12; shift >= 0; shift -= 4) {
+                to.append(DIGITS.charAt(unit >> shift & 15));
+            }
+        }
+    }
+}
