@@ -283,6 +283,24 @@ class HintsTest {
         assertThat(ofHost(NOT_USED, "v_iommu=on,few")).as("a part of nothing").isEmpty();
     }
 
+    /** The generic parameter counts before the vendors' own: {@code intel_iommu=on} does not turn units on against it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"intel", "amd", "none"})
+    void whatTurnsTheUnitsOfEveryVendorOffIsNamedOnce(String vendors) throws IOException {
+        Hosts host = new Hosts(folder);
+        switch (vendors) {
+            case "intel" -> host.dmar(Hosts.unit(0xfed9_1000L, true));
+            case "amd" -> host.ivrs("02:00.0");
+            default -> host.lspci(card(true));
+        }
+        Audit audit = host.text("dmesg.txt", BOOT + "Kernel command line: quiet iommu=off\n" + NOT_USED)
+                .audit("6.1");
+        assertThat(texts(audit.hints()))
+                .filteredOn(hint -> !hint.startsWith("which unit has a device"))
+                .containsExactly(
+                        "take iommu=off off the kernel's command line: it leaves the units of every vendor off");
+    }
+
     @ParameterizedTest
     @CsvSource({
         "quiet, ",
