@@ -60,7 +60,7 @@ final class AmdDescription {
             guestTables("domains get v2 tables where the units can (GTSup and GIoSup; EFR is not known)");
 
     /** What on the command line counts, under one release or another. */
-    static final List<KernelParameter> PARAMETERS = List.of(OFF, GUEST_TABLES);
+    static final List<KernelParameter> PARAMETERS = List.of(OFF, KernelParameter.EVERY_UNIT_OFF, GUEST_TABLES);
 
     private final HostFacts facts;
     private final AmdRules rules;
@@ -121,9 +121,9 @@ final class AmdDescription {
             }
         }
         return switch (possible) {
-            case YES -> List.of(OFF, GUEST_TABLES);
-            case UNKNOWN -> List.of(OFF, GUEST_TABLES_PERHAPS);
-            case NO -> List.of(OFF);
+            case YES -> PARAMETERS;
+            case UNKNOWN -> List.of(OFF, KernelParameter.EVERY_UNIT_OFF, GUEST_TABLES_PERHAPS);
+            case NO -> List.of(OFF, KernelParameter.EVERY_UNIT_OFF);
         };
     }
 

@@ -62,9 +62,24 @@ public record BootOptions(String commandLine) {
         return set;
     }
 
-    /** Returns whether interrupts may be remapped where the hardware can: unless {@code intremap=off} is said. */
+    /**
+     * Returns whether interrupts may be remapped where the hardware can: unless the last of {@code intremap=on}, {@code
+     * intremap=off} and {@code nointremap} forbids it.
+     *
+     * <p>Source: Linux {@code setup_irqremap}, {@code setup_nointremap}.
+     */
     public boolean interruptRemapping() {
-        return !has("intremap", "off");
+        boolean off = false;
+        for (String word : commandLine.split("\\s+", -1)) {
+            if (word.equals("nointremap")) {
+                off = true;
+            } else if (word.startsWith("intremap=")) {
+                for (String each : word.substring("intremap=".length()).split(",", -1)) {
+                    off = each.equals("off") || (off && !each.equals("on"));
+                }
+            }
+        }
+        return !off;
     }
 
     /** Returns these options with parameters added. */

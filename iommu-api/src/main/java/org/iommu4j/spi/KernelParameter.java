@@ -10,6 +10,13 @@ package org.iommu4j.spi;
  * @param why what it means, with its source
  */
 public record KernelParameter(String parameter, String value, Effect effect, Reason why) {
+    /** Leaves the units of every vendor off, whatever the vendor's own parameter is. */
+    public static final KernelParameter EVERY_UNIT_OFF = new KernelParameter(
+            "iommu",
+            "off",
+            Effect.DISABLES,
+            new Reason("leaves the units of every vendor off", "Linux x86 iommu_setup, no_iommu"));
+
     /** What a parameter does. */
     public enum Effect {
         /** Units are used, where the kernel was built not to use them by itself. */

@@ -46,6 +46,18 @@ class BootOptionsTest {
         assertThat(BootOptions.DEFAULT.interruptRemapping()).isTrue();
         assertThat(BootOptions.NO_INTERRUPT_REMAPPING.interruptRemapping()).isFalse();
         assertThat(BootOptions.DEFAULT.and("intremap=off").interruptRemapping()).isFalse();
+        assertThat(new BootOptions("quiet nointremap").interruptRemapping()).isFalse();
+        assertThat(new BootOptions("intremap=nosid,off").interruptRemapping()).isFalse();
+        assertThat(new BootOptions("intremap=on intremap=off,nosid").interruptRemapping())
+                .isFalse();
+        assertThat(new BootOptions("intremap=off intremap=on").interruptRemapping())
+                .as("the last word counts")
+                .isTrue();
+        assertThat(new BootOptions("nointremap intremap=on").interruptRemapping())
+                .isTrue();
+        assertThat(new BootOptions("nointremaps xintremap=off intremap").interruptRemapping())
+                .as("other words")
+                .isTrue();
         assertThat(BootOptions.NO_INTERRUPT_REMAPPING.and("quiet").commandLine())
                 .isEqualTo("intremap=off quiet");
     }

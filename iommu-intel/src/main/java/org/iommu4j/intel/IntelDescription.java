@@ -66,7 +66,7 @@ final class IntelDescription {
                     "Linux init_no_remapping_devices"));
 
     /** What on the command line counts, on one host or another. */
-    static final List<KernelParameter> PARAMETERS = List.of(ON, OFF, GRAPHICS_OFF);
+    static final List<KernelParameter> PARAMETERS = List.of(ON, OFF, KernelParameter.EVERY_UNIT_OFF, GRAPHICS_OFF);
 
     private static final Reason RMRR_LOCK = new Reason(
             "the driver keeps the device for the firmware, EPERM", "Linux device_is_rmrr_locked (until 6.5)");
@@ -106,7 +106,7 @@ final class IntelDescription {
                 rule,
                 units,
                 devices,
-                graphicsOff ? PARAMETERS : List.of(ON, OFF),
+                graphicsOff ? PARAMETERS : List.of(ON, OFF, KernelParameter.EVERY_UNIT_OFF),
                 warnings,
                 HardwareVirtualization.VMX,
                 rules.lockedDevicesStayWithTheKernel() ? RMRR_LOCK : null);

@@ -36,6 +36,18 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         return VfioRules.of(release).filesAskDevices();
     }
 
+    /**
+     * Returns whether a kernel driver that is bound to a bridge of a group stands against it as any other does, unless it leaves DMA
+     * alone; before 5.19 bridges were passed over. For whoever asks before there is a group.
+     *
+     * <p>Source: {@code iommu_device_use_default_domain}; before, {@code vfio_dev_viable}.
+     *
+     * @throws IllegalArgumentException when no rules are built for the release
+     */
+    public static boolean asksBridges(LinuxRelease release) {
+        return VfioRules.of(release).asksBridges();
+    }
+
     /** Returns the number. */
     public int id() {
         return group.id();

@@ -16,7 +16,9 @@ import org.jspecify.annotations.Nullable;
  * <tr><td>5.15</td><td>A container's domains are all made with {@code IOMMU_CACHE} or not, as the platform's units allow,
  *     and this is what {@code VFIO_DMA_CC_IOMMU} answers. A device needs no coherent DMA to be registered.</td></tr>
  * <tr><td>5.19</td><td>Every mapping has {@code IOMMU_CACHE}, which a device must be capable of; a domain is asked to
- *     enforce. So in the series as it was posted.</td></tr>
+ *     enforce. So in the series as it was posted. A group is claimed from its kernel drivers, and those of its bridges count
+ *     too ({@code iommu_device_use_default_domain}); before, VFIO looked at the drivers itself and passed bridges over
+ *     ({@code vfio_dev_viable}).</td></tr>
  * <tr><td>6.2</td><td>A file vouches for what its devices are capable of, and no longer for its container (0d8227b622f3).
  *     </td></tr>
  * <tr><td>6.18</td><td>A range that wraps around is EOVERFLOW and no longer EINVAL, and one that ends where the address
@@ -25,11 +27,13 @@ import org.jspecify.annotations.Nullable;
  */
 final class VfioRules {
     private final boolean asksDomains;
+    private final boolean asksBridges;
     private final boolean filesAskDevices;
     private final boolean reachesTheEnd;
 
     private VfioRules(LinuxRelease release) {
         asksDomains = release.compareTo(LinuxRelease.SERIES_AS_POSTED) >= 0;
+        asksBridges = release.isAtLeast(5, 19);
         filesAskDevices = release.isAtLeast(6, 2);
         reachesTheEnd = release.isAtLeast(6, 18);
     }
@@ -60,6 +64,11 @@ final class VfioRules {
                 asksDomains ? NoSnoopBlocking.BY_DOMAIN : NoSnoopBlocking.BY_MAPPING,
                 reachesTheEnd ? Errno.EOVERFLOW : Errno.EINVAL,
                 reachesTheEnd);
+    }
+
+    /** Returns whether the driver of a bridge can stand against its group. */
+    boolean asksBridges() {
+        return asksBridges;
     }
 
     /** Returns whether a group's file vouches for what its devices are capable of, and not for its container. */

@@ -3,12 +3,15 @@ package org.iommu4j.workbench.audit;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
@@ -22,7 +25,7 @@ import org.iommu4j.workbench.host.InputException;
  * @param obstacles what stands against it
  * @param dmaCcIommu what VFIO_DMA_CC_IOMMU answers once the container has its IOMMU: whether all domains enforce
  * @param guest what KVM makes of the guest
- * @param noncoherent the devices because of which it is not coherent
+ * @param noncoherent the devices because of which it is not coherent; sisters of those that it gets may be among them
  * @param paths for each device the decisions on the way
  * @param hints what can be done
  */
@@ -63,53 +66,81 @@ public record Assignment(
                             + (audit.devices().size() > 8 ? " and more" : ""))));
         }
         Answer assignable = Answer.YES;
-        Answer enforced = Answer.YES;
         Set<Reason> obstacles = new LinkedHashSet<>();
-        List<PciAddress> noncoherent = new ArrayList<>();
         Set<Reason> hints = new LinkedHashSet<>();
         Viability asked = viability.ofTogether(wanted);
         for (AuditedDevice device : devices) {
             Viability.Finding finding = asked.of(device.address());
             assignable = Answers.and(assignable, finding.answer());
             obstacles.addAll(finding.reasons());
-            enforced = Answers.and(enforced, device.enforceCacheCoherency());
-            if (device.guest() == Guest.NONCOHERENT) {
-                noncoherent.add(device.address());
-            }
-            for (Reason hint : device.hints()) {
-                if (Hints.isOfGroup(hint) ? finding.answer() == Answer.NO : device.guest() == Guest.NONCOHERENT) {
-                    hints.add(hint);
-                }
+            device.hints().stream().filter(hint -> !Hints.isOfGroup(hint)).forEach(hints::add);
+            if (device.group().isPresent()) {
+                hints.addAll(asked.hints(device.address(), device.group().getAsInt()));
             }
         }
-        if (!noncoherent.isEmpty() && noncoherent.size() < devices.size()) {
+        List<AuditedDevice> attached = attached(audit, wanted, viability);
+        List<AuditedDevice> counted = rules.asksDevices() ? registered(attached, wanted) : attached;
+        Set<PciAddress> noncoherent = counted.stream()
+                .filter(device -> device.guest() == Guest.NONCOHERENT)
+                .map(AuditedDevice::address)
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+        Answer container = enforced(attached);
+        Guest guest = Guest.of(enforced(counted));
+        List<AuditedDevice> rest = devices.stream()
+                .filter(device -> !noncoherent.contains(device.address()))
+                .toList();
+        if (!rest.isEmpty() && rest.size() < devices.size()) {
             hints.add(new Reason(
                     "without " + join(noncoherent) + " the virtual machine would be "
-                            + rest(devices, noncoherent).name().toLowerCase(Locale.ROOT),
+                            + Guest.of(enforced(rest)).name().toLowerCase(Locale.ROOT),
                     rules.kvmSource()));
         }
-        Guest guest = Guest.of(enforced);
         Map<PciAddress, List<Step>> paths = new LinkedHashMap<>();
         for (AuditedDevice device : devices) {
-            paths.put(device.address(), path(audit, device, rules, enforced, guest));
+            paths.put(device.address(), path(audit, device, rules, container, guest));
         }
         return new Assignment(
                 List.copyOf(wanted),
                 assignable,
                 List.copyOf(obstacles),
-                enforced,
+                container,
                 guest,
-                noncoherent,
+                List.copyOf(noncoherent),
                 paths,
                 List.copyOf(hints));
     }
 
-    private static Guest rest(List<AuditedDevice> devices, List<PciAddress> without) {
-        Guest guest = Guest.COHERENT;
-        for (AuditedDevice device : devices) {
-            guest = without.contains(device.address()) ? guest : guest.and(device.guest());
+    /** Returns what Linux attaches to the container's domains: groups as a whole, with bridges and whatever else is in them. */
+    private static List<AuditedDevice> attached(Audit audit, Set<PciAddress> wanted, Viability viability) {
+        Set<PciAddress> members = new HashSet<>(wanted);
+        Set<PciAddress> seen = new HashSet<>();
+        for (PciAddress address : wanted) {
+            List<PciAddress> group = viability.members(address);
+            if (seen.add(group.get(0))) {
+                members.addAll(group);
+            }
         }
-        return guest;
+        return audit.devices().stream()
+                .filter(device -> wanted.contains(device.address())
+                        || (members.contains(device.address()) && device.translated() != Answer.NO))
+                .toList();
+    }
+
+    /** Returns the devices that VFIO has of the groups: those assigned, and sisters that are bound to a driver of VFIO. */
+    private static List<AuditedDevice> registered(List<AuditedDevice> attached, Set<PciAddress> wanted) {
+        return attached.stream()
+                .filter(device -> {
+                    String driver = device.driver();
+                    return wanted.contains(device.address()) || (driver != null && Viability.isOfVfio(driver));
+                })
+                .toList();
+    }
+
+    private static Answer enforced(List<AuditedDevice> devices) {
+        return devices.stream()
+                .map(AuditedDevice::enforceCacheCoherency)
+                .reduce(Answers::and)
+                .orElse(Answer.UNKNOWN);
     }
 
     static String join(Collection<PciAddress> addresses) {
@@ -125,14 +156,14 @@ public record Assignment(
         String unit = device.unit();
         steps.add(new Step(
                 "translated by", unit == null ? "no known unit" : unit, "Linux's link, else firmware's table"));
-        Answer blocks = unit == null
-                ? Answer.UNKNOWN
-                : audit.unit(unit)
-                        .map(found -> found.description().abilities().blocksNoSnoop())
-                        .orElse(Answer.UNKNOWN);
+        Optional<AuditedUnit> found = unit == null ? Optional.empty() : audit.unit(unit);
+        Answer blocks =
+                found.map(its -> its.description().abilities().blocksNoSnoop()).orElse(Answer.UNKNOWN);
         steps.add(new Step("unit can block no-snoop", Answers.word(blocks), "the unit's capability registers"));
         steps.add(new Step(
-                "domain enforces coherency", Answers.word(device.enforceCacheCoherency()), audit.ruleInWords()));
+                "domain enforces coherency",
+                Answers.word(device.enforceCacheCoherency()),
+                found.map(its -> Audit.inWords(its.rule())).orElseGet(audit::ruleInWords)));
         steps.add(new Step(
                 "VFIO_DMA_CC_IOMMU",
                 container == Answer.UNKNOWN ? "unknown" : container == Answer.YES ? "1" : "0",

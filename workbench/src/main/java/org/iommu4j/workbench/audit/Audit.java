@@ -63,11 +63,25 @@ public record Audit(
         return units.stream().filter(unit -> unit.description().id().equals(id)).findFirst();
     }
 
-    /** Returns the devices that could be given to a guest: no bridges, and nothing known to stand against it. */
+    /**
+     * Returns the devices that could be given to a guest: no bridges, and nothing known to stand against it but drivers of its
+     * group, which unbinding removes as it does the device's own.
+     */
     public List<AuditedDevice> candidates() {
         return devices.stream()
-                .filter(device -> device.bridge() != Answer.YES && device.assignable() != Answer.NO)
+                .filter(device -> device.bridge() != Answer.YES && device.assignableWithGroup() != Answer.NO)
                 .toList();
+    }
+
+    /**
+     * Returns the devices that the verdict is about: the candidates, and where VFIO takes none at all, those that a guest could
+     * get if it did.
+     */
+    List<AuditedDevice> judged() {
+        List<AuditedDevice> candidates = candidates();
+        return candidates.isEmpty()
+                ? devices.stream().filter(AuditedDevice::matters).toList()
+                : candidates;
     }
 
     /**
@@ -88,15 +102,21 @@ public record Audit(
 
     /**
      * Returns whether a script may take the guest for coherent: it is known to be, and the driver's promise that it follows
-     * from is not known to be false.
+     * from is not known to be false; of a virtual machine, its domains are known to enforce as well, where KVM asks devices alone.
      */
     public boolean reliablyCoherent() {
-        return overall() == Guest.COHERENT && falsePromises.isEmpty();
+        return overall() == Guest.COHERENT
+                && falsePromises.isEmpty()
+                && (assignment == null || assignment.dmaCcIommu() == Answer.YES);
     }
 
     /** Returns the rule that the answers follow, with its name and the release. */
     public String ruleInWords() {
-        return rule == null ? "no rule: no IOMMU vendor was found" : rule + ": " + rule.meaning();
+        return rule == null ? "no rule: no IOMMU vendor was found" : inWords(rule);
+    }
+
+    static String inWords(CoherencyRule rule) {
+        return rule + ": " + rule.meaning();
     }
 
     Audit with(Assignment asked) {

@@ -14,12 +14,14 @@ import org.jspecify.annotations.Nullable;
  * @param release the release
  * @param virtualization the processors' extension, null where no vendor says
  * @param asksDevices whether KVM is told by the capabilities of a group's devices and not by the container
+ * @param asksBridges whether a driver that is bound to a bridge of a group can stand against it
  * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region; before it was a driver's affair
  */
 record AuditRules(
         LinuxRelease release,
         @Nullable HardwareVirtualization virtualization,
         boolean asksDevices,
+        boolean asksBridges,
         boolean keepsDirectDevices) {
     /**
      * Returns the rules of a release.
@@ -28,7 +30,16 @@ record AuditRules(
      */
     static AuditRules of(LinuxRelease release, @Nullable HardwareVirtualization virtualization) {
         return new AuditRules(
-                release, virtualization, VfioGroup.asksDevices(release), IommuGroup.keepsDirectDevices(release));
+                release,
+                virtualization,
+                VfioGroup.asksDevices(release),
+                VfioGroup.asksBridges(release),
+                IommuGroup.keepsDirectDevices(release));
+    }
+
+    /** Returns who finds that a driver of the host stands against a group. */
+    String driverSource() {
+        return asksBridges ? "Linux iommu_device_use_default_domain" : "Linux vfio_dev_viable (until 5.18)";
     }
 
     /** Returns who tells KVM. */

@@ -56,7 +56,7 @@ public final class AuditText {
     /** What holds for several devices is said once. */
     private static void hints(StringBuilder text, Audit audit) {
         Map<Reason, List<PciAddress>> hints = new LinkedHashMap<>();
-        audit.hints().forEach(hint -> hints.put(hint, List.of()));
+        audit.hints().forEach(hint -> hints.put(hint, new ArrayList<>()));
         for (AuditedDevice device : audit.devices()) {
             for (Reason hint : device.hints()) {
                 hints.computeIfAbsent(hint, unused -> new ArrayList<>()).add(device.address());

@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
  *     it, so that there is no such domain
  * @param reservedRegions its reserved regions, null when not known
  * @param assignable whether VFIO would take it as things are now, but for its own driver
+ * @param assignableWithGroup whether VFIO would take it with all of its group, whatever drivers are bound to it now
  * @param obstacles why it is not assignable or why that is not known; of many reasons that its group gives, the first ones and how
  *     many more there are
  * @param guest what KVM makes of a guest that has this device alone; unknown where no guest can have it
@@ -50,6 +51,7 @@ public record AuditedDevice(
         Answer enforceCacheCoherency,
         @Nullable List<ReservedRegion> reservedRegions,
         Answer assignable,
+        Answer assignableWithGroup,
         List<Reason> obstacles,
         Guest guest,
         List<Reason> why,

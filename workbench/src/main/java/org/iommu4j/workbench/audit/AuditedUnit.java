@@ -3,16 +3,18 @@ package org.iommu4j.workbench.audit;
 
 import java.util.List;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.UnitDescription;
 
 /**
  * A translation unit of the host.
  *
  * @param vendor the vendor's name
+ * @param rule whose ability decides about no-snoop for the devices of this vendor
  * @param description what its tables and registers say
  * @param devices the functions that it translates for, as far as the input names them
  */
-public record AuditedUnit(String vendor, UnitDescription description, List<PciAddress> devices) {
+public record AuditedUnit(String vendor, CoherencyRule rule, UnitDescription description, List<PciAddress> devices) {
     /** Copies the list. */
     public AuditedUnit {
         devices = List.copyOf(devices);

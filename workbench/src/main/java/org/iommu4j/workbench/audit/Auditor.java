@@ -19,7 +19,6 @@ import org.iommu4j.core.PciIsolation;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
-import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
@@ -66,7 +65,7 @@ public final class Auditor {
         private final PciIsolation isolation;
         private final Set<String> warnings;
         private final List<HostDescription> hosts = new ArrayList<>();
-        private final Map<PciAddress, DeviceDescription> descriptions = new HashMap<>();
+        private final Map<PciAddress, DeviceDescription> descriptions = new TreeMap<>();
         private final Map<PciAddress, HostDescription> hostOf = new HashMap<>();
         private final SortedMap<Integer, List<PciAddress>> groups = new TreeMap<>();
         private final Map<PciAddress, List<PciAddress>> groupOf = new HashMap<>();
@@ -93,8 +92,8 @@ public final class Auditor {
         Audit audit(Collection<PciAddress> assigned) {
             describe();
             formGroups();
-            AuditRules rules =
-                    AuditRules.of(release, hosts.isEmpty() ? null : hosts.get(0).virtualization());
+            HostDescription deciding = deciding();
+            AuditRules rules = AuditRules.of(release, deciding == null ? null : deciding.virtualization());
             Viability viability = new Viability(evidence, descriptions, hostOf, groupOf, rules);
             List<AuditedDevice> devices = new ArrayList<>();
             for (FunctionEvidence function : evidence.functions()) {
@@ -105,7 +104,7 @@ public final class Auditor {
                     evidence.name(),
                     release,
                     evidence.linux(),
-                    rule(),
+                    deciding == null ? null : deciding.rule(),
                     evidence.iommuInUse(),
                     units(),
                     devices,
@@ -157,7 +156,10 @@ public final class Auditor {
             }
         }
 
-        /** Of several vendors' answers the one that has a unit counts; that Linux has no group for it, before all. */
+        /**
+         * Of several vendors' answers the most certain counts, of equal ones the first: that a unit translates, before all the one
+         * that Linux names, then that one may, then that none does. That Linux has no group for it takes precedence over all.
+         */
         private void take(HostDescription host, DeviceDescription device, Map<PciAddress, String> links) {
             PciAddress address = device.address();
             DeviceDescription known = device;
@@ -183,10 +185,20 @@ public final class Auditor {
                         Answer.UNKNOWN);
             }
             DeviceDescription earlier = descriptions.get(address);
-            if (earlier == null || earlier.translated() != Answer.YES) {
+            HostDescription other = hostOf.get(address);
+            String link = links.get(address);
+            if (earlier == null || other == null || certainty(known, host, link) > certainty(earlier, other, link)) {
                 descriptions.put(address, known);
                 hostOf.put(address, host);
             }
+        }
+
+        private static int certainty(DeviceDescription device, HostDescription host, @Nullable String link) {
+            return switch (device.translated()) {
+                case NO -> 0;
+                case UNKNOWN -> 1;
+                case YES -> host.units().stream().anyMatch(unit -> unit.id().equals(link)) ? 3 : 2;
+            };
         }
 
         private boolean isUngrouped(PciAddress address) {
@@ -199,6 +211,16 @@ public final class Auditor {
         private boolean placeIsEnough(HostDescription host, PciAddress address) {
             return host.units().size() < 2
                     || evidence.function(address).map(FunctionEvidence::placed).orElse(false);
+        }
+
+        /** Of several vendors the one whose units translate, else the first: its rule is named, its processors run guests. */
+        private @Nullable HostDescription deciding() {
+            for (DeviceDescription device : descriptions.values()) {
+                if (device.translated() == Answer.YES) {
+                    return hostOf.get(device.address());
+                }
+            }
+            return hosts.isEmpty() ? null : hosts.get(0);
         }
 
         private void formGroups() {
@@ -261,11 +283,9 @@ public final class Auditor {
             HostDescription host = hostOf.get(address);
             if (description != null && host != null && function.bridge() != Answer.YES) {
                 hints.addAll(Hints.of(function, description, host));
-                Collection<PciAddress> bound = viability.bound(address);
-                boolean sisters = bound.size() > (bound.contains(address) ? 1 : 0);
-                if (group != null && finding.answer() == Answer.NO && sisters) {
-                    hints.add(Hints.ofGroup(group, bound));
-                }
+            }
+            if (group != null) {
+                hints.addAll(viability.hints(address, group));
             }
             return new AuditedDevice(
                     address,
@@ -282,6 +302,7 @@ public final class Auditor {
                     enforced,
                     description == null ? null : description.reservedRegions(),
                     finding.answer(),
+                    finding.withGroup(),
                     finding.reasons(),
                     Guest.of(enforced),
                     why,
@@ -316,7 +337,7 @@ public final class Auditor {
                                     .map(DeviceDescription::address)
                                     .toList())
                             .stream().toList();
-                    units.add(new AuditedUnit(host.vendor(), unit, served));
+                    units.add(new AuditedUnit(host.vendor(), host.rule(), unit, served));
                     if (unit.registers().isEmpty()) {
                         silent.add(unit.id());
                     }
@@ -370,10 +391,6 @@ public final class Auditor {
                 guest = guest.and(device == null ? Guest.UNKNOWN : device.guest());
             }
             return guest;
-        }
-
-        private @Nullable CoherencyRule rule() {
-            return hosts.isEmpty() ? null : hosts.get(0).rule();
         }
 
         private List<Reason> falsePromises() {

@@ -55,6 +55,7 @@ final class Headline {
                 case UNKNOWN -> "whether " + who + " is coherent is UNKNOWN";
             };
             return guest
+                    + unasked(asked)
                     + switch (asked.assignable()) {
                         case YES -> "";
                         case NO -> ", but VFIO does not take it";
@@ -65,12 +66,36 @@ final class Headline {
             return "no IOMMU is in use: nothing can be assigned"
                     + (audit.units().isEmpty() ? "" : " now. Turned on: " + guests(audit));
         }
-        return guests(audit);
+        return guests(audit) + (judgedAll(audit) ? "" : notTaken(audit));
+    }
+
+    /** Since 6.2 KVM asks the devices that VFIO has, and a domain has all of their groups. */
+    private static String unasked(Assignment asked) {
+        if (asked.guest() != Guest.COHERENT || asked.dmaCcIommu() == Answer.YES) {
+            return "";
+        }
+        return asked.dmaCcIommu() == Answer.NO
+                ? " though its domain does not block no-snoop"
+                : " though it is unknown whether its domain blocks no-snoop";
+    }
+
+    private static boolean judgedAll(Audit audit) {
+        return audit.candidates().size() == matters(audit);
+    }
+
+    private static long matters(Audit audit) {
+        return audit.devices().stream().filter(AuditedDevice::matters).count();
+    }
+
+    private static String notTaken(Audit audit) {
+        int taken = audit.candidates().size();
+        return taken == 0
+                ? ", but VFIO takes none of them"
+                : "; VFIO does not take " + (matters(audit) - taken) + " more";
     }
 
     private static String guests(Audit audit) {
-        List<AuditedDevice> devices =
-                audit.devices().stream().filter(AuditedDevice::matters).toList();
+        List<AuditedDevice> devices = audit.judged();
         if (devices.isEmpty()) {
             return audit.units().isEmpty() ? "nothing is known of its IOMMU" : unitsVerdict(audit);
         }
@@ -147,8 +172,7 @@ final class Headline {
             if (audit.iommuInUse() == Answer.NO) {
                 audit.hints().stream().limit(1).forEach(hint -> lines.add(new Line("do", hint.text())));
             }
-            boolean nonCoherent = audit.devices().stream()
-                    .anyMatch(device -> device.matters() && device.guest() == Guest.NONCOHERENT);
+            boolean nonCoherent = !addresses(audit, Guest.NONCOHERENT).isEmpty();
             if (nonCoherent || (audit.devices().isEmpty() && anyUnit(audit, Answer.NO))) {
                 lines.add(new Line("cost", audit.cost()));
             }
@@ -174,12 +198,10 @@ final class Headline {
     /** The devices that make a guest non-coherent, by the unit that is to blame. */
     private static void byUnit(Audit audit, List<Line> lines) {
         Map<String, List<AuditedDevice>> blamed = new LinkedHashMap<>();
-        for (AuditedDevice device : audit.devices()) {
-            if (device.matters() && device.guest() == Guest.NONCOHERENT) {
-                String unit = device.unit();
-                blamed.computeIfAbsent(unit == null ? "" : unit, unused -> new ArrayList<>())
-                        .add(device);
-            }
+        for (AuditedDevice device : with(audit.judged(), Guest.NONCOHERENT)) {
+            String unit = device.unit();
+            blamed.computeIfAbsent(unit == null ? "" : unit, unused -> new ArrayList<>())
+                    .add(device);
         }
         int told = 0;
         for (Map.Entry<String, List<AuditedDevice>> entry : blamed.entrySet()) {
@@ -236,11 +258,8 @@ final class Headline {
         return devices.stream().filter(device -> device.guest() == guest).toList();
     }
 
-    /** Returns the addresses of non-bridges with an answer. */
+    /** Returns the addresses of the devices that the verdict is about and that have an answer. */
     static List<PciAddress> addresses(Audit audit, Guest guest) {
-        return audit.devices().stream()
-                .filter(device -> device.matters() && device.guest() == guest)
-                .map(AuditedDevice::address)
-                .toList();
+        return with(audit.judged(), guest).stream().map(AuditedDevice::address).toList();
     }
 }

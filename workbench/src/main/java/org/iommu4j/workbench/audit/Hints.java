@@ -85,15 +85,18 @@ final class Hints {
     /** Returns what can be done about the host as a whole. */
     static List<Reason> ofHost(HostEvidence evidence, List<HostDescription> hosts, IommuVendors vendors) {
         List<Reason> hints = new ArrayList<>();
-        Optional<String> commandLine = evidence.commandLine().map(fact -> fact.value());
         if (evidence.iommuInUse() == Answer.NO) {
             hints.addAll(whereNotInUse(evidence, hosts, vendors));
         } else {
+            if (evidence.iommuInUse() == Answer.UNKNOWN) {
+                hints.addAll(parameters(evidence, parameters(hosts), KernelParameter.Effect.DISABLES, true));
+            }
             hints.addAll(parameters(evidence, parameters(hosts), KernelParameter.Effect.DISABLES_SOME, true));
         }
         if (evidence.interruptRemapping() == Answer.NO && evidence.iommuInUse() != Answer.NO) {
-            if (commandLine.isPresent() && !evidence.bootOptions().interruptRemapping()) {
-                hints.add(new Reason("take intremap=off off the kernel's command line", "Linux setup_irqremap"));
+            if (!evidence.bootOptions().interruptRemapping()) {
+                String off = evidence.bootOptions().has("intremap", "off") ? "intremap=off" : "nointremap";
+                hints.add(new Reason("take " + off + " off the kernel's command line", "Linux setup_irqremap"));
             }
             hints.add(new Reason(
                     evidence.unsafeInterruptsAllowed()
@@ -149,17 +152,26 @@ final class Hints {
                         (given ? "take " + parameter + " off the kernel's command line" : "boot with " + parameter)
                                 + ": it " + parameter.why().text(),
                         parameter.why().source()))
+                .distinct()
                 .toList();
     }
 
     /** Returns what can be done about a group that VFIO does not take: the same for each of its devices. */
     static Reason ofGroup(int group, Collection<PciAddress> bound) {
-        String who = Assignment.join(bound.stream().limit(Viability.SHOWN + 1).toList());
-        int more = bound.size() - Viability.SHOWN - 1;
         return new Reason(
-                "of group " + group + " assign " + who + (more > 0 ? " and " + more + " more" : "")
-                        + " to the same guest as well, or unbind from the driver",
+                "of group " + group + " assign " + few(bound) + " to the same guest as well, or unbind from the driver",
                 CLAIM);
+    }
+
+    /** Returns what can be done about bridges of a group that drivers of the host have: no guest gets a bridge. */
+    static Reason ofBridges(int group, Collection<PciAddress> bound) {
+        return new Reason("of group " + group + " unbind the bridge " + few(bound) + " from its driver", CLAIM);
+    }
+
+    private static String few(Collection<PciAddress> addresses) {
+        int more = addresses.size() - Viability.SHOWN - 1;
+        return Assignment.join(addresses.stream().limit(Viability.SHOWN + 1).toList())
+                + (more > 0 ? " and " + more + " more" : "");
     }
 
     /** Returns whether a hint is about who else is in the group, and so depends on what else the guest gets. */

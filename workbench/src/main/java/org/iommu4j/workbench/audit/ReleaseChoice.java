@@ -25,14 +25,19 @@ final class ReleaseChoice {
         if (own.isKnown()) {
             return own;
         }
-        List<LinuxRelease> known = LinuxRelease.known();
+        LinuxRelease nearest = nearest(own, LinuxRelease.known());
+        warnings.add("no rules are built for this host's Linux " + own + ": answered by the nearest, " + nearest);
+        return nearest;
+    }
+
+    /** Of releases, oldest first, the last that is no newer, else the first; what was only posted is no host's. */
+    static LinuxRelease nearest(LinuxRelease own, List<LinuxRelease> known) {
         LinuxRelease nearest = known.get(0);
         for (LinuxRelease candidate : known) {
             if (!candidate.posted() && candidate.compareTo(own) <= 0) {
                 nearest = candidate;
             }
         }
-        warnings.add("no rules are built for this host's Linux " + own + ": answered by the nearest, " + nearest);
         return nearest;
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.audit;
 
-import java.util.Collection;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -35,21 +35,32 @@ final class Viability {
     private static final Reason CORE_LOCK =
             new Reason("its group can't be taken from the kernel, EINVAL", "Linux iommu_group require_direct (6.6)");
 
-    /** What was found about a device or a group. */
-    record Finding(Answer answer, List<Reason> reasons) {}
+    /**
+     * What was found about a device or a group.
+     *
+     * @param answer whether VFIO takes it as drivers are bound now
+     * @param withGroup whether VFIO would take it if no driver were bound to its group
+     * @param reasons what stands against it now, or why that is not known
+     */
+    record Finding(Answer answer, Answer withGroup, List<Reason> reasons) {}
 
     /**
      * What stands against giving a device of a group away.
      *
      * @param direct DIRECT regions of any of its functions
      * @param unknownRegions of whose functions it is not known whether they have any
-     * @param bound its functions that drivers of the host have and that do DMA
+     * @param bound its functions that a guest could get and that drivers of the host have
+     * @param boundBridges its bridges that drivers of the host have
      * @param unknownDrivers its functions whose driver is not known
      */
     private record Obstacles(
-            Few direct, Few unknownRegions, Map<PciAddress, Reason> bound, Map<PciAddress, Reason> unknownDrivers) {
+            Few direct,
+            Few unknownRegions,
+            Map<PciAddress, Reason> bound,
+            Map<PciAddress, Reason> boundBridges,
+            Map<PciAddress, Reason> unknownDrivers) {
         Obstacles() {
-            this(new Few(), new Few(), new LinkedHashMap<>(), new LinkedHashMap<>());
+            this(new Few(), new Few(), new LinkedHashMap<>(), new LinkedHashMap<>(), new LinkedHashMap<>());
         }
     }
 
@@ -100,7 +111,7 @@ final class Viability {
         if (function.bridge() == Answer.YES) {
             verdict.no("it is a bridge", "Linux vfio_pci_core_register_device: ordinary header only");
         }
-        if (function.classCode().isPresent() && function.classCode().getAsInt() == PciClasses.IOMMU) {
+        if (isIommu(function)) {
             verdict.no("it is an IOMMU", "its class " + String.format("%04x", PciClasses.IOMMU));
             return verdict.finding();
         }
@@ -122,13 +133,16 @@ final class Viability {
         group.direct().tell(verdict::no);
         group.unknownRegions().tell(verdict::unknown);
         interrupts(description, verdict);
-        if (groupOf.containsKey(address)) {
-            tellSisters(group.bound(), address, verdict::no);
-            tellSisters(group.unknownDrivers(), address, verdict::unknown);
-        } else {
+        if (!groupOf.containsKey(address)) {
             verdict.unknown("its group is not known", "no group listing, no full configuration space");
         }
-        return verdict.finding();
+        Answer withGroup = verdict.answer;
+        if (groupOf.containsKey(address)) {
+            tellSisters(group.bound(), address, verdict::no);
+            tellSisters(group.boundBridges(), address, verdict::no);
+            tellSisters(group.unknownDrivers(), address, verdict::unknown);
+        }
+        return verdict.finding(withGroup);
     }
 
     /** Answers for a group as drivers are bound now, with all that stands against it. */
@@ -137,17 +151,51 @@ final class Viability {
         members.forEach(member -> boundTo(member, found));
         Verdict verdict = new Verdict();
         found.bound().values().forEach(verdict::no);
+        found.boundBridges().values().forEach(verdict::no);
         found.unknownDrivers().values().forEach(verdict::unknown);
         return verdict.finding();
     }
 
-    /** Returns the functions of a device's group, itself maybe among them, that drivers of the host have and that do DMA. */
-    Collection<PciAddress> bound(PciAddress address) {
-        return groupOf.containsKey(address) ? obstacles(address).bound().keySet() : List.of();
+    /**
+     * Returns what can be done about the drivers of the host that stand against a device's group: the same for each device of
+     * it; nothing where no other function than the device has such a driver.
+     */
+    List<Reason> hints(PciAddress address, int group) {
+        if (!groupOf.containsKey(address)
+                || !driversHaveASay(evidence.function(address).orElseThrow())) {
+            return List.of();
+        }
+        Obstacles found = obstacles(address);
+        List<Reason> hints = new ArrayList<>();
+        if (found.bound().size() > (found.bound().containsKey(address) ? 1 : 0)) {
+            hints.add(Hints.ofGroup(group, found.bound().keySet()));
+        }
+        if (!found.boundBridges().isEmpty()) {
+            hints.add(Hints.ofBridges(group, found.boundBridges().keySet()));
+        }
+        return hints;
+    }
+
+    /** Nobody asks for drivers where no guest gets the function, or Linux uses no IOMMU. */
+    private boolean driversHaveASay(FunctionEvidence function) {
+        DeviceDescription description = descriptions.get(function.address());
+        return function.bridge() != Answer.YES
+                && !isIommu(function)
+                && evidence.iommuInUse() != Answer.NO
+                && (description == null || description.translated() != Answer.NO);
+    }
+
+    private static boolean isIommu(FunctionEvidence function) {
+        return function.classCode().isPresent() && function.classCode().getAsInt() == PciClasses.IOMMU;
+    }
+
+    /** Returns the functions that Linux attaches with a device: its group, or itself where that is not known. */
+    List<PciAddress> members(PciAddress address) {
+        return groupOf.getOrDefault(address, List.of(address));
     }
 
     private Obstacles obstacles(PciAddress address) {
-        List<PciAddress> members = groupOf.getOrDefault(address, List.of(address));
+        List<PciAddress> members = members(address);
         return obstacles.computeIfAbsent(members.get(0), unused -> gather(members));
     }
 
@@ -239,7 +287,8 @@ final class Viability {
 
     private void boundTo(PciAddress member, Obstacles found) {
         FunctionEvidence function = evidence.function(member).orElse(null);
-        if (function == null || function.bridge() == Answer.YES) {
+        boolean bridge = function != null && function.bridge() == Answer.YES;
+        if (function == null || (bridge && !rules.asksBridges())) {
             return;
         }
         Optional<String> driver = function.driver().map(Fact::value);
@@ -249,19 +298,22 @@ final class Viability {
                             member,
                             new Reason("the driver of " + member + " is not known", "no driver link, no lspci -k"));
         } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
-            found.bound()
+            (bridge ? found.boundBridges() : found.bound())
                     .put(
                             member,
                             new Reason(
-                                    member + " of the same group is bound to " + driver.get(),
-                                    "Linux iommu_device_use_default_domain"));
+                                    member + " of the same group is bound to " + driver.get(), rules.driverSource()));
         }
     }
 
     /** Drivers that say {@code driver_managed_dma}: a group with them can still be claimed. */
     static boolean leavesDmaAlone(String driver) {
-        String name = driver.replace('-', '_');
-        return name.contains("vfio") || name.equals("pci_stub") || name.equals("pcieport");
+        return isOfVfio(driver) || driver.replace('-', '_').equals("pci_stub") || driver.equals("pcieport");
+    }
+
+    /** Returns whether a driver gives devices to VFIO: {@code vfio-pci} and its variants for single devices. */
+    static boolean isOfVfio(String driver) {
+        return driver.contains("vfio");
     }
 
     /** Reasons of one kind: the first ones, and how many there are. */
@@ -323,8 +375,13 @@ final class Viability {
             open.add(reason);
         }
 
+        /** Ends where drivers have no say. */
         Finding finding() {
-            return new Finding(answer, List.copyOf(answer == Answer.NO ? against : open));
+            return finding(answer);
+        }
+
+        Finding finding(Answer withGroup) {
+            return new Finding(answer, withGroup, List.copyOf(answer == Answer.NO ? against : open));
         }
     }
 }

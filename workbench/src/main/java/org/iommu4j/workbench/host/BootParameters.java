@@ -20,7 +20,7 @@ import org.iommu4j.spi.KernelParameter;
  */
 final class BootParameters {
     private static final Pattern OF_EVERY_HOST = Pattern.compile(
-            "iommu(?:\\.\\w+)?|intremap|pci|pcie_acs_override|vfio(?:_pci|_iommu_type1)?\\.\\w+|iommu4j\\.\\w+");
+            "iommu(?:\\.\\w+)?|(?:no)?intremap|pci|pcie_acs_override|vfio(?:_pci|_iommu_type1)?\\.\\w+|iommu4j\\.\\w+");
 
     private final Set<String> ofVendors;
 

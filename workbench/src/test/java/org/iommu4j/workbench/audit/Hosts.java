@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.HostInputs;
 
@@ -35,9 +36,16 @@ final class Hosts {
 
     private final Path folder;
     private final List<Path> inputs = new ArrayList<>();
+    private IommuVendors vendors = IommuVendors.load();
 
     Hosts(Path folder) {
         this.folder = folder;
+    }
+
+    /** Is asked about by these vendors alone. */
+    Hosts vendors(IommuVendor... its) {
+        vendors = IommuVendors.of(List.of(its));
+        return this;
     }
 
     /** Adds a DMAR of such units. */
@@ -113,7 +121,7 @@ final class Hosts {
     Audit audit(String release, String... assigned) {
         HostInputs reader = HostInputs.withInstalledSilicon();
         inputs.forEach(reader::path);
-        return new Auditor(IommuVendors.load())
+        return new Auditor(vendors)
                 .audit(
                         reader.read(),
                         Optional.of(LinuxRelease.named(release)),
@@ -138,6 +146,11 @@ final class Hosts {
     /** A function of which nothing but its title is said. */
     static String function(String title) {
         return title + "\n\tControl: I/O- Mem+ BusMaster+\n";
+    }
+
+    /** What follows of a function that a driver has and that is in a group. */
+    static String in(int group, String driver) {
+        return (driver.isEmpty() ? "" : "\tKernel driver in use: " + driver + "\n") + "\tIOMMU group: " + group + "\n";
     }
 
     /** A function with a PCI Express capability, as {@code lspci -vv} shows it. */
