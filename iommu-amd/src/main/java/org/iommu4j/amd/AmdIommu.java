@@ -270,7 +270,12 @@ final class AmdIommu implements Iommu {
     /** Makes an empty host table for a domain. */
     HostPageTable newHostTable(PageTable.Owner owner) {
         return new HostPageTable(
-                context.memory(), context.frames(), owner, AmdRules.START_LEVELS, features.hostLevels());
+                context.memory(),
+                context.frames(),
+                owner,
+                AmdRules.START_LEVELS,
+                features.hostLevels(),
+                rules.hostPageSizes());
     }
 
     /** Makes an empty guest table for a domain. */
