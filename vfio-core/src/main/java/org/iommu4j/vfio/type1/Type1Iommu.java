@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.type1;
 
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -234,14 +235,13 @@ public final class Type1Iommu {
         }
         long unmapped = 0;
         RuntimeException failure = null;
-        int index = mappings.firstFrom(iova);
-        while (index < mappings.size()) {
-            DmaMapping mapping = mappings.get(index);
+        for (Iterator<DmaMapping> each = mappings.from(iova); each.hasNext(); ) {
+            DmaMapping mapping = each.next();
             if (Long.compareUnsigned(mapping.iova(), last) > 0
                     || (!v2 && Long.compareUnsigned(iova, mapping.iova()) > 0)) {
                 break;
             }
-            mappings.remove(index);
+            each.remove();
             failure = unmapAndUnpin(mapping, mapping.size(), failure);
             unmapped += mapping.size();
         }
@@ -361,8 +361,7 @@ public final class Type1Iommu {
         if (narrowed.list().isEmpty()) {
             throw new IommuException(Errno.EINVAL, group + " leaves no I/O virtual address to map");
         }
-        for (int i = 0; i < mappings.size(); i++) {
-            DmaMapping mapping = mappings.get(i);
+        for (DmaMapping mapping : mappings.all()) {
             if (!narrowed.contain(mapping.iova(), mapping.last())) {
                 throw new IommuException(
                         Errno.EINVAL,
@@ -375,8 +374,7 @@ public final class Type1Iommu {
 
     /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
     private void replay(Type1Domain target) {
-        for (int i = 0; i < mappings.size(); i++) {
-            DmaMapping mapping = mappings.get(i);
+        for (DmaMapping mapping : mappings.all()) {
             IommuDomain source = domains.get(0).domain;
             long done = 0;
             while (done != mapping.size()) {
@@ -464,10 +462,9 @@ public final class Type1Iommu {
 
     private @Nullable RuntimeException removeAll(@Nullable RuntimeException earlier) {
         RuntimeException failure = earlier;
-        while (mappings.size() != 0) {
-            int index = mappings.size() - 1;
-            DmaMapping mapping = mappings.get(index);
-            mappings.remove(index);
+        for (Iterator<DmaMapping> each = mappings.all().iterator(); each.hasNext(); ) {
+            DmaMapping mapping = each.next();
+            each.remove();
             failure = unmapAndUnpin(mapping, mapping.size(), failure);
         }
         return failure;
