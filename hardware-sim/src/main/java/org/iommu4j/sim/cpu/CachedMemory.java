@@ -61,7 +61,7 @@ public final class CachedMemory implements SystemMemory {
 
     private static void checkRun(long physicalAddress, int count) {
         int from = (int) (physicalAddress & (FRAME_SIZE - 1)) >>> 3;
-        if (count <= 0 || from + count > FRAME_WORDS) {
+        if (count <= 0 || count > FRAME_WORDS - from) {
             throw new IllegalStateException("a run of " + count + " words from word " + from + " leaves its frame");
         }
     }

@@ -223,7 +223,7 @@ public final class Machine {
     /**
      * Makes a user process.
      *
-     * @param memlockPages its limit on locked memory, in pages of 4 KiB
+     * @param memlockPages its limit on locked memory, in pages of 4 KiB, not negative
      * @param capIpcLock whether it may exceed the limit
      */
     public UserProcess newProcess(long memlockPages, boolean capIpcLock) {
