@@ -71,9 +71,9 @@ public final class VirtualMachine implements AutoCloseable {
      * @param id the slot's number, from 0
      * @param guestAddress guest physical address, bytes, 4 KiB aligned
      * @param size bytes, a multiple of 4096
-     * @param virtualAddress where it is in the VMM, 4 KiB aligned
+     * @param virtualAddress where it is in the VMM, 4 KiB aligned, below bit 63 with all of the slot
      * @throws IommuException EEXIST when the range overlaps another slot; EINVAL when something is misaligned, empty or
-     *     wraps, or the slot exists (KVM neither moves nor resizes one)
+     *     reaches bit 63, or the slot exists (KVM neither moves nor resizes one)
      */
     public void addMemory(int id, long guestAddress, long size, long virtualAddress) {
         slots.add(id, guestAddress, size, virtualAddress);
