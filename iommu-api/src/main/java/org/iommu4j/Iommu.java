@@ -86,8 +86,11 @@ public interface Iommu extends AutoCloseable {
     /**
      * Turns translation off and frees all that is left, in any state; nested domains and their parents among it.
      *
-     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted:
-     * {@link #quarantinedFrames()} goes on answering.
+     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted. Closing
+     * again does nothing. The driver's domains are closed with it ({@link IommuDomain#close}), its devices have stopped asking
+     * for pages, and what comes later and would change something is refused with ENODEV: {@link #probe}, {@link #allocate},
+     * {@link org.iommu4j.capability.PageRequests#enable} and {@link org.iommu4j.capability.PageRequests#respond}. What is
+     * constant, or was counted or logged until then, goes on being answered.
      *
      * @throws IommuException EBUSY while domains with attached devices exist
      */

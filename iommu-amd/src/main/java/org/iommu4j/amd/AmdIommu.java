@@ -340,19 +340,27 @@ final class AmdIommu implements Iommu {
     // --- attaching ---
 
     synchronized AttachResult attach(IommuDevice device, AmdDomain domain) {
-        return attacher.attach(own(device), domain);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        return attacher.attach(own, domain);
     }
 
     synchronized void detach(IommuDevice device, AmdDomain domain) {
-        attacher.detach(own(device), domain);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        attacher.detach(own, domain);
     }
 
     synchronized AttachResult attachPasid(IommuDevice device, GuestDomain domain, int pasid) {
-        return attacher.attachPasid(own(device), domain, pasid);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        return attacher.attachPasid(own, domain, pasid);
     }
 
     synchronized void detachPasid(IommuDevice device, GuestDomain domain, int pasid) {
-        attacher.detachPasid(own(device), domain, pasid);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        attacher.detachPasid(own, domain, pasid);
     }
 
     synchronized void grow(HostDomain domain, int levels) {
@@ -360,6 +368,7 @@ final class AmdIommu implements Iommu {
     }
 
     synchronized void setDirtyTracking(HostDomain domain, boolean enabled) {
+        domain.checkOpen();
         attacher.setDirtyTracking(domain, enabled);
     }
 
@@ -413,7 +422,12 @@ final class AmdIommu implements Iommu {
         return domainIds.inUse();
     }
 
-    private void checkOpen() {
+    /**
+     * Refuses to go on after the driver was closed; under its lock.
+     *
+     * @throws IommuException ENODEV
+     */
+    void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, "the AMD-Vi driver is closed");
         }

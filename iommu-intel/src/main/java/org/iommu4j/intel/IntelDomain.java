@@ -29,7 +29,9 @@ abstract class IntelDomain implements IommuDomain {
     private final Object lock;
     private int attachments;
     private boolean shut;
-    private boolean closed;
+
+    /** Changed under the lock, read without. */
+    private volatile boolean closed;
 
     /**
      * Makes a domain.
@@ -77,6 +79,7 @@ abstract class IntelDomain implements IommuDomain {
         @Override
         public AttachResult attach(IommuDevice given, int pasid) {
             IntelDevice device = iommu.own(given);
+            checkOpen();
             if (device.maxPasids() == 0) {
                 throw new IommuException(Errno.EOPNOTSUPP, device + " has no PASIDs that its unit translates");
             }
@@ -89,11 +92,13 @@ abstract class IntelDomain implements IommuDomain {
         }
 
         @Override
-        public void detach(IommuDevice device, int pasid) {
+        public void detach(IommuDevice given, int pasid) {
+            IntelDevice device = iommu.own(given);
+            checkOpen();
             if (pasid <= IntelDevice.NO_PASID) {
                 throw new IommuException(Errno.EINVAL, "PASID " + pasid + " of " + device + ", expected at least 1");
             }
-            IntelDomain.this.detach(iommu.own(device), pasid);
+            IntelDomain.this.detach(device, pasid);
         }
     }
 
@@ -104,7 +109,7 @@ abstract class IntelDomain implements IommuDomain {
                 return AttachResult.ATTACHED;
             }
             synchronized (lock) {
-                checkOpen();
+                checkTakesDevices();
                 String reason = misfit(device);
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
@@ -134,6 +139,7 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     private void detach(IntelDevice device, int pasid) {
+        checkOpen();
         synchronized (device) {
             if (device.domain(pasid) != this) {
                 throw new IommuException(
@@ -207,10 +213,24 @@ abstract class IntelDomain implements IommuDomain {
         }
     }
 
-    final void checkOpen() {
+    /**
+     * Refuses devices, and domains that depend on this one, once it is closed or its driver is about to be; under the lock.
+     *
+     * @throws IommuException ENODEV
+     */
+    final void checkTakesDevices() {
         if (shut) {
             throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
         }
+        checkOpen();
+    }
+
+    /**
+     * Refuses to go on with a domain that is closed, or whose driver is.
+     *
+     * @throws IommuException ENODEV
+     */
+    final void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, "this domain of " + type + " is closed");
         }

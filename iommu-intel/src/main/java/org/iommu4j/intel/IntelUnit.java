@@ -277,7 +277,7 @@ final class IntelUnit {
         boolean translates = !turnOffIfOn(DmarRegisters.TE);
         caches.stop();
         boolean invalidates = !turnOffIfOn(DmarRegisters.QIE);
-        faults.drain();
+        faults.stop();
         long kept = 0;
         if (translates) {
             kept += tables.countFrames() + (pageRequests == null ? 0 : pageRequests.countFrames());

@@ -3,6 +3,7 @@ package org.iommu4j.intel;
 
 import java.lang.invoke.VarHandle;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.function.ToLongFunction;
@@ -105,6 +106,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         int effective = rules.effective(prot);
         long leaf = table.format().leaf(effective);
         if (leaf == 0) {
@@ -134,6 +136,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final void syncMap(long iova, long size) {
+        checkOpen();
         if (!syncsMaps || size == 0) {
             return;
         }
@@ -143,11 +146,15 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         return table.unmap(iova, size, gather);
     }
 
     @Override
     public final void sync(IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         if (gather.isEmpty()) {
             return;
         }
@@ -187,6 +194,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final long translate(long iova) {
+        checkOpen();
         return table.translate(iova);
     }
 
@@ -208,6 +216,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final synchronized boolean enforce() {
+        checkOpen();
         if (!mayEnforce()) {
             return false;
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.DirtyBitmap;
@@ -168,6 +169,7 @@ final class SecondStageDomain extends PagingDomain {
         @Override
         public void setDirtyTracking(boolean enabled) {
             synchronized (SecondStageDomain.this) {
+                checkOpen();
                 if (recording == enabled) {
                     return;
                 }
@@ -178,7 +180,9 @@ final class SecondStageDomain extends PagingDomain {
 
         @Override
         public void readAndClearDirty(DirtyBitmap bitmap, boolean clear) {
+            Objects.requireNonNull(bitmap, "bitmap");
             synchronized (SecondStageDomain.this) {
+                checkOpen();
                 if (!recording) {
                     throw new IommuException(Errno.EINVAL, "written pages of this domain are not recorded");
                 }
@@ -201,6 +205,7 @@ final class SecondStageDomain extends PagingDomain {
 
     private IommuDomain allocateNested(IommuDevice device, long guestTable, int addressWidth) {
         IntelUnit unit = driver().own(device).unit();
+        checkOpen();
         if (!unit.nests()) {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " does not nest (ECAP.NEST is 0)");
         }
@@ -222,7 +227,7 @@ final class SecondStageDomain extends PagingDomain {
 
     /** Makes a nested domain and counts it in. */
     private synchronized NestedDomain nest(long guestTable, int levels) {
-        checkOpen();
+        checkTakesDevices();
         nestedDomains++;
         return new NestedDomain(driver(), this, guestTable, levels);
     }
