@@ -9,7 +9,8 @@ import org.iommu4j.platform.PciFunction;
 /**
  * A vendor's driver, opened on a platform: all its units in this machine.
  *
- * <p>After opening, translation is on and every device is blocked until it is attached to a domain. Thread-safe.
+ * <p>After opening, translation is on and every device is blocked until it is attached to a domain. A unit has one driver at a
+ * time, where the platform takes account of who has its registers. Thread-safe.
  * Source: {@code struct iommu_ops}.
  */
 public interface Iommu extends AutoCloseable {

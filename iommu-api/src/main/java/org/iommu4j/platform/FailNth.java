@@ -103,6 +103,11 @@ public final class FailNth {
                 public void write64(int offset, long value) {
                     window.write64(offset, value);
                 }
+
+                @Override
+                public void release() {
+                    window.release();
+                }
             };
         };
     }

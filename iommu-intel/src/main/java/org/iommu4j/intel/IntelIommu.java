@@ -107,7 +107,7 @@ final class IntelIommu implements Iommu {
                     IgnoredUnits.turnOff(nameOf(i), table.get(i), context);
                     byTable.add(null);
                 } else {
-                    IntelUnit unit = new IntelUnit(units.size(), nameOf(i), table.get(i), context);
+                    IntelUnit unit = IntelUnit.find(units.size(), nameOf(i), table.get(i), context);
                     units.add(unit);
                     byTable.add(unit);
                 }

@@ -17,7 +17,6 @@ import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.PciTopology;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.RegisterSpace;
-import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.sim.cache.CacheHierarchy;
@@ -60,6 +59,7 @@ public final class Machine {
     private final @Nullable Processor[] processors;
     private final FramePool kernelFrames;
     private final FramePool userFrames;
+    private final RegisterClaims registerClaims = new RegisterClaims();
 
     Machine(
             MachineDescription description,
@@ -163,16 +163,19 @@ public final class Machine {
         return userFrames;
     }
 
-    /** Returns the units' registers by physical address; a mapping of anything else is refused with ENXIO. */
+    /**
+     * Returns the units' registers by physical address, for who looks on: whether a driver has them is not asked. A mapping of
+     * anything else is refused with ENXIO.
+     */
     public RegisterSpace registers() {
         return this::mapRegisters;
     }
 
-    private RegisterWindow mapRegisters(long physicalBase, int size) {
+    private UnitRegisters mapRegisters(long physicalBase, int size) {
         for (TranslationUnit unit : units) {
             long start = physicalBase - unit.spec().registerBase();
             if (start >= 0 && start < unit.spec().registerSize()) {
-                return new UnitRegisters(unit, (int) start, size, trace);
+                return new UnitRegisters(unit, (int) start, size, trace, registerClaims);
             }
         }
         throw new IommuException(Errno.ENXIO, "no registers at 0x" + Long.toHexString(physicalBase));
@@ -214,10 +217,20 @@ public final class Machine {
         return description.firmware();
     }
 
-    /** Returns what a driver is opened on: its CPU is CPU 0. */
+    /**
+     * Returns what a driver is opened on: its CPU is CPU 0. Of the contexts of one machine one driver at a time has a unit's
+     * registers; another is refused with EBUSY.
+     */
     public VendorContext vendorContext(LinuxRelease release) {
         return new VendorContext(
-                memory(0), frames(), registers(), waiter(), firmware(), topology(), description.bootOptions(), release);
+                memory(0),
+                frames(),
+                (physicalBase, size) -> registerClaims.claim(mapRegisters(physicalBase, size)),
+                waiter(),
+                firmware(),
+                topology(),
+                description.bootOptions(),
+                release);
     }
 
     /**
@@ -347,6 +360,7 @@ public final class Machine {
         }
         kernelFrames.reset();
         userFrames.reset();
+        registerClaims.clear();
         trace.stop();
         trace.clear();
     }

@@ -12,8 +12,10 @@ import org.iommu4j.sim.trace.TraceKind;
  *
  * @param start offset of the mapping's first byte in the unit's registers
  * @param size bytes that the driver mapped
+ * @param claims where it is noted that a driver has them
  */
-record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace) implements RegisterWindow {
+record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace, RegisterClaims claims)
+        implements RegisterWindow {
     @Override
     public int read32(int offset) {
         int value = inside(offset, 4) ? unit.readRegister32(start + offset) : -1;
@@ -52,8 +54,19 @@ record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace) imp
         }
     }
 
+    @Override
+    public void release() {
+        claims.release(this);
+    }
+
+    /** Returns whether another mapping shares a byte with this one. */
+    @SuppressWarnings("ReferenceEquality") // a unit is itself
+    boolean overlaps(UnitRegisters other) {
+        return unit == other.unit && (long) start + size > other.start && (long) other.start + other.size > start;
+    }
+
     private boolean inside(int offset, int bytes) {
-        if (offset < 0 || offset % bytes != 0 || offset + bytes > size) {
+        if (offset < 0 || offset % bytes != 0 || offset > size - bytes) {
             throw new IllegalStateException("access of " + bytes + " bytes at 0x" + Integer.toHexString(offset)
                     + " of unit " + unit.spec().name() + " is misaligned or outside its mapping of 0x"
                     + Integer.toHexString(size) + " bytes");
