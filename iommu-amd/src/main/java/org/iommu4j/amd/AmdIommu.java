@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
@@ -135,6 +136,8 @@ final class AmdIommu implements Iommu {
 
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        Objects.requireNonNull(function, "function");
+        Objects.requireNonNull(dmaAliases, "dmaAliases");
         checkOpen();
         PciAddress address = function.address();
         AmdDevice known = devices.get(address);
@@ -185,6 +188,8 @@ final class AmdIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(capability, "capability");
         AmdDevice own = own(device);
         return switch (capability) {
             case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
@@ -203,6 +208,9 @@ final class AmdIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(iommuDevice, "iommuDevice");
+        Objects.requireNonNull(flags, "flags");
         checkOpen();
         AmdDevice device = own(iommuDevice);
         if (type == DomainType.NESTED) {

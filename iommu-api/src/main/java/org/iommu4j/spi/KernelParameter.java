@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.Objects;
+
 /**
  * A parameter of the kernel's command line that changes what a description says.
  *
@@ -10,6 +12,14 @@ package org.iommu4j.spi;
  * @param why what it means, with its source
  */
 public record KernelParameter(String parameter, String value, Effect effect, Reason why) {
+    /** Refuses what is missing. */
+    public KernelParameter {
+        Objects.requireNonNull(parameter, "parameter");
+        Objects.requireNonNull(value, "value");
+        Objects.requireNonNull(effect, "effect");
+        Objects.requireNonNull(why, "why");
+    }
+
     /** What a parameter does. */
     public enum Effect {
         /** Units are used, where the kernel was built not to use them by itself. */

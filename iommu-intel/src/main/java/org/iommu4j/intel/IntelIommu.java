@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
@@ -158,6 +159,8 @@ final class IntelIommu implements Iommu {
 
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        Objects.requireNonNull(function, "function");
+        Objects.requireNonNull(dmaAliases, "dmaAliases");
         checkOpen();
         IntelDevice known = devices.get(function.address());
         if (known != null) {
@@ -186,6 +189,8 @@ final class IntelIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice given, IommuCapability capability) {
+        Objects.requireNonNull(given, "given");
+        Objects.requireNonNull(capability, "capability");
         IntelDevice device = own(given);
         IntelUnit unit = device.unit();
         return switch (capability) {
@@ -208,6 +213,9 @@ final class IntelIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(flags, "flags");
         checkOpen();
         IntelDevice own = own(device);
         IntelUnit unit = own.unit();

@@ -8,6 +8,7 @@ import static org.iommu4j.sim.cache.CacheSet.SHARED;
 import static org.iommu4j.sim.memory.Dram.LINE_BYTES;
 import static org.iommu4j.sim.memory.Dram.LINE_WORDS;
 
+import java.util.Objects;
 import org.iommu4j.sim.memory.Dram;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.StateDigest;
@@ -46,6 +47,10 @@ public final class CacheHierarchy {
      * @param trace where accesses and movements of lines are recorded
      */
     public CacheHierarchy(Dram dram, int cpus, CacheGeometry geometry, EvictionPolicy policy, Trace trace) {
+        Objects.requireNonNull(dram, "dram");
+        Objects.requireNonNull(geometry, "geometry");
+        Objects.requireNonNull(policy, "policy");
+        Objects.requireNonNull(trace, "trace");
         this.dram = dram;
         this.policy = policy;
         this.trace = trace;

@@ -4,6 +4,7 @@ package org.iommu4j.sim.machine;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.iommu4j.Errno;
@@ -187,6 +188,7 @@ public final class Machine {
     }
 
     private boolean await(BooleanSupplier condition, long ticks) {
+        Objects.requireNonNull(condition, "condition");
         for (long tick = 0; tick < ticks; tick++) {
             if (condition.getAsBoolean()) {
                 return true;
@@ -222,6 +224,7 @@ public final class Machine {
      * registers; another is refused with EBUSY.
      */
     public VendorContext vendorContext(LinuxRelease release) {
+        Objects.requireNonNull(release, "release");
         return new VendorContext(
                 memory(0),
                 frames(),
@@ -251,6 +254,7 @@ public final class Machine {
      * @throws IllegalArgumentException when there is no function at the address, or a bridge
      */
     public Endpoint endpoint(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         int index = functionIndex(address);
         if (index < 0 || !functions[index].config().isDevice()) {
             throw new IllegalArgumentException("machine " + description.name() + " has no device at " + address);
@@ -290,6 +294,7 @@ public final class Machine {
      * @throws IllegalArgumentException when there is none
      */
     public TranslationUnit unit(String name) {
+        Objects.requireNonNull(name, "name");
         int index = unitIndex(name);
         if (index < 0) {
             throw new IllegalArgumentException(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.machine;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.FramePool;
@@ -136,6 +137,7 @@ public final class UserProcess implements ProcessMemory {
 
     @Override
     public synchronized void pin(long virtualAddress, int count, boolean write, long[] into) {
+        Objects.requireNonNull(into, "into");
         checkPages(virtualAddress, count);
         if (count > into.length) {
             throw new IllegalArgumentException(count + " pages into an array of " + into.length);

@@ -4,6 +4,7 @@ package org.iommu4j.vfio.type1;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -66,6 +67,8 @@ public final class Type1Iommu {
      * @param options the limits and rules
      */
     public Type1Iommu(boolean v2, ProcessMemory process, Type1Options options) {
+        Objects.requireNonNull(process, "process");
+        Objects.requireNonNull(options, "options");
         this.v2 = v2;
         this.process = process;
         this.options = options;
@@ -81,6 +84,7 @@ public final class Type1Iommu {
      *     org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link IommuMapper#map}
      */
     public synchronized void attachGroup(IommuGroup group) {
+        Objects.requireNonNull(group, "group");
         if (domainOf(group) != null) {
             throw new IommuException(Errno.EINVAL, group + " is in this container already");
         }
@@ -133,6 +137,7 @@ public final class Type1Iommu {
      *     group is out all the same, and pages stay pinned)
      */
     public synchronized void detachGroup(IommuGroup group) {
+        Objects.requireNonNull(group, "group");
         Type1Domain from = domainOf(group);
         if (from == null) {
             throw new IommuException(Errno.EINVAL, group + " is not in this container");
