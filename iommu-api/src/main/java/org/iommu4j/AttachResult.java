@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j;
 
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,7 +18,7 @@ public record AttachResult(@Nullable String reason) {
 
     /** Makes the answer that this device can't use this domain, and stays where it was. */
     public static AttachResult incompatible(String reason) {
-        return new AttachResult(reason);
+        return new AttachResult(Objects.requireNonNull(reason, "reason"));
     }
 
     /** Returns whether the device now uses the domain. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j;
 
+import java.util.Objects;
 import org.iommu4j.platform.PciAddress;
 
 /**
@@ -19,6 +20,13 @@ public record DmaFault(
         String unit, PciAddress requester, int pasid, long address, boolean write, int reason, String description) {
     /** The request carried no PASID, or the report does not tell. */
     public static final int NO_PASID = -1;
+
+    /** Refuses what is missing. */
+    public DmaFault {
+        Objects.requireNonNull(unit, "unit");
+        Objects.requireNonNull(requester, "requester");
+        Objects.requireNonNull(description, "description");
+    }
 
     @Override
     public String toString() {

@@ -9,7 +9,8 @@ import org.iommu4j.platform.PciFunction;
 /**
  * A vendor's driver, opened on a platform: all its units in this machine.
  *
- * <p>After opening, translation is on and every device is blocked until it is attached to a domain. Thread-safe.
+ * <p>After opening, translation is on and every device is blocked until it is attached to a domain. A unit has one driver at a
+ * time, where the platform takes account of who has its registers. Thread-safe.
  * Source: {@code struct iommu_ops}.
  */
 public interface Iommu extends AutoCloseable {
@@ -86,8 +87,11 @@ public interface Iommu extends AutoCloseable {
     /**
      * Turns translation off and frees all that is left, in any state; nested domains and their parents among it.
      *
-     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted:
-     * {@link #quarantinedFrames()} goes on answering.
+     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted. Closing
+     * again does nothing. The driver's domains are closed with it ({@link IommuDomain#close}), its devices have stopped asking
+     * for pages, and what comes later and would change something is refused with ENODEV: {@link #probe}, {@link #allocate},
+     * {@link org.iommu4j.capability.PageRequests#enable} and {@link org.iommu4j.capability.PageRequests#respond}. What is
+     * constant, or was counted or logged until then, goes on being answered.
      *
      * @throws IommuException EBUSY while domains with attached devices exist
      */

@@ -138,8 +138,10 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Frees the domain with its tables and ids.
      *
-     * <p>The caller sees to it that nobody uses it from then on, as with {@code iommu_domain_free}: mapping and translating look
-     * at nothing but the tables, whose frames may be somebody else's by then.
+     * <p>Closing again does nothing. What comes later and would change something, look into tables or wait for a unit is refused
+     * with ENODEV, by the domain as by its capabilities; what is constant goes on being answered. The caller sees to it that
+     * nothing of that is under way in another thread meanwhile, as with {@code iommu_domain_free}: the frames of the tables may
+     * be somebody else's by then.
      *
      * @throws IommuException EBUSY while a device is attached
      */

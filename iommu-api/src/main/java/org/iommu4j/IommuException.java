@@ -21,14 +21,18 @@ public final class IommuException extends RuntimeException {
      * @param message one line that says what was refused, where, and what was expected
      */
     public IommuException(Errno errno, String message) {
-        super(errno + ": " + message);
-        this.errno = Objects.requireNonNull(errno);
+        super(text(errno, message));
+        this.errno = errno;
     }
 
     /** Makes a refusal with an underlying cause. */
     public IommuException(Errno errno, String message, Throwable cause) {
-        super(errno + ": " + message, cause);
-        this.errno = Objects.requireNonNull(errno);
+        super(text(errno, message), Objects.requireNonNull(cause, "cause"));
+        this.errno = errno;
+    }
+
+    private static String text(Errno errno, String message) {
+        return Objects.requireNonNull(errno, "errno") + ": " + Objects.requireNonNull(message, "message");
     }
 
     /** Returns what Linux would return. */

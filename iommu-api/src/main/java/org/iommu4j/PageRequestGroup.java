@@ -2,6 +2,7 @@
 package org.iommu4j;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.platform.PciAddress;
 
 /**
@@ -17,6 +18,7 @@ import org.iommu4j.platform.PciAddress;
 public record PageRequestGroup(PciAddress requester, int pasid, int index, List<PageRequest> pages) {
     /** Copies the list. */
     public PageRequestGroup {
+        Objects.requireNonNull(requester, "requester");
         pages = List.copyOf(pages);
     }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j;
 
+import java.util.Objects;
+
 /**
  * A range of IOVA with a meaning of its own for a device.
  *
@@ -32,6 +34,7 @@ public record ReservedRegion(long start, long end, Type type, int prot) {
 
     /** Checks that the range is not empty, unsigned. */
     public ReservedRegion {
+        Objects.requireNonNull(type, "type");
         if (Long.compareUnsigned(start, end) > 0) {
             throw new IllegalArgumentException("reserved region ends before it starts: 0x" + Long.toHexString(start)
                     + " to 0x" + Long.toHexString(end));

@@ -84,6 +84,7 @@ public class MachineBenchmark {
             machine = Rig.FACTORY.create(description);
             open(machine);
             framesInUse = (int) machine.frames().inUse();
+            machine.reset();
         }
 
         Iommu open(Machine built) {

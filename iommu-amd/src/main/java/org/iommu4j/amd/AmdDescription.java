@@ -361,7 +361,7 @@ final class AmdDescription {
                             ScopeEntry.Kind.INTERRUPT_SOURCE, variety(entry) + " " + entry.handle(), source));
                 case DeviceEntry.ACPI_HID -> {
                     AcpiName name = entry.name();
-                    if (name != null) {
+                    if (name != null && !entry.isUnnamed()) {
                         scope.add(new ScopeEntry(
                                 ScopeEntry.Kind.NAMESPACE_DEVICE,
                                 name.hardwareId() + (name.uid().isEmpty() ? "" : ":" + name.uid()),

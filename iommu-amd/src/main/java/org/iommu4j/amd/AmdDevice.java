@@ -66,6 +66,10 @@ final class AmdDevice implements IommuDevice {
         return iommu;
     }
 
+    AmdIommu driver() {
+        return iommu;
+    }
+
     @Override
     public List<ReservedRegion> reservedRegions() {
         return reservedRegions;

@@ -3,9 +3,11 @@ package org.iommu4j.amd;
 
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,7 +24,8 @@ abstract class AmdDomain implements IommuDomain {
     /** A unit that never confirmed may still use the domain's tables and id. */
     private boolean leftBehind;
 
-    private boolean closed;
+    /** Changed under the driver's lock, read without. */
+    private volatile boolean closed;
 
     AmdDomain(AmdIommu iommu, DomainType type, int id) {
         this.iommu = iommu;
@@ -117,6 +120,17 @@ abstract class AmdDomain implements IommuDomain {
 
     final boolean isClosed() {
         return closed;
+    }
+
+    /**
+     * Refuses to go on with a domain that is closed, or whose driver is.
+     *
+     * @throws IommuException ENODEV
+     */
+    final void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.ENODEV, this + " is closed");
+        }
     }
 
     /** Frees what the domain has, or keeps it for good when a unit was left with it. */

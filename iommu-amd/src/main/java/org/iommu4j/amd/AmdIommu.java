@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
@@ -135,6 +136,8 @@ final class AmdIommu implements Iommu {
 
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        Objects.requireNonNull(function, "function");
+        Objects.requireNonNull(dmaAliases, "dmaAliases");
         checkOpen();
         PciAddress address = function.address();
         AmdDevice known = devices.get(address);
@@ -185,6 +188,8 @@ final class AmdIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(capability, "capability");
         AmdDevice own = own(device);
         return switch (capability) {
             case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
@@ -203,6 +208,9 @@ final class AmdIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(iommuDevice, "iommuDevice");
+        Objects.requireNonNull(flags, "flags");
         checkOpen();
         AmdDevice device = own(iommuDevice);
         if (type == DomainType.NESTED) {
@@ -270,7 +278,12 @@ final class AmdIommu implements Iommu {
     /** Makes an empty host table for a domain. */
     HostPageTable newHostTable(PageTable.Owner owner) {
         return new HostPageTable(
-                context.memory(), context.frames(), owner, AmdRules.START_LEVELS, features.hostLevels());
+                context.memory(),
+                context.frames(),
+                owner,
+                AmdRules.START_LEVELS,
+                features.hostLevels(),
+                rules.hostPageSizes());
     }
 
     /** Makes an empty guest table for a domain. */
@@ -335,19 +348,27 @@ final class AmdIommu implements Iommu {
     // --- attaching ---
 
     synchronized AttachResult attach(IommuDevice device, AmdDomain domain) {
-        return attacher.attach(own(device), domain);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        return attacher.attach(own, domain);
     }
 
     synchronized void detach(IommuDevice device, AmdDomain domain) {
-        attacher.detach(own(device), domain);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        attacher.detach(own, domain);
     }
 
     synchronized AttachResult attachPasid(IommuDevice device, GuestDomain domain, int pasid) {
-        return attacher.attachPasid(own(device), domain, pasid);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        return attacher.attachPasid(own, domain, pasid);
     }
 
     synchronized void detachPasid(IommuDevice device, GuestDomain domain, int pasid) {
-        attacher.detachPasid(own(device), domain, pasid);
+        AmdDevice own = own(device);
+        domain.checkOpen();
+        attacher.detachPasid(own, domain, pasid);
     }
 
     synchronized void grow(HostDomain domain, int levels) {
@@ -355,6 +376,7 @@ final class AmdIommu implements Iommu {
     }
 
     synchronized void setDirtyTracking(HostDomain domain, boolean enabled) {
+        domain.checkOpen();
         attacher.setDirtyTracking(domain, enabled);
     }
 
@@ -408,7 +430,12 @@ final class AmdIommu implements Iommu {
         return domainIds.inUse();
     }
 
-    private void checkOpen() {
+    /**
+     * Refuses to go on after the driver was closed; under its lock.
+     *
+     * @throws IommuException ENODEV
+     */
+    void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, "the AMD-Vi driver is closed");
         }

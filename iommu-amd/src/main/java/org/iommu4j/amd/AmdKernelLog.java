@@ -3,6 +3,7 @@ package org.iommu4j.amd;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
@@ -29,6 +30,8 @@ final class AmdKernelLog implements KernelLog {
 
     @Override
     public void read(String line, Findings findings) {
+        Objects.requireNonNull(line, "line");
+        Objects.requireNonNull(findings, "findings");
         if (line.contains("Extended features")) {
             features(FEATURES.matcher(line), findings);
         } else if (line.contains("Using global IVHD")) {

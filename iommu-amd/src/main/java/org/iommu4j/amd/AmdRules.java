@@ -12,7 +12,8 @@ import org.iommu4j.amd.reg.Features;
  * {@link #V2_ANSWERS_AS_V1} holds wherever there are v2 tables.
  *
  * <p>The releases of {@link #guestTables}, {@link #guestTablesForAll}, {@link #pasidDomains}, {@link #guestApertureHalved}, {@link
- * #htRangeIgnore} and {@link #atsCapability} are inferred from the dates of the commits that brought them.
+ * #htRangeIgnore} and {@link #atsCapability} are inferred from the dates of the commits that brought them. That of {@link
+ * #hostPageSizesEnd} lies between 6.1 and 6.12, whose answers were seen, and is inferred.
  *
  * <p>What no release up to 7.1 has: nested domains. {@code drivers/iommu/amd/nested.c} can make them since 7.0, but {@code
  * amd_viommu_ops} has no {@code alloc_domain_nested} and no {@code cache_invalidate}, so iommufd answers EOPNOTSUPP; both were
@@ -34,6 +35,8 @@ import org.iommu4j.amd.reg.Features;
  * @param htRangeIgnore the HyperTransport range is not reserved where EFR2 says so ({@code amd_iommu_ht_range_ignore}, 6.16)
  * @param hostLevelsByHats a v1 table has no more levels than HATS says ({@code amd_iommu_hpt_level}, 6.17: 025d1371cc8c, in the pull
  *     request of {@code iommu-updates-v6.17}); see {@link #hostLevels}
+ * @param hostPageSizesEnd the page sizes of v1 tables end below the 52 bits of a physical address; before, the driver names every
+ *     power of two that an address has ({@code AMD_IOMMU_PGSIZES}, 6.10), though no page of 2^53 bytes or more can be mapped
  * @param atsCapability {@link org.iommu4j.IommuCapability#PCI_ATS_SUPPORTED} exists (7.0)
  * @param nestParents {@code IOMMU_HWPT_ALLOC_NEST_PARENT} gives a v1 table where all units have GTSup, GIoSup and GCR3TRPMode,
  *     also together with dirty tracking, and GCR3TRPMode of the control register is set (7.0)
@@ -54,6 +57,7 @@ record AmdRules(
         boolean dirtyTracking,
         boolean htRangeIgnore,
         boolean hostLevelsByHats,
+        boolean hostPageSizesEnd,
         boolean atsCapability,
         boolean nestParents,
         boolean passThroughEntryWrong) {
@@ -86,6 +90,11 @@ record AmdRules(
         return hostLevelsByHats ? Features.hostLevels(sharedEfrImage) : MOST_LEVELS;
     }
 
+    /** Returns the page sizes that the driver names for v1 tables, as a bitmap. */
+    long hostPageSizes() {
+        return hostPageSizesEnd ? HostPageTable.PAGE_SIZES : HostPageTable.ALL_PAGE_SIZES;
+    }
+
     /**
      * Returns the rules of a release.
      *
@@ -108,6 +117,7 @@ record AmdRules(
                 release.isAtLeast(6, 7),
                 release.isAtLeast(6, 16),
                 release.isAtLeast(6, 17),
+                release.isAtLeast(6, 10),
                 release.isAtLeast(7, 0),
                 release.isAtLeast(7, 0),
                 release.isAtLeast(7, 0) && !release.isAtLeast(7, 1));

@@ -89,10 +89,19 @@ final class AmdUnit {
      * Looks at a unit's registers and takes the frames of its queues; nothing is written to it.
      *
      * @param efrImage firmware's image of the features, which goes before the registers, or 0
-     * @throws IommuException ENODEV (nothing answers), ENOMEM
+     * @throws IommuException ENODEV (nothing answers), EBUSY (another driver has its registers), ENOMEM
      */
     static AmdUnit find(String id, Ivhd block, long efrImage, VendorContext context) {
         RegisterWindow window = map(id, block, context);
+        try {
+            return find(id, block, efrImage, window, context);
+        } catch (RuntimeException e) {
+            window.release();
+            throw e;
+        }
+    }
+
+    private static AmdUnit find(String id, Ivhd block, long efrImage, RegisterWindow window, VendorContext context) {
         long control = window.read64(Registers.CONTROL.offset());
         if (control == GONE) {
             throw noDevice(id, block, "its control register reads all ones");
@@ -138,6 +147,12 @@ final class AmdUnit {
         try {
             return context.registers().map(block.base(), Registers.WINDOW_SIZE);
         } catch (IommuException e) {
+            if (e.errno() == Errno.EBUSY) {
+                throw new IommuException(
+                        Errno.EBUSY,
+                        id + " at 0x" + Long.toHexString(block.base()) + ": another driver has its registers",
+                        e);
+            }
             throw new IommuException(
                     Errno.ENODEV, id + " at 0x" + Long.toHexString(block.base()) + ": nothing answers there", e);
         }
@@ -436,6 +451,7 @@ final class AmdUnit {
         boolean confirmed = waiter.await(this::hasStopped, CommandBuffer.DEADLINE);
         readEvents();
         stopped = true;
+        window.release();
         if (confirmed) {
             freeQueues();
             return 0;

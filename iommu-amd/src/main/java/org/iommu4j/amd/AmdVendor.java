@@ -2,6 +2,7 @@
 package org.iommu4j.amd;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.Ivrs;
@@ -48,6 +49,8 @@ public final class AmdVendor implements IommuVendor {
 
     @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        Objects.requireNonNull(facts, "facts");
+        Objects.requireNonNull(release, "release");
         return AmdDescription.describe(facts, release);
     }
 

@@ -36,7 +36,6 @@ final class Attacher {
 
     /** Moves a device to a domain, or leaves it where it is. */
     AttachResult attach(AmdDevice device, AmdDomain domain) {
-        checkOpen(domain);
         Attachment old = device.attachment();
         if (old != null && old.domain() == domain) {
             return AttachResult.ATTACHED;
@@ -117,7 +116,6 @@ final class Attacher {
 
     /** Sends a device's requests with a PASID to a domain, or leaves them where they are. */
     AttachResult attachPasid(AmdDevice device, GuestDomain domain, int pasid) {
-        checkOpen(domain);
         String what = "attach " + device + " with PASID " + pasid + " to " + domain;
         if (device.maxPasids() == 0) {
             throw new IommuException(Errno.EOPNOTSUPP, what + ": it has no PASIDs");
@@ -384,12 +382,6 @@ final class Attacher {
         return use == null || use.domain().guestRoot() != 0
                 ? DomainIds.NONE
                 : use.domain().id();
-    }
-
-    private static void checkOpen(AmdDomain domain) {
-        if (domain.isClosed()) {
-            throw new IllegalStateException("attach to " + domain + ", which is closed");
-        }
     }
 
     private static void checkWorks(AmdDevice device, String what) {

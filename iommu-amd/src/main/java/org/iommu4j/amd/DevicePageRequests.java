@@ -2,6 +2,7 @@
 package org.iommu4j.amd;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.function.IntPredicate;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -76,6 +77,7 @@ final class DevicePageRequests implements PageRequests {
     @Override
     public void enable() {
         synchronized (device.iommu()) {
+            device.driver().checkOpen();
             if (!wanted && device.services().atsEnabled()) {
                 turnOn();
             }
@@ -172,6 +174,11 @@ final class DevicePageRequests implements PageRequests {
 
     @Override
     public void respond(PageRequestGroup group, PageResponse response) {
+        Objects.requireNonNull(group, "group");
+        Objects.requireNonNull(response, "response");
+        synchronized (device.iommu()) {
+            device.driver().checkOpen();
+        }
         if (!groups.claim(group)) {
             throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
         }

@@ -14,6 +14,9 @@ final class DomainIds {
 
     private final BitSet used = new BitSet();
 
+    /** Every id below is in use, so that a search does not begin anew each time. */
+    private int lowestFree = NONE + 1;
+
     DomainIds() {
         used.set(NONE);
     }
@@ -24,7 +27,8 @@ final class DomainIds {
      * @throws IommuException ENOSPC
      */
     synchronized int allocate() {
-        int id = used.nextClearBit(1);
+        int id = used.nextClearBit(lowestFree);
+        lowestFree = id;
         if (id >= LIMIT) {
             throw new IommuException(Errno.ENOSPC, "all " + (LIMIT - 1) + " domain ids are in use");
         }
@@ -37,6 +41,7 @@ final class DomainIds {
             throw new IllegalStateException("domain id 0x" + Integer.toHexString(id) + " is free already");
         }
         used.clear(id);
+        lowestFree = Math.min(lowestFree, id);
     }
 
     /** Returns how many are given out. */

@@ -18,10 +18,6 @@ import org.iommu4j.capability.PasidAttachment;
  * the GCR3 table's domain id and the PASID. So each use is told to forget by itself.
  */
 final class GuestDomain extends PagingDomain implements PasidAttachment {
-    /** See {@link AmdRules#V2_ANSWERS_AS_V1}: the answer is all that there is. */
-    private static final Optional<CacheCoherencyEnforcement> ANSWERED_ONLY =
-            Optional.of(() -> AmdRules.V2_ANSWERS_AS_V1);
-
     private final GuestPageTable table;
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<PasidAttachment> pasids;
@@ -33,7 +29,7 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
      */
     GuestDomain(AmdIommu iommu, DomainType type, int id) {
         super(iommu, type, id);
-        this.enforcement = iommu.rules().enforcementOp() ? ANSWERED_ONLY : Optional.empty();
+        this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.pasids = iommu.knowsPasids() ? Optional.of(this) : Optional.empty();
         this.table = iommu.newGuestTable(this);
     }
@@ -51,6 +47,12 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     @Override
     public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
         return enforcement;
+    }
+
+    /** See {@link AmdRules#V2_ANSWERS_AS_V1}: the answer is all that there is. */
+    private boolean enforce() {
+        checkOpen();
+        return AmdRules.V2_ANSWERS_AS_V1;
     }
 
     @Override

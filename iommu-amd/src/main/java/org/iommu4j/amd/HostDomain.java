@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainType;
@@ -14,9 +15,6 @@ import org.jspecify.annotations.Nullable;
 
 /** A domain with a host (v1) page table, which blocks no-snoop for whoever uses it. */
 final class HostDomain extends PagingDomain implements DirtyTracking {
-    /** FC is in every leaf from the start, so there is nothing to do and nothing that could fail. */
-    private static final Optional<CacheCoherencyEnforcement> ALWAYS_ENFORCED = Optional.of(() -> true);
-
     private final HostPageTable table;
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<DirtyTracking> dirtyTracking;
@@ -32,7 +30,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
      */
     HostDomain(AmdIommu iommu, DomainType type, int id, boolean tracksDirty) {
         super(iommu, type, id);
-        this.enforcement = iommu.rules().enforcementOp() ? ALWAYS_ENFORCED : Optional.empty();
+        this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.dirtyTracking = tracksDirty ? Optional.of(this) : Optional.empty();
         this.table = iommu.newHostTable(this);
     }
@@ -50,6 +48,12 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     @Override
     public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
         return enforcement;
+    }
+
+    /** FC is in every leaf from the start, so there is nothing to do and nothing that could fail. */
+    private boolean enforce() {
+        checkOpen();
+        return true;
     }
 
     @Override
@@ -85,6 +89,8 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
 
     @Override
     public void readAndClearDirty(DirtyBitmap bitmap, boolean clear) {
+        Objects.requireNonNull(bitmap, "bitmap");
+        checkOpen();
         if (!tracking) {
             throw new IommuException(Errno.EINVAL, this + ": written pages are not recorded");
         }

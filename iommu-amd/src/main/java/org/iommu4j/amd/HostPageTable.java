@@ -21,8 +21,11 @@ import org.iommu4j.platform.SystemMemory;
  * <p>Linux maps with FC whoever asks ({@code PT_FEAT_AMDV1_FORCE_COHERENCE}), so there is nothing left to enforce later.
  */
 final class HostPageTable extends PageTable {
-    /** Every power of two from 4 KiB to 2^51, but 512 GiB, which hardware gets wrong. */
-    static final long PAGE_SIZES = ADDRESS & ~(1L << 39);
+    /** Every power of two from 4 KiB on, but 512 GiB, which hardware gets wrong. */
+    static final long ALL_PAGE_SIZES = -1L << MIN_SHIFT & ~(1L << 39);
+
+    /** Those below the 52 bits of a physical address. */
+    static final long PAGE_SIZES = ALL_PAGE_SIZES & ADDRESS;
 
     private static final LeafMark LEAF = new LeafMark(NEXT_LEVEL.mask(), 0, NEXT_LEVEL.of(ENCODED_SIZE));
 
@@ -31,10 +34,12 @@ final class HostPageTable extends PageTable {
      *
      * @param startLevels levels to start with
      * @param maxLevels levels that every unit can walk
+     * @param pageSizes page sizes, as a bitmap: {@link #PAGE_SIZES} or {@link #ALL_PAGE_SIZES}
      * @throws IommuException ENOMEM
      */
-    HostPageTable(SystemMemory memory, FrameAllocator frames, Owner owner, int startLevels, int maxLevels) {
-        super(memory, frames, owner, LEAF, startLevels, maxLevels, shift(maxLevels + 1), PAGE_SIZES);
+    HostPageTable(
+            SystemMemory memory, FrameAllocator frames, Owner owner, int startLevels, int maxLevels, long pageSizes) {
+        super(memory, frames, owner, LEAF, startLevels, maxLevels, shift(maxLevels + 1), pageSizes);
     }
 
     // --- the format ---

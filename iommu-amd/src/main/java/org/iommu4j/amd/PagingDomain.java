@@ -2,6 +2,7 @@
 package org.iommu4j.amd;
 
 import java.lang.invoke.VarHandle;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import org.iommu4j.DomainType;
 import org.iommu4j.IommuException;
@@ -45,11 +46,13 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
 
     @Override
     public final void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         table().map(iova, physicalAddress, pageSize, count, prot);
     }
 
     @Override
     public final void syncMap(long iova, long size) {
+        checkOpen();
         if (driver().announcesMappings() && size != 0) {
             IommuException failure = forget(iova, iova + size - 1, "syncMap");
             if (failure != null) {
@@ -60,11 +63,15 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
 
     @Override
     public final long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         return table().unmap(iova, size, gather);
     }
 
     @Override
     public final void sync(IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         if (gather.isEmpty()) {
             return;
         }
@@ -78,6 +85,7 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
 
     @Override
     public final long translate(long iova) {
+        checkOpen();
         return table().translate(iova);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -36,26 +37,33 @@ final class StaticDomain extends AmdDomain {
 
     @Override
     public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         throw new IommuException(Errno.EINVAL, "map: a domain of type " + type() + " has no page tables");
     }
 
     @Override
     public void syncMap(long iova, long size) {
         // Nothing is ever mapped.
+        checkOpen();
     }
 
     @Override
     public long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         return 0;
     }
 
     @Override
     public void sync(IotlbGather gather) {
         // Nothing is ever unmapped.
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
     }
 
     @Override
     public long translate(long iova) {
+        checkOpen();
         return isIdentity() ? iova : UNMAPPED;
     }
 

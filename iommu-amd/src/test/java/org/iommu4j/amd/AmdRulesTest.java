@@ -15,6 +15,7 @@ import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.junit.jupiter.api.Test;
@@ -197,5 +198,39 @@ class AmdRulesTest {
         platform.efr |= 1L << 52;
         Iommu iommu = open(LinuxRelease.named(name));
         assertThat(iommu.capable(device(iommu), IommuCapability.DIRTY_TRACKING)).isEqualTo(capable);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "5.15, 0xffffff7ffffff000",
+        "6.1, 0xffffff7ffffff000",
+        "6.9, 0xffffff7ffffff000",
+        "6.10, 0x000fff7ffffff000",
+        "6.12, 0x000fff7ffffff000",
+        "7.1, 0x000fff7ffffff000"
+    })
+    void pageSizesOfHostTablesEndWherePhysicalAddressesDoSince610(String name, String sizes) {
+        platform.withImage();
+        Iommu iommu = open(LinuxRelease.named(name));
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device(iommu));
+        assertThat(domain.pageSizes()).isEqualTo(Long.parseUnsignedLong(sizes.substring(2), 16));
+    }
+
+    @Test
+    void before610ThePageOfAllPhysicalMemoryIsMappedAndLargerOnesAreOutOfRange() {
+        Iommu iommu = open(LinuxRelease.named("6.1"));
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device(iommu));
+        long all = 1L << 52;
+        for (long size : new long[] {all << 1, 1L << 57, 1L << 63}) {
+            assertThatThrownBy(() -> domain.map(0, 0, size, 1, Prot.READ))
+                    .as("page of 0x%x", size)
+                    .isInstanceOfSatisfying(
+                            IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ERANGE));
+        }
+        domain.map(all, 0, all, 1, Prot.READ);
+        assertThat(domain.translate(2 * all - 1)).isEqualTo(all - 1);
+        assertThat(domain.translate(all - 1)).isEqualTo(IommuDomain.UNMAPPED);
+        assertThat(domain.unmap(all, all, new IotlbGather())).isEqualTo(all);
+        assertThat(domain.translate(all)).isEqualTo(IommuDomain.UNMAPPED);
     }
 }

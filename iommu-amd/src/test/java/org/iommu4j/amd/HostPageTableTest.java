@@ -266,7 +266,7 @@ class HostPageTableTest {
     void aThreadThatIsSecondWithATableUsesTheOtherOneAndKeepsItsOwnInStock() {
         InterposedMemory memory = new InterposedMemory(1L << 24);
         FramePool frames = new FramePool(0x10_0000, 0x40_0000);
-        HostPageTable table = new HostPageTable(memory, frames, domain, 3, 6);
+        HostPageTable table = new HostPageTable(memory, frames, domain, 3, 6, HostPageTable.PAGE_SIZES);
         memory.beforeNextCompareAndSet = () -> table.map(0x5000, 0x9000, K4, 1, Prot.READ);
 
         table.map(0x4000, 0x8000, K4, 1, Prot.READ);

@@ -117,6 +117,7 @@ class SiliconTest {
     @ParameterizedTest
     @CsvSource({"6.19, false", "7.0, true", "7.1, false"})
     void in70AnIdentityDomainAnswersTranslationRequestsOfADeviceThatMayNotMakeThem(String release, boolean answered) {
+        iommu.close();
         AmdIommu old = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.named(release)));
         IommuDevice its = old.probe(function).orElseThrow();
         assertThat(function.config().findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS))

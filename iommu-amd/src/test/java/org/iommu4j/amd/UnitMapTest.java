@@ -118,6 +118,15 @@ class UnitMapTest {
     }
 
     @Test
+    void aDeviceThatShouldHaveAnAcpiNameAndHasNoneIsIgnored() {
+        byte[] unnamed = named(0x98);
+        unnamed[4] = 0;
+        Iommu iommu = open(0x40, range(8, 0x1f), unnamed);
+        assertThat(serves(iommu, 0x98)).isFalse();
+        assertThat(serves(iommu, 0x1f)).isTrue();
+    }
+
+    @Test
     void settingsOfARangeReachEveryIdOfItAndItsAlias() {
         open(0x10, entry8(0x43, 0x60, 0x87, 0, 0x70, 0), select(4, 0x61, 0), select(2, 0x62, 0x30));
         long lint1NmiExternalInit = 0x8700_0000_0000_0000L;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.bits;
 
+import java.util.Objects;
+
 /**
  * A run of bits of a 64-bit word.
  *
@@ -14,6 +16,7 @@ package org.iommu4j.bits;
 public record BitField(String name, int high, int low, int word) {
     /** Checks that the bits are in a word and in the manual's order. */
     public BitField {
+        Objects.requireNonNull(name, "name");
         if (low < 0 || high > 63 || high < low || word < 0) {
             throw new IllegalArgumentException("field " + name + " has bits " + high + ":" + low + " of word " + word
                     + ", expected 63 >= high >= low >= 0");

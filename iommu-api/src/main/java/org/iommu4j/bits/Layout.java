@@ -3,6 +3,7 @@ package org.iommu4j.bits;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A structure of one or more 64-bit words and its fields.
@@ -17,6 +18,7 @@ import java.util.List;
 public record Layout(String name, int words, List<BitField> fields) {
     /** Checks the fields against each other. */
     public Layout {
+        Objects.requireNonNull(name, "name");
         fields = List.copyOf(fields);
         long[] taken = new long[words];
         List<String> names = new ArrayList<>();

@@ -3,6 +3,7 @@ package org.iommu4j.bits;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * A memory-mapped register: a one-word layout at an offset, with an access mode for each field.
@@ -35,6 +36,8 @@ public final class Register {
      * @param source the manual and its section
      */
     public static Register of(String name, int offset, int width, String source) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(source, "source");
         if (width != 32 && width != 64) {
             throw new IllegalArgumentException("register " + name + " has " + width + " bits, expected 32 or 64");
         }
@@ -47,6 +50,8 @@ public final class Register {
 
     /** Returns this register with one more field. */
     public Register field(BitField field, Access access) {
+        Objects.requireNonNull(field, "field");
+        Objects.requireNonNull(access, "access");
         if (field.high() >= width) {
             throw new IllegalArgumentException(
                     "field " + field + " is outside register " + name + " of " + width + " bits");
@@ -87,6 +92,7 @@ public final class Register {
 
     /** Returns the bits with an access mode. */
     public long mask(Access access) {
+        Objects.requireNonNull(access, "access");
         return masks.getOrDefault(access, 0L);
     }
 

@@ -2,6 +2,7 @@
 package org.iommu4j.bits;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A value whose bits a structure keeps in several places, lowest part first.
@@ -12,6 +13,7 @@ import java.util.List;
 public record SplitField(String name, List<BitField> parts) {
     /** Checks that there are parts and that they fit 64 bits together. */
     public SplitField {
+        Objects.requireNonNull(name, "name");
         parts = List.copyOf(parts);
         int width = parts.stream().mapToInt(BitField::width).sum();
         if (parts.isEmpty() || width > 64) {

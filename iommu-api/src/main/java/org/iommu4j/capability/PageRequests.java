@@ -20,7 +20,8 @@ public interface PageRequests {
     /**
      * Lets the device ask. Harmless when it may already.
      *
-     * @throws org.iommu4j.IommuException EBUSY when the device has not stopped after an earlier time
+     * @throws org.iommu4j.IommuException EBUSY when the device has not stopped after an earlier time, ENODEV when the driver is
+     *     closed
      */
     void enable();
 
@@ -44,7 +45,8 @@ public interface PageRequests {
      * Answers a group.
      *
      * @param group as {@link #take} returned it; an equal one is another group
-     * @throws org.iommu4j.IommuException EINVAL when it was answered already, also by the driver; ETIMEDOUT or EIO when the unit did
+     * @throws org.iommu4j.IommuException EINVAL when it was answered already, also by the driver; ENODEV when the
+     *     driver is closed; ETIMEDOUT or EIO when the unit did
      *     not pass the answer on
      */
     void respond(PageRequestGroup group, PageResponse response);

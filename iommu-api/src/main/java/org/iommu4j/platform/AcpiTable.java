@@ -2,6 +2,7 @@
 package org.iommu4j.platform;
 
 import java.nio.charset.StandardCharsets;
+import java.util.Objects;
 
 /**
  * An ACPI table's bytes with checked little-endian reads.
@@ -31,6 +32,8 @@ public final class AcpiTable {
      *     length is shorter than a header, or when the signature differs
      */
     public static AcpiTable parse(String expectedSignature, byte[] bytes) {
+        Objects.requireNonNull(expectedSignature, "expectedSignature");
+        Objects.requireNonNull(bytes, "bytes");
         if (bytes.length < HEADER_LENGTH) {
             throw new MalformedTableException(
                     expectedSignature,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.platform;
 
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.BooleanSupplier;
@@ -53,6 +54,7 @@ public final class FailNth {
 
     /** Wraps frames. */
     public FrameAllocator frames(FrameAllocator target) {
+        Objects.requireNonNull(target, "target");
         return new FrameAllocator() {
             @Override
             public long allocate(int order) {
@@ -76,11 +78,16 @@ public final class FailNth {
 
     /** Wraps waiting. */
     public Waiter waiter(Waiter target) {
-        return (BooleanSupplier condition, long ticks) -> !failNow() && target.await(condition, ticks);
+        Objects.requireNonNull(target, "target");
+        return (BooleanSupplier condition, long ticks) -> {
+            Objects.requireNonNull(condition, "condition");
+            return !failNow() && target.await(condition, ticks);
+        };
     }
 
     /** Wraps registers. */
     public RegisterSpace registers(RegisterSpace target) {
+        Objects.requireNonNull(target, "target");
         return (physicalBase, size) -> {
             RegisterWindow window = target.map(physicalBase, size);
             return new RegisterWindow() {
@@ -103,12 +110,18 @@ public final class FailNth {
                 public void write64(int offset, long value) {
                     window.write64(offset, value);
                 }
+
+                @Override
+                public void release() {
+                    window.release();
+                }
             };
         };
     }
 
     /** Wraps a user's memory. */
     public ProcessMemory processMemory(ProcessMemory target) {
+        Objects.requireNonNull(target, "target");
         return new ProcessMemory() {
             @Override
             public long translate(long virtualAddress) {
@@ -117,6 +130,7 @@ public final class FailNth {
 
             @Override
             public void pin(long virtualAddress, int count, boolean write, long[] frames) {
+                Objects.requireNonNull(frames, "frames");
                 if (failNow()) {
                     throw new IommuException(Errno.EFAULT, "injected: can't pin 0x" + Long.toHexString(virtualAddress));
                 }

@@ -184,7 +184,7 @@ public final class FlatMemory implements SystemMemory {
     }
 
     private static void checkRun(int from, int count) {
-        if (count <= 0 || from + count > FRAME_WORDS) {
+        if (count <= 0 || count > FRAME_WORDS - from) {
             throw new IllegalStateException("a run of " + count + " words from word " + from + " leaves its frame");
         }
     }

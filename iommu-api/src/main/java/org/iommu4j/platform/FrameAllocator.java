@@ -18,10 +18,12 @@ public interface FrameAllocator {
     long allocate(int order);
 
     /**
-     * Gives frames back. Never fails.
+     * Gives frames back: what {@link #allocate} gave, or, one after the other, the parts of it that are aligned to their size.
+     * Never fails.
      *
-     * @param physicalAddress what {@link #allocate} returned
-     * @param order the order of that call
+     * @param physicalAddress of the first frame, aligned to the size of the order
+     * @param order 0 to the order of that call
+     * @throws IllegalStateException when they are not given out: a bug of the caller, and nothing is freed
      */
     void free(long physicalAddress, int order);
 

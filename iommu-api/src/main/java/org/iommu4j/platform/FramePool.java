@@ -2,23 +2,27 @@
 package org.iommu4j.platform;
 
 import java.util.Arrays;
+import java.util.BitSet;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 
 /**
  * Frames from one range of physical memory, lowest first, by bitmap.
  *
- * <p>Thread-safe. A frame that is freed twice, or was never given out, is a bug of the caller: {@link
- * IllegalStateException}.
+ * <p>Thread-safe. A frame that is freed twice, was never given out or is not the first of a block of its order is a bug of the
+ * caller: {@link IllegalStateException}, and nothing is freed.
  */
 public final class FramePool implements FrameAllocator {
     private static final int MAX_ORDER = 10;
 
     private final long base;
     private final int frames;
-    private final long[] used;
+    private final BitSet used = new BitSet();
+
+    /** For each order a frame below which no block of it is free, so that a search does not begin anew each time. */
+    private final int[] lowestFree = new int[MAX_ORDER + 1];
+
     private long inUse;
-    private int firstFree;
 
     /**
      * Makes a pool.
@@ -31,13 +35,13 @@ public final class FramePool implements FrameAllocator {
                 || base % SystemMemory.FRAME_SIZE != 0
                 || size <= 0
                 || size % SystemMemory.FRAME_SIZE != 0
-                || size > 1L << 40) {
+                || size > 1L << 40
+                || base > Long.MAX_VALUE - size) {
             throw new IllegalArgumentException("pool at 0x" + Long.toHexString(base) + " of " + size
-                    + " bytes, expected 4 KiB alignment and at most 2^40 bytes");
+                    + " bytes, expected 4 KiB alignment, at most 2^40 bytes and an end below 2^63");
         }
         this.base = base;
         this.frames = (int) (size / SystemMemory.FRAME_SIZE);
-        this.used = new long[(frames + 63) / 64];
     }
 
     @Override
@@ -46,38 +50,45 @@ public final class FramePool implements FrameAllocator {
             throw new IllegalArgumentException("order " + order + ", expected 0 to " + MAX_ORDER);
         }
         int count = 1 << order;
-        long firstFrame = base / SystemMemory.FRAME_SIZE;
-        int candidate = (int) (alignUp(firstFrame + firstFree, count) - firstFrame);
+        int candidate = alignedUp(used.nextClearBit(lowestFree[order]), count);
         while (candidate + count <= frames) {
             int busy = lastUsed(candidate, count);
             if (busy < 0) {
-                mark(candidate, count, true);
+                used.set(candidate, candidate + count);
                 inUse += count;
-                if (candidate == firstFree) {
-                    firstFree = candidate + count;
-                }
+                lowestFree[order] = candidate + count;
                 return base + (long) candidate * SystemMemory.FRAME_SIZE;
             }
-            candidate = (int) (alignUp(firstFrame + busy + 1, count) - firstFrame);
+            candidate = alignedUp(used.nextClearBit(busy), count);
         }
+        lowestFree[order] = frames;
         throw new IommuException(Errno.ENOMEM, "no " + count + " contiguous frames left in a pool of " + frames);
     }
 
     @Override
     public synchronized void free(long physicalAddress, int order) {
+        if (order < 0 || order > MAX_ORDER) {
+            throw new IllegalStateException("order " + order + ", expected 0 to " + MAX_ORDER);
+        }
         int count = 1 << order;
         long index = (physicalAddress - base) / SystemMemory.FRAME_SIZE;
-        if (physicalAddress < base || index + count > frames || physicalAddress % SystemMemory.FRAME_SIZE != 0) {
-            throw new IllegalStateException("0x" + Long.toHexString(physicalAddress) + " is no frame of this pool");
+        if (physicalAddress < base
+                || index + count > frames
+                || physicalAddress % ((long) count * SystemMemory.FRAME_SIZE) != 0) {
+            throw new IllegalStateException("0x" + Long.toHexString(physicalAddress)
+                    + " is no frame of this pool, or no block of order " + order);
         }
-        for (int i = 0; i < count; i++) {
-            if (!isUsed((int) index + i)) {
-                throw new IllegalStateException("frame 0x" + Long.toHexString(physicalAddress) + " is free already");
-            }
+        int first = (int) index;
+        int free = used.nextClearBit(first);
+        if (free < first + count) {
+            throw new IllegalStateException(
+                    "frame 0x" + Long.toHexString(base + (long) free * SystemMemory.FRAME_SIZE) + " is free already");
         }
-        mark((int) index, count, false);
+        used.clear(first, first + count);
         inUse -= count;
-        firstFree = Math.min(firstFree, (int) index);
+        for (int each = 0; each <= MAX_ORDER; each++) {
+            lowestFree[each] = Math.min(lowestFree[each], Math.max(0, alignedUp(first + 1, 1 << each) - (1 << each)));
+        }
     }
 
     @Override
@@ -87,35 +98,23 @@ public final class FramePool implements FrameAllocator {
 
     /** Takes all frames back, as at power-on. */
     public synchronized void reset() {
-        Arrays.fill(used, 0);
+        used.clear();
         inUse = 0;
-        firstFree = 0;
-    }
-
-    private boolean isUsed(int frame) {
-        return (used[frame >>> 6] & (1L << frame)) != 0;
+        Arrays.fill(lowestFree, 0);
     }
 
     private int lastUsed(int from, int count) {
         for (int i = from + count - 1; i >= from; i--) {
-            if (isUsed(i)) {
+            if (used.get(i)) {
                 return i;
             }
         }
         return -1;
     }
 
-    private void mark(int from, int count, boolean value) {
-        for (int i = from; i < from + count; i++) {
-            if (value) {
-                used[i >>> 6] |= 1L << i;
-            } else {
-                used[i >>> 6] &= ~(1L << i);
-            }
-        }
-    }
-
-    private static long alignUp(long value, long alignment) {
-        return (value + alignment - 1) / alignment * alignment;
+    /** Returns the first frame from this one on whose physical address is aligned to so many frames. */
+    private int alignedUp(int frame, int count) {
+        long number = base / SystemMemory.FRAME_SIZE + frame;
+        return frame + (int) (-number & (count - 1));
     }
 }

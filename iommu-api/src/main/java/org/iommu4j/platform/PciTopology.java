@@ -2,6 +2,7 @@
 package org.iommu4j.platform;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 
 /** The PCI functions and bridges of a machine, with raw configuration space. */
@@ -12,6 +13,7 @@ public interface PciTopology {
 
     /** Finds a function by its address. */
     default Optional<PciFunction> function(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         return functions().stream()
                 .filter(function -> function.address().equals(address))
                 .findFirst();

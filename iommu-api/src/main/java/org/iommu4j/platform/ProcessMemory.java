@@ -20,7 +20,8 @@ public interface ProcessMemory {
      * @param count how many pages, 1 to the length of {@code frames}
      * @param write whether the device will write; the pages must be writable
      * @param frames receives the physical address of each page
-     * @throws org.iommu4j.IommuException EFAULT when a page is not mapped or not writable; nothing is pinned
+     * @throws org.iommu4j.IommuException EFAULT when a page is not mapped or not writable, as none is from bit 63 on; nothing is
+     *     pinned
      */
     void pin(long virtualAddress, int count, boolean write, long[] frames);
 
@@ -38,11 +39,16 @@ public interface ProcessMemory {
     /**
      * Charges pages to RLIMIT_MEMLOCK.
      *
+     * @param pages how many, not negative
      * @throws org.iommu4j.IommuException ENOMEM when the limit would be exceeded and the process lacks CAP_IPC_LOCK
      */
     void charge(long pages);
 
-    /** Takes a charge back. */
+    /**
+     * Takes a charge back.
+     *
+     * @param pages how many, not negative and not more than are charged
+     */
     void uncharge(long pages);
 
     /** Returns how many pages are charged. */

@@ -5,11 +5,12 @@ package org.iommu4j.platform;
 @FunctionalInterface
 public interface RegisterSpace {
     /**
-     * Maps registers.
+     * Maps registers, and keeps them from others until {@link RegisterWindow#release}, where the platform takes account of
+     * that. Source: {@code request_mem_region}.
      *
      * @param physicalBase the base that firmware told, 4 KiB aligned
      * @param size bytes
-     * @throws org.iommu4j.IommuException ENXIO when nothing answers there
+     * @throws org.iommu4j.IommuException ENXIO when nothing answers there, EBUSY when somebody else has them
      */
     RegisterWindow map(long physicalBase, int size);
 }

@@ -19,4 +19,10 @@ public interface RegisterWindow {
 
     /** Writes 64 bits. */
     void write64(int offset, long value);
+
+    /**
+     * Gives the registers back, which the caller does not use any more. Again does nothing; nor does it where the platform keeps no
+     * account of who has them.
+     */
+    default void release() {}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.Objects;
 import java.util.regex.Pattern;
 
 /**
@@ -22,6 +23,11 @@ public record BootOptions(String commandLine) {
     /** Interrupt remapping is off, whatever the hardware could do. */
     public static final BootOptions NO_INTERRUPT_REMAPPING = new BootOptions("intremap=off");
 
+    /** Refuses what is missing. */
+    public BootOptions {
+        Objects.requireNonNull(commandLine, "commandLine");
+    }
+
     /** Returns whether a parameter lists a value: {@code has("intel_iommu", "sm_on")} of {@code intel_iommu=on,sm_on}. */
     public boolean has(String parameter, String value) {
         // What takes itself back says itself again.
@@ -33,6 +39,9 @@ public record BootOptions(String commandLine) {
      * "pgtbl_v1")} of {@code amd_iommu=pgtbl_v1 amd_iommu=pgtbl_v2}.
      */
     public boolean hasLast(String parameter, String value, String takenBackBy) {
+        Objects.requireNonNull(parameter, "parameter");
+        Objects.requireNonNull(value, "value");
+        Objects.requireNonNull(takenBackBy, "takenBackBy");
         boolean has = false;
         for (String word : commandLine.split("\\s+", -1)) {
             int equals = word.indexOf('=');
@@ -51,6 +60,7 @@ public record BootOptions(String commandLine) {
      * The last word that names it counts; as in Linux a dash in a name is an underscore.
      */
     public boolean isSet(String parameter) {
+        Objects.requireNonNull(parameter, "parameter");
         boolean set = false;
         for (String word : commandLine.split("\\s+", -1)) {
             int equals = word.indexOf('=');
@@ -84,6 +94,7 @@ public record BootOptions(String commandLine) {
 
     /** Returns these options with parameters added. */
     public BootOptions and(String parameters) {
+        Objects.requireNonNull(parameters, "parameters");
         return new BootOptions(commandLine.isEmpty() ? parameters : commandLine + " " + parameters);
     }
 }

@@ -2,6 +2,7 @@
 package org.iommu4j.spi;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.jspecify.annotations.Nullable;
@@ -27,6 +28,10 @@ public record DeviceDescription(
         Answer isolatedInterrupts) {
     /** Copies the lists. */
     public DeviceDescription {
+        Objects.requireNonNull(address, "address");
+        Objects.requireNonNull(translated, "translated");
+        Objects.requireNonNull(enforceCacheCoherency, "enforceCacheCoherency");
+        Objects.requireNonNull(isolatedInterrupts, "isolatedInterrupts");
         reasons = List.copyOf(reasons);
         reservedRegions = reservedRegions == null ? null : List.copyOf(reservedRegions);
     }

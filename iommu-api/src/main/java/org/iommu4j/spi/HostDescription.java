@@ -2,6 +2,7 @@
 package org.iommu4j.spi;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.jspecify.annotations.Nullable;
 
@@ -30,6 +31,8 @@ public record HostDescription(
         @Nullable Reason directLock) {
     /** Copies the lists. */
     public HostDescription {
+        Objects.requireNonNull(vendor, "vendor");
+        Objects.requireNonNull(rule, "rule");
         units = List.copyOf(units);
         devices = List.copyOf(devices);
         parameters = List.copyOf(parameters);

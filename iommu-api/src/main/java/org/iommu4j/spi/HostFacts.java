@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.iommu4j.platform.FirmwareTables;
@@ -37,6 +38,10 @@ public record HostFacts(
 
     /** Copies the maps; units are sorted by number. */
     public HostFacts {
+        Objects.requireNonNull(firmware, "firmware");
+        Objects.requireNonNull(topology, "topology");
+        Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(bootOptions, "bootOptions");
         SortedMap<String, ShownUnit> sorted = new TreeMap<>(BY_NUMBER);
         sorted.putAll(shownUnits);
         shownUnits = Collections.unmodifiableSortedMap(sorted);
@@ -60,11 +65,13 @@ public record HostFacts(
 
     /** Returns whether Linux shows a unit whose name is a prefix and a number: {@code dmar0}. */
     public boolean showsUnit(String prefix) {
+        Objects.requireNonNull(prefix, "prefix");
         return shownUnits.keySet().stream().anyMatch(name -> isNamed(name, prefix));
     }
 
     /** Returns whether Linux shows a unit in use whose name is a prefix and a number, and so all that it uses of them. */
     public boolean showsUseOf(String prefix) {
+        Objects.requireNonNull(prefix, "prefix");
         return shownUnits.entrySet().stream()
                 .anyMatch(unit ->
                         isNamed(unit.getKey(), prefix) && unit.getValue().inUse() == Answer.YES);

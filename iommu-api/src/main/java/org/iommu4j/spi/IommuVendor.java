@@ -68,6 +68,7 @@ public interface IommuVendor {
      * device blocked.
      *
      * @throws org.iommu4j.IommuException ENODEV (no table, no unit in it, or a unit whose registers make no sense),
+     *     EBUSY (another driver has a unit's registers),
      *     EINVAL (malformed table or wrong checksum), ENOMEM, ETIMEDOUT (a unit does not answer); everything is off and
      *     freed again, but for frames that a unit may still use because it did not confirm that it is off
      * @throws IllegalArgumentException when the context's release is not built

@@ -4,6 +4,7 @@ package org.iommu4j.spi;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
 import org.iommu4j.platform.FirmwareTables;
@@ -44,6 +45,7 @@ public final class IommuVendors {
 
     /** Returns the vendors whose table the firmware has. */
     public List<IommuVendor> claiming(FirmwareTables firmware) {
+        Objects.requireNonNull(firmware, "firmware");
         return byName.values().stream()
                 .filter(vendor -> vendor.claims(firmware))
                 .toList();

@@ -3,6 +3,7 @@ package org.iommu4j.spi;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What a vendor's driver prints into the kernel's log, and what it means. Has no state.
@@ -19,7 +20,10 @@ public interface KernelLog {
         }
 
         @Override
-        public void read(String line, Findings findings) {}
+        public void read(String line, Findings findings) {
+            Objects.requireNonNull(line, "line");
+            Objects.requireNonNull(findings, "findings");
+        }
     };
 
     /**

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.Objects;
+
 /**
  * A parameter of the kernel's command line that changes what a description says.
  *
@@ -16,6 +18,14 @@ public record KernelParameter(String parameter, String value, Effect effect, Rea
             "off",
             Effect.DISABLES,
             new Reason("leaves the units of every vendor off", "Linux x86 iommu_setup, no_iommu"));
+
+    /** Refuses what is missing. */
+    public KernelParameter {
+        Objects.requireNonNull(parameter, "parameter");
+        Objects.requireNonNull(value, "value");
+        Objects.requireNonNull(effect, "effect");
+        Objects.requireNonNull(why, "why");
+    }
 
     /** What a parameter does. */
     public enum Effect {

@@ -3,6 +3,7 @@ package org.iommu4j.spi;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.IntPredicate;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
@@ -23,6 +24,7 @@ public final class PageRequestGroups {
 
     /** Makes the groups of a device that has asked for nothing yet. */
     public PageRequestGroups(PciAddress device) {
+        Objects.requireNonNull(device, "device");
         this.device = device;
     }
 
@@ -32,6 +34,7 @@ public final class PageRequestGroups {
      * @param last whether it is its group's last, which makes the group whole
      */
     public synchronized void add(int pasid, int index, PageRequest request, boolean last) {
+        Objects.requireNonNull(request, "request");
         List<PageRequest> pages = new ArrayList<>();
         for (int i = 0; i < partial.size(); i++) {
             PageRequestGroup group = partial.get(i);
@@ -61,6 +64,7 @@ public final class PageRequestGroups {
     /** Returns whether a taken group, this very object, is not answered yet; from now on it is. */
     @SuppressWarnings("ReferenceEquality") // an equal group is another time that the device asked
     public synchronized boolean claim(PageRequestGroup group) {
+        Objects.requireNonNull(group, "group");
         for (int i = 0; i < taken.size(); i++) {
             if (taken.get(i) == group) {
                 taken.remove(i);
@@ -76,6 +80,7 @@ public final class PageRequestGroups {
      * @return the whole groups that nobody answered, oldest first
      */
     public synchronized List<PageRequestGroup> withdraw(IntPredicate pasids) {
+        Objects.requireNonNull(pasids, "pasids");
         List<PageRequestGroup> unanswered = new ArrayList<>();
         partial.removeIf(group -> pasids.test(group.pasid()));
         for (List<PageRequestGroup> groups : List.of(taken, waiting)) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.Objects;
+
 /**
  * Something that a firmware table puts behind a unit.
  *
@@ -9,6 +11,13 @@ package org.iommu4j.spi;
  * @param place its PCI address, a range of them, or the path as the table has it where the topology has nothing there
  */
 public record ScopeEntry(Kind kind, String name, String place) {
+    /** Refuses what is missing. */
+    public ScopeEntry {
+        Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(place, "place");
+    }
+
     /** The kinds of entry. */
     public enum Kind {
         /** A PCI function, or a range of them. */

@@ -3,6 +3,7 @@ package org.iommu4j.spi;
 
 import java.util.Collections;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalLong;
 import java.util.TreeMap;
 
@@ -22,6 +23,8 @@ public record ShownUnit(OptionalLong registerBase, Map<String, Long> registers, 
 
     /** Copies the map. */
     public ShownUnit {
+        Objects.requireNonNull(registerBase, "registerBase");
+        Objects.requireNonNull(inUse, "inUse");
         registers = Collections.unmodifiableMap(new TreeMap<>(registers));
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.Objects;
+
 /**
  * What a unit can do, in words that hold for every vendor.
  *
@@ -41,4 +43,16 @@ public record UnitAbilities(
             0,
             0,
             0);
+
+    /** Refuses what is missing. */
+    public UnitAbilities {
+        Objects.requireNonNull(blocksNoSnoop, "blocksNoSnoop");
+        Objects.requireNonNull(coherentWalk, "coherentWalk");
+        Objects.requireNonNull(interruptRemapping, "interruptRemapping");
+        Objects.requireNonNull(firstStage, "firstStage");
+        Objects.requireNonNull(secondStage, "secondStage");
+        Objects.requireNonNull(nested, "nested");
+        Objects.requireNonNull(pasid, "pasid");
+        Objects.requireNonNull(dirtyTracking, "dirtyTracking");
+    }
 }

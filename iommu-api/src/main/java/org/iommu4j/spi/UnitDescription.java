@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 
@@ -32,6 +33,11 @@ public record UnitDescription(
         Map<String, Long> fields) {
     /** Copies the collections, keeping their order. */
     public UnitDescription {
+        Objects.requireNonNull(id, "id");
+        Objects.requireNonNull(segment, "segment");
+        Objects.requireNonNull(registerBase, "registerBase");
+        Objects.requireNonNull(includeAll, "includeAll");
+        Objects.requireNonNull(abilities, "abilities");
         scope = List.copyOf(scope);
         registers = Collections.unmodifiableMap(new LinkedHashMap<>(registers));
         fields = Collections.unmodifiableMap(new LinkedHashMap<>(fields));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.Objects;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.FailNth;
 import org.iommu4j.platform.FirmwareTables;
@@ -31,6 +32,17 @@ public record VendorContext(
         PciTopology topology,
         BootOptions bootOptions,
         LinuxRelease release) {
+    /** Refuses what is missing. */
+    public VendorContext {
+        Objects.requireNonNull(memory, "memory");
+        Objects.requireNonNull(frames, "frames");
+        Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(waiter, "waiter");
+        Objects.requireNonNull(firmware, "firmware");
+        Objects.requireNonNull(topology, "topology");
+        Objects.requireNonNull(bootOptions, "bootOptions");
+        Objects.requireNonNull(release, "release");
+    }
 
     /** Returns this context with failures injected into frames, registers and waiting. */
     public VendorContext failing(FailNth injector) {

@@ -10,9 +10,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class FramePoolTest {
     @Test
@@ -44,6 +46,44 @@ class FramePoolTest {
         assertThatIllegalStateException()
                 .isThrownBy(() -> pool.free(0, 0))
                 .withMessageContaining("no frame of this pool");
+    }
+
+    @Test
+    void whatIsFreedIsABlockOfItsOrderThatIsGivenOut() {
+        FramePool pool = new FramePool(0x10000, 16 * 4096);
+        long block = pool.allocate(2);
+        long single = pool.allocate(0);
+        for (int order : new int[] {-1, 11, 31, 32, 63, Integer.MIN_VALUE}) {
+            assertThatIllegalStateException()
+                    .isThrownBy(() -> pool.free(block, order))
+                    .withMessageContaining("order " + order);
+        }
+        for (long address : new long[] {0, block - 4096, block + 1, 0x20000, -4096, Long.MIN_VALUE, Long.MAX_VALUE}) {
+            assertThatIllegalStateException().as("0x%x", address).isThrownBy(() -> pool.free(address, 0));
+        }
+        assertThatIllegalStateException().as("misaligned").isThrownBy(() -> pool.free(block + 4096, 1));
+        assertThatIllegalStateException().as("beyond the end").isThrownBy(() -> pool.free(0x1c000, 3));
+        assertThatIllegalStateException().as("half of it is free").isThrownBy(() -> pool.free(single, 1));
+        assertThat(pool.inUse()).isEqualTo(5);
+        pool.free(block + 2 * 4096, 1);
+        pool.free(block, 0);
+        pool.free(block + 4096, 0);
+        pool.free(single, 0);
+        assertThat(pool.inUse()).isZero();
+        assertThat(pool.allocate(4)).isEqualTo(0x10000);
+    }
+
+    /** A search that begins at the first gap each time takes minutes here. */
+    @Test
+    @Timeout(value = 60, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void aLargeBlockBehindAGapDoesNotMakeLaterSearchesLong() {
+        int count = 1 << 19;
+        FramePool pool = new FramePool(0x1000, 4096L * (count + 2048));
+        pool.allocate(9);
+        for (int i = 0; i < count; i++) {
+            pool.allocate(0);
+        }
+        assertThat(pool.inUse()).isEqualTo(count + 512);
     }
 
     @Test

@@ -62,6 +62,8 @@ abstract class SystemMemoryContract {
         assertThatIllegalStateException().isThrownBy(() -> memory.store(1L << 52, 1));
         assertThatIllegalStateException().isThrownBy(() -> memory.load(0x1004));
         assertThatIllegalStateException().isThrownBy(() -> memory.storeRun(0x1ff8, 0, 0, 2));
+        assertThatIllegalStateException().isThrownBy(() -> memory.storeRun(0x1ff8, 0, 0, Integer.MAX_VALUE));
+        assertThatIllegalStateException().isThrownBy(() -> memory.leadingClear(0x1ff8, 1, Integer.MAX_VALUE));
         assertThatIllegalStateException().isThrownBy(() -> memory.leadingClear(0x1000, 1, 0));
     }
 

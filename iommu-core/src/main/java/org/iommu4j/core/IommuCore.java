@@ -6,6 +6,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -61,6 +62,9 @@ public final class IommuCore implements AutoCloseable {
      *     Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
      */
     public static IommuCore open(Collection<? extends Iommu> iommus, PciTopology topology, DefaultDomainPolicy policy) {
+        Objects.requireNonNull(iommus, "iommus");
+        Objects.requireNonNull(topology, "topology");
+        Objects.requireNonNull(policy, "policy");
         PciHierarchy hierarchy = new PciHierarchy(topology);
         hierarchy.enableAcs();
         Map<PciAddress, IommuDevice> devices = probeAll(iommus, hierarchy);
@@ -89,11 +93,13 @@ public final class IommuCore implements AutoCloseable {
 
     /** Returns the group of a function, empty when no IOMMU translates for it. */
     public Optional<IommuGroup> group(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         return Optional.ofNullable(groupOf.get(address));
     }
 
     /** Returns the device of a function, empty when no IOMMU translates for it. */
     public Optional<IommuDevice> device(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         return Optional.ofNullable(devices.get(address));
     }
 
@@ -103,6 +109,8 @@ public final class IommuCore implements AutoCloseable {
      * <p>Source: {@code device_iommu_capable}.
      */
     public boolean deviceCapable(PciAddress address, IommuCapability capability) {
+        Objects.requireNonNull(address, "address");
+        Objects.requireNonNull(capability, "capability");
         IommuDevice device = devices.get(address);
         return device != null && device.iommu().capable(device, capability);
     }
@@ -113,6 +121,7 @@ public final class IommuCore implements AutoCloseable {
      * <p>The port itself is trusted. Source: {@code set_pcie_untrusted}.
      */
     public boolean untrusted(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         return hierarchy.find(address).map(PciNode::untrusted).orElse(false);
     }
 

@@ -2,6 +2,7 @@
 package org.iommu4j.core;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -201,6 +202,7 @@ public final class IommuGroup {
      *     and as {@link #claimDmaOwner}
      */
     public void deviceClaimDmaOwner(IommuDevice device, @Nullable Object newOwner) {
+        Objects.requireNonNull(device, "device");
         Object claimant = requireOwner(newOwner);
         synchronized (lock) {
             requireMember(device);
@@ -243,6 +245,7 @@ public final class IommuGroup {
      *     EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}: all devices are in the domain they were in
      */
     public AttachResult attach(IommuDomain domain) {
+        Objects.requireNonNull(domain, "domain");
         synchronized (lock) {
             IommuDomain now = requireCurrent();
             if (now != defaultDomain && now != blockingDomain) {
@@ -265,6 +268,7 @@ public final class IommuGroup {
      *     could not be moved: the group has left the domain all the same, and that device is blocked
      */
     public void detach(IommuDomain domain) {
+        Objects.requireNonNull(domain, "domain");
         synchronized (lock) {
             if (requireCurrent() != domain) {
                 throw new IommuException(Errno.EINVAL, "group " + id + " is not attached to this domain");
@@ -281,6 +285,8 @@ public final class IommuGroup {
      *     {@link #attach}
      */
     public AttachResult attachDevice(IommuDevice device, IommuDomain domain) {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(domain, "domain");
         synchronized (lock) {
             requireOnlyMember(device);
             return attach(domain);
@@ -294,6 +300,8 @@ public final class IommuGroup {
      *     this domain), and as {@link #detach}
      */
     public void detachDevice(IommuDevice device, IommuDomain domain) {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(domain, "domain");
         synchronized (lock) {
             requireOnlyMember(device);
             detach(domain);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.core;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -74,6 +75,8 @@ public final class IommuMapper {
      *     hardware may still use it
      */
     public static long unmap(IommuDomain domain, long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(domain, "domain");
+        Objects.requireNonNull(gather, "gather");
         long unmapped = unmapNosync(domain, iova, size, gather);
         if (!gather.isEmpty()) {
             domain.sync(gather);
@@ -92,6 +95,8 @@ public final class IommuMapper {
      * @return as {@link #unmap(IommuDomain, long, long, IotlbGather)}
      */
     public static long unmapNosync(IommuDomain domain, long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(domain, "domain");
+        Objects.requireNonNull(gather, "gather");
         long pageSizes = domain.type().isPaging() ? domain.pageSizes() : 0;
         long smallest = Long.lowestOneBit(pageSizes);
         if (smallest == 0 || size == 0 || ((iova | size) & (smallest - 1)) != 0 || wraps(iova, size)) {

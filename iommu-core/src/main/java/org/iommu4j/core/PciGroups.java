@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Predicate;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciTopology;
@@ -40,6 +41,8 @@ public final class PciGroups {
      * @return the groups in the order of their first functions
      */
     public static List<List<PciAddress>> of(PciTopology topology, Predicate<PciAddress> translated) {
+        Objects.requireNonNull(topology, "topology");
+        Objects.requireNonNull(translated, "translated");
         return of(new PciHierarchy(topology), translated);
     }
 

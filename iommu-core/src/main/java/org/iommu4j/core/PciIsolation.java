@@ -2,6 +2,7 @@
 package org.iommu4j.core;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Predicate;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciTopology;
@@ -41,6 +42,7 @@ public final class PciIsolation {
      * @return the groups in the order of their first functions
      */
     public List<List<PciAddress>> groups(Predicate<PciAddress> translated) {
+        Objects.requireNonNull(translated, "translated");
         return PciGroups.of(hierarchy, translated);
     }
 
@@ -55,6 +57,7 @@ public final class PciIsolation {
     }
 
     private PciNode node(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         return hierarchy
                 .find(address)
                 .orElseThrow(() -> new IllegalArgumentException("PCI function " + address + " is not there"));

@@ -3,6 +3,7 @@ package org.iommu4j.dma;
 
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -36,6 +37,9 @@ public final class DmaApi {
      * @param frames what coherent buffers are made of
      */
     public DmaApi(IommuCore core, SystemMemory memory, FrameAllocator frames) {
+        Objects.requireNonNull(core, "core");
+        Objects.requireNonNull(memory, "memory");
+        Objects.requireNonNull(frames, "frames");
         this.core = core;
         this.memory = memory;
         this.frames = frames;
@@ -55,6 +59,7 @@ public final class DmaApi {
      *     EBUSY as {@link IommuGroup#useDefaultDomain}
      */
     public DmaDevice bind(PciAddress address, long mask) {
+        Objects.requireNonNull(address, "address");
         if (Long.compareUnsigned(mask, SystemMemory.FRAME_SIZE - 1) < 0) {
             throw new IommuException(
                     Errno.EINVAL, "DMA mask 0x" + Long.toHexString(mask) + " of " + address + ", expected a page");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.dma;
 
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.iommu4j.Errno;
@@ -121,12 +122,14 @@ public final class DmaDevice implements AutoCloseable {
      * @throws IommuException EINVAL (size 0, or it wraps around), ENODEV (closed)
      */
     public void syncForCpu(long dmaAddress, long size, DmaDirection direction) {
+        Objects.requireNonNull(direction, "direction");
         requireOpen();
         checkRange(dmaAddress, size);
     }
 
     /** Hands a mapped buffer to the device. As {@link #syncForCpu}. */
     public void syncForDevice(long dmaAddress, long size, DmaDirection direction) {
+        Objects.requireNonNull(direction, "direction");
         requireOpen();
         checkRange(dmaAddress, size);
     }

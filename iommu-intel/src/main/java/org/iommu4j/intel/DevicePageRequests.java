@@ -2,6 +2,7 @@
 package org.iommu4j.intel;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.function.IntPredicate;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -79,9 +80,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     @Override
     public synchronized void enable() {
-        if (closed) {
-            throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
-        }
+        checkOpen();
         if (enabled) {
             return;
         }
@@ -100,6 +99,12 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         queue.add(requesterId, this);
         config.write(capability + CONTROL, 2, ENABLE);
         enabled = true;
+    }
+
+    private synchronized void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
+        }
     }
 
     @Override
@@ -152,6 +157,9 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     @Override
     public void respond(PageRequestGroup group, PageResponse response) {
+        Objects.requireNonNull(group, "group");
+        Objects.requireNonNull(response, "response");
+        checkOpen();
         if (!groups.claim(group)) {
             throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
         }

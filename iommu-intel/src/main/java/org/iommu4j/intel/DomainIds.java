@@ -17,6 +17,9 @@ final class DomainIds {
     private final int count;
     private final BitSet taken = new BitSet();
 
+    /** Every id below is taken, so that a search does not begin anew each time. */
+    private int lowestFree = FIRST;
+
     DomainIds(String unit, int count) {
         this.unit = unit;
         this.count = count;
@@ -28,7 +31,8 @@ final class DomainIds {
      * @throws IommuException ENOSPC
      */
     synchronized int take() {
-        int id = taken.nextClearBit(FIRST);
+        int id = taken.nextClearBit(lowestFree);
+        lowestFree = id;
         if (id >= count) {
             throw new IommuException(Errno.ENOSPC, unit + ": all " + (count - FIRST) + " domain ids are in use");
         }
@@ -38,6 +42,10 @@ final class DomainIds {
 
     /** Gives an id back. */
     synchronized void give(int id) {
+        if (!taken.get(id)) {
+            throw new IllegalStateException(unit + ": domain id " + id + " is not in use");
+        }
         taken.clear(id);
+        lowestFree = Math.min(lowestFree, id);
     }
 }

@@ -34,6 +34,7 @@ final class FaultLog {
     private final int records;
     private final ArrayDeque<DmaFault> waiting = new ArrayDeque<>();
     private long overflows;
+    private boolean stopped;
 
     FaultLog(String unit, int segment, RegisterWindow window, Capability cap) {
         this.unit = unit;
@@ -45,6 +46,9 @@ final class FaultLog {
 
     /** Reads, keeps and clears all pending faults, oldest first. */
     synchronized void drain() {
+        if (stopped) {
+            return;
+        }
         int status = window.read32(DmarRegisters.FSTS.offset());
         if (status == -1 || (status & (DmarRegisters.PPF.mask() | DmarRegisters.PFO.mask())) == 0) {
             return;
@@ -67,6 +71,12 @@ final class FaultLog {
             overflows++;
             LOG.warn("{}: fault log overflowed, later faults were lost", unit);
         }
+    }
+
+    /** Reads what is pending, and no more from then on: the registers are somebody else's. */
+    synchronized void stop() {
+        drain();
+        stopped = true;
     }
 
     private void keep(DmaFault fault) {

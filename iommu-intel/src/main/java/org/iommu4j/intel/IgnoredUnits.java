@@ -10,6 +10,7 @@ import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.platform.Waiter;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.VendorContext;
@@ -91,6 +92,14 @@ final class IgnoredUnits {
             LOG.warn("{}, which is ignored, is left as it is: {}", name, e.getMessage());
             return;
         }
+        try {
+            turnOff(name, window, context.waiter());
+        } finally {
+            window.release();
+        }
+    }
+
+    private static void turnOff(String name, RegisterWindow window, Waiter waiter) {
         int status = window.read32(DmarRegisters.GSTS.offset());
         if (status == -1) {
             LOG.warn("{}, which is ignored, is left as it is: GSTS reads all ones", name);
@@ -101,10 +110,9 @@ final class IgnoredUnits {
         }
         LOG.info("{}, which is ignored, was left on, turning its translation off", name);
         window.write32(DmarRegisters.GCMD.offset(), (int) (status & UnitCommands.STICKY & ~DmarRegisters.TE.mask()));
-        if (!context.waiter()
-                .await(
-                        () -> !DmarRegisters.TE.isSet(window.read32(DmarRegisters.GSTS.offset())),
-                        UnitCommands.DEADLINE_TICKS)) {
+        if (!waiter.await(
+                () -> !DmarRegisters.TE.isSet(window.read32(DmarRegisters.GSTS.offset())),
+                UnitCommands.DEADLINE_TICKS)) {
             throw new IommuException(
                     Errno.ETIMEDOUT, name + ", which is ignored, did not confirm that its translation is off");
         }

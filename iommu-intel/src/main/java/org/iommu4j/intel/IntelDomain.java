@@ -30,7 +30,9 @@ abstract class IntelDomain implements IommuDomain {
     private final Object lock;
     private int attachments;
     private boolean shut;
-    private boolean closed;
+
+    /** Changed under the lock, read without. */
+    private volatile boolean closed;
 
     /**
      * Makes a domain.
@@ -78,6 +80,7 @@ abstract class IntelDomain implements IommuDomain {
         @Override
         public AttachResult attach(IommuDevice given, int pasid) {
             IntelDevice device = IntelDevice.own(given, driver);
+            checkOpen();
             if (device.maxPasids() == 0) {
                 throw new IommuException(Errno.EOPNOTSUPP, device + " has no PASIDs that its unit translates");
             }
@@ -90,11 +93,13 @@ abstract class IntelDomain implements IommuDomain {
         }
 
         @Override
-        public void detach(IommuDevice device, int pasid) {
+        public void detach(IommuDevice given, int pasid) {
+            IntelDevice device = IntelDevice.own(given, driver);
+            checkOpen();
             if (pasid <= PasidEntry.NO_PASID) {
                 throw new IommuException(Errno.EINVAL, "PASID " + pasid + " of " + device + ", expected at least 1");
             }
-            IntelDomain.this.detach(IntelDevice.own(device, driver), pasid);
+            IntelDomain.this.detach(device, pasid);
         }
     }
 
@@ -135,7 +140,7 @@ abstract class IntelDomain implements IommuDomain {
             }
             AttachmentState attached = new Attached(device, pasid);
             synchronized (lock) {
-                checkOpen();
+                checkTakesDevices();
                 String reason = misfit(device);
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
@@ -165,6 +170,7 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     private void detach(IntelDevice device, int pasid) {
+        checkOpen();
         synchronized (device) {
             AttachmentState attached = device.attachment(pasid);
             if (attached == null || attached.domain() != this) {
@@ -232,10 +238,24 @@ abstract class IntelDomain implements IommuDomain {
         }
     }
 
-    final void checkOpen() {
+    /**
+     * Refuses devices, and domains that depend on this one, once it is closed or its driver is about to be; under the lock.
+     *
+     * @throws IommuException ENODEV
+     */
+    final void checkTakesDevices() {
         if (shut) {
             throw new IommuException(Errno.ENODEV, "the VT-d driver is closed");
         }
+        checkOpen();
+    }
+
+    /**
+     * Refuses to go on with a domain that is closed, or whose driver is.
+     *
+     * @throws IommuException ENODEV
+     */
+    final void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, "this domain of " + type + " is closed");
         }

@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.DmaFault;
@@ -106,7 +107,7 @@ final class IntelIommu implements Iommu {
                 IgnoredUnits.turnOff(IntelNames.unit(i), table.get(i), context);
                 byTable.add(null);
             } else {
-                byTable.add(new IntelUnit(used++, IntelNames.unit(i), table.get(i), context));
+                byTable.add(IntelUnit.find(used++, IntelNames.unit(i), table.get(i), context));
             }
         }
         if (used == 0) {
@@ -166,6 +167,8 @@ final class IntelIommu implements Iommu {
 
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+        Objects.requireNonNull(function, "function");
+        Objects.requireNonNull(dmaAliases, "dmaAliases");
         checkOpen();
         IntelDevice known = devices.get(function.address());
         if (known != null) {
@@ -194,6 +197,8 @@ final class IntelIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice given, IommuCapability capability) {
+        Objects.requireNonNull(given, "given");
+        Objects.requireNonNull(capability, "capability");
         IntelDevice device = IntelDevice.own(given, state);
         IntelUnit unit = device.unit();
         return switch (capability) {
@@ -216,6 +221,9 @@ final class IntelIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(flags, "flags");
         checkOpen();
         IntelDevice own = IntelDevice.own(device, state);
         IntelUnit unit = own.unit();

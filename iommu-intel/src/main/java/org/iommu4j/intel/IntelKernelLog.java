@@ -3,6 +3,7 @@ package org.iommu4j.intel;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
@@ -32,6 +33,8 @@ final class IntelKernelLog implements KernelLog {
 
     @Override
     public void read(String line, Findings findings) {
+        Objects.requireNonNull(line, "line");
+        Objects.requireNonNull(findings, "findings");
         if (line.contains(BASE)) {
             Matcher unit = UNIT.matcher(line);
             if (unit.find()) {

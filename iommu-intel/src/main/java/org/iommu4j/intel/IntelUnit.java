@@ -47,28 +47,60 @@ final class IntelUnit {
     private final long queueFrames;
 
     /**
-     * Maps a unit's registers and allocates what it needs; the hardware is not changed.
+     * Takes a unit's registers and allocates what it needs; the hardware is not changed.
      *
-     * @throws IommuException ENODEV when its registers make no sense, ENOMEM
+     * @throws IommuException ENODEV when its registers make no sense, EBUSY when another driver has them, ENOMEM
      */
-    IntelUnit(int index, String name, RemappingStructure.Drhd drhd, VendorContext context) {
+    static IntelUnit find(int index, String name, RemappingStructure.Drhd drhd, VendorContext context) {
+        RegisterWindow first = map(name, context, drhd.registerBase(), DmarRegisters.MINIMUM_SIZE);
+        Capability cap = new Capability(first.read64(DmarRegisters.CAP));
+        ExtendedCapability ecap = new ExtendedCapability(first.read64(DmarRegisters.ECAP));
+        RegisterWindow window;
+        try {
+            checkCapabilities(name, drhd.registerBase(), cap, ecap);
+        } catch (IommuException e) {
+            first.release();
+            throw e;
+        }
+        int size = Math.max(ecap.iotlbOffset() + 16, cap.faultRecordOffset() + cap.faultRecords() * FaultRecord.SIZE);
+        if (size <= DmarRegisters.MINIMUM_SIZE) {
+            window = first;
+        } else {
+            first.release();
+            window = map(
+                    name,
+                    context,
+                    drhd.registerBase(),
+                    (size + SystemMemory.FRAME_SIZE - 1) & -SystemMemory.FRAME_SIZE);
+        }
+        try {
+            return new IntelUnit(index, name, drhd.segment(), cap, ecap, window, context);
+        } catch (RuntimeException e) {
+            window.release();
+            throw e;
+        }
+    }
+
+    private IntelUnit(
+            int index,
+            String name,
+            int segment,
+            Capability cap,
+            ExtendedCapability ecap,
+            RegisterWindow window,
+            VendorContext context) {
         this.index = index;
         this.name = name;
         this.frames = context.frames();
         this.waiter = context.waiter();
-        RegisterWindow first = map(context, drhd.registerBase(), DmarRegisters.MINIMUM_SIZE);
-        this.cap = new Capability(first.read64(DmarRegisters.CAP));
-        this.ecap = new ExtendedCapability(first.read64(DmarRegisters.ECAP));
-        checkCapabilities(drhd.registerBase());
+        this.cap = cap;
+        this.ecap = ecap;
+        this.window = window;
         this.scalable = ecap.scalableMode()
                 && ecap.queuedInvalidation()
                 && !context.bootOptions().has("intel_iommu", "sm_off");
-        int size = Math.max(ecap.iotlbOffset() + 16, cap.faultRecordOffset() + cap.faultRecords() * FaultRecord.SIZE);
-        this.window = size <= DmarRegisters.MINIMUM_SIZE
-                ? first
-                : map(context, drhd.registerBase(), (size + SystemMemory.FRAME_SIZE - 1) & -SystemMemory.FRAME_SIZE);
         this.commands = new UnitCommands(name, window, waiter, cap.requiresWriteBufferFlush());
-        this.faults = new FaultLog(name, drhd.segment(), window, cap);
+        this.faults = new FaultLog(name, segment, window, cap);
         this.domainIds = new DomainIds(name, cap.domains());
         if (ecap.queuedInvalidation()) {
             this.queueFrames = InvalidationQueue.allocate(context.memory(), frames, ecap);
@@ -98,16 +130,20 @@ final class IntelUnit {
         }
     }
 
-    private RegisterWindow map(VendorContext context, long base, int size) {
+    private static RegisterWindow map(String name, VendorContext context, long base, int size) {
         try {
             return context.registers().map(base, size);
         } catch (IommuException e) {
+            if (e.errno() == Errno.EBUSY) {
+                throw new IommuException(
+                        Errno.EBUSY, name + ": another driver has its registers at 0x" + Long.toHexString(base), e);
+            }
             throw new IommuException(
                     Errno.ENODEV, name + ": no registers of " + size + " bytes at 0x" + Long.toHexString(base), e);
         }
     }
 
-    private void checkCapabilities(long base) {
+    private static void checkCapabilities(String name, long base, Capability cap, ExtendedCapability ecap) {
         String at = name + " at 0x" + Long.toHexString(base);
         if (cap.value() == -1L || cap.value() == 0 || ecap.value() == -1L) {
             throw new IommuException(
@@ -265,7 +301,7 @@ final class IntelUnit {
         boolean translates = !turnOffIfOn(DmarRegisters.TE);
         caches.stop();
         boolean invalidates = !turnOffIfOn(DmarRegisters.QIE);
-        faults.drain();
+        faults.stop();
         long kept = 0;
         if (translates) {
             kept += tables.countFrames() + (pageRequests == null ? 0 : pageRequests.countFrames());
@@ -281,6 +317,7 @@ final class IntelUnit {
         if (kept > 0) {
             LOG.error("{}: {} frames that it may still use are never freed", name, kept);
         }
+        window.release();
         return kept;
     }
 

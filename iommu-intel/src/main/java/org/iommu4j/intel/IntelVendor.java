@@ -2,6 +2,7 @@
 package org.iommu4j.intel;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.intel.acpi.DmarParser;
@@ -49,6 +50,8 @@ public final class IntelVendor implements IommuVendor {
 
     @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        Objects.requireNonNull(facts, "facts");
+        Objects.requireNonNull(release, "release");
         return IntelDescription.describe(facts, release);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -56,26 +57,33 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
 
     @Override
     public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         throw new IommuException(Errno.EINVAL, NOT_MAPPED);
     }
 
     @Override
     public void syncMap(long iova, long size) {
         // Nothing was mapped.
+        checkOpen();
     }
 
     @Override
     public long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         return 0;
     }
 
     @Override
     public void sync(IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         gather.reset();
     }
 
     @Override
     public long translate(long iova) {
+        checkOpen();
         return IommuDomain.UNMAPPED;
     }
 
@@ -91,6 +99,7 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
 
     @Override
     public void invalidate(long iova, long size, boolean leavesOnly) {
+        checkOpen();
         if (((iova | size) & 0xfff) != 0) {
             throw new IommuException(
                     Errno.EINVAL,

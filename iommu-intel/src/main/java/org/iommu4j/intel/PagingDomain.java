@@ -3,6 +3,7 @@ package org.iommu4j.intel;
 
 import java.lang.invoke.VarHandle;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.function.ToLongFunction;
@@ -109,6 +110,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         int effective = rules.effective(prot);
         long leaf = table.format().leaf(effective);
         if (leaf == 0) {
@@ -138,6 +140,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final void syncMap(long iova, long size) {
+        checkOpen();
         if (!syncsMaps || size == 0) {
             return;
         }
@@ -147,11 +150,15 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         return unmapper.unmap(iova, size, gather);
     }
 
     @Override
     public final void sync(IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         if (gather.isEmpty()) {
             return;
         }
@@ -191,6 +198,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final long translate(long iova) {
+        checkOpen();
         return table.translate(iova);
     }
 
@@ -212,6 +220,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
 
     @Override
     public final synchronized boolean enforce() {
+        checkOpen();
         if (!mayEnforce()) {
             return false;
         }

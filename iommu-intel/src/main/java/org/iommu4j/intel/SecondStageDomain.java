@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.DirtyBitmap;
@@ -191,6 +192,7 @@ final class SecondStageDomain extends PagingDomain {
         @Override
         public void setDirtyTracking(boolean enabled) {
             synchronized (SecondStageDomain.this) {
+                checkOpen();
                 if (recording == enabled) {
                     return;
                 }
@@ -201,7 +203,9 @@ final class SecondStageDomain extends PagingDomain {
 
         @Override
         public void readAndClearDirty(DirtyBitmap bitmap, boolean clear) {
+            Objects.requireNonNull(bitmap, "bitmap");
             synchronized (SecondStageDomain.this) {
+                checkOpen();
                 if (!recording) {
                     throw new IommuException(Errno.EINVAL, "written pages of this domain are not recorded");
                 }
@@ -224,6 +228,7 @@ final class SecondStageDomain extends PagingDomain {
 
     private IommuDomain allocateNested(IommuDevice device, long guestTable, int addressWidth) {
         IntelUnit unit = IntelDevice.own(device, driver()).unit();
+        checkOpen();
         if (!unit.nests()) {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " does not nest (ECAP.NEST is 0)");
         }
@@ -249,7 +254,7 @@ final class SecondStageDomain extends PagingDomain {
      * @throws IommuException ENODEV when this domain is closed
      */
     synchronized void nestedOpened() {
-        checkOpen();
+        checkTakesDevices();
         nestedDomains++;
     }
 

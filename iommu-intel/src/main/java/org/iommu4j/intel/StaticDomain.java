@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -38,26 +39,33 @@ final class StaticDomain extends IntelDomain {
 
     @Override
     public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         throw new IommuException(Errno.EINVAL, "a domain of " + type() + " has no page tables");
     }
 
     @Override
     public void syncMap(long iova, long size) {
         // Nothing was mapped.
+        checkOpen();
     }
 
     @Override
     public long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         return 0;
     }
 
     @Override
     public void sync(IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         gather.reset();
     }
 
     @Override
     public long translate(long iova) {
+        checkOpen();
         return identity ? iova : IommuDomain.UNMAPPED;
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.kvm;
 
+import java.util.Objects;
 import org.iommu4j.platform.MemoryType;
 
 /**
@@ -33,6 +34,7 @@ public enum GuestMemoryType {
 
     /** Returns the type that an access has in the end, when the guest's PAT says {@code guestPat}. */
     public MemoryType effective(MemoryType guestPat) {
+        Objects.requireNonNull(guestPat, "guestPat");
         if (this == UC) {
             return MemoryType.UC;
         }

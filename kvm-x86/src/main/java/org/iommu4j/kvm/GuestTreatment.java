@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.kvm;
 
+import java.util.Objects;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
@@ -14,6 +15,11 @@ import org.iommu4j.platform.MemoryType;
  * @param guestMtrrs whether its MTRRs count as well
  */
 public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType, boolean guestMtrrs) {
+    /** Refuses what is missing. */
+    public GuestTreatment {
+        Objects.requireNonNull(memoryType, "memoryType");
+    }
+
     /**
      * Answers for a guest.
      *
@@ -24,6 +30,8 @@ public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType,
      */
     public static GuestTreatment of(
             LinuxRelease release, HardwareVirtualization virtualization, boolean noncoherentDma) {
+        Objects.requireNonNull(release, "release");
+        Objects.requireNonNull(virtualization, "virtualization");
         KvmRules rules = KvmRules.of(release);
         return new GuestTreatment(
                 noncoherentDma,

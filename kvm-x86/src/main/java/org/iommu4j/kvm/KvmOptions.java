@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.kvm;
 
+import java.util.Objects;
 import org.iommu4j.LinuxRelease;
 
 /**
@@ -17,6 +18,11 @@ public record KvmOptions(
         LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {
     /** The newest release, on a CPU that intercepts WBINVD, with the quirks on. */
     public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true);
+
+    /** Refuses what is missing. */
+    public KvmOptions {
+        Objects.requireNonNull(release, "release");
+    }
 
     /** Returns these options with another release. */
     public KvmOptions withRelease(LinuxRelease other) {

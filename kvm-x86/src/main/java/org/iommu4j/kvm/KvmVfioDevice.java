@@ -3,6 +3,7 @@ package org.iommu4j.kvm;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.vfio.VfioFile;
@@ -29,6 +30,7 @@ public final class KvmVfioDevice implements AutoCloseable {
      * @throws IommuException EEXIST when KVM knows it; ENODEV when the device is closed
      */
     public synchronized void addFile(VfioFile file) {
+        Objects.requireNonNull(file, "file");
         checkOpen();
         if (indexOf(file) >= 0) {
             throw new IommuException(Errno.EEXIST, "the kvm-vfio device has this file");
@@ -44,6 +46,7 @@ public final class KvmVfioDevice implements AutoCloseable {
      *     when the device is closed
      */
     public synchronized void deleteFile(VfioFile file) {
+        Objects.requireNonNull(file, "file");
         checkOpen();
         int index = indexOf(file);
         if (index >= 0) {

@@ -4,6 +4,8 @@ package org.iommu4j.kvm;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
@@ -38,18 +40,18 @@ final class MemorySlots {
      */
     @SuppressWarnings("ArrayRecordComponent") // never leaves this class
     private record Slot(int id, long guestAddress, long size, long virtualAddress, byte[] types) {
-        boolean contains(long address) {
-            return Long.compareUnsigned(address - guestAddress, size) < 0;
-        }
-
-        boolean overlaps(long otherAddress, long otherSize) {
-            return contains(otherAddress) || Long.compareUnsigned(guestAddress - otherAddress, otherSize) < 0;
+        /** Returns the first address after it, which is not negative. */
+        long end() {
+            return guestAddress + size;
         }
     }
 
     private static final GuestMemoryType[] ENTRY_TYPES = GuestMemoryType.values();
 
     private final ProcessMemory process;
+    private final Map<Integer, Slot> byId = new HashMap<>();
+
+    /** By guest address; never changed once it is here. */
     private volatile Slot[] slots = {};
 
     MemorySlots(ProcessMemory process) {
@@ -63,45 +65,47 @@ final class MemorySlots {
                 || ((guestAddress | size | virtualAddress) & PAGE_MASK) != 0
                 || guestAddress < 0
                 || guestAddress + size < 0
-                || Long.compareUnsigned(virtualAddress + size, virtualAddress) < 0) {
+                || virtualAddress < 0
+                || virtualAddress + size < 0) {
             throw new IommuException(
                     Errno.EINVAL,
                     "memory slot " + id + " of 0x" + Long.toHexString(size) + " bytes at guest 0x"
                             + Long.toHexString(guestAddress) + " from 0x" + Long.toHexString(virtualAddress)
-                            + ", expected page-aligned addresses and a size above 0 that wraps nowhere");
+                            + ", expected page-aligned addresses below bit 63 and a size above 0");
+        }
+        if (byId.containsKey(id)) {
+            throw new IommuException(
+                    Errno.EINVAL, "memory slot " + id + " exists and can't be moved or resized; delete it first");
         }
         Slot[] old = slots;
-        for (Slot slot : old) {
-            if (slot.id == id) {
-                throw new IommuException(
-                        Errno.EINVAL, "memory slot " + id + " exists and can't be moved or resized; delete it first");
-            }
-            if (slot.overlaps(guestAddress, size)) {
-                throw new IommuException(
-                        Errno.EEXIST,
-                        "memory slot " + id + " at guest 0x" + Long.toHexString(guestAddress) + " overlaps slot "
-                                + slot.id);
-            }
+        int index = firstFrom(old, guestAddress);
+        if (index < old.length && old[index].guestAddress < guestAddress + size) {
+            throw new IommuException(
+                    Errno.EEXIST,
+                    "memory slot " + id + " at guest 0x" + Long.toHexString(guestAddress) + " overlaps slot "
+                            + old[index].id);
         }
+        Slot added = new Slot(id, guestAddress, size, virtualAddress, new byte[(int) (size >>> PAGE_SHIFT)]);
         Slot[] grown = Arrays.copyOf(old, old.length + 1);
-        grown[old.length] = new Slot(id, guestAddress, size, virtualAddress, new byte[(int) (size >>> PAGE_SHIFT)]);
+        System.arraycopy(old, index, grown, index + 1, old.length - index);
+        grown[index] = added;
+        byId.put(id, added);
         slots = grown;
     }
 
     synchronized void remove(int id) {
-        Slot[] old = slots;
-        for (int i = 0; i < old.length; i++) {
-            if (old[i].id == id) {
-                Slot[] shrunk = new Slot[old.length - 1];
-                System.arraycopy(old, 0, shrunk, 0, i);
-                System.arraycopy(old, i + 1, shrunk, i, shrunk.length - i);
-                slots = shrunk;
-                // KVM_X86_QUIRK_SLOT_ZAP_ALL, on unless turned off since there is such a quirk, always before: all go.
-                dropEntries();
-                return;
-            }
+        Slot removed = byId.remove(id);
+        if (removed == null) {
+            throw new IommuException(Errno.EINVAL, "no memory slot " + id + " to delete");
         }
-        throw new IommuException(Errno.EINVAL, "no memory slot " + id + " to delete");
+        Slot[] old = slots;
+        int index = firstFrom(old, removed.guestAddress);
+        Slot[] shrunk = new Slot[old.length - 1];
+        System.arraycopy(old, 0, shrunk, 0, index);
+        System.arraycopy(old, index + 1, shrunk, index, shrunk.length - index);
+        slots = shrunk;
+        // KVM_X86_QUIRK_SLOT_ZAP_ALL, on unless turned off since there is such a quirk, always before: all go.
+        dropEntries();
     }
 
     /** Returns the type of a page, which it gets now if it has none. */
@@ -144,12 +148,27 @@ final class MemorySlots {
     }
 
     private Slot slot(long guestAddress) {
-        for (Slot slot : slots) {
-            if (slot.contains(guestAddress)) {
-                return slot;
-            }
+        Slot[] now = slots;
+        int index = firstFrom(now, guestAddress);
+        if (index < now.length && now[index].guestAddress <= guestAddress) {
+            return now[index];
         }
         throw new IommuException(
                 Errno.EFAULT, "guest address 0x" + Long.toHexString(guestAddress) + " is in no memory slot");
+    }
+
+    /** Returns the index of the first slot that ends after an address, or their number. */
+    private static int firstFrom(Slot[] sorted, long guestAddress) {
+        int low = 0;
+        int high = sorted.length;
+        while (low < high) {
+            int middle = (low + high) >>> 1;
+            if (sorted[middle].end() <= guestAddress) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        return low;
     }
 }

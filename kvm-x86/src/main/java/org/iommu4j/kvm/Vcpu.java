@@ -2,6 +2,7 @@
 package org.iommu4j.kvm;
 
 import java.util.BitSet;
+import java.util.Objects;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
@@ -79,6 +80,7 @@ public final class Vcpu {
      * @throws IommuException EFAULT when there is no memory
      */
     public long load(long guestAddress, MemoryType guestPat) {
+        Objects.requireNonNull(guestPat, "guestPat");
         long physicalAddress = machine.translate(guestAddress);
         return processor.load(physicalAddress, memoryTypeOf(guestAddress).effective(guestPat));
     }
@@ -95,6 +97,7 @@ public final class Vcpu {
      * @throws IommuException EFAULT when there is no memory
      */
     public void store(long guestAddress, long value, MemoryType guestPat) {
+        Objects.requireNonNull(guestPat, "guestPat");
         long physicalAddress = machine.translate(guestAddress);
         processor.store(physicalAddress, value, memoryTypeOf(guestAddress).effective(guestPat));
     }

@@ -2,6 +2,7 @@
 package org.iommu4j.kvm;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Errno;
@@ -40,6 +41,9 @@ public final class VirtualMachine implements AutoCloseable {
      *     WBINVD is said not to be intercepted on SVM
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
+        Objects.requireNonNull(process, "process");
+        Objects.requireNonNull(processors, "processors");
+        Objects.requireNonNull(options, "options");
         this.options = options;
         this.rules = KvmRules.of(options.release());
         this.processors = List.copyOf(processors);
@@ -71,9 +75,9 @@ public final class VirtualMachine implements AutoCloseable {
      * @param id the slot's number, from 0
      * @param guestAddress guest physical address, bytes, 4 KiB aligned
      * @param size bytes, a multiple of 4096
-     * @param virtualAddress where it is in the VMM, 4 KiB aligned
+     * @param virtualAddress where it is in the VMM, 4 KiB aligned, below bit 63 with all of the slot
      * @throws IommuException EEXIST when the range overlaps another slot; EINVAL when something is misaligned, empty or
-     *     wraps, or the slot exists (KVM neither moves nor resizes one)
+     *     reaches bit 63, or the slot exists (KVM neither moves nor resizes one)
      */
     public void addMemory(int id, long guestAddress, long size, long virtualAddress) {
         slots.add(id, guestAddress, size, virtualAddress);
@@ -99,6 +103,7 @@ public final class VirtualMachine implements AutoCloseable {
 
     /** Makes a vCPU and loads it on a CPU of this host. */
     public Vcpu createVcpu(Processor processor) {
+        Objects.requireNonNull(processor, "processor");
         return new Vcpu(this, vcpus.getAndIncrement(), processor);
     }
 
@@ -186,6 +191,7 @@ public final class VirtualMachine implements AutoCloseable {
      * <p>Up to 6.10 this is the type of guest memory while DMA is non-coherent; since 6.11 it has no effect.
      */
     public void setGuestMtrrs(MemoryType type) {
+        Objects.requireNonNull(type, "type");
         mtrrs = type;
         if (rules.dropsEntriesWhenMtrrsChange(virtualization, noncoherentDma())) {
             slots.dropEntries();

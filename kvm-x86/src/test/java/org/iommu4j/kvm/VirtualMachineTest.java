@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -13,6 +14,7 @@ import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -138,5 +140,53 @@ class VirtualMachineTest {
                 .isInstanceOf(IllegalArgumentException.class);
         assertThatThrownBy(() -> new VirtualMachine(memory, List.of(), KvmOptions.DEFAULT))
                 .isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void memoryOfTheVmmIsBelowBit63() {
+        refused(Errno.EINVAL, 0, 0, 0x1000, Long.MIN_VALUE);
+        refused(Errno.EINVAL, 0, 0, 0x1000, -0x1000);
+        refused(Errno.EINVAL, 0, 0, 0x2000, Long.MAX_VALUE - 0xfff);
+        refused(Errno.EINVAL, 0, 0, 0x1000, Long.MAX_VALUE - 0xfff);
+        machine.addMemory(0, 0, 0x1000, Long.MAX_VALUE - 0x1fff);
+    }
+
+    @Test
+    void slotsAreFoundInWhateverOrderTheyCome() {
+        for (int page : new int[] {8, 2, 5, 0, 9}) {
+            memory.place(0x7000_0000L + page * 0x1000, 0x10_0000 + page * 0x1000);
+            machine.addMemory(page, page * 0x1000L, 0x1000, 0x7000_0000L + page * 0x1000);
+        }
+        machine.removeMemory(5);
+        refused(Errno.EEXIST, 20, 0x1000, 0x2000, 0x7000_0000L);
+        refused(Errno.EEXIST, 20, 0x7000, 0x8000, 0x7000_0000L);
+        refused(Errno.EINVAL, 9, 0x1000, 0x1000, 0x7000_0000L);
+        for (int page = 0; page < 12; page++) {
+            long guest = page * 0x1000L;
+            if (page == 8 || page == 2 || page == 0 || page == 9) {
+                assertThat(machine.translate(guest + 0xff8)).isEqualTo(0x10_0ff8 + guest);
+            } else {
+                assertThatThrownBy(() -> machine.translate(guest))
+                        .isInstanceOfSatisfying(
+                                IommuException.class,
+                                refusal -> assertThat(refusal.errno()).isEqualTo(Errno.EFAULT));
+            }
+        }
+    }
+
+    /** Looking at slot after slot takes minutes here. */
+    @Test
+    @Timeout(value = 60, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void asManySlotsAsLinuxHasDoNotSlowAGuestDown() {
+        memory.place(0x7000_0000L, 0x10_0000);
+        int count = 32_764;
+        for (int i = 0; i < count; i++) {
+            machine.addMemory(i, i * 0x1000L, 0x1000, 0x7000_0000L);
+        }
+        int found = 0;
+        for (int i = 0; i < 3_000_000; i++) {
+            found += machine.translate((count - 1) * 0x1000L) == 0x10_0000 ? 1 : 0;
+        }
+        assertThat(found).isEqualTo(3_000_000);
     }
 }

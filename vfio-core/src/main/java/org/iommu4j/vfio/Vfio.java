@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
@@ -37,6 +38,8 @@ public final class Vfio {
      * @throws IllegalArgumentException when no rules are built for the release
      */
     public Vfio(IommuCore core, VfioOptions options) {
+        Objects.requireNonNull(core, "core");
+        Objects.requireNonNull(options, "options");
         this.core = core;
         this.options = options;
         this.rules = VfioRules.of(options.release());
@@ -51,6 +54,7 @@ public final class Vfio {
      *     (it is registered)
      */
     public VfioDevice register(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         IommuDevice device = core.device(address)
                 .orElseThrow(() -> new IommuException(Errno.EINVAL, "no IOMMU translates for " + address));
         IommuGroup group = core.group(address)
@@ -120,6 +124,7 @@ public final class Vfio {
      * @param process whose memory it will map
      */
     public VfioContainer openContainer(ProcessMemory process) {
+        Objects.requireNonNull(process, "process");
         return new VfioContainer(this, process);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -81,6 +82,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *     IOMMU already, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */
     public void setContainer(VfioContainer target) {
+        Objects.requireNonNull(target, "target");
         synchronized (vfio.lock) {
             checkOpen();
             if (container != null) {
@@ -117,6 +119,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *     no container)
      */
     public VfioDevice openDevice(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         synchronized (vfio.lock) {
             checkOpen();
             VfioDevice device = vfio.device(group, address);
@@ -138,6 +141,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      * @throws IommuException EINVAL when it is not open
      */
     public void closeDevice(VfioDevice device) {
+        Objects.requireNonNull(device, "device");
         synchronized (vfio.lock) {
             checkOpen();
             if (vfio.device(group, device.address()) != device || device.openCount == 0) {

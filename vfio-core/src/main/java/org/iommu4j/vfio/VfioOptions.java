@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.Objects;
 import org.iommu4j.LinuxRelease;
 
 /**
@@ -17,6 +18,7 @@ public record VfioOptions(LinuxRelease release, boolean allowUnsafeInterrupts, i
 
     /** Checks the limit. */
     public VfioOptions {
+        Objects.requireNonNull(release, "release");
         if (dmaEntryLimit < 1) {
             throw new IllegalArgumentException("dmaEntryLimit is " + dmaEntryLimit + ", expected at least 1");
         }

@@ -3,6 +3,7 @@ package org.iommu4j.sim.amdvi;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -46,16 +47,23 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
     @Override
     public Optional<TranslationUnitSpec> recognise(
             String name, Map<String, String> attributes, FirmwareTables firmware) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(firmware, "firmware");
         return CapturedUnit.recognise(name, attributes, firmware);
     }
 
     @Override
     public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(memory, "memory");
         return AmdViTableReader.of(registers, memory);
     }
 
     @Override
     public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
+        Objects.requireNonNull(spec, "spec");
+        Objects.requireNonNull(fabric, "fabric");
         return new AmdViUnit(spec, fabric);
     }
 
@@ -80,6 +88,7 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
      * @param efr2 the value of EFR2
      */
     public static MachineDescription machine(String name, long efr, long efr2) {
+        Objects.requireNonNull(name, "name");
         return BuiltInMachine.describe(name, efr, efr2);
     }
 }

@@ -4,6 +4,7 @@ package org.iommu4j.sim.cache;
 import static org.iommu4j.sim.memory.Dram.LINE_BYTES;
 import static org.iommu4j.sim.memory.Dram.LINE_WORDS;
 
+import java.util.Objects;
 import org.iommu4j.sim.memory.Dram;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.StateDigest;
@@ -37,6 +38,10 @@ public final class CacheHierarchy {
      * @param trace where accesses and movements of lines are recorded
      */
     public CacheHierarchy(Dram dram, int cpus, CacheGeometry geometry, EvictionPolicy policy, Trace trace) {
+        Objects.requireNonNull(dram, "dram");
+        Objects.requireNonNull(geometry, "geometry");
+        Objects.requireNonNull(policy, "policy");
+        Objects.requireNonNull(trace, "trace");
         this.dram = dram;
         this.trace = trace;
         this.protocol = new CoherenceProtocol(dram, cpus, geometry, policy, trace);

@@ -13,7 +13,6 @@ import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
-import org.jspecify.annotations.Nullable;
 
 /**
  * MESI between private caches, with a shared cache that takes what they evict.
@@ -61,9 +60,7 @@ final class CoherenceProtocol {
         }
         CacheSet set = shared.setIfTouched(physicalAddress);
         int way = set == null ? -1 : set.find(physicalAddress & LINE_MASK);
-        return set != null && way >= 0
-                ? set.data[CacheSet.word(way, physicalAddress)]
-                : dram.read(physicalAddress);
+        return set != null && way >= 0 ? set.data[CacheSet.word(way, physicalAddress)] : dram.read(physicalAddress);
     }
 
     Mesi state(int cpu, long line) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.cpu;
 
+import java.util.Objects;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.cache.CacheHierarchy;
 
@@ -16,6 +17,7 @@ public final class CachedMemory implements SystemMemory {
 
     /** Makes the view of the CPU with a number, from 0. */
     public CachedMemory(int cpu, CacheHierarchy caches) {
+        Objects.requireNonNull(caches, "caches");
         this.cpu = cpu;
         this.caches = caches;
     }
@@ -61,7 +63,7 @@ public final class CachedMemory implements SystemMemory {
 
     private static void checkRun(long physicalAddress, int count) {
         int from = (int) (physicalAddress & (FRAME_SIZE - 1)) >>> 3;
-        if (count <= 0 || from + count > FRAME_WORDS) {
+        if (count <= 0 || count > FRAME_WORDS - from) {
             throw new IllegalStateException("a run of " + count + " words from word " + from + " leaves its frame");
         }
     }

@@ -2,6 +2,7 @@
 package org.iommu4j.sim.cpu;
 
 import java.lang.invoke.VarHandle;
+import java.util.Objects;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
@@ -15,13 +16,21 @@ import org.iommu4j.platform.SystemMemory;
  * @param memory the memory of all CPUs
  */
 public record FlatProcessor(int id, HardwareVirtualization virtualization, SystemMemory memory) implements Processor {
+    /** Refuses what is missing. */
+    public FlatProcessor {
+        Objects.requireNonNull(virtualization, "virtualization");
+        Objects.requireNonNull(memory, "memory");
+    }
+
     @Override
     public long load(long physicalAddress, MemoryType type) {
+        Objects.requireNonNull(type, "type");
         return memory.load(physicalAddress);
     }
 
     @Override
     public void store(long physicalAddress, long value, MemoryType type) {
+        Objects.requireNonNull(type, "type");
         memory.store(physicalAddress, value);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.cpu;
 
+import java.util.Objects;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
@@ -14,6 +15,8 @@ public final class SimulatedProcessor implements Processor {
 
     /** Makes the CPU with a number, from 0. */
     public SimulatedProcessor(int id, HardwareVirtualization virtualization, CacheHierarchy caches) {
+        Objects.requireNonNull(virtualization, "virtualization");
+        Objects.requireNonNull(caches, "caches");
         this.id = id;
         this.virtualization = virtualization;
         this.caches = caches;
@@ -31,11 +34,13 @@ public final class SimulatedProcessor implements Processor {
 
     @Override
     public long load(long physicalAddress, MemoryType type) {
+        Objects.requireNonNull(type, "type");
         return type == MemoryType.UC ? caches.loadUncached(id, physicalAddress) : caches.load(id, physicalAddress);
     }
 
     @Override
     public void store(long physicalAddress, long value, MemoryType type) {
+        Objects.requireNonNull(type, "type");
         if (type == MemoryType.UC) {
             caches.storeUncached(id, physicalAddress, value);
         } else {

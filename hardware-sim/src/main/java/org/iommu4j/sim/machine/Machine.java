@@ -4,6 +4,7 @@ package org.iommu4j.sim.machine;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.iommu4j.Errno;
@@ -17,7 +18,6 @@ import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.PciTopology;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.RegisterSpace;
-import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.sim.cache.CacheHierarchy;
@@ -60,6 +60,7 @@ public final class Machine {
     private final @Nullable Processor[] processors;
     private final FramePool kernelFrames;
     private final FramePool userFrames;
+    private final RegisterClaims registerClaims = new RegisterClaims();
 
     Machine(
             MachineDescription description,
@@ -163,16 +164,20 @@ public final class Machine {
         return userFrames;
     }
 
-    /** Returns the units' registers by physical address; a mapping of anything else is refused with ENXIO. */
+    /**
+     * Returns the units' registers by physical address, for who looks on: whether a driver has them is not asked. A mapping of
+     * anything else is refused with ENXIO.
+     */
     public RegisterSpace registers() {
-        return this::mapRegisters;
+        return (physicalBase, size) -> mapRegisters(physicalBase, size, false);
     }
 
-    private RegisterWindow mapRegisters(long physicalBase, int size) {
+    private UnitRegisters mapRegisters(long physicalBase, int size, boolean claimed) {
         for (TranslationUnit unit : units) {
             long start = physicalBase - unit.spec().registerBase();
             if (start >= 0 && start < unit.spec().registerSize()) {
-                return new UnitRegisters(unit, (int) start, size, trace);
+                return new UnitRegisters(
+                        unit, (int) start, size, trace, claimed ? registerClaims.claim(unit, (int) start, size) : null);
             }
         }
         throw new IommuException(Errno.ENXIO, "no registers at 0x" + Long.toHexString(physicalBase));
@@ -184,6 +189,7 @@ public final class Machine {
     }
 
     private boolean await(BooleanSupplier condition, long ticks) {
+        Objects.requireNonNull(condition, "condition");
         for (long tick = 0; tick < ticks; tick++) {
             if (condition.getAsBoolean()) {
                 return true;
@@ -214,16 +220,27 @@ public final class Machine {
         return description.firmware();
     }
 
-    /** Returns what a driver is opened on: its CPU is CPU 0. */
+    /**
+     * Returns what a driver is opened on: its CPU is CPU 0. Of the contexts of one machine one driver at a time has a unit's
+     * registers; another is refused with EBUSY.
+     */
     public VendorContext vendorContext(LinuxRelease release) {
+        Objects.requireNonNull(release, "release");
         return new VendorContext(
-                memory(0), frames(), registers(), waiter(), firmware(), topology(), description.bootOptions(), release);
+                memory(0),
+                frames(),
+                (physicalBase, size) -> mapRegisters(physicalBase, size, true),
+                waiter(),
+                firmware(),
+                topology(),
+                description.bootOptions(),
+                release);
     }
 
     /**
      * Makes a user process.
      *
-     * @param memlockPages its limit on locked memory, in pages of 4 KiB
+     * @param memlockPages its limit on locked memory, in pages of 4 KiB, not negative
      * @param capIpcLock whether it may exceed the limit
      */
     public UserProcess newProcess(long memlockPages, boolean capIpcLock) {
@@ -238,6 +255,7 @@ public final class Machine {
      * @throws IllegalArgumentException when there is no function at the address, or a bridge
      */
     public Endpoint endpoint(PciAddress address) {
+        Objects.requireNonNull(address, "address");
         int index = functionIndex(address);
         if (index < 0 || !functions[index].config().isDevice()) {
             throw new IllegalArgumentException("machine " + description.name() + " has no device at " + address);
@@ -277,6 +295,7 @@ public final class Machine {
      * @throws IllegalArgumentException when there is none
      */
     public TranslationUnit unit(String name) {
+        Objects.requireNonNull(name, "name");
         int index = unitIndex(name);
         if (index < 0) {
             throw new IllegalArgumentException(
@@ -347,6 +366,7 @@ public final class Machine {
         }
         kernelFrames.reset();
         userFrames.reset();
+        registerClaims.clear();
         trace.stop();
         trace.clear();
     }

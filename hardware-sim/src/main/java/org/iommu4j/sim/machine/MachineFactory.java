@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
 import org.iommu4j.sim.cache.EvictionPolicy;
@@ -39,6 +40,8 @@ public final class MachineFactory {
      * @throws IllegalArgumentException when two providers have one name
      */
     public MachineFactory(Collection<TranslationUnitProvider> providers, EvictionPolicy evictionPolicy) {
+        Objects.requireNonNull(providers, "providers");
+        Objects.requireNonNull(evictionPolicy, "evictionPolicy");
         for (TranslationUnitProvider provider : providers) {
             if (this.providers.put(provider.name(), provider) != null) {
                 throw new IllegalArgumentException(
@@ -75,6 +78,7 @@ public final class MachineFactory {
      * @throws IllegalArgumentException when there is none of that name; the message lists those known
      */
     public MachineDescription named(String name) {
+        Objects.requireNonNull(name, "name");
         List<String> known = new ArrayList<>();
         for (MachineDescription machine : builtIn()) {
             if (machine.name().equals(name)) {
@@ -92,6 +96,7 @@ public final class MachineFactory {
      *     unit or a bridge that is not there, or when the memory is too small or too large
      */
     public Machine create(MachineDescription description) {
+        Objects.requireNonNull(description, "description");
         Trace trace = new Trace();
         return new Machine(description, new CachedBacking(description, evictionPolicy, trace), providers, trace);
     }
@@ -103,6 +108,7 @@ public final class MachineFactory {
      * @throws IllegalArgumentException as {@link #create}
      */
     public Machine createFlat(MachineDescription description) {
+        Objects.requireNonNull(description, "description");
         return new Machine(description, new FlatBacking(description), providers, new Trace());
     }
 }

@@ -6,14 +6,17 @@ import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A driver's mapping of a unit's registers. Behind their end reads return all ones and writes are lost.
  *
  * @param start offset of the mapping's first byte in the unit's registers
  * @param size bytes that the driver mapped
+ * @param claim the driver's hold on them, null when they are looked at without one
  */
-record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace) implements RegisterWindow {
+record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace, RegisterClaims.@Nullable Claim claim)
+        implements RegisterWindow {
     @Override
     public int read32(int offset) {
         int value = inside(offset, 4) ? unit.readRegister32(start + offset) : -1;
@@ -52,8 +55,15 @@ record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace) imp
         }
     }
 
+    @Override
+    public void release() {
+        if (claim != null) {
+            claim.release();
+        }
+    }
+
     private boolean inside(int offset, int bytes) {
-        if (offset < 0 || offset % bytes != 0 || offset + bytes > size) {
+        if (offset < 0 || offset % bytes != 0 || offset > size - bytes) {
             throw new IllegalStateException("access of " + bytes + " bytes at 0x" + Integer.toHexString(offset)
                     + " of unit " + unit.spec().name() + " is misaligned or outside its mapping of 0x"
                     + Integer.toHexString(size) + " bytes");

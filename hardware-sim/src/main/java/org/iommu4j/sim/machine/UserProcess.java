@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.machine;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.FramePool;
@@ -17,6 +18,9 @@ public final class UserProcess implements ProcessMemory {
     private static final int PAGE_SHIFT = 12;
     private static final int MAX_ORDER = 10;
     private static final long WRITABLE = 1;
+
+    /** Pages of a user's half of the address space, below bit 63. */
+    private static final long USER_PAGES = 1L << 51;
 
     private final FramePool frames;
     private final long memlockPages;
@@ -38,6 +42,7 @@ public final class UserProcess implements ProcessMemory {
     private long charged;
 
     UserProcess(FramePool frames, long memlockPages, boolean capIpcLock) {
+        checkCount(memlockPages);
         this.frames = frames;
         this.memlockPages = memlockPages;
         this.capIpcLock = capIpcLock;
@@ -46,15 +51,18 @@ public final class UserProcess implements ProcessMemory {
     /**
      * Backs pages with frames, in runs as large and as well aligned as the addresses allow.
      *
-     * @param virtualAddress 4 KiB aligned, not negative
+     * @param virtualAddress 4 KiB aligned
      * @param count how many pages of 4 KiB, from 1
      * @param writable whether the process may write them, and so a device that it pins them for
      * @return the physical address of the first page
-     * @throws IommuException EEXIST when a page is there already, ENOMEM when frames run out; nothing is allocated
+     * @throws IommuException EFAULT when a page has bit 63 set, EEXIST when a page is there already, ENOMEM when frames run out; nothing is allocated
      */
     public synchronized long allocate(long virtualAddress, int count, boolean writable) {
         checkPages(virtualAddress, count);
         long first = virtualAddress >>> PAGE_SHIFT;
+        if (first + count > USER_PAGES) {
+            throw fault(virtualAddress, "and the " + (count - 1) + " after it are not all a user's");
+        }
         for (long page = first; page < first + count; page++) {
             if (pages.get(page, -1) != -1) {
                 throw new IommuException(
@@ -123,13 +131,17 @@ public final class UserProcess implements ProcessMemory {
 
     @Override
     public synchronized long translate(long virtualAddress) {
-        long frame = virtualAddress < 0 ? -1 : pages.get(virtualAddress >>> PAGE_SHIFT, -1);
+        long frame = pages.get(virtualAddress >>> PAGE_SHIFT, -1);
         return frame == -1 ? UNMAPPED : (frame & ~WRITABLE) | (virtualAddress & (SystemMemory.FRAME_SIZE - 1));
     }
 
     @Override
     public synchronized void pin(long virtualAddress, int count, boolean write, long[] into) {
+        Objects.requireNonNull(into, "into");
         checkPages(virtualAddress, count);
+        if (count > into.length) {
+            throw new IllegalArgumentException(count + " pages into an array of " + into.length);
+        }
         long first = virtualAddress >>> PAGE_SHIFT;
         for (int i = 0; i < count; i++) {
             long frame = pages.get(first + i, -1);
@@ -178,7 +190,8 @@ public final class UserProcess implements ProcessMemory {
 
     @Override
     public synchronized void charge(long count) {
-        if (!capIpcLock && charged + count > memlockPages) {
+        checkCount(count);
+        if (count > (capIpcLock ? Long.MAX_VALUE : memlockPages) - charged) {
             throw new IommuException(
                     Errno.ENOMEM,
                     "locking " + count + " more pages would exceed the limit: " + charged + " of " + memlockPages
@@ -189,6 +202,7 @@ public final class UserProcess implements ProcessMemory {
 
     @Override
     public synchronized void uncharge(long count) {
+        checkCount(count);
         if (count > charged) {
             throw new IllegalStateException("uncharging " + count + " pages of " + charged);
         }
@@ -207,9 +221,15 @@ public final class UserProcess implements ProcessMemory {
     }
 
     private static void checkPages(long virtualAddress, int count) {
-        if (virtualAddress < 0 || virtualAddress % SystemMemory.FRAME_SIZE != 0 || count < 1) {
+        if (virtualAddress % SystemMemory.FRAME_SIZE != 0 || count < 1) {
             throw new IllegalArgumentException(count + " pages at 0x" + Long.toHexString(virtualAddress)
-                    + ", expected at least 1 at a multiple of 4096 that is not negative");
+                    + ", expected at least 1 at a multiple of 4096");
+        }
+    }
+
+    private static void checkCount(long pages) {
+        if (pages < 0) {
+            throw new IllegalArgumentException(pages + " pages of locked memory, expected 0 or more");
         }
     }
 

@@ -2,6 +2,7 @@
 package org.iommu4j.sim.pcie;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.FunctionDescription;
@@ -50,6 +51,8 @@ public final class BuiltInTopology {
      * @param secondGpuUnit name of the unit of the second GPU and its port; may be the same
      */
     public static List<FunctionDescription> functions(String gpuUnit, String secondGpuUnit) {
+        Objects.requireNonNull(gpuUnit, "gpuUnit");
+        Objects.requireNonNull(secondGpuUnit, "secondGpuUnit");
         return List.of(
                 new FunctionDescription(
                         new PciAddress(0, 0, 0, 0),

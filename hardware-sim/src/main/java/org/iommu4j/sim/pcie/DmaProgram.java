@@ -3,6 +3,7 @@ package org.iommu4j.sim.pcie;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What an endpoint is told to do: a few reads, writes and copies of 64-bit words, in order.
@@ -84,6 +85,7 @@ public final class DmaProgram {
 
     /** Returns this program with a step at its end. */
     public DmaProgram then(Step step) {
+        Objects.requireNonNull(step, "step");
         List<Step> longer = new ArrayList<>(steps);
         longer.add(step);
         return new DmaProgram(List.copyOf(longer));

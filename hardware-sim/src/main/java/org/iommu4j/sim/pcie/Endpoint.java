@@ -3,6 +3,7 @@ package org.iommu4j.sim.pcie;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -47,6 +48,9 @@ public final class Endpoint {
             List<SimulatedFunction> bridges,
             @Nullable TranslationUnit unit,
             RootComplex rootComplex) {
+        Objects.requireNonNull(function, "function");
+        Objects.requireNonNull(bridges, "bridges");
+        Objects.requireNonNull(rootComplex, "rootComplex");
         this.function = function;
         this.bridges = bridges.toArray(new SimulatedFunction[0]);
         this.unit = unit;
@@ -223,6 +227,7 @@ public final class Endpoint {
      * @return whether they were asked for: the interface is on and has the credit, and nothing on the way stops the messages
      */
     public boolean requestPages(boolean write, long... iovas) {
+        Objects.requireNonNull(iovas, "iovas");
         if (iovas.length == 0) {
             throw new IllegalArgumentException("device " + function.address() + " can't ask for no pages");
         }

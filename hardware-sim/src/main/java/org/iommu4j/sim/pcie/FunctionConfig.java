@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import java.util.Objects;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.StateDigest;
@@ -59,6 +60,7 @@ public final class FunctionConfig implements ConfigSpace {
 
     /** Makes the configuration space of a function at power-on. */
     public FunctionConfig(FunctionDescription description) {
+        Objects.requireNonNull(description, "description");
         this.description = description;
     }
 
@@ -190,6 +192,7 @@ public final class FunctionConfig implements ConfigSpace {
 
     /** Adds what differs from power-on. */
     public synchronized void addTo(StateDigest digest) {
+        Objects.requireNonNull(digest, "digest");
         byte[] initial = powerOn;
         if (initial == null || bytes == initial) {
             return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import java.util.Objects;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -25,6 +26,8 @@ public final class RootComplex {
 
     /** Makes a root complex in front of memory. */
     public RootComplex(Fabric fabric, Trace trace) {
+        Objects.requireNonNull(fabric, "fabric");
+        Objects.requireNonNull(trace, "trace");
         this.fabric = fabric;
         this.trace = trace;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
@@ -16,6 +17,7 @@ public final class SimulatedFunction implements PciFunction {
 
     /** Makes a function at power-on. */
     public SimulatedFunction(FunctionDescription description) {
+        Objects.requireNonNull(description, "description");
         this.description = description;
         this.config = new FunctionConfig(description);
         this.pageRequests = new PageRequestInterface(config);
@@ -68,6 +70,7 @@ public final class SimulatedFunction implements PciFunction {
 
     /** Adds what differs from power-on. */
     public void addTo(StateDigest digest) {
+        Objects.requireNonNull(digest, "digest");
         config.addTo(digest);
         deviceTlb.addTo(digest);
         pageRequests.addTo(digest);

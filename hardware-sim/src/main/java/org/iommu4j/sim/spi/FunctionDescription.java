@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.spi;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.PciAddress;
 
@@ -22,6 +23,10 @@ public record FunctionDescription(
         boolean externalFacing) {
     /** Copies the configuration space. */
     public FunctionDescription {
+        Objects.requireNonNull(address, "address");
+        Objects.requireNonNull(upstreamBridge, "upstreamBridge");
+        Objects.requireNonNull(config, "config");
+        Objects.requireNonNull(unit, "unit");
         config = config.clone();
     }
 

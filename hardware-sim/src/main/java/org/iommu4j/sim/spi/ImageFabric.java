@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.spi;
 
+import java.util.Objects;
+
 /** A memory image for a unit that must not change it: what it writes, accessed and dirty bits included, is swallowed. */
 public class ImageFabric implements Fabric {
     private final Fabric image;
 
     /** Makes a view of an image, whose own methods for writing are never called. */
     public ImageFabric(Fabric image) {
+        Objects.requireNonNull(image, "image");
         this.image = image;
     }
 

@@ -3,6 +3,7 @@ package org.iommu4j.sim.spi;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -33,6 +34,10 @@ public record MachineDescription(
         BootOptions bootOptions) {
     /** Copies the collections and checks the numbers. */
     public MachineDescription {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(virtualization, "virtualization");
+        Objects.requireNonNull(caches, "caches");
+        Objects.requireNonNull(bootOptions, "bootOptions");
         units = List.copyOf(units);
         functions = List.copyOf(functions);
         acpiTables = Map.copyOf(acpiTables);
@@ -61,6 +66,7 @@ public record MachineDescription(
 
     /** Returns the tables as a driver sees them. */
     public FirmwareTables firmware() {
-        return signature -> Optional.ofNullable(acpiTables.get(signature)).map(byte[]::clone);
+        return signature -> Optional.ofNullable(acpiTables.get(Objects.requireNonNull(signature, "signature")))
+                .map(byte[]::clone);
     }
 }

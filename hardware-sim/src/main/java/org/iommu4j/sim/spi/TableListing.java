@@ -2,6 +2,7 @@
 package org.iommu4j.sim.spi;
 
 import java.util.HashSet;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -52,6 +53,8 @@ public final class TableListing extends ImageFabric {
      * @param listing reads from here, and tells the visitor
      */
     public void make(TableVisitor visitor, Runnable listing) {
+        Objects.requireNonNull(visitor, "visitor");
+        Objects.requireNonNull(listing, "listing");
         depth = 0;
         listed.clear();
         told.clear();

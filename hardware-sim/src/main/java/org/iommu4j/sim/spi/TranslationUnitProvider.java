@@ -3,6 +3,7 @@ package org.iommu4j.sim.spi;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -43,6 +44,8 @@ public interface TranslationUnitProvider {
      *     sense; the message says which
      */
     default Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(memory, "memory");
         return Optional.empty();
     }
 

@@ -2,6 +2,7 @@
 package org.iommu4j.sim.spi;
 
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * What one translation unit is, before it is built.
@@ -17,6 +18,8 @@ public record TranslationUnitSpec(
         String provider, String name, int segment, long registerBase, int registerSize, Map<String, Long> registers) {
     /** Copies the map. */
     public TranslationUnitSpec {
+        Objects.requireNonNull(provider, "provider");
+        Objects.requireNonNull(name, "name");
         registers = Map.copyOf(registers);
     }
 
@@ -26,6 +29,7 @@ public record TranslationUnitSpec(
      * @throws IllegalArgumentException when the specification lacks it
      */
     public long register(String mnemonic) {
+        Objects.requireNonNull(mnemonic, "mnemonic");
         Long value = registers.get(mnemonic);
         if (value == null) {
             throw new IllegalArgumentException(

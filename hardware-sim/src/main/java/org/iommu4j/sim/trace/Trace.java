@@ -2,6 +2,7 @@
 package org.iommu4j.sim.trace;
 
 import java.util.Arrays;
+import java.util.Objects;
 import org.iommu4j.platform.PciAddress;
 
 /**
@@ -103,11 +104,13 @@ public final class Trace {
      * @param newLabel for example {@code vcpu0}; empty for {@code cpuN} again
      */
     public void initiator(String newLabel) {
+        Objects.requireNonNull(newLabel, "newLabel");
         label = newLabel;
     }
 
     /** Records a remark, if on. */
     public void note(String text) {
+        Objects.requireNonNull(text, "text");
         if (on) {
             append(TraceKind.NOTE, label, -1, -1L, -1L, 0, 0, 0, text);
         }
@@ -122,6 +125,7 @@ public final class Trace {
 
     /** Records what a CPU did. Silicon calls this while the trace is on. */
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
+        Objects.requireNonNull(kind, "kind");
         append(kind, label.isEmpty() ? "cpu" + cpu : label, cpu, physicalAddress, -1L, value, eventFlags, 0, "");
     }
 
@@ -134,6 +138,7 @@ public final class Trace {
      */
     public void dma(
             TraceKind kind, int device, long iova, long physicalAddress, long value, int eventFlags, int fault) {
+        Objects.requireNonNull(kind, "kind");
         append(
                 kind,
                 PciAddress.of(device >>> 16, device & 0xffff).toString(),
@@ -153,6 +158,8 @@ public final class Trace {
      * @param address a physical address, of memory or of a register; a requester's id for an answer to it
      */
     public void unit(TraceKind kind, String unit, long address, long value, int eventFlags) {
+        Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(unit, "unit");
         append(kind, unit, -1, address, -1L, value, eventFlags, 0, "");
     }
 
@@ -165,6 +172,9 @@ public final class Trace {
      * @param from the index of the first
      */
     public void line(TraceKind kind, String cache, int cpu, long lineAddress, long[] data, int from, int eventFlags) {
+        Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(cache, "cache");
+        Objects.requireNonNull(data, "data");
         if (lines.length < lineCount + LINE_WORDS) {
             lines = Arrays.copyOf(lines, Math.max(64, lines.length * 2));
         }

@@ -4,6 +4,7 @@ package org.iommu4j.sim.vtd;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
+import java.util.Objects;
 
 /**
  * Writes the DMAR table that firmware leaves for a machine made up here.
@@ -64,6 +65,7 @@ public final class DmarWriter {
     }
 
     private DmarWriter scope(int type, int startBus, int... path) {
+        Objects.requireNonNull(path, "path");
         bytes.put((byte) type).put((byte) (6 + path.length)).putShort((short) 0);
         bytes.put((byte) 0).put((byte) startBus);
         for (int step : path) {

@@ -4,6 +4,7 @@ package org.iommu4j.sim.vtd;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.iommu4j.bits.Register;
@@ -94,6 +95,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
      * @param ecap the value of ECAP
      */
     public static MachineDescription machine(String name, long cap, long ecap) {
+        Objects.requireNonNull(name, "name");
         return machine(
                 name,
                 List.of(builtIn("dmar0", FIRST_REGISTER_BASE, cap, ecap)),
@@ -161,6 +163,9 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     @Override
     public Optional<TranslationUnitSpec> recognise(
             String name, Map<String, String> attributes, FirmwareTables firmware) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(firmware, "firmware");
         if (attributes.keySet().stream().noneMatch(path -> path.startsWith(ATTRIBUTES))) {
             return Optional.empty();
         }
@@ -235,6 +240,8 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
 
     @Override
     public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(memory, "memory");
         OptionalLong version = registers.read64(VtdRegisters.VER.offset());
         // VER has two digits and nothing above them; whatever else a unit has at its first offset does not look so.
         if (version.isEmpty() || version.getAsLong() == 0 || version.getAsLong() >>> 8 != 0) {
@@ -284,6 +291,8 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
      */
     @Override
     public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
+        Objects.requireNonNull(spec, "spec");
+        Objects.requireNonNull(fabric, "fabric");
         VtdCapabilities capabilities = new VtdCapabilities(spec.register(CAP), spec.register(ECAP));
         spec.register(VER);
         long hostAddressWidth = spec.registers().getOrDefault(HAW, (long) MAX_ADDRESS_WIDTH);

@@ -123,6 +123,8 @@ class MachineTest {
     @Test
     void awaitStepsUnitsUntilTheConditionHolds() {
         RegisterWindow registers = machine.registers().map(REGISTERS, 0x100);
+        assertThatThrownBy(() -> registers.read32(Integer.MAX_VALUE - 3)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> registers.write64(Integer.MAX_VALUE - 7, 1)).isInstanceOf(IllegalStateException.class);
         registers.write64(8, PAGE);
         registers.write64(0, 10);
         assertThat(registers.read64(0)).as("a write does no work").isEqualTo(10);

@@ -125,6 +125,50 @@ class UserProcessTest {
     }
 
     @Test
+    void chargesAreCountsAndDoNotWrapAround() {
+        UserProcess privileged = machine.newProcess(10, true);
+        for (UserProcess each : List.of(process, privileged)) {
+            each.charge(3);
+            for (long count : new long[] {-1, -4, Long.MIN_VALUE}) {
+                assertThatThrownBy(() -> each.charge(count)).isInstanceOf(IllegalArgumentException.class);
+                assertThatThrownBy(() -> each.uncharge(count)).isInstanceOf(IllegalArgumentException.class);
+            }
+            assertRefused(Errno.ENOMEM, () -> each.charge(Long.MAX_VALUE));
+            assertThat(each.charged()).isEqualTo(3);
+        }
+        assertThatThrownBy(() -> machine.newProcess(-1, false)).isInstanceOf(IllegalArgumentException.class);
+    }
+
+    @Test
+    void addressesFromBit63OnAreNoUsers() {
+        long[] frames = new long[2];
+        long top = Long.MAX_VALUE - 4095;
+        process.allocate(top, 1, true);
+        for (long address : new long[] {Long.MIN_VALUE, Long.MIN_VALUE + VA, -4096}) {
+            assertRefused(Errno.EFAULT, () -> process.pin(address, 1, false, frames));
+            assertRefused(Errno.EFAULT, () -> process.pin(address, 2, true, frames));
+            assertRefused(Errno.EFAULT, () -> process.allocate(address, 1, true));
+            assertRefused(Errno.EFAULT, () -> process.free(address, 1));
+            assertThat(process.translate(address)).isEqualTo(ProcessMemory.UNMAPPED);
+            assertThat(process.isDirty(address)).isFalse();
+        }
+        assertRefused(Errno.EFAULT, () -> process.pin(top, 2, false, frames));
+        assertRefused(Errno.EFAULT, () -> process.allocate(top - 4096, 3, true));
+        assertRefused(Errno.EFAULT, () -> process.free(top, 2));
+        process.pin(top, 1, true, frames);
+        assertThat(frames[0]).isEqualTo(process.translate(top));
+        assertThat(process.pinned()).isOne();
+        assertThat(machine.userFrames().inUse()).isOne();
+    }
+
+    @Test
+    void morePagesThanTheArrayHoldsAreNotPinned() {
+        process.allocate(VA, 3, true);
+        assertThatThrownBy(() -> process.pin(VA, 3, true, new long[2])).isInstanceOf(IllegalArgumentException.class);
+        assertThat(process.pinned()).isZero();
+    }
+
+    @Test
     void thePageTableBehavesAsAMap() {
         long seed = 20260101;
         SplittableRandom random = new SplittableRandom(seed);

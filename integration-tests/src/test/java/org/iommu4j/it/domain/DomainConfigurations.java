@@ -20,6 +20,16 @@ public final class DomainConfigurations {
                 AmdGuestDomainContractTest.of("AMD guest tables", 4).flat());
     }
 
+    /**
+     * Returns one of each vendor whose unit and first device can do all that a driver can be asked for: every kind of domain,
+     * PASIDs, dirty tracking, page requests, nesting on VT-d.
+     */
+    public static List<Configuration> withEveryAbility() {
+        return List.of(
+                PageRequestsOnSiliconTest.Vendor.INTEL.configuration(),
+                PageRequestsOnSiliconTest.Vendor.AMD.configuration());
+    }
+
     private static final long FIRST_STAGE =
             (ScalableMachines.ECAP | ScalableMachines.FIRST_STAGE) & ~ScalableMachines.COHERENT;
     private static final long CAP = VtdUnitProvider.CAP_4_LEVEL;

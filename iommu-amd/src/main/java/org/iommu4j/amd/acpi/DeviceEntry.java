@@ -67,4 +67,9 @@ public record DeviceEntry(
     public int variety() {
         return (int) (extended >> 24) & 0xff;
     }
+
+    /** Returns whether an entry that should name a device by ACPI names none. */
+    public boolean isUnnamed() {
+        return type == ACPI_HID && (name == null || name.hardwareId().isEmpty());
+    }
 }

@@ -57,7 +57,8 @@ public record Ivhd(
     /**
      * Returns the requester ids that the block covers, in its order.
      *
-     * <p>The unit itself is not left out here. Devices that ACPI names count in type 40h only, as in Linux.
+     * <p>The unit itself is not left out here. Devices that ACPI names count in type 40h only, and only with a name, as in
+     * Linux.
      *
      * @param warnings receives a line for each entry that makes no sense
      */
@@ -94,7 +95,9 @@ public record Ivhd(
                 }
                 case DeviceEntry.SPECIAL -> ranges.add(plain(entry.sourceDeviceId(), entry.sourceDeviceId(), entry));
                 case DeviceEntry.ACPI_HID -> {
-                    if (type == TYPE_40) {
+                    if (entry.isUnnamed()) {
+                        warnings.add(at(entry) + "a device named by ACPI has no name and is ignored");
+                    } else if (type == TYPE_40) {
                         ranges.add(plain(id, id, entry));
                     } else {
                         warnings.add(at(entry) + "a device named by ACPI is ignored outside a block of type 40h");

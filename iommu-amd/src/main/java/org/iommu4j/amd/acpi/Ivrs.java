@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.MalformedTableException;
-import org.jspecify.annotations.Nullable;
 
 /**
  * An I/O Virtualization Reporting Structure, 48882 section 5.2.
@@ -137,7 +136,7 @@ public record Ivrs(AcpiTable table, long ivInfo, List<Ivhd> ivhds, List<Ivmd> iv
                     table.u16(offset + 1),
                     table.u8(offset + 3),
                     length == 8 ? table.u32(offset + 4) : 0,
-                    type == DeviceEntry.ACPI_HID ? name(table, offset) : null));
+                    type == DeviceEntry.ACPI_HID ? name(table, offset, warnings) : null));
             offset += length;
         }
         return entries;
@@ -170,16 +169,36 @@ public record Ivrs(AcpiTable table, long ivInfo, List<Ivhd> ivhds, List<Ivmd> iv
         };
     }
 
-    private static @Nullable AcpiName name(AcpiTable table, int offset) {
+    private static AcpiName name(AcpiTable table, int offset, List<String> warnings) {
         int format = table.u8(offset + 20);
         int length = table.u8(offset + 21);
+        String what = at(offset) + "a device named by ACPI has a unique id ";
         String uid = "";
-        if (format == AcpiName.UID_INTEGER && length == 8) {
-            uid = Long.toUnsignedString(table.u64(offset + NAMED_ENTRY_HEADER));
-        } else if (format != AcpiName.UID_NONE && length > 0) {
-            uid = table.text(offset + NAMED_ENTRY_HEADER, length);
+        switch (format) {
+            case AcpiName.UID_NONE -> {
+                if (length != 0) {
+                    warnings.add(what + "of format 0, which is none, and of " + length + " bytes, expected 0");
+                }
+            }
+            case AcpiName.UID_INTEGER -> {
+                if (length != Long.BYTES) {
+                    warnings.add(what + "that is a number of " + length + " bytes, expected " + Long.BYTES);
+                }
+                uid = length == 0 ? "" : number(table, offset + NAMED_ENTRY_HEADER, Math.min(length, Long.BYTES));
+            }
+            case AcpiName.UID_STRING -> uid = table.text(offset + NAMED_ENTRY_HEADER, length);
+            default -> warnings.add(what + "of unknown format " + format);
         }
         return new AcpiName(table.text(offset + 4, 8), table.u64(offset + 12), format, length, uid);
+    }
+
+    /** Reads a little-endian number of 1 to 8 bytes. */
+    private static String number(AcpiTable table, int offset, int bytes) {
+        long value = 0;
+        for (int i = bytes - 1; i >= 0; i--) {
+            value = value << 8 | table.u8(offset + i);
+        }
+        return Long.toUnsignedString(value);
     }
 
     private static void checkLength(int offset, String what, int length, int minimum, int left) {

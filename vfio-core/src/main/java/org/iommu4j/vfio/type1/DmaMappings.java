@@ -1,68 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
-import java.util.Arrays;
+import java.util.Collection;
+import java.util.Iterator;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
-/** The mappings of a container, disjoint, in unsigned order of address: an array, so that a look-up boxes nothing. */
+/**
+ * The mappings of a container, disjoint, in unsigned order of address.
+ *
+ * <p>A balanced tree, as in Linux: a container may have hundreds of thousands, which come and go in any order.
+ */
 final class DmaMappings {
-    private @Nullable DmaMapping[] entries = new @Nullable DmaMapping[16];
-    private int size;
+    private final NavigableMap<Long, DmaMapping> byIova = new TreeMap<>(Long::compareUnsigned);
 
     int size() {
-        return size;
+        return byIova.size();
     }
 
-    DmaMapping get(int index) {
-        DmaMapping mapping = index < size ? entries[index] : null;
-        if (mapping == null) {
-            throw new IndexOutOfBoundsException("mapping " + index + " of " + size);
-        }
-        return mapping;
+    /** Returns all, lowest address first. */
+    Collection<DmaMapping> all() {
+        return byIova.values();
     }
 
-    /** Returns the index of the first mapping that ends at or after the address; {@link #size()} when there is none. */
-    int firstFrom(long iova) {
-        int low = 0;
-        int high = size;
-        while (low < high) {
-            int middle = (low + high) >>> 1;
-            if (Long.compareUnsigned(get(middle).last(), iova) < 0) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        return low;
+    /** Returns all that end at or after an address, lowest first; the iterator can remove. */
+    Iterator<DmaMapping> from(long iova) {
+        Map.Entry<Long, DmaMapping> below = byIova.lowerEntry(iova);
+        boolean reaches = below != null && Long.compareUnsigned(below.getValue().last(), iova) >= 0;
+        return byIova.tailMap(reaches ? below.getKey() : iova, true).values().iterator();
     }
 
     /** Returns the first mapping that shares a byte with {@code [first, last]}, or null. */
     @Nullable
     DmaMapping overlapping(long first, long last) {
-        int index = firstFrom(first);
-        if (index < size) {
-            DmaMapping candidate = get(index);
-            if (Long.compareUnsigned(candidate.iova(), last) <= 0) {
-                return candidate;
-            }
+        Map.Entry<Long, DmaMapping> start = byIova.floorEntry(first);
+        if (start != null && Long.compareUnsigned(start.getValue().last(), first) >= 0) {
+            return start.getValue();
         }
-        return null;
+        Map.Entry<Long, DmaMapping> next = byIova.ceilingEntry(first);
+        return next != null && Long.compareUnsigned(next.getKey(), last) <= 0 ? next.getValue() : null;
     }
 
     /** Adds a mapping that overlaps none. */
     void add(DmaMapping mapping) {
-        int index = firstFrom(mapping.iova());
-        if (size == entries.length) {
-            entries = Arrays.copyOf(entries, size * 2);
-        }
-        System.arraycopy(entries, index, entries, index + 1, size - index);
-        entries[index] = mapping;
-        size++;
-    }
-
-    void remove(int index) {
-        System.arraycopy(entries, index + 1, entries, index, size - index - 1);
-        size--;
-        entries[size] = null;
+        byIova.put(mapping.iova(), mapping);
     }
 }

@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.type1;
 
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.platform.PciAddress;
 
@@ -15,6 +16,8 @@ import org.iommu4j.platform.PciAddress;
 public record DomainState(IommuDomain domain, List<PciAddress> devices, Enforcement enforcement) {
     /** Copies the list. */
     public DomainState {
+        Objects.requireNonNull(domain, "domain");
+        Objects.requireNonNull(enforcement, "enforcement");
         devices = List.copyOf(devices);
     }
 }

@@ -2,7 +2,9 @@
 package org.iommu4j.vfio.type1;
 
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -65,6 +67,8 @@ public final class Type1Iommu {
      * @param options the limits and rules
      */
     public Type1Iommu(boolean v2, ProcessMemory process, Type1Options options) {
+        Objects.requireNonNull(process, "process");
+        Objects.requireNonNull(options, "options");
         this.v2 = v2;
         this.process = process;
         this.options = options;
@@ -80,6 +84,7 @@ public final class Type1Iommu {
      *     org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link IommuMapper#map}
      */
     public synchronized void attachGroup(IommuGroup group) {
+        Objects.requireNonNull(group, "group");
         if (domainOf(group) != null) {
             throw new IommuException(Errno.EINVAL, group + " is in this container already");
         }
@@ -132,6 +137,7 @@ public final class Type1Iommu {
      *     group is out all the same, and pages stay pinned)
      */
     public synchronized void detachGroup(IommuGroup group) {
+        Objects.requireNonNull(group, "group");
         Type1Domain from = domainOf(group);
         if (from == null) {
             throw new IommuException(Errno.EINVAL, group + " is not in this container");
@@ -234,14 +240,13 @@ public final class Type1Iommu {
         }
         long unmapped = 0;
         RuntimeException failure = null;
-        int index = mappings.firstFrom(iova);
-        while (index < mappings.size()) {
-            DmaMapping mapping = mappings.get(index);
+        for (Iterator<DmaMapping> each = mappings.from(iova); each.hasNext(); ) {
+            DmaMapping mapping = each.next();
             if (Long.compareUnsigned(mapping.iova(), last) > 0
                     || (!v2 && Long.compareUnsigned(iova, mapping.iova()) > 0)) {
                 break;
             }
-            mappings.remove(index);
+            each.remove();
             failure = unmapAndUnpin(mapping, mapping.size(), failure);
             unmapped += mapping.size();
         }
@@ -361,8 +366,7 @@ public final class Type1Iommu {
         if (narrowed.list().isEmpty()) {
             throw new IommuException(Errno.EINVAL, group + " leaves no I/O virtual address to map");
         }
-        for (int i = 0; i < mappings.size(); i++) {
-            DmaMapping mapping = mappings.get(i);
+        for (DmaMapping mapping : mappings.all()) {
             if (!narrowed.contain(mapping.iova(), mapping.last())) {
                 throw new IommuException(
                         Errno.EINVAL,
@@ -375,8 +379,7 @@ public final class Type1Iommu {
 
     /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
     private void replay(Type1Domain target) {
-        for (int i = 0; i < mappings.size(); i++) {
-            DmaMapping mapping = mappings.get(i);
+        for (DmaMapping mapping : mappings.all()) {
             IommuDomain source = domains.get(0).domain;
             long done = 0;
             while (done != mapping.size()) {
@@ -464,10 +467,9 @@ public final class Type1Iommu {
 
     private @Nullable RuntimeException removeAll(@Nullable RuntimeException earlier) {
         RuntimeException failure = earlier;
-        while (mappings.size() != 0) {
-            int index = mappings.size() - 1;
-            DmaMapping mapping = mappings.get(index);
-            mappings.remove(index);
+        for (Iterator<DmaMapping> each = mappings.all().iterator(); each.hasNext(); ) {
+            DmaMapping mapping = each.next();
+            each.remove();
             failure = unmapAndUnpin(mapping, mapping.size(), failure);
         }
         return failure;

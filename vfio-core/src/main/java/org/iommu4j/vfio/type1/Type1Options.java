@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
+import java.util.Objects;
 import org.iommu4j.Errno;
 
 /**
@@ -18,4 +19,10 @@ public record Type1Options(
         int dmaEntryLimit,
         NoSnoopBlocking blocking,
         Errno rangeOverflow,
-        boolean unmapsToTheEnd) {}
+        boolean unmapsToTheEnd) {
+    /** Refuses what is missing. */
+    public Type1Options {
+        Objects.requireNonNull(blocking, "blocking");
+        Objects.requireNonNull(rangeOverflow, "rangeOverflow");
+    }
+}

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
@@ -21,6 +22,9 @@ import org.iommu4j.workbench.host.HostEvidence;
 /** What can be done; each only where it is true. */
 final class Hints {
     private static final String CLAIM = "Linux iommu_group_claim_dma_owner";
+
+    /** How many reasons of one kind, or addresses, are named before the rest is counted. */
+    static final int SHOWN = 8;
 
     private Hints() {}
 
@@ -169,8 +173,8 @@ final class Hints {
     }
 
     private static String few(Collection<PciAddress> addresses) {
-        int more = addresses.size() - Viability.SHOWN - 1;
-        return Assignment.join(addresses.stream().limit(Viability.SHOWN + 1).toList())
+        int more = addresses.size() - SHOWN - 1;
+        return addresses.stream().limit(SHOWN + 1).map(PciAddress::toString).collect(Collectors.joining(", "))
                 + (more > 0 ? " and " + more + " more" : "");
     }
 

@@ -25,13 +25,10 @@ import org.jspecify.annotations.Nullable;
  * Whether VFIO takes a device, and what stands against it.
  *
  * <p>What stands against all devices of a group is gathered once. Of its reasons of one kind a device is told the first {@value
- * #SHOWN} and how many more there are, so that time and reports grow with the number of functions and of reserved regions,
+ * Hints#SHOWN} and how many more there are, so that time and reports grow with the number of functions and of reserved regions,
  * however big a group is.
  */
 final class Viability {
-    /** As many reasons of one kind as a device is told. */
-    static final int SHOWN = 8;
-
     private static final Reason CORE_LOCK =
             new Reason("its group can't be taken from the kernel, EINVAL", "Linux iommu_group require_direct (6.6)");
 
@@ -322,7 +319,7 @@ final class Viability {
         private int all;
 
         boolean isFull() {
-            return first.size() == SHOWN;
+            return first.size() == Hints.SHOWN;
         }
 
         /** Adds a reason unless it is one of the first. */

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.contract;
+
+import java.lang.reflect.Array;
+import java.lang.reflect.Executable;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.BooleanSupplier;
+import java.util.function.IntPredicate;
+import java.util.function.Predicate;
+import org.iommu4j.DirtyBitmap;
+import org.iommu4j.DomainFlag;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.PageRequest;
+import org.iommu4j.PageRequestGroup;
+import org.iommu4j.Prot;
+import org.iommu4j.bits.Access;
+import org.iommu4j.bits.BitField;
+import org.iommu4j.bits.Layout;
+import org.iommu4j.bits.Register;
+import org.iommu4j.bits.SplitField;
+import org.iommu4j.core.IommuCore;
+import org.iommu4j.core.PciIsolation;
+import org.iommu4j.dma.CoherentBuffer;
+import org.iommu4j.dma.DmaApi;
+import org.iommu4j.dma.DmaDevice;
+import org.iommu4j.it.domain.Bench;
+import org.iommu4j.it.domain.Configuration;
+import org.iommu4j.it.domain.DomainConfigurations;
+import org.iommu4j.kvm.GuestTreatment;
+import org.iommu4j.kvm.KvmOptions;
+import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.platform.AcpiTable;
+import org.iommu4j.platform.FailNth;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.PciAddress;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.sim.cache.CacheHierarchy;
+import org.iommu4j.sim.cache.EvictionPolicy;
+import org.iommu4j.sim.cpu.FlatProcessor;
+import org.iommu4j.sim.cpu.SimulatedProcessor;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.memory.Dram;
+import org.iommu4j.sim.pcie.BuiltInTopology;
+import org.iommu4j.sim.pcie.DmaProgram;
+import org.iommu4j.sim.pcie.RootComplex;
+import org.iommu4j.sim.pcie.SimulatedFunction;
+import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.ImageFabric;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TableListing;
+import org.iommu4j.sim.spi.TableVisitor;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.vtd.DmarWriter;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.PageRequestGroups;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.UnitAbilities;
+import org.iommu4j.spi.VendorContext;
+import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.VfioContainer;
+import org.iommu4j.vfio.VfioDevice;
+import org.iommu4j.vfio.VfioExtension;
+import org.iommu4j.vfio.VfioFile;
+import org.iommu4j.vfio.VfioGroup;
+import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.type1.NoSnoopBlocking;
+import org.iommu4j.vfio.type1.Type1Iommu;
+import org.iommu4j.vfio.type1.Type1Options;
+
+/**
+ * Objects of the library's types in a state of use: drivers of both vendors with every kind of domain, a host with core, DMA API,
+ * VFIO and KVM, and what silicon is made of.
+ */
+final class Samples {
+    private static final PciAddress NIC = BuiltInTopology.SECOND_GPU;
+    private static final long IOVA = 0x20_0000;
+
+    private final List<Object> all = new ArrayList<>();
+    private final List<Bench> benches = new ArrayList<>();
+    private final List<IommuDomain> mapped = new ArrayList<>();
+    private final Machine machine;
+    private final UserProcess process;
+    private final VfioContainer container;
+    private final VirtualMachine guest;
+    private final DmaDevice nic;
+    private final IommuCore core;
+
+    Samples() {
+        addValues();
+        for (Configuration configuration : DomainConfigurations.withEveryAbility()) {
+            addBench(new Bench(configuration.flat()));
+        }
+        MachineFactory factory = MachineFactory.load();
+        machine = factory.create(factory.named("intel-sc"));
+        process = machine.newProcess(1000, false);
+        core = IommuCore.open(open(machine), machine.topology());
+        DmaApi dma = new DmaApi(core, machine.memory(0), machine.frames());
+        nic = dma.bind(NIC);
+        Vfio vfio = new Vfio(core, VfioOptions.DEFAULT);
+        VfioDevice device = vfio.register(BuiltInTopology.GPU);
+        VfioGroup group = vfio.openGroup(device.groupId());
+        container = vfio.openContainer(process);
+        group.setContainer(container);
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        process.allocate(0x10_0000, 4, true);
+        container.map(0, 0x10_0000, 0x4000, VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
+        guest = new VirtualMachine(process, machine.processors(), KvmOptions.DEFAULT);
+        guest.addMemory(0, 0, 0x4000, 0x10_0000);
+        add(factory, machine, process, core, dma, nic, vfio, device, group, container, guest);
+        add(core.group(NIC).orElseThrow(), core.group(BuiltInTopology.GPU).orElseThrow());
+        add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
+        Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true);
+        add(options, new Type1Iommu(true, process, options));
+        addSilicon(factory);
+    }
+
+    private static Iommu open(Machine machine) {
+        VendorContext context = machine.vendorContext(LinuxRelease.NEWEST);
+        return IommuVendors.load().claiming(context.firmware()).get(0).open(context);
+    }
+
+    private void add(Object... objects) {
+        all.addAll(List.of(objects));
+    }
+
+    private void addValues() {
+        BitField field = BitField.bits(3, 0, "LOW");
+        add(field, Layout.of("TABLE", field), SplitField.of("SPLIT", field));
+        add(Register.of("REG", 0, 64, "a manual").field(BitField.bit(9, "NINE"), Access.READ_WRITE));
+        add(LinuxRelease.NEWEST, NIC, new IotlbGather(), new DirtyBitmap(0, 4096, 4), new FailNth());
+        PageRequest request = new PageRequest(0, true, false);
+        add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
+        add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);
+        add(
+                VfioOptions.DEFAULT,
+                KvmOptions.DEFAULT,
+                new StateDigest(),
+                DmaProgram.empty().read(0, false));
+        add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
+        add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
+        add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
+        add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
+        add((VfioFile) () -> true, GuestTreatment.of(LinuxRelease.NEWEST, HardwareVirtualization.VMX, false));
+        add(OptionalInt.empty(), OptionalLong.empty(), new TreeMap<>(), "a text");
+    }
+
+    private static byte[] acpiTable() {
+        byte[] bytes = Arrays.copyOf("TEST".getBytes(StandardCharsets.US_ASCII), AcpiTable.HEADER_LENGTH);
+        bytes[4] = AcpiTable.HEADER_LENGTH;
+        return bytes;
+    }
+
+    private void addBench(Bench bench) {
+        benches.add(bench);
+        Iommu iommu = bench.iommu();
+        IommuDevice device = bench.device();
+        VendorContext context = bench.machine().vendorContext(LinuxRelease.NEWEST);
+        IommuVendor vendor = IommuVendors.load().named(iommu.vendor());
+        add(iommu, device, vendor, vendor.kernelLog(), IommuVendors.of(List.of(vendor)), context);
+        add(HostFacts.of(context.firmware(), context.topology(), RegisterValues.UNKNOWN), context.bootOptions());
+        add(context.memory(), context.frames(), context.registers(), context.waiter(), context.firmware());
+        add(context.topology(), context.topology().functions().get(0), PciIsolation.asSet(context.topology()));
+        for (DomainType type : List.of(DomainType.BLOCKED, DomainType.IDENTITY, DomainType.DMA, DomainType.UNMANAGED)) {
+            addDomain(iommu.allocate(type, device), device);
+        }
+        for (DomainFlag flag : DomainFlag.values()) {
+            if (flag != DomainFlag.NEST_PARENT || iommu.vendor().equals("intel")) {
+                addDomain(iommu.allocate(DomainType.UNMANAGED, device, Set.of(flag)), device);
+            }
+        }
+        add(device.pageRequests().orElseThrow());
+        bench.machine().units().forEach(this::add);
+    }
+
+    /** Adds a domain with an entry that a careless unmap would clear. */
+    private void addDomain(IommuDomain domain, IommuDevice device) {
+        add(domain);
+        if (domain.type().isPaging()) {
+            domain.map(IOVA, 0x1000, 4096, 1, Prot.READ_WRITE);
+            mapped.add(domain);
+        }
+        domain.cacheCoherencyEnforcement().ifPresent(this::add);
+        domain.dirtyTracking().ifPresent(this::add);
+        domain.pasidAttachment().ifPresent(this::add);
+        domain.nesting().ifPresent(nesting -> {
+            add(nesting);
+            addDomain(nesting.allocateNested(device, 0x10_0000, 48), device);
+        });
+        domain.guestInvalidation().ifPresent(this::add);
+    }
+
+    private void addSilicon(MachineFactory factory) {
+        Trace trace = new Trace();
+        trace.start();
+        Dram dram = new Dram(1 << 20);
+        CacheHierarchy caches =
+                new CacheHierarchy(dram, 1, CacheGeometry.LITMUS, EvictionPolicy.LEAST_RECENTLY_USED, trace);
+        Fabric fabric = new Zeros();
+        add(trace, dram, caches, fabric, new RootComplex(fabric, trace), new TableListing(fabric));
+        add(new ImageFabric(fabric), new NoVisitor(), new DmarWriter(48));
+        add(new FlatProcessor(0, machine.description().virtualization(), machine.memory(0)));
+        add(new SimulatedProcessor(0, machine.description().virtualization(), caches));
+        add(new SimulatedFunction(machine.description().functions().get(0)));
+        add(machine.description(), machine.description().functions().get(0), machine.endpoint(BuiltInTopology.GPU));
+        add(machine.endpoint(BuiltInTopology.GPU).config(), machine.unit("dmar0"));
+        List<TranslationUnitProvider> providers = factory.providers().stream()
+                .filter(provider ->
+                        PublicApi.PACKAGES.contains(provider.getClass().getPackageName()))
+                .toList();
+        providers.forEach(this::add);
+        for (Bench bench : benches) {
+            RegisterDump dump = registers(bench.machine());
+            add(bench.machine().units().get(0).spec(), dump);
+            for (TranslationUnitProvider provider : providers) {
+                provider.reader(dump, fabric).ifPresent(this::add);
+            }
+        }
+    }
+
+    private static RegisterDump registers(Machine machine) {
+        long base = machine.units().get(0).spec().registerBase();
+        RegisterWindow window = machine.registers().map(base, 0x1000);
+        Map<Integer, Long> words = new HashMap<>();
+        for (int offset = 0; offset < 0x1000; offset += 8) {
+            words.put(offset, window.read64(offset));
+        }
+        return new RegisterDump(base, words);
+    }
+
+    /** Returns all objects that are of a type. */
+    List<Object> of(Class<?> type) {
+        if (type.isEnum()) {
+            return List.of(type.getEnumConstants());
+        }
+        return all.stream().filter(type::isInstance).toList();
+    }
+
+    /** Returns what a parameter that is not the null may have. */
+    Object argument(Executable executable, int parameter) {
+        Class<?> type = executable.getParameterTypes()[parameter];
+        if (type.isPrimitive()) {
+            return Array.get(Array.newInstance(type, 1), 0);
+        }
+        if (type.isArray()) {
+            return Array.newInstance(type.getComponentType(), 0);
+        }
+        List<Object> found = of(type);
+        if (found.isEmpty()) {
+            throw new AssertionError("no sample of " + type + " for parameter " + parameter + " of " + executable);
+        }
+        return found.get(0);
+    }
+
+    /** Returns what a refused call must leave as it is. */
+    List<Object> state() {
+        List<Object> state = new ArrayList<>();
+        for (Bench bench : benches) {
+            state.add(bench.machine().digest());
+            state.add(bench.framesInUse());
+        }
+        for (IommuDomain domain : mapped) {
+            state.add(domain.translate(IOVA));
+        }
+        state.add(machine.digest());
+        state.add(machine.frames().inUse());
+        state.add(machine.userFrames().inUse());
+        state.add(process.pinned());
+        state.add(process.charged());
+        state.add(container.info());
+        state.add(container.domains());
+        state.add(guest.noncoherentDmaCount());
+        state.add(guest.wbinvdExecuted());
+        state.add(nic.mappings());
+        core.groups().forEach(group -> state.add(group + " " + group.inUse() + " " + group.domain()));
+        return state;
+    }
+
+    /** Memory that is zero everywhere. */
+    private static final class Zeros implements Fabric {
+        @Override
+        public boolean isMemory(long physicalAddress) {
+            return true;
+        }
+
+        @Override
+        public long read(long physicalAddress, boolean snoop) {
+            return 0;
+        }
+
+        @Override
+        public void write(long physicalAddress, long value, boolean snoop) {
+            throw new IllegalStateException("a write to 0x" + Long.toHexString(physicalAddress));
+        }
+
+        @Override
+        public void write32(long physicalAddress, int value, boolean snoop) {
+            throw new IllegalStateException("a write to 0x" + Long.toHexString(physicalAddress));
+        }
+
+        @Override
+        public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+            throw new IllegalStateException("a write to 0x" + Long.toHexString(physicalAddress));
+        }
+    }
+
+    /** A visitor that has seen nothing. */
+    private static final class NoVisitor implements TableVisitor {
+        @Override
+        public void requester(int requesterId, int pasid, String translation, long root) {
+            Objects.requireNonNull(translation, "translation");
+        }
+
+        @Override
+        public void table(int level, long entryAddress, long entry, long iova) {}
+
+        @Override
+        public void mapping(
+                long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
+
+        @Override
+        public void problem(String line) {
+            Objects.requireNonNull(line, "line");
+        }
+    }
+
+    /** A reader of a log that finds nothing. */
+    private static final class NoFindings implements KernelLog.Findings {
+        @Override
+        public void unit(String name, long registerBase, Map<String, Long> registers) {
+            Objects.requireNonNull(name, "name");
+            Objects.requireNonNull(registers, "registers");
+        }
+
+        @Override
+        public void everyUnit(Map<String, Long> registers) {
+            Objects.requireNonNull(registers, "registers");
+        }
+
+        @Override
+        public void interruptRemapping(boolean on) {}
+
+        @Override
+        public void inUse(boolean inUse) {}
+
+        @Override
+        public void done() {}
+    }
+}

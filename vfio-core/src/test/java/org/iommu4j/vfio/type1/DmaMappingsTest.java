@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.type1;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.iommu4j.Prot;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+class DmaMappingsTest {
+    private static final long PAGE = 4096;
+
+    private static DmaMapping page(long number) {
+        return new DmaMapping(number * PAGE, 0, PAGE, Prot.READ);
+    }
+
+    private static List<Long> starts(Iterator<DmaMapping> mappings) {
+        List<Long> starts = new ArrayList<>();
+        mappings.forEachRemaining(mapping -> starts.add(mapping.iova()));
+        return starts;
+    }
+
+    /** Half a million mappings that move all those behind them take minutes; those in a tree take a second. */
+    @Test
+    @Timeout(value = 90, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void halfAMillionMappingsComeFromTheTopAndGoFromTheBottom() {
+        DmaMappings mappings = new DmaMappings();
+        int count = 500_000;
+        for (int i = count; i > 0; i--) {
+            mappings.add(page(i));
+        }
+        for (int i = 1; i <= count / 2; i++) {
+            Iterator<DmaMapping> each = mappings.from(i * PAGE);
+            assertThat(each.next().iova()).isEqualTo(i * PAGE);
+            each.remove();
+        }
+        Iterator<DmaMapping> rest = mappings.from(0);
+        while (rest.hasNext()) {
+            rest.next();
+            rest.remove();
+        }
+        assertThat(mappings.size()).isZero();
+    }
+
+    @Test
+    void addressesAreUnsignedAndTheLastByteCounts() {
+        DmaMappings mappings = new DmaMappings();
+        mappings.add(new DmaMapping(-2 * PAGE, 0, 2 * PAGE, Prot.READ));
+        mappings.add(new DmaMapping(4 * PAGE, 0, 4 * PAGE, Prot.READ));
+        mappings.add(page(0));
+
+        assertThat(starts(mappings.from(0))).containsExactly(0L, 4 * PAGE, -2 * PAGE);
+        assertThat(starts(mappings.from(1))).containsExactly(0L, 4 * PAGE, -2 * PAGE);
+        assertThat(starts(mappings.from(PAGE))).containsExactly(4 * PAGE, -2 * PAGE);
+        assertThat(starts(mappings.from(8 * PAGE - 1))).containsExactly(4 * PAGE, -2 * PAGE);
+        assertThat(starts(mappings.from(8 * PAGE))).containsExactly(-2 * PAGE);
+        assertThat(starts(mappings.from(-1))).containsExactly(-2 * PAGE);
+        assertThat(mappings.overlapping(PAGE, 4 * PAGE - 1)).isNull();
+        assertThat(mappings.overlapping(PAGE, 4 * PAGE).iova()).isEqualTo(4 * PAGE);
+        assertThat(mappings.overlapping(8 * PAGE, -1).iova()).isEqualTo(-2 * PAGE);
+        assertThat(mappings.overlapping(-1, -1).iova()).isEqualTo(-2 * PAGE);
+    }
+
+    @Test
+    void whatOverlapsIsFoundAsByLookingAtAll() {
+        long seed = Long.getLong("iommu4j.seed", 20261129);
+        Random random = new Random(seed);
+        DmaMappings mappings = new DmaMappings();
+        List<DmaMapping> model = new ArrayList<>();
+        for (int step = 0; step < 5000; step++) {
+            long first = random.nextInt(200) * PAGE;
+            long last = first + (1 + random.nextInt(5)) * PAGE - 1;
+            DmaMapping expected = null;
+            for (DmaMapping each : model) {
+                if (each.iova() <= last
+                        && first <= each.last()
+                        && (expected == null || each.iova() < expected.iova())) {
+                    expected = each;
+                }
+            }
+            assertThat(mappings.overlapping(first, last))
+                    .as("seed %d step %d", seed, step)
+                    .isSameAs(expected);
+            if (expected == null) {
+                DmaMapping added = new DmaMapping(first, 0, last - first + 1, Prot.READ);
+                mappings.add(added);
+                model.add(added);
+            } else if (random.nextBoolean()) {
+                Iterator<DmaMapping> each = mappings.from(first);
+                assertThat(each.next()).as("seed %d step %d", seed, step).isSameAs(expected);
+                each.remove();
+                model.remove(expected);
+            }
+            assertThat(mappings.size()).isEqualTo(model.size());
+        }
+    }
+}
