@@ -45,6 +45,11 @@ interface Hardware {
         return fault;
     }
 
+    /** Returns whether QEMU reports such a fault where a mapping does not permit the request, or nothing is mapped. */
+    default boolean isNotPermitted(Qemu qemu, Fault reported) {
+        return false;
+    }
+
     /**
      * Returns what hardware-sim builds, and what firmware says on both.
      *

@@ -156,7 +156,7 @@ final class Pair {
             return false;
         }
         Fault fault = refused.get(0);
-        return fault.reason() == (fault.write() ? 5 : 6)
+        return hardware.isNotPermitted(binary, fault)
                 && sim.translate(device, fault.page()) != IommuDomain.UNMAPPED
                 && reported.stream().allMatch(other -> other.page() == fault.page() + 4096);
     }

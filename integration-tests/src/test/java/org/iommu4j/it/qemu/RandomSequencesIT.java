@@ -38,6 +38,7 @@ class RandomSequencesIT {
                 Arguments.of(new IntelHardware("aw-bits=48"), true, ALL),
                 Arguments.of(new IntelHardware("aw-bits=48,caching-mode=on"), false, ALL),
                 Arguments.of(new IntelHardware("x-scalable-mode=on,snoop-control=on"), false, ALL),
+                Arguments.of(IntelHardware.firstStage("snoop-control=on"), false, ALL),
                 Arguments.of(new AmdHardware(), false, ON_ROOT_BUS),
                 Arguments.of(new AmdHardware(), true, ON_ROOT_BUS));
     }

@@ -11,7 +11,6 @@
  * <p>A class that is annotated {@link org.iommu4j.it.qemu.OnEachQemu} runs on each QEMU of the build and starts machines in its
  * {@link org.iommu4j.it.qemu.QemuLab}, which stops them.
  *
- * <p>Not here: coherence, of which QEMU, without caches, is no witness; interrupts; first-stage tables and PASIDs;
- * AMD's guest tables.
+ * <p>Not here: coherence, of which QEMU, without caches, is no witness; interrupts; PASIDs; AMD's guest tables.
  */
 package org.iommu4j.it.qemu;
