@@ -13,6 +13,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 
 /** The pages for readers name classes that exist. */
@@ -72,6 +73,17 @@ class PagesTest {
     }
 
     @Test
+    void everyWitnessHasItsRow() throws IOException {
+        List<String> rows = Files.readAllLines(root.resolve("docs/testing.md")).stream()
+                .filter(line -> line.startsWith("| `shared/"))
+                .map(line -> line.split("`")[1])
+                .toList();
+        assertThat(rows)
+                .containsExactly(
+                        Stream.of(SharedData.values()).map(SharedData::place).toArray(String[]::new));
+    }
+
+    @Test
     void everyClassOfTheReadingGuideAndTheReadmeExists() throws IOException {
         Set<String> all = classes(
                 "iommu-api/src",
@@ -80,9 +92,9 @@ class PagesTest {
                 "iommu-amd/src",
                 "hardware-sim/src",
                 "vfio-core/src");
-        all.addAll(classes("kvm-x86/src", "workbench/src", "integration-tests/src"));
+        all.addAll(classes("kvm-x86/src", "workbench/src", "integration-tests/src", "witnesses/src"));
         int checked = 0;
-        for (String page : List.of("docs/reading-guide.md", "README.md")) {
+        for (String page : List.of("docs/reading-guide.md", "docs/testing.md", "README.md")) {
             for (String line : Files.readAllLines(root.resolve(page))) {
                 checked += check(line, all, line);
             }

@@ -3,7 +3,6 @@ package org.iommu4j.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -18,12 +17,12 @@ import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.iommu4j.core.testvendor.Captures;
 import org.iommu4j.core.testvendor.TestFunction;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.PciTopology;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -338,15 +337,8 @@ class PciGroupsTest {
 
     @Test
     void groupsOfEveryCaptureAreLinuxs() throws IOException {
-        Path directory = shared("linux/captures");
-        List<Path> tars;
-        try (Stream<Path> files = Files.list(directory)) {
-            tars = files.filter(file -> file.toString().endsWith(".tar"))
-                    .sorted()
-                    .toList();
-        }
         int compared = 0;
-        for (Path tar : tars) {
+        for (Path tar : SharedData.files("linux/captures", ".tar")) {
             Captures.Capture capture = Captures.read(tar);
             assertThat(capture.functions()).as(capture.name()).hasSizeGreaterThan(10);
             if (capture.groups().isEmpty()) {
@@ -371,7 +363,7 @@ class PciGroupsTest {
 
     @Test
     void theX99BoardsRootPortsWithoutAcsIsolateInTheChipsetsOwnWay() throws IOException {
-        Path listing = shared("data/machines/huananzhi-x99-qd4/lspci-nnvvvxxxx.txt");
+        Path listing = SharedData.path("data/machines/huananzhi-x99-qd4/lspci-nnvvvxxxx.txt");
         List<PciFunction> board = lspci(listing);
         assertThat(board).hasSizeGreaterThan(20);
 
@@ -401,14 +393,6 @@ class PciGroupsTest {
                                 .map(member -> member.toString().substring(5))
                                 .toList()))
                 .toList();
-    }
-
-    private static Path shared(String name) {
-        String shared = System.getProperty("iommu4j.shared");
-        assumeTrue(shared != null, "iommu4j.shared is not set");
-        Path path = Path.of(shared, name);
-        assumeTrue(Files.exists(path), path + " is not there");
-        return path;
     }
 
     /** Reads {@code lspci -xxxx}; a bridge's secondary bus tells what is below it. */

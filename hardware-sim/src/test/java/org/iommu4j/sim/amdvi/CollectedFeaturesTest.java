@@ -11,17 +11,13 @@ import java.nio.file.Path;
 import java.util.Set;
 import java.util.TreeSet;
 import org.iommu4j.sim.spi.Translation;
-import org.junit.jupiter.api.Assumptions;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 
 /** Units with the features that were collected from real hosts. */
 class CollectedFeaturesTest {
     private static Set<Long> efrs() throws IOException {
-        String shared = System.getProperty("iommu4j.shared", "");
-        Path file = Path.of(shared, "data", "registers.tsv");
-        Assumptions.assumeTrue(
-                !shared.isEmpty() && Files.isRegularFile(file),
-                () -> "no collected registers in " + file + " (system property iommu4j.shared)");
+        Path file = SharedData.path("data/registers.tsv");
         Set<Long> efrs = new TreeSet<>();
         for (String line : Files.readAllLines(file)) {
             String[] columns = line.split("\t", -1);

@@ -8,15 +8,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
-import org.junit.jupiter.api.Assumptions;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 
 /** Any pair of CAP and ECAP that somebody has seen makes a unit that does what they say. */
 class CapturedRegistersTest {
     @Test
     void everyPairMakesAUnitThatBehavesLikeIt() throws IOException {
-        Path file = Path.of(System.getProperty("iommu4j.shared", ""), "data", "registers.tsv");
-        Assumptions.assumeTrue(Files.isRegularFile(file), () -> "no captured registers in " + file);
+        Path file = SharedData.path("data/registers.tsv");
         int units = 0;
         int scalable = 0;
         for (String line : Files.readAllLines(file)) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.audit;
 
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
-
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -14,6 +12,7 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditText;
 import org.iommu4j.workbench.audit.Auditor;
@@ -21,17 +20,11 @@ import org.iommu4j.workbench.host.HostInputs;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Help.Ansi;
 
-/** Audits of files, and where data of real hosts is, which is not part of the project. */
+/** Audits of files, some of them of real hosts. */
 final class Audits {
     static final Auditor AUDITOR = new Auditor(IommuVendors.load());
 
     private Audits() {}
-
-    static Path shared(String name) {
-        Path path = Path.of(System.getProperty("iommu4j.shared", "../shared")).resolve(name);
-        assumeTrue(Files.exists(path), () -> path + " is absent: the data of real hosts is not here");
-        return path;
-    }
 
     static Path capture(String name) {
         return Path.of(Objects.requireNonNull(Audits.class.getResource("/captures/" + name + ".tar"), name)
@@ -67,17 +60,8 @@ final class Audits {
         return String.join(" ", text(audit).subList(0, 5)).replaceAll(" +", " ");
     }
 
-    static List<Path> files(String directory, String suffix) throws IOException {
-        try (Stream<Path> files = Files.walk(shared(directory))) {
-            return files.filter(file -> Files.isRegularFile(file)
-                            && file.getFileName().toString().endsWith(suffix))
-                    .sorted()
-                    .toList();
-        }
-    }
-
     static List<String[]> table(String name) throws IOException {
-        return Files.readAllLines(shared(name), StandardCharsets.UTF_8).stream()
+        return Files.readAllLines(SharedData.path(name), StandardCharsets.UTF_8).stream()
                 .skip(1)
                 .map(line -> line.split("\t", -1))
                 .toList();

@@ -22,6 +22,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditedDevice;
 import org.iommu4j.workbench.audit.Guest;
@@ -58,7 +59,7 @@ class HostsTest {
     void everyTextGivesAnAnswerOrAClearRefusal() throws IOException {
         Map<String, Integer> counts = new TreeMap<>();
         for (String suffix : List.of(".txt", ".md")) {
-            for (Path file : Audits.files("data/machines", suffix)) {
+            for (Path file : SharedData.files("data/machines", suffix)) {
                 String kind = file.getFileName().toString().replaceAll("[-_.].*", "");
                 try {
                     Audit audit = Audits.of(file);
@@ -78,7 +79,7 @@ class HostsTest {
     void enableNoSnoopOfEveryFunctionIsWhatLspciPrinted() throws IOException {
         int compared = 0;
         int dumps = 0;
-        for (Path expected : Audits.files("data/machines", ".expected")) {
+        for (Path expected : SharedData.files("data/machines", ".expected")) {
             Path dump =
                     expected.resolveSibling(expected.getFileName().toString().replace(".expected", ".txt"));
             if (!Files.exists(dump)) {
@@ -106,7 +107,7 @@ class HostsTest {
     void groupsOfEveryCaptureAreItsLinuxs() throws IOException {
         int captures = 0;
         int functions = 0;
-        for (Path capture : Audits.files("linux/captures", ".tar")) {
+        for (Path capture : SharedData.files("linux/captures", ".tar")) {
             Audit audit = Audits.of(capture);
             HostEvidence evidence =
                     HostInputs.withInstalledSilicon().path(capture).read();
@@ -132,10 +133,10 @@ class HostsTest {
 
     /** What VFIO answered on a host is what the audit of its capture says: groups, coherency, holes of the address space. */
     @ParameterizedTest
-    @CsvSource({"sc0, intel-sc0", "sc1, intel-sc1", "amd, amd-qemu11"})
+    @CsvSource({"6.1-sc0, intel-sc0", "6.1-sc1, intel-sc1", "6.1-amd, amd-qemu11"})
     void vfioAnsweredAsTheAuditSays(String run, String capture) throws IOException {
-        String said = Files.readString(Audits.shared("linux/vfio/" + run + ".txt"));
-        Path tar = Audits.shared("linux/captures/" + capture + ".tar");
+        String said = Files.readString(SharedData.path("linux/vfio/" + run + ".txt"));
+        Path tar = SharedData.path("linux/captures/" + capture + ".tar");
         Audit one = Audits.assigning(tar, "6.1", "00:05.0");
         Audit two = Audits.assigning(tar, "6.1", "00:05.0", "00:0b.0");
 
@@ -178,7 +179,7 @@ class HostsTest {
     void reservedRegionsAreThoseThatTheHostsLinuxLists() throws IOException {
         int groups = 0;
         int regions = 0;
-        for (Path capture : Audits.files("linux/captures", ".tar")) {
+        for (Path capture : SharedData.files("linux/captures", ".tar")) {
             HostEvidence host = HostInputs.withInstalledSilicon().path(capture).read();
             Audit audit = Audits.of(capture);
             for (GroupEvidence group : host.groups().values()) {
@@ -207,7 +208,7 @@ class HostsTest {
 
     @Test
     void theX99BoardsAudioIsTheOneToBlame() throws IOException {
-        Path board = Audits.shared("data/machines/huananzhi-x99-qd4");
+        Path board = SharedData.path("data/machines/huananzhi-x99-qd4");
         Audit audit =
                 Audits.of(board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"), board.resolve("DMAR.dat"));
         assertThat(Audits.firstFive(audit))
@@ -233,7 +234,7 @@ class HostsTest {
                 [    0.150000] DMAR-IR: Enabled IRQ remapping in x2apic mode
                 [    0.500000] DMAR: Intel(R) Virtualization Technology for Directed I/O
                 """);
-        Path table = Audits.files("data/acpi", ".dat").stream()
+        Path table = SharedData.files("data/acpi", ".dat").stream()
                 .filter(path -> path.getFileName().toString().contains("acer-aspire-a515-57g"))
                 .findFirst()
                 .orElseThrow();
@@ -256,7 +257,7 @@ class HostsTest {
 
     @Test
     void anAmdDesktopLeavesEveryGuestCoherent() throws IOException {
-        Path board = Audits.shared("data/machines/msi-ms7721-a8-6500");
+        Path board = SharedData.path("data/machines/msi-ms7721-a8-6500");
         Audit audit =
                 Audits.of(board.resolve("IVRS.dat"), board.resolve("lspci-nnvvvxxxx.txt"), board.resolve("dmesg.txt"));
         assertThat(Audits.firstFive(audit))
@@ -293,7 +294,7 @@ class HostsTest {
         "7.1, PER_DEVICE, COHERENT"
     })
     void aDeviceBehindAnAbleUnitBesideOneThatIsNot(String release, CoherencyRule rule, Guest guest) throws IOException {
-        Path board = Audits.shared("data/machines/huananzhi-x99-qd4");
+        Path board = SharedData.path("data/machines/huananzhi-x99-qd4");
         Audit audit = Audits.of(
                 Optional.of(LinuxRelease.named(release)),
                 List.of(),
@@ -323,7 +324,7 @@ class HostsTest {
     void v2TablesMakeAPromiseThatDoesNotHold() throws IOException {
         String lines = "[    0.0] Command line: root=/dev/sda1 amd_iommu=pgtbl_v2\n";
         Path log = file("v2.txt", "[    0.0] Linux version 6.19.0 (x)\n" + lines);
-        Path table = Audits.shared("data/machines/msi-ms7721-a8-6500/IVRS.dat");
+        Path table = SharedData.path("data/machines/msi-ms7721-a8-6500/IVRS.dat");
         Audit audit = Audits.of(log, table);
         assertThat(audit.falsePromises())
                 .singleElement()
@@ -335,7 +336,7 @@ class HostsTest {
 
     @Test
     void aPromiseIsKeptWhereTheLastWordIsV1Tables() throws IOException {
-        Path table = Audits.shared("data/machines/msi-ms7721-a8-6500/IVRS.dat");
+        Path table = SharedData.path("data/machines/msi-ms7721-a8-6500/IVRS.dat");
         String line = "[    0.0] Linux version 6.19.0 (x)\n[    0.0] Command line: amd_iommu=";
         Path kept = file("v1-last.txt", line + "pgtbl_v2,force_isolation amd_iommu=pgtbl_v1\n");
         assertThat(Audits.of(kept, table).falsePromises()).isEmpty();

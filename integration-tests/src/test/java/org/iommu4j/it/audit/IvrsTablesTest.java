@@ -27,6 +27,7 @@ import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.audit.Audit;
 import org.junit.jupiter.api.Test;
 
@@ -125,7 +126,7 @@ class IvrsTablesTest {
 
     private static List<Table> tables() throws IOException {
         List<Table> tables = new ArrayList<>();
-        for (Path file : Audits.files("data", ".dat")) {
+        for (Path file : SharedData.files("data", ".dat")) {
             Path expected = file.resolveSibling(file.getFileName().toString().replace(".dat", ".expected"));
             byte[] bytes = Files.readAllBytes(file);
             if (bytes.length > 4

@@ -24,6 +24,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.HostInputs;
@@ -175,7 +176,7 @@ class RegisterPairsTest {
         Map<String, Path> tables = new HashMap<>();
         for (String[] row : Audits.table("data/index.tsv")) {
             if (row[1].equals("acpi-ivrs")) {
-                tables.put(row[2], Audits.shared("data/" + row[0]));
+                tables.put(row[2], SharedData.path("data/" + row[0]));
             }
         }
         int compared = 0;

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditHtml;
 import org.iommu4j.workbench.audit.AuditJson;
@@ -198,7 +199,7 @@ class ReportsTest {
 
     @Test
     void aSisterThatTheHostUsesStandsAgainstAssignmentUnlessItComesAlong() {
-        Path capture = Audits.shared("linux/captures/intel-sc1.tar");
+        Path capture = SharedData.path("linux/captures/intel-sc1.tar");
         Audit alone = Audits.assigning(capture, "6.1", "00:0c.0");
         assertThat(alone.assignment().assignable()).isEqualTo(Answer.NO);
         assertThat(alone.assignment().obstacles())

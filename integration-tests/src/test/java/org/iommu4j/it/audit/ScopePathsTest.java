@@ -26,6 +26,7 @@ import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.witness.SharedData;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -191,7 +192,7 @@ class ScopePathsTest {
 
     private static List<Table> tables() throws IOException {
         List<Table> tables = new ArrayList<>();
-        for (Path file : Audits.files("data", ".dat")) {
+        for (Path file : SharedData.files("data", ".dat")) {
             Path expected = file.resolveSibling(file.getFileName().toString().replace(".dat", ".expected"));
             byte[] bytes = Files.readAllBytes(file);
             if (bytes.length > 4

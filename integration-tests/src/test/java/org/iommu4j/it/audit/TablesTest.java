@@ -25,6 +25,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.Guest;
 import org.iommu4j.workbench.host.InputException;
@@ -101,7 +102,7 @@ class TablesTest {
         int tables = 0;
         int units = 0;
         int regions = 0;
-        for (Path file : Audits.files("data", ".dat")) {
+        for (Path file : SharedData.files("data", ".dat")) {
             Path expected = file.resolveSibling(file.getFileName().toString().replace(".dat", ".expected"));
             byte[] bytes = Files.readAllBytes(file);
             if (bytes.length < 4
@@ -185,7 +186,7 @@ class TablesTest {
     void everyTableAloneGivesUnitsOrAClearRefusal() throws IOException {
         int answered = 0;
         int refused = 0;
-        for (Path file : Audits.files("data", ".dat")) {
+        for (Path file : SharedData.files("data", ".dat")) {
             try {
                 Audit audit = Audits.of(file);
                 assertThat(audit.devices()).isEmpty();
@@ -205,7 +206,7 @@ class TablesTest {
 
     @Test
     void theTableOfAServerWithTenUnitsTellsUnitsAndScopesAndNoMore() throws IOException {
-        Path file = Audits.files("data/acpi", ".dat").stream()
+        Path file = SharedData.files("data/acpi", ".dat").stream()
                 .filter(path -> path.getFileName().toString().contains("10-drhd"))
                 .findFirst()
                 .orElseThrow();

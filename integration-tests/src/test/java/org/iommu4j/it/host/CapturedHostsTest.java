@@ -4,7 +4,6 @@ package org.iommu4j.it.host;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -23,6 +22,7 @@ import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.InputException;
@@ -109,10 +109,9 @@ class CapturedHostsTest {
 
     /** The value after SET_IOMMU in the call-by-call answers of the same three Linux hosts, which ran 6.1. */
     @ParameterizedTest
-    @CsvSource({"intel-sc0, sc0.txt", "intel-sc1, sc1.txt", "amd-qemu11, amd.txt"})
+    @CsvSource({"intel-sc0, 6.1-sc0.txt", "intel-sc1, 6.1-sc1.txt", "amd-qemu11, 6.1-amd.txt"})
     void dmaCcIommuIsWhatThatLinuxAnswered(String name, String answers) throws IOException {
-        Path file = Shared.file("linux/vfio/" + answers);
-        assumeTrue(Files.isRegularFile(file), () -> "skipped: " + file + " is absent");
+        Path file = SharedData.path("linux/vfio/" + answers);
         Matcher answer = Pattern.compile(
                         "(?m)^CHECK_EXTENSION after SET_IOMMU\\(TYPE1v2\\):.* VFIO_DMA_CC_IOMMU=([01]) ")
                 .matcher(Files.readString(file));
@@ -134,20 +133,14 @@ class CapturedHostsTest {
         assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
     }
 
-    static Stream<Path> everyCapture() throws IOException {
-        Path folder = Shared.file("linux/captures");
-        if (!Files.isDirectory(folder)) {
-            return Stream.of(folder);
-        }
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(file -> !file.toString().contains("iommu-off")).sorted().toList().stream();
-        }
+    static Stream<Path> everyCapture() {
+        return SharedData.files("linux/captures", ".tar").stream()
+                .filter(file -> !file.toString().contains("iommu-off"));
     }
 
     @ParameterizedTest
     @MethodSource("everyCapture")
     void theWholeCapturesAgreeToo(Path capture) {
-        assumeTrue(Files.isRegularFile(capture), () -> "skipped: no captures in " + capture);
         HostEvidence host = workbench.read(capture);
         assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
         assertThat(run(capture, NIC).verdict()).isEqualTo(Verdict.COHERENT);

@@ -2,7 +2,6 @@
 package org.iommu4j.it.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -27,6 +26,7 @@ import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
@@ -55,8 +55,7 @@ class X99BoardTest {
     private static final int TYPE_ROOT_COMPLEX_INTEGRATED_ENDPOINT = 9;
 
     private static MachineDescription board() throws IOException {
-        Path dmar = Shared.file("data/machines/huananzhi-x99-qd4/DMAR.dat");
-        assumeTrue(Files.isRegularFile(dmar), () -> "skipped: " + dmar + " is absent");
+        Path dmar = SharedData.path("data/machines/huananzhi-x99-qd4/DMAR.dat");
         List<FunctionDescription> functions = List.of(
                 function(
                         "0000:00:00.0",

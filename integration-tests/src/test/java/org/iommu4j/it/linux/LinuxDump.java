@@ -13,9 +13,9 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.decode.MemoryImage;
 import org.iommu4j.workbench.decode.RegisterText;
-import org.junit.jupiter.api.Assumptions;
 
 /** A unit's registers and the memory that it could reach, as Linux left them, with what others saw of its translations. */
 final class LinuxDump {
@@ -78,11 +78,7 @@ final class LinuxDump {
 
     /** Reads a dump; skips the test when there is none. */
     static LinuxDump read(String name) {
-        String shared = System.getProperty("iommu4j.shared", "");
-        Path directory = Path.of(shared, "linux", "dumps", name);
-        Assumptions.assumeTrue(
-                !shared.isEmpty() && Files.isDirectory(directory),
-                () -> "no memory dump of Linux in " + directory + " (system property iommu4j.shared)");
+        Path directory = SharedData.path("linux/dumps/" + name);
         return DUMPS.computeIfAbsent(name, unused -> {
             try {
                 return new LinuxDump(name, directory);

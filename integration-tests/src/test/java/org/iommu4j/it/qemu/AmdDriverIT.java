@@ -10,8 +10,6 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.BootOptions;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,6 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  *
  * <p>QEMU 7.2 and 10.0 report nothing: a refusal is seen by what a device got, or what is not in memory.
  */
+@OnEachQemu
 class AmdDriverIT {
     private static final long PAGE = 4096;
     private static final long LARGE_PAGE = 2L << 20;
@@ -38,24 +37,17 @@ class AmdDriverIT {
     private static final long IR = 1L << 61;
     private static final long IW = 1L << 62;
 
-    private static Qemu qemu;
+    private final QemuLab lab;
 
     private Pair pair;
 
-    @BeforeAll
-    static void findQemu() {
-        qemu = Qemu.installed();
-        AmdHardware.requireWitness(qemu);
+    AmdDriverIT(QemuLab lab) {
+        this.lab = lab;
     }
 
     @BeforeEach
     void start() {
-        pair = new Pair(qemu, new AmdHardware(), false, LinuxRelease.NEWEST, "amd-iommu");
-    }
-
-    @AfterEach
-    void stop() {
-        pair.close();
+        pair = new Pair(lab, new AmdHardware(), false, LinuxRelease.NEWEST, "amd-iommu");
     }
 
     private void attach(PciAddress device) {
@@ -97,7 +89,7 @@ class AmdDriverIT {
     }
 
     private static long deviceTableEntry(Rig rig, PciAddress device) {
-        long table = rig.witness()
+        long table = rig.machine()
                         .registers()
                         .map(AmdHardware.REGISTER_BASE, AmdHardware.REGISTER_BYTES)
                         .read64(0)
@@ -254,9 +246,8 @@ class AmdDriverIT {
     @Test
     void whatTheUnitRemembersIsForgottenWhenACompletionInterruptsToo() {
         pair.expect("ComWaitInt, after waits that stored", 0L, rig -> register(rig, 0x2020) & 4);
-        pair.close();
         AmdHardware interrupting = new AmdHardware(new BootOptions("iommu4j.amd=completion_interrupt"));
-        pair = new Pair(qemu, interrupting, false, LinuxRelease.NEWEST, "amd-iommu, interrupting");
+        pair = new Pair(lab, interrupting, false, LinuxRelease.NEWEST, "amd-iommu, interrupting");
         pair.expect("ComWaitIntEn", 0x10L, rig -> register(rig, 0x18) & 0x10);
         attachFirst();
         for (int i = 0; i < 3; i++) {
@@ -273,7 +264,7 @@ class AmdDriverIT {
     }
 
     private static long register(Rig rig, int offset) {
-        return rig.witness()
+        return rig.machine()
                 .registers()
                 .map(AmdHardware.REGISTER_BASE, AmdHardware.REGISTER_BYTES)
                 .read64(offset);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.qemu;
 
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
-
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
@@ -58,11 +56,11 @@ record AmdHardware(BootOptions bootOptions) implements Hardware {
         return false;
     }
 
-    /** Ends the calling test on a QEMU whose unit is no witness for ours: see {@code docs/qemu.md}. */
-    static void requireWitness(Qemu qemu) {
-        assumeFalse(
-                qemu.isAtLeast(11, 0),
-                () -> qemu + "'s AMD-Vi unit passes requests that a device table entry blocks; see docs/qemu.md");
+    @Override
+    public void requireWitness(QemuLab lab) {
+        if (lab.qemu().isAtLeast(11, 0)) {
+            throw lab.unfit("its AMD-Vi unit passes requests that a device table entry blocks; see docs/qemu.md");
+        }
     }
 
     @Override

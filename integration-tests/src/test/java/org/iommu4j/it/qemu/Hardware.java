@@ -28,6 +28,12 @@ interface Hardware {
     /** The device below the root port. */
     PciAddress BELOW = new PciAddress(0, 1, 0, 0);
 
+    /**
+     * Skips the calling test on a QEMU whose unit is no witness for ours, as {@code docs/qemu.md} says; every QEMU's is
+     * unless the implementation says otherwise.
+     */
+    default void requireWitness(QemuLab lab) {}
+
     /** Returns how QEMU is told of the unit, as its {@code -device} option wants it. */
     String option(Qemu qemu);
 
@@ -37,6 +43,11 @@ interface Hardware {
     /** Returns what QEMU reports where ours reports this; the same unless the implementation says otherwise. */
     default Fault asReported(Qemu qemu, Fault fault) {
         return fault;
+    }
+
+    /** Returns whether QEMU reports such a fault where a mapping does not permit the request, or nothing is mapped. */
+    default boolean isNotPermitted(Qemu qemu, Fault reported) {
+        return false;
     }
 
     /**

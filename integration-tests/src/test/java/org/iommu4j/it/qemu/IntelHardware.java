@@ -34,18 +34,38 @@ record IntelHardware(String options) implements Hardware {
     private static final int PASID_ENTRY_NOT_PRESENT = 0x59;
     private static final int PASID_ENTRY_INVALID = 0x5b;
     private static final int SECOND_STAGE_NOT_PRESENT = 0x79;
-    private static final int SECOND_STAGE_NO_WRITE = 0x85;
-    private static final int SECOND_STAGE_NO_READ = 0x86;
+    private static final int NOT_PERMITTED_WRITE = 0x85;
+    private static final int NOT_PERMITTED_READ = 0x86;
+
+    private static final String FIRST_STAGE = "x-flts=on";
 
     private static final int VER = 0x00;
     private static final int CAP = 0x08;
     private static final int ECAP = 0x10;
     private static final String UNIT = "dmar0";
 
+    /** Returns a unit in scalable mode that has a first stage and no second. */
+    static IntelHardware firstStage(String more) {
+        return new IntelHardware("x-scalable-mode=on," + FIRST_STAGE + ",aw-bits=48," + more);
+    }
+
+    private boolean hasFirstStage() {
+        return options.contains(FIRST_STAGE);
+    }
+
+    @Override
+    public void requireWitness(QemuLab lab) {
+        if (hasFirstStage() && !lab.qemu().isAtLeast(10, 0)) {
+            throw lab.unfit("it has no first stage; QEMU 10.0 has");
+        }
+    }
+
     @Override
     public String option(Qemu qemu) {
-        // Scalable mode is no experiment any more in 11.
-        String spelled = qemu.isAtLeast(11, 0) ? options.replace("x-scalable-mode", "scalable-mode") : options;
+        // Both are no experiments any more in 11.
+        String spelled = qemu.isAtLeast(11, 0)
+                ? options.replace("x-scalable-mode", "scalable-mode").replace("x-flts", "fsts")
+                : options;
         return options.isEmpty() ? "intel-iommu" : "intel-iommu," + spelled;
     }
 
@@ -61,12 +81,20 @@ record IntelHardware(String options) implements Hardware {
     @Override
     public Fault asReported(Qemu qemu, Fault fault) {
         return switch (fault.reason()) {
-            case SECOND_STAGE_NOT_PRESENT, SECOND_STAGE_NO_WRITE, SECOND_STAGE_NO_READ ->
-                withReason(fault, fault.write() ? NO_WRITE : NO_READ);
+            case SECOND_STAGE_NOT_PRESENT, NOT_PERMITTED_WRITE, NOT_PERMITTED_READ ->
+                hasFirstStage() ? fault : withReason(fault, fault.write() ? NO_WRITE : NO_READ);
             case PASID_ENTRY_NOT_PRESENT ->
                 withReason(fault, qemu.isAtLeast(10, 0) ? PASID_ENTRY_INVALID : PASID_TABLE_INVALID);
             default -> fault;
         };
+    }
+
+    @Override
+    public boolean isNotPermitted(Qemu qemu, Fault reported) {
+        return reported.reason()
+                == (hasFirstStage()
+                        ? (reported.write() ? NOT_PERMITTED_WRITE : NOT_PERMITTED_READ)
+                        : (reported.write() ? NO_WRITE : NO_READ));
     }
 
     private static Fault withReason(Fault fault, int reason) {

@@ -19,7 +19,7 @@ import org.iommu4j.platform.PciAddress;
  *
  * <p>What a step is refused with is an answer too. A disagreement fails with the last steps and their answers.
  */
-final class Pair implements AutoCloseable {
+final class Pair {
     private static final int LAST_STEPS = 40;
 
     private final QemuMachine emulated;
@@ -41,20 +41,14 @@ final class Pair implements AutoCloseable {
      * @param caches whether hardware-sim has CPU caches in front of memory
      * @param title what is told with every failure, for example how to replay
      */
-    Pair(Qemu binary, Hardware hardware, boolean caches, LinuxRelease release, String title) {
+    Pair(QemuLab lab, Hardware hardware, boolean caches, LinuxRelease release, String title) {
         this.title = title;
-        this.binary = binary;
+        this.binary = lab.qemu();
         this.hardware = hardware;
         this.faultsReported = hardware.reportsFaults(binary);
-        emulated = new QemuMachine(binary, hardware);
-        try {
-            SimulatedMachine simulated = new SimulatedMachine(emulated.description(), caches);
-            qemu = new Rig(emulated, release);
-            sim = new Rig(simulated, release);
-        } catch (RuntimeException | AssertionError e) {
-            emulated.close();
-            throw e;
-        }
+        emulated = new QemuMachine(lab, hardware);
+        qemu = new Rig(emulated, release);
+        sim = new Rig(new SimulatedMachine(emulated.description(), caches), release);
     }
 
     Rig qemu() {
@@ -162,16 +156,16 @@ final class Pair implements AutoCloseable {
             return false;
         }
         Fault fault = refused.get(0);
-        return fault.reason() == (fault.write() ? 5 : 6)
+        return hardware.isNotPermitted(binary, fault)
                 && sim.translate(device, fault.page()) != IommuDomain.UNMAPPED
                 && reported.stream().allMatch(other -> other.page() == fault.page() + 4096);
     }
 
     /** Compares a frame of memory. */
     void compareFrame(long physicalAddress) {
-        assertThat(qemu.witness().words(physicalAddress, 512))
+        assertThat(qemu.machine().words(physicalAddress, 512))
                 .as("frame 0x%x, %s; last steps:%n%s", physicalAddress, title, String.join("\n", log))
-                .isEqualTo(sim.witness().words(physicalAddress, 512));
+                .isEqualTo(sim.machine().words(physicalAddress, 512));
     }
 
     private <R> Answer<R> answer(Rig rig, Function<Rig, R> action) {
@@ -181,7 +175,7 @@ final class Pair implements AutoCloseable {
             return new Answer<>(null, e.errno().name());
         } catch (RuntimeException e) {
             throw new IllegalStateException(
-                    title + ", step " + step + " on " + rig.witness().name() + "; last steps:\n"
+                    title + ", step " + step + " on " + rig.machine().name() + "; last steps:\n"
                             + String.join("\n", log),
                     e);
         }
@@ -199,11 +193,6 @@ final class Pair implements AutoCloseable {
         List<String> lines = new ArrayList<>(log);
         return new AssertionError(title + ": hardware-sim and " + emulated.name()
                 + " disagree in the last of these steps:\n" + String.join("\n", lines));
-    }
-
-    @Override
-    public void close() {
-        emulated.close();
     }
 
     private record Answer<R>(R value, String refusal) {

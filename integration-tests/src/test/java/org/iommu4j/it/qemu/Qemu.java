@@ -1,57 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.qemu;
 
-import static org.assertj.core.api.Assertions.fail;
-
+import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.Assumptions;
+import java.util.stream.Stream;
 
 /**
- * The QEMU that the tests talk to: {@code qemu-system-x86_64} of the path, or the one that {@code -Diommu4j.qemu} names.
- *
- * <p>Where there is none a test is skipped, or fails under {@code -Diommu4j.qemu.required=true}.
+ * A QEMU that tests can start.
  *
  * @param binary what to start
  * @param major version, for example 7
  * @param minor version, for example 2
  */
 record Qemu(String binary, int major, int minor) {
-    private static final String BINARY = "iommu4j.qemu";
-    private static final String REQUIRED = "iommu4j.qemu.required";
+    /**
+     * Name of the system property that names QEMUs: programs, with {@link File#pathSeparator} between them, or {@link
+     * #ABSENT}. Without it the path's {@code qemu-system-x86_64} is the only one.
+     */
+    static final String BINARIES = "iommu4j.qemu";
+
+    /** The property's value for doing as if no QEMU were installed. */
+    static final String ABSENT = "absent";
+
+    private static final String DEFAULT = "qemu-system-x86_64";
     private static final Pattern VERSION = Pattern.compile("version (\\d+)\\.(\\d+)");
 
-    /** Returns the installed QEMU; without one the calling test ends here. */
-    static Qemu installed() {
-        String binary = System.getProperty(BINARY, "qemu-system-x86_64");
-        String problem;
-        try {
-            Process process = new ProcessBuilder(binary, "--version")
-                    .redirectErrorStream(true)
-                    .start();
-            process.getOutputStream().close();
-            String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-            int status = process.waitFor();
-            Matcher version = VERSION.matcher(text);
-            if (status == 0 && version.find()) {
-                return new Qemu(binary, Integer.parseInt(version.group(1)), Integer.parseInt(version.group(2)));
-            }
-            problem = "it answered '" + text.strip() + "'";
-        } catch (IOException e) {
-            problem = String.valueOf(e.getMessage());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            problem = "interrupted";
+    /** Returns the names of the programs that the build has tests run on; empty where QEMU is said to be absent. */
+    static List<String> named(String property) {
+        if (property.equals(ABSENT)) {
+            return List.of();
         }
-        String message = "no QEMU at '" + binary + "' (" + problem + "): install qemu-system-x86 or name one by -D"
-                + BINARY + "=PATH";
-        if (Boolean.getBoolean(REQUIRED)) {
-            fail(message + "; -D" + REQUIRED + "=true asks for it");
+        return Stream.of(property.split(Pattern.quote(File.pathSeparator)))
+                .filter(name -> !name.isBlank())
+                .toList();
+    }
+
+    /** Returns the names of the programs that this build has tests run on. */
+    static List<String> named() {
+        return named(System.getProperty(BINARIES, DEFAULT));
+    }
+
+    /**
+     * Asks a program for its version.
+     *
+     * @throws IOException if there is none, or it is no QEMU; the message says what it did instead
+     */
+    static Qemu at(String binary) throws IOException {
+        Process process = new ProcessBuilder(binary, "--version")
+                .redirectErrorStream(true)
+                .start();
+        process.getOutputStream().close();
+        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        Matcher version = VERSION.matcher(text);
+        if (!version.find()) {
+            throw new IOException("'" + binary + " --version' printed '" + text.strip() + "'");
         }
-        Assumptions.abort(message);
-        throw new AssertionError("not reached");
+        return new Qemu(binary, Integer.parseInt(version.group(1)), Integer.parseInt(version.group(2)));
     }
 
     /** Returns whether it is this version or a later one. */

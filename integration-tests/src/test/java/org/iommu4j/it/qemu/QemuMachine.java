@@ -25,7 +25,7 @@ import org.iommu4j.spi.VendorContext;
  * <p>What firmware would do is done here: the window of configuration space, the root port's buses, the devices' BARs. Its
  * ACPI tables are those of the {@link MachineDescription}, which takes the unit's capabilities from the registers.
  */
-final class QemuMachine implements Witness {
+final class QemuMachine implements DmaMachine {
     private static final int CONFIG_ADDRESS = 0xcf8;
     private static final int CONFIG_DATA = 0xcfc;
     /** PCIEXBAR of the host bridge: where configuration space is mapped. */
@@ -57,7 +57,6 @@ final class QemuMachine implements Witness {
     private static final int MOST_POLLS = 100;
 
     private final Qemu qemu;
-    private final QemuProcess process;
     private final QtestSocket qtest;
     private final QemuMemory memory;
     private final FramePool frames = new FramePool(KERNEL_FRAMES, Hardware.MEMORY_BYTES / 2 - KERNEL_FRAMES);
@@ -65,27 +64,22 @@ final class QemuMachine implements Witness {
     private final Map<PciAddress, DmaDevice> devices = new TreeMap<>();
     private final MachineDescription description;
 
-    /** Starts the machine. */
-    QemuMachine(Qemu qemu, Hardware hardware) {
-        this.qemu = qemu;
-        process = new QemuProcess(
-                qemu,
-                Hardware.MEMORY_BYTES,
-                List.of(
-                        "-device", hardware.option(qemu),
-                        "-device", edu("pcie.0", Hardware.FIRST),
-                        "-device", edu("pcie.0", Hardware.SECOND),
-                        "-device", "pcie-root-port,id=root0,addr=" + slot(Hardware.PORT),
-                        "-device", edu("root0", Hardware.BELOW)));
-        qtest = process.qtest();
+    /** Starts the machine, which the lab stops. */
+    QemuMachine(QemuLab lab, Hardware hardware) {
+        hardware.requireWitness(lab);
+        qemu = lab.qemu();
+        qtest = lab.start(
+                        Hardware.MEMORY_BYTES,
+                        List.of(
+                                "-device", hardware.option(qemu),
+                                "-device", edu("pcie.0", Hardware.FIRST),
+                                "-device", edu("pcie.0", Hardware.SECOND),
+                                "-device", "pcie-root-port,id=root0,addr=" + slot(Hardware.PORT),
+                                "-device", edu("root0", Hardware.BELOW)))
+                .qtest();
         memory = new QemuMemory(qtest, Hardware.MEMORY_BYTES);
-        try {
-            initialize();
-            description = hardware.describe(registers(), describeFunctions());
-        } catch (RuntimeException e) {
-            process.close();
-            throw e;
-        }
+        initialize();
+        description = hardware.describe(registers(), describeFunctions());
     }
 
     private static String edu(String bus, PciAddress address) {
@@ -221,11 +215,6 @@ final class QemuMachine implements Witness {
                     qemu + " has no DMA device at " + address + "; it has " + devices.keySet());
         }
         return device;
-    }
-
-    @Override
-    public void close() {
-        process.close();
     }
 
     private record QemuFunction(PciAddress address, Optional<PciAddress> upstreamBridge, ConfigSpace config)

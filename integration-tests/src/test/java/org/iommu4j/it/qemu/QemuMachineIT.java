@@ -11,26 +11,19 @@ import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciFunction;
 import org.iommu4j.platform.PciTopology;
 import org.iommu4j.platform.SystemMemory;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /** The ports over qtest keep the promises of the platform's interfaces. */
+@OnEachQemu
 class QemuMachineIT {
     private static final long FRAME = Rig.TARGET;
 
-    private static QemuMachine machine;
+    private final QemuLab lab;
+    private final QemuMachine machine;
 
-    @BeforeAll
-    static void start() {
-        machine = new QemuMachine(Qemu.installed(), new IntelHardware(""));
-    }
-
-    @AfterAll
-    static void stop() {
-        if (machine != null) {
-            machine.close();
-        }
+    QemuMachineIT(QemuLab lab) {
+        this.lab = lab;
+        machine = new QemuMachine(lab, new IntelHardware(""));
     }
 
     @Test
@@ -87,18 +80,34 @@ class QemuMachineIT {
     }
 
     @Test
-    void aCommandThatQemuRefusesIsTold() {
-        try (QemuProcess process = new QemuProcess(Qemu.installed(), 16L << 20, List.of())) {
-            process.qtest().post("no such command");
-            assertThatThrownBy(() -> process.qtest().read32(0))
-                    .isInstanceOf(IllegalStateException.class)
-                    .hasMessageContaining("no such command");
+    void whatALabStartedEndsWithIt() {
+        List<ProcessHandle> before = ProcessHandle.current().descendants().toList();
+        List<ProcessHandle> started;
+        try (QemuLab another = new QemuLab(lab.qemu())) {
+            another.start(16L << 20, List.of());
+            another.start(16L << 20, List.of());
+            started = ProcessHandle.current()
+                    .descendants()
+                    .filter(process -> !before.contains(process))
+                    .toList();
+            assertThat(started).as("shells and QEMUs").hasSize(4);
         }
+        assertThat(started).noneMatch(ProcessHandle::isAlive);
+        assertThat(before).allMatch(ProcessHandle::isAlive);
+    }
+
+    @Test
+    void aCommandThatQemuRefusesIsTold() {
+        QemuProcess process = lab.start(16L << 20, List.of());
+        process.qtest().post("no such command");
+        assertThatThrownBy(() -> process.qtest().read32(0))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("no such command");
     }
 
     @Test
     void anOptionThatQemuRefusesIsTold() {
-        assertThatThrownBy(() -> new QemuMachine(Qemu.installed(), new IntelHardware("no-such-option=on")))
+        assertThatThrownBy(() -> new QemuMachine(lab, new IntelHardware("no-such-option=on")))
                 .isInstanceOf(IllegalStateException.class)
                 .hasMessageContaining("no-such-option");
     }

@@ -2,6 +2,7 @@
 package org.iommu4j.it.qemu;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.SelectionKey;
@@ -25,6 +26,10 @@ import java.util.stream.Stream;
  * QEMU outlives this JVM, however that ends.
  */
 final class QemuProcess implements AutoCloseable {
+    /** How the names of temporary directories begin. */
+    static final String DIRECTORY_PREFIX =
+            "iommu4j-qemu-" + ProcessHandle.current().pid() + "-";
+
     private static final long TIMEOUT_MILLIS = 60_000;
     private static final String UNTIL_INPUT_ENDS = "\"$@\" </dev/null & qemu=$!; read -r _; kill -9 $qemu; wait $qemu";
 
@@ -47,9 +52,9 @@ final class QemuProcess implements AutoCloseable {
      */
     QemuProcess(Qemu qemu, long memoryBytes, List<String> arguments) {
         Process started = null;
+        directory = newDirectory();
+        output = directory.resolve("output");
         try {
-            directory = Files.createTempDirectory("iommu4j-qemu");
-            output = directory.resolve("output");
             Path bios = directory.resolve("bios");
             Files.write(bios, bios());
             Path path = directory.resolve("qtest");
@@ -74,9 +79,11 @@ final class QemuProcess implements AutoCloseable {
             }
         } catch (IOException e) {
             stop(started);
+            remove(directory);
             throw new IllegalStateException("can't start " + qemu + " at '" + qemu.binary() + "'", e);
         } catch (RuntimeException e) {
             stop(started);
+            remove(directory);
             throw e;
         }
     }
@@ -144,12 +151,24 @@ final class QemuProcess implements AutoCloseable {
     public void close() {
         stop(shell);
         qtest.close();
+        remove(directory);
+    }
+
+    private static Path newDirectory() {
+        try {
+            return Files.createTempDirectory(DIRECTORY_PREFIX);
+        } catch (IOException e) {
+            throw new UncheckedIOException("can't make a temporary directory", e);
+        }
+    }
+
+    private static void remove(Path directory) {
         try (Stream<Path> left = Files.walk(directory)) {
             for (Path path : left.sorted(Comparator.reverseOrder()).toList()) {
                 Files.delete(path);
             }
         } catch (IOException e) {
-            throw new IllegalStateException("can't remove " + directory, e);
+            throw new UncheckedIOException("can't remove " + directory, e);
         }
     }
 }

@@ -208,7 +208,7 @@ final class RandomSequence {
             if (attached[i] == domain) {
                 PciAddress device = devices.get(i);
                 pair.doBoth("read 1 word by " + device + " at stale 0x" + Long.toHexString(iova), rig -> {
-                    rig.witness().device(device).read(iova, Rig.PATTERN_WORDS, 1);
+                    rig.machine().device(device).read(iova, Rig.PATTERN_WORDS, 1);
                     rig.takeFaults();
                 });
             }

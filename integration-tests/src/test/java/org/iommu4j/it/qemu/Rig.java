@@ -31,7 +31,7 @@ import org.iommu4j.spi.VendorContext;
  * <p>Nobody but the device can look into a device's buffer, so each domain gets a mailbox: a page through which the device
  * hands out what it read. What it writes comes from the first half of its buffer, filled while nothing was translated yet.
  */
-final class Rig implements AutoCloseable {
+final class Rig {
     /** Words of the buffer that hold what devices write; what they read goes behind. */
     static final int PATTERN_WORDS = 256;
 
@@ -45,7 +45,7 @@ final class Rig implements AutoCloseable {
     private static final long PATTERN = MAILBOX + 4096;
     private static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
 
-    private final Witness witness;
+    private final DmaMachine machine;
     private final VendorContext context;
     private final Iommu iommu;
     private final Map<PciAddress, IommuDevice> devices = new TreeMap<>();
@@ -54,12 +54,12 @@ final class Rig implements AutoCloseable {
     private final Set<IommuDomain> withMailbox = new HashSet<>();
 
     /** Opens the one driver that claims the machine. */
-    Rig(Witness witness, LinuxRelease release) {
-        this.witness = witness;
-        this.context = witness.vendorContext(release);
+    Rig(DmaMachine machine, LinuxRelease release) {
+        this.machine = machine;
+        this.context = machine.vendorContext(release);
         for (PciAddress address : List.of(Hardware.FIRST, Hardware.SECOND, Hardware.BELOW)) {
             memory().storeRun(PATTERN, pattern(address, 0), 1, PATTERN_WORDS);
-            witness.device(address).read(PATTERN, 0, PATTERN_WORDS);
+            machine.device(address).read(PATTERN, 0, PATTERN_WORDS);
         }
         List<IommuVendor> claiming = IommuVendors.load().claiming(context.firmware());
         assertThat(claiming).as("vendors that claim the machine").hasSize(1);
@@ -77,12 +77,12 @@ final class Rig implements AutoCloseable {
         return 0x7a00_0000_0000_0000L | (long) device.requesterId() << 32 | slot;
     }
 
-    Witness witness() {
-        return witness;
+    DmaMachine machine() {
+        return machine;
     }
 
     SystemMemory memory() {
-        return witness.memory();
+        return machine.memory();
     }
 
     Iommu iommu() {
@@ -179,7 +179,7 @@ final class Rig implements AutoCloseable {
      * @return the words, zeros where it was refused; empty when nothing can be handed out
      */
     Outcome read(PciAddress device, long iova, int words) {
-        DmaDevice dma = witness.device(device);
+        DmaDevice dma = machine.device(device);
         dma.read(iova, PATTERN_WORDS, words);
         List<Fault> faults = takeFaults();
         List<Long> got = new ArrayList<>();
@@ -188,7 +188,7 @@ final class Rig implements AutoCloseable {
             openMailbox(domain);
             boolean identity = domain.type() == DomainType.IDENTITY;
             dma.write(PATTERN_WORDS, identity ? MAILBOX : MAILBOX_IOVA, words);
-            for (long word : witness.words(MAILBOX, words)) {
+            for (long word : machine.words(MAILBOX, words)) {
                 got.add(word);
             }
         }
@@ -202,11 +202,11 @@ final class Rig implements AutoCloseable {
      * @return what is then in each of these places, as many words as were written
      */
     Outcome write(PciAddress device, int slot, long iova, int words, List<Long> looked) {
-        witness.device(device).write(slot, iova, words);
+        machine.device(device).write(slot, iova, words);
         List<Fault> faults = takeFaults();
         List<Long> found = new ArrayList<>();
         for (long physicalAddress : looked) {
-            for (long word : witness.words(physicalAddress, Math.min(words, wordsLeft(physicalAddress)))) {
+            for (long word : machine.words(physicalAddress, Math.min(words, wordsLeft(physicalAddress)))) {
                 found.add(word);
             }
         }
@@ -220,13 +220,6 @@ final class Rig implements AutoCloseable {
     /** Takes out the refusals since the last call, as the driver reports them. */
     List<Fault> takeFaults() {
         return iommu.takeFaults().stream().map(Fault::of).toList();
-    }
-
-    @Override
-    public void close() {
-        List.copyOf(attached.keySet()).forEach(this::detach);
-        domains.forEach(IommuDomain::close);
-        iommu.close();
     }
 
     /**

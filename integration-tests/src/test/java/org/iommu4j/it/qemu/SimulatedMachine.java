@@ -16,7 +16,7 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.spi.VendorContext;
 
 /** Hardware-sim's machine, with EDU devices for endpoints. */
-final class SimulatedMachine implements Witness {
+final class SimulatedMachine implements DmaMachine {
     private final Machine machine;
     private final Map<PciAddress, DmaDevice> devices = new TreeMap<>();
 
@@ -60,11 +60,6 @@ final class SimulatedMachine implements Witness {
     @Override
     public DmaDevice device(PciAddress address) {
         return devices.computeIfAbsent(address, at -> new EndpointDevice(machine.endpoint(at)));
-    }
-
-    @Override
-    public void close() {
-        machine.reset();
     }
 
     /** An endpoint with EDU's buffer. */

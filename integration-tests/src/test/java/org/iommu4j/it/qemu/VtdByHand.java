@@ -54,7 +54,7 @@ final class VtdByHand {
     private static final int WAIT = 5;
     private static final int PASID_CACHE = 7;
 
-    private final Witness witness;
+    private final DmaMachine machine;
     private final RegisterWindow window;
     private final SystemMemory memory;
     private final boolean scalable;
@@ -63,11 +63,11 @@ final class VtdByHand {
     private int number;
 
     /** Writes the tables, tells the unit and turns it on. */
-    VtdByHand(Witness witness, boolean scalable) {
-        this.witness = witness;
+    VtdByHand(DmaMachine machine, boolean scalable) {
+        this.machine = machine;
         this.scalable = scalable;
-        this.window = witness.registers().map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES);
-        this.memory = witness.memory();
+        this.window = machine.registers().map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES);
+        this.memory = machine.memory();
         this.descriptorBytes = scalable ? 32 : 16;
         writeTables();
         window.write64(RTADDR, TABLES | (scalable ? SCALABLE : 0));
@@ -113,13 +113,13 @@ final class VtdByHand {
 
     /** Has the first device read, and returns what the unit reported. */
     List<Fault> read() {
-        witness.device(Hardware.FIRST).read(IOVA, Rig.PATTERN_WORDS, 1);
+        machine.device(Hardware.FIRST).read(IOVA, Rig.PATTERN_WORDS, 1);
         return FaultRegisters.take(window);
     }
 
     /** Returns what the last read left in the device, which gets through to memory. */
     long lastRead() {
-        witness.device(Hardware.FIRST).write(Rig.PATTERN_WORDS, IOVA + 8, 1);
+        machine.device(Hardware.FIRST).write(Rig.PATTERN_WORDS, IOVA + 8, 1);
         return memory.load(DATA + 8);
     }
 
@@ -141,7 +141,7 @@ final class VtdByHand {
         put(waitLow(number), STATUS);
         ring();
         if ((int) memory.load(STATUS) != number) {
-            throw new IllegalStateException(witness.name() + ": the queue stands still at 0x"
+            throw new IllegalStateException(machine.name() + ": the queue stands still at 0x"
                     + Long.toHexString(window.read64(IQH)) + ", FSTS 0x" + Integer.toHexString(window.read32(FSTS)));
         }
     }
@@ -178,7 +178,7 @@ final class VtdByHand {
             ring();
         }
         if (window.read64(IQH) != tail) {
-            throw new IllegalStateException(witness.name() + ": the queue does not go on after " + outcome);
+            throw new IllegalStateException(machine.name() + ": the queue does not go on after " + outcome);
         }
         return outcome;
     }

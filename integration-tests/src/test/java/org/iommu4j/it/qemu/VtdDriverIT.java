@@ -9,12 +9,12 @@ import org.iommu4j.DomainType;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.PciAddress;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The VT-d driver in legacy mode on QEMU's unit and on ours: every step has the same outcome on both. */
+@OnEachQemu
 class VtdDriverIT {
     private static final long PAGE = 4096;
     private static final long LARGE_PAGE = 2L << 20;
@@ -35,15 +35,14 @@ class VtdDriverIT {
     private static final int NO_READ = 6;
     private static final int RESERVED_BIT = 0xc;
 
-    private static Qemu qemu;
+    private final QemuLab lab;
 
-    @BeforeAll
-    static void findQemu() {
-        qemu = Qemu.installed();
+    VtdDriverIT(QemuLab lab) {
+        this.lab = lab;
     }
 
-    private static Pair start(String options) {
-        return new Pair(qemu, new IntelHardware(options), false, LinuxRelease.NEWEST, "intel-iommu," + options);
+    private Pair start(String options) {
+        return new Pair(lab, new IntelHardware(options), false, LinuxRelease.NEWEST, "intel-iommu," + options);
     }
 
     private static void attach(Pair pair, int domain, PciAddress device) {
@@ -84,85 +83,80 @@ class VtdDriverIT {
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48", "aw-bits=39,snoop-control=on", "aw-bits=48,caching-mode=on"})
     void devicesReachWhatIsMappedByEveryPageSizeAndNothingElse(String options) {
-        try (Pair pair = start(options)) {
-            for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
-                assertReadRefused(pair, device, IOVA, CONTEXT_NOT_PRESENT);
-                assertWriteRefused(pair, device, TARGET, TARGET, CONTEXT_NOT_PRESENT);
-            }
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            attach(pair, 0, Hardware.BELOW);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-            map(pair, HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
-            for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
-                assertReaches(pair, device, IOVA + 0x18, TARGET + 0x18);
-                assertReaches(pair, device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
-                assertReaches(pair, device, HUGE_IOVA + TARGET + 0x7650, TARGET + 0x7650);
-                assertReadRefused(pair, device, IOVA + PAGE, NO_READ);
-                assertWriteRefused(pair, device, IOVA + PAGE, TARGET + PAGE, NO_WRITE);
-                assertWriteRefused(pair, device, TARGET, TARGET, NO_WRITE);
-            }
-            assertReadRefused(pair, Hardware.FIRST, options.contains("48") ? 1L << 48 : 1L << 39, BEYOND_WIDTH);
-            pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
-            assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
-            pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
-            assertReadRefused(pair, Hardware.FIRST, LARGE_IOVA, CONTEXT_NOT_PRESENT);
-            assertReaches(pair, Hardware.BELOW, LARGE_IOVA, LARGE_TARGET);
+        Pair pair = start(options);
+        for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
+            assertReadRefused(pair, device, IOVA, CONTEXT_NOT_PRESENT);
+            assertWriteRefused(pair, device, TARGET, TARGET, CONTEXT_NOT_PRESENT);
         }
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        attach(pair, 0, Hardware.BELOW);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        map(pair, HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
+        for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
+            assertReaches(pair, device, IOVA + 0x18, TARGET + 0x18);
+            assertReaches(pair, device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
+            assertReaches(pair, device, HUGE_IOVA + TARGET + 0x7650, TARGET + 0x7650);
+            assertReadRefused(pair, device, IOVA + PAGE, NO_READ);
+            assertWriteRefused(pair, device, IOVA + PAGE, TARGET + PAGE, NO_WRITE);
+            assertWriteRefused(pair, device, TARGET, TARGET, NO_WRITE);
+        }
+        assertReadRefused(pair, Hardware.FIRST, options.contains("48") ? 1L << 48 : 1L << 39, BEYOND_WIDTH);
+        pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
+        assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
+        pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
+        assertReadRefused(pair, Hardware.FIRST, LARGE_IOVA, CONTEXT_NOT_PRESENT);
+        assertReaches(pair, Hardware.BELOW, LARGE_IOVA, LARGE_TARGET);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48"})
     void aMappingPermitsWhatItSays(String options) {
-        try (Pair pair = start(options)) {
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ);
-            map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.WRITE);
-            assertWriteRefused(pair, Hardware.FIRST, IOVA, TARGET, NO_WRITE);
-            pair.doBoth("code", rig -> rig.code(TARGET, 2));
-            assertThat(pair.read(Hardware.FIRST, IOVA, 1).words()).containsExactly(Rig.coded(TARGET));
-            pair.read(Hardware.FIRST, IOVA + PAGE, 1);
-            assertThat(pair.write(Hardware.FIRST, 9, IOVA + PAGE, 1, List.of(TARGET + PAGE))
-                            .words())
-                    .containsExactly(Rig.pattern(Hardware.FIRST, 9));
-        }
+        Pair pair = start(options);
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ);
+        map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.WRITE);
+        assertWriteRefused(pair, Hardware.FIRST, IOVA, TARGET, NO_WRITE);
+        pair.doBoth("code", rig -> rig.code(TARGET, 2));
+        assertThat(pair.read(Hardware.FIRST, IOVA, 1).words()).containsExactly(Rig.coded(TARGET));
+        pair.read(Hardware.FIRST, IOVA + PAGE, 1);
+        assertThat(pair.write(Hardware.FIRST, 9, IOVA + PAGE, 1, List.of(TARGET + PAGE))
+                        .words())
+                .containsExactly(Rig.pattern(Hardware.FIRST, 9));
     }
 
     @Test
     void noSnoopIsBlockedInLeavesWhereTheUnitHasSnoopControl() {
-        try (Pair pair = start("snoop-control=on")) {
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            pair.expect("enforce", Optional.of(true), rig -> rig.enforce(0));
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-            for (long iova : new long[] {IOVA, LARGE_IOVA}) {
-                pair.expect(
-                        "leaf", SNP, rig -> rig.memory().load(VtdLegacyTables.entry(rig, Hardware.FIRST, iova)) & SNP);
-            }
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-            assertReaches(pair, Hardware.FIRST, LARGE_IOVA, LARGE_TARGET);
+        Pair pair = start("snoop-control=on");
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        pair.expect("enforce", Optional.of(true), rig -> rig.enforce(0));
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        for (long iova : new long[] {IOVA, LARGE_IOVA}) {
+            pair.expect("leaf", SNP, rig -> rig.memory().load(VtdLegacyTables.entry(rig, Hardware.FIRST, iova)) & SNP);
         }
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        assertReaches(pair, Hardware.FIRST, LARGE_IOVA, LARGE_TARGET);
     }
 
     @Test
     void theSnoopBitIsReservedWhereTheUnitHasNoSnoopControl() {
-        try (Pair pair = start("snoop-control=off")) {
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        Pair pair = start("snoop-control=off");
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        pair.expect("enforce", Optional.of(false), rig -> rig.enforce(0));
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        for (long iova : new long[] {IOVA, LARGE_IOVA}) {
+            pair.doBoth("set SNP", rig -> change(rig, iova, SNP));
+            pair.both("flush", rig -> rig.detach(Hardware.FIRST));
             attach(pair, 0, Hardware.FIRST);
-            pair.expect("enforce", Optional.of(false), rig -> rig.enforce(0));
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-            for (long iova : new long[] {IOVA, LARGE_IOVA}) {
-                pair.doBoth("set SNP", rig -> change(rig, iova, SNP));
-                pair.both("flush", rig -> rig.detach(Hardware.FIRST));
-                attach(pair, 0, Hardware.FIRST);
-                assertReadRefused(pair, Hardware.FIRST, iova, RESERVED_BIT);
-                assertWriteRefused(pair, Hardware.FIRST, iova, TARGET, RESERVED_BIT);
-            }
+            assertReadRefused(pair, Hardware.FIRST, iova, RESERVED_BIT);
+            assertWriteRefused(pair, Hardware.FIRST, iova, TARGET, RESERVED_BIT);
         }
     }
 
@@ -173,47 +167,44 @@ class VtdDriverIT {
 
     @Test
     void anIdentityDomainPassesThrough() {
-        try (Pair pair = start("")) {
-            pair.doBoth("domain", rig -> rig.newDomain(DomainType.IDENTITY, Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            assertReaches(pair, Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
-            assertReadRefused(pair, Hardware.SECOND, TARGET, CONTEXT_NOT_PRESENT);
-        }
+        Pair pair = start("");
+        pair.doBoth("domain", rig -> rig.newDomain(DomainType.IDENTITY, Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        assertReaches(pair, Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
+        assertReadRefused(pair, Hardware.SECOND, TARGET, CONTEXT_NOT_PRESENT);
     }
 
     @Test
     void whatTheUnitRemembersLastsUntilItIsInvalidated() {
-        try (Pair pair = start("")) {
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-            pair.doBoth("move the page", rig -> change(rig, IOVA, 8 * PAGE));
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-            // A page-selective invalidation of another page leaves it.
-            pair.expect("unmap the next", PAGE, rig -> rig.unmap(0, IOVA + PAGE, PAGE));
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-            map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
-            // One that covers it does not.
-            pair.expect("unmap both", 2 * PAGE, rig -> rig.unmap(0, IOVA, 2 * PAGE));
-            assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
-        }
+        Pair pair = start("");
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.doBoth("move the page", rig -> change(rig, IOVA, 8 * PAGE));
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        // A page-selective invalidation of another page leaves it.
+        pair.expect("unmap the next", PAGE, rig -> rig.unmap(0, IOVA + PAGE, PAGE));
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        // One that covers it does not.
+        pair.expect("unmap both", 2 * PAGE, rig -> rig.unmap(0, IOVA, 2 * PAGE));
+        assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
     }
 
     @Test
     void aContextEntryIsRememberedUntilItIsInvalidated() {
-        try (Pair pair = start("")) {
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-            pair.doBoth("clear the context entry", rig -> {
-                long entry = VtdLegacyTables.contextEntry(rig, Hardware.FIRST);
-                rig.memory().store(entry, rig.memory().load(entry) & ~1L);
-            });
-            assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-        }
+        Pair pair = start("");
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.doBoth("clear the context entry", rig -> {
+            long entry = VtdLegacyTables.contextEntry(rig, Hardware.FIRST);
+            rig.memory().store(entry, rig.memory().load(entry) & ~1L);
+        });
+        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
     }
 
     /**
@@ -222,42 +213,39 @@ class VtdDriverIT {
      */
     @Test
     void qemuDoesNotReportARefusalByARememberedTranslation() {
-        try (Pair pair = start("")) {
-            pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ);
-            assertThat(pair.read(Hardware.FIRST, IOVA, 1).faults()).isEmpty();
-            assertWriteRefused(pair, Hardware.FIRST, IOVA, TARGET, NO_WRITE);
-            assertThat(pair.unreported()).isEqualTo(1);
-        }
+        Pair pair = start("");
+        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(pair, 0, Hardware.FIRST);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ);
+        assertThat(pair.read(Hardware.FIRST, IOVA, 1).faults()).isEmpty();
+        assertWriteRefused(pair, Hardware.FIRST, IOVA, TARGET, NO_WRITE);
+        assertThat(pair.unreported()).isEqualTo(1);
     }
 
     @Test
     void theRootTablesEntryDecidesOverABus() {
-        try (Pair pair = start("")) {
-            pair.doBoth(
-                    "clear the root entry",
-                    rig -> rig.memory()
-                            .store(
-                                    rig.witness()
-                                                    .registers()
-                                                    .map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES)
-                                                    .read64(0x20)
-                                            + 16,
-                                    0));
-            assertReadRefused(pair, Hardware.BELOW, IOVA, ROOT_NOT_PRESENT);
-            assertReadRefused(pair, Hardware.FIRST, IOVA, CONTEXT_NOT_PRESENT);
-        }
+        Pair pair = start("");
+        pair.doBoth(
+                "clear the root entry",
+                rig -> rig.memory()
+                        .store(
+                                rig.machine()
+                                                .registers()
+                                                .map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES)
+                                                .read64(0x20)
+                                        + 16,
+                                0));
+        assertReadRefused(pair, Hardware.BELOW, IOVA, ROOT_NOT_PRESENT);
+        assertReadRefused(pair, Hardware.FIRST, IOVA, CONTEXT_NOT_PRESENT);
     }
 
     /** A fault that the context entry does not want reported is refused without a report. */
     @Test
     void faultProcessingCanBeDisabled() {
-        try (Pair pair = start("")) {
-            attachFirst(pair);
-            pair.doBoth("set FPD", rig -> changeContext(rig, 0, 1L << 1));
-            assertThat(pair.read(Hardware.FIRST, IOVA, 1)).isEqualTo(new Rig.Outcome(List.of(0L), List.of()));
-        }
+        Pair pair = start("");
+        attachFirst(pair);
+        pair.doBoth("set FPD", rig -> changeContext(rig, 0, 1L << 1));
+        assertThat(pair.read(Hardware.FIRST, IOVA, 1)).isEqualTo(new Rig.Outcome(List.of(0L), List.of()));
     }
 
     private static void attachFirst(Pair pair) {
@@ -275,51 +263,48 @@ class VtdDriverIT {
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48", "aw-bits=39,snoop-control=on"})
     void everyBitOfALeafIsReservedOnBothOrOnNeither(String options) {
-        try (Pair pair = start(options)) {
-            attachFirst(pair);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            // Bits 2 to 11 and all above what memory needs; 12 to 27 only move the page.
-            for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
-                long mask = 1L << bit;
-                pair.doBoth("change bit " + bit + " of a 4 KiB leaf", rig -> change(rig, IOVA, mask));
-                flush(pair);
-                pair.read(Hardware.FIRST, IOVA, 1);
-                pair.doBoth("change it back", rig -> change(rig, IOVA, mask));
-            }
+        Pair pair = start(options);
+        attachFirst(pair);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        // Bits 2 to 11 and all above what memory needs; 12 to 27 only move the page.
+        for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
+            long mask = 1L << bit;
+            pair.doBoth("change bit " + bit + " of a 4 KiB leaf", rig -> change(rig, IOVA, mask));
+            flush(pair);
+            pair.read(Hardware.FIRST, IOVA, 1);
+            pair.doBoth("change it back", rig -> change(rig, IOVA, mask));
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48", "aw-bits=39,snoop-control=on"})
     void everyBitOfALargeLeafIsReservedOnBothOrOnNeither(String options) {
-        try (Pair pair = start(options)) {
-            attachFirst(pair);
-            for (int bit = 2; bit < 64; bit = bit == 20 ? 28 : bit + 1) {
-                if (bit == 7) {
-                    continue; // without it this is no leaf
-                }
-                long mask = 1L << bit;
-                pair.doBoth("change bit " + bit + " of a 2 MiB leaf", rig -> change(rig, LARGE_IOVA, mask));
-                flush(pair);
-                pair.read(Hardware.FIRST, LARGE_IOVA, 1);
-                pair.doBoth("change it back", rig -> change(rig, LARGE_IOVA, mask));
+        Pair pair = start(options);
+        attachFirst(pair);
+        for (int bit = 2; bit < 64; bit = bit == 20 ? 28 : bit + 1) {
+            if (bit == 7) {
+                continue; // without it this is no leaf
             }
+            long mask = 1L << bit;
+            pair.doBoth("change bit " + bit + " of a 2 MiB leaf", rig -> change(rig, LARGE_IOVA, mask));
+            flush(pair);
+            pair.read(Hardware.FIRST, LARGE_IOVA, 1);
+            pair.doBoth("change it back", rig -> change(rig, LARGE_IOVA, mask));
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48,snoop-control=on"})
     void everyBitOfATableEntryIsReservedOnBothOrOnNeither(String options) {
-        try (Pair pair = start(options)) {
-            attachFirst(pair);
-            map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-            for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
-                long mask = 1L << bit;
-                pair.doBoth("change bit " + bit + " of an entry above a leaf", rig -> changeTable(rig, mask));
-                flush(pair);
-                pair.read(Hardware.FIRST, IOVA, 1);
-                pair.doBoth("change it back", rig -> changeTable(rig, mask));
-            }
+        Pair pair = start(options);
+        attachFirst(pair);
+        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
+            long mask = 1L << bit;
+            pair.doBoth("change bit " + bit + " of an entry above a leaf", rig -> changeTable(rig, mask));
+            flush(pair);
+            pair.read(Hardware.FIRST, IOVA, 1);
+            pair.doBoth("change it back", rig -> changeTable(rig, mask));
         }
     }
 
@@ -331,15 +316,14 @@ class VtdDriverIT {
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48"})
     void everyBitOfAContextEntryIsReservedOnBothOrOnNeither(String options) {
-        try (Pair pair = start(options)) {
-            attachFirst(pair);
-            for (int bit = 0; bit < 128; bit = bit == 11 ? 64 : bit + 1) {
-                long mask = 1L << bit;
-                int offset = bit / 64 * 8;
-                flush(pair);
-                pair.doBoth("change bit " + bit + " of the context entry", rig -> changeContext(rig, offset, mask));
-                pair.read(Hardware.FIRST, LARGE_IOVA, 1);
-            }
+        Pair pair = start(options);
+        attachFirst(pair);
+        for (int bit = 0; bit < 128; bit = bit == 11 ? 64 : bit + 1) {
+            long mask = 1L << bit;
+            int offset = bit / 64 * 8;
+            flush(pair);
+            pair.doBoth("change bit " + bit + " of the context entry", rig -> changeContext(rig, offset, mask));
+            pair.read(Hardware.FIRST, LARGE_IOVA, 1);
         }
     }
 

@@ -14,7 +14,7 @@ final class VtdLegacyTables {
 
     /** Returns where a device's context entry is. */
     static long contextEntry(Rig rig, PciAddress device) {
-        long root = rig.witness()
+        long root = rig.machine()
                         .registers()
                         .map(IntelHardware.REGISTER_BASE, IntelHardware.REGISTER_BYTES)
                         .read64(RTADDR)

@@ -9,8 +9,6 @@ import org.iommu4j.DomainType;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.PciAddress;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -18,6 +16,7 @@ import org.junit.jupiter.api.Test;
  *
  * <p>On QEMU alone, each outcome told here; {@code RandomSequencesIT} compares scalable mode with ours.
  */
+@OnEachQemu
 class VtdScalableIT {
     private static final long PAGE = 4096;
     private static final long LARGE_PAGE = 2L << 20;
@@ -28,19 +27,13 @@ class VtdScalableIT {
     private static final int RTADDR = 0x20;
     private static final long SCALABLE_MODE = 1L << 10;
 
-    private QemuMachine machine;
-    private Rig rig;
+    private final QemuMachine machine;
+    private final Rig rig;
 
-    @BeforeEach
-    void start() {
-        machine = new QemuMachine(Qemu.installed(), new IntelHardware("x-scalable-mode=on,snoop-control=on"));
+    VtdScalableIT(QemuLab lab) {
+        machine = new QemuMachine(lab, new IntelHardware("x-scalable-mode=on,snoop-control=on"));
         rig = new Rig(machine, LinuxRelease.NEWEST);
         rig.newDomain(Hardware.FIRST);
-    }
-
-    @AfterEach
-    void stop() {
-        machine.close();
     }
 
     private void assertReaches(PciAddress device, long iova, long physicalAddress) {

@@ -2,48 +2,45 @@
 package org.iommu4j.it.qemu;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /**
  * Every bit of a VT-d unit's root, context and PASID entries and of its queue's descriptors, wrong one after the other, on QEMU's
  * unit and on ours: no driver in between.
  *
- * <p>What QEMU does its own way is listed here, bit by bit, and why in {@code docs/qemu.md}; anything else must be the same. The lists
- * are those of 7.2.
+ * <p>What QEMU does its own way is listed here, bit by bit, and why in {@code docs/qemu.md}; anything else must be the same. There
+ * are two versions' lists: 7.2 and 10.0.
  */
+@OnEachQemu
 class VtdSweepIT {
-    private static Qemu qemu;
+    private final QemuLab lab;
 
-    @BeforeAll
-    static void findQemu() {
-        qemu = Qemu.installed();
-        assumeFalse(qemu.isAtLeast(10, 0), () -> "the lists are of QEMU 7.2, this is " + qemu);
+    VtdSweepIT(QemuLab lab) {
+        this.lab = lab;
+        if (lab.qemu().isAtLeast(11, 0)) {
+            throw lab.unfit("the sweep's lists are of 7.2 and 10.0");
+        }
+    }
+
+    private String ofVersion(String listOf7, String listOf10) {
+        return lab.qemu().isAtLeast(10, 0) ? listOf10 : listOf7;
     }
 
     /** Both units, and in what they differ. */
-    private static final class Both implements AutoCloseable {
-        private final QemuMachine emulated;
+    private static final class Both {
         private final VtdByHand theirs;
         private final VtdByHand ours;
         private final List<Difference> differences = new ArrayList<>();
         private int compared;
 
-        Both(String options, boolean scalable) {
-            emulated = new QemuMachine(qemu, new IntelHardware(options));
-            try {
-                SimulatedMachine simulated = new SimulatedMachine(emulated.description(), false);
-                theirs = new VtdByHand(emulated, scalable);
-                ours = new VtdByHand(simulated, scalable);
-            } catch (RuntimeException | AssertionError e) {
-                emulated.close();
-                throw e;
-            }
+        Both(QemuLab lab, String options, boolean scalable) {
+            QemuMachine emulated = new QemuMachine(lab, new IntelHardware(options));
+            theirs = new VtdByHand(emulated, scalable);
+            ours = new VtdByHand(new SimulatedMachine(emulated.description(), false), scalable);
         }
 
         VtdByHand ours() {
@@ -72,11 +69,6 @@ class VtdSweepIT {
 
         List<String> differences() {
             return differences.stream().map(Difference::toString).toList();
-        }
-
-        @Override
-        public void close() {
-            emulated.close();
         }
     }
 
@@ -114,7 +106,7 @@ class VtdSweepIT {
     }
 
     /** Where QEMU's unit refuses as ours does, for another reason, or does not look. */
-    private static final String SCALABLE_MODE = """
+    private static final String SCALABLE_MODE_7 = """
             root 0: refused 0x39, QEMU refused 0x1
             root 1-11: refused 0x3a, QEMU refused 0xa
             root 28-47: refused 0x40, QEMU refused 0x9
@@ -142,30 +134,61 @@ class VtdSweepIT {
             PASID 135-139: refused 0x5a, QEMU granted
             PASID 176-511: refused 0x5a, QEMU granted""";
 
+    private static final String SCALABLE_MODE_10 = """
+            root 0: refused 0x39, QEMU refused 0x1
+            root 1-11: refused 0x3a, QEMU refused 0xa
+            root 28-47: refused 0x40, QEMU refused 0x9
+            root 48-63: refused 0x3a, QEMU refused 0xa
+            context 0: refused 0x41, QEMU refused 0x2
+            context 2-4: refused 0x42, QEMU granted
+            context 5-8: refused 0x42, QEMU refused 0xb
+            context 48-63: refused 0x42, QEMU refused 0xb
+            context 64-69: refused 0x42, QEMU refused 0x5b
+            context 70-78: refused 0x42, QEMU refused 0x51
+            context 79-81: refused 0x42, QEMU refused 0x5b
+            context 82-83: refused 0x42, QEMU refused 0x51
+            context 85-255: refused 0x42, QEMU refused 0xb
+            directory 2-11: refused 0x52, QEMU granted
+            directory 48-63: refused 0x52, QEMU refused 0x58
+            PASID 5: refused 0x5a, QEMU granted
+            PASID 9-11: refused 0x5a, QEMU granted
+            PASID 28-47: refused 0x7b, QEMU refused 0x3
+            PASID 48-63: refused 0x5a, QEMU refused 0x3
+            PASID 80-87: refused 0x5a, QEMU granted
+            PASID 129: refused 0x5a, QEMU granted
+            PASID 135-139: refused 0x5a, QEMU granted
+            PASID 176-511: refused 0x5a, QEMU granted""";
+
     @Test
     void everyBitOfLegacyModesEntriesIsReservedOnBothOrOnNeither() {
-        try (Both both = new Both("snoop-control=on,aw-bits=48", false)) {
-            sweep(both, "root", VtdByHand.ROOT_ENTRY, 2);
-            sweep(both, "context", both.ours().contextEntry(), 2);
-            assertThat(both.differences()).isEmpty();
-            assertThat(both.compared()).isEqualTo(2 * (2 * 64 - 16));
-        }
+        Both both = new Both(lab, "snoop-control=on,aw-bits=48", false);
+        sweep(both, "root", VtdByHand.ROOT_ENTRY, 2);
+        sweep(both, "context", both.ours().contextEntry(), 2);
+        assertThat(both.differences()).isEmpty();
+        assertThat(both.compared()).isEqualTo(2 * (2 * 64 - 16));
     }
 
     @Test
     void qemuDoesNotLookAtAllOfScalableModesEntriesAndHasReasonsOfItsOwn() {
-        try (Both both = new Both("x-scalable-mode=on,snoop-control=on,aw-bits=48", true)) {
-            sweep(both, "root", VtdByHand.ROOT_ENTRY, 1);
-            sweep(both, "context", both.ours().contextEntry(), 4);
-            sweep(both, "directory", VtdByHand.DIRECTORY_ENTRY, 1);
-            sweep(both, "PASID", VtdByHand.PASID_ENTRY, 8);
-            assertThat(String.join("\n", both.differences())).isEqualTo(SCALABLE_MODE);
-            assertThat(both.compared()).isEqualTo((1 + 4 + 1 + 8) * 64 - 4 * 16);
-        }
+        Both both = new Both(lab, "x-scalable-mode=on,snoop-control=on,aw-bits=48", true);
+        sweep(both, "root", VtdByHand.ROOT_ENTRY, 1);
+        sweep(both, "context", both.ours().contextEntry(), 4);
+        sweep(both, "directory", VtdByHand.DIRECTORY_ENTRY, 1);
+        sweep(both, "PASID", VtdByHand.PASID_ENTRY, 8);
+        assertThat(String.join("\n", both.differences())).isEqualTo(ofVersion(SCALABLE_MODE_7, SCALABLE_MODE_10));
+        assertThat(both.compared()).isEqualTo((1 + 4 + 1 + 8) * 64 - 4 * 16);
     }
 
-    /** Types are read by their four lowest bits; what is not supported is taken and ignored. */
-    private static final String QUEUE = """
+    /** What is not supported is taken and ignored. */
+    private static final String QUEUE_10 = """
+            device TLB 0: error, QEMU taken
+            device TLB 16-20: error, QEMU taken
+            device TLB 32-47: error, QEMU taken
+            device TLB 64: error, QEMU taken
+            device TLB 76-127: error, QEMU taken""";
+
+    /** Besides, types are read by their four lowest bits. */
+    private static final String QUEUE_7 = """
             type 6-7: error, QEMU taken
             type 20: error, QEMU taken
             type 22-23: error, QEMU taken
@@ -181,16 +204,13 @@ class VtdSweepIT {
             type 102-103: error, QEMU taken
             type 116: error, QEMU taken
             type 118-119: error, QEMU taken
-            device TLB 0: error, QEMU taken
-            device TLB 16-20: error, QEMU taken
-            device TLB 32-47: error, QEMU taken
-            device TLB 64: error, QEMU taken
-            device TLB 76-127: error, QEMU taken
+            """ + QUEUE_10 + """
+
             interrupt entry cache 5-26: error, QEMU taken
             interrupt entry cache 48-127: error, QEMU taken""";
 
     /** The reserved bits of descriptors about PASIDs do not count. */
-    private static final String PASIDS_IN_QUEUE = """
+    private static final String PASIDS_IN_QUEUE_7 = """
 
             PASID cache 6-15: error, QEMU taken
             PASID cache 52-127: error, QEMU taken
@@ -201,27 +221,38 @@ class VtdSweepIT {
             PASID IOTLB, pages 52-63: error, QEMU taken
             PASID IOTLB, pages 71-75: error, QEMU taken""";
 
+    private static final String PASIDS_IN_QUEUE_10 = """
+
+            PASID cache 6-8: error, QEMU taken
+            PASID cache 12-15: error, QEMU taken
+            PASID cache 52-127: error, QEMU taken
+            PASID device TLB 0: error, QEMU taken
+            PASID device TLB 4-8: error, QEMU taken
+            PASID device TLB 16-51: error, QEMU taken
+            PASID device TLB 64: error, QEMU taken
+            PASID device TLB 75-127: error, QEMU taken""";
+
     @Test
     void qemuTakesDescriptorsThatItDoesNotSupport() {
-        try (Both both = new Both("aw-bits=48", false)) {
-            sweepQueue(both);
-            assertThat(String.join("\n", both.differences())).isEqualTo(QUEUE);
-            assertThat(both.compared()).isEqualTo(128 + 8 * 125);
-        }
+        Both both = new Both(lab, "aw-bits=48", false);
+        sweepQueue(both);
+        assertThat(String.join("\n", both.differences())).isEqualTo(ofVersion(QUEUE_7, QUEUE_10));
+        assertThat(both.compared()).isEqualTo(128 + 8 * 125);
     }
 
     @Test
     void qemuTakesWideDescriptorsThatItDoesNotSupport() {
-        try (Both both = new Both("x-scalable-mode=on,aw-bits=48", true)) {
-            sweepQueue(both);
-            descriptor(both, "PASID cache", 7 | 1 << 4 | 5 << 16, 0);
-            descriptor(both, "PASID IOTLB", 6 | 2 << 4 | 5 << 16, 0);
-            descriptor(both, "PASID IOTLB, pages", 6 | 3 << 4 | 5 << 16, VtdByHand.IOVA);
-            descriptor(both, "PASID device TLB", 8 | 0x28 << 16, VtdByHand.IOVA);
-            String expected = QUEUE.replace("type 6-7", "type 6") + PASIDS_IN_QUEUE;
-            assertThat(String.join("\n", both.differences())).isEqualTo(expected);
-            assertThat(both.compared()).isEqualTo(128 + 12 * 125);
-        }
+        Both both = new Both(lab, "x-scalable-mode=on,aw-bits=48", true);
+        sweepQueue(both);
+        descriptor(both, "PASID cache", 7 | 1 << 4 | 5 << 16, 0);
+        descriptor(both, "PASID IOTLB", 6 | 2 << 4 | 5 << 16, 0);
+        descriptor(both, "PASID IOTLB, pages", 6 | 3 << 4 | 5 << 16, VtdByHand.IOVA);
+        descriptor(both, "PASID device TLB", 8 | 0x28 << 16, VtdByHand.IOVA);
+        String expected = ofVersion(
+                QUEUE_7.replace("type 6-7", "type 6") + PASIDS_IN_QUEUE_7,
+                "type 8: error, QEMU taken\n" + QUEUE_10 + PASIDS_IN_QUEUE_10);
+        assertThat(String.join("\n", both.differences())).isEqualTo(expected);
+        assertThat(both.compared()).isEqualTo(128 + 12 * 125);
     }
 
     /** Every type with nothing but granularity 1 besides, and every bit of what drivers use; not of waits, which write memory. */

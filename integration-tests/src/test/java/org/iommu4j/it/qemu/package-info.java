@@ -8,7 +8,9 @@
  * VtdDriverIT}. {@code VtdSweepIT} needs no driver: it compares the units themselves, entry by entry. What QEMU does its own way is listed in {@code docs/qemu.md} and asserted by tests whose names begin with
  * {@code qemu}.
  *
- * <p>Not here: coherence, of which QEMU, without caches, is no witness; interrupts; first-stage tables and PASIDs; AMD's
- * guest tables.
+ * <p>A class that is annotated {@link org.iommu4j.it.qemu.OnEachQemu} runs on each QEMU of the build and starts machines in its
+ * {@link org.iommu4j.it.qemu.QemuLab}, which stops them.
+ *
+ * <p>Not here: coherence, of which QEMU, without caches, is no witness; interrupts; PASIDs; AMD's guest tables.
  */
 package org.iommu4j.it.qemu;

@@ -18,10 +18,9 @@ import java.util.Random;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.MalformedTableException;
-import org.junit.jupiter.api.Assumptions;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 
 /** Real tables against the decoding that ACPICA's disassembler prints, field by field, and mutants of them. */
@@ -29,15 +28,10 @@ class IvrsCorpusTest {
     private static final Pattern FIELD = Pattern.compile("^\\[([0-9A-F]+)h [0-9]+ ([0-9A-F]+)h\\] +(.*?) : (.*)$");
     private static final Pattern BIT = Pattern.compile("^ {10,}(.*?) : ([0-9A-F]+)$");
 
-    private static List<Path> tables() throws IOException {
-        Path directory = Path.of(System.getProperty("iommu4j.shared", "absent"), "data", "acpi");
-        Assumptions.assumeTrue(
-                Files.isDirectory(directory), "no tables under " + directory + " (system property iommu4j.shared)");
-        try (Stream<Path> files = Files.list(directory)) {
-            return files.filter(file -> file.getFileName().toString().matches("ivrs-.*\\.dat"))
-                    .sorted()
-                    .toList();
-        }
+    private static List<Path> tables() {
+        return SharedData.files("data/acpi", ".dat").stream()
+                .filter(file -> file.getFileName().toString().startsWith("ivrs-"))
+                .toList();
     }
 
     @Test

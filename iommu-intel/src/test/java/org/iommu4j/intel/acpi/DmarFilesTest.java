@@ -14,10 +14,9 @@ import java.util.SplittableRandom;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.MalformedTableException;
-import org.junit.jupiter.api.Assumptions;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 
 /** Tables of real machines against what ACPICA's disassembler says of them. */
@@ -26,17 +25,10 @@ class DmarFilesTest {
     private static final Pattern WITHOUT_OFFSET = Pattern.compile("\\s+(Size \\(pages, log2\\)) : (.*)");
     private static final Pattern COMMENT = Pattern.compile("\\s+\\[[^\\]]*\\]$");
 
-    private static List<Path> tables() throws IOException {
-        String shared = System.getProperty("iommu4j.shared");
-        Path folder = shared == null ? null : Path.of(shared, "data", "acpi");
-        Assumptions.assumeTrue(
-                folder != null && Files.isDirectory(folder),
-                "no tables of real machines: system property iommu4j.shared is " + shared);
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(file -> file.getFileName().toString().matches("dmar-.*\\.dat"))
-                    .sorted()
-                    .toList();
-        }
+    private static List<Path> tables() {
+        return SharedData.files("data/acpi", ".dat").stream()
+                .filter(file -> file.getFileName().toString().startsWith("dmar-"))
+                .toList();
     }
 
     @Test

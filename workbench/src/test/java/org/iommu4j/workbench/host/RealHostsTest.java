@@ -2,7 +2,6 @@
 package org.iommu4j.workbench.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -15,30 +14,21 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
-import org.junit.jupiter.api.BeforeEach;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
  * What the readers make of real machines' files, compared with what other tools made of the same files.
  *
- * <p>The files are not part of the project: they lie where the system property {@code iommu4j.shared} says, and the tests
- * are skipped where they are absent. Each prints how many it compared.
+ * <p>The files are not part of the project, see {@link SharedData}. Each test prints how many it compared.
  */
 class RealHostsTest {
-    private static final Path SHARED = Path.of(System.getProperty("iommu4j.shared", "../../shared"));
-
     @TempDir
     private Path folder;
-
-    @BeforeEach
-    void theFilesAreThere() {
-        assumeTrue(Files.isDirectory(SHARED.resolve("data")), () -> "skipped: no files of real machines in " + SHARED);
-    }
 
     private static HostInputs inputs() {
         return HostInputs.withInstalledSilicon();
@@ -47,14 +37,6 @@ class RealHostsTest {
     private static void compared(String what, int count) {
         System.out.println("compared with real machines: " + count + " " + what);
         assertThat(count).as(what).isPositive();
-    }
-
-    private static List<Path> files(String under, String suffix) throws IOException {
-        try (Stream<Path> files = Files.walk(SHARED.resolve(under))) {
-            return files.filter(file -> file.toString().endsWith(suffix))
-                    .sorted()
-                    .toList();
-        }
     }
 
     private static Path beside(Path expected, String suffix) {
@@ -72,10 +54,10 @@ class RealHostsTest {
     @Test
     void everyFileIsReadAndNothingInItContradictsItself() throws IOException {
         int read = 0;
-        List<Path> all = new ArrayList<>(files("data/machines", ".txt"));
-        all.addAll(files("data/machines", ".md"));
-        all.addAll(files("data", ".dat"));
-        all.addAll(files("linux/captures", ".tar"));
+        List<Path> all = new ArrayList<>(SharedData.files("data/machines", ".txt"));
+        all.addAll(SharedData.files("data/machines", ".md"));
+        all.addAll(SharedData.files("data", ".dat"));
+        all.addAll(SharedData.files("linux/captures", ".tar"));
         for (Path file : all) {
             HostEvidence host = inputs().path(file).read();
             assertThat(host.warnings()).as("%s", file).isEmpty();
@@ -94,7 +76,7 @@ class RealHostsTest {
         int answers = 0;
         int registers = 0;
         int drivers = 0;
-        for (Path expected : files("data/machines", ".expected")) {
+        for (Path expected : SharedData.files("data/machines", ".expected")) {
             if (!Files.isRegularFile(beside(expected, ".txt"))) {
                 continue; // of a table
             }
@@ -139,7 +121,7 @@ class RealHostsTest {
     void whatIsPutTogetherFromTextIsWhatTheHexHas() throws IOException {
         int functions = 0;
         int isolation = 0;
-        for (Path expected : files("data/machines", ".expected")) {
+        for (Path expected : SharedData.files("data/machines", ".expected")) {
             Path listing = beside(expected, ".txt");
             if (!Files.isRegularFile(listing)) {
                 continue;
@@ -209,13 +191,13 @@ class RealHostsTest {
     @Test
     void registersInKernelLogsAreThoseOfTheCollection() throws IOException {
         int compared = 0;
-        for (String line : Files.readAllLines(SHARED.resolve("data/registers.tsv"))) {
+        for (String line : Files.readAllLines(SharedData.path("data/registers.tsv"))) {
             String[] row = line.split("\t", -1);
             if (!row[0].equals("intel-vtd") || !row[11].startsWith("machines/")) {
                 continue;
             }
-            Path log = SHARED.resolve("data/" + row[11] + "/dmesg.txt");
-            Path other = SHARED.resolve("data/" + row[11] + "/kernel-log.txt");
+            Path log = SharedData.path("data/" + row[11] + "/dmesg.txt");
+            Path other = SharedData.path("data/" + row[11] + "/kernel-log.txt");
             HostEvidence host = inputs().path(Files.exists(log) ? log : other).read();
             long base = Long.parseLong(row[3], 16);
             assertThat(host.units().get("dmar" + row[2]).registerBase()).hasValue(base);
@@ -230,7 +212,7 @@ class RealHostsTest {
     @Test
     void anyRegisterValueThatLinuxPrintsIsReadBack() throws IOException {
         int compared = 0;
-        for (String line : Files.readAllLines(SHARED.resolve("data/registers.tsv"))) {
+        for (String line : Files.readAllLines(SharedData.path("data/registers.tsv"))) {
             String[] row = line.split("\t", -1);
             if (row[0].equals("intel-vtd") && row[6].startsWith("0x") && row[7].startsWith("0x")) {
                 String version = row[5].matches("\\d+:\\d+") ? row[5] : "1:0";
@@ -264,7 +246,7 @@ class RealHostsTest {
     @Test
     void tablesAsTextAreTheTablesAsBytes() throws IOException {
         int compared = 0;
-        for (Path expected : files("data", ".expected")) {
+        for (Path expected : SharedData.files("data", ".expected")) {
             Path table = beside(expected, ".dat");
             if (!Files.isRegularFile(table)) {
                 continue;
@@ -292,7 +274,7 @@ class RealHostsTest {
         int listings = 0;
         int members = 0;
         Map<String, Integer> groups = new TreeMap<>();
-        for (String line : Files.readAllLines(SHARED.resolve("data/index.tsv"))) {
+        for (String line : Files.readAllLines(SharedData.path("data/index.tsv"))) {
             Matcher counted =
                     Pattern.compile("^(\\S*iommu_groups\\S*)\t.*groups=(\\d+)").matcher(line);
             if (counted.find()) {
@@ -301,7 +283,7 @@ class RealHostsTest {
         }
         for (Map.Entry<String, Integer> listing : groups.entrySet()) {
             HostEvidence host =
-                    inputs().path(SHARED.resolve("data/" + listing.getKey())).read();
+                    inputs().path(SharedData.path("data/" + listing.getKey())).read();
             assertThat(host.groups()).as(listing.getKey()).hasSize(listing.getValue());
             for (FunctionEvidence function : host.functions()) {
                 assertThat(function.group())
@@ -323,7 +305,7 @@ class RealHostsTest {
 
     @Test
     void theTreeOfATwoSocketServerIsReadWithUnitsAndGroups() throws IOException {
-        Path tree = SHARED.resolve("data/machines/spr-dmar-group-tree/sysfs-iommu-tree.txt");
+        Path tree = SharedData.path("data/machines/spr-dmar-group-tree/sysfs-iommu-tree.txt");
         HostEvidence host = inputs().path(tree).read();
         Pattern line = Pattern.compile("\\s+Group Device: (\\S+) - .*");
         String unit = "";
@@ -353,7 +335,7 @@ class RealHostsTest {
     void capturesAgreeWithTheirOwnKernelLog() throws IOException {
         int groups = 0;
         int registers = 0;
-        for (Path capture : files("linux/captures", ".tar")) {
+        for (Path capture : SharedData.files("linux/captures", ".tar")) {
             CaptureFiles files = CaptureFiles.open(capture);
             Path log = Files.write(
                     folder.resolve("dmesg.txt"), files.bytes("dmesg.txt").orElseThrow());

@@ -13,7 +13,7 @@ import org.iommu4j.spi.VendorContext;
  * <p>Two of one {@link Hardware} have the same memory, registers and functions, and give out the same frames in the same
  * order: what a driver writes on one it writes on the other, at the same addresses.
  */
-interface Witness extends AutoCloseable {
+interface DmaMachine {
     /** Returns what it is, for messages. */
     String name();
 
@@ -31,7 +31,4 @@ interface Witness extends AutoCloseable {
 
     /** Returns the DMA engine of a function. */
     DmaDevice device(PciAddress address);
-
-    @Override
-    void close();
 }
