@@ -41,6 +41,8 @@ class IntelScalableDomainContractTest extends IommuDomainContract {
                 ScalableMachines.withDevices(ScalableMachines.of("second stage", CAP, second), true),
                 ScalableMachines.withDevices(
                         ScalableMachines.of("second stage, caching mode", cachingMode, second), true),
+                ScalableMachines.twoUnits(CAP, second, CAP, second),
+                ScalableMachines.twoUnits(CAP, first, CAP, first),
                 ScalableMachines.of("second stage", CAP, second).flat(),
                 ScalableMachines.of("first stage", CAP, first).flat());
     }
