@@ -9,8 +9,9 @@ import org.iommu4j.sim.spi.TranslationUnit;
 /**
  * What a function with Address Translation Services remembers of its translation requests, in pages of 4K.
  *
- * <p>A page is known for reads, for writes, or both, by what was asked. It stays known until an invalidation request, or until
- * another page takes its place. Source: PCI Express Base 5.0, chapter 10. All requesters of a function share it.
+ * <p>A page is known for reads, for writes, or both, by what was asked. It stays known until an invalidation request, until ATS is
+ * turned on again ({@link FunctionConfig}), or until another page takes its place. All requesters of a function share it.
+ * Source: PCI Express Base 5.0, chapter 10; section 10.3.7 of 6.2 lists what empties it without a request.
  */
 final class DeviceTlb {
     /** Returned for what is not known. */
@@ -19,7 +20,7 @@ final class DeviceTlb {
     private static final int SLOTS = 64;
     private static final int PAGE_SHIFT = 12;
 
-    /** The page number, complemented so that 0 is no page but the last one of all, which nobody maps. */
+    /** The page number + 1, so that 0 is an empty slot. */
     private final long[] pages = new long[SLOTS];
 
     /** PASID + 1 above bit 0, which is set for writes. */
@@ -53,7 +54,7 @@ final class DeviceTlb {
      */
     synchronized void invalidate(int pasid, long address, long size) {
         for (int slot = 0; slot < SLOTS; slot++) {
-            long page = ~pages[slot] << PAGE_SHIFT;
+            long page = (pages[slot] - 1) << PAGE_SHIFT;
             boolean inRange = size == Long.MIN_VALUE || ((page ^ address) & -size) == 0;
             if (pages[slot] != 0 && inRange && pasids[slot] >>> 1 == pasid + 1L) {
                 pages[slot] = 0;
@@ -77,7 +78,7 @@ final class DeviceTlb {
     }
 
     private static long key(long address) {
-        return ~(address >> PAGE_SHIFT);
+        return (address >>> PAGE_SHIFT) + 1;
     }
 
     private static long kind(int pasid, boolean write) {

@@ -54,6 +54,7 @@ public final class FunctionConfig implements ConfigSpace {
     private @Nullable WriteMasks masks;
     private int pciExpress;
     private @Nullable PageRequestInterface pageRequests;
+    private @Nullable DeviceTlb deviceTlb;
 
     /** 0 until decoded, and again after a write. */
     private volatile int attributes;
@@ -99,19 +100,24 @@ public final class FunctionConfig implements ConfigSpace {
             all = all.clone();
             bytes = all;
         }
+        boolean translated = atsEnabled();
         for (int i = 0; i < count; i++) {
             all[offset + i] = writable.afterWrite(offset + i, all[offset + i], (byte) (value >>> (8 * i)));
         }
         attributes = 0;
+        if (deviceTlb != null && !translated && atsEnabled()) {
+            deviceTlb.reset();
+        }
         PageRequestInterface told = pageRequests;
         if (told != null) {
             told.written(offset, count, value);
         }
     }
 
-    /** Names who is to be told of writes. */
-    synchronized void setPageRequests(PageRequestInterface told) {
-        pageRequests = told;
+    /** Names what writes act on: the Page Request Interface, and the IOTLB that ATS fills. */
+    synchronized void connect(PageRequestInterface interfaceOfPages, DeviceTlb translations) {
+        pageRequests = interfaceOfPages;
+        deviceTlb = translations;
     }
 
     /** Changes a register of 16 bits as hardware does: nothing is masked. */

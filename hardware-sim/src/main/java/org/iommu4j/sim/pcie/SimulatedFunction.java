@@ -21,7 +21,7 @@ public final class SimulatedFunction implements PciFunction {
         this.description = description;
         this.config = new FunctionConfig(description);
         this.pageRequests = new PageRequestInterface(config);
-        config.setPageRequests(pageRequests);
+        config.connect(pageRequests, deviceTlb);
     }
 
     /** Returns what it remembers of its translation requests. */

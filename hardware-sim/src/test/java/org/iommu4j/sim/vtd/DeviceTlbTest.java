@@ -108,6 +108,20 @@ class DeviceTlbTest {
     }
 
     @Test
+    void turningAtsOnEmptiesTheDeviceWhereTurningItOffOnlyStopsItsUse() {
+        assertThat(gpu.read(IOVA, false)).isEqualTo(11);
+        memory.store(Bench.L1 + 8, NEW | 3);
+        invalidate(IOTLB_GLOBAL, 0);
+        enable(ConfigSpace.EXTENDED_CAPABILITY_ATS, 0x8000);
+        assertThat(gpu.read(IOVA, false)).as("it was on already").isEqualTo(11);
+
+        enable(ConfigSpace.EXTENDED_CAPABILITY_ATS, 0);
+        assertThat(gpu.read(IOVA, false)).as("an untranslated request").isEqualTo(22);
+        enable(ConfigSpace.EXTENDED_CAPABILITY_ATS, 0x8000);
+        assertThat(gpu.read(IOVA, false)).as("asked for anew").isEqualTo(22);
+    }
+
+    @Test
     void aRangeIsNamedByTheLowestClearBitOfItsAddress() {
         for (long high : new long[] {IOVA | 1, 0x7fff_ffff_ffff_f001L, (IOVA & 0xff_ffe0_0000L) | 0xff001}) {
             memory.store(Bench.L1 + 8, OLD | 3);

@@ -23,6 +23,8 @@ class AmdDomainContractTest extends IommuDomainContract {
         all.add(of(NO_INVALIDATE_ALL, AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
         // The driver has to announce mappings: this silicon remembers absent ones.
         all.add(of("NpCache", cachingNotPresent(AmdViUnitProvider.machine("amd-np", efr, 0))));
+        all.add(of("device IOTLBs", Machines.withPasids(AmdViUnitProvider.machine("amd-ats", efr, 0), true)));
+        all.add(withDirtyTracking());
         // Without caches too; but for the unit that is told of 65,536 domains each time it is opened.
         List<Configuration> flat = all.stream()
                 .filter(configuration -> !configuration.name().equals(NO_INVALIDATE_ALL))

@@ -23,8 +23,8 @@ import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 
-/** A machine with its driver opened and two devices probed: what a test of domains needs. */
-public final class Bench {
+/** A machine with its driver opened and two devices probed: what a test of domains needs. Frames are {@link PoisonedFrames}. */
+public class Bench {
     /** The first device. */
     public static final PciAddress DEVICE = BuiltInTopology.GPU;
 
@@ -42,6 +42,7 @@ public final class Bench {
 
     private final Configuration configuration;
     private final Machine machine;
+    private final PoisonedFrames frames;
     private final Iommu iommu;
     private final IommuDevice device;
     private final IommuDevice second;
@@ -76,7 +77,18 @@ public final class Bench {
                 : factory.createFlat(configuration.machine());
         List<IommuVendor> claiming = IommuVendors.load().claiming(machine.firmware());
         assertThat(claiming).as("vendors that claim %s", configuration).hasSize(1);
-        iommu = claiming.get(0).open(wrapping.wrap(machine.vendorContext(release)));
+        VendorContext context = machine.vendorContext(release);
+        frames = new PoisonedFrames(context.frames(), machine.memory(0), configuration.leaves());
+        iommu = claiming.get(0)
+                .open(wrapping.wrap(new VendorContext(
+                        context.memory(),
+                        frames,
+                        context.registers(),
+                        context.waiter(),
+                        context.firmware(),
+                        context.topology(),
+                        context.bootOptions(),
+                        context.release())));
         device = probe(DEVICE);
         second = probe(SECOND);
     }
@@ -132,9 +144,14 @@ public final class Bench {
     /** Unmaps and lets the hardware know. */
     public long unmap(IommuDomain domain, long iova, long size) {
         IotlbGather gather = new IotlbGather();
-        long unmapped = domain.unmap(iova, size, gather);
+        long unmapped = unmapNosync(domain, iova, size, gather);
         domain.sync(gather);
         return unmapped;
+    }
+
+    /** Unmaps, and leaves it to the caller to let the hardware know. */
+    public long unmapNosync(IommuDomain domain, long iova, long size, IotlbGather gather) {
+        return domain.unmap(iova, size, gather);
     }
 
     /** Walks the first device's tables as hardware would. */
@@ -217,6 +234,6 @@ public final class Bench {
 
     /** Returns the frames that are out: what a leak would raise. */
     public long framesInUse() {
-        return machine.frames().inUse();
+        return frames.inUse();
     }
 }

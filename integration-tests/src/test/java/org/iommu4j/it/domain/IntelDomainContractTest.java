@@ -45,6 +45,9 @@ class IntelDomainContractTest extends IommuDomainContract {
         all.add(of("register-based invalidation", cap, sc & ~(1L << 1) & ~(1L << 3)));
         all.add(of("QEMU 7.2's unit", 0xd2008c22260206L, 0xf00f4aL));
         all.add(of("QEMU 7.2's unit with snoop control", 0xd2008c22260206L, 0xf00fcaL));
+        all.add(ScalableMachines.twoUnits(cap, sc, cap, sc));
+        all.add(ScalableMachines.withDevices(of("SC, coherent walk", cap, sc), true));
+        all.add(ScalableMachines.withDevices(of("SC, non-coherent walk", cap, sc & ~1), true));
         List<Configuration> flat = all.stream().map(Configuration::flat).toList();
         all.addAll(flat);
         return all;

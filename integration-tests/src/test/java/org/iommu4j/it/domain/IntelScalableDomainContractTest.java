@@ -38,6 +38,11 @@ class IntelScalableDomainContractTest extends IommuDomainContract {
                 ScalableMachines.of("first stage of 5 levels", CAP_5_LEVELS, first),
                 ScalableMachines.withDevices(pasids, false),
                 ScalableMachines.withDevices(pasids, true),
+                ScalableMachines.withDevices(ScalableMachines.of("second stage", CAP, second), true),
+                ScalableMachines.withDevices(
+                        ScalableMachines.of("second stage, caching mode", cachingMode, second), true),
+                ScalableMachines.twoUnits(CAP, second, CAP, second),
+                ScalableMachines.twoUnits(CAP, first, CAP, first),
                 ScalableMachines.of("second stage", CAP, second).flat(),
                 ScalableMachines.of("first stage", CAP, first).flat());
     }

@@ -8,9 +8,11 @@ import static org.iommu4j.it.domain.Bench.SCRATCH;
 
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.it.domain.Bench.Wrapping;
 import org.iommu4j.it.sabotage.ForgetfulMemory;
@@ -58,11 +60,21 @@ class SabotageTest {
             Configuration configuration,
             Wrapping sabotage,
             Consumer<IommuDomainContract> promise) {
+        assertNoticed(contract, configuration, () -> new Bench(configuration, sabotage), promise);
+    }
+
+    /** Asserts that a promise of the contract holds on a whole bench and is broken on another. */
+    private static void assertNoticed(
+            IommuDomainContract contract,
+            Configuration configuration,
+            Supplier<Bench> sabotaged,
+            Consumer<IommuDomainContract> promise) {
         contract.configuration = configuration;
         contract.bench = new Bench(configuration);
         promise.accept(contract);
-        contract.bench = new Bench(configuration, sabotage);
-        assertThatThrownBy(() -> promise.accept(contract)).isInstanceOf(AssertionError.class);
+        contract.bench = sabotaged.get();
+        assertThatThrownBy(() -> promise.accept(contract), "sabotage on %s", configuration)
+                .isInstanceOf(AssertionError.class);
     }
 
     private static Configuration intel(String name) {
@@ -190,6 +202,77 @@ class SabotageTest {
                 intel("caching mode"),
                 ForgetfulMemory::withoutVtdIotlbInvalidation,
                 contract -> contract.new Unmapping().aMappingIsSeenThoughTheDeviceWasRefusedThereBefore());
+    }
+
+    /** A driver whose unmap gathers all but the last page: the device keeps it. */
+    private static final class ShortGather extends Bench {
+        private ShortGather(Configuration configuration) {
+            super(configuration);
+        }
+
+        @Override
+        public long unmapNosync(IommuDomain domain, long iova, long size, IotlbGather gather) {
+            IotlbGather whole = new IotlbGather();
+            long unmapped = super.unmapNosync(domain, iova, size, whole);
+            if (unmapped != 0) {
+                gather.addRange(whole.start(), whole.end() - 4096);
+            }
+            for (int i = 0; i < whole.frameCount(); i++) {
+                gather.addFrame(whole.frame(i));
+            }
+            return unmapped;
+        }
+    }
+
+    @Test
+    void aGatherThatMissesTheLastPage() {
+        for (Configuration configuration : List.of(
+                intel("SC, coherent walk"),
+                intel("two units"),
+                intel("SC, coherent walk, device TLBs"),
+                intel("register-based invalidation"),
+                amd(),
+                AmdDomainContractTest.withDirtyTracking())) {
+            for (int count : new int[] {2, 3, 5, 9, 17}) {
+                assertNoticed(
+                        new IntelDomainContractTest(),
+                        configuration,
+                        () -> new ShortGather(configuration),
+                        contract -> contract.new Unmapping().forgetsAll(contract.bench, 4096, count));
+            }
+        }
+        assertNoticed(
+                new IntelDomainContractTest(),
+                intel("SC, coherent walk"),
+                () -> new ShortGather(intel("SC, coherent walk")),
+                contract -> contract.new Unmapping().oneUnmapOverTablesAndPageSizesForgetsAllOfIt());
+    }
+
+    @Test
+    void aWalkThroughAFreedTable() {
+        for (Consumer<IommuDomainContract> promise : List.<Consumer<IommuDomainContract>>of(
+                contract -> contract.new Unmapping().tablesThatBecomeEmptyAreFreedBySyncAndNotBefore(),
+                contract -> contract.new Unmapping().moreEmptyTablesThanAGatherHoldsAreAllFreed(),
+                contract -> contract.new Mapping().anEmptyLowerTableIsReplacedByALargeLeafAndFreed())) {
+            for (String name : List.of("SC, coherent walk", "SC, non-coherent walk", "two units")) {
+                assertNoticed(
+                        new IntelDomainContractTest(),
+                        intel(name),
+                        ForgetfulMemory::withoutVtdTableInvalidation,
+                        promise);
+            }
+            assertNoticed(
+                    new IntelScalableDomainContractTest(),
+                    IntelScalableDomainContractTest.configurations().get(0),
+                    ForgetfulMemory::withoutVtdTableInvalidation,
+                    promise);
+            assertNoticed(new AmdDomainContractTest(), amd(), ForgetfulMemory::withoutAmdTableInvalidation, promise);
+            assertNoticed(
+                    new AmdGuestDomainContractTest(),
+                    AmdGuestDomainContractTest.configurations().get(0),
+                    ForgetfulMemory::withoutAmdTableInvalidation,
+                    promise);
+        }
     }
 
     /** A CPU on which WBINVD does nothing. */

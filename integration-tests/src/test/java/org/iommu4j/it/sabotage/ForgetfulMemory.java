@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.sabotage;
 
+import java.util.function.LongSupplier;
 import java.util.function.LongUnaryOperator;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.spi.VendorContext;
@@ -11,10 +12,21 @@ public final class ForgetfulMemory implements SystemMemory {
     private static final long LOWEST_BUFFER = 1L << 24;
 
     private final SystemMemory memory;
-    private final LongUnaryOperator change;
+    private final Change change;
     private boolean writesBack = true;
 
-    private ForgetfulMemory(SystemMemory memory, LongUnaryOperator change) {
+    /** What becomes of a word. */
+    @FunctionalInterface
+    private interface Change {
+        /**
+         * Returns what is stored in its place.
+         *
+         * @param before the word just below it in memory, which is stored already
+         */
+        long apply(long word, LongSupplier before);
+    }
+
+    private ForgetfulMemory(SystemMemory memory, Change change) {
         this.memory = memory;
         this.change = change;
     }
@@ -65,13 +77,42 @@ public final class ForgetfulMemory implements SystemMemory {
                 context, word -> word >>> 60 == 4 && (word & 0xffff) == device ? word ^ (long) (device ^ other) : word);
     }
 
+    /**
+     * VT-d's IOTLB invalidations of pages (descriptor type 2 with granularity 3, and type 6 of a PASID) claim that only leaves
+     * changed: IH, bit 6 of the second word.
+     */
+    public static VendorContext withoutVtdTableInvalidation(VendorContext context) {
+        return changing(
+                context,
+                (word, before) ->
+                        (word & 0xf80) == 0 && isVtdPageInvalidation(before.getAsLong()) ? word | 0x40 : word);
+    }
+
+    private static boolean isVtdPageInvalidation(long word) {
+        return (word & 0xff3f) == 0x32 && word >>> 32 == 0 || (word & 0xe3f) == 0x36;
+    }
+
+    /** AMD-Vi's INVALIDATE_IOMMU_PAGES (opcode 3) claim that only leaves changed: PDE, bit 1 of the second word. */
+    public static VendorContext withoutAmdTableInvalidation(VendorContext context) {
+        return changing(
+                context, (word, before) -> (word & 0xffa) == 2 && before.getAsLong() >>> 60 == 3 ? word & ~2L : word);
+    }
+
     private static VendorContext changing(VendorContext context, LongUnaryOperator change) {
+        return changing(context, (word, before) -> change.applyAsLong(word));
+    }
+
+    private static VendorContext changing(VendorContext context, Change change) {
         return with(context, new ForgetfulMemory(context.memory(), change));
+    }
+
+    private long changed(long physicalAddress, long word) {
+        return change.apply(word, () -> physicalAddress % 4096 == 0 ? 0 : memory.load(physicalAddress - 8));
     }
 
     /** Makes a view that changes nothing until {@link #stopWritingBack}. */
     public static ForgetfulMemory over(SystemMemory memory) {
-        return new ForgetfulMemory(memory, LongUnaryOperator.identity());
+        return new ForgetfulMemory(memory, (word, before) -> word);
     }
 
     /** Returns a context whose write-backs do nothing at all. */
@@ -106,17 +147,17 @@ public final class ForgetfulMemory implements SystemMemory {
 
     @Override
     public void store(long physicalAddress, long value) {
-        memory.store(physicalAddress, change.applyAsLong(value));
+        memory.store(physicalAddress, changed(physicalAddress, value));
     }
 
     @Override
     public boolean compareAndSet(long physicalAddress, long expected, long value) {
-        return memory.compareAndSet(physicalAddress, expected, change.applyAsLong(value));
+        return memory.compareAndSet(physicalAddress, expected, changed(physicalAddress, value));
     }
 
     @Override
     public void storeRun(long physicalAddress, long first, long increment, int count) {
-        memory.storeRun(physicalAddress, change.applyAsLong(first), increment, count);
+        memory.storeRun(physicalAddress, changed(physicalAddress, first), increment, count);
     }
 
     @Override
