@@ -94,7 +94,13 @@ class PagesTest {
                 "vfio-core/src");
         all.addAll(classes("kvm-x86/src", "workbench/src", "integration-tests/src", "witnesses/src"));
         int checked = 0;
-        for (String page : List.of("docs/reading-guide.md", "docs/testing.md", "README.md")) {
+        for (String page : List.of(
+                "docs/reading-guide.md",
+                "docs/glossary.md",
+                "docs/style.md",
+                "CONTRIBUTING.md",
+                "docs/testing.md",
+                "README.md")) {
             for (String line : Files.readAllLines(root.resolve(page))) {
                 checked += check(line, all, line);
             }

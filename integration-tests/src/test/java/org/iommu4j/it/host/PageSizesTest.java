@@ -2,7 +2,6 @@
 package org.iommu4j.it.host;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -21,6 +20,7 @@ import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -32,8 +32,7 @@ class PageSizesTest {
     @ParameterizedTest
     @ValueSource(strings = {"6.1-amd", "6.12-amd", "7.3-amd-sb"})
     void amdsAreThoseOfTheRelease(String transcript) throws IOException {
-        Path file = Shared.file("linux/vfio/" + transcript + ".txt");
-        assumeTrue(Files.isReadable(file), () -> "skipped: " + file + " is absent");
+        Path file = SharedData.path("linux/vfio/" + transcript + ".txt");
         String text = Files.readString(file);
         Set<String> seen = PAGE_SIZES
                 .matcher(text)

@@ -153,7 +153,8 @@ final class HousePicture {
             }
             floors.get(floor).add(module);
         }
-        floors.forEach(floor -> floor.sort(Comparator.comparingLong(this::countUsers).reversed()));
+        floors.forEach(
+                floor -> floor.sort(Comparator.comparingLong(this::countUsers).reversed()));
         return floors;
     }
 
