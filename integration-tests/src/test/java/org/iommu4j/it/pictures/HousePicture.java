@@ -67,6 +67,11 @@ final class HousePicture {
             }
             modules.put(artifact.getKey(), new Module(artifact.getKey(), textOf(pom, "description", ""), sees, finds));
         }
+        // What no module's code sees, and sees none, serves tests alone.
+        modules.values()
+                .removeIf(module -> module.sees().isEmpty()
+                        && modules.values().stream()
+                                .noneMatch(user -> user.sees().contains(module.name())));
     }
 
     private static List<String> all(Pattern pattern, String text) {
