@@ -11,7 +11,6 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
-import org.iommu4j.IotlbGather;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.core.IommuMapper;
@@ -36,27 +35,13 @@ public final class Type1Iommu {
     /** Unmap everything. Source: {@code VFIO_DMA_UNMAP_FLAG_ALL}. */
     public static final int UNMAP_ALL = 1 << 1;
 
-    private static final int PAGE_SHIFT = 12;
-    private static final long PAGE_SIZE = 1L << PAGE_SHIFT;
-
-    /** How many pages are pinned at once, and how many runs are unpinned after one flush. */
-    private static final int BATCH = 512;
-
     private final boolean v2;
-    private final ProcessMemory process;
     private final Type1Options options;
     private final List<Type1Domain> domains = new ArrayList<>();
     private final DmaMappings mappings = new DmaMappings();
-    private final long[] frames = new long[BATCH];
-    private final long[] unmappedAt = new long[BATCH];
-    private final long[] unmappedSize = new long[BATCH];
-    private final IotlbGather gather = new IotlbGather();
+    private final PinnedPages pages;
+    private final Type1Mapper mapper;
     private IovaRanges ranges = IovaRanges.NONE;
-
-    /** From the first invalidation on that did not complete, no page is given back. */
-    private boolean invalidationLost;
-
-    private long quarantinedPages;
 
     /**
      * Makes one without groups.
@@ -70,8 +55,9 @@ public final class Type1Iommu {
         Objects.requireNonNull(process, "process");
         Objects.requireNonNull(options, "options");
         this.v2 = v2;
-        this.process = process;
         this.options = options;
+        this.pages = new PinnedPages(process);
+        this.mapper = new Type1Mapper(domains, pages);
     }
 
     /**
@@ -117,12 +103,12 @@ public final class Type1Iommu {
                     attachedTo = fresh.domain;
                 }
             }
-            replay(fresh);
+            mapper.replay(mappings.all(), fresh);
             fresh.groups.add(group);
             domains.add(fresh);
             ranges = narrowed;
         } catch (RuntimeException failure) {
-            noteLost(failure);
+            pages.noteLost(failure);
             giveUp(group, attachedTo, fresh.domain, failure);
             throw failure;
         }
@@ -146,7 +132,7 @@ public final class Type1Iommu {
         try {
             group.detach(from.domain);
         } catch (RuntimeException thrown) {
-            failure = noted(failure, thrown);
+            failure = pages.noted(failure, thrown);
         }
         from.groups.remove(group);
         if (from.groups.isEmpty()) {
@@ -157,7 +143,7 @@ public final class Type1Iommu {
             try {
                 from.domain.close();
             } catch (RuntimeException thrown) {
-                failure = noted(failure, thrown);
+                failure = pages.noted(failure, thrown);
             }
         }
         ranges = rangesWith(null, null);
@@ -211,7 +197,7 @@ public final class Type1Iommu {
         if (!ranges.contain(iova, mapping.last())) {
             throw refused(Errno.EINVAL, "map", iova, size, "expected it inside one of " + ranges);
         }
-        pinAndMap(mapping);
+        mapper.map(mapping);
         mappings.add(mapping);
     }
 
@@ -247,7 +233,7 @@ public final class Type1Iommu {
                 break;
             }
             each.remove();
-            failure = unmapAndUnpin(mapping, mapping.size(), failure);
+            failure = mapper.unmap(mapping, mapping.size(), failure);
             unmapped += mapping.size();
         }
         if (failure != null) {
@@ -290,7 +276,7 @@ public final class Type1Iommu {
 
     /** Returns how many pages stay pinned for good because an invalidation did not complete. */
     public synchronized long quarantinedPages() {
-        return quarantinedPages;
+        return pages.quarantined();
     }
 
     private @Nullable Type1Domain domainOf(IommuGroup group) {
@@ -314,7 +300,7 @@ public final class Type1Iommu {
         try {
             return group.attach(domain).attached();
         } catch (IommuException failure) {
-            noteLost(failure);
+            pages.noteLost(failure);
             return false;
         }
     }
@@ -325,7 +311,7 @@ public final class Type1Iommu {
             try {
                 group.detach(attachedTo);
             } catch (RuntimeException second) {
-                noteLost(second);
+                pages.noteLost(second);
                 failure.addSuppressed(second);
             }
         }
@@ -377,251 +363,14 @@ public final class Type1Iommu {
         }
     }
 
-    /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
-    private void replay(Type1Domain target) {
-        for (DmaMapping mapping : mappings.all()) {
-            IommuDomain source = domains.get(0).domain;
-            long done = 0;
-            while (done != mapping.size()) {
-                long iova = mapping.iova() + done;
-                long physicalAddress = physicalAddress(source, iova);
-                long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
-                IommuMapper.map(target.domain, iova, physicalAddress, size, mapping.prot() | target.prot);
-                done += size;
-            }
-        }
-    }
-
-    private void pinAndMap(DmaMapping mapping) {
-        long left = mapping.size() >>> PAGE_SHIFT;
-        long next = mapping.virtualAddress();
-        long mapped = 0;
-        long run = 0;
-        long runSize = 0;
-        int pinned = 0;
-        int used = 0;
-        try {
-            while (left != 0) {
-                used = 0;
-                pinned = 0;
-                pinned = pinAndCharge(next, (int) Math.min(left, BATCH), mapping.writable());
-                left -= pinned;
-                next += (long) pinned << PAGE_SHIFT;
-                while (used < pinned) {
-                    long frame = frames[used];
-                    if (runSize != 0 && frame != run + runSize) {
-                        mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
-                        mapped += runSize;
-                        runSize = 0;
-                    }
-                    if (runSize == 0) {
-                        run = frame;
-                    }
-                    runSize += PAGE_SIZE;
-                    used++;
-                }
-            }
-            mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
-        } catch (RuntimeException failure) {
-            noteLost(failure);
-            if (mapped != 0) {
-                noteSuppressed(failure, unmapAndUnpin(mapping, mapped, null));
-            }
-            giveBack(run, runSize, mapping.writable());
-            for (; used < pinned; used++) {
-                giveBack(frames[used], PAGE_SIZE, mapping.writable());
-            }
-            throw failure;
-        }
-    }
-
-    /** Pins into {@link #frames}; what is pinned is charged, or not pinned. */
-    private int pinAndCharge(long virtualAddress, int count, boolean write) {
-        process.pin(virtualAddress, count, write, frames);
-        try {
-            process.charge(count);
-        } catch (RuntimeException failure) {
-            for (int i = 0; i < count; i++) {
-                process.unpin(frames[i], false);
-            }
-            throw failure;
-        }
-        return count;
-    }
-
-    private void mapEverywhere(long iova, long physicalAddress, long size, int prot) {
-        int done = 0;
-        try {
-            for (; done < domains.size(); done++) {
-                Type1Domain domain = domains.get(done);
-                IommuMapper.map(domain.domain, iova, physicalAddress, size, prot | domain.prot);
-            }
-        } catch (RuntimeException failure) {
-            noteLost(failure);
-            for (int i = 0; i < done; i++) {
-                noteSuppressed(failure, unmapFrom(domains.get(i).domain, iova, size));
-            }
-            throw failure;
-        }
-    }
-
     private @Nullable RuntimeException removeAll(@Nullable RuntimeException earlier) {
         RuntimeException failure = earlier;
         for (Iterator<DmaMapping> each = mappings.all().iterator(); each.hasNext(); ) {
             DmaMapping mapping = each.next();
             each.remove();
-            failure = unmapAndUnpin(mapping, mapping.size(), failure);
+            failure = mapper.unmap(mapping, mapping.size(), failure);
         }
         return failure;
-    }
-
-    /**
-     * Unmaps the first bytes of a mapping, from the first domain last: it alone knows the pages, which are given back
-     * when no device can reach them any more.
-     */
-    private @Nullable RuntimeException unmapAndUnpin(
-            DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
-        RuntimeException failure = earlier;
-        for (int i = 1; i < domains.size(); i++) {
-            RuntimeException lost = unmapFrom(domains.get(i).domain, mapping.iova(), size);
-            if (lost != null) {
-                failure = noted(failure, lost);
-            }
-        }
-        IommuDomain first = domains.get(0).domain;
-        long done = 0;
-        int runs = 0;
-        try {
-            while (done != size) {
-                long iova = mapping.iova() + done;
-                long physicalAddress = physicalAddress(first, iova);
-                // A leaf is contiguous, so that a contiguous run never ends inside one.
-                long length = contiguous(first, iova, physicalAddress, size - done);
-                long unmapped = IommuMapper.unmapNosync(first, iova, length, gather);
-                if (unmapped != length) {
-                    throw wrongUnmap(first, iova, length, unmapped);
-                }
-                unmappedAt[runs] = physicalAddress;
-                unmappedSize[runs] = length;
-                runs++;
-                done += length;
-                if (runs == BATCH || done == size) {
-                    RuntimeException lost = flush(first, runs, mapping.writable());
-                    failure = lost == null ? failure : noted(failure, lost);
-                    runs = 0;
-                }
-            }
-        } catch (RuntimeException thrown) {
-            failure = noted(failure, thrown);
-            invalidationLost = true;
-            for (int i = 0; i < runs; i++) {
-                giveBack(unmappedAt[i], unmappedSize[i], mapping.writable());
-            }
-            quarantinedPages += (size - done) >>> PAGE_SHIFT;
-            gather.reset();
-        }
-        return failure;
-    }
-
-    /** Invalidates what was unmapped from the first domain, and gives its pages back; returns a failure, or null. */
-    private @Nullable RuntimeException flush(IommuDomain first, int runs, boolean dirty) {
-        RuntimeException failure = null;
-        try {
-            first.sync(gather);
-        } catch (RuntimeException thrown) {
-            failure = thrown;
-            invalidationLost = true;
-            gather.reset();
-        }
-        for (int i = 0; i < runs; i++) {
-            giveBack(unmappedAt[i], unmappedSize[i], dirty);
-        }
-        return failure;
-    }
-
-    /** Unmaps from one domain without touching pins; returns what went wrong, or null. */
-    private @Nullable RuntimeException unmapFrom(IommuDomain domain, long iova, long size) {
-        try {
-            long unmapped = IommuMapper.unmap(domain, iova, size, gather);
-            if (unmapped != size) {
-                throw wrongUnmap(domain, iova, size, unmapped);
-            }
-            return null;
-        } catch (RuntimeException failure) {
-            invalidationLost = true;
-            gather.reset();
-            return failure;
-        }
-    }
-
-    private static IllegalStateException wrongUnmap(IommuDomain domain, long iova, long size, long unmapped) {
-        return new IllegalStateException("domain " + domain.format() + " unmapped 0x" + Long.toHexString(unmapped)
-                + " bytes at IOVA 0x" + Long.toHexString(iova) + ", expected 0x" + Long.toHexString(size));
-    }
-
-    /** Unpins and uncharges contiguous pages, unless a device may still use what was once mapped. */
-    private void giveBack(long physicalAddress, long size, boolean dirty) {
-        long pages = size >>> PAGE_SHIFT;
-        if (invalidationLost) {
-            quarantinedPages += pages;
-            return;
-        }
-        for (long i = 0; i < pages; i++) {
-            process.unpin(physicalAddress + (i << PAGE_SHIFT), dirty);
-        }
-        process.uncharge(pages);
-    }
-
-    private static long physicalAddress(IommuDomain domain, long iova) {
-        long physicalAddress = domain.translate(iova);
-        if (physicalAddress == IommuDomain.UNMAPPED) {
-            throw new IllegalStateException(
-                    "domain " + domain.format() + " lost the mapping at IOVA 0x" + Long.toHexString(iova));
-        }
-        return physicalAddress;
-    }
-
-    private static long contiguous(IommuDomain domain, long iova, long physicalAddress, long limit) {
-        long size = PAGE_SIZE;
-        while (size != limit && domain.translate(iova + size) == physicalAddress + size) {
-            size += PAGE_SIZE;
-        }
-        return size;
-    }
-
-    private void noteLost(RuntimeException failure) {
-        if (isLost(failure)) {
-            invalidationLost = true;
-        }
-    }
-
-    private static boolean isLost(Throwable failure) {
-        if (!(failure instanceof IommuException refusal)
-                || refusal.errno() == Errno.ETIMEDOUT
-                || refusal.errno() == Errno.EIO) {
-            return true;
-        }
-        for (Throwable second : failure.getSuppressed()) {
-            if (isLost(second)) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    private RuntimeException noted(@Nullable RuntimeException earlier, RuntimeException failure) {
-        noteLost(failure);
-        if (earlier == null) {
-            return failure;
-        }
-        noteSuppressed(earlier, failure);
-        return earlier;
-    }
-
-    private static void noteSuppressed(RuntimeException failure, @Nullable RuntimeException second) {
-        if (second != null && second != failure) {
-            failure.addSuppressed(second);
-        }
     }
 
     private long checkedAll(long iova, long size) {
@@ -661,8 +410,8 @@ public final class Type1Iommu {
         for (Type1Domain domain : domains) {
             common &= domain.domain.pageSizes();
         }
-        long whole = common & -PAGE_SIZE;
-        return common == whole ? common : whole | PAGE_SIZE;
+        long whole = common & -PinnedPages.PAGE_SIZE;
+        return common == whole ? common : whole | PinnedPages.PAGE_SIZE;
     }
 
     private long smallestPage() {

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.type1;
+
+import java.util.List;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.core.IommuMapper;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Puts mappings into all domains of a container, and takes them out again.
+ *
+ * <p>The first domain alone remembers which pages a mapping has: they are asked of it by translation, as in Linux. Under the
+ * container's lock. Source: {@code vfio_pin_map_dma}, {@code vfio_unmap_unpin}, {@code vfio_iommu_replay}.
+ */
+final class Type1Mapper {
+    /** How many runs are given back after one flush; as many pages as are pinned at once. */
+    private static final int BATCH = PinnedPages.BATCH;
+
+    private final List<Type1Domain> domains;
+    private final PinnedPages pages;
+    private final long[] unmappedAt = new long[BATCH];
+    private final long[] unmappedSize = new long[BATCH];
+    private final IotlbGather gather = new IotlbGather();
+
+    /**
+     * Makes one.
+     *
+     * @param domains the container's, which come and go
+     */
+    Type1Mapper(List<Type1Domain> domains, PinnedPages pages) {
+        this.domains = domains;
+        this.pages = pages;
+    }
+
+    /**
+     * Pins a mapping's pages and maps them in every domain.
+     *
+     * @throws IommuException EFAULT, ENOMEM, and as {@link IommuMapper#map}; nothing stays mapped, pinned or charged
+     */
+    void map(DmaMapping mapping) {
+        long left = mapping.size() >>> PinnedPages.PAGE_SHIFT;
+        long next = mapping.virtualAddress();
+        long mapped = 0;
+        long run = 0;
+        long runSize = 0;
+        int pinned = 0;
+        int used = 0;
+        try {
+            while (left != 0) {
+                used = 0;
+                pinned = 0;
+                pinned = pages.pin(next, (int) Math.min(left, BATCH), mapping.writable());
+                left -= pinned;
+                next += (long) pinned << PinnedPages.PAGE_SHIFT;
+                while (used < pinned) {
+                    long frame = pages.frame(used);
+                    if (runSize != 0 && frame != run + runSize) {
+                        mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
+                        mapped += runSize;
+                        runSize = 0;
+                    }
+                    if (runSize == 0) {
+                        run = frame;
+                    }
+                    runSize += PinnedPages.PAGE_SIZE;
+                    used++;
+                }
+            }
+            mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
+        } catch (RuntimeException failure) {
+            pages.noteLost(failure);
+            if (mapped != 0) {
+                PinnedPages.noteSuppressed(failure, unmap(mapping, mapped, null));
+            }
+            pages.giveBack(run, runSize, mapping.writable());
+            for (; used < pinned; used++) {
+                pages.giveBack(pages.frame(used), PinnedPages.PAGE_SIZE, mapping.writable());
+            }
+            throw failure;
+        }
+    }
+
+    private void mapEverywhere(long iova, long physicalAddress, long size, int prot) {
+        int done = 0;
+        try {
+            for (; done < domains.size(); done++) {
+                Type1Domain domain = domains.get(done);
+                IommuMapper.map(domain.domain, iova, physicalAddress, size, prot | domain.prot);
+            }
+        } catch (RuntimeException failure) {
+            pages.noteLost(failure);
+            for (int i = 0; i < done; i++) {
+                PinnedPages.noteSuppressed(failure, unmapFrom(domains.get(i).domain, iova, size));
+            }
+            throw failure;
+        }
+    }
+
+    /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
+    void replay(Iterable<DmaMapping> mappings, Type1Domain target) {
+        for (DmaMapping mapping : mappings) {
+            IommuDomain source = domains.get(0).domain;
+            long done = 0;
+            while (done != mapping.size()) {
+                long iova = mapping.iova() + done;
+                long physicalAddress = physicalAddress(source, iova);
+                long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
+                IommuMapper.map(target.domain, iova, physicalAddress, size, mapping.prot() | target.prot);
+                done += size;
+            }
+        }
+    }
+
+    /**
+     * Unmaps the first bytes of a mapping, from the first domain last: it alone knows the pages, which are given back
+     * when no device can reach them any more. Never throws.
+     *
+     * @param earlier what went wrong before, null when nothing did
+     * @return what went wrong so far, null when nothing did
+     */
+    @Nullable
+    RuntimeException unmap(DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
+        RuntimeException failure = earlier;
+        for (int i = 1; i < domains.size(); i++) {
+            RuntimeException lost = unmapFrom(domains.get(i).domain, mapping.iova(), size);
+            if (lost != null) {
+                failure = pages.noted(failure, lost);
+            }
+        }
+        IommuDomain first = domains.get(0).domain;
+        long done = 0;
+        int runs = 0;
+        try {
+            while (done != size) {
+                long iova = mapping.iova() + done;
+                long physicalAddress = physicalAddress(first, iova);
+                // A leaf is contiguous, so that a contiguous run never ends inside one.
+                long length = contiguous(first, iova, physicalAddress, size - done);
+                long unmapped = IommuMapper.unmapNosync(first, iova, length, gather);
+                if (unmapped != length) {
+                    throw wrongUnmap(first, iova, length, unmapped);
+                }
+                unmappedAt[runs] = physicalAddress;
+                unmappedSize[runs] = length;
+                runs++;
+                done += length;
+                if (runs == BATCH || done == size) {
+                    RuntimeException lost = flush(first, runs, mapping.writable());
+                    failure = lost == null ? failure : pages.noted(failure, lost);
+                    runs = 0;
+                }
+            }
+        } catch (RuntimeException thrown) {
+            failure = pages.noted(failure, thrown);
+            pages.invalidationLost();
+            for (int i = 0; i < runs; i++) {
+                pages.giveBack(unmappedAt[i], unmappedSize[i], mapping.writable());
+            }
+            pages.quarantine((size - done) >>> PinnedPages.PAGE_SHIFT);
+            gather.reset();
+        }
+        return failure;
+    }
+
+    /** Invalidates what was unmapped from the first domain, and gives its pages back; returns a failure, or null. */
+    private @Nullable RuntimeException flush(IommuDomain first, int runs, boolean dirty) {
+        RuntimeException failure = null;
+        try {
+            first.sync(gather);
+        } catch (RuntimeException thrown) {
+            failure = thrown;
+            pages.invalidationLost();
+            gather.reset();
+        }
+        for (int i = 0; i < runs; i++) {
+            pages.giveBack(unmappedAt[i], unmappedSize[i], dirty);
+        }
+        return failure;
+    }
+
+    /** Unmaps from one domain without touching pins; returns what went wrong, or null. */
+    private @Nullable RuntimeException unmapFrom(IommuDomain domain, long iova, long size) {
+        try {
+            long unmapped = IommuMapper.unmap(domain, iova, size, gather);
+            if (unmapped != size) {
+                throw wrongUnmap(domain, iova, size, unmapped);
+            }
+            return null;
+        } catch (RuntimeException failure) {
+            pages.invalidationLost();
+            gather.reset();
+            return failure;
+        }
+    }
+
+    private static IllegalStateException wrongUnmap(IommuDomain domain, long iova, long size, long unmapped) {
+        return new IllegalStateException("domain " + domain.format() + " unmapped 0x" + Long.toHexString(unmapped)
+                + " bytes at IOVA 0x" + Long.toHexString(iova) + ", expected 0x" + Long.toHexString(size));
+    }
+
+    private static long physicalAddress(IommuDomain domain, long iova) {
+        long physicalAddress = domain.translate(iova);
+        if (physicalAddress == IommuDomain.UNMAPPED) {
+            throw new IllegalStateException(
+                    "domain " + domain.format() + " lost the mapping at IOVA 0x" + Long.toHexString(iova));
+        }
+        return physicalAddress;
+    }
+
+    private static long contiguous(IommuDomain domain, long iova, long physicalAddress, long limit) {
+        long size = PinnedPages.PAGE_SIZE;
+        while (size != limit && domain.translate(iova + size) == physicalAddress + size) {
+            size += PinnedPages.PAGE_SIZE;
+        }
+        return size;
+    }
+}
