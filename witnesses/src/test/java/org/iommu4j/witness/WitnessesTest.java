@@ -104,7 +104,7 @@ class WitnessesTest {
             assertThatThrownBy(() -> Witnesses.unfit("QEMU 7.2", "it has no\n\tfirst stage"))
                     .isInstanceOf(TestAbortedException.class);
         }
-        assertThatThrownBy(() -> Witnesses.missing("QEMU", "nothing is there", "iommu4j.qemu.required"))
+        assertThatThrownBy(() -> Witnesses.missing("QEMU", "nothing is there", SharedData.REQUIRED))
                 .isInstanceOf(TestAbortedException.class);
         assertThat(Witnesses.account())
                 .startsWith(
