@@ -13,8 +13,6 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * The smallest set of devices that can be told apart and kept apart: all of them are in one domain, and have one owner.
@@ -27,10 +25,9 @@ import org.slf4j.LoggerFactory;
  * attach failed is attached to its old domain again, where Linux 7.1 may leave it blocked.
  */
 public final class IommuGroup {
-    private static final Logger LOG = LoggerFactory.getLogger(IommuGroup.class);
-
     private final int id;
     private final List<IommuDevice> devices;
+    private final GroupMoves moves;
     private final Object lock = new Object();
 
     /** Null before the group is set up and after core was closed. */
@@ -46,6 +43,7 @@ public final class IommuGroup {
     IommuGroup(int id, List<IommuDevice> devices) {
         this.id = id;
         this.devices = List.copyOf(devices);
+        this.moves = new GroupMoves(id, this.devices);
     }
 
     /** Returns the group's number, from 0 in the order in which core found them. */
@@ -255,7 +253,7 @@ public final class IommuGroup {
                 return AttachResult.incompatible("the domain belongs to driver "
                         + domain.iommu().vendor() + ", group " + id + " to " + iommu().vendor());
             }
-            return moveAll(domain);
+            return moveTo(domain);
         }
     }
 
@@ -273,7 +271,7 @@ public final class IommuGroup {
             if (requireCurrent() != domain) {
                 throw new IommuException(Errno.EINVAL, "group " + id + " is not attached to this domain");
             }
-            moveAllWhateverHappens(coreDomain());
+            leaveFor(coreDomain());
         }
     }
 
@@ -308,6 +306,14 @@ public final class IommuGroup {
         }
     }
 
+    /**
+     * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be claimed by
+     * user space whatever the vendor's driver does, for whoever asks before there is a group.
+     */
+    public static boolean keepsDirectDevices(LinuxRelease release) {
+        return CoreRules.of(release).keepsDirectDevices();
+    }
+
     @Override
     public String toString() {
         StringBuilder text = new StringBuilder("group ").append(id).append(" {");
@@ -332,21 +338,7 @@ public final class IommuGroup {
      */
     void start(IommuDomain first) {
         synchronized (lock) {
-            int moved = 0;
-            try {
-                for (; moved < devices.size(); moved++) {
-                    AttachResult result = first.attach(devices.get(moved));
-                    if (!result.attached()) {
-                        throw new IommuException(
-                                Errno.EINVAL,
-                                devices.get(moved).address() + " does not fit the default domain of " + this + ": "
-                                        + result.reason());
-                    }
-                }
-            } catch (RuntimeException failure) {
-                blockAll(first, moved, failure);
-                throw failure;
-            }
+            moves.enter(first, toString());
             defaultDomain = first;
             current = first;
         }
@@ -371,15 +363,7 @@ public final class IommuGroup {
             if (last == null) {
                 return earlier;
             }
-            RuntimeException failure = earlier;
-            for (IommuDevice device : devices) {
-                try {
-                    last.detach(device);
-                } catch (RuntimeException thrown) {
-                    // A device that could not be moved some time before is blocked already.
-                    failure = isNotThere(thrown) ? failure : joined(failure, thrown);
-                }
-            }
+            RuntimeException failure = moves.leave(last, earlier);
             current = null;
             defaultDomain = null;
             failure = closed(last, failure);
@@ -400,7 +384,7 @@ public final class IommuGroup {
             blocking = allocateBlocking();
             blockingDomain = blocking;
         }
-        AttachResult result = moveAll(blocking);
+        AttachResult result = moveTo(blocking);
         if (!result.attached()) {
             throw new IommuException(Errno.EINVAL, "group " + id + " can't be blocked: " + result.reason());
         }
@@ -414,7 +398,7 @@ public final class IommuGroup {
         }
         owner = null;
         ownerCount = 0;
-        moveAllWhateverHappens(requireDefaultDomain());
+        leaveFor(requireDefaultDomain());
     }
 
     /** A driver without a blocked domain gets an empty one with page tables, which blocks as well. */
@@ -429,123 +413,28 @@ public final class IommuGroup {
         }
     }
 
+    private AttachResult moveTo(IommuDomain target) {
+        AttachResult result = moves.moveAll(requireCurrent(), target, blocks(target));
+        if (result.attached()) {
+            current = target;
+        }
+        return result;
+    }
+
+    private void leaveFor(IommuDomain target) {
+        IommuDomain old = requireCurrent();
+        current = target;
+        moves.moveAllWhateverHappens(old, target, blocks(target));
+    }
+
+    /** A domain with page tables blocks too, where the driver has no other. */
+    private boolean blocks(IommuDomain domain) {
+        return domain.type() == DomainType.BLOCKED || domain == blockingDomain;
+    }
+
     private IommuDomain coreDomain() {
         IommuDomain blocking = blockingDomain;
         return owner != null && blocking != null ? blocking : requireDefaultDomain();
-    }
-
-    /** All or none: what was moved goes back, and so does the device that failed. */
-    private AttachResult moveAll(IommuDomain target) {
-        IommuDomain old = requireCurrent();
-        if (old == target) {
-            return AttachResult.ATTACHED;
-        }
-        for (int i = 0; i < devices.size(); i++) {
-            AttachResult result;
-            try {
-                result = attachOne(devices.get(i), target);
-            } catch (RuntimeException failure) {
-                moveBack(old, target, i, failure);
-                throw failure;
-            }
-            if (!result.attached()) {
-                IommuException failure = new IommuException(
-                        Errno.EINVAL, devices.get(i).address() + " does not fit the domain: " + result.reason());
-                moveBack(old, target, i, failure);
-                if (failure.getSuppressed().length != 0) {
-                    throw failure;
-                }
-                return result;
-            }
-        }
-        current = target;
-        return AttachResult.ATTACHED;
-    }
-
-    /**
-     * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be claimed by
-     * user space whatever the vendor's driver does, for whoever asks before there is a group.
-     */
-    public static boolean keepsDirectDevices(LinuxRelease release) {
-        return CoreRules.of(release).keepsDirectDevices();
-    }
-
-    /** A device that must stay mapped one to one can't be blocked. Source: {@code __iommu_device_set_domain}. */
-    private AttachResult attachOne(IommuDevice device, IommuDomain target) {
-        if ((target.type() == DomainType.BLOCKED || target == blockingDomain)
-                && ReservedRegions.requireDirect(device)
-                && keepsDirectDevices(device.iommu().release())) {
-            return AttachResult.incompatible("firmware demands a direct mapping for " + device.address());
-        }
-        return target.attach(device);
-    }
-
-    /** Never leaves a device in the refused target: one that can't go back is blocked. */
-    private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
-        for (int i = 0; i <= failed; i++) {
-            IommuDevice device = devices.get(i);
-            try {
-                AttachResult result = old.attach(device);
-                if (result.attached()) {
-                    continue;
-                }
-                failure.addSuppressed(new IommuException(
-                        Errno.EINVAL, device.address() + " does not fit its old domain: " + result.reason()));
-            } catch (RuntimeException second) {
-                failure.addSuppressed(second);
-            }
-            LOG.error("{} of group {} can't return to its old domain and is blocked", device.address(), id);
-            block(device, target, failure);
-        }
-    }
-
-    /** For ways out that can't be refused: a device that can't be moved is blocked, the others go on. */
-    private void moveAllWhateverHappens(IommuDomain target) {
-        IommuDomain old = requireCurrent();
-        if (old == target) {
-            return;
-        }
-        RuntimeException first = null;
-        for (IommuDevice device : devices) {
-            RuntimeException failure;
-            try {
-                AttachResult result = attachOne(device, target);
-                if (result.attached()) {
-                    continue;
-                }
-                failure = new IommuException(
-                        Errno.EINVAL, device.address() + " does not fit the domain: " + result.reason());
-            } catch (RuntimeException thrown) {
-                failure = thrown;
-            }
-            LOG.error("{} of group {} can't be moved and is blocked", device.address(), id);
-            block(device, old, failure);
-            if (first == null) {
-                first = failure;
-            } else {
-                first.addSuppressed(failure);
-            }
-        }
-        current = target;
-        if (first != null) {
-            throw first;
-        }
-    }
-
-    private void blockAll(IommuDomain from, int count, RuntimeException failure) {
-        for (int i = 0; i < count; i++) {
-            block(devices.get(i), from, failure);
-        }
-    }
-
-    private static void block(IommuDevice device, IommuDomain from, RuntimeException failure) {
-        try {
-            from.detach(device);
-        } catch (IommuException thrown) {
-            if (!isNotThere(thrown)) {
-                failure.addSuppressed(thrown);
-            }
-        }
     }
 
     private static @Nullable RuntimeException closed(IommuDomain domain, @Nullable RuntimeException earlier) {
@@ -553,20 +442,8 @@ public final class IommuGroup {
             domain.close();
             return earlier;
         } catch (RuntimeException thrown) {
-            return joined(earlier, thrown);
+            return GroupMoves.joined(earlier, thrown);
         }
-    }
-
-    private static RuntimeException joined(@Nullable RuntimeException earlier, RuntimeException failure) {
-        if (earlier == null) {
-            return failure;
-        }
-        earlier.addSuppressed(failure);
-        return earlier;
-    }
-
-    private static boolean isNotThere(RuntimeException failure) {
-        return failure instanceof IommuException refusal && refusal.errno() == Errno.EINVAL;
     }
 
     private IommuDomain requireDefaultDomain() {
