@@ -149,7 +149,7 @@ class IommuMapperTest {
 
     @Test
     void whenTheNewEntriesCantBeShownToTheHardwareTheyAreTakenBack() {
-        domain.failSyncMap();
+        domain.failSyncMap(Errno.ETIMEDOUT);
 
         assertThat(refusal(() -> map(K64, 5 * K64, K64)).errno()).isEqualTo(Errno.ETIMEDOUT);
 

@@ -2,6 +2,7 @@
 package org.iommu4j.dma;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import java.util.ArrayList;
@@ -15,6 +16,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
+import org.iommu4j.core.IommuMapper;
 import org.iommu4j.core.testvendor.TestDomain;
 import org.iommu4j.core.testvendor.TestFunction;
 import org.iommu4j.core.testvendor.TestIommu;
@@ -120,7 +122,10 @@ class DmaDeviceTest {
     void addressesStayBelowAnOddMask() {
         DmaDevice nic = dma.bind(NIC, 0x1_2345_67ffL & 0xffff_ffffL);
 
-        assertThat(nic.map(0x1000, 0x2000, DmaDirection.TO_DEVICE)).isEqualTo(0x2345_4000L);
+        assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE))
+                .as("the page of the mask's last byte is not whole")
+                .isEqualTo(0x2345_5000L);
+        assertThat(nic.map(0x1000, 0x2000, DmaDirection.TO_DEVICE)).isEqualTo(0x2345_2000L);
     }
 
     @Test
@@ -180,6 +185,32 @@ class DmaDeviceTest {
     }
 
     @Test
+    void afterAnInvalidationFailedTheNextIsOnlyOfItsOwnPages() {
+        DmaDevice nic = dma.bind(NIC);
+        long first = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);
+        long second = nic.mapPage(0x2000, DmaDirection.TO_DEVICE);
+        domain().failSync(true);
+        assertThat(errno(() -> nic.unmap(first, 0x1000))).isEqualTo(Errno.ETIMEDOUT);
+        domain().failSync(false);
+
+        nic.unmap(second, 0x1000);
+
+        assertThat(domain().stalePages()).as("the first page may still be used").isEqualTo(1);
+    }
+
+    @Test
+    void anAddressWhoseMappingTheDomainLostIsNeverGivenOutAgain() {
+        DmaDevice nic = dma.bind(NIC);
+        long address = nic.map(0x4000, 0x2000, DmaDirection.TO_DEVICE);
+        IommuMapper.unmap(domain(), address + 0x1000, 0x1000);
+
+        assertThatThrownBy(() -> nic.unmap(address, 0x2000))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessageContaining("0x1000 bytes were mapped at 0x" + Long.toHexString(address));
+        assertThat(nic.map(0x4000, 0x2000, DmaDirection.TO_DEVICE)).isEqualTo(address - 0x2000);
+    }
+
+    @Test
     void aFailedMapGivesItsAddressBack() {
         DmaDevice nic = dma.bind(NIC);
         domain().failMap(1);
@@ -187,7 +218,42 @@ class DmaDeviceTest {
         assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(Errno.ENOMEM);
 
         assertThat(nic.mappings()).isZero();
+        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000))).isEqualTo(Errno.EINVAL);
         assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xffff_f000L);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = Errno.class,
+            names = {"ETIMEDOUT", "EIO"})
+    void anAddressThatTheHardwareMayHaveSeenIsNotGivenOutAgainThoughItsMapFailed(Errno lost) {
+        DmaDevice nic = dma.bind(NIC);
+        domain().failSyncMap(lost);
+
+        assertThat(errno(() -> nic.mapPage(0x1000, DmaDirection.TO_DEVICE))).isEqualTo(lost);
+        assertThat(errno(() -> nic.unmap(0xffff_f000L, 0x1000))).isEqualTo(Errno.EINVAL);
+
+        domain().failSyncMap(null);
+        assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0xffff_e000L);
+        assertThat(nic.mappings()).isEqualTo(1);
+    }
+
+    @Test
+    void anAddressWhosePartIsNotInvalidatedAfterAFailedMapIsNotGivenOutAgain() {
+        DmaDevice nic = dma.bind(NIC);
+        long size = (2 << 20) + 0x1000;
+        domain().failMap(2);
+        domain().failSync(true);
+
+        // The first 2 MiB were mapped, and are not taken back for sure.
+        assertThat(errno(() -> nic.map(0x20_0000, size, DmaDirection.TO_DEVICE)))
+                .isEqualTo(Errno.ENOMEM);
+        assertThat(domain().stalePages()).isEqualTo(512);
+
+        domain().failSync(false);
+        long next = nic.map(0x20_0000, size, DmaDirection.TO_DEVICE);
+        assertThat(next).isEqualTo(0xff80_0000L);
+        assertThat(nic.mappings()).isEqualTo(1);
     }
 
     @Test
@@ -230,7 +296,7 @@ class DmaDeviceTest {
 
         assertThat(errno(() -> nic.freeCoherent(buffer))).isEqualTo(Errno.ETIMEDOUT);
         assertThat(frames.inUse()).isEqualTo(1);
-        domain().failSyncMap();
+        domain().failSyncMap(Errno.ETIMEDOUT);
         assertThat(errno(() -> nic.allocateCoherent(0x1000))).isEqualTo(Errno.ETIMEDOUT);
         assertThat(frames.inUse()).isEqualTo(2);
     }

@@ -306,6 +306,24 @@ class ContainerAttachTest {
     }
 
     @Test
+    void pagesStayPinnedWhenAGroupThatComesMayHaveSeenThem() {
+        TestDevice second = host.add("00:06.0");
+        second.snoopControl = false;
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        container.map(0x100000, 0x10000, 0x4000, READ_WRITE);
+        VfioGroup group = host.openGroupOf(second);
+        host.iommu.completesInvalidations = false;
+
+        refused(Errno.ETIMEDOUT, () -> group.setContainer(container));
+
+        host.iommu.completesInvalidations = true;
+        assertThat(group.containerSet()).isFalse();
+        assertThat(container.unmap(0x100000, 0x4000, 0)).isEqualTo(0x4000);
+        assertThat(process.pinned()).isEqualTo(4);
+        assertThat(container.quarantinedPages()).isEqualTo(4);
+    }
+
+    @Test
     void aMappingThatFailsHalfWayLeavesNothing() {
         process.place(0x50000, 0x55_0000, 1, true).place(0x52000, 0x66_0000, 1, true);
         VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);

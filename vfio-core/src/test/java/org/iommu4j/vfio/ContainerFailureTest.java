@@ -4,6 +4,7 @@ package org.iommu4j.vfio;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import java.util.List;
 import java.util.SortedMap;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -42,7 +43,11 @@ class ContainerFailureTest {
                 host.pool.inUse(),
                 host.iommu.pagingDomains(),
                 container.info().dmaAvailable(),
-                ((TestDomain) container.domains().get(0).domain()).pages());
+                domain(container, 0).pages());
+    }
+
+    private static TestDomain domain(VfioContainer container, int index) {
+        return (TestDomain) container.domains().get(index).domain();
     }
 
     private VfioContainer failingContainer(VfioGroup... groups) {
@@ -98,8 +103,7 @@ class ContainerFailureTest {
 
         assertThat(failed).isGreaterThanOrEqualTo(5);
         assertThat(container.domains()).hasSize(2);
-        assertThat(((TestDomain) container.domains().get(1).domain()).pages())
-                .isEqualTo(((TestDomain) container.domains().get(0).domain()).pages());
+        assertThat(domain(container, 1).pages()).isEqualTo(domain(container, 0).pages());
     }
 
     @Test
@@ -136,6 +140,25 @@ class ContainerFailureTest {
                 .as("joins that failed and ended in an own domain")
                 .isEqualTo(1);
         assertThat(container.domains()).hasSize(1);
+    }
+
+    @Test
+    void aGroupThatTheOthersDomainRefusesLeavesItsOwnWhenTheReplayFails() {
+        VfioContainer container = failingContainer(host.openGroupOf(capable));
+        container.map(0x8000_0000L, 0x10_0000, 1200 * 4096L, READ_WRITE);
+        another.refusesForeignDomains = true;
+        VfioGroup group = host.openGroupOf(another);
+        group.setContainer(container);
+        group.unsetContainer();
+
+        int failed = failEveryCall(container, () -> group.setContainer(container));
+
+        // The domain, moving in, moving in again, and the tables of three regions.
+        assertThat(failed).isGreaterThanOrEqualTo(1 + 2 + 3);
+        assertThat(container.domains())
+                .extracting(state -> state.devices())
+                .containsExactly(List.of(capable.address()), List.of(another.address()));
+        assertThat(domain(container, 1).pages()).isEqualTo(domain(container, 0).pages());
     }
 
     @Test

@@ -111,6 +111,9 @@ class FaultTest {
                 Arguments.of("directory of a higher level", 2, IR_IW | 0x402000L | 6 << 9 | 1, 0x2010000500000110L),
                 Arguments.of("lowest table pointing down", 1, IR_IW | 0x402000L | 1 << 9 | 1, 0x2010000500000110L),
                 Arguments.of("encoded 2M in a lowest table", 1, IR_IW | 0xff000L | 7 << 9 | 1, 0x2010000500000110L),
+                Arguments.of("encoded 2M in a level 2 table", 2, IR_IW | 0xff000L | 7 << 9 | 1, 0x2010000500000110L),
+                Arguments.of("encoded 1G in a level 2 table", 2, IR_IW | 0x1ffff000L | 7 << 9 | 1, 0x2010000500000110L),
+                Arguments.of("encoded 1G in a level 3 table", 3, IR_IW | 0x1ffff000L | 7 << 9 | 1, 0x2010000500000110L),
                 Arguments.of("encoded 8K in a level 2 table", 2, IR_IW | 7 << 9 | 1, 0x2010000500000110L),
                 Arguments.of("no size", 3, IR_IW | 0xffffffffff000L | 7 << 9 | 1, 0x2010000500000110L),
                 Arguments.of("skip over address bits", 3, IR_IW | 0x402000L | 1 << 9 | 1, 0x2010000500000110L));

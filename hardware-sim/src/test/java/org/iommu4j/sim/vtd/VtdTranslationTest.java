@@ -70,6 +70,43 @@ class VtdTranslationTest {
         }
     }
 
+    /** The first page's walk leaves the lowest table in the paging-structure cache, from which the second one's begins. */
+    @ParameterizedTest
+    @CsvSource({
+        "3, 3, 3, RW",
+        "1, 3, 3, R",
+        "3, 1, 3, R",
+        "3, 3, 1, R",
+        "2, 3, 3, W",
+        "3, 2, 3, W",
+        "3, 3, 2, W",
+        "1, 3, 2, none"
+    })
+    void aPageBesideOneThatWasWalkedToHasThePermissionsOfAllItsTables(long l4, long l3, long l2, String expected) {
+        for (boolean large : new boolean[] {false, true}) {
+            Bench bench = new Bench(Bench.CAP, Bench.ECAP_SC).tables();
+            bench.put(Bench.L4 + 8, Bench.L3 | l4);
+            bench.put(Bench.L3 + 8, Bench.L2 | l3);
+            bench.put(Bench.L2 + 8, Bench.L1 | l2);
+            bench.put(Bench.L1 + 8, Bench.PAGE | 3);
+            bench.put(Bench.L1 + 16, Bench.PAGE | 3);
+            if (large) {
+                bench.put(Bench.L3 + 8, Bench.L2 | l3 & l2);
+                bench.put(Bench.L2 + 8, 0x600000 | 0x83);
+                bench.put(Bench.L2 + 16, 0x800000 | 0x83);
+            }
+            bench.on();
+            bench.readText(IOVA);
+            bench.writeText(IOVA);
+            long beside = IOVA + (large ? 1L << 21 : 0x1000);
+            String rights = (bench.readText(beside).startsWith("0x") ? "R" : "")
+                    + (bench.writeText(beside).startsWith("0x") ? "W" : "");
+            assertThat(rights.isEmpty() ? "none" : rights)
+                    .as(large ? "2 MiB" : "4 KiB")
+                    .isEqualTo(expected);
+        }
+    }
+
     @Test
     void ignoredBitsOfEntriesChangeNothing() {
         Bench bench = new Bench(Bench.CAP, Bench.ECAP_NOSC).tables();

@@ -172,6 +172,25 @@ class ScalableOnSiliconTest {
                 .isFalse();
     }
 
+    /** Linux asks the units of the domain's devices; a PASID's is not in that list. */
+    @Test
+    void theUnitBehindAPasidIsNotAskedBeforeTheDomainPromises() {
+        for (long stage : new long[] {FIRST_STAGE, SECOND_STAGE}) {
+            long has = ECAP | stage | NESTING_PASID_DIRTY;
+            Bench bench = new Bench(
+                    ScalableMachines.withDevices(ScalableMachines.twoUnits(CAP, has, CAP, has & ~0x80L), false));
+            IommuDomain domain = bench.attached();
+            pasids(domain).attach(bench.second(), PASID);
+            assertThat(enforce(domain)).as("ECAP.SC of the PASID's unit is 0").isTrue();
+
+            Bench other = new Bench(
+                    ScalableMachines.withDevices(ScalableMachines.twoUnits(CAP, has & ~0x80L, CAP, has), false));
+            IommuDomain weak = other.attached();
+            pasids(weak).attach(other.second(), PASID);
+            assertThat(enforce(weak)).as("ECAP.SC of the device's unit is 0").isFalse();
+        }
+    }
+
     @Test
     void refusedRequestsAreReportedWithTheirPasid() {
         Bench bench = bench(EVERYTHING, false);

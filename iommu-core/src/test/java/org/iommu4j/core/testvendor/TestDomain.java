@@ -17,6 +17,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A domain whose page table is a hash table of 4 KiB pages, and whose hardware keeps using an unmapped page until it is
@@ -48,7 +49,7 @@ public final class TestDomain implements IommuDomain {
     private boolean recording;
     private int mapsUntilFailure = Integer.MAX_VALUE;
     private boolean detachFails;
-    private boolean syncMapFails;
+    private @Nullable Errno syncMapFails;
     private boolean syncFails;
     private int stalePages;
     private int mappedPages;
@@ -81,8 +82,9 @@ public final class TestDomain implements IommuDomain {
         mapsUntilFailure = n - 1;
     }
 
-    public void failSyncMap() {
-        syncMapFails = true;
+    /** Whether a new mapping is not shown to the hardware, with an errno; null for all is well. */
+    public void failSyncMap(@Nullable Errno errno) {
+        syncMapFails = errno;
     }
 
     public void failSync(boolean fails) {
@@ -168,7 +170,11 @@ public final class TestDomain implements IommuDomain {
 
     @Override
     public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
-        if (!type.isPaging() || (prot & Prot.READ_WRITE) == 0 || ((iova | physicalAddress) & (pageSize - 1)) != 0) {
+        if (Long.bitCount(pageSize) != 1 || ((iova | physicalAddress) & (pageSize - 1)) != 0 || count <= 0) {
+            throw new AssertionError(String.format(
+                    "core asked for %d pages of 0x%x at 0x%x to 0x%x", count, pageSize, iova, physicalAddress));
+        }
+        if (!type.isPaging() || (prot & Prot.READ_WRITE) == 0) {
             throw new IommuException(Errno.EINVAL, "refused by the test domain");
         }
         if ((pageSizes & pageSize) == 0) {
@@ -201,8 +207,8 @@ public final class TestDomain implements IommuDomain {
 
     @Override
     public void syncMap(long iova, long size) {
-        if (syncMapFails) {
-            throw new IommuException(Errno.ETIMEDOUT, "the unit does not answer");
+        if (syncMapFails != null) {
+            throw new IommuException(syncMapFails, "the unit does not answer");
         }
     }
 
