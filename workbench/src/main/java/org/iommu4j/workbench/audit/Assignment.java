@@ -11,7 +11,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
@@ -79,22 +78,10 @@ public record Assignment(
             }
         }
         List<AuditedDevice> attached = attached(audit, wanted, viability);
-        List<AuditedDevice> counted = rules.asksDevices() ? registered(attached, wanted) : attached;
-        Set<PciAddress> noncoherent = counted.stream()
-                .filter(device -> device.guest() == Guest.NONCOHERENT)
-                .map(AuditedDevice::address)
-                .collect(Collectors.toCollection(LinkedHashSet::new));
+        List<AuditedDevice> counted = counted(attached, wanted, rules);
         Answer container = enforced(attached);
         Guest guest = Guest.of(enforced(counted));
-        List<AuditedDevice> rest = devices.stream()
-                .filter(device -> !noncoherent.contains(device.address()))
-                .toList();
-        if (!rest.isEmpty() && rest.size() < devices.size()) {
-            hints.add(new Reason(
-                    "without " + join(noncoherent) + " the virtual machine would be "
-                            + Guest.of(enforced(rest)).name().toLowerCase(Locale.ROOT),
-                    rules.kvmSource()));
-        }
+        withoutThoseToBlame(audit, devices, rules, viability).ifPresent(hints::add);
         Map<PciAddress, List<Step>> paths = new LinkedHashMap<>();
         for (AuditedDevice device : devices) {
             paths.put(device.address(), path(audit, device, rules, container, guest));
@@ -105,9 +92,27 @@ public record Assignment(
                 List.copyOf(obstacles),
                 container,
                 guest,
-                List.copyOf(noncoherent),
+                counted.stream()
+                        .filter(device -> device.guest() == Guest.NONCOHERENT)
+                        .map(AuditedDevice::address)
+                        .toList(),
                 paths,
                 List.copyOf(hints));
+    }
+
+    /** Returns what the guest would be without those of its devices that make it non-coherent, where it would be any better. */
+    private static Optional<Reason> withoutThoseToBlame(
+            Audit audit, List<AuditedDevice> devices, AuditRules rules, Viability viability) {
+        Set<PciAddress> blamed = new LinkedHashSet<>();
+        Set<PciAddress> rest = new LinkedHashSet<>();
+        devices.forEach(device -> (device.guest() == Guest.NONCOHERENT ? blamed : rest).add(device.address()));
+        Guest without = Guest.of(enforced(counted(attached(audit, rest, viability), rest, rules)));
+        return blamed.isEmpty() || rest.isEmpty() || without == Guest.NONCOHERENT
+                ? Optional.empty()
+                : Optional.of(new Reason(
+                        "without " + join(blamed) + " the virtual machine would be "
+                                + without.name().toLowerCase(Locale.ROOT),
+                        rules.kvmSource()));
     }
 
     /** Returns what Linux attaches to the container's domains: groups as a whole, with bridges and whatever else is in them. */
@@ -126,12 +131,17 @@ public record Assignment(
                 .toList();
     }
 
-    /** Returns the devices that VFIO has of the groups: those assigned, and sisters that are bound to a driver of VFIO. */
-    private static List<AuditedDevice> registered(List<AuditedDevice> attached, Set<PciAddress> wanted) {
+    /**
+     * Returns what KVM counts: all that is attached, or where it asks devices those that VFIO has of the groups: the assigned
+     * ones, and sisters that are bound to a driver of VFIO.
+     */
+    private static List<AuditedDevice> counted(List<AuditedDevice> attached, Set<PciAddress> wanted, AuditRules rules) {
         return attached.stream()
                 .filter(device -> {
                     String driver = device.driver();
-                    return wanted.contains(device.address()) || (driver != null && Viability.isOfVfio(driver));
+                    return !rules.asksDevices()
+                            || wanted.contains(device.address())
+                            || (driver != null && Viability.isOfVfio(driver));
                 })
                 .toList();
     }

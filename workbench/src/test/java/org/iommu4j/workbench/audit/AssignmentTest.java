@@ -123,6 +123,17 @@ class AssignmentTest {
                 .noneMatch(hint -> hint.startsWith("without"));
     }
 
+    /** A sister of what stays is to blame as well, and it would be there still. */
+    @Test
+    void whereTheRestIsNoBetterNothingIsSaidOfIt() throws IOException {
+        String third = "0000:00:06.0";
+        vendor.has(third, "v1", Answer.NO);
+        Assignment asked = of(host(in(GOOD, 1, "vfio-pci"), in(BAD, 2, "vfio-pci"), in(third, 1, "vfio-pci"))
+                .audit("6.2", GOOD, BAD));
+        assertThat(asked.noncoherent()).containsExactlyElementsOf(addresses(BAD, third));
+        assertThat(texts(asked.hints())).noneMatch(hint -> hint.startsWith("without"));
+    }
+
     @Test
     void obstaclesOfAllDevicesStandAgainstTheMachineEachOnce() throws IOException {
         vendor.isUnsureOf(OPEN).hasNot(BAD);

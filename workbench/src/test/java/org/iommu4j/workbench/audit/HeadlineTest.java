@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.KernelParameter.Effect;
@@ -83,7 +84,7 @@ class HeadlineTest {
                 "kept | 1 of 1 devices makes its guest NONCOHERENT, but VFIO takes none of them"
             })
     void devicesAreCountedByWhatTheirGuestBecomes(String devices, String verdict) throws IOException {
-        assertThat(verdict(devices.split(" "))).isEqualTo(verdict);
+        assertThat(verdict(devices.split(" ", -1))).isEqualTo(verdict);
     }
 
     @Test
@@ -128,7 +129,7 @@ class HeadlineTest {
             })
     void withoutDevicesTheUnitsAnswer(String units, String verdict, String dmaCc) throws IOException {
         int number = 0;
-        for (String blocks : units.split(" ")) {
+        for (String blocks : units.split(" ", -1)) {
             vendor.unit("v" + number++, Answer.valueOf(blocks), Answer.YES);
         }
         Audit audit =
@@ -201,7 +202,7 @@ class HeadlineTest {
         assertThat(labels(audit)).containsExactly("refused", "refused", "VFIO_DMA_CC_IOMMU", "cost", "units", "rule");
         assertThat(line(audit, "VFIO_DMA_CC_IOMMU")).isEqualTo("0");
         assertThat(line(audit, "cost")).isEqualTo(audit.cost());
-        assertThat(audit.assignment().obstacles()).hasSize(3);
+        assertThat(Objects.requireNonNull(audit.assignment()).obstacles()).hasSize(3);
     }
 
     // --- what else is said first ---

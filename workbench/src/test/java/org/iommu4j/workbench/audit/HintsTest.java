@@ -239,10 +239,14 @@ class HintsTest {
     }
 
     private static final String NOT_USED = "Run /init as init process\n";
-    private static final String USED =
-            "DMAR: Intel(R) Virtualization Technology for Directed I/O\nDMAR-IR: Enabled IRQ remapping in x2apic mode\n";
-    private static final String NOT_REMAPPED = "DMAR: Intel(R) Virtualization Technology for Directed I/O\n"
-            + "DMAR-IR: Failed to enable irq remapping. You are vulnerable to irq-injection attacks.\n";
+    private static final String USED = """
+            DMAR: Intel(R) Virtualization Technology for Directed I/O
+            DMAR-IR: Enabled IRQ remapping in x2apic mode
+            """;
+    private static final String NOT_REMAPPED = """
+            DMAR: Intel(R) Virtualization Technology for Directed I/O
+            DMAR-IR: Failed to enable irq remapping. You are vulnerable to irq-injection attacks.
+            """;
 
     @BeforeEach
     void parametersOfTheVendor() {

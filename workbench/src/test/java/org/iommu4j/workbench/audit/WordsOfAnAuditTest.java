@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.spi.Answer;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -53,7 +54,12 @@ class WordsOfAnAuditTest {
     }
 
     private static AuditedDevice device(
-            Answer bridge, Answer translated, int classCode, Guest guest, String className, String name) {
+            Answer bridge,
+            Answer translated,
+            int classCode,
+            Guest guest,
+            @Nullable String className,
+            @Nullable String name) {
         return new AuditedDevice(
                 PciAddress.parse("00:03.0"),
                 bridge,

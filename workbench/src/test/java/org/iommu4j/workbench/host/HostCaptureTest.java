@@ -164,7 +164,7 @@ class HostCaptureTest {
         write(
                 "proc/cmdline",
                 "BOOT_IMAGE=/vmlinuz root=/dev/disk/by-id/nvme-Maker_SSD_SERIAL4711-part2 ip=192.0.2.7:::::enx001122334455:none"
-                        + " hostname=myhost ifname=lan:0011.2233.4455 netroot=iscsi:user:secret@192.0.2.9::3260::target"
+                        + " hostname=myhost nointremap ifname=lan:0011.2233.4455 netroot=iscsi:user:secret@192.0.2.9::3260::target"
                         + " intel_iommu=on,sm_on iommu=pt iommu.strict=1 intremap=nosid pci=noats,realloc vfio-pci.ids=8086:1616"
                         + " vfio_iommu_type1.allow_unsafe_interrupts amd_iommu=off snd_hda_intel.snoop=0"
                         + " my.intel_iommu=secret iommulab=secret quiet\n");
@@ -172,7 +172,7 @@ class HostCaptureTest {
         assertThat(CaptureFiles.open(out.resolve("host.tar"))
                         .text("proc/cmdline")
                         .orElseThrow())
-                .isEqualTo("intel_iommu=on,sm_on iommu=pt iommu.strict=1 intremap=nosid pci=noats,realloc"
+                .isEqualTo("nointremap intel_iommu=on,sm_on iommu=pt iommu.strict=1 intremap=nosid pci=noats,realloc"
                         + " vfio-pci.ids=8086:1616 vfio_iommu_type1.allow_unsafe_interrupts amd_iommu=off");
     }
 
