@@ -3,8 +3,11 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -30,6 +33,7 @@ import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.workbench.verdict.Owner;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,10 +52,13 @@ public final class Scenario {
     /** Where it begins in the VMM's address space. */
     public static final long VMM_ADDRESS = 0x7f00_0000_0000L;
 
-    /** Bytes of guest memory. */
-    public static final long GUEST_BYTES = 16 * 4096L;
+    /** Pages of guest memory. */
+    static final int GUEST_PAGES = 16;
 
     private static final int PAGE = 4096;
+
+    /** Bytes of guest memory. */
+    public static final long GUEST_BYTES = GUEST_PAGES * (long) PAGE;
 
     private final Machine machine;
     private final Iommu iommu;
@@ -62,7 +69,12 @@ public final class Scenario {
     private final Optional<PciAddress> secondDevice;
     private final Wiring wiring;
     private final List<Processor> processors;
-    private final Map<String, String> owners = new TreeMap<>();
+
+    /** By initiator, and by the event from which on it is so; whoever is not here is the host's. */
+    private final Map<String, NavigableMap<Integer, Owner>> owners = new TreeMap<>();
+
+    private final Set<PciAddress> onVfio = new TreeSet<>();
+    private int guests;
     private @Nullable Supplier<Decision> decision;
     private Supplier<List<DomainOutcome>> domains = List::of;
 
@@ -124,9 +136,10 @@ public final class Scenario {
         return secondDevice.orElseThrow(() -> new IllegalStateException("the case has no second device"));
     }
 
-    /** Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told. */
+    /**
+     * Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told.
+     */
     public AssignedGuest assign(PciAddress address) {
-        owners.put(address.toString(), "guest");
         return new AssignedGuest(this, address);
     }
 
@@ -136,7 +149,7 @@ public final class Scenario {
      * @return the device in the guest's hands, no-snoop enabled
      */
     public GuestDevice assignUnreported(PciAddress address) {
-        owners.put(address.toString(), "guest");
+        Owner owner = newGuest();
         IommuGroup group = groupOf(address);
         group.claimDmaOwner(this);
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, iommuDevice(address));
@@ -150,18 +163,14 @@ public final class Scenario {
             vmm.pin(VMM_ADDRESS + offset, 1, true, frame);
             IommuMapper.map(domain, IOVA + offset, frame[0], PAGE, Prot.READ_WRITE | Prot.CACHE);
         }
-        VirtualMachine vm = new VirtualMachine(vmm, processors(), KvmOptions.DEFAULT.withRelease(release));
-        vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
-        Vcpu vcpu = vm.createVcpu(vcpuProcessor());
+        VirtualMachine vm = newMachine(vmm);
+        GuestCpu cpu = newGuestCpu(vm, owner);
+        owns(owner, address.toString());
         decides(
-                () -> new Decision(
-                        Enforcement.NOT_ASKED,
-                        null,
-                        vm.noncoherentDma(),
-                        vm.needEmulateWbinvd() ? Wbinvd.EXECUTED : Wbinvd.NOP,
-                        vm.guestMemoryType()),
+                () -> Decision.of(Enforcement.NOT_ASKED, null, vm),
                 () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
-        GuestDevice guest = new GuestDevice(machine.trace(), vcpu, machine.endpoint(address), GUEST_ADDRESS, IOVA);
+        cpu.enter();
+        GuestDevice guest = new GuestDevice(cpu, machine.endpoint(address), GUEST_ADDRESS, IOVA);
         guest.enableNoSnoop(true);
         return guest;
     }
@@ -190,14 +199,35 @@ public final class Scenario {
         return wiring;
     }
 
-    /** Returns the CPUs that a virtual machine may use. */
+    /** Returns the CPUs that virtual machines may use. */
     List<Processor> processors() {
         return processors;
     }
 
-    /** Returns the CPU that a virtual CPU runs on: another than the host's. */
-    Processor vcpuProcessor() {
-        return processors.get(1 % processors.size());
+    /** Makes an owner of the next virtual machine. */
+    Owner newGuest() {
+        return Owner.guest("vm" + guests++);
+    }
+
+    /** Makes a virtual machine whose memory is a VMM's. */
+    VirtualMachine newMachine(UserProcess vmm) {
+        VirtualMachine vm = new VirtualMachine(vmm, processors, KvmOptions.DEFAULT.withRelease(release()));
+        vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
+        return vm;
+    }
+
+    /** Makes a virtual machine's vCPU, on another CPU than the host's. The first machine's is {@code vcpu0} to people. */
+    GuestCpu newGuestCpu(VirtualMachine vm, Owner owner) {
+        Vcpu vcpu = vm.createVcpu(processors.get(1 % processors.size()));
+        String label = (guests == 1 ? "" : owner.name() + ".") + "vcpu" + vcpu.id();
+        owns(owner, label);
+        return new GuestCpu(machine.trace(), vcpu, label);
+    }
+
+    /** Says for whom an initiator of the trace acts from now on. */
+    void owns(Owner owner, String who) {
+        owners.computeIfAbsent(who, unused -> new TreeMap<>())
+                .put(machine.trace().size(), owner);
     }
 
     /** Says how to answer what was decided, when the case is over. */
@@ -208,16 +238,16 @@ public final class Scenario {
 
     /** Makes a VMM's process with guest memory at {@link #VMM_ADDRESS}. */
     UserProcess newGuestMemory() {
-        UserProcess process = machine.newProcess(GUEST_BYTES / PAGE, false);
-        process.allocate(VMM_ADDRESS, (int) (GUEST_BYTES / PAGE), true);
+        UserProcess process = machine.newProcess(GUEST_PAGES, false);
+        process.allocate(VMM_ADDRESS, GUEST_PAGES, true);
         return process;
     }
 
-    /** Binds a device, and whatever shares its group, to VFIO and opens the group. */
+    /** Binds a device, and whatever shares its group, to VFIO, where they stay, and opens the group. */
     VfioGroup openGroup(PciAddress address) {
         IommuGroup group = groupOf(address);
         for (IommuDevice member : group.devices()) {
-            if (!isBridge(member.address())) {
+            if (!isBridge(member.address()) && onVfio.add(member.address())) {
                 vfio.register(member.address());
             }
         }
@@ -249,9 +279,11 @@ public final class Scenario {
         return machine.topology().function(address).map(CaseRunner::isBridge).orElse(false);
     }
 
-    /** Whose data an initiator of the trace works on. */
-    String ownerOf(String who) {
-        return who.startsWith("vcpu") ? "guest" : owners.getOrDefault(who, "host");
+    /** Returns for whom the initiator of an event did it. */
+    Owner ownerOf(int event) {
+        NavigableMap<Integer, Owner> known = owners.get(machine.trace().who(event));
+        Map.Entry<Integer, Owner> since = known == null ? null : known.floorEntry(event);
+        return since == null ? Owner.HOST : since.getValue();
     }
 
     @Nullable
