@@ -16,6 +16,7 @@ import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Outcome;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
@@ -91,7 +92,8 @@ final class RunCommand implements Callable<Integer> {
     public Integer call() {
         Workbench workbench = Workbench.create();
         Case story = workbench.caseNamed(caseName);
-        Outcome outcome = workbench.runner().run(story, describe(workbench), release, devices);
+        Path host = choice.host;
+        Outcome outcome = host == null ? runBuiltIn(workbench, story) : runCaptured(workbench, story, host);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
@@ -102,20 +104,26 @@ final class RunCommand implements Callable<Integer> {
         return outcome.bad() ? Main.EXIT_BAD : 0;
     }
 
-    private MachineDescription describe(Workbench workbench) {
-        Path host = choice.host;
-        if (host == null) {
-            String machine = choice.machine;
-            return workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
-        }
+    private Outcome runBuiltIn(Workbench workbench, Case story) {
+        String machine = choice.machine;
+        MachineDescription description = workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
+        return workbench.runner().run(story, description, release, devices);
+    }
+
+    private Outcome runCaptured(Workbench workbench, Case story, Path host) {
         HostEvidence captured = workbench.read(host);
-        MachineDescription description = workbench.describe(captured);
-        Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
+        Workbench.requireDevice(captured, devices.isEmpty() ? null : devices.get(0));
+        MachineDescription description;
+        try {
+            description = workbench.describe(captured);
+        } catch (NotApplicableException e) {
+            return Outcome.notApplicable(story, release, captured.name(), e);
+        }
         PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();
         workbench
                 .warnings(captured, description)
                 .forEach(line -> err.println(Printable.line("iommu4j: warning: " + line)));
         err.flush();
-        return description;
+        return workbench.runner().run(story, description, release, devices);
     }
 }

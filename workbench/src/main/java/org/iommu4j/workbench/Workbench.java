@@ -18,11 +18,13 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.CaptureComparison;
 import org.iommu4j.workbench.host.CapturedMachine;
+import org.iommu4j.workbench.host.FunctionEvidence;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 
 /** What the subcommands work with: cases, machines and what runs one on the other. */
@@ -93,7 +95,8 @@ public final class Workbench {
     /**
      * Describes the machine of a captured host.
      *
-     * @throws InputException when it has no IOMMU in use
+     * @throws NotApplicableException when it has no IOMMU in use, or one of no known vendor
+     * @throws InputException when the capture lacks what it takes
      */
     public MachineDescription describe(HostEvidence host) {
         return CapturedMachine.describe(host, silicon, vendors);
@@ -121,10 +124,13 @@ public final class Workbench {
      *
      * @throws InputException when none was
      */
-    static void requireDevice(MachineDescription host, @Nullable PciAddress device) {
+    static void requireDevice(HostEvidence host, @Nullable PciAddress device) {
+        List<FunctionEvidence> functions = host.functions();
         if (device == null) {
             throw new InputException("--host needs --device, for example --device "
-                    + host.functions().get(host.functions().size() - 1).address());
+                    + (functions.isEmpty()
+                            ? "0000:02:00.0"
+                            : functions.get(functions.size() - 1).address()));
         }
     }
 }

@@ -26,6 +26,7 @@ import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -33,6 +34,8 @@ import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.iommu4j.workbench.verdict.Owner;
 import org.jspecify.annotations.Nullable;
 
@@ -138,6 +141,8 @@ public final class Scenario {
 
     /**
      * Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
      */
     public AssignedGuest assign(PciAddress address) {
         return new AssignedGuest(this, address);
@@ -147,6 +152,7 @@ public final class Scenario {
      * Gives a device to a new virtual machine as a careless VMM would: nobody asks for enforcement, nobody tells KVM.
      *
      * @return the device in the guest's hands, no-snoop enabled
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
      */
     public GuestDevice assignUnreported(PciAddress address) {
         Owner owner = newGuest();
@@ -204,8 +210,16 @@ public final class Scenario {
         return processors;
     }
 
-    /** Makes an owner of the next virtual machine. */
+    /**
+     * Makes an owner of the next virtual machine.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
+     */
     Owner newGuest() {
+        if (processors.get(0).virtualization() == HardwareVirtualization.NONE) {
+            throw new NotApplicableException(
+                    NotApplicable.NEEDS_KVM_X86, "the machine's CPUs have neither VMX nor SVM, so they run no guests");
+        }
         return Owner.guest("vm" + guests++);
     }
 
