@@ -15,6 +15,7 @@ import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.jspecify.annotations.Nullable;
@@ -64,6 +65,13 @@ final class RunCommand implements Callable<Integer> {
     private LinuxRelease release = LinuxRelease.NEWEST;
 
     @Option(
+            names = "--allow-unsafe-interrupts",
+            description =
+                    "VFIO assigns devices whose interrupts are not remapped (module parameter of vfio_iommu_type1;"
+                            + " a captured host's own setting counts as well).")
+    private boolean allowUnsafeInterrupts;
+
+    @Option(
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
@@ -107,7 +115,7 @@ final class RunCommand implements Callable<Integer> {
     private Outcome runBuiltIn(Workbench workbench, Case story) {
         String machine = choice.machine;
         MachineDescription description = workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
-        return workbench.runner().run(story, description, release, devices);
+        return workbench.runner().run(story, description, new Kernel(release, allowUnsafeInterrupts), devices);
     }
 
     private Outcome runCaptured(Workbench workbench, Case story, Path host) {
@@ -124,6 +132,7 @@ final class RunCommand implements Callable<Integer> {
                 .warnings(captured, description)
                 .forEach(line -> err.println(Printable.line("iommu4j: warning: " + line)));
         err.flush();
-        return workbench.runner().run(story, description, release, devices);
+        Kernel kernel = allowUnsafeInterrupts ? new Kernel(release, true) : Workbench.kernel(captured, release);
+        return workbench.runner().run(story, description, kernel, devices);
     }
 }

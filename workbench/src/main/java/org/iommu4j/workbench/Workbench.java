@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -24,6 +25,7 @@ import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
+import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 
@@ -100,6 +102,11 @@ public final class Workbench {
      */
     public MachineDescription describe(HostEvidence host) {
         return CapturedMachine.describe(host, silicon, vendors);
+    }
+
+    /** Returns a release with the parameters that a captured host's modules have. */
+    public static Kernel kernel(HostEvidence host, LinuxRelease release) {
+        return new Kernel(release, host.unsafeInterruptsAllowed());
     }
 
     /**

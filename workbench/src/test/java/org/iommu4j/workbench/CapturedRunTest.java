@@ -20,12 +20,15 @@ import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** {@code iommu4j run --host}: a host as it is decides what applies to it. */
+/** {@code iommu4j run --host}: a host as it is decides what applies to it, its modules' parameters included. */
 class CapturedRunTest {
+    private static final String UNSAFE = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
     private static final String BOOT = "Linux version 6.18.0-1-amd64 (x@y) #1\nDMAR: IOMMU enabled\n";
     private static final String REMAPPED = "DMAR-IR: Enabled IRQ remapping in x2apic mode\n";
     private static final String DONE =
@@ -131,6 +134,32 @@ class CapturedRunTest {
         assertThat(json.get("verdict").asString()).isEqualTo("COHERENT");
         assertThat(json.get("reason").isNull()).isTrue();
         assertThat(json.at("/decision/enforceCacheCoherency").asString()).isEqualTo("ENFORCED");
+    }
+
+    @Test
+    void withoutInterruptRemappingVfioRefusesItUnlessAskedNotTo() throws IOException {
+        write("dmesg.txt", BOOT + DONE);
+        assertThat(run().get("errno").asString()).isEqualTo("EPERM");
+        assertThat(run("--allow-unsafe-interrupts").get("verdict").asString()).isEqualTo("COHERENT");
+    }
+
+    @Test
+    void theHostsOwnModuleParameterCounts() throws IOException {
+        write("dmesg.txt", BOOT + DONE);
+        write(UNSAFE, "Y\n");
+        assertThat(run().get("verdict").asString()).isEqualTo("COHERENT");
+        write(UNSAFE, "N\n");
+        assertThat(run().get("errno").asString()).isEqualTo("EPERM");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"1", "y"})
+    void theHostsCommandLineCountsUnlessTheModuleSaysOtherwise(String yes) throws IOException {
+        write("dmesg.txt", BOOT + DONE);
+        write("proc/cmdline", "quiet vfio_iommu_type1.allow_unsafe_interrupts=" + yes + "\n");
+        assertThat(run().get("verdict").asString()).isEqualTo("COHERENT");
+        write(UNSAFE, "N\n");
+        assertThat(run().get("errno").asString()).isEqualTo("EPERM");
     }
 
     @Test

@@ -27,6 +27,7 @@ import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
+import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Wbinvd;
 import org.iommu4j.workbench.verdict.NotApplicable;
@@ -204,6 +205,14 @@ class CapturedHostsTest {
         assertThat(outcome.errno()).isEqualTo(Errno.EPERM);
         assertThat(outcome.decision()).isNull();
         assertThat(outcome.noSnoopSent()).isZero();
+        Outcome unsafe = workbench
+                .runner()
+                .run(
+                        workbench.caseNamed("guest-no-snoop"),
+                        workbench.describe(workbench.read(changed)),
+                        new Kernel(LinuxRelease.NEWEST, true),
+                        List.of(NIC));
+        assertThat(unsafe.verdict()).isEqualTo(Verdict.COHERENT);
     }
 
     private interface Change {

@@ -54,6 +54,11 @@ public final class CaseRunner {
         return run(story, description, release, List.of());
     }
 
+    /** Runs a case on devices of a machine, see {@link #run(Case, MachineDescription, Kernel, List)}. */
+    public Outcome run(Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+        return run(story, description, Kernel.of(release), devices);
+    }
+
     /**
      * Runs a case.
      *
@@ -61,7 +66,7 @@ public final class CaseRunner {
      * @throws IllegalArgumentException when a device is unknown or is a bridge; when more than two are given, or two of
      *     one group; when the vendor's driver refuses the machine
      */
-    public Outcome run(Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+    public Outcome run(Case story, MachineDescription description, Kernel kernel, List<PciAddress> devices) {
         if (devices.size() > 2) {
             throw new IllegalArgumentException(devices.size() + " devices " + devices + ", expected at most two");
         }
@@ -69,10 +74,10 @@ public final class CaseRunner {
         machine.trace().start();
         try {
             IommuVendor vendor = vendorOf(machine, description);
-            Scenario scenario = prepare(story, machine, description.name(), vendor, release, devices);
+            Scenario scenario = prepare(story, machine, description.name(), vendor, kernel, devices);
             return judge(story, scenario, description.name(), vendor.name());
         } catch (NotApplicableException e) {
-            return Outcome.notApplicable(story, release, description.name(), e);
+            return Outcome.notApplicable(story, kernel.release(), description.name(), e);
         }
     }
 
@@ -92,11 +97,11 @@ public final class CaseRunner {
 
     /** Opens the driver and chooses the devices. Nothing is closed: the machine, with all that is set up on it, is dropped. */
     private Scenario prepare(
-            Case story, Machine machine, String name, IommuVendor vendor, LinuxRelease release, List<PciAddress> devices) {
+            Case story, Machine machine, String name, IommuVendor vendor, Kernel kernel, List<PciAddress> devices) {
         Iommu iommu;
         IommuCore core;
         try {
-            iommu = vendor.open(machine.vendorContext(release));
+            iommu = vendor.open(machine.vendorContext(kernel.release()));
             core = IommuCore.open(iommu, machine.topology());
         } catch (IommuException e) {
             throw new IllegalArgumentException("machine " + name + ": its IOMMU can't be set up: " + e.getMessage(), e);
@@ -109,7 +114,7 @@ public final class CaseRunner {
                     "case " + story.name() + " needs a second endpoint in another group, machine " + name
                             + " has none");
         }
-        return new Scenario(machine, iommu, core, release, device, second, wiring);
+        return new Scenario(machine, iommu, core, kernel, device, second, wiring);
     }
 
     private static Outcome judge(Case story, Scenario scenario, String machine, String vendor) {

@@ -67,7 +67,7 @@ public final class Scenario {
     private final Iommu iommu;
     private final IommuCore core;
     private final Vfio vfio;
-    private final LinuxRelease release;
+    private final Kernel kernel;
     private final PciAddress device;
     private final Optional<PciAddress> secondDevice;
     private final Wiring wiring;
@@ -85,15 +85,19 @@ public final class Scenario {
             Machine machine,
             Iommu iommu,
             IommuCore core,
-            LinuxRelease release,
+            Kernel kernel,
             PciAddress device,
             Optional<PciAddress> secondDevice,
             Wiring wiring) {
         this.machine = machine;
         this.iommu = iommu;
         this.core = core;
-        this.vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
-        this.release = release;
+        this.vfio = new Vfio(
+                core,
+                VfioOptions.DEFAULT
+                        .withRelease(kernel.release())
+                        .withAllowUnsafeInterrupts(kernel.allowUnsafeInterrupts()));
+        this.kernel = kernel;
         this.device = device;
         this.secondDevice = secondDevice;
         this.wiring = wiring;
@@ -122,7 +126,7 @@ public final class Scenario {
 
     /** Returns the release whose rules apply. */
     public LinuxRelease release() {
-        return release;
+        return kernel.release();
     }
 
     /** Returns the case's device. */
