@@ -114,15 +114,14 @@ class CapturedRunTest {
         CommandLine commandLine = Main.commandLine();
         commandLine.setOut(new PrintWriter(out));
         commandLine.setErr(new PrintWriter(err));
-        List<String> words =
-                new ArrayList<>(List.of("run", "guest-no-snoop", "--host", host.toString(), "--format", "json"));
+        List<String> words = new ArrayList<>(List.of("run", "guest-no-snoop", "--host", host.toString()));
         words.addAll(List.of(more));
         return commandLine.execute(words.toArray(String[]::new));
     }
 
     private JsonNode run(String... more) {
         StringWriter out = new StringWriter();
-        List<String> words = new ArrayList<>(List.of("--device", BuiltInTopology.GPU.toString()));
+        List<String> words = new ArrayList<>(List.of("--device", BuiltInTopology.GPU.toString(), "--format", "json"));
         words.addAll(List.of(more));
         assertThat(execute(out, words.toArray(String[]::new))).as("%s", err).isZero();
         return JsonMapper.shared().readTree(out.toString());
@@ -192,6 +191,20 @@ class CapturedRunTest {
         assertThat(json.get("verdict").asString()).isEqualTo("NOT_APPLICABLE");
         assertThat(json.get("reason").asString()).isEqualTo("NO_DRIVER");
         assertThat(json.get("refusal").asString()).contains("smmu3").contains("of no known vendor");
+    }
+
+    /** The unit's name is the capture's, and so not to be trusted. */
+    @Test
+    void aReasonIsPrintedWithoutControlCharacters() throws IOException {
+        write("sys/devices/virtual/iommu/smmu3/arm-smmu/idr", "1\n");
+        link("sys/class/iommu/smmu\u001b[2J", "../../devices/virtual/iommu/smmu3");
+        StringWriter out = new StringWriter();
+        assertThat(execute(out, "--device", BuiltInTopology.GPU.toString(), "--format", "text"))
+                .isZero();
+        assertThat(out.toString())
+                .contains("NOT_APPLICABLE, NO_DRIVER")
+                .contains("of no known vendor")
+                .doesNotContain("\u001b");
     }
 
     @Test

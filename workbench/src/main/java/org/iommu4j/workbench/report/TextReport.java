@@ -41,7 +41,7 @@ public final class TextReport {
         text.append("  ").append(outcome.about()).append('\n');
         String refusal = outcome.refusal();
         if (refusal != null) {
-            sentence(text, "  ", refusal);
+            sentence(text, "  ", Printable.line(refusal));
         }
         text.append('\n');
         decision(text, outcome.decision());
