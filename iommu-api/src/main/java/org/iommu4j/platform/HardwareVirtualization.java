@@ -6,5 +6,7 @@ public enum HardwareVirtualization {
     /** Intel VT-x: extended page tables carry a memory type. */
     VMX,
     /** AMD-V: nested page tables carry none, the guest's own PAT applies. */
-    SVM
+    SVM,
+    /** Neither: another architecture, or turned off by firmware. KVM for x86 runs no guest there. */
+    NONE
 }

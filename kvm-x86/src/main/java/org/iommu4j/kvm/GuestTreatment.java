@@ -26,12 +26,15 @@ public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType,
      * @param release the rules to follow
      * @param virtualization the processors' extension
      * @param noncoherentDma whether KVM counts a source of non-coherent DMA
-     * @throws IllegalArgumentException when no rules are built for the release
+     * @throws IllegalArgumentException when no rules are built for the release, or the processors have neither VMX nor SVM
      */
     public static GuestTreatment of(
             LinuxRelease release, HardwareVirtualization virtualization, boolean noncoherentDma) {
         Objects.requireNonNull(release, "release");
         Objects.requireNonNull(virtualization, "virtualization");
+        if (virtualization == HardwareVirtualization.NONE) {
+            throw new IllegalArgumentException("processors with neither VMX nor SVM run no guest");
+        }
         KvmRules rules = KvmRules.of(release);
         return new GuestTreatment(
                 noncoherentDma,

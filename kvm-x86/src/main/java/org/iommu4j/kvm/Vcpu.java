@@ -48,6 +48,15 @@ public final class Vcpu {
     }
 
     /**
+     * Enters the guest where the vCPU is, as KVM_RUN does: for the first time, or again after an exit to the VMM.
+     *
+     * <p>This loads the vCPU. So a CPU on which it was made before DMA became non-coherent is remembered from here on.
+     */
+    public void enter() {
+        migrateTo(processor);
+    }
+
+    /**
      * Loads the vCPU on a CPU, another or the same again after it was scheduled out.
      *
      * <p>While DMA is non-coherent: a host that intercepts WBINVD remembers the CPU for later, one that does not

@@ -37,8 +37,8 @@ public final class VirtualMachine implements AutoCloseable {
      * @param process the VMM, in whose address space the guest's memory is
      * @param processors all CPUs of the host; each at the index that is its id
      * @param options the release and what the CPU can do
-     * @throws IllegalArgumentException when no rules are built for the release, the processors are not a host's, or
-     *     WBINVD is said not to be intercepted on SVM
+     * @throws IllegalArgumentException when no rules are built for the release, the processors are not a host's or have
+     *     neither VMX nor SVM, or WBINVD is said not to be intercepted on SVM
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
         Objects.requireNonNull(process, "process");
@@ -59,6 +59,9 @@ public final class VirtualMachine implements AutoCloseable {
             throw new IllegalArgumentException("a host without processors");
         }
         HardwareVirtualization first = processors.get(0).virtualization();
+        if (first == HardwareVirtualization.NONE) {
+            throw new IllegalArgumentException("a host whose processors have neither VMX nor SVM");
+        }
         for (int i = 0; i < processors.size(); i++) {
             Processor processor = processors.get(i);
             if (processor.id() != i || processor.virtualization() != first) {

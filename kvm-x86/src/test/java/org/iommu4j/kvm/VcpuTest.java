@@ -110,6 +110,33 @@ class VcpuTest {
         verify(cpus.get(1)).wbinvd();
     }
 
+    /** As at KVM_RUN: a VMM makes vCPUs before it tells KVM of its devices. */
+    @Test
+    void enteringTheGuestRemembersTheCpuOnWhichTheVcpuWasMade() {
+        VirtualMachine machine = machine(KvmOptions.DEFAULT);
+        Vcpu vcpu = machine.createVcpu(cpus.get(0));
+        machine.createVfioDevice().addFile(() -> false);
+        assertThat(vcpu.dirtied(cpus.get(0))).isFalse();
+        vcpu.enter();
+        assertThat(vcpu.dirtied(cpus.get(0))).isTrue();
+        vcpu.migrateTo(cpus.get(1));
+
+        vcpu.wbinvd();
+
+        verify(cpus.get(0)).wbinvd();
+        verify(cpus.get(1)).wbinvd();
+    }
+
+    @Test
+    void enteringTheGuestFlushesNothing() {
+        Vcpu vcpu = noncoherent(KvmOptions.DEFAULT.withWbinvdExit(false)).createVcpu(cpus.get(0));
+
+        vcpu.enter();
+
+        verify(cpus.get(0), never()).wbinvd();
+        assertThat(vcpu.processor()).isSameAs(cpus.get(0));
+    }
+
     @Test
     void withoutAnExitWbinvdRunsHereAndMigrationFlushesTheOldCpu() {
         VirtualMachine machine = noncoherent(KvmOptions.DEFAULT.withWbinvdExit(false));

@@ -55,6 +55,17 @@ class VirtualMachineTest {
     }
 
     @Test
+    void processorsWithoutVmxAndSvmRunNoGuest() {
+        List<Processor> none = Processors.of(HardwareVirtualization.NONE, 1);
+        assertThatThrownBy(() -> new VirtualMachine(memory, none, KvmOptions.DEFAULT))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("neither VMX nor SVM");
+        assertThatThrownBy(() -> GuestTreatment.of(LinuxRelease.NEWEST, HardwareVirtualization.NONE, true))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("neither VMX nor SVM");
+    }
+
+    @Test
     void theTypeChangesWithTheFilesWhileTheMachineRuns() {
         KvmVfioDevice device = machine.createVfioDevice();
         assertThat(machine.guestMemoryType()).isEqualTo(GuestMemoryType.WB_IPAT);

@@ -11,6 +11,7 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.report.CaseTable;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -42,6 +43,12 @@ final class CasesCommand implements Callable<Integer> {
     private List<LinuxRelease> releases = new ArrayList<>();
 
     @Option(
+            names = "--allow-unsafe-interrupts",
+            description =
+                    "VFIO assigns devices whose interrupts are not remapped (module parameter of vfio_iommu_type1).")
+    private boolean allowUnsafeInterrupts;
+
+    @Option(
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
@@ -57,9 +64,10 @@ final class CasesCommand implements Callable<Integer> {
                 : machines.stream().map(workbench.machines()::named).toList();
         List<Outcome> outcomes = new ArrayList<>();
         for (LinuxRelease release : releases.isEmpty() ? List.of(LinuxRelease.NEWEST) : releases) {
+            Kernel kernel = new Kernel(release, allowUnsafeInterrupts);
             for (Case story : workbench.cases()) {
                 for (MachineDescription description : descriptions) {
-                    outcomes.add(workbench.runner().run(story, description, release));
+                    outcomes.add(workbench.runner().run(story, description, kernel, List.of()));
                 }
             }
         }

@@ -15,7 +15,9 @@ import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.report.TextReport;
 import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.Outcome;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
@@ -63,6 +65,13 @@ final class RunCommand implements Callable<Integer> {
     private LinuxRelease release = LinuxRelease.NEWEST;
 
     @Option(
+            names = "--allow-unsafe-interrupts",
+            description =
+                    "VFIO assigns devices whose interrupts are not remapped (module parameter of vfio_iommu_type1;"
+                            + " a captured host's own setting counts as well).")
+    private boolean allowUnsafeInterrupts;
+
+    @Option(
             names = "--format",
             paramLabel = "FORMAT",
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
@@ -91,7 +100,8 @@ final class RunCommand implements Callable<Integer> {
     public Integer call() {
         Workbench workbench = Workbench.create();
         Case story = workbench.caseNamed(caseName);
-        Outcome outcome = workbench.runner().run(story, describe(workbench), release, devices);
+        Path host = choice.host;
+        Outcome outcome = host == null ? runBuiltIn(workbench, story) : runCaptured(workbench, story, host);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
@@ -102,20 +112,27 @@ final class RunCommand implements Callable<Integer> {
         return outcome.bad() ? Main.EXIT_BAD : 0;
     }
 
-    private MachineDescription describe(Workbench workbench) {
-        Path host = choice.host;
-        if (host == null) {
-            String machine = choice.machine;
-            return workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
-        }
+    private Outcome runBuiltIn(Workbench workbench, Case story) {
+        String machine = choice.machine;
+        MachineDescription description = workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
+        return workbench.runner().run(story, description, new Kernel(release, allowUnsafeInterrupts), devices);
+    }
+
+    private Outcome runCaptured(Workbench workbench, Case story, Path host) {
         HostEvidence captured = workbench.read(host);
-        MachineDescription description = workbench.describe(captured);
-        Workbench.requireDevice(description, devices.isEmpty() ? null : devices.get(0));
+        Workbench.requireDevice(captured, devices.isEmpty() ? null : devices.get(0));
+        MachineDescription description;
+        try {
+            description = workbench.describe(captured);
+        } catch (NotApplicableException e) {
+            return Outcome.notApplicable(story, release, captured.name(), e);
+        }
         PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();
         workbench
                 .warnings(captured, description)
                 .forEach(line -> err.println(Printable.line("iommu4j: warning: " + line)));
         err.flush();
-        return description;
+        Kernel kernel = allowUnsafeInterrupts ? new Kernel(release, true) : Workbench.kernel(captured, release);
+        return workbench.runner().run(story, description, kernel, devices);
     }
 }

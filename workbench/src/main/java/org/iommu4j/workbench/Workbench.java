@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -18,11 +19,14 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.CaptureComparison;
 import org.iommu4j.workbench.host.CapturedMachine;
+import org.iommu4j.workbench.host.FunctionEvidence;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
+import org.iommu4j.workbench.scenario.Kernel;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 
 /** What the subcommands work with: cases, machines and what runs one on the other. */
@@ -93,10 +97,16 @@ public final class Workbench {
     /**
      * Describes the machine of a captured host.
      *
-     * @throws InputException when it has no IOMMU in use
+     * @throws NotApplicableException when it has no IOMMU in use, or one of no known vendor
+     * @throws InputException when the capture lacks what it takes
      */
     public MachineDescription describe(HostEvidence host) {
         return CapturedMachine.describe(host, silicon, vendors);
+    }
+
+    /** Returns a release with the parameters that a captured host's modules have. */
+    public static Kernel kernel(HostEvidence host, LinuxRelease release) {
+        return new Kernel(release, host.unsafeInterruptsAllowed());
     }
 
     /**
@@ -121,10 +131,13 @@ public final class Workbench {
      *
      * @throws InputException when none was
      */
-    static void requireDevice(MachineDescription host, @Nullable PciAddress device) {
+    static void requireDevice(HostEvidence host, @Nullable PciAddress device) {
+        List<FunctionEvidence> functions = host.functions();
         if (device == null) {
             throw new InputException("--host needs --device, for example --device "
-                    + host.functions().get(host.functions().size() - 1).address());
+                    + (functions.isEmpty()
+                            ? "0000:02:00.0"
+                            : functions.get(functions.size() - 1).address()));
         }
     }
 }

@@ -51,6 +51,27 @@ class MainTest {
     }
 
     @Test
+    void aCaseThatDoesNotApplyIsNoPassAndExitsWithZero() {
+        assertThat(execute("run", "late-attach", "--machine", "intel-nosc")).isZero();
+        assertThat(out.toString().lines().findFirst())
+                .contains("late-attach on intel-nosc (intel), Linux 7.1: NOT_APPLICABLE, NO_ENFORCEMENT");
+        assertThat(out.toString()).contains("the domain of [0000:01:00.0] does not block no-snoop");
+    }
+
+    @Test
+    void jsonHasTheReasonForWhichACaseDoesNotApply() {
+        assertThat(execute("run", "capable-late-attach", "--linux", "5.15", "--format", "json"))
+                .isZero();
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        assertThat(json.get("verdict").asString()).isEqualTo("NOT_APPLICABLE");
+        assertThat(json.get("reason").asString()).isEqualTo("NO_ENFORCEMENT");
+        assertThat(json.get("refusal").asString()).contains("no such control");
+        assertThat(json.get("errno").isNull()).isTrue();
+        assertThat(json.get("blame").isNull()).isTrue();
+        assertThat(json.at("/decision/enforceCacheCoherency").asString()).isEqualTo("ABSENT");
+    }
+
+    @Test
     void jsonHasTheFieldsThatProgramsRelyOn() {
         assertThat(execute("run", "guest-forgets-flush", "--machine", "intel-nosc", "--format", "json"))
                 .isEqualTo(1);
@@ -61,6 +82,7 @@ class MainTest {
                         "linux",
                         "machine",
                         "verdict",
+                        "reason",
                         "blame",
                         "errno",
                         "decision",
@@ -71,6 +93,7 @@ class MainTest {
         assertThat(json.get("linux").asString()).isEqualTo("7.1");
         assertThat(json.at("/machine/vendor").asString()).isEqualTo("intel");
         assertThat(json.get("verdict").asString()).isEqualTo("CORRUPTED");
+        assertThat(json.get("reason").isNull()).isTrue();
         assertThat(json.get("blame").asString()).isEqualTo("GUEST_DRIVER");
         assertThat(json.get("errno").isNull()).isTrue();
         assertThat(json.at("/decision/enforceCacheCoherency").asString()).isEqualTo("REFUSED");
@@ -101,6 +124,13 @@ class MainTest {
                 .isZero();
         assertThat(out.toString().lines().findFirst().orElse("")).matches("Linux 7\\.1 +intel-sc +amd");
         assertThat(out.toString()).containsPattern("guest-no-snoop-unreported +CORRUPTED by HOST +COHERENT");
+    }
+
+    @Test
+    void theTableOfCasesHasADashAndTheReasonWhereACaseDoesNotApply() {
+        assertThat(execute("cases", "--machine", "intel-nosc", "--machine", "intel-sc", "--allow-unsafe-interrupts"))
+                .isZero();
+        assertThat(out.toString()).containsPattern("\\nlate-attach +- NO_ENFORCEMENT +COHERENT\\n");
     }
 
     @ParameterizedTest

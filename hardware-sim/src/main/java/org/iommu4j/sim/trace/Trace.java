@@ -3,6 +3,7 @@ package org.iommu4j.sim.trace;
 
 import java.util.Arrays;
 import java.util.Objects;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.PciAddress;
 
 /**
@@ -43,6 +44,9 @@ public final class Trace {
     /** Event flag: an explicit event, and not the consequence of an access. */
     public static final int EXPLICIT = 256;
 
+    /** Event flag: a CPU's access to memory that the guest on it had mapped uncacheable, whatever type the access had. */
+    public static final int UC_WISHED = 512;
+
     private static final int LINE_WORDS = 8;
     private static final String[] FLAG_NAMES = {
         "no-snoop requested",
@@ -53,11 +57,13 @@ public final class Trace {
         "4 bytes",
         "UC",
         "dirty",
-        "explicit"
+        "explicit",
+        "UC wished"
     };
 
     private boolean on;
     private String label = "";
+    private int wish;
     private int size;
     private TraceKind[] kinds = new TraceKind[0];
     private String[] whos = new String[0];
@@ -95,17 +101,29 @@ public final class Trace {
         Arrays.fill(texts, 0, size, "");
         size = 0;
         lineCount = 0;
-        label = "";
+        initiator("");
     }
 
     /**
-     * Names whoever the CPUs work for from now on.
+     * Names whoever the CPUs work for from now on, with memory that is mapped write-back.
      *
      * @param newLabel for example {@code vcpu0}; empty for {@code cpuN} again
      */
     public void initiator(String newLabel) {
+        initiator(newLabel, MemoryType.WB);
+    }
+
+    /**
+     * Names whoever the CPUs work for from now on, and the type that it wishes for the memory that it loads and stores.
+     *
+     * @param newLabel for example {@code vcpu0}; empty for {@code cpuN} again
+     * @param wished what a guest's own tables say (PAT); a host may give its accesses another type
+     */
+    public void initiator(String newLabel, MemoryType wished) {
         Objects.requireNonNull(newLabel, "newLabel");
+        Objects.requireNonNull(wished, "wished");
         label = newLabel;
+        wish = wished == MemoryType.UC ? UC_WISHED : 0;
     }
 
     /** Records a remark, if on. */
@@ -126,7 +144,17 @@ public final class Trace {
     /** Records what a CPU did. Silicon calls this while the trace is on. */
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
         Objects.requireNonNull(kind, "kind");
-        append(kind, label.isEmpty() ? "cpu" + cpu : label, cpu, physicalAddress, -1L, value, eventFlags, 0, "");
+        int wished = kind == TraceKind.LOAD || kind == TraceKind.STORE ? wish : 0;
+        append(
+                kind,
+                label.isEmpty() ? "cpu" + cpu : label,
+                cpu,
+                physicalAddress,
+                -1L,
+                value,
+                eventFlags | wished,
+                0,
+                "");
     }
 
     /**

@@ -140,4 +140,30 @@ class TraceTest {
         machine.registers().map(OffsetUnitProvider.REGISTERS + 0x1000, 0x100).write64(8, PAGE);
         assertThat(trace.describe(0)).isEqualTo("0 unit1 REGISTER_WRITE at 0xfed91008 value 0x8000000");
     }
+
+    @Test
+    void loadsAndStoresHoldTheTypeThatTheGuestWishedBesideTheOneThatTheyHad() {
+        trace.start();
+        trace.initiator("vcpu0", MemoryType.UC);
+        cpu.store(PAGE, 1, MemoryType.WB);
+        int store = trace.size() - 1;
+        cpu.load(PAGE, MemoryType.UC);
+        int load = trace.size() - 1;
+        cpu.clflush(PAGE);
+        cpu.mfence();
+        int fence = trace.size() - 1;
+        trace.initiator("vcpu0");
+        cpu.load(PAGE, MemoryType.UC);
+        int other = trace.size() - 1;
+
+        assertThat(trace.flags(store)).isEqualTo(Trace.UC_WISHED);
+        assertThat(trace.flags(load)).isEqualTo(Trace.UC_WISHED | Trace.UNCACHEABLE);
+        assertThat(trace.flags(fence)).isZero();
+        assertThat(trace.flags(other)).isEqualTo(Trace.UNCACHEABLE);
+        assertThat(trace.describe(store)).contains("vcpu0 STORE").endsWith(", UC wished");
+        trace.initiator("vcpu0", MemoryType.UC);
+        trace.clear();
+        cpu.store(PAGE, 1, MemoryType.WB);
+        assertThat(trace.has(trace.size() - 1, Trace.UC_WISHED)).isFalse();
+    }
 }

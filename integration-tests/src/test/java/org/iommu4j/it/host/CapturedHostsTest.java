@@ -25,11 +25,13 @@ import org.iommu4j.platform.PciAddress;
 import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.host.HostEvidence;
-import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
+import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Wbinvd;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -169,10 +171,11 @@ class CapturedHostsTest {
     }
 
     @Test
-    void aHostWhoseIommuIsOffIsRefusedAndTheReasonGuessedAtAsAQuestion() {
-        assertThatExceptionOfType(InputException.class)
+    void toAHostWhoseIommuIsOffNoCaseAppliesAndTheReasonIsGuessedAtAsAQuestion() {
+        assertThatExceptionOfType(NotApplicableException.class)
                 .isThrownBy(() -> workbench.describe(workbench.read(capture("intel-iommu-off"))))
-                .withMessageContaining("nothing is under sys/class/iommu although firmware describes one");
+                .withMessageContaining("nothing is under sys/class/iommu although firmware describes one")
+                .satisfies(why -> assertThat(why.reason()).isEqualTo(NotApplicable.MACHINE_LACKS));
     }
 
     @Test
@@ -202,6 +205,14 @@ class CapturedHostsTest {
         assertThat(outcome.errno()).isEqualTo(Errno.EPERM);
         assertThat(outcome.decision()).isNull();
         assertThat(outcome.noSnoopSent()).isZero();
+        Outcome unsafe = workbench
+                .runner()
+                .run(
+                        workbench.caseNamed("guest-no-snoop"),
+                        workbench.describe(workbench.read(changed)),
+                        new Kernel(LinuxRelease.NEWEST, true),
+                        List.of(NIC));
+        assertThat(unsafe.verdict()).isEqualTo(Verdict.COHERENT);
     }
 
     private interface Change {

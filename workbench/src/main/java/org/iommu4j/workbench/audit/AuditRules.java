@@ -59,7 +59,7 @@ record AuditRules(
     }
 
     private String memory(boolean noncoherent) {
-        if (virtualization == null) {
+        if (virtualization == null || virtualization == HardwareVirtualization.NONE) {
             return "";
         }
         GuestTreatment treatment = GuestTreatment.of(release, virtualization, noncoherent);

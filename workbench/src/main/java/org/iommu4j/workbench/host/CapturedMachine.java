@@ -16,6 +16,8 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 
 /**
  * Builds the description of a machine from a captured host.
@@ -33,7 +35,9 @@ public final class CapturedMachine {
     /**
      * Describes the machine.
      *
-     * @throws InputException when no unit is in use on the host, or none of the providers knows a unit
+     * @throws NotApplicableException MACHINE_LACKS when no IOMMU is in use on the host, NO_DRIVER when none of the providers
+     *     knows a unit
+     * @throws InputException when the capture does not tell whether an IOMMU is in use, or lacks functions or configuration
      */
     public static MachineDescription describe(
             HostEvidence host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
@@ -55,12 +59,13 @@ public final class CapturedMachine {
                 }
             }
             if (provider == null) {
-                throw new InputException(host.name() + ": unit " + unit.name()
-                        + " under sys/class/iommu is of no known vendor; known: "
-                        + providers.stream()
-                                .map(TranslationUnitProvider::name)
-                                .sorted()
-                                .toList());
+                throw new NotApplicableException(
+                        NotApplicable.NO_DRIVER,
+                        host.name() + ": unit " + unit.name() + " under sys/class/iommu is of no known vendor; known: "
+                                + providers.stream()
+                                        .map(TranslationUnitProvider::name)
+                                        .sorted()
+                                        .toList());
             }
             virtualization = provider.virtualization();
         }
@@ -68,10 +73,14 @@ public final class CapturedMachine {
             throw new InputException(host.name() + ": no PCI function under sys/bus/pci/devices");
         }
         if (units.isEmpty()) {
-            throw new InputException(host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
+            String what = host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
                     + (vendors.claiming(firmware).isEmpty()
                             ? ""
-                            : " although firmware describes one (is it off on the kernel's command line?)"));
+                            : " although firmware describes one (is it off on the kernel's command line?)");
+            if (host.iommuInUse() != Answer.NO) {
+                throw new InputException(what);
+            }
+            throw new NotApplicableException(NotApplicable.MACHINE_LACKS, what);
         }
         List<FunctionDescription> functions = new ArrayList<>();
         for (FunctionEvidence function : host.functions()) {

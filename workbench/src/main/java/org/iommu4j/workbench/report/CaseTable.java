@@ -82,6 +82,9 @@ public final class CaseTable {
     }
 
     private static String cell(Outcome outcome) {
+        if (outcome.reason() != null) {
+            return "- " + outcome.reason();
+        }
         if (outcome.errno() != null) {
             return outcome.verdict() + " " + outcome.errno();
         }

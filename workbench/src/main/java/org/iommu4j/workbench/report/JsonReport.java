@@ -35,6 +35,7 @@ public final class JsonReport {
         node.put("linux", outcome.linux().toString());
         node.putObject("machine").put("name", outcome.machine()).put("vendor", outcome.vendor());
         node.put("verdict", outcome.verdict().name());
+        node.put("reason", text(outcome.reason()));
         node.put("blame", text(outcome.blame()));
         node.put("errno", text(outcome.errno()));
         node.put("refusal", outcome.refusal());

@@ -14,6 +14,7 @@ final class Paint {
             case COHERENT -> "fg(green)";
             case CORRUPTED, LEAKED -> "fg(red),bold";
             case REFUSED -> "fg(yellow)";
+            case NOT_APPLICABLE -> "faint";
         };
         return colors.ansi().string("@|" + style + " " + text + "|@");
     }

@@ -32,9 +32,8 @@ public final class TextReport {
         text.append(outcome.caseName())
                 .append(" on ")
                 .append(Printable.line(outcome.machine()))
-                .append(" (")
-                .append(outcome.vendor())
-                .append("), Linux ")
+                .append(outcome.vendor() == null ? "" : " (" + outcome.vendor() + ")")
+                .append(", Linux ")
                 .append(outcome.linux())
                 .append(": ")
                 .append(Paint.verdict(colors, outcome, headline(outcome)))
@@ -42,7 +41,7 @@ public final class TextReport {
         text.append("  ").append(outcome.about()).append('\n');
         String refusal = outcome.refusal();
         if (refusal != null) {
-            sentence(text, "  ", refusal);
+            sentence(text, "  ", Printable.line(refusal));
         }
         text.append('\n');
         decision(text, outcome.decision());
@@ -64,6 +63,9 @@ public final class TextReport {
     }
 
     private static String headline(Outcome outcome) {
+        if (outcome.reason() != null) {
+            return outcome.verdict() + ", " + outcome.reason();
+        }
         if (outcome.errno() != null) {
             return outcome.verdict() + " with " + outcome.errno();
         }

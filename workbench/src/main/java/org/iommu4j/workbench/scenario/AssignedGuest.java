@@ -2,40 +2,44 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import org.iommu4j.kvm.KvmOptions;
+import java.util.Map;
 import org.iommu4j.kvm.KvmVfioDevice;
-import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.VfioContainer;
+import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.type1.DomainState;
+import org.iommu4j.workbench.verdict.Owner;
 
 /**
  * A virtual machine with devices assigned to it by VFIO, set up as a VMM does.
  *
  * <p>Order: the group enters the container, the container gets its IOMMU (which decides about no-snoop), guest memory is
- * mapped, KVM is told of the group, the device is opened.
+ * mapped, KVM is told of the group, the device is opened, the vCPU enters the guest.
  */
-public final class AssignedGuest {
+public final class AssignedGuest implements AutoCloseable {
     private static final int BUFFER_BYTES = 4096;
 
     private final Scenario scenario;
+    private final Owner owner;
+    private final UserProcess vmm;
     private final VfioContainer container;
     private final KvmVfioDevice kvmVfio;
     private final VirtualMachine vm;
-    private final Vcpu vcpu;
-    private final List<VfioGroup> groups = new ArrayList<>();
+    private final GuestCpu cpu;
+    private final Map<VfioDevice, VfioGroup> devices = new LinkedHashMap<>();
 
     AssignedGuest(Scenario scenario, PciAddress first) {
         this.scenario = scenario;
-        UserProcess vmm = scenario.newGuestMemory();
+        owner = scenario.newGuest();
+        vmm = scenario.newGuestMemory();
         container = scenario.vfio().openContainer(vmm);
         VfioGroup group = scenario.openGroup(first);
-        groups.add(group);
         group.setContainer(container);
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         container.map(
@@ -43,39 +47,59 @@ public final class AssignedGuest {
                 Scenario.VMM_ADDRESS,
                 Scenario.GUEST_BYTES,
                 VfioContainer.MAP_READ | VfioContainer.MAP_WRITE);
-        vm = new VirtualMachine(vmm, scenario.processors(), KvmOptions.DEFAULT.withRelease(scenario.release()));
-        vm.addMemory(0, Scenario.GUEST_ADDRESS, Scenario.GUEST_BYTES, Scenario.VMM_ADDRESS);
-        vcpu = vm.createVcpu(scenario.vcpuProcessor());
+        vm = scenario.newMachine(vmm);
+        cpu = scenario.newGuestCpu(vm, owner);
         kvmVfio = vm.createVfioDevice();
         scenario.decides(this::decision, this::domains);
-        tellKvm(group);
-        group.openDevice(first);
+        open(group, first);
     }
 
     /** Adds a second device, with its group, to the container that the first is in. */
     public void add(PciAddress second) {
         VfioGroup group = scenario.openGroup(second);
-        groups.add(group);
         group.setContainer(container);
-        tellKvm(group);
-        group.openDevice(second);
+        open(group, second);
+    }
+
+    private void open(VfioGroup group, PciAddress address) {
+        if (scenario.wiring().tellsKvm(group)) {
+            kvmVfio.addFile(group);
+            scenario.note("KVM is told of group " + group.id() + ": "
+                    + (group.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));
+        }
+        devices.put(group.openDevice(address), group);
+        scenario.owns(owner, address.toString());
     }
 
     /**
-     * Returns an assigned device with a buffer page of its own.
+     * Returns an assigned device with a buffer page of its own. The guest runs from here on, if it did not before.
      *
      * @param page 0 to the pages of guest memory
      */
     public GuestDevice device(PciAddress address, int page) {
+        cpu.enterOnce();
         long guestAddress = Scenario.GUEST_ADDRESS + (long) page * BUFFER_BYTES;
         long iova = Scenario.IOVA + (long) page * BUFFER_BYTES;
         scenario.note("buffer of " + address + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
                 + Long.toHexString(iova) + " for the device, HPA 0x" + Long.toHexString(vm.translate(guestAddress))
                 + " in memory");
-        GuestDevice device = new GuestDevice(
-                scenario.machine().trace(), vcpu, scenario.machine().endpoint(address), guestAddress, iova);
+        GuestDevice device = new GuestDevice(cpu, scenario.machine().endpoint(address), guestAddress, iova);
         device.enableNoSnoop(true);
         return device;
+    }
+
+    /** The vCPU enters the guest again, on the CPU where it is, after an exit to the VMM. */
+    public void enter() {
+        cpu.enter();
+    }
+
+    /**
+     * The host's scheduler moves the vCPU while it is in the guest.
+     *
+     * @param target the number of the CPU
+     */
+    public void moveTo(int target) {
+        cpu.moveTo(scenario.processors().get(target));
     }
 
     /** Returns the virtual machine. */
@@ -88,13 +112,18 @@ public final class AssignedGuest {
         return container;
     }
 
-    private void tellKvm(VfioGroup group) {
-        if (!scenario.wiring().tellsKvm(group)) {
-            return;
-        }
-        kvmVfio.addFile(group);
-        scenario.note("KVM is told of group " + group.id() + ": "
-                + (group.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));
+    /** Ends the virtual machine: its devices and its memory go back to the host, as they are. */
+    @Override
+    public void close() {
+        vm.close();
+        devices.forEach((device, group) -> {
+            group.closeDevice(device);
+            group.close();
+            scenario.owns(Owner.HOST, device.address().toString());
+        });
+        devices.clear();
+        container.close();
+        vmm.free(Scenario.VMM_ADDRESS, Scenario.GUEST_PAGES);
     }
 
     private Decision decision() {
@@ -104,12 +133,7 @@ public final class AssignedGuest {
                 enforcement = Enforcement.valueOf(state.enforcement().name());
             }
         }
-        return new Decision(
-                enforcement,
-                container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1,
-                vm.noncoherentDma(),
-                vm.needEmulateWbinvd() ? Wbinvd.EXECUTED : Wbinvd.NOP,
-                vm.guestMemoryType());
+        return Decision.of(enforcement, container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1, vm);
     }
 
     private List<DomainOutcome> domains() {

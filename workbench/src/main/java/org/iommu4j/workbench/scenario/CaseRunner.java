@@ -3,6 +3,7 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.TreeSet;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
@@ -20,6 +21,8 @@ import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.verdict.CoherenceChecker;
 import org.iommu4j.workbench.verdict.Findings;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.iommu4j.workbench.verdict.Verdict;
 
 /** Runs a case on a fresh machine and says what became of it. */
@@ -51,48 +54,71 @@ public final class CaseRunner {
         return run(story, description, release, List.of());
     }
 
+    /** Runs a case on devices of a machine, see {@link #run(Case, MachineDescription, Kernel, List)}. */
+    public Outcome run(Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+        return run(story, description, Kernel.of(release), devices);
+    }
+
     /**
      * Runs a case.
      *
      * @param devices the case's device and the second one; what is missing is chosen from the topology
-     * @throws IllegalArgumentException when a device is unknown, is a bridge, or a needed one is missing; when more than
-     *     two are given, or two of one group; when no vendor claims the machine's firmware, or its driver refuses the
-     *     machine
+     * @throws IllegalArgumentException when a device is unknown or is a bridge; when more than two are given, or two of
+     *     one group; when the vendor's driver refuses the machine
      */
-    public Outcome run(Case story, MachineDescription description, LinuxRelease release, List<PciAddress> devices) {
+    public Outcome run(Case story, MachineDescription description, Kernel kernel, List<PciAddress> devices) {
         if (devices.size() > 2) {
             throw new IllegalArgumentException(devices.size() + " devices " + devices + ", expected at most two");
         }
         Machine machine = machines.create(description);
         machine.trace().start();
-        List<IommuVendor> claiming = vendors.claiming(machine.firmware());
-        if (claiming.isEmpty()) {
-            throw new IllegalArgumentException(
-                    "machine " + description.name() + ": no vendor claims its firmware tables "
-                            + description.acpiTables().keySet() + "; known: "
-                            + vendors.all().stream().map(IommuVendor::name).toList());
+        try {
+            IommuVendor vendor = vendorOf(machine, description);
+            Scenario scenario = prepare(story, machine, description.name(), vendor, kernel, devices);
+            return judge(story, scenario, description.name(), vendor.name());
+        } catch (NotApplicableException e) {
+            return Outcome.notApplicable(story, kernel.release(), description.name(), e);
         }
-        // Neither is closed: the machine, with all that the case set up on it, is dropped as a whole.
+    }
+
+    private IommuVendor vendorOf(Machine machine, MachineDescription description) {
+        if (description.units().isEmpty()) {
+            throw new NotApplicableException(
+                    NotApplicable.MACHINE_LACKS, "machine " + description.name() + " has no IOMMU in use");
+        }
+        return vendors.claiming(machine.firmware()).stream()
+                .findFirst()
+                .orElseThrow(() -> new NotApplicableException(
+                        NotApplicable.NO_DRIVER,
+                        "machine " + description.name() + ": no vendor claims its firmware tables "
+                                + new TreeSet<>(description.acpiTables().keySet()) + "; known: "
+                                + vendors.all().stream().map(IommuVendor::name).toList()));
+    }
+
+    /** Opens the driver and chooses the devices. Nothing is closed: the machine, with all that is set up on it, is dropped. */
+    private Scenario prepare(
+            Case story, Machine machine, String name, IommuVendor vendor, Kernel kernel, List<PciAddress> devices) {
         Iommu iommu;
         IommuCore core;
         try {
-            iommu = claiming.get(0).open(machine.vendorContext(release));
+            iommu = vendor.open(machine.vendorContext(kernel.release()));
             core = IommuCore.open(iommu, machine.topology());
         } catch (IommuException e) {
-            throw new IllegalArgumentException(
-                    "machine " + description.name() + ": its IOMMU can't be set up: " + e.getMessage(), e);
+            throw new IllegalArgumentException("machine " + name + ": its IOMMU can't be set up: " + e.getMessage(), e);
         }
-        PciAddress device = first(machine, core, devices, description.name());
-        Optional<PciAddress> second = second(machine, core, device, devices, description.name());
+        PciAddress device = first(machine, core, devices, name);
+        Optional<PciAddress> second = second(machine, core, device, devices, name);
         if (story.needsSecondDevice() && second.isEmpty()) {
-            throw new IllegalArgumentException("case " + story.name()
-                    + " needs a second endpoint in another group, machine " + description.name() + " has none");
+            throw new NotApplicableException(
+                    NotApplicable.MACHINE_LACKS,
+                    "case " + story.name() + " needs a second endpoint in another group, machine " + name
+                            + " has none");
         }
-        Scenario scenario = new Scenario(machine, iommu, core, release, device, second, wiring);
-        return judge(story, scenario, description.name(), claiming.get(0).name());
+        return new Scenario(machine, iommu, core, kernel, device, second, wiring);
     }
 
     private static Outcome judge(Case story, Scenario scenario, String machine, String vendor) {
+        NotApplicable reason = null;
         Errno errno = null;
         String refusal = null;
         Trace trace = scenario.machine().trace();
@@ -105,6 +131,12 @@ public final class CaseRunner {
             }
             errno = e.errno();
             refusal = e.getMessage();
+        } catch (NotApplicableException e) {
+            if (hasDma(trace, begin)) {
+                throw new IllegalStateException("case " + story.name() + " does not apply after its DMA", e);
+            }
+            reason = e.reason();
+            refusal = e.getMessage();
         }
         Timeline timeline = Timeline.of(trace, begin);
         Findings findings = CoherenceChecker.check(scenario.machine(), timeline::number, scenario::ownerOf);
@@ -114,7 +146,8 @@ public final class CaseRunner {
                 scenario.release(),
                 machine,
                 vendor,
-                errno == null ? findings.verdict() : Verdict.REFUSED,
+                reason != null ? Verdict.NOT_APPLICABLE : errno != null ? Verdict.REFUSED : findings.verdict(),
+                reason,
                 findings.blame(),
                 errno,
                 refusal,
@@ -142,7 +175,8 @@ public final class CaseRunner {
         }
         return endpoints(machine, core).stream()
                 .findFirst()
-                .orElseThrow(() -> new IllegalArgumentException(
+                .orElseThrow(() -> new NotApplicableException(
+                        NotApplicable.MACHINE_LACKS,
                         "machine " + name + " has no PCI Express endpoint behind an IOMMU"));
     }
 

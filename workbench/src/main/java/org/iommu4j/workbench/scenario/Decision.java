@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import org.iommu4j.kvm.GuestMemoryType;
+import org.iommu4j.kvm.VirtualMachine;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,4 +19,14 @@ public record Decision(
         @Nullable Boolean dmaCcIommu,
         @Nullable Boolean kvmNoncoherentDma,
         @Nullable Wbinvd wbinvd,
-        @Nullable GuestMemoryType guestMemoryType) {}
+        @Nullable GuestMemoryType guestMemoryType) {
+    /** Returns what KVM decides for a virtual machine beside what was decided before it. */
+    static Decision of(Enforcement enforcement, @Nullable Boolean dmaCcIommu, VirtualMachine vm) {
+        return new Decision(
+                enforcement,
+                dmaCcIommu,
+                vm.noncoherentDma(),
+                vm.needEmulateWbinvd() ? Wbinvd.EXECUTED : Wbinvd.NOP,
+                vm.guestMemoryType());
+    }
+}

@@ -1,33 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
-import org.iommu4j.kvm.Vcpu;
+import org.iommu4j.platform.MemoryType;
 import org.iommu4j.sim.pcie.Endpoint;
-import org.iommu4j.sim.trace.Trace;
 
 /**
  * A device in a guest's hands: the guest's driver on a vCPU, and the buffer that both share.
  *
  * <p>The buffer is one page that the guest knows by a guest-physical address and the device by an IOVA; in memory it is at
- * a third address. Each exchange uses a word of its own, one line apart.
+ * a third address. The guest maps it write-back unless told otherwise. Each exchange uses a word of its own, one line apart.
  */
 public final class GuestDevice {
     private static final int LINE = 64;
     private static final int PAGE = 4096;
 
-    private final Trace trace;
-    private final Vcpu vcpu;
+    private final GuestCpu cpu;
     private final Endpoint endpoint;
     private final long guestAddress;
     private final long iova;
+    private MemoryType mapped = MemoryType.WB;
     private int nextLine;
 
-    GuestDevice(Trace trace, Vcpu vcpu, Endpoint endpoint, long guestAddress, long iova) {
-        this.trace = trace;
-        this.vcpu = vcpu;
+    GuestDevice(GuestCpu cpu, Endpoint endpoint, long guestAddress, long iova) {
+        this.cpu = cpu;
         this.endpoint = endpoint;
         this.guestAddress = guestAddress;
         this.iova = iova;
+    }
+
+    /** The guest's driver maps the buffer with another type from now on; whether that has an effect is KVM's affair. */
+    public void mapBuffer(MemoryType type) {
+        mapped = type;
     }
 
     /**
@@ -36,12 +39,11 @@ public final class GuestDevice {
      * @return what the device read
      */
     public long sendToDevice(long value, boolean flush) {
-        int line = takeLine();
-        onVcpu(() -> vcpu.store(guestAddress + line, value));
+        int line = store(value);
         if (flush) {
             wbinvd();
         }
-        return DeviceAccess.read(endpoint, iova + line, true);
+        return deviceRead(line);
     }
 
     /**
@@ -51,35 +53,42 @@ public final class GuestDevice {
      */
     public long receiveFromDevice(long value, boolean flush) {
         int line = takeLine();
-        onVcpu(() -> vcpu.load(guestAddress + line));
+        cpu.load(guestAddress + line, mapped);
         DeviceAccess.write(endpoint, iova + line, value, true);
         if (flush) {
             wbinvd();
         }
-        long[] seen = new long[1];
-        onVcpu(() -> seen[0] = vcpu.load(guestAddress + line));
-        return seen[0];
+        return cpu.load(guestAddress + line, mapped);
+    }
+
+    /**
+     * The CPU writes a word of its own: the first half of {@link #sendToDevice}.
+     *
+     * @return the word's offset in the buffer
+     */
+    public int store(long value) {
+        int line = takeLine();
+        cpu.store(guestAddress + line, value, mapped);
+        return line;
+    }
+
+    /** The guest executes WBINVD. */
+    public void wbinvd() {
+        cpu.wbinvd();
+    }
+
+    /**
+     * The device reads with no-snoop.
+     *
+     * @param offset of the word in the buffer
+     */
+    public long deviceRead(int offset) {
+        return DeviceAccess.read(endpoint, iova + offset, true);
     }
 
     /** Sets or clears Enable No Snoop in the device's Device Control, which VFIO lets a guest do. */
     public void enableNoSnoop(boolean enable) {
         DeviceAccess.enableNoSnoop(endpoint, enable);
-    }
-
-    private void wbinvd() {
-        onVcpu(() -> {
-            trace.guestWbinvd();
-            vcpu.wbinvd();
-        });
-    }
-
-    private void onVcpu(Runnable action) {
-        trace.initiator("vcpu" + vcpu.id());
-        try {
-            action.run();
-        } finally {
-            trace.initiator("");
-        }
     }
 
     private int takeLine() {

@@ -5,6 +5,8 @@ import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.workbench.verdict.Blame;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 import org.iommu4j.workbench.verdict.StaleRead;
 import org.iommu4j.workbench.verdict.Verdict;
 import org.jspecify.annotations.Nullable;
@@ -16,11 +18,12 @@ import org.jspecify.annotations.Nullable;
  * @param about what it is about
  * @param linux the release whose rules applied
  * @param machine the machine's name
- * @param vendor the name of the vendor whose driver ran
+ * @param vendor the name of the vendor whose driver ran, null when there is none
  * @param verdict what became of it
+ * @param reason why the case is not applicable, null when it is
  * @param blame who broke the contract, null when nobody did
  * @param errno with what the system said no, null when it did not
- * @param refusal the refusal's message, null when there was none
+ * @param refusal the message of a refusal or of the reason, null when there is neither
  * @param decision what was decided about the case's device, null when nothing got as far
  * @param domains the domains of the case's devices
  * @param noSnoopSent requests that carried no-snoop
@@ -34,8 +37,9 @@ public record Outcome(
         String about,
         LinuxRelease linux,
         String machine,
-        String vendor,
+        @Nullable String vendor,
         Verdict verdict,
+        @Nullable NotApplicable reason,
         @Nullable Blame blame,
         @Nullable Errno errno,
         @Nullable String refusal,
@@ -51,6 +55,28 @@ public record Outcome(
         domains = List.copyOf(domains);
         staleReads = List.copyOf(staleReads);
         timeline = List.copyOf(timeline);
+    }
+
+    /** Returns the outcome of a case that never began: the machine could not be made or has no driver. */
+    public static Outcome notApplicable(Case story, LinuxRelease linux, String machine, NotApplicableException why) {
+        return new Outcome(
+                story.name(),
+                story.about(),
+                linux,
+                machine,
+                null,
+                Verdict.NOT_APPLICABLE,
+                why.reason(),
+                null,
+                null,
+                why.getMessage(),
+                null,
+                List.of(),
+                0,
+                0,
+                0,
+                List.of(),
+                List.of());
     }
 
     /** Returns whether the answer is a bad one: wrong or leaked data. */

@@ -3,8 +3,11 @@ package org.iommu4j.workbench.scenario;
 
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -23,6 +26,7 @@ import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -30,6 +34,9 @@ import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
+import org.iommu4j.workbench.verdict.Owner;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,21 +55,29 @@ public final class Scenario {
     /** Where it begins in the VMM's address space. */
     public static final long VMM_ADDRESS = 0x7f00_0000_0000L;
 
-    /** Bytes of guest memory. */
-    public static final long GUEST_BYTES = 16 * 4096L;
+    /** Pages of guest memory. */
+    static final int GUEST_PAGES = 16;
 
     private static final int PAGE = 4096;
+
+    /** Bytes of guest memory. */
+    public static final long GUEST_BYTES = GUEST_PAGES * (long) PAGE;
 
     private final Machine machine;
     private final Iommu iommu;
     private final IommuCore core;
     private final Vfio vfio;
-    private final LinuxRelease release;
+    private final Kernel kernel;
     private final PciAddress device;
     private final Optional<PciAddress> secondDevice;
     private final Wiring wiring;
     private final List<Processor> processors;
-    private final Map<String, String> owners = new TreeMap<>();
+
+    /** By initiator, and by the event from which on it is so; whoever is not here is the host's. */
+    private final Map<String, NavigableMap<Integer, Owner>> owners = new TreeMap<>();
+
+    private final Set<PciAddress> onVfio = new TreeSet<>();
+    private int guests;
     private @Nullable Supplier<Decision> decision;
     private Supplier<List<DomainOutcome>> domains = List::of;
 
@@ -70,15 +85,19 @@ public final class Scenario {
             Machine machine,
             Iommu iommu,
             IommuCore core,
-            LinuxRelease release,
+            Kernel kernel,
             PciAddress device,
             Optional<PciAddress> secondDevice,
             Wiring wiring) {
         this.machine = machine;
         this.iommu = iommu;
         this.core = core;
-        this.vfio = new Vfio(core, VfioOptions.DEFAULT.withRelease(release));
-        this.release = release;
+        this.vfio = new Vfio(
+                core,
+                VfioOptions.DEFAULT
+                        .withRelease(kernel.release())
+                        .withAllowUnsafeInterrupts(kernel.allowUnsafeInterrupts()));
+        this.kernel = kernel;
         this.device = device;
         this.secondDevice = secondDevice;
         this.wiring = wiring;
@@ -107,7 +126,7 @@ public final class Scenario {
 
     /** Returns the release whose rules apply. */
     public LinuxRelease release() {
-        return release;
+        return kernel.release();
     }
 
     /** Returns the case's device. */
@@ -124,9 +143,12 @@ public final class Scenario {
         return secondDevice.orElseThrow(() -> new IllegalStateException("the case has no second device"));
     }
 
-    /** Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told. */
+    /**
+     * Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
+     */
     public AssignedGuest assign(PciAddress address) {
-        owners.put(address.toString(), "guest");
         return new AssignedGuest(this, address);
     }
 
@@ -134,9 +156,10 @@ public final class Scenario {
      * Gives a device to a new virtual machine as a careless VMM would: nobody asks for enforcement, nobody tells KVM.
      *
      * @return the device in the guest's hands, no-snoop enabled
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
      */
     public GuestDevice assignUnreported(PciAddress address) {
-        owners.put(address.toString(), "guest");
+        Owner owner = newGuest();
         IommuGroup group = groupOf(address);
         group.claimDmaOwner(this);
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, iommuDevice(address));
@@ -150,18 +173,14 @@ public final class Scenario {
             vmm.pin(VMM_ADDRESS + offset, 1, true, frame);
             IommuMapper.map(domain, IOVA + offset, frame[0], PAGE, Prot.READ_WRITE | Prot.CACHE);
         }
-        VirtualMachine vm = new VirtualMachine(vmm, processors(), KvmOptions.DEFAULT.withRelease(release));
-        vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
-        Vcpu vcpu = vm.createVcpu(vcpuProcessor());
+        VirtualMachine vm = newMachine(vmm);
+        GuestCpu cpu = newGuestCpu(vm, owner);
+        owns(owner, address.toString());
         decides(
-                () -> new Decision(
-                        Enforcement.NOT_ASKED,
-                        null,
-                        vm.noncoherentDma(),
-                        vm.needEmulateWbinvd() ? Wbinvd.EXECUTED : Wbinvd.NOP,
-                        vm.guestMemoryType()),
+                () -> Decision.of(Enforcement.NOT_ASKED, null, vm),
                 () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
-        GuestDevice guest = new GuestDevice(machine.trace(), vcpu, machine.endpoint(address), GUEST_ADDRESS, IOVA);
+        cpu.enter();
+        GuestDevice guest = new GuestDevice(cpu, machine.endpoint(address), GUEST_ADDRESS, IOVA);
         guest.enableNoSnoop(true);
         return guest;
     }
@@ -190,14 +209,43 @@ public final class Scenario {
         return wiring;
     }
 
-    /** Returns the CPUs that a virtual machine may use. */
+    /** Returns the CPUs that virtual machines may use. */
     List<Processor> processors() {
         return processors;
     }
 
-    /** Returns the CPU that a virtual CPU runs on: another than the host's. */
-    Processor vcpuProcessor() {
-        return processors.get(1 % processors.size());
+    /**
+     * Makes an owner of the next virtual machine.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
+     */
+    Owner newGuest() {
+        if (processors.get(0).virtualization() == HardwareVirtualization.NONE) {
+            throw new NotApplicableException(
+                    NotApplicable.NEEDS_KVM_X86, "the machine's CPUs have neither VMX nor SVM, so they run no guests");
+        }
+        return Owner.guest("vm" + guests++);
+    }
+
+    /** Makes a virtual machine whose memory is a VMM's. */
+    VirtualMachine newMachine(UserProcess vmm) {
+        VirtualMachine vm = new VirtualMachine(vmm, processors, KvmOptions.DEFAULT.withRelease(release()));
+        vm.addMemory(0, GUEST_ADDRESS, GUEST_BYTES, VMM_ADDRESS);
+        return vm;
+    }
+
+    /** Makes a virtual machine's vCPU, on another CPU than the host's. The first machine's is {@code vcpu0} to people. */
+    GuestCpu newGuestCpu(VirtualMachine vm, Owner owner) {
+        Vcpu vcpu = vm.createVcpu(processors.get(1 % processors.size()));
+        String label = (guests == 1 ? "" : owner.name() + ".") + "vcpu" + vcpu.id();
+        owns(owner, label);
+        return new GuestCpu(machine.trace(), vcpu, label);
+    }
+
+    /** Says for whom an initiator of the trace acts from now on. */
+    void owns(Owner owner, String who) {
+        owners.computeIfAbsent(who, unused -> new TreeMap<>())
+                .put(machine.trace().size(), owner);
     }
 
     /** Says how to answer what was decided, when the case is over. */
@@ -208,16 +256,16 @@ public final class Scenario {
 
     /** Makes a VMM's process with guest memory at {@link #VMM_ADDRESS}. */
     UserProcess newGuestMemory() {
-        UserProcess process = machine.newProcess(GUEST_BYTES / PAGE, false);
-        process.allocate(VMM_ADDRESS, (int) (GUEST_BYTES / PAGE), true);
+        UserProcess process = machine.newProcess(GUEST_PAGES, false);
+        process.allocate(VMM_ADDRESS, GUEST_PAGES, true);
         return process;
     }
 
-    /** Binds a device, and whatever shares its group, to VFIO and opens the group. */
+    /** Binds a device, and whatever shares its group, to VFIO, where they stay, and opens the group. */
     VfioGroup openGroup(PciAddress address) {
         IommuGroup group = groupOf(address);
         for (IommuDevice member : group.devices()) {
-            if (!isBridge(member.address())) {
+            if (!isBridge(member.address()) && onVfio.add(member.address())) {
                 vfio.register(member.address());
             }
         }
@@ -249,9 +297,11 @@ public final class Scenario {
         return machine.topology().function(address).map(CaseRunner::isBridge).orElse(false);
     }
 
-    /** Whose data an initiator of the trace works on. */
-    String ownerOf(String who) {
-        return who.startsWith("vcpu") ? "guest" : owners.getOrDefault(who, "host");
+    /** Returns for whom the initiator of an event did it. */
+    Owner ownerOf(int event) {
+        NavigableMap<Integer, Owner> known = owners.get(machine.trace().who(event));
+        Map.Entry<Integer, Owner> since = known == null ? null : known.floorEntry(event);
+        return since == null ? Owner.HOST : since.getValue();
     }
 
     @Nullable

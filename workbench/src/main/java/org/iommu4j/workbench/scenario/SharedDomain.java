@@ -16,11 +16,13 @@ import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
 
 /**
- * A domain of a kernel user's own, that devices come to one after the other.
+ * A domain of a kernel user's own that blocks no-snoop, and that devices come to one after the other.
  *
- * <p>The user keeps to the contract: where enforcement was granted it does not flush, where it was not it does.
+ * <p>The user relies on it and never flushes.
  */
 public final class SharedDomain {
     private static final int PAGE = 4096;
@@ -42,7 +44,11 @@ public final class SharedDomain {
         attach(first);
     }
 
-    /** Asks the domain to block no-snoop. */
+    /**
+     * Asks the domain to block no-snoop.
+     *
+     * @throws NotApplicableException NO_ENFORCEMENT when it does not
+     */
     public void enforce() {
         Optional<CacheCoherencyEnforcement> control = domain.cacheCoherencyEnforcement();
         if (control.isEmpty()) {
@@ -51,6 +57,14 @@ public final class SharedDomain {
             enforcement = control.get().enforce() ? Enforcement.ENFORCED : Enforcement.REFUSED;
         }
         scenario.note("the domain is asked to block no-snoop: " + enforcement);
+        if (enforcement != Enforcement.ENFORCED) {
+            throw new NotApplicableException(
+                    NotApplicable.NO_ENFORCEMENT,
+                    "the domain of " + attached + " does not block no-snoop"
+                            + (control.isEmpty()
+                                    ? ": under this release its driver has no such control"
+                                    : ": a unit without snoop control stands against it"));
+        }
     }
 
     /** Maps the buffer. */
@@ -83,18 +97,9 @@ public final class SharedDomain {
         long memory = buffer + (long) page * PAGE;
         long iova = Scenario.IOVA + (long) page * PAGE;
         cpu.store(memory, 0x1111, MemoryType.WB);
-        flushUnlessEnforced(cpu, memory);
         DeviceAccess.read(endpoint, iova, true);
         cpu.load(memory + 64, MemoryType.WB);
         DeviceAccess.write(endpoint, iova + 64, 0x2222, true);
-        flushUnlessEnforced(cpu, memory + 64);
         cpu.load(memory + 64, MemoryType.WB);
-    }
-
-    private void flushUnlessEnforced(Processor cpu, long physicalAddress) {
-        if (enforcement != Enforcement.ENFORCED) {
-            cpu.clflush(physicalAddress);
-            cpu.mfence();
-        }
     }
 }

@@ -10,5 +10,7 @@ public enum Verdict {
     /** A reader saw another owner's data. */
     LEAKED,
     /** The system said no before any DMA. */
-    REFUSED
+    REFUSED,
+    /** The case can't show its story here: {@link NotApplicable} has the reason. */
+    NOT_APPLICABLE
 }

@@ -1,50 +1,178 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.cases;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.sim.pcie.BuiltInTopology;
+import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.workbench.Workbench;
+import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Scenario;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
+import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 
 class CaseRunnerTest {
+    private final Workbench workbench = Workbench.create();
+
     /** Firmware tables come from users' captures, so that what a driver can't use is bad input and no bug. */
     @Test
     void aMachineWhoseDriverRefusesItIsBadInput() {
-        Workbench workbench = Workbench.create();
         MachineDescription good = workbench.machines().named("intel-sc");
         byte[] dmar = good.acpiTables().get("DMAR").clone();
         dmar[10] ^= 1; // one bit, so that the checksum is wrong
-        MachineDescription bad = new MachineDescription(
-                "broken",
-                good.cpus(),
-                good.virtualization(),
-                good.caches(),
-                good.memoryBytes(),
-                good.units(),
-                good.functions(),
-                Map.of("DMAR", dmar),
-                good.bootOptions());
+        MachineDescription bad = like(good, good.virtualization(), good.units(), Map.of("DMAR", dmar));
 
         assertThatIllegalArgumentException()
                 .isThrownBy(
                         () -> workbench.runner().run(workbench.caseNamed("guest-no-snoop"), bad, LinuxRelease.NEWEST))
-                .withMessageContaining("broken")
+                .withMessageContaining("intel-sc")
                 .withMessageContaining("EINVAL")
                 .withMessageContaining("checksum");
+    }
+
+    private static MachineDescription like(
+            MachineDescription machine,
+            HardwareVirtualization virtualization,
+            List<TranslationUnitSpec> units,
+            Map<String, byte[]> tables) {
+        return new MachineDescription(
+                machine.name(),
+                machine.cpus(),
+                virtualization,
+                machine.caches(),
+                machine.memoryBytes(),
+                units,
+                machine.functions(),
+                tables,
+                machine.bootOptions());
+    }
+
+    private Outcome run(String story, MachineDescription machine) {
+        return workbench.runner().run(workbench.caseNamed(story), machine, LinuxRelease.NEWEST);
+    }
+
+    private static void assertNotApplicable(Outcome outcome, NotApplicable reason, String words) {
+        assertThat(outcome.verdict()).isEqualTo(Verdict.NOT_APPLICABLE);
+        assertThat(outcome.reason()).isEqualTo(reason);
+        assertThat(outcome.refusal()).contains(words);
+        assertThat(outcome.bad()).isFalse();
+        assertThat(outcome.errno()).isNull();
+    }
+
+    @Test
+    void onCpusThatRunNoGuestsOnlyTheStoriesOfGuestsDoNotApply() {
+        MachineDescription whole = workbench.machines().named("intel-nosc");
+        MachineDescription machine = like(whole, HardwareVirtualization.NONE, whole.units(), whole.acpiTables());
+        for (Case story : workbench.cases()) {
+            Outcome outcome = run(story.name(), machine);
+            Decision decision = run(story.name(), whole).decision();
+            if (decision != null && decision.wbinvd() != null) {
+                assertNotApplicable(outcome, NotApplicable.NEEDS_KVM_X86, "neither VMX nor SVM");
+            } else {
+                assertThat(outcome.reason()).as(story.name()).isNotEqualTo(NotApplicable.NEEDS_KVM_X86);
+            }
+        }
+        assertThat(run("host-no-snoop", machine).verdict()).isEqualTo(Verdict.COHERENT);
+    }
+
+    @Test
+    void withoutADriverForItsFirmwareAMachineHasNoAnswer() {
+        MachineDescription whole = workbench.machines().named("intel-sc");
+        Outcome outcome =
+                run("guest-no-snoop", like(whole, whole.virtualization(), whole.units(), Map.of("RIMT", new byte[48])));
+        assertNotApplicable(outcome, NotApplicable.NO_DRIVER, "no vendor claims its firmware tables [RIMT]");
+        assertThat(outcome.vendor()).isNull();
+        assertThat(JsonReport.of(outcome)).contains("\"vendor\" : null");
+    }
+
+    @Test
+    void aMachineWithoutAnIommuInUseLacksIt() {
+        MachineDescription whole = workbench.machines().named("intel-sc");
+        MachineDescription machine = like(whole, whole.virtualization(), List.of(), whole.acpiTables())
+                .withFunctions(whole.functions().stream()
+                        .map(function -> new FunctionDescription(
+                                function.address(),
+                                function.upstreamBridge(),
+                                function.config(),
+                                Optional.empty(),
+                                false))
+                        .toList());
+        assertNotApplicable(run("guest-no-snoop", machine), NotApplicable.MACHINE_LACKS, "has no IOMMU in use");
+    }
+
+    @Test
+    void aMachineWithOneEndpointLacksTheSecondOne() {
+        MachineDescription whole = workbench.machines().named("amd");
+        MachineDescription machine = whole.withFunctions(whole.functions().stream()
+                .filter(function -> !function.address().equals(BuiltInTopology.SECOND_GPU))
+                .toList());
+        for (Case story : workbench.cases()) {
+            Outcome outcome = run(story.name(), machine);
+            if (story.needsSecondDevice()) {
+                assertNotApplicable(outcome, NotApplicable.MACHINE_LACKS, "needs a second endpoint in another group");
+            } else {
+                assertThat(outcome.verdict()).isEqualTo(Verdict.COHERENT);
+            }
+        }
+    }
+
+    @Test
+    void aMachineWithoutAnEndpointLacksIt() {
+        MachineDescription whole = workbench.machines().named("amd");
+        MachineDescription machine = whole.withFunctions(whole.functions().stream()
+                .filter(function -> !function.address().equals(BuiltInTopology.SECOND_GPU)
+                        && !function.address().equals(BuiltInTopology.GPU))
+                .toList());
+        assertNotApplicable(run("guest-no-snoop", machine), NotApplicable.MACHINE_LACKS, "no PCI Express endpoint");
+    }
+
+    /** Else what its DMA did would be hidden by no answer. */
+    @Test
+    void aCaseCannotCeaseToApplyAfterItsDma() {
+        Case late = new Case() {
+            @Override
+            public String name() {
+                return "late";
+            }
+
+            @Override
+            public String about() {
+                return "does not apply after its DMA";
+            }
+
+            @Override
+            public void run(Scenario scenario) {
+                scenario.assign(scenario.device()).device(scenario.device(), 0).sendToDevice(1, true);
+                throw new NotApplicableException(NotApplicable.MACHINE_LACKS, "too late");
+            }
+        };
+
+        assertThatIllegalStateException()
+                .isThrownBy(
+                        () -> workbench.runner().run(late, workbench.machines().named("amd"), LinuxRelease.NEWEST))
+                .withMessageContaining("late does not apply after its DMA");
     }
 
     /** REFUSED means before any DMA; afterwards a refusal would hide what the DMA did. */
     @Test
     void aRefusalAfterDmaIsNoAnswer() {
-        Workbench workbench = Workbench.create();
         Case late = new Case() {
             @Override
             public String name() {

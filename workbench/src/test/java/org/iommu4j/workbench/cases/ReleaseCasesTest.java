@@ -12,6 +12,7 @@ import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.verdict.Blame;
+import org.iommu4j.workbench.verdict.NotApplicable;
 import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -83,13 +84,11 @@ class ReleaseCasesTest {
      */
     @ParameterizedTest(name = "{0} on {1} under {2} is {3}, blame {4}, errno {5}")
     @CsvSource(nullValues = "-", textBlock = """
-                    late-attach,               intel-mixed, 5.18,        COHERENT,  -,            -
-                    late-attach,               intel-mixed, 5.19-posted, COHERENT,  -,            -
                     late-attach,               intel-mixed, 5.19,        REFUSED,   -,            EOPNOTSUPP
                     late-attach,               intel-mixed, 6.1,         REFUSED,   -,            EOPNOTSUPP
                     late-attach,               intel-mixed, 6.6,         REFUSED,   -,            EINVAL
                     late-attach,               intel-mixed, 7.1,         REFUSED,   -,            EINVAL
-                    late-attach,               amd,         5.18,        COHERENT,  -,            -
+                    late-attach,               amd,         5.19-posted, COHERENT,  -,            -
                     guest-no-snoop-unreported, intel-sc,    5.18,        COHERENT,  -,            -
                     guest-no-snoop-unreported, intel-sc,    5.19-posted, CORRUPTED, HOST,         -
                     guest-no-snoop-unreported, intel-sc,    6.1,         CORRUPTED, HOST,         -
@@ -105,6 +104,36 @@ class ReleaseCasesTest {
         assertThat(outcome.errno()).isEqualTo(errno);
     }
 
+    /**
+     * Before 5.19 no driver has the control; in the series as it was posted, one unit without snoop control refuses for all.
+     */
+    @ParameterizedTest(name = "{0} on {1} under {2}")
+    @CsvSource(textBlock = """
+                    late-attach,         intel-sc,    5.15,        ABSENT
+                    late-attach,         intel-mixed, 5.18,        ABSENT
+                    late-attach,         amd,         5.18,        ABSENT
+                    capable-late-attach, intel-sc,    5.18,        ABSENT
+                    capable-late-attach, amd,         5.15,        ABSENT
+                    late-attach,         intel-mixed, 5.19-posted, REFUSED
+                    capable-late-attach, intel-mixed, 5.19-posted, REFUSED
+                    late-attach,         intel-nosc,  6.1,         REFUSED
+                    capable-late-attach, intel-nosc,  7.1,         REFUSED
+                    """)
+    void whereNoDomainEnforcesThereIsNothingToJoin(
+            String story, String machine, String release, Enforcement enforcement) {
+        Outcome outcome = run(story, machine, release);
+        assertThat(outcome.verdict()).isEqualTo(Verdict.NOT_APPLICABLE);
+        assertThat(outcome.reason()).isEqualTo(NotApplicable.NO_ENFORCEMENT);
+        assertThat(outcome.refusal()).contains("does not block no-snoop");
+        assertThat(outcome.decision())
+                .extracting(Decision::enforceCacheCoherency)
+                .isEqualTo(enforcement);
+        assertThat(outcome.bad()).isFalse();
+        assertThat(outcome.blame()).isNull();
+        assertThat(outcome.errno()).isNull();
+        assertThat(outcome.noSnoopSent()).isZero();
+    }
+
     @Test
     void everyCaseRunsOnEveryMachineUnderEveryRelease() {
         for (LinuxRelease release : LinuxRelease.known()) {
@@ -115,6 +144,12 @@ class ReleaseCasesTest {
                     assertThat(outcome.verdict() == Verdict.REFUSED)
                             .as("%s on %s under %s: %s", story.name(), machine.name(), release, outcome.refusal())
                             .isEqualTo(outcome.errno() != null);
+                    assertThat(outcome.verdict() == Verdict.NOT_APPLICABLE).isEqualTo(outcome.reason() != null);
+                    if (outcome.verdict() == Verdict.COHERENT && story.name().contains("late-attach")) {
+                        assertThat(outcome.decision())
+                                .extracting(Decision::enforceCacheCoherency)
+                                .isEqualTo(Enforcement.ENFORCED);
+                    }
                 }
             }
         }

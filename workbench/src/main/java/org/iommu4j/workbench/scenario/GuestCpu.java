@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.scenario;
+
+import org.iommu4j.kvm.Vcpu;
+import org.iommu4j.platform.MemoryType;
+import org.iommu4j.platform.Processor;
+import org.iommu4j.sim.trace.Trace;
+
+/** A guest's vCPU in a scenario: what the guest does on it is recorded under its label, with what the guest wished. */
+final class GuestCpu {
+    private final Trace trace;
+    private final Vcpu vcpu;
+    private final String label;
+    private boolean entered;
+
+    /**
+     * Makes one.
+     *
+     * @param label how the trace names it: a number behind {@code vcpu}, behind the machine where it is not the first
+     */
+    GuestCpu(Trace trace, Vcpu vcpu, String label) {
+        this.trace = trace;
+        this.vcpu = vcpu;
+        this.label = label;
+    }
+
+    /** Enters the guest, for the first time or again after an exit to the VMM. */
+    void enter() {
+        entered = true;
+        vcpu.enter();
+        trace.note(label + " enters the guest on cpu" + vcpu.processor().id());
+    }
+
+    /** Enters the guest unless it did already. */
+    void enterOnce() {
+        if (!entered) {
+            enter();
+        }
+    }
+
+    /** Goes on, inside the guest, on another CPU. */
+    void moveTo(Processor target) {
+        vcpu.migrateTo(target);
+        trace.note(label + " moves to cpu" + target.id());
+    }
+
+    /** Stores a word at a guest physical address, which the guest has mapped with a type. */
+    void store(long guestAddress, long value, MemoryType mapped) {
+        trace.initiator(label, mapped);
+        try {
+            vcpu.store(guestAddress, value, mapped);
+        } finally {
+            trace.initiator("");
+        }
+    }
+
+    /** Loads a word from a guest physical address, which the guest has mapped with a type. */
+    long load(long guestAddress, MemoryType mapped) {
+        trace.initiator(label, mapped);
+        try {
+            return vcpu.load(guestAddress, mapped);
+        } finally {
+            trace.initiator("");
+        }
+    }
+
+    /** Executes WBINVD. */
+    void wbinvd() {
+        trace.initiator(label);
+        try {
+            trace.guestWbinvd();
+            vcpu.wbinvd();
+        } finally {
+            trace.initiator("");
+        }
+    }
+}

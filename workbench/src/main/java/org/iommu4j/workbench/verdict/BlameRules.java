@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.verdict;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.NavigableSet;
+import java.util.TreeSet;
+import java.util.function.IntFunction;
+import java.util.function.IntUnaryOperator;
+import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.trace.TraceKind;
+import org.iommu4j.workbench.verdict.WriteHistory.Write;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Decides who broke the contract when a reader did not see the last write.
+ *
+ * <p>A guest can be to blame only for what passes between its own CPUs and its own devices, and is not where its driver did its
+ * part:
+ *
+ * <ul>
+ *   <li>Before a device's write past the caches, the guest's own stores to the line are in memory, or the vCPU that stored asked
+ *       for WBINVD. Asking only afterwards writes the old line over the device's data, however well the host does it.
+ *   <li>Between write and read, the vCPU that takes part asked for WBINVD: on hardware it empties no other CPU's cache.
+ *   <li>Or the guest had mapped the memory uncached, whatever type the access got in the end.
+ * </ul>
+ *
+ * <p>All else is the host's: what it and its devices write, and that an owner sees another's data.
+ */
+final class BlameRules {
+    private static final long LINE = 64;
+
+    /**
+     * An answer.
+     *
+     * @param blame who broke the contract
+     * @param words what the guest did or left out, to be appended to what happened; empty where that does not matter
+     */
+    record Fault(Blame blame, String words) {}
+
+    private static final Fault HOST_ALONE = new Fault(Blame.HOST, "");
+
+    private final Trace trace;
+    private final IntUnaryOperator numberOf;
+    private final IntFunction<Owner> ownerOf;
+
+    /** By line, the last store to it by a CPU. */
+    private final Map<Long, Integer> cpuStores = new HashMap<>();
+
+    /** By line, the last store that is neither in memory nor was asked to be. */
+    private final Map<Long, Integer> unflushedStores = new HashMap<>();
+
+    /** By a device's write past the caches, its owner's store to the line that was unflushed then. */
+    private final Map<Integer, Integer> wroteOver = new HashMap<>();
+
+    private final NavigableSet<Integer> guestWbinvds = new TreeSet<>();
+
+    BlameRules(Trace trace, IntUnaryOperator numberOf, IntFunction<Owner> ownerOf) {
+        this.trace = trace;
+        this.numberOf = numberOf;
+        this.ownerOf = ownerOf;
+    }
+
+    /** Takes note of an event that was not refused; to be called for each, in order. */
+    void follow(int event) {
+        long line = trace.address(event) / LINE;
+        switch (trace.kind(event)) {
+            case STORE -> {
+                cpuStores.put(line, event);
+                if (!trace.has(event, Trace.UNCACHEABLE) && !trace.has(event, Trace.UC_WISHED)) {
+                    unflushedStores.put(line, event);
+                }
+            }
+            case WRITE_BACK -> unflushedStores.remove(line);
+            case GUEST_WBINVD -> {
+                guestWbinvds.add(event);
+                unflushedStores.values().removeIf(store -> trace.who(store).equals(trace.who(event)));
+            }
+            case DMA_WRITE -> {
+                Integer store = unflushedStores.get(line);
+                // A snooped write has the line written back first, and so comes here without one.
+                if (store != null && sameOwner(store, event)) {
+                    wroteOver.put(event, store);
+                }
+            }
+            default -> {
+                // Has no part in what a guest has to do.
+            }
+        }
+    }
+
+    /**
+     * Judges a read that did not see the last write.
+     *
+     * @param last that write, null when nobody wrote the word
+     * @param read the read
+     * @param leaked the write of another owner whose value was seen, null when there is none
+     */
+    Fault ofRead(@Nullable Write last, int read, @Nullable Write leaked) {
+        if (leaked != null) {
+            return new Fault(
+                    Blame.HOST,
+                    "; what it saw is " + ownerOf.apply(leaked.at()).name() + "'s, written at " + number(leaked.at()));
+        }
+        if (last == null || !ownerOf.apply(read).guest() || !sameOwner(last.at(), read)) {
+            return HOST_ALONE;
+        }
+        Integer cpuAccess = isCpu(read) ? Integer.valueOf(read) : isCpu(last.at()) ? Integer.valueOf(last.at()) : null;
+        return guestsPart(last, cpuAccess, last.at(), read);
+    }
+
+    /** Returns the last store by a CPU to the line of a word, null when there is none. */
+    @Nullable
+    Integer lastCpuStore(long address) {
+        return cpuStores.get(address / LINE);
+    }
+
+    /**
+     * Judges memory that at the end does not hold the last write.
+     *
+     * @param dirtied the last store by a CPU to the line, which was written back over it; null when there is none
+     */
+    Fault ofMemory(Write last, @Nullable Integer dirtied) {
+        if (dirtied == null || !ownerOf.apply(last.at()).guest() || !sameOwner(last.at(), dirtied)) {
+            return HOST_ALONE;
+        }
+        return guestsPart(last, dirtied, Math.min(dirtied, last.at()), Math.max(dirtied, last.at()));
+    }
+
+    /**
+     * Judges what passes inside a guest.
+     *
+     * @param cpuAccess the load or store of the guest that takes part, null when only its devices do
+     */
+    private Fault guestsPart(Write last, @Nullable Integer cpuAccess, int from, int to) {
+        Integer store = wroteOver.get(last.at());
+        if (store != null) {
+            return new Fault(
+                    Blame.GUEST_DRIVER,
+                    "; the guest's driver had stored to the line at " + number(store)
+                            + " and asked for no WBINVD before that write");
+        }
+        if (cpuAccess != null && trace.has(cpuAccess, Trace.UC_WISHED)) {
+            return new Fault(Blame.HOST, "; the guest had mapped it uncached");
+        }
+        for (int wbinvd : guestWbinvds.subSet(from, to)) {
+            if (cpuAccess == null
+                    ? sameOwner(wbinvd, last.at())
+                    : trace.who(wbinvd).equals(trace.who(cpuAccess))) {
+                return new Fault(Blame.HOST, "; the guest's WBINVD at " + number(wbinvd) + " did not reach the line");
+            }
+        }
+        return new Fault(Blame.GUEST_DRIVER, "; the guest's driver asked for no WBINVD in between");
+    }
+
+    private boolean sameOwner(int event, int other) {
+        return ownerOf.apply(event).equals(ownerOf.apply(other));
+    }
+
+    private boolean isCpu(int event) {
+        return trace.kind(event) == TraceKind.LOAD || trace.kind(event) == TraceKind.STORE;
+    }
+
+    private int number(int event) {
+        return numberOf.applyAsInt(event);
+    }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.verdict;
+
+/** Why a case can't show its story on a machine under a release, so that its run would be no answer. */
+public enum NotApplicable {
+    /** No domain blocks no-snoop: the release or the driver has no such control, or a unit can't. */
+    NO_ENFORCEMENT,
+    /** The case has a virtual machine, and the CPUs have neither VMX nor SVM. */
+    NEEDS_KVM_X86,
+    /** No driver, or no silicon, knows the machine's IOMMU. */
+    NO_DRIVER,
+    /** The machine has no IOMMU in use, no endpoint behind one, or no second one in a group of its own. */
+    MACHINE_LACKS
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.verdict;
+
+/**
+ * Whose data an initiator works on: a virtual machine's or the host's own.
+ *
+ * @param name the owner's name: {@code host}, or a virtual machine's
+ * @param guest whether it is a virtual machine, whose driver has a part in keeping caches and memory in step
+ */
+public record Owner(String name, boolean guest) {
+    /** The host: its CPUs, its units, and the devices that it keeps. */
+    public static final Owner HOST = new Owner("host", false);
+
+    /** Returns the virtual machine with a name. */
+    public static Owner guest(String name) {
+        return new Owner(name, true);
+    }
+}
