@@ -125,7 +125,7 @@ final class RunCommand implements Callable<Integer> {
         try {
             description = workbench.describe(captured);
         } catch (NotApplicableException e) {
-            return Outcome.notApplicable(story, release, captured.name(), e);
+            return Outcome.notApplicable(story.name(), story.about(), release, captured.name(), e);
         }
         PrintWriter err = Objects.requireNonNull(spec).commandLine().getErr();
         workbench

@@ -77,7 +77,7 @@ public final class CaseRunner {
             Scenario scenario = prepare(story, machine, description.name(), vendor, kernel, devices);
             return judge(story, scenario, description.name(), vendor.name());
         } catch (NotApplicableException e) {
-            return Outcome.notApplicable(story, kernel.release(), description.name(), e);
+            return Outcome.notApplicable(story.name(), story.about(), kernel.release(), description.name(), e);
         }
     }
 

@@ -57,11 +57,17 @@ public record Outcome(
         timeline = List.copyOf(timeline);
     }
 
-    /** Returns the outcome of a case that never began: the machine could not be made or has no driver. */
-    public static Outcome notApplicable(Case story, LinuxRelease linux, String machine, NotApplicableException why) {
+    /**
+     * Returns the outcome of a case that never began: the machine could not be made or has no driver.
+     *
+     * @param name the case's name
+     * @param about what the case is about
+     */
+    public static Outcome notApplicable(
+            String name, String about, LinuxRelease linux, String machine, NotApplicableException why) {
         return new Outcome(
-                story.name(),
-                story.about(),
+                name,
+                about,
                 linux,
                 machine,
                 null,
