@@ -165,8 +165,9 @@ class VirtualMachineTest {
     @Test
     void slotsAreFoundInWhateverOrderTheyCome() {
         for (int page : new int[] {8, 2, 5, 0, 9}) {
-            memory.place(0x7000_0000L + page * 0x1000, 0x10_0000 + page * 0x1000);
-            machine.addMemory(page, page * 0x1000L, 0x1000, 0x7000_0000L + page * 0x1000);
+            long guest = page * 0x1000L;
+            memory.place(0x7000_0000L + guest, 0x10_0000 + guest);
+            machine.addMemory(page, guest, 0x1000, 0x7000_0000L + guest);
         }
         machine.removeMemory(5);
         refused(Errno.EEXIST, 20, 0x1000, 0x2000, 0x7000_0000L);

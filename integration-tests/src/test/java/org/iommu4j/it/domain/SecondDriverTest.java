@@ -28,7 +28,7 @@ class SecondDriverTest {
                 // Registers of more than a page: fault records at 0x1000.
                 IntelDomainContractTest.of(
                         "VT-d with registers of two pages",
-                        VtdUnitProvider.CAP_4_LEVEL & ~(0x3ffL << 24) | 0x100L << 24,
+                        (VtdUnitProvider.CAP_4_LEVEL & ~(0x3ffL << 24)) | (0x100L << 24),
                         VtdUnitProvider.ECAP_SNOOP_CONTROL),
                 ScalableMachines.twoUnits(
                         ScalableMachines.CAP,
