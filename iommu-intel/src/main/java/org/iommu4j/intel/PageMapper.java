@@ -77,7 +77,9 @@ final class PageMapper {
         }
     }
 
-    /** Maps a run that needs tables, spans several, or meets something: looks, takes frames, and then links and stores. */
+    /**
+     * Maps a run that needs tables, spans several, or meets something: looks, takes frames, and then links and stores.
+     */
     private void mapSlowly(long iova, long pageSize, long count, int level, long first) {
         long stock = frames.take(countMissing(iova, pageSize, count, level), table.writesBack());
         long replaced = TableFrames.NONE;
@@ -114,7 +116,10 @@ final class PageMapper {
         return (int) Math.min(left, SystemMemory.FRAME_WORDS - PageTable.index(iova, level));
     }
 
-    /** Links the first table of the stock where a walk ended, and returns the rest; all of it when another thread was first. */
+    /**
+     * Links the first table of the stock where a walk ended, and returns the rest; all of it when another thread was
+     * first.
+     */
     private long link(long place, long stock, long iova) {
         if (PageTable.endsAtLeaf(place)) {
             throw inUse(iova);

@@ -16,8 +16,8 @@ import org.iommu4j.platform.SystemMemory;
  *   <li>{@link TableFrames}, frames and chains of frames: take one, take several, push, next, count, free.
  *   <li>This class: the shape; entries; the walk, {@link #descend}; stores ({@link #link}, {@link #storeLeaves}, {@link
  *       #clearEntries}); {@link #translate}; {@link #readDirty}; {@link #countFrames}, {@link #free}.
- *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (look, take frames, link, store); what is there
- *       (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
+ *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (look, take frames, link, store); what
+ *       is there (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
  *   <li>{@link PageUnmapper}: unmap with its arguments; leaves; tables that are covered.
  * </ol>
  *
@@ -185,12 +185,12 @@ final class PageTable {
     // ---- the walk ------------------------------------------------------------------------------------------------
 
     /**
-     * Walks down to the entry of an address in its table of a level, or stops above it where the walk ends: at an entry that is
-     * not present or a leaf.
+     * Walks down to the entry of an address in its table of a level, or stops above it where the walk ends: at an entry
+     * that is not present or a leaf.
      *
      * @param level 1 to {@link #levels}
-     * @param publish whether what is linked below depends on the entries that were passed: those that a walk without snooping
-     *     may not see yet are written back
+     * @param publish whether what is linked below depends on the entries that were passed: those that a walk without
+     *     snooping may not see yet are written back
      * @return the place of the entry: see {@link #entryAt}, {@link #levelAt} and {@link #endsAtLeaf}
      */
     long descend(long iova, int level, boolean publish) {

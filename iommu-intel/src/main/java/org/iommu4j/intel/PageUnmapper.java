@@ -62,8 +62,8 @@ final class PageUnmapper {
     }
 
     /**
-     * Takes out the tables that end where unmapping got to and whose whole range it has. Only the leaves' own table and those above
-     * can.
+     * Takes out the tables that end where unmapping got to and whose whole range it has. Only the leaves' own table and
+     * those above can.
      */
     private void freeCovered(int leafLevel, long iova, long next, long last, IotlbGather gather) {
         for (int level = leafLevel; level < table.levels(); level++) {
