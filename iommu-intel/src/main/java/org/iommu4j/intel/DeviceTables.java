@@ -7,8 +7,8 @@ import org.iommu4j.intel.fmt.PasidEntry;
 /**
  * The tables in which a unit finds, for a requester, how to translate: the root table and what it leads to.
  *
- * <p>One monitor for all of a unit's: entries are wider than what can change at once, so that each changes by way of not
- * present.
+ * <p>One monitor for all of a unit's: entries are wider than what can change at once, so that each changes by way of
+ * not present.
  */
 interface DeviceTables {
     /** Returns the value of RTADDR: where the root table is and, in TTM, in which mode. */
@@ -27,8 +27,8 @@ interface DeviceTables {
      * @param pasid {@link PasidEntry#NO_PASID} for ordinary requests
      * @param words the new words, as {@link IntelDomain#entry} returns them; none for not present
      * @param domainId what the new entry is tagged with
-     * @throws IommuException ENOMEM, nothing was changed; ETIMEDOUT or EIO, the old entry stands again but the unit may have
-     *     seen the new one
+     * @throws IommuException ENOMEM, nothing was changed; ETIMEDOUT or EIO, the old entry stands again but the unit may
+     *     have seen the new one
      */
     void set(Requester requester, int pasid, long[] words, int domainId);
 
@@ -40,8 +40,8 @@ interface DeviceTables {
     void clear(Requester requester, int pasid);
 
     /**
-     * Sets or clears bits of an entry that is present and tagged with a domain's id, and has the unit notice; an entry that
-     * is another's by now stays as it is.
+     * Sets or clears bits of an entry that is present and tagged with a domain's id, and has the unit notice; an entry
+     * that is another's by now stays as it is.
      *
      * @param word which word of the entry
      * @throws IommuException ETIMEDOUT or EIO; the old bits stand again

@@ -6,8 +6,8 @@ import org.iommu4j.platform.ConfigSpace;
 /**
  * A device's translation cache (Device-TLB) and the capability that turns it on: ATS, PCIe 10.5.1.
  *
- * <p>A function without the capability has none, and one that may not use it neither. Changed under the device's monitor, read
- * without.
+ * <p>A function without the capability has none, and one that may not use it neither. Changed under the device's
+ * monitor, read without.
  */
 final class DeviceTlb {
     private static final int CAPABILITY = 4;

@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Which units of DMAR Linux does not use, and how they are made to translate for nobody.
  *
- * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}. What quirks of single chipsets say about graphics is
- * not modelled, not even where they keep translation from being turned off.
+ * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}. What quirks of single chipsets say about
+ * graphics is not modelled, not even where they keep translation from being turned off.
  */
 final class IgnoredUnits {
     private static final Logger LOG = LoggerFactory.getLogger(IgnoredUnits.class);
@@ -79,8 +79,8 @@ final class IgnoredUnits {
     }
 
     /**
-     * Turns translation off where firmware or an earlier kernel left it on, and nothing else. A unit of which no registers can
-     * be read is left as it is.
+     * Turns translation off where firmware or an earlier kernel left it on, and nothing else. A unit of which no
+     * registers can be read is left as it is.
      *
      * @throws IommuException ETIMEDOUT when the unit does not confirm it
      */

@@ -39,8 +39,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Says what is known of a host without opening anything.
  *
- * <p>From DMAR and register values where somebody has the table, and from what Linux shows of its units and of the unit that
- * each function is linked to, which counts before the table. {@link IntelCoherency} then answers per function.
+ * <p>From DMAR and register values where somebody has the table, and from what Linux shows of its units and of the unit
+ * that each function is linked to, which counts before the table. {@link IntelCoherency} then answers per function.
  */
 final class IntelDescription {
     private static final KernelParameter ON = new KernelParameter(

@@ -20,8 +20,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A function behind a unit. Its monitor guards what it and its PASIDs are attached to.
  *
- * <p>PASIDs are enabled in the function when it is probed, before ATS, as PCIe demands; its translation cache (ATS) while
- * it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
+ * <p>PASIDs are enabled in the function when it is probed, before ATS, as PCIe demands; its translation cache (ATS)
+ * while it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
  */
 final class IntelDevice implements IommuDevice {
     // PASID capability, PCIe 7.8.9

@@ -37,7 +37,8 @@ abstract class IntelDomain implements IommuDomain {
     /**
      * Makes a domain.
      *
-     * @param lock what guards it: null for its own monitor, which a domain that leads to another's tables shares with that
+     * @param lock what guards it: null for its own monitor, which a domain that leads to another's tables shares with
+     *     that
      */
     IntelDomain(DriverState driver, DomainType type, boolean attachesPasids, @Nullable Object lock) {
         this.driver = driver;
@@ -219,8 +220,8 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Takes no device from now on, unless some are attached, because the driver is about to close. One step, so that no device
-     * comes in between; who tries before the driver stays open after all is refused as well.
+     * Takes no device from now on, unless some are attached, because the driver is about to close. One step, so that no
+     * device comes in between; who tries before the driver stays open after all is refused as well.
      *
      * @return whether none is attached
      */
@@ -239,7 +240,8 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Refuses devices, and domains that depend on this one, once it is closed or its driver is about to be; under the lock.
+     * Refuses devices, and domains that depend on this one, once it is closed or its driver is about to be; under the
+     * lock.
      *
      * @throws IommuException ENODEV
      */
@@ -291,8 +293,8 @@ abstract class IntelDomain implements IommuDomain {
     abstract boolean translates();
 
     /**
-     * Returns the words of a device's entry: both of a context entry in legacy mode, the lowest three of a PASID entry in
-     * scalable mode, none for not present.
+     * Returns the words of a device's entry: both of a context entry in legacy mode, the lowest three of a PASID entry
+     * in scalable mode, none for not present.
      */
     abstract long[] entry(IntelDevice device, int domainId);
 

@@ -11,8 +11,8 @@ import org.iommu4j.spi.KernelLog;
 /**
  * The lines of VT-d's driver.
  *
- * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu), {@code irq_remapping.c} and {@code iommu.c}, 2.6.39 to
- * 7.1.
+ * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu), {@code irq_remapping.c} and {@code iommu.c},
+ * 2.6.39 to 7.1.
  */
 final class IntelKernelLog implements KernelLog {
     private static final String BASE = "reg_base_addr";

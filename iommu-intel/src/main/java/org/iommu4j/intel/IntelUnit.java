@@ -22,8 +22,8 @@ import org.slf4j.LoggerFactory;
  * One remapping unit: its registers, and all that belongs to it.
  *
  * <p>In scalable mode when the unit knows it and the kernel was not told {@code intel_iommu=sm_off}: Linux's {@code
- * sm_supported}. Locks, outermost first: the device tables; the invalidator for a batch of requests; the command lock for
- * GCMD.
+ * sm_supported}. Locks, outermost first: the device tables; the invalidator for a batch of requests; the command lock
+ * for GCMD.
  */
 final class IntelUnit {
     private static final Logger LOG = LoggerFactory.getLogger(IntelUnit.class);
@@ -285,12 +285,12 @@ final class IntelUnit {
     }
 
     /**
-     * Turns all off and frees everything, in any state, but the frames that hardware may still use because it did not confirm
-     * that it is off.
+     * Turns all off and frees everything, in any state, but the frames that hardware may still use because it did not
+     * confirm that it is off.
      *
-     * <p>Who polls for page requests, or answers one late, meets neither queue any more: both are closed to them before. A unit
-     * that may still translate walks its root, context and PASID tables, and queues page requests. The tables of domains are
-     * beyond its reach since their last device was detached, or were quarantined then.
+     * <p>Who polls for page requests, or answers one late, meets neither queue any more: both are closed to them
+     * before. A unit that may still translate walks its root, context and PASID tables, and queues page requests. The
+     * tables of domains are beyond its reach since their last device was detached, or were quarantined then.
      *
      * @return how many frames are kept, which is logged
      */

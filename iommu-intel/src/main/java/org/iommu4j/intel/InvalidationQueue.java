@@ -17,12 +17,12 @@ import org.slf4j.LoggerFactory;
 /**
  * The invalidation queue, VT-d 6.5.2: 256 descriptors, and a status word in a frame after them.
  *
- * <p>Descriptors have 128 bits, or 256 where the unit knows scalable mode, used or not, as Linux does. A batch ends with
- * one wait descriptor that writes a number which no earlier one wrote. Hardware reads the queue and writes the status
- * through the caches whatever ECAP.C says, so that nothing here is written back. Since each batch is awaited under the
- * lock, the queue is empty when the next begins, and a batch takes less than half of it, so that there is room to ask
- * for it again. What an earlier kernel's queue left in FSTS is cleared, as Linux does in {@code enable_drhd_fault_handling}:
- * errors outlive the queue, and no descriptor is fetched before.
+ * <p>Descriptors have 128 bits, or 256 where the unit knows scalable mode, used or not, as Linux does. A batch ends
+ * with one wait descriptor that writes a number which no earlier one wrote. Hardware reads the queue and writes the
+ * status through the caches whatever ECAP.C says, so that nothing here is written back. Since each batch is awaited
+ * under the lock, the queue is empty when the next begins, and a batch takes less than half of it, so that there is
+ * room to ask for it again. What an earlier kernel's queue left in FSTS is cleared, as Linux does in {@code
+ * enable_drhd_fault_handling}: errors outlive the queue, and no descriptor is fetched before.
  *
  * <p>When a batch does not complete, FSTS tells why: a device that did not answer in time (ITE) had its batch aborted,
  * and is asked again; a descriptor that the unit did not take (IQE) stops the queue for good; a response that fits no

@@ -30,7 +30,9 @@ interface Invalidator {
     /** Asks to answer a group of page requests; of units that take page requests only, which have a queue. */
     void pageGroupResponse(int requesterId, int pasid, int group, int code);
 
-    /** Asks to write page requests that have arrived to their queue, or to answer them; of units that take them only. */
+    /**
+     * Asks to write page requests that have arrived to their queue, or to answer them; of units that take them only.
+     */
     void drainPageRequests();
 
     /** Waits for all that was asked, and returns whether it happened in time. */

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A guest's first-stage table above a parent's second stage, VT-d 3.8.
  *
- * <p>It has a domain id of its own, and shares the parent's lock. Whether no-snoop is blocked is decided when a device is
- * attached, by what the parent promised until then. XD in the guest's entries is honoured. Source: {@code
+ * <p>It has a domain id of its own, and shares the parent's lock. Whether no-snoop is blocked is decided when a device
+ * is attached, by what the parent promised until then. XD in the guest's entries is honoured. Source: {@code
  * drivers/iommu/intel/nested.c}.
  */
 final class NestedDomain extends TranslatingDomain implements GuestInvalidation {

@@ -33,12 +33,27 @@ final class PageMapper {
      * @param leafBits permissions and other bits of the leaves, without their size
      */
     void map(long iova, long physicalAddress, long pageSize, long count, long leafBits) {
-        long pageSizes = table.pageSizes();
-        if ((pageSize & pageSizes) == 0 || (pageSize & (pageSize - 1)) != 0) {
+        check(iova, physicalAddress, pageSize, count);
+        int level = PageTable.levelOf(Long.numberOfTrailingZeros(pageSize));
+        long first = leafBits | physicalAddress | table.leafBit(level);
+        if (PageTable.index(iova, level) + count <= SystemMemory.FRAME_WORDS) {
+            long place = table.descend(iova, level, true);
+            int run = (int) count;
+            if (PageTable.levelAt(place) == level && table.areFree(PageTable.entryAt(place), run)) {
+                table.storeLeaves(PageTable.entryAt(place), first, pageSize, run);
+                return;
+            }
+        }
+        mapSlowly(iova, pageSize, count, level, first);
+    }
+
+    private void check(long iova, long physicalAddress, long pageSize, long count) {
+        int shift = Long.numberOfTrailingZeros(pageSize);
+        if ((pageSize & table.pageSizes()) == 0 || (pageSize & (pageSize - 1)) != 0) {
             throw new IommuException(
                     Errno.ENXIO,
                     "no pages of 0x" + Long.toHexString(pageSize) + " bytes, sizes are 0x"
-                            + Long.toHexString(pageSizes));
+                            + Long.toHexString(table.pageSizes()));
         }
         if (((iova | physicalAddress) & (pageSize - 1)) != 0 || count < 1) {
             throw new IommuException(
@@ -47,12 +62,11 @@ final class PageMapper {
                             + Long.toHexString(physicalAddress) + ", expected both aligned to 0x"
                             + Long.toHexString(pageSize) + " and at least 1");
         }
-        int shift = Long.numberOfTrailingZeros(pageSize);
-        long end = table.end();
-        if (Long.compareUnsigned(iova, end) > 0 || count - 1 > (end - iova) >>> shift) {
+        if (Long.compareUnsigned(iova, table.end()) > 0 || count - 1 > (table.end() - iova) >>> shift) {
             throw new IommuException(
                     Errno.ERANGE,
-                    count + " pages at IOVA 0x" + Long.toHexString(iova) + " end beyond 0x" + Long.toHexString(end));
+                    count + " pages at IOVA 0x" + Long.toHexString(iova) + " end beyond 0x"
+                            + Long.toHexString(table.end()));
         }
         if (physicalAddress >>> MAX_PHYSICAL_BITS != 0
                 || count > ((1L << MAX_PHYSICAL_BITS) - physicalAddress) >>> shift) {
@@ -61,20 +75,11 @@ final class PageMapper {
                     count + " pages at physical address 0x" + Long.toHexString(physicalAddress) + " end beyond "
                             + MAX_PHYSICAL_BITS + " bits");
         }
-        int level = PageTable.levelOf(shift);
-        long first = leafBits | physicalAddress | table.leafBit(level);
-        if (PageTable.index(iova, level) + count <= SystemMemory.FRAME_WORDS) {
-            long place = table.descend(iova, level, true);
-            int run = (int) count;
-            if (PageTable.levelAt(place) == level && table.nextPresent(PageTable.entryAt(place), 0, run) == run) {
-                table.storeLeaves(PageTable.entryAt(place), first, pageSize, run);
-                return;
-            }
-        }
-        mapSlowly(iova, pageSize, count, level, first);
     }
 
-    /** Maps a run that needs tables, spans several, or meets something: looks, takes frames, and then links and stores. */
+    /**
+     * Maps a run that needs tables, spans several, or meets something: looks, takes frames, and then links and stores.
+     */
     private void mapSlowly(long iova, long pageSize, long count, int level, long first) {
         long stock = frames.take(countMissing(iova, pageSize, count, level), table.writesBack());
         long replaced = TableFrames.NONE;
@@ -85,8 +90,11 @@ final class PageMapper {
             int run = inTable(at, left, level);
             long place = table.descend(at, level, true);
             while (PageTable.levelAt(place) > level) {
-                stock = link(place, stock, at);
-                place = table.descend(at, level, true);
+                long rest = link(place, stock, at);
+                place = rest == stock
+                        ? table.descend(at, level, true)
+                        : PageTable.place(stock, at, PageTable.levelAt(place) - 1);
+                stock = rest;
             }
             long entries = PageTable.entryAt(place);
             if (level > 1) {
@@ -108,14 +116,17 @@ final class PageMapper {
         return (int) Math.min(left, SystemMemory.FRAME_WORDS - PageTable.index(iova, level));
     }
 
-    /** Links the first table of the stock where a walk ended, and returns the rest; all of it when another thread was first. */
+    /**
+     * Links the first table of the stock where a walk ended, and returns the rest; all of it when another thread was
+     * first.
+     */
     private long link(long place, long stock, long iova) {
+        if (PageTable.endsAtLeaf(place)) {
+            throw inUse(iova);
+        }
         long entryAddress = PageTable.entryAt(place);
         long entry = memory.load(entryAddress);
         if (table.isPresent(entry)) {
-            if (table.isLeaf(entry, PageTable.levelAt(place))) {
-                throw inUse(iova);
-            }
             return stock;
         }
         if (stock == TableFrames.NONE) {
@@ -148,8 +159,7 @@ final class PageMapper {
             if (reached == level) {
                 checkFree(PageTable.entryAt(place), run, level, at, pageSize);
             } else {
-                long entry = memory.load(PageTable.entryAt(place));
-                if (table.isPresent(entry) && table.isLeaf(entry, reached)) {
+                if (PageTable.endsAtLeaf(place)) {
                     throw inUse(at);
                 }
                 // Tables below the level reached are missing; one that the last run shares was counted with it.

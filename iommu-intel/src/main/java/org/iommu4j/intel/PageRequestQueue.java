@@ -17,9 +17,9 @@ import org.slf4j.LoggerFactory;
 /**
  * A unit's page request queue, VT-d 7.4: 2048 entries, read on demand, with the event masked.
  *
- * <p>Its monitor comes after those of devices and before the invalidator's. Hardware writes through the caches whatever ECAP.C
- * says. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code intel_iommu_drain_pasid_prq}, {@code
- * intel_iommu_finish_prq}.
+ * <p>Its monitor comes after those of devices and before the invalidator's. Hardware writes through the caches whatever
+ * ECAP.C says. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code intel_iommu_drain_pasid_prq},
+ * {@code intel_iommu_finish_prq}.
  */
 final class PageRequestQueue {
     private static final Logger LOG = LoggerFactory.getLogger(PageRequestQueue.class);

@@ -16,8 +16,8 @@ import org.iommu4j.platform.SystemMemory;
  *   <li>{@link TableFrames}, frames and chains of frames: take one, take several, push, next, count, free.
  *   <li>This class: the shape; entries; the walk, {@link #descend}; stores ({@link #link}, {@link #storeLeaves}, {@link
  *       #clearEntries}); {@link #translate}; {@link #readDirty}; {@link #countFrames}, {@link #free}.
- *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (look, take frames, link, store); what is there
- *       (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
+ *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (look, take frames, link, store); what
+ *       is there (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
  *   <li>{@link PageUnmapper}: unmap with its arguments; leaves; tables that are covered.
  * </ol>
  *
@@ -38,6 +38,9 @@ final class PageTable {
 
     /** The bits of a place that are its level: an entry's address is a multiple of 8. */
     private static final int LEVEL_MASK = 7;
+
+    /** The bit of a place that is set when the walk met a leaf above the level that it was to reach. */
+    private static final long LEAF = Long.MIN_VALUE;
 
     private final SystemMemory memory;
     private final TableFrames frames;
@@ -169,6 +172,11 @@ final class PageTable {
         return from == run ? run : from + memory.leadingClear(entries + (long) from * 8, present, run - from);
     }
 
+    /** Returns whether no entry of a run is present. */
+    boolean areFree(long entries, int run) {
+        return run == 1 ? !isPresent(memory.load(entries)) : memory.leadingClear(entries, present, run) == run;
+    }
+
     /** Returns how many entries of a run, from its first on, are leaves of a level. */
     int countLeaves(long entries, int level, int run) {
         return run == 1 ? 1 : memory.leadingSet(entries, level == 1 ? present : largeMask, run);
@@ -177,41 +185,56 @@ final class PageTable {
     // ---- the walk ------------------------------------------------------------------------------------------------
 
     /**
-     * Walks down to the entry of an address in its table of a level, or stops above it where the walk ends: at an entry that is
-     * not present or a leaf.
-     *
-     * <p>The caller loads the entry, and may find another than the walk did: threads that map next to it link tables.
+     * Walks down to the entry of an address in its table of a level, or stops above it where the walk ends: at an entry
+     * that is not present or a leaf.
      *
      * @param level 1 to {@link #levels}
-     * @param publish whether what is linked below depends on the entries that were passed: those that a walk without snooping
-     *     may not see yet are written back
-     * @return the place of the entry, see {@link #entryAt} and {@link #levelAt}
+     * @param publish whether what is linked below depends on the entries that were passed: those that a walk without
+     *     snooping may not see yet are written back
+     * @return the place of the entry: see {@link #entryAt}, {@link #levelAt} and {@link #endsAtLeaf}
      */
     long descend(long iova, int level, boolean publish) {
+        return walk(iova, level, publish, false);
+    }
+
+    /** The walk. It returns a place, or what the entry there translates the address to. */
+    private long walk(long iova, int level, boolean publish, boolean translate) {
+        boolean writesBack = publish && writeBack;
         int at = levels;
         long entryAddress = entryAddress(root, iova, at);
         while (at > level) {
             long entry = memory.load(entryAddress);
-            if (!isPresent(entry) || (entry & largeMask) != 0) {
-                break;
+            boolean leaf = (entry & largeMask) != 0;
+            if (!isPresent(entry) || leaf) {
+                return translate ? translate(entry, at, iova) : entryAddress | at | (leaf ? LEAF : 0);
             }
-            if (publish && writeBack && (entry & writtenBack) == 0) {
+            if (writesBack && (entry & writtenBack) == 0) {
                 memory.writeBack(entryAddress, 8);
             }
             at--;
             entryAddress = entryAddress(frame(entry), iova, at);
         }
-        return entryAddress | at;
+        return translate ? translate(memory.load(entryAddress), at, iova) : entryAddress | at;
+    }
+
+    /** Returns the place of the entry of an address in a table. */
+    static long place(long table, long iova, int level) {
+        return entryAddress(table, iova, level) | level;
     }
 
     /** Returns the address of the entry at a place. */
     static long entryAt(long place) {
-        return place & ~LEVEL_MASK;
+        return place & ~(LEAF | LEVEL_MASK);
     }
 
     /** Returns the level of the table that a place is in. */
     static int levelAt(long place) {
         return (int) place & LEVEL_MASK;
+    }
+
+    /** Returns whether the walk met a leaf above the level that it was to reach. */
+    static boolean endsAtLeaf(long place) {
+        return place < 0;
     }
 
     // ---- stores --------------------------------------------------------------------------------------------------
@@ -263,21 +286,15 @@ final class PageTable {
 
     /** Translates; see {@link IommuDomain#translate}. */
     long translate(long iova) {
-        if (Long.compareUnsigned(iova, end) > 0) {
+        return Long.compareUnsigned(iova, end) > 0 ? IommuDomain.UNMAPPED : walk(iova, 1, false, true);
+    }
+
+    private long translate(long entry, int level, long iova) {
+        if (!isPresent(entry)) {
             return IommuDomain.UNMAPPED;
         }
-        while (true) {
-            long place = descend(iova, 1, false);
-            long entry = memory.load(entryAt(place));
-            if (!isPresent(entry)) {
-                return IommuDomain.UNMAPPED;
-            }
-            if (isLeaf(entry, levelAt(place))) {
-                long offset = (1L << shift(levelAt(place))) - 1;
-                return (frame(entry) & ~offset) | (iova & offset);
-            }
-            // A table was linked here meanwhile.
-        }
+        long offset = (1L << shift(level)) - 1;
+        return (frame(entry) & ~offset) | (iova & offset);
     }
 
     /**

@@ -29,23 +29,21 @@ final class PageUnmapper {
         long last = iova + size - 1;
         long at = iova;
         while (at <= last) {
-            long next = unmapRun(at, last, gather);
+            long next = unmapRun(iova, at, last, gather);
             if (next == at) {
                 break;
             }
-            freeCovered(iova, next, last, gather);
             at = next;
         }
         return at - iova;
     }
 
     /** Clears the leaves from an address on, as far as their table and the range go; returns where it got to. */
-    private long unmapRun(long at, long last, IotlbGather gather) {
+    private long unmapRun(long iova, long at, long last, IotlbGather gather) {
         long place = table.descend(at, 1, false);
         int level = PageTable.levelAt(place);
         long entries = PageTable.entryAt(place);
-        long entry = memory.load(entries);
-        if (!table.isPresent(entry) || !table.isLeaf(entry, level)) {
+        if (level > 1 ? !PageTable.endsAtLeaf(place) : !table.isPresent(memory.load(entries))) {
             return at;
         }
         int shift = PageTable.shift(level);
@@ -57,12 +55,18 @@ final class PageUnmapper {
         table.clearEntries(entries, run);
         long next = at + ((long) run << shift);
         gather.addRange(at, next - 1);
+        if (PageTable.index(next, level) == 0) {
+            freeCovered(level, iova, next, last, gather);
+        }
         return next;
     }
 
-    /** Takes out the tables whose whole range lies in what was unmapped and ends where it got to. */
-    private void freeCovered(long iova, long next, long last, IotlbGather gather) {
-        for (int level = 1; level < table.levels(); level++) {
+    /**
+     * Takes out the tables that end where unmapping got to and whose whole range it has. Only the leaves' own table and
+     * those above can.
+     */
+    private void freeCovered(int leafLevel, long iova, long next, long last, IotlbGather gather) {
+        for (int level = leafLevel; level < table.levels(); level++) {
             long covers = 1L << PageTable.shift(level + 1);
             // Only tables below the root, that end here, and that the caller asked to unmap from their first byte.
             if ((next & (covers - 1)) != 0 || next - covers < iova || next - 1 > last) {
@@ -71,8 +75,7 @@ final class PageUnmapper {
             long place = table.descend(next - covers, level + 1, false);
             long entry = memory.load(PageTable.entryAt(place));
             if (PageTable.levelAt(place) > level + 1 || !table.isPresent(entry) || table.isLeaf(entry, level + 1)) {
-                // A leaf was here, and no table.
-                continue;
+                continue; // another thread has changed it meanwhile
             }
             table.clearEntries(PageTable.entryAt(place), 1);
             long frame = PageTable.frame(entry);

@@ -24,8 +24,9 @@ import org.slf4j.LoggerFactory;
 /**
  * A domain with a page table of its own, made to fit one unit; other units may join where they can walk the same table.
  *
- * <p>Its width is that of the unit from the start: where Linux until 6.12 would take top levels off the table, the attach is
- * refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap} of 6.1.
+ * <p>Its width is that of the unit from the start: where Linux until 6.12 would take top levels off the table, the
+ * attach is refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code
+ * domain_update_iommu_cap} of 6.1.
  */
 abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
@@ -254,8 +255,8 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     }
 
     /**
-     * Changes bits in the PASID entries of what is attached; when a unit fails, those that were changed get their old bits
-     * back. Under the domain's lock.
+     * Changes bits in the PASID entries of what is attached; when a unit fails, those that were changed get their old
+     * bits back. Under the domain's lock.
      *
      * @param pasidsToo whether of PASIDs as well, or of ordinary requests alone
      * @throws IommuException ETIMEDOUT, EIO
@@ -377,9 +378,10 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     }
 
     /**
-     * Writes tables back while somebody needs it, where units are not compared: {@code domain_update_iommu_coherency}. What was
-     * stored before stays where it is, which is why later releases compare. Units of nested domains count, which Linux does not
-     * ask when they come and go: they would walk what never left the caches. Under the domain's lock.
+     * Writes tables back while somebody needs it, where units are not compared: {@code domain_update_iommu_coherency}.
+     * What was stored before stays where it is, which is why later releases compare. Units of nested domains count,
+     * which Linux does not ask when they come and go: they would walk what never left the caches. Under the domain's
+     * lock.
      */
     final void followWalks() {
         if (rules.walks() == Comparison.NONE) {

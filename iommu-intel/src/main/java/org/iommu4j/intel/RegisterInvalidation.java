@@ -12,8 +12,9 @@ import org.iommu4j.platform.Waiter;
 /**
  * Invalidation by registers, VT-d 6.5.1, for units without a queue: one request at a time.
  *
- * <p>The granularities' numbers are those of the descriptors. The unit answers with the granularity that it performed, the one
- * asked for or a coarser one, or with 0 when it did nothing. Source: {@code __iommu_flush_iotlb}, which only logs that.
+ * <p>The granularities' numbers are those of the descriptors. The unit answers with the granularity that it performed,
+ * the one asked for or a coarser one, or with 0 when it did nothing. Source: {@code __iommu_flush_iotlb}, which only
+ * logs that.
  */
 final class RegisterInvalidation implements Invalidator {
     private final RegisterWindow window;

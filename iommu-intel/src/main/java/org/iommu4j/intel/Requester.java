@@ -7,8 +7,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A device as the tables of its unit know it: the requester ids of its requests, its translation cache and its PASIDs.
  *
- * <p>It has room for the entries before a change, so that detaching allocates nothing. That room and the PASID table are used
- * under the monitor of the {@link DeviceTables}.
+ * <p>It has room for the entries before a change, so that detaching allocates nothing. That room and the PASID table
+ * are used under the monitor of the {@link DeviceTables}.
  */
 final class Requester {
     private static final int PASID_ENTRY_WORDS = PasidEntry.SIZE / 8;

@@ -14,9 +14,9 @@ import org.iommu4j.intel.reg.DmarRegisters;
  * Root, context and PASID tables of scalable mode, VT-d 3.4.3.
  *
  * <p>A device's context entries are made when it is probed and lead to its PASID table; requests without PASID use the
- * entry of PASID 0 there. What changes afterwards are PASID entries alone. Where two functions share a requester id, the
- * first one's table is used for it; both are of one group and move together. Source: {@code device_pasid_table_setup} and
- * {@code drivers/iommu/intel/pasid.c}.
+ * entry of PASID 0 there. What changes afterwards are PASID entries alone. Where two functions share a requester id,
+ * the first one's table is used for it; both are of one group and move together. Source: {@code
+ * device_pasid_table_setup} and {@code drivers/iommu/intel/pasid.c}.
  */
 final class ScalableTables implements DeviceTables {
     /** Two context tables for each of 256 buses. */

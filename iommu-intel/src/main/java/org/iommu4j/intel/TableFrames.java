@@ -57,8 +57,8 @@ final class TableFrames {
     }
 
     /**
-     * Puts a frame before a chain and returns it, the chain's first from now on. The link has none of the bits that mean present, so
-     * that a unit which still walks the frame finds nothing.
+     * Puts a frame before a chain and returns it, the chain's first from now on. The link has none of the bits that
+     * mean present, so that a unit which still walks the frame finds nothing.
      */
     long push(long chain, long frame) {
         memory.store(frame, chain);

@@ -10,8 +10,8 @@ import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.RegisterWindow;
 
 /**
- * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5. Answers to page requests go the same
- * way.
+ * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5. Answers to page requests go
+ * the same way.
  *
  * <p>A unit whose invalidation did not complete is broken for good ({@link UnitCommands#breakDown}). All methods throw
  * ETIMEDOUT when that happens and EIO from then on; EIO too once the unit is stopped, when its queue is given back.
@@ -208,10 +208,11 @@ final class UnitCaches {
     // ---- scalable mode -------------------------------------------------------------------------------------------
 
     /**
-     * Has the unit forget a PASID entry and what it cached by it, in the order of VT-d 6.5.3: the PASID cache first, or the
-     * old entry could fill the IOTLB again.
+     * Has the unit forget a PASID entry and what it cached by it, in the order of VT-d 6.5.3: the PASID cache first, or
+     * the old entry could fill the IOTLB again.
      *
-     * @param byPasid whether the entry's translations are tagged with the PASID: those of a first stage and of pass-through
+     * @param byPasid whether the entry's translations are tagged with the PASID: those of a first stage and of
+     *     pass-through
      */
     void forgetPasidEntry(int domainId, int pasid, boolean byPasid) {
         synchronized (invalidator) {

@@ -13,8 +13,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The commands of one unit, GCMD and GSTS of VT-d 11.4.4, and whether the unit still takes any.
  *
- * <p>A unit that did not finish a flush of its write buffer or an invalidation is broken for good: what it has seen or cached is
- * unknown. Commands that turn something on or off still go to a broken unit, so that it can be stopped.
+ * <p>A unit that did not finish a flush of its write buffer or an invalidation is broken for good: what it has seen or
+ * cached is unknown. Commands that turn something on or off still go to a broken unit, so that it can be stopped.
  */
 final class UnitCommands {
     /** How long hardware may take, in the waiter's logical steps. */

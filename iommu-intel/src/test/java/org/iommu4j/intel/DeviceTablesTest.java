@@ -12,7 +12,10 @@ import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.intel.reg.ExtendedCapability;
 import org.junit.jupiter.api.Test;
 
-/** Root, context and PASID tables over registers alone, without a unit; entries and descriptors are hex as the manual has them. */
+/**
+ * Root, context and PASID tables over registers alone, without a unit; entries and descriptors are hex as the manual
+ * has them.
+ */
 class DeviceTablesTest {
     private static final int NO_PASID = 0;
     private static final int DOMAIN = 2;

@@ -3,8 +3,8 @@
 /**
  * DMAR, the ACPI table of the remapping hardware.
  *
- * <p>{@link org.iommu4j.intel.acpi.DmarParser} reads the table. {@link org.iommu4j.intel.acpi.ScopeResolver} finds the PCI
- * functions that a scope names.
+ * <p>{@link org.iommu4j.intel.acpi.DmarParser} reads the table. {@link org.iommu4j.intel.acpi.ScopeResolver} finds the
+ * PCI functions that a scope names.
  *
  * <h2>Source</h2>
  *

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Structures in memory that the driver writes and the hardware reads; fault records and page requests, the other way round.
+ * Structures in memory that the driver writes and the hardware reads; fault records and page requests, the other way
+ * round.
  *
  * <h2>Source</h2>
  *
