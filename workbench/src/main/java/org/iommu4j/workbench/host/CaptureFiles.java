@@ -17,8 +17,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.zip.GZIPInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
-import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The files of a capture by their path inside it, links included.
@@ -39,14 +37,24 @@ public final class CaptureFiles implements HostFiles {
 
     private static final int MAX_LINKS = 40;
     private static final int MAX_ENTRIES = 200_000;
-    private static final int MAX_FILE_BYTES = 16 << 20;
     private static final long MAX_TOTAL_BYTES = 256L << 20;
+
+    /** Characters of a name with its path, and of where a link leads: Linux's PATH_MAX. */
+    private static final int MAX_PATH = 4096;
+
+    /** Bytes of what is asked for, links followed: they make a small capture look big. */
+    private static final long MAX_ASKED_BYTES = 512L << 20;
+
+    /** What each question and each name that answers it costs at least. */
+    private static final int ASKED = 64;
+
     private static final int BUFFER_BYTES = 1 << 16;
 
     private final String source;
     private final FileTree tree = new FileTree(MAX_LINKS);
     private int entries;
     private long totalBytes;
+    private long askedBytes;
 
     private CaptureFiles(String source) {
         this.source = source;
@@ -117,23 +125,38 @@ public final class CaptureFiles implements HostFiles {
     }
 
     @Override
-    public Optional<byte[]> bytes(String path) {
-        return tree.bytes(path);
+    public Optional<byte[]> bytes(String path, int max) {
+        Optional<byte[]> bytes = tree.bytes(path, max);
+        asked(bytes.isPresent() ? bytes.get().length : 0);
+        return bytes;
     }
 
     @Override
     public boolean isDirectory(String path) {
+        asked(0);
         return tree.isDirectory(path);
     }
 
     @Override
     public List<String> list(String path) {
-        return tree.list(path);
+        List<String> names = tree.list(path);
+        asked((long) ASKED * names.size());
+        return names;
     }
 
     @Override
     public Optional<String> resolve(String path) {
-        return tree.resolve(path);
+        Optional<String> real = tree.resolve(path);
+        asked(real.isPresent() ? real.get().length() : 0);
+        return real;
+    }
+
+    private void asked(long bytes) {
+        askedBytes += ASKED + bytes;
+        if (askedBytes > MAX_ASKED_BYTES) {
+            throw new InputException(source + ": its links make more than " + (MAX_ASKED_BYTES >> 20)
+                    + " MiB of what it holds, expected a Linux sys/ tree");
+        }
     }
 
     /** Returns why in one line; of a file that the user may not read, Java says no more than its name. */
@@ -146,44 +169,28 @@ public final class CaptureFiles implements HostFiles {
         return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
     }
 
-    /**
-     * Remembers whether a tar ends as one should: with a block of zeros. The library takes the end of the file, even in the
-     * middle of a header, for the end of the tar. Standard tars have two such blocks; one is enough to know that nothing is missing.
-     */
-    private static final class WholeTar extends TarArchiveInputStream {
-        private boolean ended;
-
-        WholeTar(InputStream in) {
-            super(in);
-        }
-
-        @Override
-        protected boolean isEOFRecord(byte @Nullable [] block) {
-            boolean end = super.isEOFRecord(block);
-            ended |= end && block != null;
-            return end;
-        }
-
-        boolean ended() {
-            return ended;
-        }
-    }
-
-    private void readTar(TarArchiveInputStream tar) throws IOException {
-        TarArchiveEntry entry = tar.getNextEntry();
+    private void readTar(WholeTar tar) throws IOException {
+        long from = tar.position();
+        TarArchiveEntry entry = tar.next();
         while (entry != null) {
-            List<String> path = path(entry.getName());
-            count(1, 0, entry.getName());
+            String name = entry.getName();
+            List<String> path = path(name);
+            count(1, tar.position() - from, name);
             if (!isWanted(path)) {
-                count(0, Math.max(0, entry.getSize()), entry.getName());
+                count(0, Math.max(0, entry.getSize()), name);
             } else if (entry.isSymbolicLink()) {
-                tree.link(path, entry.getLinkName());
+                tree.link(path, target(name, entry.getLinkName()));
+            } else if (entry.isLink()) {
+                // A second name of a file that the tar already has, by its path from the top.
+                tree.link(path, target(name, "/" + entry.getLinkName()));
             } else if (entry.isDirectory()) {
                 tree.directory(path);
-            } else if (entry.isFile()) {
-                tree.file(path, contents(tar, entry.getName(), entry.getSize()));
+            } else if (entry.isFile() && !entry.isFIFO() && !entry.isCharacterDevice() && !entry.isBlockDevice()) {
+                tree.file(path, contents(tar, name, entry.getSize()));
             }
-            entry = tar.getNextEntry();
+            countNodes();
+            from = tar.position();
+            entry = tar.next();
         }
     }
 
@@ -218,6 +225,7 @@ public final class CaptureFiles implements HostFiles {
                     }
                     count(1, 0, name);
                     tree.directory(path);
+                    countNodes();
                 }
                 return FileVisitResult.CONTINUE;
             }
@@ -231,12 +239,13 @@ public final class CaptureFiles implements HostFiles {
                 }
                 count(1, 0, name);
                 if (attributes.isSymbolicLink()) {
-                    tree.link(path, Files.readSymbolicLink(file).toString());
+                    tree.link(path, target(name, Files.readSymbolicLink(file).toString()));
                 } else if (attributes.isRegularFile()) {
                     try (InputStream in = Files.newInputStream(file)) {
                         tree.file(path, contents(in, name, attributes.size()));
                     }
                 }
+                countNodes();
                 return FileVisitResult.CONTINUE;
             }
         });
@@ -272,6 +281,21 @@ public final class CaptureFiles implements HostFiles {
         totalBytes += bytes;
     }
 
+    /** Entries name the directories above them too. */
+    private void countNodes() {
+        if (tree.size() > MAX_ENTRIES) {
+            throw new InputException(source + ": more than " + MAX_ENTRIES + " files, directories and links");
+        }
+    }
+
+    private String target(String name, String target) {
+        if (target.length() > MAX_PATH) {
+            throw new InputException(source + ": link " + TextLines.printable(name) + " leads to a path of "
+                    + target.length() + " characters, expected at most " + MAX_PATH);
+        }
+        return target;
+    }
+
     private InputException tooBig(String name) {
         return new InputException(source + ": " + TextLines.printable(name) + " is too big, expected at most "
                 + (MAX_FILE_BYTES >> 20) + " MiB a file and " + (MAX_TOTAL_BYTES >> 20) + " MiB in all");
@@ -284,6 +308,10 @@ public final class CaptureFiles implements HostFiles {
 
     /** Takes a name apart; none may lead outside. */
     private List<String> path(String name) {
+        if (name.length() > MAX_PATH) {
+            throw new InputException(
+                    source + ": an entry's name has " + name.length() + " characters, expected at most " + MAX_PATH);
+        }
         List<String> parts = new ArrayList<>();
         for (int from = 0; from <= name.length(); ) {
             int slash = name.indexOf('/', from);

@@ -2,7 +2,6 @@
 package org.iommu4j.workbench.host;
 
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -10,21 +9,87 @@ import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** Files, directories and links in memory; links are resolved inside it, and one that leads outside leads nowhere. */
+/**
+ * Files, directories and links in memory; links are resolved inside it, and one that leads outside leads nowhere.
+ *
+ * <p>First all of it is put, then it is asked: each link is followed once, and where it leads is remembered. Not thread-safe.
+ */
 final class FileTree {
-    /** A file has contents, a link a target, a directory neither. */
+    /** A file has contents, a link leads on, a directory does neither. */
     private static final class Node {
-        private final Map<String, Node> children = new HashMap<>(4);
+        private final String name;
+        private final @Nullable Node parent;
+        private Map<String, Node> children = Map.of();
         private byte @Nullable [] contents;
-        private @Nullable String target;
+        private @Nullable Link link;
+
+        private Node(String name, @Nullable Node parent) {
+            this.name = name;
+            this.parent = parent;
+        }
 
         private boolean isDirectory() {
-            return contents == null && target == null;
+            return contents == null && link == null;
+        }
+    }
+
+    /** A link, and once it is followed where it leads. */
+    private static final class Link {
+        private final String target;
+        private boolean met;
+        private @Nullable Node end;
+        /** Links on the way, itself among them. */
+        private int links;
+
+        private Link(String target) {
+            this.target = target;
+        }
+    }
+
+    /** A path that is being followed. */
+    private final class Walk {
+        private final @Nullable Link of;
+        private final String path;
+        private int at;
+        /** Where it is so far, null where it leads nowhere. */
+        private @Nullable Node node;
+
+        private int links;
+
+        private Walk(@Nullable Link of, String path, Node from) {
+            this.of = of;
+            this.path = path;
+            this.node = path.startsWith("/") ? root : from;
+        }
+
+        /** Goes on to the end, or to a link that nobody has followed yet, which is returned. */
+        private @Nullable Link go() {
+            while (node != null && at <= path.length()) {
+                int slash = path.indexOf('/', at);
+                int end = slash < 0 ? path.length() : slash;
+                if (end > at && !(end == at + 1 && path.charAt(at) == '.')) {
+                    String name = path.substring(at, end);
+                    Node next = name.equals("..") ? node.parent : node.children.get(name);
+                    Link link = next == null ? null : next.link;
+                    if (link != null) {
+                        if (!link.met) {
+                            return link;
+                        }
+                        // One that is met while it is being followed is a loop, and has no end.
+                        links += link.links;
+                        next = links > maxLinks ? null : link.end;
+                    }
+                    node = next;
+                }
+                at = end + 1;
+            }
+            return null;
         }
     }
 
     private final int maxLinks;
-    private final Node root = new Node();
+    private final Node root = new Node("", null);
+    private int size;
 
     /**
      * Makes an empty tree.
@@ -35,10 +100,24 @@ final class FileTree {
         this.maxLinks = maxLinks;
     }
 
+    /** Returns how many files, directories and links it has. */
+    int size() {
+        return size;
+    }
+
     private Node node(List<String> path) {
         Node node = root;
         for (String name : path) {
-            node = node.children.computeIfAbsent(name, unused -> new Node());
+            Node next = node.children.get(name);
+            if (next == null) {
+                if (node.children.isEmpty()) {
+                    node.children = new HashMap<>(4);
+                }
+                next = new Node(name, node);
+                node.children.put(name, next);
+                size++;
+            }
+            node = next;
         }
         return node;
     }
@@ -47,21 +126,21 @@ final class FileTree {
     void file(List<String> path, byte[] contents) {
         Node node = node(path);
         node.contents = contents;
-        node.target = null;
+        node.link = null;
     }
 
     /** Puts a link, in place of what was there. */
     void link(List<String> path, String target) {
         Node node = node(path);
         node.contents = null;
-        node.target = target;
+        node.link = new Link(target);
     }
 
     /** Puts a directory, which keeps what is below. */
     void directory(List<String> path) {
         Node node = node(path);
         node.contents = null;
-        node.target = null;
+        node.link = null;
     }
 
     /** Returns whether a directory of a name is at the top. */
@@ -70,20 +149,22 @@ final class FileTree {
         return node != null && node.isDirectory();
     }
 
-    /** Returns a copy of a file's contents. */
-    Optional<byte[]> bytes(String path) {
-        Node node = find(path, null);
-        return node == null || node.contents == null ? Optional.empty() : Optional.of(node.contents.clone());
+    /** Returns a copy of a file's contents; empty when there is no such file, or it is longer than a limit. */
+    Optional<byte[]> bytes(String path, int max) {
+        Node node = find(path);
+        return node == null || node.contents == null || node.contents.length > max
+                ? Optional.empty()
+                : Optional.of(node.contents.clone());
     }
 
     boolean isDirectory(String path) {
-        Node node = find(path, null);
+        Node node = find(path);
         return node != null && node.isDirectory();
     }
 
     /** Returns the names in a directory, sorted. */
     List<String> list(String path) {
-        Node node = find(path, null);
+        Node node = find(path);
         return node == null
                 ? List.of()
                 : node.children.keySet().stream().sorted().toList();
@@ -91,66 +172,35 @@ final class FileTree {
 
     /** Returns the path without links. */
     Optional<String> resolve(String path) {
-        List<String> real = new ArrayList<>();
-        return find(path, real) == null ? Optional.empty() : Optional.of(String.join("/", real));
-    }
-
-    /** Follows a path and its links; tells the names on the real one where somebody asks. */
-    private @Nullable Node find(String path, @Nullable List<String> real) {
-        Deque<String> rest = new ArrayDeque<>();
-        push(rest, path);
-        Deque<Node> above = new ArrayDeque<>();
-        Node node = root;
-        int links = 0;
-        while (!rest.isEmpty()) {
-            String name = rest.pop();
-            if (name.isEmpty() || name.equals(".")) {
-                continue;
-            }
-            if (name.equals("..")) {
-                if (above.isEmpty()) {
-                    return null;
-                }
-                node = above.pop();
-                if (real != null) {
-                    real.remove(real.size() - 1);
-                }
-                continue;
-            }
-            Node next = node.children.get(name);
-            if (next == null) {
-                return null;
-            }
-            String target = next.target;
-            if (target == null) {
-                above.push(node);
-                node = next;
-                if (real != null) {
-                    real.add(name);
-                }
-                continue;
-            }
-            if (++links > maxLinks) {
-                return null;
-            }
-            if (target.startsWith("/")) {
-                above.clear();
-                node = root;
-                if (real != null) {
-                    real.clear();
-                }
-            }
-            push(rest, target);
+        Node node = find(path);
+        if (node == null) {
+            return Optional.empty();
         }
-        return node;
+        Deque<String> names = new ArrayDeque<>();
+        for (Node each = node; each.parent != null; each = each.parent) {
+            names.push(each.name);
+        }
+        return Optional.of(String.join("/", names));
     }
 
-    private static void push(Deque<String> rest, String path) {
-        int end = path.length();
-        while (end >= 0) {
-            int slash = path.lastIndexOf('/', end - 1);
-            rest.push(path.substring(slash + 1, end));
-            end = slash;
+    /** Follows a path and its links. What waits for a link is on a stack of our own, for chains of links may be long. */
+    private @Nullable Node find(String path) {
+        Deque<Walk> walks = new ArrayDeque<>();
+        Walk walk = new Walk(null, path, root);
+        while (true) {
+            Link link = walk.go();
+            Node from = walk.node;
+            if (link != null && from != null) {
+                link.met = true;
+                walks.push(walk);
+                walk = new Walk(link, link.target, from);
+            } else if (walk.of == null) {
+                return from;
+            } else {
+                walk.of.end = from;
+                walk.of.links = walk.links + 1;
+                walk = walks.pop();
+            }
         }
     }
 }

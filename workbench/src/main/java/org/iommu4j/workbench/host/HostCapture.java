@@ -216,7 +216,7 @@ public final class HostCapture {
 
     private void kernel(TarArchiveOutputStream tar) throws IOException {
         file(tar, "proc/sys/kernel/osrelease");
-        Optional<String> commandLine = files.text("proc/cmdline");
+        Optional<String> commandLine = files.commandLine();
         if (commandLine.isPresent()) {
             text(tar, "proc/cmdline", Redaction.text(parameters.of(commandLine.get())) + "\n");
         } else {

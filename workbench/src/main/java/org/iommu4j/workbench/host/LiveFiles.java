@@ -10,9 +10,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** The files of the running host, read when they are asked for; only regular files, and no more than 16 MiB of one. */
+/** The files of the running host, read when they are asked for; only regular files. */
 final class LiveFiles implements HostFiles {
-    private static final int MAX_FILE_BYTES = 16 << 20;
     private static final int MAX_NAMES = 65_536;
 
     private final Path root;
@@ -61,14 +60,14 @@ final class LiveFiles implements HostFiles {
     }
 
     @Override
-    public Optional<byte[]> bytes(String path) {
+    public Optional<byte[]> bytes(String path, int max) {
         Path file = root.resolve(path);
         if (!Files.isRegularFile(file)) {
             return Optional.empty();
         }
         try (InputStream in = Files.newInputStream(file)) {
-            byte[] bytes = in.readNBytes(MAX_FILE_BYTES + 1);
-            return bytes.length > MAX_FILE_BYTES ? Optional.empty() : Optional.of(bytes);
+            byte[] bytes = in.readNBytes(max + 1);
+            return bytes.length > max ? Optional.empty() : Optional.of(bytes);
         } catch (IOException e) {
             return Optional.empty(); // absent, or not for this user: unknown either way
         }

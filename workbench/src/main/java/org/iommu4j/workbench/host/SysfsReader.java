@@ -99,14 +99,14 @@ final class SysfsReader {
 
     private void tables() {
         for (String table : files.list(TABLES)) {
-            files.bytes(TABLES + "/" + table)
+            files.bytes(TABLES + "/" + table, AcpiReader.MAX_TABLE_BYTES)
                     .filter(AcpiReader::recognises)
                     .ifPresent(bytes -> host.table(table, bytes, SOURCE));
         }
     }
 
     private void units(Collection<TranslationUnitProvider> silicon) {
-        FirmwareTables firmware = signature -> files.bytes(TABLES + "/" + signature);
+        FirmwareTables firmware = signature -> files.bytes(TABLES + "/" + signature, AcpiReader.MAX_TABLE_BYTES);
         for (String unit : files.list(UNITS)) {
             String name = TextLines.printable(unit);
             Map<String, String> attributes = attributes(UNITS + "/" + unit);
@@ -165,7 +165,8 @@ final class SysfsReader {
         Optional<String> real = files.resolve(DEVICES + "/" + device);
         real.ifPresent(path -> place(function, path));
         String directory = real.orElse(DEVICES + "/" + device);
-        files.bytes(directory + "/config").ifPresent(config -> function.config(config, SOURCE));
+        files.bytes(directory + "/config", KnownConfig.EXPRESS_BYTES)
+                .ifPresent(config -> function.config(config, SOURCE));
         hex(directory + "/vendor").ifPresent(id -> function.vendorId(id & 0xffff, SOURCE));
         hex(directory + "/device").ifPresent(id -> function.deviceId(id & 0xffff, SOURCE));
         hex(directory + "/class").ifPresent(code -> function.classCode(code >>> 8, SOURCE));
@@ -269,7 +270,7 @@ final class SysfsReader {
                     .map(version -> version.group(1));
         }
         release.ifPresent(found -> host.kernelRelease(TextLines.printable(found), "proc"));
-        files.text("proc/cmdline").ifPresent(found -> host.commandLine(TextLines.printable(found), "proc/cmdline"));
+        files.commandLine().ifPresent(found -> host.commandLine(TextLines.printable(found), "proc/cmdline"));
         for (String log : LOGS) {
             Optional<byte[]> bytes = files.bytes(log);
             if (bytes.isPresent()) {

@@ -207,6 +207,126 @@ class CaptureFilesTest {
         assertTooBig(tar, "more than 200000 entries");
     }
 
+    // --- what a small tar can't make us do ---
+
+    private Path zipped(TarContents contents) throws IOException {
+        Path file = folder.resolve("small.tar.gz");
+        try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(file));
+                TarArchiveOutputStream tar = new TarArchiveOutputStream(out)) {
+            tar.setLongFileMode(TarArchiveOutputStream.LONGFILE_GNU);
+            contents.write(tar);
+        }
+        assertThat(Files.size(file)).as("bytes of %s", file).isLessThan(2 << 20);
+        return file;
+    }
+
+    /** As GNU tar writes them: what is too long for a header stands in an entry before it. */
+    private static void described(TarArchiveOutputStream tar, byte kind, String words) throws IOException {
+        byte[] bytes = words.getBytes(StandardCharsets.UTF_8);
+        TarArchiveEntry entry = new TarArchiveEntry("././@LongLink", kind);
+        entry.setSize(bytes.length);
+        tar.putArchiveEntry(entry);
+        tar.write(bytes);
+        tar.closeArchiveEntry();
+    }
+
+    private static void longFile(TarArchiveOutputStream tar, String name) throws IOException {
+        described(tar, TarConstants.LF_GNUTYPE_LONGNAME, name);
+        file(tar, "x", "x");
+    }
+
+    private static void assertRefused(Path tar, String words) {
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> CaptureFiles.open(tar))
+                .withMessageContaining(words)
+                .satisfies(e ->
+                        assertThat(e.getMessage()).startsWith(tar.toString()).hasSizeLessThan(1_000));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"sys/", "home/"})
+    void aNameOfAHundredThousandPartsIsRefused(String top) throws IOException {
+        assertRefused(
+                zipped(out -> {
+                    for (int i = 0; i < 100; i++) {
+                        longFile(out, top + (i + "/").repeat(100_000) + "x");
+                    }
+                }),
+                "an entry's name has ");
+    }
+
+    /** Each name is as long as Linux allows, and none shares a directory with another. */
+    @Test
+    void theDirectoriesThatNamesNameCount() throws IOException {
+        Path tar = zipped(out -> {
+            for (int i = 0; i < 110; i++) {
+                longFile(out, "sys/" + i + "/a".repeat(2_000));
+            }
+        });
+        assertRefused(tar, "more than 200000 files, directories and links");
+    }
+
+    @Test
+    void aLinkThatLeadsToAPathLongerThanAnyIsRefused() throws IOException {
+        assertRefused(
+                zipped(out -> {
+                    described(out, TarConstants.LF_GNUTYPE_LONGLINK, "../".repeat(60_000));
+                    link(out, "sys/l", "x");
+                }),
+                "link sys/l leads to a path of 180000 ");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            bytes = {
+                TarConstants.LF_GNUTYPE_LONGNAME,
+                TarConstants.LF_GNUTYPE_LONGLINK,
+                TarConstants.LF_PAX_EXTENDED_HEADER_LC,
+                TarConstants.LF_PAX_GLOBAL_EXTENDED_HEADER
+            })
+    void whatDescribesAnEntryIsNotHeldInMemoryHoweverLongItIs(byte kind) throws IOException {
+        int length = 8 << 20;
+        String start = length + " path=sys/";
+        assertRefused(
+                zipped(out -> {
+                    described(out, kind, start + "a".repeat(length - start.length() - 1) + '\n');
+                    file(out, "sys/a", "x");
+                }),
+                "name and attributes of an entry are longer than 1 MiB");
+    }
+
+    @Test
+    void whatLinksMakeOfASmallTarIsBounded() throws IOException {
+        CaptureFiles files = CaptureFiles.open(tar(out -> {
+            entry(out, "sys/big", new byte[10 << 20]);
+            link(out, "sys/link", "big");
+        }));
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> {
+                    for (int i = 0; i < 60; i++) {
+                        assertThat(files.bytes("sys/link")).isPresent();
+                    }
+                })
+                .withMessageContaining("its links make more than 512 MiB");
+    }
+
+    @Test
+    void aSecondNameOfAFileIsThatFile() throws IOException {
+        CaptureFiles files = CaptureFiles.open(tar(out -> {
+            file(out, "sys/a/config", "x");
+            TarArchiveEntry entry = new TarArchiveEntry("sys/b", TarConstants.LF_LINK);
+            entry.setLinkName("sys/a/config");
+            out.putArchiveEntry(entry);
+            out.closeArchiveEntry();
+            for (byte kind : new byte[] {TarConstants.LF_FIFO, TarConstants.LF_CHR, TarConstants.LF_BLK}) {
+                out.putArchiveEntry(new TarArchiveEntry("sys/special" + kind, kind));
+                out.closeArchiveEntry();
+            }
+        }));
+        assertThat(files.text("sys/b")).contains("x");
+        assertThat(files.list("sys")).containsExactly("a", "b");
+    }
+
     @Test
     void whatLiesBesideTheSysTreeOfATarIsNotRead() throws IOException {
         CaptureFiles files = CaptureFiles.open(tar(tar -> {
