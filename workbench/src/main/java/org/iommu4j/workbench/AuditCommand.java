@@ -41,7 +41,9 @@ import picocli.CommandLine.Spec;
                 "Says for each device of a host whether a guest that gets it is coherent, why, and what can be done.",
         footer = {
             "",
-            "Inputs may be mixed; what none of them tells stays UNKNOWN and is named.",
+            "Inputs of one host may be mixed; what none of them tells stays UNKNOWN and is",
+            "named. Where they differ, sys/ takes precedence over an ACPI table, that over",
+            "a kernel log, and that over lspci; what two of a kind differ about is UNKNOWN.",
             "Without any, the running host is read. The release is the host's own where",
             "the input tells it, else the newest.",
             "With --require-coherent the exit code is 1 unless the guest is known to be",

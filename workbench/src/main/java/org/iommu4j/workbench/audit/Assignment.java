@@ -79,8 +79,8 @@ public record Assignment(
         }
         List<AuditedDevice> attached = attached(audit, wanted, viability);
         List<AuditedDevice> counted = counted(attached, wanted, rules);
-        Answer container = enforced(attached);
-        Guest guest = Guest.of(enforced(counted));
+        Answer container = enforced(audit, attached);
+        Guest guest = Guest.of(enforced(audit, counted));
         withoutThoseToBlame(audit, devices, rules, viability).ifPresent(hints::add);
         Map<PciAddress, List<Step>> paths = new LinkedHashMap<>();
         for (AuditedDevice device : devices) {
@@ -106,7 +106,7 @@ public record Assignment(
         Set<PciAddress> blamed = new LinkedHashSet<>();
         Set<PciAddress> rest = new LinkedHashSet<>();
         devices.forEach(device -> (device.guest() == Guest.NONCOHERENT ? blamed : rest).add(device.address()));
-        Guest without = Guest.of(enforced(counted(attached(audit, rest, viability), rest, rules)));
+        Guest without = Guest.of(enforced(audit, counted(attached(audit, rest, viability), rest, rules)));
         return blamed.isEmpty() || rest.isEmpty() || without == Guest.NONCOHERENT
                 ? Optional.empty()
                 : Optional.of(new Reason(
@@ -146,10 +146,13 @@ public record Assignment(
                 .toList();
     }
 
-    private static Answer enforced(List<AuditedDevice> devices) {
+    /** Where inputs contradict each other, it may be known that domains don't enforce, and never that they do. */
+    private static Answer enforced(Audit audit, List<AuditedDevice> devices) {
+        Answer certain = audit.contradictions().isEmpty() ? Answer.YES : Answer.UNKNOWN;
         return devices.stream()
                 .map(AuditedDevice::enforceCacheCoherency)
                 .reduce(Answers::and)
+                .map(answer -> Answers.and(certain, answer))
                 .orElse(Answer.UNKNOWN);
     }
 

@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * @param groups its groups, sorted by number
  * @param assignment the answer for a virtual machine, when one was asked for
  * @param falsePromises why the driver's promise to block no-snoop does not hold there; empty on most hosts
+ * @param contradictions what inputs that are believed alike contradict each other about, so that no guest is known to be coherent
  * @param cost what a guest pays that is not coherent, under this release
  * @param hints what can be done about the host as a whole
  * @param warnings what is unknown, contradicts itself or was not answered, one line each
@@ -38,6 +39,7 @@ public record Audit(
         List<AuditedGroup> groups,
         @Nullable Assignment assignment,
         List<Reason> falsePromises,
+        List<String> contradictions,
         String cost,
         List<Reason> hints,
         List<String> warnings) {
@@ -47,6 +49,7 @@ public record Audit(
         devices = List.copyOf(devices);
         groups = List.copyOf(groups);
         falsePromises = List.copyOf(falsePromises);
+        contradictions = List.copyOf(contradictions);
         hints = List.copyOf(hints);
         warnings = List.copyOf(warnings);
     }
@@ -86,14 +89,15 @@ public record Audit(
 
     /**
      * Returns what KVM believes: of the virtual machine when one was asked for, else of a guest that could get any of the
-     * devices. Unknown when there is nothing to ask about.
+     * devices. Unknown when there is nothing to ask about, or when inputs contradict each other, unless it is known not to be
+     * coherent.
      */
     public Guest overall() {
         if (assignment != null) {
             return assignment.guest();
         }
         List<AuditedDevice> candidates = candidates();
-        Guest guest = candidates.isEmpty() ? Guest.UNKNOWN : Guest.COHERENT;
+        Guest guest = candidates.isEmpty() || !contradictions.isEmpty() ? Guest.UNKNOWN : Guest.COHERENT;
         for (AuditedDevice device : candidates) {
             guest = guest.and(device.guest());
         }
@@ -131,6 +135,7 @@ public record Audit(
                 groups,
                 asked,
                 falsePromises,
+                contradictions,
                 cost,
                 hints,
                 warnings);

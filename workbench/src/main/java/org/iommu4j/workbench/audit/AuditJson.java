@@ -43,6 +43,8 @@ public final class AuditJson {
         audit.groups().forEach(group -> groups.add(group(group)));
         node.set("assignment", audit.assignment() == null ? null : assignment(audit.assignment()));
         reasons(node.putArray("falsePromises"), audit.falsePromises());
+        ArrayNode contradictions = node.putArray("contradictions");
+        audit.contradictions().forEach(contradictions::add);
         reasons(node.putArray("hints"), audit.hints());
         ArrayNode warnings = node.putArray("warnings");
         audit.warnings().forEach(warnings::add);

@@ -111,6 +111,7 @@ public final class Auditor {
                     auditedGroups(devices, viability),
                     null,
                     falsePromises(),
+                    evidence.contradictions(),
                     rules.cost(Guest.NONCOHERENT),
                     Hints.ofHost(evidence, hosts, vendors),
                     List.copyOf(warnings));

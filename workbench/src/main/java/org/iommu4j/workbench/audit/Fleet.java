@@ -17,6 +17,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.workbench.host.UnknownInputException;
 import org.iommu4j.workbench.output.Csv;
 import org.iommu4j.workbench.output.Json;
 import tools.jackson.databind.node.ArrayNode;
@@ -118,7 +119,7 @@ final class Fleet {
             try {
                 reader.path(file);
                 any = true;
-            } catch (InputException e) {
+            } catch (UnknownInputException e) {
                 // People keep other files beside; of a directory without any known one the last refusal is told.
                 last = e;
             }
@@ -163,6 +164,8 @@ final class Fleet {
             row.noncoherent().forEach(address -> noncoherent.add(address.toString()));
             ArrayNode promises = node.putArray("falsePromises");
             row.audit().ifPresent(audit -> audit.falsePromises().forEach(promise -> promises.add(promise.text())));
+            ArrayNode contradictions = node.putArray("contradictions");
+            row.audit().ifPresent(audit -> audit.contradictions().forEach(contradictions::add));
             node.put(
                     "warnings",
                     row.audit().map(audit -> audit.warnings().size()).orElse(null));

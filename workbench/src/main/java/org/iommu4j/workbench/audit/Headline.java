@@ -36,7 +36,9 @@ final class Headline {
 
     /** Returns the verdict in one sentence, without the host's name. */
     static String verdict(Audit audit) {
-        return believed(audit) + (audit.falsePromises().isEmpty() ? "" : "; the driver's promise is not kept");
+        return (audit.contradictions().isEmpty() ? "" : "inputs contradict each other; by the rest of them ")
+                + believed(audit)
+                + (audit.falsePromises().isEmpty() ? "" : "; the driver's promise is not kept");
     }
 
     /** Returns the answer by whose colour the verdict is shown: one that is only believed is no good one. */
@@ -147,6 +149,7 @@ final class Headline {
     /** Returns the lines below the verdict, most important first. */
     static List<Line> lines(Audit audit) {
         List<Line> lines = new ArrayList<>();
+        audit.contradictions().stream().limit(SHOWN).forEach(line -> lines.add(new Line("contradiction", line)));
         audit.falsePromises().forEach(reason -> lines.add(new Line("not true", reason.text())));
         Assignment asked = audit.assignment();
         if (asked != null) {

@@ -52,7 +52,7 @@ final class AcpiReader {
      *
      * @throws InputException when it is no table or too big
      */
-    static void read(byte[] bytes, String source, HostEvidence.Builder host) {
+    static void read(byte[] bytes, Source source, EvidenceBuilder host) {
         if (bytes.length < HEADER_BYTES) {
             throw new InputException(source + ": has " + bytes.length
                     + " bytes, expected an ACPI table with a header of " + HEADER_BYTES);
@@ -73,7 +73,7 @@ final class AcpiReader {
      *
      * @return how many tables it has; a table of which a part is missing is left out with a warning
      */
-    static int read(List<String> lines, String source, HostEvidence.Builder host) {
+    static int read(List<String> lines, Source source, EvidenceBuilder host) {
         int tables = 0;
         Table table = null;
         for (String line : lines) {
@@ -91,7 +91,7 @@ final class AcpiReader {
         return tables + tell(table, source, host);
     }
 
-    private static int tell(@Nullable Table table, String source, HostEvidence.Builder host) {
+    private static int tell(@Nullable Table table, Source source, EvidenceBuilder host) {
         if (table == null) {
             return 0;
         }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.TreeMap;
+import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.iommu4j.platform.ConfigSpace;
 import org.iommu4j.platform.PciAddress;
-import org.jspecify.annotations.Nullable;
 
-/** What was found so far about one function; the first input to say something is believed, others must agree. */
+/** What inputs say of one function; how far each is believed is its {@link Rank}. */
 final class FunctionFacts {
     private static final int VENDOR_ID = 0x00;
     private static final int DEVICE_ID = 0x02;
@@ -17,20 +19,38 @@ final class FunctionFacts {
     private static final int NO_ID = 0xffff;
     private static final int EXPRESS_DEVICE_CONTROL = 8;
     private static final int ENABLE_NO_SNOOP = 1 << 11;
-    private static final int SECONDARY_BUS = 0x19;
-    private static final int SUBORDINATE_BUS = 0x1a;
-    private static final int HEADER_TYPE = 0x0e;
+
+    /** In place of a group's number: it is in none. */
+    private static final int NO_GROUP = -1;
+
+    private static final Key<Integer> VENDOR = Key.of("vendor id", Integer.class, FunctionFacts::hex);
+    private static final Key<Integer> DEVICE = Key.of("device id", Integer.class, FunctionFacts::hex);
+    private static final Key<Integer> CLASS_CODE = Key.of("class", Integer.class, FunctionFacts::hex);
+    private static final Key<Integer> GROUP =
+            Key.of("group", Integer.class, group -> group == NO_GROUP ? "none" : group.toString());
+    private static final Key<String> UNIT = Key.of("unit", String.class, Function.identity());
+    private static final Key<String> DRIVER =
+            Key.of("driver", String.class, driver -> driver.isEmpty() ? "none" : driver);
+    private static final Key<Boolean> NO_SNOOP = Key.of("Enable No Snoop", Boolean.class, on -> on ? "on" : "off");
+    private static final Key<Integer> DEVICE_CONTROL = Key.loose("Device Control", Integer.class);
+    private static final Key<PciAddress> BRIDGE = Key.of("bridge above", PciAddress.class, PciAddress::toString);
+    private static final Key<PciAddress> PHYSICAL = Key.of("physical function", PciAddress.class, PciAddress::toString);
+    private static final Key<Boolean> ON_ROOT_BUS = Key.loose("root bus", Boolean.class);
+    private static final Key<String> NAME = Key.loose("name", String.class);
+    private static final Key<String> CLASS_NAME = Key.loose("class name", String.class);
 
     private final PciAddress address;
-    private final HostEvidence.Builder host;
-    private final TreeMap<String, Fact<?>> facts = new TreeMap<>();
-    private @Nullable Fact<byte[]> config;
-    private ConfigKnowledge knowledge = ConfigKnowledge.NONE;
-    private boolean reconstructed;
+    private final Facts facts;
+    private final List<ConfigReading> readings = new ArrayList<>(1);
 
-    FunctionFacts(PciAddress address, HostEvidence.Builder host) {
+    /**
+     * Makes one of a function of which nothing is said yet.
+     *
+     * @param warnings is told where an input takes precedence over another
+     */
+    FunctionFacts(PciAddress address, Consumer<Supplier<String>> warnings) {
         this.address = address;
-        this.host = host;
+        this.facts = new Facts(words -> words + " of " + address, warnings);
     }
 
     PciAddress address() {
@@ -38,11 +58,10 @@ final class FunctionFacts {
     }
 
     /**
-     * Raw bytes, and what follows from them; of two inputs the one that knows more is kept. Where all that was read is
-     * ones, the function did not answer and nothing is known; a virtual function has ones for its ids alone, and its
-     * Enable No Snoop is reserved.
+     * Raw bytes, and what follows from them. Where all that was read is ones, the function did not answer and nothing is known;
+     * a virtual function has ones for its ids alone, and its Enable No Snoop is reserved.
      */
-    FunctionFacts config(byte[] bytes, String source) {
+    FunctionFacts config(byte[] bytes, Source source) {
         KnownConfig read = new KnownConfig(bytes);
         if (!answers(read)) {
             return this;
@@ -58,18 +77,13 @@ final class FunctionFacts {
             int express = read.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
             if (express != 0) {
                 int control = read.read(express + EXPRESS_DEVICE_CONTROL, 2);
-                facts.putIfAbsent("Device Control", new Fact<>(control, source));
+                facts.tell(DEVICE_CONTROL, control, source);
                 if (!virtual) {
                     noSnoop((control & ENABLE_NO_SNOOP) != 0, source);
                 }
             }
         }
-        if (known.compareTo(knowledge) > 0 || (reconstructed && known == knowledge)) {
-            config = new Fact<>(read.bytes(), source);
-            knowledge = known;
-            reconstructed = false;
-        }
-        return this;
+        return read(new ConfigReading(read, known, false, source));
     }
 
     private static boolean answers(KnownConfig config) {
@@ -82,12 +96,13 @@ final class FunctionFacts {
     }
 
     /** Bytes put together from text; raw bytes are preferred when they know as much. */
-    FunctionFacts reconstructed(byte[] bytes, ConfigKnowledge known, String source) {
-        if (known.compareTo(knowledge) > 0) {
-            config = new Fact<>(bytes.clone(), source);
-            knowledge = known;
-            reconstructed = true;
-        }
+    FunctionFacts reconstructed(byte[] bytes, ConfigKnowledge known, Source source) {
+        return read(new ConfigReading(new KnownConfig(bytes), known, true, source));
+    }
+
+    private FunctionFacts read(ConfigReading reading) {
+        reading.tell(facts);
+        readings.add(reading);
         return this;
     }
 
@@ -103,167 +118,171 @@ final class FunctionFacts {
         };
     }
 
-    FunctionFacts group(int group, String source) {
-        return keep("group", group, source, Object::toString);
+    FunctionFacts group(int group, Source source) {
+        return tell(GROUP, group, source);
     }
 
-    FunctionFacts unit(String unit, String source) {
-        return keep("unit", unit, source, Function.identity());
+    /** Says that it is in no group. */
+    FunctionFacts inNoGroup(Source source) {
+        return tell(GROUP, NO_GROUP, source);
     }
 
-    FunctionFacts driver(String driver, String source) {
-        return keep("driver", driver, source, name -> name.isEmpty() ? "none" : name);
+    FunctionFacts unit(String unit, Source source) {
+        return tell(UNIT, unit, source);
     }
 
-    FunctionFacts noSnoop(boolean enabled, String source) {
-        return keep("Enable No Snoop", enabled, source, on -> on ? "on" : "off");
+    FunctionFacts driver(String driver, Source source) {
+        return tell(DRIVER, driver, source);
     }
 
-    FunctionFacts vendorId(int id, String source) {
-        return keep("vendor id", id, source, FunctionFacts::hex);
+    FunctionFacts noSnoop(boolean enabled, Source source) {
+        return tell(NO_SNOOP, enabled, source);
     }
 
-    FunctionFacts deviceId(int id, String source) {
-        return keep("device id", id, source, FunctionFacts::hex);
+    FunctionFacts vendorId(int id, Source source) {
+        return tell(VENDOR, id, source);
     }
 
-    FunctionFacts classCode(int code, String source) {
-        return keep("class", code, source, FunctionFacts::hex);
+    FunctionFacts deviceId(int id, Source source) {
+        return tell(DEVICE, id, source);
     }
 
-    FunctionFacts bridge(PciAddress above, String source) {
-        return keep("bridge above", above, source, Object::toString);
+    FunctionFacts classCode(int code, Source source) {
+        return tell(CLASS_CODE, code, source);
     }
 
-    FunctionFacts physicalFunction(PciAddress physical, String source) {
-        return keep("physical function", physical, source, Object::toString);
+    FunctionFacts bridge(PciAddress above, Source source) {
+        return tell(BRIDGE, above, source);
+    }
+
+    FunctionFacts physicalFunction(PciAddress physical, Source source) {
+        return tell(PHYSICAL, physical, source);
     }
 
     /** Says that it is on a root bus. */
-    FunctionFacts onRootBus(String source) {
-        facts.putIfAbsent("root bus", new Fact<>(true, source));
-        return this;
+    FunctionFacts onRootBus(Source source) {
+        return tell(ON_ROOT_BUS, true, source);
     }
 
-    /** Says that it is in no group, unless some input names one. */
-    FunctionFacts inNoGroup(String source) {
-        facts.putIfAbsent("no group", new Fact<>(true, source));
-        return this;
+    FunctionFacts name(String name, Source source) {
+        return tell(NAME, name, source);
     }
 
-    /** Names differ with the age of pci.ids, which is no contradiction. */
-    FunctionFacts name(String name, String source) {
-        facts.putIfAbsent("name", new Fact<>(name, source));
-        return this;
-    }
-
-    FunctionFacts className(String name, String source) {
-        facts.putIfAbsent("class name", new Fact<>(name, source));
-        return this;
+    FunctionFacts className(String name, Source source) {
+        return tell(CLASS_NAME, name, source);
     }
 
     private static String hex(int value) {
         return String.format("%04x", value);
     }
 
-    private <T> FunctionFacts keep(String what, T value, String source, Function<T, String> shown) {
-        Fact<?> earlier = facts.putIfAbsent(what, new Fact<>(value, source));
-        if (earlier != null && !earlier.value().equals(value)) {
-            @SuppressWarnings("unchecked")
-            T other = (T) earlier.value();
-            host.contradiction(
-                    what + " of " + address, shown.apply(other), earlier.source(), shown.apply(value), source);
-        }
+    private <T> FunctionFacts tell(Key<T> key, T value, Source source) {
+        facts.tell(key, value, source);
         return this;
     }
 
-    @SuppressWarnings("unchecked") // every name is kept with one type, above
-    private <T> Optional<Fact<T>> find(String what) {
-        return Optional.ofNullable((Fact<T>) facts.get(what));
+    /** Of what inputs read of configuration space that which knows most, unless what decides in it is not believed. */
+    private Optional<ConfigReading> reading() {
+        ConfigReading best = null;
+        for (ConfigReading reading : readings) {
+            if (reading.isBelieved(facts) && (best == null || reading.isBetterThan(best))) {
+                best = reading;
+            }
+        }
+        return Optional.ofNullable(best);
     }
 
     Optional<Fact<byte[]>> config() {
-        return Optional.ofNullable(config);
+        return reading().map(ConfigReading::bytes);
     }
 
     ConfigKnowledge knowledge() {
-        return knowledge;
+        return reading().map(ConfigReading::knowledge).orElse(ConfigKnowledge.NONE);
     }
 
     boolean reconstructed() {
-        return reconstructed;
+        return reading().filter(ConfigReading::reconstructed).isPresent();
     }
 
+    /** Returns the number of its group; empty also where it is in none. */
     Optional<Fact<Integer>> group() {
-        return find("group");
-    }
-
-    Optional<Fact<String>> unit() {
-        return find("unit");
-    }
-
-    Optional<Fact<String>> driver() {
-        return find("driver");
-    }
-
-    Optional<Fact<Boolean>> noSnoop() {
-        return find("Enable No Snoop");
-    }
-
-    Optional<Fact<Integer>> deviceControl() {
-        return find("Device Control");
-    }
-
-    Optional<Fact<Integer>> vendorId() {
-        return find("vendor id");
-    }
-
-    Optional<Fact<Integer>> deviceId() {
-        return find("device id");
-    }
-
-    Optional<Fact<Integer>> classCode() {
-        return find("class");
-    }
-
-    Optional<Fact<PciAddress>> bridge() {
-        return find("bridge above");
-    }
-
-    Optional<Fact<PciAddress>> physicalFunction() {
-        return find("physical function");
-    }
-
-    boolean isOnRootBus() {
-        return facts.containsKey("root bus");
+        return facts.find(GROUP).filter(group -> group.value() != NO_GROUP);
     }
 
     boolean isInNoGroup() {
-        return facts.containsKey("no group");
+        return facts.value(GROUP).filter(group -> group == NO_GROUP).isPresent();
+    }
+
+    /** Returns the groups of which it is not known whether it is in them. */
+    List<Integer> groupsInQuestion() {
+        return facts.contradicted(GROUP);
+    }
+
+    /** Returns the most believed input that has it in a group, whichever. */
+    Optional<Source> inGroupBy() {
+        return groupsInQuestion().contains(NO_GROUP) || isInNoGroup() ? Optional.empty() : facts.source(GROUP);
+    }
+
+    Optional<Fact<String>> unit() {
+        return facts.find(UNIT);
+    }
+
+    Optional<Fact<String>> driver() {
+        return facts.find(DRIVER);
+    }
+
+    Optional<Fact<Boolean>> noSnoop() {
+        return facts.find(NO_SNOOP);
+    }
+
+    Optional<Fact<Integer>> deviceControl() {
+        return facts.find(DEVICE_CONTROL);
+    }
+
+    Optional<Fact<Integer>> vendorId() {
+        return facts.find(VENDOR);
+    }
+
+    Optional<Fact<Integer>> deviceId() {
+        return facts.find(DEVICE);
+    }
+
+    Optional<Fact<Integer>> classCode() {
+        return facts.find(CLASS_CODE);
+    }
+
+    Optional<Fact<PciAddress>> bridge() {
+        return facts.find(BRIDGE);
+    }
+
+    Optional<Fact<PciAddress>> physicalFunction() {
+        return facts.find(PHYSICAL);
+    }
+
+    boolean isOnRootBus() {
+        return facts.value(ON_ROOT_BUS).orElse(false);
     }
 
     Optional<Fact<String>> name() {
-        return find("name");
+        return facts.find(NAME);
     }
 
     Optional<Fact<String>> className() {
-        return find("class name");
+        return facts.find(CLASS_NAME);
     }
 
     /** Returns the first bus below this bridge, or empty when it is none or nothing is known of it. */
     OptionalInt secondaryBus() {
-        if (config == null || headerType() == 0) {
-            return OptionalInt.empty();
-        }
-        return OptionalInt.of(config.value()[SECONDARY_BUS] & 0xff);
+        return reading().map(ConfigReading::secondaryBus).orElse(OptionalInt.empty());
     }
 
     /** Returns the last bus below this bridge. */
     int subordinateBus() {
-        return config == null ? 0 : config.value()[SUBORDINATE_BUS] & 0xff;
+        return reading().map(ConfigReading::subordinateBus).orElse(0);
     }
 
-    private int headerType() {
-        return config == null ? 0 : config.value()[HEADER_TYPE] & 0x7f;
+    /** Tells what inputs contradict each other about, a line each. */
+    void contradictions(Consumer<String> lines) {
+        facts.contradictions(found -> lines.accept(found.line()));
     }
 }

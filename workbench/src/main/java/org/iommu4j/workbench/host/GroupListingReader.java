@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
+import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.platform.PciAddress;
@@ -33,10 +36,10 @@ final class GroupListingReader {
      *
      * @return how many functions it puts into a group
      */
-    static int read(List<String> lines, String source, HostEvidence.Builder host) {
+    static int read(List<String> lines, Source source, EvidenceBuilder host) {
         int group = -1;
         String unit = "";
-        int functions = 0;
+        Set<PciAddress> functions = new HashSet<>();
         for (String line : lines) {
             Matcher path = PATH.matcher(line);
             Matcher heading = GROUP.matcher(line);
@@ -47,8 +50,9 @@ final class GroupListingReader {
             } else if (path.find()) {
                 Matcher address = LspciTitle.ADDRESS.matcher(path.group(2));
                 if (address.lookingAt()) {
-                    host.function(PciAddress.parse(address.group(1))).group(Integer.parseInt(path.group(1)), source);
-                    functions++;
+                    PciAddress member = PciAddress.parse(address.group(1));
+                    host.function(member).group(Integer.parseInt(path.group(1)), source);
+                    functions.add(member);
                 }
             } else if (ofUnit.matches()) {
                 unit = ofUnit.group(1);
@@ -56,18 +60,20 @@ final class GroupListingReader {
                 group = -1;
             } else if (heading.find()) {
                 group = Integer.parseInt(heading.group(1));
-                functions += member(line.substring(heading.end()), group, unit, source, host);
+                member(line.substring(heading.end()), group, unit, source, host).ifPresent(functions::add);
             } else if (group >= 0 && !line.isBlank()) {
-                functions += member(line, group, unit, source, host);
+                member(line, group, unit, source, host).ifPresent(functions::add);
             }
         }
-        return functions;
+        host.listing(Listings.Kind.GROUPS, functions, source);
+        return functions.size();
     }
 
-    private static int member(String text, int group, String unit, String source, HostEvidence.Builder host) {
+    private static Optional<PciAddress> member(
+            String text, int group, String unit, Source source, EvidenceBuilder host) {
         Matcher address = LspciTitle.ADDRESS.matcher(text);
         if (!address.find()) {
-            return 0;
+            return Optional.empty();
         }
         String rest = text.substring(address.end()).strip();
         LspciTitle title =
@@ -76,6 +82,6 @@ final class GroupListingReader {
         if (!unit.isEmpty()) {
             function.unit(unit, source);
         }
-        return 1;
+        return Optional.of(function.address());
     }
 }

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collections;
-import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -13,24 +9,21 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
-import java.util.SortedSet;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.ReservedRegion;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.PciTopology;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.RegisterValues;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What is known of a host, from any mix of inputs.
  *
- * <p>Everything may be unknown and nothing is guessed. Each fact remembers the input that said it; where a second input
- * says otherwise, the first is believed and the contradiction is among the {@link #warnings}.
+ * <p>Everything may be unknown and nothing is guessed. Each fact remembers the input that said it. Where inputs differ, the one
+ * of the higher {@link Rank} takes precedence, which is among the {@link #warnings}; where those of one rank do, the fact is
+ * unknown and among the {@link #contradictions}. In which order they were read makes no difference.
  */
 public final class HostEvidence {
     private final String name;
@@ -40,46 +33,34 @@ public final class HostEvidence {
     private final SortedMap<String, UnitEvidence> units;
     private final Map<String, Fact<Long>> registersOfAllUnits;
     private final SortedMap<Integer, GroupEvidence> groups;
-    private final Map<Subject, Fact<Object>> facts;
+    private final Facts facts;
     private final List<Fact<String>> kernelLines;
     private final List<String> warnings;
+    private final List<String> contradictions;
     private final boolean unsafeInterruptsAllowed;
 
-    /** What is told once about a host. */
-    private enum Subject {
-        KERNEL_RELEASE("kernel release"),
-        COMMAND_LINE("kernel command line"),
-        INTERRUPT_REMAPPING("interrupt remapping"),
-        IOMMU_IN_USE("IOMMU in use"),
-        UNSAFE_INTERRUPTS("allow_unsafe_interrupts");
-
-        private final String words;
-
-        Subject(String words) {
-            this.words = words;
-        }
-    }
-
-    private HostEvidence(Builder builder) {
-        this.name = builder.name;
-        this.inputs = Collections.unmodifiableSet(new LinkedHashSet<>(builder.inputs));
-        this.tables = new TreeMap<>(builder.tables);
-        this.functions = Placement.of(builder.functions, builder::warn);
+    HostEvidence(EvidenceBuilder builder, SortedMap<PciAddress, FunctionFacts> present) {
+        this.name = builder.name();
+        this.inputs = Collections.unmodifiableSet(new LinkedHashSet<>(builder.inputs()));
+        this.tables = builder.tables();
+        this.functions = Placement.of(present, builder::warn);
         this.units = Collections.unmodifiableSortedMap(builder.units());
-        this.registersOfAllUnits = Map.copyOf(builder.registersOfAllUnits);
-        this.groups = Collections.unmodifiableSortedMap(builder.groups());
-        this.facts = Map.copyOf(builder.facts);
-        this.kernelLines = List.copyOf(builder.kernelLines);
-        this.warnings = List.copyOf(new LinkedHashSet<>(builder.warnings));
+        this.registersOfAllUnits = builder.registersOfAllUnits();
+        this.groups = Collections.unmodifiableSortedMap(builder.groups(present.values()));
+        this.facts = builder.host();
+        this.kernelLines = List.copyOf(builder.kernelLines());
+        this.contradictions = builder.contradictions(present.values());
+        Set<String> all = new LinkedHashSet<>(contradictions);
+        all.addAll(builder.warnings());
+        this.warnings = List.copyOf(all);
         // Asked for each device, and a command line is long.
-        this.unsafeInterruptsAllowed = this.<Boolean>fact(Subject.UNSAFE_INTERRUPTS)
-                .map(Fact::value)
+        this.unsafeInterruptsAllowed = facts.value(EvidenceBuilder.UNSAFE_INTERRUPTS)
                 .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
     }
 
     /** Starts to gather what is known of a host called by a name for people. */
-    public static Builder builder(String name) {
-        return new Builder(name);
+    public static EvidenceBuilder builder(String name) {
+        return new EvidenceBuilder(name);
     }
 
     /** Returns a name for people: the capture's file, or that of the first input. */
@@ -176,7 +157,7 @@ public final class HostEvidence {
 
     /** Returns what {@code uname -r} says there, for example {@code 6.1.0-56-amd64}. */
     public Optional<Fact<String>> kernelRelease() {
-        return fact(Subject.KERNEL_RELEASE);
+        return facts.find(EvidenceBuilder.KERNEL_RELEASE);
     }
 
     /** Returns the release of Linux that runs there, known to us or not. */
@@ -186,7 +167,7 @@ public final class HostEvidence {
 
     /** Returns the kernel's command line. */
     public Optional<Fact<String>> commandLine() {
-        return fact(Subject.COMMAND_LINE);
+        return facts.find(EvidenceBuilder.COMMAND_LINE);
     }
 
     /** Returns the kernel's command line for the drivers; nothing is said when it is unknown. */
@@ -196,7 +177,7 @@ public final class HostEvidence {
 
     /** Returns whether Linux remaps interrupts there. */
     public Answer interruptRemapping() {
-        return answer(Subject.INTERRUPT_REMAPPING);
+        return answer(EvidenceBuilder.INTERRUPT_REMAPPING);
     }
 
     /**
@@ -209,12 +190,12 @@ public final class HostEvidence {
 
     /** Returns whether Linux uses an IOMMU for DMA there. */
     public Answer iommuInUse() {
-        return answer(Subject.IOMMU_IN_USE);
+        return answer(EvidenceBuilder.IOMMU_IN_USE);
     }
 
     /** Returns the input that tells whether an IOMMU is in use. */
     public Optional<String> iommuInUseSource() {
-        return this.<Boolean>fact(Subject.IOMMU_IN_USE).map(Fact::source);
+        return facts.find(EvidenceBuilder.IOMMU_IN_USE).map(Fact::source);
     }
 
     /**
@@ -230,302 +211,15 @@ public final class HostEvidence {
         return warnings;
     }
 
-    private Answer answer(Subject subject) {
-        return this.<Boolean>fact(subject).map(Fact::value).map(Answer::of).orElse(Answer.UNKNOWN);
+    /**
+     * Returns what inputs of one rank contradict each other about, one line each: they are of two hosts or of two times, and
+     * what they differ about is unknown. All of it is among the {@link #warnings} as well.
+     */
+    public List<String> contradictions() {
+        return contradictions;
     }
 
-    @SuppressWarnings("unchecked") // each subject is told through one method of the builder
-    private <T> Optional<Fact<T>> fact(Subject subject) {
-        return Optional.ofNullable((Fact<T>) (Fact<?>) facts.get(subject));
-    }
-
-    /** Gathers what inputs say; the first to say something is believed. Not thread-safe. */
-    public static final class Builder {
-        /** More functions than any machine has: an input that names more is refused. */
-        static final int MAX_FUNCTIONS = 65_536;
-
-        private static final int MAX_KERNEL_LINES = 1_000;
-        private static final int MAX_WARNINGS = 200;
-
-        private String name;
-        private final Set<String> inputs = new LinkedHashSet<>();
-        private final SortedMap<String, Fact<byte[]>> tables = new TreeMap<>();
-        private final SortedMap<PciAddress, FunctionFacts> functions = new TreeMap<>();
-        private final SortedMap<String, UnitFacts> units = new TreeMap<>();
-        private final Map<String, Fact<Long>> registersOfAllUnits = new TreeMap<>();
-        private final SortedMap<Integer, SortedMap<String, Fact<?>>> groupFacts = new TreeMap<>();
-        private final Map<Subject, Fact<Object>> facts = new LinkedHashMap<>();
-        private final List<Fact<String>> kernelLines = new ArrayList<>();
-        private final List<String> warnings = new ArrayList<>();
-
-        /** A unit's base and registers so far. */
-        private static final class UnitFacts {
-            private @Nullable Fact<Long> base;
-            private boolean inSysfs;
-            private Map<String, String> attributes = Map.of();
-            private final SortedMap<String, Fact<Long>> registers = new TreeMap<>();
-        }
-
-        private Builder(String name) {
-            this.name = name;
-        }
-
-        /** Gives it another name for people. */
-        Builder named(String better) {
-            name = better;
-            return this;
-        }
-
-        /** Says that an input was read. */
-        public Builder input(String source) {
-            inputs.add(source);
-            return this;
-        }
-
-        /** Tells an ACPI table; a second one of the same signature is ignored with a warning when it differs. */
-        public Builder table(String signature, byte[] bytes, String source) {
-            Fact<byte[]> earlier = tables.putIfAbsent(signature, new Fact<>(bytes.clone(), source));
-            if (earlier != null && !Arrays.equals(earlier.value(), bytes)) {
-                warn("table " + signature + " of " + source + " differs from that of " + earlier.source()
-                        + ", which is used");
-            }
-            return this;
-        }
-
-        /**
-         * Names a function; what else an input says about it goes to what is returned.
-         *
-         * @throws InputException when there are too many
-         */
-        FunctionFacts function(PciAddress address) {
-            FunctionFacts known = functions.get(address);
-            if (known == null) {
-                if (functions.size() >= MAX_FUNCTIONS) {
-                    throw new InputException(name + ": more than " + MAX_FUNCTIONS + " PCI functions");
-                }
-                known = new FunctionFacts(address, this);
-                functions.put(address, known);
-            }
-            return known;
-        }
-
-        /** Tells a unit's register base. */
-        public Builder unit(String unit, long registerBase, String source) {
-            UnitFacts known = units.computeIfAbsent(unit, unused -> new UnitFacts());
-            Fact<Long> earlier = known.base;
-            if (earlier == null) {
-                known.base = new Fact<>(registerBase, source);
-            } else if (earlier.value() != registerBase) {
-                contradiction(
-                        "register base of " + unit, hex(earlier.value()), earlier.source(), hex(registerBase), source);
-            }
-            return this;
-        }
-
-        /** Names a unit of which no more is known. */
-        public Builder unit(String unit) {
-            units.computeIfAbsent(unit, unused -> new UnitFacts());
-            return this;
-        }
-
-        /** Says that a unit is in {@code sys/class/iommu}, with the files below it as far as they could be read. */
-        Builder unitInSysfs(String unit, Map<String, String> attributes) {
-            UnitFacts known = units.computeIfAbsent(unit, unused -> new UnitFacts());
-            known.inSysfs = true;
-            known.attributes = attributes;
-            return this;
-        }
-
-        /** Names functions and classes by a pci.ids file, where no input named them. */
-        Builder names(byte[] pciIds, String source) {
-            Set<Integer> vendors = new HashSet<>();
-            functions.values().forEach(function -> function.vendorId().ifPresent(id -> vendors.add(id.value())));
-            PciIds ids = PciIds.read(pciIds, vendors::contains);
-            functions.values().forEach(function -> {
-                if (function.vendorId().isPresent() && function.deviceId().isPresent()) {
-                    ids.name(
-                                    function.vendorId().get().value(),
-                                    function.deviceId().get().value())
-                            .ifPresent(name -> function.name(name, source));
-                }
-                function.classCode()
-                        .flatMap(code -> ids.className(code.value()))
-                        .ifPresent(name -> function.className(name, source));
-            });
-            return this;
-        }
-
-        /** Returns whether a table was told. */
-        boolean hasTable(String signature) {
-            return tables.containsKey(signature);
-        }
-
-        /** Tells a register's value. */
-        public Builder register(String unit, String register, long value, String source) {
-            keepRegister(
-                    register + " of " + unit,
-                    units.computeIfAbsent(unit, unused -> new UnitFacts()).registers,
-                    register,
-                    value,
-                    source);
-            return this;
-        }
-
-        /** Tells a register's value that an input states for all units at once. */
-        public Builder registerOfAllUnits(String register, long value, String source) {
-            keepRegister(register + " of all units", registersOfAllUnits, register, value, source);
-            return this;
-        }
-
-        /** Says that there is a group. */
-        public Builder group(int group) {
-            groupFacts.computeIfAbsent(group, unused -> new TreeMap<>());
-            return this;
-        }
-
-        /** Tells a group's default domain type. */
-        public Builder groupType(int group, String type, String source) {
-            keepGroup(group, "type", type, source);
-            return this;
-        }
-
-        /** Tells a group's reserved regions. */
-        public Builder groupReserved(int group, List<ReservedRegion> regions, String source) {
-            keepGroup(group, "reserved regions", List.copyOf(regions), source);
-            return this;
-        }
-
-        /** Tells the kernel's release. */
-        public Builder kernelRelease(String release, String source) {
-            return keep(Subject.KERNEL_RELEASE, release, source);
-        }
-
-        /** Tells the kernel's command line. */
-        public Builder commandLine(String commandLine, String source) {
-            return keep(Subject.COMMAND_LINE, commandLine, source);
-        }
-
-        /** Tells whether Linux remaps interrupts. */
-        public Builder interruptRemapping(boolean on, String source) {
-            return keep(Subject.INTERRUPT_REMAPPING, on, source);
-        }
-
-        /** Tells whether VFIO assigns devices though interrupts are not remapped. */
-        public Builder unsafeInterrupts(boolean allowed, String source) {
-            return keep(Subject.UNSAFE_INTERRUPTS, allowed, source);
-        }
-
-        /** Tells whether Linux uses an IOMMU for DMA. */
-        public Builder iommuInUse(boolean inUse, String source) {
-            return keep(Subject.IOMMU_IN_USE, inUse, source);
-        }
-
-        /** Keeps a line of a kernel log that bears on IOMMUs. */
-        public Builder kernelLine(String line, String source) {
-            if (kernelLines.size() < MAX_KERNEL_LINES) {
-                kernelLines.add(new Fact<>(line, source));
-            }
-            return this;
-        }
-
-        /** Adds a warning of one line; from the 200th on they are dropped. */
-        public Builder warn(String warning) {
-            if (warnings.size() < MAX_WARNINGS) {
-                warnings.add(warning);
-            }
-            return this;
-        }
-
-        /** Returns what is known so far. */
-        public HostEvidence build() {
-            // Linux forms groups only where it uses an IOMMU.
-            functions.values().stream()
-                    .flatMap(function -> function.group().stream())
-                    .findFirst()
-                    .ifPresent(group -> iommuInUse(true, group.source()));
-            return new HostEvidence(this);
-        }
-
-        void contradiction(String what, String first, String firstSource, String second, String secondSource) {
-            warn(what + " is " + first + " in " + firstSource + ", " + second + " in " + secondSource);
-        }
-
-        private void keepRegister(
-                String what, Map<String, Fact<Long>> known, String register, long value, String source) {
-            Fact<Long> earlier = known.putIfAbsent(register, new Fact<>(value, source));
-            if (earlier != null && earlier.value() != value) {
-                contradiction(what, hex(earlier.value()), earlier.source(), hex(value), source);
-            }
-        }
-
-        private void keepGroup(int group, String what, Object value, String source) {
-            Fact<?> earlier = groupFacts
-                    .computeIfAbsent(group, unused -> new TreeMap<>())
-                    .putIfAbsent(what, new Fact<>(value, source));
-            if (earlier != null && !earlier.value().equals(value)) {
-                contradiction(
-                        what + " of group " + group,
-                        earlier.value().toString(),
-                        earlier.source(),
-                        value.toString(),
-                        source);
-            }
-        }
-
-        private Builder keep(Subject subject, Object value, String source) {
-            Fact<Object> earlier = facts.putIfAbsent(subject, new Fact<>(value, source));
-            if (earlier != null && !earlier.value().equals(value)) {
-                contradiction(subject.words, shown(earlier.value()), earlier.source(), shown(value), source);
-            }
-            return this;
-        }
-
-        private static String shown(Object value) {
-            if (value instanceof Boolean on) {
-                return on ? "on" : "off";
-            }
-            return "'" + value + "'";
-        }
-
-        private static String hex(long value) {
-            return "0x" + Long.toHexString(value);
-        }
-
-        private SortedMap<String, UnitEvidence> units() {
-            SortedMap<String, UnitEvidence> made = new TreeMap<>();
-            units.forEach((unit, known) -> {
-                Fact<Long> base = known.base;
-                made.put(
-                        unit,
-                        new UnitEvidence(
-                                unit,
-                                base == null ? OptionalLong.empty() : OptionalLong.of(base.value()),
-                                known.inSysfs,
-                                known.attributes,
-                                known.registers));
-            });
-            return made;
-        }
-
-        @SuppressWarnings("unchecked") // kept by groupType and groupReserved
-        private SortedMap<Integer, GroupEvidence> groups() {
-            SortedMap<Integer, SortedSet<PciAddress>> members = new TreeMap<>();
-            groupFacts.keySet().forEach(group -> members.put(group, new TreeSet<>()));
-            functions.forEach((address, function) -> function.group()
-                    .ifPresent(group -> members.computeIfAbsent(group.value(), unused -> new TreeSet<>())
-                            .add(address)));
-            SortedMap<Integer, GroupEvidence> made = new TreeMap<>();
-            members.forEach((group, of) -> {
-                SortedMap<String, Fact<?>> known = groupFacts.getOrDefault(group, new TreeMap<>());
-                made.put(
-                        group,
-                        new GroupEvidence(
-                                group,
-                                Collections.unmodifiableSortedSet(of),
-                                Optional.ofNullable((Fact<String>) known.get("type")),
-                                Optional.ofNullable((Fact<List<ReservedRegion>>) known.get("reserved regions"))));
-            });
-            return made;
-        }
+    private Answer answer(Key<Boolean> key) {
+        return facts.value(key).map(Answer::of).orElse(Answer.UNKNOWN);
     }
 }

@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads any mix of what people have of a host into one {@link HostEvidence}.
  *
- * <p>Inputs are read in the order in which they are added; the first to say something is believed. Loads no Guice.
+ * <p>How far each is believed is its {@link Rank}; in which order they are added makes no difference. Of captures, the running
+ * host among them, there is at most one: two are of two hosts or of two times. Loads no Guice.
  */
 public final class HostInputs {
     private static final int TAR_MAGIC_AT = 257;
@@ -28,7 +29,8 @@ public final class HostInputs {
     private final Collection<TranslationUnitProvider> silicon;
     private final KernelLogReader logs;
     private final List<Path> named = new ArrayList<>();
-    private HostEvidence.@Nullable Builder host;
+    private @Nullable EvidenceBuilder host;
+    private @Nullable String captured;
 
     /** Makes a reader that knows the units of given silicon and what the drivers of given vendors print. */
     public HostInputs(Collection<TranslationUnitProvider> silicon, IommuVendors vendors) {
@@ -48,7 +50,8 @@ public final class HostInputs {
 
     /** Adds a host whose files are read, when they are needed, below a root. */
     HostInputs live(Path root) {
-        HostEvidence.Builder known = host;
+        only("this host");
+        EvidenceBuilder known = host;
         if (known == null) {
             known = HostEvidence.builder("this host");
             host = known;
@@ -60,7 +63,8 @@ public final class HostInputs {
     /**
      * Adds an input of any kind, recognised by what is in it.
      *
-     * @throws InputException when it can't be read or is none that is known
+     * @throws UnknownInputException when it is none that is known
+     * @throws InputException when it can't be read, or a second capture
      */
     public HostInputs path(Path path) {
         if (Files.isDirectory(path)) {
@@ -91,11 +95,24 @@ public final class HostInputs {
                 return lspci(path, lines);
             }
         }
-        throw new InputException(path + ": nothing known, " + EXPECTED);
+        throw new UnknownInputException(path + ": nothing known, " + EXPECTED);
     }
 
-    /** Adds a directory or tar with a {@code sys/} tree. */
+    private void only(String capture) {
+        if (captured != null) {
+            throw new InputException(captured + " and " + capture
+                    + " are two captures, expected one, of one host; --fleet DIR audits each of many");
+        }
+        captured = capture;
+    }
+
+    /**
+     * Adds a directory or tar with a {@code sys/} tree.
+     *
+     * @throws InputException when it can't be read, or one was added before
+     */
     public HostInputs capture(Path path) {
+        only(path.toString());
         CaptureFiles files = CaptureFiles.open(path);
         SysfsReader.read(files, silicon, logs, host(path));
         return this;
@@ -107,14 +124,14 @@ public final class HostInputs {
     }
 
     private HostInputs acpi(Path file, byte[] bytes) {
-        HostEvidence.Builder into = host(file).input(file.toString());
+        EvidenceBuilder into = host(file).input(file.toString());
         if (TextLines.isText(bytes) && !AcpiReader.recognises(bytes)) {
-            if (AcpiReader.read(TextLines.of(bytes, file.toString()), nameOf(file), into) == 0) {
+            if (AcpiReader.read(TextLines.of(bytes, file.toString()), source(file, Rank.TABLE), into) == 0) {
                 throw new InputException(
                         file + ": no whole ACPI table, expected one as bytes or as acpidump prints it");
             }
         } else {
-            AcpiReader.read(bytes, nameOf(file), into);
+            AcpiReader.read(bytes, source(file, Rank.TABLE), into);
         }
         return this;
     }
@@ -125,7 +142,7 @@ public final class HostInputs {
     }
 
     private HostInputs lspci(Path file, List<String> lines) {
-        if (LspciReader.read(lines, nameOf(file), host(file).input(file.toString())) == 0) {
+        if (LspciReader.read(lines, source(file, Rank.LSPCI), host(file).input(file.toString())) == 0) {
             throw new InputException(file + ": no listing of lspci, expected lines like"
                     + " '00:02.0 VGA compatible controller: Intel Corporation HD Graphics'");
         }
@@ -138,7 +155,7 @@ public final class HostInputs {
     }
 
     private HostInputs dmesg(Path file, byte[] text) {
-        if (!logs.read(text, nameOf(file), host(file).input(file.toString()))) {
+        if (!logs.read(text, source(file, Rank.LOG), host(file).input(file.toString()))) {
             throw new InputException(file
                     + ": no kernel log that tells anything, expected 'Linux version ...' or lines of DMAR or AMD-Vi");
         }
@@ -151,7 +168,7 @@ public final class HostInputs {
     }
 
     private HostInputs groups(Path file, List<String> lines) {
-        if (GroupListingReader.read(lines, nameOf(file), host(file).input(file.toString())) == 0) {
+        if (GroupListingReader.read(lines, source(file, Rank.LSPCI), host(file).input(file.toString())) == 0) {
             throw new InputException(file + ": no listing of IOMMU groups, expected lines like"
                     + " 'IOMMU Group 1 00:01.0 PCI bridge [0604]: ...'");
         }
@@ -164,7 +181,7 @@ public final class HostInputs {
      * @throws IllegalStateException when none was added
      */
     public HostEvidence read() {
-        HostEvidence.Builder read = host;
+        EvidenceBuilder read = host;
         if (read == null) {
             throw new IllegalStateException("no input was added");
         }
@@ -172,8 +189,8 @@ public final class HostInputs {
     }
 
     /** The host is called by its only input, or by the directory that all of them are in. */
-    private HostEvidence.Builder host(Path input) {
-        HostEvidence.Builder known = host;
+    private EvidenceBuilder host(Path input) {
+        EvidenceBuilder known = host;
         if (known == null) {
             known = HostEvidence.builder(nameOf(input));
             host = known;
@@ -229,6 +246,10 @@ public final class HostInputs {
         } catch (IOException e) {
             throw new InputException(path + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
         }
+    }
+
+    private static Source source(Path file, Rank rank) {
+        return new Source(nameOf(file), rank);
     }
 
     private static String nameOf(Path path) {

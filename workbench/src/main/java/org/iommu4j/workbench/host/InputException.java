@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.host;
 
 /** Input that can't be used; the message is one line that says what, where and what was expected. */
-public final class InputException extends RuntimeException {
+public class InputException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
     /** Makes a refusal. */

@@ -88,7 +88,7 @@ final class KernelBoot implements KernelLog.Findings {
         if (fits(groups, address)) {
             groups.put(address, group);
         }
-        if (joined.size() < HostEvidence.Builder.MAX_FUNCTIONS) {
+        if (joined.size() < EvidenceBuilder.MAX_FUNCTIONS) {
             joined.add(address);
         }
     }
@@ -128,11 +128,11 @@ final class KernelBoot implements KernelLog.Findings {
     }
 
     private static boolean fits(Map<PciAddress, ?> known, PciAddress address) {
-        return known.size() < HostEvidence.Builder.MAX_FUNCTIONS || known.containsKey(address);
+        return known.size() < EvidenceBuilder.MAX_FUNCTIONS || known.containsKey(address);
     }
 
     /** Tells all that was said. */
-    void tell(String source, HostEvidence.Builder host) {
+    void tell(Source source, EvidenceBuilder host) {
         if (release != null) {
             host.kernelRelease(release, source);
         }
@@ -157,7 +157,7 @@ final class KernelBoot implements KernelLog.Findings {
         lines.forEach(line -> host.kernelLine(line, source));
     }
 
-    private void tellFunctions(String source, HostEvidence.Builder host) {
+    private void tellFunctions(Source source, EvidenceBuilder host) {
         functions.forEach((address, values) -> {
             int code = values[3] >> 8;
             host.function(address)

@@ -224,7 +224,7 @@ final class KernelLogReader {
      * @param text in UTF-8; what is not becomes question marks
      * @return whether it says anything
      */
-    boolean read(byte[] text, String source, HostEvidence.Builder host) {
+    boolean read(byte[] text, Source source, EvidenceBuilder host) {
         KernelBoot boot = new KernelBoot(null);
         boolean any = false;
         int from = 0;

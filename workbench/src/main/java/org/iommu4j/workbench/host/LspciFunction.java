@@ -232,7 +232,7 @@ final class LspciFunction {
     }
 
     /** Tells all that the lines say. */
-    void tell(HostEvidence.Builder host, boolean shared, String source) {
+    void tell(EvidenceBuilder host, boolean shared, Source source) {
         FunctionFacts function = title.tell(host, source);
         if (group >= 0) {
             function.group(group, source);

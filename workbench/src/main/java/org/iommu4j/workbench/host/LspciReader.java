@@ -34,7 +34,7 @@ final class LspciReader {
      *
      * @return how many functions it lists
      */
-    static int read(List<String> lines, String source, HostEvidence.Builder host) {
+    static int read(List<String> lines, Source source, EvidenceBuilder host) {
         TreeMap<PciAddress, LspciFunction> functions = new TreeMap<>();
         LspciFunction current = null;
         boolean skipped = false;
@@ -42,9 +42,9 @@ final class LspciReader {
             Matcher title = TITLE.matcher(line);
             if (title.matches() && recognises(line)) {
                 PciAddress address = PciAddress.parse(title.group(1));
-                if (functions.size() >= HostEvidence.Builder.MAX_FUNCTIONS && !functions.containsKey(address)) {
+                if (functions.size() >= EvidenceBuilder.MAX_FUNCTIONS && !functions.containsKey(address)) {
                     throw new InputException(
-                            source + ": more than " + HostEvidence.Builder.MAX_FUNCTIONS + " PCI functions");
+                            source + ": more than " + EvidenceBuilder.MAX_FUNCTIONS + " PCI functions");
                 }
                 // A listing that was appended to itself says the same twice.
                 current = new LspciFunction(LspciTitle.of(address, title.group(2)));
@@ -63,6 +63,7 @@ final class LspciReader {
         }
         Map<Integer, Integer> inSlot = new HashMap<>();
         functions.keySet().forEach(address -> inSlot.merge(slot(address), 1, Integer::sum));
+        host.listing(Listings.Kind.FUNCTIONS, functions.keySet(), source);
         functions.forEach(
                 (address, function) -> function.tell(host, inSlot.getOrDefault(slot(address), 1) > 1, source));
         return functions.size();

@@ -91,7 +91,7 @@ record LspciTitle(
     }
 
     /** Tells what the line says about the function. */
-    FunctionFacts tell(HostEvidence.Builder host, String source) {
+    FunctionFacts tell(EvidenceBuilder host, Source source) {
         FunctionFacts function = host.function(address);
         if (className != null) {
             function.className(className, source);

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -42,7 +43,7 @@ final class SysfsReader {
     /** Where a kernel log may lie. */
     static final List<String> LOGS = List.of("dmesg.txt", "dmesg", "dmesg.log", "var/log/dmesg");
 
-    private static final String SOURCE = "sysfs";
+    private static final Source SOURCE = new Source("sysfs", Rank.SYSFS);
 
     /** What VFIO calls the groups that it makes where no IOMMU translates, {@code enable_unsafe_noiommu_mode}. */
     private static final String WITHOUT_IOMMU = "vfio-noiommu";
@@ -61,10 +62,12 @@ final class SysfsReader {
             "msi", ReservedRegion.Type.MSI);
 
     private final HostFiles files;
-    private final HostEvidence.Builder host;
+    private final EvidenceBuilder host;
     private final Set<String> withoutIommu;
+    private final Set<PciAddress> listed = new TreeSet<>();
+    private final Set<PciAddress> grouped = new HashSet<>();
 
-    private SysfsReader(HostFiles files, HostEvidence.Builder host) {
+    private SysfsReader(HostFiles files, EvidenceBuilder host) {
         this.files = files;
         this.host = host;
         this.withoutIommu = files.list(GROUPS).stream()
@@ -81,16 +84,14 @@ final class SysfsReader {
      * @param logs who reads the kernel's log
      */
     static void read(
-            HostFiles files,
-            Collection<TranslationUnitProvider> silicon,
-            KernelLogReader logs,
-            HostEvidence.Builder host) {
+            HostFiles files, Collection<TranslationUnitProvider> silicon, KernelLogReader logs, EvidenceBuilder host) {
         SysfsReader reader = new SysfsReader(files, host);
         host.input(files.source());
         reader.tables();
         reader.units(silicon);
         reader.functions();
         reader.groups();
+        host.listing(Listings.Kind.FUNCTIONS, reader.listed, SOURCE);
         reader.inUse();
         reader.unsafeInterrupts();
         reader.kernel(logs);
@@ -161,7 +162,9 @@ final class SysfsReader {
     }
 
     private void function(String device, Set<String> units, boolean driversShown) {
-        FunctionFacts function = host.function(PciAddress.parse(device));
+        PciAddress address = PciAddress.parse(device);
+        listed.add(address);
+        FunctionFacts function = host.function(address);
         Optional<String> real = files.resolve(DEVICES + "/" + device);
         real.ifPresent(path -> place(function, path));
         String directory = real.orElse(DEVICES + "/" + device);
@@ -182,7 +185,10 @@ final class SysfsReader {
         files.resolve(directory + "/iommu_group")
                 .map(SysfsReader::lastName)
                 .filter(group -> NUMBER.matcher(group).matches() && !withoutIommu.contains(group))
-                .ifPresent(group -> function.group(Integer.parseInt(group), SOURCE));
+                .ifPresent(group -> {
+                    grouped.add(address);
+                    function.group(Integer.parseInt(group), SOURCE);
+                });
         Optional<String> driver = files.resolve(directory + "/driver").map(SysfsReader::lastName);
         if (driver.isPresent() || driversShown) {
             function.driver(TextLines.printable(driver.orElse("")), SOURCE);
@@ -210,7 +216,10 @@ final class SysfsReader {
             String directory = GROUPS + "/" + group;
             for (String device : files.list(directory + "/devices")) {
                 if (ADDRESS.matcher(device).matches()) {
-                    host.function(PciAddress.parse(device)).group(id, SOURCE);
+                    PciAddress member = PciAddress.parse(device);
+                    listed.add(member);
+                    grouped.add(member);
+                    host.function(member).group(id, SOURCE);
                     membersShown = true;
                 }
             }
@@ -219,11 +228,9 @@ final class SysfsReader {
         }
         if (membersShown) {
             // All groups are listed: what is in none of them is in none.
-            for (String device : files.list(DEVICES)) {
-                if (ADDRESS.matcher(device).matches()) {
-                    host.function(PciAddress.parse(device)).inNoGroup(SOURCE);
-                }
-            }
+            listed.stream()
+                    .filter(function -> !grouped.contains(function))
+                    .forEach(function -> host.function(function).inNoGroup(SOURCE));
         }
     }
 
@@ -269,12 +276,14 @@ final class SysfsReader {
                     .filter(Matcher::matches)
                     .map(version -> version.group(1));
         }
-        release.ifPresent(found -> host.kernelRelease(TextLines.printable(found), "proc"));
-        files.commandLine().ifPresent(found -> host.commandLine(TextLines.printable(found), "proc/cmdline"));
+        release.ifPresent(found -> host.kernelRelease(TextLines.printable(found), new Source("proc", Rank.SYSFS)));
+        files.commandLine()
+                .ifPresent(
+                        found -> host.commandLine(TextLines.printable(found), new Source("proc/cmdline", Rank.SYSFS)));
         for (String log : LOGS) {
             Optional<byte[]> bytes = files.bytes(log);
             if (bytes.isPresent()) {
-                logs.read(bytes.get(), log, host);
+                logs.read(bytes.get(), new Source(log, Rank.LOG), host);
                 return;
             }
         }
@@ -284,7 +293,7 @@ final class SysfsReader {
         for (String place : PciIds.PLACES) {
             Optional<byte[]> file = files.bytes(place);
             if (file.isPresent()) {
-                host.names(file.get(), place);
+                host.names(file.get(), new Source(place, Rank.LSPCI));
                 return;
             }
         }

@@ -24,7 +24,7 @@ final class VirtualFunctions {
     private final Map<PciAddress, PciAddress> physicalOf = new HashMap<>();
 
     /** No machine has more, and text that claims to has no say in how long it takes. */
-    private int left = HostEvidence.Builder.MAX_FUNCTIONS;
+    private int left = EvidenceBuilder.MAX_FUNCTIONS;
 
     private VirtualFunctions(SortedMap<PciAddress, FunctionFacts> functions) {
         this.functions = functions;

@@ -13,13 +13,13 @@ class HostEvidenceTest {
     @Timeout(value = 20, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void whetherUnsafeInterruptsAreAllowedMayBeAskedForEachOfManyDevices() {
         HostEvidence evidence = HostEvidence.builder("host")
-                .commandLine("quiet ".repeat(10_000) + ALLOWED, "command line")
+                .commandLine("quiet ".repeat(10_000) + ALLOWED, new Source("command line", Rank.SYSFS))
                 .build();
         int allowed = 0;
-        for (int i = 0; i < HostEvidence.Builder.MAX_FUNCTIONS; i++) {
+        for (int i = 0; i < EvidenceBuilder.MAX_FUNCTIONS; i++) {
             allowed += evidence.unsafeInterruptsAllowed() ? 1 : 0;
         }
-        assertThat(allowed).isEqualTo(HostEvidence.Builder.MAX_FUNCTIONS);
+        assertThat(allowed).isEqualTo(EvidenceBuilder.MAX_FUNCTIONS);
     }
 
     @Test
@@ -27,8 +27,8 @@ class HostEvidenceTest {
         assertThat(HostEvidence.builder("host").build().unsafeInterruptsAllowed())
                 .isFalse();
         assertThat(HostEvidence.builder("host")
-                        .unsafeInterrupts(false, "module")
-                        .commandLine(ALLOWED, "command line")
+                        .unsafeInterrupts(false, new Source("module", Rank.SYSFS))
+                        .commandLine(ALLOWED, new Source("command line", Rank.SYSFS))
                         .build()
                         .unsafeInterruptsAllowed())
                 .isFalse();

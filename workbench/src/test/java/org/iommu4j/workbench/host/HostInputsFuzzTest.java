@@ -30,14 +30,16 @@ class HostInputsFuzzTest {
 
     private static final IommuVendors VENDORS = IommuVendors.load();
 
+    private static final Source FUZZ = new Source("fuzz", Rank.LSPCI);
+
     private static final KernelLogReader LOGS = new KernelLogReader(VENDORS);
 
     private interface Reading {
-        void into(HostEvidence.Builder host);
+        void into(EvidenceBuilder host);
     }
 
     private static void readOrRefused(Reading reading) {
-        HostEvidence.Builder host = HostEvidence.builder("fuzz");
+        EvidenceBuilder host = HostEvidence.builder("fuzz");
         try {
             reading.into(host);
         } catch (InputException e) {
@@ -78,27 +80,27 @@ class HostInputsFuzzTest {
 
     @FuzzTest(maxDuration = "10m")
     void lspci(byte[] text) {
-        readOrRefused(host -> LspciReader.read(TextLines.of(text, "fuzz"), "fuzz", host));
+        readOrRefused(host -> LspciReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
     }
 
     @FuzzTest(maxDuration = "10m")
     void kernelLog(byte[] text) {
-        readOrRefused(host -> LOGS.read(text, "fuzz", host));
+        readOrRefused(host -> LOGS.read(text, FUZZ, host));
     }
 
     @FuzzTest(maxDuration = "10m")
     void groupListing(byte[] text) {
-        readOrRefused(host -> GroupListingReader.read(TextLines.of(text, "fuzz"), "fuzz", host));
+        readOrRefused(host -> GroupListingReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
     }
 
     @FuzzTest(maxDuration = "10m")
     void acpidump(byte[] text) {
-        readOrRefused(host -> AcpiReader.read(TextLines.of(text, "fuzz"), "fuzz", host));
+        readOrRefused(host -> AcpiReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
     }
 
     @FuzzTest(maxDuration = "10m")
     void acpiTable(byte[] bytes) {
-        readOrRefused(host -> AcpiReader.read(bytes, "fuzz", host));
+        readOrRefused(host -> AcpiReader.read(bytes, FUZZ, host));
     }
 
     @FuzzTest(maxDuration = "10m")

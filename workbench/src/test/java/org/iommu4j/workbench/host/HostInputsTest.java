@@ -9,6 +9,7 @@ import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.iommu4j.platform.PciAddress;
+import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -91,11 +92,67 @@ class HostInputsTest {
                 .path(file("one.log", "Linux version 6.1.0 (d@d) #1\n"))
                 .path(file("two.log", "Linux version 6.8.0 (d@d) #1\n"))
                 .read();
-        assertThat(host.warnings())
+        assertThat(host.contradictions())
                 .containsExactly(
-                        "group of 0000:00:02.0 is 1 in lspci.txt, 2 in groups.txt",
-                        "kernel release is '6.1.0' in one.log, '6.8.0' in two.log");
-        assertThat(host.linux().orElseThrow()).as("the first is believed").hasToString("6.1");
+                        "kernel release is '6.1.0' in one.log and '6.8.0' in two.log: taken as unknown",
+                        "group of 0000:00:02.0 is 1 in lspci.txt and 2 in groups.txt: taken as unknown");
+        assertThat(host.warnings()).isEqualTo(host.contradictions());
+        assertThat(host.linux()).isEmpty();
+        assertThat(host.function(GRAPHICS).orElseThrow().group()).isEmpty();
+        assertThat(host.groups())
+                .as("which functions are in 1 and 2 is not known")
+                .isEmpty();
+        assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
+    }
+
+    @Test
+    void theRunningHostIsACapture() throws IOException {
+        Files.createDirectories(folder.resolve("sys/bus"));
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> HostInputs.withInstalledSilicon().live(folder).path(folder))
+                .withMessageContaining("this host and " + folder + " are two captures");
+    }
+
+    @Test
+    void whatIsSaidOfAllUnitsDoesNotSettleWhatInputsSayOfOne() {
+        EvidenceBuilder host = HostEvidence.builder("host");
+        Source log = new Source("dmesg.txt", Rank.LOG);
+        host.unit("ivhd0", 0xfeb8_0000L, log).registerOfAllUnits("EFR", 1, log);
+        assertThat(host.build().registers().value(0xfeb8_0000L, "EFR")).hasValue(1);
+        host.register("ivhd0", "EFR", 2, log).register("ivhd0", "EFR", 3, log);
+        assertThat(host.build().registers().value(0xfeb8_0000L, "EFR")).isEmpty();
+    }
+
+    @Test
+    void tablesOfOneRankThatDifferAreNone() throws IOException {
+        byte[] other = table();
+        other[36] = 45;
+        Path one = Files.write(folder.resolve("one"), table());
+        Path two = Files.write(folder.resolve("two"), other);
+        HostEvidence host =
+                HostInputs.withInstalledSilicon().path(one).path(two).read();
+        assertThat(host.tables()).isEmpty();
+        assertThat(host.contradictions())
+                .singleElement()
+                .asString()
+                .matches("table DMAR is 48 bytes with CRC-32 \\w{8} in one and 48 bytes .* in two: taken as unknown");
+    }
+
+    /** Two listings of one rank differ about a bridge's buses: where the functions behind it are is not known. */
+    @Test
+    void configurationSpaceThatDiffersInWhatDecidesIsUnknown() throws IOException {
+        String bridge = "00:1c.0 PCI bridge [0604]: Maker Port [8086:1234]\n\tFlags: bus master\n"
+                + "\tBus: primary=00, secondary=%s, subordinate=%s, sec-latency=0\n";
+        HostEvidence host = HostInputs.withInstalledSilicon()
+                .path(file("one.txt", bridge.formatted("01", "01")))
+                .path(file("two.txt", bridge.formatted("02", "02")))
+                .read();
+        FunctionEvidence port = host.function(PciAddress.parse("00:1c.0")).orElseThrow();
+        assertThat(port.knowledge()).isEqualTo(ConfigKnowledge.NONE);
+        assertThat(host.contradictions())
+                .singleElement()
+                .asString()
+                .contains("header of 0000:00:1c.0 is that of a bridge to buses 01-01 in one.txt and", "02-02 in two");
     }
 
     @Test

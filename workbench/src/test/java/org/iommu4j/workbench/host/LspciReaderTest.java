@@ -260,7 +260,7 @@ class LspciReaderTest {
     /** Its own bit is reserved and reads as zero, in words as in hex. */
     @Test
     void ofAVirtualFunctionWithoutItsPhysicalOneEnableNoSnoopIsUnknown() {
-        HostEvidence.Builder host = HostEvidence.builder("test");
+        EvidenceBuilder host = HostEvidence.builder("test");
         String words = "\tCapabilities: [40] Express (v2) Endpoint, MSI 00\n\t\t\tRlxdOrd- ExtTag- NoSnoop-\n";
         String hex = """
                 00: ff ff ff ff 04 00 10 00 01 00 00 02 00 00 00 00
@@ -273,7 +273,7 @@ class LspciReaderTest {
                 .mapToObj(row -> String.format("%x0:%s%n", row, " 00".repeat(16)))
                 .collect(Collectors.joining());
         String text = "03:10.0 Ethernet controller [0200]: Maker Card VF [1234:0010]\n" + words + hex + rest;
-        LspciReader.read(text.lines().toList(), "test", host);
+        LspciReader.read(text.lines().toList(), new Source("test", Rank.LSPCI), host);
         FunctionEvidence function =
                 host.build().function(PciAddress.parse("03:10.0")).orElseThrow();
         assertThat(function.pciExpress()).isEqualTo(Answer.YES);
