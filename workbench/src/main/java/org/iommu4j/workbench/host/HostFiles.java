@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 
@@ -43,7 +42,7 @@ public interface HostFiles {
 
     /** Returns the text of a file of at most so many bytes, without surrounding white space. */
     default Optional<String> text(String path, int max) {
-        return bytes(path, max).map(bytes -> new String(bytes, StandardCharsets.UTF_8).strip());
+        return bytes(path, max).map(TextLines::text);
     }
 
     /** Returns the kernel's command line. */

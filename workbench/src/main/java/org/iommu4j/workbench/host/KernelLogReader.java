@@ -221,18 +221,17 @@ final class KernelLogReader {
     /**
      * Reads a log.
      *
-     * @param text in UTF-8; what is not becomes question marks
+     * @param text in UTF-8, or UTF-16 with a byte order mark; what is neither becomes question marks
      * @return whether it says anything
      */
     boolean read(byte[] text, Source source, EvidenceBuilder host) {
         KernelBoot boot = new KernelBoot(null);
         boolean any = false;
-        int from = 0;
-        while (from < text.length) {
-            int to = TextLines.end(text, from);
-            long found = filter.in(text, from, to);
+        TextLines.Cursor lines = new TextLines.Cursor(text);
+        while (lines.next()) {
+            long found = lines.words(filter);
             if (found != 0) {
-                String line = TextLines.line(text, from, to);
+                String line = lines.line();
                 if (isOfProgram(line)) {
                     if (line.contains(FIRST_PROGRAM)) {
                         boot.done();
@@ -247,7 +246,6 @@ final class KernelLogReader {
                     any = any || recognises(line, found);
                 }
             }
-            from = to + 1;
         }
         if (any) {
             boot.tell(source, host);

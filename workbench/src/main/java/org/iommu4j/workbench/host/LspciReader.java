@@ -18,8 +18,16 @@ import org.jspecify.annotations.Nullable;
  * four digits (functions below a VMD) are left out with a warning.
  */
 final class LspciReader {
-    private static final Pattern TITLE = Pattern.compile("((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]) (\\S.*)");
-    private static final Pattern LONG_DOMAIN = Pattern.compile("[0-9a-f]{5,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7] \\S.*");
+    private static final Pattern TITLE =
+            Pattern.compile("((?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]) +(\\S.*)");
+    private static final Pattern LONG_DOMAIN =
+            Pattern.compile("[0-9a-fA-F]{5,8}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7] \\S.*");
+
+    /** A line that begins with an address, whatever marks stand before it; details of a function are indented. */
+    private static final Pattern BEGINS_WITH_ADDRESS =
+            Pattern.compile("[^\\s\\w]?[^\\w\\t]{0,15}(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]\\b.*");
+
+    private static final int SHOWN = 60;
 
     private LspciReader() {}
 
@@ -38,7 +46,11 @@ final class LspciReader {
         TreeMap<PciAddress, LspciFunction> functions = new TreeMap<>();
         LspciFunction current = null;
         boolean skipped = false;
+        int number = 0;
+        int lost = 0;
+        String firstLost = "";
         for (String line : lines) {
+            number++;
             Matcher title = TITLE.matcher(line);
             if (title.matches() && recognises(line)) {
                 PciAddress address = PciAddress.parse(title.group(1));
@@ -54,12 +66,20 @@ final class LspciReader {
             } else if (LONG_DOMAIN.matcher(line).matches()) {
                 skipped = true;
                 current = null;
+            } else if (BEGINS_WITH_ADDRESS.matcher(line).matches()) {
+                firstLost = lost++ == 0 ? "line " + number + ", '" + start(line) + "'" : firstLost;
+                current = null;
             } else if (current != null) {
                 current = line(current, line);
             }
         }
         if (skipped) {
             host.warn(source + ": functions in domains of more than four digits (below a VMD) are left out");
+        }
+        if (lost > 0) {
+            host.warn(source + ": " + firstLost + (lost > 1 ? " and " + (lost - 1) + " more" : "")
+                    + ", begins with an address and is left out, expected a form like '00:02.0 VGA compatible controller: "
+                    + "Maker Graphics'");
         }
         Map<Integer, Integer> inSlot = new HashMap<>();
         functions.keySet().forEach(address -> inSlot.merge(slot(address), 1, Integer::sum));
@@ -76,6 +96,10 @@ final class LspciReader {
         }
         current.line(line);
         return current;
+    }
+
+    private static String start(String line) {
+        return line.length() > SHOWN ? line.substring(0, SHOWN) + "..." : line;
     }
 
     private static int slot(PciAddress address) {

@@ -28,8 +28,8 @@ record LspciTitle(
         int vendorId,
         int deviceId) {
     /** An address as tools print it, after anything but a part of another number. */
-    static final Pattern ADDRESS =
-            Pattern.compile("(?<![0-9a-fA-F:.])((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])(?![0-9a-fA-F.:])");
+    static final Pattern ADDRESS = Pattern.compile(
+            "(?<![0-9a-fA-F:.])((?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7])(?![0-9a-fA-F.:])");
 
     private static final Pattern CLASS_IN_WORDS = Pattern.compile("(?:\"?)(\\S.{0,120}?)(?: \\[([0-9a-f]{4})\\])?");
     private static final Pattern NUMERIC = Pattern.compile("(?:Class )?([0-9a-f]{4})");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.host;
 
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
@@ -236,8 +237,11 @@ final class SysfsReader {
 
     private void regions(int group, String text) {
         List<ReservedRegion> regions = new ArrayList<>();
-        for (String line :
-                text.lines().map(String::strip).filter(line -> !line.isEmpty()).toList()) {
+        for (String read : TextLines.of(text.getBytes(StandardCharsets.UTF_8))) {
+            String line = read.strip();
+            if (line.isEmpty()) {
+                continue;
+            }
             Matcher region = REGION.matcher(line);
             ReservedRegion.Type type = region.matches() ? REGION_TYPES.get(region.group(3)) : null;
             long start = type == null ? 0 : Long.parseUnsignedLong(region.group(1), 16);

@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /** Reads files that somebody else wrote: never more than a stated size, and no control character gets to a terminal. */
@@ -21,6 +22,9 @@ final class TextLines {
 
     /** Of UTF-8. */
     private static final int MAX_BYTES_OF_CHARACTER = 4;
+
+    /** In place of a character that is left out. */
+    private static final int INVISIBLE = -1;
 
     private TextLines() {}
 
@@ -49,29 +53,45 @@ final class TextLines {
         return file.startsWith("/dev/fd") || file.startsWith("/proc/self/fd");
     }
 
-    /** Returns whether bytes look like text: no NUL in the first 4 KiB. */
+    /** Returns whether bytes look like text: no NUL in the first 4 KiB of characters. */
     static boolean isText(byte[] bytes) {
-        for (int i = 0; i < Math.min(bytes.length, 4096); i++) {
-            if (bytes[i] == 0) {
+        byte[] text = utf8(bytes);
+        for (int i = 0; i < Math.min(text.length, 4096); i++) {
+            if (text[i] == 0) {
                 return false;
             }
         }
-        return bytes.length > 0;
+        return text.length > 0;
     }
 
-    /** Returns the lines of a text, printable; no more than {@value #MAX_LINES}. */
+    /** Returns text in UTF-8. Windows writes UTF-16, with a byte order mark before it. */
+    private static byte[] utf8(byte[] bytes) {
+        boolean utf16 = bytes.length > 1
+                && ((bytes[0] == (byte) 0xff && bytes[1] == (byte) 0xfe)
+                        || (bytes[0] == (byte) 0xfe && bytes[1] == (byte) 0xff));
+        return utf16 ? new String(bytes, StandardCharsets.UTF_16).getBytes(StandardCharsets.UTF_8) : bytes;
+    }
+
+    /** Returns a whole text without a byte order mark and surrounding white space. */
+    static String text(byte[] bytes) {
+        String text = new String(utf8(bytes), StandardCharsets.UTF_8);
+        return (text.startsWith("\ufeff") ? text.substring(1) : text).strip();
+    }
+
+    /** Returns the lines of a text, readable; no more than {@value #MAX_LINES}. */
     static List<String> of(byte[] bytes) {
-        return new String(bytes, StandardCharsets.UTF_8)
-                .lines()
-                .limit(MAX_LINES)
-                .map(TextLines::printable)
-                .toList();
+        List<String> lines = new ArrayList<>();
+        Cursor cursor = new Cursor(bytes);
+        while (lines.size() < MAX_LINES && cursor.next()) {
+            lines.add(cursor.line());
+        }
+        return lines;
     }
 
     /**
-     * Returns the lines of a text, printable.
+     * Returns the lines of a text, readable.
      *
-     * @throws InputException when there are more than {@value #MAX_LINES}
+     * @throws InputException when there are {@value #MAX_LINES} or more
      */
     static List<String> of(byte[] bytes, String source) {
         List<String> lines = of(bytes);
@@ -81,19 +101,100 @@ final class TextLines {
         return lines;
     }
 
-    /** Returns where the line that begins at a place ends: at a line feed, a carriage return, or with the text. */
-    static int end(byte[] text, int from) {
-        int to = from;
-        while (to < text.length && text[to] != '\n' && text[to] != '\r') {
-            to++;
+    /**
+     * Goes through a text line by line, wherever one may end: at a line feed, a carriage return or both; at a vertical tab or a form
+     * feed; at U+0085, U+2028 or U+2029.
+     *
+     * <p>An empty line is between two line feeds. What other characters leave empty, such as a form feed at the start of a page,
+     * is none. Source: Unicode Standard Annex 14, mandatory breaks.
+     */
+    static final class Cursor {
+        private final byte[] text;
+        private int at;
+        private boolean afterLineFeed = true;
+        private int from;
+        private int to;
+
+        Cursor(byte[] bytes) {
+            text = utf8(bytes);
         }
-        return to;
+
+        /** Goes to the next line; false when there is none. */
+        boolean next() {
+            while (at < text.length) {
+                from = at;
+                int end = at;
+                int ending = 0;
+                while (end < text.length) {
+                    ending = ending(end);
+                    if (ending > 0) {
+                        break;
+                    }
+                    end++;
+                }
+                to = end;
+                at = end + Math.max(1, ending);
+                boolean lineFeed = ending > 0 && text[at - 1] == '\n';
+                boolean emptyLine = afterLineFeed && lineFeed;
+                afterLineFeed = lineFeed;
+                if (to > from || emptyLine) {
+                    return true;
+                }
+            }
+            return false;
+        }
+
+        /** Returns how many bytes at a place end a line. */
+        private int ending(int place) {
+            byte first = text[place];
+            if (first > '\r') {
+                return 0;
+            }
+            if (first >= '\n') {
+                return first == '\r' && isAt(place + 1, '\n') ? 2 : 1;
+            }
+            if (first == (byte) 0xc2) {
+                return isAt(place + 1, 0x85) ? 2 : 0;
+            }
+            return first == (byte) 0xe2 && isAt(place + 1, 0x80) && (isAt(place + 2, 0xa8) || isAt(place + 2, 0xa9))
+                    ? 3
+                    : 0;
+        }
+
+        private boolean isAt(int place, int value) {
+            return place < text.length && (text[place] & 0xff) == value;
+        }
+
+        /** Returns the words of a filter that are in the line. */
+        long words(WordFilter filter) {
+            return filter.in(text, from, to);
+        }
+
+        /** Returns the line, readable. */
+        String line() {
+            int looked = Math.min(to - from, MAX_LINE * MAX_BYTES_OF_CHARACTER);
+            return readable(new String(text, from, looked, StandardCharsets.UTF_8));
+        }
     }
 
-    /** Returns a line of a text, printable. */
-    static String line(byte[] text, int from, int to) {
-        int looked = Math.min(to - from, MAX_LINE * MAX_BYTES_OF_CHARACTER);
-        return printable(new String(text, from, looked, StandardCharsets.UTF_8));
+    /** Returns a line cut to what is looked at, with all blanks as such and without invisible characters, printable. */
+    private static String readable(String line) {
+        for (int i = 0; i < line.length(); i++) {
+            if (line.charAt(i) >= 0x7f) {
+                StringBuilder plain = new StringBuilder();
+                line.chars().map(TextLines::plain).filter(c -> c != INVISIBLE).forEach(c -> plain.append((char) c));
+                return printable(plain.toString());
+            }
+        }
+        return printable(line);
+    }
+
+    private static int plain(int c) {
+        return switch (Character.getType(c)) {
+            case Character.SPACE_SEPARATOR -> ' ';
+            case Character.FORMAT -> INVISIBLE;
+            default -> c;
+        };
     }
 
     /** Returns a line cut to what is looked at, with control characters other than tabs as '?'. */
