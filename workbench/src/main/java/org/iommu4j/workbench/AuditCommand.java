@@ -67,7 +67,7 @@ final class AuditCommand implements Callable<Integer> {
             description =
                     "A directory or tar with a Linux sys/ tree, an ACPI table or acpidump, or text of lspci, dmesg or"
                             + " IOMMU groups.")
-    private List<Path> paths = new ArrayList<>();
+    private List<String> paths = new ArrayList<>();
 
     @Option(names = "--acpi", paramLabel = "FILE", description = "An ACPI table (DMAR, IVRS), or what acpidump prints.")
     private List<Path> acpi = new ArrayList<>();
@@ -90,11 +90,10 @@ final class AuditCommand implements Callable<Integer> {
 
     @Option(
             names = "--assign",
-            paramLabel = "BDF",
-            split = ",",
-            converter = AddressConverter.class,
+            paramLabel = "BDF[,BDF]",
+            converter = AddressList.Converter.class,
             description = "Answers for one virtual machine that gets these devices.")
-    private List<PciAddress> assigned = new ArrayList<>();
+    private List<AddressList> assigned = new ArrayList<>();
 
     @Option(names = "--require-coherent", description = "Exits 1 unless the guest is known to be coherent.")
     private boolean requireCoherent;
@@ -142,7 +141,9 @@ final class AuditCommand implements Callable<Integer> {
     }
 
     private int one(Auditor auditor) {
-        Audit audit = auditor.audit(inputs().read(), Optional.ofNullable(release), assigned);
+        List<PciAddress> devices =
+                assigned.stream().flatMap(each -> each.addresses().stream()).toList();
+        Audit audit = auditor.audit(inputs().read(), Optional.ofNullable(release), devices);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
@@ -185,7 +186,7 @@ final class AuditCommand implements Callable<Integer> {
 
     private HostInputs inputs() {
         HostInputs inputs = HostInputs.withInstalledSilicon();
-        paths.forEach(inputs::path);
+        paths.stream().map(PathConverter::parameter).forEach(inputs::path);
         acpi.forEach(inputs::acpi);
         add(lspci, inputs::lspci);
         add(dmesg, inputs::dmesg);

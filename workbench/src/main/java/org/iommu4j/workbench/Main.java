@@ -2,6 +2,7 @@
 package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.output.OutputException;
 import org.iommu4j.workbench.output.Printable;
@@ -101,6 +102,7 @@ public final class Main {
         CommandLine commandLine = new CommandLine(new Main());
         commandLine.setExpandAtFiles(false);
         commandLine.setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.registerConverter(Path.class, new PathConverter());
         commandLine.getCommandSpec().exitCodeOnExecutionException(EXIT_TROUBLE);
         commandLine
                 .getSubcommands()

@@ -45,6 +45,9 @@ final class Fleet {
 
     /** Returns the hosts of a directory, sorted by name. */
     static List<Path> hosts(Path directory) {
+        if (!Files.isDirectory(directory)) {
+            throw new InputException(directory + ": is no directory, expected one with a capture per host");
+        }
         try (Stream<Path> entries = Files.list(directory)) {
             List<Path> hosts = entries.filter(
                             entry -> !entry.getFileName().toString().startsWith("."))

@@ -76,10 +76,7 @@ public final class CaptureFiles implements HostFiles {
             }
             return files.withSysTree();
         }
-        if (!Files.isRegularFile(path)) {
-            throw new InputException(
-                    path + ": no such file or directory, expected a directory or tar with a Linux sys/ tree");
-        }
+        TextLines.requireContents(path);
         try {
             return ofTar(Files.newInputStream(path), path.toString());
         } catch (IOException e) {

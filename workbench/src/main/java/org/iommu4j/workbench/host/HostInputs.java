@@ -235,6 +235,7 @@ public final class HostInputs {
 
     /** A tar says so behind the first name; a compressed one is taken for a tar. */
     private static boolean isTar(Path path) {
+        TextLines.requireContents(path);
         if (!Files.isRegularFile(path)) {
             return false;
         }

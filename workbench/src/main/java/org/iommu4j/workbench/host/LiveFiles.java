@@ -75,7 +75,11 @@ final class LiveFiles implements HostFiles {
 
     @Override
     public List<String> list(String path) {
-        try (Stream<Path> names = Files.list(root.resolve(path))) {
+        Path directory = root.resolve(path);
+        if (!Files.isDirectory(directory)) {
+            return List.of(); // to open a named pipe would be to wait
+        }
+        try (Stream<Path> names = Files.list(directory)) {
             return names.limit(MAX_NAMES)
                     .map(name -> name.getFileName().toString())
                     .sorted()

@@ -26,21 +26,23 @@ final class TextLines {
     /** In place of a character that is left out. */
     private static final int INVISIBLE = -1;
 
+    private static final int FILE_TYPE = 0170000;
+    private static final int PIPE = 0010000;
+
     private TextLines() {}
 
     /**
      * Reads a whole file.
      *
-     * @throws InputException when it can't be read or is longer than {@value #MAX_BYTES} bytes
+     * @throws InputException when it has no contents that can be read or is longer than {@value #MAX_BYTES} bytes
      */
     static byte[] bytes(Path file) {
-        if (!Files.isRegularFile(file) && !isPipe(file)) {
-            throw new InputException(file + (Files.exists(file) ? ": is no regular file" : ": no such file"));
-        }
+        requireContents(file);
         try (InputStream in = Files.newInputStream(file)) {
             byte[] bytes = in.readNBytes(MAX_BYTES + 1);
             if (bytes.length > MAX_BYTES) {
-                throw new InputException(file + ": is too big, expected at most " + (MAX_BYTES >> 20) + " MiB");
+                String message = file + ": is too big, expected at most " + (MAX_BYTES >> 20) + " MiB";
+                throw isText(bytes) ? new InputException(message) : new UnknownInputException(message);
             }
             return bytes;
         } catch (IOException e) {
@@ -48,9 +50,41 @@ final class TextLines {
         }
     }
 
-    /** {@code <(lspci -vvv)} of a shell. */
-    private static boolean isPipe(Path file) {
-        return file.startsWith("/dev/fd") || file.startsWith("/proc/self/fd");
+    /**
+     * Refuses what may keep its reader waiting: named pipes, devices, and what the kernel makes up as it is read, such as {@code
+     * /proc/kmsg}, of which it does not know the size.
+     *
+     * @throws InputException when there is no such file, it is no regular one and no pipe of a shell, or it has no contents
+     */
+    static void requireContents(Path file) {
+        if (Files.isRegularFile(file)) {
+            try {
+                if (Files.size(file) == 0) {
+                    throw new UnknownInputException(file
+                            + ": is empty, or made up by the kernel as it is read; expected a file with contents, such as a"
+                            + " copy");
+                }
+            } catch (IOException e) {
+                throw new InputException(file + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
+            }
+        } else if (!isPipeOfShell(file)) {
+            throw new InputException(file
+                    + (Files.isDirectory(file)
+                            ? ": is a directory, expected a file"
+                            : Files.exists(file) ? ": is no regular file, expected one" : ": no such file"));
+        }
+    }
+
+    /** {@code <(lspci -vvv)} of a shell, or what a pipe brings to {@code /dev/stdin}; not a terminal. */
+    private static boolean isPipeOfShell(Path file) {
+        if (!file.startsWith("/dev/fd") && !file.startsWith("/proc/self/fd") && !file.equals(Path.of("/dev/stdin"))) {
+            return false;
+        }
+        try {
+            return Files.getAttribute(file, "unix:mode") instanceof Integer mode && (mode & FILE_TYPE) == PIPE;
+        } catch (IOException | UnsupportedOperationException e) {
+            return false;
+        }
     }
 
     /** Returns whether bytes look like text: no NUL in the first 4 KiB of characters. */

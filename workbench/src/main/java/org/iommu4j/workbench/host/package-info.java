@@ -12,7 +12,7 @@
  * <p>An input is untrusted: its size is bounded (32 MiB of text, 4 MiB of a table, 16 MiB of a file and 256 MiB and
  * 200,000 entries of a capture, with all directories that their names name; 4,096 characters of a path and of where a link leads;
  * 512 MiB of what links make of it; 65,536 functions), links are resolved inside it only, nothing in it is executed or
- * fetched, and control characters do not get to a terminal. Lines end wherever
+ * fetched, control characters do not get to a terminal, and what may keep its reader waiting is not opened. Lines end wherever
  * Unicode has a line end, blanks are any that it knows, and a byte order mark and other invisible characters are passed over.
  * What an input does not tell is unknown. Three things follow
  * from absence: a kernel log that has the whole boot and says nothing of interrupt remapping or of an IOMMU says that

@@ -211,7 +211,6 @@ class HostInputsTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "",
                 "hello\n",
                 "GET / HTTP/1.1\n",
                 "DMAR\n",
