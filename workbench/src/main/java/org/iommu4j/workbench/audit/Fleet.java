@@ -83,6 +83,12 @@ final class Fleet {
             for (Future<FleetRow> row : pending) {
                 rows.add(row.get());
             }
+            // Whoever found no memory left may have been beside one that took it all; now each has it for itself.
+            for (int i = 0; i < hosts.size(); i++) {
+                if (rows.get(i).outOfMemory()) {
+                    rows.set(i, audit(hosts.get(i)));
+                }
+            }
             return rows;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -94,15 +100,25 @@ final class Fleet {
         }
     }
 
+    /** Whatever goes wrong with a host, an error of the machine among it, is told in its row and is nobody else's affair. */
     private FleetRow audit(Path host) {
         String name = host.getFileName().toString();
         try {
             Audit audit = auditor.audit(read(host), release, List.of());
-            return new FleetRow(Files.isDirectory(host) ? name : audit.host(), Optional.of(audit), null);
+            return FleetRow.of(Files.isDirectory(host) ? name : audit.host(), audit);
         } catch (InputException e) {
             String message = e.getMessage();
-            return new FleetRow(name, Optional.empty(), message == null ? e.toString() : message);
+            return FleetRow.unusable(name, message == null ? e.toString() : message);
+        } catch (OutOfMemoryError e) {
+            return FleetRow.outOfMemory(name);
+        } catch (RuntimeException | Error e) {
+            return FleetRow.unusable(name, "a bug of this program, please report it: " + e + place(e));
         }
+    }
+
+    private static String place(Throwable failure) {
+        StackTraceElement[] trace = failure.getStackTrace();
+        return trace.length == 0 ? "" : " at " + trace[0];
     }
 
     private HostEvidence read(Path host) {

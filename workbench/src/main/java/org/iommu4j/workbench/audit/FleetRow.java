@@ -13,9 +13,10 @@ import org.jspecify.annotations.Nullable;
  * @param host the capture's name
  * @param audit what was found, empty when the capture can't be used
  * @param error why it can't be used
+ * @param outOfMemory whether that is for want of memory
  */
 record FleetRow(
-        String host, Optional<Audit> audit, @Nullable String error) {
+        String host, Optional<Audit> audit, @Nullable String error, boolean outOfMemory) {
     /** The columns' names, for CSV and tables. */
     static final List<String> COLUMNS = List.of(
             "host",
@@ -28,6 +29,25 @@ record FleetRow(
             "unknown",
             "falsePromises",
             "verdict");
+
+    /** Returns the row of a host that was audited. */
+    static FleetRow of(String host, Audit audit) {
+        return new FleetRow(host, Optional.of(audit), null, false);
+    }
+
+    /** Returns the row of a host that can't be used. */
+    static FleetRow unusable(String host, String error) {
+        return new FleetRow(host, Optional.empty(), error, false);
+    }
+
+    /** Returns the row of a host for which there is not enough memory. */
+    static FleetRow outOfMemory(String host) {
+        return new FleetRow(
+                host,
+                Optional.empty(),
+                "needs more memory than Java has here, JAVA_TOOL_OPTIONS=-Xmx4g gives it more",
+                true);
+    }
 
     /** Returns the cells in the order of {@link #COLUMNS}. */
     List<String> cells() {

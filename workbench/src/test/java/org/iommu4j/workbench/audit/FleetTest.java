@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.host.InputException;
@@ -70,6 +71,63 @@ class FleetTest {
         List<FleetRow> rows = audit(folder, () -> {});
         assertThat(rows).extracting(FleetRow::host).containsExactly("good", "odd");
         assertThat(rows).allMatch(row -> row.audit().isPresent());
+    }
+
+    /** What goes wrong, for one of three hosts. */
+    private List<FleetRow> auditWith(int failures, Supplier<? extends Throwable> failure) throws IOException {
+        for (String host : List.of("one", "three", "two")) {
+            Files.writeString(Files.createDirectory(folder.resolve(host)).resolve("dmesg.txt"), LOG);
+        }
+        AtomicInteger calls = new AtomicInteger();
+        Supplier<HostInputs> inputs = () -> {
+            if (calls.getAndIncrement() < failures) {
+                throw FleetTest.<RuntimeException>sneaky(failure.get());
+            }
+            return HostInputs.withInstalledSilicon();
+        };
+        return new Fleet(new Auditor(IommuVendors.load()), inputs, Optional.empty())
+                .audit(Fleet.hosts(folder), () -> {});
+    }
+
+    @SuppressWarnings("unchecked") // as the compiler sees it, an error is thrown like an exception
+    private static <T extends Throwable> T sneaky(Throwable failure) throws T {
+        throw (T) failure;
+    }
+
+    @Test
+    void anErrorInOneHostIsThatHostsRow() throws IOException {
+        List<FleetRow> rows = auditWith(1, StackOverflowError::new);
+        assertThat(rows).extracting(FleetRow::host).containsExactly("one", "three", "two");
+        assertThat(rows)
+                .filteredOn(row -> row.audit().isEmpty())
+                .singleElement()
+                .satisfies(row -> assertThat(row.error())
+                        .startsWith("a bug of this program")
+                        .contains("StackOverflowError at "));
+    }
+
+    @Test
+    void anExceptionThatNobodyExpectsIsThatHostsRow() throws IOException {
+        List<FleetRow> rows = auditWith(1, () -> new IllegalStateException("odd"));
+        assertThat(rows)
+                .filteredOn(row -> row.audit().isEmpty())
+                .singleElement()
+                .satisfies(row -> assertThat(row.error()).contains("IllegalStateException: odd at "));
+    }
+
+    /** Beside one that takes all the memory there is, others find none; by themselves they do. */
+    @Test
+    void whoFoundNoMemoryIsAuditedAgainAlone() throws IOException {
+        assertThat(auditWith(3, OutOfMemoryError::new))
+                .hasSize(3)
+                .allMatch(row -> row.audit().isPresent());
+    }
+
+    @Test
+    void whoFindsNoMemoryAloneHasARowThatSaysSo() throws IOException {
+        List<FleetRow> rows = auditWith(Integer.MAX_VALUE, OutOfMemoryError::new);
+        assertThat(rows).hasSize(3).allMatch(row -> row.audit().isEmpty());
+        assertThat(rows.get(0).error()).contains("needs more memory");
     }
 
     @Test
