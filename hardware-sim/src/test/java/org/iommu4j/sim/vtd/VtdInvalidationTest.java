@@ -92,20 +92,20 @@ class VtdInvalidationTest {
         Bench bench = Bench.withSnoopControl();
         long base = 1L << 39 | 1L << 30 | 4L << 21;
         for (int i = 0; i < 4; i++) {
-            long page = base + (i * 2L << 20);
+            long page = base + ((i * 2L) << 20);
             bench.put(0x40_0008 + i * 4096L, Bench.PAGE | 3);
             bench.put(0x50_0008 + i * 4096L, NEW | 3);
             bench.put(Bench.L2 + (4 + i) * 8L, (0x40_0000 + i * 4096L) | 3);
             assertThat(bench.readText(page + 0x1000)).isEqualTo("0x100000");
             bench.put(Bench.L2 + (4 + i) * 8L, (0x50_0000 + i * 4096L) | 3);
         }
-        long from = base + (first * 2L << 20) + (mask == 0 ? 0x1000 : 0);
+        long from = base + ((first * 2L) << 20) + (mask == 0 ? 0x1000 : 0);
 
         bench.invalidate(IOTLB_PAGE_5, from | (leavesOnly ? 1 << 6 : 0) | mask);
 
         StringBuilder seen = new StringBuilder();
         for (int i = 0; i < 4; i++) {
-            String page = bench.readText(base + (i * 2L << 20) + 0x1000);
+            String page = bench.readText(base + ((i * 2L) << 20) + 0x1000);
             seen.append(i == 0 ? "" : " ").append(page.equals("0x200000") ? "new" : "old");
         }
         assertThat(seen).hasToString(expected);
