@@ -54,7 +54,8 @@ class ConfigReadingTest {
     @Test
     void theTypeOfThePciExpressCapabilityDecides() {
         differ(config -> HostFixtures.put16(config, EXPRESS + 2, 0x0042));
-        assertContradiction("PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and of type 4 in other.txt");
+        assertContradiction(
+                "PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and of type 4 in other.txt");
     }
 
     @Test
@@ -62,8 +63,9 @@ class ConfigReadingTest {
         host.function(CARD).config(Arrays.copyOf(config(same -> {}), 256), ONE);
         host.function(CARD).config(Arrays.copyOf(config(config -> config[EXPRESS] = 1), 256), OTHER);
         assertThat(host.build().contradictions())
-                .contains("PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and absent in other.txt: taken as"
-                        + " unknown");
+                .contains(
+                        "PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and absent in other.txt: taken as"
+                                + " unknown");
     }
 
     @Test
@@ -81,7 +83,8 @@ class ConfigReadingTest {
     @Test
     void virtualFunctionsDecide() {
         differ(config -> HostFixtures.put16(config, SRIOV + 0x10, 8));
-        assertContradiction("SR-IOV of 0000:01:00.0 is 4 functions from 128 by 2 in one.txt and 8 functions from 128 by 2");
+        assertContradiction(
+                "SR-IOV of 0000:01:00.0 is 4 functions from 128 by 2 in one.txt and 8 functions from 128 by 2");
     }
 
     @Test
@@ -97,7 +100,8 @@ class ConfigReadingTest {
             config[0x19] = 2;
             config[0x1a] = 5;
         });
-        assertContradiction("header of 0000:01:00.0 is that of an endpoint in one.txt and that of a bridge to buses 02-05");
+        assertContradiction(
+                "header of 0000:01:00.0 is that of an endpoint in one.txt and that of a bridge to buses 02-05");
     }
 
     /** Status, addresses and interrupts change while a host runs. */
@@ -166,7 +170,8 @@ class ConfigReadingTest {
         assertThat(evidence.warnings())
                 .singleElement()
                 .asString()
-                .contains("is that of a bridge to buses 02-02 in sysfs, which takes precedence over that of an endpoint");
+                .contains(
+                        "is that of a bridge to buses 02-02 in sysfs, which takes precedence over that of an endpoint");
     }
 
     // --- groups ---
