@@ -35,6 +35,7 @@ class WitnessesTest {
         System.setProperty(Witnesses.BUILD, "this build");
         System.setProperty(SharedData.DIRECTORY, folder.resolve("shared").toString());
         System.clearProperty(SharedData.REQUIRED);
+        System.clearProperty(WitnessReport.PRINT);
         Files.createDirectories(folder.resolve("shared/data/acpi"));
     }
 
