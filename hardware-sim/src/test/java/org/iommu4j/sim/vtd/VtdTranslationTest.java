@@ -91,7 +91,7 @@ class VtdTranslationTest {
             bench.put(Bench.L1 + 8, Bench.PAGE | 3);
             bench.put(Bench.L1 + 16, Bench.PAGE | 3);
             if (large) {
-                bench.put(Bench.L3 + 8, Bench.L2 | l3 & l2);
+                bench.put(Bench.L3 + 8, Bench.L2 | (l3 & l2));
                 bench.put(Bench.L2 + 8, 0x600000 | 0x83);
                 bench.put(Bench.L2 + 16, 0x800000 | 0x83);
             }

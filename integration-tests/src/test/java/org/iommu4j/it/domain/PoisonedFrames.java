@@ -82,7 +82,7 @@ final class PoisonedFrames implements FrameAllocator {
     }
 
     private void spoil(long frame) {
-        memory.storeRun(frame, poison, 0, (int) (SystemMemory.FRAME_SIZE / 8));
+        memory.storeRun(frame, poison, 0, SystemMemory.FRAME_SIZE / 8);
         memory.writeBack(frame, SystemMemory.FRAME_SIZE);
     }
 

@@ -30,10 +30,11 @@ final class LockOrderPicture {
     static String draw(String title, List<Lock> locks, String without) {
         Svg svg = new Svg(title, WIDTH);
         int y = 55;
-        for (Lock lock : locks) {
+        for (int i = 0; i < locks.size(); i++) {
+            Lock lock = locks.get(i);
             int height = Svg.heightOfBox(lock.guards(), BOX);
             svg.box(LEFT, y, BOX, height, "box", lock.name() + " (" + lock.owner() + ")", lock.guards());
-            if (lock != locks.get(locks.size() - 1)) {
+            if (i < locks.size() - 1) {
                 svg.arrow(LEFT + BOX / 2, y + height, LEFT + BOX / 2, y + height + GAP - 2, false);
             }
             y += height + GAP;

@@ -73,8 +73,8 @@ class PicturesTest {
     @Test
     void aDmaGoesByClassesThatExist() throws IOException {
         for (DmaPicture.Station station : DmaPicture.STATIONS) {
-            for (String name : station.classes().split("[,;] ")) {
-                String[] parts = name.split("\\.");
+            for (String name : station.classes().split("[,;] ", -1)) {
+                String[] parts = name.split("\\.", -1);
                 assertExist("hardware-sim/src/main/java/org/iommu4j/sim/" + parts[0], Stream.of(parts[1]));
             }
         }

@@ -58,7 +58,7 @@ final class Svg {
     static List<String> lines(String text, int width) {
         List<String> lines = new ArrayList<>();
         StringBuilder line = new StringBuilder();
-        for (String word : text.split(" ")) {
+        for (String word : text.split(" ", -1)) {
             if (!line.isEmpty() && (line.length() + 1 + word.length()) * CHARACTER_WIDTH > width) {
                 lines.add(line.toString());
                 line.setLength(0);

@@ -89,7 +89,7 @@ public final class ForgetfulMemory implements SystemMemory {
     }
 
     private static boolean isVtdPageInvalidation(long word) {
-        return (word & 0xff3f) == 0x32 && word >>> 32 == 0 || (word & 0xe3f) == 0x36;
+        return ((word & 0xff3f) == 0x32 && word >>> 32 == 0) || (word & 0xe3f) == 0x36;
     }
 
     /** AMD-Vi's INVALIDATE_IOMMU_PAGES (opcode 3) claim that only leaves changed: PDE, bit 1 of the second word. */

@@ -89,7 +89,8 @@ class FleetTest {
                 .audit(Fleet.hosts(folder), () -> {});
     }
 
-    @SuppressWarnings("unchecked") // as the compiler sees it, an error is thrown like an exception
+    @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"
+    }) // as the compiler sees it, an error is thrown like an exception
     private static <T extends Throwable> T sneaky(Throwable failure) throws T {
         throw (T) failure;
     }

@@ -101,7 +101,7 @@ class FactsTest {
         Random random = new Random(seed);
         List<Telling> tellings = new ArrayList<>();
         for (int i = 0; i < 1 + random.nextInt(6); i++) {
-            Rank rank = Rank.values()[random.nextInt(4)];
+            Rank rank = List.of(Rank.values()).get(random.nextInt(4));
             tellings.add(new Telling(random.nextInt(2), new Source("input" + i, rank)));
         }
         Rank best = tellings.stream()
