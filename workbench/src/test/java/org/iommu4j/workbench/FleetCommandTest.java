@@ -161,7 +161,7 @@ class FleetCommandTest {
         "good bad unknown promise, 0, 1"
     })
     void theExitCodeIsThatOfTheWorstHost(String kinds, int exit, int whenCoherenceIsRequired) throws IOException {
-        for (String kind : kinds.split(" ")) {
+        for (String kind : kinds.split(" ", -1)) {
             host(kind);
         }
         for (String format : List.of("text", "json", "csv")) {

@@ -98,7 +98,7 @@ final class ConfigReading {
         return at == 0
                 ? ABSENT
                 : (config.read(at + ACS_CONTROL, 2) & ACS_SWITCHES) << 8
-                        | config.read(at + ACS_CAPABILITY, 2) & ACS_SWITCHES;
+                        | (config.read(at + ACS_CAPABILITY, 2) & ACS_SWITCHES);
     }
 
     private long virtualFunctions() {

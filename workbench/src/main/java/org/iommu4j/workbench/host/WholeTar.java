@@ -19,16 +19,16 @@ final class WholeTar extends TarArchiveInputStream {
     /** Bytes that may describe one entry; Linux's longest path and all extended attributes that a file system holds are less. */
     private static final int MAX_HEADER_BYTES = 1 << 20;
 
-    private final Metered in;
+    private final Metered metered;
     private boolean ended;
 
     WholeTar(InputStream in) {
         this(new Metered(in));
     }
 
-    private WholeTar(Metered in) {
-        super(in);
-        this.in = in;
+    private WholeTar(Metered metered) {
+        super(metered);
+        this.metered = metered;
     }
 
     @Override
@@ -44,7 +44,7 @@ final class WholeTar extends TarArchiveInputStream {
 
     /** Returns how many bytes were read so far. */
     long position() {
-        return in.position;
+        return metered.position;
     }
 
     /**
@@ -57,11 +57,11 @@ final class WholeTar extends TarArchiveInputStream {
         if (getCurrentEntry() != null) {
             skip(Long.MAX_VALUE);
         }
-        in.end = in.position + MAX_HEADER_BYTES;
+        metered.end = metered.position + MAX_HEADER_BYTES;
         try {
             return getNextEntry();
         } finally {
-            in.end = Long.MAX_VALUE;
+            metered.end = Long.MAX_VALUE;
         }
     }
 

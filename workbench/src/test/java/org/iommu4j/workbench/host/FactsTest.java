@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 class FactsTest {
     private static final Key<Integer> GROUP = Key.of("group", Integer.class, Object::toString);
     private static final Key<String> NAME = Key.loose("name", String.class);
+    private static final List<Rank> RANKS = List.of(Rank.values());
     private static final Source SYSFS = new Source("sysfs", Rank.SYSFS);
     private static final Source LOG = new Source("dmesg.txt", Rank.LOG);
     private static final Source ONE = new Source("one.txt", Rank.LSPCI);
@@ -101,7 +102,7 @@ class FactsTest {
         Random random = new Random(seed);
         List<Telling> tellings = new ArrayList<>();
         for (int i = 0; i < 1 + random.nextInt(6); i++) {
-            Rank rank = Rank.values()[random.nextInt(4)];
+            Rank rank = RANKS.get(random.nextInt(RANKS.size()));
             tellings.add(new Telling(random.nextInt(2), new Source("input" + i, rank)));
         }
         Rank best = tellings.stream()

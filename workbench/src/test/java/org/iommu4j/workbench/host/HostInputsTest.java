@@ -141,8 +141,11 @@ class HostInputsTest {
     /** Two listings of one rank differ about a bridge's buses: where the functions behind it are is not known. */
     @Test
     void configurationSpaceThatDiffersInWhatDecidesIsUnknown() throws IOException {
-        String bridge = "00:1c.0 PCI bridge [0604]: Maker Port [8086:1234]\n\tFlags: bus master\n"
-                + "\tBus: primary=00, secondary=%s, subordinate=%s, sec-latency=0\n";
+        String bridge = """
+                00:1c.0 PCI bridge [0604]: Maker Port [8086:1234]
+                \tFlags: bus master
+                \tBus: primary=00, secondary=%s, subordinate=%s, sec-latency=0
+                """;
         HostEvidence host = HostInputs.withInstalledSilicon()
                 .path(file("one.txt", bridge.formatted("01", "01")))
                 .path(file("two.txt", bridge.formatted("02", "02")))

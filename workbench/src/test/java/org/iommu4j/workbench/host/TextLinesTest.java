@@ -168,7 +168,7 @@ class TextLinesTest {
         assertThat(byLog.function(GRAPHICS).orElseThrow().group().map(Fact::value))
                 .contains(7);
         HostEvidence byGroups =
-                read(("\ufeffIOMMU Group 1:\n\t00:02.0 VGA [0300]: Maker [8086:1616]\n").replace("\n", ending));
+                read("\ufeffIOMMU Group 1:\n\t00:02.0 VGA [0300]: Maker [8086:1616]\n".replace("\n", ending));
         assertThat(byGroups.groups().get(1).members()).containsExactly(GRAPHICS);
         StringBuilder table = new StringBuilder("\ufeffDMAR @ 0x0\n");
         for (int at = 0; at < 48; at += 16) {
