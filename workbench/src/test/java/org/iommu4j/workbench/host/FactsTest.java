@@ -16,6 +16,7 @@ import org.junit.jupiter.api.Test;
 class FactsTest {
     private static final Key<Integer> GROUP = Key.of("group", Integer.class, Object::toString);
     private static final Key<String> NAME = Key.loose("name", String.class);
+    private static final List<Rank> RANKS = List.of(Rank.values());
     private static final Source SYSFS = new Source("sysfs", Rank.SYSFS);
     private static final Source LOG = new Source("dmesg.txt", Rank.LOG);
     private static final Source ONE = new Source("one.txt", Rank.LSPCI);
