@@ -253,7 +253,7 @@ class LauncherTest {
         Files.createDirectories(target);
         Files.writeString(target.resolve("iommu4j.jar"), "built");
         assertThat(launch("cases")).isEqualTo(2);
-        assertOneLine("can't run the command: Error: Invalid or corrupt jarfile?[31m");
+        assertOneLine("can't run the command: Error: Invalid or corrupt jarfile?[31m more");
     }
 
     @Test
@@ -261,12 +261,19 @@ class LauncherTest {
         built();
         program("java", """
                 #!/bin/sh
-                case "$*" in *-Xfrobnicate*) echo 'Unrecognized option: -Xfrobnicate' >&2; exit 1 ;; esac
-                exit 0
+                case "$*$JAVA_TOOL_OPTIONS" in
+                *-Xfrobnicate*) echo 'Unrecognized option: -Xfrobnicate' >&2; exit 1 ;;
+                *-Xmx1k*) echo 'Picked up JAVA_TOOL_OPTIONS' >&2; printf 'Error of the VM\\nToo small\\n'; exit 1 ;;
+                esac
                 """);
+        assertThat(launch("cases")).isZero();
         environment.put("IOMMU4J_JAVA_OPTS", "-Xfrobnicate");
         assertThat(launch("cases")).isEqualTo(2);
-        assertOneLine("Unrecognized option: -Xfrobnicate");
+        assertOneLine("can't run the command: Unrecognized option: -Xfrobnicate\n");
+        environment.remove("IOMMU4J_JAVA_OPTS");
+        environment.put("JAVA_TOOL_OPTIONS", "-Xmx1k");
+        assertThat(launch("cases")).isEqualTo(2);
+        assertOneLine("can't run the command: Error of the VM Too small\n");
     }
 
     @Test
