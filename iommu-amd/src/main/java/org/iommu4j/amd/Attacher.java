@@ -227,14 +227,14 @@ final class Attacher {
         long root = table.tallerRoot(levels);
         AmdUnit broken = brokenUnit(domain);
         if (broken != null) {
-            table.discardTallerRoot(root, levels, false);
+            iommu.quarantine(table.discardTallerRoot(root, levels, false));
             throw broken.refusal(true, "map");
         }
         AmdUnit failed = rewrite(domain, domain.entryWord0(root, levels));
         if (failed != null) {
             // Every device goes back to the old root; what it maps is the same through both.
             writeAll(domain, domain.entryWord0());
-            table.discardTallerRoot(root, levels, true);
+            iommu.quarantine(table.discardTallerRoot(root, levels, true));
             throw failed.refusal(false, "map");
         }
         table.growTo(root, levels);

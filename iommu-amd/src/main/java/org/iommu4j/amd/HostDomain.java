@@ -26,13 +26,12 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
      * Makes a domain.
      *
      * @param tracksDirty whether written pages can be recorded
-     * @throws IommuException ENOMEM
      */
-    HostDomain(AmdIommu iommu, DomainType type, int id, boolean tracksDirty) {
-        super(iommu, type, id);
+    HostDomain(AmdIommu iommu, DomainType type, int id, HostPageTable table, boolean tracksDirty) {
+        super(iommu, type, id, table);
         this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.dirtyTracking = tracksDirty ? Optional.of(this) : Optional.empty();
-        this.table = iommu.newHostTable(this);
+        this.table = table;
     }
 
     @Override
@@ -62,7 +61,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     }
 
     @Override
-    public void grow(int levels) {
+    void grow(int levels) {
         driver().grow(this, levels);
     }
 
