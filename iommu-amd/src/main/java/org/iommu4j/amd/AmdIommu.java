@@ -77,7 +77,7 @@ final class AmdIommu implements Iommu {
             free();
             throw e;
         }
-        this.features = CommonFeatures.of(units, hostLevels, rules);
+        this.features = CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -195,7 +195,8 @@ final class AmdIommu implements Iommu {
             case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
             case ENFORCE_CACHE_COHERENCY -> rules.enforcementCapability();
             case PRE_BOOT_PROTECTION -> map.preBootProtection();
-            case DIRTY_TRACKING -> rules.dirtyTracking() && own.unit().tracksDirtyPages();
+            case DIRTY_TRACKING ->
+                rules.dirtyTracking() && own.unit().features().tracksDirtyPages();
             case PCI_ATS_SUPPORTED -> rules.atsCapability() && own.services().hasAts();
             case NOEXEC -> false;
         };

@@ -43,9 +43,7 @@ final class AmdUnit {
     private final Ivhd block;
     private final RegisterWindow window;
     private final Waiter waiter;
-    private final long efr;
-    private final long efr2;
-    private final UnitCapability capability;
+    private final UnitFeatures features;
     private final CommandBuffer commands;
     private final EventLog events;
     /** Set when it is made. */
@@ -67,9 +65,7 @@ final class AmdUnit {
             Ivhd block,
             RegisterWindow window,
             Waiter waiter,
-            long efr,
-            long efr2,
-            UnitCapability capability,
+            UnitFeatures features,
             CommandBuffer commands,
             EventLog events,
             long control) {
@@ -77,9 +73,7 @@ final class AmdUnit {
         this.block = block;
         this.window = window;
         this.waiter = waiter;
-        this.efr = efr;
-        this.efr2 = efr2;
-        this.capability = capability;
+        this.features = features;
         this.commands = commands;
         this.events = events;
         this.control = control;
@@ -119,6 +113,7 @@ final class AmdUnit {
             efr = efrImage;
             efr2 = block.efr2Image();
         }
+        UnitFeatures features = new UnitFeatures(efr, efr2, capability);
         CommandBuffer commands = new CommandBuffer(context, window);
         EventLog events;
         try {
@@ -127,9 +122,8 @@ final class AmdUnit {
             commands.free();
             throw e;
         }
-        AmdUnit unit =
-                new AmdUnit(id, block, window, context.waiter(), efr, efr2, capability, commands, events, control);
-        if (PprLog.isNeeded(efr)) {
+        AmdUnit unit = new AmdUnit(id, block, window, context.waiter(), features, commands, events, control);
+        if (features.takesPageRequests()) {
             try {
                 unit.pageRequests = new PprLog(unit, context, window);
             } catch (RuntimeException e) {
@@ -179,34 +173,9 @@ final class AmdUnit {
         return block;
     }
 
-    /** Returns whether it records which pages were written. */
-    boolean tracksDirtyPages() {
-        return Features.HD_SUP.isSet(efr);
-    }
-
-    /** Returns whether it translates the HyperTransport range too. */
-    boolean ignoresHtRange() {
-        return Features.HT_RANGE_IGNORE.isSet(efr2);
-    }
-
-    /** Returns whether it may remember that an entry was not present. */
-    boolean cachesNotPresent() {
-        return capability.cachesNotPresent();
-    }
-
-    /** Returns whether devices behind it may have IOTLBs of their own. */
-    boolean allowsDeviceIotlbs() {
-        return capability.deviceIotlbs();
-    }
-
-    /** Returns whether it nests a guest's tables, GCR3 table included, in host tables. */
-    boolean nests() {
-        return Features.nests(efr, efr2);
-    }
-
-    /** Returns its extended features. */
-    long features() {
-        return efr;
+    /** Returns what it can do. */
+    UnitFeatures features() {
+        return features;
     }
 
     /** Returns whether it takes no commands any more, because an invalidation did not complete or it was stopped. */
@@ -251,8 +220,8 @@ final class AmdUnit {
         control = Registers.RES_PASS_PW.set(control, block.flags() >> 2 & 1);
         control = Registers.ISOC.set(control, block.flags() >> 3 & 1);
         control = Registers.INV_TIMEOUT.set(control, INV_TIMEOUT_1S);
-        control = Registers.GT_EN.set(control, Features.GT_SUP.get(efr));
-        control = Registers.GCR3_TRP_MODE.set(control, gcr3OfGuests && nests() ? 1 : 0);
+        control = Registers.GT_EN.set(control, Features.GT_SUP.get(features.efr()));
+        control = Registers.GCR3_TRP_MODE.set(control, gcr3OfGuests && features.nests() ? 1 : 0);
         control = Registers.COM_WAIT_INT_EN.set(control, commands.interrupts() ? 1 : 0);
         control |= Registers.COHERENT.mask() | Registers.CMD_BUF_EN.mask() | Registers.EVENT_LOG_EN.mask();
         writeControl();
@@ -265,7 +234,7 @@ final class AmdUnit {
 
     /** Source: {@code amd_iommu_flush_all_caches}. */
     private boolean forgetAll(int deviceIds) {
-        if (Features.IA_SUP.isSet(efr)) {
+        if (Features.IA_SUP.isSet(features.efr())) {
             return run(commands.add(Command.invalidateAll(), 0));
         }
         boolean queued = true;

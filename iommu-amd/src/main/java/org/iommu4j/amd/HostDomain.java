@@ -128,7 +128,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         if (!device.pasids().isEmpty()) {
             return device + " has PASIDs attached, which do not work above host tables: " + device.pasids();
         }
-        if (dirtyTracking.isPresent() && !device.unit().tracksDirtyPages()) {
+        if (dirtyTracking.isPresent() && !device.unit().features().tracksDirtyPages()) {
             return device.unit() + " does not record written pages";
         }
         return null;

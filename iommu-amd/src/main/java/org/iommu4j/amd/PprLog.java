@@ -62,19 +62,14 @@ final class PprLog {
         }
     }
 
-    /** Returns whether a unit takes page requests, as {@code amd_iommu_gt_ppr_supported} asks. */
-    static boolean isNeeded(long efr) {
-        return Features.PPR_SUP.isSet(efr) && Features.GT_SUP.isSet(efr);
-    }
-
     /** Tells the unit where the log is while it is off, and returns the value of its control register that turns it on. */
     long program(long control) {
         place();
         // What is lost is answered with success, so that the device asks again; Linux leaves this off.
         window.write64(Registers.PPR_AUTO_RESPONSE.offset(), PageResponse.SUCCESS.code());
         long on = control | Registers.PPR_EN.mask() | Registers.PPR_LOG_EN.mask();
-        on = Registers.PPR_AUTO_RSP_EN.set(on, Features.PPR_AUTO_RSP_SUP.get(unit.features()));
-        return Registers.EPH_EN.set(on, Features.EPH_SUP.get(unit.features()));
+        on = Registers.PPR_AUTO_RSP_EN.set(on, Features.PPR_AUTO_RSP_SUP.get(unit.features().efr()));
+        return Registers.EPH_EN.set(on, Features.EPH_SUP.get(unit.features().efr()));
     }
 
     private void place() {
