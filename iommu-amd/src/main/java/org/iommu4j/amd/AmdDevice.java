@@ -22,6 +22,7 @@ final class AmdDevice implements IommuDevice {
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
     private final DeviceServices services;
+    private final DeviceTlb tlb;
     private final int maxPasids;
     private final @Nullable DevicePageRequests pageRequests;
 
@@ -52,6 +53,7 @@ final class AmdDevice implements IommuDevice {
         this.reservedRegions = reservedRegions;
         this.isolatedMsi = isolatedMsi;
         this.services = services;
+        this.tlb = new DeviceTlb(unit.commands(), address, services);
         this.maxPasids = maxPasids;
         this.pageRequests = maxPasids != 0 && services.hasAts() ? DevicePageRequests.of(this, services.config()) : null;
     }
@@ -135,6 +137,11 @@ final class AmdDevice implements IommuDevice {
         return services;
     }
 
+    /** Returns its own IOTLB. */
+    DeviceTlb tlb() {
+        return tlb;
+    }
+
     /** Returns whether its requests may carry an id. */
     boolean uses(int requesterId) {
         for (int id : requesterIds) {
@@ -193,12 +200,6 @@ final class AmdDevice implements IommuDevice {
 
     // --- what must be forgotten, into its unit's command buffer and under that unit's lock ---
 
-    /** Adds what makes its own IOTLB forget pages, if it may have one; word 1 of the command has GN with a PASID. */
-    boolean queueIotlb(int pasid, long word1) {
-        return !services.atsEnabled()
-                || unit.queue(Command.invalidateIotlbPages(requesterIds[0], pasid, services.queueDepth()), word1);
-    }
-
     /** Adds what makes the unit and its own IOTLB forget pages of guest tables; word 1 of the command has GN. */
     boolean queueGuestPages(int pasid, long word1) {
         Gcr3Table tables = gcr3;
@@ -206,8 +207,8 @@ final class AmdDevice implements IommuDevice {
             // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
             return true;
         }
-        return unit.queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
-                && queueIotlb(
+        return unit.commands().queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
+                && tlb.queue(
                         pasid,
                         pasid == Attachment.ORDINARY
                                 ? Command.iotlbPages(word1) & ~Command.GN.mask()

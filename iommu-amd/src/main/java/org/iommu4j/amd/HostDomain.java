@@ -68,12 +68,12 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     @Override
     boolean queueForgetting(AmdUnit unit, long first, long last) {
         long pages = Command.pages(first, last);
-        boolean queued = unit.queue(Command.invalidatePages(id()), pages);
+        boolean queued = unit.commands().queue(Command.invalidatePages(id()), pages);
         AttachmentList uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
             if (use != null && use.device().unit() == unit) {
-                queued &= use.device().queueIotlb(Attachment.ORDINARY, Command.iotlbPages(pages));
+                queued &= use.device().tlb().queue(Attachment.ORDINARY, Command.iotlbPages(pages));
             }
         }
         return queued;

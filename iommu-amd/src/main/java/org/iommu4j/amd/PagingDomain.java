@@ -110,9 +110,9 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         IommuException failure = null;
         for (int i = 0; i < usesPerUnit.length(); i++) {
             AmdUnit unit = driver().unit(i);
-            boolean wasBroken = unit.broken();
+            boolean wasBroken = unit.commands().broken();
             if (usesPerUnit.get(i) != 0 && !unit.forgetPages(this, first, last)) {
-                failure = unit.refusal(wasBroken, what);
+                failure = unit.commands().refusal(wasBroken, what);
             }
         }
         return failure;
