@@ -198,9 +198,69 @@ final class AmdDevice implements IommuDevice {
         gcr3 = newGcr3;
     }
 
-    // --- what must be forgotten, into its unit's command buffer and under that unit's lock ---
+    // --- what must be forgotten, by commands to its unit ---
 
-    /** Adds what makes the unit and its own IOTLB forget pages of guest tables; word 1 of the command has GN. */
+    /**
+     * Makes the unit forget the device's table entries, and all that unit and device cached for its requests.
+     *
+     * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
+     * @param tables what the device's guest tables were found through, or null
+     * @return false when the unit is broken or off, or did not do it in time
+     */
+    boolean forget(int domainId, @Nullable Gcr3Table tables) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            boolean queued = true;
+            for (int i = 0; queued && i < requesterIds.length; i++) {
+                queued = commands.queue(Command.invalidateDevtabEntry(requesterIds[i]), 0);
+            }
+            if (queued && domainId != DomainIds.NONE) {
+                queued = commands.queue(Command.invalidatePages(domainId), Command.allPages());
+            }
+            if (queued && tables != null) {
+                queued = queueGuest(commands, tables);
+            }
+            return commands.run(queued && tlb.queue(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())));
+        }
+    }
+
+    private boolean queueGuest(UnitCommands commands, Gcr3Table tables) {
+        long guestPages = Command.allPages() | Command.GN.mask();
+        boolean queued = commands.queue(Command.invalidatePages(tables.domainId()), Command.allPages())
+                && commands.queue(Command.invalidateGuestPages(tables.domainId(), Attachment.ORDINARY), guestPages);
+        for (int i = 0; queued && i < pasids.size(); i++) {
+            int pasid = pasids.get(i).pasid();
+            queued = commands.queue(Command.invalidateGuestPages(tables.domainId(), pasid), guestPages)
+                    && tlb.queue(pasid, Command.iotlbPages(guestPages));
+        }
+        return queued;
+    }
+
+    /**
+     * Makes unit and device forget what a PASID's guest table said.
+     *
+     * @return false when the unit is broken or off, or did not do it in time
+     */
+    boolean forgetPasid(int pasid) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            return commands.run(queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
+        }
+    }
+
+    /**
+     * Adds what makes the unit and the device's IOTLB forget pages of guest tables; under the monitor of the unit's
+     * commands.
+     *
+     * @param word1 word 1 of the command, with GN
+     * @return false when the buffer stayed full
+     */
     boolean queueGuestPages(int pasid, long word1) {
         Gcr3Table tables = gcr3;
         if (tables == null) {

@@ -60,7 +60,7 @@ final class Attacher {
         // pages of the old domain must make the unit forget them.
         long[] before = entries(device);
         write(device, domain, gcr3);
-        if (!device.unit().forgetDevice(device, tag(old), oldGcr3)) {
+        if (!device.forget(tag(old), oldGcr3)) {
             if (oldGcr3 != null) {
                 oldGcr3.setRoot(Attachment.ORDINARY, oldRoot);
             }
@@ -103,7 +103,7 @@ final class Attacher {
             gcr3.setRoot(Attachment.ORDINARY, 0);
         }
         write(device, null, null);
-        boolean forgotten = device.unit().forgetDevice(device, tag(old), gcr3);
+        boolean forgotten = device.forget(tag(old), gcr3);
         domain.remove(old);
         releaseGcr3(device, forgotten);
         if (!forgotten) {
@@ -153,9 +153,9 @@ final class Attacher {
         if (oldGcr3 == null) {
             device.setGcr3(gcr3);
             write(device, ordinary, gcr3);
-            forgotten = device.unit().forgetDevice(device, ordinary.id(), null);
+            forgotten = device.forget(ordinary.id(), null);
         } else {
-            forgotten = device.unit().forgetPasid(device, pasid);
+            forgotten = device.forgetPasid(pasid);
         }
         if (!forgotten) {
             gcr3.setRoot(pasid, oldRoot);
@@ -197,7 +197,7 @@ final class Attacher {
         boolean wasBroken = device.unit().commands().broken();
         gcr3.setRoot(pasid, 0);
         device.pasids().remove(old);
-        boolean forgotten = device.unit().forgetPasid(device, pasid);
+        boolean forgotten = device.forgetPasid(pasid);
         domain.remove(old);
         releaseGcr3(device, forgotten);
         if (!forgotten) {
@@ -276,7 +276,7 @@ final class Attacher {
         AttachmentList uses = domain.attachments();
         for (int i = 0; i < uses.size(); i++) {
             Attachment use = uses.get(i);
-            if (use != null && !use.device().unit().forgetDevice(use.device(), domain.id(), null)) {
+            if (use != null && !use.device().forget(domain.id(), null)) {
                 return use.device().unit();
             }
         }

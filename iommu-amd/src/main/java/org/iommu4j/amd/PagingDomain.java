@@ -111,11 +111,22 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         for (int i = 0; i < usesPerUnit.length(); i++) {
             AmdUnit unit = driver().unit(i);
             boolean wasBroken = unit.commands().broken();
-            if (usesPerUnit.get(i) != 0 && !unit.forgetPages(this, first, last)) {
+            if (usesPerUnit.get(i) != 0 && !forgetPages(unit, first, last)) {
                 failure = unit.commands().refusal(wasBroken, what);
             }
         }
         return failure;
+    }
+
+    /** Makes a unit forget pages and the tables that lead to them; false when it is broken or off, or was too slow. */
+    private boolean forgetPages(AmdUnit unit, long first, long last) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            return commands.run(queueForgetting(unit, first, last));
+        }
     }
 
     // --- Retirement ---
