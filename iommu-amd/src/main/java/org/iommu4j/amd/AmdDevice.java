@@ -22,6 +22,7 @@ final class AmdDevice implements IommuDevice {
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
     private final DeviceServices services;
+    private final DeviceTlb tlb;
     private final int maxPasids;
     private final @Nullable DevicePageRequests pageRequests;
 
@@ -52,6 +53,7 @@ final class AmdDevice implements IommuDevice {
         this.reservedRegions = reservedRegions;
         this.isolatedMsi = isolatedMsi;
         this.services = services;
+        this.tlb = new DeviceTlb(unit.commands(), address, services);
         this.maxPasids = maxPasids;
         this.pageRequests = maxPasids != 0 && services.hasAts() ? DevicePageRequests.of(this, services.config()) : null;
     }
@@ -135,6 +137,11 @@ final class AmdDevice implements IommuDevice {
         return services;
     }
 
+    /** Returns its own IOTLB. */
+    DeviceTlb tlb() {
+        return tlb;
+    }
+
     /** Returns whether its requests may carry an id. */
     boolean uses(int requesterId) {
         for (int id : requesterIds) {
@@ -191,23 +198,77 @@ final class AmdDevice implements IommuDevice {
         gcr3 = newGcr3;
     }
 
-    // --- what must be forgotten, into its unit's command buffer and under that unit's lock ---
+    // --- what must be forgotten, by commands to its unit ---
 
-    /** Adds what makes its own IOTLB forget pages, if it may have one; word 1 of the command has GN with a PASID. */
-    boolean queueIotlb(int pasid, long word1) {
-        return !services.atsEnabled()
-                || unit.queue(Command.invalidateIotlbPages(requesterIds[0], pasid, services.queueDepth()), word1);
+    /**
+     * Makes the unit forget the device's table entries, and all that unit and device cached for its requests.
+     *
+     * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
+     * @param tables what the device's guest tables were found through, or null
+     * @return false when the unit is broken or off, or did not do it in time
+     */
+    boolean forget(int domainId, @Nullable Gcr3Table tables) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            boolean queued = true;
+            for (int i = 0; queued && i < requesterIds.length; i++) {
+                queued = commands.queue(Command.invalidateDevtabEntry(requesterIds[i]), 0);
+            }
+            if (queued && domainId != DomainIds.NONE) {
+                queued = commands.queue(Command.invalidatePages(domainId), Command.allPages());
+            }
+            if (queued && tables != null) {
+                queued = queueGuest(commands, tables);
+            }
+            return commands.run(queued && tlb.queue(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())));
+        }
     }
 
-    /** Adds what makes the unit and its own IOTLB forget pages of guest tables; word 1 of the command has GN. */
+    private boolean queueGuest(UnitCommands commands, Gcr3Table tables) {
+        long guestPages = Command.allPages() | Command.GN.mask();
+        boolean queued = commands.queue(Command.invalidatePages(tables.domainId()), Command.allPages())
+                && commands.queue(Command.invalidateGuestPages(tables.domainId(), Attachment.ORDINARY), guestPages);
+        for (int i = 0; queued && i < pasids.size(); i++) {
+            int pasid = pasids.get(i).pasid();
+            queued = commands.queue(Command.invalidateGuestPages(tables.domainId(), pasid), guestPages)
+                    && tlb.queue(pasid, Command.iotlbPages(guestPages));
+        }
+        return queued;
+    }
+
+    /**
+     * Makes unit and device forget what a PASID's guest table said.
+     *
+     * @return false when the unit is broken or off, or did not do it in time
+     */
+    boolean forgetPasid(int pasid) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            return commands.run(queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
+        }
+    }
+
+    /**
+     * Adds what makes the unit and the device's IOTLB forget pages of guest tables; under the monitor of the unit's
+     * commands.
+     *
+     * @param word1 word 1 of the command, with GN
+     * @return false when the buffer stayed full
+     */
     boolean queueGuestPages(int pasid, long word1) {
         Gcr3Table tables = gcr3;
         if (tables == null) {
             // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
             return true;
         }
-        return unit.queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
-                && queueIotlb(
+        return unit.commands().queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
+                && tlb.queue(
                         pasid,
                         pasid == Attachment.ORDINARY
                                 ? Command.iotlbPages(word1) & ~Command.GN.mask()

@@ -77,7 +77,7 @@ final class AmdIommu implements Iommu {
             free();
             throw e;
         }
-        this.features = CommonFeatures.of(units, hostLevels, rules);
+        this.features = CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -195,7 +195,8 @@ final class AmdIommu implements Iommu {
             case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
             case ENFORCE_CACHE_COHERENCY -> rules.enforcementCapability();
             case PRE_BOOT_PROTECTION -> map.preBootProtection();
-            case DIRTY_TRACKING -> rules.dirtyTracking() && own.unit().tracksDirtyPages();
+            case DIRTY_TRACKING ->
+                rules.dirtyTracking() && own.unit().features().tracksDirtyPages();
             case PCI_ATS_SUPPORTED -> rules.atsCapability() && own.services().hasAts();
             case NOEXEC -> false;
         };
@@ -227,8 +228,8 @@ final class AmdIommu implements Iommu {
             domain = !type.isPaging()
                     ? new StaticDomain(this, type, id)
                     : guest
-                            ? new GuestDomain(this, type, id)
-                            : new HostDomain(this, type, id, flags.contains(DomainFlag.DIRTY_TRACKING));
+                            ? new GuestDomain(this, type, id, newGuestTable())
+                            : new HostDomain(this, type, id, newHostTable(), flags.contains(DomainFlag.DIRTY_TRACKING));
         } catch (RuntimeException e) {
             freeId(id);
             throw e;
@@ -275,21 +276,19 @@ final class AmdIommu implements Iommu {
         return features.guestLevels();
     }
 
-    /** Makes an empty host table for a domain. */
-    HostPageTable newHostTable(PageTable.Owner owner) {
+    private HostPageTable newHostTable() {
         return new HostPageTable(
                 context.memory(),
-                context.frames(),
-                owner,
+                new TableFrames(context.memory(), context.frames()),
                 AmdRules.START_LEVELS,
                 features.hostLevels(),
                 rules.hostPageSizes());
     }
 
-    /** Makes an empty guest table for a domain. */
-    GuestPageTable newGuestTable(PageTable.Owner owner) {
+    private GuestPageTable newGuestTable() {
         int bits = PageTable.shift(features.guestLevels() + 1) - (rules.guestApertureHalved() ? 1 : 0);
-        return new GuestPageTable(context.memory(), context.frames(), owner, features.guestLevels(), bits);
+        return new GuestPageTable(
+                context.memory(), new TableFrames(context.memory(), context.frames()), features.guestLevels(), bits);
     }
 
     /**

@@ -11,7 +11,6 @@ import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.amd.fmt.EventLogEntry;
 import org.iommu4j.amd.reg.Features;
 import org.iommu4j.amd.reg.Registers;
-import org.iommu4j.bits.BitField;
 import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.Waiter;
@@ -23,9 +22,8 @@ import org.slf4j.LoggerFactory;
 /**
  * One translation unit: its registers, command buffer and logs.
  *
- * <p>Invalidations of one unit follow each other under its lock. Once one does not complete the unit is broken for good:
- * every later one is refused at once, because nobody knows what the unit still remembers. Nor is anything asked of a unit that was
- * stopped: its queues may be somebody else's memory.
+ * <p>Invalidations of one unit follow each other under the monitor of its {@link UnitCommands}, which also guards its
+ * logs.
  */
 final class AmdUnit {
     private static final Logger LOG = LoggerFactory.getLogger(AmdUnit.class);
@@ -43,46 +41,33 @@ final class AmdUnit {
     private final Ivhd block;
     private final RegisterWindow window;
     private final Waiter waiter;
-    private final long efr;
-    private final long efr2;
-    private final UnitCapability capability;
-    private final CommandBuffer commands;
+    private final UnitFeatures features;
+    private final CommandBuffer buffer;
+    private final UnitCommands commands;
     private final EventLog events;
     /** Set when it is made. */
     private @Nullable PprLog pageRequests;
 
     private final List<DmaFault> faults = new ArrayList<>();
     private long overflows;
-    private long control;
-    private volatile boolean broken;
-
-    /** Its queues are not touched any more. */
-    private volatile boolean stopped;
-
-    /** The last event about commands that was in the log when the unit broke. */
-    private volatile @Nullable String lastError;
 
     private AmdUnit(
             String id,
             Ivhd block,
             RegisterWindow window,
             Waiter waiter,
-            long efr,
-            long efr2,
-            UnitCapability capability,
-            CommandBuffer commands,
+            UnitFeatures features,
+            CommandBuffer buffer,
             EventLog events,
             long control) {
         this.id = id;
         this.block = block;
         this.window = window;
         this.waiter = waiter;
-        this.efr = efr;
-        this.efr2 = efr2;
-        this.capability = capability;
-        this.commands = commands;
+        this.features = features;
+        this.buffer = buffer;
+        this.commands = new UnitCommands(id, window, buffer, control, () -> events.read(this::take));
         this.events = events;
-        this.control = control;
     }
 
     /**
@@ -119,19 +104,19 @@ final class AmdUnit {
             efr = efrImage;
             efr2 = block.efr2Image();
         }
-        CommandBuffer commands = new CommandBuffer(context, window);
+        UnitFeatures features = new UnitFeatures(efr, efr2, capability);
+        CommandBuffer buffer = new CommandBuffer(context, window);
         EventLog events;
         try {
             events = new EventLog(context.memory(), context.frames(), window);
         } catch (RuntimeException e) {
-            commands.free();
+            buffer.free();
             throw e;
         }
-        AmdUnit unit =
-                new AmdUnit(id, block, window, context.waiter(), efr, efr2, capability, commands, events, control);
-        if (PprLog.isNeeded(efr)) {
+        AmdUnit unit = new AmdUnit(id, block, window, context.waiter(), features, buffer, events, control);
+        if (features.takesPageRequests()) {
             try {
-                unit.pageRequests = new PprLog(unit, context, window);
+                unit.pageRequests = new PprLog(unit.commands, features.efr(), context, window);
             } catch (RuntimeException e) {
                 unit.freeQueues();
                 throw e;
@@ -179,57 +164,14 @@ final class AmdUnit {
         return block;
     }
 
-    /** Returns whether it records which pages were written. */
-    boolean tracksDirtyPages() {
-        return Features.HD_SUP.isSet(efr);
+    /** Returns what it can do. */
+    UnitFeatures features() {
+        return features;
     }
 
-    /** Returns whether it translates the HyperTransport range too. */
-    boolean ignoresHtRange() {
-        return Features.HT_RANGE_IGNORE.isSet(efr2);
-    }
-
-    /** Returns whether it may remember that an entry was not present. */
-    boolean cachesNotPresent() {
-        return capability.cachesNotPresent();
-    }
-
-    /** Returns whether devices behind it may have IOTLBs of their own. */
-    boolean allowsDeviceIotlbs() {
-        return capability.deviceIotlbs();
-    }
-
-    /** Returns whether it nests a guest's tables, GCR3 table included, in host tables. */
-    boolean nests() {
-        return Features.nests(efr, efr2);
-    }
-
-    /** Returns its extended features. */
-    long features() {
-        return efr;
-    }
-
-    /** Returns whether it takes no commands any more, because an invalidation did not complete or it was stopped. */
-    boolean broken() {
-        return broken || stopped;
-    }
-
-    /** Returns whether its queues may not be touched any more. */
-    boolean stopped() {
-        return stopped;
-    }
-
-    /** Makes the refusal after an invalidation that returned false. */
-    IommuException refusal(boolean wasBroken, String what) {
-        if (stopped) {
-            return new IommuException(Errno.EIO, what + ": " + id + " is off, its driver was closed");
-        }
-        return wasBroken
-                ? new IommuException(Errno.EIO, what + ": " + id + " is broken, an invalidation never completed")
-                : new IommuException(
-                        Errno.ETIMEDOUT,
-                        what + ": " + id + " did not complete an invalidation"
-                                + (lastError == null ? "" : "; it reported " + lastError));
+    /** Returns its commands. */
+    UnitCommands commands() {
+        return commands;
     }
 
     /**
@@ -238,11 +180,18 @@ final class AmdUnit {
      * @param gcr3OfGuests whether GCR3 tables above host tables are to be at guest physical addresses, where it can
      * @throws IommuException ETIMEDOUT
      */
-    synchronized void enable(DeviceTable table, boolean gcr3OfGuests) {
+    void enable(DeviceTable table, boolean gcr3OfGuests) {
+        synchronized (commands) {
+            turnOn(table, gcr3OfGuests);
+        }
+    }
+
+    private void turnOn(DeviceTable table, boolean gcr3OfGuests) {
         disable();
         window.write64(Registers.DEV_TAB_BAR.offset(), table.register());
-        commands.program();
+        buffer.program();
         events.program();
+        long control = commands.control();
         if (pageRequests != null) {
             control = pageRequests.program(control);
         }
@@ -251,118 +200,33 @@ final class AmdUnit {
         control = Registers.RES_PASS_PW.set(control, block.flags() >> 2 & 1);
         control = Registers.ISOC.set(control, block.flags() >> 3 & 1);
         control = Registers.INV_TIMEOUT.set(control, INV_TIMEOUT_1S);
-        control = Registers.GT_EN.set(control, Features.GT_SUP.get(efr));
-        control = Registers.GCR3_TRP_MODE.set(control, gcr3OfGuests && nests() ? 1 : 0);
-        control = Registers.COM_WAIT_INT_EN.set(control, commands.interrupts() ? 1 : 0);
+        control = Registers.GT_EN.set(control, Features.GT_SUP.get(features.efr()));
+        control = Registers.GCR3_TRP_MODE.set(control, gcr3OfGuests && features.nests() ? 1 : 0);
+        control = Registers.COM_WAIT_INT_EN.set(control, buffer.interrupts() ? 1 : 0);
         control |= Registers.COHERENT.mask() | Registers.CMD_BUF_EN.mask() | Registers.EVENT_LOG_EN.mask();
-        writeControl();
-        control |= Registers.IOMMU_EN.mask();
-        writeControl();
+        commands.control(control);
+        commands.turn(Registers.IOMMU_EN, true);
         if (!forgetAll(table.size())) {
-            throw refusal(false, "open");
+            throw commands.refusal(false, "open");
         }
     }
 
     /** Source: {@code amd_iommu_flush_all_caches}. */
     private boolean forgetAll(int deviceIds) {
-        if (Features.IA_SUP.isSet(efr)) {
-            return run(commands.add(Command.invalidateAll(), 0));
+        if (Features.IA_SUP.isSet(features.efr())) {
+            return commands.run(commands.queue(Command.invalidateAll(), 0));
         }
         boolean queued = true;
         for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
-            queued = commands.add(Command.invalidateDevtabEntry(deviceId), 0);
+            queued = commands.queue(Command.invalidateDevtabEntry(deviceId), 0);
         }
         for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
-            queued = commands.add(Command.invalidateInterruptTable(deviceId), 0);
+            queued = commands.queue(Command.invalidateInterruptTable(deviceId), 0);
         }
         for (int domainId = 0; queued && domainId <= Command.DOMAIN_ID.max(); domainId++) {
-            queued = commands.add(Command.invalidatePages(domainId), Command.allPages());
+            queued = commands.queue(Command.invalidatePages(domainId), Command.allPages());
         }
-        return run(queued);
-    }
-
-    /**
-     * Makes the unit forget a device's table entries, and all that it cached for the device's requests.
-     *
-     * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
-     * @param gcr3 what the device's guest tables were found through, or null
-     * @return false when the unit is broken or off, or did not do it in time
-     */
-    synchronized boolean forgetDevice(AmdDevice device, int domainId, @Nullable Gcr3Table gcr3) {
-        if (broken()) {
-            return false;
-        }
-        boolean queued = true;
-        int[] requesterIds = device.requesterIds();
-        for (int i = 0; queued && i < requesterIds.length; i++) {
-            queued = queue(Command.invalidateDevtabEntry(requesterIds[i]), 0);
-        }
-        if (queued && domainId != DomainIds.NONE) {
-            queued = queue(Command.invalidatePages(domainId), Command.allPages());
-        }
-        if (queued && gcr3 != null) {
-            queued = forgetGuest(device, gcr3);
-        }
-        return run(queued && device.queueIotlb(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())));
-    }
-
-    private boolean forgetGuest(AmdDevice device, Gcr3Table gcr3) {
-        long guestPages = Command.allPages() | Command.GN.mask();
-        boolean queued = queue(Command.invalidatePages(gcr3.domainId()), Command.allPages())
-                && queue(Command.invalidateGuestPages(gcr3.domainId(), Attachment.ORDINARY), guestPages);
-        List<Attachment> pasids = device.pasids();
-        for (int i = 0; queued && i < pasids.size(); i++) {
-            int pasid = pasids.get(i).pasid();
-            queued = queue(Command.invalidateGuestPages(gcr3.domainId(), pasid), guestPages)
-                    && device.queueIotlb(pasid, Command.iotlbPages(guestPages));
-        }
-        return queued;
-    }
-
-    /**
-     * Makes the unit and the device forget what a PASID's guest table said.
-     *
-     * @return false when the unit is broken or off, or did not do it in time
-     */
-    synchronized boolean forgetPasid(AmdDevice device, int pasid) {
-        if (broken()) {
-            return false;
-        }
-        return run(device.queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
-    }
-
-    /**
-     * Makes the unit forget pages of a domain and the tables that lead to them.
-     *
-     * @return false when it is broken or off, or did not do it in time
-     */
-    synchronized boolean forgetPages(PagingDomain domain, long first, long last) {
-        if (broken()) {
-            return false;
-        }
-        return run(domain.queueForgetting(this, first, last));
-    }
-
-    /**
-     * Adds a command, for who is called back by one of the methods above and so is under the lock.
-     *
-     * @return false when the buffer stayed full
-     */
-    boolean queue(long word0, long word1) {
-        return commands.add(word0, word1);
-    }
-
-    /** Has the unit execute what was added, for who is under the lock; false when it was not, or not in time. */
-    boolean run(boolean queued) {
-        if (queued && commands.complete()) {
-            return true;
-        }
-        broken = true;
-        LOG.error("{} did not complete an invalidation; it is not trusted any more", id);
-        // What was taken out before is about commands that did complete.
-        lastError = null;
-        events.read(this::take);
-        return false;
+        return commands.run(queued);
     }
 
     /** Keeps a refused request for who asks, and says what else there is. */
@@ -379,24 +243,24 @@ final class AmdUnit {
                     text));
         } else {
             if (EventLogEntry.isAboutCommands(word0)) {
-                lastError = text;
+                commands.noteError(text);
             }
             LOG.error("{}: {}", id, text);
         }
     }
 
     /** Takes out the refused requests so far, oldest first, and starts the log again when it overflowed. */
-    synchronized void takeFaults(List<DmaFault> into) {
-        if (!stopped && readEvents()) {
-            control &= ~Registers.EVENT_LOG_EN.mask();
-            writeControl();
-            window.write64(Registers.STATUS.offset(), Registers.EVENT_OVERFLOW.mask());
-            events.program();
-            control |= Registers.EVENT_LOG_EN.mask();
-            writeControl();
+    void takeFaults(List<DmaFault> into) {
+        synchronized (commands) {
+            if (!commands.stopped() && readEvents()) {
+                commands.turn(Registers.EVENT_LOG_EN, false);
+                window.write64(Registers.STATUS.offset(), Registers.EVENT_OVERFLOW.mask());
+                events.program();
+                commands.turn(Registers.EVENT_LOG_EN, true);
+            }
+            into.addAll(faults);
+            faults.clear();
         }
-        into.addAll(faults);
-        faults.clear();
     }
 
     /** Keeps the refused requests so far, and returns whether the log overflowed, after which it stands still. */
@@ -412,8 +276,10 @@ final class AmdUnit {
     }
 
     /** Returns how many times the event log was found to have overflowed. */
-    synchronized long overflows() {
-        return overflows;
+    long overflows() {
+        synchronized (commands) {
+            return overflows;
+        }
     }
 
     /**
@@ -424,18 +290,18 @@ final class AmdUnit {
      * Source: {@code iommu_disable}.
      */
     private void disable() {
-        control &= ~(Registers.EVENT_INT_EN.mask()
-                | Registers.COM_WAIT_INT_EN.mask()
-                | Registers.CMD_BUF_EN.mask()
-                | Registers.EVENT_LOG_EN.mask()
-                | Registers.PPR_LOG_EN.mask()
-                | Registers.PPR_INT_EN.mask()
-                | Registers.PPR_EN.mask()
-                | Registers.GA_LOG_EN.mask()
-                | Registers.GA_INT_EN.mask());
-        writeControl();
-        control &= ~(Registers.IOMMU_EN.mask() | Registers.IRT_CACHE_DIS.mask());
-        writeControl();
+        long control = commands.control()
+                & ~(Registers.EVENT_INT_EN.mask()
+                        | Registers.COM_WAIT_INT_EN.mask()
+                        | Registers.CMD_BUF_EN.mask()
+                        | Registers.EVENT_LOG_EN.mask()
+                        | Registers.PPR_LOG_EN.mask()
+                        | Registers.PPR_INT_EN.mask()
+                        | Registers.PPR_EN.mask()
+                        | Registers.GA_LOG_EN.mask()
+                        | Registers.GA_INT_EN.mask());
+        commands.control(control);
+        commands.control(control & ~(Registers.IOMMU_EN.mask() | Registers.IRT_CACHE_DIS.mask()));
     }
 
     /**
@@ -446,19 +312,21 @@ final class AmdUnit {
      *
      * @return how many frames are kept for good, which is logged; if any, the unit may still look into its device table too
      */
-    synchronized long stop() {
-        disable();
-        boolean confirmed = waiter.await(this::hasStopped, CommandBuffer.DEADLINE);
-        readEvents();
-        stopped = true;
-        window.release();
-        if (confirmed) {
-            freeQueues();
-            return 0;
+    long stop() {
+        synchronized (commands) {
+            disable();
+            boolean confirmed = waiter.await(this::hasStopped, CommandBuffer.DEADLINE);
+            readEvents();
+            commands.stop();
+            window.release();
+            if (confirmed) {
+                freeQueues();
+                return 0;
+            }
+            long kept = CommandBuffer.FRAMES + EventLog.FRAMES + (pageRequests == null ? 0 : PprLog.FRAMES);
+            LOG.error("{}: did not confirm that its queues are off, {} frames are never freed", id, kept);
+            return kept;
         }
-        long kept = CommandBuffer.FRAMES + EventLog.FRAMES + (pageRequests == null ? 0 : PprLog.FRAMES);
-        LOG.error("{}: did not confirm that its queues are off, {} frames are never freed", id, kept);
-        return kept;
     }
 
     /** Of translation as a whole the status register says nothing: 48882 3.4.15. */
@@ -469,7 +337,7 @@ final class AmdUnit {
 
     /** Frees the queues, which the unit was never told of or does not use any more. */
     private void freeQueues() {
-        commands.free();
+        buffer.free();
         events.free();
         if (pageRequests != null) {
             pageRequests.free();
@@ -480,16 +348,6 @@ final class AmdUnit {
     @Nullable
     PprLog pageRequests() {
         return pageRequests;
-    }
-
-    /** Turns a part of the unit on or off, for who is under the lock. */
-    void turn(BitField bit, boolean on) {
-        control = bit.set(control, on ? 1 : 0);
-        writeControl();
-    }
-
-    private void writeControl() {
-        window.write64(Registers.CONTROL.offset(), control);
     }
 
     @Override

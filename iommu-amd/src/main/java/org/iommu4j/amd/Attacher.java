@@ -60,7 +60,7 @@ final class Attacher {
         // pages of the old domain must make the unit forget them.
         long[] before = entries(device);
         write(device, domain, gcr3);
-        if (!device.unit().forgetDevice(device, tag(old), oldGcr3)) {
+        if (!device.forget(tag(old), oldGcr3)) {
             if (oldGcr3 != null) {
                 oldGcr3.setRoot(Attachment.ORDINARY, oldRoot);
             }
@@ -71,7 +71,7 @@ final class Attacher {
             if (gcr3 != null && gcr3 != oldGcr3) {
                 iommu.free(gcr3, false);
             }
-            throw device.unit().refusal(false, what);
+            throw device.unit().commands().refusal(false, what);
         }
         device.setAttachment(next);
         if (old != null) {
@@ -95,7 +95,7 @@ final class Attacher {
         if (old == null || old.domain() != domain) {
             throw new IommuException(Errno.EINVAL, "detach " + device + ": it is not attached to " + domain);
         }
-        boolean wasBroken = device.unit().broken();
+        boolean wasBroken = device.unit().commands().broken();
         device.disableServices();
         device.setAttachment(null);
         Gcr3Table gcr3 = device.gcr3();
@@ -103,12 +103,12 @@ final class Attacher {
             gcr3.setRoot(Attachment.ORDINARY, 0);
         }
         write(device, null, null);
-        boolean forgotten = device.unit().forgetDevice(device, tag(old), gcr3);
+        boolean forgotten = device.forget(tag(old), gcr3);
         domain.remove(old);
         releaseGcr3(device, forgotten);
         if (!forgotten) {
             domain.leaveBehind();
-            throw device.unit().refusal(wasBroken, "detach " + device + " from " + domain);
+            throw device.unit().commands().refusal(wasBroken, "detach " + device + " from " + domain);
         }
     }
 
@@ -153,9 +153,9 @@ final class Attacher {
         if (oldGcr3 == null) {
             device.setGcr3(gcr3);
             write(device, ordinary, gcr3);
-            forgotten = device.unit().forgetDevice(device, ordinary.id(), null);
+            forgotten = device.forget(ordinary.id(), null);
         } else {
-            forgotten = device.unit().forgetPasid(device, pasid);
+            forgotten = device.forgetPasid(pasid);
         }
         if (!forgotten) {
             gcr3.setRoot(pasid, oldRoot);
@@ -166,7 +166,7 @@ final class Attacher {
             }
             domain.remove(next);
             domain.leaveBehind();
-            throw device.unit().refusal(false, what);
+            throw device.unit().commands().refusal(false, what);
         }
         device.pasids().add(next);
         if (old != null) {
@@ -194,15 +194,15 @@ final class Attacher {
         if (old == null || old.domain() != domain || gcr3 == null) {
             throw new IommuException(Errno.EINVAL, what + ": it is not attached there");
         }
-        boolean wasBroken = device.unit().broken();
+        boolean wasBroken = device.unit().commands().broken();
         gcr3.setRoot(pasid, 0);
         device.pasids().remove(old);
-        boolean forgotten = device.unit().forgetPasid(device, pasid);
+        boolean forgotten = device.forgetPasid(pasid);
         domain.remove(old);
         releaseGcr3(device, forgotten);
         if (!forgotten) {
             domain.leaveBehind();
-            throw device.unit().refusal(wasBroken, what);
+            throw device.unit().commands().refusal(wasBroken, what);
         }
         device.withdrawPageRequests(pasid);
     }
@@ -227,15 +227,15 @@ final class Attacher {
         long root = table.tallerRoot(levels);
         AmdUnit broken = brokenUnit(domain);
         if (broken != null) {
-            table.discardTallerRoot(root, levels, false);
-            throw broken.refusal(true, "map");
+            iommu.quarantine(table.discardTallerRoot(root, levels, false));
+            throw broken.commands().refusal(true, "map");
         }
         AmdUnit failed = rewrite(domain, domain.entryWord0(root, levels));
         if (failed != null) {
             // Every device goes back to the old root; what it maps is the same through both.
             writeAll(domain, domain.entryWord0());
-            table.discardTallerRoot(root, levels, true);
-            throw failed.refusal(false, "map");
+            iommu.quarantine(table.discardTallerRoot(root, levels, true));
+            throw failed.commands().refusal(false, "map");
         }
         table.growTo(root, levels);
     }
@@ -248,14 +248,14 @@ final class Attacher {
         String what = (enabled ? "start" : "stop") + " recording of written pages of " + domain;
         AmdUnit broken = brokenUnit(domain);
         if (broken != null) {
-            throw broken.refusal(true, what);
+            throw broken.commands().refusal(true, what);
         }
         domain.setTracking(enabled);
         AmdUnit failed = rewrite(domain, domain.entryWord0());
         if (failed != null) {
             domain.setTracking(!enabled);
             writeAll(domain, domain.entryWord0());
-            throw failed.refusal(false, what);
+            throw failed.commands().refusal(false, what);
         }
     }
 
@@ -263,7 +263,7 @@ final class Attacher {
         AttachmentList uses = domain.attachments();
         for (int i = 0; i < uses.size(); i++) {
             Attachment use = uses.get(i);
-            if (use != null && use.device().unit().broken()) {
+            if (use != null && use.device().unit().commands().broken()) {
                 return use.device().unit();
             }
         }
@@ -276,7 +276,7 @@ final class Attacher {
         AttachmentList uses = domain.attachments();
         for (int i = 0; i < uses.size(); i++) {
             Attachment use = uses.get(i);
-            if (use != null && !use.device().unit().forgetDevice(use.device(), domain.id(), null)) {
+            if (use != null && !use.device().forget(domain.id(), null)) {
                 return use.device().unit();
             }
         }
@@ -385,8 +385,8 @@ final class Attacher {
     }
 
     private static void checkWorks(AmdDevice device, String what) {
-        if (device.unit().broken()) {
-            throw device.unit().refusal(true, what);
+        if (device.unit().commands().broken()) {
+            throw device.unit().commands().refusal(true, what);
         }
     }
 }

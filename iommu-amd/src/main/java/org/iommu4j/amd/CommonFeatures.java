@@ -28,7 +28,7 @@ record CommonFeatures(
         boolean announcesMappings) {
 
     /** Asks units, of which there is at least one, and the release, which may not use all of it. */
-    static CommonFeatures of(List<AmdUnit> units, int hostLevels, AmdRules rules) {
+    static CommonFeatures of(List<UnitFeatures> units, int hostLevels, AmdRules rules) {
         int guestLevels = weakest(units, efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
         return new CommonFeatures(
                 hostLevels,
@@ -37,15 +37,15 @@ record CommonFeatures(
                 rules.pasidDomains() && guestLevels != 0
                         ? weakest(units, efr -> Features.PPR_SUP.isSet(efr) ? Features.pasids(efr) : 0)
                         : 0,
-                rules.nestParents() && units.stream().allMatch(AmdUnit::nests),
-                rules.htRangeIgnore() && units.stream().allMatch(AmdUnit::ignoresHtRange),
-                units.stream().allMatch(AmdUnit::allowsDeviceIotlbs),
-                units.stream().anyMatch(AmdUnit::cachesNotPresent));
+                rules.nestParents() && units.stream().allMatch(UnitFeatures::nests),
+                rules.htRangeIgnore() && units.stream().allMatch(UnitFeatures::ignoresHtRange),
+                units.stream().allMatch(UnitFeatures::allowsDeviceIotlbs),
+                units.stream().anyMatch(UnitFeatures::cachesNotPresent));
     }
 
-    private static int weakest(List<AmdUnit> units, LongToIntFunction ability) {
+    private static int weakest(List<UnitFeatures> units, LongToIntFunction ability) {
         return units.stream()
-                .mapToInt(unit -> ability.applyAsInt(unit.features()))
+                .mapToInt(unit -> ability.applyAsInt(unit.efr()))
                 .min()
                 .orElseThrow();
     }

@@ -24,7 +24,7 @@ import org.slf4j.LoggerFactory;
  * The driver's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri}, {@code
  * amd_iommu_complete_ppr}.
  */
-final class DevicePageRequests implements PageRequests {
+final class DevicePageRequests implements PageRequests, PageRequestSink {
     private static final Logger LOG = LoggerFactory.getLogger(DevicePageRequests.class);
 
     private static final int CONTROL = 4;
@@ -69,8 +69,8 @@ final class DevicePageRequests implements PageRequests {
         return DeviceTableEntry.PPR.mask() | (answersCarryPasid ? DeviceTableEntry.GPRP.mask() : 0);
     }
 
-    /** Returns whether answers to requests with a PASID carry it. */
-    boolean answersCarryPasid() {
+    @Override
+    public boolean answersCarryPasid() {
         return answersCarryPasid;
     }
 
@@ -138,7 +138,7 @@ final class DevicePageRequests implements PageRequests {
         on = false;
         config.write(capability + CONTROL, 2, 0);
         try {
-            log.drain(device);
+            log.drain(device.tlb());
             withdraw(pasid -> true);
         } finally {
             log.remove(device.requesterIds()[0]);
@@ -197,8 +197,8 @@ final class DevicePageRequests implements PageRequests {
 
     // --- for the log, under the locks of driver and unit ---
 
-    /** Takes a request, unless its PASID is not attached to a domain. */
-    boolean deliver(int pasid, int group, PageRequest page, boolean last) {
+    @Override
+    public boolean deliver(int pasid, int group, PageRequest page, boolean last) {
         boolean attached = device.pasid(pasid) != null;
         if (attached) {
             groups.add(pasid, group, page, last);
@@ -206,8 +206,8 @@ final class DevicePageRequests implements PageRequests {
         return attached;
     }
 
-    /** Forgets groups of which the last request may be lost. */
-    void discardPartial() {
+    @Override
+    public void discardPartial() {
         groups.discardPartial();
     }
 }

@@ -5,7 +5,6 @@ import java.util.Optional;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.IommuDevice;
-import org.iommu4j.IommuException;
 import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
@@ -22,16 +21,11 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<PasidAttachment> pasids;
 
-    /**
-     * Makes a domain.
-     *
-     * @throws IommuException ENOMEM
-     */
-    GuestDomain(AmdIommu iommu, DomainType type, int id) {
-        super(iommu, type, id);
+    GuestDomain(AmdIommu iommu, DomainType type, int id, GuestPageTable table) {
+        super(iommu, type, id, table);
         this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.pasids = iommu.knowsPasids() ? Optional.of(this) : Optional.empty();
-        this.table = iommu.newGuestTable(this);
+        this.table = table;
     }
 
     @Override
@@ -61,7 +55,7 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     }
 
     @Override
-    public void grow(int levels) {
+    void grow(int levels) {
         throw new IllegalStateException("a guest table has " + table.levels() + " levels, asked for " + levels);
     }
 

@@ -6,7 +6,6 @@ import static org.iommu4j.amd.fmt.GuestPageEntry.PS;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.amd.fmt.GuestPageEntry;
-import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
@@ -27,8 +26,8 @@ final class GuestPageTable extends PageTable {
      * @param bits of the addresses that can be mapped
      * @throws IommuException ENOMEM
      */
-    GuestPageTable(SystemMemory memory, FrameAllocator frames, Owner owner, int levels, int bits) {
-        super(memory, frames, owner, LEAF, levels, levels, bits, PAGE_SIZES);
+    GuestPageTable(SystemMemory memory, TableFrames frames, int levels, int bits) {
+        super(memory, frames, LEAF, levels, levels, bits, PAGE_SIZES);
     }
 
     @Override

@@ -26,13 +26,12 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
      * Makes a domain.
      *
      * @param tracksDirty whether written pages can be recorded
-     * @throws IommuException ENOMEM
      */
-    HostDomain(AmdIommu iommu, DomainType type, int id, boolean tracksDirty) {
-        super(iommu, type, id);
+    HostDomain(AmdIommu iommu, DomainType type, int id, HostPageTable table, boolean tracksDirty) {
+        super(iommu, type, id, table);
         this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.dirtyTracking = tracksDirty ? Optional.of(this) : Optional.empty();
-        this.table = iommu.newHostTable(this);
+        this.table = table;
     }
 
     @Override
@@ -62,19 +61,19 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     }
 
     @Override
-    public void grow(int levels) {
+    void grow(int levels) {
         driver().grow(this, levels);
     }
 
     @Override
     boolean queueForgetting(AmdUnit unit, long first, long last) {
         long pages = Command.pages(first, last);
-        boolean queued = unit.queue(Command.invalidatePages(id()), pages);
+        boolean queued = unit.commands().queue(Command.invalidatePages(id()), pages);
         AttachmentList uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
             if (use != null && use.device().unit() == unit) {
-                queued &= use.device().queueIotlb(Attachment.ORDINARY, Command.iotlbPages(pages));
+                queued &= use.device().tlb().queue(Attachment.ORDINARY, Command.iotlbPages(pages));
             }
         }
         return queued;
@@ -129,7 +128,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         if (!device.pasids().isEmpty()) {
             return device + " has PASIDs attached, which do not work above host tables: " + device.pasids();
         }
-        if (dirtyTracking.isPresent() && !device.unit().tracksDirtyPages()) {
+        if (dirtyTracking.isPresent() && !device.unit().features().tracksDirtyPages()) {
             return device.unit() + " does not record written pages";
         }
         return null;

@@ -12,7 +12,6 @@ import org.iommu4j.DirtyBitmap;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.amd.fmt.HostPageEntry;
-import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
@@ -37,9 +36,8 @@ final class HostPageTable extends PageTable {
      * @param pageSizes page sizes, as a bitmap: {@link #PAGE_SIZES} or {@link #ALL_PAGE_SIZES}
      * @throws IommuException ENOMEM
      */
-    HostPageTable(
-            SystemMemory memory, FrameAllocator frames, Owner owner, int startLevels, int maxLevels, long pageSizes) {
-        super(memory, frames, owner, LEAF, startLevels, maxLevels, shift(maxLevels + 1), pageSizes);
+    HostPageTable(SystemMemory memory, TableFrames frames, int startLevels, int maxLevels, long pageSizes) {
+        super(memory, frames, LEAF, startLevels, maxLevels, shift(maxLevels + 1), pageSizes);
     }
 
     // --- the format ---
@@ -82,40 +80,37 @@ final class HostPageTable extends PageTable {
      * @return whether something was cleared, which the units may still hold as written
      */
     boolean readDirty(DirtyBitmap bitmap, boolean clear) {
-        long first = bitmap.start();
-        long last = minUnsigned(first + bitmap.size() - 1, lastInTable(0, -1L, shift(levels() + 1)));
-        if (Long.compareUnsigned(first, last) > 0) {
-            return false;
-        }
-        return readDirty(root(), levels(), first, last, bitmap, clear);
-    }
-
-    private boolean readDirty(long table, int level, long first, long last, DirtyBitmap bitmap, boolean clear) {
+        long last = minUnsigned(bitmap.start() + bitmap.size() - 1, lastReachable(levels()));
         boolean cleared = false;
-        long at = first;
-        while (true) {
-            long entryAt = entryAddress(table, at, level);
-            long entry = memory.load(entryAt);
-            long end = lastInTable(at, last, shift(level));
-            if ((entry & PRESENT) != 0) {
-                if (isTable(entry, level)) {
-                    cleared |= readDirty(entry & ADDRESS, level - 1, at, end, bitmap, clear);
-                } else {
-                    int leafShift = leafShift(entry, level);
-                    long start = at & -(1L << leafShift);
-                    int slots = 1 << (leafShift - shift(level));
-                    if (written(entryAddress(table, start, level), slots, clear)) {
-                        bitmap.mark(start, 1L << leafShift);
+        long at = bitmap.start();
+        while (Long.compareUnsigned(at, last) <= 0) {
+            long place = descend(at, 1);
+            int level = levelAt(place);
+            long firstEntry = entryAt(place) - ((long) index(at, level) << ENTRY_SHIFT);
+            // The rest of the table, unless another one is linked on the way.
+            do {
+                long entry = memory.load(firstEntry + ((long) index(at, level) << ENTRY_SHIFT));
+                int covers = shift(level);
+                if (isPresent(entry)) {
+                    if (isTable(entry, level)) {
+                        break;
+                    }
+                    covers = leafShift(entry, level);
+                    long start = at & -(1L << covers);
+                    long firstSlot = firstEntry + ((long) index(start, level) << ENTRY_SHIFT);
+                    if (written(firstSlot, 1 << (covers - shift(level)), clear)) {
+                        bitmap.mark(start, 1L << covers);
                         cleared |= clear;
                     }
-                    end = lastInTable(at, last, leafShift);
                 }
-            }
-            if (end == last) {
-                return cleared;
-            }
-            at = end + 1;
+                long end = lastInTable(at, last, covers);
+                if (end == last) {
+                    return cleared;
+                }
+                at = end + 1;
+            } while (index(at, level) != 0);
         }
+        return cleared;
     }
 
     private boolean written(long firstSlot, int slots, boolean clear) {
@@ -146,7 +141,7 @@ final class HostPageTable extends PageTable {
         long spare = frames().take(newLevels - levels());
         long below = root();
         for (int level = levels() + 1; level <= newLevels; level++) {
-            long next = memory.load(spare);
+            long next = frames().next(spare);
             memory.store(spare, HostPageEntry.table(below, level - 1));
             below = spare;
             spare = next;
@@ -159,18 +154,21 @@ final class HostPageTable extends PageTable {
         setTop(root, newLevels);
     }
 
-    /** Frees a taller root that never came into use, or keeps it for good when a unit may have seen it. */
-    void discardTallerRoot(long root, int newLevels, boolean seen) {
+    /**
+     * Frees a taller root that never came into use, unless a unit may have seen it.
+     *
+     * @return how many frames are kept for good
+     */
+    int discardTallerRoot(long root, int newLevels, boolean seen) {
+        if (seen) {
+            return newLevels - levels();
+        }
         long table = root;
         for (int level = newLevels; level > levels(); level--) {
-            long next = memory.load(table) & ADDRESS;
-            if (!seen) {
-                frames().free(table);
-            }
+            long next = frame(memory.load(table));
+            frames().free(table);
             table = next;
         }
-        if (seen) {
-            owner().quarantine(newLevels - levels());
-        }
+        return 0;
     }
 }

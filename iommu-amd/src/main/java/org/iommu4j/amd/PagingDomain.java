@@ -15,17 +15,31 @@ import org.jspecify.annotations.Nullable;
  * <p>Mapping, unmapping, translating and syncing take no lock but that of a unit that must forget something. One wait serves
  * all that a unit has to forget in one sync.
  */
-abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
+abstract class PagingDomain extends AmdDomain implements Retirement {
+    private static final String FORGETTING_TABLES = "forgetting empty tables";
+
     /** How many uses each unit of the driver has. Changed under the driver's lock, read without. */
     private final AtomicIntegerArray usesPerUnit;
 
-    PagingDomain(AmdIommu iommu, DomainType type, int id) {
+    private final PageTable table;
+    private final PageMapper mapper;
+    private final PageUnmapper unmapper;
+
+    PagingDomain(AmdIommu iommu, DomainType type, int id, PageTable table) {
         super(iommu, type, id);
+        this.table = table;
+        this.mapper = new PageMapper(table, this, this::grow);
+        this.unmapper = new PageUnmapper(table, this);
         this.usesPerUnit = new AtomicIntegerArray(iommu.unitCount());
     }
 
     /** Returns its table. */
-    abstract PageTable table();
+    PageTable table() {
+        return table;
+    }
+
+    /** Grows its table; see {@link PageMapper.Growth}. */
+    abstract void grow(int levels);
 
     /**
      * Adds to a unit's command buffer what makes it, and the device IOTLBs behind it, forget a range.
@@ -36,18 +50,18 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
 
     @Override
     public final long pageSizes() {
-        return table().pageSizes();
+        return table.pageSizes();
     }
 
     @Override
     public final long apertureEnd() {
-        return table().lastAddress();
+        return table.lastAddress();
     }
 
     @Override
     public final void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
         checkOpen();
-        table().map(iova, physicalAddress, pageSize, count, prot);
+        mapper.map(iova, physicalAddress, pageSize, count, prot);
     }
 
     @Override
@@ -65,7 +79,7 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
     public final long unmap(long iova, long size, IotlbGather gather) {
         Objects.requireNonNull(gather, "gather");
         checkOpen();
-        return table().unmap(iova, size, gather);
+        return unmapper.unmap(iova, size, gather);
     }
 
     @Override
@@ -76,7 +90,7 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
             return;
         }
         IommuException failure = gather.hasRange() ? forget(gather.start(), gather.end(), "sync") : null;
-        table().freeGathered(gather, failure == null);
+        freeGathered(gather, failure == null);
         gather.reset();
         if (failure != null) {
             throw failure;
@@ -86,7 +100,7 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
     @Override
     public final long translate(long iova) {
         checkOpen();
-        return table().translate(iova);
+        return table.translate(iova);
     }
 
     /** Makes every unit with a use of this domain forget a range; returns null, or why one may not have. */
@@ -96,24 +110,60 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
         IommuException failure = null;
         for (int i = 0; i < usesPerUnit.length(); i++) {
             AmdUnit unit = driver().unit(i);
-            boolean wasBroken = unit.broken();
-            if (usesPerUnit.get(i) != 0 && !unit.forgetPages(this, first, last)) {
-                failure = unit.refusal(wasBroken, what);
+            boolean wasBroken = unit.commands().broken();
+            if (usesPerUnit.get(i) != 0 && !forgetPages(unit, first, last)) {
+                failure = unit.commands().refusal(wasBroken, what);
             }
         }
         return failure;
     }
 
-    // --- PageTable.Owner ---
+    /** Makes a unit forget pages and the tables that lead to them; false when it is broken or off, or was too slow. */
+    private boolean forgetPages(AmdUnit unit, long first, long last) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            return commands.run(queueForgetting(unit, first, last));
+        }
+    }
+
+    // --- Retirement ---
 
     @Override
-    public final @Nullable IommuException forgetTables(long first, long last) {
-        return forget(first, last, "forgetting empty tables");
+    public final void retire(long chain, long first, long last) {
+        IommuException failure = forget(first, last, FORGETTING_TABLES);
+        if (failure != null) {
+            driver().quarantine(table.frames().count(chain));
+            throw failure;
+        }
+        table.frames().freeChain(chain);
     }
 
     @Override
-    public final void quarantine(long frames) {
-        driver().quarantine(frames);
+    public final void makeRoom(IotlbGather gather) {
+        boolean forgotten = forget(0, table.lastAddress(), FORGETTING_TABLES) == null;
+        boolean hasRange = gather.hasRange();
+        long start = gather.start();
+        long end = gather.end();
+        freeGathered(gather, forgotten);
+        gather.reset();
+        // The range stays, for the caller's own sync.
+        if (hasRange) {
+            gather.addRange(start, end);
+        }
+    }
+
+    /** Frees the frames of a gather, or keeps them for good. */
+    private void freeGathered(IotlbGather gather, boolean forgotten) {
+        if (!forgotten) {
+            driver().quarantine(gather.frameCount());
+            return;
+        }
+        for (int i = 0; i < gather.frameCount(); i++) {
+            table.frames().free(gather.frame(i));
+        }
     }
 
     // --- for the driver, under its lock ---
@@ -133,6 +183,9 @@ abstract class PagingDomain extends AmdDomain implements PageTable.Owner {
     @Override
     final void free() {
         super.free();
-        table().free(!isLeftBehind());
+        long frames = table.free(!isLeftBehind());
+        if (isLeftBehind()) {
+            driver().quarantine(frames);
+        }
     }
 }

@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
 /**
  * A unit's log of page requests, 48882 section 2.6: 512 entries in a ring, read on demand; and the answers.
  *
- * <p>Its unit's lock guards it, and comes after the driver's. Source: {@code drivers/iommu/amd/ppr.c}.
+ * <p>The monitor of its unit's commands guards it, and comes after the driver's. Source: {@code drivers/iommu/amd/ppr.c}.
  */
 final class PprLog {
     private static final Logger LOG = LoggerFactory.getLogger(PprLog.class);
@@ -34,14 +34,15 @@ final class PprLog {
 
     private static final long GONE = -1L;
 
-    private final AmdUnit unit;
+    private final UnitCommands commands;
+    private final long efr;
     private final SystemMemory memory;
     private final FrameAllocator frames;
     private final RegisterWindow window;
     private final long base;
 
     /** The devices that may ask, by requester id. */
-    private final Map<Integer, DevicePageRequests> askers = new HashMap<>();
+    private final Map<Integer, PageRequestSink> askers = new HashMap<>();
 
     private int head;
     private long overflows;
@@ -51,8 +52,9 @@ final class PprLog {
      *
      * @throws IommuException ENOMEM
      */
-    PprLog(AmdUnit unit, VendorContext context, RegisterWindow window) {
-        this.unit = unit;
+    PprLog(UnitCommands commands, long efr, VendorContext context, RegisterWindow window) {
+        this.commands = commands;
+        this.efr = efr;
         this.memory = context.memory();
         this.frames = context.frames();
         this.window = window;
@@ -62,19 +64,14 @@ final class PprLog {
         }
     }
 
-    /** Returns whether a unit takes page requests, as {@code amd_iommu_gt_ppr_supported} asks. */
-    static boolean isNeeded(long efr) {
-        return Features.PPR_SUP.isSet(efr) && Features.GT_SUP.isSet(efr);
-    }
-
     /** Tells the unit where the log is while it is off, and returns the value of its control register that turns it on. */
     long program(long control) {
         place();
         // What is lost is answered with success, so that the device asks again; Linux leaves this off.
         window.write64(Registers.PPR_AUTO_RESPONSE.offset(), PageResponse.SUCCESS.code());
         long on = control | Registers.PPR_EN.mask() | Registers.PPR_LOG_EN.mask();
-        on = Registers.PPR_AUTO_RSP_EN.set(on, Features.PPR_AUTO_RSP_SUP.get(unit.features()));
-        return Registers.EPH_EN.set(on, Features.EPH_SUP.get(unit.features()));
+        on = Registers.PPR_AUTO_RSP_EN.set(on, Features.PPR_AUTO_RSP_SUP.get(efr));
+        return Registers.EPH_EN.set(on, Features.EPH_SUP.get(efr));
     }
 
     private void place() {
@@ -90,22 +87,22 @@ final class PprLog {
     }
 
     /** Hands out a device's requests from now on. */
-    void add(int requesterId, DevicePageRequests asker) {
-        synchronized (unit) {
+    void add(int requesterId, PageRequestSink asker) {
+        synchronized (commands) {
             askers.put(requesterId, asker);
         }
     }
 
     /** Answers a device's requests from now on as those of one that may not ask. */
     void remove(int requesterId) {
-        synchronized (unit) {
+        synchronized (commands) {
             askers.remove(requesterId);
         }
     }
 
     /** Returns how often the log was found to have overflowed. */
     long overflows() {
-        synchronized (unit) {
+        synchronized (commands) {
             return overflows;
         }
     }
@@ -117,8 +114,8 @@ final class PprLog {
      * @throws IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
      */
     void read() {
-        synchronized (unit) {
-            if (unit.stopped()) {
+        synchronized (commands) {
+            if (commands.stopped()) {
                 return;
             }
             window.write64(Registers.STATUS.offset(), Registers.PPR_INT.mask());
@@ -126,12 +123,12 @@ final class PprLog {
             readLogged();
             if (status != GONE && Registers.PPR_OVERFLOW.isSet(status)) {
                 overflows++;
-                LOG.warn("{}: the log of page requests overflowed, requests were lost", unit);
-                askers.values().forEach(DevicePageRequests::discardPartial);
-                unit.turn(Registers.PPR_LOG_EN, false);
+                LOG.warn("{}: the log of page requests overflowed, requests were lost", commands);
+                askers.values().forEach(PageRequestSink::discardPartial);
+                commands.turn(Registers.PPR_LOG_EN, false);
                 window.write64(Registers.STATUS.offset(), Registers.PPR_OVERFLOW.mask());
                 place();
-                unit.turn(Registers.PPR_LOG_EN, true);
+                commands.turn(Registers.PPR_LOG_EN, true);
             }
         }
     }
@@ -174,12 +171,12 @@ final class PprLog {
                 && PprLogEntry.US.isSet(word0)
                 && !PprLogEntry.EXECUTE.isSet(word0)
                 && !PprLogEntry.RZ.isSet(word0);
-        DevicePageRequests asker = askers.get(requesterId);
+        PageRequestSink asker = askers.get(requesterId);
         PageRequest page = new PageRequest(PprLogEntry.ADDRESS.getInPlace(word1), read, write);
         if (understood && asker != null && asker.deliver(pasid, group, page, last)) {
             return;
         }
-        LOG.warn("{}: refused {}", unit, PprLogEntry.LAYOUT.decode(word0, word1));
+        LOG.warn("{}: refused {}", commands, PprLogEntry.LAYOUT.decode(word0, word1));
         if (last) {
             boolean withPasid = asker == null || asker.answersCarryPasid();
             respond(requesterId, withPasid ? pasid : -1, group, PageResponse.INVALID);
@@ -193,13 +190,14 @@ final class PprLog {
      * @throws IommuException ETIMEDOUT, EIO
      */
     void respond(int requesterId, int pasid, int group, PageResponse response) {
-        synchronized (unit) {
-            boolean wasBroken = unit.broken();
+        synchronized (commands) {
+            boolean wasBroken = commands.broken();
             if (wasBroken
-                    || !unit.run(unit.queue(
+                    || !commands.run(commands.queue(
                             Command.completePpr0(requesterId, Math.max(pasid, 0)),
                             Command.completePpr1(pasid >= 0, group, response.code())))) {
-                throw unit.refusal(wasBroken, "answer to a page request of device " + Integer.toHexString(requesterId));
+                throw commands.refusal(
+                        wasBroken, "answer to a page request of device " + Integer.toHexString(requesterId));
             }
         }
     }
@@ -209,12 +207,11 @@ final class PprLog {
      *
      * @throws IommuException ETIMEDOUT, EIO
      */
-    void drain(AmdDevice device) {
-        synchronized (unit) {
-            boolean wasBroken = unit.broken();
-            if (wasBroken
-                    || !unit.run(device.queueIotlb(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())))) {
-                throw unit.refusal(wasBroken, "drain of page requests of " + device);
+    void drain(DeviceTlb device) {
+        synchronized (commands) {
+            boolean wasBroken = commands.broken();
+            if (wasBroken || !commands.run(device.queue(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())))) {
+                throw commands.refusal(wasBroken, "drain of page requests of " + device);
             }
         }
     }

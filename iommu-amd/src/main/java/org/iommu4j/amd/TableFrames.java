@@ -36,18 +36,38 @@ final class TableFrames {
      */
     long take(long count) {
         long chain = NONE;
-        for (long i = 0; i < count; i++) {
-            long frame;
-            try {
-                frame = take();
-            } catch (IommuException e) {
-                freeChain(chain);
-                throw e;
+        try {
+            for (long i = 0; i < count; i++) {
+                chain = push(chain, take());
             }
-            memory.store(frame, chain);
-            chain = frame;
+        } catch (IommuException e) {
+            freeChain(chain);
+            throw e;
         }
         return chain;
+    }
+
+    /**
+     * Puts a frame before a chain and returns it, the chain's first from now on. The link is no present entry, so that
+     * a unit which still walks the frame finds nothing.
+     */
+    long push(long chain, long frame) {
+        memory.store(frame, chain);
+        return frame;
+    }
+
+    /** Returns the chain without its first frame. */
+    long next(long chain) {
+        return memory.load(chain);
+    }
+
+    /** Returns how many frames a chain has. */
+    long count(long chain) {
+        long count = 0;
+        for (long frame = chain; frame != NONE; frame = next(frame)) {
+            count++;
+        }
+        return count;
     }
 
     void free(long frame) {
@@ -57,17 +77,9 @@ final class TableFrames {
     void freeChain(long chain) {
         long frame = chain;
         while (frame != NONE) {
-            long next = memory.load(frame);
+            long next = next(frame);
             free(frame);
             frame = next;
         }
-    }
-
-    long count(long chain) {
-        long count = 0;
-        for (long frame = chain; frame != NONE; frame = memory.load(frame)) {
-            count++;
-        }
-        return count;
     }
 }

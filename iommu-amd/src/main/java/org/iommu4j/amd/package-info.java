@@ -3,11 +3,26 @@
 /**
  * AMD I/O virtualization (AMD-Vi) as Linux drives it.
  *
- * <p>Start at {@link org.iommu4j.amd.AmdVendor}, the only public class. It opens an {@code AmdIommu} of several {@code
- * AmdUnit}s, each with a {@code CommandBuffer}, an {@code EventLog} and a {@code PprLog}; the units of a segment share one {@code
- * DeviceTable}. A domain is a {@code StaticDomain}, a {@code HostDomain} (v1) or a {@code GuestDomain} (v2); the latter two have a
- * {@code PageTable} each. {@code Attacher} says in device table entries and {@code Gcr3Table}s what a device uses. What changes
- * between releases of Linux is in {@code AmdRules} and nowhere else.
+ * <p>It can be read bottom-up: each class needs only classes above it in this list, and those of {@code fmt}, {@code
+ * reg} and {@code acpi}. Only devices, domains and the driver know each other. {@link org.iommu4j.amd.AmdVendor} is the
+ * only public class.
+ *
+ * <ul>
+ *   <li>Page tables: {@code TableFrames}; {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
+ *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
+ *   <li>Rules: {@code AmdRules}, what changes between releases of Linux, which is nowhere else; {@code DomainIds}.
+ *   <li>Registers and commands: {@code CommandBuffer}, {@code UnitCommands}, {@code EventLog}; {@code UnitCapability},
+ *       {@code UnitFeatures} and {@code CommonFeatures}, those of one unit and of all.
+ *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a
+ *       segment share; {@code Gcr3Table}.
+ *   <li>Unit: {@code PageRequestSink}, {@code PprLog}, {@code AmdUnit}; {@code UnitMap}, the units as firmware
+ *       describes them.
+ *   <li>Device: {@code DevicePageRequests}, {@code AmdDevice}; {@code Attachment}, {@code AttachmentList}.
+ *   <li>Domain: {@code AmdDomain}, {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code
+ *       GuestDomain}; {@code Attacher}, which moves devices by device table entries and GCR3 tables.
+ *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription} and {@code AmdKernelLog}, which answer
+ *       without opening anything; {@code AmdVendor}.
+ * </ul>
  *
  * <p>Source: AMD I/O Virtualization Technology (IOMMU) Specification, 48882, revision 3.08; {@code drivers/iommu/amd} and
  * {@code drivers/iommu/generic_pt/fmt/amdv1.h} of Linux.

@@ -372,7 +372,7 @@ class GuestTablesTest {
             if (!pasidAttached) {
                 assertThat(words(each)).as("failure %d", n).containsExactly(before);
             }
-            boolean broken = iommu.unit(0).broken();
+            boolean broken = iommu.unit(0).commands().broken();
             if (pasidAttached) {
                 IommuDomain used = domain;
                 ignoringBroken(

@@ -266,10 +266,12 @@ class HostPageTableTest {
     void aThreadThatIsSecondWithATableUsesTheOtherOneAndKeepsItsOwnInStock() {
         InterposedMemory memory = new InterposedMemory(1L << 24);
         FramePool frames = new FramePool(0x10_0000, 0x40_0000);
-        HostPageTable table = new HostPageTable(memory, frames, domain, 3, 6, HostPageTable.PAGE_SIZES);
-        memory.beforeNextCompareAndSet = () -> table.map(0x5000, 0x9000, K4, 1, Prot.READ);
+        HostPageTable table =
+                new HostPageTable(memory, new TableFrames(memory, frames), 3, 6, HostPageTable.PAGE_SIZES);
+        PageMapper mapper = new PageMapper(table, domain, domain::grow);
+        memory.beforeNextCompareAndSet = () -> mapper.map(0x5000, 0x9000, K4, 1, Prot.READ);
 
-        table.map(0x4000, 0x8000, K4, 1, Prot.READ);
+        mapper.map(0x4000, 0x8000, K4, 1, Prot.READ);
 
         assertThat(table.translate(0x4000)).isEqualTo(0x8000);
         assertThat(table.translate(0x5000)).isEqualTo(0x9000);

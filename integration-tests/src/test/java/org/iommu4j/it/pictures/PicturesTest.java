@@ -30,7 +30,7 @@ class PicturesTest {
                     "Attachments",
                     "Attacher",
                     "everything that changes a device table entry: attach, detach, a table that grows"),
-            new LockOrderPicture.Lock("Unit", "AmdUnit", "the command buffer of one unit and the waits for it"));
+            new LockOrderPicture.Lock("Unit", "UnitCommands", "the command buffer of one unit and the waits for it"));
 
     private final Path root = root();
 

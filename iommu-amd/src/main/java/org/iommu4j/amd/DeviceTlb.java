@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.platform.PciAddress;
+
+/** A device's own IOTLB (ATS), which its unit makes forget pages. */
+final class DeviceTlb {
+    private final UnitCommands commands;
+    private final PciAddress address;
+    private final DeviceServices services;
+
+    /**
+     * Makes the IOTLB of a device.
+     *
+     * @param commands its unit's
+     * @param services what the function brings, which may be no IOTLB
+     */
+    DeviceTlb(UnitCommands commands, PciAddress address, DeviceServices services) {
+        this.commands = commands;
+        this.address = address;
+        this.services = services;
+    }
+
+    /**
+     * Adds the command that makes it forget pages, where the device may hold translations now; under the monitor of the
+     * unit's commands.
+     *
+     * @param word1 word 1 of the command, which has GN with a PASID
+     * @return false when the buffer stayed full
+     */
+    boolean queue(int pasid, long word1) {
+        return !services.atsEnabled()
+                || commands.queue(
+                        Command.invalidateIotlbPages(address.requesterId(), pasid, services.queueDepth()), word1);
+    }
+
+    @Override
+    public String toString() {
+        return address.toString();
+    }
+}

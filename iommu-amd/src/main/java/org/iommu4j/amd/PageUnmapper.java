@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.platform.SystemMemory;
+
+/** Unmaps ranges of a {@link PageTable}. Never allocates, and splits no page. */
+final class PageUnmapper {
+    private final PageTable table;
+    private final Retirement retirement;
+    private final SystemMemory memory;
+
+    PageUnmapper(PageTable table, Retirement retirement) {
+        this.table = table;
+        this.retirement = retirement;
+        this.memory = table.memory;
+    }
+
+    /** Unmaps; see {@link IommuDomain#unmap}. */
+    long unmap(long iova, long size, IotlbGather gather) {
+        long end = iova + size - 1;
+        if (size == 0
+                || ((iova | size) & (SystemMemory.FRAME_SIZE - 1)) != 0
+                || Long.compareUnsigned(end, iova) < 0
+                || Long.compareUnsigned(end, table.lastAddress()) > 0) {
+            return 0;
+        }
+        long last = PageTable.minUnsigned(end, PageTable.lastReachable(table.levels()));
+        long at = iova;
+        while (Long.compareUnsigned(at, last) <= 0) {
+            long next = unmapRun(iova, at, last, gather);
+            if (next == at) {
+                break;
+            }
+            at = next;
+            if (at == 0) {
+                break; // the end of all addresses
+            }
+        }
+        if (at != iova) {
+            gather.addRange(iova, at - 1);
+        }
+        return at - iova;
+    }
+
+    /** Clears the leaves from an address on, as far as their table and the range go; returns where it got to. */
+    private long unmapRun(long iova, long at, long last, IotlbGather gather) {
+        long place = table.descend(at, 1);
+        int level = PageTable.levelAt(place);
+        int levelShift = PageTable.shift(level);
+        int first = PageTable.index(at, level);
+        int most = (int) Math.min(SystemMemory.FRAME_WORDS - first, ((last - at) >>> levelShift) + 1);
+        long entries = PageTable.entryAt(place);
+        int done = 0;
+        // A page of several slots may end beyond the range, never beyond the table.
+        while (done < most) {
+            int run = clearLeaves(
+                    entries + ((long) done << PageTable.ENTRY_SHIFT),
+                    level,
+                    at + ((long) done << levelShift),
+                    most - done);
+            if (run == 0) {
+                break;
+            }
+            done += run;
+        }
+        long next = at + ((long) done << levelShift);
+        if (first + done == SystemMemory.FRAME_WORDS) {
+            freeCovered(level, iova, next, last, gather);
+        }
+        return next;
+    }
+
+    /** Clears one page, or several of the level's own size; returns how many entries, 0 where no page starts. */
+    private int clearLeaves(long entries, int level, long iova, int most) {
+        long entry = memory.load(entries);
+        if (!PageTable.isPresent(entry) || table.isTable(entry, level)) {
+            return 0;
+        }
+        int leafShift = table.leafShift(entry, level);
+        if ((iova & ((1L << leafShift) - 1)) != 0) {
+            return 0;
+        }
+        int run;
+        if (leafShift != PageTable.shift(level)) {
+            run = 1 << (leafShift - PageTable.shift(level));
+        } else {
+            run = most == 1 ? 1 : table.plainRun(entries, level, most);
+        }
+        table.clearEntries(entries, run);
+        return run;
+    }
+
+    /**
+     * Takes out the tables that end where unmapping got to and whose whole range it has. Only the leaves' own table and
+     * those above can.
+     */
+    private void freeCovered(int leafLevel, long iova, long next, long last, IotlbGather gather) {
+        for (int level = leafLevel; level < table.levels(); level++) {
+            long covers = 1L << PageTable.shift(level + 1);
+            // Only tables below the root, that end here, and that the caller asked to unmap from their first byte.
+            if ((next & (covers - 1)) != 0
+                    || Long.compareUnsigned(next - covers, iova) < 0
+                    || Long.compareUnsigned(next - 1, last) > 0) {
+                return;
+            }
+            long place = table.descend(next - covers, level + 1);
+            long entry = memory.load(PageTable.entryAt(place));
+            if (PageTable.levelAt(place) > level + 1
+                    || !PageTable.isPresent(entry)
+                    || !table.isTable(entry, level + 1)) {
+                continue; // another thread has changed it meanwhile
+            }
+            table.clearEntries(PageTable.entryAt(place), 1);
+            long frame = PageTable.frame(entry);
+            if (!gather.addFrame(frame)) {
+                retirement.makeRoom(gather);
+                gather.addFrame(frame);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import org.iommu4j.amd.reg.Features;
+
+/**
+ * What a unit can do, as far as the driver uses it.
+ *
+ * @param efr its extended features, or firmware's image of them
+ * @param efr2 its second extended features, likewise
+ * @param capability its PCI capability
+ */
+record UnitFeatures(long efr, long efr2, UnitCapability capability) {
+    /** Returns whether it records which pages were written. */
+    boolean tracksDirtyPages() {
+        return Features.HD_SUP.isSet(efr);
+    }
+
+    /** Returns whether it translates the HyperTransport range too. */
+    boolean ignoresHtRange() {
+        return Features.HT_RANGE_IGNORE.isSet(efr2);
+    }
+
+    /** Returns whether it may remember that an entry was not present. */
+    boolean cachesNotPresent() {
+        return capability.cachesNotPresent();
+    }
+
+    /** Returns whether devices behind it may have IOTLBs of their own. */
+    boolean allowsDeviceIotlbs() {
+        return capability.deviceIotlbs();
+    }
+
+    /** Returns whether it nests a guest's tables, GCR3 table included, in host tables. */
+    boolean nests() {
+        return Features.nests(efr, efr2);
+    }
+
+    /** Returns whether it takes page requests, as {@code amd_iommu_gt_ppr_supported} asks. */
+    boolean takesPageRequests() {
+        return Features.PPR_SUP.isSet(efr) && Features.GT_SUP.isSet(efr);
+    }
+}
