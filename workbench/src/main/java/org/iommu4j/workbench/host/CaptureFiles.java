@@ -4,7 +4,6 @@ package org.iommu4j.workbench.host;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -106,7 +105,7 @@ public final class CaptureFiles implements HostFiles {
     }
 
     private static InputException unreadable(String source, IOException e) {
-        return new InputException(source + ": can't be read as a capture (" + reason(e) + ")", e);
+        return new InputException(source + ": can't be read as a capture (" + InputException.reason(e) + ")", e);
     }
 
     private CaptureFiles withSysTree() {
@@ -154,16 +153,6 @@ public final class CaptureFiles implements HostFiles {
             throw new InputException(source + ": its links make more than " + (MAX_ASKED_BYTES >> 20)
                     + " MiB of what it holds, expected a Linux sys/ tree");
         }
-    }
-
-    /** Returns why in one line; of a file that the user may not read, Java says no more than its name. */
-    static String reason(IOException failure) {
-        String message = failure.getMessage();
-        if (message == null) {
-            return failure.toString();
-        }
-        String line = message.lines().findFirst().orElse("");
-        return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
     }
 
     private void readTar(WholeTar tar) throws IOException {

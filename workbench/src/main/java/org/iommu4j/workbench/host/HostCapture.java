@@ -90,7 +90,7 @@ public final class HostCapture {
             out.flush();
             file.keep();
         } catch (IOException e) {
-            throw new InputException(tar + ": can't be written (" + CaptureFiles.reason(e) + ")", e);
+            throw new InputException(tar + ": can't be written (" + InputException.reason(e) + ")", e);
         }
         return new Summary(
                 capture.functions,

@@ -245,7 +245,7 @@ public final class HostInputs {
                     || (head.length == TAR_MAGIC_AT + 5
                             && new String(head, TAR_MAGIC_AT, 5, StandardCharsets.ISO_8859_1).equals("ustar"));
         } catch (IOException e) {
-            throw new InputException(path + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
+            throw new InputException(path + ": can't be read (" + InputException.reason(e) + ")", e);
         }
     }
 

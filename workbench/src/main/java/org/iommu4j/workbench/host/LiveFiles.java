@@ -25,7 +25,7 @@ final class LiveFiles implements HostFiles {
         try {
             this.root = root.toRealPath();
         } catch (IOException e) {
-            throw new InputException(root + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
+            throw new InputException(root + ": can't be read (" + InputException.reason(e) + ")", e);
         }
     }
 
@@ -40,7 +40,7 @@ final class LiveFiles implements HostFiles {
             in.read();
             return Optional.empty();
         } catch (IOException e) {
-            return Optional.of(CaptureFiles.reason(e));
+            return Optional.of(InputException.reason(e));
         }
     }
 

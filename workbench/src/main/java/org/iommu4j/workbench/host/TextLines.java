@@ -46,7 +46,7 @@ final class TextLines {
             }
             return bytes;
         } catch (IOException e) {
-            throw new InputException(file + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
+            throw new InputException(file + ": can't be read (" + InputException.reason(e) + ")", e);
         }
     }
 
@@ -65,7 +65,7 @@ final class TextLines {
                             + " copy");
                 }
             } catch (IOException e) {
-                throw new InputException(file + ": can't be read (" + CaptureFiles.reason(e) + ")", e);
+                throw new InputException(file + ": can't be read (" + InputException.reason(e) + ")", e);
             }
         } else if (!isPipeOfShell(file)) {
             throw new InputException(file

@@ -162,7 +162,7 @@ class CaptureFilesTest {
 
     @Test
     void aFileThatMayNotBeReadIsRefusedWithTheReason() {
-        assertThat(CaptureFiles.reason(new java.nio.file.AccessDeniedException("/c/sys/firmware/acpi/tables/DMAR")))
+        assertThat(InputException.reason(new java.nio.file.AccessDeniedException("/c/sys/firmware/acpi/tables/DMAR")))
                 .isEqualTo("/c/sys/firmware/acpi/tables/DMAR: permission denied");
     }
 
