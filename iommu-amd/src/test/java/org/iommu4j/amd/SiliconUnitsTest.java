@@ -32,6 +32,7 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -315,6 +316,43 @@ class SiliconUnitsTest {
         domain.close();
         iommu.close();
         assertThat(machine.frames().inUse()).isZero();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2, false", "3, false", "5, false", "9, false", "2, true", "3, true", "5, true", "9, true"})
+    void bothUnitsForgetAllPagesOfOneUnmapTheLastOneToo(int pages, boolean iotlbs) {
+        open(0, iotlbs ? withIotlbs(true) : description(0));
+        // Aligned to all of them: what covers one page less reaches no further.
+        long first = 1L << 38;
+        long last = first + (pages - 1) * K4;
+        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, devices[0]);
+        machine.memory(0).store(target, 7);
+        for (IommuDevice device : devices) {
+            assertThat(domain.attach(device).attached()).isTrue();
+        }
+        for (long iova = first; iova <= last; iova += K4) {
+            domain.map(iova, target, K4, 1, Prot.READ_WRITE);
+            domain.syncMap(iova, K4);
+            for (Endpoint endpoint : endpoints) {
+                assertThat(endpoint.read(iova, false)).isEqualTo(7);
+            }
+        }
+        IotlbGather gather = new IotlbGather();
+
+        assertThat(domain.unmap(first, pages * K4, gather)).isEqualTo(pages * K4);
+        for (Endpoint endpoint : endpoints) {
+            assertThat(endpoint.read(last, false)).as("still held").isEqualTo(7);
+        }
+        domain.sync(gather);
+
+        for (long iova = last; iova >= first; iova -= K4) {
+            for (Endpoint endpoint : endpoints) {
+                endpoint.read(iova, false);
+                assertThat(endpoint.lastStatus())
+                        .as("%s at 0x%x", endpoint.address(), iova)
+                        .isEqualTo(RequestStatus.TRANSLATION_FAULT);
+            }
+        }
     }
 
     @ParameterizedTest
