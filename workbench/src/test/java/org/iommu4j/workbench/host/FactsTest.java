@@ -102,7 +102,7 @@ class FactsTest {
         Random random = new Random(seed);
         List<Telling> tellings = new ArrayList<>();
         for (int i = 0; i < 1 + random.nextInt(6); i++) {
-            Rank rank = List.of(Rank.values()).get(random.nextInt(4));
+            Rank rank = RANKS.get(random.nextInt(RANKS.size()));
             tellings.add(new Telling(random.nextInt(2), new Source("input" + i, rank)));
         }
         Rank best = tellings.stream()
