@@ -196,8 +196,9 @@ class RealHostsTest {
             if (!row[0].equals("intel-vtd") || !row[11].startsWith("machines/")) {
                 continue;
             }
-            Path log = SharedData.path("data/" + row[11] + "/dmesg.txt");
-            Path other = SharedData.path("data/" + row[11] + "/kernel-log.txt");
+            Path machine = SharedData.path("data/" + row[11]);
+            Path log = machine.resolve("dmesg.txt");
+            Path other = machine.resolve("kernel-log.txt");
             HostEvidence host = inputs().path(Files.exists(log) ? log : other).read();
             long base = Long.parseLong(row[3], 16);
             assertThat(host.units().get("dmar" + row[2]).registerBase()).hasValue(base);
