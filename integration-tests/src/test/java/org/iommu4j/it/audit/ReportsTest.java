@@ -171,7 +171,7 @@ class ReportsTest {
                 "00:02.0 VGA compatible controller: <script>alert(1)</script> & \"x\"\n");
         assertThat(AuditHtml.of(Audits.of(lspci)))
                 .doesNotContain("<script")
-                .contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot;");
+                .contains("&#60;script&#62;alert(1)&#60;/script&#62; &#38; &#34;x&#34;");
     }
 
     @Test

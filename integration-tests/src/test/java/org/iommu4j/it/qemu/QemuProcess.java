@@ -101,7 +101,9 @@ final class QemuProcess implements AutoCloseable {
         try (Selector selector = Selector.open()) {
             server.register(selector, SelectionKey.OP_ACCEPT);
             for (long waited = 0; waited < TIMEOUT_MILLIS; waited += 100) {
-                boolean running = process.children().findAny().isPresent();
+                // One that has ended is a child still, without a program, until the shell asks after it.
+                boolean running = process.children()
+                        .anyMatch(child -> child.info().command().isPresent());
                 if (selector.select(100) > 0) {
                     return server.accept();
                 }
