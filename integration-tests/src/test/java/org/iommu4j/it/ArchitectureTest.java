@@ -367,8 +367,7 @@ class ArchitectureTest {
         String location = classes.getFileSystem() == FileSystems.getDefault()
                 ? classes.toString()
                 : classes.getFileSystem().toString();
-        Path root = Path.of("").toAbsolutePath();
-        Path top = Files.exists(root.resolve("iommu-api")) ? root : root.getParent();
+        Path top = Checkout.root();
         for (String module : List.of(
                 "iommu-api",
                 "iommu-core",

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -79,9 +78,8 @@ class ClassCirclesTest {
     @Test
     void theIntelDriverIsListedBottomUp() throws IOException {
         Map<String, Set<String>> graph = graphs().get("org.iommu4j.intel");
-        Path root = Path.of("").toAbsolutePath();
-        Path top = Files.exists(root.resolve("iommu-api")) ? root : root.getParent();
-        String text = Files.readString(top.resolve("iommu-intel/src/main/java/org/iommu4j/intel/package-info.java"))
+        String text = Files.readString(
+                        Checkout.root().resolve("iommu-intel/src/main/java/org/iommu4j/intel/package-info.java"))
                 .replace("\n *", "");
         Matcher names = LISTED.matcher(text.substring(text.indexOf("<ul>"), text.indexOf("</ul>")));
         List<String> order = names.results().map(found -> found.group(1)).toList();

@@ -8,10 +8,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
@@ -24,29 +22,7 @@ class PagesTest {
 
     private static final String SILICON = "hardware-sim/src/main/java/org/iommu4j/sim/";
 
-    private final Path root = root();
-
-    private static Path root() {
-        Path at = Path.of("").toAbsolutePath();
-        while (!Files.exists(at.resolve("docs/vendors.md"))) {
-            at = at.getParent();
-            assertThat(at).as("a directory above with docs/vendors.md").isNotNull();
-        }
-        return at;
-    }
-
-    private Set<String> classes(String... directories) throws IOException {
-        Set<String> names = new TreeSet<>();
-        for (String directory : directories) {
-            try (Stream<Path> files = Files.walk(root.resolve(directory))) {
-                names.addAll(files.map(file -> file.getFileName().toString())
-                        .filter(name -> name.endsWith(".java"))
-                        .map(name -> name.substring(0, name.length() - 5))
-                        .collect(Collectors.toSet()));
-            }
-        }
-        return names;
-    }
+    private final Path root = Checkout.root();
 
     private static int check(String text, Set<String> known, String line) {
         Matcher matcher = CLASS.matcher(text);
@@ -60,8 +36,8 @@ class PagesTest {
 
     @Test
     void everyClassOfTheVendorsPageExistsAtItsVendor() throws IOException {
-        Set<String> intel = classes("iommu-intel/src/main", "iommu-api/src/main", SILICON + "vtd");
-        Set<String> amd = classes("iommu-amd/src/main", "iommu-api/src/main", SILICON + "amdvi");
+        Set<String> intel = Checkout.classes("iommu-intel/src/main", "iommu-api/src/main", SILICON + "vtd");
+        Set<String> amd = Checkout.classes("iommu-amd/src/main", "iommu-api/src/main", SILICON + "amdvi");
         int checked = 0;
         for (String line : Files.readAllLines(root.resolve("docs/vendors.md"))) {
             String[] cells = line.split("\\|", -1);
@@ -85,14 +61,14 @@ class PagesTest {
 
     @Test
     void everyClassOfTheReadingGuideAndTheReadmeExists() throws IOException {
-        Set<String> all = classes(
+        Set<String> all = Checkout.classes(
                 "iommu-api/src",
                 "iommu-core/src",
                 "iommu-intel/src",
                 "iommu-amd/src",
                 "hardware-sim/src",
                 "vfio-core/src");
-        all.addAll(classes("kvm-x86/src", "workbench/src", "integration-tests/src", "witnesses/src"));
+        all.addAll(Checkout.classes("kvm-x86/src", "workbench/src", "integration-tests/src", "witnesses/src"));
         int checked = 0;
         for (String page : List.of(
                 "docs/reading-guide.md",

@@ -92,9 +92,7 @@ class VendorDiscoveryTest {
 
     @Test
     void thePackagedCommandRunsOnTheMachinesOfBothVendors() throws IOException, InterruptedException {
-        Path here = Path.of("").toAbsolutePath();
-        Path jar = (Files.exists(here.resolve("workbench")) ? here : here.getParent())
-                .resolve("workbench/target/iommu4j.jar");
+        Path jar = Checkout.root().resolve("workbench/target/iommu4j.jar");
         Assumptions.assumeTrue(Files.exists(jar), jar + " is not built: it is made by the package phase");
         for (String machine : List.of("intel-sc", "amd")) {
             Process process = new ProcessBuilder(

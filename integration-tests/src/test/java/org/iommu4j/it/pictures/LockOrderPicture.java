@@ -14,10 +14,11 @@ final class LockOrderPicture {
      * A lock.
      *
      * @param name what a thread holds
-     * @param owner the simple name of the class that has it
+     * @param owner the simple name of the class that takes it
      * @param guards what it guards
+     * @param taken how its source takes it
      */
-    record Lock(String name, String owner, String guards) {}
+    record Lock(String name, String owner, String guards, String taken) {}
 
     private LockOrderPicture() {}
 

@@ -7,41 +7,56 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.xml.parsers.ParserConfigurationException;
+import org.iommu4j.it.Checkout;
 import org.junit.jupiter.api.Test;
 import org.xml.sax.SAXException;
 
 /** The pictures of the house show it as it is; {@code -Diommu4j.pictures.write=true} draws them anew. */
 class PicturesTest {
     private static final List<LockOrderPicture.Lock> INTEL = List.of(
-            new LockOrderPicture.Lock("Device", "IntelDevice", "which domains the device and its PASIDs are in"),
             new LockOrderPicture.Lock(
-                    "Domain", "IntelDomain", "who is attached, whether enforcement was promised, domain ids in use"),
-            new LockOrderPicture.Lock("Device tables", "DeviceTables", "root, context and PASID entries of one unit"),
-            new LockOrderPicture.Lock("Invalidator", "InvalidationQueue", "one batch of requests and the wait for it"),
-            new LockOrderPicture.Lock("Commands", "IntelUnit", "GCMD and the status that follows it"));
+                    "Driver",
+                    "IntelIommu",
+                    "which devices were probed and which domains there are",
+                    "synchronized (this)"),
+            new LockOrderPicture.Lock(
+                    "Device",
+                    "IntelDomain",
+                    "which domains a device and its PASIDs are in (the monitor of IntelDevice)",
+                    "synchronized (device)"),
+            new LockOrderPicture.Lock(
+                    "Domain",
+                    "IntelDomain",
+                    "attached devices, the promise of enforcement, domain ids in use",
+                    "synchronized (lock)"),
+            new LockOrderPicture.Lock(
+                    "Device tables",
+                    "ScalableTables",
+                    "root, context and PASID entries of one unit (or LegacyTables)",
+                    "synchronized void set("),
+            new LockOrderPicture.Lock(
+                    "Invalidator",
+                    "UnitCaches",
+                    "one batch of requests and the wait for it",
+                    "synchronized (invalidator)"),
+            new LockOrderPicture.Lock(
+                    "Commands", "UnitCommands", "GCMD and the status that follows it", "synchronized void turn("));
 
     private static final List<LockOrderPicture.Lock> AMD = List.of(
             new LockOrderPicture.Lock(
-                    "Attachments",
-                    "Attacher",
-                    "everything that changes a device table entry: attach, detach, a table that grows"),
-            new LockOrderPicture.Lock("Unit", "UnitCommands", "the command buffer of one unit and the waits for it"));
+                    "Driver",
+                    "AmdIommu",
+                    "everything that changes a device table entry: attach, detach, a table that grows",
+                    "synchronized AttachResult attach("),
+            new LockOrderPicture.Lock(
+                    "Unit",
+                    "AmdUnit",
+                    "the command buffer of one unit and the waits for it (the monitor of UnitCommands)",
+                    "synchronized (commands)"));
 
-    private final Path root = root();
-
-    private static Path root() {
-        Path at = Path.of("").toAbsolutePath();
-        while (!Files.exists(at.resolve("docs/pictures"))) {
-            at = at.getParent();
-            assertThat(at).as("a directory above with docs/pictures").isNotNull();
-        }
-        return at;
-    }
+    private final Path root = Checkout.root();
 
     private void assertShows(String name, String svg) throws IOException {
         Path file = root.resolve("docs/pictures").resolve(name);
@@ -54,15 +69,18 @@ class PicturesTest {
                 .hasContent(svg);
     }
 
-    private void assertExist(String directory, Stream<String> classes) throws IOException {
-        Set<String> known = new TreeSet<>();
-        try (Stream<Path> files = Files.walk(root.resolve(directory))) {
-            known.addAll(files.map(file -> file.getFileName().toString())
-                    .filter(name -> name.endsWith(".java"))
-                    .map(name -> name.substring(0, name.length() - 5))
-                    .collect(Collectors.toSet()));
+    private static void assertExist(String directory, Stream<String> classes) {
+        assertThat(Checkout.classes(directory)).as("classes of %s", directory).containsAll(classes.toList());
+    }
+
+    /** A lock is where its class takes it: a class that only exists would let a picture go stale. */
+    private void assertTaken(String driver, List<LockOrderPicture.Lock> locks) throws IOException {
+        for (LockOrderPicture.Lock lock : locks) {
+            assertThat(root.resolve(driver).resolve(lock.owner() + ".java"))
+                    .as("%s takes the lock of %s", lock.owner(), lock.name())
+                    .content()
+                    .contains(lock.taken());
         }
-        assertThat(known).as("classes of %s", directory).containsAll(classes.toList());
     }
 
     @Test
@@ -82,8 +100,8 @@ class PicturesTest {
     }
 
     @Test
-    void theLocksOfTheIntelDriverBelongToItsClasses() throws IOException {
-        assertExist("iommu-intel/src/main", INTEL.stream().map(LockOrderPicture.Lock::owner));
+    void theIntelDriverTakesItsLocksWhereThePictureHasThem() throws IOException {
+        assertTaken("iommu-intel/src/main/java/org/iommu4j/intel", INTEL);
         assertShows(
                 "locks-intel.svg",
                 LockOrderPicture.draw(
@@ -93,8 +111,8 @@ class PicturesTest {
     }
 
     @Test
-    void theLocksOfTheAmdDriverBelongToItsClasses() throws IOException {
-        assertExist("iommu-amd/src/main", AMD.stream().map(LockOrderPicture.Lock::owner));
+    void theAmdDriverTakesItsLocksWhereThePictureHasThem() throws IOException {
+        assertTaken("iommu-amd/src/main/java/org/iommu4j/amd", AMD);
         assertShows(
                 "locks-amd.svg",
                 LockOrderPicture.draw(
