@@ -50,21 +50,6 @@ class AmdDriverIT {
         pair = new Pair(lab, new AmdHardware(), false, LinuxRelease.NEWEST, "amd-iommu");
     }
 
-    private void attach(PciAddress device) {
-        pair.expect("attach " + device, true, rig -> rig.attach(0, device));
-    }
-
-    private void map(long iova, long physicalAddress, long pageSize, int prot) {
-        assertThat(pair.doBoth(
-                        "map 0x" + Long.toHexString(iova), rig -> rig.map(0, iova, physicalAddress, pageSize, 1, prot)))
-                .isTrue();
-    }
-
-    private void attachFirst() {
-        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(Hardware.FIRST);
-    }
-
     private void assertReaches(PciAddress device, long iova, long physicalAddress) {
         pair.doBoth("code", rig -> rig.code(physicalAddress & -PAGE, 1));
         assertThat(pair.read(device, iova, 2).words())
@@ -114,11 +99,11 @@ class AmdDriverIT {
     @Test
     void devicesReachWhatIsMappedByEveryPageSizeAndNothingElse() {
         assertWriteRefused(Hardware.FIRST, TARGET, TARGET);
-        attachFirst();
-        attach(Hardware.SECOND);
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-        map(HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
+        pair.attachFirst();
+        pair.attach(0, Hardware.SECOND);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        pair.map(HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
         for (PciAddress device : List.of(Hardware.FIRST, Hardware.SECOND)) {
             assertReaches(device, IOVA + 0x18, TARGET + 0x18);
             assertReaches(device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
@@ -138,10 +123,10 @@ class AmdDriverIT {
     @ParameterizedTest
     @ValueSource(ints = {13, 15, 16, 20, 22, 25})
     void aPageOfASizeBetweenTwoLevelsIsReachedThroughout(int bits) {
-        attachFirst();
+        pair.attachFirst();
         long size = 1L << bits;
         long physicalAddress = bits > 21 ? TARGET & -size : TARGET;
-        map(LARGE_IOVA, physicalAddress, size, Prot.READ_WRITE);
+        pair.map(LARGE_IOVA, physicalAddress, size, Prot.READ_WRITE);
         pair.expect("next level", 7L, rig -> rig.memory().load(entry(rig, LARGE_IOVA)) >>> 9 & 7);
         for (long offset : new long[] {0x10, size / 2 - 16, size / 2, size - 16}) {
             assertReaches(Hardware.FIRST, LARGE_IOVA + offset, physicalAddress + offset);
@@ -151,9 +136,9 @@ class AmdDriverIT {
 
     @Test
     void aMappingPermitsWhatItSays() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ);
-        map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.WRITE);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.WRITE);
         assertWriteRefused(Hardware.FIRST, IOVA, TARGET);
         assertThat(pair.read(Hardware.FIRST, IOVA, 1).words()).containsExactly(Rig.coded(TARGET));
         assertReadRefused(Hardware.FIRST, IOVA + PAGE);
@@ -165,15 +150,15 @@ class AmdDriverIT {
     @Test
     void anIdentityDomainPassesThrough() {
         pair.doBoth("domain", rig -> rig.newDomain(DomainType.IDENTITY, Hardware.FIRST));
-        attach(Hardware.FIRST);
+        pair.attach(0, Hardware.FIRST);
         assertReaches(Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
         assertWriteRefused(Hardware.SECOND, TARGET, TARGET);
     }
 
     @Test
     void whatTheUnitRemembersLastsUntilItIsInvalidated() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         assertReaches(Hardware.FIRST, IOVA, TARGET);
         pair.doBoth("move the page", rig -> change(rig, IOVA, 8 * PAGE));
         assertReaches(Hardware.FIRST, IOVA, TARGET);
@@ -184,20 +169,20 @@ class AmdDriverIT {
     /** Every leaf of the driver forces coherence; to QEMU, which has no caches, the bit means nothing. */
     @Test
     void qemuIgnoresForcedCoherence() {
-        attachFirst();
+        pair.attachFirst();
         pair.expect("enforce", Optional.of(true), rig -> rig.enforce(0));
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.expect("leaf", FC, rig -> rig.memory().load(entry(rig, IOVA)) & FC);
         assertReaches(Hardware.FIRST, IOVA, TARGET);
-        map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
         pair.doBoth("clear FC", rig -> change(rig, IOVA + PAGE, FC));
         assertReaches(Hardware.FIRST, IOVA + PAGE, TARGET + PAGE);
     }
 
     @Test
     void theDeviceTableEntrysPermissionsCount() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.doBoth("take IW away", rig -> {
             long entry = deviceTableEntry(rig, Hardware.FIRST);
             rig.memory().store(entry, rig.memory().load(entry) & ~IW);
@@ -214,8 +199,8 @@ class AmdDriverIT {
     @Test
     void qemuKnowsADeviceBelowABridgeByAWrongId() {
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.BELOW));
-        attach(Hardware.BELOW);
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.attach(0, Hardware.BELOW);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.doBoth("code", rig -> rig.code(TARGET, 1));
         assertThat(pair.sim().write(Hardware.BELOW, 1, IOVA, 1, List.of(TARGET)).words())
                 .containsExactly(Rig.pattern(Hardware.BELOW, 1));
@@ -236,7 +221,7 @@ class AmdDriverIT {
     /** Ours logs what it refuses, as 48882 2.5 wants; QEMU 7.2 and 10.0 never move the tail of the log. */
     @Test
     void qemuDoesNotLogWhatItRefuses() {
-        attachFirst();
+        pair.attachFirst();
         assertReadRefused(Hardware.FIRST, IOVA);
         assertThat(eventLogTail(pair.qemu())).isZero();
         assertThat(pair.sim().takeFaults().size() + eventLogTail(pair.sim())).isPositive();
@@ -249,9 +234,9 @@ class AmdDriverIT {
         AmdHardware interrupting = new AmdHardware(new BootOptions("iommu4j.amd=completion_interrupt"));
         pair = new Pair(lab, interrupting, false, LinuxRelease.NEWEST, "amd-iommu, interrupting");
         pair.expect("ComWaitIntEn", 0x10L, rig -> register(rig, 0x18) & 0x10);
-        attachFirst();
+        pair.attachFirst();
         for (int i = 0; i < 3; i++) {
-            map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+            pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
             assertReaches(Hardware.FIRST, IOVA, TARGET);
             pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
             pair.expect("ComWaitInt", 4L, rig -> register(rig, 0x2020) & 4);
@@ -273,8 +258,8 @@ class AmdDriverIT {
     /** QEMU takes a leaf whose PR is clear but which is not zero for present; ours refuses it, as 48882 table 15 wants. */
     @Test
     void qemuTakesALeafForPresentThatIsNot() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.doBoth("clear PR", rig -> change(rig, IOVA, PR));
         pair.doBoth("code", rig -> rig.code(TARGET, 1));
         assertThat(pair.sim().write(Hardware.FIRST, 1, IOVA, 1, List.of(TARGET)).words())
@@ -287,8 +272,8 @@ class AmdDriverIT {
 
     @Test
     void aPermissionTakenFromALeafIsMissed() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.doBoth("take IR away from the leaf", rig -> change(rig, IOVA, IR));
         assertReadRefused(Hardware.FIRST, IOVA);
     }

@@ -21,6 +21,7 @@ import org.iommu4j.platform.PciAddress;
  */
 final class Pair {
     private static final int LAST_STEPS = 40;
+    private static final long PAGE = 4096;
 
     private final QemuMachine emulated;
     private final Rig qemu;
@@ -116,6 +117,56 @@ final class Pair {
                 device,
                 "write " + words + " words of slot " + slot + " by " + device + " at 0x" + Long.toHexString(iova),
                 rig -> rig.write(device, slot, iova, words, looked));
+    }
+
+    // ---- steps and assertions that several tests share
+    // ---------------------------------------------------------------
+
+    /** Makes a domain for the first device and attaches it. */
+    void attachFirst() {
+        doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
+        attach(0, Hardware.FIRST);
+    }
+
+    /** Attaches a device to a domain, which must not be refused. */
+    void attach(int domain, PciAddress device) {
+        expect("attach " + device + " to domain " + domain, true, rig -> rig.attach(domain, device));
+    }
+
+    /** Maps a page in the first domain, which must not be refused. */
+    void map(long iova, long physicalAddress, long pageSize, int prot) {
+        assertThat(doBoth(
+                        "map 0x" + Long.toHexString(iova), rig -> rig.map(0, iova, physicalAddress, pageSize, 1, prot)))
+                .isTrue();
+    }
+
+    /** Asserts that a device reads and writes a place through an IOVA, on both. */
+    void assertReaches(PciAddress device, long iova, long physicalAddress) {
+        code(physicalAddress);
+        assertThat(read(device, iova, 2))
+                .isEqualTo(new Rig.Outcome(
+                        List.of(Rig.coded(physicalAddress), Rig.coded(physicalAddress) + 8), List.of()));
+        assertThat(write(device, 3, iova, 1, List.of(physicalAddress)))
+                .isEqualTo(new Rig.Outcome(List.of(Rig.pattern(device, 3)), List.of()));
+    }
+
+    /** Asserts that a device's read is refused with a reason, on both. */
+    void assertReadRefused(PciAddress device, long iova, int reason) {
+        assertThat(read(device, iova, 1).faults())
+                .containsExactly(new Fault(device.requesterId(), iova & -PAGE, false, reason));
+    }
+
+    /** Asserts that a device's write is refused with a reason and arrives nowhere, on both. */
+    void assertWriteRefused(PciAddress device, long iova, long mapped, int reason) {
+        code(mapped);
+        assertThat(write(device, 5, iova, 1, List.of(mapped)))
+                .isEqualTo(new Rig.Outcome(
+                        List.of(Rig.coded(mapped)),
+                        List.of(new Fault(device.requesterId(), iova & -PAGE, true, reason))));
+    }
+
+    private void code(long physicalAddress) {
+        doBoth("code", rig -> rig.code(physicalAddress & -PAGE, 1));
     }
 
     private Rig.Outcome compare(PciAddress device, String what, Function<Rig, Rig.Outcome> dma) {

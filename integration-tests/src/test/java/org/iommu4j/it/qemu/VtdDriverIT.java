@@ -45,69 +45,34 @@ class VtdDriverIT {
         return new Pair(lab, new IntelHardware(options), false, LinuxRelease.NEWEST, "intel-iommu," + options);
     }
 
-    private static void attach(Pair pair, int domain, PciAddress device) {
-        pair.expect("attach " + device + " to domain " + domain, true, rig -> rig.attach(domain, device));
-    }
-
-    private static void map(Pair pair, long iova, long physicalAddress, long pageSize, int prot) {
-        assertThat(pair.doBoth(
-                        "map 0x" + Long.toHexString(iova), rig -> rig.map(0, iova, physicalAddress, pageSize, 1, prot)))
-                .isTrue();
-    }
-
-    /** Asserts that a device reads and writes a place through an IOVA, on both. */
-    private static void assertReaches(Pair pair, PciAddress device, long iova, long physicalAddress) {
-        pair.doBoth("code", rig -> rig.code(physicalAddress & -PAGE, 1));
-        assertThat(pair.read(device, iova, 2))
-                .isEqualTo(new Rig.Outcome(
-                        List.of(Rig.coded(physicalAddress), Rig.coded(physicalAddress) + 8), List.of()));
-        assertThat(pair.write(device, 3, iova, 1, List.of(physicalAddress)))
-                .isEqualTo(new Rig.Outcome(List.of(Rig.pattern(device, 3)), List.of()));
-    }
-
-    /** Asserts that a device's read is refused with a reason, on both. */
-    private static void assertReadRefused(Pair pair, PciAddress device, long iova, int reason) {
-        assertThat(pair.read(device, iova, 1).faults())
-                .containsExactly(new Fault(device.requesterId(), iova & -PAGE, false, reason));
-    }
-
-    /** Asserts that a device's write is refused with a reason and arrives nowhere, on both. */
-    private static void assertWriteRefused(Pair pair, PciAddress device, long iova, long mapped, int reason) {
-        pair.doBoth("code", rig -> rig.code(mapped & -PAGE, 1));
-        assertThat(pair.write(device, 5, iova, 1, List.of(mapped)))
-                .isEqualTo(new Rig.Outcome(
-                        List.of(Rig.coded(mapped)),
-                        List.of(new Fault(device.requesterId(), iova & -PAGE, true, reason))));
-    }
-
     @ParameterizedTest
     @ValueSource(strings = {"aw-bits=39", "aw-bits=48", "aw-bits=39,snoop-control=on", "aw-bits=48,caching-mode=on"})
     void devicesReachWhatIsMappedByEveryPageSizeAndNothingElse(String options) {
         Pair pair = start(options);
         for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
-            assertReadRefused(pair, device, IOVA, CONTEXT_NOT_PRESENT);
-            assertWriteRefused(pair, device, TARGET, TARGET, CONTEXT_NOT_PRESENT);
+            pair.assertReadRefused(device, IOVA, CONTEXT_NOT_PRESENT);
+            pair.assertWriteRefused(device, TARGET, TARGET, CONTEXT_NOT_PRESENT);
         }
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        attach(pair, 0, Hardware.BELOW);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-        map(pair, HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
+        pair.attach(0, Hardware.FIRST);
+        pair.attach(0, Hardware.BELOW);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        pair.map(HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
         for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
-            assertReaches(pair, device, IOVA + 0x18, TARGET + 0x18);
-            assertReaches(pair, device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
-            assertReaches(pair, device, HUGE_IOVA + TARGET + 0x7650, TARGET + 0x7650);
-            assertReadRefused(pair, device, IOVA + PAGE, NO_READ);
-            assertWriteRefused(pair, device, IOVA + PAGE, TARGET + PAGE, NO_WRITE);
-            assertWriteRefused(pair, device, TARGET, TARGET, NO_WRITE);
+            pair.assertReaches(device, IOVA + 0x18, TARGET + 0x18);
+            pair.assertReaches(device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
+            pair.assertReaches(device, HUGE_IOVA + TARGET + 0x7650, TARGET + 0x7650);
+            pair.assertReadRefused(device, IOVA + PAGE, NO_READ);
+            pair.assertWriteRefused(device, IOVA + PAGE, TARGET + PAGE, NO_WRITE);
+            pair.assertWriteRefused(device, TARGET, TARGET, NO_WRITE);
         }
-        assertReadRefused(pair, Hardware.FIRST, options.contains("48") ? 1L << 48 : 1L << 39, BEYOND_WIDTH);
+        pair.assertReadRefused(Hardware.FIRST, options.contains("48") ? 1L << 48 : 1L << 39, BEYOND_WIDTH);
         pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
-        assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
+        pair.assertReadRefused(Hardware.FIRST, IOVA, NO_READ);
         pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
-        assertReadRefused(pair, Hardware.FIRST, LARGE_IOVA, CONTEXT_NOT_PRESENT);
-        assertReaches(pair, Hardware.BELOW, LARGE_IOVA, LARGE_TARGET);
+        pair.assertReadRefused(Hardware.FIRST, LARGE_IOVA, CONTEXT_NOT_PRESENT);
+        pair.assertReaches(Hardware.BELOW, LARGE_IOVA, LARGE_TARGET);
     }
 
     @ParameterizedTest
@@ -115,10 +80,10 @@ class VtdDriverIT {
     void aMappingPermitsWhatItSays(String options) {
         Pair pair = start(options);
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ);
-        map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.WRITE);
-        assertWriteRefused(pair, Hardware.FIRST, IOVA, TARGET, NO_WRITE);
+        pair.attach(0, Hardware.FIRST);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.WRITE);
+        pair.assertWriteRefused(Hardware.FIRST, IOVA, TARGET, NO_WRITE);
         pair.doBoth("code", rig -> rig.code(TARGET, 2));
         assertThat(pair.read(Hardware.FIRST, IOVA, 1).words()).containsExactly(Rig.coded(TARGET));
         pair.read(Hardware.FIRST, IOVA + PAGE, 1);
@@ -131,32 +96,32 @@ class VtdDriverIT {
     void noSnoopIsBlockedInLeavesWhereTheUnitHasSnoopControl() {
         Pair pair = start("snoop-control=on");
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
+        pair.attach(0, Hardware.FIRST);
         pair.expect("enforce", Optional.of(true), rig -> rig.enforce(0));
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
         for (long iova : new long[] {IOVA, LARGE_IOVA}) {
             pair.expect("leaf", SNP, rig -> rig.memory().load(VtdLegacyTables.entry(rig, Hardware.FIRST, iova)) & SNP);
         }
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-        assertReaches(pair, Hardware.FIRST, LARGE_IOVA, LARGE_TARGET);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.assertReaches(Hardware.FIRST, LARGE_IOVA, LARGE_TARGET);
     }
 
     @Test
     void theSnoopBitIsReservedWhereTheUnitHasNoSnoopControl() {
         Pair pair = start("snoop-control=off");
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
+        pair.attach(0, Hardware.FIRST);
         pair.expect("enforce", Optional.of(false), rig -> rig.enforce(0));
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         for (long iova : new long[] {IOVA, LARGE_IOVA}) {
             pair.doBoth("set SNP", rig -> change(rig, iova, SNP));
             pair.both("flush", rig -> rig.detach(Hardware.FIRST));
-            attach(pair, 0, Hardware.FIRST);
-            assertReadRefused(pair, Hardware.FIRST, iova, RESERVED_BIT);
-            assertWriteRefused(pair, Hardware.FIRST, iova, TARGET, RESERVED_BIT);
+            pair.attach(0, Hardware.FIRST);
+            pair.assertReadRefused(Hardware.FIRST, iova, RESERVED_BIT);
+            pair.assertWriteRefused(Hardware.FIRST, iova, TARGET, RESERVED_BIT);
         }
     }
 
@@ -169,42 +134,42 @@ class VtdDriverIT {
     void anIdentityDomainPassesThrough() {
         Pair pair = start("");
         pair.doBoth("domain", rig -> rig.newDomain(DomainType.IDENTITY, Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        assertReaches(pair, Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
-        assertReadRefused(pair, Hardware.SECOND, TARGET, CONTEXT_NOT_PRESENT);
+        pair.attach(0, Hardware.FIRST);
+        pair.assertReaches(Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
+        pair.assertReadRefused(Hardware.SECOND, TARGET, CONTEXT_NOT_PRESENT);
     }
 
     @Test
     void whatTheUnitRemembersLastsUntilItIsInvalidated() {
         Pair pair = start("");
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.attach(0, Hardware.FIRST);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         pair.doBoth("move the page", rig -> change(rig, IOVA, 8 * PAGE));
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         // A page-selective invalidation of another page leaves it.
         pair.expect("unmap the next", PAGE, rig -> rig.unmap(0, IOVA + PAGE, PAGE));
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
-        map(pair, IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
         // One that covers it does not.
         pair.expect("unmap both", 2 * PAGE, rig -> rig.unmap(0, IOVA, 2 * PAGE));
-        assertReadRefused(pair, Hardware.FIRST, IOVA, NO_READ);
+        pair.assertReadRefused(Hardware.FIRST, IOVA, NO_READ);
     }
 
     @Test
     void aContextEntryIsRememberedUntilItIsInvalidated() {
         Pair pair = start("");
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.attach(0, Hardware.FIRST);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         pair.doBoth("clear the context entry", rig -> {
             long entry = VtdLegacyTables.contextEntry(rig, Hardware.FIRST);
             rig.memory().store(entry, rig.memory().load(entry) & ~1L);
         });
-        assertReaches(pair, Hardware.FIRST, IOVA, TARGET);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
     }
 
     /**
@@ -215,10 +180,10 @@ class VtdDriverIT {
     void qemuDoesNotReportARefusalByARememberedTranslation() {
         Pair pair = start("");
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ);
+        pair.attach(0, Hardware.FIRST);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ);
         assertThat(pair.read(Hardware.FIRST, IOVA, 1).faults()).isEmpty();
-        assertWriteRefused(pair, Hardware.FIRST, IOVA, TARGET, NO_WRITE);
+        pair.assertWriteRefused(Hardware.FIRST, IOVA, TARGET, NO_WRITE);
         assertThat(pair.unreported()).isEqualTo(1);
     }
 
@@ -235,8 +200,8 @@ class VtdDriverIT {
                                                 .read64(0x20)
                                         + 16,
                                 0));
-        assertReadRefused(pair, Hardware.BELOW, IOVA, ROOT_NOT_PRESENT);
-        assertReadRefused(pair, Hardware.FIRST, IOVA, CONTEXT_NOT_PRESENT);
+        pair.assertReadRefused(Hardware.BELOW, IOVA, ROOT_NOT_PRESENT);
+        pair.assertReadRefused(Hardware.FIRST, IOVA, CONTEXT_NOT_PRESENT);
     }
 
     /** A fault that the context entry does not want reported is refused without a report. */
@@ -250,8 +215,8 @@ class VtdDriverIT {
 
     private static void attachFirst(Pair pair) {
         pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
-        map(pair, LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        pair.attach(0, Hardware.FIRST);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
     }
 
     /** The unit has not met the entry since it was written: a change counts without invalidation. */
@@ -265,7 +230,7 @@ class VtdDriverIT {
     void everyBitOfALeafIsReservedOnBothOrOnNeither(String options) {
         Pair pair = start(options);
         attachFirst(pair);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         // Bits 2 to 11 and all above what memory needs; 12 to 27 only move the page.
         for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
             long mask = 1L << bit;
@@ -298,7 +263,7 @@ class VtdDriverIT {
     void everyBitOfATableEntryIsReservedOnBothOrOnNeither(String options) {
         Pair pair = start(options);
         attachFirst(pair);
-        map(pair, IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         for (int bit = 2; bit < 64; bit = bit == 11 ? 28 : bit + 1) {
             long mask = 1L << bit;
             pair.doBoth("change bit " + bit + " of an entry above a leaf", rig -> changeTable(rig, mask));
@@ -329,6 +294,6 @@ class VtdDriverIT {
 
     private static void flush(Pair pair) {
         pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
-        attach(pair, 0, Hardware.FIRST);
+        pair.attach(0, Hardware.FIRST);
     }
 }

@@ -56,48 +56,11 @@ class VtdFirstStageIT {
                 "intel-iommu with a first stage");
     }
 
-    private void attachFirst() {
-        pair.doBoth("domain", rig -> rig.newDomain(Hardware.FIRST));
-        attach(Hardware.FIRST);
-    }
-
-    private void attach(PciAddress device) {
-        pair.expect("attach " + device, true, rig -> rig.attach(0, device));
-    }
-
-    private void map(long iova, long physicalAddress, long pageSize, int prot) {
-        assertThat(pair.doBoth(
-                        "map 0x" + Long.toHexString(iova), rig -> rig.map(0, iova, physicalAddress, pageSize, 1, prot)))
-                .isTrue();
-    }
-
     /** Maps a page of each size. */
     private void mapAll() {
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
-        map(HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
-    }
-
-    private void assertReaches(PciAddress device, long iova, long physicalAddress) {
-        pair.doBoth("code", rig -> rig.code(physicalAddress & -PAGE, 1));
-        assertThat(pair.read(device, iova, 2))
-                .isEqualTo(new Rig.Outcome(
-                        List.of(Rig.coded(physicalAddress), Rig.coded(physicalAddress) + 8), List.of()));
-        assertThat(pair.write(device, 3, iova, 1, List.of(physicalAddress)))
-                .isEqualTo(new Rig.Outcome(List.of(Rig.pattern(device, 3)), List.of()));
-    }
-
-    private void assertReadRefused(PciAddress device, long iova, int reason) {
-        assertThat(pair.read(device, iova, 1).faults())
-                .containsExactly(new Fault(device.requesterId(), iova & -PAGE, false, reason));
-    }
-
-    private void assertWriteRefused(PciAddress device, long iova, long mapped, int reason) {
-        pair.doBoth("code", rig -> rig.code(mapped & -PAGE, 1));
-        assertThat(pair.write(device, 5, iova, 1, List.of(mapped)))
-                .isEqualTo(new Rig.Outcome(
-                        List.of(Rig.coded(mapped)),
-                        List.of(new Fault(device.requesterId(), iova & -PAGE, true, reason))));
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ_WRITE);
+        pair.map(HUGE_IOVA, 0, HUGE_PAGE, Prot.READ_WRITE);
     }
 
     private static long entry(Rig rig, long iova) {
@@ -116,40 +79,40 @@ class VtdFirstStageIT {
     /** Has the unit forget the first device. */
     private void flush() {
         pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
-        attach(Hardware.FIRST);
+        pair.attach(0, Hardware.FIRST);
     }
 
     @Test
     void devicesReachWhatIsMappedByEveryPageSizeAndNothingElse() {
         for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
-            assertReadRefused(device, IOVA, PASID_NOT_PRESENT);
-            assertWriteRefused(device, TARGET, TARGET, PASID_NOT_PRESENT);
+            pair.assertReadRefused(device, IOVA, PASID_NOT_PRESENT);
+            pair.assertWriteRefused(device, TARGET, TARGET, PASID_NOT_PRESENT);
         }
-        attachFirst();
-        attach(Hardware.BELOW);
+        pair.attachFirst();
+        pair.attach(0, Hardware.BELOW);
         mapAll();
         for (PciAddress device : List.of(Hardware.FIRST, Hardware.BELOW)) {
-            assertReaches(device, IOVA + 0x18, TARGET + 0x18);
-            assertReaches(device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
-            assertReaches(device, HUGE_IOVA + TARGET + 0x7650, TARGET + 0x7650);
-            assertReadRefused(device, IOVA + PAGE, NOT_PRESENT);
-            assertWriteRefused(device, IOVA + PAGE, TARGET + PAGE, NOT_PRESENT);
-            assertWriteRefused(device, TARGET, TARGET, NOT_PRESENT);
+            pair.assertReaches(device, IOVA + 0x18, TARGET + 0x18);
+            pair.assertReaches(device, LARGE_IOVA + 0x123450, LARGE_TARGET + 0x123450);
+            pair.assertReaches(device, HUGE_IOVA + TARGET + 0x7650, TARGET + 0x7650);
+            pair.assertReadRefused(device, IOVA + PAGE, NOT_PRESENT);
+            pair.assertWriteRefused(device, IOVA + PAGE, TARGET + PAGE, NOT_PRESENT);
+            pair.assertWriteRefused(device, TARGET, TARGET, NOT_PRESENT);
         }
         pair.expect("unmap", PAGE, rig -> rig.unmap(0, IOVA, PAGE));
-        assertReadRefused(Hardware.FIRST, IOVA, NOT_PRESENT);
+        pair.assertReadRefused(Hardware.FIRST, IOVA, NOT_PRESENT);
         pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
-        assertReadRefused(Hardware.FIRST, LARGE_IOVA, PASID_NOT_PRESENT);
-        assertReaches(Hardware.BELOW, LARGE_IOVA, LARGE_TARGET);
+        pair.assertReadRefused(Hardware.FIRST, LARGE_IOVA, PASID_NOT_PRESENT);
+        pair.assertReaches(Hardware.BELOW, LARGE_IOVA, LARGE_TARGET);
     }
 
     @Test
     void aMappingPermitsWhatItSays() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ);
-        map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ);
-        assertWriteRefused(Hardware.FIRST, IOVA, TARGET, NO_WRITE);
-        assertWriteRefused(Hardware.FIRST, LARGE_IOVA, LARGE_TARGET, NO_WRITE);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ);
+        pair.map(LARGE_IOVA, LARGE_TARGET, LARGE_PAGE, Prot.READ);
+        pair.assertWriteRefused(Hardware.FIRST, IOVA, TARGET, NO_WRITE);
+        pair.assertWriteRefused(Hardware.FIRST, LARGE_IOVA, LARGE_TARGET, NO_WRITE);
         pair.doBoth("code", rig -> rig.code(TARGET, 1));
         assertThat(pair.read(Hardware.FIRST, IOVA, 1).words()).containsExactly(Rig.coded(TARGET));
     }
@@ -157,84 +120,84 @@ class VtdFirstStageIT {
     @ParameterizedTest
     @ValueSource(longs = {1L << 47, 1L << 48, 1L << 62})
     void anAddressOutsideTheLowerCanonicalHalfIsRefused(long iova) {
-        attachFirst();
-        assertReadRefused(Hardware.FIRST, iova, NOT_CANONICAL);
-        assertWriteRefused(Hardware.FIRST, iova, TARGET, NOT_CANONICAL);
+        pair.attachFirst();
+        pair.assertReadRefused(Hardware.FIRST, iova, NOT_CANONICAL);
+        pair.assertWriteRefused(Hardware.FIRST, iova, TARGET, NOT_CANONICAL);
     }
 
     @Test
     void anIdentityDomainPassesThrough() {
         pair.doBoth("domain", rig -> rig.newDomain(DomainType.IDENTITY, Hardware.FIRST));
-        attach(Hardware.FIRST);
-        assertReaches(Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
-        assertReadRefused(Hardware.SECOND, TARGET, PASID_NOT_PRESENT);
+        pair.attach(0, Hardware.FIRST);
+        pair.assertReaches(Hardware.FIRST, TARGET + 0x40, TARGET + 0x40);
+        pair.assertReadRefused(Hardware.SECOND, TARGET, PASID_NOT_PRESENT);
     }
 
     /** No-snoop is blocked for all pages at once, in the PASID entry; QEMU, which has no caches, only has to take the entry. */
     @Test
     void noSnoopIsBlockedInThePasidEntry() {
-        attachFirst();
+        pair.attachFirst();
         pair.expect("enforce", Optional.of(true), rig -> rig.enforce(0));
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.expect(
                 "PGSNP",
                 PGSNP_IN_WORD_1,
                 rig -> rig.memory().load(VtdScalableTables.pasidEntry(rig, Hardware.FIRST) + 8) & PGSNP_IN_WORD_1);
-        assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
     }
 
     @Test
     void whatTheUnitRemembersLastsUntilItIsInvalidated() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
-        assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         pair.doBoth("move the page", rig -> change(rig, IOVA, 1, 8 * PAGE));
-        assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         // A page-selective invalidation of another page leaves it.
         pair.expect("unmap the next", PAGE, rig -> rig.unmap(0, IOVA + PAGE, PAGE));
-        assertReaches(Hardware.FIRST, IOVA, TARGET);
-        map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.map(IOVA + PAGE, TARGET + PAGE, PAGE, Prot.READ_WRITE);
         // One that covers it does not.
         pair.expect("unmap both", 2 * PAGE, rig -> rig.unmap(0, IOVA, 2 * PAGE));
-        assertReadRefused(Hardware.FIRST, IOVA, NOT_PRESENT);
+        pair.assertReadRefused(Hardware.FIRST, IOVA, NOT_PRESENT);
     }
 
     @Test
     void thePasidEntryIsRememberedUntilItIsInvalidated() {
-        attachFirst();
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
-        assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.attachFirst();
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         pair.doBoth("clear P", rig -> change(rig, VtdScalableTables.pasidEntry(rig, Hardware.FIRST), PRESENT));
-        assertReaches(Hardware.FIRST, IOVA, TARGET);
+        pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
         pair.doBoth("set P", rig -> change(rig, VtdScalableTables.pasidEntry(rig, Hardware.FIRST), PRESENT));
         pair.expect("detach", true, rig -> rig.detach(Hardware.FIRST));
-        assertReadRefused(Hardware.FIRST, IOVA, PASID_NOT_PRESENT);
+        pair.assertReadRefused(Hardware.FIRST, IOVA, PASID_NOT_PRESENT);
     }
 
     @Test
     void aDeviceMovesBetweenDomains() {
-        attachFirst();
+        pair.attachFirst();
         pair.doBoth("second domain", rig -> rig.newDomain(Hardware.FIRST));
-        map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
+        pair.map(IOVA, TARGET, PAGE, Prot.READ_WRITE);
         pair.doBoth("map there", rig -> rig.map(1, IOVA, TARGET + PAGE, PAGE, 1, Prot.READ_WRITE));
         for (int turn = 0; turn < 3; turn++) {
-            assertReaches(Hardware.FIRST, IOVA, TARGET);
+            pair.assertReaches(Hardware.FIRST, IOVA, TARGET);
             pair.expect("move", true, rig -> rig.attach(1, Hardware.FIRST));
-            assertReaches(Hardware.FIRST, IOVA, TARGET + PAGE);
+            pair.assertReaches(Hardware.FIRST, IOVA, TARGET + PAGE);
             pair.expect("move back", true, rig -> rig.attach(0, Hardware.FIRST));
         }
     }
 
     @Test
     void aPageOfTheSupervisorsIsRefused() {
-        attachFirst();
+        pair.attachFirst();
         mapAll();
         for (long iova : new long[] {IOVA, LARGE_IOVA}) {
             pair.doBoth("clear U/S", rig -> change(rig, iova, 1, USER));
             flush();
-            assertReadRefused(Hardware.FIRST, iova, SUPERVISORS_PAGE);
-            assertWriteRefused(Hardware.FIRST, iova, TARGET, SUPERVISORS_PAGE);
+            pair.assertReadRefused(Hardware.FIRST, iova, SUPERVISORS_PAGE);
+            pair.assertWriteRefused(Hardware.FIRST, iova, TARGET, SUPERVISORS_PAGE);
         }
     }
 
@@ -245,7 +208,7 @@ class VtdFirstStageIT {
      */
     @Test
     void qemuSetsFlagsAlthoughItsWalksAreNotSnooped() {
-        attachFirst();
+        pair.attachFirst();
         mapAll();
         Rig qemu = pair.qemu();
         for (long iova : new long[] {IOVA, LARGE_IOVA}) {
@@ -276,7 +239,7 @@ class VtdFirstStageIT {
 
     @Test
     void everyBitOfALeafIsReservedOnBothOrOnNeither() {
-        attachFirst();
+        pair.attachFirst();
         mapAll();
         sweep("a 4 KiB leaf", IOVA, 1, 12, 28);
         sweep("a 2 MiB leaf", LARGE_IOVA, 2, 21, 28);
@@ -285,7 +248,7 @@ class VtdFirstStageIT {
 
     @Test
     void everyBitOfATableEntryIsReservedOnBothOrOnNeither() {
-        attachFirst();
+        pair.attachFirst();
         mapAll();
         for (int level = 2; level <= 4; level++) {
             sweep("an entry of level " + level, IOVA, level, 12, 28);
@@ -314,10 +277,10 @@ class VtdFirstStageIT {
 
     @Test
     void aReservedBitIsReportedAsOne() {
-        attachFirst();
+        pair.attachFirst();
         mapAll();
         pair.doBoth("set bit 13 of the 2 MiB leaf", rig -> change(rig, LARGE_IOVA, 2, 1L << 13));
         flush();
-        assertReadRefused(Hardware.FIRST, LARGE_IOVA, RESERVED_BIT);
+        pair.assertReadRefused(Hardware.FIRST, LARGE_IOVA, RESERVED_BIT);
     }
 }
