@@ -110,7 +110,7 @@ final class ConfigReading {
                         | config.read(at + SRIOV_STRIDE, 2);
     }
 
-    /** Tells what decides in it. */
+    /** Records what decides in it. */
     void tell(Facts facts) {
         decides.forEach((key, value) -> facts.tell(key, value, source));
     }

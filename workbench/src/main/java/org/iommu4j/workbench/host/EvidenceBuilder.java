@@ -86,13 +86,13 @@ public final class EvidenceBuilder {
         return this;
     }
 
-    /** Says that an input was read. */
+    /** Records that an input was read. */
     EvidenceBuilder input(String source) {
         inputs.add(source);
         return this;
     }
 
-    /** Tells an ACPI table. */
+    /** Records an ACPI table. */
     EvidenceBuilder table(String signature, byte[] bytes, Source source) {
         tables.tell(table(signature), ByteBuffer.wrap(bytes.clone()), source);
         return this;
@@ -108,7 +108,7 @@ public final class EvidenceBuilder {
         return String.format("%d bytes with CRC-32 %08x", table.capacity(), crc.getValue());
     }
 
-    /** Returns whether a table was told. */
+    /** Returns whether a table was recorded. */
     boolean hasTable(String signature) {
         return tables.source(table(signature)).isPresent();
     }
@@ -130,7 +130,7 @@ public final class EvidenceBuilder {
         return known;
     }
 
-    /** Says which functions an input lists as being there. */
+    /** Records which functions an input lists as being there. */
     EvidenceBuilder listing(Listings.Kind kind, Collection<PciAddress> listed, Source source) {
         listings.add(kind, listed, source);
         return this;
@@ -140,7 +140,7 @@ public final class EvidenceBuilder {
         return units.computeIfAbsent(unit, UnitFacts::new);
     }
 
-    /** Tells a unit's register base. */
+    /** Records a unit's register base. */
     EvidenceBuilder unit(String unit, long registerBase, Source source) {
         unitFacts(unit).facts.tell(REGISTER_BASE, registerBase, source);
         return this;
@@ -152,7 +152,7 @@ public final class EvidenceBuilder {
         return this;
     }
 
-    /** Says that a unit is in {@code sys/class/iommu}, with the files below it as far as they could be read. */
+    /** Records that a unit is in {@code sys/class/iommu}, with the files below it as far as they could be read. */
     EvidenceBuilder unitInSysfs(String unit, Map<String, String> attributes) {
         UnitFacts known = unitFacts(unit);
         known.inSysfs = true;
@@ -179,19 +179,19 @@ public final class EvidenceBuilder {
         return this;
     }
 
-    /** Tells a register's value. */
+    /** Records a register's value. */
     EvidenceBuilder register(String unit, String register, long value, Source source) {
         unitFacts(unit).registers.tell(Key.ofHex(register), value, source);
         return this;
     }
 
-    /** Tells a register's value that an input states for all units at once. */
+    /** Records a register's value that an input states for all units at once. */
     EvidenceBuilder registerOfAllUnits(String register, long value, Source source) {
         allUnits.tell(Key.ofHex(register), value, source);
         return this;
     }
 
-    /** Says that there is a group. */
+    /** Records that there is a group. */
     EvidenceBuilder group(int group) {
         groupFacts(group);
         return this;
@@ -201,43 +201,43 @@ public final class EvidenceBuilder {
         return groups.computeIfAbsent(group, id -> new Facts(words -> words + " of group " + id, this::warn));
     }
 
-    /** Tells a group's default domain type. */
+    /** Records a group's default domain type. */
     EvidenceBuilder groupType(int group, String type, Source source) {
         groupFacts(group).tell(GROUP_TYPE, type, source);
         return this;
     }
 
-    /** Tells a group's reserved regions. */
+    /** Records a group's reserved regions. */
     EvidenceBuilder groupReserved(int group, List<ReservedRegion> regions, Source source) {
         groupFacts(group).tell(GROUP_RESERVED, new Regions(List.copyOf(regions)), source);
         return this;
     }
 
-    /** Tells the kernel's release. */
+    /** Records the kernel's release. */
     EvidenceBuilder kernelRelease(String release, Source source) {
         host.tell(KERNEL_RELEASE, release, source);
         return this;
     }
 
-    /** Tells the kernel's command line. */
+    /** Records the kernel's command line. */
     EvidenceBuilder commandLine(String commandLine, Source source) {
         host.tell(COMMAND_LINE, commandLine, source);
         return this;
     }
 
-    /** Tells whether Linux remaps interrupts. */
+    /** Records whether Linux remaps interrupts. */
     EvidenceBuilder interruptRemapping(boolean on, Source source) {
         host.tell(INTERRUPT_REMAPPING, on, source);
         return this;
     }
 
-    /** Tells whether VFIO assigns devices though interrupts are not remapped. */
+    /** Records whether VFIO assigns devices though interrupts are not remapped. */
     EvidenceBuilder unsafeInterrupts(boolean allowed, Source source) {
         host.tell(UNSAFE_INTERRUPTS, allowed, source);
         return this;
     }
 
-    /** Tells whether Linux uses an IOMMU for DMA. */
+    /** Records whether Linux uses an IOMMU for DMA. */
     EvidenceBuilder iommuInUse(boolean inUse, Source source) {
         host.tell(IOMMU_IN_USE, inUse, source);
         return this;

@@ -49,7 +49,7 @@ final class Facts {
         this.warnings = warnings;
     }
 
-    /** Takes what an input says. */
+    /** Records what an input says. */
     <T> void tell(Key<T> key, T value, Source source) {
         Known earlier = known.get(key);
         if (earlier == null) {
@@ -122,7 +122,7 @@ final class Facts {
         return all;
     }
 
-    /** Tells what inputs contradict each other about, a line each. */
+    /** Reports what inputs contradict each other about, a line each. */
     void contradictions(Consumer<Contradiction> lines) {
         known.forEach((key, found) -> {
             if (!found.otherwise.isEmpty()) {

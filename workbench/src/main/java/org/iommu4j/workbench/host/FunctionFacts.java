@@ -122,7 +122,7 @@ final class FunctionFacts {
         return tell(GROUP, group, source);
     }
 
-    /** Says that it is in no group. */
+    /** Records that it is in no group. */
     FunctionFacts inNoGroup(Source source) {
         return tell(GROUP, NO_GROUP, source);
     }
@@ -159,7 +159,7 @@ final class FunctionFacts {
         return tell(PHYSICAL, physical, source);
     }
 
-    /** Says that it is on a root bus. */
+    /** Records that it is on a root bus. */
     FunctionFacts onRootBus(Source source) {
         return tell(ON_ROOT_BUS, true, source);
     }
@@ -281,7 +281,7 @@ final class FunctionFacts {
         return reading().map(ConfigReading::subordinateBus).orElse(0);
     }
 
-    /** Tells what inputs contradict each other about, a line each. */
+    /** Reports what inputs contradict each other about, a line each. */
     void contradictions(Consumer<String> lines) {
         facts.contradictions(found -> lines.accept(found.line()));
     }
