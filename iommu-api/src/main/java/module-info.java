@@ -14,7 +14,9 @@ module org.iommu4j {
     exports org.iommu4j;
     exports org.iommu4j.bits;
     exports org.iommu4j.capability;
+    exports org.iommu4j.pci;
     exports org.iommu4j.platform;
+    exports org.iommu4j.platform.support;
     exports org.iommu4j.spi;
 
     uses org.iommu4j.spi.IommuVendor;

@@ -2,7 +2,7 @@
 package org.iommu4j;
 
 import java.util.Objects;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A refused request, as a unit reported it.

@@ -4,7 +4,7 @@ package org.iommu4j;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciFunction;
 
 /**
  * A vendor's driver, opened on a platform: all its units in this machine.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j;
 
+import org.iommu4j.bits.Hex;
+
 /**
  * One page that a device asked for.
  *
@@ -13,6 +15,6 @@ package org.iommu4j;
 public record PageRequest(long address, boolean read, boolean write) {
     @Override
     public String toString() {
-        return "0x" + Long.toHexString(address) + (read ? " r" : " -") + (write ? "w" : "-");
+        return Hex.of(address) + (read ? " r" : " -") + (write ? "w" : "-");
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.benchmarks;
 
-import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.platform.support.FlatMemory;
 
 /** The limits: what the drivers and units do, written by hand for one case and one kind of memory, without refusals. */
 final class ByHand {

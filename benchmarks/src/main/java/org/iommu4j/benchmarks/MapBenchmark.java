@@ -5,7 +5,7 @@ import java.util.concurrent.TimeUnit;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.platform.support.FlatMemory;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;

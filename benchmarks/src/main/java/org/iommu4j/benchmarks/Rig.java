@@ -8,7 +8,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
@@ -61,7 +61,7 @@ public final class Rig {
 
     /** What is behind the driver. */
     public enum Memory {
-        /** {@link org.iommu4j.platform.FlatMemory}. */
+        /** {@link org.iommu4j.platform.support.FlatMemory}. */
         FLAT,
         /** Simulated caches in front of DRAM. */
         CACHED

@@ -3,7 +3,7 @@ package org.iommu4j.benchmarks;
 
 import java.util.concurrent.TimeUnit;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.trace.TraceKind;

@@ -9,7 +9,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.capability.PageRequests;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /** A function that a unit translates for. What changes is guarded by the driver's lock, unless it says otherwise. */

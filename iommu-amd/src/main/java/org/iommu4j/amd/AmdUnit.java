@@ -11,7 +11,7 @@ import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.amd.fmt.EventLogEntry;
 import org.iommu4j.amd.reg.Features;
 import org.iommu4j.amd.reg.Registers;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.spi.VendorContext;

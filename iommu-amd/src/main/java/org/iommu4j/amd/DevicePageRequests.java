@@ -10,8 +10,10 @@ import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.capability.PageRequests;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PriCapability;
 import org.iommu4j.spi.PageRequestGroups;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -27,41 +29,30 @@ import org.slf4j.LoggerFactory;
 final class DevicePageRequests implements PageRequests, PageRequestSink {
     private static final Logger LOG = LoggerFactory.getLogger(DevicePageRequests.class);
 
-    private static final int CONTROL = 4;
-    private static final int ENABLE = 1;
-    private static final int RESET = 2;
-    private static final int STATUS = 6;
-    private static final int STOPPED = 0x100;
-    private static final int RESPONSE_NEEDS_PASID = 0x8000;
-    private static final int CAPACITY = 8;
-    private static final int ALLOCATION = 12;
-
     /** How many requests a device may have unanswered, as Linux has it. */
     private static final int MOST_OUTSTANDING = 32;
 
     private final AmdDevice device;
-    private final ConfigSpace config;
-    private final int capability;
+    private final PriCapability pri;
     private final PprLog log;
     private final boolean answersCarryPasid;
     private final PageRequestGroups groups;
     private boolean wanted;
     private boolean on;
 
-    private DevicePageRequests(AmdDevice device, ConfigSpace config, int capability, PprLog log) {
+    private DevicePageRequests(AmdDevice device, PriCapability pri, PprLog log) {
         this.device = device;
-        this.config = config;
-        this.capability = capability;
+        this.pri = pri;
         this.log = log;
-        this.answersCarryPasid = (config.read(capability + STATUS, 2) & RESPONSE_NEEDS_PASID) != 0;
+        this.answersCarryPasid = pri.answersCarryPasid();
         this.groups = new PageRequestGroups(device.address());
     }
 
     /** Returns the page requests of a device that has PASIDs and an IOTLB, or null when it can't have any. */
     static @Nullable DevicePageRequests of(AmdDevice device, ConfigSpace config) {
-        int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PRI);
+        @Nullable PriCapability pri = PriCapability.of(config).orElse(null);
         PprLog log = device.unit().pageRequests();
-        return capability == 0 || log == null ? null : new DevicePageRequests(device, config, capability, log);
+        return pri == null || log == null ? null : new DevicePageRequests(device, pri, log);
     }
 
     /** Returns the bits of word 0 of a device table entry that let the device ask. */
@@ -114,20 +105,12 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     }
 
     private void turnOn() {
-        config.write(capability + CONTROL, 2, RESET);
-        int status = config.read(capability + STATUS, 2);
-        if ((status & STOPPED) == 0) {
+        if (!pri.reset()) {
             throw new IommuException(
-                    Errno.EBUSY,
-                    device + " has not stopped asking for pages, PRI status 0x" + Integer.toHexString(status));
+                    Errno.EBUSY, device + " has not stopped asking for pages, PRI status " + Hex.of(pri.status()));
         }
-        int capacity = config.read(capability + CAPACITY, 4);
-        config.write(
-                capability + ALLOCATION,
-                4,
-                Integer.compareUnsigned(capacity, MOST_OUTSTANDING) < 0 ? capacity : MOST_OUTSTANDING);
         log.add(device.requesterIds()[0], this);
-        config.write(capability + CONTROL, 2, ENABLE);
+        pri.enable(MOST_OUTSTANDING);
         on = true;
     }
 
@@ -136,7 +119,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
             return;
         }
         on = false;
-        config.write(capability + CONTROL, 2, 0);
+        pri.disable();
         try {
             log.drain(device.tlb());
             withdraw(pasid -> true);

@@ -1,29 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.AtsCapability;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PasidCapability;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a PCI Express function brings for translation: an IOTLB of its own (ATS) and PASIDs.
  *
- * <p>Source: PCI Express Base Specification, sections 7.8.8 (PASID) and 10.5.1 (ATS); {@code pdev_enable_caps} of Linux. Page
- * requests (PRI) are {@link DevicePageRequests}.
+ * <p>Source: {@code pdev_enable_caps} of Linux. Page requests (PRI) are {@link DevicePageRequests}.
  */
 final class DeviceServices {
-    private static final int ATS_CAPABILITY = 4;
-    private static final int ATS_CONTROL = 6;
-    private static final int ATS_QUEUE_DEPTH = 0x1f;
-    private static final int ATS_ENABLE = 0x8000;
-
-    private static final int PASID_CAPABILITY = 4;
-    private static final int PASID_CONTROL = 6;
-    private static final int PASID_ENABLE = 1;
-    /** Whether requests carry execute or privileged mode, which nothing here asks for. */
-    private static final int PASID_CONTROL_ALL = 7;
-
     private final ConfigSpace config;
-    private final int ats;
-    private final int pasid;
+    private final @Nullable AtsCapability ats;
+    private final @Nullable PasidCapability pasid;
     private boolean enabled;
 
     /**
@@ -33,8 +24,8 @@ final class DeviceServices {
      */
     DeviceServices(ConfigSpace config, boolean atsAllowed) {
         this.config = config;
-        this.ats = atsAllowed ? config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS) : 0;
-        this.pasid = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PASID);
+        this.ats = atsAllowed ? AtsCapability.of(config).orElse(null) : null;
+        this.pasid = PasidCapability.of(config).orElse(null);
     }
 
     /** Returns the function's configuration space. */
@@ -44,17 +35,17 @@ final class DeviceServices {
 
     /** Returns whether the function may have an IOTLB. */
     boolean hasAts() {
-        return ats != 0;
+        return ats != null;
     }
 
-    /** Returns how many invalidations its IOTLB queues, 0 meaning 32. */
+    /** Returns how many invalidations its IOTLB queues, 0 meaning 32 and also that there is none. */
     int queueDepth() {
-        return config.read(ats + ATS_CAPABILITY, 2) & ATS_QUEUE_DEPTH;
+        return ats == null ? 0 : ats.invalidateQueueDepth();
     }
 
     /** Returns how many PASIDs the function knows, 0 when none. */
     int pasids() {
-        return pasid == 0 ? 0 : 1 << Math.min(20, config.read(pasid + PASID_CAPABILITY, 2) >>> 8 & 0x1f);
+        return pasid == null ? 0 : 1 << pasid.width();
     }
 
     /** Returns whether the function may hold translations now. */
@@ -67,12 +58,15 @@ final class DeviceServices {
         if (enabled) {
             return;
         }
-        if (pasid != 0) {
-            int control = config.read(pasid + PASID_CONTROL, 2) & ~PASID_CONTROL_ALL;
-            config.write(pasid + PASID_CONTROL, 2, withPasids ? control | PASID_ENABLE : control);
+        if (pasid != null) {
+            if (withPasids) {
+                pasid.enable();
+            } else {
+                pasid.disable();
+            }
         }
-        if (hasAts()) {
-            config.write(ats + ATS_CONTROL, 2, ATS_ENABLE);
+        if (ats != null) {
+            ats.enable();
         }
         enabled = true;
     }
@@ -85,11 +79,11 @@ final class DeviceServices {
         if (!enabled) {
             return;
         }
-        if (hasAts()) {
-            config.write(ats + ATS_CONTROL, 2, 0);
+        if (ats != null) {
+            ats.disable();
         }
-        if (pasid != 0) {
-            config.write(pasid + PASID_CONTROL, 2, config.read(pasid + PASID_CONTROL, 2) & ~PASID_CONTROL_ALL);
+        if (pasid != null) {
+            pasid.disable();
         }
         enabled = false;
     }

@@ -2,7 +2,7 @@
 package org.iommu4j.amd;
 
 import org.iommu4j.amd.fmt.Command;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /** A device's own IOTLB (ATS), which its unit makes forget pages. */
 final class DeviceTlb {

@@ -4,9 +4,9 @@ package org.iommu4j.amd;
 import java.util.Optional;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.reg.Features;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
 
 /**
  * What a unit's PCI capability says, 48882 section 3.2.1.

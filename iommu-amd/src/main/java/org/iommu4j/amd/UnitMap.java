@@ -12,7 +12,7 @@ import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivmd;
 import org.iommu4j.amd.acpi.Ivrs;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 
 /**

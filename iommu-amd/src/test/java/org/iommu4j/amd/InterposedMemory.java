@@ -4,8 +4,8 @@ package org.iommu4j.amd;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongBinaryOperator;
-import org.iommu4j.platform.FlatMemory;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.FlatMemory;
 
 /** Memory that writes single stores down, may spoil them, and in which others may come in between. */
 final class InterposedMemory implements SystemMemory {

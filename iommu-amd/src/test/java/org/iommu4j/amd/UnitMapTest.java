@@ -17,7 +17,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;

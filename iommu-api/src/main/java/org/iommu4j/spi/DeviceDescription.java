@@ -4,7 +4,7 @@ package org.iommu4j.spi;
 import java.util.List;
 import java.util.Objects;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**

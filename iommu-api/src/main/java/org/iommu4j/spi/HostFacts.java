@@ -8,9 +8,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciTopology;
 
 /**
  * What is known of a host, as far as it is.

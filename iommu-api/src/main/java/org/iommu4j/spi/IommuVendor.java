@@ -4,8 +4,8 @@ package org.iommu4j.spi;
 import java.util.List;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciTopology;
 
 /**
  * A vendor's driver, as {@link java.util.ServiceLoader} finds it.

@@ -7,7 +7,7 @@ import java.util.Objects;
 import java.util.function.IntPredicate;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * What a driver keeps of one device's page requests: groups of which a part has come, whole ones that nobody took yet, and

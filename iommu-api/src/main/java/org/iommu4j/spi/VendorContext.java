@@ -3,13 +3,13 @@ package org.iommu4j.spi;
 
 import java.util.Objects;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.FailNth;
+import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.FrameAllocator;
-import org.iommu4j.platform.PciTopology;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
+import org.iommu4j.platform.support.FailNth;
 
 /**
  * The platform that a driver is opened on.

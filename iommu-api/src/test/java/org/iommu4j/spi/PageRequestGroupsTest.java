@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.List;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.junit.jupiter.api.Test;
 
 class PageRequestGroupsTest {

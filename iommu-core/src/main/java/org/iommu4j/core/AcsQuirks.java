@@ -3,7 +3,7 @@ package org.iommu4j.core;
 
 import java.util.Set;
 import java.util.TreeSet;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 
 /**
  * Functions that Linux knows to isolate although no ACS capability says so.

@@ -15,8 +15,8 @@ import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
 import org.jspecify.annotations.Nullable;
 
 /**

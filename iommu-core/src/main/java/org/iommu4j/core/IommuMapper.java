@@ -6,6 +6,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
+import org.iommu4j.bits.Hex;
 
 /**
  * Maps and unmaps ranges of any size in a domain, split into runs of the pages that it has.
@@ -142,13 +143,13 @@ public final class IommuMapper {
         if (size == 0 || ((iova | physicalAddress | size) & (smallest - 1)) != 0) {
             throw new IommuException(
                     Errno.EINVAL,
-                    "mapping of " + hex(size) + " bytes at IOVA " + hex(iova) + " to " + hex(physicalAddress)
-                            + ", expected a size above 0 and all aligned to " + hex(smallest));
+                    "mapping of " + Hex.of(size) + " bytes at IOVA " + Hex.of(iova) + " to " + Hex.of(physicalAddress)
+                            + ", expected a size above 0 and all aligned to " + Hex.of(smallest));
         }
         if (wraps(iova, size) || wraps(physicalAddress, size)) {
             throw new IommuException(
                     Errno.EOVERFLOW,
-                    "mapping of " + hex(size) + " bytes at IOVA " + hex(iova) + " to " + hex(physicalAddress)
+                    "mapping of " + Hex.of(size) + " bytes at IOVA " + Hex.of(iova) + " to " + Hex.of(physicalAddress)
                             + " goes beyond the end of the address space");
         }
     }
@@ -168,9 +169,5 @@ public final class IommuMapper {
 
     private static long upTo(long bit) {
         return bit | (bit - 1);
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
     }
 }

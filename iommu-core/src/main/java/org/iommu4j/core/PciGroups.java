@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.Predicate;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
 import org.jspecify.annotations.Nullable;
 
 /**

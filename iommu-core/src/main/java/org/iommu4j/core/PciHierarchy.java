@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
 
 /** The functions of a topology with their bridges, in the order of their addresses. */
 final class PciHierarchy {

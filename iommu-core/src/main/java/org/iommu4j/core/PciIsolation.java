@@ -4,8 +4,8 @@ package org.iommu4j.core;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Predicate;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
 
 /** What keeps the functions of a topology apart, and so into which groups they fall; writes nothing. */
 public final class PciIsolation {

@@ -2,9 +2,9 @@
 package org.iommu4j.core;
 
 import java.util.Arrays;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,10 +26,6 @@ final class PciNode {
     private static final int ACS_COMPLETION_REDIRECT = 0x08;
     private static final int ACS_UPSTREAM_FORWARDING = 0x10;
     private static final int ACS_CAPABILITY = 4;
-
-    private static final int HEADER_TYPE = 0x0e;
-    private static final int MULTI_FUNCTION = 0x80;
-    private static final int SECONDARY_BUS = 0x19;
 
     /** The device/port types of the PCI Express Capabilities register that matter here. */
     enum Kind {
@@ -64,7 +60,7 @@ final class PciNode {
         ConfigSpace config = function.config();
         this.kind = kind(config);
         this.multiFunction = function.physicalFunction().isEmpty()
-                && (function.address().function() > 0 || (config.read(HEADER_TYPE, 1) & MULTI_FUNCTION) != 0);
+                && (function.address().function() > 0 || config.isMultiFunction());
         this.acs = kind == Kind.CONVENTIONAL ? 0 : config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ACS);
         this.acsControl = acs + AcsQuirks.controlOffset(kind, config);
     }
@@ -205,7 +201,7 @@ final class PciNode {
 
     private int takenOverAs() {
         return kind == Kind.PCIE_TO_PCI_BRIDGE
-                ? function.config().read(SECONDARY_BUS, 1) << 8
+                ? function.config().secondaryBus() << 8
                 : address().requesterId();
     }
 

@@ -10,8 +10,8 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FrameAllocator;
-import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 import org.jspecify.annotations.Nullable;
 

@@ -8,6 +8,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
@@ -257,7 +258,7 @@ public final class DmaDevice implements AutoCloseable {
         if (size <= 0 || Long.compareUnsigned(start + (size - 1), start) < 0) {
             throw new IommuException(
                     Errno.EINVAL,
-                    "0x" + Long.toHexString(size) + " bytes at 0x" + Long.toHexString(start)
+                    Hex.of(size) + " bytes at 0x" + Long.toHexString(start)
                             + ", expected at least one, and no wrap around");
         }
     }

@@ -7,6 +7,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.core.IommuMapper;
 
@@ -96,8 +97,8 @@ final class DmaSpace {
         try {
             long unmapped = IommuMapper.unmap(domain, iova, size, gather);
             if (unmapped != size) {
-                throw new IllegalStateException("0x" + Long.toHexString(unmapped) + " bytes were mapped at 0x"
-                        + Long.toHexString(iova) + ", expected 0x" + Long.toHexString(size));
+                throw new IllegalStateException(Hex.of(unmapped) + " bytes were mapped at 0x" + Long.toHexString(iova)
+                        + ", expected 0x" + Long.toHexString(size));
             }
             invalidated = true;
         } finally {

@@ -17,8 +17,8 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.testvendor.TestDomain;
 import org.iommu4j.core.testvendor.TestFunction;
 import org.iommu4j.core.testvendor.TestIommu;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
 import org.junit.jupiter.api.Test;
 
 class IommuCoreTest {

@@ -26,7 +26,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.testvendor.TestDomain;
 import org.iommu4j.core.testvendor.TestFunction;
 import org.iommu4j.core.testvendor.TestIommu;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;

@@ -8,9 +8,9 @@ import java.lang.management.ManagementFactory;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.testvendor.TestFunction;
 import org.iommu4j.core.testvendor.TestIommu;
-import org.iommu4j.platform.FlatMemory;
-import org.iommu4j.platform.FramePool;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.support.FlatMemory;
+import org.iommu4j.platform.support.FramePool;
 import org.junit.jupiter.api.Test;
 
 class DmaAllocationTest {

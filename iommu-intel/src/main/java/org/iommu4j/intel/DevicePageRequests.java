@@ -9,9 +9,11 @@ import org.iommu4j.IommuException;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.capability.PageRequests;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PriCapability;
 import org.iommu4j.spi.PageRequestGroups;
 import org.jspecify.annotations.Nullable;
 
@@ -22,40 +24,24 @@ import org.jspecify.annotations.Nullable;
  * pci_enable_pri}, {@code intel_iommu_page_response}.
  */
 final class DevicePageRequests implements PageRequests, PageRequestSink {
-    private static final int CONTROL = 4;
-    private static final int ENABLE = 1;
-    private static final int RESET = 2;
-    private static final int STATUS = 6;
-    private static final int STOPPED = 0x100;
-    private static final int RESPONSE_NEEDS_PASID = 0x8000;
-    private static final int CAPACITY = 8;
-    private static final int ALLOCATION = 12;
-
     /** How many requests a device may have unanswered: {@code PRQ_DEPTH}. */
     private static final int MOST_OUTSTANDING = 32;
 
     private final PciAddress device;
     private final int requesterId;
     private final IntPredicate attached;
-    private final ConfigSpace config;
-    private final int capability;
+    private final PriCapability pri;
     private final PageRequestQueue queue;
     private final PageRequestGroups groups;
     private boolean enabled;
     private boolean closed;
 
     private DevicePageRequests(
-            PciAddress device,
-            int requesterId,
-            IntPredicate attached,
-            ConfigSpace config,
-            int capability,
-            PageRequestQueue queue) {
+            PciAddress device, int requesterId, IntPredicate attached, PriCapability pri, PageRequestQueue queue) {
         this.device = device;
         this.requesterId = requesterId;
         this.attached = attached;
-        this.config = config;
-        this.capability = capability;
+        this.pri = pri;
         this.queue = queue;
         this.groups = new PageRequestGroups(device);
     }
@@ -71,11 +57,11 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
             IntPredicate attached,
             ConfigSpace config,
             @Nullable PageRequestQueue queue) {
-        int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PRI);
+        @Nullable PriCapability pri = PriCapability.of(config).orElse(null);
         // Answers carry the PASID: a device that does not want that is left out.
-        return queue == null || capability == 0 || (config.read(capability + STATUS, 2) & RESPONSE_NEEDS_PASID) == 0
+        return queue == null || pri == null || !pri.answersCarryPasid()
                 ? null
-                : new DevicePageRequests(device, requesterId, attached, config, capability, queue);
+                : new DevicePageRequests(device, requesterId, attached, pri, queue);
     }
 
     @Override
@@ -84,20 +70,12 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         if (enabled) {
             return;
         }
-        config.write(capability + CONTROL, 2, RESET);
-        int status = config.read(capability + STATUS, 2);
-        if ((status & STOPPED) == 0) {
+        if (!pri.reset()) {
             throw new IommuException(
-                    Errno.EBUSY,
-                    device + " has not stopped asking for pages, PRI status 0x" + Integer.toHexString(status));
+                    Errno.EBUSY, device + " has not stopped asking for pages, PRI status " + Hex.of(pri.status()));
         }
-        int capacity = config.read(capability + CAPACITY, 4);
-        config.write(
-                capability + ALLOCATION,
-                4,
-                Integer.compareUnsigned(capacity, MOST_OUTSTANDING) < 0 ? capacity : MOST_OUTSTANDING);
         queue.add(requesterId, this);
-        config.write(capability + CONTROL, 2, ENABLE);
+        pri.enable(MOST_OUTSTANDING);
         enabled = true;
     }
 
@@ -113,7 +91,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
             return;
         }
         enabled = false;
-        config.write(capability + CONTROL, 2, 0);
+        pri.disable();
         try {
             withdraw(pasid -> true);
         } finally {

@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.AtsCapability;
+import org.iommu4j.pci.ConfigSpace;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A device's translation cache (Device-TLB) and the capability that turns it on: ATS, PCIe 10.5.1.
+ * A device's translation cache (Device-TLB) and the capability that turns it on (ATS).
  *
  * <p>A function without the capability has none, and one that may not use it neither. Changed under the device's
  * monitor, read without.
  */
 final class DeviceTlb {
-    private static final int CAPABILITY = 4;
-    private static final int CONTROL = 6;
-    private static final int QUEUE_DEPTH_MASK = 0x1f;
-    private static final int ENABLE = 0x8000;
-
-    private final ConfigSpace config;
     private final int requesterId;
 
-    /** Offset of the capability, 0 when the cache is not to be used. */
-    private final int ats;
+    /** Null when the cache is not to be used. */
+    private final @Nullable AtsCapability ats;
 
     private final int queueDepth;
     private volatile boolean inUse;
@@ -31,15 +27,14 @@ final class DeviceTlb {
      * @param mayBeUsed whether firmware, topology and the unit let the device have a translation cache
      */
     DeviceTlb(ConfigSpace config, int requesterId, boolean mayBeUsed) {
-        this.config = config;
         this.requesterId = requesterId;
-        this.ats = mayBeUsed ? config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS) : 0;
-        this.queueDepth = ats == 0 ? 0 : config.read(ats + CAPABILITY, 2) & QUEUE_DEPTH_MASK;
+        this.ats = mayBeUsed ? AtsCapability.of(config).orElse(null) : null;
+        this.queueDepth = ats == null ? 0 : ats.invalidateQueueDepth();
     }
 
     /** Returns whether the device may have a translation cache, and has one. */
     boolean isSupported() {
-        return ats != 0;
+        return ats != null;
     }
 
     int requesterId() {
@@ -58,14 +53,15 @@ final class DeviceTlb {
 
     /** Turns the cache on or off, where there is one. */
     void use(boolean on) {
-        if (ats == 0 || on == inUse) {
+        if (ats == null || on == inUse) {
             return;
         }
-        // STU 0: the smallest translation is a page of 4 KiB.
         if (on) {
             inUse = true;
+            ats.enable();
+        } else {
+            ats.disable();
+            inUse = false;
         }
-        config.write(ats + CONTROL, 2, on ? ENABLE : 0);
-        inUse = on;
     }
 }

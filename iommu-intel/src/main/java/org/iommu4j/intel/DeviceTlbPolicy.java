@@ -8,10 +8,10 @@ import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.RemappingStructure.Atsr;
 import org.iommu4j.intel.acpi.RemappingStructure.Satc;
 import org.iommu4j.intel.acpi.ScopeResolver;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
 
 /**
  * Which functions may cache translations, as far as firmware and topology tell: Linux's {@code dmar_ats_supported} and

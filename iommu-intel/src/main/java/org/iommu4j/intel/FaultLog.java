@@ -7,7 +7,7 @@ import org.iommu4j.DmaFault;
 import org.iommu4j.intel.fmt.FaultRecord;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;

@@ -8,7 +8,7 @@ import org.iommu4j.intel.acpi.DeviceScope;
 import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
 import org.iommu4j.intel.acpi.ScopeResolver;
 import org.iommu4j.intel.reg.DmarRegisters;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.spi.BootOptions;

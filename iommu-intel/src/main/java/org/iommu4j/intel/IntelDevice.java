@@ -12,9 +12,10 @@ import org.iommu4j.IommuException;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.intel.fmt.PasidEntry;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PasidCapability;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,11 +25,6 @@ import org.jspecify.annotations.Nullable;
  * while it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
  */
 final class IntelDevice implements IommuDevice {
-    // PASID capability, PCIe 7.8.9
-    private static final int PASID_CAPABILITY = 4;
-    private static final int PASID_CONTROL = 6;
-    private static final int PASID_ENABLE = 1;
-
     private final PciAddress address;
     private final ConfigSpace config;
     private final DriverState driver;
@@ -89,13 +85,12 @@ final class IntelDevice implements IommuDevice {
     }
 
     private int enablePasids(IntelUnit unit) {
-        int capability = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_PASID);
-        if (capability == 0) {
+        @Nullable PasidCapability pasid = PasidCapability.of(config).orElse(null);
+        if (pasid == null) {
             return 0;
         }
-        int bits = config.read(capability + PASID_CAPABILITY, 2) >>> 8 & 0x1f;
-        config.write(capability + PASID_CONTROL, 2, config.read(capability + PASID_CONTROL, 2) | PASID_ENABLE);
-        return 1 << Math.min(bits, unit.ecap().pasidBits());
+        pasid.enable();
+        return 1 << Math.min(pasid.width(), unit.ecap().pasidBits());
     }
 
     @Override

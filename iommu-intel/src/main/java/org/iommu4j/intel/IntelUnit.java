@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.bits.BitField;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.intel.acpi.RemappingStructure;
 import org.iommu4j.intel.fmt.FaultRecord;
 import org.iommu4j.intel.reg.Capability;
@@ -153,7 +154,7 @@ final class IntelUnit {
         }
         if (!cap.supportsLevels(3) && !cap.supportsLevels(4) && !cap.supportsLevels(5) && !ecap.passThrough()) {
             throw new IommuException(
-                    Errno.ENODEV, at + ": CAP.SAGAW supports neither 3, 4 nor 5 levels: " + hex(cap.value()));
+                    Errno.ENODEV, at + ": CAP.SAGAW supports neither 3, 4 nor 5 levels: " + Hex.of(cap.value()));
         }
     }
 
@@ -350,9 +351,5 @@ final class IntelUnit {
     /** Reads the fault log; see {@link FaultLog}. */
     FaultLog faults() {
         return faults;
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
     }
 }

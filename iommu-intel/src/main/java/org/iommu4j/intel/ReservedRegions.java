@@ -9,7 +9,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.RemappingStructure.Rmrr;
 import org.iommu4j.intel.acpi.ScopeResolver;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.SystemMemory;
 
 /**

@@ -9,10 +9,10 @@ import java.util.Optional;
 import org.iommu4j.intel.acpi.DmarBytes;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.intel.acpi.ScopeResolver;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
 import org.junit.jupiter.api.Test;
 
 /** Which functions may have translation caches, by tables and topologies that are written out. */

@@ -22,7 +22,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.intel.acpi.DmarBytes;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendor;

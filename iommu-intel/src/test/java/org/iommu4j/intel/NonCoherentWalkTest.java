@@ -8,9 +8,9 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
-import org.iommu4j.platform.FlatMemory;
-import org.iommu4j.platform.FramePool;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.FlatMemory;
+import org.iommu4j.platform.support.FramePool;
 import org.junit.jupiter.api.Test;
 
 /** What a unit finds that walks past the CPU caches: only what was written back is in DRAM. */

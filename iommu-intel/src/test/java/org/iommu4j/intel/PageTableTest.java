@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
-import org.iommu4j.platform.FlatMemory;
-import org.iommu4j.platform.FramePool;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.FlatMemory;
+import org.iommu4j.platform.support.FramePool;
 import org.junit.jupiter.api.Test;
 
 /** The walk of a page table, alone and with another thread that changes the table under it. */

@@ -12,7 +12,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
 import org.jspecify.annotations.Nullable;
 

@@ -3,7 +3,7 @@ package org.iommu4j.vfio;
 
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A device that is registered with VFIO.

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;

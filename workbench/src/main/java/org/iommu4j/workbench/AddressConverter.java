@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench;
 
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 

@@ -3,7 +3,7 @@ package org.iommu4j.workbench;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 

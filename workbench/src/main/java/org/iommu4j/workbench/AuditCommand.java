@@ -12,7 +12,7 @@ import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendors;

@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;

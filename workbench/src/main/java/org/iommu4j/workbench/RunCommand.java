@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.workbench.host.HostEvidence;
 import org.iommu4j.workbench.output.Printable;

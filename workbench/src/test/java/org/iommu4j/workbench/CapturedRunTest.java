@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.FunctionDescription;

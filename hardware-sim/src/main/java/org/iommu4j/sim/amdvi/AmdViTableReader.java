@@ -3,6 +3,7 @@ package org.iommu4j.sim.amdvi;
 
 import java.util.Optional;
 import java.util.OptionalLong;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.ImageFabric;
@@ -19,7 +20,7 @@ import org.iommu4j.sim.spi.TableVisitor;
  */
 final class AmdViTableReader implements TableReader {
     private static final int REQUESTERS = 1 << 16;
-    private static final int ENTRIES_PER_PAGE = 4096 / DeviceTableEntry.BYTES;
+    private static final int ENTRIES_PER_PAGE = 4096 / AmdViDeviceTableEntry.BYTES;
     /** Every feature: what is assumed of a unit whose EFR was not read. */
     private static final long ALL_FEATURES = 0x00130013000099dbL;
 
@@ -29,7 +30,7 @@ final class AmdViTableReader implements TableReader {
     private final TableListing memory;
     private final long deviceTable;
     private final int entries;
-    private final Features features;
+    private final AmdViFeatures features;
     private final Caches caches = new Caches();
     private final Translator translator;
     private final int modes;
@@ -41,7 +42,7 @@ final class AmdViTableReader implements TableReader {
         this.deviceTable = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar);
         this.entries = Math.min(((int) AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) * ENTRIES_PER_PAGE, REQUESTERS);
         long efr = word(AmdViRegisters.EFR).orElse(ALL_FEATURES);
-        this.features = new Features(efr, word(AmdViRegisters.EFR2).orElse(ALL_FEATURES_2), AmdViUnitProvider.CAP);
+        this.features = new AmdViFeatures(efr, word(AmdViRegisters.EFR2).orElse(ALL_FEATURES_2), AmdViUnitProvider.CAP);
         RegisterFile file = new RegisterFile();
         file.write(RegisterFile.place(AmdViRegisters.DEV_TAB_BAR), bar);
         for (Register register : new Register[] {AmdViRegisters.EXCLUSION_LIMIT, AmdViRegisters.EXCLUSION_BASE}) {
@@ -56,7 +57,7 @@ final class AmdViTableReader implements TableReader {
                 | (excluding ? Translator.EXCLUDING : 0)
                 | (gcr3OfGuests ? Translator.GCR3_OF_GUESTS : 0);
         Fabric image = new ImageFabric(memory);
-        EventLog noLog = new EventLog(file, image, false);
+        AmdViEventLog noLog = new AmdViEventLog(file, image, false);
         translator = new Translator(file, image, features, caches, new Faults(noLog, caches.devices, this));
     }
 
@@ -108,7 +109,7 @@ final class AmdViTableReader implements TableReader {
         String on = control.isEmpty()
                 ? "control register not read"
                 : AmdViRegisters.IOMMU_EN.isSet(control.getAsLong()) ? "translation on" : "translation off (IommuEn 0)";
-        return "AMD-Vi unit, device table of " + entries + " entries at " + hex(deviceTable) + ", " + on;
+        return "AMD-Vi unit, device table of " + entries + " entries at " + Hex.of(deviceTable) + ", " + on;
     }
 
     @Override
@@ -123,10 +124,10 @@ final class AmdViTableReader implements TableReader {
 
     private void visitAll(TableVisitor visitor) {
         for (int first = 0; first < entries; first += ENTRIES_PER_PAGE) {
-            long page = deviceTable + (long) first * DeviceTableEntry.BYTES;
+            long page = deviceTable + (long) first * AmdViDeviceTableEntry.BYTES;
             if (!memory.isMemory(page)) {
-                visitor.problem("the device table's page for requesters " + hex(first) + " to "
-                        + hex(first + ENTRIES_PER_PAGE - 1) + " is at " + hex(page) + ", outside the memory");
+                visitor.problem("the device table's page for requesters " + Hex.of(first) + " to "
+                        + Hex.of(first + ENTRIES_PER_PAGE - 1) + " is at " + Hex.of(page) + ", outside the memory");
                 continue;
             }
             for (int requesterId = first; requesterId < first + ENTRIES_PER_PAGE; requesterId++) {
@@ -139,9 +140,9 @@ final class AmdViTableReader implements TableReader {
         if (requesterId < 0 || requesterId >= entries) {
             return;
         }
-        long at = deviceTable + (long) requesterId * DeviceTableEntry.BYTES;
+        long at = deviceTable + (long) requesterId * AmdViDeviceTableEntry.BYTES;
         if (!memory.isMemory(at)) {
-            visitor.problem("the device table entry of requester " + hex(requesterId) + " is at " + hex(at)
+            visitor.problem("the device table entry of requester " + Hex.of(requesterId) + " is at " + Hex.of(at)
                     + ", outside the memory");
             return;
         }
@@ -149,41 +150,41 @@ final class AmdViTableReader implements TableReader {
     }
 
     private void visitRequester(int requesterId, TableVisitor visitor) {
-        long at = deviceTable + (long) requesterId * DeviceTableEntry.BYTES;
+        long at = deviceTable + (long) requesterId * AmdViDeviceTableEntry.BYTES;
         long word0 = memory.read(at, true);
-        if (!DeviceTableEntry.V.isSet(word0)) {
+        if (!AmdViDeviceTableEntry.V.isSet(word0)) {
             return;
         }
         long word1 = memory.read(at + 8, true);
         long word2 = memory.read(at + 16, true);
         long word3 = memory.read(at + 24, true);
-        String domain = ", domain " + DeviceTableEntry.DOMAIN_ID.get(word1);
-        boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
-        if (reserved || DeviceTableEntry.isImpossible(word0, word2, features)) {
+        String domain = ", domain " + AmdViDeviceTableEntry.DOMAIN_ID.get(word1);
+        boolean reserved = AmdViDeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
+        if (reserved || AmdViDeviceTableEntry.isImpossible(word0, word2, features)) {
             visitor.requester(requesterId, TableVisitor.NO_PASID, "illegal entry" + domain, -1);
-            visitor.problem("the device table entry of requester " + hex(requesterId) + " at " + hex(at)
+            visitor.problem("the device table entry of requester " + Hex.of(requesterId) + " at " + Hex.of(at)
                     + (reserved
                             ? " has bits set that are reserved on this unit: "
                             : " asks for levels that this unit lacks: ")
-                    + DeviceTableEntry.LAYOUT.decode(word0, word1, word2, word3));
+                    + AmdViDeviceTableEntry.LAYOUT.decode(word0, word1, word2, word3));
             return;
         }
-        long rights = DeviceTableEntry.rights(word0);
-        int levels = (int) DeviceTableEntry.MODE.get(word0);
-        boolean blocked = !DeviceTableEntry.TV.isSet(word0) || rights == 0;
-        boolean guests = !blocked && DeviceTableEntry.GV.isSet(word0);
+        long rights = AmdViDeviceTableEntry.rights(word0);
+        int levels = (int) AmdViDeviceTableEntry.MODE.get(word0);
+        boolean blocked = !AmdViDeviceTableEntry.TV.isSet(word0) || rights == 0;
+        boolean guests = !blocked && AmdViDeviceTableEntry.GV.isSet(word0);
         ListedImage image = new ListedImage(memory, visitor);
         if (blocked) {
             visitor.requester(requesterId, TableVisitor.NO_PASID, "blocked" + domain, -1);
-        } else if (guests && DeviceTableEntry.GIOV.isSet(word0)) {
+        } else if (guests && AmdViDeviceTableEntry.GIOV.isSet(word0)) {
             // Its requests without PASID go through PASID 0's tables, which come first.
         } else if (levels == 0) {
-            String only = DeviceTableEntry.IW.isSet(rights)
-                    ? DeviceTableEntry.IR.isSet(rights) ? "" : ", write only"
+            String only = AmdViDeviceTableEntry.IW.isSet(rights)
+                    ? AmdViDeviceTableEntry.IR.isSet(rights) ? "" : ", write only"
                     : ", read only";
             visitor.requester(requesterId, TableVisitor.NO_PASID, "identity" + only + domain, -1);
         } else {
-            long root = DeviceTableEntry.ROOT.getInPlace(word0);
+            long root = AmdViDeviceTableEntry.ROOT.getInPlace(word0);
             visitor.requester(
                     requesterId,
                     TableVisitor.NO_PASID,
@@ -208,9 +209,5 @@ final class AmdViTableReader implements TableReader {
     @Override
     public String faultReason(int code) {
         return Event.name(code);
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
     }
 }

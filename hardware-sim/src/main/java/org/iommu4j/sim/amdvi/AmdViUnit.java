@@ -43,13 +43,13 @@ final class AmdViUnit implements TranslationUnit {
     private static final int STATUS_PLACE = RegisterFile.place(STATUS);
 
     private final TranslationUnitSpec spec;
-    private final Features features;
+    private final AmdViFeatures features;
 
     private final RegisterFile registers = new RegisterFile();
     private final Caches caches = new Caches();
     private final Translator translator;
-    private final PprLog pageRequests;
-    private final CommandBuffer commands;
+    private final AmdViPprLog pageRequests;
+    private final AmdViCommandBuffer commands;
     /** What {@link Translator} has to know of the registers each time, in its bits. */
     private volatile int modes;
 
@@ -63,15 +63,15 @@ final class AmdViUnit implements TranslationUnit {
      */
     AmdViUnit(TranslationUnitSpec spec, Fabric fabric) {
         this.spec = spec;
-        this.features = new Features(
+        this.features = new AmdViFeatures(
                 spec.register("EFR"),
                 spec.registers().getOrDefault("EFR2", 0L),
                 spec.registers().getOrDefault("CAP", 0L));
-        EventLog events = new EventLog(registers, fabric, features.hardwareErrorRegisters);
+        AmdViEventLog events = new AmdViEventLog(registers, fabric, features.hardwareErrorRegisters);
         Faults faults = new Faults(events, caches.devices, lock);
         this.translator = new Translator(registers, fabric, features, caches, faults);
-        this.pageRequests = new PprLog(registers, fabric, features, events);
-        this.commands = new CommandBuffer(registers, fabric, events, caches, features, pageRequests);
+        this.pageRequests = new AmdViPprLog(registers, fabric, features, events);
+        this.commands = new AmdViCommandBuffer(registers, fabric, events, caches, features, pageRequests);
         powerOn();
     }
 
@@ -164,7 +164,7 @@ final class AmdViUnit implements TranslationUnit {
             writePointer(place, value, EVENT_BAR_PLACE, false);
         } else if (place == EVENT_TAIL_PLACE) {
             writePointer(place, value, EVENT_BAR_PLACE, EVENT_LOG_RUN.isSet(status));
-        } else if (PprLog.owns(place)) {
+        } else if (AmdViPprLog.owns(place)) {
             pageRequests.writeRegister(place, value);
         } else {
             registers.write(place, value);

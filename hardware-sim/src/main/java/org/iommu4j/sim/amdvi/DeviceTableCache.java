@@ -57,9 +57,9 @@ final class DeviceTableCache {
      */
     static long kept(long word0, long word2, long word3, boolean gcr3OfGuests) {
         return word0
-                | (DeviceTableEntry.GUEST_PAGING_MODE.isSet(word2) ? FIVE_GUEST_LEVELS : 0)
-                | (DeviceTableEntry.MODE_0_FC.isSet(word3) ? IDENTITY_FORCES_SNOOP : 0)
-                | (gcr3OfGuests && DeviceTableEntry.MODE.get(word0) != 0 ? GCR3_OF_GUEST : 0);
+                | (AmdViDeviceTableEntry.GUEST_PAGING_MODE.isSet(word2) ? FIVE_GUEST_LEVELS : 0)
+                | (AmdViDeviceTableEntry.MODE_0_FC.isSet(word3) ? IDENTITY_FORCES_SNOOP : 0)
+                | (gcr3OfGuests && AmdViDeviceTableEntry.MODE.get(word0) != 0 ? GCR3_OF_GUEST : 0);
     }
 
     /** Returns whether the GCR3 table of a first word that is kept is at guest physical addresses. */

@@ -11,11 +11,11 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * answered without rights and logs nothing.
  */
 final class Faults {
-    private final EventLog events;
+    private final AmdViEventLog events;
     private final DeviceTableCache devices;
     private final Object lock;
 
-    Faults(EventLog events, DeviceTableCache devices, Object lock) {
+    Faults(AmdViEventLog events, DeviceTableCache devices, Object lock) {
         this.events = events;
         this.devices = devices;
         this.lock = lock;
@@ -78,9 +78,9 @@ final class Faults {
         if (Event.TR.isSet(flags) && !Event.RZ.isSet(flags)) {
             return TranslationUnit.NOT_TRANSLATED;
         }
-        if (!DeviceTableEntry.SA.isSet(word1)) {
+        if (!AmdViDeviceTableEntry.SA.isSet(word1)) {
             synchronized (lock) {
-                if (!DeviceTableEntry.SE.isSet(word1) || !devices.markFaultLogged(requesterId)) {
+                if (!AmdViDeviceTableEntry.SE.isSet(word1) || !devices.markFaultLogged(requesterId)) {
                     events.write(word0(Event.IO_PAGE_FAULT, requesterId, pasid, word1, flags), address);
                 }
             }
@@ -91,7 +91,7 @@ final class Faults {
     /** Makes the first word of an event that has a PASID with GN, and the domain without. */
     private static long word0(int code, int requesterId, int pasid, long word1, long flags) {
         return pasid == TranslationUnit.NO_PASID
-                ? Event.request(code, requesterId, (int) DeviceTableEntry.DOMAIN_ID.get(word1), flags)
+                ? Event.request(code, requesterId, (int) AmdViDeviceTableEntry.DOMAIN_ID.get(word1), flags)
                 : Event.guestRequest(code, requesterId, pasid, flags);
     }
 }

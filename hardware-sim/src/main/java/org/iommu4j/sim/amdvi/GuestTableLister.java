@@ -2,6 +2,7 @@
 package org.iommu4j.sim.amdvi;
 
 import java.util.function.Supplier;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.TableVisitor;
 
@@ -21,7 +22,7 @@ final class GuestTableLister {
     private final Caches caches = new Caches();
 
     private final GuestWalker walker;
-    private final Features features;
+    private final AmdViFeatures features;
     private final int requesterId;
     private final long entry0;
     private final long entry1;
@@ -36,7 +37,8 @@ final class GuestTableLister {
      * @param entry0 the first word of its device table entry, as {@link DeviceTableCache} keeps it, with GV
      * @param entry1 the second
      */
-    GuestTableLister(ListedImage image, Fabric memory, Features features, int requesterId, long entry0, long entry1) {
+    GuestTableLister(
+            ListedImage image, Fabric memory, AmdViFeatures features, int requesterId, long entry0, long entry1) {
         this.image = image;
         this.walker = new GuestWalker(memory, new TableWalker(memory, caches, features), caches, features);
         this.features = features;
@@ -44,13 +46,13 @@ final class GuestTableLister {
         this.entry0 = entry0;
         this.entry1 = entry1;
         this.levels = DeviceTableCache.guestLevels(entry0);
-        this.domainId = (int) DeviceTableEntry.DOMAIN_ID.get(entry1);
+        this.domainId = (int) AmdViDeviceTableEntry.DOMAIN_ID.get(entry1);
         this.domain = ", domain " + domainId;
     }
 
     /** Lists the tables of all PASIDs that have some; those of PASID 0 as the requester's own where GIOV says so. */
     void list() {
-        listGcr3(DeviceTableEntry.gcr3Table(entry0, entry1), (int) DeviceTableEntry.GLX.get(entry0) + 1, 0);
+        listGcr3(AmdViDeviceTableEntry.gcr3Table(entry0, entry1), (int) AmdViDeviceTableEntry.GLX.get(entry0) + 1, 0);
     }
 
     private void listGcr3(long guestTable, int level, int pasid) {
@@ -69,8 +71,8 @@ final class GuestTableLister {
             if (GuestEntry.gcr3HasReservedBits(entry)) {
                 if (image.isNewEntry(at)) {
                     image.visitor()
-                            .problem("the GCR3 entry at " + hex(at) + " for PASID " + first + " has reserved bits set: "
-                                    + GuestEntry.GCR3_LAYOUT.decode(entry));
+                            .problem("the GCR3 entry at " + Hex.of(at) + " for PASID " + first
+                                    + " has reserved bits set: " + GuestEntry.GCR3_LAYOUT.decode(entry));
                 }
             } else if (level > 1) {
                 listGcr3(GuestEntry.ADDRESS.getInPlace(entry), level - 1, first);
@@ -81,21 +83,21 @@ final class GuestTableLister {
     }
 
     private void listPasid(int pasid, long root) {
-        boolean own = pasid == 0 && DeviceTableEntry.GIOV.isSet(entry0);
+        boolean own = pasid == 0 && AmdViDeviceTableEntry.GIOV.isSet(entry0);
         image.visitor()
                 .requester(
                         requesterId,
                         own ? TableVisitor.NO_PASID : pasid,
                         "guest tables" + (own ? " of PASID 0, " : ", ") + levels + " levels"
-                                + (DeviceTableEntry.MODE.get(entry0) == 0 ? "" : " over host tables") + domain,
+                                + (AmdViDeviceTableEntry.MODE.get(entry0) == 0 ? "" : " over host tables") + domain,
                         system(root, () -> "the root of PASID " + pasid));
         int unused = pasid == 0 ? 0 : 64 - PageTableEntry.shift(levels + 1);
-        list(root, levels, 0, DeviceTableEntry.rights(entry0), unused);
+        list(root, levels, 0, AmdViDeviceTableEntry.rights(entry0), unused);
     }
 
     /** Lists a table; addresses are extended by the sign above so many bits, of which PASID 0 has none. */
     private void list(long guestTable, int level, long address, long rights, int unused) {
-        Supplier<String> what = () -> "the level " + level + " guest table for address " + hex(address);
+        Supplier<String> what = () -> "the level " + level + " guest table for address " + Hex.of(address);
         long table = system(guestTable, what);
         if (table < 0 || !image.enter(table, what)) {
             return;
@@ -110,8 +112,8 @@ final class GuestTableLister {
             if (GuestEntry.hasReservedBits(entry, level, features.noExecute)) {
                 if (image.isNewEntry(at)) {
                     image.visitor()
-                            .problem("the level " + level + " guest entry at " + hex(at) + " for address " + hex(first)
-                                    + " has reserved bits set: " + GuestEntry.LAYOUT.decode(entry));
+                            .problem("the level " + level + " guest entry at " + Hex.of(at) + " for address "
+                                    + Hex.of(first) + " has reserved bits set: " + GuestEntry.LAYOUT.decode(entry));
                 }
             } else if (GuestEntry.isPage(entry, level)) {
                 listPage(entry, level, first, rights & GuestEntry.rights(entry));
@@ -132,11 +134,14 @@ final class GuestTableLister {
             long piece;
             if (WalkResult.isFailure(frame)) {
                 image.visitor()
-                        .problem("the guest's page for address " + hex(address + done) + " is at its physical address "
-                                + hex(guestPhysical + done) + ", which the host tables do not map");
+                        .problem("the guest's page for address " + Hex.of(address + done)
+                                + " is at its physical address " + Hex.of(guestPhysical + done)
+                                + ", which the host tables do not map");
                 piece = Math.min(size, 1L << FRAME_SHIFT);
             } else {
-                piece = DeviceTableEntry.MODE.get(entry0) == 0 ? size : Math.min(size, 1L << WalkCache.shift(frame));
+                piece = AmdViDeviceTableEntry.MODE.get(entry0) == 0
+                        ? size
+                        : Math.min(size, 1L << WalkCache.shift(frame));
                 image.visitor()
                         .mapping(
                                 address + done,
@@ -157,7 +162,7 @@ final class GuestTableLister {
         long frame = frame(guestPhysical);
         if (WalkResult.isFailure(frame)) {
             image.visitor()
-                    .problem(what.get() + " is at the guest's physical address " + hex(guestPhysical)
+                    .problem(what.get() + " is at the guest's physical address " + Hex.of(guestPhysical)
                             + ", which the host tables do not map");
             return -1;
         }
@@ -166,9 +171,5 @@ final class GuestTableLister {
 
     private long frame(long guestPhysical) {
         return walker.frame(entry0, domainId, guestPhysical, false, caches.epoch.current());
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
     }
 }

@@ -23,7 +23,7 @@ final class GuestWalker {
     private final boolean noExecute;
     private final boolean cachesNotPresent;
 
-    GuestWalker(Fabric fabric, TableWalker host, Caches caches, Features features) {
+    GuestWalker(Fabric fabric, TableWalker host, Caches caches, AmdViFeatures features) {
         this.fabric = fabric;
         this.host = host;
         this.pages = caches.guestPages;
@@ -41,7 +41,7 @@ final class GuestWalker {
      * @return a {@link WalkResult}
      */
     long find(long entry0, long entry1, int pasid, long address, boolean write, long epoch) {
-        int domainId = (int) DeviceTableEntry.DOMAIN_ID.get(entry1);
+        int domainId = (int) AmdViDeviceTableEntry.DOMAIN_ID.get(entry1);
         long cached = pages.lookup(WalkCache.guestTag(domainId, pasid), address);
         if (WalkCache.allows(cached, write)) {
             return cached;
@@ -123,11 +123,11 @@ final class GuestWalker {
 
     /** Returns a word with a PASID's root, or a failure. */
     private long root(long entry0, long entry1, int domainId, int pasid, long epoch) {
-        int levels = (int) DeviceTableEntry.GLX.get(entry0) + 1;
+        int levels = (int) AmdViDeviceTableEntry.GLX.get(entry0) + 1;
         if (pasid >>> (PASID_BITS_PER_LEVEL * levels) != 0) {
             return WalkResult.NOT_PRESENT;
         }
-        long table = DeviceTableEntry.gcr3Table(entry0, entry1);
+        long table = AmdViDeviceTableEntry.gcr3Table(entry0, entry1);
         for (int level = levels; level > 0; level--) {
             int index = (pasid >>> (PASID_BITS_PER_LEVEL * (level - 1))) & 0x1ff;
             long at = table + index * 8L;
@@ -152,7 +152,7 @@ final class GuestWalker {
 
     /** Returns a word with the system's page of a guest physical address, or a failure. */
     long frame(long entry0, int domainId, long guestPhysical, boolean write, long epoch) {
-        if (DeviceTableEntry.MODE.get(entry0) == 0) {
+        if (AmdViDeviceTableEntry.MODE.get(entry0) == 0) {
             return WalkCache.word((guestPhysical & -(1L << FRAME_SHIFT)) | PERMISSIONS, FRAME_SHIFT);
         }
         long result = host.find(entry0, domainId, guestPhysical, write, epoch);
@@ -160,7 +160,7 @@ final class GuestWalker {
     }
 
     private static long nested(long entry0) {
-        return DeviceTableEntry.MODE.get(entry0) == 0 ? 0 : WalkCache.NESTED;
+        return AmdViDeviceTableEntry.MODE.get(entry0) == 0 ? 0 : WalkCache.NESTED;
     }
 
     /** Joins a guest's page with the host's and remembers the smaller of the two. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
+import org.iommu4j.bits.Hex;
+
 /**
  * Lists everything in the host (v1) tables of a requester, as {@link TableWalker} would find it address by address.
  *
@@ -25,7 +27,7 @@ final class HostTableLister {
      * @param rights IR and IW of the entries above
      */
     void list(long table, int level, long iova, long rights) {
-        if (!image.enter(table, () -> "the level " + level + " table for IOVA " + hex(iova))) {
+        if (!image.enter(table, () -> "the level " + level + " table for IOVA " + Hex.of(iova))) {
             return;
         }
         // Of the highest level only the entries that 64 bits can reach.
@@ -96,11 +98,7 @@ final class HostTableLister {
                 ? PageTableEntry.PAGE_LAYOUT.decode(entry)
                 : PageTableEntry.DIRECTORY_LAYOUT.decode(entry);
         image.visitor()
-                .problem("the level " + level + " entry at " + hex(at) + " for IOVA " + hex(iova) + " " + what + ": "
-                        + decoded);
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
+                .problem("the level " + level + " entry at " + Hex.of(at) + " for IOVA " + Hex.of(iova) + " " + what
+                        + ": " + decoded);
     }
 }

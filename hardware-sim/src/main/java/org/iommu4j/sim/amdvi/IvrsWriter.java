@@ -4,7 +4,7 @@ package org.iommu4j.sim.amdvi;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * Firmware's half of a machine: the table that tells the operating system about its units.

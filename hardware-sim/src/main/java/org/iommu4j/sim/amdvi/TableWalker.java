@@ -19,7 +19,7 @@ final class TableWalker {
     private final WalkCache directories;
     private final boolean cachesNotPresent;
 
-    TableWalker(Fabric fabric, Caches caches, Features features) {
+    TableWalker(Fabric fabric, Caches caches, AmdViFeatures features) {
         this.fabric = fabric;
         this.pages = caches.pages;
         this.directories = caches.directories;
@@ -39,7 +39,7 @@ final class TableWalker {
      * @return a {@link WalkResult}
      */
     long find(long entry0, int domainId, long address, boolean write, long epoch) {
-        if (isBeyond(address, (int) DeviceTableEntry.MODE.get(entry0))) {
+        if (isBeyond(address, (int) AmdViDeviceTableEntry.MODE.get(entry0))) {
             return WalkResult.IMPOSSIBLE;
         }
         long page = pages.lookup(WalkCache.hostTag(domainId), address);
@@ -57,8 +57,8 @@ final class TableWalker {
     /** Walks, and remembers the page. */
     private long walk(long entry0, int domainId, long address, boolean write, long epoch) {
         long tag = WalkCache.hostTag(domainId);
-        int level = (int) DeviceTableEntry.MODE.get(entry0);
-        long table = DeviceTableEntry.ROOT.getInPlace(entry0);
+        int level = (int) AmdViDeviceTableEntry.MODE.get(entry0);
+        long table = AmdViDeviceTableEntry.ROOT.getInPlace(entry0);
         long permissions = PERMISSIONS;
         if (level > 1) {
             long lowest = directories.lookup(tag, address);
@@ -88,13 +88,14 @@ final class TableWalker {
                 }
                 long rights = permissions & entry & PERMISSIONS;
                 long clean = 0;
-                if (DeviceTableEntry.HA.isSet(entry0)) {
-                    boolean dirties = write && PageTableEntry.IW.isSet(rights) && DeviceTableEntry.HD.isSet(entry0);
+                if (AmdViDeviceTableEntry.HA.isSet(entry0)) {
+                    boolean dirties =
+                            write && PageTableEntry.IW.isSet(rights) && AmdViDeviceTableEntry.HD.isSet(entry0);
                     long used = entry | PageTableEntry.A.mask() | (dirties ? PageTableEntry.D.mask() : 0);
                     if (used != entry && !fabric.compareAndSet(entryAddress, entry, used, true)) {
                         continue;
                     }
-                    if (DeviceTableEntry.HD.isSet(entry0)
+                    if (AmdViDeviceTableEntry.HD.isSet(entry0)
                             && PageTableEntry.IW.isSet(rights)
                             && !PageTableEntry.D.isSet(used)) {
                         clean = WalkCache.CLEAN;
@@ -110,7 +111,7 @@ final class TableWalker {
             if (next >= level || skipsAddressBits(address, level, next)) {
                 return WalkResult.IMPOSSIBLE;
             }
-            if (DeviceTableEntry.HA.isSet(entry0)
+            if (AmdViDeviceTableEntry.HA.isSet(entry0)
                     && !PageTableEntry.A.isSet(entry)
                     && !fabric.compareAndSet(entryAddress, entry, entry | PageTableEntry.A.mask(), true)) {
                 continue;

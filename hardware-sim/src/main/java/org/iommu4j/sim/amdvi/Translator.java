@@ -28,7 +28,7 @@ final class Translator {
     /** Bits 63:20 of every address that is an interrupt's, not memory's. Source: 48882, section 2.1. */
     private static final long INTERRUPT_RANGE = 0xfee;
 
-    private static final long GUEST_WITHOUT_PASID = DeviceTableEntry.GV.mask() | DeviceTableEntry.GIOV.mask();
+    private static final long GUEST_WITHOUT_PASID = AmdViDeviceTableEntry.GV.mask() | AmdViDeviceTableEntry.GIOV.mask();
 
     private static final int DEV_TAB_PLACE = RegisterFile.place(AmdViRegisters.DEV_TAB_BAR);
     private static final int EXCLUSION_BASE_PLACE = RegisterFile.place(AmdViRegisters.EXCLUSION_BASE);
@@ -36,14 +36,14 @@ final class Translator {
 
     private final RegisterFile registers;
     private final Fabric fabric;
-    private final Features features;
+    private final AmdViFeatures features;
     private final Epoch epoch;
     private final DeviceTableCache devices;
     private final TableWalker walker;
     private final GuestWalker guestWalker;
     private final Faults faults;
 
-    Translator(RegisterFile registers, Fabric fabric, Features features, Caches caches, Faults faults) {
+    Translator(RegisterFile registers, Fabric fabric, AmdViFeatures features, Caches caches, Faults faults) {
         this.registers = registers;
         this.fabric = fabric;
         this.features = features;
@@ -87,7 +87,7 @@ final class Translator {
 
     private long translateReadingEntry(int requesterId, int pasid, long address, long request, int modes, long since) {
         long bar = registers.get(DEV_TAB_PLACE);
-        long offset = (long) requesterId * DeviceTableEntry.BYTES;
+        long offset = (long) requesterId * AmdViDeviceTableEntry.BYTES;
         if (offset >= (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12) {
             return faults.page(requesterId, pasid, 0, address, eventFlags(request));
         }
@@ -105,11 +105,11 @@ final class Translator {
         if (word0 == -1L && !fabric.isMemory(at)) {
             return faults.unreadableEntry(requesterId, eventFlags(request), at);
         }
-        if (DeviceTableEntry.V.isSet(word0)) {
-            boolean reserved = DeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
+        if (AmdViDeviceTableEntry.V.isSet(word0)) {
+            boolean reserved = AmdViDeviceTableEntry.hasReservedBits(word0, word1, word2, word3, features);
             if (reserved
-                    || DeviceTableEntry.isImpossible(word0, word2, features)
-                    || (DeviceTableEntry.GV.isSet(word0) && (modes & GUESTS) == 0)) {
+                    || AmdViDeviceTableEntry.isImpossible(word0, word2, features)
+                    || (AmdViDeviceTableEntry.GV.isSet(word0) && (modes & GUESTS) == 0)) {
                 return faults.illegalEntry(
                         requesterId, pasid, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
             }
@@ -137,26 +137,26 @@ final class Translator {
         if ((request & OF_DEVICE_IOTLB) != 0 && !mayUseIotlb(word0, word1, request)) {
             return refuseIotlb(requesterId, pasid, address, request);
         }
-        if (!DeviceTableEntry.V.isSet(word0) || (request & PRETRANSLATED) != 0) {
+        if (!AmdViDeviceTableEntry.V.isSet(word0) || (request & PRETRANSLATED) != 0) {
             return untranslated(address, false);
         }
         if (pasid != TranslationUnit.NO_PASID || (word0 & GUEST_WITHOUT_PASID) == GUEST_WITHOUT_PASID) {
             return translateGuest(requesterId, Math.max(pasid, 0), address, request, word0, word1, since);
         }
-        if (!DeviceTableEntry.TV.isSet(word0)) {
+        if (!AmdViDeviceTableEntry.TV.isSet(word0)) {
             return faults.page(requesterId, pasid, word1, address, request);
         }
         if ((modes & EXCLUDING) != 0 && isExcluded(address, word1)) {
             return untranslated(address, false);
         }
         boolean write = Event.RW.isSet(request);
-        if ((word0 & (write ? DeviceTableEntry.IW.mask() : DeviceTableEntry.IR.mask())) == 0) {
+        if ((word0 & (write ? AmdViDeviceTableEntry.IW.mask() : AmdViDeviceTableEntry.IR.mask())) == 0) {
             return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
         }
-        if (DeviceTableEntry.MODE.get(word0) == 0) {
+        if (AmdViDeviceTableEntry.MODE.get(word0) == 0) {
             return untranslated(address, DeviceTableCache.identityForcesSnoop(word0));
         }
-        long page = walker.find(word0, (int) DeviceTableEntry.DOMAIN_ID.get(word1), address, write, since);
+        long page = walker.find(word0, (int) AmdViDeviceTableEntry.DOMAIN_ID.get(word1), address, write, since);
         return WalkResult.isFailure(page)
                 ? faults.walk(requesterId, pasid, word1, address, request, page)
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
@@ -164,13 +164,13 @@ final class Translator {
 
     private long translateGuest(
             int requesterId, int pasid, long address, long request, long word0, long word1, long since) {
-        if (!DeviceTableEntry.TV.isSet(word0)
-                || !DeviceTableEntry.GV.isSet(word0)
+        if (!AmdViDeviceTableEntry.TV.isSet(word0)
+                || !AmdViDeviceTableEntry.GV.isSet(word0)
                 || pasid >>> features.pasidBits != 0) {
             return faults.page(requesterId, pasid, word1, address, request);
         }
         boolean write = Event.RW.isSet(request);
-        if ((word0 & (write ? DeviceTableEntry.IW.mask() : DeviceTableEntry.IR.mask())) == 0) {
+        if ((word0 & (write ? AmdViDeviceTableEntry.IW.mask() : AmdViDeviceTableEntry.IR.mask())) == 0) {
             return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
         }
         long page = guestWalker.find(word0, word1, pasid, address, write, since);
@@ -182,9 +182,9 @@ final class Translator {
     /** Returns whether a device may ask for translations, for which tables must be valid too, or use those that it has. */
     private boolean mayUseIotlb(long word0, long word1, long request) {
         return features.deviceIotlbs
-                && DeviceTableEntry.V.isSet(word0)
-                && DeviceTableEntry.I.isSet(word1)
-                && (DeviceTableEntry.TV.isSet(word0) || !Event.TR.isSet(request));
+                && AmdViDeviceTableEntry.V.isSet(word0)
+                && AmdViDeviceTableEntry.I.isSet(word1)
+                && (AmdViDeviceTableEntry.TV.isSet(word0) || !Event.TR.isSet(request));
     }
 
     private long refuseIotlb(int requesterId, int pasid, long address, long request) {
@@ -205,7 +205,7 @@ final class Translator {
 
     private boolean isExcluded(long address, long word1) {
         long base = registers.get(EXCLUSION_BASE_PLACE);
-        return (AmdViRegisters.EXCL_ALLOW.isSet(base) || DeviceTableEntry.EX.isSet(word1))
+        return (AmdViRegisters.EXCL_ALLOW.isSet(base) || AmdViDeviceTableEntry.EX.isSet(word1))
                 && Long.compareUnsigned(address, AmdViRegisters.EXCL_BASE.getInPlace(base)) >= 0
                 && Long.compareUnsigned(address, registers.get(EXCLUSION_LIMIT_PLACE) | 0xfff) <= 0;
     }

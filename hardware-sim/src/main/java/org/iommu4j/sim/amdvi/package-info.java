@@ -6,7 +6,7 @@
  * <p>Written from the "AMD I/O Virtualization Technology (IOMMU) Specification", 48882: registers (chapter 3), device
  * table, host (v1) and guest (v2) page tables (2.2), commands (2.4), events (2.5) and the ACPI table (chapter 5). {@link
  * org.iommu4j.sim.amdvi.AmdViUnitProvider} builds units with any features and reads the tables of a memory image. Read {@code
- * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code CommandBuffer}, {@code PprLog} and {@code
+ * Translator} first, then {@code TableWalker}, {@code GuestWalker}, {@code WalkCache}, {@code AmdViCommandBuffer}, {@code AmdViPprLog} and {@code
  * EventLog}; {@code AmdViTableReader} lists what they would find.
  *
  * <p>All accesses to structures in memory are snooped: Coherent of the control register and SD of a device table entry

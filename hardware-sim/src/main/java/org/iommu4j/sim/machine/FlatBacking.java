@@ -2,9 +2,9 @@
 package org.iommu4j.sim.machine;
 
 import java.util.Optional;
-import org.iommu4j.platform.FlatMemory;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cpu.FlatProcessor;
 import org.iommu4j.sim.spi.Fabric;

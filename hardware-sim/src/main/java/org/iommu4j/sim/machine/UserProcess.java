@@ -4,9 +4,9 @@ package org.iommu4j.sim.machine;
 import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
-import org.iommu4j.platform.FramePool;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.support.FramePool;
 
 /**
  * A user process: an address space of pages that are backed when they are allocated, with pins and a limit on locked memory.

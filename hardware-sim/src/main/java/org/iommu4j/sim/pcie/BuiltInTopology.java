@@ -4,7 +4,7 @@ package org.iommu4j.sim.pcie;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.FunctionDescription;
 
 /**

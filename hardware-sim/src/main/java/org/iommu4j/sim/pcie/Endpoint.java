@@ -4,7 +4,7 @@ package org.iommu4j.sim.pcie;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.jspecify.annotations.Nullable;
@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * (PCI Express to PCI/PCI-X Bridge 1.0, section 2.3).
  *
  * <p>With Address Translation Services enabled it asks the translation unit for the page first, remembers the answer in the
- * function's {@code DeviceTlb} and sends translated requests, without no-snoop where the answer says so. With the PASID
+ * function's {@code AddressTranslationCache} and sends translated requests, without no-snoop where the answer says so. With the PASID
  * capability enabled requests carry the PASID that was set. With the Page Request Interface enabled as well it asks for a
  * page that the unit grants it no translation of, once, and its request is to be made again when the answer is there.
  *
@@ -263,7 +263,7 @@ public final class Endpoint {
 
     /** Asks for the translation unless it is known, and for the page when the unit grants nothing; DONE when there is one. */
     private RequestStatus translateFirst(TranslationUnit translator) {
-        DeviceTlb known = function.deviceTlb();
+        AddressTranslationCache known = function.deviceTlb();
         long translation = known.lookup(tlp.pasid, tlp.address, tlp.write);
         if (Translation.isFault(translation)) {
             translation = translator.requestTranslation(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);

@@ -2,7 +2,7 @@
 package org.iommu4j.sim.pcie;
 
 import java.util.Objects;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.StateDigest;
 import org.jspecify.annotations.Nullable;
@@ -54,7 +54,7 @@ public final class FunctionConfig implements ConfigSpace {
     private @Nullable WriteMasks masks;
     private int pciExpress;
     private @Nullable PageRequestInterface pageRequests;
-    private @Nullable DeviceTlb deviceTlb;
+    private @Nullable AddressTranslationCache deviceTlb;
 
     /** 0 until decoded, and again after a write. */
     private volatile int attributes;
@@ -115,7 +115,7 @@ public final class FunctionConfig implements ConfigSpace {
     }
 
     /** Names what writes act on: the Page Request Interface, and the IOTLB that ATS fills. */
-    synchronized void connect(PageRequestInterface interfaceOfPages, DeviceTlb translations) {
+    synchronized void connect(PageRequestInterface interfaceOfPages, AddressTranslationCache translations) {
         pageRequests = interfaceOfPages;
         deviceTlb = translations;
     }
@@ -132,14 +132,9 @@ public final class FunctionConfig implements ConfigSpace {
         all[offset + 1] = (byte) (value >>> 8);
     }
 
-    /** Returns whether the header is a bridge's. */
-    public boolean isBridge() {
-        return (read(HEADER_TYPE, 1) & 0x7f) == 1;
-    }
-
     /** Returns whether this is a device that may make requests: neither a bridge nor the host bridge. */
     public boolean isDevice() {
-        return (read(HEADER_TYPE, 1) & 0x7f) == 0 && read(0x0b, 1) != BASE_CLASS_BRIDGE;
+        return headerLayout() == 0 && read(0x0b, 1) != BASE_CLASS_BRIDGE;
     }
 
     /** Returns the offset of the PCI Express capability, 0 when there is none. */
@@ -183,7 +178,7 @@ public final class FunctionConfig implements ConfigSpace {
         return ((attributes() >>> TYPE_SHIFT) & 0x1f) - 1;
     }
 
-    /** Returns the number of the bus below a bridge. */
+    @Override
     public int secondaryBus() {
         return (attributes() >>> SECONDARY_BUS_SHIFT) & 0xff;
     }

@@ -3,8 +3,8 @@ package org.iommu4j.sim.pcie;
 
 import java.util.Objects;
 import java.util.Optional;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.StateDigest;
 
@@ -12,7 +12,7 @@ import org.iommu4j.sim.spi.StateDigest;
 public final class SimulatedFunction implements PciFunction {
     private final FunctionDescription description;
     private final FunctionConfig config;
-    private final DeviceTlb deviceTlb = new DeviceTlb();
+    private final AddressTranslationCache deviceTlb = new AddressTranslationCache();
     private final PageRequestInterface pageRequests;
 
     /** Makes a function at power-on. */
@@ -25,7 +25,7 @@ public final class SimulatedFunction implements PciFunction {
     }
 
     /** Returns what it remembers of its translation requests. */
-    DeviceTlb deviceTlb() {
+    AddressTranslationCache deviceTlb() {
         return deviceTlb;
     }
 

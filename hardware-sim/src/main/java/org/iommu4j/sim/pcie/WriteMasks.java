@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 
 /** Which bits of a configuration space software can write, and which it clears by writing 1. */
 final class WriteMasks {

@@ -3,7 +3,7 @@ package org.iommu4j.sim.spi;
 
 import java.util.Objects;
 import java.util.Optional;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A PCI function of a machine.

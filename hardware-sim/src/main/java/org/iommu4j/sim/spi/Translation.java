@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.spi;
 
+import org.iommu4j.bits.Hex;
+
 /**
  * A unit's answer to a request, packed in a {@code long} so that translating allocates nothing.
  *
@@ -60,6 +62,6 @@ public final class Translation {
     public static String toString(long translation) {
         return isFault(translation)
                 ? "fault 0x" + Integer.toHexString(faultCode(translation))
-                : "0x" + Long.toHexString(address(translation)) + (snoopForced(translation) ? " snoop forced" : "");
+                : Hex.of(address(translation)) + (snoopForced(translation) ? " snoop forced" : "");
     }
 }

@@ -3,8 +3,8 @@ package org.iommu4j.sim.trace;
 
 import java.util.Arrays;
 import java.util.Objects;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
-import org.iommu4j.platform.PciAddress;
 
 /**
  * Records what happens in a machine, in order, by columns. Off at first; while it is off it costs one comparison.

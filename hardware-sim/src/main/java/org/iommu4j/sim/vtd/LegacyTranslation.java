@@ -13,7 +13,7 @@ final class LegacyTranslation {
     private final Epoch epoch;
     private final ContextCache contexts;
     private final Iotlb iotlb;
-    private final LegacyTables tables;
+    private final VtdLegacyTables tables;
     private final SecondStageWalker walker;
     private final int addressWidth;
     private final boolean snoop;
@@ -23,7 +23,7 @@ final class LegacyTranslation {
             Epoch epoch,
             ContextCache contexts,
             Iotlb iotlb,
-            LegacyTables tables,
+            VtdLegacyTables tables,
             SecondStageWalker walker) {
         this.capabilities = capabilities;
         this.epoch = epoch;
@@ -91,7 +91,7 @@ final class LegacyTranslation {
         if (ContextCache.isFault(context)) {
             return blocked(context, ContextCache.reason(context));
         }
-        if (ContextCache.type(context) != LegacyTables.TT_DEVICE_TLB) {
+        if (ContextCache.type(context) != VtdLegacyTables.TT_DEVICE_TLB) {
             return blocked(context, FaultReason.DEVICE_TLB_BLOCKED);
         }
         if (!translated) {
@@ -137,7 +137,7 @@ final class LegacyTranslation {
         if (!isInside(context, address)) {
             return blocked(context, FaultReason.ADDRESS_BEYOND);
         }
-        if (ContextCache.type(context) == LegacyTables.TT_PASS_THROUGH) {
+        if (ContextCache.type(context) == VtdLegacyTables.TT_PASS_THROUGH) {
             return Translations.unchanged(address);
         }
         if (Iotlb.isFault(entry)) {
@@ -168,7 +168,7 @@ final class LegacyTranslation {
     private static boolean isWalked(long context) {
         return context != SetAssociativeCache.MISS
                 && !ContextCache.isFault(context)
-                && ContextCache.type(context) != LegacyTables.TT_PASS_THROUGH;
+                && ContextCache.type(context) != VtdLegacyTables.TT_PASS_THROUGH;
     }
 
     private boolean isInside(long context, long address) {

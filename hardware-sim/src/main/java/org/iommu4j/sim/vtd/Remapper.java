@@ -30,7 +30,7 @@ final class Remapper {
     private final VtdCapabilities capabilities;
     private final LegacyTranslation legacy;
     private final ScalableTranslation scalable;
-    private final FaultLog faults;
+    private final VtdFaultLog faults;
 
     /** RTADDR as SRTP found it, with {@link #TRANSLATING} and {@link #PROTECTING}. */
     private volatile long root;
@@ -38,7 +38,7 @@ final class Remapper {
     /** Decided before {@link #PROTECTING} says so. */
     private ProtectedMemory protectedMemory = ProtectedMemory.NONE;
 
-    Remapper(VtdCapabilities capabilities, LegacyTranslation legacy, ScalableTranslation scalable, FaultLog faults) {
+    Remapper(VtdCapabilities capabilities, LegacyTranslation legacy, ScalableTranslation scalable, VtdFaultLog faults) {
         this.capabilities = capabilities;
         this.legacy = legacy;
         this.scalable = scalable;
@@ -168,7 +168,7 @@ final class Remapper {
         long fault =
                 problem != 0 ? Translation.fault(problem) : scalable.pageRequestProblem(root & RTA, requesterId, pasid);
         if (fault < 0) {
-            refuse(fault, requesterId, pasid, address, write, FaultLog.PAGE_REQUEST);
+            refuse(fault, requesterId, pasid, address, write, VtdFaultLog.PAGE_REQUEST);
         }
         return fault >= 0;
     }

@@ -130,7 +130,7 @@ final class ScalableCaches {
     /** Drops the entries of a PASID in a domain, and refusals of the PASID, which are of no domain. */
     void invalidatePasid(int domainId, int pasid) {
         pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, domainId);
-        pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, ScalableTables.NO_DOMAIN);
+        pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, VtdScalableTables.NO_DOMAIN);
     }
 
     void invalidateTranslations() {

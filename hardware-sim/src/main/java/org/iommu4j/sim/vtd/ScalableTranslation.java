@@ -29,7 +29,7 @@ final class ScalableTranslation {
     private final Epoch epoch;
     private final ScalableCaches caches;
     private final Iotlb iotlb;
-    private final ScalableTables tables;
+    private final VtdScalableTables tables;
     private final FirstStage firstStage;
     private final SecondStageWalker secondStage;
 
@@ -56,7 +56,7 @@ final class ScalableTranslation {
         this.caches = caches;
         this.iotlb = iotlb;
         this.secondStage = secondStage;
-        tables = new ScalableTables(capabilities, hostAddressWidth, fabric);
+        tables = new VtdScalableTables(capabilities, hostAddressWidth, fabric);
         firstStage = new FirstStage(capabilities, hostAddressWidth);
     }
 
@@ -87,18 +87,18 @@ final class ScalableTranslation {
             int addressType) {
         WideCache.Entry context = scratch.context;
         findContext(scratch, rootTable, requesterId);
-        if (ScalableTables.isRefusal(context)) {
-            return refused(context, ScalableTables.reason(context));
+        if (VtdScalableTables.isRefusal(context)) {
+            return refused(context, VtdScalableTables.reason(context));
         }
-        if (addressType != UNTRANSLATED && !ScalableTables.allowsDeviceTlb(context)) {
+        if (addressType != UNTRANSLATED && !VtdScalableTables.allowsDeviceTlb(context)) {
             return refused(context, FaultReason.SM_DEVICE_TLB_BLOCKED);
         }
         boolean withPasid = requestPasid != TranslationUnit.NO_PASID;
-        if (withPasid && !ScalableTables.allowsPasids(context)) {
+        if (withPasid && !VtdScalableTables.allowsPasids(context)) {
             return refused(context, FaultReason.SM_PASID_DISABLED);
         }
-        int pasid = withPasid ? requestPasid : ScalableTables.ridPasid(context);
-        if (pasid >>> ScalableTables.pasidBits(context) != 0) {
+        int pasid = withPasid ? requestPasid : VtdScalableTables.ridPasid(context);
+        if (pasid >>> VtdScalableTables.pasidBits(context) != 0) {
             return refused(context, withPasid ? FaultReason.SM_PASID_BEYOND : FaultReason.SM_RID_PASID);
         }
         if (addressType == TRANSLATED) {
@@ -108,12 +108,12 @@ final class ScalableTranslation {
         }
         WideCache.Entry entry = scratch.pasid;
         findPasid(scratch, requesterId, pasid);
-        if (ScalableTables.isRefusal(entry)) {
-            return refused(entry, ScalableTables.reason(entry));
+        if (VtdScalableTables.isRefusal(entry)) {
+            return refused(entry, VtdScalableTables.reason(entry));
         }
-        return switch (ScalableTables.type(entry)) {
-            case ScalableTables.PASS_THROUGH -> passThrough(entry, address);
-            case ScalableTables.SECOND_STAGE -> bySecondStage(scratch, address, write);
+        return switch (VtdScalableTables.type(entry)) {
+            case VtdScalableTables.PASS_THROUGH -> passThrough(entry, address);
+            case VtdScalableTables.SECOND_STAGE -> bySecondStage(scratch, address, write);
             default -> byFirstStage(scratch, pasid, address, write);
         };
     }
@@ -128,16 +128,16 @@ final class ScalableTranslation {
         scratch.began = epoch.current();
         WideCache.Entry context = scratch.context;
         findContext(scratch, rootTable, requesterId);
-        if (ScalableTables.isRefusal(context)) {
-            return refused(context, ScalableTables.reason(context));
+        if (VtdScalableTables.isRefusal(context)) {
+            return refused(context, VtdScalableTables.reason(context));
         }
-        if (!ScalableTables.allowsPageRequests(context)) {
+        if (!VtdScalableTables.allowsPageRequests(context)) {
             return refused(context, FaultReason.SM_PAGE_REQUEST_BLOCKED);
         }
-        if (pasid != TranslationUnit.NO_PASID && !ScalableTables.allowsPasids(context)) {
+        if (pasid != TranslationUnit.NO_PASID && !VtdScalableTables.allowsPasids(context)) {
             return refused(context, FaultReason.SM_PASID_DISABLED);
         }
-        return pasid != TranslationUnit.NO_PASID && pasid >>> ScalableTables.pasidBits(context) != 0
+        return pasid != TranslationUnit.NO_PASID && pasid >>> VtdScalableTables.pasidBits(context) != 0
                 ? refused(context, FaultReason.SM_PASID_BEYOND)
                 : 0;
     }
@@ -154,7 +154,7 @@ final class ScalableTranslation {
     private void findContext(Scratch scratch, long rootTable, int requesterId) {
         if (!caches.lookupContext(requesterId, scratch.context)) {
             tables.readContext(rootTable, requesterId, scratch.context);
-            if (!ScalableTables.isRefusal(scratch.context) || capabilities.cachingMode) {
+            if (!VtdScalableTables.isRefusal(scratch.context) || capabilities.cachingMode) {
                 caches.fillContext(requesterId, scratch.context, scratch.began);
             }
         }
@@ -163,7 +163,7 @@ final class ScalableTranslation {
     private void findPasid(Scratch scratch, int requesterId, int pasid) {
         if (!caches.lookupPasid(requesterId, pasid, scratch.pasid)) {
             tables.readPasid(scratch.context, pasid, scratch.pasid);
-            if (!ScalableTables.isRefusal(scratch.pasid) || capabilities.cachingMode) {
+            if (!VtdScalableTables.isRefusal(scratch.pasid) || capabilities.cachingMode) {
                 caches.fillPasid(requesterId, pasid, scratch.pasid, scratch.began);
             }
         }
@@ -174,7 +174,7 @@ final class ScalableTranslation {
         if (isBeyondSecondStage(entry, address)) {
             return refused(entry, FaultReason.SM_ADDRESS_BEYOND);
         }
-        int domainId = ScalableTables.domainId(entry);
+        int domainId = VtdScalableTables.domainId(entry);
         long page = iotlb.lookup(domainId, address);
         if (page == SetAssociativeCache.MISS || needsDirtyFlag(page, write)) {
             page = walkSecondStage(scratch, address, write);
@@ -191,29 +191,30 @@ final class ScalableTranslation {
     }
 
     private boolean isBeyondSecondStage(WideCache.Entry entry, long address) {
-        return address >>> Math.min(capabilities.addressWidth, 12 + 9 * ScalableTables.secondStageLevels(entry)) != 0;
+        return address >>> Math.min(capabilities.addressWidth, 12 + 9 * VtdScalableTables.secondStageLevels(entry))
+                != 0;
     }
 
     private long walkSecondStage(Scratch scratch, long address, boolean write) {
         WideCache.Entry entry = scratch.pasid;
         return secondStage.walk(
-                ScalableTables.domainId(entry),
-                ScalableTables.secondStageTable(entry),
-                ScalableTables.secondStageLevels(entry),
+                VtdScalableTables.domainId(entry),
+                VtdScalableTables.secondStageTable(entry),
+                VtdScalableTables.secondStageLevels(entry),
                 address,
                 write,
-                ScalableTables.snoopsWalks(entry),
-                ScalableTables.setsSecondStageFlags(entry),
+                VtdScalableTables.snoopsWalks(entry),
+                VtdScalableTables.setsSecondStageFlags(entry),
                 scratch.began);
     }
 
     private long byFirstStage(Scratch scratch, int pasid, long address, boolean write) {
         WideCache.Entry entry = scratch.pasid;
-        if (!FirstStage.isCanonical(ScalableTables.firstStageLevels(entry), address)) {
+        if (!FirstStage.isCanonical(VtdScalableTables.firstStageLevels(entry), address)) {
             return refused(entry, FaultReason.NOT_CANONICAL);
         }
-        boolean nested = ScalableTables.type(entry) == ScalableTables.NESTED;
-        long tag = ScalableCaches.tag(ScalableTables.domainId(entry), pasid, nested);
+        boolean nested = VtdScalableTables.type(entry) == VtdScalableTables.NESTED;
+        long tag = ScalableCaches.tag(VtdScalableTables.domainId(entry), pasid, nested);
         long page = caches.lookupPage(tag, address, scratch.found);
         if (page == SetAssociativeCache.MISS || needsDirtyFlag(page, write)) {
             page = walkFirstStage(scratch, tag, nested, address, write);
@@ -233,9 +234,9 @@ final class ScalableTranslation {
             }
         }
         WideCache.Entry entry = scratch.pasid;
-        int levels = ScalableTables.firstStageLevels(entry);
+        int levels = VtdScalableTables.firstStageLevels(entry);
         return descend(
-                scratch, tag, nested, ScalableTables.firstStageTable(entry), levels, true, RIGHTS, address, write);
+                scratch, tag, nested, VtdScalableTables.firstStageTable(entry), levels, true, RIGHTS, address, write);
     }
 
     private long descend(
@@ -249,8 +250,8 @@ final class ScalableTranslation {
             long address,
             boolean write) {
         WideCache.Entry pasid = scratch.pasid;
-        boolean snoop = ScalableTables.snoopsWalks(pasid);
-        long used = ScalableTables.firstStageUse(pasid);
+        boolean snoop = VtdScalableTables.snoopsWalks(pasid);
+        long used = VtdScalableTables.firstStageUse(pasid);
         long table = firstTable;
         long rights = firstRights;
         int level = first;
@@ -266,7 +267,7 @@ final class ScalableTranslation {
                 entryAddress = Iotlb.physical(page, at);
             }
             long entry = fabric.read(entryAddress, snoop);
-            if (LegacyTables.isAbort(fabric, entryAddress, entry)) {
+            if (VtdLegacyTables.isAbort(fabric, entryAddress, entry)) {
                 return Iotlb.ofFault(top ? FaultReason.FS_TOP_ACCESS : FaultReason.FS_ACCESS, true);
             }
             if ((entry & FirstStage.P) == 0) {
@@ -306,7 +307,7 @@ final class ScalableTranslation {
                 long flags = Iotlb.R
                         | ((allowed & FirstStage.RW) != 0 ? Iotlb.W : 0)
                         | ((entry & FirstStage.D) != 0 ? Iotlb.DIRTY : 0)
-                        | (ScalableTables.snoopsData(pasid) ? Iotlb.SNP : 0);
+                        | (VtdScalableTables.snoopsData(pasid) ? Iotlb.SNP : 0);
                 return nested
                         ? nestedPage(scratch, level, entry, flags, address, write)
                         : Iotlb.of(FirstStage.page(level, entry), level - 1, flags);
@@ -363,7 +364,7 @@ final class ScalableTranslation {
     }
 
     private static long refused(WideCache.Entry entry, int reason) {
-        boolean silent = ScalableTables.faultProcessingDisabled(entry) && FaultReason.isQualified(reason);
+        boolean silent = VtdScalableTables.faultProcessingDisabled(entry) && FaultReason.isQualified(reason);
         return Translations.fault(reason, silent);
     }
 }

@@ -80,7 +80,7 @@ final class SecondStageWalker {
                 boolean refusesAll = (rights & entry) == 0;
                 return Iotlb.ofFault(write ? FaultReason.WRITE : FaultReason.READ, refusesAll);
             }
-            if (LegacyTables.isAbort(fabric, entryAddress, entry)) {
+            if (VtdLegacyTables.isAbort(fabric, entryAddress, entry)) {
                 return Iotlb.ofFault(level == top ? FaultReason.CONTEXT_INVALID : FaultReason.TABLE_ACCESS, true);
             }
             boolean leaf = SecondStage.isLeaf(level, entry);

@@ -172,7 +172,7 @@ final class VtdCapabilities {
     /** Returns the bytes of the register window, whole pages. */
     int windowSize() {
         int end = Math.max(
-                PageRequestQueue.END,
+                VtdPageRequestQueue.END,
                 Math.max(faultOffset + faultCount * VtdRegisters.FRCD_SIZE, iotlbOffset + VtdRegisters.IOTLB_BLOCK));
         return (end + 4095) & ~4095;
     }

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * The unit's registers in the manual's order, with software's access to each field.
  *
  * <p>Source: VT-d 11.4. The fault-recording registers and the IOTLB registers are declared at offsets relative to where
- * CAP.FRO and ECAP.IRO put them; those of page requests are {@link PageRequestQueue}'s.
+ * CAP.FRO and ECAP.IRO put them; those of page requests are {@link VtdPageRequestQueue}'s.
  */
 final class VtdRegisters {
     static final Register VER = Register.of("VER", 0x00, 32, "VT-d 11.4.1")

@@ -9,7 +9,7 @@ import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Reads the tables in a memory image as the unit would: with {@link LegacyTables}, {@link ScalableTables}, {@link FirstStage} and
+ * Reads the tables in a memory image as the unit would: with {@link VtdLegacyTables}, {@link VtdScalableTables}, {@link FirstStage} and
  * {@link SecondStage}, and translating with a {@link VtdUnit} of its own.
  *
  * <p>Of nested translation only the requester is told; its first-stage tables are at a guest's addresses.
@@ -19,8 +19,8 @@ final class VtdTableReader implements TableReader {
     private final TableListing memory;
     private final long rootTable;
     private final boolean on;
-    private final LegacyTables legacy;
-    private final ScalableTables scalableTables;
+    private final VtdLegacyTables legacy;
+    private final VtdScalableTables scalableTables;
     private final FirstStage firstStage;
     private final SecondStage secondStage;
     private final boolean snoop;
@@ -39,8 +39,8 @@ final class VtdTableReader implements TableReader {
         this.memory = new TableListing(memory);
         this.on = on;
         rootTable = VtdRegisters.RTA.getInPlace(rootTableRegister);
-        legacy = new LegacyTables(capabilities, hostAddressWidth, this.memory);
-        scalableTables = new ScalableTables(capabilities, hostAddressWidth, this.memory);
+        legacy = new VtdLegacyTables(capabilities, hostAddressWidth, this.memory);
+        scalableTables = new VtdScalableTables(capabilities, hostAddressWidth, this.memory);
         firstStage = new FirstStage(capabilities, hostAddressWidth);
         secondStage = new SecondStage(capabilities, hostAddressWidth);
         scalable = VtdRegisters.TTM.get(rootTableRegister) == 1;
@@ -89,7 +89,7 @@ final class VtdTableReader implements TableReader {
     private int contextReason(int requesterId) {
         if (scalable) {
             scalableTables.readContext(rootTable, requesterId, context);
-            return ScalableTables.isRefusal(context) ? ScalableTables.reason(context) : 0;
+            return VtdScalableTables.isRefusal(context) ? VtdScalableTables.reason(context) : 0;
         }
         long legacyContext = legacy.context(rootTable, requesterId);
         return ContextCache.isFault(legacyContext) ? ContextCache.reason(legacyContext) : 0;
@@ -137,11 +137,11 @@ final class VtdTableReader implements TableReader {
         int levels = ContextCache.levels(legacyContext);
         String domain = ", domain " + ContextCache.domainId(legacyContext);
         int type = ContextCache.type(legacyContext);
-        if (type == LegacyTables.TT_PASS_THROUGH) {
+        if (type == VtdLegacyTables.TT_PASS_THROUGH) {
             visitor.requester(requesterId, TableVisitor.NO_PASID, "pass-through" + domain, -1);
             return;
         }
-        String deviceTlb = type == LegacyTables.TT_DEVICE_TLB ? ", device TLB" : "";
+        String deviceTlb = type == VtdLegacyTables.TT_DEVICE_TLB ? ", device TLB" : "";
         long root = ContextCache.table(legacyContext);
         visitor.requester(
                 requesterId, TableVisitor.NO_PASID, "second stage, " + levels + " levels" + domain + deviceTlb, root);
@@ -150,26 +150,26 @@ final class VtdTableReader implements TableReader {
 
     /** Visits what the context just read leads to. */
     private void visitPasids(int requesterId, TableVisitor visitor) {
-        long directory = ScalableTables.directory(context);
+        long directory = VtdScalableTables.directory(context);
         if (!memory.isMemory(directory)) {
             visitor.problem("requester " + name(requesterId) + ": PASID directory at 0x" + Long.toHexString(directory)
                     + " is no memory");
             return;
         }
-        int ridPasid = ScalableTables.ridPasid(context);
-        int pasids = 1 << ScalableTables.pasidBits(context);
+        int ridPasid = VtdScalableTables.ridPasid(context);
+        int pasids = 1 << VtdScalableTables.pasidBits(context);
         if (ridPasid < pasids) {
             visitPasid(requesterId, ridPasid, TableVisitor.NO_PASID, visitor);
         } else {
             visitor.problem("requester " + name(requesterId) + ": " + FaultReason.describe(FaultReason.SM_RID_PASID));
         }
-        if (!ScalableTables.allowsPasids(context)) {
+        if (!VtdScalableTables.allowsPasids(context)) {
             return;
         }
-        int tableSize = 1 << ScalableTables.TABLE_SHIFT;
+        int tableSize = 1 << VtdScalableTables.TABLE_SHIFT;
         for (int first = 0; first < pasids; first += tableSize) {
             scalableTables.readPasid(context, first, entry);
-            int reason = ScalableTables.isRefusal(entry) ? ScalableTables.reason(entry) : 0;
+            int reason = VtdScalableTables.isRefusal(entry) ? VtdScalableTables.reason(entry) : 0;
             if (isDirectoryReason(reason)) {
                 if (!isAbsence(reason)) {
                     problem(requesterId, first, reason, visitor);
@@ -194,35 +194,36 @@ final class VtdTableReader implements TableReader {
 
     private void visitPasid(int requesterId, int pasid, int shownPasid, TableVisitor visitor) {
         scalableTables.readPasid(context, pasid, entry);
-        if (ScalableTables.isRefusal(entry)) {
-            int reason = ScalableTables.reason(entry);
+        if (VtdScalableTables.isRefusal(entry)) {
+            int reason = VtdScalableTables.reason(entry);
             if (!isAbsence(reason)) {
                 problem(requesterId, pasid, reason, visitor);
             }
             return;
         }
-        String suffix = ", domain " + ScalableTables.domainId(entry)
-                + (ScalableTables.allowsDeviceTlb(context) ? ", device TLB" : "");
-        int firstLevels = ScalableTables.firstStageLevels(entry);
-        int secondLevels = ScalableTables.secondStageLevels(entry);
-        long firstRoot = ScalableTables.firstStageTable(entry);
-        long secondRoot = ScalableTables.secondStageTable(entry);
-        switch (ScalableTables.type(entry)) {
-            case ScalableTables.PASS_THROUGH -> visitor.requester(requesterId, shownPasid, "pass-through" + suffix, -1);
-            case ScalableTables.SECOND_STAGE -> {
+        String suffix = ", domain " + VtdScalableTables.domainId(entry)
+                + (VtdScalableTables.allowsDeviceTlb(context) ? ", device TLB" : "");
+        int firstLevels = VtdScalableTables.firstStageLevels(entry);
+        int secondLevels = VtdScalableTables.secondStageLevels(entry);
+        long firstRoot = VtdScalableTables.firstStageTable(entry);
+        long secondRoot = VtdScalableTables.secondStageTable(entry);
+        switch (VtdScalableTables.type(entry)) {
+            case VtdScalableTables.PASS_THROUGH ->
+                visitor.requester(requesterId, shownPasid, "pass-through" + suffix, -1);
+            case VtdScalableTables.SECOND_STAGE -> {
                 visitor.requester(
                         requesterId, shownPasid, "second stage, " + secondLevels + " levels" + suffix, secondRoot);
                 new Visit(visitor, secondLevels, false, false)
                         .table(secondRoot, secondLevels, 0, SecondStage.R | SecondStage.W);
             }
-            case ScalableTables.FIRST_STAGE -> {
-                String snooped = ScalableTables.snoopsData(entry) ? ", snooped" : "";
+            case VtdScalableTables.FIRST_STAGE -> {
+                String snooped = VtdScalableTables.snoopsData(entry) ? ", snooped" : "";
                 visitor.requester(
                         requesterId,
                         shownPasid,
                         "first stage, " + firstLevels + " levels" + suffix + snooped,
                         firstRoot);
-                new Visit(visitor, firstLevels, true, ScalableTables.snoopsData(entry))
+                new Visit(visitor, firstLevels, true, VtdScalableTables.snoopsData(entry))
                         .table(firstRoot, firstLevels, 0, FirstStage.RW | FirstStage.US);
             }
             default ->

@@ -22,10 +22,10 @@ final class VtdUnit implements TranslationUnit {
     private final PagingCache pagingCache = new PagingCache(epoch);
     private final ScalableCaches scalableCaches = new ScalableCaches(epoch);
     private final Invalidation invalidation;
-    private final FaultLog faults;
+    private final VtdFaultLog faults;
     private final Remapper remapper;
-    private final PageRequestQueue pageRequests;
-    private final InvalidationQueue queue;
+    private final VtdPageRequestQueue pageRequests;
+    private final VtdInvalidationQueue queue;
 
     /** Bits of GCMD that stay as written, and that GSTS mirrors. */
     private final int switches;
@@ -47,7 +47,7 @@ final class VtdUnit implements TranslationUnit {
         SecondStageWalker walker =
                 new SecondStageWalker(new SecondStage(capabilities, hostAddressWidth), fabric, pagingCache);
         invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache, scalableCaches);
-        faults = new FaultLog(capabilities.faultCount, fabric);
+        faults = new VtdFaultLog(capabilities.faultCount, fabric);
         remapper = new Remapper(
                 capabilities,
                 new LegacyTranslation(
@@ -55,12 +55,12 @@ final class VtdUnit implements TranslationUnit {
                         epoch,
                         contexts,
                         iotlb,
-                        new LegacyTables(capabilities, hostAddressWidth, fabric),
+                        new VtdLegacyTables(capabilities, hostAddressWidth, fabric),
                         walker),
                 new ScalableTranslation(capabilities, hostAddressWidth, fabric, epoch, scalableCaches, iotlb, walker),
                 faults);
-        pageRequests = new PageRequestQueue(capabilities, fabric, remapper::allowsPageRequest);
-        queue = new InvalidationQueue(capabilities, fabric, invalidation, faults, pageRequests);
+        pageRequests = new VtdPageRequestQueue(capabilities, fabric, remapper::allowsPageRequest);
+        queue = new VtdInvalidationQueue(capabilities, fabric, invalidation, faults, pageRequests);
         long remapping = VtdRegisters.IRE.mask() | VtdRegisters.CFI.mask();
         switches = (int) (VtdRegisters.TE.mask()
                 | (capabilities.queuedInvalidation ? VtdRegisters.QIE.mask() : 0)
@@ -233,7 +233,7 @@ final class VtdUnit implements TranslationUnit {
         if (offset == capabilities.iotlbOffset) {
             return VtdRegisters.readable(VtdRegisters.IVA, invalidateAddress);
         }
-        if (PageRequestQueue.isRegister(offset)) {
+        if (VtdPageRequestQueue.isRegister(offset)) {
             return pageRequests.read(offset);
         }
         if (offset == capabilities.iotlbOffset + 8) {
@@ -272,7 +272,7 @@ final class VtdUnit implements TranslationUnit {
         } else if (offset == capabilities.iotlbOffset + 8) {
             iotlbCommand = VtdRegisters.stored(
                     VtdRegisters.IOTLB, iotlbCommand, RegisterFile.merge(iotlbCommand, value, low, high));
-        } else if (PageRequestQueue.isRegister(offset)) {
+        } else if (VtdPageRequestQueue.isRegister(offset)) {
             pageRequests.write(offset, RegisterFile.merge(pageRequests.read(offset), value, low, high), low, high);
         } else if (offset < VtdRegisters.FIXED_END) {
             Register lower = VtdRegisters.fixedAt(offset);

@@ -7,9 +7,9 @@
  * revision 4), with QEMU's measured answers as a second witness, and not from any driver. {@link
  * org.iommu4j.sim.vtd.VtdUnitProvider} builds units with any pair of CAP and ECAP. Read then {@code VtdUnit} (registers and
  * commands), {@code Remapper}, {@code LegacyTranslation} and {@code ScalableTranslation} (the way of a request), {@code
- * LegacyTables}, {@code ScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code
+ * LegacyTables}, {@code VtdScalableTables}, {@code FirstStage} and {@code SecondStage} (entries with their reserved bits), {@code
  * SecondStageWalker}, the caches ({@code ContextCache}, {@code Iotlb} and {@code PagingCache}; {@code ScalableCaches}), {@code
- * InvalidationQueue}, {@code FaultLog} with its {@code MemoryFaultLog}, and {@code PageRequestQueue}. {@code VtdTableReader} reads the tables of a memory
+ * InvalidationQueue}, {@code VtdFaultLog} with its {@code MemoryFaultLog}, and {@code VtdPageRequestQueue}. {@code VtdTableReader} reads the tables of a memory
  * image with the same classes.
  *
  * <p>Modelled: root and context tables, TT 0, 1 and 2; scalable root and context entries, PASID directory and table, PGTT 1 to

@@ -32,7 +32,7 @@ class CollectedFeaturesTest {
     void everyEfrOfARealHostMakesAUnitThatTranslatesWithAllItsLevels() throws IOException {
         Set<Long> efrs = efrs();
         for (long efr : efrs) {
-            Features features = new Features(efr, 0, AmdViUnitProvider.CAP);
+            AmdViFeatures features = new AmdViFeatures(efr, 0, AmdViUnitProvider.CAP);
             TestBed host = new TestBed(efr);
             host.attach(DEVICE, features.hostLevels);
             host.map(0x40205000L, features.hostLevels, 1, IR_IW | 0x6000 | 1);

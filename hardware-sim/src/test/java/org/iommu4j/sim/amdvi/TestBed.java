@@ -4,7 +4,7 @@ package org.iommu4j.sim.amdvi;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;

@@ -7,8 +7,8 @@ import static org.iommu4j.sim.machine.OffsetUnitProvider.OFFSET;
 
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
-import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;

@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.Optional;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.StateDigest;
 import org.junit.jupiter.api.Test;

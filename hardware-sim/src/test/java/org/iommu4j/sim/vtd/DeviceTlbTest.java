@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.machine.Machine;

@@ -3,7 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.iommu4j.platform.FlatMemory;
+import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.spi.Fabric;
 
 /** Flat memory as silicon reaches it, with a list of accesses in words when asked for. */

@@ -2,9 +2,9 @@
 package org.iommu4j.it.audit;
 
 import java.util.Optional;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 
 /** A function on a root bus of which class and address are all that matters. */
 record FakeFunction(PciAddress address, int classCode) implements PciFunction {

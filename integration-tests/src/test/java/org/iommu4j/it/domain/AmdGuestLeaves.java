@@ -3,7 +3,7 @@ package org.iommu4j.it.domain;
 
 import java.util.function.LongUnaryOperator;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
 /**

@@ -13,7 +13,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;

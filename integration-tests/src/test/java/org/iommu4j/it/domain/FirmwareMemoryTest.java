@@ -14,7 +14,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;

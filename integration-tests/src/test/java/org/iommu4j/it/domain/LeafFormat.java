@@ -2,7 +2,7 @@
 package org.iommu4j.it.domain;
 
 import java.util.function.LongUnaryOperator;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
 /** What a vendor's tables look like in memory: a walk and the words that Linux writes, both written here by hand. */

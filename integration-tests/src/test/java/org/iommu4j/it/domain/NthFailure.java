@@ -16,8 +16,8 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
-import org.iommu4j.platform.FailNth;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.support.FailNth;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 
 /**

@@ -10,7 +10,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.FailNth;
+import org.iommu4j.platform.support.FailNth;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;

@@ -14,7 +14,7 @@ import java.util.stream.Collectors;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;

@@ -14,7 +14,7 @@ import java.util.stream.Collectors;
 import org.iommu4j.Prot;
 import org.iommu4j.it.linux.LinuxDump.Expected;
 import org.iommu4j.it.linux.LinuxDump.Mapping;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;

@@ -11,7 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.decode.MemoryImage;

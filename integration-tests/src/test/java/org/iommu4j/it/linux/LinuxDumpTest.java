@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.Set;
 import org.iommu4j.it.linux.LinuxDump.Expected;
 import org.iommu4j.it.linux.LinuxDump.Mapping;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.Translation;

@@ -23,7 +23,7 @@ import org.iommu4j.core.IommuMapper;
 import org.iommu4j.it.linux.LinuxDump.Expected;
 import org.iommu4j.it.linux.Tables.Page;
 import org.iommu4j.it.linux.Tables.Slot;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;

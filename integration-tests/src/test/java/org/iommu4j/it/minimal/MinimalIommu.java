@@ -14,8 +14,8 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.spi.VendorContext;
 

@@ -12,7 +12,7 @@ import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.kvm.GuestMemoryType;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;

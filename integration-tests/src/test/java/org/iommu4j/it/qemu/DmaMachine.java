@@ -2,7 +2,7 @@
 package org.iommu4j.it.qemu;
 
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.spi.VendorContext;

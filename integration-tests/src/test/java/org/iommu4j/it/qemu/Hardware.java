@@ -2,7 +2,7 @@
 package org.iommu4j.it.qemu;
 
 import java.util.List;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;

@@ -12,7 +12,7 @@ import java.util.function.Function;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * The same driver on QEMU and on hardware-sim, taking the same steps, with the answers compared after each.

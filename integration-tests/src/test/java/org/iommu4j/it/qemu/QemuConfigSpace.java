@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.qemu;
 
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 
 /**
  * A function's configuration space where it is mapped into memory.

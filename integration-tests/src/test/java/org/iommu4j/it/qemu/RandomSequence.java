@@ -9,7 +9,7 @@ import java.util.TreeSet;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A random walk over what a driver can be asked and what devices can do, the same on both machines.

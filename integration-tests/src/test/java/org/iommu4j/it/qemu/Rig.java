@@ -19,7 +19,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;

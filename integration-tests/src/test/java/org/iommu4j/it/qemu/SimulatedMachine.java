@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.machine.Machine;

@@ -8,7 +8,7 @@ import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;

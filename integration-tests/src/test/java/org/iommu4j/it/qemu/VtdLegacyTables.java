@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.qemu;
 
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 
 /** Finds entries of a unit's legacy-mode tables, to change them behind the driver's back. Source: VT-d 3.4 and 9. */

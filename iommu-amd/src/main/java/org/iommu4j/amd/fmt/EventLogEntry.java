@@ -5,7 +5,7 @@ import static org.iommu4j.bits.BitField.absolute;
 
 import java.util.Arrays;
 import org.iommu4j.bits.BitField;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A 128-bit entry of the event log, 48882 section 2.5, as two words.

@@ -3,10 +3,10 @@ package org.iommu4j.core.testvendor;
 
 import java.util.List;
 import java.util.Optional;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
 
 /** A PCI function with configuration space in an array, built by hand or read from somewhere. */
 public final class TestFunction implements PciFunction {

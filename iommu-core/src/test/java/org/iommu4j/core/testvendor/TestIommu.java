@@ -21,8 +21,8 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 
 /** A driver without hardware: devices, capabilities and reserved regions are what the test says. */
 public final class TestIommu implements Iommu {

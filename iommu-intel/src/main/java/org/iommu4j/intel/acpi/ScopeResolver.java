@@ -5,9 +5,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
-import org.iommu4j.platform.PciTopology;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,8 +17,6 @@ import org.jspecify.annotations.Nullable;
  * holds whatever numbers the buses were given.
  */
 public final class ScopeResolver {
-    private static final int HEADER_TYPE = 0x0e;
-    private static final int SECONDARY_BUS = 0x19;
 
     private final Map<PciAddress, PciFunction> functions = new HashMap<>();
     private final Map<PciAddress, Integer> secondaryBuses = new HashMap<>();
@@ -143,8 +141,7 @@ public final class ScopeResolver {
     }
 
     private int secondaryBus(PciFunction bridge) {
-        boolean isBridge = (bridge.config().read(HEADER_TYPE, 1) & 0x7f) == 1;
-        int configured = isBridge ? bridge.config().read(SECONDARY_BUS, 1) & 0xff : 0;
+        int configured = bridge.config().isBridge() ? bridge.config().secondaryBus() : 0;
         return configured != 0 && configured != 0xff ? configured : secondaryBuses.getOrDefault(bridge.address(), -1);
     }
 }

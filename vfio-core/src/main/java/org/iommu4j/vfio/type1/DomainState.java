@@ -4,7 +4,7 @@ package org.iommu4j.vfio.type1;
 import java.util.List;
 import java.util.Objects;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * One domain of a container, for reports and tests.

@@ -10,7 +10,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /** One domain of a container and the groups in it. Source: {@code struct vfio_domain}. */
 final class Type1Domain {

@@ -5,7 +5,7 @@ import java.util.List;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /** A device whose properties a test sets. */
 public final class TestDevice implements IommuDevice {

@@ -2,9 +2,9 @@
 package org.iommu4j.vfio.testvendor;
 
 import java.util.Optional;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 
 /** A conventional PCI function on a root bus: functions of one slot share a group, others do not. */
 public record TestFunction(PciAddress address, boolean multiFunction) implements PciFunction, ConfigSpace {

@@ -13,9 +13,9 @@ import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FrameAllocator;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
 
 /** A driver without hardware. */
 public final class TestIommu implements Iommu {

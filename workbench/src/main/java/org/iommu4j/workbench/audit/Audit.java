@@ -4,7 +4,7 @@ package org.iommu4j.workbench.audit;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.Reason;

@@ -3,7 +3,8 @@ package org.iommu4j.workbench.audit;
 
 import java.util.List;
 import java.util.Map;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
@@ -122,7 +123,7 @@ public final class AuditHtml {
             cell(
                     "a",
                     description.registerBase().isPresent()
-                            ? "0x" + Long.toHexString(description.registerBase().getAsLong())
+                            ? Hex.of(description.registerBase().getAsLong())
                             : "unknown");
             cell(
                     Guest.of(description.abilities().blocksNoSnoop()).name(),
@@ -152,7 +153,7 @@ public final class AuditHtml {
                         .fields()
                         .forEach((field, value) -> html.append(escape(field))
                                 .append('=')
-                                .append(value > 9 ? "0x" + Long.toHexString(value) : value.toString())
+                                .append(value > 9 ? Hex.of(value) : value.toString())
                                 .append(' '));
                 html.append("</code></details>");
             }

@@ -5,7 +5,8 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
@@ -60,7 +61,7 @@ public final class AuditJson {
         node.put(
                 "registerBase",
                 description.registerBase().isPresent()
-                        ? hex(description.registerBase().getAsLong())
+                        ? Hex.of(description.registerBase().getAsLong())
                         : null);
         node.put(
                 "segment",
@@ -91,11 +92,11 @@ public final class AuditJson {
         put(node, "nested", abilities.nested());
         put(node, "pasid", abilities.pasid());
         put(node, "dirtyTracking", abilities.dirtyTracking());
-        node.put("pageSizes", abilities.pageSizes() == 0 ? null : hex(abilities.pageSizes()));
+        node.put("pageSizes", abilities.pageSizes() == 0 ? null : Hex.of(abilities.pageSizes()));
         node.put("levels", abilities.levels() == 0 ? null : abilities.levels());
         node.put("addressWidth", abilities.addressWidth() == 0 ? null : abilities.addressWidth());
         ObjectNode registers = node.putObject("registers");
-        description.registers().forEach((register, value) -> registers.put(register, hex(value)));
+        description.registers().forEach((register, value) -> registers.put(register, Hex.of(value)));
         ObjectNode fields = node.putObject("fields");
         description.fields().forEach((field, value) -> fields.put(field, value));
         return node;
@@ -134,8 +135,8 @@ public final class AuditJson {
         ArrayNode array = JsonNodeFactory.instance.arrayNode();
         for (ReservedRegion region : regions) {
             array.addObject()
-                    .put("start", hex(region.start()))
-                    .put("end", hex(region.end()))
+                    .put("start", Hex.of(region.start()))
+                    .put("end", Hex.of(region.end()))
                     .put("type", region.type().name());
         }
         return array;
@@ -193,9 +194,5 @@ public final class AuditJson {
     private static void put(ObjectNode node, String name, Answer answer) {
         @Nullable Boolean value = Answers.toBoolean(answer);
         node.put(name, value);
-    }
-
-    private static String hex(long value) {
-        return "0x" + Long.toHexString(value);
     }
 }

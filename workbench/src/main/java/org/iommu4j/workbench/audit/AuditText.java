@@ -6,7 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
@@ -120,7 +121,7 @@ public final class AuditText {
             table.row(
                     description.id(),
                     description.registerBase().isPresent()
-                            ? "0x" + Long.toHexString(description.registerBase().getAsLong())
+                            ? Hex.of(description.registerBase().getAsLong())
                             : "?",
                     switch (abilities.blocksNoSnoop()) {
                         case YES -> "blocks";
@@ -165,13 +166,13 @@ public final class AuditText {
 
     private static void fields(StringBuilder text, UnitDescription unit) {
         unit.registers().forEach((register, value) -> {
-            StringBuilder words = new StringBuilder("0x" + Long.toHexString(value) + ":");
+            StringBuilder words = new StringBuilder(Hex.of(value) + ":");
             unit.fields().forEach((field, number) -> {
                 if (field.startsWith(register + ".")) {
                     words.append(' ')
                             .append(field.substring(register.length() + 1))
                             .append('=')
-                            .append(number > 9 ? "0x" + Long.toHexString(number) : number);
+                            .append(number > 9 ? Hex.of(number) : number);
                 }
             });
             sentence(text, "  " + unit.id() + " " + register + "  ", words.toString());

@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.audit;
 
 import java.util.List;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 

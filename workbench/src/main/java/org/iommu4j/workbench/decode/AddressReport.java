@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.decode;
 
 import java.util.List;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.Translation;
@@ -32,25 +33,19 @@ public final class AddressReport {
                     .append(translation == null ? "no entry" : translation)
                     .append('\n');
             for (WalkStep step : answer.steps()) {
-                text.append("  L").append(step.level()).append(" table by ").append(Notation.hex(step.entry()));
-                text.append(" at ").append(Notation.hex(step.entryAddress())).append('\n');
+                text.append("  L").append(step.level()).append(" table by ").append(Hex.of(step.entry()));
+                text.append(" at ").append(Hex.of(step.entryAddress())).append('\n');
             }
             AddressLookup.Mapping mapping = answer.mapping();
             if (mapping != null) {
-                text.append("  L").append(mapping.level()).append(' ').append(Notation.hex(mapping.iova()));
-                text.append(" -> ").append(Notation.hex(mapping.physicalAddress()));
+                text.append("  L").append(mapping.level()).append(' ').append(Hex.of(mapping.iova()));
+                text.append(" -> ").append(Hex.of(mapping.physicalAddress()));
                 text.append("  ").append(Notation.size(mapping.size()));
                 text.append("  ").append(Notation.permission(mapping.prot()));
-                text.append("  ").append(Notation.hex(mapping.entry())).append('\n');
+                text.append("  ").append(Hex.of(mapping.entry())).append('\n');
             }
-            text.append("  read  of ")
-                    .append(Notation.hex(address))
-                    .append(": ")
-                    .append(words(answer.read()));
-            text.append("\n  write of ")
-                    .append(Notation.hex(address))
-                    .append(": ")
-                    .append(words(answer.write()));
+            text.append("  read  of ").append(Hex.of(address)).append(": ").append(words(answer.read()));
+            text.append("\n  write of ").append(Hex.of(address)).append(": ").append(words(answer.write()));
             text.append('\n');
         }
         return text.toString();
@@ -58,9 +53,9 @@ public final class AddressReport {
 
     private String words(long translation) {
         return Translation.isFault(translation)
-                ? "fault " + Notation.hex(Translation.faultCode(translation)) + ", "
+                ? "fault " + Hex.of(Translation.faultCode(translation)) + ", "
                         + reader.faultReason(Translation.faultCode(translation))
-                : Notation.hex(Translation.address(translation))
+                : Hex.of(Translation.address(translation))
                         + (Translation.snoopForced(translation) ? ", snoop forced" : "");
     }
 
@@ -71,7 +66,7 @@ public final class AddressReport {
             ObjectNode node = array.addObject();
             node.put("bdf", Notation.device(answer.requesterId()));
             node.put("pasid", answer.pasid() == TableVisitor.NO_PASID ? null : (Integer) answer.pasid());
-            node.put("iova", Notation.hex(address));
+            node.put("iova", Hex.of(address));
             node.put("translation", answer.translation());
             node.set("read", translation(answer.read()));
             node.set("write", translation(answer.write()));
@@ -79,8 +74,8 @@ public final class AddressReport {
             for (WalkStep step : answer.steps()) {
                 path.addObject()
                         .put("level", step.level())
-                        .put("entryAddress", Notation.hex(step.entryAddress()))
-                        .put("entry", Notation.hex(step.entry()));
+                        .put("entryAddress", Hex.of(step.entryAddress()))
+                        .put("entry", Hex.of(step.entry()));
             }
             node.set("mapping", mapping(answer.mapping()));
         }
@@ -90,7 +85,7 @@ public final class AddressReport {
     private ObjectNode translation(long translation) {
         boolean fault = Translation.isFault(translation);
         ObjectNode node = JsonNodeFactory.instance.objectNode();
-        node.put("pa", fault ? null : Notation.hex(Translation.address(translation)));
+        node.put("pa", fault ? null : Hex.of(Translation.address(translation)));
         node.put("snoop", fault ? null : (Boolean) Translation.snoopForced(translation));
         node.put("fault", fault ? (Integer) Translation.faultCode(translation) : null);
         node.put("reason", fault ? reader.faultReason(Translation.faultCode(translation)) : null);
@@ -103,12 +98,12 @@ public final class AddressReport {
         }
         return JsonNodeFactory.instance
                 .objectNode()
-                .put("iova", Notation.hex(mapping.iova()))
-                .put("pa", Notation.hex(mapping.physicalAddress()))
+                .put("iova", Hex.of(mapping.iova()))
+                .put("pa", Hex.of(mapping.physicalAddress()))
                 .put("size", mapping.size())
                 .put("perm", Notation.permission(mapping.prot()))
                 .put("snoop", mapping.snoopForced())
-                .put("pte", Notation.hex(mapping.entry()))
+                .put("pte", Hex.of(mapping.entry()))
                 .put("level", mapping.level());
     }
 }

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.decode;
 
 import java.io.PrintWriter;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /**
@@ -40,12 +41,12 @@ public final class MappingJson implements TableVisitor {
         first = false;
         line.append("{\"bdf\":\"").append(device);
         line.append("\",\"pasid\":").append(pasid);
-        line.append(",\"iova\":\"").append(Notation.hex(iova));
-        line.append("\",\"pa\":\"").append(Notation.hex(physicalAddress));
+        line.append(",\"iova\":\"").append(Hex.of(iova));
+        line.append("\",\"pa\":\"").append(Hex.of(physicalAddress));
         line.append("\",\"size\":").append(Long.toUnsignedString(size));
         line.append(",\"perm\":\"").append(Notation.permission(prot));
         line.append("\",\"snoop\":").append(snoopForced);
-        line.append(",\"pte\":\"").append(Notation.hex(entry)).append("\"}");
+        line.append(",\"pte\":\"").append(Hex.of(entry)).append("\"}");
         out.append(line);
         line.setLength(0);
     }

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.decode;
 
 import java.io.PrintWriter;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /** Prints every mapping as a line of its own, under a heading. */
@@ -20,7 +21,7 @@ public final class MappingList implements TableVisitor {
     @Override
     public void requester(int requesterId, int pasidOfMappings, String translation, long root) {
         device = Notation.device(requesterId);
-        pasid = pasidOfMappings == NO_PASID ? "-" : Notation.hex(pasidOfMappings);
+        pasid = pasidOfMappings == NO_PASID ? "-" : Hex.of(pasidOfMappings);
     }
 
     @Override
@@ -34,12 +35,12 @@ public final class MappingList implements TableVisitor {
         row(
                 device,
                 pasid,
-                Notation.hex(iova),
-                Notation.hex(physicalAddress),
+                Hex.of(iova),
+                Hex.of(physicalAddress),
                 Notation.size(size),
                 Notation.permission(prot),
                 snoopForced ? "forced" : "-",
-                Notation.hex(entry));
+                Hex.of(entry));
     }
 
     /** Told elsewhere. */

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.decode;
 
 import org.iommu4j.Prot;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /** How numbers are written here; no format strings, because a dump has millions of them. */
@@ -17,11 +18,7 @@ final class Notation {
 
     /** Returns a device and its PASID, if it has one. */
     static String requester(int requesterId, int pasid) {
-        return pasid == TableVisitor.NO_PASID ? device(requesterId) : device(requesterId) + " PASID " + hex(pasid);
-    }
-
-    static String hex(long value) {
-        return "0x" + Long.toHexString(value);
+        return pasid == TableVisitor.NO_PASID ? device(requesterId) : device(requesterId) + " PASID " + Hex.of(pasid);
     }
 
     /** Returns {@code r}, {@code w}, {@code rw}, or {@code -} for a mapping that grants nothing. */

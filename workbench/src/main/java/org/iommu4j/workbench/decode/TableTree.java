@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.decode;
 
 import java.io.PrintWriter;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /**
@@ -50,7 +51,7 @@ public final class TableTree implements TableVisitor {
         if (alone) {
             line.append(Notation.requester(requesterId, pasid)).append("  ").append(translation);
             if (root != -1) {
-                line.append(", top table ").append(Notation.hex(root));
+                line.append(", top table ").append(Hex.of(root));
             }
             print();
             return;
@@ -83,9 +84,9 @@ public final class TableTree implements TableVisitor {
         printRun();
         path.ascendTo(tableLevel);
         indent();
-        line.append('L').append(tableLevel).append(' ').append(Notation.hex(tableIova));
-        line.append("  table by ").append(Notation.hex(tableEntry));
-        line.append(" at ").append(Notation.hex(entryAddress));
+        line.append('L').append(tableLevel).append(' ').append(Hex.of(tableIova));
+        line.append("  table by ").append(Hex.of(tableEntry));
+        line.append(" at ").append(Hex.of(entryAddress));
         print();
         path.descend(tableLevel, entryAddress, tableEntry);
     }
@@ -142,13 +143,13 @@ public final class TableTree implements TableVisitor {
         }
         indent();
         line.append('L').append(level).append(' ');
-        Notation.left(line, Notation.hex(iova), 18 - INDENT * path.depth());
+        Notation.left(line, Hex.of(iova), 18 - INDENT * path.depth());
         line.append(" -> ");
-        Notation.left(line, Notation.hex(physicalAddress), 14);
+        Notation.left(line, Hex.of(physicalAddress), 14);
         Notation.right(line, count == 1 ? Notation.size(size) : count + " x " + Notation.size(size), 12);
         line.append("  ");
         Notation.left(line, Notation.permission(prot), 2);
-        line.append(snoopForced ? "  snoop forced  " : "                ").append(Notation.hex(entry));
+        line.append(snoopForced ? "  snoop forced  " : "                ").append(Hex.of(entry));
         if (count != 1) {
             line.append(" ...");
         }

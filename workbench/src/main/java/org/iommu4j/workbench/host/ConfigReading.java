@@ -4,7 +4,7 @@ package org.iommu4j.workbench.host;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.OptionalInt;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 
 /**
  * What one input read of a function's configuration space.
@@ -13,8 +13,6 @@ import org.iommu4j.platform.ConfigSpace;
  * type and buses, the type of the PCI Express capability, Access Control Services and virtual functions.
  */
 final class ConfigReading {
-    private static final int HEADER_TYPE = 0x0e;
-    private static final int SECONDARY_BUS = 0x19;
     private static final int SUBORDINATE_BUS = 0x1a;
     private static final int EXPRESS_CAPABILITIES = 2;
     private static final int ACS_CAPABILITY = 4;
@@ -72,14 +70,10 @@ final class ConfigReading {
         }
     }
 
-    private int headerType() {
-        return config.read(HEADER_TYPE, 1) & 0x7f;
-    }
-
     private long header() {
-        return headerType() == 0
+        return config.headerLayout() == 0
                 ? 0
-                : headerType() << 16 | config.read(SECONDARY_BUS, 1) << 8 | config.read(SUBORDINATE_BUS, 1);
+                : config.headerLayout() << 16 | config.secondaryBus() << 8 | config.read(SUBORDINATE_BUS, 1);
     }
 
     private static String header(long header) {
@@ -137,7 +131,7 @@ final class ConfigReading {
 
     /** Returns the first bus below a bridge, empty of what is none. */
     OptionalInt secondaryBus() {
-        return headerType() == 0 ? OptionalInt.empty() : OptionalInt.of(config.read(SECONDARY_BUS, 1));
+        return config.headerLayout() == 0 ? OptionalInt.empty() : OptionalInt.of(config.secondaryBus());
     }
 
     int subordinateBus() {

@@ -18,7 +18,7 @@ import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.zip.CRC32;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /** Gathers what inputs say of a host; how far each is believed is its {@link Rank}. Not thread-safe. */
 public final class EvidenceBuilder {

@@ -3,9 +3,9 @@ package org.iommu4j.workbench.host;
 
 import java.util.Optional;
 import java.util.OptionalInt;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.spi.Answer;
 
 /**
@@ -15,7 +15,6 @@ import org.iommu4j.spi.Answer;
  * a capability that is not found may be there all the same.
  */
 public final class FunctionEvidence implements PciFunction {
-    private static final int HEADER_TYPE = 0x0e;
     private static final int BRIDGE_CLASS = 0x0604;
     private static final int CARDBUS_CLASS = 0x0607;
 
@@ -140,7 +139,7 @@ public final class FunctionEvidence implements PciFunction {
     /** Returns whether it is a bridge to another bus. */
     public Answer bridge() {
         if (config.size() > 0) {
-            return Answer.of((config.read(HEADER_TYPE, 1) & 0x7f) != 0);
+            return Answer.of(config.headerLayout() != 0);
         }
         OptionalInt code = classCode();
         return code.isPresent()

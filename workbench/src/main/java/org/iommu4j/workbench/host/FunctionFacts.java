@@ -8,8 +8,8 @@ import java.util.OptionalInt;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Supplier;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
 
 /** What inputs say of one function; how far each is believed is its {@link Rank}. */
 final class FunctionFacts {

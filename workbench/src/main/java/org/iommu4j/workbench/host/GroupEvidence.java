@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.SortedSet;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * An IOMMU group as the host's own Linux formed it.

@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.host;
 
 import java.util.function.Function;
+import org.iommu4j.bits.Hex;
 
 /**
  * Something that can be known of a host, a function, a unit or a group. Two keys of one name are the same.
@@ -24,7 +25,7 @@ record Key<T>(String words, Class<T> type, Function<? super T, String> shown, bo
 
     /** Makes a key for a number that is shown in hexadecimal. */
     static Key<Long> ofHex(String words) {
-        return of(words, Long.class, value -> "0x" + Long.toHexString(value));
+        return of(words, Long.class, value -> Hex.of(value));
     }
 
     @Override

@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.host;
 
 import java.util.Arrays;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 
 /** Configuration space as somebody saw it; it can't be written. What nobody saw reads as all ones. */
 final class KnownConfig implements ConfigSpace {

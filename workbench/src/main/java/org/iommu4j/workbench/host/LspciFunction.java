@@ -7,8 +7,8 @@ import java.util.NavigableMap;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**

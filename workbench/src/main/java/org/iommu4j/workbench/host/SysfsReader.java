@@ -15,8 +15,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.PciAddress;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 

@@ -4,8 +4,8 @@ package org.iommu4j.workbench.host;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.SortedMap;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * Finds the physical function of each virtual one: as an input says, else as physical functions count theirs.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.report;
 
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
@@ -57,9 +58,9 @@ public final class JsonReport {
                     .addObject()
                     .put("at", read.at())
                     .put("who", read.who())
-                    .put("address", hex(read.address()))
-                    .put("expected", hex(read.expected()))
-                    .put("observed", hex(read.observed()))
+                    .put("address", Hex.of(read.address()))
+                    .put("expected", Hex.of(read.expected()))
+                    .put("observed", Hex.of(read.observed()))
                     .put("why", read.why());
         }
         return node;
@@ -80,9 +81,5 @@ public final class JsonReport {
 
     private static @Nullable String text(@Nullable Object value) {
         return value == null ? null : value.toString();
-    }
-
-    static String hex(long value) {
-        return "0x" + Long.toHexString(value);
     }
 }

@@ -2,7 +2,8 @@
 package org.iommu4j.workbench.report;
 
 import java.util.List;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
@@ -138,11 +139,11 @@ public final class TextReport {
                     .append(": ")
                     .append(Printable.line(read.who()))
                     .append(" saw ")
-                    .append(JsonReport.hex(read.observed()))
+                    .append(Hex.of(read.observed()))
                     .append(" at ")
-                    .append(JsonReport.hex(read.address()))
+                    .append(Hex.of(read.address()))
                     .append(", expected ")
-                    .append(JsonReport.hex(read.expected()))
+                    .append(Hex.of(read.expected()))
                     .append('\n');
             sentence(text, "    ", read.why());
         }

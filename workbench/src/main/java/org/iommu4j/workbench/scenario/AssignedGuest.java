@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.VirtualMachine;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioDevice;

@@ -9,9 +9,9 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
-import org.iommu4j.platform.ConfigSpace;
-import org.iommu4j.platform.PciAddress;
-import org.iommu4j.platform.PciFunction;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -27,8 +27,6 @@ import org.iommu4j.workbench.verdict.Verdict;
 
 /** Runs a case on a fresh machine and says what became of it. */
 public final class CaseRunner {
-    private static final int HEADER_TYPE = 0x0e;
-    private static final int HEADER_LAYOUT = 0x7f;
 
     private final MachineFactory machines;
     private final IommuVendors vendors;
@@ -198,7 +196,7 @@ public final class CaseRunner {
     /** The functions that could be assigned: no bridges, behind an IOMMU, with a PCI Express capability. */
     private static List<PciAddress> endpoints(Machine machine, IommuCore core) {
         return machine.topology().functions().stream()
-                .filter(function -> !isBridge(function)
+                .filter(function -> !function.config().isBridge()
                         && function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) != 0
                         && core.group(function.address()).isPresent())
                 .map(PciFunction::address)
@@ -213,15 +211,10 @@ public final class CaseRunner {
                                 + machine.topology().functions().stream()
                                         .map(PciFunction::address)
                                         .toList()));
-        if (isBridge(function)) {
+        if (function.config().isBridge()) {
             throw new IllegalArgumentException(
                     "device " + address + " of machine " + name + " is a bridge, expected an endpoint");
         }
         return address;
-    }
-
-    /** Returns whether a function has a bridge's header, and so is left to its own driver. */
-    static boolean isBridge(PciFunction function) {
-        return (function.config().read(HEADER_TYPE, 1) & HEADER_LAYOUT) != 0;
     }
 }

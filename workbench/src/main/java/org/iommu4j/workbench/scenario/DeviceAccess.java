@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.sim.pcie.Endpoint;
 
 /** Requests of a device that the case expects to be let through. */

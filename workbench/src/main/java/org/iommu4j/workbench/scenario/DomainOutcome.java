@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.List;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A domain of the case and what it blocks.

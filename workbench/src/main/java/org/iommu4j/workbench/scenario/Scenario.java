@@ -26,8 +26,8 @@ import org.iommu4j.dma.DmaDevice;
 import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.HardwareVirtualization;
-import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
@@ -294,7 +294,10 @@ public final class Scenario {
 
     /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */
     private boolean isBridge(PciAddress address) {
-        return machine.topology().function(address).map(CaseRunner::isBridge).orElse(false);
+        return machine.topology()
+                .function(address)
+                .map(function -> function.config().isBridge())
+                .orElse(false);
     }
 
     /** Returns for whom the initiator of an event did it. */

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.NavigableMap;
 import java.util.Set;
 import java.util.TreeMap;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 
@@ -84,7 +85,7 @@ final class Timeline {
     }
 
     private static String words(Trace trace, int event) {
-        String address = "0x" + Long.toHexString(trace.address(event));
+        String address = Hex.of(trace.address(event));
         String word = "[" + address + "] 0x" + Long.toHexString(trace.value(event));
         return switch (trace.kind(event)) {
             case LOAD -> "loads " + word;

@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.Reason;

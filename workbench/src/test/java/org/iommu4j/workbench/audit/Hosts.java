@@ -12,7 +12,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.host.HostInputs;

@@ -13,7 +13,7 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.Answer;

@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.platform.PciAddress;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;

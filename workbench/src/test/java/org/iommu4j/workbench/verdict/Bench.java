@@ -3,9 +3,9 @@ package org.iommu4j.workbench.verdict;
 
 import java.util.HashMap;
 import java.util.Map;
-import org.iommu4j.platform.ConfigSpace;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
-import org.iommu4j.platform.PciAddress;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.pci;
+
+/**
+ * A function's PCI configuration space, little endian.
+ *
+ * <p>256 bytes for conventional PCI, 4096 for PCI Express; reads beyond what is there return all ones.
+ */
+public interface ConfigSpace {
+    /** PCI Express capability. */
+    int CAPABILITY_PCI_EXPRESS = 0x10;
+
+    /** Access Control Services extended capability. */
+    int EXTENDED_CAPABILITY_ACS = 0x000d;
+
+    /** Address Translation Services extended capability. */
+    int EXTENDED_CAPABILITY_ATS = 0x000f;
+
+    /** Single Root I/O Virtualization extended capability. */
+    int EXTENDED_CAPABILITY_SRIOV = 0x0010;
+
+    /** Page Request extended capability. */
+    int EXTENDED_CAPABILITY_PRI = 0x0013;
+
+    /** Process Address Space ID extended capability. */
+    int EXTENDED_CAPABILITY_PASID = 0x001b;
+
+    /** Returns the number of bytes known: 64 (seen without privilege), 256 or 4096. */
+    int size();
+
+    /**
+     * Reads 1, 2 or 4 bytes, zero-extended for 1 and 2.
+     *
+     * @param offset aligned to {@code bytes}
+     */
+    int read(int offset, int bytes);
+
+    /** Writes 1, 2 or 4 bytes; read-only bits stay as they are. */
+    void write(int offset, int bytes, int value);
+
+    /** Returns the layout of the header: 0 of an endpoint, 1 of a bridge to PCI, 2 of a bridge to CardBus; up to 0x7f. */
+    default int headerLayout() {
+        return read(0x0e, 1) & 0x7f;
+    }
+
+    /** Returns whether the header says that the device may have further functions. */
+    default boolean isMultiFunction() {
+        return (read(0x0e, 1) & 0x80) != 0;
+    }
+
+    /** Returns whether this is a bridge: its header has the layout of one, with bus numbers. */
+    default boolean isBridge() {
+        int layout = headerLayout();
+        return layout == 1 || layout == 2;
+    }
+
+    /** Returns the bus below a bridge, 0 to 0xff; of no meaning for others. */
+    default int secondaryBus() {
+        return read(0x19, 1);
+    }
+
+    /** Returns the offset of a capability in the list, or 0; a list that loops ends. */
+    default int findCapability(int id) {
+        if ((read(0x06, 2) & 0x10) == 0) {
+            return 0;
+        }
+        int offset = read(0x34, 1) & 0xfc;
+        for (int hops = 0; offset >= 0x40 && offset < Math.min(size(), 0x100) && hops < 48; hops++) {
+            if (read(offset, 1) == id) {
+                return offset;
+            }
+            offset = read(offset + 1, 1) & 0xfc;
+        }
+        return 0;
+    }
+
+    /** Returns the offset of an extended capability, or 0; a list that loops ends. */
+    default int findExtendedCapability(int id) {
+        if (size() <= 0x100) {
+            return 0;
+        }
+        int offset = 0x100;
+        for (int hops = 0; offset >= 0x100 && offset < size() && hops < 960; hops++) {
+            int header = read(offset, 4);
+            if (header == 0 || header == -1) {
+                return 0;
+            }
+            if ((header & 0xffff) == id) {
+                return offset;
+            }
+            offset = (header >>> 20) & 0xffc;
+        }
+        return 0;
+    }
+}
