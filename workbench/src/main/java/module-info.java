@@ -7,8 +7,8 @@ module org.iommu4j.workbench {
     requires transitive com.google.guice;
     requires transitive info.picocli;
     requires me.tongfei.progressbar;
-    requires org.apache.commons.compress;
     requires transitive org.iommu4j;
+    requires transitive org.iommu4j.audit;
     requires transitive org.iommu4j.core;
     requires transitive org.iommu4j.kvm;
     requires transitive org.iommu4j.sim;
@@ -18,9 +18,9 @@ module org.iommu4j.workbench {
 
     exports org.iommu4j.workbench;
     exports org.iommu4j.workbench.audit;
+    exports org.iommu4j.workbench.captured;
     exports org.iommu4j.workbench.cases;
     exports org.iommu4j.workbench.decode;
-    exports org.iommu4j.workbench.host;
     exports org.iommu4j.workbench.report;
     exports org.iommu4j.workbench.scenario;
     exports org.iommu4j.workbench.verdict;

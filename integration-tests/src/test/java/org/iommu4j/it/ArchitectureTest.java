@@ -30,6 +30,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.AmdVendor;
+import org.iommu4j.audit.Auditor;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.intel.IntelVendor;
 import org.iommu4j.kvm.VirtualMachine;
@@ -52,6 +53,7 @@ class ArchitectureTest {
             AmdVendor.class,
             Vfio.class,
             VirtualMachine.class,
+            Auditor.class,
             MachineFactory.class,
             Main.class);
 
@@ -88,6 +90,8 @@ class ArchitectureTest {
         "org.iommu4j.vfio, 8",
         "org.iommu4j.vfio.type1, 8",
         "org.iommu4j.kvm, 6",
+        "org.iommu4j.host, 20",
+        "org.iommu4j.audit, 15",
         "org.iommu4j.sim.cache, 4",
         "org.iommu4j.sim.pcie, 8",
         "org.iommu4j.sim.spi, 8",
@@ -104,7 +108,9 @@ class ArchitectureTest {
 
     @Test
     void aVendorSeesNeitherAnotherVendorNorCoreNorSiliconNorAConsumer() {
-        String[] rest = {"..core..", "..dma..", "..vfio..", "..kvm..", "..sim..", "..workbench.."};
+        String[] rest = {
+            "..core..", "..dma..", "..vfio..", "..kvm..", "..sim..", "..host..", "..audit..", "..workbench.."
+        };
         noClasses()
                 .that()
                 .resideInAPackage("org.iommu4j.intel..")
@@ -129,15 +135,19 @@ class ArchitectureTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage(inHouse(
-                        new String[] {"..core..", "..dma..", "..vfio..", "..kvm..", "..workbench.."}, "intel", "amd"))
+                        new String[] {
+                            "..core..", "..dma..", "..vfio..", "..kvm..", "..host..", "..audit..", "..workbench.."
+                        },
+                        "intel",
+                        "amd"))
                 .check(CLASSES);
     }
 
     @Test
-    void theWorkbenchAsksTheDriversWhatAReleaseChanged() {
+    void theAuditAndTheCommandAskTheDriversWhatAReleaseChanged() {
         noClasses()
                 .that()
-                .resideInAPackage("org.iommu4j.workbench..")
+                .resideInAnyPackage("org.iommu4j.host..", "org.iommu4j.audit..", "org.iommu4j.workbench..")
                 .should()
                 .callMethod(LinuxRelease.class, "isAtLeast", int.class, int.class)
                 .check(CLASSES);
@@ -175,8 +185,10 @@ class ArchitectureTest {
                 .resideInAnyPackage("org.iommu4j.core..", "org.iommu4j.dma..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage(
-                        inHouse(new String[] {"..vfio..", "..kvm..", "..sim..", "..workbench.."}, "intel", "amd"))
+                .resideInAnyPackage(inHouse(
+                        new String[] {"..vfio..", "..kvm..", "..sim..", "..host..", "..audit..", "..workbench.."},
+                        "intel",
+                        "amd"))
                 .check(CLASSES);
         noClasses()
                 .that()
@@ -190,7 +202,16 @@ class ArchitectureTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage(inHouse(
-                        new String[] {"..core..", "..dma..", "..vfio..", "..kvm..", "..sim..", "..workbench.."},
+                        new String[] {
+                            "..core..",
+                            "..dma..",
+                            "..vfio..",
+                            "..kvm..",
+                            "..sim..",
+                            "..host..",
+                            "..audit..",
+                            "..workbench.."
+                        },
                         "intel",
                         "amd"))
                 .check(CLASSES);
@@ -203,7 +224,8 @@ class ArchitectureTest {
                 .resideInAPackage("org.iommu4j.vfio..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage(inHouse(new String[] {"..kvm..", "..sim..", "..workbench.."}, "intel", "amd"))
+                .resideInAnyPackage(inHouse(
+                        new String[] {"..kvm..", "..sim..", "..host..", "..audit..", "..workbench.."}, "intel", "amd"))
                 .check(CLASSES);
     }
 
@@ -219,8 +241,10 @@ class ArchitectureTest {
                                 && !type.getName().equals(VfioFile.class.getName())))
                 .orShould()
                 .dependOnClassesThat()
-                .resideInAnyPackage(
-                        inHouse(new String[] {"..core..", "..dma..", "..sim..", "..workbench.."}, "intel", "amd"))
+                .resideInAnyPackage(inHouse(
+                        new String[] {"..core..", "..dma..", "..sim..", "..host..", "..audit..", "..workbench.."},
+                        "intel",
+                        "amd"))
                 .check(CLASSES);
         assertThat(CLASSES.stream()
                         .filter(type -> type.getPackageName().equals("org.iommu4j.kvm"))
@@ -229,6 +253,25 @@ class ArchitectureTest {
                                 dependency.getTargetClass().getName().equals(VfioFile.class.getName())))
                 .as("KVM asks the file")
                 .isTrue();
+    }
+
+    /** What renders, and what makes a machine out of a capture, is the command's. */
+    @Test
+    void theAuditSeesNoVendorNoSiliconAndNoCommand() {
+        noClasses()
+                .that()
+                .resideInAnyPackage("org.iommu4j.host..", "org.iommu4j.audit..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(inHouse(new String[] {"..dma..", "..sim..", "..workbench.."}, "intel", "amd"))
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage("org.iommu4j.host..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("org.iommu4j.audit..")
+                .check(CLASSES);
     }
 
     @Test
@@ -396,6 +439,7 @@ class ArchitectureTest {
                 "iommu-amd",
                 "vfio-core",
                 "kvm-x86",
+                "host-audit",
                 "hardware-sim",
                 "workbench")) {
             if (location.contains("/" + module)) {

@@ -68,7 +68,8 @@ class PagesTest {
                 "iommu-amd/src",
                 "hardware-sim/src",
                 "vfio-core/src");
-        all.addAll(Checkout.classes("kvm-x86/src", "workbench/src", "integration-tests/src", "witnesses/src"));
+        all.addAll(Checkout.classes(
+                "kvm-x86/src", "host-audit/src", "workbench/src", "integration-tests/src", "witnesses/src"));
         int checked = 0;
         for (String page : List.of(
                 "docs/reading-guide.md",

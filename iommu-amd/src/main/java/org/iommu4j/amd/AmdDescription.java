@@ -91,6 +91,7 @@ final class AmdDescription {
                 description.parameters(),
                 description.warnings,
                 HardwareVirtualization.SVM,
+                null,
                 null);
     }
 

@@ -2,7 +2,9 @@
 package org.iommu4j.amd;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.Ivrs;
@@ -12,6 +14,7 @@ import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.VendorContext;
 
 /** The AMD-Vi driver as the service loader finds it: claims machines whose firmware has an IVRS. */
@@ -40,6 +43,14 @@ public final class AmdVendor implements IommuVendor {
     @Override
     public KernelLog kernelLog() {
         return new AmdKernelLog();
+    }
+
+    @Override
+    public Optional<ShownUnit> describeSysfsUnit(String name, Map<String, String> attributes, FirmwareTables firmware) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(firmware, "firmware");
+        return AmdSysfs.read(name, attributes, firmware);
     }
 
     @Override

@@ -20,7 +20,7 @@
  *   <li>Device: {@code DevicePageRequests}, {@code AmdDevice}; {@code Attachment}, {@code AttachmentList}.
  *   <li>Domain: {@code AmdDomain}, {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code
  *       GuestDomain}; {@code Attacher}, which moves devices by device table entries and GCR3 tables.
- *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription} and {@code AmdKernelLog}, which answer
+ *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription}, {@code AmdKernelLog} and {@code AmdSysfs}, which answer
  *       without opening anything; {@code AmdVendor}.
  * </ul>
  *

@@ -7,6 +7,12 @@ package org.iommu4j.pci;
  * <p>256 bytes for conventional PCI, 4096 for PCI Express; reads beyond what is there return all ones.
  */
 public interface ConfigSpace {
+    /** Bytes of a conventional PCI function. */
+    int CONVENTIONAL_BYTES = 256;
+
+    /** Bytes of a PCI Express function. */
+    int EXPRESS_BYTES = 4096;
+
     /** PCI Express capability. */
     int CAPABILITY_PCI_EXPRESS = 0x10;
 
@@ -25,7 +31,7 @@ public interface ConfigSpace {
     /** Process Address Space ID extended capability. */
     int EXTENDED_CAPABILITY_PASID = 0x001b;
 
-    /** Returns the number of bytes known: 64 (seen without privilege), 256 or 4096. */
+    /** Returns the number of bytes known: 64 (seen without privilege), {@value #CONVENTIONAL_BYTES} or {@value #EXPRESS_BYTES}. */
     int size();
 
     /**

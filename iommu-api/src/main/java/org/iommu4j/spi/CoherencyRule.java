@@ -10,7 +10,11 @@ public enum CoherencyRule {
     /** The device's own unit must be able to; VFIO and KVM go by this capability of the device. */
     PER_DEVICE("the device's own unit must be able to block no-snoop"),
     /** The vendor's hardware always can. */
-    ALWAYS("every unit of this vendor blocks no-snoop");
+    ALWAYS("every unit of this vendor blocks no-snoop"),
+    /** What firmware states of the device's root complex decides; the unit has no say. */
+    PER_ROOT_COMPLEX("the device's root complex must make no-snoop harmless"),
+    /** No unit of this vendor can, or its driver does not try. */
+    NEVER("no unit of this vendor blocks no-snoop");
 
     private final String meaning;
 

@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param directLock why the driver keeps a device whose memory must stay mapped one to one ({@link
  *     org.iommu4j.ReservedRegion.Type#DIRECT}) from user space, null where it does not; from 6.6 on Linux's core keeps such a
  *     device whatever the driver does
+ * @param refusal why VFIO takes no device behind these units, null where it takes them
  */
 public record HostDescription(
         String vendor,
@@ -28,7 +29,8 @@ public record HostDescription(
         List<KernelParameter> parameters,
         List<String> warnings,
         @Nullable HardwareVirtualization virtualization,
-        @Nullable Reason directLock) {
+        @Nullable Reason directLock,
+        @Nullable Reason refusal) {
     /** Copies the lists. */
     public HostDescription {
         Objects.requireNonNull(vendor, "vendor");
@@ -47,6 +49,6 @@ public record HostDescription(
             List<DeviceDescription> devices,
             List<KernelParameter> parameters,
             List<String> warnings) {
-        this(vendor, rule, units, devices, parameters, warnings, null, null);
+        this(vendor, rule, units, devices, parameters, warnings, null, null, null);
     }
 }

@@ -2,6 +2,9 @@
 package org.iommu4j.spi;
 
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciTopology;
@@ -27,6 +30,23 @@ public interface IommuVendor {
     /** Returns what the driver prints into the kernel's log; nothing is known of it unless the vendor says. */
     default KernelLog kernelLog() {
         return KernelLog.NONE;
+    }
+
+    /**
+     * Reads what Linux shows of a unit under {@code /sys/class/iommu}.
+     *
+     * @param name the unit's directory, for example {@code dmar0}
+     * @param attributes contents of the files below it by path, for example {@code intel-iommu/cap}; not to be trusted
+     * @param firmware the host's tables, as far as known
+     * @return the unit, or empty when it is not this vendor's
+     * @throws IllegalArgumentException when it is this vendor's and can't be read; the message says what was expected
+     */
+    default Optional<ShownUnit> describeSysfsUnit(
+            String name, Map<String, String> attributes, FirmwareTables firmware) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(firmware, "firmware");
+        return Optional.empty();
     }
 
     /**

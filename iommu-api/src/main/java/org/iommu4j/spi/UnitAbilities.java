@@ -44,6 +44,22 @@ public record UnitAbilities(
             0,
             0);
 
+    /** Returns the same abilities but for one. */
+    public UnitAbilities blockingNoSnoop(Answer answer) {
+        return new UnitAbilities(
+                answer,
+                coherentWalk,
+                interruptRemapping,
+                firstStage,
+                secondStage,
+                nested,
+                pasid,
+                dirtyTracking,
+                pageSizes,
+                levels,
+                addressWidth);
+    }
+
     /** Refuses what is missing. */
     public UnitAbilities {
         Objects.requireNonNull(blocksNoSnoop, "blocksNoSnoop");

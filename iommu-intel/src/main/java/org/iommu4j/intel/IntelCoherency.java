@@ -65,7 +65,8 @@ final class IntelCoherency {
                                         "Linux 6.2 intel_iommu_capable"));
                 yield unit.abilities().blocksNoSnoop();
             }
-            case ALWAYS -> throw new IllegalStateException("no release of Linux takes every VT-d unit as able");
+            case ALWAYS, PER_ROOT_COMPLEX, NEVER ->
+                throw new IllegalStateException("no release of Linux has this rule for VT-d: " + rule);
         };
         return new DeviceDescription(address, Answer.YES, unit.id(), answer, reasons, reserved, isolated);
     }

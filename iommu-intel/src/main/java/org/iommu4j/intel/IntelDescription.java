@@ -109,7 +109,8 @@ final class IntelDescription {
                 graphicsOff ? PARAMETERS : List.of(ON, OFF, KernelParameter.EVERY_UNIT_OFF),
                 warnings,
                 HardwareVirtualization.VMX,
-                rules.lockedDevicesStayWithTheKernel() ? RMRR_LOCK : null);
+                rules.lockedDevicesStayWithTheKernel() ? RMRR_LOCK : null,
+                null);
     }
 
     private List<DeviceDescription> fromTable(Dmar table) {

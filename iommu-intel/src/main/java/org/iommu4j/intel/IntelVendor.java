@@ -2,7 +2,9 @@
 package org.iommu4j.intel;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.intel.acpi.DmarParser;
@@ -12,6 +14,7 @@ import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -41,6 +44,14 @@ public final class IntelVendor implements IommuVendor {
     @Override
     public KernelLog kernelLog() {
         return new IntelKernelLog();
+    }
+
+    @Override
+    public Optional<ShownUnit> describeSysfsUnit(String name, Map<String, String> attributes, FirmwareTables firmware) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(firmware, "firmware");
+        return IntelSysfs.read(name, attributes);
     }
 
     @Override

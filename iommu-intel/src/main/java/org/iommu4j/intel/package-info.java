@@ -22,8 +22,8 @@
  *   <li>Domain: {@code CacheTags}; {@code IntelDomain}, which moves devices; {@code StaticDomain}; {@code
  *       TranslatingDomain}; {@code PagingDomain} with {@code SecondStageDomain} and {@code FirstStageDomain}; {@code
  *       NestedDomain}.
- *   <li>Driver: {@code IntelIommu}, which is opened; {@code IntelCoherency}, {@code IntelDescription} and {@code
- *       IntelKernelLog}, which answer without opening anything; {@code IntelVendor}.
+ *   <li>Driver: {@code IntelIommu}, which is opened; {@code IntelCoherency}, {@code IntelDescription}, {@code
+ *       IntelKernelLog} and {@code IntelSysfs}, which answer without opening anything; {@code IntelVendor}.
  * </ul>
  *
  * <h2>Source</h2>

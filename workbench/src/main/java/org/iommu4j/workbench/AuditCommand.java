@@ -12,18 +12,16 @@ import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
-import org.iommu4j.sim.machine.MachineFactory;
-import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditHtml;
 import org.iommu4j.workbench.audit.AuditJson;
 import org.iommu4j.workbench.audit.AuditText;
-import org.iommu4j.workbench.audit.Auditor;
 import org.iommu4j.workbench.audit.FleetReport;
-import org.iommu4j.workbench.host.HostInputs;
-import org.iommu4j.workbench.host.InputException;
 import org.iommu4j.workbench.output.Terminal;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -137,13 +135,13 @@ final class AuditCommand implements Callable<Integer> {
         IommuVendors vendors = IommuVendors.load();
         Auditor auditor = new Auditor(vendors);
         Path directory = fleet;
-        return directory == null ? one(auditor) : many(auditor, vendors, directory);
+        return directory == null ? one(auditor, vendors) : many(auditor, vendors, directory);
     }
 
-    private int one(Auditor auditor) {
+    private int one(Auditor auditor, IommuVendors vendors) {
         List<PciAddress> devices =
                 assigned.stream().flatMap(each -> each.addresses().stream()).toList();
-        Audit audit = auditor.audit(inputs().read(), Optional.ofNullable(release), devices);
+        Audit audit = auditor.audit(inputs(vendors).read(), Optional.ofNullable(release), devices);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
@@ -166,8 +164,7 @@ final class AuditCommand implements Callable<Integer> {
         if (format == Format.HTML) {
             throw new InputException("--format html is for one host, expected text, json or csv with --fleet");
         }
-        List<TranslationUnitProvider> silicon = MachineFactory.load().providers();
-        Supplier<HostInputs> inputs = () -> new HostInputs(silicon, vendors);
+        Supplier<HostInputs> inputs = () -> new HostInputs(vendors);
         boolean terminal = Terminal.showsProgress();
         FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
@@ -184,8 +181,8 @@ final class AuditCommand implements Callable<Integer> {
         return requireCoherent && report.anyNotCoherent() ? Main.EXIT_BAD : 0;
     }
 
-    private HostInputs inputs() {
-        HostInputs inputs = HostInputs.withInstalledSilicon();
+    private HostInputs inputs(IommuVendors vendors) {
+        HostInputs inputs = new HostInputs(vendors);
         paths.stream().map(PathConverter::parameter).forEach(inputs::path);
         acpi.forEach(inputs::acpi);
         add(lspci, inputs::lspci);

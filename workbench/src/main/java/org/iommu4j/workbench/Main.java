@@ -3,9 +3,9 @@ package org.iommu4j.workbench;
 
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.Printable;
 import org.iommu4j.workbench.output.OutputException;
-import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.output.StandardStreams;
 import picocli.AutoComplete;
 import picocli.CommandLine;

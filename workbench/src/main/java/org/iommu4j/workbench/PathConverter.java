@@ -2,7 +2,7 @@
 package org.iommu4j.workbench;
 
 import java.nio.file.Path;
-import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.host.InputException;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 

@@ -11,18 +11,18 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.host.CaptureComparison;
-import org.iommu4j.workbench.host.CapturedMachine;
-import org.iommu4j.workbench.host.FunctionEvidence;
-import org.iommu4j.workbench.host.HostEvidence;
-import org.iommu4j.workbench.host.HostInputs;
-import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.workbench.captured.CaptureComparison;
+import org.iommu4j.workbench.captured.CapturedMachine;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 import org.iommu4j.workbench.scenario.Kernel;
@@ -91,7 +91,7 @@ public final class Workbench {
      * @throws InputException when it is none
      */
     public HostEvidence read(Path capture) {
-        return new HostInputs(silicon, vendors).capture(capture).read();
+        return new HostInputs(vendors).capture(capture).read();
     }
 
     /**

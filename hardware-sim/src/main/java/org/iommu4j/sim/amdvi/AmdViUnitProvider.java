@@ -14,6 +14,7 @@ import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.ShownUnit;
 
 /** AMD-Vi units: how they are built, how a captured one is recognised, and the built-in machine that has one. */
 public final class AmdViUnitProvider implements TranslationUnitProvider {
@@ -46,11 +47,12 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
 
     @Override
     public Optional<TranslationUnitSpec> recognise(
-            String name, Map<String, String> attributes, FirmwareTables firmware) {
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         Objects.requireNonNull(name, "name");
         Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(known, "known");
         Objects.requireNonNull(firmware, "firmware");
-        return CapturedUnit.recognise(name, attributes, firmware);
+        return CapturedUnit.recognise(name, attributes, known, firmware);
     }
 
     @Override

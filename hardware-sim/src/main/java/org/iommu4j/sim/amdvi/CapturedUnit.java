@@ -11,6 +11,7 @@ import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.ShownUnit;
 
 /**
  * A unit of a running Linux, from {@code /sys/class/iommu/ivhdN} and the host's IVRS.
@@ -30,15 +31,22 @@ final class CapturedUnit {
     private static final int BLOCK_HEADER = 4;
     private static final int IVHD_10_BYTES = 24;
     private static final int IVHD_11_BYTES = 40;
+    private static final int IVHD_IOTLB_SUP = 0x10;
+
+    /** Capability id 0Fh of type 3, revision 1 (AMD IOMMU 3.2). */
+    private static final long CAPABILITY_HEADER = 0x000b_000fL;
+
+    private static final long CAP_IOTLB_SUP = 1L << 24;
+    private static final long CAP_EFR_SUP = 1L << 27;
 
     /** A block about a unit: type 10h, 11h or 40h. */
-    private record Block(int type, int deviceId, int segment, long base, Optional<Long> efr) {}
+    private record Block(int type, int flags, int deviceId, int segment, long base, Optional<Long> efr) {}
 
     private CapturedUnit() {}
 
     /** Recognises a unit as {@code TranslationUnitProvider.recognise} says. */
     static Optional<TranslationUnitSpec> recognise(
-            String name, Map<String, String> attributes, FirmwareTables firmware) {
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         Matcher matcher = NAME.matcher(name);
         if (!matcher.matches()) {
             return Optional.empty();
@@ -54,19 +62,49 @@ final class CapturedUnit {
                     + units.size() + (units.size() == 1 ? " unit" : " units"));
         }
         Block unit = units.get(index);
-        Matcher features = match(name, attributes, FEATURES_PATH, FEATURES, "EFR2:EFR or EFR:EFR2 in hex");
-        long cap = Long.parseLong(
-                match(name, attributes, CAP_PATH, CAP, "32 bits in hex").group(), 16);
-        long first = Long.parseUnsignedLong(features.group(1), 16);
-        long second = features.group(2) == null ? 0 : Long.parseUnsignedLong(features.group(2), 16);
-        boolean firstIsEfr = features.group(2) == null || firstIsEfr(name, first, second, efrImage(blocks, unit));
         return Optional.of(new TranslationUnitSpec(
                 AmdViUnitProvider.NAME,
                 name,
                 unit.segment(),
                 unit.base(),
                 RegisterFile.SIZE,
-                Map.of("EFR", firstIsEfr ? first : second, "EFR2", firstIsEfr ? second : first, "CAP", cap)));
+                attributes.isEmpty()
+                        ? knownRegisters(name, blocks, unit, known)
+                        : shownRegisters(name, blocks, unit, attributes)));
+    }
+
+    private static Map<String, Long> shownRegisters(
+            String name, List<Block> blocks, Block unit, Map<String, String> attributes) {
+        Matcher features = match(name, attributes, FEATURES_PATH, FEATURES, "EFR2:EFR or EFR:EFR2 in hex");
+        long cap = Long.parseLong(
+                match(name, attributes, CAP_PATH, CAP, "32 bits in hex").group(), 16);
+        long first = Long.parseUnsignedLong(features.group(1), 16);
+        long second = features.group(2) == null ? 0 : Long.parseUnsignedLong(features.group(2), 16);
+        boolean firstIsEfr = features.group(2) == null || firstIsEfr(name, first, second, efrImage(blocks, unit));
+        return Map.of("EFR", firstIsEfr ? first : second, "EFR2", firstIsEfr ? second : first, "CAP", cap);
+    }
+
+    /**
+     * Without attributes EFR is what the log printed, else its image in the table; the capability header is made of what the table
+     * tells of it: whether the unit lets devices have IOTLBs (IVHD flags bit 4), and whether it has EFR.
+     */
+    private static Map<String, Long> knownRegisters(String name, List<Block> blocks, Block unit, ShownUnit known) {
+        Long efr = known.registers().get("EFR");
+        if (efr == null) {
+            efr = efrImage(blocks, unit)
+                    .orElseThrow(
+                            () -> new IllegalArgumentException(
+                                    "unit " + name
+                                            + " has no attributes, and neither a kernel log nor an IVHD of type 11h or 40h has its EFR"));
+        }
+        long cap = CAPABILITY_HEADER | CAP_EFR_SUP | ((unit.flags() & IVHD_IOTLB_SUP) == 0 ? 0 : CAP_IOTLB_SUP);
+        return Map.of(
+                "EFR",
+                efr,
+                "EFR2",
+                known.registers().getOrDefault("EFR2", 0L),
+                "CAP",
+                known.registers().getOrDefault("CAP", cap));
     }
 
     private static Matcher match(
@@ -143,6 +181,7 @@ final class CapturedUnit {
             if (header != BLOCK_HEADER) {
                 blocks.add(new Block(
                         type,
+                        table.u8(at + 1),
                         table.u16(at + 4),
                         table.u16(at + 16),
                         table.u64(at + 8),

@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.spi.ShownUnit;
 
 /**
  * A vendor's silicon, as {@link java.util.ServiceLoader} finds it.
@@ -24,15 +25,20 @@ public interface TranslationUnitProvider {
     List<MachineDescription> machines();
 
     /**
-     * Recognises a unit in what Linux shows under {@code /sys/class/iommu}.
+     * Recognises a unit of a captured host, so that a machine can be built which has it.
      *
-     * @param name the directory, for example {@code dmar0}
-     * @param attributes trimmed contents of the files below it by path, for example {@code intel-iommu/cap}
+     * <p>Linux may show a unit without attributes; then the registers that its log printed, and firmware's tables, make the unit.
+     *
+     * @param name the directory under {@code /sys/class/iommu}, for example {@code dmar0}
+     * @param attributes trimmed contents of the files below it by path, for example {@code intel-iommu/cap}; empty where Linux
+     *     shows none
+     * @param known what else the host's inputs have of the unit
      * @param firmware the host's ACPI tables
      * @return the unit, or empty when it is not this vendor's
-     * @throws IllegalArgumentException when it is this vendor's and its attributes can't be read
+     * @throws IllegalArgumentException when it is this vendor's and what is known of it is malformed or not enough
      */
-    Optional<TranslationUnitSpec> recognise(String name, Map<String, String> attributes, FirmwareTables firmware);
+    Optional<TranslationUnitSpec> recognise(
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware);
 
     /**
      * Recognises a unit in a copy of its registers and reads the tables that they lead to.

@@ -24,6 +24,8 @@ import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.ShownUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,6 +67,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     private static final String ECAP = "ECAP";
     private static final String HAW = "HAW";
     private static final String ATTRIBUTES = "intel-iommu/";
+    private static final String UNIT_PREFIX = "dmar";
 
     /** For {@link java.util.ServiceLoader}. */
     public VtdUnitProvider() {}
@@ -162,18 +165,26 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
 
     @Override
     public Optional<TranslationUnitSpec> recognise(
-            String name, Map<String, String> attributes, FirmwareTables firmware) {
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         Objects.requireNonNull(name, "name");
         Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(known, "known");
         Objects.requireNonNull(firmware, "firmware");
-        if (attributes.keySet().stream().noneMatch(path -> path.startsWith(ATTRIBUTES))) {
+        Map<String, Long> registers = new LinkedHashMap<>();
+        long registerBase;
+        if (attributes.keySet().stream().anyMatch(path -> path.startsWith(ATTRIBUTES))) {
+            registerBase = hex(name, attributes, "address");
+            registers.put(VER, version(name, attributes));
+            registers.put(CAP, hex(name, attributes, "cap"));
+            registers.put(ECAP, hex(name, attributes, "ecap"));
+        } else if (attributes.isEmpty() && HostFacts.isNamed(name, UNIT_PREFIX)) {
+            registerBase = known.registerBase().orElseThrow(() -> lacking(name, "its register base"));
+            registers.put(VER, known.registers().getOrDefault(VER, VERSION_1_0));
+            registers.put(CAP, known(name, known, CAP));
+            registers.put(ECAP, known(name, known, ECAP));
+        } else {
             return Optional.empty();
         }
-        long registerBase = hex(name, attributes, "address");
-        Map<String, Long> registers = new LinkedHashMap<>();
-        registers.put(VER, version(name, attributes));
-        registers.put(CAP, hex(name, attributes, "cap"));
-        registers.put(ECAP, hex(name, attributes, "ecap"));
         int segment = 0;
         Optional<byte[]> table = firmware.table("DMAR");
         if (table.isPresent()) {
@@ -182,6 +193,19 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
             segment = segment(dmar, registerBase);
         }
         return Optional.of(unit(name, segment, registerBase, registers));
+    }
+
+    private static long known(String unit, ShownUnit known, String register) {
+        Long value = known.registers().get(register);
+        if (value == null) {
+            throw lacking(unit, register);
+        }
+        return value;
+    }
+
+    private static IllegalArgumentException lacking(String unit, String what) {
+        return new IllegalArgumentException("unit " + unit + " has no attributes, and no other input has " + what
+                + ": the kernel log of a whole boot has");
     }
 
     /** Returns the segment of the DRHD with a register base; 0 when the table has none. */

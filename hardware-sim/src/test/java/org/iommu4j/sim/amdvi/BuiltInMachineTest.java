@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.ServiceLoader;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.AcpiTable;
@@ -12,9 +13,13 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.ShownUnit;
 import org.junit.jupiter.api.Test;
 
 class BuiltInMachineTest {
+    /** No other input has anything of the unit. */
+    private static final ShownUnit NOTHING = new ShownUnit(OptionalLong.empty(), Map.of());
+
     private final MachineDescription machine =
             new AmdViUnitProvider().machines().get(0);
 
@@ -50,6 +55,7 @@ class BuiltInMachineTest {
                         .recognise(
                                 "ivhd0",
                                 Map.of("amd-iommu/cap", "190b000f", "amd-iommu/features", "940:0"),
+                                NOTHING,
                                 machine.firmware()))
                 .contains(machine.units().get(0));
     }

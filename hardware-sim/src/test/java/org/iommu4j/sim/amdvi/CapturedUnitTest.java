@@ -7,14 +7,19 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.ShownUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class CapturedUnitTest {
+    /** No other input has anything of the unit. */
+    private static final ShownUnit NOTHING = new ShownUnit(OptionalLong.empty(), Map.of());
+
     private static final String HEADER =
             "49565253 LLLLLLLL 02 00 544553540000 5445535400000000 01000000 54455354 01000000"
                     + "41302000 0000000000000000";
@@ -56,7 +61,7 @@ class CapturedUnitTest {
     })
     void theImageInTheTableTellsWhichHalfIsEfr(String features, long efr, long efr2) {
         Optional<TranslationUnitSpec> unit =
-                provider.recognise("ivhd0", attributes(features), table(FIRST_10, MEMORY, FIRST_11));
+                provider.recognise("ivhd0", attributes(features), NOTHING, table(FIRST_10, MEMORY, FIRST_11));
 
         assertThat(unit)
                 .contains(new TranslationUnitSpec(
@@ -71,50 +76,56 @@ class CapturedUnitTest {
     @Test
     void unitsAreNumberedByTheBlocksOfTheHighestType() {
         TranslationUnitSpec second = provider.recognise(
-                        "ivhd1", attributes("0:22254afa"), table(FIRST_10, FIRST_11, SECOND_11))
+                        "ivhd1", attributes("0:22254afa"), NOTHING, table(FIRST_10, FIRST_11, SECOND_11))
                 .orElseThrow();
         assertThat(second.registerBase()).isEqualTo(0xfe200000L);
         assertThat(second.segment()).isEqualTo(1);
 
-        assertThatThrownBy(() -> provider.recognise("ivhd1", attributes("0:29d3"), table(FIRST_10, FIRST_11, FIRST_40)))
+        assertThatThrownBy(() ->
+                        provider.recognise("ivhd1", attributes("0:29d3"), NOTHING, table(FIRST_10, FIRST_11, FIRST_40)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessage("unit ivhd1 is not in the IVRS table, which describes 1 unit");
     }
 
     @Test
     void withoutAnImageOnlyAnObviousPairIsAccepted() {
-        assertThat(provider.recognise("ivhd0", attributes("0:29d3"), table(FIRST_10))
+        assertThat(provider.recognise("ivhd0", attributes("0:29d3"), NOTHING, table(FIRST_10))
                         .orElseThrow()
                         .register("EFR"))
                 .isEqualTo(0x29d3);
-        assertThatThrownBy(() -> provider.recognise("ivhd0", attributes("1:29d3"), table(FIRST_10)))
+        assertThatThrownBy(() -> provider.recognise("ivhd0", attributes("1:29d3"), NOTHING, table(FIRST_10)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessage("unit ivhd0 has features 1:29d3, and no IVHD of type 11h or 40h says which half is EFR");
     }
 
     @Test
     void otherVendorsUnitsAreNotRecognised() {
-        assertThat(provider.recognise("dmar0", Map.of("intel-iommu/cap", "d2008c22260206"), table(FIRST_10)))
+        assertThat(provider.recognise("dmar0", Map.of("intel-iommu/cap", "d2008c22260206"), NOTHING, table(FIRST_10)))
                 .isEmpty();
     }
 
     @Test
     void whatCantBeReadIsRefusedInOneLine() {
-        assertThatThrownBy(() -> provider.recognise("ivhd0", attributes("0:29d3"), signature -> Optional.empty()))
+        assertThatThrownBy(
+                        () -> provider.recognise("ivhd0", attributes("0:29d3"), NOTHING, signature -> Optional.empty()))
                 .hasMessage("unit ivhd0 can't be placed: the host has no IVRS table");
-        assertThatThrownBy(() -> provider.recognise("ivhd0", attributes("x"), table(FIRST_11)))
+        assertThatThrownBy(() -> provider.recognise("ivhd0", attributes("x"), NOTHING, table(FIRST_11)))
                 .hasMessage("unit ivhd0 has 'x' in amd-iommu/features, expected EFR2:EFR or EFR:EFR2 in hex");
-        assertThatThrownBy(() -> provider.recognise("ivhd0", Map.of("amd-iommu/features", "1"), table(FIRST_11)))
+        assertThatThrownBy(
+                        () -> provider.recognise("ivhd0", Map.of("amd-iommu/features", "1"), NOTHING, table(FIRST_11)))
                 .hasMessage("unit ivhd0 has no amd-iommu/cap, expected 32 bits in hex");
         assertThatThrownBy(() -> provider.recognise(
-                        "ivhd0", attributes("0:29d3"), table(FIRST_11, "11 00 2000 0200 4000 0000000000000000")))
+                        "ivhd0",
+                        attributes("0:29d3"),
+                        NOTHING,
+                        table(FIRST_11, "11 00 2000 0200 4000 0000000000000000")))
                 .isInstanceOf(MalformedTableException.class)
                 .hasMessageContaining("block of type 0x11 has length 32, expected 40 to the 16 bytes left");
     }
 
     @Test
     void aRecognisedUnitCanBeBuilt() {
-        TranslationUnitSpec spec = provider.recognise("ivhd0", attributes("0:29d3"), table(FIRST_11))
+        TranslationUnitSpec spec = provider.recognise("ivhd0", attributes("0:29d3"), NOTHING, table(FIRST_11))
                 .orElseThrow();
         assertThat(provider.create(spec, new TestBed.FlatFabric()).readRegister64(0x30))
                 .isEqualTo(0x29d3);

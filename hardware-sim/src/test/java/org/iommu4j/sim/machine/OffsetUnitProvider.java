@@ -20,6 +20,7 @@ import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.ShownUnit;
 
 /**
  * The simplest silicon: physical address = IOVA - 4 GiB, below that a fault 5.
@@ -100,7 +101,7 @@ public final class OffsetUnitProvider implements TranslationUnitProvider {
 
     @Override
     public Optional<TranslationUnitSpec> recognise(
-            String name, Map<String, String> attributes, FirmwareTables firmware) {
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         return Optional.empty();
     }
 

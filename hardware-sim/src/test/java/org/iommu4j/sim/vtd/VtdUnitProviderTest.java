@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.ServiceLoader;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
@@ -15,9 +16,13 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.ShownUnit;
 import org.junit.jupiter.api.Test;
 
 class VtdUnitProviderTest {
+    /** No other input has anything of the unit. */
+    private static final ShownUnit NOTHING = new ShownUnit(OptionalLong.empty(), Map.of());
+
     private static final FirmwareTables NO_TABLES = signature -> Optional.empty();
     private static final Map<String, String> CAPTURED = Map.of(
             "intel-iommu/address", "fed90000",
@@ -40,7 +45,10 @@ class VtdUnitProviderTest {
     void recognisesAUnitInSysfsAndBuildsIt() {
         byte[] dmar = new DmarWriter(39).unit(0xfed90000L, true).build();
         TranslationUnitSpec spec = provider.recognise(
-                        "dmar0", CAPTURED, signature -> signature.equals("DMAR") ? Optional.of(dmar) : Optional.empty())
+                        "dmar0",
+                        CAPTURED,
+                        NOTHING,
+                        signature -> signature.equals("DMAR") ? Optional.of(dmar) : Optional.empty())
                 .orElseThrow();
 
         assertThat(spec)
@@ -61,27 +69,27 @@ class VtdUnitProviderTest {
 
     @Test
     void recognisesWithoutADmarAndLeavesOthersAlone() {
-        assertThat(provider.recognise("dmar0", CAPTURED, NO_TABLES)
+        assertThat(provider.recognise("dmar0", CAPTURED, NOTHING, NO_TABLES)
                         .orElseThrow()
                         .registers())
                 .doesNotContainKey("HAW");
-        assertThat(provider.recognise("ivhd0", Map.of("amd-iommu/cap", "1"), NO_TABLES))
+        assertThat(provider.recognise("ivhd0", Map.of("amd-iommu/cap", "1"), NOTHING, NO_TABLES))
                 .isEmpty();
-        assertThat(provider.recognise("dmar0", Map.of(), NO_TABLES)).isEmpty();
+        assertThat(provider.recognise("ivhd0", Map.of(), NOTHING, NO_TABLES)).isEmpty();
     }
 
     @Test
     void refusesAttributesThatItCannotRead() {
         Map<String, String> noCap = Map.of("intel-iommu/address", "fed90000", "intel-iommu/version", "1:0");
-        assertThatThrownBy(() -> provider.recognise("dmar3", noCap, NO_TABLES))
+        assertThatThrownBy(() -> provider.recognise("dmar3", noCap, NOTHING, NO_TABLES))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessage("unit dmar3 lacks intel-iommu/cap");
         Map<String, String> badVersion = Map.of("intel-iommu/address", "fed90000", "intel-iommu/version", "1.0");
-        assertThatThrownBy(() -> provider.recognise("dmar3", badVersion, NO_TABLES))
+        assertThatThrownBy(() -> provider.recognise("dmar3", badVersion, NOTHING, NO_TABLES))
                 .hasMessageContaining("'1.0'")
                 .hasMessageContaining("1:0");
         Map<String, String> badAddress = Map.of("intel-iommu/address", "0xfed90000");
-        assertThatThrownBy(() -> provider.recognise("dmar3", badAddress, NO_TABLES))
+        assertThatThrownBy(() -> provider.recognise("dmar3", badAddress, NOTHING, NO_TABLES))
                 .hasMessageContaining("intel-iommu/address is '0xfed90000'");
     }
 
@@ -154,5 +162,20 @@ class VtdUnitProviderTest {
         byte[] table = provider.machines().get(0).firmware().table("DMAR").orElseThrow();
         assertThat(AcpiTable.parse("DMAR", table).checksumValid()).isTrue();
         assertThat(HexFormat.of().formatHex(table, 48, table.length)).isEqualTo("00001000010000000000d9fe00000000");
+    }
+
+    @Test
+    void aUnitWithoutAttributesIsWhatOtherInputsHaveOfIt() {
+        Map<String, Long> registers = Map.of("CAP", 0xd2008c40660462L, "ECAP", 0xf050daL);
+        ShownUnit known = new ShownUnit(OptionalLong.of(0xfed9_1000L), registers);
+        TranslationUnitSpec spec =
+                provider.recognise("dmar1", Map.of(), known, NO_TABLES).orElseThrow();
+        assertThat(spec.registerBase()).isEqualTo(0xfed9_1000L);
+        assertThat(spec.register("CAP")).isEqualTo(0xd2008c40660462L);
+        assertThat(spec.register("ECAP")).isEqualTo(0xf050daL);
+        assertThat(spec.register("VER")).isEqualTo(0x10);
+        assertThatThrownBy(() -> provider.recognise("dmar0", Map.of(), NOTHING, NO_TABLES))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("unit dmar0 has no attributes, and no other input has its register base");
     }
 }

@@ -10,13 +10,13 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.host.HostInputs;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.witness.SharedData;
-import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditText;
-import org.iommu4j.workbench.audit.Auditor;
-import org.iommu4j.workbench.host.HostInputs;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Help.Ansi;
 
@@ -36,7 +36,7 @@ final class Audits {
     }
 
     static Audit of(Optional<LinuxRelease> release, List<PciAddress> assigned, Path... inputs) {
-        HostInputs reader = HostInputs.withInstalledSilicon();
+        HostInputs reader = HostInputs.withInstalledVendors();
         Stream.of(inputs).forEach(reader::path);
         return AUDITOR.audit(reader.read(), release, assigned);
     }

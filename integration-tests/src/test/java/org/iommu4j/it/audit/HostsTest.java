@@ -19,17 +19,17 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditedDevice;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.host.GroupEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.witness.SharedData;
-import org.iommu4j.workbench.audit.Audit;
-import org.iommu4j.workbench.audit.AuditedDevice;
-import org.iommu4j.workbench.audit.Guest;
-import org.iommu4j.workbench.host.GroupEvidence;
-import org.iommu4j.workbench.host.HostEvidence;
-import org.iommu4j.workbench.host.HostInputs;
-import org.iommu4j.workbench.host.InputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,7 +110,7 @@ class HostsTest {
         for (Path capture : SharedData.files("linux/captures", ".tar")) {
             Audit audit = Audits.of(capture);
             HostEvidence evidence =
-                    HostInputs.withInstalledSilicon().path(capture).read();
+                    HostInputs.withInstalledVendors().path(capture).read();
             assertThat(audit.groups().stream()
                             .collect(Collectors.toMap(group -> group.id(), group -> List.copyOf(group.devices()))))
                     .as(capture.toString())
@@ -180,7 +180,7 @@ class HostsTest {
         int groups = 0;
         int regions = 0;
         for (Path capture : SharedData.files("linux/captures", ".tar")) {
-            HostEvidence host = HostInputs.withInstalledSilicon().path(capture).read();
+            HostEvidence host = HostInputs.withInstalledVendors().path(capture).read();
             Audit audit = Audits.of(capture);
             for (GroupEvidence group : host.groups().values()) {
                 if (group.reservedRegions().isEmpty()) {

@@ -18,6 +18,7 @@ import java.util.regex.Pattern;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.audit.Audit;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FirmwareTables;
@@ -28,7 +29,6 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.witness.SharedData;
-import org.iommu4j.workbench.audit.Audit;
 import org.junit.jupiter.api.Test;
 
 /** IVRS tables of real hosts are answered from as ACPICA's disassembler read them. */

@@ -17,6 +17,9 @@ import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
@@ -25,9 +28,6 @@ import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.witness.SharedData;
-import org.iommu4j.workbench.audit.Audit;
-import org.iommu4j.workbench.host.HostEvidence;
-import org.iommu4j.workbench.host.HostInputs;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -144,7 +144,7 @@ class RegisterPairsTest {
                         row[2], row[3], row[5], row[6].substring(2), row[7].substring(2)));
             }
             Path file = Files.writeString(directory.resolve(machine.getKey() + ".txt"), log);
-            HostEvidence evidence = HostInputs.withInstalledSilicon().path(file).read();
+            HostEvidence evidence = HostInputs.withInstalledVendors().path(file).read();
             Audit audit = Audits.of(file);
             Set<Answer> answers = new HashSet<>();
             for (String[] row : machine.getValue()) {

@@ -12,17 +12,17 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.audit.Step;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.InputException;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.witness.SharedData;
-import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditHtml;
 import org.iommu4j.workbench.audit.AuditJson;
 import org.iommu4j.workbench.audit.AuditText;
 import org.iommu4j.workbench.audit.FleetReport;
-import org.iommu4j.workbench.audit.Guest;
-import org.iommu4j.workbench.audit.Step;
-import org.iommu4j.workbench.host.HostInputs;
-import org.iommu4j.workbench.host.InputException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,7 +40,7 @@ class ReportsTest {
     private Path directory;
 
     private static JsonNode schema() throws IOException {
-        try (InputStream in = Audit.class.getResourceAsStream("audit.schema.json")) {
+        try (InputStream in = AuditJson.class.getResourceAsStream("audit.schema.json")) {
             return JSON.readTree(in.readAllBytes());
         }
     }
@@ -237,7 +237,7 @@ class ReportsTest {
         Files.writeString(directory.resolve("broken.tar"), "no tar at all");
         int[] steps = {0};
         FleetReport report =
-                FleetReport.of(directory, Audits.AUDITOR, HostInputs::withInstalledSilicon, Optional.empty(), false);
+                FleetReport.of(directory, Audits.AUDITOR, HostInputs::withInstalledVendors, Optional.empty(), false);
         assertThat(report.size()).isEqualTo(4);
         assertThat(report.anyUnusable()).isTrue();
         assertThat(report.anyNotCoherent()).isTrue();

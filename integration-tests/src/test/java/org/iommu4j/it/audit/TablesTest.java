@@ -15,6 +15,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FirmwareTables;
@@ -26,9 +29,6 @@ import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.witness.SharedData;
-import org.iommu4j.workbench.audit.Audit;
-import org.iommu4j.workbench.audit.Guest;
-import org.iommu4j.workbench.host.InputException;
 import org.junit.jupiter.api.Test;
 
 /** Tables of real hosts are read as ACPICA's disassembler read them. */

@@ -6,12 +6,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditedDevice;
+import org.iommu4j.audit.Guest;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
-import org.iommu4j.workbench.audit.Audit;
 import org.iommu4j.workbench.audit.AuditHtml;
-import org.iommu4j.workbench.audit.AuditedDevice;
-import org.iommu4j.workbench.audit.Guest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 

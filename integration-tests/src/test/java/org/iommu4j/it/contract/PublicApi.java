@@ -33,6 +33,8 @@ final class PublicApi {
             "org.iommu4j.vfio",
             "org.iommu4j.vfio.type1",
             "org.iommu4j.kvm",
+            "org.iommu4j.host",
+            "org.iommu4j.audit",
             "org.iommu4j.sim.amdvi",
             "org.iommu4j.sim.cache",
             "org.iommu4j.sim.cpu",

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.contract;
 
+import java.io.ByteArrayInputStream;
 import java.lang.reflect.Array;
 import java.lang.reflect.Executable;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -15,9 +17,11 @@ import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.BooleanSupplier;
 import java.util.function.IntPredicate;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -30,6 +34,13 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.Prot;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.audit.Fleet;
+import org.iommu4j.audit.FleetRow;
+import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.NoSnoopUse;
+import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Access;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
@@ -40,6 +51,14 @@ import org.iommu4j.core.PciIsolation;
 import org.iommu4j.dma.CoherentBuffer;
 import org.iommu4j.dma.DmaApi;
 import org.iommu4j.dma.DmaDevice;
+import org.iommu4j.host.CaptureFiles;
+import org.iommu4j.host.Fact;
+import org.iommu4j.host.ForeignUnits;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.UnknownInputException;
+import org.iommu4j.it.Checkout;
 import org.iommu4j.it.domain.Bench;
 import org.iommu4j.it.domain.Configuration;
 import org.iommu4j.it.domain.DomainConfigurations;
@@ -80,6 +99,7 @@ import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.PageRequestGroups;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.vfio.Vfio;
@@ -138,6 +158,7 @@ final class Samples {
         Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true);
         add(options, new Type1Iommu(true, process, options));
         addSilicon(factory);
+        addHost();
     }
 
     private static Iommu open(Machine machine) {
@@ -157,6 +178,7 @@ final class Samples {
         PageRequest request = new PageRequest(0, true, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
         add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);
+        add(new ShownUnit(OptionalLong.empty(), Map.of()));
         add(
                 VfioOptions.DEFAULT,
                 KvmOptions.DEFAULT,
@@ -241,6 +263,32 @@ final class Samples {
                 provider.reader(dump, fabric).ifPresent(this::add);
             }
         }
+    }
+
+    /** A captured host, what is known of it, and its audit. */
+    private void addHost() {
+        IommuVendors vendors = IommuVendors.load();
+        Path capture = Checkout.root().resolve("integration-tests/src/test/resources/captures/intel-sc1.tar");
+        HostInputs inputs = new HostInputs(vendors).capture(capture);
+        HostEvidence host = inputs.read();
+        Auditor auditor = new Auditor(vendors);
+        PciAddress last = host.functions().get(host.functions().size() - 1).address();
+        Audit audit = auditor.audit(host, Optional.of(LinuxRelease.NEWEST), List.of(last));
+        add(inputs, host, HostEvidence.builder("a host"), auditor, audit, Objects.requireNonNull(audit.assignment()));
+        add(
+                host.functions().get(0),
+                host.units().values().iterator().next(),
+                host.groups().values().iterator().next());
+        add(audit.units().get(0), audit.devices().get(0), audit.groups().get(0), new Step("it", "yes", "a manual"));
+        add(new Fact<>(1L, "a log"), new InputException("no input"), new UnknownInputException("nothing known"));
+        add(CaptureFiles.open(capture), capture.resolveSibling("absent.tar"), new TreeSet<>());
+        add(audit.units().get(0).description());
+        add(
+                new Fleet(auditor, () -> inputs, Optional.empty()),
+                new FleetRow("a host", Optional.of(audit), null, false));
+        add(new NoSnoopUse(NoSnoopUse.Kind.NONE, new Reason("it does", "its driver")), new Headline.Line("do", "it"));
+        add((Supplier<HostInputs>) () -> inputs, new ByteArrayInputStream(new byte[0]));
+        ForeignUnits.all().forEach(this::add);
     }
 
     private static RegisterDump registers(Machine machine) {

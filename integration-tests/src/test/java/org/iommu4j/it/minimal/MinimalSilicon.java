@@ -21,6 +21,7 @@ import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.ShownUnit;
 
 /** The hardware that {@link MinimalVendor} drives, and a machine that has it. */
 public final class MinimalSilicon implements TranslationUnitProvider {
@@ -74,7 +75,7 @@ public final class MinimalSilicon implements TranslationUnitProvider {
 
     @Override
     public Optional<TranslationUnitSpec> recognise(
-            String name, Map<String, String> attributes, FirmwareTables firmware) {
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         return Optional.empty();
     }
 

@@ -11,20 +11,20 @@ import java.util.Map;
 import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditedDevice;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.host.Fact;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
 import org.iommu4j.kvm.GuestMemoryType;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.audit.Audit;
-import org.iommu4j.workbench.audit.AuditedDevice;
-import org.iommu4j.workbench.audit.Auditor;
-import org.iommu4j.workbench.audit.Guest;
 import org.iommu4j.workbench.cases.GuestForgetsFlush;
 import org.iommu4j.workbench.cases.GuestNoSnoop;
-import org.iommu4j.workbench.host.Fact;
-import org.iommu4j.workbench.host.HostEvidence;
-import org.iommu4j.workbench.host.HostInputs;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 import org.iommu4j.workbench.scenario.Decision;
@@ -86,7 +86,7 @@ class MinimalVendorTest {
                 [    0.500000] pci 0000:00:02.0: Adding to iommu group 1
                 """);
 
-        HostEvidence host = HostInputs.withInstalledSilicon().path(log).read();
+        HostEvidence host = HostInputs.withInstalledVendors().path(log).read();
         Audit audit = new Auditor(IommuVendors.load()).audit(host, Optional.empty(), List.of());
 
         assertThat(host.interruptRemapping()).isEqualTo(Answer.YES);

@@ -41,8 +41,6 @@ final class QemuMachine implements DmaMachine {
     private static final int MEMORY_WINDOW = 0x20;
     private static final int MEMORY_AND_BUS_MASTER = 0x6;
     private static final int IO_MEMORY_AND_BUS_MASTER = 0x7;
-    private static final int CONVENTIONAL_BYTES = 256;
-    private static final int EXPRESS_BYTES = 4096;
 
     private static final long FIRST_BAR = 0xc0000000L;
     private static final long SECOND_BAR = 0xc0100000L;
@@ -93,7 +91,7 @@ final class QemuMachine implements DmaMachine {
     private void initialize() {
         qtest.out32(CONFIG_ADDRESS, 0x80000000 | PCIEXBAR);
         qtest.out32(CONFIG_DATA, (int) ECAM | ECAM_ENABLE);
-        QemuConfigSpace port = new QemuConfigSpace(qtest, ecam(Hardware.PORT), EXPRESS_BYTES);
+        QemuConfigSpace port = new QemuConfigSpace(qtest, ecam(Hardware.PORT), ConfigSpace.EXPRESS_BYTES);
         port.write(BUS_NUMBERS, 4, 1 << 16 | 1 << 8);
         port.write(MEMORY_WINDOW, 4, BELOW_WINDOW);
         port.write(COMMAND, 2, IO_MEMORY_AND_BUS_MASTER);
@@ -105,7 +103,7 @@ final class QemuMachine implements DmaMachine {
     }
 
     private void start(PciAddress address, long bar) {
-        QemuConfigSpace config = new QemuConfigSpace(qtest, ecam(address), CONVENTIONAL_BYTES);
+        QemuConfigSpace config = new QemuConfigSpace(qtest, ecam(address), ConfigSpace.CONVENTIONAL_BYTES);
         config.write(BAR_0, 4, (int) bar);
         config.write(COMMAND, 2, MEMORY_AND_BUS_MASTER);
         devices.put(address, new EduDevice(qtest, qemu + "'s EDU at " + address, bar));
@@ -115,7 +113,9 @@ final class QemuMachine implements DmaMachine {
         for (int device = 0; device < 32; device++) {
             PciAddress first = new PciAddress(0, bus, device, 0);
             int count = isThere(first)
-                            && (new QemuConfigSpace(qtest, ecam(first), CONVENTIONAL_BYTES).read(HEADER_TYPE, 1) & 0x80)
+                            && (new QemuConfigSpace(qtest, ecam(first), ConfigSpace.CONVENTIONAL_BYTES)
+                                                    .read(HEADER_TYPE, 1)
+                                            & 0x80)
                                     != 0
                     ? 8
                     : 1;
@@ -133,12 +133,13 @@ final class QemuMachine implements DmaMachine {
     }
 
     private PciFunction function(PciAddress address, Optional<PciAddress> bridge) {
-        ConfigSpace conventional = new QemuConfigSpace(qtest, ecam(address), CONVENTIONAL_BYTES);
+        ConfigSpace conventional = new QemuConfigSpace(qtest, ecam(address), ConfigSpace.CONVENTIONAL_BYTES);
         boolean express = conventional.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) != 0;
         return new QemuFunction(
                 address,
                 bridge,
-                new QemuConfigSpace(qtest, ecam(address), express ? EXPRESS_BYTES : CONVENTIONAL_BYTES));
+                new QemuConfigSpace(
+                        qtest, ecam(address), express ? ConfigSpace.EXPRESS_BYTES : ConfigSpace.CONVENTIONAL_BYTES));
     }
 
     private static long ecam(PciAddress address) {

@@ -3,12 +3,21 @@ package org.iommu4j.workbench.audit;
 
 import java.util.List;
 import java.util.Map;
+import org.iommu4j.audit.Answers;
+import org.iommu4j.audit.Assignment;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditedDevice;
+import org.iommu4j.audit.AuditedGroup;
+import org.iommu4j.audit.AuditedUnit;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
-import org.iommu4j.workbench.output.Printable;
 
 /** An audit as one HTML file that needs nothing else: no script, no font, no picture from elsewhere. */
 public final class AuditHtml {

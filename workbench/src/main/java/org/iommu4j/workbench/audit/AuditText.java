@@ -6,14 +6,23 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.audit.Answers;
+import org.iommu4j.audit.Assignment;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditedDevice;
+import org.iommu4j.audit.AuditedGroup;
+import org.iommu4j.audit.AuditedUnit;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
-import org.iommu4j.workbench.output.Printable;
 import picocli.CommandLine.Help.ColorScheme;
 
 /** An audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
@@ -91,7 +100,7 @@ public final class AuditText {
         }
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
             String title = audit.device(path.getKey()).map(AuditedDevice::title).orElse("");
-            section(text, cut(path.getKey() + " " + title, WIDTH));
+            section(text, Printable.cut(path.getKey() + " " + title, WIDTH));
             String arrow = "  ";
             for (Step step : path.getValue()) {
                 sentence(
@@ -305,15 +314,11 @@ public final class AuditText {
                 column = indent.length();
                 first = true;
             }
-            String fitting = cut(word, WIDTH - indent.length());
+            String fitting = Printable.cut(word, WIDTH - indent.length());
             text.append(first ? "" : " ").append(fitting);
             column += fitting.length() + (first ? 0 : 1);
             first = false;
         }
         return text.toString();
-    }
-
-    static String cut(String text, int width) {
-        return text.length() <= width ? text : text.substring(0, width - 2) + "..";
     }
 }

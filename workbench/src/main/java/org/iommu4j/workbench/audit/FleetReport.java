@@ -9,10 +9,38 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.workbench.host.HostInputs;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.audit.Fleet;
+import org.iommu4j.audit.FleetRow;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.audit.Headline;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.Printable;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.workbench.output.Csv;
+import org.iommu4j.workbench.output.Json;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
 
 /** The audit of a directory of captures, one row per host. */
 public final class FleetReport {
+    private static final int HOST_WIDTH = 28;
+
+    /** The columns' names, for CSV and tables. */
+    private static final List<String> COLUMNS = List.of(
+            "host",
+            "linux",
+            "guest",
+            "units",
+            "cantBlock",
+            "devices",
+            "noncoherent",
+            "unknown",
+            "falsePromises",
+            "verdict");
+
     private final List<FleetRow> rows;
 
     private FleetReport(List<FleetRow> rows) {
@@ -24,7 +52,7 @@ public final class FleetReport {
      *
      * @param inputs makes a reader for each host
      * @param terminal whether to show a bar on the terminal
-     * @throws org.iommu4j.workbench.host.InputException when the directory can't be read or is empty
+     * @throws org.iommu4j.host.InputException when the directory can't be read or is empty
      */
     public static FleetReport of(
             Path directory,
@@ -64,16 +92,70 @@ public final class FleetReport {
 
     /** Returns a table for people. */
     public String text() {
-        return Fleet.text(rows);
+        Table table = new Table(
+                "host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "not true", "verdict");
+        for (FleetRow row : rows) {
+            String[] line = cells(row).toArray(String[]::new);
+            line[0] = Printable.cut(line[0], HOST_WIDTH);
+            table.row(line);
+        }
+        StringBuilder text = new StringBuilder();
+        table.print(text);
+        return text.toString();
     }
 
     /** Returns comma-separated values with a header (RFC 4180). */
     public String csv() {
-        return Fleet.csv(rows);
+        StringBuilder text = new StringBuilder(Csv.row(COLUMNS));
+        rows.forEach(row -> text.append(Csv.row(cells(row))));
+        return text.toString();
     }
 
     /** Returns one JSON object a line. */
     public String jsonLines() {
-        return Fleet.jsonLines(rows);
+        StringBuilder text = new StringBuilder();
+        for (FleetRow row : rows) {
+            ObjectNode node = JsonNodeFactory.instance.objectNode();
+            node.put("host", row.host());
+            node.put("error", row.error());
+            node.put("linux", row.audit().map(audit -> audit.linux().toString()).orElse(null));
+            node.put("guest", row.audit().map(audit -> audit.overall().name()).orElse(null));
+            node.put("verdict", row.audit().map(Headline::verdict).orElse(null));
+            node.put("units", row.audit().map(audit -> audit.units().size()).orElse(null));
+            node.put("devices", row.audit().map(audit -> audit.devices().size()).orElse(null));
+            ArrayNode noncoherent = node.putArray("noncoherent");
+            row.noncoherent().forEach(address -> noncoherent.add(address.toString()));
+            ArrayNode promises = node.putArray("falsePromises");
+            row.audit().ifPresent(audit -> audit.falsePromises().forEach(promise -> promises.add(promise.text())));
+            ArrayNode contradictions = node.putArray("contradictions");
+            row.audit().ifPresent(audit -> audit.contradictions().forEach(contradictions::add));
+            node.put(
+                    "warnings",
+                    row.audit().map(audit -> audit.warnings().size()).orElse(null));
+            text.append(Json.line(node)).append('\n');
+        }
+        return text.toString();
+    }
+
+    /** Returns the cells of a host in the order of {@link #COLUMNS}. */
+    private static List<String> cells(FleetRow row) {
+        if (row.audit().isEmpty()) {
+            String error = row.error();
+            return List.of(row.host(), "", "ERROR", "", "", "", "", "", "", error == null ? "" : error);
+        }
+        Audit found = row.audit().get();
+        return List.of(
+                row.host(),
+                found.linux().toString(),
+                found.overall().name(),
+                Integer.toString(found.units().size()),
+                Long.toString(found.units().stream()
+                        .filter(unit -> unit.description().abilities().blocksNoSnoop() == Answer.NO)
+                        .count()),
+                Integer.toString(found.devices().size()),
+                Integer.toString(row.noncoherent().size()),
+                Integer.toString(Headline.addresses(found, Guest.UNKNOWN).size()),
+                Integer.toString(found.falsePromises().size()),
+                Headline.verdict(found));
     }
 }

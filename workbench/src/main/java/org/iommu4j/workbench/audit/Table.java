@@ -4,7 +4,8 @@ package org.iommu4j.workbench.audit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
-import org.iommu4j.workbench.output.Printable;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 
@@ -74,7 +75,7 @@ final class Table {
             StringBuilder line = new StringBuilder(INDENT);
             Guest guest = null;
             for (int i = 0; i < columns; i++) {
-                String cell = AuditText.cut(row[i], widths[i]);
+                String cell = Printable.cut(row[i], widths[i]);
                 line.append(i == 0 ? "" : "  ").append(cell).append(" ".repeat(widths[i] - cell.length()));
                 guest = guest == null ? guest(cell) : guest;
             }

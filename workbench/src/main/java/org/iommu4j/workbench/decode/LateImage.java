@@ -21,7 +21,7 @@ public final class LateImage implements Fabric, AutoCloseable {
     /**
      * Returns the image, open.
      *
-     * @throws org.iommu4j.workbench.host.InputException when it can't be read
+     * @throws org.iommu4j.host.InputException when it can't be read
      */
     public MemoryImage open() {
         MemoryImage open = image;

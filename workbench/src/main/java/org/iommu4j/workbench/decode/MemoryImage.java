@@ -10,8 +10,8 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import org.iommu4j.host.InputException;
 import org.iommu4j.sim.spi.Fabric;
-import org.iommu4j.workbench.host.InputException;
 import org.jspecify.annotations.Nullable;
 
 /**

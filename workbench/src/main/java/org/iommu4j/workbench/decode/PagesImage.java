@@ -9,7 +9,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
-import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.host.InputException;
 
 /**
  * A file of single pages, each behind its physical address; nothing else is memory.

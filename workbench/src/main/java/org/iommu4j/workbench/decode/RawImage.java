@@ -7,7 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import org.iommu4j.workbench.host.InputException;
+import org.iommu4j.host.InputException;
 
 /** A file with all memory from physical address 0 on; what lies behind its end is no memory. */
 final class RawImage extends MemoryImage {

@@ -13,9 +13,9 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.Printable;
 import org.iommu4j.sim.spi.RegisterDump;
-import org.iommu4j.workbench.host.InputException;
-import org.iommu4j.workbench.output.Printable;
 
 /**
  * A copy of one unit's registers as text.

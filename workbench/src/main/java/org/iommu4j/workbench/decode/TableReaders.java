@@ -5,11 +5,11 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.host.InputException;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
-import org.iommu4j.workbench.host.InputException;
 
 /** Finds the silicon that understands a dump. */
 public final class TableReaders {

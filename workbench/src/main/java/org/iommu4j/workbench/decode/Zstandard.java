@@ -9,8 +9,8 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import org.iommu4j.workbench.host.InputException;
-import org.iommu4j.workbench.output.PrivateFile;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.PrivateFile;
 
 /** What is compressed by zstd; the only place that knows the library, which is loaded when a file needs it. */
 final class Zstandard {

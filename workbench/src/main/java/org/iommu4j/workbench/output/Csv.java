@@ -3,6 +3,7 @@ package org.iommu4j.workbench.output;
 
 import java.text.Normalizer;
 import java.util.List;
+import org.iommu4j.host.Printable;
 
 /** Comma-separated values (RFC 4180) whose cells a spreadsheet takes for text or for a number, and never for a formula. */
 public final class Csv {

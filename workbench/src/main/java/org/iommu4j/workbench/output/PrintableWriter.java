@@ -8,6 +8,7 @@ import java.nio.charset.Charset;
 import java.nio.charset.CharsetEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -27,7 +28,6 @@ public final class PrintableWriter extends Writer {
     private final Charset charset;
     private final CharsetEncoder encoder;
     private final boolean colours;
-    private final StringBuilder escape = new StringBuilder();
     private final byte[] buffer = new byte[BUFFER_BYTES];
     private int buffered;
     private char[] pending = new char[2 * BATCH];
@@ -165,9 +165,7 @@ public final class PrintableWriter extends Writer {
             put(character.getBytes(charset));
             return;
         }
-        escape.setLength(0);
-        Printable.escape(escape, codePoint);
-        put(escape.toString().getBytes(StandardCharsets.US_ASCII));
+        put(Printable.escape(codePoint).getBytes(StandardCharsets.US_ASCII));
     }
 
     private void put(byte[] bytes) {

@@ -10,6 +10,7 @@ import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
+import org.iommu4j.host.Printable;
 
 /** Standard output and standard error of the command; both go through a {@link PrintableWriter}. */
 public final class StandardStreams {

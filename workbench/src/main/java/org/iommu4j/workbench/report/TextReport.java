@@ -3,8 +3,8 @@ package org.iommu4j.workbench.report;
 
 import java.util.List;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
-import org.iommu4j.workbench.output.Printable;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;

@@ -13,14 +13,23 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.audit.Answers;
+import org.iommu4j.audit.Assignment;
+import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditedDevice;
+import org.iommu4j.audit.AuditedGroup;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.audit.Guest;
+import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Hosts;
+import org.iommu4j.audit.MadeUpVendor;
+import org.iommu4j.audit.Regions;
+import org.iommu4j.host.HostInputs;
 import org.iommu4j.pci.PciAddress;
-import org.iommu4j.sim.machine.MachineFactory;
-import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
-import org.iommu4j.workbench.host.HostInputs;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine.Help;
@@ -198,9 +207,8 @@ class SameVerdictEverywhereTest {
     void everyReportAndEveryCheckHasTheVerdictThatFollowsFromTheDevices() throws IOException {
         long seed = Long.getLong("iommu4j.seed", 20_261_129L);
         Random random = new Random(seed);
-        List<TranslationUnitProvider> silicon = MachineFactory.load().providers();
         IommuVendors installed = IommuVendors.load();
-        Supplier<HostInputs> reader = () -> new HostInputs(silicon, installed);
+        Supplier<HostInputs> reader = () -> new HostInputs(installed);
         for (int i = 0; i < HOSTS; i++) {
             Lot lot = Lot.draw(random);
             String where = "host " + i + " of -Diommu4j.seed=" + seed + ": " + lot;

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.iommu4j.host.InputException;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.RegisterDump;
@@ -21,7 +22,6 @@ import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
-import org.iommu4j.workbench.host.InputException;
 import tools.jackson.databind.json.JsonMapper;
 
 /**

@@ -18,6 +18,7 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.ShownUnit;
 
 /**
  * Silicon of nobody's, which the command finds as it finds everybody's.
@@ -52,7 +53,7 @@ public final class LadderSilicon implements TranslationUnitProvider {
 
     @Override
     public Optional<TranslationUnitSpec> recognise(
-            String name, Map<String, String> attributes, FirmwareTables firmware) {
+            String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         return Optional.empty();
     }
 

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * What is known of a host, and what Linux will make of its devices when a guest gets them.
+ *
+ * <p>Start at {@link org.iommu4j.host.HostInputs} and {@link org.iommu4j.audit.Auditor}.
+ */
+@org.jspecify.annotations.NullMarked
+module org.iommu4j.audit {
+    requires transitive org.iommu4j;
+    requires org.apache.commons.compress;
+    requires org.iommu4j.core;
+    requires org.iommu4j.kvm;
+    requires org.iommu4j.vfio;
+    requires static transitive org.jspecify;
+
+    exports org.iommu4j.audit;
+    exports org.iommu4j.host;
+}

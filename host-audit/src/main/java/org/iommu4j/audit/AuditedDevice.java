@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.regex.Pattern;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.Reason;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A PCI function of the host and what becomes of a guest that it is assigned to.
+ *
+ * @param address where it is
+ * @param bridge whether it leads to another bus; such are never assigned
+ * @param translated whether an IOMMU translates for it
+ * @param unit the id of the unit that translates for it, null when none does or none is known
+ * @param group the number of its group, empty when it has none or none is known
+ * @param classCode base class and subclass
+ * @param className what the class is called
+ * @param name what the device is called
+ * @param driver the driver that is bound, empty text when none is, null when not known
+ * @param noSnoopEnabled Enable No Snoop: whether it may send no-snoop at all; unknown where it has no such bit
+ * @param noSnoopUse what its driver is known to do with no-snoop
+ * @param enforceCacheCoherency whether a domain of this device alone blocks no-snoop; unknown where no unit translates for
+ *     it, so that there is no such domain
+ * @param reservedRegions its reserved regions, null when not known
+ * @param assignable whether VFIO would take it as things are now, but for its own driver
+ * @param assignableWithGroup whether VFIO would take it with all of its group, whatever drivers are bound to it now
+ * @param obstacles why it is not assignable or why that is not known; of many reasons that its group gives, the first ones and how
+ *     many more there are
+ * @param guest what KVM makes of a guest that has this device alone; unknown where no guest can have it
+ * @param why the reasons of {@code guest}, the deciding one first
+ * @param hints what can be done
+ */
+public record AuditedDevice(
+        PciAddress address,
+        Answer bridge,
+        Answer translated,
+        @Nullable String unit,
+        OptionalInt group,
+        OptionalInt classCode,
+        Optional<String> className,
+        Optional<String> name,
+        @Nullable String driver,
+        Answer noSnoopEnabled,
+        Optional<NoSnoopUse> noSnoopUse,
+        Answer enforceCacheCoherency,
+        @Nullable List<ReservedRegion> reservedRegions,
+        Answer assignable,
+        Answer assignableWithGroup,
+        List<Reason> obstacles,
+        Guest guest,
+        List<Reason> why,
+        List<Reason> hints) {
+    /** Copies the lists. */
+    public AuditedDevice {
+        Objects.requireNonNull(address, "address");
+        Objects.requireNonNull(bridge, "bridge");
+        Objects.requireNonNull(translated, "translated");
+        Objects.requireNonNull(group, "group");
+        Objects.requireNonNull(classCode, "classCode");
+        Objects.requireNonNull(className, "className");
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(noSnoopEnabled, "noSnoopEnabled");
+        Objects.requireNonNull(noSnoopUse, "noSnoopUse");
+        Objects.requireNonNull(enforceCacheCoherency, "enforceCacheCoherency");
+        Objects.requireNonNull(assignable, "assignable");
+        Objects.requireNonNull(assignableWithGroup, "assignableWithGroup");
+        Objects.requireNonNull(guest, "guest");
+        reservedRegions = reservedRegions == null ? null : List.copyOf(reservedRegions);
+        obstacles = List.copyOf(obstacles);
+        why = List.copyOf(why);
+        hints = List.copyOf(hints);
+    }
+
+    /** {@code Advanced Micro Devices, Inc. [AMD/ATI] }: what is in the brackets is the maker's short name. */
+    private static final Pattern SHORT_NAME = Pattern.compile(
+            "^((?:[^:\\[]{1,80}: )?)[^:\\[]{1,80}?(?:Inc|Ltd|Corp|Corporation|Limited)\\.? \\[([^\\]]{1,24})\\]");
+
+    private static final Pattern LEGAL_FORM =
+            Pattern.compile(",? (?:Corporation|Corp\\.|Inc\\.|Co\\.,? Ltd\\.|Ltd\\.|Limited|GmbH)(?= |$)");
+
+    /** Returns whether it is the function of an IOMMU, which AMD's have. */
+    public boolean isIommu() {
+        return classCode.isPresent() && classCode.getAsInt() == PciClasses.IOMMU;
+    }
+
+    /** Returns whether it is what hosts consist of and guests never get: a bridge or an IOMMU. */
+    public boolean isPartOfHost() {
+        return bridge == Answer.YES || isIommu();
+    }
+
+    /** Returns whether a guest could ever get it: no part of the host, and not known to be without an IOMMU. */
+    public boolean matters() {
+        return !isPartOfHost() && translated != Answer.NO;
+    }
+
+    /** Returns the answer for people, a dash where there is no question: no guest gets what no IOMMU translates for. */
+    public String guestInWords() {
+        return isIommu() || translated == Answer.NO ? "-" : guest.name();
+    }
+
+    /** Returns class and name for people, as far as known. */
+    public String title() {
+        String kind = className.orElse(classCode.isPresent() ? PciClasses.name(classCode.getAsInt()) : "");
+        String text = kind + (name.isPresent() && !kind.isEmpty() ? ": " : "") + name.orElse("");
+        return text.isEmpty() ? "device of unknown class" : text;
+    }
+
+    /**
+     * Returns the title for a narrow column: makers without their legal form, or by the short name that the list of
+     * names has for them.
+     */
+    public String shortTitle() {
+        return LEGAL_FORM
+                .matcher(SHORT_NAME.matcher(title()).replaceFirst("$1$2"))
+                .replaceAll("");
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.List;
+import java.util.Objects;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.UnitDescription;
+
+/**
+ * A translation unit of the host.
+ *
+ * @param vendor the vendor's name
+ * @param rule whose ability decides about no-snoop for the devices of this vendor
+ * @param description what its tables and registers say
+ * @param devices the functions that it translates for, as far as the input names them
+ */
+public record AuditedUnit(String vendor, CoherencyRule rule, UnitDescription description, List<PciAddress> devices) {
+    /** Copies the list. */
+    public AuditedUnit {
+        Objects.requireNonNull(vendor, "vendor");
+        Objects.requireNonNull(rule, "rule");
+        Objects.requireNonNull(description, "description");
+        devices = List.copyOf(devices);
+    }
+}

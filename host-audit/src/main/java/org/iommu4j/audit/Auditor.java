@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.Fact;
+import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.InputException;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitDescription;
+
+/** Audits hosts. Thread-safe: it has no state but the vendors. */
+public final class Auditor {
+    private final IommuVendors vendors;
+
+    /** Makes an auditor that knows some vendors. */
+    public Auditor(IommuVendors vendors) {
+        this.vendors = Objects.requireNonNull(vendors, "vendors");
+    }
+
+    /**
+     * Audits a host by its own release, or the newest where the evidence has none.
+     *
+     * @throws InputException when a vendor's table can't be read, or bridges are where none can be
+     */
+    public Audit audit(HostEvidence evidence) {
+        return audit(evidence, Optional.empty(), List.of());
+    }
+
+    /**
+     * Audits a host.
+     *
+     * @param evidence what is known of it
+     * @param asked the release to answer by; empty for the host's own where the evidence tells, else the newest
+     * @param assigned the devices of a virtual machine to answer for; none for no such answer
+     * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device is not
+     *     among the input
+     * @throws IllegalArgumentException when no rules are built for the release asked for
+     */
+    public Audit audit(HostEvidence evidence, Optional<LinuxRelease> asked, Collection<PciAddress> assigned) {
+        return new Run(evidence, asked).audit(assigned);
+    }
+
+    /** One audit. */
+    private final class Run {
+        private final HostEvidence evidence;
+        private final LinuxRelease release;
+        private final Set<String> warnings = new LinkedHashSet<>();
+        private final HostPicture picture;
+
+        Run(HostEvidence evidence, Optional<LinuxRelease> asked) {
+            this.evidence = evidence;
+            this.release = asked.orElseGet(() -> ReleaseChoice.of(evidence.linux(), warnings));
+            warnings.addAll(evidence.warnings());
+            this.picture = HostPicture.of(evidence, vendors, release, warnings);
+        }
+
+        Audit audit(Collection<PciAddress> assigned) {
+            HostDescription deciding = picture.deciding();
+            AuditRules rules = AuditRules.of(release, deciding == null ? null : deciding.virtualization());
+            Viability viability = new Viability(picture, rules);
+            List<AuditedDevice> devices = new ArrayList<>();
+            for (FunctionEvidence function : evidence.functions()) {
+                devices.add(device(function, viability));
+            }
+            warnAboutUnknown(devices);
+            Audit audit = new Audit(
+                    evidence.name(),
+                    release,
+                    evidence.linux(),
+                    deciding == null ? null : deciding.rule(),
+                    evidence.iommuInUse(),
+                    units(),
+                    devices,
+                    auditedGroups(devices, viability),
+                    null,
+                    falsePromises(),
+                    evidence.contradictions(),
+                    rules.cost(Guest.NONCOHERENT),
+                    Hints.ofHost(evidence, picture.hosts(), vendors),
+                    List.copyOf(warnings));
+            return assigned.isEmpty() ? audit : audit.with(Assignment.of(audit, assigned, rules, viability));
+        }
+
+        private AuditedDevice device(FunctionEvidence function, Viability viability) {
+            PciAddress address = function.address();
+            DeviceDescription description = picture.device(address);
+            Answer translated = picture.translated(address);
+            // Where no unit translates, no guest gets the function, and there is nothing to say about one.
+            Answer enforced = description == null || translated == Answer.NO
+                    ? Answer.UNKNOWN
+                    : description.enforceCacheCoherency();
+            Viability.Finding finding = viability.of(address);
+            OptionalInt group = picture.groupId(address);
+            String driver = function.driver().map(Fact::value).orElse(null);
+            Optional<NoSnoopUse> use = driver == null ? Optional.empty() : NoSnoopUse.of(driver);
+            List<Reason> why = new ArrayList<>();
+            if (description != null) {
+                why.addAll(description.reasons());
+            }
+            why.add(enabled(function));
+            use.map(NoSnoopUse::why).ifPresent(why::add);
+            why.addAll(finding.reasons());
+            List<Reason> hints = new ArrayList<>();
+            HostDescription host = picture.host(address);
+            if (description != null && host != null && function.bridge() != Answer.YES) {
+                hints.addAll(Hints.of(function, description, host));
+            }
+            group.ifPresent(id -> hints.addAll(viability.hints(address, id)));
+            return new AuditedDevice(
+                    address,
+                    function.bridge(),
+                    translated,
+                    description == null ? null : description.unit(),
+                    group,
+                    function.classCode(),
+                    function.className(),
+                    function.name(),
+                    driver,
+                    function.noSnoopEnabled(),
+                    use,
+                    enforced,
+                    description == null ? null : description.reservedRegions(),
+                    finding.answer(),
+                    finding.withGroup(),
+                    finding.reasons(),
+                    Guest.of(enforced),
+                    why,
+                    hints);
+        }
+
+        private static Reason enabled(FunctionEvidence function) {
+            String source =
+                    "PCIe Device Control bit 11, " + function.configSource().orElse("input");
+            if (function.pciExpress() == Answer.NO) {
+                return new Reason(
+                        "it is conventional PCI or has no PCI Express capability: no Enable No Snoop", source);
+            }
+            String bit = "Enable No Snoop"
+                    + function.physicalFunction()
+                            .map(physical -> " of its physical function " + physical)
+                            .orElse("");
+            return switch (function.noSnoopEnabled()) {
+                case YES -> new Reason(bit + " is on: the device may send no-snoop", source);
+                case NO -> new Reason(bit + " is off: the device may send none, until it is set", source);
+                case UNKNOWN -> new Reason(bit + " is not known", source);
+            };
+        }
+
+        private List<AuditedUnit> units() {
+            List<AuditedUnit> units = new ArrayList<>();
+            List<String> silent = new ArrayList<>();
+            for (HostDescription host : picture.hosts()) {
+                for (UnitDescription unit : host.units()) {
+                    List<PciAddress> served = picture.behind(unit);
+                    units.add(new AuditedUnit(host.vendor(), host.rule(), unit, served));
+                    if (unit.registers().isEmpty()) {
+                        silent.add(unit.id());
+                    }
+                }
+            }
+            if (!silent.isEmpty()) {
+                warnings.add("registers of " + String.join(", ", silent) + " are unknown: no input tells what "
+                        + (silent.size() == 1 ? "it" : "they") + " can do");
+            }
+            return units;
+        }
+
+        private List<AuditedGroup> auditedGroups(List<AuditedDevice> devices, Viability viability) {
+            Map<PciAddress, AuditedDevice> byAddress = new HashMap<>();
+            devices.forEach(device -> byAddress.put(device.address(), device));
+            List<AuditedGroup> audited = new ArrayList<>();
+            for (HostPicture.Group group : picture.groups()) {
+                List<PciAddress> members = group.members();
+                Guest guest = null;
+                List<PciAddress> noncoherent = new ArrayList<>();
+                for (PciAddress member : members) {
+                    AuditedDevice device = byAddress.get(member);
+                    // Bridges are never given to VFIO, so that it does not ask about them.
+                    if (device == null || device.bridge() == Answer.YES) {
+                        continue;
+                    }
+                    guest = guest == null ? device.guest() : guest.and(device.guest());
+                    if (device.guest() == Guest.NONCOHERENT) {
+                        noncoherent.add(member);
+                    }
+                }
+                if (guest == null) {
+                    guest = bridgesOnly(members, byAddress);
+                }
+                Viability.Finding finding = viability.ofGroup(members);
+                audited.add(new AuditedGroup(
+                        group.id(),
+                        members,
+                        GroupReasons.of(members, evidence, picture.isolation()),
+                        finding.answer(),
+                        finding.reasons(),
+                        guest,
+                        noncoherent));
+            }
+            return audited;
+        }
+
+        private Guest bridgesOnly(List<PciAddress> members, Map<PciAddress, AuditedDevice> devices) {
+            Guest guest = Guest.COHERENT;
+            for (PciAddress member : members) {
+                AuditedDevice device = devices.get(member);
+                guest = guest.and(device == null ? Guest.UNKNOWN : device.guest());
+            }
+            return guest;
+        }
+
+        private List<Reason> falsePromises() {
+            List<Reason> promises = new ArrayList<>();
+            for (HostDescription host : picture.hosts()) {
+                for (KernelParameter parameter : host.parameters()) {
+                    if (parameter.effect() == KernelParameter.Effect.FALSE_PROMISE
+                            && evidence.bootOptions().has(parameter.parameter(), parameter.value())) {
+                        promises.add(new Reason(
+                                parameter + ": " + parameter.why().text(),
+                                parameter.why().source()));
+                    }
+                }
+            }
+            return promises;
+        }
+
+        private void warnAboutUnknown(List<AuditedDevice> devices) {
+            if (devices.isEmpty()) {
+                warnings.add("no PCI function is among the input: devices and groups are unknown");
+                return;
+            }
+            long unknown = devices.stream()
+                    .filter(device -> device.matters() && device.guest() == Guest.UNKNOWN)
+                    .count();
+            if (unknown > 0) {
+                warnings.add(unknown + " of " + devices.size() + " functions: what the guest becomes is unknown");
+            }
+            List<PciAddress> bits = devices.stream()
+                    .filter(device -> device.noSnoopEnabled() == Answer.UNKNOWN
+                            && evidence.function(device.address())
+                                    .map(function -> function.pciExpress() != Answer.NO)
+                                    .orElse(true))
+                    .map(AuditedDevice::address)
+                    .toList();
+            if (!bits.isEmpty()) {
+                warnings.add("Enable No Snoop is unknown of " + bits.size() + " functions: "
+                        + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
+                        + (bits.size() > 3 ? " and others" : ""));
+            }
+            if (evidence.interruptRemapping() == Answer.UNKNOWN) {
+                warnings.add("whether Linux remaps interrupts is unknown: no input tells");
+            }
+            if (evidence.iommuInUse() == Answer.UNKNOWN) {
+                warnings.add("whether Linux uses the IOMMU is unknown: answers hold if it does");
+            }
+        }
+    }
+}

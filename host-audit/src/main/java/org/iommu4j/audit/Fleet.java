@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.UnknownInputException;
+
+/**
+ * Audits many captures on all processors.
+ *
+ * <p>Each entry of a directory is a host: a tar, a directory with a {@code sys/} tree, or a directory with what people have
+ * of one host in files. One that can't be used becomes a row that says so.
+ */
+public final class Fleet {
+    private final Auditor auditor;
+    private final Supplier<HostInputs> inputs;
+    private final Optional<LinuxRelease> release;
+
+    /**
+     * Makes one.
+     *
+     * @param inputs makes a reader for each host
+     * @param release the release to answer by; empty for each host's own
+     */
+    public Fleet(Auditor auditor, Supplier<HostInputs> inputs, Optional<LinuxRelease> release) {
+        this.auditor = Objects.requireNonNull(auditor, "auditor");
+        this.inputs = Objects.requireNonNull(inputs, "inputs");
+        this.release = Objects.requireNonNull(release, "release");
+    }
+
+    /**
+     * Returns the hosts of a directory, sorted by name.
+     *
+     * @throws InputException when the directory can't be read or is empty
+     */
+    public static List<Path> hosts(Path directory) {
+        if (!Files.isDirectory(directory)) {
+            throw new InputException(directory + ": is no directory, expected one with a capture per host");
+        }
+        try (Stream<Path> entries = Files.list(directory)) {
+            List<Path> hosts = entries.filter(
+                            entry -> !entry.getFileName().toString().startsWith("."))
+                    .sorted()
+                    .toList();
+            if (hosts.isEmpty()) {
+                throw new InputException(directory + ": is empty, expected one capture per host");
+            }
+            return hosts;
+        } catch (IOException e) {
+            throw new InputException(directory + ": can't be read as a directory of captures", e);
+        }
+    }
+
+    /**
+     * Audits hosts.
+     *
+     * @param progress runs after each, on any thread
+     * @return a row each, in the hosts' order
+     */
+    public List<FleetRow> audit(List<Path> hosts, Runnable progress) {
+        Objects.requireNonNull(hosts, "hosts");
+        Objects.requireNonNull(progress, "progress");
+        ExecutorService pool = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+        try {
+            List<Future<FleetRow>> pending = new ArrayList<>();
+            for (Path host : hosts) {
+                pending.add(pool.submit(() -> {
+                    FleetRow row = audit(host);
+                    progress.run();
+                    return row;
+                }));
+            }
+            List<FleetRow> rows = new ArrayList<>();
+            for (Future<FleetRow> row : pending) {
+                rows.add(row.get());
+            }
+            // Whoever found no memory left may have been beside one that took it all; now each has it for itself.
+            for (int i = 0; i < hosts.size(); i++) {
+                if (rows.get(i).outOfMemory()) {
+                    rows.set(i, audit(hosts.get(i)));
+                }
+            }
+            return rows;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InputException("interrupted", e);
+        } catch (ExecutionException e) {
+            throw new IllegalStateException(e.getCause());
+        } finally {
+            pool.shutdownNow();
+        }
+    }
+
+    /** Whatever goes wrong with a host, an error of the machine among it, is told in its row and is nobody else's affair. */
+    private FleetRow audit(Path host) {
+        String name = host.getFileName().toString();
+        try {
+            Audit audit = auditor.audit(read(host), release, List.of());
+            return FleetRow.of(Files.isDirectory(host) ? name : audit.host(), audit);
+        } catch (InputException e) {
+            String message = e.getMessage();
+            return FleetRow.unusable(name, message == null ? e.toString() : message);
+        } catch (OutOfMemoryError e) {
+            return FleetRow.outOfMemory(name);
+        } catch (RuntimeException | Error e) {
+            return FleetRow.unusable(name, "a bug of this program, please report it: " + e + place(e));
+        }
+    }
+
+    private static String place(Throwable failure) {
+        StackTraceElement[] trace = failure.getStackTrace();
+        return trace.length == 0 ? "" : " at " + trace[0];
+    }
+
+    private HostEvidence read(Path host) {
+        HostInputs reader = inputs.get();
+        if (!Files.isDirectory(host) || Files.isDirectory(host.resolve("sys"))) {
+            return reader.path(host).read();
+        }
+        List<Path> files;
+        try (Stream<Path> entries = Files.list(host)) {
+            files = entries.filter(Files::isRegularFile).sorted().toList();
+        } catch (IOException e) {
+            throw new InputException(host + ": can't be read", e);
+        }
+        InputException last = new InputException(host + ": holds no file");
+        boolean any = false;
+        for (Path file : files) {
+            try {
+                reader.path(file);
+                any = true;
+            } catch (UnknownInputException e) {
+                // People keep other files beside; of a directory without any known one the last refusal is told.
+                last = e;
+            }
+        }
+        if (!any) {
+            throw last;
+        }
+        return reader.read();
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import org.iommu4j.pci.PciAddress;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One host of a fleet.
+ *
+ * @param host the capture's name
+ * @param audit what was found, empty when the capture can't be used
+ * @param error why it can't be used
+ * @param outOfMemory whether that is for want of memory
+ */
+public record FleetRow(
+        String host, Optional<Audit> audit, @Nullable String error, boolean outOfMemory) {
+    /** Refuses what is missing. */
+    public FleetRow {
+        Objects.requireNonNull(host, "host");
+        Objects.requireNonNull(audit, "audit");
+    }
+
+    /** Returns the row of a host that was audited. */
+    static FleetRow of(String host, Audit audit) {
+        return new FleetRow(host, Optional.of(audit), null, false);
+    }
+
+    /** Returns the row of a host that can't be used. */
+    static FleetRow unusable(String host, String error) {
+        return new FleetRow(host, Optional.empty(), error, false);
+    }
+
+    /** Returns the row of a host for which there is not enough memory. */
+    static FleetRow outOfMemory(String host) {
+        return new FleetRow(
+                host,
+                Optional.empty(),
+                "needs more memory than Java has here, JAVA_TOOL_OPTIONS=-Xmx4g gives it more",
+                true);
+    }
+
+    /** Returns the devices that make a guest not coherent. */
+    public List<PciAddress> noncoherent() {
+        return audit.map(found -> Headline.addresses(found, Guest.NONCOHERENT)).orElse(List.of());
+    }
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import org.iommu4j.host.Printable;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.UnitDescription;
+
+/** What an operator must know first: a handful of sentences, the verdict before all. */
+public final class Headline {
+    private static final int SHOWN = 2;
+    private static final int TITLE = 56;
+
+    /**
+     * A line of it.
+     *
+     * @param label what it is about
+     * @param text what it says
+     */
+    public record Line(String label, String text) {
+        /** Refuses what is missing. */
+        public Line {
+            Objects.requireNonNull(label, "label");
+            Objects.requireNonNull(text, "text");
+        }
+    }
+
+    private Headline() {}
+
+    /** Returns host and release; where the answers are by another release's rules, both. */
+    public static String subject(Audit audit) {
+        String rules = audit.hostLinux().isPresent() && !audit.hostLinux().get().equals(audit.linux())
+                ? audit.hostLinux().get() + " by the rules of " + audit.linux()
+                : audit.linux().toString();
+        return audit.host() + ", Linux " + rules;
+    }
+
+    /** Returns the verdict in one sentence, without the host's name. */
+    public static String verdict(Audit audit) {
+        return (audit.contradictions().isEmpty() ? "" : "inputs contradict each other; by the rest of them ")
+                + believed(audit)
+                + (audit.falsePromises().isEmpty() ? "" : "; the driver's promise is not kept");
+    }
+
+    /** Returns the answer by whose colour the verdict is shown: one that is only believed is no good one. */
+    public static Guest shade(Audit audit) {
+        return audit.overall() != Guest.COHERENT || audit.reliablyCoherent() ? audit.overall() : Guest.NONCOHERENT;
+    }
+
+    /** What VFIO and KVM believe. */
+    private static String believed(Audit audit) {
+        Assignment asked = audit.assignment();
+        if (asked != null) {
+            String who = "a guest with " + Assignment.join(asked.devices());
+            String guest = switch (asked.guest()) {
+                case COHERENT -> who + " is COHERENT";
+                case NONCOHERENT -> who + " is NONCOHERENT because of " + Assignment.join(asked.noncoherent());
+                case UNKNOWN -> "whether " + who + " is coherent is UNKNOWN";
+            };
+            return guest
+                    + unasked(asked)
+                    + switch (asked.assignable()) {
+                        case YES -> "";
+                        case NO -> ", but VFIO does not take it";
+                        case UNKNOWN -> ", if VFIO takes it";
+                    };
+        }
+        if (audit.iommuInUse() == Answer.NO) {
+            return "no IOMMU is in use: nothing can be assigned"
+                    + (audit.units().isEmpty() ? "" : " now. Turned on: " + guests(audit));
+        }
+        return guests(audit) + (judgedAll(audit) ? "" : notTaken(audit));
+    }
+
+    /** Since 6.2 KVM asks the devices that VFIO has, and a domain has all of their groups. */
+    private static String unasked(Assignment asked) {
+        if (asked.guest() != Guest.COHERENT || asked.dmaCcIommu() == Answer.YES) {
+            return "";
+        }
+        return asked.dmaCcIommu() == Answer.NO
+                ? " though its domain does not block no-snoop"
+                : " though it is unknown whether its domain blocks no-snoop";
+    }
+
+    private static boolean judgedAll(Audit audit) {
+        return audit.candidates().size() == matters(audit);
+    }
+
+    private static long matters(Audit audit) {
+        return audit.devices().stream().filter(AuditedDevice::matters).count();
+    }
+
+    private static String notTaken(Audit audit) {
+        int taken = audit.candidates().size();
+        return taken == 0
+                ? ", but VFIO takes none of them"
+                : "; VFIO does not take " + (matters(audit) - taken) + " more";
+    }
+
+    private static String guests(Audit audit) {
+        List<AuditedDevice> devices = audit.judged();
+        if (devices.isEmpty()) {
+            return audit.units().isEmpty() ? "nothing is known of its IOMMU" : unitsVerdict(audit);
+        }
+        List<AuditedDevice> bad = with(devices, Guest.NONCOHERENT);
+        List<AuditedDevice> unknown = with(devices, Guest.UNKNOWN);
+        if (bad.isEmpty() && unknown.isEmpty()) {
+            return "every device leaves its guest COHERENT";
+        }
+        if (unknown.size() == devices.size()) {
+            return "UNKNOWN whether guests are coherent: "
+                    + (audit.units().isEmpty()
+                            ? "no IOMMU unit is among the input"
+                            : "the units' registers or the devices' units are not known");
+        }
+        List<String> parts = new ArrayList<>();
+        if (!bad.isEmpty()) {
+            parts.add(bad.size() + " of " + devices.size() + " devices "
+                    + (bad.size() == 1 ? "makes its" : "make their") + " guest NONCOHERENT");
+        }
+        if (!unknown.isEmpty()) {
+            parts.add(unknown.size() + " UNKNOWN");
+        }
+        int good = devices.size() - bad.size() - unknown.size();
+        if (good > 0) {
+            parts.add((bad.isEmpty() && unknown.isEmpty() ? "" : "the other ") + good
+                    + (good == 1 ? " leaves" : " leave") + " it COHERENT");
+        }
+        return String.join(", ", parts);
+    }
+
+    private static String unitsVerdict(Audit audit) {
+        Set<Answer> answers = new LinkedHashSet<>();
+        audit.units().forEach(unit -> answers.add(unit.description().abilities().blocksNoSnoop()));
+        String count =
+                audit.units().size() == 1 ? "its unit" : "its " + audit.units().size() + " units";
+        if (answers.equals(Set.of(Answer.YES))) {
+            return count + " can block no-snoop: guests are COHERENT; devices are UNKNOWN";
+        }
+        if (answers.equals(Set.of(Answer.NO))) {
+            return count + " can't block no-snoop: guests are NONCOHERENT; devices are UNKNOWN";
+        }
+        if (answers.equals(Set.of(Answer.UNKNOWN))) {
+            return audit.units().size() + (audit.units().size() == 1 ? " unit" : " units")
+                    + " in its table; whether they block no-snoop and all devices are UNKNOWN";
+        }
+        return "it depends on the unit whether a guest is coherent; devices are UNKNOWN";
+    }
+
+    /** Returns the lines below the verdict, most important first. */
+    public static List<Line> lines(Audit audit) {
+        List<Line> lines = new ArrayList<>();
+        audit.contradictions().stream().limit(SHOWN).forEach(line -> lines.add(new Line("contradiction", line)));
+        audit.falsePromises().forEach(reason -> lines.add(new Line("not true", reason.text())));
+        Assignment asked = audit.assignment();
+        if (asked != null) {
+            asked.obstacles().stream()
+                    .limit(SHOWN)
+                    .forEach(reason ->
+                            lines.add(new Line(asked.assignable() == Answer.NO ? "refused" : "open", reason.text())));
+            lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(asked.dmaCcIommu())));
+            if (asked.guest() == Guest.NONCOHERENT) {
+                lines.add(new Line("cost", audit.cost()));
+            }
+        } else {
+            byUnit(audit, lines);
+            if (audit.devices().isEmpty() && !audit.units().isEmpty()) {
+                Answer all = audit.units().stream()
+                        .map(unit -> unit.description().abilities().blocksNoSnoop())
+                        .reduce(Answers::and)
+                        .orElse(Answer.UNKNOWN);
+                if (all != Answer.UNKNOWN) {
+                    lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(all)));
+                }
+            }
+            if (audit.iommuInUse() == Answer.NO) {
+                audit.hints().stream().limit(1).forEach(hint -> lines.add(new Line("do", hint.text())));
+            }
+            boolean nonCoherent = !addresses(audit, Guest.NONCOHERENT).isEmpty();
+            if (nonCoherent || (audit.devices().isEmpty() && anyUnit(audit, Answer.NO))) {
+                lines.add(new Line("cost", audit.cost()));
+            }
+        }
+        lines.add(new Line("units", units(audit)));
+        lines.add(new Line("rule", "Linux " + audit.linux() + ", " + audit.ruleInWords()));
+        return lines;
+    }
+
+    private static boolean anyUnit(Audit audit, Answer answer) {
+        return audit.units().stream()
+                .anyMatch(unit -> unit.description().abilities().blocksNoSnoop() == answer);
+    }
+
+    private static String vfio(Answer answer) {
+        return switch (answer) {
+            case YES -> "1 once the container has its IOMMU (before VFIO_SET_IOMMU it is 0 and says nothing)";
+            case NO -> "0";
+            case UNKNOWN -> "unknown";
+        };
+    }
+
+    /** The devices that make a guest non-coherent, by the unit that is to blame. */
+    private static void byUnit(Audit audit, List<Line> lines) {
+        Map<String, List<AuditedDevice>> blamed = new LinkedHashMap<>();
+        for (AuditedDevice device : with(audit.judged(), Guest.NONCOHERENT)) {
+            String unit = device.unit();
+            blamed.computeIfAbsent(unit == null ? "" : unit, unused -> new ArrayList<>())
+                    .add(device);
+        }
+        int told = 0;
+        for (Map.Entry<String, List<AuditedDevice>> entry : blamed.entrySet()) {
+            if (told++ == SHOWN) {
+                break;
+            }
+            List<AuditedDevice> devices = entry.getValue();
+            AuditedDevice first = devices.get(0);
+            lines.add(new Line(
+                    "not coherent",
+                    first.address() + " " + Printable.cut(first.shortTitle(), TITLE)
+                            + (devices.size() > 1 ? " and " + (devices.size() - 1) + " more" : "") + ": "
+                            + first.why().get(0).text()));
+        }
+    }
+
+    /** Units of one answer together: {@code dmar1 can block no-snoop, dmar0 can't}. */
+    public static String units(Audit audit) {
+        if (audit.units().isEmpty()) {
+            return "none known";
+        }
+        Map<Answer, List<String>> byAnswer = new LinkedHashMap<>();
+        for (AuditedUnit unit : audit.units()) {
+            UnitDescription description = unit.description();
+            byAnswer.computeIfAbsent(description.abilities().blocksNoSnoop(), unused -> new ArrayList<>())
+                    .add(description.id());
+        }
+        List<String> parts = new ArrayList<>();
+        byAnswer.forEach((answer, ids) -> parts.add(range(ids)
+                + switch (answer) {
+                    case YES -> " can block no-snoop";
+                    case NO -> " can't block no-snoop";
+                    case UNKNOWN -> ": not known whether no-snoop can be blocked";
+                }));
+        List<String> bypassing = audit.units().stream()
+                .map(AuditedUnit::description)
+                .filter(unit -> unit.abilities().coherentWalk() == Answer.NO)
+                .map(UnitDescription::id)
+                .toList();
+        if (!bypassing.isEmpty()) {
+            parts.add(range(bypassing) + (bypassing.size() == 1 ? " reads its" : " read their")
+                    + " tables past the caches (the host's affair, no guest's)");
+        }
+        return String.join("; ", parts);
+    }
+
+    private static String range(List<String> ids) {
+        return ids.size() <= 3
+                ? String.join(", ", ids)
+                : ids.get(0) + " .. " + ids.get(ids.size() - 1) + " (" + ids.size() + ")";
+    }
+
+    private static List<AuditedDevice> with(List<AuditedDevice> devices, Guest guest) {
+        return devices.stream().filter(device -> device.guest() == guest).toList();
+    }
+
+    /** Returns the addresses of the devices that the verdict is about and that have an answer. */
+    public static List<PciAddress> addresses(Audit audit, Guest guest) {
+        Objects.requireNonNull(audit, "audit");
+        Objects.requireNonNull(guest, "guest");
+        return with(audit.judged(), guest).stream().map(AuditedDevice::address).toList();
+    }
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.PciIsolation;
+import org.iommu4j.host.ForeignUnits;
+import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.UnitEvidence;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.MalformedTableException;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.spi.UnitDescription;
+import org.jspecify.annotations.Nullable;
+
+/** A host as the vendors describe it: for each function the unit that translates for it, and its group. */
+final class HostPicture {
+    /**
+     * A function and the vendor's description that holds for it.
+     *
+     * @param device what is known of the function
+     * @param host the description that it is part of
+     */
+    private record Described(DeviceDescription device, HostDescription host) {}
+
+    /**
+     * A group.
+     *
+     * @param id its number
+     * @param members its functions, sorted
+     */
+    record Group(int id, List<PciAddress> members) {}
+
+    private final HostEvidence evidence;
+    private final PciIsolation isolation;
+    private final List<HostDescription> hosts = new ArrayList<>();
+    private final SortedMap<PciAddress, Described> devices = new TreeMap<>();
+    private final SortedMap<Integer, Group> groups = new TreeMap<>();
+    private final Map<PciAddress, Group> groupOf = new HashMap<>();
+
+    private HostPicture(HostEvidence evidence) {
+        this.evidence = evidence;
+        this.isolation = isolation(evidence);
+    }
+
+    /**
+     * Asks the vendors.
+     *
+     * @param warnings receives what the vendors warn of, and what is not known
+     * @throws InputException when a vendor's table can't be read, or bridges are where none can be
+     */
+    static HostPicture of(
+            HostEvidence evidence, IommuVendors vendors, LinuxRelease release, Collection<String> warnings) {
+        HostPicture picture = new HostPicture(evidence);
+        picture.describe(vendors, release, warnings);
+        picture.formGroups(warnings);
+        return picture;
+    }
+
+    private static PciIsolation isolation(HostEvidence evidence) {
+        try {
+            return evidence.iommuInUse() == Answer.YES
+                    ? PciIsolation.asSet(evidence.topology())
+                    : PciIsolation.withAcsOn(evidence.topology());
+        } catch (IllegalArgumentException e) {
+            throw new InputException(evidence.name() + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** Returns what is known of the host, on which the picture rests. */
+    HostEvidence evidence() {
+        return evidence;
+    }
+
+    /** Returns how functions are isolated from each other. */
+    PciIsolation isolation() {
+        return isolation;
+    }
+
+    /** Returns the vendors' descriptions of the host. */
+    List<HostDescription> hosts() {
+        return hosts;
+    }
+
+    /** Returns the groups by number. */
+    Collection<Group> groups() {
+        return groups.values();
+    }
+
+    /** Returns the description of a function, null when no vendor has one. */
+    @Nullable
+    DeviceDescription device(PciAddress address) {
+        Described described = devices.get(address);
+        return described == null ? null : described.device();
+    }
+
+    /** Returns the description of the host that holds for a function, null when no vendor has one. */
+    @Nullable
+    HostDescription host(PciAddress address) {
+        Described described = devices.get(address);
+        return described == null ? null : described.host();
+    }
+
+    /** Returns whether a unit translates for a function. */
+    Answer translated(PciAddress address) {
+        DeviceDescription device = device(address);
+        return device == null ? Answer.UNKNOWN : device.translated();
+    }
+
+    /** Returns whether the group of a function is known. */
+    boolean isGrouped(PciAddress address) {
+        return groupOf.containsKey(address);
+    }
+
+    /** Returns the number of the group of a function. */
+    OptionalInt groupId(PciAddress address) {
+        Group group = groupOf.get(address);
+        return group == null ? OptionalInt.empty() : OptionalInt.of(group.id());
+    }
+
+    /** Returns the functions that Linux attaches with a function: its group, or itself where that is not known. */
+    List<PciAddress> members(PciAddress address) {
+        Group group = groupOf.get(address);
+        return group == null ? List.of(address) : group.members();
+    }
+
+    /** Returns the functions that a unit translates for, sorted. */
+    List<PciAddress> behind(UnitDescription unit) {
+        return devices.values().stream()
+                .filter(each -> unit.id().equals(each.device().unit()))
+                .map(each -> each.device().address())
+                .toList();
+    }
+
+    /** Returns the description whose rule is named: of several vendors the first whose units translate, else the first. */
+    @Nullable
+    HostDescription deciding() {
+        for (Described each : devices.values()) {
+            if (each.device().translated() == Answer.YES) {
+                return each.host();
+            }
+        }
+        return hosts.isEmpty() ? null : hosts.get(0);
+    }
+
+    private void describe(IommuVendors vendors, LinuxRelease release, Collection<String> warnings) {
+        Map<PciAddress, String> links = new LinkedHashMap<>();
+        for (FunctionEvidence function : evidence.functions()) {
+            function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
+        }
+        SortedMap<String, ShownUnit> shown = shownUnits();
+        for (IommuVendor vendor : vendors.all()) {
+            describe(vendor, facts(shown, links), release, warnings);
+        }
+        // What a vendor on the path describes is not foreign.
+        hosts.forEach(host -> host.units().forEach(unit -> shown.remove(unit.id())));
+        for (IommuVendor foreign : ForeignUnits.all()) {
+            describe(foreign, facts(shown, links), release, warnings);
+        }
+        if (hosts.isEmpty()) {
+            warnings.add("no firmware table and no unit of a known IOMMU vendor is among the input"
+                    + (evidence.functions().isEmpty() ? "" : ": what translates for the devices is unknown"));
+        }
+    }
+
+    private void describe(IommuVendor vendor, HostFacts facts, LinuxRelease release, Collection<String> warnings) {
+        if (!vendor.recognises(facts)) {
+            return;
+        }
+        HostDescription host;
+        try {
+            host = vendor.describe(facts, release);
+        } catch (MalformedTableException e) {
+            throw new InputException(evidence.name() + ": " + e.getMessage(), e);
+        }
+        hosts.add(host);
+        warnings.addAll(host.warnings());
+        host.devices().forEach(device -> take(host, device, facts.unitLinks()));
+    }
+
+    private SortedMap<String, ShownUnit> shownUnits() {
+        SortedMap<String, ShownUnit> shown = new TreeMap<>();
+        boolean inSysfs = evidence.units().values().stream().anyMatch(UnitEvidence::inSysfs);
+        for (UnitEvidence unit : evidence.units().values()) {
+            Map<String, Long> registers = new TreeMap<>();
+            unit.registers().forEach((register, value) -> registers.put(register, value.value()));
+            Answer inUse = inSysfs ? Answer.of(unit.inSysfs()) : Answer.UNKNOWN;
+            shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers, inUse));
+        }
+        return shown;
+    }
+
+    private HostFacts facts(SortedMap<String, ShownUnit> shown, Map<PciAddress, String> links) {
+        return new HostFacts(
+                evidence.firmware(), evidence.topology(), evidence.registers(), shown, links, evidence.bootOptions());
+    }
+
+    /**
+     * Of several vendors' answers the most certain holds, of equal ones the first: that a unit translates, before all the one that
+     * Linux names, then that one may, then that none does. That Linux has no group for it takes precedence over all.
+     */
+    private void take(HostDescription host, DeviceDescription device, Map<PciAddress, String> links) {
+        PciAddress address = device.address();
+        String link = links.get(address);
+        Described found = new Described(believed(host, device, link), host);
+        Described earlier = devices.get(address);
+        if (earlier == null || certainty(found, link) > certainty(earlier, link)) {
+            devices.put(address, found);
+        }
+    }
+
+    private DeviceDescription believed(HostDescription host, DeviceDescription device, @Nullable String link) {
+        PciAddress address = device.address();
+        if (isUngrouped(address) && device.translated() != Answer.NO) {
+            return new DeviceDescription(
+                    address,
+                    Answer.NO,
+                    null,
+                    Answer.NO,
+                    List.of(new Reason("it is in no group in this Linux", "Linux iommu_probe_device")),
+                    List.of(),
+                    Answer.NO);
+        }
+        if (link == null && !placeIsEnough(host, address)) {
+            return new DeviceDescription(
+                    address,
+                    Answer.UNKNOWN,
+                    null,
+                    Answer.UNKNOWN,
+                    List.of(new Reason(
+                            "the bridge above it is not known, so that scopes of bridges can't be followed",
+                            "input without bus numbers")),
+                    null,
+                    Answer.UNKNOWN);
+        }
+        return device;
+    }
+
+    private static int certainty(Described described, @Nullable String link) {
+        return switch (described.device().translated()) {
+            case NO -> 0;
+            case UNKNOWN -> 1;
+            case YES ->
+                described.host().units().stream().anyMatch(unit -> unit.id().equals(link)) ? 3 : 2;
+        };
+    }
+
+    private boolean isUngrouped(PciAddress address) {
+        return evidence.function(address)
+                .filter(function -> function.grouped() == Answer.NO)
+                .isPresent();
+    }
+
+    /** Scopes name paths through bridges; a function whose place is not known may be at the end of any. */
+    private boolean placeIsEnough(HostDescription host, PciAddress address) {
+        return host.units().size() < 2
+                || evidence.function(address).map(FunctionEvidence::placed).orElse(false);
+    }
+
+    private void formGroups(Collection<String> warnings) {
+        if (!evidence.groups().isEmpty()) {
+            evidence.groups().forEach((id, group) -> putGroup(id, group.members()));
+            return;
+        }
+        if (evidence.functions().isEmpty() || evidence.iommuInUse() == Answer.NO) {
+            return;
+        }
+        if (!evidence.topologyKnown()) {
+            warnings.add("groups are unknown: no input lists them, and configuration space is not known in full");
+            return;
+        }
+        List<List<PciAddress>> formed = isolation.groups(address -> translated(address) == Answer.YES);
+        for (int i = 0; i < formed.size(); i++) {
+            putGroup(i, formed.get(i));
+        }
+        if (!formed.isEmpty()) {
+            warnings.add("no input lists groups: they are worked out from configuration space"
+                    + (evidence.iommuInUse() == Answer.YES ? "" : " with ACS turned on, as Linux does,")
+                    + " and numbered by us");
+        }
+    }
+
+    private void putGroup(int id, Collection<PciAddress> members) {
+        Set<PciAddress> sorted = new TreeSet<>(members);
+        Group group = new Group(id, List.copyOf(sorted));
+        groups.put(id, group);
+        sorted.forEach(member -> groupOf.put(member, group));
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.Map;
+
+/** Names of the classes that matter on hosts, for input without names. Source: PCI Code and ID Assignment. */
+final class PciClasses {
+    /** System peripheral, IOMMU: AMD's units have such a function. */
+    static final int IOMMU = 0x0806;
+
+    private static final Map<Integer, String> NAMES = Map.ofEntries(
+            Map.entry(0x0100, "SCSI controller"),
+            Map.entry(0x0101, "IDE controller"),
+            Map.entry(0x0106, "SATA controller"),
+            Map.entry(0x0107, "SAS controller"),
+            Map.entry(0x0108, "NVMe controller"),
+            Map.entry(0x0200, "Ethernet controller"),
+            Map.entry(0x0280, "network controller"),
+            Map.entry(0x0300, "VGA controller"),
+            Map.entry(0x0302, "3D controller"),
+            Map.entry(0x0380, "display controller"),
+            Map.entry(0x0401, "audio controller"),
+            Map.entry(0x0403, "HD audio"),
+            Map.entry(0x0480, "multimedia controller"),
+            Map.entry(0x0600, "host bridge"),
+            Map.entry(0x0601, "ISA bridge"),
+            Map.entry(0x0604, "PCI bridge"),
+            Map.entry(0x0680, "bridge"),
+            Map.entry(0x0780, "communication controller"),
+            Map.entry(IOMMU, "IOMMU"),
+            Map.entry(0x0880, "system peripheral"),
+            Map.entry(0x0c03, "USB controller"),
+            Map.entry(0x0c05, "SMBus controller"),
+            Map.entry(0x0c80, "serial bus controller"),
+            Map.entry(0x1080, "encryption controller"),
+            Map.entry(0x1180, "signal processing controller"));
+
+    private PciClasses() {}
+
+    static String name(int classCode) {
+        return NAMES.getOrDefault(classCode, String.format("class %04x", classCode));
+    }
+}

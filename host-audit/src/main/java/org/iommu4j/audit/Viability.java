@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.host.Fact;
+import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.Reason;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Whether VFIO takes a device, and what stands against it.
+ *
+ * <p>What stands against all devices of a group is gathered once. Of its reasons of one kind a device is told the first {@value
+ * Hints#SHOWN} and how many more there are, so that time and reports grow with the number of functions and of reserved regions,
+ * however big a group is.
+ */
+final class Viability {
+    private static final Reason CORE_LOCK =
+            new Reason("its group can't be taken from the kernel, EINVAL", "Linux iommu_group require_direct (6.6)");
+
+    /**
+     * What was found about a device or a group.
+     *
+     * @param answer whether VFIO takes it as drivers are bound now
+     * @param withGroup whether VFIO would take it if no driver were bound to its group
+     * @param reasons what stands against it now, or why that is not known
+     */
+    record Finding(Answer answer, Answer withGroup, List<Reason> reasons) {}
+
+    /**
+     * What stands against giving a device of a group away.
+     *
+     * @param direct DIRECT regions of any of its functions
+     * @param unknownRegions of whose functions it is not known whether they have any
+     * @param bound its functions that a guest could get and that drivers of the host have
+     * @param boundBridges its bridges that drivers of the host have
+     * @param unknownDrivers its functions whose driver is not known
+     */
+    private record Obstacles(
+            Few direct,
+            Few unknownRegions,
+            Map<PciAddress, Reason> bound,
+            Map<PciAddress, Reason> boundBridges,
+            Map<PciAddress, Reason> unknownDrivers) {
+        Obstacles() {
+            this(new Few(), new Few(), new LinkedHashMap<>(), new LinkedHashMap<>(), new LinkedHashMap<>());
+        }
+    }
+
+    private final HostPicture picture;
+    private final HostEvidence evidence;
+    private final AuditRules rules;
+    private final Set<PciAddress> together;
+
+    /** By the first function of a group, or a function without one. */
+    private final Map<PciAddress, Obstacles> obstacles = new HashMap<>();
+
+    /** Makes one for devices that are given away each by itself. */
+    Viability(HostPicture picture, AuditRules rules) {
+        this(picture, rules, Set.of());
+    }
+
+    private Viability(HostPicture picture, AuditRules rules, Set<PciAddress> together) {
+        this.picture = picture;
+        this.evidence = picture.evidence();
+        this.rules = rules;
+        this.together = together;
+    }
+
+    /** Returns one for devices that one virtual machine gets together. */
+    Viability ofTogether(Set<PciAddress> devices) {
+        return new Viability(picture, rules, devices);
+    }
+
+    /** Answers for a device. */
+    Finding of(PciAddress address) {
+        Verdict verdict = new Verdict();
+        FunctionEvidence function = evidence.function(address).orElseThrow();
+        if (function.bridge() == Answer.YES) {
+            verdict.no("it is a bridge", "Linux vfio_pci_core_register_device: ordinary header only");
+        }
+        if (isIommu(function)) {
+            verdict.no("it is an IOMMU", "its class " + String.format("%04x", PciClasses.IOMMU));
+            return verdict.finding();
+        }
+        if (evidence.iommuInUse() == Answer.NO) {
+            verdict.no(
+                    "no IOMMU is in use on this host",
+                    evidence.iommuInUseSource().orElse("input"));
+            return verdict.finding();
+        }
+        DeviceDescription description = picture.device(address);
+        if (description == null || description.translated() == Answer.UNKNOWN) {
+            verdict.unknown("whether an IOMMU translates for it is not known", "no firmware table, no link");
+        } else if (description.translated() == Answer.NO) {
+            verdict.no(
+                    "no IOMMU translates for it", description.reasons().get(0).source());
+            return verdict.finding();
+        }
+        HostDescription host = picture.host(address);
+        if (host != null && host.refusal() != null) {
+            verdict.no(host.refusal());
+        }
+        Obstacles group = obstacles(address);
+        group.direct().tell(verdict::no);
+        group.unknownRegions().tell(verdict::unknown);
+        interrupts(description, verdict);
+        if (!picture.isGrouped(address)) {
+            verdict.unknown("its group is not known", "no group listing, no full configuration space");
+        }
+        Answer withGroup = verdict.answer;
+        if (picture.isGrouped(address)) {
+            tellSisters(group.bound(), address, verdict::no);
+            tellSisters(group.boundBridges(), address, verdict::no);
+            tellSisters(group.unknownDrivers(), address, verdict::unknown);
+        }
+        return verdict.finding(withGroup);
+    }
+
+    /** Answers for a group as drivers are bound now, with all that stands against it. */
+    Finding ofGroup(List<PciAddress> members) {
+        Obstacles found = new Obstacles();
+        members.forEach(member -> boundTo(member, found));
+        Verdict verdict = new Verdict();
+        found.bound().values().forEach(verdict::no);
+        found.boundBridges().values().forEach(verdict::no);
+        found.unknownDrivers().values().forEach(verdict::unknown);
+        return verdict.finding();
+    }
+
+    /**
+     * Returns what can be done about the drivers of the host that stand against a device's group: the same for each device of
+     * it; nothing where no other function than the device has such a driver.
+     */
+    List<Reason> hints(PciAddress address, int group) {
+        if (!picture.isGrouped(address)
+                || !driversHaveASay(evidence.function(address).orElseThrow())) {
+            return List.of();
+        }
+        Obstacles found = obstacles(address);
+        List<Reason> hints = new ArrayList<>();
+        if (found.bound().size() > (found.bound().containsKey(address) ? 1 : 0)) {
+            hints.add(Hints.ofGroup(group, found.bound().keySet()));
+        }
+        if (!found.boundBridges().isEmpty()) {
+            hints.add(Hints.ofBridges(group, found.boundBridges().keySet()));
+        }
+        return hints;
+    }
+
+    /** Nobody asks for drivers where no guest gets the function, or Linux uses no IOMMU. */
+    private boolean driversHaveASay(FunctionEvidence function) {
+        DeviceDescription description = picture.device(function.address());
+        return function.bridge() != Answer.YES
+                && !isIommu(function)
+                && evidence.iommuInUse() != Answer.NO
+                && (description == null || description.translated() != Answer.NO);
+    }
+
+    private static boolean isIommu(FunctionEvidence function) {
+        return function.classCode().isPresent() && function.classCode().getAsInt() == PciClasses.IOMMU;
+    }
+
+    /** Returns the functions that Linux attaches with a device: its group, or itself where that is not known. */
+    List<PciAddress> members(PciAddress address) {
+        return picture.members(address);
+    }
+
+    private Obstacles obstacles(PciAddress address) {
+        List<PciAddress> members = members(address);
+        return obstacles.computeIfAbsent(members.get(0), unused -> gather(members));
+    }
+
+    private Obstacles gather(List<PciAddress> members) {
+        Obstacles found = new Obstacles();
+        for (PciAddress member : members) {
+            directRegions(member, found);
+            if (!together.contains(member)) {
+                boundTo(member, found);
+            }
+        }
+        return found;
+    }
+
+    /** Tells a function what is said of others. */
+    private static void tellSisters(Map<PciAddress, Reason> sisters, PciAddress address, Consumer<Reason> to) {
+        Few few = new Few();
+        for (Map.Entry<PciAddress, Reason> sister : sisters.entrySet()) {
+            if (few.isFull()) {
+                break;
+            }
+            if (!sister.getKey().equals(address)) {
+                few.add(sister.getValue());
+            }
+        }
+        few.count(sisters.size() - (sisters.containsKey(address) ? 1 : 0));
+        few.tell(to);
+    }
+
+    private void directRegions(PciAddress member, Obstacles found) {
+        Reason lock = directLock(member);
+        if (lock == null) {
+            return;
+        }
+        DeviceDescription description = picture.device(member);
+        List<ReservedRegion> regions = description == null ? null : description.reservedRegions();
+        if (regions == null) {
+            regions = linuxRegions(member);
+        }
+        if (regions == null) {
+            found.unknownRegions()
+                    .add(new Reason(
+                            "reserved regions of " + member + " are not known", "no firmware table, no group listing"));
+            return;
+        }
+        for (ReservedRegion region : regions) {
+            if (region.type() == ReservedRegion.Type.DIRECT) {
+                found.direct()
+                        .add(new Reason(
+                                String.format(
+                                        "%s needs memory 0x%x to 0x%x mapped one to one (DIRECT reserved region): %s",
+                                        member, region.start(), region.end(), lock.text()),
+                                lock.source()));
+            }
+        }
+    }
+
+    /** Returns who would keep a device that has DIRECT regions from user space, null where nobody does. */
+    private @Nullable Reason directLock(PciAddress address) {
+        if (rules.keepsDirectDevices()) {
+            return CORE_LOCK;
+        }
+        HostDescription host = picture.host(address);
+        return host == null ? null : host.directLock();
+    }
+
+    /** What the host's own Linux lists for the group. */
+    private @Nullable List<ReservedRegion> linuxRegions(PciAddress address) {
+        return evidence.function(address)
+                .flatMap(FunctionEvidence::group)
+                .map(group -> evidence.groups().get(group.value()))
+                .flatMap(group -> group.reservedRegions())
+                .map(Fact::value)
+                .orElse(null);
+    }
+
+    private void interrupts(@Nullable DeviceDescription description, Verdict verdict) {
+        Answer hardware = description == null ? Answer.UNKNOWN : description.isolatedInterrupts();
+        Answer linux = evidence.interruptRemapping();
+        if (evidence.unsafeInterruptsAllowed()) {
+            return;
+        }
+        if (linux == Answer.NO || (linux == Answer.UNKNOWN && hardware == Answer.NO)) {
+            verdict.no("interrupts are not remapped", "Linux vfio_iommu_type1_attach_group, EPERM");
+        } else if (linux == Answer.UNKNOWN) {
+            verdict.unknown("whether Linux remaps interrupts is not known", "no kernel log among the input");
+        }
+    }
+
+    private void boundTo(PciAddress member, Obstacles found) {
+        FunctionEvidence function = evidence.function(member).orElse(null);
+        boolean bridge = function != null && function.bridge() == Answer.YES;
+        if (function == null || (bridge && !rules.asksBridges())) {
+            return;
+        }
+        Optional<String> driver = function.driver().map(Fact::value);
+        if (driver.isEmpty()) {
+            found.unknownDrivers()
+                    .put(
+                            member,
+                            new Reason("the driver of " + member + " is not known", "no driver link, no lspci -k"));
+        } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
+            (bridge ? found.boundBridges() : found.bound())
+                    .put(
+                            member,
+                            new Reason(
+                                    member + " of the same group is bound to " + driver.get(), rules.driverSource()));
+        }
+    }
+
+    /** Drivers that say {@code driver_managed_dma}: a group with them can still be claimed. */
+    static boolean leavesDmaAlone(String driver) {
+        return isOfVfio(driver) || driver.replace('-', '_').equals("pci_stub") || driver.equals("pcieport");
+    }
+
+    /** Returns whether a driver gives devices to VFIO: {@code vfio-pci} and its variants for single devices. */
+    static boolean isOfVfio(String driver) {
+        return driver.contains("vfio");
+    }
+
+    /** Reasons of one kind: the first ones, and how many there are. */
+    private static final class Few {
+        private final Set<Reason> first = new LinkedHashSet<>();
+        private int all;
+
+        boolean isFull() {
+            return first.size() == Hints.SHOWN;
+        }
+
+        /** Adds a reason unless it is one of the first. */
+        void add(Reason reason) {
+            if (!first.contains(reason)) {
+                all++;
+                if (!isFull()) {
+                    first.add(reason);
+                }
+            }
+        }
+
+        /** Says how many there are in all. */
+        void count(int reasons) {
+            all = reasons;
+        }
+
+        void tell(Consumer<Reason> to) {
+            String source = "";
+            for (Reason reason : first) {
+                to.accept(reason);
+                source = reason.source();
+            }
+            if (all > first.size()) {
+                to.accept(new Reason("and " + (all - first.size()) + " more of the same group", source));
+            }
+        }
+    }
+
+    private static final class Verdict {
+        private Answer answer = Answer.YES;
+        private final Set<Reason> against = new LinkedHashSet<>();
+        private final Set<Reason> open = new LinkedHashSet<>();
+
+        void no(String text, String source) {
+            no(new Reason(text, source));
+        }
+
+        void no(Reason reason) {
+            answer = Answer.NO;
+            against.add(reason);
+        }
+
+        void unknown(String text, String source) {
+            unknown(new Reason(text, source));
+        }
+
+        void unknown(Reason reason) {
+            answer = Answers.and(answer, Answer.UNKNOWN);
+            open.add(reason);
+        }
+
+        /** Ends where drivers have no say. */
+        Finding finding() {
+            return finding(answer);
+        }
+
+        Finding finding(Answer withGroup) {
+            return new Finding(answer, withGroup, List.copyOf(answer == Answer.NO ? against : open));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelParameter;
+
+/**
+ * What of a kernel's command line a capture keeps.
+ *
+ * <p>Command lines name disks by their serial numbers, network cards by their addresses, hosts, and now and then passwords, in
+ * forms that nobody can list. So only parameters are kept whose name is known: those of the vendors' drivers, and those of PCI,
+ * VFIO, and interrupt remapping, whose values name no more than PCI functions.
+ *
+ * <p>Source: {@code lib/cmdline.c} next_arg, {@code kernel/params.c} parse_args.
+ */
+final class BootParameters {
+    private static final Pattern OF_EVERY_HOST = Pattern.compile(
+            "iommu(?:\\.\\w+)?|(?:no)?intremap|pci|pcie_acs_override|vfio(?:_pci|_iommu_type1)?\\.\\w+|iommu4j\\.\\w+");
+
+    private final Set<String> ofVendors;
+
+    /** Makes one that knows the parameters of some vendors' drivers. */
+    BootParameters(IommuVendors vendors) {
+        ofVendors = vendors.all().stream()
+                .flatMap(vendor -> vendor.kernelParameters().stream())
+                .map(KernelParameter::parameter)
+                .collect(Collectors.toUnmodifiableSet());
+    }
+
+    /** Returns a command line without all that is not known; what follows two dashes is not the kernel's. */
+    String of(String commandLine) {
+        return words(commandLine).stream()
+                .takeWhile(word -> !word.equals("--"))
+                .filter(this::isKnown)
+                .collect(Collectors.joining(" "));
+    }
+
+    /** Splits as Linux does: white space between quotes separates nothing. */
+    private static List<String> words(String commandLine) {
+        List<String> words = new ArrayList<>();
+        StringBuilder word = new StringBuilder();
+        boolean quoted = false;
+        for (int i = 0; i < commandLine.length(); i++) {
+            char c = commandLine.charAt(i);
+            quoted ^= c == '"';
+            if (quoted || !isSpace(c)) {
+                word.append(c);
+            } else if (!word.isEmpty()) {
+                words.add(word.toString());
+                word.setLength(0);
+            }
+        }
+        words.add(word.toString());
+        return words;
+    }
+
+    /** As Linux's {@code isspace}. */
+    private static boolean isSpace(char c) {
+        return c == ' ' || (c >= '\t' && c <= '\r') || c == '\u00a0';
+    }
+
+    /** Linux takes a dash in a name for an underscore. No value that is known holds white space. */
+    private boolean isKnown(String word) {
+        if (word.chars().anyMatch(c -> isSpace((char) c))) {
+            return false;
+        }
+        int equals = word.indexOf('=');
+        String name = (equals < 0 ? word : word.substring(0, equals)).replace('-', '_');
+        return ofVendors.contains(name) || OF_EVERY_HOST.matcher(name).matches();
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
+import java.util.regex.Pattern;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitAbilities;
+import org.iommu4j.spi.UnitDescription;
+import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Units that no vendor on the path drives: how they are named, and what Linux answers for their devices.
+ *
+ * <p>Each row of the table is a vendor that describes what Linux shows and can't be opened. A vendor on the path takes precedence for
+ * the units that it describes. Nothing of these units' tables and registers is read.
+ *
+ * <p>Source: the names that Linux's drivers give to {@code iommu_device_sysfs_add}, and their {@code .capable} and {@code
+ * .enforce_cache_coherency} ops, 5.19 to 7.3.
+ */
+public final class ForeignUnits implements IommuVendor {
+    private static final String CANNOT = "the driver can't block no-snoop";
+
+    /** Until its driver says otherwise, VFIO refuses a device whose driver does not promise coherent DMA. */
+    private static final LinuxRelease PROMISE_REQUIRED = new LinuxRelease(5, 19);
+
+    private static final Reason REFUSAL = new Reason(
+            "its IOMMU's driver does not promise coherent DMA, EINVAL",
+            "Linux vfio_register_group_dev (5.19): IOMMU_CAP_CACHE_COHERENCY");
+
+    private static final List<IommuVendor> ALL = List.of(
+            new ForeignUnits(
+                    "smmuv3",
+                    "smmu3\\.0x[0-9a-f]{1,16}",
+                    List.of("arm-smmu-v3"),
+                    HardwareVirtualization.NONE,
+                    CoherencyRule.PER_ROOT_COMPLEX,
+                    new LinuxRelease(6, 13),
+                    true,
+                    new Reason(
+                            "IORT tells of the device's root complex whether it makes no-snoop harmless (CANWBS)",
+                            "Linux arm_smmu_enforce_cache_coherency (6.13)")),
+            never(
+                    "smmu",
+                    "smmu\\.0x[0-9a-f]{1,16}",
+                    List.of("arm-smmu"),
+                    HardwareVirtualization.NONE,
+                    true,
+                    "arm-smmu.c"),
+            never("virtioiommu", "virtio[0-9]{1,5}", List.of("virtio_iommu"), null, true, "virtio-iommu.c"),
+            never(
+                    "appledart",
+                    "apple-dart(?:-apif)?\\..{1,64}",
+                    List.of("apple-dart"),
+                    HardwareVirtualization.NONE,
+                    false,
+                    "apple-dart.c"),
+            never("hyperv", "hv-iommu", List.of("hv-iommu", "Hyper-V IOMMU"), null, false, "hyperv/iommu.c"),
+            never(
+                    "riscv",
+                    "riscv-iommu@.{1,64}",
+                    List.of("riscv-iommu", "riscv,iommu"),
+                    HardwareVirtualization.NONE,
+                    false,
+                    "riscv/iommu.c"));
+
+    private final String kind;
+    private final Pattern name;
+    private final List<String> words;
+    private final @Nullable HardwareVirtualization virtualization;
+    private final CoherencyRule rule;
+    private final @Nullable LinuxRelease mayEnforceFrom;
+    private final boolean promisesCoherentDma;
+    private final Reason why;
+
+    /**
+     * Makes a row.
+     *
+     * @param kind the vendor's name
+     * @param name what Linux calls such a unit under {@code /sys/class/iommu}, a regular expression
+     * @param words what the driver's lines in the kernel's log have, one of them at least
+     * @param virtualization of the processors beside it, null where they may be of any kind
+     * @param mayEnforceFrom the first release in which no-snoop may be blocked for some device, null where there is none
+     * @param promisesCoherentDma whether the driver answers that ordinary DMA is coherent, which VFIO asks of each device
+     */
+    private ForeignUnits(
+            String kind,
+            String name,
+            List<String> words,
+            @Nullable HardwareVirtualization virtualization,
+            CoherencyRule rule,
+            @Nullable LinuxRelease mayEnforceFrom,
+            boolean promisesCoherentDma,
+            Reason why) {
+        this.kind = kind;
+        this.name = Pattern.compile(name);
+        this.words = List.copyOf(words);
+        this.virtualization = virtualization;
+        this.rule = rule;
+        this.mayEnforceFrom = mayEnforceFrom;
+        this.promisesCoherentDma = promisesCoherentDma;
+        this.why = why;
+    }
+
+    private static ForeignUnits never(
+            String kind,
+            String name,
+            List<String> words,
+            @Nullable HardwareVirtualization virtualization,
+            boolean promisesCoherentDma,
+            String file) {
+        Reason why = new Reason(CANNOT, "Linux drivers/iommu " + file + ": no enforce_cache_coherency");
+        return new ForeignUnits(kind, name, words, virtualization, CoherencyRule.NEVER, null, promisesCoherentDma, why);
+    }
+
+    /** Returns the rows, one vendor each. */
+    public static List<IommuVendor> all() {
+        return ALL;
+    }
+
+    @Override
+    public String name() {
+        return kind;
+    }
+
+    /** Returns whether a unit that Linux shows is of this kind. */
+    private boolean isNamed(String unit) {
+        return name.matcher(unit).matches();
+    }
+
+    /** Returns false: what Linux shows makes such a unit known, and no table. */
+    @Override
+    public boolean claims(FirmwareTables firmware) {
+        Objects.requireNonNull(firmware, "firmware");
+        return false;
+    }
+
+    @Override
+    public boolean recognises(HostFacts facts) {
+        return facts.shownUnits().keySet().stream().anyMatch(this::isNamed);
+    }
+
+    /** The driver of such a unit prints lines, by which a log is known; what they say beyond that it is in use is not read. */
+    @Override
+    public KernelLog kernelLog() {
+        return new KernelLog() {
+            @Override
+            public List<String> words() {
+                return words;
+            }
+
+            @Override
+            public void read(String line, Findings findings) {
+                Objects.requireNonNull(line, "line");
+                findings.inUse(true);
+            }
+        };
+    }
+
+    @Override
+    public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        Objects.requireNonNull(facts, "facts");
+        Objects.requireNonNull(release, "release");
+        List<UnitDescription> units = new ArrayList<>();
+        List<DeviceDescription> devices = new ArrayList<>();
+        Answer enforces = mayEnforceFrom != null && release.compareTo(mayEnforceFrom) >= 0 ? Answer.UNKNOWN : Answer.NO;
+        facts.shownUnits().keySet().stream()
+                .filter(this::isNamed)
+                .forEach(unit -> units.add(new UnitDescription(
+                        unit,
+                        OptionalInt.empty(),
+                        OptionalLong.empty(),
+                        Answer.UNKNOWN,
+                        List.of(),
+                        UnitAbilities.UNKNOWN.blockingNoSnoop(enforces),
+                        Map.of(),
+                        Map.of())));
+        for (PciFunction function : facts.topology().functions()) {
+            String unit = facts.unitLinks().get(function.address());
+            if (unit != null && isNamed(unit)) {
+                devices.add(new DeviceDescription(
+                        function.address(), Answer.YES, unit, enforces, List.of(why), null, Answer.UNKNOWN));
+            }
+        }
+        boolean refused = !promisesCoherentDma && release.compareTo(PROMISE_REQUIRED) >= 0;
+        return new HostDescription(
+                kind, rule, units, devices, List.of(), List.of(), virtualization, null, refused ? REFUSAL : null);
+    }
+
+    /** Refuses: there is no driver here. */
+    @Override
+    public Iommu open(VendorContext context) {
+        Objects.requireNonNull(context, "context");
+        throw new IommuException(Errno.ENODEV, kind + " has no driver here");
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.SortedSet;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.pci.PciAddress;
+
+/**
+ * An IOMMU group as the host's own Linux formed it.
+ *
+ * @param id its number
+ * @param members its PCI functions, as far as the inputs list them
+ * @param type the default domain's type as Linux names it ({@code DMA-FQ}, {@code identity}), when an input tells
+ * @param reservedRegions what Linux lists under {@code reserved_regions}; empty when no input tells, which an empty list
+ *     is not
+ */
+public record GroupEvidence(
+        int id,
+        SortedSet<PciAddress> members,
+        Optional<Fact<String>> type,
+        Optional<Fact<List<ReservedRegion>>> reservedRegions) {
+    /** Refuses what is missing. */
+    public GroupEvidence {
+        Objects.requireNonNull(members, "members");
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(reservedRegions, "reservedRegions");
+    }
+}

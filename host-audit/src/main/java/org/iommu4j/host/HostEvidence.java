@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.Collections;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.RegisterValues;
+
+/**
+ * What is known of a host, from any mix of inputs.
+ *
+ * <p>Everything may be unknown and nothing is guessed. Each fact remembers the input that said it. Where inputs differ, the one
+ * of the higher {@link Rank} takes precedence, which is among the {@link #warnings}; where those of one rank do, the fact is
+ * unknown and among the {@link #contradictions}. In which order they were read makes no difference.
+ */
+public final class HostEvidence {
+    private final String name;
+    private final Set<String> inputs;
+    private final SortedMap<String, Fact<byte[]>> tables;
+    private final SortedMap<PciAddress, FunctionEvidence> functions;
+    private final SortedMap<String, UnitEvidence> units;
+    private final Map<String, Fact<Long>> registersOfAllUnits;
+    private final SortedMap<Integer, GroupEvidence> groups;
+    private final Facts facts;
+    private final List<Fact<String>> kernelLines;
+    private final List<String> warnings;
+    private final List<String> contradictions;
+    private final boolean unsafeInterruptsAllowed;
+
+    HostEvidence(EvidenceBuilder builder, SortedMap<PciAddress, FunctionFacts> present) {
+        this.name = builder.name();
+        this.inputs = Collections.unmodifiableSet(new LinkedHashSet<>(builder.inputs()));
+        this.tables = builder.tables();
+        this.functions = Placement.of(present, builder::warn);
+        this.units = Collections.unmodifiableSortedMap(builder.units());
+        this.registersOfAllUnits = builder.registersOfAllUnits();
+        this.groups = Collections.unmodifiableSortedMap(builder.groups(present.values()));
+        this.facts = builder.host();
+        this.kernelLines = List.copyOf(builder.kernelLines());
+        this.contradictions = builder.contradictions(present.values());
+        Set<String> all = new LinkedHashSet<>(contradictions);
+        all.addAll(builder.warnings());
+        this.warnings = List.copyOf(all);
+        // Asked for each device, and a command line is long.
+        this.unsafeInterruptsAllowed = facts.value(EvidenceBuilder.UNSAFE_INTERRUPTS)
+                .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
+    }
+
+    /** Starts to gather what is known of a host called by a name for people. */
+    public static EvidenceBuilder builder(String name) {
+        Objects.requireNonNull(name, "name");
+        return new EvidenceBuilder(name);
+    }
+
+    /** Returns a name for people: the capture's file, or that of the first input. */
+    public String name() {
+        return name;
+    }
+
+    /** Returns the inputs that were read, in order. */
+    public Set<String> inputs() {
+        return inputs;
+    }
+
+    /** Returns the ACPI tables as far as they were given. */
+    public FirmwareTables firmware() {
+        return signature ->
+                Optional.ofNullable(tables.get(signature)).map(Fact::value).map(byte[]::clone);
+    }
+
+    /** Returns the tables by signature. */
+    public SortedMap<String, byte[]> tables() {
+        SortedMap<String, byte[]> copies = new TreeMap<>();
+        tables.forEach((signature, table) -> copies.put(signature, table.value().clone()));
+        return copies;
+    }
+
+    /** Returns the signatures of the tables given, each with the input that it comes from. */
+    public SortedMap<String, String> tableSources() {
+        SortedMap<String, String> sources = new TreeMap<>();
+        tables.forEach((signature, table) -> sources.put(signature, table.source()));
+        return sources;
+    }
+
+    /** Returns all functions that some input names, sorted by address. */
+    public List<FunctionEvidence> functions() {
+        return List.copyOf(functions.values());
+    }
+
+    /** Finds a function by its address. */
+    public Optional<FunctionEvidence> function(PciAddress address) {
+        return Optional.ofNullable(functions.get(address));
+    }
+
+    /**
+     * Returns the functions as a topology.
+     *
+     * <p>What is unknown of a function reads as absent; ask {@link #topologyKnown} before believing what follows from
+     * absence.
+     */
+    public PciTopology topology() {
+        return () -> List.copyOf(functions.values());
+    }
+
+    /**
+     * Returns whether bridges, buses and isolation are known of every function, so that groups and scopes can be worked
+     * out: each function's place is known, and its extended capabilities are.
+     */
+    public boolean topologyKnown() {
+        return !functions.isEmpty()
+                && functions.values().stream()
+                        .allMatch(function ->
+                                function.placed() && function.knowledge().extendedCapabilities());
+    }
+
+    /** Returns whether the bridge above every function is known, so that scopes of the firmware's tables resolve. */
+    public boolean placesKnown() {
+        return !functions.isEmpty() && functions.values().stream().allMatch(FunctionEvidence::placed);
+    }
+
+    /** Returns the units that the inputs name, by the names that Linux gave them. */
+    public SortedMap<String, UnitEvidence> units() {
+        return units;
+    }
+
+    /** Returns the units' register values as far as known; the features that a kernel log states for all units count for each. */
+    public RegisterValues registers() {
+        return (base, register) -> {
+            for (UnitEvidence unit : units.values()) {
+                Fact<Long> value = unit.registers().get(register);
+                if (value != null
+                        && unit.registerBase().isPresent()
+                        && unit.registerBase().getAsLong() == base) {
+                    return OptionalLong.of(value.value());
+                }
+            }
+            Fact<Long> all = registersOfAllUnits.get(register);
+            return all == null ? OptionalLong.empty() : OptionalLong.of(all.value());
+        };
+    }
+
+    /** Returns the register values that a kernel log states for all units at once, by the manual's mnemonic. */
+    public Map<String, Fact<Long>> registersOfEveryUnit() {
+        return Collections.unmodifiableMap(registersOfAllUnits);
+    }
+
+    /** Returns the groups that the host's own Linux formed; empty when no input lists them. */
+    public SortedMap<Integer, GroupEvidence> groups() {
+        return groups;
+    }
+
+    /** Returns what {@code uname -r} says there, for example {@code 6.1.0-56-amd64}. */
+    public Optional<Fact<String>> kernelRelease() {
+        return facts.find(EvidenceBuilder.KERNEL_RELEASE);
+    }
+
+    /** Returns the release of Linux that runs there, known to us or not. */
+    public Optional<LinuxRelease> linux() {
+        return kernelRelease().map(Fact::value).flatMap(LinuxRelease::ofKernel);
+    }
+
+    /** Returns the kernel's command line. */
+    public Optional<Fact<String>> commandLine() {
+        return facts.find(EvidenceBuilder.COMMAND_LINE);
+    }
+
+    /** Returns the kernel's command line for the drivers; nothing is said when it is unknown. */
+    public BootOptions bootOptions() {
+        return commandLine().map(Fact::value).map(BootOptions::new).orElse(BootOptions.DEFAULT);
+    }
+
+    /** Returns whether Linux remaps interrupts there. */
+    public Answer interruptRemapping() {
+        return answer(EvidenceBuilder.INTERRUPT_REMAPPING);
+    }
+
+    /**
+     * Returns whether VFIO assigns devices though interrupts are not remapped: as its module says where it is loaded, else as
+     * the command line does.
+     */
+    public boolean unsafeInterruptsAllowed() {
+        return unsafeInterruptsAllowed;
+    }
+
+    /** Returns whether Linux uses an IOMMU for DMA there. */
+    public Answer iommuInUse() {
+        return answer(EvidenceBuilder.IOMMU_IN_USE);
+    }
+
+    /** Returns the input that tells whether an IOMMU is in use. */
+    public Optional<String> iommuInUseSource() {
+        return facts.find(EvidenceBuilder.IOMMU_IN_USE).map(Fact::source);
+    }
+
+    /**
+     * Returns the lines of kernel logs that bear on IOMMUs, without their time stamps, such as {@code DMAR: IOMMU feature
+     * sc_support inconsistent}.
+     */
+    public List<Fact<String>> kernelLines() {
+        return kernelLines;
+    }
+
+    /** Returns contradictions between inputs and what could not be read of them, one line each. */
+    public List<String> warnings() {
+        return warnings;
+    }
+
+    /**
+     * Returns what inputs of one rank contradict each other about, one line each: they are of two hosts or of two times, and
+     * what they differ about is unknown. All of it is among the {@link #warnings} as well.
+     */
+    public List<String> contradictions() {
+        return contradictions;
+    }
+
+    private Answer answer(Key<Boolean> key) {
+        return facts.value(key).map(Answer::of).orElse(Answer.UNKNOWN);
+    }
+}

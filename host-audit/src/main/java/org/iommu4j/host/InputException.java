@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.util.Objects;
+
+/** Input that can't be used; the message is one line that says what, where and what was expected. */
+public class InputException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    /** Makes a refusal. */
+    public InputException(String message) {
+        super(Objects.requireNonNull(message, "message"));
+    }
+
+    /** Makes a refusal with what caused it. */
+    public InputException(String message, Throwable cause) {
+        super(Objects.requireNonNull(message, "message"), Objects.requireNonNull(cause, "cause"));
+    }
+
+    /** Returns why in one line; of a file that the user may not read, Java says no more than its name. */
+    static String reason(IOException failure) {
+        String message = failure.getMessage();
+        if (message == null) {
+            return failure.toString();
+        }
+        String line = message.lines().findFirst().orElse("");
+        return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.KernelLog;
+import org.jspecify.annotations.Nullable;
+
+/** What the log of one boot said, so far. */
+final class KernelBoot implements KernelLog.Findings {
+    private static final int MAX_KEPT = 1_000;
+
+    private final @Nullable String release;
+    private @Nullable String commandLine;
+    private final Map<String, Unit> units = new TreeMap<>();
+    private final Map<String, Long> everyUnit = new TreeMap<>();
+    private final Map<PciAddress, Integer> groups = new TreeMap<>();
+    private final Map<PciAddress, int[]> functions = new LinkedHashMap<>();
+    private final Map<PciAddress, int[]> bridges = new LinkedHashMap<>();
+    private final List<String> lines = new ArrayList<>();
+    private @Nullable Boolean remapping;
+    private final Set<PciAddress> joined = new HashSet<>();
+    private boolean inUse;
+    private boolean disabled;
+    private boolean done;
+    private boolean toldAnything;
+
+    private record Unit(long registerBase, Map<String, Long> registers) {}
+
+    /**
+     * Begins a boot.
+     *
+     * @param release what the first line names, null for a log whose beginning is missing
+     */
+    KernelBoot(@Nullable String release) {
+        this.release = release;
+    }
+
+    @Override
+    public void unit(String name, long registerBase, Map<String, Long> registers) {
+        units.put(name, new Unit(registerBase, Map.copyOf(registers)));
+        toldAnything = true;
+    }
+
+    @Override
+    public void everyUnit(Map<String, Long> registers) {
+        everyUnit.putAll(registers);
+        toldAnything = true;
+    }
+
+    @Override
+    public void interruptRemapping(boolean on) {
+        remapping = on || (remapping != null && remapping);
+    }
+
+    @Override
+    public void inUse(boolean yes) {
+        inUse |= yes;
+        disabled |= !yes;
+    }
+
+    @Override
+    public void done() {
+        done = true;
+    }
+
+    /** Returns whether it says anything of units; other lines of a vendor's may say less. */
+    boolean toldOfUnits() {
+        return toldAnything;
+    }
+
+    /** Returns whether a vendor's line said anything at all. */
+    boolean saysAnything() {
+        return toldAnything || remapping != null || inUse || disabled || done;
+    }
+
+    void commandLine(String text) {
+        commandLine = text;
+    }
+
+    void joins(PciAddress address, int group) {
+        if (fits(groups, address)) {
+            groups.put(address, group);
+        }
+        if (joined.size() < EvidenceBuilder.MAX_FUNCTIONS) {
+            joined.add(address);
+        }
+    }
+
+    /** Tells that the group that a function joined last is one of VFIO, made where no IOMMU translates. */
+    void joinedWithoutIommu(PciAddress address) {
+        groups.remove(address);
+        joined.remove(address);
+    }
+
+    void leaves(PciAddress address) {
+        groups.remove(address);
+    }
+
+    /** Tells a function: vendor, device, header type and class with programming interface. */
+    void function(PciAddress address, int... values) {
+        if (fits(functions, address)) {
+            functions.put(address, values);
+        }
+    }
+
+    /** Tells the first and the last bus below a bridge. */
+    void bridge(PciAddress address, int first, int last) {
+        if (fits(bridges, address)) {
+            bridges.put(address, new int[] {first, last});
+        }
+    }
+
+    void keep(String line) {
+        if (lines.size() < MAX_KEPT) {
+            lines.add(line);
+        }
+    }
+
+    boolean keepsMore() {
+        return lines.size() < MAX_KEPT;
+    }
+
+    private static boolean fits(Map<PciAddress, ?> known, PciAddress address) {
+        return known.size() < EvidenceBuilder.MAX_FUNCTIONS || known.containsKey(address);
+    }
+
+    /** Tells all that was said. */
+    void tell(Source source, EvidenceBuilder host) {
+        if (release != null) {
+            host.kernelRelease(release, source);
+        }
+        if (commandLine != null) {
+            host.commandLine(commandLine, source);
+        }
+        units.forEach((name, unit) -> {
+            host.unit(name, unit.registerBase(), source);
+            unit.registers().forEach((register, value) -> host.register(name, register, value, source));
+        });
+        everyUnit.forEach((register, value) -> host.registerOfAllUnits(register, value, source));
+        groups.forEach((address, group) -> host.function(address).group(group, source));
+        tellFunctions(source, host);
+        boolean whole = release != null && done;
+        if (remapping != null || whole) {
+            host.interruptRemapping(remapping != null && remapping, source);
+        }
+        boolean used = inUse || !joined.isEmpty();
+        if (used || disabled || whole) {
+            host.iommuInUse(used, source);
+        }
+        lines.forEach(line -> host.kernelLine(line, source));
+    }
+
+    private void tellFunctions(Source source, EvidenceBuilder host) {
+        functions.forEach((address, values) -> {
+            int code = values[3] >> 8;
+            host.function(address)
+                    .vendorId(values[0], source)
+                    .deviceId(values[1], source)
+                    .classCode(code, source);
+            int[] buses = bridges.get(address);
+            if (values[2] != 0 && buses == null) {
+                return; // a bridge, but nothing tells where it leads
+            }
+            byte[] header = new byte[KnownConfig.HEADER_BYTES];
+            put16(header, 0x00, values[0]);
+            put16(header, 0x02, values[1]);
+            put16(header, 0x0a, code);
+            header[0x0e] = (byte) (values[2] & 0x7f);
+            if (buses != null) {
+                header[0x18] = (byte) address.bus();
+                header[0x19] = (byte) buses[0];
+                header[0x1a] = (byte) buses[1];
+            }
+            host.function(address).reconstructed(header, ConfigKnowledge.HEADER, source);
+        });
+    }
+
+    private static void put16(byte[] bytes, int at, int value) {
+        bytes[at] = (byte) value;
+        bytes[at + 1] = (byte) (value >> 8);
+    }
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelLog;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads a kernel log: {@code dmesg} with any time stamps or none, a journal, or the syslog of a boot.
+ *
+ * <p>Where a log holds several boots, the last counts. That something is off is believed only of a log that has the boot
+ * from its first line to where the drivers are done. What the IOMMUs' drivers print is read by their vendors ({@link
+ * KernelLog}). Most lines say nothing here, and a {@link WordFilter} finds so. What programs wrote is no word of the kernel's,
+ * but that the first one runs tells that the drivers are done.
+ *
+ * <p>Source: {@code drivers/iommu/iommu.c}, {@code drivers/pci/probe.c}, {@code init/main.c}, 2.6.39 to 7.1. Thread-safe.
+ */
+final class KernelLogReader {
+    private static final Pattern VERSION = Pattern.compile("Linux version (\\S{1,128}) \\(");
+    private static final Pattern COMMAND_LINE = Pattern.compile("(Kernel c|\\bC)ommand line: (.*)$");
+
+    /** An address begins where no longer number does; with four digits each try on other text ends at once. */
+    private static final String ADDRESS = "(?<![0-9a-f:])([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])";
+
+    private static final Pattern JOINS = Pattern.compile("(?:iommu: Adding device " + ADDRESS + " to group (\\d{1,6})|"
+            + ADDRESS + ": Adding to iommu group (\\d{1,6}))\\s*$");
+    private static final Pattern LEAVES = Pattern.compile("(?:iommu: Removing device " + ADDRESS + " from group \\d+|"
+            + ADDRESS + ": Removing from iommu group \\d+)\\s*$");
+
+    /** VFIO made a group for a function that no IOMMU translates for. */
+    private static final Pattern WITHOUT_IOMMU =
+            Pattern.compile(ADDRESS + ": Adding kernel taint for vfio-noiommu group on device");
+
+    /** What comes after all drivers are done: the start of user space. */
+    private static final Pattern USER_SPACE =
+            Pattern.compile("Freeing unused kernel|Run \\S{0,64}init as init process|systemd\\[1\\]: ");
+
+    /** The first program; no other word of a program's is taken for the kernel's. */
+    private static final String FIRST_PROGRAM = "systemd[1]: ";
+
+    private static final Pattern FUNCTION = Pattern.compile(
+            "pci (\\S{7,12}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");
+    private static final Pattern BRIDGE =
+            Pattern.compile("pci (\\S{7,12}): (?:PCI|CardBus) bridge to \\[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\\]");
+    private static final Pattern ABOUT_IOMMU = Pattern.compile(
+            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA");
+
+    /** A priority, a time stamp, and the thread or CPU that called, which kernels with {@code PRINTK_CALLER} name. */
+    private static final String STAMPS = "(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\](?: ?\\[ {0,12}[CT]\\d{1,10}\\])? )?";
+
+    /** What stands before a message: a syslog's or journal's host and unit, and the kernel's own stamps. */
+    private static final Pattern PREFIX = Pattern.compile("^(?:.{0,120}? kernel(?:\\[\\d+\\])?: )?" + STAMPS);
+
+    /** A program and its process, as loggers print them; the kernel has none. */
+    private static final Pattern PROGRAM =
+            Pattern.compile("^" + STAMPS + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d{1,10}\\]: ");
+
+    /** The device that a message is about. */
+    private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,12}: ");
+
+    private static final String LINUX = "Linux version ";
+    private static final String PARAMETERS = "ommand line: ";
+    private static final String TYPE = "] type ";
+    private static final String LEADS = "ridge to [bus ";
+    private static final List<String> GROUP_WORDS = List.of(
+            "Adding to iommu group",
+            "Adding device ",
+            "Removing from iommu group",
+            "Removing device ",
+            "for vfio-noiommu group");
+    private static final List<String> USER_SPACE_WORDS =
+            List.of("Freeing unused kernel", "as init process", FIRST_PROGRAM);
+    private static final List<String> IOMMU_WORDS =
+            List.of("iommu", "IOMMU", "Iommu", "noop ", "NOOP ", "emapping", "REMAPPING", "vfio", "VFIO", "PCI-DMA");
+
+    private final BootParameters parameters;
+    private final WordFilter filter;
+    private final long versionWord;
+    private final long commandLineWord;
+    private final long functionWord;
+    private final long bridgeWord;
+    private final long groupWords;
+    private final long userSpaceWords;
+    private final long iommuWords;
+    private final List<KernelLog> vendors = new ArrayList<>();
+    private final List<String> vendorsWords = new ArrayList<>();
+    private final long[] ofVendor;
+    private final long ofVendors;
+
+    /** Makes a reader that knows the lines of some vendors' drivers. */
+    KernelLogReader(IommuVendors known) {
+        parameters = new BootParameters(known);
+        List<String> words = new ArrayList<>();
+        versionWord = add(words, List.of(LINUX));
+        commandLineWord = add(words, List.of(PARAMETERS));
+        functionWord = add(words, List.of(TYPE));
+        bridgeWord = add(words, List.of(LEADS));
+        groupWords = add(words, GROUP_WORDS);
+        userSpaceWords = add(words, USER_SPACE_WORDS);
+        iommuWords = add(words, IOMMU_WORDS);
+        List<Long> masks = new ArrayList<>();
+        List<IommuVendor> drivers = new ArrayList<>(known.all());
+        drivers.addAll(ForeignUnits.all());
+        for (IommuVendor vendor : drivers) {
+            KernelLog log = vendor.kernelLog();
+            vendors.add(log);
+            vendorsWords.addAll(log.words());
+            masks.add(add(words, log.words()));
+        }
+        filter = new WordFilter(words);
+        ofVendor = masks.stream().mapToLong(Long::longValue).toArray();
+        ofVendors = masks.stream().reduce(0L, (one, other) -> one | other);
+    }
+
+    private static long add(List<String> words, List<String> more) {
+        long mask = 0;
+        for (String word : more) {
+            int at = words.indexOf(word);
+            if (at < 0) {
+                at = words.size();
+                words.add(word);
+            }
+            mask |= 1L << at;
+        }
+        return mask;
+    }
+
+    /** Returns whether a line is one of a kernel's log that says something about the host. */
+    boolean recognises(String line) {
+        byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
+        return recognises(line, filter.in(bytes, 0, bytes.length));
+    }
+
+    private boolean recognises(String line, long found) {
+        if ((found & versionWord) != 0 && VERSION.matcher(line).find()) {
+            return true;
+        }
+        if ((found & groupWords) != 0 && JOINS.matcher(line).find()) {
+            return true;
+        }
+        if ((found & ofVendors) == 0) {
+            return false;
+        }
+        String message = message(line);
+        for (String word : vendorsWords) {
+            // "DMAR: ...", and of drivers of devices "arm-smmu-v3 arm-smmu-v3.0.auto: ..."
+            if (line.contains(word + ": ") || (message.startsWith(word + " ") && message.contains(": "))) {
+                return true;
+            }
+        }
+        KernelBoot alone = new KernelBoot(null);
+        askVendors(line, found, alone);
+        return alone.toldOfUnits();
+    }
+
+    /**
+     * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver and of the
+     * IOMMU core the message, without what a logger put before it. Nothing of other lines, and of programs no more than that the
+     * first one runs: they name the host, its network cards and its guests.
+     */
+    Optional<String> essence(String line) {
+        byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
+        long found = filter.in(bytes, 0, bytes.length);
+        if (found == 0) {
+            return Optional.empty();
+        }
+        if (isOfProgram(line)) {
+            return line.contains(FIRST_PROGRAM) ? Optional.of(FIRST_PROGRAM) : Optional.empty();
+        }
+        String release = (found & versionWord) != 0 ? release(line) : null;
+        if (release != null) {
+            return Optional.of(LINUX + release + " (builder)");
+        }
+        if ((found & commandLineWord) != 0) {
+            Matcher commandLine = COMMAND_LINE.matcher(line);
+            if (commandLine.find()) {
+                return Optional.of(commandLine.group(1) + PARAMETERS + parameters.of(commandLine.group(2)));
+            }
+        }
+        return part(found & groupWords, JOINS, line)
+                .or(() -> part(found & groupWords, LEAVES, line))
+                .or(() -> part(found & groupWords, WITHOUT_IOMMU, line))
+                .or(() -> part(found & functionWord, FUNCTION, line))
+                .or(() -> part(found & bridgeWord, BRIDGE, line))
+                .or(() -> part(found & userSpaceWords, USER_SPACE, line))
+                .or(() -> Optional.of(message(line)).filter(message -> isOfDriver(message, found)));
+    }
+
+    private static Optional<String> part(long found, Pattern pattern, String line) {
+        Matcher matcher = pattern.matcher(line);
+        return found != 0 && matcher.find() ? Optional.of(matcher.group()) : Optional.empty();
+    }
+
+    /** Returns whether a message is the IOMMU core's, begins as a vendor's driver does, or tells that driver's reader anything. */
+    private boolean isOfDriver(String message, long found) {
+        if (message.startsWith("iommu: ")) {
+            return true;
+        }
+        if ((found & ofVendors) == 0) {
+            return false;
+        }
+        String afterDevice = DEVICE.matcher(message).replaceFirst("");
+        KernelBoot alone = new KernelBoot(null);
+        askVendors(message, found, alone);
+        return alone.saysAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
+    }
+
+    /** Programs write into the kernel's log too, and a logger puts the kernel's name before what it finds there. */
+    private static boolean isOfProgram(String line) {
+        return PROGRAM.matcher(line).find() || PROGRAM.matcher(message(line)).find();
+    }
+
+    private static String message(String line) {
+        return PREFIX.matcher(line).replaceFirst("").strip();
+    }
+
+    /**
+     * Reads a log.
+     *
+     * @param text in UTF-8, or UTF-16 with a byte order mark; what is neither becomes question marks
+     * @return whether it says anything
+     */
+    boolean read(byte[] text, Source source, EvidenceBuilder host) {
+        KernelBoot boot = new KernelBoot(null);
+        boolean any = false;
+        TextLines.Cursor lines = new TextLines.Cursor(text);
+        while (lines.next()) {
+            long found = lines.words(filter);
+            if (found != 0) {
+                String line = lines.line();
+                if (isOfProgram(line)) {
+                    if (line.contains(FIRST_PROGRAM)) {
+                        boot.done();
+                    }
+                } else {
+                    String release = (found & versionWord) != 0 ? release(line) : null;
+                    if (release != null) {
+                        boot = new KernelBoot(release);
+                    } else {
+                        line(boot, line, found);
+                    }
+                    any = any || recognises(line, found);
+                }
+            }
+        }
+        if (any) {
+            boot.tell(source, host);
+        }
+        return any;
+    }
+
+    private static @Nullable String release(String line) {
+        Matcher version = VERSION.matcher(line);
+        return version.find() ? version.group(1) : null;
+    }
+
+    private void line(KernelBoot boot, String line, long found) {
+        if ((found & commandLineWord) != 0) {
+            Matcher commandLine = COMMAND_LINE.matcher(line);
+            if (commandLine.find()) {
+                // The second form, printed later, has what is built into the kernel as well.
+                boot.commandLine(commandLine.group(2).strip());
+                return;
+            }
+        }
+        if (((found & groupWords) != 0 && group(boot, line))
+                || ((found & functionWord) != 0 && function(boot, line))
+                || ((found & bridgeWord) != 0 && bridge(boot, line))) {
+            return;
+        }
+        if ((found & userSpaceWords) != 0 && USER_SPACE.matcher(line).find()) {
+            boot.done();
+        }
+        if ((found & ofVendors) != 0) {
+            askVendors(line, found, boot);
+        } else if ((found & iommuWords) == 0 || !ABOUT_IOMMU.matcher(line).find()) {
+            return;
+        }
+        if (boot.keepsMore()) {
+            boot.keep(message(line));
+        }
+    }
+
+    private void askVendors(String line, long found, KernelLog.Findings findings) {
+        for (int i = 0; i < ofVendor.length; i++) {
+            if ((found & ofVendor[i]) != 0) {
+                vendors.get(i).read(line, findings);
+            }
+        }
+    }
+
+    private static boolean group(KernelBoot boot, String line) {
+        Matcher joins = JOINS.matcher(line);
+        if (joins.find()) {
+            boolean old = joins.group(1) != null;
+            boot.joins(PciAddress.parse(joins.group(old ? 1 : 3)), Integer.parseInt(joins.group(old ? 2 : 4)));
+            return true;
+        }
+        Matcher leaves = LEAVES.matcher(line);
+        if (leaves.find()) {
+            boot.leaves(PciAddress.parse(leaves.group(1) != null ? leaves.group(1) : leaves.group(2)));
+            return true;
+        }
+        Matcher without = WITHOUT_IOMMU.matcher(line);
+        if (without.find()) {
+            boot.joinedWithoutIommu(PciAddress.parse(without.group(1)));
+            return true;
+        }
+        return false;
+    }
+
+    private static boolean function(KernelBoot boot, String line) {
+        Matcher function = FUNCTION.matcher(line);
+        if (!function.find()) {
+            return false;
+        }
+        PciAddress address = address(function.group(1));
+        if (address != null) {
+            boot.function(
+                    address,
+                    Integer.parseInt(function.group(2), 16),
+                    Integer.parseInt(function.group(3), 16),
+                    Integer.parseInt(function.group(4), 16),
+                    Integer.parseInt(function.group(5), 16));
+        }
+        return true;
+    }
+
+    private static boolean bridge(KernelBoot boot, String line) {
+        Matcher bridge = BRIDGE.matcher(line);
+        if (!bridge.find()) {
+            return false;
+        }
+        PciAddress address = address(bridge.group(1));
+        if (address != null) {
+            int first = Integer.parseInt(bridge.group(2), 16);
+            boot.bridge(address, first, bridge.group(3) == null ? first : Integer.parseInt(bridge.group(3), 16));
+        }
+        return true;
+    }
+
+    private static @Nullable PciAddress address(String text) {
+        return LspciTitle.ADDRESS.matcher(text).matches() ? PciAddress.parse(text) : null;
+    }
+}

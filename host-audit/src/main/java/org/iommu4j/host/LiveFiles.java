@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/** The files of the running host, read when they are asked for; only regular files. */
+final class LiveFiles implements HostFiles {
+    private static final int MAX_NAMES = 65_536;
+
+    private final Path root;
+
+    /**
+     * Reads below a root.
+     *
+     * @throws InputException when there is no such directory
+     */
+    LiveFiles(Path root) {
+        try {
+            this.root = root.toRealPath();
+        } catch (IOException e) {
+            throw new InputException(root + ": can't be read (" + InputException.reason(e) + ")", e);
+        }
+    }
+
+    @Override
+    public String source() {
+        return root.toString();
+    }
+
+    /** Returns what Java says when a file can't be read; empty when it can. */
+    Optional<String> refusal(String path) {
+        try (InputStream in = Files.newInputStream(root.resolve(path))) {
+            in.read();
+            return Optional.empty();
+        } catch (IOException e) {
+            return Optional.of(InputException.reason(e));
+        }
+    }
+
+    boolean exists(String path) {
+        return Files.exists(root.resolve(path));
+    }
+
+    Optional<String> linkTarget(String path) {
+        Path link = root.resolve(path);
+        try {
+            return Files.isSymbolicLink(link)
+                    ? Optional.of(Files.readSymbolicLink(link).toString())
+                    : Optional.empty();
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+
+    @Override
+    public Optional<byte[]> bytes(String path, int max) {
+        Path file = root.resolve(path);
+        if (!Files.isRegularFile(file)) {
+            return Optional.empty();
+        }
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] bytes = in.readNBytes(max + 1);
+            return bytes.length > max ? Optional.empty() : Optional.of(bytes);
+        } catch (IOException e) {
+            return Optional.empty(); // absent, or not for this user: unknown either way
+        }
+    }
+
+    @Override
+    public List<String> list(String path) {
+        Path directory = root.resolve(path);
+        if (!Files.isDirectory(directory)) {
+            return List.of(); // to open a named pipe would be to wait
+        }
+        try (Stream<Path> names = Files.list(directory)) {
+            return names.limit(MAX_NAMES)
+                    .map(name -> name.getFileName().toString())
+                    .sorted()
+                    .toList();
+        } catch (IOException e) {
+            return List.of();
+        }
+    }
+
+    @Override
+    public boolean isDirectory(String path) {
+        return Files.isDirectory(root.resolve(path));
+    }
+
+    @Override
+    public Optional<String> resolve(String path) {
+        Path asked = root.resolve(path);
+        if (!Files.exists(asked, LinkOption.NOFOLLOW_LINKS)) {
+            return Optional.empty();
+        }
+        try {
+            Path real = asked.toRealPath();
+            return real.startsWith(root) ? Optional.of(root.relativize(real).toString()) : Optional.empty();
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.Locale;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.iommu4j.pci.PciAddress;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The line with which {@code lspci} starts a function, with or without {@code -nn} or {@code -n}.
+ *
+ * <p>{@code 00:02.0 VGA compatible controller [0300]: Intel Corporation HD Graphics [8086:1616] (rev 09)}
+ *
+ * @param address where it is
+ * @param className in words, or null
+ * @param classCode 16 bits, or -1; where only words are printed, known of the classes on which answers depend
+ * @param name vendor and device in words, or null
+ * @param vendorId 16 bits, or -1
+ * @param deviceId 16 bits, or -1
+ */
+record LspciTitle(
+        PciAddress address,
+        @Nullable String className,
+        int classCode,
+        @Nullable String name,
+        int vendorId,
+        int deviceId) {
+    /** An address as tools print it, after anything but a part of another number. */
+    static final Pattern ADDRESS = Pattern.compile(
+            "(?<![0-9a-fA-F:.])((?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7])(?![0-9a-fA-F.:])");
+
+    private static final Pattern CLASS_IN_WORDS = Pattern.compile("(?:\"?)(\\S.{0,120}?)(?: \\[([0-9a-f]{4})\\])?");
+    private static final Pattern NUMERIC = Pattern.compile("(?:Class )?([0-9a-f]{4})");
+    private static final Pattern NUMERIC_IDS = Pattern.compile("([0-9a-f]{4}):([0-9a-f]{4})(?: .*)?");
+    private static final Pattern IDS = Pattern.compile("\\[([0-9a-f]{4}):([0-9a-f]{4})\\]");
+    private static final Pattern TAIL = Pattern.compile("(?: \\[[0-9a-f]{4}:[0-9a-f]{4}\\])?"
+            + "(?: \\(rev [0-9a-f]{2}\\))?(?: \\(prog-if .{0,80}\\))?(?: \\[[a-z ]{1,40}\\])?$");
+
+    /** Classes on which answers depend, as pci.ids of any year calls them, in lower case. */
+    private static final Map<String, Integer> CLASSES = Map.of(
+            "vga compatible controller", 0x0300,
+            "xga compatible controller", 0x0301,
+            "3d controller", 0x0302,
+            "display controller", 0x0380,
+            "host bridge", 0x0600,
+            "isa bridge", 0x0601,
+            "pci bridge", 0x0604,
+            "cardbus bridge", 0x0607,
+            "iommu", 0x0806,
+            "usb controller", 0x0c03);
+
+    /** Reads what follows the address: {@code VGA compatible controller [0300]: Intel ... [8086:1616] (rev 09)}. */
+    static LspciTitle of(PciAddress address, String rest) {
+        int colon = rest.indexOf(": ");
+        String kind = (colon < 0 ? rest : rest.substring(0, colon)).strip();
+        String device = colon < 0 ? "" : rest.substring(colon + 2).strip();
+        String className = null;
+        int classCode = -1;
+        Matcher numeric = NUMERIC.matcher(kind);
+        Matcher words = CLASS_IN_WORDS.matcher(kind);
+        if (numeric.matches()) {
+            classCode = Integer.parseInt(numeric.group(1), 16);
+        } else if (colon >= 0 && words.matches()) {
+            className = words.group(1);
+            classCode = words.group(2) != null
+                    ? Integer.parseInt(words.group(2), 16)
+                    : CLASSES.getOrDefault(className.toLowerCase(Locale.ROOT), -1);
+        }
+        Matcher numericIds = NUMERIC_IDS.matcher(device);
+        if (numericIds.matches()) {
+            return new LspciTitle(
+                    address,
+                    className,
+                    classCode,
+                    null,
+                    Integer.parseInt(numericIds.group(1), 16),
+                    Integer.parseInt(numericIds.group(2), 16));
+        }
+        int vendor = -1;
+        int id = -1;
+        Matcher ids = IDS.matcher(device);
+        while (ids.find()) {
+            vendor = Integer.parseInt(ids.group(1), 16);
+            id = Integer.parseInt(ids.group(2), 16);
+        }
+        Matcher tail = TAIL.matcher(device);
+        String name = tail.find() ? device.substring(0, tail.start()).strip() : device;
+        return new LspciTitle(address, className, classCode, name.isEmpty() ? null : name, vendor, id);
+    }
+
+    /** Tells what the line says about the function. */
+    FunctionFacts tell(EvidenceBuilder host, Source source) {
+        FunctionFacts function = host.function(address);
+        if (className != null) {
+            function.className(className, source);
+        }
+        if (classCode >= 0) {
+            function.classCode(classCode, source);
+        }
+        if (name != null) {
+            function.name(name, source);
+        }
+        if (vendorId >= 0) {
+            function.vendorId(vendorId, source).deviceId(deviceId, source);
+        }
+        return function;
+    }
+}

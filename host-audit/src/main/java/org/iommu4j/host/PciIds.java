@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.IntPredicate;
+
+/**
+ * Names of devices and classes out of a {@code pci.ids} file.
+ *
+ * <p>Only the vendors asked for are kept. Source: the comments at the top of pci.ids.
+ */
+final class PciIds {
+    /** Where hosts keep it. */
+    static final String[] PLACES = {"usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids"};
+
+    private final Map<Integer, String> vendors = new HashMap<>();
+    private final Map<Integer, String> devices = new HashMap<>();
+    private final Map<Integer, String> classes = new HashMap<>();
+
+    private PciIds() {}
+
+    /** Reads a file, keeping the devices of some vendors. */
+    static PciIds read(byte[] file, IntPredicate vendorWanted) {
+        PciIds ids = new PciIds();
+        int vendor = -1;
+        int base = -1;
+        for (String line : TextLines.of(file)) {
+            if (line.startsWith("C ")) {
+                vendor = -1;
+                base = hex(line, 2, 2);
+            } else if (!line.startsWith("\t")) {
+                int id = hex(line, 0, 4);
+                vendor = id >= 0 && vendorWanted.test(id) ? id : -1;
+                base = -1;
+                if (vendor >= 0) {
+                    ids.vendors.put(vendor, name(line, 4));
+                }
+            } else if (vendor >= 0 && hex(line, 1, 4) >= 0) {
+                ids.devices.put(vendor << 16 | hex(line, 1, 4), name(line, 5));
+            } else if (base >= 0 && hex(line, 1, 2) >= 0) {
+                ids.classes.put(base << 8 | hex(line, 1, 2), name(line, 3));
+            }
+        }
+        return ids;
+    }
+
+    Optional<String> className(int code) {
+        return Optional.ofNullable(classes.get(code));
+    }
+
+    /** Returns vendor and device, as lspci prints them. */
+    Optional<String> name(int vendor, int device) {
+        String maker = vendors.get(vendor);
+        if (maker == null) {
+            return Optional.empty();
+        }
+        String what = devices.get(vendor << 16 | device);
+        return Optional.of(maker + " " + (what == null ? String.format("Device [%04x]", device) : what));
+    }
+
+    /** Returns a file with only the given devices and classes. */
+    String only(Set<Integer> vendorAndDevice, Set<Integer> classCodes) {
+        StringBuilder file = new StringBuilder();
+        Set<Integer> done = new HashSet<>();
+        vendorAndDevice.stream().sorted(Integer::compareUnsigned).forEach(pair -> {
+            String vendor = vendors.get(pair >>> 16);
+            if (vendor != null && done.add(pair >>> 16)) {
+                file.append(String.format("%04x  %s%n", pair >>> 16, vendor));
+            }
+            String device = devices.get(pair);
+            if (device != null) {
+                file.append(String.format("\t%04x  %s%n", pair & 0xffff, device));
+            }
+        });
+        classCodes.stream().sorted().forEach(code -> {
+            String name = classes.get(code);
+            if (name != null) {
+                if (done.add(-1 - (code >> 8))) {
+                    file.append(String.format("C %02x  class%n", code >> 8));
+                }
+                file.append(String.format("\t%02x  %s%n", code & 0xff, name));
+            }
+        });
+        return file.toString();
+    }
+
+    private static int hex(String line, int at, int digits) {
+        if (line.length() < at + digits) {
+            return -1;
+        }
+        int value = 0;
+        for (int i = at; i < at + digits; i++) {
+            int digit = Character.digit(line.charAt(i), 16);
+            if (digit < 0) {
+                return -1;
+            }
+            value = value << 4 | digit;
+        }
+        return value;
+    }
+
+    private static String name(String line, int at) {
+        return line.substring(at).strip();
+    }
+}

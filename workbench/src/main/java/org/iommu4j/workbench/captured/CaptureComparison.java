@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.captured;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.SortedSet;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.PciGroups;
+import org.iommu4j.host.Fact;
+import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.DeviceDescription;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.RegisterValues;
+
+/**
+ * Compares what we make of a host's tables and topology with what its own Linux said.
+ *
+ * <p>Two questions, each answered twice: which unit translates for a function (the vendor's reading of its ACPI table
+ * against the {@code iommu} links) and which functions share a group (core's reading of ACS and aliases against {@code
+ * iommu_groups}).
+ */
+public final class CaptureComparison {
+    private CaptureComparison() {}
+
+    /**
+     * Compares.
+     *
+     * @param topology the host's functions
+     * @return the differences, one line each; empty when we and Linux agree
+     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
+     */
+    public static List<String> differences(
+            HostEvidence host, MachineDescription description, PciTopology topology, IommuVendors vendors) {
+        List<String> differences = new ArrayList<>();
+        for (IommuVendor vendor : vendors.claiming(description.firmware())) {
+            units(
+                    host,
+                    vendor.describe(description.firmware(), topology, registers(description), LinuxRelease.NEWEST),
+                    differences);
+        }
+        groups(host, topology, differences);
+        return differences;
+    }
+
+    private static void units(HostEvidence host, HostDescription ours, List<String> differences) {
+        Map<PciAddress, String> unitOf = new TreeMap<>();
+        for (DeviceDescription device : ours.devices()) {
+            String unit = device.unit();
+            if (unit != null) {
+                unitOf.put(device.address(), unit);
+            }
+        }
+        for (FunctionEvidence function : host.functions()) {
+            Optional<String> our = Optional.ofNullable(unitOf.get(function.address()));
+            Optional<String> linux = function.unit().map(Fact::value);
+            if (!our.equals(linux)) {
+                differences.add(function.address() + " is translated by "
+                        + linux.orElse("no unit") + " in this Linux, by " + our.orElse("no unit")
+                        + " as we read its " + ours.vendor() + " table");
+            }
+        }
+    }
+
+    private static void groups(HostEvidence host, PciTopology topology, List<String> differences) {
+        Map<PciAddress, SortedSet<PciAddress>> linux = new TreeMap<>();
+        host.groups().values().forEach(group -> group.members().forEach(member -> linux.put(member, group.members())));
+        Map<PciAddress, SortedSet<PciAddress>> ours = new TreeMap<>();
+        for (List<PciAddress> group : PciGroups.of(topology, linux::containsKey)) {
+            SortedSet<PciAddress> members = new TreeSet<>(group);
+            group.forEach(member -> ours.put(member, members));
+        }
+        linux.forEach((address, group) -> {
+            if (!group.equals(ours.get(address))) {
+                differences.add(address + " is grouped as " + group + " in this Linux, as " + ours.get(address)
+                        + " as we read its topology");
+            }
+        });
+    }
+
+    private static RegisterValues registers(MachineDescription description) {
+        return (registerBase, register) -> {
+            for (TranslationUnitSpec unit : description.units()) {
+                Long value = unit.registers().get(register);
+                if (unit.registerBase() == registerBase && value != null) {
+                    return OptionalLong.of(value);
+                }
+            }
+            return OptionalLong.empty();
+        };
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.workbench.captured;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.iommu4j.host.Fact;
+import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.InputException;
+import org.iommu4j.host.UnitEvidence;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.workbench.verdict.NotApplicable;
+import org.iommu4j.workbench.verdict.NotApplicableException;
+
+/**
+ * Builds the description of a machine from a captured host.
+ *
+ * <p>Which unit serves a function is wired as Linux's {@code iommu} links say, not by our reading of the ACPI tables, so
+ * that the two can be compared. A capture without a kernel log does not tell whether interrupts are remapped: then they
+ * are where the hardware can.
+ */
+public final class CapturedMachine {
+    private static final int CPUS = 4;
+    private static final long MEMORY_BYTES = 256L << 20;
+
+    private CapturedMachine() {}
+
+    /**
+     * Describes the machine.
+     *
+     * @throws NotApplicableException MACHINE_LACKS when no IOMMU is in use on the host, NO_DRIVER when none of the providers
+     *     knows a unit
+     * @throws InputException when the capture does not tell whether an IOMMU is in use, or lacks functions or configuration
+     */
+    public static MachineDescription describe(
+            HostEvidence host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
+        FirmwareTables firmware = host.firmware();
+        List<TranslationUnitSpec> units = new ArrayList<>();
+        HardwareVirtualization virtualization = HardwareVirtualization.VMX;
+        for (UnitEvidence unit : host.units().values()) {
+            if (!unit.inSysfs()) {
+                continue; // only the kernel log names it: translation is off
+            }
+            TranslationUnitProvider provider = null;
+            for (TranslationUnitProvider candidate : providers) {
+                Optional<TranslationUnitSpec> spec = recognise(host, candidate, unit, firmware);
+                if (spec.isPresent()) {
+                    units.add(spec.get());
+                    provider = candidate;
+                    break;
+                }
+            }
+            if (provider == null) {
+                throw new NotApplicableException(
+                        NotApplicable.NO_DRIVER,
+                        host.name() + ": unit " + unit.name() + " under sys/class/iommu is of no known vendor; known: "
+                                + providers.stream()
+                                        .map(TranslationUnitProvider::name)
+                                        .sorted()
+                                        .toList());
+            }
+            virtualization = provider.virtualization();
+        }
+        if (host.functions().isEmpty()) {
+            throw new InputException(host.name() + ": no PCI function under sys/bus/pci/devices");
+        }
+        if (units.isEmpty()) {
+            String what = host.name() + ": no IOMMU is in use on this host, nothing is under sys/class/iommu"
+                    + (vendors.claiming(firmware).isEmpty()
+                            ? ""
+                            : " although firmware describes one (is it off on the kernel's command line?)");
+            if (host.iommuInUse() != Answer.NO) {
+                throw new InputException(what);
+            }
+            throw new NotApplicableException(NotApplicable.MACHINE_LACKS, what);
+        }
+        List<FunctionDescription> functions = new ArrayList<>();
+        for (FunctionEvidence function : host.functions()) {
+            functions.add(new FunctionDescription(
+                    function.address(),
+                    function.upstreamBridge(),
+                    wholeConfig(host, function),
+                    function.unit().map(Fact::value),
+                    false));
+        }
+        return new MachineDescription(
+                host.name(),
+                CPUS,
+                virtualization,
+                CacheGeometry.ORDINARY,
+                MEMORY_BYTES,
+                units,
+                functions,
+                host.tables(),
+                host.interruptRemapping() != Answer.NO ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
+    }
+
+    /** Else a PCI Express device would pass for one that can't send no-snoop, and its bridges for ones without ACS. */
+    private static byte[] wholeConfig(HostEvidence host, FunctionEvidence function) {
+        byte[] config = function.configBytes();
+        if (config.length < ConfigSpace.CONVENTIONAL_BYTES) {
+            throw new InputException(host.name() + ": " + config.length + " bytes of the configuration space of "
+                    + function.address()
+                    + " are known, expected 256 or 4096: without root Linux shows 64, which hides all capabilities");
+        }
+        return config;
+    }
+
+    private static Optional<TranslationUnitSpec> recognise(
+            HostEvidence host, TranslationUnitProvider provider, UnitEvidence unit, FirmwareTables firmware) {
+        Map<String, Long> registers = new TreeMap<>();
+        host.registersOfEveryUnit().forEach((register, value) -> registers.put(register, value.value()));
+        unit.registers().forEach((register, value) -> registers.put(register, value.value()));
+        ShownUnit known = new ShownUnit(unit.registerBase(), registers, Answer.YES);
+        try {
+            return provider.recognise(unit.name(), unit.attributes(), known, firmware);
+        } catch (IllegalArgumentException e) {
+            throw new InputException(host.name() + ": unit " + unit.name() + ": " + e.getMessage(), e);
+        }
+    }
+}
