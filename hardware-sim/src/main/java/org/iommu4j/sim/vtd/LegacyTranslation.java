@@ -9,6 +9,9 @@ import org.iommu4j.sim.spi.Translation;
  * <p>Source: VT-d 3.4.2, 3.7, 7.1.3. Stateless but for the caches.
  */
 final class LegacyTranslation {
+    /** A thread's walk: it has one under way at most. */
+    private static final ThreadLocal<SecondStageWalk> WALK = ThreadLocal.withInitial(SecondStageWalk::new);
+
     private final VtdCapabilities capabilities;
     private final Epoch epoch;
     private final ContextCache contexts;
@@ -89,14 +92,17 @@ final class LegacyTranslation {
             context = context(rootTable, requesterId, began);
         } while (epoch.current() != began);
         if (ContextCache.isFault(context)) {
+            // VT-d 7.1.3: reading the tables has named the condition.
             return blocked(context, ContextCache.reason(context));
         }
         if (ContextCache.type(context) != VtdLegacyTables.TT_DEVICE_TLB) {
+            // VT-d 7.1.3, reason Dh.
             return blocked(context, FaultReason.DEVICE_TLB_BLOCKED);
         }
         if (!translated) {
             return translate(rootTable, requesterId, address, write);
         }
+        // VT-d 7.1.3, reason Eh.
         return Translations.isInterrupt(address)
                 ? blocked(context, FaultReason.OUTPUT_INTERRUPT_RANGE)
                 : Translations.unchanged(address);
@@ -104,15 +110,9 @@ final class LegacyTranslation {
 
     private long walk(long context, long address, boolean write, long began) {
         int domainId = ContextCache.domainId(context);
-        long entry = walker.walk(
-                domainId,
-                ContextCache.table(context),
-                ContextCache.levels(context),
-                address,
-                write,
-                snoop,
-                false,
-                began);
+        SecondStageWalk walk = WALK.get();
+        walk.start(context, snoop, began);
+        long entry = walker.find(walk, address, write);
         if (!Iotlb.isFault(entry) || (capabilities.cachingMode && Iotlb.refusesAll(entry))) {
             iotlb.fill(domainId, address, entry, began);
         }
@@ -132,9 +132,11 @@ final class LegacyTranslation {
 
     private long conclude(long address, boolean write, long context, long entry) {
         if (ContextCache.isFault(context)) {
+            // VT-d 7.1.3: reading the tables has named the condition.
             return blocked(context, ContextCache.reason(context));
         }
         if (!isInside(context, address)) {
+            // VT-d 7.1.3, reason 4h.
             return blocked(context, FaultReason.ADDRESS_BEYOND);
         }
         if (ContextCache.type(context) == VtdLegacyTables.TT_PASS_THROUGH) {
@@ -145,9 +147,11 @@ final class LegacyTranslation {
             // What is remembered as not present may have been met by a request of the other kind.
             boolean permission = reason == FaultReason.READ || reason == FaultReason.WRITE;
             int told = write ? FaultReason.WRITE : FaultReason.READ;
+            // VT-d 7.1.3: the walk has named the condition.
             return blocked(context, permission ? told : reason);
         }
         if ((entry & (write ? Iotlb.W : Iotlb.R)) == 0) {
+            // VT-d 7.1.3, reasons 5h and 6h.
             return blocked(context, write ? FaultReason.WRITE : FaultReason.READ);
         }
         return answer(address, context, entry);
@@ -155,6 +159,7 @@ final class LegacyTranslation {
 
     private static long answer(long address, long context, long entry) {
         long physical = Iotlb.physical(entry, address);
+        // VT-d 7.1.3, reason Eh.
         return Translations.isInterrupt(physical)
                 ? blocked(context, FaultReason.OUTPUT_INTERRUPT_RANGE)
                 : Translation.to(physical, (entry & Iotlb.SNP) != 0);

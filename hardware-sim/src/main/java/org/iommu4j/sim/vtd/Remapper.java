@@ -101,7 +101,7 @@ final class Remapper {
                 : scalable.translate(root & RTA, requesterId, pasid, address, write, ScalableTranslation.UNTRANSLATED);
     }
 
-    /** Blocks a request into a protected region, without a record. */
+    /** Blocks a request into a protected region, without a record (VT-d 11.4.8, which has no reason for it). */
     private long protect(long root, long answer) {
         return (root & PROTECTING) != 0
                         && !Translation.isFault(answer)
@@ -114,8 +114,10 @@ final class Remapper {
     private int problemOfMode(long root, int pasid) {
         long mode = VtdRegisters.TTM.get(root);
         if (mode == LEGACY_MODE) {
+            // VT-d 7.1.3, reason 31h.
             return pasid == TranslationUnit.NO_PASID ? 0 : FaultReason.PASID_IN_LEGACY_MODE;
         }
+        // VT-d 7.1.3, reason 30h.
         return mode == SCALABLE_MODE && capabilities.scalable ? 0 : FaultReason.ROOT_TABLE_MODE;
     }
 
@@ -142,7 +144,7 @@ final class Remapper {
 
     private long forDeviceTlb(long root, int requesterId, int pasid, long address, boolean write, int addressType) {
         if ((root & TRANSLATING) == 0) {
-            // Without remapping nobody answers a translation request; a translated one is like any other.
+            // Without remapping no unit answers a translation request (VT-d 4.2); a translated one is like any other.
             return addressType == ScalableTranslation.TRANSLATED
                     ? Translations.unchanged(address)
                     : Translations.fault(FaultReason.DEVICE_TLB_BLOCKED, true);
@@ -163,6 +165,7 @@ final class Remapper {
         if ((root & TRANSLATING) == 0) {
             return false; // and no fault: there are no page requests without translation
         }
+        // VT-d 7.1.3, reason 32h.
         int problem =
                 (root & TTM) == LEGACY_MODE ? FaultReason.PAGE_REQUEST_IN_LEGACY_MODE : problemOfMode(root, pasid);
         long fault =

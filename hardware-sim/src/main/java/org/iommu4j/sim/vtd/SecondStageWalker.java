@@ -6,91 +6,80 @@ import org.iommu4j.sim.spi.Fabric;
 /**
  * Walks second-stage tables, in both modes.
  *
- * <p>Source: VT-d 3.7 and 3.9 (accessed and dirty flags). Reasons are legacy mode's; scalable mode has its own names for
- * them ({@link FaultReason#inScalableMode}).
+ * <p>Source: VT-d 3.7, and 3.9 for accessed and dirty flags. Reasons are legacy mode's; scalable mode has its own names
+ * for them ({@link FaultReason#inScalableMode}).
  */
 final class SecondStageWalker {
     private static final long RIGHTS = SecondStage.R | SecondStage.W;
 
-    /** Instead of the top-level table's level, for a walk that begins below it. */
-    private static final int NO_TOP = -1;
-
     private final SecondStage format;
+    private final int addressWidth;
     private final Fabric fabric;
     private final PagingCache pagingCache;
 
-    SecondStageWalker(SecondStage format, Fabric fabric, PagingCache pagingCache) {
-        this.format = format;
+    SecondStageWalker(VtdCapabilities capabilities, int hostAddressWidth, Fabric fabric, PagingCache pagingCache) {
+        this.format = new SecondStage(capabilities, hostAddressWidth);
+        this.addressWidth = capabilities.addressWidth;
         this.fabric = fabric;
         this.pagingCache = pagingCache;
+    }
+
+    /** Returns whether an address has bits above CAP.MGAW or above those that tables of some levels translate. */
+    boolean isBeyond(int levels, long address) {
+        return address >>> Math.min(addressWidth, 12 + 9 * levels) != 0;
     }
 
     /**
      * Finds the page of an address.
      *
-     * @param table the top-level table
-     * @param top its level
-     * @param snoop whether entries are accessed through the caches
-     * @param flags whether accessed and dirty flags are set
-     * @param began the epoch before the table was looked up
      * @return an {@link Iotlb} entry, or a refusal
      */
-    long walk(
-            int domainId, long table, int top, long address, boolean write, boolean snoop, boolean flags, long began) {
+    long find(SecondStageWalk walk, long address, boolean write) {
         for (int level = 2; level <= 3; level++) {
-            long cached = pagingCache.lookup(domainId, level, address);
+            long cached = pagingCache.lookup(walk.domainId, level, address);
             if (cached != PagingCache.MISS) {
-                long rights = PagingCache.rights(cached);
-                return descend(
-                        domainId,
-                        PagingCache.table(cached),
-                        level - 1,
-                        NO_TOP,
-                        rights,
-                        address,
-                        write,
-                        snoop,
-                        flags,
-                        began);
+                return descend(walk, address, write, PagingCache.table(cached), level - 1, PagingCache.rights(cached));
             }
         }
-        return descend(domainId, table, top, top, RIGHTS, address, write, snoop, flags, began);
+        return descend(walk, address, write, walk.root, walk.levels, RIGHTS);
     }
 
+    /**
+     * Reads entries from a table down to the page.
+     *
+     * @param first the table's level
+     * @param firstRights what the entries above the table allow
+     */
     private long descend(
-            int domainId,
-            long firstTable,
-            int first,
-            int top,
-            long firstRights,
-            long address,
-            boolean write,
-            boolean snoop,
-            boolean flags,
-            long began) {
+            SecondStageWalk walk, long address, boolean write, long firstTable, int first, long firstRights) {
         long needed = write ? SecondStage.W : SecondStage.R;
         long table = firstTable;
         long rights = firstRights;
         int level = first;
         while (true) {
             long entryAddress = table | (((address >>> SecondStage.shift(level)) & 511) << 3);
-            long entry = fabric.read(entryAddress, snoop);
+            long entry = fabric.read(entryAddress, walk.snooped);
             if ((rights & entry & needed) == 0) {
+                // VT-d 7.1.3, reasons 5h and 6h; 79h (SSS.2), 85h and 86h (SGN.6, SGN.7) in scalable mode.
                 // With the other permission the page is there, and what refuses this request must not refuse others.
                 boolean refusesAll = (rights & entry) == 0;
                 return Iotlb.ofFault(write ? FaultReason.WRITE : FaultReason.READ, refusesAll);
             }
             if (VtdLegacyTables.isAbort(fabric, entryAddress, entry)) {
-                return Iotlb.ofFault(level == top ? FaultReason.CONTEXT_INVALID : FaultReason.TABLE_ACCESS, true);
+                // VT-d 7.1.3, reasons 3h at the top and 7h below; 7Bh (SSS.4) and 78h (SSS.1) in scalable mode.
+                return Iotlb.ofFault(
+                        level == walk.levels ? FaultReason.CONTEXT_INVALID : FaultReason.TABLE_ACCESS, true);
             }
             boolean leaf = SecondStage.isLeaf(level, entry);
             if (leaf ? format.leafHasReserved(level, entry) : format.tableHasReserved(level, entry)) {
+                // VT-d 7.1.3, reason Ch; 7Ah (SSS.3) in scalable mode. The bits are 9.8's.
                 return Iotlb.ofFault(FaultReason.ENTRY_RESERVED, true);
             }
-            if (flags) {
+            if (walk.setsFlags) {
                 long set = entry | SecondStage.A | (leaf && write ? SecondStage.D : 0);
                 if (set != entry) {
-                    if (!snoop) {
+                    if (!walk.snooped) {
+                        // VT-d 7.1.3, reason 7Ch (SSS.5): 3.9 has flags set atomically, for which accesses are snooped.
                         return Iotlb.ofFault(FaultReason.SS_FLAGS_NOT_SNOOPED, false);
                     }
                     if (!fabric.compareAndSet(entryAddress, entry, set, true)) {
@@ -101,9 +90,9 @@ final class SecondStageWalker {
             }
             if (leaf) {
                 if (level < first) {
-                    pagingCache.fill(domainId, level + 1, address, table, rights, began);
+                    pagingCache.fill(walk.domainId, level + 1, address, table, rights, walk.began);
                 }
-                return found(level, entry, rights & entry, !flags || (entry & SecondStage.D) != 0);
+                return found(level, entry, rights & entry, !walk.setsFlags || (entry & SecondStage.D) != 0);
             }
             rights &= entry;
             table = SecondStage.address(entry);

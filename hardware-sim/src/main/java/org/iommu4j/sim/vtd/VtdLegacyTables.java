@@ -61,17 +61,21 @@ final class VtdLegacyTables {
         long rootEntryAddress = rootTable + (requesterId >>> 8) * 16L;
         long root = fabric.read(rootEntryAddress, snoop);
         if (isAbort(fabric, rootEntryAddress, root)) {
+            // VT-d 7.1.3, reason 8h.
             return ContextCache.ofFault(FaultReason.ROOT_ACCESS, false);
         }
         if (!ROOT_P.isSet(root)) {
+            // VT-d 7.1.3, reason 1h.
             return ContextCache.ofFault(FaultReason.ROOT_NOT_PRESENT, false);
         }
         if ((root & rootReserved) != 0 || fabric.read(rootEntryAddress + 8, snoop) != 0) {
+            // VT-d 7.1.3, reason Ah; the bits are 9.1's.
             return ContextCache.ofFault(FaultReason.ROOT_RESERVED, false);
         }
         long entryAddress = ROOT_CTP.getInPlace(root) + (requesterId & 0xff) * 16L;
         long low = fabric.read(entryAddress, snoop);
         if (isAbort(fabric, entryAddress, low)) {
+            // VT-d 7.1.3, reason 9h.
             return ContextCache.ofFault(FaultReason.CONTEXT_ACCESS, false);
         }
         return context(low, fabric.read(entryAddress + 8, snoop));
@@ -81,14 +85,17 @@ final class VtdLegacyTables {
         // FPD counts whether or not the entry is present.
         boolean disabled = CONTEXT_FPD.isSet(low);
         if (!CONTEXT_P.isSet(low)) {
+            // VT-d 7.1.3, reason 2h.
             return ContextCache.ofFault(FaultReason.CONTEXT_NOT_PRESENT, disabled);
         }
         if ((low & contextLowReserved) != 0 || (high & contextHighReserved) != 0) {
+            // VT-d 7.1.3, reason Bh; the bits are 9.3's.
             return ContextCache.ofFault(FaultReason.CONTEXT_RESERVED, disabled);
         }
         int levels = (int) CONTEXT_AW.get(high) + 2;
         int type = (int) CONTEXT_TT.get(low);
         if (!capabilities.hasLevels(levels) || !isSupported(type, levels)) {
+            // VT-d 7.1.3, reason 3h; 9.3 has the fields.
             return ContextCache.ofFault(FaultReason.CONTEXT_INVALID, disabled);
         }
         return ContextCache.of((int) CONTEXT_DID.get(high), CONTEXT_ASR.getInPlace(low), levels, type, disabled);

@@ -205,12 +205,14 @@ final class VtdScalableTables {
     /** Reads a requester's context entry. */
     void readContext(long rootTable, int requesterId, WideCache.Entry into) {
         // One root entry of two halves for each bus; each half has a table of 128 contexts of 32 bytes.
+        // VT-d 7.1.3, reasons 38h to 3Ah (SRT.1 to SRT.3).
         long root = readPresent(
                 rootTable + (requesterId >>> 7) * 8L, rootReserved, FaultReason.SM_ROOT_ACCESS, false, into);
         if (root == REFUSED) {
             return;
         }
         long address = POINTER.getInPlace(root) + (requesterId & 0x7f) * 32L;
+        // VT-d 7.1.3, reasons 40h to 42h (SCT.1 to SCT.3).
         long word0 = readPresent(address, contextReserved0, FaultReason.SM_CONTEXT_ACCESS, false, into);
         if (word0 == REFUSED) {
             return;
@@ -219,6 +221,7 @@ final class VtdScalableTables {
         if ((word1 & contextReserved1) != 0
                 || fabric.read(address + 16, snoop) != 0
                 || fabric.read(address + 24, snoop) != 0) {
+            // VT-d 7.1.3, reason 42h (SCT.3); the bits are 9.4's.
             refuse(into, FaultReason.SM_CONTEXT_RESERVED, FPD.isSet(word0));
             return;
         }
@@ -234,6 +237,7 @@ final class VtdScalableTables {
      */
     void readPasid(WideCache.Entry context, int pasid, WideCache.Entry into) {
         boolean disabled = FPD.isSet(context.first);
+        // VT-d 7.1.3, reasons 50h to 52h (SPD.1 to SPD.3).
         long directoryEntry = readPresent(
                 directory(context) + (pasid >>> TABLE_SHIFT) * 8L,
                 directoryReserved,
@@ -248,6 +252,7 @@ final class VtdScalableTables {
     }
 
     private void readPasidEntry(long address, boolean disabledAbove, WideCache.Entry into) {
+        // VT-d 7.1.3, reasons 58h to 5Ah (SPT.1 to SPT.3).
         long word0 = readPresent(address, pasidReserved0, FaultReason.SM_PASID_ACCESS, disabledAbove, into);
         if (word0 == REFUSED) {
             return;
@@ -260,6 +265,7 @@ final class VtdScalableTables {
             reserved |= fabric.read(address + word * 8L, snoop) != 0;
         }
         if (reserved) {
+            // VT-d 7.1.3, reason 5Ah (SPT.3); the bits are 9.6's.
             refuse(into, FaultReason.SM_PASID_RESERVED, disabled);
             return;
         }
@@ -271,6 +277,7 @@ final class VtdScalableTables {
                 | (PGSNP.isSet(word1) ? KEPT_PGSNP.mask() : 0)
                 | (EAFE.isSet(word2) ? KEPT_EAFE.mask() : 0);
         if (!isSupported(into)) {
+            // VT-d 7.1.3, reason 5Bh (SPT.4); 9.6 has the fields.
             refuse(into, FaultReason.SM_PASID_INVALID, disabled);
         }
     }

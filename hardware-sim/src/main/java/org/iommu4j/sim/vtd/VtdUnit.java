@@ -44,8 +44,7 @@ final class VtdUnit implements TranslationUnit {
     VtdUnit(TranslationUnitSpec spec, VtdCapabilities capabilities, int hostAddressWidth, Fabric fabric) {
         this.spec = spec;
         this.capabilities = capabilities;
-        SecondStageWalker walker =
-                new SecondStageWalker(new SecondStage(capabilities, hostAddressWidth), fabric, pagingCache);
+        SecondStageWalker walker = new SecondStageWalker(capabilities, hostAddressWidth, fabric, pagingCache);
         invalidation = new Invalidation(capabilities, contexts, iotlb, pagingCache, scalableCaches);
         faults = new VtdFaultLog(capabilities.faultCount, fabric);
         remapper = new Remapper(
