@@ -48,14 +48,10 @@ final class AmdViTableReader implements TableReader {
         for (Register register : new Register[] {AmdViRegisters.EXCLUSION_LIMIT, AmdViRegisters.EXCLUSION_BASE}) {
             word(register).ifPresent(value -> file.write(RegisterFile.place(register), value));
         }
-        boolean excluding = AmdViRegisters.EXCL_EN.isSet(file.get(RegisterFile.place(AmdViRegisters.EXCLUSION_BASE)));
         gcr3OfGuests = features.gcr3OfGuests
                 && AmdViRegisters.GCR3_TRP_MODE.isSet(
                         word(AmdViRegisters.CONTROL).orElse(-1L));
-        modes = Translator.TRANSLATING
-                | Translator.GUESTS
-                | (excluding ? Translator.EXCLUDING : 0)
-                | (gcr3OfGuests ? Translator.GCR3_OF_GUESTS : 0);
+        modes = Translator.TRANSLATING | Translator.GUESTS | (gcr3OfGuests ? Translator.GCR3_OF_GUESTS : 0);
         Fabric image = new ImageFabric(memory);
         AmdViEventLog noLog = new AmdViEventLog(file, image, false);
         translator = new Translator(file, image, features, caches, new Faults(noLog, caches.devices, this));

@@ -13,7 +13,6 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_LOG_EN;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_LOG_RUN;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_OVERFLOW;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.EVENT_TAIL;
-import static org.iommu4j.sim.amdvi.AmdViRegisters.EXCLUSION_BASE;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.IOMMU_EN;
 import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 
@@ -39,7 +38,6 @@ final class AmdViUnit implements TranslationUnit {
     private static final int EVENT_HEAD_PLACE = RegisterFile.place(EVENT_HEAD);
     private static final int EVENT_TAIL_PLACE = RegisterFile.place(EVENT_TAIL);
     private static final int CONTROL_PLACE = RegisterFile.place(CONTROL);
-    private static final int EXCLUSION_BASE_PLACE = RegisterFile.place(EXCLUSION_BASE);
     private static final int STATUS_PLACE = RegisterFile.place(STATUS);
 
     private final TranslationUnitSpec spec;
@@ -174,9 +172,7 @@ final class AmdViUnit implements TranslationUnit {
 
     private void updateModes() {
         long control = registers.get(CONTROL_PLACE);
-        boolean excluding = AmdViRegisters.EXCL_EN.isSet(registers.get(EXCLUSION_BASE_PLACE));
         modes = (IOMMU_EN.isSet(control) ? Translator.TRANSLATING : 0)
-                | (excluding ? Translator.EXCLUDING : 0)
                 | (AmdViRegisters.GT_EN.isSet(control) ? Translator.GUESTS : 0)
                 | (features.gcr3OfGuests && AmdViRegisters.GCR3_TRP_MODE.isSet(control)
                         ? Translator.GCR3_OF_GUESTS

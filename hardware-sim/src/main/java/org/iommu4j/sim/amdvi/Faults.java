@@ -22,7 +22,7 @@ final class Faults {
     }
 
     /**
-     * Refuses a request for its device table entry.
+     * Refuses a request for its device table entry: 48882, section 2.5.2, ILLEGAL_DEV_TABLE_ENTRY.
      *
      * @param flags RW, TR and RZ of the event
      */
@@ -33,7 +33,7 @@ final class Faults {
         return Translation.fault(Event.ILLEGAL_DEV_TABLE_ENTRY);
     }
 
-    /** Refuses a request whose device table entry is not in memory. */
+    /** Refuses a request whose device table entry is not in memory: section 2.5.4, DEV_TAB_HARDWARE_ERROR. */
     long unreadableEntry(int requesterId, long request, long entryAddress) {
         return hardwareError(Event.request(Event.DEV_TAB_HARDWARE_ERROR, requesterId, 0, request), entryAddress);
     }
@@ -45,7 +45,7 @@ final class Faults {
         return Translation.fault(Event.code(word0));
     }
 
-    /** Refuses a request of a kind that the device may not make. */
+    /** Refuses a request of a kind that the device may not make: section 2.5.9, INVALID_DEVICE_REQUEST. */
     long invalidDeviceRequest(int requesterId, int pasid, long address, long request, int type) {
         synchronized (lock) {
             events.write(Event.invalidDeviceRequest(requesterId, pasid, request, type), address);
@@ -54,7 +54,7 @@ final class Faults {
     }
 
     /**
-     * Refuses a request for what a walk came to.
+     * Refuses a request for what a walk came to: a page fault, or section 2.5.5, PAGE_TAB_HARDWARE_ERROR.
      *
      * @param pasid of the guest tables, or {@link TranslationUnit#NO_PASID} for host tables alone
      * @param word1 the second word of the device table entry
@@ -73,7 +73,7 @@ final class Faults {
         return page(requesterId, blamed, word1, ofHost ? WalkResult.address(failure) : address, flags);
     }
 
-    /** Refuses a request with a page fault, whose event the device table entry may suppress. */
+    /** Refuses a request with section 2.5.3, IO_PAGE_FAULT, which SE and SA of the device table entry may suppress. */
     long page(int requesterId, int pasid, long word1, long address, long flags) {
         if (Event.TR.isSet(flags) && !Event.RZ.isSet(flags)) {
             return TranslationUnit.NOT_TRANSLATED;

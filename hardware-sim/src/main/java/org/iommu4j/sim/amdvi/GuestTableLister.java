@@ -22,12 +22,12 @@ final class GuestTableLister {
     private final Caches caches = new Caches();
 
     private final GuestWalker walker;
+    private final GuestWalk walk = new GuestWalk();
     private final AmdViFeatures features;
     private final int requesterId;
     private final long entry0;
     private final long entry1;
     private final int levels;
-    private final int domainId;
     private final String domain;
 
     /**
@@ -46,8 +46,7 @@ final class GuestTableLister {
         this.entry0 = entry0;
         this.entry1 = entry1;
         this.levels = DeviceTableCache.guestLevels(entry0);
-        this.domainId = (int) AmdViDeviceTableEntry.DOMAIN_ID.get(entry1);
-        this.domain = ", domain " + domainId;
+        this.domain = ", domain " + AmdViDeviceTableEntry.DOMAIN_ID.get(entry1);
     }
 
     /** Lists the tables of all PASIDs that have some; those of PASID 0 as the requester's own where GIOV says so. */
@@ -170,6 +169,7 @@ final class GuestTableLister {
     }
 
     private long frame(long guestPhysical) {
-        return walker.frame(entry0, domainId, guestPhysical, false, caches.epoch.current());
+        walk.start(entry0, entry1, 0, caches.epoch.current());
+        return walker.frame(walk, guestPhysical, false);
     }
 }

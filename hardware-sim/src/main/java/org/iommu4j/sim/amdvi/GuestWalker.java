@@ -16,6 +16,9 @@ final class GuestWalker {
     private static final int LOWEST_TABLE_SHIFT = PageTableEntry.shift(2);
     private static final int PASID_BITS_PER_LEVEL = 9;
 
+    /** A thread's walk: it has one under way at most. */
+    private static final ThreadLocal<GuestWalk> WALK = ThreadLocal.withInitial(GuestWalk::new);
+
     private final Fabric fabric;
     private final TableWalker host;
     private final WalkCache pages;
@@ -49,27 +52,32 @@ final class GuestWalker {
         // Whether the guest's or the host's entries refuse is not in a word: a nested page is walked again to say so.
         if (WalkCache.isDecided(cached, write)
                 && (cached & (WalkCache.NESTED | WalkCache.NOT_PRESENT)) != WalkCache.NESTED) {
+            // 48882, section 2.5.3, as the walk found it.
             return WalkCache.refusal(cached);
         }
-        long page = walk(entry0, entry1, domainId, pasid, address, write, epoch);
+        GuestWalk walk = WALK.get();
+        walk.start(entry0, entry1, pasid, epoch);
+        long page = walk(walk, address, write);
+        // 48882, section 2.5.3, PE: entries that are all present don't permit the request.
         return WalkResult.isFailure(page) || WalkCache.allows(page, write) ? page : WalkCache.refusal(page);
     }
 
-    private long walk(long entry0, long entry1, int domainId, int pasid, long address, boolean write, long epoch) {
-        long tag = WalkCache.guestTag(domainId, pasid);
-        int level = DeviceTableCache.guestLevels(entry0);
-        boolean reachable =
-                pasid == 0 ? address >>> PageTableEntry.shift(level + 1) == 0 : GuestEntry.isCanonical(address, level);
+    private long walk(GuestWalk walk, long address, boolean write) {
+        int level = DeviceTableCache.guestLevels(walk.entry0);
+        boolean reachable = walk.pasid == 0
+                ? address >>> PageTableEntry.shift(level + 1) == 0
+                : GuestEntry.isCanonical(address, level);
         if (!reachable) {
+            // 48882, sections 2.2.6 and 2.5.3, without PR.
             return WalkResult.NOT_PRESENT;
         }
         long permissions = PERMISSIONS;
-        long table = directories.lookup(tag, address);
+        long table = directories.lookup(walk.tag, address);
         if (table != 0) {
             permissions = table;
             level = 1;
         } else {
-            table = root(entry0, entry1, domainId, pasid, epoch);
+            table = root(walk);
             if (WalkResult.isFailure(table)) {
                 return table;
             }
@@ -77,7 +85,7 @@ final class GuestWalker {
         while (true) {
             long guestPhysical = PageTableEntry.ADDRESS.getInPlace(table)
                     + (((address >>> PageTableEntry.shift(level)) & 0x1ff) << 3);
-            long frame = frame(entry0, domainId, guestPhysical, false, epoch);
+            long frame = frame(walk, guestPhysical, false);
             if (WalkResult.isFailure(frame)) {
                 return frame;
             }
@@ -85,15 +93,19 @@ final class GuestWalker {
             long entry = fabric.read(at, true);
             if (!GuestEntry.P.isSet(entry)) {
                 if (cachesNotPresent) {
-                    long word = WalkCache.word(WalkCache.NOT_PRESENT | nested(entry0), PageTableEntry.shift(level));
-                    pages.put(tag, address, word, epoch);
+                    long nested = walk.isNested() ? WalkCache.NESTED : 0;
+                    long word = WalkCache.word(WalkCache.NOT_PRESENT | nested, PageTableEntry.shift(level));
+                    pages.put(walk.tag, address, word, walk.epoch);
                 }
+                // 48882, sections 2.2.6.1 and 2.5.3, without PR.
                 return WalkResult.NOT_PRESENT;
             }
             if (entry == -1L && !fabric.isMemory(at)) {
+                // 48882, section 2.5.5.
                 return WalkResult.unreadable(at);
             }
             if (GuestEntry.hasReservedBits(entry, level, noExecute)) {
+                // 48882, sections 2.2.6.1 and 2.5.3, RZ.
                 return WalkResult.RESERVED;
             }
             long rights = permissions & GuestEntry.rights(entry);
@@ -101,7 +113,7 @@ final class GuestWalker {
             boolean dirties = page && write && PageTableEntry.IW.isSet(rights);
             long used = entry | GuestEntry.A.mask() | (dirties ? GuestEntry.D.mask() : 0);
             if (used != entry) {
-                frame = frame(entry0, domainId, guestPhysical, true, epoch);
+                frame = frame(walk, guestPhysical, true);
                 if (WalkResult.isFailure(frame)) {
                     return frame;
                 }
@@ -110,29 +122,30 @@ final class GuestWalker {
                 }
             }
             if (page) {
-                return page(entry0, domainId, tag, address, used, level, rights, write, epoch);
+                return page(walk, address, write, level, used, rights);
             }
             permissions = rights;
             table = WalkCache.word(GuestEntry.ADDRESS.getInPlace(entry) | rights, LOWEST_TABLE_SHIFT);
             level--;
             if (level == 1) {
-                directories.put(tag, address, table, epoch);
+                directories.put(walk.tag, address, table, walk.epoch);
             }
         }
     }
 
     /** Returns a word with a PASID's root, or a failure. */
-    private long root(long entry0, long entry1, int domainId, int pasid, long epoch) {
-        int levels = (int) AmdViDeviceTableEntry.GLX.get(entry0) + 1;
-        if (pasid >>> (PASID_BITS_PER_LEVEL * levels) != 0) {
+    private long root(GuestWalk walk) {
+        int levels = (int) AmdViDeviceTableEntry.GLX.get(walk.entry0) + 1;
+        if (walk.pasid >>> (PASID_BITS_PER_LEVEL * levels) != 0) {
+            // 48882, sections 2.2.6.3 and 2.5.3, without PR.
             return WalkResult.NOT_PRESENT;
         }
-        long table = AmdViDeviceTableEntry.gcr3Table(entry0, entry1);
+        long table = AmdViDeviceTableEntry.gcr3Table(walk.entry0, walk.entry1);
         for (int level = levels; level > 0; level--) {
-            int index = (pasid >>> (PASID_BITS_PER_LEVEL * (level - 1))) & 0x1ff;
+            int index = (walk.pasid >>> (PASID_BITS_PER_LEVEL * (level - 1))) & 0x1ff;
             long at = table + index * 8L;
-            if (DeviceTableCache.gcr3OfGuest(entry0)) {
-                long frame = frame(entry0, domainId, at, false, epoch);
+            if (DeviceTableCache.gcr3OfGuest(walk.entry0)) {
+                long frame = frame(walk, at, false);
                 if (WalkResult.isFailure(frame)) {
                     return frame;
                 }
@@ -140,9 +153,11 @@ final class GuestWalker {
             }
             long entry = fabric.read(at, true);
             if (!GuestEntry.P.isSet(entry)) {
+                // 48882, sections 2.2.6.3 and 2.5.3, without PR.
                 return WalkResult.NOT_PRESENT;
             }
             if (GuestEntry.gcr3HasReservedBits(entry)) {
+                // 48882, sections 2.5.5, and 2.2.6.3 and 2.5.3 with RZ.
                 return entry == -1L && !fabric.isMemory(at) ? WalkResult.unreadable(at) : WalkResult.RESERVED;
             }
             table = GuestEntry.ADDRESS.getInPlace(entry);
@@ -151,36 +166,23 @@ final class GuestWalker {
     }
 
     /** Returns a word with the system's page of a guest physical address, or a failure. */
-    long frame(long entry0, int domainId, long guestPhysical, boolean write, long epoch) {
-        if (AmdViDeviceTableEntry.MODE.get(entry0) == 0) {
+    long frame(GuestWalk walk, long guestPhysical, boolean write) {
+        if (!walk.isNested()) {
             return WalkCache.word((guestPhysical & -(1L << FRAME_SHIFT)) | PERMISSIONS, FRAME_SHIFT);
         }
-        long result = host.find(entry0, domainId, guestPhysical, write, epoch);
+        long result = host.find(walk.entry0, walk.domainId, guestPhysical, write, walk.epoch);
         return WalkResult.isFailure(result) ? WalkResult.ofHost(result, guestPhysical) : result;
     }
 
-    private static long nested(long entry0) {
-        return AmdViDeviceTableEntry.MODE.get(entry0) == 0 ? 0 : WalkCache.NESTED;
-    }
-
     /** Joins a guest's page with the host's and remembers the smaller of the two. */
-    private long page(
-            long entry0,
-            int domainId,
-            long tag,
-            long address,
-            long entry,
-            int level,
-            long rights,
-            boolean write,
-            long epoch) {
+    private long page(GuestWalk walk, long address, boolean write, int level, long entry, long rights) {
         int shift = PageTableEntry.shift(level);
         long word = GuestEntry.pageAddress(entry, level) | rights;
         boolean clean = !GuestEntry.D.isSet(entry);
-        if (nested(entry0) != 0) {
+        if (walk.isNested()) {
             long guestPhysical = GuestEntry.pageAddress(entry, level) + (address & ((1L << shift) - 1));
             boolean writes = write && PageTableEntry.IW.isSet(rights);
-            long frame = frame(entry0, domainId, guestPhysical, writes, epoch);
+            long frame = frame(walk, guestPhysical, writes);
             if (WalkResult.isFailure(frame)) {
                 return frame;
             }
@@ -195,7 +197,7 @@ final class GuestWalker {
             word = (word & ~PageTableEntry.IW.mask()) | WalkCache.CLEAN;
         }
         word = WalkCache.word(word, shift);
-        pages.put(tag, address, word, epoch);
+        pages.put(walk.tag, address, word, walk.epoch);
         return word;
     }
 }

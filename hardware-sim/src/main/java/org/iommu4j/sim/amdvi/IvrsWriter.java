@@ -53,8 +53,13 @@ public final class IvrsWriter {
             PciAddress southbridge) {
         IvrsWriter writer = new IvrsWriter();
         writer.header();
-        writer.block(IVHD_10, iommu, capabilityOffset, registerBase, efr, efr2, lastRequesterId, southbridge);
-        writer.block(IVHD_11, iommu, capabilityOffset, registerBase, efr, efr2, lastRequesterId, southbridge);
+        int old = writer.beginBlock(IVHD_10, iommu, capabilityOffset, registerBase);
+        writer.devices(iommu, lastRequesterId, southbridge);
+        writer.endBlock(old);
+        int extended = writer.beginBlock(IVHD_11, iommu, capabilityOffset, registerBase);
+        writer.features(efr, efr2);
+        writer.devices(iommu, lastRequesterId, southbridge);
+        writer.endBlock(extended);
         return writer.finish();
     }
 
@@ -72,15 +77,8 @@ public final class IvrsWriter {
         table.putLong(0);
     }
 
-    private void block(
-            int type,
-            PciAddress iommu,
-            int capabilityOffset,
-            long registerBase,
-            long efr,
-            long efr2,
-            int lastRequesterId,
-            PciAddress southbridge) {
+    /** Begins a block with what both types have, and returns where. */
+    private int beginBlock(int type, PciAddress iommu, int capabilityOffset, long registerBase) {
         int start = table.position();
         table.put((byte) type);
         table.put((byte) IVHD_FLAGS);
@@ -91,14 +89,22 @@ public final class IvrsWriter {
         table.putShort((short) iommu.segment());
         table.putShort((short) 0);
         table.putInt(0);
-        if (type != IVHD_10) {
-            table.putLong(efr);
-            table.putLong(efr2);
-        }
+        return start;
+    }
+
+    private void features(long efr, long efr2) {
+        table.putLong(efr);
+        table.putLong(efr2);
+    }
+
+    private void devices(PciAddress iommu, int lastRequesterId, PciAddress southbridge) {
         entry(ENTRY_START_OF_RANGE, iommu.requesterId() + 1);
         entry(ENTRY_END_OF_RANGE, lastRequesterId);
         special(SPECIAL_IOAPIC, 0, southbridge);
         special(SPECIAL_HPET, 0, southbridge);
+    }
+
+    private void endBlock(int start) {
         table.putShort(start + 2, (short) (table.position() - start));
     }
 

@@ -40,6 +40,7 @@ final class TableWalker {
      */
     long find(long entry0, int domainId, long address, boolean write, long epoch) {
         if (isBeyond(address, (int) AmdViDeviceTableEntry.MODE.get(entry0))) {
+            // 48882, sections 2.2.3 and 2.5.3, PR alone.
             return WalkResult.IMPOSSIBLE;
         }
         long page = pages.lookup(WalkCache.hostTag(domainId), address);
@@ -48,9 +49,11 @@ final class TableWalker {
 
     private long walk(long cached, long entry0, int domainId, long address, boolean write, long epoch) {
         if (WalkCache.isDecided(cached, write)) {
+            // 48882, section 2.5.3, as the walk found it.
             return WalkCache.refusal(cached);
         }
         long page = walk(entry0, domainId, address, write, epoch);
+        // 48882, sections 2.2.3 and 2.5.3, PE: IR and IW of all entries together don't permit the request.
         return WalkResult.isFailure(page) || WalkCache.allows(page, write) ? page : WalkCache.refusal(page);
     }
 
@@ -76,14 +79,17 @@ final class TableWalker {
                 if (cachesNotPresent) {
                     pages.put(tag, address, WalkCache.word(WalkCache.NOT_PRESENT, shift), epoch);
                 }
+                // 48882, sections 2.2.3 and 2.5.3, without PR.
                 return WalkResult.NOT_PRESENT;
             }
             if (PageTableEntry.hasReservedBits(entry)) {
+                // 48882, sections 2.2.3 and 2.5.3 with RZ, or 2.5.5.
                 return reservedBits(entry, entryAddress);
             }
             if (PageTableEntry.isPage(entry)) {
                 int pageShift = PageTableEntry.pageShift(entry, level);
                 if (pageShift == 0) {
+                    // 48882, sections 2.2.3 and 2.5.3, PR alone: no page of the level has the size.
                     return WalkResult.IMPOSSIBLE;
                 }
                 long rights = permissions & entry & PERMISSIONS;
@@ -109,6 +115,7 @@ final class TableWalker {
             }
             int next = (int) PageTableEntry.NEXT_LEVEL.get(entry);
             if (next >= level || skipsAddressBits(address, level, next)) {
+                // 48882, sections 2.2.3 and 2.5.3, PR alone: the next level is none below, or the address is not in it.
                 return WalkResult.IMPOSSIBLE;
             }
             if (AmdViDeviceTableEntry.HA.isSet(entry0)

@@ -12,12 +12,11 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * tables, by a PASID's guest tables, by both or not at all. A request is described by the flags that its event would have.
  */
 final class Translator {
-    /** Of modes: the unit is on; there is an exclusion range; guest translation is on, with GCR3 tables of guests. */
+    /** Of modes: the unit is on; guest translation is on, with GCR3 tables of guests. */
     static final int TRANSLATING = 1;
 
-    static final int EXCLUDING = 2;
-    static final int GUESTS = 4;
-    static final int GCR3_OF_GUESTS = 8;
+    static final int GUESTS = 2;
+    static final int GCR3_OF_GUESTS = 4;
 
     /** Of a request: its address was translated by the device. Not a flag of an event. */
     static final long PRETRANSLATED = 1;
@@ -63,11 +62,13 @@ final class Translator {
      */
     long translate(int requesterId, int pasid, long address, long request, int modes) {
         if ((modes & TRANSLATING) == 0) {
+            // 48882, section 2.5.9 has the code; a unit that is off logs no event.
             return Event.TR.isSet(request)
                     ? Translation.fault(Event.INVALID_DEVICE_REQUEST)
                     : untranslated(address, false);
         }
         if (address >>> 20 == INTERRUPT_RANGE && pasid == TranslationUnit.NO_PASID) {
+            // 48882, section 2.5.9.
             return Event.TR.isSet(request)
                     ? faults.invalidDeviceRequest(
                             requesterId, pasid, address, request, Event.TRANSLATION_REQUEST_OF_INTERRUPT)
@@ -82,13 +83,14 @@ final class Translator {
         if (!devices.holds(slot, requesterId, sequence)) {
             return translateReadingEntry(requesterId, pasid, address, request, modes, since);
         }
-        return translate(requesterId, pasid, address, request, word0, word1, modes, since);
+        return translate(requesterId, pasid, address, request, word0, word1, since);
     }
 
     private long translateReadingEntry(int requesterId, int pasid, long address, long request, int modes, long since) {
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * AmdViDeviceTableEntry.BYTES;
         if (offset >= (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12) {
+            // 48882, sections 2.2.2 and 2.5.3: the table ends before the requester's entry.
             return faults.page(requesterId, pasid, 0, address, eventFlags(request));
         }
         long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
@@ -103,6 +105,7 @@ final class Translator {
             word3 = fabric.read(at + 24, true);
         } while (hasChanged(at, word0, word1, word2, word3));
         if (word0 == -1L && !fabric.isMemory(at)) {
+            // 48882, section 2.5.4.
             return faults.unreadableEntry(requesterId, eventFlags(request), at);
         }
         if (AmdViDeviceTableEntry.V.isSet(word0)) {
@@ -110,13 +113,14 @@ final class Translator {
             if (reserved
                     || AmdViDeviceTableEntry.isImpossible(word0, word2, features)
                     || (AmdViDeviceTableEntry.GV.isSet(word0) && (modes & GUESTS) == 0)) {
+                // 48882, sections 2.2.2 and 2.5.2.
                 return faults.illegalEntry(
                         requesterId, pasid, address, eventFlags(request) | (reserved ? Event.RZ.mask() : 0));
             }
             word0 = DeviceTableCache.kept(word0, word2, word3, (modes & GCR3_OF_GUESTS) != 0);
         }
         devices.put(requesterId, word0, word1, since);
-        return translate(requesterId, pasid, address, request, word0, word1, modes, since);
+        return translate(requesterId, pasid, address, request, word0, word1, since);
     }
 
     /**
@@ -132,9 +136,9 @@ final class Translator {
                 || fabric.read(at + 24, true) != word3;
     }
 
-    private long translate(
-            int requesterId, int pasid, long address, long request, long word0, long word1, int modes, long since) {
+    private long translate(int requesterId, int pasid, long address, long request, long word0, long word1, long since) {
         if ((request & OF_DEVICE_IOTLB) != 0 && !mayUseIotlb(word0, word1, request)) {
+            // 48882, section 2.5.9.
             return refuseIotlb(requesterId, pasid, address, request);
         }
         if (!AmdViDeviceTableEntry.V.isSet(word0) || (request & PRETRANSLATED) != 0) {
@@ -144,19 +148,22 @@ final class Translator {
             return translateGuest(requesterId, Math.max(pasid, 0), address, request, word0, word1, since);
         }
         if (!AmdViDeviceTableEntry.TV.isSet(word0)) {
+            // 48882, sections 2.2.2 and 2.5.3, without PR.
             return faults.page(requesterId, pasid, word1, address, request);
         }
-        if ((modes & EXCLUDING) != 0 && isExcluded(address, word1)) {
+        if (isExcluded(address, word1)) {
             return untranslated(address, false);
         }
         boolean write = Event.RW.isSet(request);
         if ((word0 & (write ? AmdViDeviceTableEntry.IW.mask() : AmdViDeviceTableEntry.IR.mask())) == 0) {
+            // 48882, sections 2.2.2 and 2.5.3, PE: IR and IW of the device table entry.
             return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
         }
         if (AmdViDeviceTableEntry.MODE.get(word0) == 0) {
             return untranslated(address, DeviceTableCache.identityForcesSnoop(word0));
         }
         long page = walker.find(word0, (int) AmdViDeviceTableEntry.DOMAIN_ID.get(word1), address, write, since);
+        // 48882, sections 2.5.3 and 2.5.5: the walk has named the condition.
         return WalkResult.isFailure(page)
                 ? faults.walk(requesterId, pasid, word1, address, request, page)
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
@@ -167,13 +174,16 @@ final class Translator {
         if (!AmdViDeviceTableEntry.TV.isSet(word0)
                 || !AmdViDeviceTableEntry.GV.isSet(word0)
                 || pasid >>> features.pasidBits != 0) {
+            // 48882, sections 2.2.6 and 2.5.3, without PR.
             return faults.page(requesterId, pasid, word1, address, request);
         }
         boolean write = Event.RW.isSet(request);
         if ((word0 & (write ? AmdViDeviceTableEntry.IW.mask() : AmdViDeviceTableEntry.IR.mask())) == 0) {
+            // 48882, sections 2.2.2 and 2.5.3, PE: IR and IW of the device table entry.
             return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
         }
         long page = guestWalker.find(word0, word1, pasid, address, write, since);
+        // 48882, sections 2.5.3 and 2.5.5: the walk has named the condition.
         return WalkResult.isFailure(page)
                 ? faults.walk(requesterId, pasid, word1, address, request, page)
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
@@ -196,7 +206,7 @@ final class Translator {
         return request & ~PRETRANSLATED;
     }
 
-    /** Passes an address on as it is; one that no physical memory could have is refused without an event. */
+    /** Passes an address on as it is; one that no memory could have is refused without an event, by our reading. */
     private static long untranslated(long address, boolean forcesSnoop) {
         return address >>> PHYSICAL_BITS == 0
                 ? Translation.to(address, forcesSnoop)
@@ -205,7 +215,8 @@ final class Translator {
 
     private boolean isExcluded(long address, long word1) {
         long base = registers.get(EXCLUSION_BASE_PLACE);
-        return (AmdViRegisters.EXCL_ALLOW.isSet(base) || AmdViDeviceTableEntry.EX.isSet(word1))
+        return AmdViRegisters.EXCL_EN.isSet(base)
+                && (AmdViRegisters.EXCL_ALLOW.isSet(base) || AmdViDeviceTableEntry.EX.isSet(word1))
                 && Long.compareUnsigned(address, AmdViRegisters.EXCL_BASE.getInPlace(base)) >= 0
                 && Long.compareUnsigned(address, registers.get(EXCLUSION_LIMIT_PLACE) | 0xfff) <= 0;
     }
