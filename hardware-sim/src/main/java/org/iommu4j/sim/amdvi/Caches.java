@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
+import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /** Everything that a unit keeps of what it read from memory. Guests have caches of their own, so that hosts' stay fast. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
+import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;

@@ -7,7 +7,7 @@
  * memory through {@link org.iommu4j.sim.spi.Fabric} only, each access with its own snoop attribute, and answers a
  * request with a packed {@link org.iommu4j.sim.spi.Translation}. {@link
  * org.iommu4j.sim.spi.MachineDescription} says what a machine is made of. Of a memory image a vendor's {@link
- * org.iommu4j.sim.spi.TableReader} tells a {@link org.iommu4j.sim.spi.TableVisitor} what the tables say, within the bounds of
- * a {@link org.iommu4j.sim.spi.TableListing}.
+ * org.iommu4j.sim.spi.TableReader} reports the tables to a {@link org.iommu4j.sim.spi.TableVisitor}, within the bounds
+ * of a {@link org.iommu4j.sim.spi.TableListing}. {@link org.iommu4j.sim.spi.Epoch} keeps walks and invalidations apart.
  */
 package org.iommu4j.sim.spi;

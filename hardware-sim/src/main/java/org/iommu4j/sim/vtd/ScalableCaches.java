@@ -5,6 +5,7 @@ import static org.iommu4j.bits.BitField.bit;
 import static org.iommu4j.bits.BitField.bits;
 
 import org.iommu4j.bits.BitField;
+import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**

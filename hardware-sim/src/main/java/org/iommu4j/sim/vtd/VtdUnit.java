@@ -2,6 +2,7 @@
 package org.iommu4j.sim.vtd;
 
 import org.iommu4j.bits.Register;
+import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;

@@ -3,6 +3,7 @@ package org.iommu4j.sim.amdvi;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.iommu4j.sim.spi.Epoch;
 import org.junit.jupiter.api.Test;
 
 class TranslationCacheTest {

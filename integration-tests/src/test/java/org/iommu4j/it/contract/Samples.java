@@ -83,6 +83,7 @@ import org.iommu4j.sim.pcie.DmaProgram;
 import org.iommu4j.sim.pcie.RootComplex;
 import org.iommu4j.sim.pcie.SimulatedFunction;
 import org.iommu4j.sim.spi.CacheGeometry;
+import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.RegisterDump;
@@ -183,6 +184,7 @@ final class Samples {
                 VfioOptions.DEFAULT,
                 KvmOptions.DEFAULT,
                 new StateDigest(),
+                new Epoch(),
                 DmaProgram.empty().read(0, false));
         add(new DmaProgram.Read(0, 1, false), CacheGeometry.ORDINARY, EvictionPolicy.LEAST_RECENTLY_USED);
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
