@@ -3,14 +3,28 @@
 /**
  * CPU caches that hold data: what makes a no-snoop access matter.
  *
- * <p>Start at {@link org.iommu4j.sim.cache.CacheHierarchy}. Each CPU has one private cache, all share one last-level
- * cache; lines of 64 bytes, write-back, write-allocate, set-associative, MESI among the private caches. The shared cache
- * takes what private caches evict or pass on modified and is neither inclusive nor exclusive of clean lines; a line that a
- * private cache holds modified or exclusive is nowhere else. All cached copies of a line are equal at all times;
- * memory may differ from them, and that is the point. Replacement, prefetch and eviction are deterministic or explicit
- * events.
+ * <h2>Reading order</h2>
  *
- * <p>Not modelled: store buffers (a processor's accesses are sequentially consistent), write-combining and write-through
- * types, instruction caches, way partitioning, timing.
+ * <ul>
+ *   <li>{@link org.iommu4j.sim.cache.CacheHierarchy}: what CPUs and devices do with lines.
+ *   <li>{@code CoherenceProtocol}, with {@link org.iommu4j.sim.cache.Mesi}: the states of a line in the private caches.
+ *   <li>{@code Cache} and {@code CacheSet}, with {@link org.iommu4j.sim.cache.EvictionPolicy}: where lines are.
+ * </ul>
+ *
+ * <h2>Modelled</h2>
+ *
+ * <ul>
+ *   <li>Each CPU has one private cache, all share one last-level cache.
+ *   <li>Lines of 64 bytes, write-back, write-allocate, set-associative, MESI among the private caches.
+ *   <li>The shared cache takes what private caches evict or pass on modified. It is neither inclusive nor exclusive of
+ *       clean lines; a line that a private cache holds modified or exclusive is nowhere else.
+ *   <li>All cached copies of a line are equal at all times; memory may differ from them, and that is the point.
+ *   <li>Replacement, prefetch and eviction are deterministic or explicit events.
+ * </ul>
+ *
+ * <h2>Not modelled</h2>
+ *
+ * <p>Store buffers (a processor's accesses are sequentially consistent), write-combining and write-through types,
+ * instruction caches, way partitioning, timing.
  */
 package org.iommu4j.sim.cache;

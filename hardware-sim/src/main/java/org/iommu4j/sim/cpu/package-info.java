@@ -3,7 +3,7 @@
 /**
  * Processors, and memory as each of them sees it: the adapters through which drivers, KVM and guests reach the caches.
  *
- * <p>A processor's accesses take effect at once and in order. Not modelled: store buffers, speculation, instructions other
- * than those of {@link org.iommu4j.platform.Processor}, address translation.
+ * <p>A processor's accesses take effect at once and in order. Not modelled: store buffers, speculation, instructions
+ * other than those of {@link org.iommu4j.platform.Processor}, address translation.
  */
 package org.iommu4j.sim.cpu;

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * PCI Express: configuration space, requests with their attributes, endpoints, what they keep of translations (ATS) and which
- * pages they wait for (PRI).
+ * PCI Express: configuration space, requests with their attributes, endpoints, what they keep of translations (ATS) and
+ * which pages they wait for (PRI).
  *
- * <p>Models the transaction layer's memory requests with requester id, PASID, no-snoop and relaxed ordering. Not modelled:
- * links, credits, completions as packets of their own, stop markers, page requests for execution or with privilege,
+ * <h2>Source</h2>
+ *
+ * <p>The PCI Express Base Specification: the transaction layer, and the ATS, PASID and Page Request capabilities.
+ *
+ * <h2>Reading order</h2>
+ *
+ * <ul>
+ *   <li>{@link org.iommu4j.sim.pcie.Endpoint}: a device that runs a {@link org.iommu4j.sim.pcie.DmaProgram}.
+ *   <li>{@link org.iommu4j.sim.pcie.Tlp} and {@link org.iommu4j.sim.pcie.RootComplex}: a request, and its way to a
+ *       unit.
+ *   <li>{@link org.iommu4j.sim.pcie.FunctionConfig}: configuration space, and what it lets a function do.
+ *   <li>{@link org.iommu4j.sim.pcie.AddressTranslationCache} and {@link org.iommu4j.sim.pcie.PageRequestInterface}: ATS
+ *       and PRI.
+ * </ul>
+ *
+ * <h2>Modelled</h2>
+ *
+ * <p>Memory requests with requester id, PASID, no-snoop and relaxed ordering.
+ *
+ * <h2>Not modelled</h2>
+ *
+ * <p>Links, credits, completions as packets of their own, stop markers, page requests for execution or with privilege,
  * peer-to-peer requests.
  */
 package org.iommu4j.sim.pcie;
