@@ -4,17 +4,19 @@ package org.iommu4j.amd;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuException;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
-/** A function that a unit translates for. What changes is guarded by the driver's lock, unless it says otherwise. */
+/** A function that a unit translates for. What changes is guarded by the lock of the {@link Attacher}, unless it says otherwise. */
 final class AmdDevice implements IommuDevice {
-    private final AmdIommu iommu;
+    private final DriverState driver;
     private final PciAddress address;
     private final AmdUnit unit;
     private final DeviceTable table;
@@ -35,8 +37,15 @@ final class AmdDevice implements IommuDevice {
     /** Where its guest tables are, while it uses any; read without the lock by who makes units forget. */
     private volatile @Nullable Gcr3Table gcr3;
 
+    /**
+     * Makes a device that is blocked.
+     *
+     * @param lock that of the attacher
+     * @param requesterIds its own first
+     */
     AmdDevice(
-            AmdIommu iommu,
+            DriverState driver,
+            Object lock,
             PciAddress address,
             AmdUnit unit,
             DeviceTable table,
@@ -45,7 +54,7 @@ final class AmdDevice implements IommuDevice {
             boolean isolatedMsi,
             DeviceServices services,
             int maxPasids) {
-        this.iommu = iommu;
+        this.driver = driver;
         this.address = address;
         this.unit = unit;
         this.table = table;
@@ -55,7 +64,19 @@ final class AmdDevice implements IommuDevice {
         this.services = services;
         this.tlb = new DeviceTlb(unit.commands(), address, services);
         this.maxPasids = maxPasids;
-        this.pageRequests = maxPasids != 0 && services.hasAts() ? DevicePageRequests.of(this, services.config()) : null;
+        this.pageRequests = maxPasids != 0 && services.hasAts() ? DevicePageRequests.of(this, driver, lock) : null;
+    }
+
+    /**
+     * Takes a device back from its user.
+     *
+     * @throws IommuException ENODEV when it belongs to another driver
+     */
+    static AmdDevice own(IommuDevice device, DriverState driver) {
+        if (device instanceof AmdDevice own && own.driver == driver) {
+            return own;
+        }
+        throw new IommuException(Errno.ENODEV, "device " + device.address() + " belongs to another driver");
     }
 
     @Override
@@ -65,11 +86,7 @@ final class AmdDevice implements IommuDevice {
 
     @Override
     public Iommu iommu() {
-        return iommu;
-    }
-
-    AmdIommu driver() {
-        return iommu;
+        return driver.iommu();
     }
 
     @Override
@@ -116,7 +133,7 @@ final class AmdDevice implements IommuDevice {
     /**
      * Answers page requests that came of a PASID which has left its domain.
      *
-     * @throws org.iommu4j.IommuException ETIMEDOUT, EIO
+     * @throws IommuException ETIMEDOUT, EIO
      */
     void withdrawPageRequests(int pasid) {
         if (pageRequests != null) {

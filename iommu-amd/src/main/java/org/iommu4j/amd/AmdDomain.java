@@ -13,10 +13,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * A domain of this driver: what a device table entry says, and who uses it.
  *
- * <p>Attaching and detaching are one at a time under the driver's lock, which also guards what is not final or volatile here.
+ * <p>Attaching and detaching are one at a time under the lock of the {@link Attacher}, which also guards what is not final or volatile here.
  */
 abstract class AmdDomain implements IommuDomain {
-    private final AmdIommu iommu;
+    private final DriverState driver;
+    private final Attacher attacher;
     private final DomainType type;
     private final int id;
     private final AttachmentList attachments = new AttachmentList();
@@ -24,11 +25,12 @@ abstract class AmdDomain implements IommuDomain {
     /** A unit that never confirmed may still use the domain's tables and id. */
     private boolean leftBehind;
 
-    /** Changed under the driver's lock, read without. */
+    /** Changed under the attacher's lock, read without. */
     private volatile boolean closed;
 
-    AmdDomain(AmdIommu iommu, DomainType type, int id) {
-        this.iommu = iommu;
+    AmdDomain(DriverState driver, Attacher attacher, DomainType type, int id) {
+        this.driver = driver;
+        this.attacher = attacher;
         this.type = type;
         this.id = id;
     }
@@ -40,30 +42,45 @@ abstract class AmdDomain implements IommuDomain {
 
     @Override
     public final Iommu iommu() {
-        return iommu;
+        return driver.iommu();
     }
 
     @Override
     public final AttachResult attach(IommuDevice device) {
-        return iommu.attach(device, this);
+        return attacher.attach(device, this);
     }
 
     @Override
     public final void detach(IommuDevice device) {
-        iommu.detach(device, this);
+        attacher.detach(device, this);
     }
 
     @Override
     public final void close() {
-        iommu.close(this);
+        synchronized (attacher) {
+            if (closed) {
+                return;
+            }
+            if (!attachments.isEmpty()) {
+                throw new IommuException(Errno.EBUSY, "close " + this + ": attached are " + attachments);
+            }
+            driver.forget(this);
+            free();
+            if (!leftBehind && id != DomainIds.NONE) {
+                driver.domainIds().free(id);
+            }
+        }
     }
 
-    /** Returns the driver. */
-    final AmdIommu driver() {
-        return iommu;
+    final DriverState driver() {
+        return driver;
     }
 
-    // --- for the driver, under its lock ---
+    final Attacher attacher() {
+        return attacher;
+    }
+
+    // --- for the driver, under the attacher's lock ---
 
     /** Returns the id that tags what units cache, or {@link DomainIds#NONE}. */
     final int id() {
@@ -116,10 +133,6 @@ abstract class AmdDomain implements IommuDomain {
 
     final boolean isLeftBehind() {
         return leftBehind;
-    }
-
-    final boolean isClosed() {
-        return closed;
     }
 
     /**

@@ -10,8 +10,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
-import org.iommu4j.AttachResult;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
@@ -32,52 +30,27 @@ import org.iommu4j.spi.VendorContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/**
- * The opened driver: units, device tables, devices and domains.
- *
- * <p>One lock orders everything that changes a device table entry: attaching, detaching, growing a table. Mapping does
- * not take it.
- */
+/** The opened driver: units, device tables, devices and domains, which the lock of its {@link Attacher} guards. */
 final class AmdIommu implements Iommu {
     private static final Logger LOG = LoggerFactory.getLogger(AmdIommu.class);
 
     private final VendorContext context;
     private final AmdRules rules;
     private final UnitMap map;
-    private final List<AmdUnit> units = new ArrayList<>();
+    private final CommonFeatures features;
+    private final DriverState state;
+    private final Attacher attacher;
     private final Map<Integer, DeviceTable> tables = new HashMap<>();
     private final Map<PciAddress, AmdDevice> devices = new HashMap<>();
-
-    /** The same devices, for a walk that allocates nothing. */
-    private final List<AmdDevice> probed = new ArrayList<>();
-
     private final Set<AmdDomain> domains = new LinkedHashSet<>();
-    private final Attacher attacher = new Attacher(this, probed);
-    private final DomainIds domainIds = new DomainIds();
-    private final AtomicLong quarantined = new AtomicLong();
-    private final CommonFeatures features;
-    private boolean closed;
 
-    private AmdIommu(VendorContext context, AmdRules rules, UnitMap map, int hostLevels) {
+    private AmdIommu(VendorContext context, AmdRules rules, UnitMap map, int hostLevels, List<AmdUnit> units) {
         this.context = context;
         this.rules = rules;
         this.map = map;
-        try {
-            for (int i = 0; i < map.units().size(); i++) {
-                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), context));
-            }
-            for (int i = 0; i < units.size(); i++) {
-                DeviceTable table = tableOf(units.get(i).block().segment());
-                map.ranges(i).forEach(table::applySettings);
-            }
-            for (AmdUnit unit : units) {
-                unit.enable(tableOf(unit.block().segment()), rules.nestParents());
-            }
-        } catch (RuntimeException e) {
-            free();
-            throw e;
-        }
         this.features = CommonFeatures.of(units.stream().map(AmdUnit::features).toList(), hostLevels, rules);
+        this.state = new DriverState(this, rules, units, features, context.memory(), context.frames(), domains::remove);
+        this.attacher = new Attacher(state);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -107,7 +80,39 @@ final class AmdIommu implements Iommu {
                     "open: the units have no host page tables: the IVRS has, for all of them, "
                             + Features.EFR.decode(map.sharedEfrImage()));
         }
-        return new AmdIommu(context, rules, map, hostLevels);
+        AmdIommu iommu = new AmdIommu(context, rules, map, hostLevels, findUnits(context, map));
+        try {
+            iommu.start();
+        } catch (RuntimeException e) {
+            iommu.free();
+            throw e;
+        }
+        return iommu;
+    }
+
+    private static List<AmdUnit> findUnits(VendorContext context, UnitMap map) {
+        List<AmdUnit> units = new ArrayList<>();
+        try {
+            for (int i = 0; i < map.units().size(); i++) {
+                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), context));
+            }
+        } catch (RuntimeException e) {
+            units.forEach(AmdUnit::stop);
+            throw e;
+        }
+        return units;
+    }
+
+    /** Makes the device tables and turns the units on. */
+    private void start() {
+        List<AmdUnit> units = state.units();
+        for (int i = 0; i < units.size(); i++) {
+            DeviceTable table = tableOf(units.get(i).block().segment());
+            map.ranges(i).forEach(table::applySettings);
+        }
+        for (AmdUnit unit : units) {
+            unit.enable(tableOf(unit.block().segment()), rules.nestParents());
+        }
     }
 
     private DeviceTable tableOf(int segment) {
@@ -131,38 +136,41 @@ final class AmdIommu implements Iommu {
 
     @Override
     public List<String> units() {
-        return units.stream().map(AmdUnit::id).toList();
+        return state.units().stream().map(AmdUnit::id).toList();
     }
 
     @Override
-    public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+    public Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
         Objects.requireNonNull(function, "function");
         Objects.requireNonNull(dmaAliases, "dmaAliases");
-        checkOpen();
-        PciAddress address = function.address();
-        AmdDevice known = devices.get(address);
-        if (known != null) {
-            return Optional.of(known);
+        synchronized (attacher) {
+            state.checkOpen();
+            PciAddress address = function.address();
+            AmdDevice known = devices.get(address);
+            if (known != null) {
+                return Optional.of(known);
+            }
+            int index = map.unitOf(address);
+            if (index < 0) {
+                return Optional.empty();
+            }
+            DeviceTable table = tableOf(address.segment());
+            DeviceServices services = new DeviceServices(function.config(), features.deviceIotlbs());
+            AmdDevice device = new AmdDevice(
+                    state,
+                    attacher,
+                    address,
+                    state.units().get(index),
+                    table,
+                    requesterIds(index, address, dmaAliases, table),
+                    map.reservedRegions(address, features.htRangeTranslated()),
+                    map.interruptRemapping() && context.bootOptions().interruptRemapping(),
+                    services,
+                    Math.min(features.pasids(), services.pasids()));
+            devices.put(address, device);
+            attacher.add(device);
+            return Optional.of(device);
         }
-        int index = map.unitOf(address);
-        if (index < 0) {
-            return Optional.empty();
-        }
-        DeviceTable table = tableOf(address.segment());
-        DeviceServices services = new DeviceServices(function.config(), features.deviceIotlbs());
-        AmdDevice device = new AmdDevice(
-                this,
-                address,
-                units.get(index),
-                table,
-                requesterIds(index, address, dmaAliases, table),
-                map.reservedRegions(address, features.htRangeTranslated()),
-                map.interruptRemapping() && context.bootOptions().interruptRemapping(),
-                services,
-                Math.min(features.pasids(), services.pasids()));
-        devices.put(address, device);
-        probed.add(device);
-        return Optional.of(device);
     }
 
     /** The function's own id first, then what firmware and topology say its requests may carry. */
@@ -190,7 +198,7 @@ final class AmdIommu implements Iommu {
     public boolean capable(IommuDevice device, IommuCapability capability) {
         Objects.requireNonNull(device, "device");
         Objects.requireNonNull(capability, "capability");
-        AmdDevice own = own(device);
+        AmdDevice own = AmdDevice.own(device, state);
         return switch (capability) {
             case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
             case ENFORCE_CACHE_COHERENCY -> rules.enforcementCapability();
@@ -208,34 +216,46 @@ final class AmdIommu implements Iommu {
     }
 
     @Override
-    public synchronized IommuDomain allocate(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
+    public IommuDomain allocate(DomainType type, IommuDevice iommuDevice, Set<DomainFlag> flags) {
         Objects.requireNonNull(type, "type");
         Objects.requireNonNull(iommuDevice, "iommuDevice");
         Objects.requireNonNull(flags, "flags");
-        checkOpen();
-        AmdDevice device = own(iommuDevice);
-        if (type == DomainType.NESTED) {
-            throw new IommuException(
-                    Errno.EOPNOTSUPP, "allocate: Linux " + release() + " has no nested domains on AMD");
+        synchronized (attacher) {
+            state.checkOpen();
+            AmdDevice device = AmdDevice.own(iommuDevice, state);
+            if (type == DomainType.NESTED) {
+                throw new IommuException(
+                        Errno.EOPNOTSUPP, "allocate: Linux " + release() + " has no nested domains on AMD");
+            }
+            if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
+                throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
+            }
+            boolean guest = type.isPaging() && guestTables(type, device, flags);
+            int id = type == DomainType.BLOCKED
+                    ? DomainIds.NONE
+                    : state.domainIds().allocate();
+            AmdDomain domain;
+            try {
+                domain = !type.isPaging()
+                        ? new StaticDomain(state, attacher, type, id)
+                        : guest
+                                ? new GuestDomain(state, attacher, type, id, newGuestTable())
+                                : new HostDomain(
+                                        state,
+                                        attacher,
+                                        type,
+                                        id,
+                                        newHostTable(),
+                                        flags.contains(DomainFlag.DIRTY_TRACKING));
+            } catch (RuntimeException e) {
+                if (id != DomainIds.NONE) {
+                    state.domainIds().free(id);
+                }
+                throw e;
+            }
+            domains.add(domain);
+            return domain;
         }
-        if (!flags.isEmpty() && type != DomainType.UNMANAGED) {
-            throw new IommuException(Errno.EINVAL, "allocate: flags " + flags + " with a domain of type " + type);
-        }
-        boolean guest = type.isPaging() && guestTables(type, device, flags);
-        int id = type == DomainType.BLOCKED ? DomainIds.NONE : domainIds.allocate();
-        AmdDomain domain;
-        try {
-            domain = !type.isPaging()
-                    ? new StaticDomain(this, type, id)
-                    : guest
-                            ? new GuestDomain(this, type, id, newGuestTable())
-                            : new HostDomain(this, type, id, newHostTable(), flags.contains(DomainFlag.DIRTY_TRACKING));
-        } catch (RuntimeException e) {
-            freeId(id);
-            throw e;
-        }
-        domains.add(domain);
-        return domain;
     }
 
     /** Returns whether a domain gets guest tables ({@code amd_iommu_domain_alloc_paging_flags}). */
@@ -247,7 +267,7 @@ final class AmdIommu implements Iommu {
                     && context.bootOptions().hasLast("amd_iommu", "pgtbl_v2", "pgtbl_v1")
                     && (type == DomainType.DMA || rules.guestTablesForAll());
         }
-        if (flags.equals(Set.of(DomainFlag.PASID)) && knowsPasids()) {
+        if (flags.equals(Set.of(DomainFlag.PASID)) && features.knowsPasids()) {
             return true;
         }
         boolean trackable =
@@ -259,21 +279,6 @@ final class AmdIommu implements Iommu {
         throw new IommuException(
                 Errno.EOPNOTSUPP,
                 "allocate: " + device.unit() + " or Linux " + release() + " has no domain with " + flags);
-    }
-
-    /** Returns the rules of the release. */
-    AmdRules rules() {
-        return rules;
-    }
-
-    /** Returns whether PASIDs can be attached, given a device that has some. */
-    boolean knowsPasids() {
-        return features.pasids() != 0;
-    }
-
-    /** Returns the levels of guest tables, 4 or 5, or 0 without. */
-    int guestLevels() {
-        return features.guestLevels();
     }
 
     private HostPageTable newHostTable() {
@@ -291,175 +296,54 @@ final class AmdIommu implements Iommu {
                 context.memory(), new TableFrames(context.memory(), context.frames()), features.guestLevels(), bits);
     }
 
-    /**
-     * Makes an empty GCR3 table for a device.
-     *
-     * @throws IommuException ENOMEM, ENOSPC
-     */
-    Gcr3Table newGcr3(AmdDevice device) {
-        int id = domainIds.allocate();
-        try {
-            return new Gcr3Table(
-                    context.memory(),
-                    context.frames(),
-                    Gcr3Table.levelsFor(device.maxPasids(), features.gcr3Levels()),
-                    id);
-        } catch (RuntimeException e) {
-            freeId(id);
-            throw e;
-        }
+    /** Returns what devices and domains need of this driver. */
+    DriverState state() {
+        return state;
     }
 
-    /** Frees a GCR3 table and its id, or keeps both for good when a unit may still use them. */
-    void free(Gcr3Table table, boolean forgotten) {
-        long frames = table.free(forgotten);
-        if (forgotten) {
-            freeId(table.domainId());
-        } else {
-            quarantine(frames);
-        }
-    }
-
-    /** Returns whether some unit may remember that an entry was not present; one is enough, as in Linux. */
-    boolean announcesMappings() {
-        return features.announcesMappings();
-    }
-
-    int unitCount() {
-        return units.size();
-    }
-
-    AmdUnit unit(int index) {
-        return units.get(index);
-    }
-
-    int indexOf(AmdUnit unit) {
-        return units.indexOf(unit);
-    }
-
-    private AmdDevice own(IommuDevice device) {
-        if (device instanceof AmdDevice amd && amd.iommu() == this) {
-            return amd;
-        }
-        throw new IommuException(Errno.ENODEV, "device " + device.address() + " belongs to another driver");
-    }
-
-    // --- attaching ---
-
-    synchronized AttachResult attach(IommuDevice device, AmdDomain domain) {
-        AmdDevice own = own(device);
-        domain.checkOpen();
-        return attacher.attach(own, domain);
-    }
-
-    synchronized void detach(IommuDevice device, AmdDomain domain) {
-        AmdDevice own = own(device);
-        domain.checkOpen();
-        attacher.detach(own, domain);
-    }
-
-    synchronized AttachResult attachPasid(IommuDevice device, GuestDomain domain, int pasid) {
-        AmdDevice own = own(device);
-        domain.checkOpen();
-        return attacher.attachPasid(own, domain, pasid);
-    }
-
-    synchronized void detachPasid(IommuDevice device, GuestDomain domain, int pasid) {
-        AmdDevice own = own(device);
-        domain.checkOpen();
-        attacher.detachPasid(own, domain, pasid);
-    }
-
-    synchronized void grow(HostDomain domain, int levels) {
-        attacher.grow(domain, levels);
-    }
-
-    synchronized void setDirtyTracking(HostDomain domain, boolean enabled) {
-        domain.checkOpen();
-        attacher.setDirtyTracking(domain, enabled);
-    }
-
-    // --- freeing ---
-
-    /** Closes a domain. */
-    synchronized void close(AmdDomain domain) {
-        if (domain.isClosed()) {
-            return;
-        }
-        if (!domain.attachments().isEmpty()) {
-            throw new IommuException(Errno.EBUSY, "close " + domain + ": attached are " + domain.attachments());
-        }
-        domains.remove(domain);
-        domain.free();
-        if (!domain.isLeftBehind()) {
-            freeId(domain.id());
-        }
-    }
-
-    private void freeId(int id) {
-        if (id != DomainIds.NONE) {
-            domainIds.free(id);
-        }
-    }
+    // --- faults, and what is kept for good ---
 
     @Override
     public long quarantinedFrames() {
-        return quarantined.get();
-    }
-
-    /** Notes frames that are kept for good. */
-    void quarantine(long frames) {
-        quarantined.addAndGet(frames);
+        return state.quarantinedFrames();
     }
 
     @Override
     public List<DmaFault> takeFaults() {
         List<DmaFault> faults = new ArrayList<>();
-        units.forEach(unit -> unit.takeFaults(faults));
+        state.units().forEach(unit -> unit.takeFaults(faults));
         return faults;
     }
 
     @Override
     public long faultOverflows() {
-        return units.stream().mapToLong(AmdUnit::overflows).sum();
+        return state.units().stream().mapToLong(AmdUnit::overflows).sum();
     }
 
-    /** Returns how many domain ids are given out. */
-    int domainIdsInUse() {
-        return domainIds.inUse();
-    }
-
-    /**
-     * Refuses to go on after the driver was closed; under its lock.
-     *
-     * @throws IommuException ENODEV
-     */
-    void checkOpen() {
-        if (closed) {
-            throw new IommuException(Errno.ENODEV, "the AMD-Vi driver is closed");
-        }
-    }
+    // --- closing ---
 
     @Override
-    public synchronized void close() {
-        if (closed) {
-            return;
-        }
-        for (AmdDomain domain : domains) {
-            if (!domain.attachments().isEmpty()) {
-                throw new IommuException(Errno.EBUSY, "close: " + domain + " has attached " + domain.attachments());
+    public void close() {
+        synchronized (attacher) {
+            if (state.isClosed()) {
+                return;
             }
+            for (AmdDomain domain : domains) {
+                if (!domain.attachments().isEmpty()) {
+                    throw new IommuException(Errno.EBUSY, "close: " + domain + " has attached " + domain.attachments());
+                }
+            }
+            state.close();
+            // Nothing is attached: no device may ask for translations, and so none for pages.
+            free();
         }
-        closed = true;
-        // Nothing is attached: no device may ask for translations, and so none for pages.
-        free();
     }
 
     private void free() {
         Set<Integer> segmentsInUse = new HashSet<>();
-        for (AmdUnit unit : units) {
+        for (AmdUnit unit : state.units()) {
             long kept = unit.stop();
-            quarantine(kept);
+            state.quarantine(kept);
             if (kept > 0) {
                 segmentsInUse.add(unit.block().segment());
             }
@@ -470,7 +354,7 @@ final class AmdIommu implements Iommu {
             if (segmentsInUse.contains(segment)) {
                 // Whoever gets the frames might write an entry that is not valid, which lets everything through.
                 LOG.error("the device table of segment {} is never freed, a unit may still look into it", segment);
-                quarantine(table.countFrames());
+                state.quarantine(table.countFrames());
             } else {
                 table.free();
             }

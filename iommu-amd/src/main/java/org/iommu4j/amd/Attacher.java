@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.AttachResult;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.jspecify.annotations.Nullable;
@@ -13,7 +15,10 @@ import org.slf4j.LoggerFactory;
 /**
  * Changes what devices use: device table entries, GCR3 tables, and what units have to forget then.
  *
- * <p>Callers hold the driver's lock. Everything works the same way: take what is needed, tell the domain, write, make the unit
+ * <p>Its monitor is the one lock that orders everything that changes a device table entry: attaching, detaching, growing a table.
+ * It also guards which devices and domains there are, and whether the driver is open. Mapping does not take it.
+ *
+ * <p>Everything works the same way: take what is needed, tell the domain, write, make the unit
  * forget; when it does not, write the old state back. A unit that did not confirm may use either, so neither is freed.
  */
 final class Attacher {
@@ -22,20 +27,26 @@ final class Attacher {
     /** Words of a device table entry that say how a requester is translated, the first ones. */
     private static final int WORDS = 3;
 
-    private final AmdIommu iommu;
+    private final DriverState driver;
 
     /** All devices, for a walk that allocates nothing. */
-    private final List<AmdDevice> devices;
+    private final List<AmdDevice> devices = new ArrayList<>();
 
-    Attacher(AmdIommu iommu, List<AmdDevice> devices) {
-        this.iommu = iommu;
-        this.devices = devices;
+    Attacher(DriverState driver) {
+        this.driver = driver;
+    }
+
+    /** Takes note of a device that was probed. */
+    synchronized void add(AmdDevice device) {
+        devices.add(device);
     }
 
     // --- ordinary requests ---
 
     /** Moves a device to a domain, or leaves it where it is. */
-    AttachResult attach(AmdDevice device, AmdDomain domain) {
+    synchronized AttachResult attach(IommuDevice given, AmdDomain domain) {
+        AmdDevice device = AmdDevice.own(given, driver);
+        domain.checkOpen();
         Attachment old = device.attachment();
         if (old != null && old.domain() == domain) {
             return AttachResult.ATTACHED;
@@ -49,7 +60,7 @@ final class Attacher {
         Gcr3Table oldGcr3 = device.gcr3();
         long oldRoot = oldGcr3 == null ? 0 : oldGcr3.root(Attachment.ORDINARY);
         boolean needsGcr3 = domain.guestRoot() != 0 || !device.pasids().isEmpty();
-        Gcr3Table gcr3 = !needsGcr3 ? null : oldGcr3 == null ? iommu.newGcr3(device) : oldGcr3;
+        Gcr3Table gcr3 = !needsGcr3 ? null : oldGcr3 == null ? driver.newGcr3(device.maxPasids()) : oldGcr3;
         Attachment next = new Attachment(device, domain, Attachment.ORDINARY);
         domain.add(next);
         if (gcr3 != null) {
@@ -69,7 +80,7 @@ final class Attacher {
             domain.remove(next);
             domain.leaveBehind();
             if (gcr3 != null && gcr3 != oldGcr3) {
-                iommu.free(gcr3, false);
+                driver.free(gcr3, false);
             }
             throw device.unit().commands().refusal(false, what);
         }
@@ -79,7 +90,7 @@ final class Attacher {
         }
         if (oldGcr3 != null && gcr3 == null) {
             device.setGcr3(null);
-            iommu.free(oldGcr3, true);
+            driver.free(oldGcr3, true);
         }
         if (blocks(domain)) {
             device.disableServices();
@@ -90,7 +101,9 @@ final class Attacher {
     }
 
     /** Blocks a device that is in a domain. */
-    void detach(AmdDevice device, AmdDomain domain) {
+    synchronized void detach(IommuDevice given, AmdDomain domain) {
+        AmdDevice device = AmdDevice.own(given, driver);
+        domain.checkOpen();
         Attachment old = device.attachment();
         if (old == null || old.domain() != domain) {
             throw new IommuException(Errno.EINVAL, "detach " + device + ": it is not attached to " + domain);
@@ -115,7 +128,9 @@ final class Attacher {
     // --- requests with a PASID ---
 
     /** Sends a device's requests with a PASID to a domain, or leaves them where they are. */
-    AttachResult attachPasid(AmdDevice device, GuestDomain domain, int pasid) {
+    synchronized AttachResult attachPasid(IommuDevice given, GuestDomain domain, int pasid) {
+        AmdDevice device = AmdDevice.own(given, driver);
+        domain.checkOpen();
         String what = "attach " + device + " with PASID " + pasid + " to " + domain;
         if (device.maxPasids() == 0) {
             throw new IommuException(Errno.EOPNOTSUPP, what + ": it has no PASIDs");
@@ -135,12 +150,12 @@ final class Attacher {
         }
         checkWorks(device, what);
         Gcr3Table oldGcr3 = device.gcr3();
-        Gcr3Table gcr3 = oldGcr3 == null ? iommu.newGcr3(device) : oldGcr3;
+        Gcr3Table gcr3 = oldGcr3 == null ? driver.newGcr3(device.maxPasids()) : oldGcr3;
         try {
             gcr3.reserve(pasid);
         } catch (IommuException e) {
             if (oldGcr3 == null) {
-                iommu.free(gcr3, true);
+                driver.free(gcr3, true);
             }
             throw e;
         }
@@ -162,7 +177,7 @@ final class Attacher {
             if (oldGcr3 == null) {
                 restore(device, before);
                 device.setGcr3(null);
-                iommu.free(gcr3, false);
+                driver.free(gcr3, false);
             }
             domain.remove(next);
             domain.leaveBehind();
@@ -187,7 +202,9 @@ final class Attacher {
     }
 
     /** Blocks a device's requests with a PASID. */
-    void detachPasid(AmdDevice device, GuestDomain domain, int pasid) {
+    synchronized void detachPasid(IommuDevice given, GuestDomain domain, int pasid) {
+        AmdDevice device = AmdDevice.own(given, driver);
+        domain.checkOpen();
         Attachment old = device.pasid(pasid);
         Gcr3Table gcr3 = device.gcr3();
         String what = "detach " + device + " with PASID " + pasid + " from " + domain;
@@ -212,14 +229,14 @@ final class Attacher {
         Gcr3Table gcr3 = device.gcr3();
         if (gcr3 != null && device.attachment() == null && device.pasids().isEmpty()) {
             device.setGcr3(null);
-            iommu.free(gcr3, forgotten);
+            driver.free(gcr3, forgotten);
         }
     }
 
     // --- changes of a host domain that its entries show ---
 
     /** Gives a domain's table more levels and lets hardware follow before anybody maps there. */
-    void grow(HostDomain domain, int levels) {
+    synchronized void grow(HostDomain domain, int levels) {
         HostPageTable table = domain.table();
         if (table.levels() >= levels) {
             return;
@@ -227,21 +244,22 @@ final class Attacher {
         long root = table.tallerRoot(levels);
         AmdUnit broken = brokenUnit(domain);
         if (broken != null) {
-            iommu.quarantine(table.discardTallerRoot(root, levels, false));
+            driver.quarantine(table.discardTallerRoot(root, levels, false));
             throw broken.commands().refusal(true, "map");
         }
         AmdUnit failed = rewrite(domain, domain.entryWord0(root, levels));
         if (failed != null) {
             // Every device goes back to the old root; what it maps is the same through both.
             writeAll(domain, domain.entryWord0());
-            iommu.quarantine(table.discardTallerRoot(root, levels, true));
+            driver.quarantine(table.discardTallerRoot(root, levels, true));
             throw failed.commands().refusal(false, "map");
         }
         table.growTo(root, levels);
     }
 
     /** Starts or stops recording of written pages. */
-    void setDirtyTracking(HostDomain domain, boolean enabled) {
+    synchronized void setDirtyTracking(HostDomain domain, boolean enabled) {
+        domain.checkOpen();
         if (domain.isTracking() == enabled) {
             return;
         }
@@ -365,7 +383,7 @@ final class Attacher {
         if (gcr3 != null && domain.allowsPasids()) {
             word0 |= gcr3.entryWord0() | device.pageRequestBits();
             word1 = gcr3.entryWord1();
-            word2 = DeviceTableEntry.guest2(iommu.guestLevels());
+            word2 = DeviceTableEntry.guest2(driver.features().guestLevels());
         }
         if (word0 != DeviceTableEntry.BLOCKED) {
             word1 |= iotlb(device);

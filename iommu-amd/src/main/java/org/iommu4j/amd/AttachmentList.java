@@ -5,7 +5,7 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The uses of a domain: changed under the driver's lock, walked without, and nothing allocated to remove or walk.
+ * The uses of a domain: changed under the attacher's lock, walked without, and nothing allocated to remove or walk.
  *
  * <p>A walk goes from the last slot down to the first and skips empty ones. What is removed is replaced by the last, which so moves
  * down only: a walk meets everything that is there all the while, some of it perhaps twice.

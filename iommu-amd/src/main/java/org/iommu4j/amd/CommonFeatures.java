@@ -43,6 +43,11 @@ record CommonFeatures(
                 units.stream().anyMatch(UnitFeatures::cachesNotPresent));
     }
 
+    /** Returns whether PASIDs can be attached, given a device that has some. */
+    boolean knowsPasids() {
+        return pasids != 0;
+    }
+
     private static int weakest(List<UnitFeatures> units, LongToIntFunction ability) {
         return units.stream()
                 .mapToInt(unit -> ability.applyAsInt(unit.efr()))

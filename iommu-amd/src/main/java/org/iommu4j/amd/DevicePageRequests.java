@@ -12,7 +12,6 @@ import org.iommu4j.PageResponse;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.capability.PageRequests;
-import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PriCapability;
 import org.iommu4j.spi.PageRequestGroups;
 import org.jspecify.annotations.Nullable;
@@ -23,7 +22,7 @@ import org.slf4j.LoggerFactory;
  * A device's page requests: its interface, PCI Express section 10.5.2, and its groups.
  *
  * <p>The interface is on while somebody wants it and the device may ask for translations: a device that is blocked has both off.
- * The driver's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri}, {@code
+ * The attacher's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri}, {@code
  * amd_iommu_complete_ppr}.
  */
 final class DevicePageRequests implements PageRequests, PageRequestSink {
@@ -33,6 +32,8 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     private static final int MOST_OUTSTANDING = 32;
 
     private final AmdDevice device;
+    private final DriverState driver;
+    private final Object lock;
     private final PriCapability pri;
     private final PprLog log;
     private final boolean answersCarryPasid;
@@ -40,8 +41,10 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     private boolean wanted;
     private boolean on;
 
-    private DevicePageRequests(AmdDevice device, PriCapability pri, PprLog log) {
+    private DevicePageRequests(AmdDevice device, DriverState driver, Object lock, PriCapability pri, PprLog log) {
         this.device = device;
+        this.driver = driver;
+        this.lock = lock;
         this.pri = pri;
         this.log = log;
         this.answersCarryPasid = pri.answersCarryPasid();
@@ -49,10 +52,11 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     }
 
     /** Returns the page requests of a device that has PASIDs and an IOTLB, or null when it can't have any. */
-    static @Nullable DevicePageRequests of(AmdDevice device, ConfigSpace config) {
-        @Nullable PriCapability pri = PriCapability.of(config).orElse(null);
+    static @Nullable DevicePageRequests of(AmdDevice device, DriverState driver, Object lock) {
+        @Nullable
+        PriCapability pri = PriCapability.of(device.services().config()).orElse(null);
         PprLog log = device.unit().pageRequests();
-        return pri == null || log == null ? null : new DevicePageRequests(device, pri, log);
+        return pri == null || log == null ? null : new DevicePageRequests(device, driver, lock, pri, log);
     }
 
     /** Returns the bits of word 0 of a device table entry that let the device ask. */
@@ -67,8 +71,8 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     @Override
     public void enable() {
-        synchronized (device.iommu()) {
-            device.driver().checkOpen();
+        synchronized (lock) {
+            driver.checkOpen();
             if (!wanted && device.services().atsEnabled()) {
                 turnOn();
             }
@@ -78,13 +82,13 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     @Override
     public void disable() {
-        synchronized (device.iommu()) {
+        synchronized (lock) {
             wanted = false;
             turnOff();
         }
     }
 
-    /** Takes note that the device may ask for translations; under the driver's lock. */
+    /** Takes note that the device may ask for translations; under the lock. */
     void resume() {
         if (wanted && !on) {
             try {
@@ -95,7 +99,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         }
     }
 
-    /** Has the device stop before it may not ask for translations any more; under the driver's lock. */
+    /** Has the device stop before it may not ask for translations any more; under the lock. */
     void suspend() {
         try {
             turnOff();
@@ -130,7 +134,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     /**
      * Answers what came of a PASID that is not attached any more, and of which unit and device have forgotten everything;
-     * under the driver's lock.
+     * under the lock.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */
@@ -149,7 +153,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     @Override
     public List<PageRequestGroup> take() {
-        synchronized (device.iommu()) {
+        synchronized (lock) {
             log.read();
             return groups.take();
         }
@@ -159,8 +163,8 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     public void respond(PageRequestGroup group, PageResponse response) {
         Objects.requireNonNull(group, "group");
         Objects.requireNonNull(response, "response");
-        synchronized (device.iommu()) {
-            device.driver().checkOpen();
+        synchronized (lock) {
+            driver.checkOpen();
         }
         if (!groups.claim(group)) {
             throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
@@ -178,7 +182,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         return log.overflows();
     }
 
-    // --- for the log, under the locks of driver and unit ---
+    // --- for the log, under the locks of attacher and unit ---
 
     @Override
     public boolean deliver(int pasid, int group, PageRequest page, boolean last) {

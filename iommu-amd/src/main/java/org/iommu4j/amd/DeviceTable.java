@@ -21,7 +21,7 @@ import org.iommu4j.platform.SystemMemory;
  * The device table of a segment, 48882 section 2.2.2: what becomes of each requester id.
  *
  * <p>An entry is never invalid, because an invalid one lets everything through: it is blocked, and then something else.
- * Writers hold the driver's lock.
+ * Writers hold the attacher's lock.
  */
 final class DeviceTable {
     private static final int ENTRIES_PER_FRAME = SystemMemory.FRAME_SIZE / DeviceTableEntry.BYTES;

@@ -12,7 +12,7 @@ import org.iommu4j.platform.SystemMemory;
  *
  * <p>Its levels are fixed when it is made, by the PASIDs that the device may use ({@code setup_gcr3_table}); tables under the
  * root come as PASIDs need them and stay. What units cache through it is tagged with a domain id of its own. Callers hold
- * the driver's lock.
+ * the attacher's lock.
  */
 final class Gcr3Table {
     private static final long ABSENT = 0;

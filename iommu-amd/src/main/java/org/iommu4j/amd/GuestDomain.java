@@ -21,10 +21,10 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<PasidAttachment> pasids;
 
-    GuestDomain(AmdIommu iommu, DomainType type, int id, GuestPageTable table) {
-        super(iommu, type, id, table);
-        this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
-        this.pasids = iommu.knowsPasids() ? Optional.of(this) : Optional.empty();
+    GuestDomain(DriverState driver, Attacher attacher, DomainType type, int id, GuestPageTable table) {
+        super(driver, attacher, type, id, table);
+        this.enforcement = driver.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
+        this.pasids = driver.features().knowsPasids() ? Optional.of(this) : Optional.empty();
         this.table = table;
     }
 
@@ -77,15 +77,15 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
 
     @Override
     public AttachResult attach(IommuDevice device, int pasid) {
-        return driver().attachPasid(device, this, pasid);
+        return attacher().attachPasid(device, this, pasid);
     }
 
     @Override
     public void detach(IommuDevice device, int pasid) {
-        driver().detachPasid(device, this, pasid);
+        attacher().detachPasid(device, this, pasid);
     }
 
-    // --- for the driver, under its lock ---
+    // --- for the driver, under the attacher's lock ---
 
     @Override
     long entryWord0() {

@@ -19,7 +19,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     private final Optional<CacheCoherencyEnforcement> enforcement;
     private final Optional<DirtyTracking> dirtyTracking;
 
-    /** Changed under the driver's lock. */
+    /** Changed under the attacher's lock. */
     private volatile boolean tracking;
 
     /**
@@ -27,9 +27,10 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
      *
      * @param tracksDirty whether written pages can be recorded
      */
-    HostDomain(AmdIommu iommu, DomainType type, int id, HostPageTable table, boolean tracksDirty) {
-        super(iommu, type, id, table);
-        this.enforcement = iommu.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
+    HostDomain(
+            DriverState driver, Attacher attacher, DomainType type, int id, HostPageTable table, boolean tracksDirty) {
+        super(driver, attacher, type, id, table);
+        this.enforcement = driver.rules().enforcementOp() ? Optional.of(this::enforce) : Optional.empty();
         this.dirtyTracking = tracksDirty ? Optional.of(this) : Optional.empty();
         this.table = table;
     }
@@ -62,7 +63,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
 
     @Override
     void grow(int levels) {
-        driver().grow(this, levels);
+        attacher().grow(this, levels);
     }
 
     @Override
@@ -83,7 +84,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
 
     @Override
     public void setDirtyTracking(boolean enabled) {
-        driver().setDirtyTracking(this, enabled);
+        attacher().setDirtyTracking(this, enabled);
     }
 
     @Override
@@ -102,7 +103,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         }
     }
 
-    // --- for the driver, under its lock ---
+    // --- for the driver, under the attacher's lock ---
 
     boolean isTracking() {
         return tracking;

@@ -3,7 +3,7 @@ package org.iommu4j.amd;
 
 import org.iommu4j.PageRequest;
 
-/** Where a log of page requests delivers those of one requester. Called under the locks of driver and unit. */
+/** Where a log of page requests delivers those of one requester. Called under the locks of attacher and unit. */
 interface PageRequestSink {
     /** Returns whether answers to requests with a PASID carry it. */
     boolean answersCarryPasid();

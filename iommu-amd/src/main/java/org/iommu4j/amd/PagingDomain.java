@@ -18,19 +18,19 @@ import org.jspecify.annotations.Nullable;
 abstract class PagingDomain extends AmdDomain implements Retirement {
     private static final String FORGETTING_TABLES = "forgetting empty tables";
 
-    /** How many uses each unit of the driver has. Changed under the driver's lock, read without. */
+    /** How many uses each unit of the driver has. Changed under the attacher's lock, read without. */
     private final AtomicIntegerArray usesPerUnit;
 
     private final PageTable table;
     private final PageMapper mapper;
     private final PageUnmapper unmapper;
 
-    PagingDomain(AmdIommu iommu, DomainType type, int id, PageTable table) {
-        super(iommu, type, id);
+    PagingDomain(DriverState driver, Attacher attacher, DomainType type, int id, PageTable table) {
+        super(driver, attacher, type, id);
         this.table = table;
         this.mapper = new PageMapper(table, this, this::grow);
         this.unmapper = new PageUnmapper(table, this);
-        this.usesPerUnit = new AtomicIntegerArray(iommu.unitCount());
+        this.usesPerUnit = new AtomicIntegerArray(driver.units().size());
     }
 
     /** Returns its table. */
@@ -67,7 +67,7 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     @Override
     public final void syncMap(long iova, long size) {
         checkOpen();
-        if (driver().announcesMappings() && size != 0) {
+        if (driver().features().announcesMappings() && size != 0) {
             IommuException failure = forget(iova, iova + size - 1, "syncMap");
             if (failure != null) {
                 throw failure;
@@ -109,7 +109,7 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         VarHandle.fullFence();
         IommuException failure = null;
         for (int i = 0; i < usesPerUnit.length(); i++) {
-            AmdUnit unit = driver().unit(i);
+            AmdUnit unit = driver().units().get(i);
             boolean wasBroken = unit.commands().broken();
             if (usesPerUnit.get(i) != 0 && !forgetPages(unit, first, last)) {
                 failure = unit.commands().refusal(wasBroken, what);
@@ -166,18 +166,18 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         }
     }
 
-    // --- for the driver, under its lock ---
+    // --- for the driver, under the attacher's lock ---
 
     @Override
     final void add(Attachment attachment) {
         super.add(attachment);
-        usesPerUnit.getAndIncrement(driver().indexOf(attachment.device().unit()));
+        usesPerUnit.getAndIncrement(driver().units().indexOf(attachment.device().unit()));
     }
 
     @Override
     final void remove(Attachment attachment) {
         super.remove(attachment);
-        usesPerUnit.getAndDecrement(driver().indexOf(attachment.device().unit()));
+        usesPerUnit.getAndDecrement(driver().units().indexOf(attachment.device().unit()));
     }
 
     @Override

@@ -12,8 +12,8 @@ import org.iommu4j.capability.CacheCoherencyEnforcement;
 
 /** A domain without page tables: every access faults, or every address passes as it is. */
 final class StaticDomain extends AmdDomain {
-    StaticDomain(AmdIommu iommu, DomainType type, int id) {
-        super(iommu, type, id);
+    StaticDomain(DriverState driver, Attacher attacher, DomainType type, int id) {
+        super(driver, attacher, type, id);
     }
 
     private boolean isIdentity() {

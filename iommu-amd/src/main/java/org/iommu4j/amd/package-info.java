@@ -4,7 +4,7 @@
  * AMD I/O virtualization (AMD-Vi) as Linux drives it.
  *
  * <p>It can be read bottom-up: each class needs only classes above it in this list, and those of {@code fmt}, {@code
- * reg} and {@code acpi}. Only devices, domains and the driver know each other. {@link org.iommu4j.amd.AmdVendor} is the
+ * reg} and {@code acpi}. Only devices and domains know each other. {@link org.iommu4j.amd.AmdVendor} is the
  * only public class.
  *
  * <ul>
@@ -17,7 +17,7 @@
  *       segment share; {@code Gcr3Table}.
  *   <li>Unit: {@code PageRequestSink}, {@code PprLog}, {@code AmdUnit}; {@code UnitMap}, the units as firmware
  *       describes them.
- *   <li>Device: {@code DevicePageRequests}, {@code AmdDevice}; {@code Attachment}, {@code AttachmentList}.
+ *   <li>Device: {@code DriverState}; {@code DevicePageRequests}, {@code AmdDevice}; {@code Attachment}, {@code AttachmentList}.
  *   <li>Domain: {@code AmdDomain}, {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code
  *       GuestDomain}; {@code Attacher}, which moves devices by device table entries and GCR3 tables.
  *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription}, {@code AmdKernelLog} and {@code AmdSysfs}, which answer

@@ -190,7 +190,7 @@ class AmdClosingTest {
         logPageRequest();
         PageRequestGroup group = requests.take().get(0);
         AtomicReference<Throwable> refusal = new AtomicReference<>();
-        synchronized (iommu.unit(0).commands()) {
+        synchronized (iommu.state().units().get(0).commands()) {
             startUntilItEndsOrIsBlocked(
                     () -> refusal.set(catchThrowable(() -> requests.respond(group, PageResponse.SUCCESS))));
             assertThat(other.getState()).isEqualTo(Thread.State.BLOCKED);

@@ -450,7 +450,7 @@ class AmdIommuTest {
         }
         refuses(Errno.ENOSPC, () -> iommu.allocate(DomainType.IDENTITY, device));
         iommu.allocate(DomainType.BLOCKED, device);
-        assertThat(iommu.domainIdsInUse()).isEqualTo(0xffff);
+        assertThat(iommu.state().domainIds().inUse()).isEqualTo(0xffff);
     }
 
     // --- sync ---
@@ -507,7 +507,7 @@ class AmdIommuTest {
         domain.close();
         // Root, one level-2 table and one level-1 table join the first; the id is not used again.
         assertThat(iommu.quarantinedFrames()).isEqualTo(4);
-        assertThat(iommu.domainIdsInUse()).isEqualTo(1);
+        assertThat(iommu.state().domainIds().inUse()).isEqualTo(1);
         iommu.close();
         assertThat(platform.frames.inUse()).isEqualTo(4);
     }

@@ -131,7 +131,7 @@ class GuestTablesTest {
         IommuDomain dirty = iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.DIRTY_TRACKING));
         assertThat(dirty.format()).isEqualTo("amd-host-v1");
         assertThat(dirty.dirtyTracking()).isPresent();
-        int ids = iommu.domainIdsInUse();
+        int ids = iommu.state().domainIds().inUse();
         refuses(Errno.EOPNOTSUPP, () -> iommu.allocate(DomainType.UNMANAGED, device, EnumSet.allOf(DomainFlag.class)));
         refuses(
                 Errno.EOPNOTSUPP,
@@ -140,7 +140,7 @@ class GuestTablesTest {
         refuses(Errno.EOPNOTSUPP, () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.NEST_PARENT)));
         refuses(Errno.EINVAL, () -> iommu.allocate(DomainType.DMA, device, Set.of(DomainFlag.PASID)));
         refuses(Errno.EOPNOTSUPP, () -> iommu.allocate(DomainType.NESTED, device));
-        assertThat(iommu.domainIdsInUse()).isEqualTo(ids);
+        assertThat(iommu.state().domainIds().inUse()).isEqualTo(ids);
     }
 
     @ParameterizedTest
@@ -208,7 +208,7 @@ class GuestTablesTest {
         IommuDevice device = device(iommu);
         IommuDomain domain = guest(iommu, device);
         long frames = platform.frames.inUse();
-        int ids = iommu.domainIdsInUse();
+        int ids = iommu.state().domainIds().inUse();
         long word2 = platform.unit.deviceTableWord(0x100, 2);
         assertThat(word2).isEqualTo(0xc700_0000_0000_0000L);
         domain.attach(device);
@@ -224,7 +224,7 @@ class GuestTablesTest {
         assertThat(platform.unit.deviceTableWord(0x100, 1)).isEqualTo(0x100_0000_0000L);
         assertThat(platform.unit.deviceTableWord(0x100, 2)).isEqualTo(word2);
         assertThat(platform.frames.inUse()).isEqualTo(frames);
-        assertThat(iommu.domainIdsInUse()).isEqualTo(ids);
+        assertThat(iommu.state().domainIds().inUse()).isEqualTo(ids);
     }
 
     @Test
@@ -372,7 +372,7 @@ class GuestTablesTest {
             if (!pasidAttached) {
                 assertThat(words(each)).as("failure %d", n).containsExactly(before);
             }
-            boolean broken = iommu.unit(0).commands().broken();
+            boolean broken = iommu.state().units().get(0).commands().broken();
             if (pasidAttached) {
                 IommuDomain used = domain;
                 ignoringBroken(

@@ -188,7 +188,7 @@ class SiliconGuestTest {
             domain.close();
         }
         assertThat(machine.frames().inUse()).isEqualTo(frames);
-        assertThat(iommu.domainIdsInUse()).isZero();
+        assertThat(iommu.state().domainIds().inUse()).isZero();
     }
 
     @Test

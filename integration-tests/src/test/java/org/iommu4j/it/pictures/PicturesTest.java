@@ -47,7 +47,7 @@ class PicturesTest {
     private static final List<LockOrderPicture.Lock> AMD = List.of(
             new LockOrderPicture.Lock(
                     "Driver",
-                    "AmdIommu",
+                    "Attacher",
                     "everything that changes a device table entry: attach, detach, a table that grows",
                     "synchronized AttachResult attach("),
             new LockOrderPicture.Lock(
