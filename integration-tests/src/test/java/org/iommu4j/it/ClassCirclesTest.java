@@ -22,6 +22,8 @@ import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Classes that can be read bottom-up: circles of classes inside one package, against the list of those that are left.
@@ -75,12 +77,12 @@ class ClassCirclesTest {
         assertThat(circles(graph)).containsExactly(Set.of("X", "Y"));
     }
 
-    @Test
-    void theIntelDriverIsListedBottomUp() throws IOException {
-        Map<String, Set<String>> graph = graphs().get("org.iommu4j.intel");
-        String text = Files.readString(
-                        Checkout.root().resolve("iommu-intel/src/main/java/org/iommu4j/intel/package-info.java"))
-                .replace("\n *", "");
+    @ParameterizedTest
+    @ValueSource(strings = {"intel", "amd"})
+    void aDriverIsListedBottomUp(String vendor) throws IOException {
+        Map<String, Set<String>> graph = graphs().get("org.iommu4j." + vendor);
+        String packageInfo = "iommu-" + vendor + "/src/main/java/org/iommu4j/" + vendor + "/package-info.java";
+        String text = Files.readString(Checkout.root().resolve(packageInfo)).replace("\n *", "");
         Matcher names = LISTED.matcher(text.substring(text.indexOf("<ul>"), text.indexOf("</ul>")));
         List<String> order = names.results().map(found -> found.group(1)).toList();
 

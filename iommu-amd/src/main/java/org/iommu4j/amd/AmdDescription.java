@@ -39,9 +39,6 @@ import org.jspecify.annotations.Nullable;
  * images of EFR in IVHD blocks of types 11h and 40h, and kernels of before EFR2 print that half alone.
  */
 final class AmdDescription {
-    /** What Linux calls a unit, before its number. */
-    static final String UNIT_PREFIX = "ivhd";
-
     private static final Reason FORCED = new Reason(
             "every leaf of a v1 table has FC set, so that no-snoop is blocked whatever the unit",
             "Linux amd_iommu_enforce_cache_coherency");
@@ -78,13 +75,13 @@ final class AmdDescription {
         List<DeviceDescription> devices;
         if (table.isPresent()) {
             devices = description.fromTable(Ivrs.parse(table.get()));
-        } else if (facts.showsUnit(UNIT_PREFIX)) {
+        } else if (facts.showsUnit(AmdNames.UNIT_PREFIX)) {
             devices = description.fromLinux();
         } else {
             throw new IllegalArgumentException("firmware has no IVRS");
         }
         return new HostDescription(
-                AmdVendor.NAME,
+                AmdNames.VENDOR,
                 CoherencyRule.ALWAYS,
                 description.units,
                 devices,
@@ -145,7 +142,7 @@ final class AmdDescription {
             Long efr2 = registers.get(Features.EFR2.name());
             htRangeTranslated &= efr2 != null && Features.HT_RANGE_IGNORE.isSet(efr2);
             units.add(unit(
-                    UnitMap.id(i),
+                    AmdNames.unit(i),
                     OptionalInt.of(block.segment()),
                     OptionalLong.of(block.base()),
                     Answer.of(map.includesAll(i)),
@@ -157,7 +154,7 @@ final class AmdDescription {
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
             int index = map.unitOf(function.address());
-            String unit = linked(function.address(), index < 0 ? null : UnitMap.id(index));
+            String unit = linked(function.address(), index < 0 ? null : AmdNames.unit(index));
             devices.add(
                     unit == null
                             ? untranslated(function.address())
@@ -173,7 +170,7 @@ final class AmdDescription {
     /** Adds the units that Linux uses and IVRS has not. */
     private void addUnlisted(int listed) {
         facts.shownUnits().forEach((id, shown) -> {
-            if (HostFacts.isNamed(id, UNIT_PREFIX)
+            if (HostFacts.isNamed(id, AmdNames.UNIT_PREFIX)
                     && shown.inUse() == Answer.YES
                     && units.stream().limit(listed).noneMatch(unit -> unit.id().equals(id))) {
                 warnings.add("this Linux shows " + id + ", and IVRS has no such unit");
@@ -196,7 +193,7 @@ final class AmdDescription {
     /** Returns the unit that Linux linked a function to, else that of the table. */
     private @Nullable String linked(PciAddress address, @Nullable String listed) {
         String link = facts.unitLinks().get(address);
-        if (link == null || !HostFacts.isNamed(link, UNIT_PREFIX) || link.equals(listed)) {
+        if (link == null || !HostFacts.isNamed(link, AmdNames.UNIT_PREFIX) || link.equals(listed)) {
             return listed;
         }
         warnings.add(address + " is translated by " + link + " in this Linux, by "
@@ -206,7 +203,7 @@ final class AmdDescription {
 
     private List<DeviceDescription> fromLinux() {
         facts.shownUnits().forEach((id, shown) -> {
-            if (HostFacts.isNamed(id, UNIT_PREFIX)) {
+            if (HostFacts.isNamed(id, AmdNames.UNIT_PREFIX)) {
                 addShown(id, shown);
             }
         });
@@ -217,7 +214,7 @@ final class AmdDescription {
         for (PciFunction function : facts.topology().functions()) {
             String link = facts.unitLinks().get(function.address());
             devices.add(
-                    link != null && HostFacts.isNamed(link, UNIT_PREFIX)
+                    link != null && HostFacts.isNamed(link, AmdNames.UNIT_PREFIX)
                             ? translated(function.address(), link, null, Answer.UNKNOWN)
                             : unknown(function.address()));
         }
@@ -311,8 +308,8 @@ final class AmdDescription {
         Long efr2 = known(unit, block, Features.EFR2.name());
         if (map.efrImage(unit) != 0 || (efr == null && block.efrImage() != 0)) {
             if (efr != null && (efr != block.efrImage() || (efr2 != null && efr2 != block.efr2Image()))) {
-                warnings.add(
-                        AmdUnit.imageMismatch(UnitMap.id(unit), block, efr, efr2 == null ? block.efr2Image() : efr2));
+                warnings.add(AmdUnit.imageMismatch(
+                        AmdNames.unit(unit), block, efr, efr2 == null ? block.efr2Image() : efr2));
             }
             efr = block.efrImage();
             efr2 = block.efr2Image();
@@ -332,7 +329,7 @@ final class AmdDescription {
         if (read.isPresent()) {
             return read.getAsLong();
         }
-        ShownUnit shown = facts.shownUnits().get(UnitMap.id(unit));
+        ShownUnit shown = facts.shownUnits().get(AmdNames.unit(unit));
         return shown == null ? null : shown.registers().get(register);
     }
 

@@ -9,6 +9,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.amd.DomainState.Attachment;
 import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.pci.PciAddress;
@@ -18,13 +19,10 @@ import org.jspecify.annotations.Nullable;
 final class AmdDevice implements IommuDevice {
     private final DriverState driver;
     private final PciAddress address;
-    private final AmdUnit unit;
-    private final DeviceTable table;
-    private final int[] requesterIds;
+    private final Requester requester;
     private final List<ReservedRegion> reservedRegions;
     private final boolean isolatedMsi;
     private final DeviceServices services;
-    private final DeviceTlb tlb;
     private final int maxPasids;
     private final @Nullable DevicePageRequests pageRequests;
 
@@ -33,9 +31,6 @@ final class AmdDevice implements IommuDevice {
 
     /** What its requests with PASIDs use, while its ordinary requests use something that allows them. */
     private final List<Attachment> pasids = new ArrayList<>();
-
-    /** Where its guest tables are, while it uses any; read without the lock by who makes units forget. */
-    private volatile @Nullable Gcr3Table gcr3;
 
     /**
      * Makes a device that is blocked.
@@ -56,15 +51,15 @@ final class AmdDevice implements IommuDevice {
             int maxPasids) {
         this.driver = driver;
         this.address = address;
-        this.unit = unit;
-        this.table = table;
-        this.requesterIds = requesterIds.clone();
         this.reservedRegions = reservedRegions;
         this.isolatedMsi = isolatedMsi;
         this.services = services;
-        this.tlb = new DeviceTlb(unit.commands(), address, services);
+        this.requester =
+                new Requester(address, unit, table, requesterIds, new DeviceTlb(unit.commands(), address, services));
         this.maxPasids = maxPasids;
-        this.pageRequests = maxPasids != 0 && services.hasAts() ? DevicePageRequests.of(this, driver, lock) : null;
+        this.pageRequests = maxPasids != 0 && services.hasAts()
+                ? DevicePageRequests.of(driver, lock, requester, services.config(), id -> pasid(id) != null)
+                : null;
     }
 
     /**
@@ -141,37 +136,18 @@ final class AmdDevice implements IommuDevice {
         }
     }
 
-    AmdUnit unit() {
-        return unit;
+    /** Returns the device as its unit and the tables know it. */
+    Requester requester() {
+        return requester;
     }
 
-    DeviceTable table() {
-        return table;
+    AmdUnit unit() {
+        return requester.unit();
     }
 
     /** Returns what the function itself brings. */
     DeviceServices services() {
         return services;
-    }
-
-    /** Returns its own IOTLB. */
-    DeviceTlb tlb() {
-        return tlb;
-    }
-
-    /** Returns whether its requests may carry an id. */
-    boolean uses(int requesterId) {
-        for (int id : requesterIds) {
-            if (id == requesterId) {
-                return true;
-            }
-        }
-        return false;
-    }
-
-    /** Returns every id that its requests may carry, its own first. Not to be changed. */
-    int[] requesterIds() {
-        return requesterIds;
     }
 
     // --- what it uses ---
@@ -186,7 +162,7 @@ final class AmdDevice implements IommuDevice {
     }
 
     @Nullable
-    AmdDomain domain() {
+    DomainState domain() {
         return attachment == null ? null : attachment.domain();
     }
 
@@ -206,15 +182,6 @@ final class AmdDevice implements IommuDevice {
         return null;
     }
 
-    @Nullable
-    Gcr3Table gcr3() {
-        return gcr3;
-    }
-
-    void setGcr3(@Nullable Gcr3Table newGcr3) {
-        gcr3 = newGcr3;
-    }
-
     // --- what must be forgotten, by commands to its unit ---
 
     /**
@@ -225,33 +192,25 @@ final class AmdDevice implements IommuDevice {
      * @return false when the unit is broken or off, or did not do it in time
      */
     boolean forget(int domainId, @Nullable Gcr3Table tables) {
-        UnitCommands commands = unit.commands();
+        UnitCommands commands = unit().commands();
         synchronized (commands) {
             if (commands.broken()) {
                 return false;
             }
-            boolean queued = true;
-            for (int i = 0; queued && i < requesterIds.length; i++) {
-                queued = commands.queue(Command.invalidateDevtabEntry(requesterIds[i]), 0);
-            }
-            if (queued && domainId != DomainIds.NONE) {
-                queued = commands.queue(Command.invalidatePages(domainId), Command.allPages());
-            }
-            if (queued && tables != null) {
-                queued = queueGuest(commands, tables);
-            }
-            return commands.run(queued && tlb.queue(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())));
+            return commands.run(requester.queueEntries(domainId)
+                    && (tables == null || queueGuest(commands, tables))
+                    && requester.queueIotlb());
         }
     }
 
     private boolean queueGuest(UnitCommands commands, Gcr3Table tables) {
         long guestPages = Command.allPages() | Command.GN.mask();
         boolean queued = commands.queue(Command.invalidatePages(tables.domainId()), Command.allPages())
-                && commands.queue(Command.invalidateGuestPages(tables.domainId(), Attachment.ORDINARY), guestPages);
+                && commands.queue(Command.invalidateGuestPages(tables.domainId(), Gcr3Table.ORDINARY), guestPages);
         for (int i = 0; queued && i < pasids.size(); i++) {
             int pasid = pasids.get(i).pasid();
             queued = commands.queue(Command.invalidateGuestPages(tables.domainId(), pasid), guestPages)
-                    && tlb.queue(pasid, Command.iotlbPages(guestPages));
+                    && requester.tlb().queue(pasid, Command.iotlbPages(guestPages));
         }
         return queued;
     }
@@ -262,34 +221,13 @@ final class AmdDevice implements IommuDevice {
      * @return false when the unit is broken or off, or did not do it in time
      */
     boolean forgetPasid(int pasid) {
-        UnitCommands commands = unit.commands();
+        UnitCommands commands = unit().commands();
         synchronized (commands) {
             if (commands.broken()) {
                 return false;
             }
-            return commands.run(queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
+            return commands.run(requester.queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
         }
-    }
-
-    /**
-     * Adds what makes the unit and the device's IOTLB forget pages of guest tables; under the monitor of the unit's
-     * commands.
-     *
-     * @param word1 word 1 of the command, with GN
-     * @return false when the buffer stayed full
-     */
-    boolean queueGuestPages(int pasid, long word1) {
-        Gcr3Table tables = gcr3;
-        if (tables == null) {
-            // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
-            return true;
-        }
-        return unit.commands().queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
-                && tlb.queue(
-                        pasid,
-                        pasid == Attachment.ORDINARY
-                                ? Command.iotlbPages(word1) & ~Command.GN.mask()
-                                : Command.iotlbPages(word1));
     }
 
     @Override

@@ -94,7 +94,7 @@ final class AmdIommu implements Iommu {
         List<AmdUnit> units = new ArrayList<>();
         try {
             for (int i = 0; i < map.units().size(); i++) {
-                units.add(AmdUnit.find(UnitMap.id(i), map.units().get(i), map.efrImage(i), context));
+                units.add(AmdUnit.find(AmdNames.unit(i), map.units().get(i), map.efrImage(i), context));
             }
         } catch (RuntimeException e) {
             units.forEach(AmdUnit::stop);
@@ -126,7 +126,7 @@ final class AmdIommu implements Iommu {
 
     @Override
     public String vendor() {
-        return AmdVendor.NAME;
+        return AmdNames.VENDOR;
     }
 
     @Override

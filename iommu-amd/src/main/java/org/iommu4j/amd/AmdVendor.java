@@ -19,15 +19,12 @@ import org.iommu4j.spi.VendorContext;
 
 /** The AMD-Vi driver as the service loader finds it: claims machines whose firmware has an IVRS. */
 public final class AmdVendor implements IommuVendor {
-    /** What users call it. */
-    static final String NAME = "amd";
-
     /** Makes the vendor; it has no state. */
     public AmdVendor() {}
 
     @Override
     public String name() {
-        return NAME;
+        return AmdNames.VENDOR;
     }
 
     @Override
@@ -37,7 +34,7 @@ public final class AmdVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(AmdDescription.UNIT_PREFIX);
+        return claims(facts.firmware()) || facts.showsUnit(AmdNames.UNIT_PREFIX);
     }
 
     @Override

@@ -7,6 +7,7 @@ import org.iommu4j.AttachResult;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
+import org.iommu4j.amd.DomainState.Attachment;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -23,9 +24,6 @@ import org.slf4j.LoggerFactory;
  */
 final class Attacher {
     private static final Logger LOG = LoggerFactory.getLogger(Attacher.class);
-
-    /** Words of a device table entry that say how a requester is translated, the first ones. */
-    private static final int WORDS = 3;
 
     private final DriverState driver;
 
@@ -44,40 +42,39 @@ final class Attacher {
     // --- ordinary requests ---
 
     /** Moves a device to a domain, or leaves it where it is. */
-    synchronized AttachResult attach(IommuDevice given, AmdDomain domain) {
+    synchronized AttachResult attach(IommuDevice given, DomainState domain) {
         AmdDevice device = AmdDevice.own(given, driver);
         domain.checkOpen();
         Attachment old = device.attachment();
         if (old != null && old.domain() == domain) {
             return AttachResult.ATTACHED;
         }
-        String reason = domain.refuses(device);
+        String reason = domain.refuses(device.unit(), device.pasids());
         if (reason != null) {
             return AttachResult.incompatible(reason);
         }
         String what = "attach " + device + " to " + domain;
-        checkWorks(device, what);
-        Gcr3Table oldGcr3 = device.gcr3();
-        long oldRoot = oldGcr3 == null ? 0 : oldGcr3.root(Attachment.ORDINARY);
+        checkWorks(device.unit(), what);
+        Gcr3Table oldGcr3 = device.requester().gcr3();
+        long oldRoot = oldGcr3 == null ? 0 : oldGcr3.root(Gcr3Table.ORDINARY);
         boolean needsGcr3 = domain.guestRoot() != 0 || !device.pasids().isEmpty();
         Gcr3Table gcr3 = !needsGcr3 ? null : oldGcr3 == null ? driver.newGcr3(device.maxPasids()) : oldGcr3;
-        Attachment next = new Attachment(device, domain, Attachment.ORDINARY);
-        domain.add(next);
+        Attachment next = domain.join(device.requester(), Gcr3Table.ORDINARY);
         if (gcr3 != null) {
-            gcr3.setRoot(Attachment.ORDINARY, domain.guestRoot());
-            device.setGcr3(gcr3);
+            gcr3.setRoot(Gcr3Table.ORDINARY, domain.guestRoot());
+            device.requester().setGcr3(gcr3);
         }
         // A GCR3 table that the device leaves stays its own until the unit has forgotten it: so long, who gives up
         // pages of the old domain must make the unit forget them.
-        long[] before = entries(device);
+        device.requester().save();
         write(device, domain, gcr3);
         if (!device.forget(tag(old), oldGcr3)) {
             if (oldGcr3 != null) {
-                oldGcr3.setRoot(Attachment.ORDINARY, oldRoot);
+                oldGcr3.setRoot(Gcr3Table.ORDINARY, oldRoot);
             }
-            restore(device, before);
-            device.setGcr3(oldGcr3);
-            domain.remove(next);
+            device.requester().restore();
+            device.requester().setGcr3(oldGcr3);
+            next.leave();
             domain.leaveBehind();
             if (gcr3 != null && gcr3 != oldGcr3) {
                 driver.free(gcr3, false);
@@ -86,10 +83,10 @@ final class Attacher {
         }
         device.setAttachment(next);
         if (old != null) {
-            old.domain().remove(old);
+            old.leave();
         }
         if (oldGcr3 != null && gcr3 == null) {
-            device.setGcr3(null);
+            device.requester().setGcr3(null);
             driver.free(oldGcr3, true);
         }
         if (blocks(domain)) {
@@ -101,7 +98,7 @@ final class Attacher {
     }
 
     /** Blocks a device that is in a domain. */
-    synchronized void detach(IommuDevice given, AmdDomain domain) {
+    synchronized void detach(IommuDevice given, DomainState domain) {
         AmdDevice device = AmdDevice.own(given, driver);
         domain.checkOpen();
         Attachment old = device.attachment();
@@ -111,13 +108,13 @@ final class Attacher {
         boolean wasBroken = device.unit().commands().broken();
         device.disableServices();
         device.setAttachment(null);
-        Gcr3Table gcr3 = device.gcr3();
+        Gcr3Table gcr3 = device.requester().gcr3();
         if (gcr3 != null) {
-            gcr3.setRoot(Attachment.ORDINARY, 0);
+            gcr3.setRoot(Gcr3Table.ORDINARY, 0);
         }
         write(device, null, null);
         boolean forgotten = device.forget(tag(old), gcr3);
-        domain.remove(old);
+        old.leave();
         releaseGcr3(device, forgotten);
         if (!forgotten) {
             domain.leaveBehind();
@@ -128,7 +125,7 @@ final class Attacher {
     // --- requests with a PASID ---
 
     /** Sends a device's requests with a PASID to a domain, or leaves them where they are. */
-    synchronized AttachResult attachPasid(IommuDevice given, GuestDomain domain, int pasid) {
+    synchronized AttachResult attachPasid(IommuDevice given, DomainState domain, int pasid) {
         AmdDevice device = AmdDevice.own(given, driver);
         domain.checkOpen();
         String what = "attach " + device + " with PASID " + pasid + " to " + domain;
@@ -142,14 +139,14 @@ final class Attacher {
         if (old != null && old.domain() == domain) {
             return AttachResult.ATTACHED;
         }
-        AmdDomain ordinary = device.domain();
+        DomainState ordinary = device.domain();
         if (ordinary == null || !ordinary.allowsPasids()) {
             return AttachResult.incompatible(
                     "PASIDs of " + device + " work only while it is attached to an identity domain or to"
                             + " one with guest tables, it is attached to " + ordinary);
         }
-        checkWorks(device, what);
-        Gcr3Table oldGcr3 = device.gcr3();
+        checkWorks(device.unit(), what);
+        Gcr3Table oldGcr3 = device.requester().gcr3();
         Gcr3Table gcr3 = oldGcr3 == null ? driver.newGcr3(device.maxPasids()) : oldGcr3;
         try {
             gcr3.reserve(pasid);
@@ -160,13 +157,12 @@ final class Attacher {
             throw e;
         }
         long oldRoot = gcr3.root(pasid);
-        Attachment next = new Attachment(device, domain, pasid);
-        domain.add(next);
+        Attachment next = domain.join(device.requester(), pasid);
         gcr3.setRoot(pasid, domain.guestRoot());
         boolean forgotten;
-        long[] before = entries(device);
+        device.requester().save();
         if (oldGcr3 == null) {
-            device.setGcr3(gcr3);
+            device.requester().setGcr3(gcr3);
             write(device, ordinary, gcr3);
             forgotten = device.forget(ordinary.id(), null);
         } else {
@@ -175,18 +171,18 @@ final class Attacher {
         if (!forgotten) {
             gcr3.setRoot(pasid, oldRoot);
             if (oldGcr3 == null) {
-                restore(device, before);
-                device.setGcr3(null);
+                device.requester().restore();
+                device.requester().setGcr3(null);
                 driver.free(gcr3, false);
             }
-            domain.remove(next);
+            next.leave();
             domain.leaveBehind();
             throw device.unit().commands().refusal(false, what);
         }
         device.pasids().add(next);
         if (old != null) {
             device.pasids().remove(old);
-            old.domain().remove(old);
+            old.leave();
             withdrawPageRequests(device, pasid);
         }
         return AttachResult.ATTACHED;
@@ -202,11 +198,11 @@ final class Attacher {
     }
 
     /** Blocks a device's requests with a PASID. */
-    synchronized void detachPasid(IommuDevice given, GuestDomain domain, int pasid) {
+    synchronized void detachPasid(IommuDevice given, DomainState domain, int pasid) {
         AmdDevice device = AmdDevice.own(given, driver);
         domain.checkOpen();
         Attachment old = device.pasid(pasid);
-        Gcr3Table gcr3 = device.gcr3();
+        Gcr3Table gcr3 = device.requester().gcr3();
         String what = "detach " + device + " with PASID " + pasid + " from " + domain;
         if (old == null || old.domain() != domain || gcr3 == null) {
             throw new IommuException(Errno.EINVAL, what + ": it is not attached there");
@@ -215,7 +211,7 @@ final class Attacher {
         gcr3.setRoot(pasid, 0);
         device.pasids().remove(old);
         boolean forgotten = device.forgetPasid(pasid);
-        domain.remove(old);
+        old.leave();
         releaseGcr3(device, forgotten);
         if (!forgotten) {
             domain.leaveBehind();
@@ -226,116 +222,60 @@ final class Attacher {
 
     /** Frees the GCR3 table of a device that is blocked and has no PASIDs; one that is attached keeps it until it moves. */
     private void releaseGcr3(AmdDevice device, boolean forgotten) {
-        Gcr3Table gcr3 = device.gcr3();
+        Gcr3Table gcr3 = device.requester().gcr3();
         if (gcr3 != null && device.attachment() == null && device.pasids().isEmpty()) {
-            device.setGcr3(null);
+            device.requester().setGcr3(null);
             driver.free(gcr3, forgotten);
         }
     }
 
-    // --- changes of a host domain that its entries show ---
+    // --- changes of a domain that its entries show ---
 
-    /** Gives a domain's table more levels and lets hardware follow before anybody maps there. */
-    synchronized void grow(HostDomain domain, int levels) {
-        HostPageTable table = domain.table();
-        if (table.levels() >= levels) {
-            return;
-        }
-        long root = table.tallerRoot(levels);
-        AmdUnit broken = brokenUnit(domain);
-        if (broken != null) {
-            driver.quarantine(table.discardTallerRoot(root, levels, false));
-            throw broken.commands().refusal(true, "map");
-        }
-        AmdUnit failed = rewrite(domain, domain.entryWord0(root, levels));
-        if (failed != null) {
-            // Every device goes back to the old root; what it maps is the same through both.
-            writeAll(domain, domain.entryWord0());
-            driver.quarantine(table.discardTallerRoot(root, levels, true));
-            throw failed.commands().refusal(false, "map");
-        }
-        table.growTo(root, levels);
-    }
-
-    /** Starts or stops recording of written pages. */
-    synchronized void setDirtyTracking(HostDomain domain, boolean enabled) {
-        domain.checkOpen();
-        if (domain.isTracking() == enabled) {
-            return;
-        }
-        String what = (enabled ? "start" : "stop") + " recording of written pages of " + domain;
-        AmdUnit broken = brokenUnit(domain);
-        if (broken != null) {
-            throw broken.commands().refusal(true, what);
-        }
-        domain.setTracking(enabled);
-        AmdUnit failed = rewrite(domain, domain.entryWord0());
-        if (failed != null) {
-            domain.setTracking(!enabled);
-            writeAll(domain, domain.entryWord0());
-            throw failed.commands().refusal(false, what);
-        }
-    }
-
-    private static @Nullable AmdUnit brokenUnit(AmdDomain domain) {
-        AttachmentList uses = domain.attachments();
-        for (int i = 0; i < uses.size(); i++) {
-            Attachment use = uses.get(i);
-            if (use != null && use.device().unit().commands().broken()) {
-                return use.device().unit();
-            }
-        }
-        return null;
-    }
-
-    /** Writes word 0 of every entry and makes units forget the old one and the domain's pages; returns a unit that did not. */
-    private static @Nullable AmdUnit rewrite(HostDomain domain, long word0) {
-        writeAll(domain, word0);
-        AttachmentList uses = domain.attachments();
-        for (int i = 0; i < uses.size(); i++) {
-            Attachment use = uses.get(i);
-            if (use != null && !use.device().forget(domain.id(), null)) {
-                return use.device().unit();
-            }
-        }
-        return null;
-    }
-
-    private static void writeAll(HostDomain domain, long word0) {
-        AttachmentList uses = domain.attachments();
+    /**
+     * Refuses to change a domain of which some unit takes no commands.
+     *
+     * @throws IommuException EIO
+     */
+    synchronized void checkWorks(DomainState domain, String what) {
+        AttachmentList<Attachment> uses = domain.attachments();
         for (int i = 0; i < uses.size(); i++) {
             Attachment use = uses.get(i);
             if (use != null) {
-                for (int id : use.device().requesterIds()) {
-                    use.device().table().set(id, word0, domain.id() | iotlb(use.device()), 0);
-                }
+                checkWorks(use.requester().unit(), what);
+            }
+        }
+    }
+
+    /**
+     * Changes word 0 of every entry that uses a domain with host tables, and makes units forget the old word and the domain's
+     * pages; all go back to the old word when some unit does not.
+     *
+     * @return null, or why one did not
+     */
+    synchronized @Nullable IommuException rewrite(DomainState domain, long before, long after, String what) {
+        writeAll(domain, after);
+        AttachmentList<Attachment> uses = domain.attachments();
+        for (int i = 0; i < uses.size(); i++) {
+            Attachment use = uses.get(i);
+            if (use != null && !use.requester().forget(domain.id())) {
+                writeAll(domain, before);
+                return use.requester().unit().commands().refusal(false, what);
+            }
+        }
+        return null;
+    }
+
+    private static void writeAll(DomainState domain, long word0) {
+        AttachmentList<Attachment> uses = domain.attachments();
+        for (int i = 0; i < uses.size(); i++) {
+            Attachment use = uses.get(i);
+            if (use != null) {
+                use.requester().setAll(word0, domain.id(), 0);
             }
         }
     }
 
     // --- device table entries ---
-
-    /** Returns the words that {@link #write} changes, of every id of a device. */
-    private static long[] entries(AmdDevice device) {
-        int[] ids = device.requesterIds();
-        long[] words = new long[ids.length * WORDS];
-        for (int i = 0; i < words.length; i++) {
-            words[i] = device.table().word(ids[i / WORDS], i % WORDS);
-        }
-        return words;
-    }
-
-    private static void restore(AmdDevice device, long[] words) {
-        int[] ids = device.requesterIds();
-        for (int i = 0; i < ids.length; i++) {
-            device.table()
-                    .set(
-                            ids[i],
-                            words[i * WORDS],
-                            words[i * WORDS + 1] & DeviceTableEntry.TRANSLATION_1,
-                            words[i * WORDS + 2] & DeviceTableEntry.TRANSLATION_2);
-        }
-    }
 
     /**
      * Writes the entry of every id of a device. Where the device is blocked, an id that it shares with another function is left
@@ -344,13 +284,13 @@ final class Attacher {
      *
      * @param domain null to block
      */
-    private void write(AmdDevice device, @Nullable AmdDomain domain, @Nullable Gcr3Table gcr3) {
-        for (int id : device.requesterIds()) {
+    private void write(AmdDevice device, @Nullable DomainState domain, @Nullable Gcr3Table gcr3) {
+        for (int id : device.requester().ids()) {
             AmdDevice other = blocks(domain) ? otherUser(device, id) : null;
             if (other == null) {
                 write(device, id, domain, gcr3);
             } else {
-                write(other, id, other.domain(), other.gcr3());
+                write(other, id, other.domain(), other.requester().gcr3());
             }
         }
     }
@@ -360,21 +300,20 @@ final class Attacher {
             AmdDevice other = devices.get(i);
             if (other != device
                     && !blocks(other.domain())
-                    && other.table() == device.table()
-                    && other.uses(requesterId)) {
+                    && device.requester().shares(requesterId, other.requester())) {
                 return other;
             }
         }
         return null;
     }
 
-    private static boolean blocks(@Nullable AmdDomain domain) {
+    private static boolean blocks(@Nullable DomainState domain) {
         return domain == null || domain.entryWord0() == DeviceTableEntry.BLOCKED;
     }
 
-    private void write(AmdDevice device, int requesterId, @Nullable AmdDomain domain, @Nullable Gcr3Table gcr3) {
+    private void write(AmdDevice device, int requesterId, @Nullable DomainState domain, @Nullable Gcr3Table gcr3) {
         if (domain == null) {
-            device.table().set(requesterId, DeviceTableEntry.BLOCKED, DomainIds.NONE, 0);
+            device.requester().set(requesterId, DeviceTableEntry.BLOCKED, DomainIds.NONE, 0);
             return;
         }
         long word0 = domain.entryWord0();
@@ -385,14 +324,7 @@ final class Attacher {
             word1 = gcr3.entryWord1();
             word2 = DeviceTableEntry.guest2(driver.features().guestLevels());
         }
-        if (word0 != DeviceTableEntry.BLOCKED) {
-            word1 |= iotlb(device);
-        }
-        device.table().set(requesterId, word0, word1, word2);
-    }
-
-    private static long iotlb(AmdDevice device) {
-        return device.services().hasAts() ? DeviceTableEntry.I.mask() : 0;
+        device.requester().set(requesterId, word0, word1, word2);
     }
 
     /** Returns the id that tags what a unit cached for a use's ordinary requests, unless that is its GCR3 table's. */
@@ -402,9 +334,9 @@ final class Attacher {
                 : use.domain().id();
     }
 
-    private static void checkWorks(AmdDevice device, String what) {
-        if (device.unit().commands().broken()) {
-            throw device.unit().commands().refusal(true, what);
+    private static void checkWorks(AmdUnit unit, String what) {
+        if (unit.commands().broken()) {
+            throw unit.commands().refusal(true, what);
         }
     }
 }

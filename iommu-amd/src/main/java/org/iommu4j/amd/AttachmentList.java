@@ -5,13 +5,15 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The uses of a domain: changed under the attacher's lock, walked without, and nothing allocated to remove or walk.
+ * Attachments, the uses of a domain: changed under the attacher's lock, walked without, and nothing allocated to remove or walk.
  *
  * <p>A walk goes from the last slot down to the first and skips empty ones. What is removed is replaced by the last, which so moves
  * down only: a walk meets everything that is there all the while, some of it perhaps twice.
+ *
+ * @param <A> an attachment, equal to itself only
  */
-final class AttachmentList {
-    private volatile AtomicReferenceArray<@Nullable Attachment> slots = new AtomicReferenceArray<>(4);
+final class AttachmentList<A> {
+    private volatile AtomicReferenceArray<@Nullable A> slots = new AtomicReferenceArray<>(4);
     private volatile int size;
 
     /** Returns how many there are, and where a walk starts: at the slot before. */
@@ -25,14 +27,14 @@ final class AttachmentList {
 
     /** Returns what is in a slot, or null when it was just emptied. */
     @Nullable
-    Attachment get(int slot) {
+    A get(int slot) {
         return slots.get(slot);
     }
 
-    void add(Attachment attachment) {
+    void add(A attachment) {
         int count = size;
         if (count == slots.length()) {
-            AtomicReferenceArray<@Nullable Attachment> larger = new AtomicReferenceArray<>(2 * count);
+            AtomicReferenceArray<@Nullable A> larger = new AtomicReferenceArray<>(2 * count);
             for (int i = 0; i < count; i++) {
                 larger.set(i, slots.get(i));
             }
@@ -42,7 +44,7 @@ final class AttachmentList {
         size = count + 1;
     }
 
-    void remove(Attachment attachment) {
+    void remove(A attachment) {
         int last = size - 1;
         int at = last;
         while (at >= 0 && slots.get(at) != attachment) {

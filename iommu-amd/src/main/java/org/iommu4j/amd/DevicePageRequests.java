@@ -12,6 +12,7 @@ import org.iommu4j.PageResponse;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.capability.PageRequests;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PriCapability;
 import org.iommu4j.spi.PageRequestGroups;
 import org.jspecify.annotations.Nullable;
@@ -31,9 +32,10 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     /** How many requests a device may have unanswered, as Linux has it. */
     private static final int MOST_OUTSTANDING = 32;
 
-    private final AmdDevice device;
     private final DriverState driver;
     private final Object lock;
+    private final Requester requester;
+    private final IntPredicate attached;
     private final PriCapability pri;
     private final PprLog log;
     private final boolean answersCarryPasid;
@@ -41,22 +43,34 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     private boolean wanted;
     private boolean on;
 
-    private DevicePageRequests(AmdDevice device, DriverState driver, Object lock, PriCapability pri, PprLog log) {
-        this.device = device;
+    private DevicePageRequests(
+            DriverState driver,
+            Object lock,
+            Requester requester,
+            IntPredicate attached,
+            PriCapability pri,
+            PprLog log) {
         this.driver = driver;
         this.lock = lock;
+        this.requester = requester;
+        this.attached = attached;
         this.pri = pri;
         this.log = log;
         this.answersCarryPasid = pri.answersCarryPasid();
-        this.groups = new PageRequestGroups(device.address());
+        this.groups = new PageRequestGroups(requester.address());
     }
 
-    /** Returns the page requests of a device that has PASIDs and an IOTLB, or null when it can't have any. */
-    static @Nullable DevicePageRequests of(AmdDevice device, DriverState driver, Object lock) {
-        @Nullable
-        PriCapability pri = PriCapability.of(device.services().config()).orElse(null);
-        PprLog log = device.unit().pageRequests();
-        return pri == null || log == null ? null : new DevicePageRequests(device, driver, lock, pri, log);
+    /**
+     * Returns the page requests of a device that has PASIDs and an IOTLB, or null when it can't have any.
+     *
+     * @param lock that of the attacher
+     * @param attached returns whether a PASID is attached to a domain
+     */
+    static @Nullable DevicePageRequests of(
+            DriverState driver, Object lock, Requester requester, ConfigSpace config, IntPredicate attached) {
+        @Nullable PriCapability pri = PriCapability.of(config).orElse(null);
+        PprLog log = requester.unit().pageRequests();
+        return pri == null || log == null ? null : new DevicePageRequests(driver, lock, requester, attached, pri, log);
     }
 
     /** Returns the bits of word 0 of a device table entry that let the device ask. */
@@ -73,7 +87,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     public void enable() {
         synchronized (lock) {
             driver.checkOpen();
-            if (!wanted && device.services().atsEnabled()) {
+            if (!wanted && requester.tlb().isInUse()) {
                 turnOn();
             }
             wanted = true;
@@ -104,16 +118,16 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         try {
             turnOff();
         } catch (IommuException e) {
-            LOG.error("{} while {} was told that its pages do not come", e.getMessage(), device);
+            LOG.error("{} while {} was told that its pages do not come", e.getMessage(), requester);
         }
     }
 
     private void turnOn() {
         if (!pri.reset()) {
             throw new IommuException(
-                    Errno.EBUSY, device + " has not stopped asking for pages, PRI status " + Hex.of(pri.status()));
+                    Errno.EBUSY, requester + " has not stopped asking for pages, PRI status " + Hex.of(pri.status()));
         }
-        log.add(device.requesterIds()[0], this);
+        log.add(requester.id(), this);
         pri.enable(MOST_OUTSTANDING);
         on = true;
     }
@@ -125,10 +139,10 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         on = false;
         pri.disable();
         try {
-            log.drain(device.tlb());
+            log.drain(requester.tlb());
             withdraw(pasid -> true);
         } finally {
-            log.remove(device.requesterIds()[0]);
+            log.remove(requester.id());
         }
     }
 
@@ -167,14 +181,14 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
             driver.checkOpen();
         }
         if (!groups.claim(group)) {
-            throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
+            throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + requester);
         }
         send(group, response);
     }
 
     private void send(PageRequestGroup group, PageResponse response) {
         int pasid = answersCarryPasid ? group.pasid() : -1;
-        log.respond(device.requesterIds()[0], pasid, group.index(), response);
+        log.respond(requester.id(), pasid, group.index(), response);
     }
 
     @Override
@@ -186,11 +200,11 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
 
     @Override
     public boolean deliver(int pasid, int group, PageRequest page, boolean last) {
-        boolean attached = device.pasid(pasid) != null;
-        if (attached) {
+        boolean taken = attached.test(pasid);
+        if (taken) {
             groups.add(pasid, group, page, last);
         }
-        return attached;
+        return taken;
     }
 
     @Override

@@ -22,6 +22,16 @@ final class DeviceTlb {
         this.services = services;
     }
 
+    /** Returns whether the device may have an IOTLB. */
+    boolean isSupported() {
+        return services.hasAts();
+    }
+
+    /** Returns whether the device may hold translations now. */
+    boolean isInUse() {
+        return services.atsEnabled();
+    }
+
     /**
      * Adds the command that makes it forget pages, where the device may hold translations now; under the monitor of the
      * unit's commands.
@@ -30,7 +40,7 @@ final class DeviceTlb {
      * @return false when the buffer stayed full
      */
     boolean queue(int pasid, long word1) {
-        return !services.atsEnabled()
+        return !isInUse()
                 || commands.queue(
                         Command.invalidateIotlbPages(address.requesterId(), pasid, services.queueDepth()), word1);
     }

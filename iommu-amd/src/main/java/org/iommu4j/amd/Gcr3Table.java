@@ -15,6 +15,9 @@ import org.iommu4j.platform.SystemMemory;
  * the attacher's lock.
  */
 final class Gcr3Table {
+    /** The entry of requests without a PASID, which guest tables translate as those of PASID 0. */
+    static final int ORDINARY = 0;
+
     private static final long ABSENT = 0;
     private static final int ENTRIES = SystemMemory.FRAME_WORDS;
 
@@ -38,7 +41,7 @@ final class Gcr3Table {
         this.domainId = domainId;
         this.root = this.frames.take();
         try {
-            reserve(Attachment.ORDINARY);
+            reserve(ORDINARY);
         } catch (IommuException e) {
             free(true);
             throw e;

@@ -63,11 +63,11 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     boolean queueForgetting(AmdUnit unit, long first, long last) {
         long pages = Command.pages(first, last) | Command.GN.mask();
         boolean queued = true;
-        AttachmentList uses = attachments();
+        AttachmentList<Attachment> uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
-            if (use != null && use.device().unit() == unit) {
-                queued &= use.device().queueGuestPages(use.pasid(), pages);
+            if (use != null && use.requester().unit() == unit) {
+                queued &= use.requester().queueGuestPages(use.pasid(), pages);
             }
         }
         return queued;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DirtyBitmap;
@@ -63,18 +64,31 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
 
     @Override
     void grow(int levels) {
-        attacher().grow(this, levels);
+        synchronized (attacher()) {
+            if (table.levels() >= levels) {
+                return;
+            }
+            attacher().checkWorks(this, "map");
+            long root = table.tallerRoot(levels);
+            IommuException failure = attacher().rewrite(this, entryWord0(), entryWord0(root, levels), "map");
+            if (failure != null) {
+                // Every device is back at the old root, but a unit may walk from the new one: both map the same.
+                driver().quarantine(levels - table.levels());
+                throw failure;
+            }
+            table.growTo(root, levels);
+        }
     }
 
     @Override
     boolean queueForgetting(AmdUnit unit, long first, long last) {
         long pages = Command.pages(first, last);
         boolean queued = unit.commands().queue(Command.invalidatePages(id()), pages);
-        AttachmentList uses = attachments();
+        AttachmentList<Attachment> uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
-            if (use != null && use.device().unit() == unit) {
-                queued &= use.device().tlb().queue(Attachment.ORDINARY, Command.iotlbPages(pages));
+            if (use != null && use.requester().unit() == unit) {
+                queued &= use.requester().tlb().queue(Gcr3Table.ORDINARY, Command.iotlbPages(pages));
             }
         }
         return queued;
@@ -84,7 +98,21 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
 
     @Override
     public void setDirtyTracking(boolean enabled) {
-        attacher().setDirtyTracking(this, enabled);
+        synchronized (attacher()) {
+            checkOpen();
+            if (tracking == enabled) {
+                return;
+            }
+            String what = (enabled ? "start" : "stop") + " recording of written pages of " + this;
+            attacher().checkWorks(this, what);
+            long before = entryWord0();
+            tracking = enabled;
+            IommuException failure = attacher().rewrite(this, before, entryWord0(), what);
+            if (failure != null) {
+                tracking = !enabled;
+                throw failure;
+            }
+        }
     }
 
     @Override
@@ -105,32 +133,24 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
 
     // --- for the driver, under the attacher's lock ---
 
-    boolean isTracking() {
-        return tracking;
-    }
-
-    void setTracking(boolean enabled) {
-        tracking = enabled;
-    }
-
     @Override
     long entryWord0() {
         return entryWord0(table.root(), table.levels());
     }
 
     /** Returns word 0 of a device table entry with another root. */
-    long entryWord0(long root, int levels) {
+    private long entryWord0(long root, int levels) {
         return DeviceTableEntry.paging(root, levels) | (tracking ? DeviceTableEntry.HAD.mask() : 0);
     }
 
     @Override
     @Nullable
-    String refuses(AmdDevice device) {
-        if (!device.pasids().isEmpty()) {
-            return device + " has PASIDs attached, which do not work above host tables: " + device.pasids();
+    String refuses(AmdUnit unit, List<Attachment> pasids) {
+        if (!pasids.isEmpty()) {
+            return pasids.get(0).requester() + " has PASIDs attached, which do not work above host tables: " + pasids;
         }
-        if (dirtyTracking.isPresent() && !device.unit().features().tracksDirtyPages()) {
-            return device.unit() + " does not record written pages";
+        if (dirtyTracking.isPresent() && !unit.features().tracksDirtyPages()) {
+            return unit + " does not record written pages";
         }
         return null;
     }

@@ -153,22 +153,4 @@ final class HostPageTable extends PageTable {
     void growTo(long root, int newLevels) {
         setTop(root, newLevels);
     }
-
-    /**
-     * Frees a taller root that never came into use, unless a unit may have seen it.
-     *
-     * @return how many frames are kept for good
-     */
-    int discardTallerRoot(long root, int newLevels, boolean seen) {
-        if (seen) {
-            return newLevels - levels();
-        }
-        long table = root;
-        for (int level = newLevels; level > levels(); level--) {
-            long next = frame(memory.load(table));
-            frames().free(table);
-            table = next;
-        }
-        return 0;
-    }
 }

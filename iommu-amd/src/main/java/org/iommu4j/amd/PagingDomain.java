@@ -171,13 +171,15 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     @Override
     final void add(Attachment attachment) {
         super.add(attachment);
-        usesPerUnit.getAndIncrement(driver().units().indexOf(attachment.device().unit()));
+        usesPerUnit.getAndIncrement(
+                driver().units().indexOf(attachment.requester().unit()));
     }
 
     @Override
     final void remove(Attachment attachment) {
         super.remove(attachment);
-        usesPerUnit.getAndDecrement(driver().units().indexOf(attachment.device().unit()));
+        usesPerUnit.getAndDecrement(
+                driver().units().indexOf(attachment.requester().unit()));
     }
 
     @Override

@@ -210,7 +210,7 @@ final class PprLog {
     void drain(DeviceTlb device) {
         synchronized (commands) {
             boolean wasBroken = commands.broken();
-            if (wasBroken || !commands.run(device.queue(Attachment.ORDINARY, Command.iotlbPages(Command.allPages())))) {
+            if (wasBroken || !commands.run(device.queue(Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages())))) {
                 throw commands.refusal(wasBroken, "drain of page requests of " + device);
             }
         }

@@ -79,11 +79,6 @@ final class UnitMap {
         return warnings;
     }
 
-    /** Returns the name of a unit, which Linux numbers in the table's order. */
-    static String id(int unit) {
-        return "ivhd" + unit;
-    }
-
     /** Returns the index of the unit that serves a function, or -1. No unit translates for itself. */
     int unitOf(PciAddress address) {
         int found = -1;

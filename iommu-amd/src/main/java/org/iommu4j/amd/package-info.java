@@ -4,23 +4,25 @@
  * AMD I/O virtualization (AMD-Vi) as Linux drives it.
  *
  * <p>It can be read bottom-up: each class needs only classes above it in this list, and those of {@code fmt}, {@code
- * reg} and {@code acpi}. Only devices and domains know each other. {@link org.iommu4j.amd.AmdVendor} is the
- * only public class.
+ * reg} and {@code acpi}. {@link org.iommu4j.amd.AmdVendor} is the only public class.
  *
  * <ul>
  *   <li>Page tables: {@code TableFrames}; {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
  *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
- *   <li>Rules: {@code AmdRules}, what changes between releases of Linux, which is nowhere else; {@code DomainIds}.
+ *   <li>Names and rules: {@code AmdNames}; {@code AmdRules}, what changes between releases of Linux, which is nowhere
+ *       else; {@code DomainIds}.
  *   <li>Registers and commands: {@code CommandBuffer}, {@code UnitCommands}, {@code EventLog}; {@code UnitCapability},
  *       {@code UnitFeatures} and {@code CommonFeatures}, those of one unit and of all.
  *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a
  *       segment share; {@code Gcr3Table}.
  *   <li>Unit: {@code PageRequestSink}, {@code PprLog}, {@code AmdUnit}; {@code UnitMap}, the units as firmware
  *       describes them.
- *   <li>Device: {@code DriverState}; {@code DevicePageRequests}, {@code AmdDevice}; {@code Attachment}, {@code AttachmentList}.
- *   <li>Domain: {@code AmdDomain}, {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code
- *       GuestDomain}; {@code Attacher}, which moves devices by device table entries and GCR3 tables.
- *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription}, {@code AmdKernelLog} and {@code AmdSysfs}, which answer
+ *   <li>Device: {@code DriverState}, {@code Requester}, {@code DevicePageRequests}; {@code AttachmentList}, {@code
+ *       DomainState}; {@code AmdDevice}.
+ *   <li>Domain: {@code Attacher}, which moves devices by device table entries and GCR3 tables; {@code AmdDomain},
+ *       {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code GuestDomain}.
+ *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription}, {@code AmdSysfs} and {@code
+ *       AmdKernelLog}, which answer
  *       without opening anything; {@code AmdVendor}.
  * </ul>
  *

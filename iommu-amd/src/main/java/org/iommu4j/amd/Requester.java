@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.amd;
+
+import org.iommu4j.amd.fmt.Command;
+import org.iommu4j.amd.fmt.DeviceTableEntry;
+import org.iommu4j.pci.PciAddress;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A device as its unit and the tables know it: the requester ids of its requests, their device table entries, its IOTLB and
+ * its GCR3 table.
+ *
+ * <p>It has room for the entries before a change. The lock of the {@link Attacher} guards what is not said to be otherwise.
+ */
+final class Requester {
+    /** Words of a device table entry that say how a requester is translated, the first ones. */
+    private static final int WORDS = 3;
+
+    private final PciAddress address;
+    private final AmdUnit unit;
+    private final DeviceTable table;
+    private final int[] ids;
+    private final DeviceTlb tlb;
+    private final long[] saved;
+
+    /** Where its guest tables are, while it uses any; read without the lock by whoever makes units forget. */
+    private volatile @Nullable Gcr3Table gcr3;
+
+    /**
+     * Makes a requester, of which entries are left as they are.
+     *
+     * @param table that of its segment
+     * @param ids the requester ids, its own first and then those of bridges that send in its name
+     */
+    Requester(PciAddress address, AmdUnit unit, DeviceTable table, int[] ids, DeviceTlb tlb) {
+        this.address = address;
+        this.unit = unit;
+        this.table = table;
+        this.ids = ids.clone();
+        this.tlb = tlb;
+        this.saved = new long[ids.length * WORDS];
+    }
+
+    PciAddress address() {
+        return address;
+    }
+
+    AmdUnit unit() {
+        return unit;
+    }
+
+    /** Returns its own IOTLB. */
+    DeviceTlb tlb() {
+        return tlb;
+    }
+
+    // --- its ids and their entries ---
+
+    /** Returns the id of the function itself. */
+    int id() {
+        return ids[0];
+    }
+
+    /** Returns every id that its requests may carry, its own first. Not to be changed. */
+    int[] ids() {
+        return ids;
+    }
+
+    /** Returns whether requests of another device may carry an id of this segment too. */
+    boolean shares(int id, Requester other) {
+        return other.table == table && other.has(id);
+    }
+
+    private boolean has(int id) {
+        for (int each : ids) {
+            if (each == id) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Writes how requests with an id are translated; see {@link DeviceTable#set}.
+     *
+     * @param word1 without I, which follows the device's IOTLB and goes with an entry that does not block
+     */
+    void set(int id, long word0, long word1, long word2) {
+        boolean iotlb = word0 != DeviceTableEntry.BLOCKED && tlb.isSupported();
+        table.set(id, word0, iotlb ? word1 | DeviceTableEntry.I.mask() : word1, word2);
+    }
+
+    /** Writes the same for every id. */
+    void setAll(long word0, long word1, long word2) {
+        for (int id : ids) {
+            set(id, word0, word1, word2);
+        }
+    }
+
+    /** Keeps how requests are translated, for {@link #restore}. */
+    void save() {
+        for (int i = 0; i < saved.length; i++) {
+            saved[i] = table.word(ids[i / WORDS], i % WORDS);
+        }
+    }
+
+    /** Writes back what was saved last. */
+    void restore() {
+        for (int i = 0; i < ids.length; i++) {
+            table.set(
+                    ids[i],
+                    saved[i * WORDS],
+                    saved[i * WORDS + 1] & DeviceTableEntry.TRANSLATION_1,
+                    saved[i * WORDS + 2] & DeviceTableEntry.TRANSLATION_2);
+        }
+    }
+
+    // --- its guest tables ---
+
+    @Nullable
+    Gcr3Table gcr3() {
+        return gcr3;
+    }
+
+    void setGcr3(@Nullable Gcr3Table newGcr3) {
+        gcr3 = newGcr3;
+    }
+
+    // --- what must be forgotten, by commands to its unit ---
+
+    /**
+     * Makes the unit forget the entries and a domain's pages, and the device all.
+     *
+     * @return false when the unit is broken or off, or did not do it in time
+     */
+    boolean forget(int domainId) {
+        UnitCommands commands = unit.commands();
+        synchronized (commands) {
+            if (commands.broken()) {
+                return false;
+            }
+            return commands.run(queueEntries(domainId) && queueIotlb());
+        }
+    }
+
+    /**
+     * Adds what makes the unit forget the entries, and a domain's pages; under the monitor of the unit's commands.
+     *
+     * @param domainId {@link DomainIds#NONE} for no domain's
+     * @return false when the buffer stayed full
+     */
+    boolean queueEntries(int domainId) {
+        UnitCommands commands = unit.commands();
+        boolean queued = true;
+        for (int i = 0; queued && i < ids.length; i++) {
+            queued = commands.queue(Command.invalidateDevtabEntry(ids[i]), 0);
+        }
+        return queued
+                && (domainId == DomainIds.NONE
+                        || commands.queue(Command.invalidatePages(domainId), Command.allPages()));
+    }
+
+    /**
+     * Adds what makes the device forget all that came of requests without a PASID; under the monitor of the unit's commands.
+     *
+     * @return false when the buffer stayed full
+     */
+    boolean queueIotlb() {
+        return tlb.queue(Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages()));
+    }
+
+    /**
+     * Adds what makes the unit and the device's IOTLB forget pages of guest tables; under the monitor of the unit's
+     * commands.
+     *
+     * @param word1 word 1 of the command, with GN
+     * @return false when the buffer stayed full
+     */
+    boolean queueGuestPages(int pasid, long word1) {
+        Gcr3Table tables = gcr3;
+        if (tables == null) {
+            // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
+            return true;
+        }
+        return unit.commands().queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
+                && tlb.queue(
+                        pasid,
+                        pasid == Gcr3Table.ORDINARY
+                                ? Command.iotlbPages(word1) & ~Command.GN.mask()
+                                : Command.iotlbPages(word1));
+    }
+
+    @Override
+    public String toString() {
+        return address.toString();
+    }
+}
