@@ -54,8 +54,7 @@ final class AmdDevice implements IommuDevice {
         this.reservedRegions = reservedRegions;
         this.isolatedMsi = isolatedMsi;
         this.services = services;
-        this.requester =
-                new Requester(address, unit, table, requesterIds, new DeviceTlb(unit.commands(), address, services));
+        this.requester = new Requester(address, unit, table, requesterIds, new DeviceTlb(address, services));
         this.maxPasids = maxPasids;
         this.pageRequests = maxPasids != 0 && services.hasAts()
                 ? DevicePageRequests.of(driver, lock, requester, services.config(), id -> pasid(id) != null)
@@ -194,25 +193,25 @@ final class AmdDevice implements IommuDevice {
     boolean forget(int domainId, @Nullable Gcr3Table tables) {
         UnitCommands commands = unit().commands();
         synchronized (commands) {
-            if (commands.broken()) {
-                return false;
+            CommandBatch batch = commands.begin();
+            requester.addEntries(batch, domainId);
+            if (tables != null) {
+                addGuest(batch, tables);
             }
-            return commands.run(requester.queueEntries(domainId)
-                    && (tables == null || queueGuest(commands, tables))
-                    && requester.queueIotlb());
+            requester.addIotlb(batch);
+            return batch.complete();
         }
     }
 
-    private boolean queueGuest(UnitCommands commands, Gcr3Table tables) {
+    private void addGuest(CommandBatch batch, Gcr3Table tables) {
         long guestPages = Command.allPages() | Command.GN.mask();
-        boolean queued = commands.queue(Command.invalidatePages(tables.domainId()), Command.allPages())
-                && commands.queue(Command.invalidateGuestPages(tables.domainId(), Gcr3Table.ORDINARY), guestPages);
-        for (int i = 0; queued && i < pasids.size(); i++) {
+        batch.add(Command.invalidatePages(tables.domainId()), Command.allPages());
+        batch.add(Command.invalidateGuestPages(tables.domainId(), Gcr3Table.ORDINARY), guestPages);
+        for (int i = 0; i < pasids.size(); i++) {
             int pasid = pasids.get(i).pasid();
-            queued = commands.queue(Command.invalidateGuestPages(tables.domainId(), pasid), guestPages)
-                    && requester.tlb().queue(pasid, Command.iotlbPages(guestPages));
+            batch.add(Command.invalidateGuestPages(tables.domainId(), pasid), guestPages);
+            requester.tlb().addForgetting(batch, pasid, Command.iotlbPages(guestPages));
         }
-        return queued;
     }
 
     /**
@@ -223,10 +222,9 @@ final class AmdDevice implements IommuDevice {
     boolean forgetPasid(int pasid) {
         UnitCommands commands = unit().commands();
         synchronized (commands) {
-            if (commands.broken()) {
-                return false;
-            }
-            return commands.run(requester.queueGuestPages(pasid, Command.allPages() | Command.GN.mask()));
+            CommandBatch batch = commands.begin();
+            requester.addGuestPages(batch, pasid, Command.allPages() | Command.GN.mask());
+            return batch.complete();
         }
     }
 

@@ -213,20 +213,21 @@ final class AmdUnit {
 
     /** Source: {@code amd_iommu_flush_all_caches}. */
     private boolean forgetAll(int deviceIds) {
+        CommandBatch batch = commands.begin();
         if (Features.IA_SUP.isSet(features.efr())) {
-            return commands.run(commands.queue(Command.invalidateAll(), 0));
+            batch.add(Command.invalidateAll(), 0);
+            return batch.complete();
         }
-        boolean queued = true;
-        for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
-            queued = commands.queue(Command.invalidateDevtabEntry(deviceId), 0);
+        for (int deviceId = 0; deviceId < deviceIds; deviceId++) {
+            batch.add(Command.invalidateDevtabEntry(deviceId), 0);
         }
-        for (int deviceId = 0; queued && deviceId < deviceIds; deviceId++) {
-            queued = commands.queue(Command.invalidateInterruptTable(deviceId), 0);
+        for (int deviceId = 0; deviceId < deviceIds; deviceId++) {
+            batch.add(Command.invalidateInterruptTable(deviceId), 0);
         }
-        for (int domainId = 0; queued && domainId <= Command.DOMAIN_ID.max(); domainId++) {
-            queued = commands.queue(Command.invalidatePages(domainId), Command.allPages());
+        for (int domainId = 0; domainId <= Command.DOMAIN_ID.max(); domainId++) {
+            batch.add(Command.invalidatePages(domainId), Command.allPages());
         }
-        return commands.run(queued);
+        return batch.complete();
     }
 
     /** Keeps a refused request for who asks, and says what else there is. */

@@ -6,18 +6,15 @@ import org.iommu4j.pci.PciAddress;
 
 /** A device's own IOTLB (ATS), which its unit makes forget pages. */
 final class DeviceTlb {
-    private final UnitCommands commands;
     private final PciAddress address;
     private final DeviceServices services;
 
     /**
      * Makes the IOTLB of a device.
      *
-     * @param commands its unit's
      * @param services what the function brings, which may be no IOTLB
      */
-    DeviceTlb(UnitCommands commands, PciAddress address, DeviceServices services) {
-        this.commands = commands;
+    DeviceTlb(PciAddress address, DeviceServices services) {
         this.address = address;
         this.services = services;
     }
@@ -33,16 +30,15 @@ final class DeviceTlb {
     }
 
     /**
-     * Adds the command that makes it forget pages, where the device may hold translations now; under the monitor of the
-     * unit's commands.
+     * Adds the command that makes it forget pages, where the device may hold translations now.
      *
+     * @param batch that of its unit
      * @param word1 word 1 of the command, which has GN with a PASID
-     * @return false when the buffer stayed full
      */
-    boolean queue(int pasid, long word1) {
-        return !isInUse()
-                || commands.queue(
-                        Command.invalidateIotlbPages(address.requesterId(), pasid, services.queueDepth()), word1);
+    void addForgetting(CommandBatch batch, int pasid, long word1) {
+        if (isInUse()) {
+            batch.add(Command.invalidateIotlbPages(address.requesterId(), pasid, services.queueDepth()), word1);
+        }
     }
 
     @Override

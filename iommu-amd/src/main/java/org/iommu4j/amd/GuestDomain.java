@@ -60,17 +60,15 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
     }
 
     @Override
-    boolean queueForgetting(AmdUnit unit, long first, long last) {
+    void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last) {
         long pages = Command.pages(first, last) | Command.GN.mask();
-        boolean queued = true;
         AttachmentList<Attachment> uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
             if (use != null && use.requester().unit() == unit) {
-                queued &= use.requester().queueGuestPages(use.pasid(), pages);
+                use.requester().addGuestPages(batch, use.pasid(), pages);
             }
         }
-        return queued;
     }
 
     // --- PasidAttachment ---

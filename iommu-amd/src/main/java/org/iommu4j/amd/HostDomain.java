@@ -81,17 +81,16 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
     }
 
     @Override
-    boolean queueForgetting(AmdUnit unit, long first, long last) {
+    void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last) {
         long pages = Command.pages(first, last);
-        boolean queued = unit.commands().queue(Command.invalidatePages(id()), pages);
+        batch.add(Command.invalidatePages(id()), pages);
         AttachmentList<Attachment> uses = attachments();
         for (int i = uses.size() - 1; i >= 0; i--) {
             Attachment use = uses.get(i);
             if (use != null && use.requester().unit() == unit) {
-                queued &= use.requester().tlb().queue(Gcr3Table.ORDINARY, Command.iotlbPages(pages));
+                use.requester().tlb().addForgetting(batch, Gcr3Table.ORDINARY, Command.iotlbPages(pages));
             }
         }
-        return queued;
     }
 
     // --- DirtyTracking ---

@@ -41,12 +41,8 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     /** Grows its table; see {@link PageMapper.Growth}. */
     abstract void grow(int levels);
 
-    /**
-     * Adds to a unit's command buffer what makes it, and the device IOTLBs behind it, forget a range.
-     *
-     * @return false when the buffer stayed full
-     */
-    abstract boolean queueForgetting(AmdUnit unit, long first, long last);
+    /** Adds what makes a unit, and the device IOTLBs behind it, forget a range. */
+    abstract void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last);
 
     @Override
     public final long pageSizes() {
@@ -122,10 +118,9 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     private boolean forgetPages(AmdUnit unit, long first, long last) {
         UnitCommands commands = unit.commands();
         synchronized (commands) {
-            if (commands.broken()) {
-                return false;
-            }
-            return commands.run(queueForgetting(unit, first, last));
+            CommandBatch batch = commands.begin();
+            addForgetting(batch, unit, first, last);
+            return batch.complete();
         }
     }
 

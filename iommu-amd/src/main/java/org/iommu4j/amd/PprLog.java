@@ -192,10 +192,11 @@ final class PprLog {
     void respond(int requesterId, int pasid, int group, PageResponse response) {
         synchronized (commands) {
             boolean wasBroken = commands.broken();
-            if (wasBroken
-                    || !commands.run(commands.queue(
-                            Command.completePpr0(requesterId, Math.max(pasid, 0)),
-                            Command.completePpr1(pasid >= 0, group, response.code())))) {
+            CommandBatch batch = commands.begin();
+            batch.add(
+                    Command.completePpr0(requesterId, Math.max(pasid, 0)),
+                    Command.completePpr1(pasid >= 0, group, response.code()));
+            if (!batch.complete()) {
                 throw commands.refusal(
                         wasBroken, "answer to a page request of device " + Integer.toHexString(requesterId));
             }
@@ -210,7 +211,9 @@ final class PprLog {
     void drain(DeviceTlb device) {
         synchronized (commands) {
             boolean wasBroken = commands.broken();
-            if (wasBroken || !commands.run(device.queue(Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages())))) {
+            CommandBatch batch = commands.begin();
+            device.addForgetting(batch, Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages()));
+            if (!batch.complete()) {
                 throw commands.refusal(wasBroken, "drain of page requests of " + device);
             }
         }

@@ -129,65 +129,53 @@ final class Requester {
     // --- what must be forgotten, by commands to its unit ---
 
     /**
-     * Makes the unit forget the entries and a domain's pages, and the device all.
+     * Makes the unit forget the entries and a domain's pages, and the device all that came of requests without a PASID.
      *
      * @return false when the unit is broken or off, or did not do it in time
      */
     boolean forget(int domainId) {
         UnitCommands commands = unit.commands();
         synchronized (commands) {
-            if (commands.broken()) {
-                return false;
-            }
-            return commands.run(queueEntries(domainId) && queueIotlb());
+            CommandBatch batch = commands.begin();
+            addEntries(batch, domainId);
+            addIotlb(batch);
+            return batch.complete();
         }
     }
 
     /**
-     * Adds what makes the unit forget the entries, and a domain's pages; under the monitor of the unit's commands.
+     * Adds what makes the unit forget the entries, and a domain's pages.
      *
      * @param domainId {@link DomainIds#NONE} for no domain's
-     * @return false when the buffer stayed full
      */
-    boolean queueEntries(int domainId) {
-        UnitCommands commands = unit.commands();
-        boolean queued = true;
-        for (int i = 0; queued && i < ids.length; i++) {
-            queued = commands.queue(Command.invalidateDevtabEntry(ids[i]), 0);
+    void addEntries(CommandBatch batch, int domainId) {
+        for (int id : ids) {
+            batch.add(Command.invalidateDevtabEntry(id), 0);
         }
-        return queued
-                && (domainId == DomainIds.NONE
-                        || commands.queue(Command.invalidatePages(domainId), Command.allPages()));
+        if (domainId != DomainIds.NONE) {
+            batch.add(Command.invalidatePages(domainId), Command.allPages());
+        }
+    }
+
+    /** Adds what makes the device forget all that came of requests without a PASID. */
+    void addIotlb(CommandBatch batch) {
+        tlb.addForgetting(batch, Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages()));
     }
 
     /**
-     * Adds what makes the device forget all that came of requests without a PASID; under the monitor of the unit's commands.
-     *
-     * @return false when the buffer stayed full
-     */
-    boolean queueIotlb() {
-        return tlb.queue(Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages()));
-    }
-
-    /**
-     * Adds what makes the unit and the device's IOTLB forget pages of guest tables; under the monitor of the unit's
-     * commands.
+     * Adds what makes the unit and the device's IOTLB forget pages of guest tables.
      *
      * @param word1 word 1 of the command, with GN
-     * @return false when the buffer stayed full
      */
-    boolean queueGuestPages(int pasid, long word1) {
+    void addGuestPages(CommandBatch batch, int pasid, long word1) {
         Gcr3Table tables = gcr3;
         if (tables == null) {
             // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
-            return true;
+            return;
         }
-        return unit.commands().queue(Command.invalidateGuestPages(tables.domainId(), pasid), word1)
-                && tlb.queue(
-                        pasid,
-                        pasid == Gcr3Table.ORDINARY
-                                ? Command.iotlbPages(word1) & ~Command.GN.mask()
-                                : Command.iotlbPages(word1));
+        batch.add(Command.invalidateGuestPages(tables.domainId(), pasid), word1);
+        long iotlbPages = Command.iotlbPages(word1);
+        tlb.addForgetting(batch, pasid, pasid == Gcr3Table.ORDINARY ? iotlbPages & ~Command.GN.mask() : iotlbPages);
     }
 
     @Override

@@ -13,7 +13,7 @@ import org.slf4j.LoggerFactory;
 /**
  * The commands of one unit and its control register, and whether the unit still takes any.
  *
- * <p>Commands and changes of the control register follow each other under this object's monitor, which callers hold.
+ * <p>Commands and changes of the control register follow each other under this object's monitor.
  * Once commands do not complete the unit is broken for good: every later one is refused at once, because what the unit
  * still remembers is unknown. Nor is anything asked of a unit that was stopped: its queues may have another owner.
  */
@@ -22,7 +22,7 @@ final class UnitCommands {
 
     private final String unit;
     private final RegisterWindow window;
-    private final CommandBuffer buffer;
+    private final CommandBatch batch;
     private final Runnable readErrors;
     private long control;
     private volatile boolean broken;
@@ -42,13 +42,14 @@ final class UnitCommands {
     UnitCommands(String unit, RegisterWindow window, CommandBuffer buffer, long control, Runnable readErrors) {
         this.unit = unit;
         this.window = window;
-        this.buffer = buffer;
+        this.batch = new CommandBatch(buffer, this::breakDown);
         this.control = control;
         this.readErrors = readErrors;
     }
 
     // --- the control register ---
 
+    /** Returns what the control register has. */
     long control() {
         return control;
     }
@@ -67,25 +68,24 @@ final class UnitCommands {
     // --- commands ---
 
     /**
-     * Adds a command.
+     * Begins a batch; under this monitor, until it is answered. A unit that takes no commands answers that it did not execute it.
      *
-     * @return false when the buffer stayed full
+     * @throws IllegalStateException without the monitor
      */
-    boolean queue(long word0, long word1) {
-        return buffer.add(word0, word1);
+    CommandBatch begin() {
+        if (!Thread.holdsLock(this)) {
+            throw new IllegalStateException("commands of " + unit + " without its monitor");
+        }
+        batch.begin(!broken());
+        return batch;
     }
 
-    /** Has the unit execute what was added; false when it was not, or not in time. */
-    boolean run(boolean queued) {
-        if (queued && buffer.complete()) {
-            return true;
-        }
+    private void breakDown() {
         broken = true;
         LOG.error("{} did not complete an invalidation; it is not trusted any more", unit);
         // What was taken out before is about commands that did complete.
         lastError = null;
         readErrors.run();
-        return false;
     }
 
     /** Keeps an event about commands for the refusal. */

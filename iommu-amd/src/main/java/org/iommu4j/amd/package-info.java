@@ -11,7 +11,7 @@
  *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
  *   <li>Names and rules: {@code AmdNames}; {@code AmdRules}, what changes between releases of Linux, which is nowhere
  *       else; {@code DomainIds}.
- *   <li>Registers and commands: {@code CommandBuffer}, {@code UnitCommands}, {@code EventLog}; {@code UnitCapability},
+ *   <li>Registers and commands: {@code CommandBuffer}, {@code CommandBatch}, {@code UnitCommands}, {@code EventLog}; {@code UnitCapability},
  *       {@code UnitFeatures} and {@code CommonFeatures}, those of one unit and of all.
  *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a
  *       segment share; {@code Gcr3Table}.
