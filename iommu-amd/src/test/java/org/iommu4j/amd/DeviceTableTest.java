@@ -2,6 +2,7 @@
 package org.iommu4j.amd;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -10,9 +11,12 @@ import java.util.Map;
 import java.util.Set;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
+import org.iommu4j.amd.acpi.DeviceRange;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.platform.support.FramePool;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
@@ -23,6 +27,8 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.spi.VendorContext;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The 256 bits of an entry: in which order they change, and what of them never does. */
 class DeviceTableTest {
@@ -79,6 +85,61 @@ class DeviceTableTest {
         assertThat(memory.load(0x1001e0) | memory.load(0x100220))
                 .as("its neighbours")
                 .isEqualTo(3);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0, 128, 0", "0x7f, 128, 0", "0x80, 256, 1", "0x17f, 512, 3", "0x1ff, 512, 3", "0xffff, 65536, 511"})
+    void aTableReachesAtLeastToTheHighestIdAndEveryIdIsBlocked(String highest, int entries, long size) {
+        FlatMemory memory = new FlatMemory(1L << 24);
+        FramePool pool = new FramePool(0x20_0000, 0x80_0000);
+        int highestId = Integer.decode(highest);
+        for (int word = 0; word < entries * 4; word++) {
+            memory.store(0x20_0000 + word * 8L, -1L);
+        }
+        DeviceTable table = new DeviceTable(memory, pool, highestId);
+
+        assertThat(table.size()).isEqualTo(entries);
+        assertThat(table.has(highestId)).isTrue();
+        assertThat(table.has(entries - 1)).isTrue();
+        assertThat(table.has(entries)).isFalse();
+        assertThat(table.register()).isEqualTo(0x20_0000 | size);
+        for (int id = 0; id < entries; id++) {
+            assertThat(table.word(id, 0)).isEqualTo(3);
+            assertThat(table.word(id, 1) | table.word(id, 2) | table.word(id, 3))
+                    .isZero();
+        }
+        assertThat(pool.inUse()).isEqualTo(table.countFrames()).isEqualTo(size + 1);
+        table.free();
+        assertThat(pool.inUse()).isZero();
+    }
+
+    @Test
+    void firmwaresSettingsLetMessagesPassOfEachIdAndTheAliasAndAddUp() {
+        FlatMemory memory = new FlatMemory(1L << 24);
+        DeviceTable table = new DeviceTable(memory, new FramePool(0x10_0000, 0x10_0000), 0xff);
+        table.applySettings(new DeviceRange(0x10, 0x11, 0x20, 0b1101_0111));
+        table.applySettings(new DeviceRange(0x10, 0x10, DeviceRange.NO_ALIAS, 0b0010_0000));
+        table.applySettings(new DeviceRange(0x12, 0x12, DeviceRange.NO_ALIAS, 0));
+
+        // SysMgt is bits 105:104; INIT, external and NMI pass bits 184 to 186, LINT0 and LINT1 bits 190 and 191.
+        assertThat(new long[] {table.word(0x10, 1), table.word(0x11, 1), table.word(0x20, 1)})
+                .containsExactly(3L << 40, 1L << 40, 1L << 40);
+        for (int id : new int[] {0x10, 0x11, 0x20}) {
+            assertThat(table.word(id, 2)).isEqualTo(0xc7L << 56);
+            assertThat(table.word(id, 0)).isEqualTo(3);
+        }
+        for (int id : new int[] {0xf, 0x12, 0x1f, 0x21}) {
+            assertThat(table.word(id, 1) | table.word(id, 2)).isZero();
+        }
+    }
+
+    @Test
+    void withoutMemoryThereIsNoTable() {
+        FramePool pool = new FramePool(0x10_0000, 0x1000);
+        assertThatThrownBy(() -> new DeviceTable(new FlatMemory(1L << 24), pool, 0x80))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENOMEM));
+        assertThat(pool.inUse()).isZero();
     }
 
     @Test
