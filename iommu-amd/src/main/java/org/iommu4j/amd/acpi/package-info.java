@@ -1,12 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * The IVRS, I/O Virtualization Reporting Structure: 48882 section 5.2.
+ * IVRS, the ACPI table of the units (I/O Virtualization Reporting Structure).
  *
- * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads hardware definition blocks (IVHD 10h, 11h, 40h) with their device
- * entries and memory definition blocks (IVMD 20h, 21h, 22h). A block or entry of an unknown type is skipped with a
- * warning; a length that can't be is refused with its offset.
+ * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads the table. The driver decides which block Linux chooses and which unit
+ * serves a device.
  *
- * <p>Not here: which block Linux chooses and which unit serves a device; that is the driver's.
+ * <h2>Source</h2>
+ *
+ * <ul>
+ *   <li>48882 revision 3.08, section 5.2.
+ * </ul>
+ *
+ * <h2>Modelled</h2>
+ *
+ * <ul>
+ *   <li>Hardware definition blocks (IVHD 10h, 11h, 40h) with their device entries.
+ *   <li>Memory definition blocks (IVMD 20h, 21h, 22h).
+ *   <li>A block or entry of an unknown type is skipped with a warning.
+ *   <li>A length that can't be right is refused with its offset.
+ * </ul>
+ *
+ * <h2>Not modelled</h2>
+ *
+ * <ul>
+ *   <li>Devices of ACPI's namespace (ACPI HID entries): descriptions name them, but the driver has no device for them.
+ * </ul>
  */
 package org.iommu4j.amd.acpi;

@@ -1,11 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * AMD-Vi structures in memory, bit by bit: what the driver encodes.
+ * Structures in memory that the driver writes and the unit reads; events and page requests, the other way round.
  *
- * <p>One class per structure of the AMD IOMMU specification (48882, revision 3.08): device table entry, GCR3 entry,
- * host (v1) and guest (v2) page table entry, command, event. Bits that Linux never sets are named where naming them makes a decoded word readable.
+ * <p>Bits that Linux never sets are named where naming them makes a decoded word readable.
  *
- * <p>Not here: interrupt remapping entries, PPR log entries.
+ * <h2>Source</h2>
+ *
+ * <ul>
+ *   <li>48882 revision 3.08, chapter 2.
+ * </ul>
+ *
+ * <h2>Modelled</h2>
+ *
+ * <ul>
+ *   <li>Device table entries and GCR3 entries.
+ *   <li>Paging entries of host (v1) and guest (v2) tables.
+ *   <li>Commands, events, page requests in the log.
+ * </ul>
+ *
+ * <h2>Not modelled</h2>
+ *
+ * <ul>
+ *   <li>Interrupt remapping entries; in a device table entry they have their bits, which are kept.
+ * </ul>
  */
 package org.iommu4j.amd.fmt;
