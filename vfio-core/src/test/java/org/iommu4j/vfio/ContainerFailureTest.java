@@ -162,6 +162,28 @@ class ContainerFailureTest {
     }
 
     @Test
+    void aGroupLeavesTheDomainThatItJoinedWhenItsOwnIsNotFreed() {
+        VfioContainer container = host.vfio().openContainer(process);
+        for (TestDevice device : new TestDevice[] {capable, another}) {
+            host.openGroupOf(device).setContainer(container);
+        }
+        host.iommu.failingCloses = 1;
+
+        IommuException failure =
+                catchThrowableOfType(IommuException.class, () -> container.setIommu(VfioExtension.TYPE1V2_IOMMU));
+
+        assertThat(failure.errno()).isEqualTo(Errno.EIO);
+        assertThat(failure.getSuppressed())
+                .as("the first group's domain is free of the second")
+                .isEmpty();
+        assertThat(host.iommu.pagingDomains()).isZero();
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        assertThat(container.domains())
+                .extracting(state -> state.devices())
+                .containsExactly(List.of(capable.address(), another.address()));
+    }
+
+    @Test
     void aFailedSetIommuLeavesTheGroupsInTheContainer() {
         VfioContainer container = host.vfio().openContainer(process);
         for (TestDevice device : new TestDevice[] {capable, incapable}) {

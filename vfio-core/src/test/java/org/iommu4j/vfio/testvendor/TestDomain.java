@@ -243,6 +243,10 @@ public final class TestDomain implements IommuDomain {
         if (!devices.isEmpty()) {
             throw new IommuException(Errno.EBUSY, "devices are attached: " + devices);
         }
+        if (type.isPaging() && iommu.failingCloses > 0) {
+            iommu.failingCloses--;
+            throw new IommuException(Errno.EIO, "the domain was not freed");
+        }
         tables.values().forEach(frame -> iommu.frames.free(frame, 0));
         tables.clear();
         leaves.clear();

@@ -27,6 +27,8 @@ public final class TestIommu implements Iommu {
     public boolean hasEnforcementOp = true;
     /** Whether invalidations complete. */
     public boolean completesInvalidations = true;
+    /** How many of the next attempts to close a domain with page tables fail. */
+    public int failingCloses;
     /** The page sizes of domains that are made from now on. */
     public long pageSizes = 0x40201000L;
 
