@@ -57,6 +57,17 @@ class CommandBufferTest {
     }
 
     @Test
+    void whatAnEarlierOwnerLeftInTheFrameIsNoCompletion() {
+        for (long frame = 0x10_0000; frame < 0x10_8000; frame += 0x1000) {
+            platform.memory.store(frame, 77);
+        }
+        CommandBuffer buffer = buffer();
+        platform.stuck = true;
+        assertThat(buffer.add(devtab(0), 0)).isTrue();
+        assertThat(buffer.complete()).isFalse();
+    }
+
+    @Test
     void aFullRingWaitsForRoomAndNothingIsLostOrOvertaken() {
         CommandBuffer buffer = buffer();
         for (int i = 0; i < 511; i++) {

@@ -52,23 +52,8 @@ class GuestTablesTest {
         return iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.PASID));
     }
 
-    private long gcr3(int requesterId) {
-        long word0 = platform.unit.deviceTableWord(requesterId, 0);
-        long word1 = platform.unit.deviceTableWord(requesterId, 1);
-        return (word0 >>> 58 & 7) << 12 | (word1 >>> 16 & 0xffff) << 15 | (word1 >>> 43) << 31;
-    }
-
     private long rootOf(int requesterId, int pasid) {
-        long table = gcr3(requesterId);
-        for (int level = (int) (platform.unit.deviceTableWord(requesterId, 0) >>> 56 & 3); level > 0; level--) {
-            long entry = platform.memory.load(table + (pasid >>> (9 * level) & 511) * 8L);
-            if ((entry & 1) == 0) {
-                return 0;
-            }
-            table = entry & FRAME;
-        }
-        long entry = platform.memory.load(table + (pasid & 511) * 8L);
-        return (entry & 1) == 0 ? 0 : entry & FRAME;
+        return platform.unit.guestRoot(requesterId, pasid);
     }
 
     private long entry(long root, long iova, int level) {

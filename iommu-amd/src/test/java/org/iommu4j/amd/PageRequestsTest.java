@@ -14,6 +14,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
@@ -187,6 +188,7 @@ class PageRequestsTest {
     @CsvSource({
         "a PASID that is not attached, 1144020300060100, 600000100 100300000004",
         "a PASID of 20 bits, 11442a03bcde0100, abcde00000100 100300000004",
+        "PASID 0, 1144020300000100, 100 100300000004",
         "no PASID, 1044020300000100, 100 100300000000",
         "privilege, 1104020300050100, 500000100 100300000004",
         "execution, 1146020300050100, 500000100 100300000004",
@@ -201,6 +203,59 @@ class PageRequestsTest {
         ask(word, 0, 0x2000);
         assertThat(requests.take()).isEmpty();
         assertThat(commands()).as(what).containsExactly("ppr " + answer);
+    }
+
+    @Test
+    void theInterfaceIsTurnedOnOnceAndStaysOnWhileTheDeviceMoves() {
+        requests.enable();
+        platform.configWrites.clear();
+        requests.enable();
+        guest().attach(device);
+        assertThat(platform.configWrites).isEmpty();
+        assertThat(control() & 1).isOne();
+    }
+
+    @Test
+    void aDeviceThatMayNotAskForTranslationsIsTurnedOnWhenItMay() {
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        domain.detach(device);
+        requests.enable();
+        assertThat(control() & 1).isZero();
+        domain.attach(device);
+        assertThat(control() & 1).isOne();
+    }
+
+    @Test
+    void pageRequestsNeedPasidsAndAnIotlb() {
+        TestPlatform older = new TestPlatform();
+        older.efr = EFR;
+        older.release = LinuxRelease.named("6.1");
+        assertThat(older.open()
+                        .probe(older.askingFunction(1, 0, STATUS, 64))
+                        .orElseThrow()
+                        .pageRequests())
+                .isEmpty();
+        TestPlatform without = new TestPlatform();
+        without.efr = EFR;
+        without.capabilityHeader &= ~(1 << 24); // IotlbSup
+        IommuDevice device =
+                without.open().probe(without.askingFunction(1, 0, STATUS, 64)).orElseThrow();
+        assertThat(device.maxPasids()).isPositive();
+        assertThat(device.pageRequests()).isEmpty();
+    }
+
+    @Test
+    void aClosedDriverTurnsNothingOnAndSendsNoAnswers() {
+        requests.enable();
+        ask(REQUEST | READ | LAST, 3, 0x1000);
+        PageRequestGroup group = requests.take().get(0);
+        domain.pasidAttachment().orElseThrow().detach(device, PASID);
+        domain.detach(device);
+        iommu.close();
+        platform.configWrites.clear();
+        refuses(Errno.ENODEV, requests::enable);
+        refuses(Errno.ENODEV, () -> requests.respond(group, PageResponse.SUCCESS));
+        assertThat(platform.configWrites).isEmpty();
     }
 
     @Test

@@ -27,15 +27,22 @@ import org.jspecify.annotations.Nullable;
  */
 final class TestPlatform {
     static final long BASE = 0xfeb8_0000L;
+    static final long SECOND_BASE = 0xfec8_0000L;
 
     final FlatMemory memory = new FlatMemory(1L << 30);
     final FramePool frames = new FramePool(0x10_0000, (1L << 30) - 0x10_0000);
     final FailNth failNth = new FailNth();
     final List<String> commands = new ArrayList<>();
-    final Unit unit = new Unit();
+    final Unit unit = new Unit(commands);
+
+    /** A second one, which is there from {@link #withSecondUnit} on. */
+    final Unit second = new Unit(new ArrayList<>());
+
     byte[] ivrs = table(0x2, ivhd10(BASE, 0x0002, range(0x0008, 0x01ff)));
     long efr = 0x8c0; // IASup, GASup, HATS 2
     boolean stuck;
+    /** Happens before the unit works, while a driver waits for it. */
+    Runnable whileWaiting = () -> {};
     /** Whether all registers read as all ones, and nothing happens any more. */
     boolean gone;
     /** Whether commands are written down; that allocates. */
@@ -51,9 +58,16 @@ final class TestPlatform {
     /** The unit's registers. */
     final class Unit implements RegisterWindow {
         final long[] registers = new long[0x4000 / 8];
+        final List<String> commands;
+        /** Whether this unit alone does nothing. */
+        boolean halted;
         /** Writes, as offset and value, from when a list is put here. */
         @Nullable
         List<String> logged;
+
+        Unit(List<String> commands) {
+            this.commands = commands;
+        }
 
         @Override
         public int read32(int offset) {
@@ -81,7 +95,7 @@ final class TestPlatform {
 
         void run() {
             long control = registers[0x18 / 8];
-            if (stuck || gone || (control & 1L << 12) == 0) {
+            if (stuck || halted || gone || (control & 1L << 12) == 0) {
                 return;
             }
             long base = registers[1] & 0x000f_ffff_ffff_f000L;
@@ -117,9 +131,37 @@ final class TestPlatform {
             }
         }
 
+        /** Returns where an entry of the device table has its GCR3 table. */
+        long gcr3(int requesterId) {
+            long word1 = deviceTableWord(requesterId, 1);
+            return (deviceTableWord(requesterId, 0) >>> 58 & 7) << 12
+                    | (word1 >>> 16 & 0xffff) << 15
+                    | (word1 >>> 43) << 31;
+        }
+
+        /** Returns the root of a PASID's guest tables as the unit finds it, 0 without one. */
+        long guestRoot(int requesterId, int pasid) {
+            int level = (int) (deviceTableWord(requesterId, 0) >>> 56 & 3);
+            return guestRoot(gcr3(requesterId), level, pasid);
+        }
+
+        /** Returns the root of a PASID's guest tables in a GCR3 table; level 0 has the roots. */
+        long guestRoot(long gcr3, int level, int pasid) {
+            long entry = memory.load(gcr3 + (pasid >>> (9 * level) & 511) * 8L);
+            long address = (entry & 1) == 0 ? 0 : entry & 0x000f_ffff_ffff_f000L;
+            return level == 0 || address == 0 ? address : guestRoot(address, level - 1, pasid);
+        }
+
         long deviceTableWord(int requesterId, int word) {
             return memory.load((registers[0] & 0x000f_ffff_ffff_f000L) + requesterId * 32L + word * 8L);
         }
+    }
+
+    /** Has a second unit, for bus 2 in the same segment. */
+    TestPlatform withSecondUnit() {
+        ivrs = table(
+                0x2, ivhd10(BASE, 0x0002, range(0x0008, 0x01ff)), ivhd10(SECOND_BASE, 0x0003, range(0x0200, 0x02ff)));
+        return this;
     }
 
     /** Firmware has an image of the extended features as they are now, and says so. */
@@ -133,6 +175,9 @@ final class TestPlatform {
                         memory,
                         frames,
                         (base, size) -> {
+                            if (base == SECOND_BASE && size == 0x4000) {
+                                return second;
+                            }
                             if (base != BASE || size != 0x4000) {
                                 throw new IommuException(
                                         org.iommu4j.Errno.ENXIO, "nothing at 0x" + Long.toHexString(base));
@@ -143,11 +188,13 @@ final class TestPlatform {
                             if (condition.getAsBoolean()) {
                                 return true;
                             }
+                            whileWaiting.run();
                             unit.run();
+                            second.run();
                             return condition.getAsBoolean();
                         },
                         signature -> signature.equals("IVRS") ? Optional.of(ivrs) : Optional.empty(),
-                        () -> List.of(function(0, 0, 0, 2), function(0, 1, 0, 0)),
+                        () -> List.of(function(0, 0, 0, 2), function(0, 0, 0, 3), function(0, 1, 0, 0)),
                         bootOptions,
                         release)
                 .failing(failNth);
