@@ -4,6 +4,7 @@
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.witness {
     requires static transitive org.jspecify;
+    requires transitive org.junit.jupiter.api;
     requires transitive org.junit.platform.launcher;
     requires transitive org.opentest4j;
 

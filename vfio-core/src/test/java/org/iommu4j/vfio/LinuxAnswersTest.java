@@ -24,6 +24,7 @@ import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
 import org.iommu4j.vfio.type1.IovaRange;
+import org.iommu4j.witness.NeedsSharedData;
 import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -179,6 +180,7 @@ class LinuxAnswersTest {
 
     @ParameterizedTest(name = "{0} under {3}")
     @MethodSource("replays")
+    @NeedsSharedData("linux/vfio")
     void theAnswersAreThoseOfLinux(String name, Path file, Machine machine, LinuxRelease release) throws IOException {
         Replay replay = new Replay(machine, release);
         for (String line : Files.readAllLines(file)) {

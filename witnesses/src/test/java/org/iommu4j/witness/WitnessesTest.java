@@ -13,12 +13,24 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Properties;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.launcher.LauncherSession;
+import org.junit.platform.launcher.TestExecutionListener;
+import org.junit.platform.launcher.TestIdentifier;
+import org.junit.platform.launcher.core.LauncherConfig;
+import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
+import org.junit.platform.launcher.core.LauncherFactory;
+import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
+import org.junit.platform.launcher.listeners.TestExecutionSummary;
 import org.mockito.Mockito;
 import org.opentest4j.TestAbortedException;
 
@@ -78,6 +90,65 @@ class WitnessesTest {
         assertThatThrownBy(() -> SharedData.files("data", ".dat"))
                 .isInstanceOf(TestAbortedException.class)
                 .hasMessageContaining("the system property iommu4j.shared is not set");
+    }
+
+    /** A test of files, to be run by the test below alone. */
+    static class Transcripts {
+        static Stream<Path> transcripts() {
+            return SharedData.files("linux/vfio", ".txt").stream();
+        }
+
+        @ParameterizedTest
+        @MethodSource("transcripts")
+        @NeedsSharedData("linux/vfio")
+        void each(Path transcript) {
+            assertThat(transcript).hasExtension("txt");
+        }
+    }
+
+    private static TestExecutionSummary runTranscripts(AtomicInteger skippedContainers) {
+        SummaryGeneratingListener summary = new SummaryGeneratingListener();
+        TestExecutionListener skips = new TestExecutionListener() {
+            @Override
+            public void executionSkipped(TestIdentifier identifier, String reason) {
+                assertThat(reason).contains("shared/linux/vfio is missing: no ");
+                skippedContainers.incrementAndGet();
+            }
+        };
+        LauncherFactory.create(LauncherConfig.builder()
+                        .enableLauncherSessionListenerAutoRegistration(false)
+                        .build())
+                .execute(
+                        LauncherDiscoveryRequestBuilder.request()
+                                .selectors(DiscoverySelectors.selectClass(Transcripts.class))
+                                .build(),
+                        summary,
+                        skips);
+        return summary.getSummary();
+    }
+
+    @Test
+    void aTestWithParametersFromFilesIsSkippedOnceWhereTheyAreAbsent() throws IOException {
+        AtomicInteger skipped = new AtomicInteger();
+        TestExecutionSummary absent = runTranscripts(skipped);
+        assertThat(skipped).hasValue(1);
+        assertThat(absent.getContainersAbortedCount()).isZero();
+        assertThat(absent.getTotalFailureCount()).isZero();
+        assertThat(Witnesses.account())
+                .anyMatch(line -> line.startsWith("shared/linux/vfio          skipped once: no "));
+
+        System.setProperty(SharedData.REQUIRED, "true");
+        assertThat(runTranscripts(skipped).getTotalFailureCount())
+                .as("absent and required")
+                .isEqualTo(1);
+
+        System.setProperty(Witnesses.BUILD, "the next build");
+        Path folderOfThem = Files.createDirectories(folder.resolve("shared/linux/vfio"));
+        Files.createFile(folderOfThem.resolve("a.txt"));
+        Files.createFile(folderOfThem.resolve("b.txt"));
+        assertThat(runTranscripts(skipped).getTestsSucceededCount()).isEqualTo(2);
+        assertThat(skipped).hasValue(1);
+        assertThat(Witnesses.account()).contains("shared/linux/vfio          used once");
     }
 
     @Test

@@ -23,6 +23,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.witness.NeedsSharedData;
 import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.scenario.Decision;
@@ -142,6 +143,7 @@ class CapturedHostsTest {
 
     @ParameterizedTest
     @MethodSource("everyCapture")
+    @NeedsSharedData("linux/captures")
     void theWholeCapturesAgreeToo(Path capture) {
         HostEvidence host = workbench.read(capture);
         assertThat(workbench.warnings(host, workbench.describe(host))).isEmpty();
