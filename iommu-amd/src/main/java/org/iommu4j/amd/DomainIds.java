@@ -12,12 +12,18 @@ final class DomainIds {
 
     private static final int LIMIT = 1 << 16;
 
-    private final BitSet used = new BitSet();
+    private final BitSet used;
 
     /** Every id below is in use, so that a search does not begin anew each time. */
     private int lowestFree = NONE + 1;
 
     DomainIds() {
+        this(new BitSet());
+    }
+
+    /** Makes the ids, noted in an empty set, for those that count how far it is searched. */
+    DomainIds(BitSet used) {
+        this.used = used;
         used.set(NONE);
     }
 

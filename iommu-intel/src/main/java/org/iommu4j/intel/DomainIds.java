@@ -15,14 +15,26 @@ final class DomainIds {
 
     private final String unit;
     private final int count;
-    private final BitSet taken = new BitSet();
+    private final BitSet taken;
 
     /** Every id below is taken, so that a search does not begin anew each time. */
     private int lowestFree = FIRST;
 
+    /**
+     * Makes the ids of a unit.
+     *
+     * @param unit the unit's name
+     * @param count CAP.ND: how many there are, those that no domain gets among them
+     */
     DomainIds(String unit, int count) {
+        this(unit, count, new BitSet());
+    }
+
+    /** Makes the ids of a unit, noted in an empty set, for those that count how far it is searched. */
+    DomainIds(String unit, int count, BitSet taken) {
         this.unit = unit;
         this.count = count;
+        this.taken = taken;
     }
 
     /**

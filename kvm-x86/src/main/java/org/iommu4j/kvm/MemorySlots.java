@@ -33,14 +33,25 @@ final class MemorySlots {
         GuestMemoryType get();
     }
 
-    /**
-     * A slot.
-     *
-     * @param types for each page 0 while it has no entry, or 1 and its type's ordinal
-     */
-    @SuppressWarnings("ArrayRecordComponent") // never leaves this class
-    private record Slot(int id, long guestAddress, long size, long virtualAddress, byte[] types) {
-        /** Returns the first address after it, which is not negative. */
+    /** A slot. */
+    static class Slot {
+        private final int id;
+        private final long guestAddress;
+        private final long size;
+        private final long virtualAddress;
+
+        /** For each page 0 while it has no entry, or 1 and its type's ordinal. */
+        private final byte[] types;
+
+        Slot(int id, long guestAddress, long size, long virtualAddress) {
+            this.id = id;
+            this.guestAddress = guestAddress;
+            this.size = size;
+            this.virtualAddress = virtualAddress;
+            this.types = new byte[(int) (size >>> PAGE_SHIFT)];
+        }
+
+        /** Returns the first address after it, which is not negative; all that a search looks at. */
         long end() {
             return guestAddress + size;
         }
@@ -85,7 +96,7 @@ final class MemorySlots {
                     "memory slot " + id + " at guest 0x" + Long.toHexString(guestAddress) + " overlaps slot "
                             + old[index].id);
         }
-        Slot added = new Slot(id, guestAddress, size, virtualAddress, new byte[(int) (size >>> PAGE_SHIFT)]);
+        Slot added = new Slot(id, guestAddress, size, virtualAddress);
         Slot[] grown = Arrays.copyOf(old, old.length + 1);
         System.arraycopy(old, index, grown, index + 1, old.length - index);
         grown[index] = added;
@@ -158,7 +169,7 @@ final class MemorySlots {
     }
 
     /** Returns the index of the first slot that ends after an address, or their number. */
-    private static int firstFrom(Slot[] sorted, long guestAddress) {
+    static int firstFrom(Slot[] sorted, long guestAddress) {
         int low = 0;
         int high = sorted.length;
         while (low < high) {

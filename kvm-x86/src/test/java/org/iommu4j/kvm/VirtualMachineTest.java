@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.List;
-import java.util.concurrent.TimeUnit;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
@@ -14,7 +13,6 @@ import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -184,21 +182,5 @@ class VirtualMachineTest {
                                 refusal -> assertThat(refusal.errno()).isEqualTo(Errno.EFAULT));
             }
         }
-    }
-
-    /** Looking at slot after slot takes minutes here. */
-    @Test
-    @Timeout(value = 60, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-    void asManySlotsAsLinuxHasDoNotSlowAGuestDown() {
-        memory.place(0x7000_0000L, 0x10_0000);
-        int count = 32_764;
-        for (int i = 0; i < count; i++) {
-            machine.addMemory(i, i * 0x1000L, 0x1000, 0x7000_0000L);
-        }
-        int found = 0;
-        for (int i = 0; i < 3_000_000; i++) {
-            found += machine.translate((count - 1) * 0x1000L) == 0x10_0000 ? 1 : 0;
-        }
-        assertThat(found).isEqualTo(3_000_000);
     }
 }

@@ -20,7 +20,7 @@ public final class FramePool implements FrameAllocator {
 
     private final long base;
     private final int frames;
-    private final BitSet used = new BitSet();
+    private final BitSet used;
 
     /** For each order a frame below which no block of it is free, so that a search does not begin anew each time. */
     private final int[] lowestFree = new int[MAX_ORDER + 1];
@@ -34,6 +34,11 @@ public final class FramePool implements FrameAllocator {
      * @param size bytes, a multiple of 4096, at most 2^40
      */
     public FramePool(long base, long size) {
+        this(base, size, new BitSet());
+    }
+
+    /** Makes a pool that notes its frames in an empty set, for those that count how far it is searched. */
+    FramePool(long base, long size, BitSet used) {
         if (base < 0
                 || base % SystemMemory.FRAME_SIZE != 0
                 || size <= 0
@@ -45,6 +50,7 @@ public final class FramePool implements FrameAllocator {
         }
         this.base = base;
         this.frames = (int) (size / SystemMemory.FRAME_SIZE);
+        this.used = used;
     }
 
     @Override

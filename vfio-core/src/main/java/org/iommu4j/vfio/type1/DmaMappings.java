@@ -14,7 +14,21 @@ import org.jspecify.annotations.Nullable;
  * <p>A balanced tree, as in Linux: a container may have hundreds of thousands, which come and go in any order.
  */
 final class DmaMappings {
-    private final NavigableMap<Long, DmaMapping> byIova = new TreeMap<>(Long::compareUnsigned);
+    private final NavigableMap<Long, DmaMapping> byIova;
+
+    /** Makes one without mappings. */
+    DmaMappings() {
+        this(new TreeMap<>(Long::compareUnsigned));
+    }
+
+    /**
+     * Makes one on an empty tree, for those that count the steps in it.
+     *
+     * @param byIova in unsigned order
+     */
+    DmaMappings(NavigableMap<Long, DmaMapping> byIova) {
+        this.byIova = byIova;
+    }
 
     int size() {
         return byIova.size();

@@ -4,13 +4,17 @@ package org.iommu4j.vfio.type1;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
+import java.util.NavigableSet;
 import java.util.Random;
-import java.util.concurrent.TimeUnit;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Prot;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 
 class DmaMappingsTest {
     private static final long PAGE = 4096;
@@ -25,13 +29,44 @@ class DmaMappingsTest {
         return starts;
     }
 
-    /** Half a million mappings that move all those behind them take minutes; those in a tree take a second. */
-    @Test
-    @Timeout(value = 90, unit = TimeUnit.SECONDS, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
-    void halfAMillionMappingsComeFromTheTopAndGoFromTheBottom() {
-        DmaMappings mappings = new DmaMappings();
-        int count = 500_000;
+    /** Counts what a tree is asked to compare, and each look at all of it as so many steps. */
+    private static final class Counted extends TreeMap<Long, DmaMapping> {
+        private static final long serialVersionUID = 1;
+        private final AtomicLong steps;
+
+        Counted(AtomicLong steps) {
+            super((a, b) -> {
+                steps.incrementAndGet();
+                return Long.compareUnsigned(a, b);
+            });
+            this.steps = steps;
+        }
+
+        @Override
+        public Collection<DmaMapping> values() {
+            steps.addAndGet(size());
+            return super.values();
+        }
+
+        @Override
+        public Set<Map.Entry<Long, DmaMapping>> entrySet() {
+            steps.addAndGet(size());
+            return super.entrySet();
+        }
+
+        @Override
+        public NavigableSet<Long> navigableKeySet() {
+            steps.addAndGet(size());
+            return super.navigableKeySet();
+        }
+    }
+
+    /** Adds mappings from the top, removes half of them from the bottom one by one and then the rest. */
+    private static long steps(int count) {
+        AtomicLong steps = new AtomicLong();
+        DmaMappings mappings = new DmaMappings(new Counted(steps));
         for (int i = count; i > 0; i--) {
+            assertThat(mappings.overlapping(i * PAGE, i * PAGE)).isNull();
             mappings.add(page(i));
         }
         for (int i = 1; i <= count / 2; i++) {
@@ -39,12 +74,37 @@ class DmaMappingsTest {
             assertThat(each.next().iova()).isEqualTo(i * PAGE);
             each.remove();
         }
-        Iterator<DmaMapping> rest = mappings.from(0);
-        while (rest.hasNext()) {
-            rest.next();
-            rest.remove();
+        removeAll(mappings);
+        return steps.get();
+    }
+
+    private static void removeAll(DmaMappings mappings) {
+        for (Iterator<DmaMapping> each = mappings.from(0); each.hasNext(); ) {
+            each.next();
+            each.remove();
         }
         assertThat(mappings.size()).isZero();
+    }
+
+    @Test
+    void eachMappingIsFoundInAsManyStepsAsTheirNumberHasDigits() {
+        for (int bits = 8; bits <= 14; bits++) {
+            int count = 1 << bits;
+            // Five searches for each mapping, in a red-black tree: at most twice as deep as a full one.
+            assertThat(steps(count)).as("%d mappings", count).isLessThan(5L * count * 2 * (bits + 1));
+        }
+    }
+
+    @Test
+    void removingAllTakesNoSearchForEach() {
+        AtomicLong steps = new AtomicLong();
+        DmaMappings mappings = new DmaMappings(new Counted(steps));
+        for (int i = 0; i < 1 << 14; i++) {
+            mappings.add(page(i));
+        }
+        steps.set(0);
+        removeAll(mappings);
+        assertThat(steps.get()).isLessThan(2 * 2 * 15);
     }
 
     @Test
