@@ -151,6 +151,26 @@ class DeviceTablesTest {
     }
 
     @Test
+    void entriesOfSeveralDomainsAreForgottenByTheirOwnTags() {
+        Floor floor = new Floor(Bench.CAP, Bench.ECAP, false);
+        LegacyTables tables = floor.legacy();
+        // Both also have the id of the bridge above them, whose entry is the later one's.
+        Requester first = requester(0, false, 0x110, 0x100);
+        Requester second = requester(0, false, 0x118, 0x100);
+        tables.prepare(first);
+        tables.prepare(second);
+        tables.set(first, NO_PASID, LEGACY, DOMAIN);
+        tables.set(second, NO_PASID, new long[] {0x9999001, 2 | 3 << 8}, 3);
+        floor.requests();
+
+        tables.clear(first, NO_PASID);
+
+        assertThat(floor.requests())
+                .as("context cache by id, then IOTLB, each with the entry's own domain")
+                .containsExactly("11000020031 0", "10000030031 0", "200e2 0", "300e2 0");
+    }
+
+    @Test
     void cachingModeAndTheWriteBufferAreServedAfterAnEntryBecamePresent() {
         Floor caching = new Floor(Bench.CAP_CM, Bench.ECAP, false);
         LegacyTables tables = caching.legacy();
@@ -172,18 +192,19 @@ class DeviceTablesTest {
     void anEntryStandsAgainWhenTheUnitDoesNotForgetIt() {
         Floor floor = new Floor(Bench.CAP, Bench.ECAP, false);
         LegacyTables tables = floor.legacy();
-        Requester requester = requester(0, false, 0x10);
+        Requester requester = requester(0, false, 0x10, 0x11);
         tables.prepare(requester);
         tables.set(requester, NO_PASID, LEGACY, DOMAIN);
         long entry = frame(tables.rootPointer()) + 0x10 * 16;
+        long[] both = {LEGACY[0], LEGACY[1], LEGACY[0], LEGACY[1]};
         floor.registers.frozen = true;
 
         assertErrno(Errno.ETIMEDOUT, () -> tables.set(requester, NO_PASID, new long[] {0x9999001, 0x302}, 3));
-        assertThat(words(entry, 2)).containsExactly(LEGACY);
+        assertThat(words(entry, 4)).containsExactly(both);
         assertErrno(Errno.EIO, () -> tables.set(requester, NO_PASID, new long[0], 0));
-        assertThat(words(entry, 2)).as("a broken unit is not asked").containsExactly(LEGACY);
+        assertThat(words(entry, 4)).as("a broken unit is not asked").containsExactly(both);
         assertErrno(Errno.EIO, () -> tables.clear(requester, NO_PASID));
-        assertThat(words(entry, 2)).as("cleared all the same").containsOnly(0);
+        assertThat(words(entry, 4)).as("cleared all the same").containsOnly(0);
     }
 
     @Test
@@ -227,6 +248,38 @@ class DeviceTablesTest {
         assertThat(bench.memory.writtenBack)
                 .as("the high word first: the low word has P")
                 .containsExactly(entry + 8, entry);
+
+        bench.memory.writtenBack.clear();
+        tables.clear(requester, NO_PASID);
+        assertThat(bench.memory.writtenBack).as("P goes first").containsExactly(entry, entry + 8);
+    }
+
+    @Test
+    void anEntryThatTheUnitMaySeeIsTakenBackByWayOfNotPresent() {
+        Floor floor = new Floor(Bench.CAP_CM, Bench.ECAP_NONCOHERENT, false);
+        LegacyTables tables = floor.legacy();
+        Requester requester = requester(0, false, 0x10, 0x11);
+        tables.prepare(requester);
+        long entry = frame(tables.rootPointer()) + 0x10 * 16;
+        bench.memory.recording = true;
+        floor.registers.frozen = true;
+
+        assertErrno(Errno.ETIMEDOUT, () -> tables.set(requester, NO_PASID, LEGACY, DOMAIN));
+
+        assertThat(words(entry, 4)).containsOnly(0);
+        assertThat(bench.memory.writtenBack)
+                .as("made present, then not present, then its old words")
+                .containsExactly(
+                        entry + 8,
+                        entry,
+                        entry + 24,
+                        entry + 16,
+                        entry,
+                        entry + 8,
+                        entry,
+                        entry + 16,
+                        entry + 24,
+                        entry + 16);
     }
 
     // ---- scalable mode ---------------------------------------------------------------------------------------------
@@ -326,6 +379,37 @@ class DeviceTablesTest {
         tables.set(requester, NO_PASID, SECOND_STAGE, DOMAIN);
 
         assertThat(floor.requests()).containsExactly("20017 0", "20026 0");
+    }
+
+    @Test
+    void theWriteBufferIsFlushedAfterEntriesOfScalableModeBecamePresent() {
+        Floor floor = new Floor(Bench.CAP_RWBF, Bench.ECAP_SCALABLE, true);
+        ScalableTables tables = floor.scalable();
+        Requester requester = requester(0, false, 0x10);
+        tables.prepare(requester);
+        assertThat(floor.requests()).as("context entry").containsExactly("WBF");
+
+        tables.set(requester, NO_PASID, SECOND_STAGE, DOMAIN);
+
+        assertThat(floor.requests()).as("PASID entry").containsExactly("WBF");
+    }
+
+    @Test
+    void aPasidEntryBecomesPresentLastAndNotPresentFirst() {
+        Floor floor = new Floor(Bench.CAP, Bench.ECAP_SCALABLE & ~1L, true);
+        ScalableTables tables = floor.scalable();
+        Requester requester = requester(0, false, 0x10);
+        tables.prepare(requester);
+        bench.memory.recording = true;
+
+        tables.set(requester, NO_PASID, FIRST_STAGE, DOMAIN);
+        long entry = requester.pasidTable().entry(NO_PASID);
+        assertThat(bench.memory.writtenBack).containsExactly(entry + 16, entry + 8, entry);
+
+        bench.memory.writtenBack.clear();
+        tables.clear(requester, NO_PASID);
+        assertThat(bench.memory.writtenBack.get(0)).isEqualTo(entry);
+        assertThat(bench.memory.writtenBack).hasSize(8);
     }
 
     // ---- PASID tables ----------------------------------------------------------------------------------------------

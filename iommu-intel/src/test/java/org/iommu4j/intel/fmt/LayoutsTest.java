@@ -59,6 +59,8 @@ class LayoutsTest {
         assertThat(InvalidationDescriptor.devicePages(0x5000, 0)).isEqualTo(0x5000);
         assertThat(InvalidationDescriptor.devicePages(0x6000, 1)).isEqualTo(0x6001);
         assertThat(InvalidationDescriptor.devicePages(0x8000, 3)).isEqualTo(0xb001);
+        assertThat(InvalidationDescriptor.pasidDevicePages(0x5000, 0)).isEqualTo(0x5000);
+        assertThat(InvalidationDescriptor.pasidDevicePages(0x6000, 1)).isEqualTo(0x6800);
         assertThat(InvalidationDescriptor.pasidDevicePages(0x8000, 3)).isEqualTo(0xb800);
         assertThat(InvalidationDescriptor.devicePages(0, InvalidationDescriptor.ALL_PAGES))
                 .isEqualTo(0x7ffffffffffff001L);
