@@ -2,6 +2,7 @@
 package org.iommu4j.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.mockito.ArgumentMatchers.any;
 import static org.mockito.Mockito.doThrow;
@@ -58,6 +59,7 @@ class IommuGroupTest {
                 claimed              : EBUSY  EINVAL EPERM  EINVAL --     --     EPERM  --
                 claimedTwice         : EBUSY  EINVAL EPERM  EINVAL --     --     EPERM  --
                 claimedAndAttached   : EBUSY  EINVAL EPERM  EINVAL --     --     EPERM  --
+                claimedInDefault     : EBUSY  EINVAL EPERM  EINVAL --     --     EPERM  --
                 attached             : --     EINVAL EBUSY  EINVAL EINVAL EBUSY  EBUSY  EINVAL
                 boundAndAttached     : EBUSY  --     EPERM  EINVAL EINVAL EPERM  EPERM  EINVAL
                 closed               : EPROBE_DEFER EINVAL EPROBE_DEFER EINVAL EINVAL EPROBE_DEFER EPROBE_DEFER EINVAL
@@ -90,6 +92,10 @@ class IommuGroupTest {
             case "claimedAndAttached" -> {
                 triple.claimDmaOwner(owner);
                 triple.attach(unmanaged());
+            }
+            case "claimedInDefault" -> {
+                triple.claimDmaOwner(owner);
+                triple.attach(triple.defaultDomain());
             }
             case "attached" -> triple.attach(unmanaged());
             case "boundAndAttached" -> {
@@ -363,6 +369,18 @@ class IommuGroupTest {
         assertThat(iommu.domainOf(second)).isNull();
         assertThat(iommu.domainOf(third)).isSameAs(triple.defaultDomain());
         assertThat(triple.domain()).isSameAs(triple.defaultDomain());
+    }
+
+    @Test
+    void closingCoreTakesAllDevicesOutThoughNoneOfThemIsForgotten() {
+        TestDomain last = (TestDomain) triple.defaultDomain();
+        last.failDetach();
+
+        assertThatThrownBy(core::close)
+                .hasMessageContaining(FIRST.toString())
+                .satisfies(failure -> assertThat(failure.getSuppressed()).hasSize(2));
+
+        assertThat(last.attached()).isEmpty();
     }
 
     @Test
