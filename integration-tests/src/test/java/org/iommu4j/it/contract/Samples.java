@@ -115,7 +115,7 @@ import org.iommu4j.vfio.type1.Type1Iommu;
 import org.iommu4j.vfio.type1.Type1Options;
 
 /**
- * Objects of the library's types in a state of use: drivers of both vendors with every kind of domain, a host with core, DMA API,
+ * Objects of the library's types in a state of use: drivers of all vendors with every kind of domain, a host with core, DMA API,
  * VFIO and KVM, and what silicon is made of.
  */
 final class Samples {
@@ -160,6 +160,19 @@ final class Samples {
         add(options, new Type1Iommu(true, process, options));
         addSilicon(factory);
         addHost();
+        addSmallest(new Bench(DomainConfigurations.smallest()));
+    }
+
+    /** Adds a vendor that has no more than a vendor must have. */
+    private void addSmallest(Bench bench) {
+        benches.add(bench);
+        Iommu iommu = bench.iommu();
+        IommuDevice device = bench.device();
+        IommuVendor vendor = IommuVendors.load().named(iommu.vendor());
+        add(iommu, device, vendor, vendor.kernelLog());
+        for (DomainType type : List.of(DomainType.BLOCKED, DomainType.DMA, DomainType.UNMANAGED)) {
+            addDomain(iommu.allocate(type, device), device);
+        }
     }
 
     private static Iommu open(Machine machine) {
@@ -226,7 +239,8 @@ final class Samples {
     private void addDomain(IommuDomain domain, IommuDevice device) {
         add(domain);
         if (domain.type().isPaging()) {
-            domain.map(IOVA, 0x1000, 4096, 1, Prot.READ_WRITE);
+            long page = Long.lowestOneBit(domain.pageSizes());
+            domain.map(IOVA, page, page, 1, Prot.READ_WRITE);
             mapped.add(domain);
         }
         domain.cacheCoherencyEnforcement().ifPresent(this::add);

@@ -136,9 +136,19 @@ public class Bench {
         domain.syncMap(iova, pageSize * count);
     }
 
-    /** Maps one page of 4 KiB and lets the hardware know. */
+    /** Maps one page of the smallest size and lets the hardware know. */
     public void map(IommuDomain domain, long iova, long physicalAddress) {
-        map(domain, iova, physicalAddress, 4096, 1, READ_WRITE);
+        map(domain, iova, physicalAddress, smallestPage(domain), 1, READ_WRITE);
+    }
+
+    /** Returns the smallest page that a domain maps: 4 KiB with every real vendor. */
+    static long smallestPage(IommuDomain domain) {
+        return Long.lowestOneBit(domain.pageSizes());
+    }
+
+    /** Returns {@link #IOVA}, or a lower address where the domain's tables end below. */
+    static long iovaIn(IommuDomain domain) {
+        return Long.compareUnsigned(IOVA, domain.apertureEnd()) < 0 ? IOVA : 1L << 30;
     }
 
     /** Unmaps and lets the hardware know. */

@@ -2,6 +2,9 @@
 package org.iommu4j.it.domain;
 
 import java.util.List;
+import org.iommu4j.it.domain.Configuration.Enforcement;
+import org.iommu4j.it.minimal.MinimalSilicon;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
 /** Choices among the contract's configurations, for tests outside this package. */
@@ -28,6 +31,19 @@ public final class DomainConfigurations {
         return List.of(
                 PageRequestsOnSiliconTest.Vendor.INTEL.configuration(),
                 PageRequestsOnSiliconTest.Vendor.AMD.configuration());
+    }
+
+    /** Returns that of the minimal vendor, which has no more than a vendor must have. */
+    public static Configuration smallest() {
+        MachineDescription machine = MinimalSilicon.machine(true);
+        return new Configuration(
+                "minimal",
+                machine,
+                false,
+                true,
+                false,
+                Enforcement.ABSENT,
+                new MinimalLeaves(machine.units().get(0).registerBase()));
     }
 
     private static final long FIRST_STAGE =

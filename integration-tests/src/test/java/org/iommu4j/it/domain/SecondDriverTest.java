@@ -4,6 +4,7 @@ package org.iommu4j.it.domain;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -39,6 +40,12 @@ class SecondDriverTest {
                         "AMD-Vi", AmdViUnitProvider.machine("amd-6", AmdViUnitProvider.EFR_6_LEVEL, 0)));
     }
 
+    static List<Configuration> withTheSmallest() {
+        List<Configuration> all = new ArrayList<>(configurations());
+        all.add(DomainConfigurations.smallest());
+        return all;
+    }
+
     private static void assertBusy(Bench bench, IommuVendor vendor) {
         assertThatThrownBy(() -> vendor.open(bench.machine().vendorContext(LinuxRelease.NEWEST)))
                 .hasMessageContaining("another driver")
@@ -47,21 +54,22 @@ class SecondDriverTest {
     }
 
     @ParameterizedTest
-    @MethodSource("configurations")
+    @MethodSource("withTheSmallest")
     void aSecondDriverIsRefusedAndTheFirstNoticesNothing(Configuration configuration) {
         Bench bench = new Bench(configuration);
         IommuVendor vendor = IommuVendors.load().named(bench.iommu().vendor());
         IommuDomain domain = bench.attached();
-        bench.map(domain, Bench.IOVA, Bench.SCRATCH);
+        long iova = Bench.iovaIn(domain);
+        bench.map(domain, iova, Bench.SCRATCH);
         long frames = bench.framesInUse();
 
         assertBusy(bench, vendor);
         assertBusy(bench, vendor);
 
         assertThat(bench.framesInUse()).isEqualTo(frames);
-        bench.assertReaches(Bench.IOVA, Bench.SCRATCH);
-        bench.unmap(domain, Bench.IOVA, 4096);
-        bench.assertRefused(Bench.IOVA);
+        bench.assertReaches(iova, Bench.SCRATCH);
+        bench.unmap(domain, iova, Bench.smallestPage(domain));
+        bench.assertRefused(iova);
         domain.detach(bench.device());
         domain.close();
         bench.iommu().close();
@@ -96,7 +104,7 @@ class SecondDriverTest {
     }
 
     @ParameterizedTest
-    @MethodSource("configurations")
+    @MethodSource("withTheSmallest")
     void aResetTakesTheRegistersFromADriverThatIsVoid(Configuration configuration) {
         Bench bench = new Bench(configuration);
         bench.machine().reset();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.minimal;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -32,6 +33,7 @@ final class MinimalDomain implements IommuDomain {
     private final FrameAllocator frames;
     private final long table;
     private int devices;
+    private volatile boolean closed;
 
     MinimalDomain(MinimalIommu iommu, DomainType type, SystemMemory memory, FrameAllocator frames) {
         this.iommu = iommu;
@@ -70,30 +72,37 @@ final class MinimalDomain implements IommuDomain {
     }
 
     @Override
-    public synchronized AttachResult attach(IommuDevice given) {
+    public AttachResult attach(IommuDevice given) {
         MinimalIommu.Device device = iommu.own(given);
-        if (device.domain != null) {
-            device.domain.detach(device);
+        synchronized (iommu) {
+            checkOpen();
+            if (device.domain != null) {
+                device.domain.detach(device);
+            }
+            iommu.setTable(device, table);
+            device.domain = this;
+            devices++;
         }
-        iommu.setTable(device, table);
-        device.domain = this;
-        devices++;
         return AttachResult.ATTACHED;
     }
 
     @Override
-    public synchronized void detach(IommuDevice given) {
+    public void detach(IommuDevice given) {
         MinimalIommu.Device device = iommu.own(given);
-        if (device.domain != this) {
-            throw new IommuException(Errno.EINVAL, device.address() + " is not attached to this domain");
+        synchronized (iommu) {
+            checkOpen();
+            if (device.domain != this) {
+                throw new IommuException(Errno.EINVAL, device.address() + " is not attached to this domain");
+            }
+            iommu.setTable(device, 0);
+            device.domain = null;
+            devices--;
         }
-        iommu.setTable(device, 0);
-        device.domain = null;
-        devices--;
     }
 
     @Override
     public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
+        checkOpen();
         if (!type.isPaging() || (prot & Prot.READ_WRITE) == 0 || ((iova | physicalAddress) & (PAGE - 1)) != 0) {
             throw new IommuException(Errno.EINVAL, "can't map 0x" + Long.toHexString(iova));
         }
@@ -115,10 +124,14 @@ final class MinimalDomain implements IommuDomain {
 
     /** The unit caches nothing. */
     @Override
-    public void syncMap(long iova, long size) {}
+    public void syncMap(long iova, long size) {
+        checkOpen();
+    }
 
     @Override
     public long unmap(long iova, long size, IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         long done = 0;
         if (((iova | size) & (PAGE - 1)) != 0) {
             return 0;
@@ -132,11 +145,14 @@ final class MinimalDomain implements IommuDomain {
 
     @Override
     public void sync(IotlbGather gather) {
+        Objects.requireNonNull(gather, "gather");
+        checkOpen();
         gather.reset();
     }
 
     @Override
     public long translate(long iova) {
+        checkOpen();
         if (!type.isPaging() || iova < 0 || iova > apertureEnd()) {
             return UNMAPPED;
         }
@@ -151,12 +167,25 @@ final class MinimalDomain implements IommuDomain {
     }
 
     @Override
-    public synchronized void close() {
-        if (devices > 0) {
-            throw new IommuException(Errno.EBUSY, devices + " devices are attached");
+    public void close() {
+        synchronized (iommu) {
+            if (closed) {
+                return;
+            }
+            if (devices > 0) {
+                throw new IommuException(Errno.EBUSY, devices + " devices are attached");
+            }
+            closed = true;
+            iommu.forget(this);
+            if (type.isPaging()) {
+                frames.free(table, TABLE_ORDER);
+            }
         }
-        if (type.isPaging()) {
-            frames.free(table, TABLE_ORDER);
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.ENODEV, "the domain is closed");
         }
     }
 

@@ -3,6 +3,7 @@ package org.iommu4j.it.minimal;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
@@ -19,6 +20,7 @@ final class MinimalKernelLog implements KernelLog {
 
     @Override
     public void read(String line, Findings findings) {
+        Objects.requireNonNull(findings, "findings");
         Matcher unit = UNIT.matcher(line);
         if (unit.find()) {
             findings.unit(

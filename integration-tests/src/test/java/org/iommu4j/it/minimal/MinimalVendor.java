@@ -3,6 +3,7 @@ package org.iommu4j.it.minimal;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.stream.Collectors;
@@ -52,6 +53,7 @@ public final class MinimalVendor implements IommuVendor {
 
     @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        Objects.requireNonNull(release, "release");
         ShownUnit shown = facts.shownUnits().get(UNIT);
         OptionalLong base = facts.firmware()
                 .table(SIGNATURE)
