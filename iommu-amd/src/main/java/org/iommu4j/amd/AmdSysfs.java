@@ -31,7 +31,7 @@ final class AmdSysfs {
     private static final Pattern CAP_FORM = Pattern.compile("[0-9a-fA-F]{1,8}");
 
     /** Numbers have at most four digits. */
-    private static final int LONGEST_NAME = AmdDescription.UNIT_PREFIX.length() + 4;
+    private static final int LONGEST_NAME = AmdNames.UNIT_PREFIX.length() + 4;
 
     private AmdSysfs() {}
 
@@ -42,7 +42,7 @@ final class AmdSysfs {
      * @throws org.iommu4j.platform.MalformedTableException when IVRS can't be read
      */
     static Optional<ShownUnit> read(String unit, Map<String, String> attributes, FirmwareTables firmware) {
-        if (unit.length() > LONGEST_NAME || !HostFacts.isNamed(unit, AmdDescription.UNIT_PREFIX)) {
+        if (unit.length() > LONGEST_NAME || !HostFacts.isNamed(unit, AmdNames.UNIT_PREFIX)) {
             return Optional.empty();
         }
         Ivrs ivrs = Ivrs.parse(firmware.table(Ivrs.SIGNATURE)
@@ -63,7 +63,7 @@ final class AmdSysfs {
 
     private static Ivhd block(String unit, Ivrs ivrs) {
         UnitMap map = new UnitMap(ivrs, AmdRules.of(LinuxRelease.NEWEST));
-        int index = Integer.parseInt(unit.substring(AmdDescription.UNIT_PREFIX.length()));
+        int index = Integer.parseInt(unit.substring(AmdNames.UNIT_PREFIX.length()));
         int units = map.units().size();
         if (index >= units) {
             throw new IllegalArgumentException("unit " + unit + " is not in the IVRS table, which describes " + units

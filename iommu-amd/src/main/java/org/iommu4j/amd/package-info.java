@@ -22,8 +22,7 @@
  *   <li>Domain: {@code Attacher}, which moves devices by device table entries and GCR3 tables; {@code AmdDomain},
  *       {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code GuestDomain}.
  *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription}, {@code AmdSysfs} and {@code
- *       AmdKernelLog}, which answer
- *       without opening anything; {@code AmdVendor}.
+ *       AmdKernelLog}, which answer without opening anything; {@code AmdVendor}.
  * </ul>
  *
  * <h2>Source</h2>
