@@ -16,6 +16,7 @@ module org.iommu4j.sim {
     exports org.iommu4j.sim.pcie;
     exports org.iommu4j.sim.spi;
     exports org.iommu4j.sim.trace;
+    exports org.iommu4j.sim.verdict;
     exports org.iommu4j.sim.vtd;
 
     opens org.iommu4j.sim.guice to

@@ -23,7 +23,6 @@ module org.iommu4j.workbench {
     exports org.iommu4j.workbench.decode;
     exports org.iommu4j.workbench.report;
     exports org.iommu4j.workbench.scenario;
-    exports org.iommu4j.workbench.verdict;
 
     opens org.iommu4j.workbench to
             com.google.guice,

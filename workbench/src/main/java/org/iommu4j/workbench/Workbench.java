@@ -26,7 +26,7 @@ import org.iommu4j.workbench.captured.CapturedMachine;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
 import org.iommu4j.workbench.scenario.Kernel;
-import org.iommu4j.workbench.verdict.NotApplicableException;
+import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 
 /** What the subcommands work with: cases, machines and what runs one on the other. */

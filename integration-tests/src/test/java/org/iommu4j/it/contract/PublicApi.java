@@ -43,6 +43,7 @@ final class PublicApi {
             "org.iommu4j.sim.pcie",
             "org.iommu4j.sim.spi",
             "org.iommu4j.sim.trace",
+            "org.iommu4j.sim.verdict",
             "org.iommu4j.sim.vtd");
 
     private PublicApi() {}

@@ -24,6 +24,8 @@ import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.vfio.VfioGroup;
@@ -36,8 +38,6 @@ import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.UnexpectedFaultException;
 import org.iommu4j.workbench.scenario.Wbinvd;
 import org.iommu4j.workbench.scenario.Wiring;
-import org.iommu4j.workbench.verdict.Blame;
-import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 
 /** One thing is broken at a time, from outside; a named case or a promise of the contract must notice, and does not without. */

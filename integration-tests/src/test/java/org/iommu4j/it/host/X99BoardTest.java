@@ -21,6 +21,7 @@ import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.HostDescription;
@@ -33,7 +34,6 @@ import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Wbinvd;
-import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 
 /**

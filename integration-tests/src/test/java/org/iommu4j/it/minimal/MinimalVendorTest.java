@@ -21,6 +21,8 @@ import org.iommu4j.host.HostInputs;
 import org.iommu4j.kvm.GuestMemoryType;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.workbench.cases.GuestForgetsFlush;
@@ -31,8 +33,6 @@ import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Wbinvd;
-import org.iommu4j.workbench.verdict.Blame;
-import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 

@@ -24,8 +24,8 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.ShownUnit;
-import org.iommu4j.workbench.verdict.NotApplicable;
-import org.iommu4j.workbench.verdict.NotApplicableException;
+import org.iommu4j.workbench.scenario.NotApplicable;
+import org.iommu4j.workbench.scenario.NotApplicableException;
 
 /**
  * Builds the description of a machine from a captured host.

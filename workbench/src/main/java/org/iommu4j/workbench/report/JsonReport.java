@@ -3,11 +3,11 @@ package org.iommu4j.workbench.report;
 
 import org.iommu4j.bits.Hex;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
-import org.iommu4j.workbench.verdict.StaleRead;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;

@@ -5,11 +5,11 @@ import java.util.List;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.TimelineEntry;
-import org.iommu4j.workbench.verdict.StaleRead;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 

@@ -9,12 +9,12 @@ import org.iommu4j.kvm.KvmVfioDevice;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.type1.DomainState;
-import org.iommu4j.workbench.verdict.Owner;
 
 /**
  * A virtual machine with devices assigned to it by VFIO, set up as a VMM does.

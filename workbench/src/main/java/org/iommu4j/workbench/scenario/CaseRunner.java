@@ -17,13 +17,11 @@ import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
+import org.iommu4j.sim.verdict.CoherenceChecker;
+import org.iommu4j.sim.verdict.Findings;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.verdict.CoherenceChecker;
-import org.iommu4j.workbench.verdict.Findings;
-import org.iommu4j.workbench.verdict.NotApplicable;
-import org.iommu4j.workbench.verdict.NotApplicableException;
-import org.iommu4j.workbench.verdict.Verdict;
 
 /** Runs a case on a fresh machine and says what became of it. */
 public final class CaseRunner {

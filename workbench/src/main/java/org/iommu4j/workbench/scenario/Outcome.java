@@ -4,11 +4,9 @@ package org.iommu4j.workbench.scenario;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.workbench.verdict.Blame;
-import org.iommu4j.workbench.verdict.NotApplicable;
-import org.iommu4j.workbench.verdict.NotApplicableException;
-import org.iommu4j.workbench.verdict.StaleRead;
-import org.iommu4j.workbench.verdict.Verdict;
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.StaleRead;
+import org.iommu4j.sim.verdict.Verdict;
 import org.jspecify.annotations.Nullable;
 
 /**

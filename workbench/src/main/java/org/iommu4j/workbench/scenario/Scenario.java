@@ -31,12 +31,10 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.workbench.verdict.NotApplicable;
-import org.iommu4j.workbench.verdict.NotApplicableException;
-import org.iommu4j.workbench.verdict.Owner;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -16,8 +16,6 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.pcie.Endpoint;
-import org.iommu4j.workbench.verdict.NotApplicable;
-import org.iommu4j.workbench.verdict.NotApplicableException;
 
 /**
  * A domain of a kernel user's own that blocks no-snoop, and that devices come to one after the other.

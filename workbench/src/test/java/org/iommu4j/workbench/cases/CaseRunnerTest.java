@@ -17,15 +17,15 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Decision;
+import org.iommu4j.workbench.scenario.NotApplicable;
+import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Scenario;
-import org.iommu4j.workbench.verdict.NotApplicable;
-import org.iommu4j.workbench.verdict.NotApplicableException;
-import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 
 class CaseRunnerTest {

@@ -5,13 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
 import org.iommu4j.workbench.scenario.Enforcement;
 import org.iommu4j.workbench.scenario.Outcome;
-import org.iommu4j.workbench.verdict.Blame;
-import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;

@@ -7,11 +7,11 @@ import java.util.function.Consumer;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.verdict.Blame;
+import org.iommu4j.sim.verdict.StaleRead;
+import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.vfio.VfioGroup;
-import org.iommu4j.workbench.verdict.Blame;
-import org.iommu4j.workbench.verdict.StaleRead;
-import org.iommu4j.workbench.verdict.Verdict;
 import org.junit.jupiter.api.Test;
 
 /** What a case can do with virtual machines: vCPUs that move, types of memory, several guests. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.verdict;
+package org.iommu4j.sim.verdict;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -9,7 +9,7 @@ import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
-import org.iommu4j.workbench.verdict.WriteHistory.Write;
+import org.iommu4j.sim.verdict.WriteHistory.Write;
 import org.jspecify.annotations.Nullable;
 
 /**

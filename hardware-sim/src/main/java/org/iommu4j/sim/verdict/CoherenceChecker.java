@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.verdict;
+package org.iommu4j.sim.verdict;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -9,8 +9,8 @@ import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.trace.Trace;
-import org.iommu4j.workbench.verdict.BlameRules.Fault;
-import org.iommu4j.workbench.verdict.WriteHistory.Write;
+import org.iommu4j.sim.verdict.BlameRules.Fault;
+import org.iommu4j.sim.verdict.WriteHistory.Write;
 import org.jspecify.annotations.Nullable;
 
 /**

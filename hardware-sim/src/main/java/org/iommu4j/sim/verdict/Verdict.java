@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.verdict;
+package org.iommu4j.sim.verdict;
 
-/** What became of a case. */
+/** What became of a run. */
 public enum Verdict {
     /** Every read saw what a memory without caches would have held, and so does memory at the end. */
     COHERENT,
@@ -11,6 +11,6 @@ public enum Verdict {
     LEAKED,
     /** The system said no before any DMA. */
     REFUSED,
-    /** The case can't show its story here: {@link NotApplicable} has the reason. */
+    /** The run can't show its story here, and whoever runs it has the reason. */
     NOT_APPLICABLE
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.verdict;
+package org.iommu4j.workbench.scenario;
 
 /** Why a case can't show its story on a machine under a release, so that its run would be no answer. */
 public enum NotApplicable {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.verdict;
+package org.iommu4j.sim.verdict;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.iommu4j.workbench.verdict.Bench.NEIGHBOUR;
-import static org.iommu4j.workbench.verdict.Bench.WORD;
+import static org.iommu4j.sim.verdict.Bench.NEIGHBOUR;
+import static org.iommu4j.sim.verdict.Bench.WORD;
 
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;

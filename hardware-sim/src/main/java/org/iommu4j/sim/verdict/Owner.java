@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.verdict;
+package org.iommu4j.sim.verdict;
 
 /**
  * Whose data an initiator works on: a virtual machine's or the host's own.
