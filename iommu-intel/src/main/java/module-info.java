@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Intel VT-d: the driver that finds its units in DMAR and translates with tables of both stages, in legacy and scalable mode.
+ * Intel VT-d: the driver that finds its units in DMAR and translates with tables of both stages, in legacy and scalable
+ * mode.
  *
  * <p>Opened through {@link org.iommu4j.spi.IommuVendors}; nobody needs a type of this module by name.
  */

@@ -10,8 +10,8 @@ import org.iommu4j.pci.PciAddress;
  * @param unit the name of the unit, as in {@link Iommu#units()}
  * @param requester who made the request
  * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
- * @param address the address asked for, as far as the hardware tells it (VT-d reports pages of 4 KiB, and of an interrupt
- *     only the entry, which the description names: the address is the start of the interrupt range then)
+ * @param address the address asked for, as far as the hardware tells it (VT-d reports pages of 4 KiB, and of an
+ *     interrupt only the entry, which the description names: the address is the start of the interrupt range then)
  * @param write whether the request wrote, as far as the hardware tells it
  * @param reason the manual's code
  * @param description the reason in words

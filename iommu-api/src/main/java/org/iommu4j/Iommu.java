@@ -9,9 +9,9 @@ import org.iommu4j.pci.PciFunction;
 /**
  * A vendor's driver, opened on a platform: all its units in this machine.
  *
- * <p>After opening, translation is on and every device is blocked until it is attached to a domain. A unit has one driver at a
- * time, where the platform takes account of who has its registers. Thread-safe.
- * Source: {@code struct iommu_ops}.
+ * <p>After opening, translation is on and every device is blocked until it is attached to a domain. A unit has one
+ * driver at a time, where the platform takes account of who has its registers. Thread-safe. Source:
+ * {@code struct iommu_ops}.
  */
 public interface Iommu extends AutoCloseable {
     /** Returns the vendor's name, as {@link org.iommu4j.spi.IommuVendor#name()}. */
@@ -79,19 +79,20 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
-     * Returns how many frames of tables and queues are kept for good because an invalidation never completed, or because a
-     * unit did not confirm that it is off when this driver was closed.
+     * Returns how many frames of tables and queues are kept for good because an invalidation never completed, or
+     * because a unit did not confirm that it is off when this driver was closed.
      */
     long quarantinedFrames();
 
     /**
      * Turns translation off and frees all that is left, in any state; nested domains and their parents among it.
      *
-     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted. Closing
-     * again does nothing. The driver's domains are closed with it ({@link IommuDomain#close}), its devices have stopped asking
-     * for pages, and what comes later and would change something is refused with ENODEV: {@link #probe}, {@link #allocate},
-     * {@link org.iommu4j.capability.PageRequests#enable} and {@link org.iommu4j.capability.PageRequests#respond}. What is
-     * constant, or was counted or logged until then, goes on being answered.
+     * <p>Frames that a unit may still use, because it did not confirm that it is off, are kept for good and counted.
+     * Closing again does nothing. The driver's domains are closed with it ({@link IommuDomain#close}), its devices have
+     * stopped asking for pages, and what comes later and would change something is refused with ENODEV: {@link #probe},
+     * {@link #allocate}, {@link org.iommu4j.capability.PageRequests#enable} and
+     * {@link org.iommu4j.capability.PageRequests#respond}. What is constant, or was counted or logged until then, goes
+     * on being answered.
      *
      * @throws IommuException EBUSY while domains with attached devices exist
      */

@@ -19,8 +19,8 @@ public interface IommuDevice {
     Iommu iommu();
 
     /**
-     * Returns the device's reserved regions, sorted by start, those of one type and with the same rights merged where they
-     * overlap.
+     * Returns the device's reserved regions, sorted by start, those of one type and with the same rights merged where
+     * they overlap.
      */
     List<ReservedRegion> reservedRegions();
 
@@ -41,7 +41,10 @@ public interface IommuDevice {
         return 0;
     }
 
-    /** Returns the device's requests for pages, empty when it or its unit can't have any. Constant for the device's life. */
+    /**
+     * Returns the device's requests for pages, empty when it or its unit can't have any. Constant for the device's
+     * life.
+     */
     default Optional<PageRequests> pageRequests() {
         return Optional.empty();
     }

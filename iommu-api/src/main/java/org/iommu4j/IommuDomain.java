@@ -73,8 +73,8 @@ public interface IommuDomain extends AutoCloseable {
      * @param prot {@link Prot} bits with READ, WRITE or both
      * @throws IommuException EINVAL (domain without page tables, neither READ nor WRITE, misaligned), ENXIO (no such
      *     page size), ERANGE (IOVA or physical address wider than the table), EADDRINUSE (a page is mapped already;
-     *     an empty lower table is no obstacle), ENOMEM (no frame for a table), ETIMEDOUT or EIO (a large page replaced an
-     *     empty table and the unit did not confirm that it forgot it; the page is taken back)
+     *     an empty lower table is no obstacle), ENOMEM (no frame for a table), ETIMEDOUT or EIO (a large page replaced
+     *     an empty table and the unit did not confirm that it forgot it; the page is taken back)
      */
     void map(long iova, long physicalAddress, long pageSize, long count, int prot);
 
@@ -115,7 +115,9 @@ public interface IommuDomain extends AutoCloseable {
      */
     Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement();
 
-    /** Returns the record of written pages, empty when this family of domains has none. Constant for the domain's life. */
+    /**
+     * Returns the record of written pages, empty when this family of domains has none. Constant for the domain's life.
+     */
     default Optional<DirtyTracking> dirtyTracking() {
         return Optional.empty();
     }
@@ -138,10 +140,10 @@ public interface IommuDomain extends AutoCloseable {
     /**
      * Frees the domain with its tables and ids.
      *
-     * <p>Closing again does nothing. What comes later and would change something, look into tables or wait for a unit is refused
-     * with ENODEV, by the domain as by its capabilities; what is constant goes on being answered. The caller sees to it that
-     * nothing of that is under way in another thread meanwhile, as with {@code iommu_domain_free}: the frames of the tables may
-     * be somebody else's by then.
+     * <p>Closing again does nothing. What comes later and would change something, look into tables or wait for a unit
+     * is refused with ENODEV, by the domain as by its capabilities; what is constant goes on being answered. The caller
+     * sees to it that nothing of that is under way in another thread meanwhile, as with {@code iommu_domain_free}: the
+     * frames of the tables may be somebody else's by then.
      *
      * @throws IommuException EBUSY while a device is attached
      */

@@ -11,8 +11,8 @@ import java.util.Objects;
  * @param start first byte, 4 KiB aligned
  * @param end last byte, inclusive
  * @param type what the range is
- * @param prot {@link Prot} bits of the one-to-one mapping, without meaning for a range that is not mapped. Firmware may give
- *     neither READ nor WRITE: no domain has such a mapping
+ * @param prot {@link Prot} bits of the one-to-one mapping, without meaning for a range that is not mapped. Firmware may
+ *     give neither READ nor WRITE: no domain has such a mapping
  */
 public record ReservedRegion(long start, long end, Type type, int prot) {
     /** The kinds of range. Source: {@code enum iommu_resv_type}. */

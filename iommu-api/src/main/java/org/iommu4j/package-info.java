@@ -15,10 +15,10 @@
  *   <li>{@link org.iommu4j.IommuCapability#ENFORCE_CACHE_COHERENCY} of a device: a prediction that 3 will succeed.
  * </ol>
  *
- * <p>A null is taken only where a parameter is {@code @Nullable}; every other public call, here and in the modules above, refuses
- * it with {@link NullPointerException} before it does anything.
+ * <p>A null is taken only where a parameter is {@code @Nullable}; every other public call, here and in the modules
+ * above, refuses it with {@link NullPointerException} before it does anything.
  *
- * <p>Models {@code include/linux/iommu.h} as of Linux 7.1: paging, identity, blocked and nested domains, PASID attachment,
- * dirty tracking, page requests. Not modelled: SVA.
+ * <p>Models {@code include/linux/iommu.h} as of Linux 7.1: paging, identity, blocked and nested domains, PASID
+ * attachment, dirty tracking, page requests. Not modelled: SVA.
  */
 package org.iommu4j;

@@ -8,8 +8,8 @@ import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Runs all adapters in turn, so that the compiler sees what it sees in an application that has them all: drivers over flat
- * memory, over caches and over an adapter from outside, units over both fabrics.
+ * Runs all adapters in turn, so that the compiler sees what it sees in an application that has them all: drivers over
+ * flat memory, over caches and over an adapter from outside, units over both fabrics.
  */
 final class Adapters {
     private static final int ROUNDS = 3_000;

@@ -25,8 +25,9 @@ import org.openjdk.jmh.annotations.Warmup;
 /**
  * Building machines with caches, opening their vendor's driver, and returning them to power-on.
  *
- * <p>The limit is what no implementation could leave out: allocating the arrays for the sets of the caches, the directory
- * of the memory and the frames that the driver's tables and queues take, and storing to each word of these frames.
+ * <p>The limit is what no implementation could leave out: allocating the arrays for the sets of the caches, the
+ * directory of the memory and the frames that the driver's tables and queues take, and storing to each word of these
+ * frames.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)

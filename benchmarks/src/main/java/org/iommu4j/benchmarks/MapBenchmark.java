@@ -23,8 +23,8 @@ import org.openjdk.jmh.annotations.Warmup;
 /**
  * Mapping and unmapping through a domain whose tables are there already.
  *
- * <p>An invocation maps, or unmaps, a batch; what undoes it is not timed. Limits: one entry is changed by a walk, a check
- * and a store over {@link FlatMemory}; a run is a plain loop of stores into {@code long[]} frames.
+ * <p>An invocation maps, or unmaps, a batch; what undoes it is not timed. Limits: one entry is changed by a walk, a
+ * check and a store over {@link FlatMemory}; a run is a plain loop of stores into {@code long[]} frames.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)

@@ -105,7 +105,10 @@ public record Assignment(
                 List.copyOf(hints));
     }
 
-    /** Returns what the guest would be without those of its devices that make it non-coherent, where it would be any better. */
+    /**
+     * Returns what the guest would be without those of its devices that make it non-coherent, where it would be any
+     * better.
+     */
     private static Optional<Reason> withoutThoseToBlame(
             Audit audit, List<AuditedDevice> devices, AuditRules rules, Viability viability) {
         Set<PciAddress> blamed = new LinkedHashSet<>();
@@ -120,7 +123,10 @@ public record Assignment(
                         rules.kvmSource()));
     }
 
-    /** Returns what Linux attaches to the container's domains: groups as a whole, with bridges and whatever else is in them. */
+    /**
+     * Returns what Linux attaches to the container's domains: groups as a whole, with bridges and whatever else is in
+     * them.
+     */
     private static List<AuditedDevice> attached(Audit audit, Set<PciAddress> wanted, Viability viability) {
         Set<PciAddress> members = new HashSet<>(wanted);
         Set<PciAddress> seen = new HashSet<>();
@@ -137,8 +143,8 @@ public record Assignment(
     }
 
     /**
-     * Returns what KVM counts: all that is attached, or where it asks devices those that VFIO has of the groups: the assigned
-     * ones, and sisters that are bound to a driver of VFIO.
+     * Returns what KVM counts: all that is attached, or where it asks devices those that VFIO has of the groups: the
+     * assigned ones, and sisters that are bound to a driver of VFIO.
      */
     private static List<AuditedDevice> counted(List<AuditedDevice> attached, Set<PciAddress> wanted, AuditRules rules) {
         return attached.stream()

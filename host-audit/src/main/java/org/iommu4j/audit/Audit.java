@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param groups its groups, sorted by number
  * @param assignment the answer for a virtual machine, when one was asked for
  * @param falsePromises why the driver's promise to block no-snoop does not hold there; empty on most hosts
- * @param contradictions what inputs that are believed alike contradict each other about, so that no guest is known to be coherent
+ * @param contradictions what inputs that are believed alike contradict each other about, so that no guest is known to
+ *     be coherent
  * @param cost what a guest pays that is not coherent, under this release
  * @param hints what can be done about the host as a whole
  * @param warnings what is unknown, contradicts itself or was not answered, one line each
@@ -75,8 +76,8 @@ public record Audit(
     }
 
     /**
-     * Returns the devices that could be given to a guest: no bridges, and nothing known to stand against it but drivers of its
-     * group, which unbinding removes as it does the device's own.
+     * Returns the devices that could be given to a guest: no bridges, and nothing known to stand against it but drivers
+     * of its group, which unbinding removes as it does the device's own.
      */
     public List<AuditedDevice> candidates() {
         return devices.stream()
@@ -85,8 +86,8 @@ public record Audit(
     }
 
     /**
-     * Returns the devices that the verdict is about: the candidates, and where VFIO takes none at all, those that a guest could
-     * get if it did.
+     * Returns the devices that the verdict is about: the candidates, and where VFIO takes none at all, those that a
+     * guest could get if it did.
      */
     List<AuditedDevice> judged() {
         List<AuditedDevice> candidates = candidates();
@@ -96,9 +97,9 @@ public record Audit(
     }
 
     /**
-     * Returns what KVM believes: of the virtual machine when one was asked for, else of a guest that could get any of the
-     * devices. Unknown when there is nothing to ask about, or when inputs contradict each other, unless it is known not to be
-     * coherent.
+     * Returns what KVM believes: of the virtual machine when one was asked for, else of a guest that could get any of
+     * the devices. Unknown when there is nothing to ask about, or when inputs contradict each other, unless it is known
+     * not to be coherent.
      */
     public Guest overall() {
         if (assignment != null) {
@@ -113,8 +114,9 @@ public record Audit(
     }
 
     /**
-     * Returns whether a script may take the guest for coherent: it is known to be, and the driver's promise that it follows
-     * from is not known to be false; of a virtual machine, its domains are known to enforce as well, where KVM asks devices alone.
+     * Returns whether a script may take the guest for coherent: it is known to be, and the driver's promise that it
+     * follows from is not known to be false; of a virtual machine, its domains are known to enforce as well, where KVM
+     * asks devices alone.
      */
     public boolean reliablyCoherent() {
         return overall() == Guest.COHERENT

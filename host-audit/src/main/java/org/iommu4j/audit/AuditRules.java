@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
  * @param virtualization the processors' extension, null where no vendor says
  * @param asksDevices whether KVM is told by the capabilities of a group's devices and not by the container
  * @param asksBridges whether a driver that is bound to a bridge of a group can stand against it
- * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region; before it was a driver's affair
+ * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region; before it was a driver's
+ *     affair
  */
 record AuditRules(
         LinuxRelease release,

@@ -26,13 +26,13 @@ import org.jspecify.annotations.Nullable;
  * @param driver the driver that is bound, empty text when none is, null when not known
  * @param noSnoopEnabled Enable No Snoop: whether it may send no-snoop at all; unknown where it has no such bit
  * @param noSnoopUse what its driver is known to do with no-snoop
- * @param enforceCacheCoherency whether a domain of this device alone blocks no-snoop; unknown where no unit translates for
- *     it, so that there is no such domain
+ * @param enforceCacheCoherency whether a domain of this device alone blocks no-snoop; unknown where no unit translates
+ *     for it, so that there is no such domain
  * @param reservedRegions its reserved regions, null when not known
  * @param assignable whether VFIO would take it as things are now, but for its own driver
  * @param assignableWithGroup whether VFIO would take it with all of its group, whatever drivers are bound to it now
- * @param obstacles why it is not assignable or why that is not known; of many reasons that its group gives, the first ones and how
- *     many more there are
+ * @param obstacles why it is not assignable or why that is not known; of many reasons that its group gives, the first
+ *     ones and how many more there are
  * @param guest what KVM makes of a guest that has this device alone; unknown where no guest can have it
  * @param why the reasons of {@code guest}, the deciding one first
  * @param hints what can be done

@@ -49,8 +49,8 @@ public final class Auditor {
      * @param evidence what is known of it
      * @param asked the release to answer by; empty for the host's own where the evidence tells, else the newest
      * @param assigned the devices of a virtual machine to answer for; none for no such answer
-     * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device is not
-     *     among the input
+     * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device
+     *     is not among the input
      * @throws IllegalArgumentException when no rules are built for the release asked for
      */
     public Audit audit(HostEvidence evidence, Optional<LinuxRelease> asked, Collection<PciAddress> assigned) {

@@ -23,8 +23,8 @@ import org.iommu4j.host.UnknownInputException;
 /**
  * Audits many captures on all processors.
  *
- * <p>Each entry of a directory is a host: a tar, a directory with a {@code sys/} tree, or a directory with what people have
- * of one host in files. One that can't be used becomes a row that says so.
+ * <p>Each entry of a directory is a host: a tar, a directory with a {@code sys/} tree, or a directory with what people
+ * have of one host in files. One that can't be used becomes a row that says so.
  */
 public final class Fleet {
     private final Auditor auditor;
@@ -106,7 +106,10 @@ public final class Fleet {
         }
     }
 
-    /** Whatever goes wrong with a host, an error of the machine among it, is told in its row and is nobody else's affair. */
+    /**
+     * Whatever goes wrong with a host, an error of the machine among it, is told in its row and is nobody else's
+     * affair.
+     */
     private FleetRow audit(Path host) {
         String name = host.getFileName().toString();
         try {

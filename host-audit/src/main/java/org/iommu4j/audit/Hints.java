@@ -68,7 +68,8 @@ final class Hints {
             if (function.noSnoopEnabled() == Answer.YES) {
                 hints.add(new Reason(
                         "clear Enable No Snoop of " + physical.get() + " (setpci -s " + physical.get()
-                                + " CAP_EXP+8.w=0:0800): its virtual functions may then send none, and a guest that has one"
+                                + " CAP_EXP+8.w=0:0800): its virtual functions may then send none, and a guest that "
+                                + "has one"
                                 + " can't set it; VFIO and KVM answer as before",
                         "PCI Express: the bit is reserved in virtual functions"));
             }
@@ -104,8 +105,10 @@ final class Hints {
             }
             hints.add(new Reason(
                     evidence.unsafeInterruptsAllowed()
-                            ? "take allow_unsafe_interrupts off module vfio_iommu_type1 unless guests are trusted: devices"
-                                    + " are assigned without interrupt remapping, and a guest can inject any interrupt into"
+                            ? "take allow_unsafe_interrupts off module vfio_iommu_type1 unless guests are trusted: "
+                                    + "devices"
+                                    + " are assigned without interrupt remapping, and a guest can inject any "
+                                    + "interrupt into"
                                     + " the host"
                             : "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt"
                                     + " remapping: a guest can then inject any interrupt into the host",
@@ -113,7 +116,8 @@ final class Hints {
         }
         if (evidence.functions().isEmpty() && !evidence.units().isEmpty()) {
             hints.add(new Reason(
-                    "which unit has a device: readlink /sys/bus/pci/devices/BDF/iommu; the first unit is often that of the"
+                    "which unit has a device: readlink /sys/bus/pci/devices/BDF/iommu; the first unit is often that "
+                            + "of the"
                             + " integrated graphics alone and says nothing about the others",
                     "Linux iommu_device_link"));
         }

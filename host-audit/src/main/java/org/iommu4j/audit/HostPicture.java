@@ -151,7 +151,9 @@ final class HostPicture {
                 .toList();
     }
 
-    /** Returns the description whose rule is named: of several vendors the first whose units translate, else the first. */
+    /**
+     * Returns the description whose rule is named: of several vendors the first whose units translate, else the first.
+     */
     @Nullable
     HostDescription deciding() {
         for (Described each : devices.values()) {
@@ -215,8 +217,9 @@ final class HostPicture {
     }
 
     /**
-     * Of several vendors' answers the most certain holds, of equal ones the first: that a unit translates, before all the one that
-     * Linux names, then that one may, then that none does. That Linux has no group for it takes precedence over all.
+     * Of several vendors' answers the most certain holds, of equal ones the first: that a unit translates, before all
+     * the one that Linux names, then that one may, then that none does. That Linux has no group for it takes precedence
+     * over all.
      */
     private void take(HostDescription host, DeviceDescription device, Map<PciAddress, String> links) {
         PciAddress address = device.address();

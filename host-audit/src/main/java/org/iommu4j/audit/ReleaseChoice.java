@@ -9,8 +9,8 @@ import org.iommu4j.LinuxRelease;
 /**
  * Which release's rules answer when nobody named one.
  *
- * <p>The host's own where it is known to us. Else the nearest known one, with a warning that says so: nothing that decides
- * here changed between 4.x and the oldest known release, and nothing is known of what comes after the newest.
+ * <p>The host's own where it is known to us. Else the nearest known one, with a warning that says so: nothing that
+ * decides here changed between 4.x and the oldest known release, and nothing is known of what comes after the newest.
  */
 final class ReleaseChoice {
     private ReleaseChoice() {}

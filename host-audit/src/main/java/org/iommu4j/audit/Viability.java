@@ -24,9 +24,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Whether VFIO takes a device, and what stands against it.
  *
- * <p>What stands against all devices of a group is gathered once. Of its reasons of one kind a device is told the first {@value
- * Hints#SHOWN} and how many more there are, so that time and reports grow with the number of functions and of reserved regions,
- * however big a group is.
+ * <p>What stands against all devices of a group is gathered once. Of its reasons of one kind a device is told the first
+ * {@value Hints#SHOWN} and how many more there are, so that time and reports grow with the number of functions and of
+ * reserved regions, however big a group is.
  */
 final class Viability {
     private static final Reason CORE_LOCK =
@@ -143,8 +143,8 @@ final class Viability {
     }
 
     /**
-     * Returns what can be done about the drivers of the host that stand against a device's group: the same for each device of
-     * it; nothing where no other function than the device has such a driver.
+     * Returns what can be done about the drivers of the host that stand against a device's group: the same for each
+     * device of it; nothing where no other function than the device has such a driver.
      */
     List<Reason> hints(PciAddress address, int group) {
         if (!picture.isGrouped(address)

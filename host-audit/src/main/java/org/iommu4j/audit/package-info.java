@@ -7,11 +7,11 @@
  * <p>Read {@link org.iommu4j.audit.Auditor} first: it turns {@link org.iommu4j.host.HostEvidence} into an {@link
  * org.iommu4j.audit.Audit}. {@code HostPicture} has the vendors' descriptions and the groups; {@code Viability} decides
  * whether VFIO takes a device. {@link org.iommu4j.audit.Assignment} answers for one virtual machine as a whole. {@link
- * org.iommu4j.audit.Headline} puts an audit into a few sentences. {@link org.iommu4j.audit.Fleet} audits many captures at
- * once.
+ * org.iommu4j.audit.Headline} puts an audit into a few sentences. {@link org.iommu4j.audit.Fleet} audits many captures
+ * at once.
  *
- * <p>Not modelled: iommufd's own order of attachment (the answers are those of VFIO's type1 containers); mediated devices
- * and virtual functions that do not exist yet; quirks of single devices in the forming of groups; that before Linux 6.6
- * only the VT-d driver refused devices with a DIRECT reserved region.
+ * <p>Not modelled: iommufd's own order of attachment (the answers are those of VFIO's type1 containers); mediated
+ * devices and virtual functions that do not exist yet; quirks of single devices in the forming of groups; that before
+ * Linux 6.6 only the VT-d driver refused devices with a DIRECT reserved region.
  */
 package org.iommu4j.audit;

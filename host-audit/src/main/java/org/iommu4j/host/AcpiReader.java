@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads ACPI tables: one as the bytes that firmware left, or several as the text that {@code acpidump} prints.
  *
- * <p>Text has, for each table, a line {@code DMAR @ 0x0000000000000000} and lines {@code 0000: 44 4D 41 52 ...  DMAR...}.
- * Source: ACPICA, {@code acpidump} and {@code acpixtract}.
+ * <p>Text has, for each table, a line {@code DMAR @ 0x0000000000000000} and lines
+ * {@code 0000: 44 4D 41 52 ...  DMAR...}. Source: ACPICA, {@code acpidump} and {@code acpixtract}.
  */
 final class AcpiReader {
     /** Bytes of one table; real remapping tables have a few thousand, a DSDT a few hundred thousand. */

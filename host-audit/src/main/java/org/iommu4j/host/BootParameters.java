@@ -12,9 +12,9 @@ import org.iommu4j.spi.KernelParameter;
 /**
  * What of a kernel's command line a capture keeps.
  *
- * <p>Command lines name disks by their serial numbers, network cards by their addresses, hosts, and now and then passwords, in
- * forms that nobody can list. So only parameters are kept whose name is known: those of the vendors' drivers, and those of PCI,
- * VFIO, and interrupt remapping, whose values name no more than PCI functions.
+ * <p>Command lines name disks by their serial numbers, network cards by their addresses, hosts, and now and then
+ * passwords, in forms that nobody can list. So only parameters are kept whose name is known: those of the vendors'
+ * drivers, and those of PCI, VFIO, and interrupt remapping, whose values name no more than PCI functions.
  *
  * <p>Source: {@code lib/cmdline.c} next_arg, {@code kernel/params.c} parse_args.
  */

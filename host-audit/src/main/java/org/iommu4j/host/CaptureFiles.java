@@ -20,9 +20,9 @@ import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 /**
  * The files of a capture by their path inside it, links included.
  *
- * <p>Only {@code sys/}, a few files of {@code proc/}, {@code usr/} and {@code var/}, and the files at its root are read.
- * Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path; one that leads outside leads
- * nowhere.
+ * <p>Only {@code sys/}, a few files of {@code proc/}, {@code usr/} and {@code var/}, and the files at its root are
+ * read. Links are resolved inside the capture, at most {@value #MAX_LINKS} of them on one path; one that leads outside
+ * leads nowhere.
  */
 public final class CaptureFiles implements HostFiles {
     /** What is read besides {@code sys/} and the files at the root. */
@@ -63,7 +63,8 @@ public final class CaptureFiles implements HostFiles {
      * Reads a capture.
      *
      * @param path a directory or a tar file that holds {@code sys/}
-     * @throws InputException when it can't be read, is no tar or not a whole one, is too big, or holds no {@code sys/} tree
+     * @throws InputException when it can't be read, is no tar or not a whole one, is too big, or holds no {@code sys/}
+     *     tree
      */
     public static CaptureFiles open(Path path) {
         if (Files.isDirectory(path)) {

@@ -9,8 +9,8 @@ import org.iommu4j.pci.ConfigSpace;
 /**
  * What one input read of a function's configuration space.
  *
- * <p>Most of its bytes change while a host runs, so that readings are compared by what decides about places and groups: header
- * type and buses, the type of the PCI Express capability, Access Control Services and virtual functions.
+ * <p>Most of its bytes change while a host runs, so that readings are compared by what decides about places and groups:
+ * header type and buses, the type of the PCI Express capability, Access Control Services and virtual functions.
  */
 final class ConfigReading {
     private static final int SUBORDINATE_BUS = 0x1a;

@@ -14,11 +14,11 @@ import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 
 /**
- * What inputs say of one subject: the host, a function, a unit or a group. What is known does not depend on the order in which
- * they say it.
+ * What inputs say of one subject: the host, a function, a unit or a group. What is known does not depend on the order
+ * in which they say it.
  *
- * <p>Of two that differ the one of the higher {@link Rank} takes precedence, with a warning. Two of one rank that differ leave
- * the fact unknown, until an input of a higher rank settles it. Not thread-safe.
+ * <p>Of two that differ the one of the higher {@link Rank} takes precedence, with a warning. Two of one rank that
+ * differ leave the fact unknown, until an input of a higher rank settles it. Not thread-safe.
  */
 final class Facts {
     /** What the most believed inputs say. */

@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Files, directories and links in memory; links are resolved inside it, and one that leads outside leads nowhere.
  *
- * <p>First all of it is put, then it is asked: each link is followed once, and where it leads is remembered. Not thread-safe.
+ * <p>First all of it is put, then it is asked: each link is followed once, and where it leads is remembered. Not
+ * thread-safe.
  */
 final class FileTree {
     /** A file has contents, a link leads on, a directory does neither. */
@@ -183,7 +184,9 @@ final class FileTree {
         return Optional.of(String.join("/", names));
     }
 
-    /** Follows a path and its links. What waits for a link is on a stack of our own, for chains of links may be long. */
+    /**
+     * Follows a path and its links. What waits for a link is on a stack of our own, for chains of links may be long.
+     */
     private @Nullable Node find(String path) {
         Deque<Walk> walks = new ArrayDeque<>();
         Walk walk = new Walk(null, path, root);

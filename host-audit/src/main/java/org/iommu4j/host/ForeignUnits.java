@@ -31,11 +31,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Units that no vendor on the path drives: how they are named, and what Linux answers for their devices.
  *
- * <p>Each row of the table is a vendor that describes what Linux shows and can't be opened. A vendor on the path takes precedence for
- * the units that it describes. Nothing of these units' tables and registers is read.
+ * <p>Each row of the table is a vendor that describes what Linux shows and can't be opened. A vendor on the path takes
+ * precedence for the units that it describes. Nothing of these units' tables and registers is read.
  *
- * <p>Source: the names that Linux's drivers give to {@code iommu_device_sysfs_add}, and their {@code .capable} and {@code
- * .enforce_cache_coherency} ops, 5.19 to 7.3.
+ * <p>Source: the names that Linux's drivers give to {@code iommu_device_sysfs_add}, and their {@code .capable} and
+ * {@code .enforce_cache_coherency} ops, 5.19 to 7.3.
  */
 public final class ForeignUnits implements IommuVendor {
     private static final String CANNOT = "the driver can't block no-snoop";
@@ -99,8 +99,10 @@ public final class ForeignUnits implements IommuVendor {
      * @param name what Linux calls such a unit under {@code /sys/class/iommu}, a regular expression
      * @param words what the driver's lines in the kernel's log have, one of them at least
      * @param virtualization of the processors beside it, null where they may be of any kind
-     * @param mayEnforceFrom the first release in which no-snoop may be blocked for some device, null where there is none
-     * @param promisesCoherentDma whether the driver answers that ordinary DMA is coherent, which VFIO asks of each device
+     * @param mayEnforceFrom the first release in which no-snoop may be blocked for some device, null where there is
+     *     none
+     * @param promisesCoherentDma whether the driver answers that ordinary DMA is coherent, which VFIO asks of each
+     *     device
      */
     private ForeignUnits(
             String kind,
@@ -159,7 +161,10 @@ public final class ForeignUnits implements IommuVendor {
         return facts.shownUnits().keySet().stream().anyMatch(this::isNamed);
     }
 
-    /** The driver of such a unit prints lines, by which a log is known; what they say beyond that it is in use is not read. */
+    /**
+     * The driver of such a unit prints lines, by which a log is known; what they say beyond that it is in use is not
+     * read.
+     */
     @Override
     public KernelLog kernelLog() {
         return new KernelLog() {

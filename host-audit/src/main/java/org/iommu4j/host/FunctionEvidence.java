@@ -11,8 +11,8 @@ import org.iommu4j.spi.Answer;
 /**
  * What the inputs say about a PCI function; each thing may be unknown.
  *
- * <p>As a {@link PciFunction} it shows what is known: where {@link #knowledge} is less than {@link ConfigKnowledge#ALL},
- * a capability that is not found may be there all the same.
+ * <p>As a {@link PciFunction} it shows what is known: where {@link #knowledge} is less than
+ * {@link ConfigKnowledge#ALL}, a capability that is not found may be there all the same.
  */
 public final class FunctionEvidence implements PciFunction {
     private static final int BRIDGE_CLASS = 0x0604;
@@ -154,7 +154,10 @@ public final class FunctionEvidence implements PciFunction {
                 : Answer.UNKNOWN;
     }
 
-    /** Returns the Device Control register of the PCI Express capability, 16 bits, when there is one and its hex was read. */
+    /**
+     * Returns the Device Control register of the PCI Express capability, 16 bits, when there is one and its hex was
+     * read.
+     */
     public OptionalInt deviceControl() {
         return number(facts.deviceControl());
     }
@@ -178,7 +181,10 @@ public final class FunctionEvidence implements PciFunction {
         return facts.group();
     }
 
-    /** Returns whether it is in a group in the host's own Linux; a listing of some groups does not tell that it is in none. */
+    /**
+     * Returns whether it is in a group in the host's own Linux; a listing of some groups does not tell that it is in
+     * none.
+     */
     public Answer grouped() {
         if (facts.group().isPresent()) {
             return Answer.YES;

@@ -58,8 +58,8 @@ final class FunctionFacts {
     }
 
     /**
-     * Raw bytes, and what follows from them. Where all that was read is ones, the function did not answer and nothing is known;
-     * a virtual function has ones for its ids alone, and its Enable No Snoop is reserved.
+     * Raw bytes, and what follows from them. Where all that was read is ones, the function did not answer and nothing
+     * is known; a virtual function has ones for its ids alone, and its Enable No Snoop is reserved.
      */
     FunctionFacts config(byte[] bytes, Source source) {
         KnownConfig read = new KnownConfig(bytes);

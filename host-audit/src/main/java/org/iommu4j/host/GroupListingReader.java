@@ -13,9 +13,9 @@ import org.iommu4j.pci.PciAddress;
  * Reads listings of IOMMU groups as people's shell loops print them.
  *
  * <p>Known forms: group and function on one line ({@code IOMMU Group 1 00:01.0 PCI bridge [0604]: ...}); a heading per
- * group ({@code IOMMU Group 1:}) with its functions indented below, after words or tags such as {@code Device:} or {@code
- * [RESET]}; paths ({@code /sys/kernel/iommu_groups/1/devices/0000:00:01.0}). A heading {@code IOMMU: dmar3} names the
- * unit of what follows. A kernel's command line printed before counts as such.
+ * group ({@code IOMMU Group 1:}) with its functions indented below, after words or tags such as {@code Device:} or
+ * {@code [RESET]}; paths ({@code /sys/kernel/iommu_groups/1/devices/0000:00:01.0}). A heading {@code IOMMU: dmar3}
+ * names the unit of what follows. A kernel's command line printed before counts as such.
  */
 final class GroupListingReader {
     private static final Pattern PATH = Pattern.compile("iommu_groups/(\\d{1,6})/devices/(\\S+)");

@@ -23,10 +23,10 @@ import org.iommu4j.spi.IommuVendors;
 /**
  * Makes a capture of a host: a tar of what decides about its IOMMUs, under the paths that it has there.
  *
- * <p>Root is not required; what could not be read is told, and listed in {@value #MISSING} inside the tar. Serial numbers,
- * vital product data, network addresses, UUIDs and host names are left out. What may hold such is taken by what is known to hold
- * none: of the ACPI tables those that describe IOMMUs and configuration space, of the kernel's command line the parameters that
- * decide, of its log the parts of lines that are read and what IOMMU drivers said.
+ * <p>Root is not required; what could not be read is told, and listed in {@value #MISSING} inside the tar. Serial
+ * numbers, vital product data, network addresses, UUIDs and host names are left out. What may hold such is taken by
+ * what is known to hold none: of the ACPI tables those that describe IOMMUs and configuration space, of the kernel's
+ * command line the parameters that decide, of its log the parts of lines that are read and what IOMMU drivers said.
  */
 public final class HostCapture {
     /** What could not be read. */
@@ -76,9 +76,10 @@ public final class HostCapture {
      * Captures a host.
      *
      * @param root where its files are: {@code /} for the running host
-     * @param tar the file to make, for its owner only; a regular file that is there is replaced once the new one is whole
-     * @throws InputException when there is no PCI function below the root, the file can't be written, or what is there is no regular
-     *     file
+     * @param tar the file to make, for its owner only; a regular file that is there is replaced once the new one is
+     *     whole
+     * @throws InputException when there is no PCI function below the root, the file can't be written, or what is there
+     *     is no regular file
      */
     public static Summary write(Path root, Path tar) {
         Objects.requireNonNull(root, "root");
@@ -119,7 +120,8 @@ public final class HostCapture {
         }
         if (headersOnly > 0) {
             missing.add("configuration space of " + headersOnly + " of " + functions
-                    + " functions beyond the header: only root may read it; without it neither Enable No Snoop nor ACS is"
+                    + " functions beyond the header: only root may read it; without it neither Enable No Snoop nor "
+                    + "ACS is"
                     + " known");
         }
         text(tar, MISSING, missing.isEmpty() ? "Nothing is missing.\n" : lines(missing));

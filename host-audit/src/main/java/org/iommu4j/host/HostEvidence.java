@@ -22,9 +22,9 @@ import org.iommu4j.spi.RegisterValues;
 /**
  * What is known of a host, from any mix of inputs.
  *
- * <p>Everything may be unknown and nothing is guessed. Each fact remembers the input that said it. Where inputs differ, the one
- * of the higher {@link Rank} takes precedence, which is among the {@link #warnings}; where those of one rank do, the fact is
- * unknown and among the {@link #contradictions}. In which order they were read makes no difference.
+ * <p>Everything may be unknown and nothing is guessed. Each fact remembers the input that said it. Where inputs differ,
+ * the one of the higher {@link Rank} takes precedence, which is among the {@link #warnings}; where those of one rank
+ * do, the fact is unknown and among the {@link #contradictions}. In which order they were read makes no difference.
  */
 public final class HostEvidence {
     private final String name;
@@ -136,7 +136,10 @@ public final class HostEvidence {
         return units;
     }
 
-    /** Returns the units' register values as far as known; the features that a kernel log states for all units count for each. */
+    /**
+     * Returns the units' register values as far as known; the features that a kernel log states for all units count for
+     * each.
+     */
     public RegisterValues registers() {
         return (base, register) -> {
             for (UnitEvidence unit : units.values()) {
@@ -188,8 +191,8 @@ public final class HostEvidence {
     }
 
     /**
-     * Returns whether VFIO assigns devices though interrupts are not remapped: as its module says where it is loaded, else as
-     * the command line does.
+     * Returns whether VFIO assigns devices though interrupts are not remapped: as its module says where it is loaded,
+     * else as the command line does.
      */
     public boolean unsafeInterruptsAllowed() {
         return unsafeInterruptsAllowed;
@@ -206,8 +209,8 @@ public final class HostEvidence {
     }
 
     /**
-     * Returns the lines of kernel logs that bear on IOMMUs, without their time stamps, such as {@code DMAR: IOMMU feature
-     * sc_support inconsistent}.
+     * Returns the lines of kernel logs that bear on IOMMUs, without their time stamps, such as
+     * {@code DMAR: IOMMU feature sc_support inconsistent}.
      */
     public List<Fact<String>> kernelLines() {
         return kernelLines;
@@ -219,8 +222,8 @@ public final class HostEvidence {
     }
 
     /**
-     * Returns what inputs of one rank contradict each other about, one line each: they are of two hosts or of two times, and
-     * what they differ about is unknown. All of it is among the {@link #warnings} as well.
+     * Returns what inputs of one rank contradict each other about, one line each: they are of two hosts or of two
+     * times, and what they differ about is unknown. All of it is among the {@link #warnings} as well.
      */
     public List<String> contradictions() {
         return contradictions;

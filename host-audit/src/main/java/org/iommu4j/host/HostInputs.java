@@ -14,8 +14,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads any mix of what people have of a host into one {@link HostEvidence}.
  *
- * <p>How far each is believed is its {@link Rank}; in which order they are added makes no difference. Of captures, the running
- * host among them, there is at most one: two are of two hosts or of two times.
+ * <p>How far each is believed is its {@link Rank}; in which order they are added makes no difference. Of captures, the
+ * running host among them, there is at most one: two are of two hosts or of two times.
  */
 public final class HostInputs {
     private static final int TAR_MAGIC_AT = 257;

@@ -16,12 +16,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads a kernel log: {@code dmesg} with any time stamps or none, a journal, or the syslog of a boot.
  *
- * <p>Where a log holds several boots, the last counts. That something is off is believed only of a log that has the boot
- * from its first line to where the drivers are done. What the IOMMUs' drivers print is read by their vendors ({@link
- * KernelLog}). Most lines say nothing here, and a {@link WordFilter} finds so. What programs wrote is no word of the kernel's,
- * but that the first one runs tells that the drivers are done.
+ * <p>Where a log holds several boots, the last counts. That something is off is believed only of a log that has the
+ * boot from its first line to where the drivers are done. What the IOMMUs' drivers print is read by their vendors
+ * ({@link KernelLog}). Most lines say nothing here, and a {@link WordFilter} finds so. What programs wrote is no word
+ * of the kernel's, but that the first one runs tells that the drivers are done.
  *
- * <p>Source: {@code drivers/iommu/iommu.c}, {@code drivers/pci/probe.c}, {@code init/main.c}, 2.6.39 to 7.1. Thread-safe.
+ * <p>Source: {@code drivers/iommu/iommu.c}, {@code drivers/pci/probe.c}, {@code init/main.c}, 2.6.39 to 7.1.
+ * Thread-safe.
  */
 final class KernelLogReader {
     private static final Pattern VERSION = Pattern.compile("Linux version (\\S{1,128}) \\(");
@@ -162,9 +163,9 @@ final class KernelLogReader {
     }
 
     /**
-     * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver and of the
-     * IOMMU core the message, without what a logger put before it. Nothing of other lines, and of programs no more than that the
-     * first one runs: they name the host, its network cards and its guests.
+     * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver
+     * and of the IOMMU core the message, without what a logger put before it. Nothing of other lines, and of programs
+     * no more than that the first one runs: they name the host, its network cards and its guests.
      */
     Optional<String> essence(String line) {
         byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
@@ -199,7 +200,10 @@ final class KernelLogReader {
         return found != 0 && matcher.find() ? Optional.of(matcher.group()) : Optional.empty();
     }
 
-    /** Returns whether a message is the IOMMU core's, begins as a vendor's driver does, or tells that driver's reader anything. */
+    /**
+     * Returns whether a message is the IOMMU core's, begins as a vendor's driver does, or tells that driver's reader
+     * anything.
+     */
     private boolean isOfDriver(String message, long found) {
         if (message.startsWith("iommu: ")) {
             return true;

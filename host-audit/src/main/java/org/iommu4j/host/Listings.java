@@ -15,8 +15,9 @@ import org.iommu4j.pci.PciAddress;
 /**
  * Which functions inputs list, and whether those that one lists are there for the others.
  *
- * <p>A listing that has the host bridge 00:00.0 is taken for one of the whole host: a function that it does not have is not
- * there. One without is of a part, and says nothing of other functions. What only a kernel log names was there at boot.
+ * <p>A listing that has the host bridge 00:00.0 is taken for one of the whole host: a function that it does not have is
+ * not there. One without is of a part, and says nothing of other functions. What only a kernel log names was there at
+ * boot.
  */
 final class Listings {
     /** What a listing is of. */

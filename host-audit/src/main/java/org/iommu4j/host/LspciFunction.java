@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * The lines that {@code lspci} prints for one function, and the configuration space that they show or describe.
  *
  * <p>Where no hex is printed the space is put together from the text: header type, bus numbers, ids, class, the PCI
- * Express capability with its type, and of the extended capabilities ACS with its bits, SR-IOV with its virtual functions,
- * ATS, PRI and PASID. All else of it is left zero.
+ * Express capability with its type, and of the extended capabilities ACS with its bits, SR-IOV with its virtual
+ * functions, ATS, PRI and PASID. All else of it is left zero.
  */
 final class LspciFunction {
     private static final Pattern HEX = Pattern.compile("([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})\\s*");
@@ -253,7 +253,9 @@ final class LspciFunction {
         }
     }
 
-    /** Returns whether hex was printed that has no ids, as that of a virtual function: its Enable No Snoop is reserved. */
+    /**
+     * Returns whether hex was printed that has no ids, as that of a virtual function: its Enable No Snoop is reserved.
+     */
     private boolean isVirtual() {
         return hexLength > 1 && (hex[0] & hex[1]) == -1;
     }

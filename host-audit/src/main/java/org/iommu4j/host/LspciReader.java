@@ -11,11 +11,11 @@ import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads what {@code lspci} printed, at any verbosity, with or without {@code -n}, {@code -nn}, {@code -k}, {@code -D} and
- * {@code -x}, {@code -xxx}, {@code -xxxx}.
+ * Reads what {@code lspci} printed, at any verbosity, with or without {@code -n}, {@code -nn}, {@code -k}, {@code -D}
+ * and {@code -x}, {@code -xxx}, {@code -xxxx}.
  *
- * <p>Source: pciutils, {@code lspci.c}, {@code ls-caps.c}, {@code ls-ecaps.c}, versions 2.2 to 3.14. Domains of more than
- * four digits (functions below a VMD) are left out with a warning.
+ * <p>Source: pciutils, {@code lspci.c}, {@code ls-caps.c}, {@code ls-ecaps.c}, versions 2.2 to 3.14. Domains of more
+ * than four digits (functions below a VMD) are left out with a warning.
  */
 final class LspciReader {
     private static final Pattern TITLE =
@@ -78,7 +78,8 @@ final class LspciReader {
         }
         if (lost > 0) {
             host.warn(source + ": " + firstLost + (lost > 1 ? " and " + (lost - 1) + " more" : "")
-                    + ", begins with an address and is left out, expected a form like '00:02.0 VGA compatible controller: "
+                    + ", begins with an address and is left out, expected a form like '00:02.0 VGA compatible "
+                    + "controller: "
                     + "Maker Graphics'");
         }
         Map<Integer, Integer> inSlot = new HashMap<>();

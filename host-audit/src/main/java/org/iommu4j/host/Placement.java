@@ -16,10 +16,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Finds the bridge above each function: as an input says, else by the buses that bridges lead to.
  *
- * <p>By buses, a bridge leads to its secondary bus; a bus to which no known bridge leads is a root bus when the buses of
- * all bridges of its segment are known. A bridge's buses have higher numbers than its own, so that no function is found
- * below itself. Virtual functions may be on a bus that no bridge has as its secondary one: they are where their physical
- * function is, and where that is not known or can't be, below the bridge whose buses cover theirs most closely.
+ * <p>By buses, a bridge leads to its secondary bus; a bus to which no known bridge leads is a root bus when the buses
+ * of all bridges of its segment are known. A bridge's buses have higher numbers than its own, so that no function is
+ * found below itself. Virtual functions may be on a bus that no bridge has as its secondary one: they are where their
+ * physical function is, and where that is not known or can't be, below the bridge whose buses cover theirs most
+ * closely.
  */
 final class Placement {
     private final Map<PciAddress, FunctionFacts> functions;

@@ -2,11 +2,12 @@
 package org.iommu4j.host;
 
 /**
- * Makes text printable: what a terminal would obey, or a reader would not see, is written as in Java and JSON, for example
- * {@code \u001b}.
+ * Makes text printable: what a terminal would obey, or a reader would not see, is written as in Java and JSON, for
+ * example {@code \u001b}.
  *
- * <p>Escaped are control characters (C0, DEL, C1), format characters (among them those that turn the direction of text, and those
- * without width), line and paragraph separators, halves of surrogate pairs, and code points that Unicode gives no character.
+ * <p>Escaped are control characters (C0, DEL, C1), format characters (among them those that turn the direction of text,
+ * and those without width), line and paragraph separators, halves of surrogate pairs, and code points that Unicode
+ * gives no character.
  */
 public final class Printable {
     private static final String DIGITS = "0123456789abcdef";

@@ -51,17 +51,19 @@ final class TextLines {
     }
 
     /**
-     * Refuses what may keep its reader waiting: named pipes, devices, and what the kernel makes up as it is read, such as {@code
-     * /proc/kmsg}, of which it does not know the size.
+     * Refuses what may keep its reader waiting: named pipes, devices, and what the kernel makes up as it is read, such
+     * as {@code /proc/kmsg}, of which it does not know the size.
      *
-     * @throws InputException when there is no such file, it is no regular one and no pipe of a shell, or it has no contents
+     * @throws InputException when there is no such file, it is no regular one and no pipe of a shell, or it has no
+     *     contents
      */
     static void requireContents(Path file) {
         if (Files.isRegularFile(file)) {
             try {
                 if (Files.size(file) == 0) {
                     throw new UnknownInputException(file
-                            + ": is empty, or made up by the kernel as it is read; expected a file with contents, such as a"
+                            + ": is empty, or made up by the kernel as it is read; expected a file with contents, "
+                            + "such as a"
                             + " copy");
                 }
             } catch (IOException e) {
@@ -136,11 +138,11 @@ final class TextLines {
     }
 
     /**
-     * Goes through a text line by line, wherever one may end: at a line feed, a carriage return or both; at a vertical tab or a form
-     * feed; at U+0085, U+2028 or U+2029.
+     * Goes through a text line by line, wherever one may end: at a line feed, a carriage return or both; at a vertical
+     * tab or a form feed; at U+0085, U+2028 or U+2029.
      *
-     * <p>An empty line is between two line feeds. What other characters leave empty, such as a form feed at the start of a page,
-     * is none. Source: Unicode Standard Annex 14, mandatory breaks.
+     * <p>An empty line is between two line feeds. What other characters leave empty, such as a form feed at the start
+     * of a page, is none. Source: Unicode Standard Annex 14, mandatory breaks.
      */
     static final class Cursor {
         private final byte[] text;

@@ -30,7 +30,9 @@ final class VirtualFunctions {
         this.functions = functions;
     }
 
-    /** Returns the physical functions by the addresses of their virtual ones; a physical one may not be among the input. */
+    /**
+     * Returns the physical functions by the addresses of their virtual ones; a physical one may not be among the input.
+     */
     static Map<PciAddress, PciAddress> of(SortedMap<PciAddress, FunctionFacts> functions) {
         VirtualFunctions found = new VirtualFunctions(functions);
         functions.forEach((address, function) -> function.physicalFunction()

@@ -16,8 +16,8 @@ import java.util.Objects;
 /**
  * A file that appears under its name when it is whole, or not at all.
  *
- * <p>Until then it is a new file beside, of which nothing stays when it is not kept, also when the process is told to end. It takes
- * the place of a regular file or of none: what else has the name stays as it is, and no link is followed.
+ * <p>Until then it is a new file beside, of which nothing stays when it is not kept, also when the process is told to
+ * end. It takes the place of a regular file or of none: what else has the name stays as it is, and no link is followed.
  */
 final class WholeFile implements AutoCloseable {
     private final Path named;

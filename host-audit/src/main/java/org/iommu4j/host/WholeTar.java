@@ -11,12 +11,15 @@ import org.jspecify.annotations.Nullable;
 /**
  * A tar of somebody else's: whether it ends as one should is remembered, and what describes one entry is bounded.
  *
- * <p>The library takes the end of the file, even in the middle of a header, for the end of the tar. A tar ends with blocks of
- * zeros: standard ones have two, and one is enough to know that nothing is missing. Names and attributes of an entry, which may
- * be in entries before it, the library holds in memory, however long they are.
+ * <p>The library takes the end of the file, even in the middle of a header, for the end of the tar. A tar ends with
+ * blocks of zeros: standard ones have two, and one is enough to know that nothing is missing. Names and attributes of
+ * an entry, which may be in entries before it, the library holds in memory, however long they are.
  */
 final class WholeTar extends TarArchiveInputStream {
-    /** Bytes that may describe one entry; Linux's longest path and all extended attributes that a file system holds are less. */
+    /**
+     * Bytes that may describe one entry; Linux's longest path and all extended attributes that a file system holds are
+     * less.
+     */
     private static final int MAX_HEADER_BYTES = 1 << 20;
 
     private final Metered metered;

@@ -198,8 +198,8 @@ class AssignmentTest {
     }
 
     /**
-     * A domain has all functions of its groups, whoever has them. Until 6.1 KVM asks the container, since 6.2 the devices that
-     * VFIO has.
+     * A domain has all functions of its groups, whoever has them. Until 6.1 KVM asks the container, since 6.2 the
+     * devices that VFIO has.
      */
     @ParameterizedTest
     @CsvSource({

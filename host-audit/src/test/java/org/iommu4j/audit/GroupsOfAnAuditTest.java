@@ -304,7 +304,10 @@ class GroupsOfAnAuditTest {
 
     // --- where a function is ---
 
-    /** A scope may end in any function below a bridge: whose place is not known may be anybody's, unless one unit has all. */
+    /**
+     * A scope may end in any function below a bridge: whose place is not known may be anybody's, unless one unit has
+     * all.
+     */
     @ParameterizedTest
     @CsvSource({"1, YES", "2, UNKNOWN"})
     void aFunctionWhoseBridgeIsNotKnownIsOneUnitsOnlyWhereThereIsNoOther(int units, Answer translated)

@@ -74,12 +74,14 @@ class HeadlineTest {
                 "bad good | 1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT",
                 "good bad good | 1 of 3 devices makes its guest NONCOHERENT, the other 2 leave it COHERENT",
                 "bad open | 1 of 2 devices makes its guest NONCOHERENT, 1 UNKNOWN",
-                "bad open good bad | 2 of 4 devices make their guest NONCOHERENT, 1 UNKNOWN, the other 1 leaves it COHERENT",
+                "bad open good bad | 2 of 4 devices make their guest NONCOHERENT, 1 UNKNOWN, the other 1 leaves it "
+                        + "COHERENT",
                 "open good | 1 UNKNOWN, the other 1 leaves it COHERENT",
                 "open | UNKNOWN whether guests are coherent: the units' registers or the devices' units are not known",
                 "good none | every device leaves its guest COHERENT",
                 "good kept | every device leaves its guest COHERENT; VFIO does not take 1 more",
-                "bad good kept kept | 1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT; VFIO does not"
+                "bad good kept kept | 1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT; "
+                        + "VFIO does not"
                         + " take 2 more",
                 "kept | 1 of 1 devices makes its guest NONCOHERENT, but VFIO takes none of them"
             })
@@ -92,9 +94,9 @@ class HeadlineTest {
         device("good").device("bad");
         Audit audit = host(NOT_REMAPPED).audit("6.1");
         assertThat(Headline.verdict(audit))
-                .isEqualTo(
-                        "1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT, but VFIO takes none"
-                                + " of them");
+                .isEqualTo("1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT, but VFIO takes "
+                        + "none"
+                        + " of them");
         assertThat(audit.overall()).isEqualTo(Guest.UNKNOWN);
         assertThat(Headline.addresses(audit, Guest.NONCOHERENT)).hasSize(1);
     }
@@ -121,7 +123,8 @@ class HeadlineTest {
                 "YES | its unit can block no-snoop: guests are COHERENT; devices are UNKNOWN | 1 once the container",
                 "NO | its unit can't block no-snoop: guests are NONCOHERENT; devices are UNKNOWN | 0",
                 "UNKNOWN | 1 unit in its table; whether they block no-snoop and all devices are UNKNOWN | ",
-                "YES YES | its 2 units can block no-snoop: guests are COHERENT; devices are UNKNOWN | 1 once the container",
+                "YES YES | its 2 units can block no-snoop: guests are COHERENT; devices are UNKNOWN | 1 once the "
+                        + "container",
                 "NO NO | its 2 units can't block no-snoop: guests are NONCOHERENT; devices are UNKNOWN | 0",
                 "UNKNOWN UNKNOWN | 2 units in its table; whether they block no-snoop and all devices are UNKNOWN | ",
                 "YES NO | it depends on the unit whether a guest is coherent; devices are UNKNOWN | 0",
@@ -282,9 +285,9 @@ class HeadlineTest {
             vendor.unit("v" + i, Answer.YES, Answer.NO);
         }
         assertThat(Headline.units(host(Hosts.LOG).audit("6.1")))
-                .isEqualTo(
-                        "v0 .. good (5) can block no-snoop; bad can't block no-snoop; open: not known whether no-snoop can be"
-                                + " blocked");
+                .isEqualTo("v0 .. good (5) can block no-snoop; bad can't block no-snoop; open: not known whether "
+                        + "no-snoop can be"
+                        + " blocked");
     }
 
     @Test

@@ -18,7 +18,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What the audit advises, and where it must not: every hint has a host that gets it and the nearest host that does not. */
+/**
+ * What the audit advises, and where it must not: every hint has a host that gets it and the nearest host that does not.
+ */
 class HintsTest {
     private static final String HOST_BRIDGE = Hosts.function("00:00.0 Host bridge [0600]: Maker Host [1234:0001]");
     private static final String PORT =
@@ -144,7 +146,10 @@ class HintsTest {
         assertThat(of("02:00.0")).noneMatch(hint -> hint.contains("slot"));
     }
 
-    /** Where every unit of the machine must block, another slot changes nothing, nor a newer Linux for a unit that can't. */
+    /**
+     * Where every unit of the machine must block, another slot changes nothing, nor a newer Linux for a unit that
+     * can't.
+     */
     @Test
     void whereAllUnitsDecideNeitherASlotNorANewerLinuxHelpsADeviceBehindTheUnitThatCannot() throws IOException {
         vendor.rule(CoherencyRule.PER_MACHINE);
@@ -287,7 +292,9 @@ class HintsTest {
         assertThat(ofHost(NOT_USED, "v_iommu=on,few")).as("a part of nothing").isEmpty();
     }
 
-    /** The generic parameter counts before the vendors' own: {@code intel_iommu=on} does not turn units on against it. */
+    /**
+     * The generic parameter counts before the vendors' own: {@code intel_iommu=on} does not turn units on against it.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"intel", "amd", "none"})
     void whatTurnsTheUnitsOfEveryVendorOffIsNamedOnce(String vendors) throws IOException {

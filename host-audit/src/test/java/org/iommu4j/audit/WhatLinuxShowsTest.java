@@ -98,7 +98,8 @@ class WhatLinuxShowsTest {
                 .dmar(FIRST, ALL)
                 .lspci(
                         HOST_BRIDGE,
-                        "00:02.0 VGA compatible controller: Maker Graphics (rev 02)\n\tFlags: bus master, fast devsel\n",
+                        "00:02.0 VGA compatible controller: Maker Graphics (rev 02)\n\tFlags: bus master, fast "
+                                + "devsel\n",
                         CARD)
                 .text("cmdline.txt", Hosts.LOG + Hosts.UNIT0 + "Kernel command line: intel_iommu=igfx_off\n")
                 .audit("6.1");

@@ -125,7 +125,10 @@ class CaptureFilesTest {
                 .withMessageContaining("cut.tar");
     }
 
-    /** Where a file's contents are cut the library tells; where a header is, or between two files, it takes the tar for whole. */
+    /**
+     * Where a file's contents are cut the library tells; where a header is, or between two files, it takes the tar for
+     * whole.
+     */
     @ParameterizedTest
     @ValueSource(ints = {512 + 512 + 200, 512 + 512, 512 + 512 + 512 + 512})
     void aTarCutInAHeaderOrBetweenTwoFilesIsRefused(int length) throws IOException {

@@ -63,9 +63,9 @@ class ConfigReadingTest {
         host.function(CARD).config(Arrays.copyOf(config(same -> {}), 256), ONE);
         host.function(CARD).config(Arrays.copyOf(config(config -> config[EXPRESS] = 1), 256), OTHER);
         assertThat(host.build().contradictions())
-                .contains(
-                        "PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and absent in other.txt: taken as"
-                                + " unknown");
+                .contains("PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and absent in other.txt: "
+                        + "taken as"
+                        + " unknown");
     }
 
     @Test
@@ -151,7 +151,9 @@ class ConfigReadingTest {
         assertThat(function.config().read(0x10, 1)).isEqualTo(8);
     }
 
-    /** What a header in sysfs says is not what the listing is about, whose capabilities are then not believed either. */
+    /**
+     * What a header in sysfs says is not what the listing is about, whose capabilities are then not believed either.
+     */
     @Test
     void aReadingThatDiffersInWhatIsBelievedMoreDoesNotCount() {
         byte[] bridge = new byte[64];

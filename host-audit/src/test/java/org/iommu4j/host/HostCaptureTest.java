@@ -163,9 +163,12 @@ class HostCaptureTest {
     void ofTheCommandLineWhatDecidesIsKeptAndNothingElse() throws IOException {
         write(
                 "proc/cmdline",
-                "BOOT_IMAGE=/vmlinuz root=/dev/disk/by-id/nvme-Maker_SSD_SERIAL4711-part2 ip=192.0.2.7:::::enx001122334455:none"
-                        + " hostname=myhost nointremap ifname=lan:0011.2233.4455 netroot=iscsi:user:secret@192.0.2.9::3260::target"
-                        + " intel_iommu=on,sm_on iommu=pt iommu.strict=1 intremap=nosid pci=noats,realloc vfio-pci.ids=8086:1616"
+                "BOOT_IMAGE=/vmlinuz root=/dev/disk/by-id/nvme-Maker_SSD_SERIAL4711-part2 "
+                        + "ip=192.0.2.7:::::enx001122334455:none"
+                        + " hostname=myhost nointremap ifname=lan:0011.2233.4455 "
+                        + "netroot=iscsi:user:secret@192.0.2.9::3260::target"
+                        + " intel_iommu=on,sm_on iommu=pt iommu.strict=1 intremap=nosid pci=noats,realloc "
+                        + "vfio-pci.ids=8086:1616"
                         + " vfio_iommu_type1.allow_unsafe_interrupts amd_iommu=off snd_hda_intel.snoop=0"
                         + " my.intel_iommu=secret iommulab=secret quiet\n");
         HostCapture.write(root, out.resolve("host.tar"));
@@ -205,13 +208,16 @@ class HostCaptureTest {
     void ofTheLogTheKernelsMessagesAreKeptWithoutWhatALoggerPutsBefore() throws IOException {
         write("var/log/dmesg", """
                 Nov 28 10:00:00 myhost kernel: [    0.0] Linux version 6.1.0-1-amd64 (me@myhost) (gcc of myhost) #1 SMP
-                Nov 28 10:00:00 myhost kernel: [    0.0] Command line: root=/dev/mapper/myhost-root intel_iommu=on name=myhost
+                Nov 28 10:00:00 myhost kernel: [    0.0] Command line: root=/dev/mapper/myhost-root intel_iommu=on \
+                name=myhost
                 [    0.1] myhost kernel: Kernel command line: root=/dev/mapper/myhost-root intel_iommu=on name=myhost
                 [    0.1] Unknown kernel command line parameters "name=myhost iommu=x", will be passed to user space.
-                2025-11-28T10:00:00+0100 myhost kernel: DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap 1c0000c40660462 ecap 1a
+                2025-11-28T10:00:00+0100 myhost kernel: DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap \
+                1c0000c40660462 ecap 1a
                 Nov 28 10:00:01 myhost kernel: [    0.2] iommu: Default domain type: Translated
                 Nov 28 10:00:01 myhost kernel: [    0.2] pci 0000:00:02.0: Adding to iommu group 1
-                Nov 28 10:00:02 myhost libvirtd[123]: internal error: iommu of guest "payroll" on myhost, 52:54:00:12:34:56
+                Nov 28 10:00:02 myhost libvirtd[123]: internal error: iommu of guest "payroll" on myhost, \
+                52:54:00:12:34:56
                 Nov 28 10:00:02 myhost libvirtd[123]: DMAR: IOMMU disabled, says payroll
                 [    5.0] cloud-init[500]: DMAR-IR: Enabled IRQ remapping in mode of payroll
                 [    5.0] vfio_pci: user payroll: add [8086:1521]

@@ -21,7 +21,8 @@ import org.iommu4j.spi.ShownUnit;
 /**
  * No bytes crash a parser, hang it or make it ask for memory without end: each is read, or refused in one line.
  *
- * <p>Without {@code JAZZER_FUZZ} the inputs that are checked in are tried, else new ones are made; CONTRIBUTING.md says how.
+ * <p>Without {@code JAZZER_FUZZ} the inputs that are checked in are tried, else new ones are made; CONTRIBUTING.md says
+ * how.
  */
 class HostInputsFuzzTest {
     private static final IommuVendors VENDORS = IommuVendors.load();

@@ -190,8 +190,10 @@ class HostInputsTest {
                 "### Group 1 ###\n    00:02.0 VGA compatible controller: Maker Graphics\n",
                 "IOMMU_GROUP_1\n[RESET]\t0000:00:02.0 VGA compatible controller: Maker Graphics\n",
                 "/sys/kernel/iommu_groups/1/devices/0000:00:02.0\n",
-                "lrwxrwxrwx 1 root root 0 Jan 1 00:00 /sys/kernel/iommu_groups/1/devices/0000:00:02.0 -> ../../../../x\n",
-                "IOMMU: dmar0\n  IOMMU Group: 1\n    Group Device: 0000:00:02.0 - VGA compatible controller [0300]: Maker\n"
+                "lrwxrwxrwx 1 root root 0 Jan 1 00:00 /sys/kernel/iommu_groups/1/devices/0000:00:02.0 -> "
+                        + "../../../../x\n",
+                "IOMMU: dmar0\n  IOMMU Group: 1\n    Group Device: 0000:00:02.0 - VGA compatible controller [0300]: "
+                        + "Maker\n"
             })
     void groupsAreReadAsPeoplePrintThem(String listing) throws IOException {
         HostEvidence host = HostInputs.withInstalledVendors()

@@ -37,7 +37,8 @@ class LspciReaderTest {
             \t\tACSCtl:\tSrcValid+ TransBlk- ReqRedir+ CmpltRedir+ UpstreamFwd+ EgressCtrl- DirectTrans-
             \tKernel driver in use: pcieport
 
-            01:00.0 VGA compatible controller [0300]: Other Maker Card [Name] [1002:73ff] (rev c7) (prog-if 00 [VGA controller])
+            01:00.0 VGA compatible controller [0300]: Other Maker Card [Name] [1002:73ff] (rev c7) (prog-if 00 [VGA \
+            controller])
             \tControl: I/O+ Mem+ BusMaster+ VGASnoop-
             \tIOMMU group: 14
             \tCapabilities: [64] Express (v2) Legacy Endpoint, MSI 00

@@ -43,7 +43,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The walls of the house. Maven's module graph keeps most of them; these rules keep all, and each looks at something. */
+/**
+ * The walls of the house. Maven's module graph keeps most of them; these rules keep all, and each looks at something.
+ */
 class ArchitectureTest {
     /** One class of each module, by which its classes are found. */
     private static final List<Class<?>> MODULES = List.of(

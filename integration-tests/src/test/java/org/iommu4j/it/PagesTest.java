@@ -16,7 +16,10 @@ import org.junit.jupiter.api.Test;
 
 /** The pages for readers name classes that exist. */
 class PagesTest {
-    /** A class name in code quotes, alone or between its package and its method: CamelCase with at least one small letter. */
+    /**
+     * A class name in code quotes, alone or between its package and its method: CamelCase with at least one small
+     * letter.
+     */
     private static final Pattern CLASS =
             Pattern.compile("`(?:[a-z0-9]+\\.)*([A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*)(?:\\.[a-z]\\w*)?`");
 

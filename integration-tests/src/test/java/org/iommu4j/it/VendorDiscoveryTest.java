@@ -30,8 +30,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * A vendor's jar on the path is all it takes. The module path is tried by the consumer project in {@code src/it}; here are the
- * class path, the agreement of both ways to say it, and the packaged command.
+ * A vendor's jar on the path is all it takes. The module path is tried by the consumer project in {@code src/it}; here
+ * are the class path, the agreement of both ways to say it, and the packaged command.
  */
 class VendorDiscoveryTest {
     @Test

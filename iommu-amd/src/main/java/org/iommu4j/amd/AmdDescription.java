@@ -35,8 +35,9 @@ import org.jspecify.annotations.Nullable;
  * Says what is known of a host without opening anything.
  *
  * <p>From IVRS and register values where somebody has the table, and from what Linux shows of its units and of the unit
- * that each function is linked to, which counts before the table. Linux shows {@code features} as {@code EFR2:EFR}: the half behind the colon equals the
- * images of EFR in IVHD blocks of types 11h and 40h, and kernels of before EFR2 print that half alone.
+ * that each function is linked to, which counts before the table. Linux shows {@code features} as {@code EFR2:EFR}: the
+ * half behind the colon equals the images of EFR in IVHD blocks of types 11h and 40h, and kernels of before EFR2 print
+ * that half alone.
  */
 final class AmdDescription {
     private static final Reason FORCED = new Reason(
@@ -99,7 +100,8 @@ final class AmdDescription {
                 KernelParameter.Effect.FALSE_PROMISE,
                 new Reason(
                         what
-                                + ", which have no FC bit: the driver still answers that no-snoop is blocked, and it is not",
+                                + ", which have no FC bit: the driver still answers that no-snoop is blocked, and it "
+                                + "is not",
                         "Linux amd/iommu.c amdv2_ops"));
     }
 

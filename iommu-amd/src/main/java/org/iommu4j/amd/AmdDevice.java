@@ -15,7 +15,10 @@ import org.iommu4j.capability.PageRequests;
 import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
-/** A function that a unit translates for. What changes is guarded by the lock of the {@link Attacher}, unless it says otherwise. */
+/**
+ * A function that a unit translates for. What changes is guarded by the lock of the {@link Attacher}, unless it says
+ * otherwise.
+ */
 final class AmdDevice implements IommuDevice {
     private final DriverState driver;
     private final PciAddress address;

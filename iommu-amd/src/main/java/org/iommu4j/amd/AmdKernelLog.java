@@ -11,11 +11,11 @@ import org.iommu4j.spi.KernelLog;
 /**
  * The lines of AMD-Vi's driver.
  *
- * <p>EFR is printed without the unit's register base, and counts for all. Features that an old kernel prints in words alone
- * ({@code PPR NX GT}) are not turned into a value.
+ * <p>EFR is printed without the unit's register base, and counts for all. Features that an old kernel prints in words
+ * alone ({@code PPR NX GT}) are not turned into a value.
  *
- * <p>Source: Linux {@code drivers/iommu/amd/init.c} (print_iommu_info, early_amd_iommu_init) and {@code iommu_v2.c}, 2.6.39
- * to 7.1.
+ * <p>Source: Linux {@code drivers/iommu/amd/init.c} (print_iommu_info, early_amd_iommu_init) and {@code iommu_v2.c},
+ * 2.6.39 to 7.1.
  */
 final class AmdKernelLog implements KernelLog {
     private static final Pattern FEATURES =

@@ -19,8 +19,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads what Linux shows of an AMD unit under {@code /sys/class/iommu/ivhdN/amd-iommu}.
  *
- * <p>{@code features} is EFR alone in old kernels, {@code EFR2:EFR} up to 6.3 at least, and {@code EFR:EFR2} later. The image of
- * EFR in the unit's IVHD block tells which half is which. The block also has the register base, which Linux does not show.
+ * <p>{@code features} is EFR alone in old kernels, {@code EFR2:EFR} up to 6.3 at least, and {@code EFR:EFR2} later. The
+ * image of EFR in the unit's IVHD block tells which half is which. The block also has the register base, which Linux
+ * does not show.
  *
  * <p>Source: Linux {@code Documentation/ABI/testing/sysfs-class-iommu-amd-iommu}, {@code amd_iommu_show_features}.
  */
@@ -96,7 +97,10 @@ final class AmdSysfs {
                 .orElse(0);
     }
 
-    /** Firmware or an erratum may have changed the register after the image was taken: the half that differs in fewer bits is EFR. */
+    /**
+     * Firmware or an erratum may have changed the register after the image was taken: the half that differs in fewer
+     * bits is EFR.
+     */
     private static boolean isEfrFirst(String unit, long first, long second, long image) {
         int firstDiffers = Long.bitCount(first ^ image);
         int secondDiffers = Long.bitCount(second ^ image);

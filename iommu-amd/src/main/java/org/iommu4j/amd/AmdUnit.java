@@ -146,7 +146,8 @@ final class AmdUnit {
     /** Says that firmware's image of the features and the registers differ. */
     static String imageMismatch(String id, Ivhd block, long efr, long efr2) {
         return String.format(
-                "%s: the IVHD of type %02Xh at offset 0x%x has EFR 0x%x and EFR2 0x%x, the registers have 0x%x and 0x%x",
+                "%s: the IVHD of type %02Xh at offset 0x%x has EFR 0x%x and EFR2 0x%x, the registers have 0x%x and "
+                        + "0x%x",
                 id, block.type(), block.offset(), block.efrImage(), block.efr2Image(), efr, efr2);
     }
 
@@ -284,11 +285,12 @@ final class AmdUnit {
     }
 
     /**
-     * Turns off translation, the queue, all logs and all interrupts, and lets the unit cache interrupt tables again. Never fails.
+     * Turns off translation, the queue, all logs and all interrupts, and lets the unit cache interrupt tables again.
+     * Never fails.
      *
-     * <p>What firmware or an earlier kernel may have left on does not depend on the release, so that all is turned off in each,
-     * where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and others) is kept.
-     * Source: {@code iommu_disable}.
+     * <p>What firmware or an earlier kernel may have left on does not depend on the release, so that all is turned off
+     * in each, where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and
+     * others) is kept. Source: {@code iommu_disable}.
      */
     private void disable() {
         long control = commands.control()
@@ -308,10 +310,11 @@ final class AmdUnit {
     /**
      * Turns all off and frees the queues, unless the unit does not confirm that it has stopped them. Never fails.
      *
-     * <p>Refused requests that were logged until then can be taken afterwards. All this is one step for who takes them at the
-     * same time: nobody turns the log on again, or reads it when it is freed.
+     * <p>Refused requests that were logged until then can be taken afterwards. All this is one step for who takes them
+     * at the same time: nobody turns the log on again, or reads it when it is freed.
      *
-     * @return how many frames are kept for good, which is logged; if any, the unit may still look into its device table too
+     * @return how many frames are kept for good, which is logged; if any, the unit may still look into its device table
+     *     too
      */
     long stop() {
         synchronized (commands) {

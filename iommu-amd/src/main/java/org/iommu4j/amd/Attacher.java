@@ -16,8 +16,9 @@ import org.slf4j.LoggerFactory;
 /**
  * Changes what devices use: device table entries, GCR3 tables, and what units have to forget then.
  *
- * <p>Its monitor is the one lock that orders everything that changes a device table entry: attaching, detaching, growing a table.
- * It also guards which devices and domains there are, and whether the driver is open. Mapping does not take it.
+ * <p>Its monitor is the one lock that orders everything that changes a device table entry: attaching, detaching,
+ * growing a table. It also guards which devices and domains there are, and whether the driver is open. Mapping does not
+ * take it.
  *
  * <p>Everything works the same way: take what is needed, tell the domain, write, make the unit
  * forget; when it does not, write the old state back. A unit that did not confirm may use either, so neither is freed.
@@ -220,7 +221,9 @@ final class Attacher {
         device.withdrawPageRequests(pasid);
     }
 
-    /** Frees the GCR3 table of a device that is blocked and has no PASIDs; one that is attached keeps it until it moves. */
+    /**
+     * Frees the GCR3 table of a device that is blocked and has no PASIDs; one that is attached keeps it until it moves.
+     */
     private void releaseGcr3(AmdDevice device, boolean forgotten) {
         Gcr3Table gcr3 = device.requester().gcr3();
         if (gcr3 != null && device.attachment() == null && device.pasids().isEmpty()) {
@@ -247,8 +250,8 @@ final class Attacher {
     }
 
     /**
-     * Changes word 0 of every entry that uses a domain with host tables, and makes units forget the old word and the domain's
-     * pages; all go back to the old word when some unit does not.
+     * Changes word 0 of every entry that uses a domain with host tables, and makes units forget the old word and the
+     * domain's pages; all go back to the old word when some unit does not.
      *
      * @return null, or why one did not
      */
@@ -278,9 +281,9 @@ final class Attacher {
     // --- device table entries ---
 
     /**
-     * Writes the entry of every id of a device. Where the device is blocked, an id that it shares with another function is left
-     * to that one, as long as it is not blocked itself. (Linux blocks the id: functions that share one are in one group, and
-     * move together.)
+     * Writes the entry of every id of a device. Where the device is blocked, an id that it shares with another function
+     * is left to that one, as long as it is not blocked itself. (Linux blocks the id: functions that share one are in
+     * one group, and move together.)
      *
      * @param domain null to block
      */

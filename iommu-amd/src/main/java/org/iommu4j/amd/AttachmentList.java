@@ -5,10 +5,11 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attachments, the uses of a domain: changed under the attacher's lock, walked without, and nothing allocated to remove or walk.
+ * Attachments, the uses of a domain: changed under the attacher's lock, walked without, and nothing allocated to remove
+ * or walk.
  *
- * <p>A walk goes from the last slot down to the first and skips empty ones. What is removed is replaced by the last, which so moves
- * down only: a walk meets everything that is there all the while, some of it perhaps twice.
+ * <p>A walk goes from the last slot down to the first and skips empty ones. What is removed is replaced by the last,
+ * which so moves down only: a walk meets everything that is there all the while, some of it perhaps twice.
  *
  * @param <A> an attachment, equal to itself only
  */

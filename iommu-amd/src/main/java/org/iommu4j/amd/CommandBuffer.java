@@ -13,13 +13,17 @@ import org.iommu4j.spi.VendorContext;
 /**
  * A unit's command buffer, 48882 section 2.4: 512 commands in a ring, and a word that completion waits store to.
  *
- * <p>Completion waits store, as Linux's do, or interrupt where {@link #INTERRUPT} is asked for. Of an interrupt the status register's
- * bit is seen: whether the message comes, and where to, is up to the function's MSI capability, which is left as it is.
+ * <p>Completion waits store, as Linux's do, or interrupt where {@link #INTERRUPT} is asked for. Of an interrupt the
+ * status register's bit is seen: whether the message comes, and where to, is up to the function's MSI capability, which
+ * is left as it is.
  *
  * <p>Not thread-safe: its unit locks. Allocates nothing after construction.
  */
 final class CommandBuffer {
-    /** Parameter and value that have completion waits interrupt: {@code iommu4j.amd=completion_interrupt}. Linux has no such thing. */
+    /**
+     * Parameter and value that have completion waits interrupt: {@code iommu4j.amd=completion_interrupt}. Linux has no
+     * such thing.
+     */
     static final String PARAMETER = "iommu4j.amd";
 
     static final String INTERRUPT = "completion_interrupt";

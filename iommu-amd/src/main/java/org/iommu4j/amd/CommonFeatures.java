@@ -6,7 +6,8 @@ import java.util.function.LongToIntFunction;
 import org.iommu4j.amd.reg.Features;
 
 /**
- * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global masks.
+ * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global
+ * masks.
  *
  * @param hostLevels levels that host tables may have, which are not the weakest unit's: {@link AmdRules#hostLevels}
  * @param guestLevels levels of guest tables for ordinary requests, or 0

@@ -22,9 +22,9 @@ import org.slf4j.LoggerFactory;
 /**
  * A device's page requests: its interface, PCI Express section 10.5.2, and its groups.
  *
- * <p>The interface is on while somebody wants it and the device may ask for translations: a device that is blocked has both off.
- * The attacher's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri}, {@code
- * amd_iommu_complete_ppr}.
+ * <p>The interface is on while somebody wants it and the device may ask for translations: a device that is blocked has
+ * both off. The attacher's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri},
+ * {@code amd_iommu_complete_ppr}.
  */
 final class DevicePageRequests implements PageRequests, PageRequestSink {
     private static final Logger LOG = LoggerFactory.getLogger(DevicePageRequests.class);
@@ -147,8 +147,8 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     }
 
     /**
-     * Answers what came of a PASID that is not attached any more, and of which unit and device have forgotten everything;
-     * under the lock.
+     * Answers what came of a PASID that is not attached any more, and of which unit and device have forgotten
+     * everything; under the lock.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */

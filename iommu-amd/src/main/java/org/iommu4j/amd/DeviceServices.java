@@ -53,7 +53,9 @@ final class DeviceServices {
         return enabled && hasAts();
     }
 
-    /** Lets the function ask for translations, and use PASIDs when it may; PASID goes first, it can't change under ATS. */
+    /**
+     * Lets the function ask for translations, and use PASIDs when it may; PASID goes first, it can't change under ATS.
+     */
     void enable(boolean withPasids) {
         if (enabled) {
             return;
@@ -72,8 +74,9 @@ final class DeviceServices {
     }
 
     /**
-     * Stops both. The function keeps to untranslated requests from then on, and drops what its IOTLB holds when ATS is turned on
-     * again at the latest: no invalidation is sent in between. Source: PCI Express Base 6.2, 10.3.7; {@code detach_device}.
+     * Stops both. The function keeps to untranslated requests from then on, and drops what its IOTLB holds when ATS is
+     * turned on again at the latest: no invalidation is sent in between. Source: PCI Express Base 6.2, 10.3.7;
+     * {@code detach_device}.
      */
     void disable() {
         if (!enabled) {

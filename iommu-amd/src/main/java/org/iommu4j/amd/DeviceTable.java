@@ -97,9 +97,9 @@ final class DeviceTable {
     /**
      * Changes how a requester is translated; the unit may use the old entry until it is told to forget it.
      *
-     * <p>Stores are 64 bits wide, and units read an entry's 256 bits at once. So an entry whose other words change is blocked in
-     * between: whenever a unit reads it, no new id or GCR3 table is with the old word 0. Turning translation on, word 0 is last;
-     * turning it off, first. What the entry says about interrupts stays.
+     * <p>Stores are 64 bits wide, and units read an entry's 256 bits at once. So an entry whose other words change is
+     * blocked in between: whenever a unit reads it, no new id or GCR3 table is with the old word 0. Turning translation
+     * on, word 0 is last; turning it off, first. What the entry says about interrupts stays.
      *
      * @param word0 {@link DeviceTableEntry#BLOCKED}, {@link DeviceTableEntry#IDENTITY} or with page tables
      * @param word1 the bits of {@link DeviceTableEntry#TRANSLATION_1}

@@ -12,8 +12,8 @@ import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * What devices and domains need of the opened driver: its rules, its units and what all of them can do, domain ids, GCR3
- * tables, its quarantine, and whether it is open.
+ * What devices and domains need of the opened driver: its rules, its units and what all of them can do, domain ids,
+ * GCR3 tables, its quarantine, and whether it is open.
  */
 final class DriverState {
     private final Iommu iommu;

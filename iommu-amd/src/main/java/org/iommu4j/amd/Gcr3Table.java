@@ -10,9 +10,9 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * A device's GCR3 table, 48882 section 2.2.6.3: a page table's root for each PASID, 0 for requests without one.
  *
- * <p>Its levels are fixed when it is made, by the PASIDs that the device may use ({@code setup_gcr3_table}); tables under the
- * root come as PASIDs need them and stay. What units cache through it is tagged with a domain id of its own. Callers hold
- * the attacher's lock.
+ * <p>Its levels are fixed when it is made, by the PASIDs that the device may use ({@code setup_gcr3_table}); tables
+ * under the root come as PASIDs need them and stay. What units cache through it is tagged with a domain id of its own.
+ * Callers hold the attacher's lock.
  */
 final class Gcr3Table {
     /** The entry of requests without a PASID, which guest tables translate as those of PASID 0. */

@@ -11,10 +11,11 @@ import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.capability.PasidAttachment;
 
 /**
- * A domain with a guest (v2) page table, which answers that it blocks no-snoop and does not: {@link AmdRules#V2_ANSWERS_AS_V1}.
+ * A domain with a guest (v2) page table, which answers that it blocks no-snoop and does not:
+ * {@link AmdRules#V2_ANSWERS_AS_V1}.
  *
- * <p>The device table does not point to its table but to the GCR3 table of the device, and what units cache is tagged with
- * the GCR3 table's domain id and the PASID. So each use is told to forget by itself.
+ * <p>The device table does not point to its table but to the GCR3 table of the device, and what units cache is tagged
+ * with the GCR3 table's domain id and the PASID. So each use is told to forget by itself.
  */
 final class GuestDomain extends PagingDomain implements PasidAttachment {
     private final GuestPageTable table;

@@ -17,7 +17,8 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * A host (v1) page table, 48882 section 2.2.3: every page size, FC in every leaf, and a root that grows.
  *
- * <p>Linux maps with FC whoever asks ({@code PT_FEAT_AMDV1_FORCE_COHERENCE}), so there is nothing left to enforce later.
+ * <p>Linux maps with FC whoever asks ({@code PT_FEAT_AMDV1_FORCE_COHERENCE}), so there is nothing left to enforce
+ * later.
  */
 final class HostPageTable extends PageTable {
     /** Every power of two from 4 KiB on, but 512 GiB, which hardware gets wrong. */
@@ -73,8 +74,8 @@ final class HostPageTable extends PageTable {
     /**
      * Marks what was written, as the leaves say.
      *
-     * <p>Hardware writes {@link HostPageEntry#D} into the one slot that it walked, so a page of several slots was written when
-     * any of them says so.
+     * <p>Hardware writes {@link HostPageEntry#D} into the one slot that it walked, so a page of several slots was
+     * written when any of them says so.
      *
      * @param clear whether to clear the record, slot by slot and without losing a page that is written meanwhile
      * @return whether something was cleared, which the units may still hold as written

@@ -6,7 +6,8 @@ import org.iommu4j.IommuException;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * A page table of either format: frames of 512 entries, nine address bits a level, bit 0 present, the address in bits 51:12.
+ * A page table of either format: frames of 512 entries, nine address bits a level, bit 0 present, the address in bits
+ * 51:12.
  *
  * <p>The subclass knows the bits of an entry. It is asked for an entry or a run of them, never for each entry of a run;
  * how a leaf differs from a pointer to a table, which every walk must know, is data.

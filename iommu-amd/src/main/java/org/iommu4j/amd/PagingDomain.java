@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A domain with a page table of either format.
  *
- * <p>Mapping, unmapping, translating and syncing take no lock but that of a unit that must forget something. One wait serves
- * all that a unit has to forget in one sync.
+ * <p>Mapping, unmapping, translating and syncing take no lock but that of a unit that must forget something. One wait
+ * serves all that a unit has to forget in one sync.
  */
 abstract class PagingDomain extends AmdDomain implements Retirement {
     private static final String FORGETTING_TABLES = "forgetting empty tables";

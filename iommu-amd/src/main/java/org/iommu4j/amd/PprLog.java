@@ -20,7 +20,8 @@ import org.slf4j.LoggerFactory;
 /**
  * A unit's log of page requests, 48882 section 2.6: 512 entries in a ring, read on demand; and the answers.
  *
- * <p>The monitor of its unit's commands guards it, and comes after the attacher's lock. Source: {@code drivers/iommu/amd/ppr.c}.
+ * <p>The monitor of its unit's commands guards it, and comes after the attacher's lock. Source:
+ * {@code drivers/iommu/amd/ppr.c}.
  */
 final class PprLog {
     private static final Logger LOG = LoggerFactory.getLogger(PprLog.class);
@@ -64,7 +65,9 @@ final class PprLog {
         }
     }
 
-    /** Tells the unit where the log is while it is off, and returns the value of its control register that turns it on. */
+    /**
+     * Tells the unit where the log is while it is off, and returns the value of its control register that turns it on.
+     */
     long program(long control) {
         place();
         // What is lost is answered with success, so that the device asks again; Linux leaves this off.
@@ -108,8 +111,8 @@ final class PprLog {
     }
 
     /**
-     * Reads the requests so far, and starts the log again when it overflowed; under the attacher's lock. There are none when the
-     * unit was stopped.
+     * Reads the requests so far, and starts the log again when it overflowed; under the attacher's lock. There are none
+     * when the unit was stopped.
      *
      * @throws IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
      */

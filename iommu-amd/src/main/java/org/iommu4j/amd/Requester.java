@@ -7,10 +7,11 @@ import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device as its unit and the tables know it: the requester ids of its requests, their device table entries, its IOTLB and
- * its GCR3 table.
+ * A device as its unit and the tables know it: the requester ids of its requests, their device table entries, its IOTLB
+ * and its GCR3 table.
  *
- * <p>It has room for the entries before a change. The lock of the {@link Attacher} guards what is not said to be otherwise.
+ * <p>It has room for the entries before a change. The lock of the {@link Attacher} guards what is not said to be
+ * otherwise.
  */
 final class Requester {
     /** Words of a device table entry that say how a requester is translated, the first ones. */

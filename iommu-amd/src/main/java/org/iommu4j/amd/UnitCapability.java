@@ -16,7 +16,10 @@ import org.iommu4j.pci.PciTopology;
  * @param deviceIotlbs whether devices may have IOTLBs of their own (ATS)
  */
 record UnitCapability(boolean hasExtendedFeatures, boolean cachesNotPresent, boolean deviceIotlbs) {
-    /** Without the capability the registers are read, and every entry is announced, no device has an IOTLB: slower, never wrong. */
+    /**
+     * Without the capability the registers are read, and every entry is announced, no device has an IOTLB: slower,
+     * never wrong.
+     */
     private static final UnitCapability UNKNOWN = new UnitCapability(true, true, false);
 
     static UnitCapability read(PciTopology topology, Ivhd block) {

@@ -68,7 +68,8 @@ final class UnitCommands {
     // --- commands ---
 
     /**
-     * Begins a batch; under this monitor, until it is answered. A unit that takes no commands answers that it did not execute it.
+     * Begins a batch; under this monitor, until it is answered. A unit that takes no commands answers that it did not
+     * execute it.
      *
      * @throws IllegalStateException without the monitor
      */

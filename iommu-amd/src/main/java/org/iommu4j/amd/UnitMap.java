@@ -19,8 +19,8 @@ import org.iommu4j.platform.SystemMemory;
  * What an IVRS means to the driver: which blocks are its units, which unit serves a requester, and what memory is
  * reserved for it.
  *
- * <p>Where several blocks describe one unit, Linux looks at the first unit only, takes the newest type it has and knows,
- * and then uses all blocks of that type.
+ * <p>Where several blocks describe one unit, Linux looks at the first unit only, takes the newest type it has and
+ * knows, and then uses all blocks of that type.
  */
 final class UnitMap {
     /** The HyperTransport range, which old processors do not translate. */
@@ -136,15 +136,16 @@ final class UnitMap {
     /**
      * Returns firmware's image of a unit's extended features, which goes before the register; 0 where there is none.
      *
-     * <p>It is there where IVinfo says so (EFRSup) and the block has room for it ({@code early_iommu_features_init}). One of 0 is
-     * none: Linux then reads both registers ({@code late_iommu_features_init}).
+     * <p>It is there where IVinfo says so (EFRSup) and the block has room for it ({@code early_iommu_features_init}).
+     * One of 0 is none: Linux then reads both registers ({@code late_iommu_features_init}).
      */
     long efrImage(int unit) {
         return (ivrs.ivInfo() & 1) != 0 ? units.get(unit).efrImage() : 0;
     }
 
     /**
-     * Returns the bits that firmware's images of all units have, of which there is at least one; 0 where a unit has no image.
+     * Returns the bits that firmware's images of all units have, of which there is at least one; 0 where a unit has no
+     * image.
      *
      * <p>Source: {@code get_global_efr}, before the registers are read.
      */
@@ -164,8 +165,9 @@ final class UnitMap {
     /**
      * Returns whether Linux remaps interrupts on this machine, as far as the IVRS decides.
      *
-     * <p>Linux does not when the entry of the south bridge's I/O APIC is missing, because that APIC's interrupts would be
-     * lost ({@code check_ioapic_information}). Its other test, that every I/O APIC of the MADT has an entry, is not made.
+     * <p>Linux does not when the entry of the south bridge's I/O APIC is missing, because that APIC's interrupts would
+     * be lost ({@code check_ioapic_information}). Its other test, that every I/O APIC of the MADT has an entry, is not
+     * made.
      */
     boolean interruptRemapping() {
         for (Ivhd unit : units) {
@@ -181,11 +183,11 @@ final class UnitMap {
     }
 
     /**
-     * Returns a function's reserved regions, sorted by start, those of one type and with the same rights merged where they
-     * overlap.
+     * Returns a function's reserved regions, sorted by start, those of one type and with the same rights merged where
+     * they overlap.
      *
-     * <p>Of two with different rights the one that starts lower is mapped first, and so decides about what they share; in
-     * Linux it is the one that the table lists first.
+     * <p>Of two with different rights the one that starts lower is mapped first, and so decides about what they share;
+     * in Linux it is the one that the table lists first.
      */
     List<ReservedRegion> reservedRegions(PciAddress address, boolean htRangeTranslated) {
         List<ReservedRegion> regions = new ArrayList<>();
@@ -204,8 +206,8 @@ final class UnitMap {
     /**
      * Makes a direct region of a unity or exclusion range.
      *
-     * <p>Linux does not program exclusion ranges, of which a unit has registers for one only: it maps them like unity ranges that
-     * give both rights. It rounds both start and size up to whole pages ({@code init_unity_map_range}).
+     * <p>Linux does not program exclusion ranges, of which a unit has registers for one only: it maps them like unity
+     * ranges that give both rights. It rounds both start and size up to whole pages ({@code init_unity_map_range}).
      */
     private static Optional<ReservedRegion> region(Ivmd ivmd) {
         long start = roundUp(ivmd.start());

@@ -41,8 +41,8 @@
  * <ul>
  *   <li>Host (v1) tables of every page size and 3 to 6 levels; dirty tracking.
  *   <li>Guest (v2) tables of 4 and 5 levels; GCR3 tables of 1 to 3 levels; PASIDs.
- *   <li>Device IOTLBs (ATS). A device that does not confirm the invalidation of its IOTLB within a second is an event in
- *       the log and no failure, as in Linux: the wait ends, and what the device may still hold is unknown.
+ *   <li>Device IOTLBs (ATS). A device that does not confirm the invalidation of its IOTLB within a second is an event
+ *       in the log and no failure, as in Linux: the wait ends, and what the device may still hold is unknown.
  *   <li>Page requests with PASID, their answers, and overflow of their log. Automatic responses are on where a unit has
  *       them, with success, which Linux leaves off. The log is drained by an invalidation of the device's IOTLB.
  *   <li>Waits for commands by store, as Linux's are, or by interrupt, with the parameter {@code
@@ -61,8 +61,8 @@
  *   <li>The units' weakest feature decides for all, as Linux's global masks do. The processor's own table depth, which
  *       Linux compares with GATS, is not known here.
  *   <li>A change of GCR3 entry 0 is followed by an invalidation of the whole PASID.
- *   <li>The image of the feature registers in an IVHD takes precedence where IVinfo.EFRSup is set and the image is not 0;
- *       a difference from the registers is a warning.
+ *   <li>The image of the feature registers in an IVHD takes precedence where IVinfo.EFRSup is set and the image is not
+ *       0; a difference from the registers is a warning.
  *   <li>Of what Linux decides before it has read the registers, HATS goes by the images alone, and by the bits that
  *       those of all units share ({@code AmdRules#hostLevels}). GATS and {@code amd_iommu=pgtbl_v2} go by the registers
  *       where there is no image, while Linux has 4 levels then and falls back to v1.
@@ -74,8 +74,8 @@
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Units without host tables, which 6.17 and later drive with guest tables alone: HATS 3 is refused then, HATDis of
- *       an IVHD is not looked at.
+ *   <li>Units without host tables, which 6.17 and later drive with guest tables alone: HATS 3 is refused then, HATDis
+ *       of an IVHD is not looked at.
  *   <li>VAsize of IVinfo, which newer trees take as one more limit of host tables.
  *   <li>Nested domains, which no release up to 7.1 can make ({@code AmdRules}); parents for them are given out.
  *   <li>Page requests without PASID, and those for execution or with privilege: they are answered as invalid, as in

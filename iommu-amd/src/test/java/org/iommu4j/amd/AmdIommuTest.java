@@ -693,7 +693,10 @@ class AmdIommuTest {
         assertThat(host.warnings().get(1)).contains("0x8c0", "0x8c1");
     }
 
-    /** GTSup is bit 4 of EFR and GIoSup bit 48; units that lack one of them keep v1 tables, whatever the command line says. */
+    /**
+     * GTSup is bit 4 of EFR and GIoSup bit 48; units that lack one of them keep v1 tables, whatever the command line
+     * says.
+     */
     @ParameterizedTest
     @CsvSource({"0x8d0, false", "0x10000000008c0, false", "0x10000000008d0, true", "unknown, true"})
     void thePromiseIsFalseOnlyWhereUnitsCanHaveV2Tables(String efr, boolean possible) {

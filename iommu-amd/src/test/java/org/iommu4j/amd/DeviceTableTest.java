@@ -195,8 +195,8 @@ class DeviceTableTest {
     }
 
     /**
-     * Puts guest tables where a GCR3 table would be if word 0 had its low address bits and word 1 none of the others, as in an
-     * entry of which one half is new.
+     * Puts guest tables where a GCR3 table would be if word 0 had its low address bits and word 1 none of the others,
+     * as in an entry of which one half is new.
      */
     private static void setTraps(FlatMemory memory) {
         // GCR3 tables of two levels, and five levels of guest tables.

@@ -23,7 +23,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Guest (v2) tables, GCR3 tables and PASIDs over a hand-made unit: entries by numbers of the test's own, and commands. */
+/**
+ * Guest (v2) tables, GCR3 tables and PASIDs over a hand-made unit: entries by numbers of the test's own, and commands.
+ */
 class GuestTablesTest {
     private static final long K4 = 4096;
     private static final long FRAME = 0x000f_ffff_ffff_f000L;

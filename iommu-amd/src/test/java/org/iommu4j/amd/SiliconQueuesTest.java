@@ -31,7 +31,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Command buffer and event log, driver and simulated unit together: round the rings, full, stopped and started again. */
+/**
+ * Command buffer and event log, driver and simulated unit together: round the rings, full, stopped and started again.
+ */
 class SiliconQueuesTest {
     private static final long K4 = 4096;
     private static final long IOVA = 0x1234_5000L;

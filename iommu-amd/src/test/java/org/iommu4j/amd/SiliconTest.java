@@ -169,7 +169,9 @@ class SiliconTest {
         assertThat(endpoint.read(-K4, false)).isEqualTo(VALUE);
     }
 
-    /** Linux did not look at how many levels a unit walks, and its table grows with the highest address that is mapped. */
+    /**
+     * Linux did not look at how many levels a unit walks, and its table grows with the highest address that is mapped.
+     */
     @ParameterizedTest
     @CsvSource({"6.16, true", "6.17, false"})
     void until616ATableMayGrowBeyondWhatTheUnitWalksAndThenNothingPasses(String release, boolean grows) {

@@ -123,7 +123,9 @@ class SiliconUnitsTest {
         return new FunctionDescription(PciAddress.of(segment, 3), Optional.empty(), config, Optional.empty(), false);
     }
 
-    /** The first device can have an IOTLB; one bit of the second unit's capability says whether that unit allows any. */
+    /**
+     * The first device can have an IOTLB; one bit of the second unit's capability says whether that unit allows any.
+     */
     private static MachineDescription withIotlbs(boolean second) {
         MachineDescription two = description(0);
         return two.withFunctions(two.functions().stream()

@@ -19,7 +19,8 @@ public interface Nesting {
      * @param guestTable guest-physical address of the guest's top table, in bytes: a first-stage table (VT-d), a GCR3
      *     table (AMD-Vi)
      * @param addressWidth bits of the addresses that the guest's table translates: 48 or 57
-     * @throws org.iommu4j.IommuException EINVAL (misaligned table, width that the unit does not have), EOPNOTSUPP, ENOMEM, ENOSPC
+     * @throws org.iommu4j.IommuException EINVAL (misaligned table, width that the unit does not have), EOPNOTSUPP,
+     *     ENOMEM, ENOSPC
      */
     IommuDomain allocateNested(IommuDevice device, long guestTable, int addressWidth);
 }

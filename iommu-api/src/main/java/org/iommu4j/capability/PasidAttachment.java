@@ -16,9 +16,9 @@ public interface PasidAttachment {
      * @param device a device that translates requests with PASID ({@link IommuDevice#maxPasids()})
      * @param pasid 1 to {@code maxPasids() - 1}
      * @return attached, or incompatible; when incompatible the PASID stays where it was
-     * @throws org.iommu4j.IommuException EINVAL (PASID out of range), EOPNOTSUPP (the device has no PASIDs), ENOMEM, ENOSPC,
-     *     ETIMEDOUT or EIO (an invalidation did not complete), ENODEV (another driver's device); the PASID stays where
-     *     it was
+     * @throws org.iommu4j.IommuException EINVAL (PASID out of range), EOPNOTSUPP (the device has no PASIDs), ENOMEM,
+     *     ENOSPC, ETIMEDOUT or EIO (an invalidation did not complete), ENODEV (another driver's device); the PASID
+     *     stays where it was
      */
     AttachResult attach(IommuDevice device, int pasid);
 

@@ -31,7 +31,10 @@ public interface ConfigSpace {
     /** Process Address Space ID extended capability. */
     int EXTENDED_CAPABILITY_PASID = 0x001b;
 
-    /** Returns the number of bytes known: 64 (seen without privilege), {@value #CONVENTIONAL_BYTES} or {@value #EXPRESS_BYTES}. */
+    /**
+     * Returns the number of bytes known: 64 (seen without privilege), {@value #CONVENTIONAL_BYTES} or
+     * {@value #EXPRESS_BYTES}.
+     */
     int size();
 
     /**
@@ -44,7 +47,9 @@ public interface ConfigSpace {
     /** Writes 1, 2 or 4 bytes; read-only bits stay as they are. */
     void write(int offset, int bytes, int value);
 
-    /** Returns the layout of the header: 0 of an endpoint, 1 of a bridge to PCI, 2 of a bridge to CardBus; up to 0x7f. */
+    /**
+     * Returns the layout of the header: 0 of an endpoint, 1 of a bridge to PCI, 2 of a bridge to CardBus; up to 0x7f.
+     */
     default int headerLayout() {
         return read(0x0e, 1) & 0x7f;
     }

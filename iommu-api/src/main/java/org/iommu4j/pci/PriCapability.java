@@ -7,8 +7,8 @@ import java.util.Optional;
 /**
  * The Page Request capability: a function that asks for pages which are not mapped.
  *
- * <p>Source: PCI Express Base Specification 6.2, section 10.5.2; {@code pci_enable_pri} of Linux. Not thread-safe: whoever drives the
- * function serialises its writes.
+ * <p>Source: PCI Express Base Specification 6.2, section 10.5.2; {@code pci_enable_pri} of Linux. Not thread-safe:
+ * whoever drives the function serialises its writes.
  */
 public final class PriCapability {
     private static final int CONTROL = 4;
@@ -35,7 +35,9 @@ public final class PriCapability {
         return offset == 0 ? Optional.empty() : Optional.of(new PriCapability(config, offset));
     }
 
-    /** Returns whether the function wants the PASID in answers to requests that had one (PRG Response PASID Required). */
+    /**
+     * Returns whether the function wants the PASID in answers to requests that had one (PRG Response PASID Required).
+     */
     public boolean answersCarryPasid() {
         return (status() & RESPONSE_NEEDS_PASID) != 0;
     }
@@ -58,8 +60,8 @@ public final class PriCapability {
     /**
      * Lets a function that has stopped ask for pages.
      *
-     * @param mostOutstanding how many requests it may have unanswered, 1 or more; a function that is capable of fewer gets
-     *     what it is capable of
+     * @param mostOutstanding how many requests it may have unanswered, 1 or more; a function that is capable of fewer
+     *     gets what it is capable of
      */
     public void enable(int mostOutstanding) {
         if (mostOutstanding < 1) {

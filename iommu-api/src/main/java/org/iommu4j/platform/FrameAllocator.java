@@ -18,8 +18,8 @@ public interface FrameAllocator {
     long allocate(int order);
 
     /**
-     * Gives frames back: what {@link #allocate} gave, or, one after the other, the parts of it that are aligned to their size.
-     * Never fails.
+     * Gives frames back: what {@link #allocate} gave, or, one after the other, the parts of it that are aligned to
+     * their size. Never fails.
      *
      * @param physicalAddress of the first frame, aligned to the size of the order
      * @param order 0 to the order of that call

@@ -20,8 +20,8 @@ public interface ProcessMemory {
      * @param count how many pages, 1 to the length of {@code frames}
      * @param write whether the device will write; the pages must be writable
      * @param frames receives the physical address of each page
-     * @throws org.iommu4j.IommuException EFAULT when a page is not mapped or not writable, as none is from bit 63 on; nothing is
-     *     pinned
+     * @throws org.iommu4j.IommuException EFAULT when a page is not mapped or not writable, as none is from bit 63 on;
+     *     nothing is pinned
      */
     void pin(long virtualAddress, int count, boolean write, long[] frames);
 

@@ -5,8 +5,8 @@ package org.iommu4j.platform;
 @FunctionalInterface
 public interface RegisterSpace {
     /**
-     * Maps registers, and keeps them from others until {@link RegisterWindow#release}, where the platform takes account of
-     * that. Source: {@code request_mem_region}.
+     * Maps registers, and keeps them from others until {@link RegisterWindow#release}, where the platform takes account
+     * of that. Source: {@code request_mem_region}.
      *
      * @param physicalBase the base that firmware told, 4 KiB aligned
      * @param size bytes

@@ -21,8 +21,8 @@ public interface RegisterWindow {
     void write64(int offset, long value);
 
     /**
-     * Gives the registers back, which the caller does not use any more. Again does nothing; nor does it where the platform keeps no
-     * account of who has them.
+     * Gives the registers back, which the caller does not use any more. Again does nothing; nor does it where the
+     * platform keeps no account of who has them.
      */
     default void release() {}
 }

@@ -9,7 +9,7 @@
  * org.iommu4j.platform.FirmwareTables}) and PCI functions ({@link org.iommu4j.pci.PciTopology}). VFIO and KVM add a
  * user's address space ({@link org.iommu4j.platform.ProcessMemory}) and CPUs ({@link org.iommu4j.platform.Processor}).
  *
- * <p>Simulated silicon never uses these ports. Their simplest adapters, and the wrapper that injects failures, are in {@code
- * org.iommu4j.platform.support}.
+ * <p>Simulated silicon never uses these ports. Their simplest adapters, and the wrapper that injects failures, are in
+ * {@code org.iommu4j.platform.support}.
  */
 package org.iommu4j.platform;

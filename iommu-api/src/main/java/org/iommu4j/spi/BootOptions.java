@@ -7,9 +7,9 @@ import java.util.regex.Pattern;
 /**
  * What the kernel's command line says to a driver.
  *
- * <p>Each driver reads its own parameters, as in Linux: {@code intel_iommu=on,sm_off}, {@code amd_iommu=pgtbl_v2}, {@code
- * intremap=off}. What Linux does not know begins with {@code iommu4j.}, such as {@code iommu4j.amd=completion_interrupt}. A
- * parameter may be given more than once and may list several values.
+ * <p>Each driver reads its own parameters, as in Linux: {@code intel_iommu=on,sm_off}, {@code amd_iommu=pgtbl_v2},
+ * {@code intremap=off}. What Linux does not know begins with {@code iommu4j.}, such as
+ * {@code iommu4j.amd=completion_interrupt}. A parameter may be given more than once and may list several values.
  *
  * @param commandLine parameters separated by white space; those of no driver are ignored
  */
@@ -28,15 +28,17 @@ public record BootOptions(String commandLine) {
         Objects.requireNonNull(commandLine, "commandLine");
     }
 
-    /** Returns whether a parameter lists a value: {@code has("intel_iommu", "sm_on")} of {@code intel_iommu=on,sm_on}. */
+    /**
+     * Returns whether a parameter lists a value: {@code has("intel_iommu", "sm_on")} of {@code intel_iommu=on,sm_on}.
+     */
     public boolean has(String parameter, String value) {
         // What takes itself back says itself again.
         return hasLast(parameter, value, value);
     }
 
     /**
-     * Returns whether a parameter lists a value, and after it none that takes it back: {@code hasLast("amd_iommu", "pgtbl_v2",
-     * "pgtbl_v1")} of {@code amd_iommu=pgtbl_v1 amd_iommu=pgtbl_v2}.
+     * Returns whether a parameter lists a value, and after it none that takes it back:
+     * {@code hasLast("amd_iommu", "pgtbl_v2", "pgtbl_v1")} of {@code amd_iommu=pgtbl_v1 amd_iommu=pgtbl_v2}.
      */
     public boolean hasLast(String parameter, String value, String takenBackBy) {
         Objects.requireNonNull(parameter, "parameter");
@@ -56,8 +58,8 @@ public record BootOptions(String commandLine) {
     }
 
     /**
-     * Returns whether a parameter that is yes or no is yes: named alone, or with {@code 1}, {@code y}, {@code t} or {@code on}.
-     * The last word that names it counts; as in Linux a dash in a name is an underscore.
+     * Returns whether a parameter that is yes or no is yes: named alone, or with {@code 1}, {@code y}, {@code t} or
+     * {@code on}. The last word that names it counts; as in Linux a dash in a name is an underscore.
      */
     public boolean isSet(String parameter) {
         Objects.requireNonNull(parameter, "parameter");

@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param warnings what was wrong or unknown in the input, one line each
  * @param virtualization the extension that processors beside such units have, null where the vendor does not say
  * @param directLock why the driver keeps a device whose memory must stay mapped one to one ({@link
- *     org.iommu4j.ReservedRegion.Type#DIRECT}) from user space, null where it does not; from 6.6 on Linux's core keeps such a
- *     device whatever the driver does
+ *     org.iommu4j.ReservedRegion.Type#DIRECT}) from user space, null where it does not; from 6.6 on Linux's core keeps
+ *     such a device whatever the driver does
  * @param refusal why VFIO takes no device behind these units, null where it takes them
  */
 public record HostDescription(

@@ -69,7 +69,9 @@ public record HostFacts(
         return shownUnits.keySet().stream().anyMatch(name -> isNamed(name, prefix));
     }
 
-    /** Returns whether Linux shows a unit in use whose name is a prefix and a number, and so all that it uses of them. */
+    /**
+     * Returns whether Linux shows a unit in use whose name is a prefix and a number, and so all that it uses of them.
+     */
     public boolean showsUseOf(String prefix) {
         Objects.requireNonNull(prefix, "prefix");
         return shownUnits.entrySet().stream()

@@ -51,8 +51,8 @@ public interface IommuVendor {
 
     /**
      * Returns all parameters of the kernel's command line that can change what is described, on whatever host and under
-     * whatever release; a description has those that count for it. Where values of one parameter take each other back, only
-     * the one that has an effect is among them.
+     * whatever release; a description has those that count for it. Where values of one parameter take each other back,
+     * only the one that has an effect is among them.
      */
     default List<KernelParameter> kernelParameters() {
         return List.of();

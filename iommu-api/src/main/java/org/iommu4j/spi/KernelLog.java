@@ -8,8 +8,8 @@ import java.util.Objects;
 /**
  * What a vendor's driver prints into the kernel's log, and what it means. Has no state.
  *
- * <p>The lines that every vendor's host has (release, command line, functions, groups) are read elsewhere; here are those of
- * the driver alone, in all releases whose hosts are asked about.
+ * <p>The lines that every vendor's host has (release, command line, functions, groups) are read elsewhere; here are
+ * those of the driver alone, in all releases whose hosts are asked about.
  */
 public interface KernelLog {
     /** A vendor of whose lines nothing is known. */
@@ -27,15 +27,16 @@ public interface KernelLog {
     };
 
     /**
-     * Returns words of which at least one is in every line that the driver prints, for example {@code DMAR}; they are looked
-     * for as they are written, and each has at least four characters.
+     * Returns words of which at least one is in every line that the driver prints, for example {@code DMAR}; they are
+     * looked for as they are written, and each has at least four characters.
      */
     List<String> words();
 
     /**
      * Reads a line in which one of the words is. Most lines say nothing.
      *
-     * @param line one line, whatever stands before the message, printable and at most 8192 characters; not to be trusted
+     * @param line one line, whatever stands before the message, printable and at most 8192 characters; not to be
+     *     trusted
      */
     void read(String line, Findings findings);
 

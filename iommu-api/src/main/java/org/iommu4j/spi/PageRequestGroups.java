@@ -10,11 +10,11 @@ import org.iommu4j.PageRequestGroup;
 import org.iommu4j.pci.PciAddress;
 
 /**
- * What a driver keeps of one device's page requests: groups of which a part has come, whole ones that nobody took yet, and
- * taken ones that nobody answered yet.
+ * What a driver keeps of one device's page requests: groups of which a part has come, whole ones that nobody took yet,
+ * and taken ones that nobody answered yet.
  *
- * <p>Sends nothing: who calls answers what is returned. Thread-safe. Source: {@code struct iommu_fault_param} and {@code
- * drivers/iommu/io-pgfault.c}.
+ * <p>Sends nothing: who calls answers what is returned. Thread-safe. Source: {@code struct iommu_fault_param} and
+ * {@code drivers/iommu/io-pgfault.c}.
  */
 public final class PageRequestGroups {
     private final PciAddress device;

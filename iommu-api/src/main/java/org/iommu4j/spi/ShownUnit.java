@@ -12,8 +12,8 @@ import java.util.TreeMap;
  *
  * @param registerBase physical address of its registers, empty where Linux does not say
  * @param registers the values that it shows, by the manual's mnemonic
- * @param inUse whether it uses the unit: what is under {@code /sys/class/iommu}, and nothing else where anything is; the log
- *     names units that are not used too
+ * @param inUse whether it uses the unit: what is under {@code /sys/class/iommu}, and nothing else where anything is;
+ *     the log names units that are not used too
  */
 public record ShownUnit(OptionalLong registerBase, Map<String, Long> registers, Answer inUse) {
     /** Makes a unit of which is not known whether it is used. */

@@ -8,9 +8,9 @@ import org.iommu4j.pci.ConfigSpace;
 /**
  * Functions that Linux knows to isolate although no ACS capability says so.
  *
- * <p>Source: {@code pci_dev_acs_enabled} in Linux {@code drivers/pci/quirks.c}, 7.0, of which these are left out: what is
- * not on hosts of Intel or AMD, and what newer releases than 5.15 added, so that no release isolates less than is said
- * here.
+ * <p>Source: {@code pci_dev_acs_enabled} in Linux {@code drivers/pci/quirks.c}, 7.0, of which these are left out: what
+ * is not on hosts of Intel or AMD, and what newer releases than 5.15 added, so that no release isolates less than is
+ * said here.
  */
 final class AcsQuirks {
     private static final int VENDOR_INTEL = 0x8086;

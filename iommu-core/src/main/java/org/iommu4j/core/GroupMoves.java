@@ -30,8 +30,8 @@ final class GroupMoves {
     /**
      * Attaches all devices, which are blocked, to their first domain.
      *
-     * @throws IommuException EINVAL when a device does not fit the domain, and as {@link IommuDomain#attach}; devices that
-     *     were moved are blocked again
+     * @throws IommuException EINVAL when a device does not fit the domain, and as {@link IommuDomain#attach}; devices
+     *     that were moved are blocked again
      */
     void enter(IommuDomain first, String group) {
         int moved = 0;
@@ -113,7 +113,8 @@ final class GroupMoves {
     }
 
     /**
-     * Moves all devices out of a domain, which can't be refused: a device that can't be moved is blocked, the others go on.
+     * Moves all devices out of a domain, which can't be refused: a device that can't be moved is blocked, the others go
+     * on.
      *
      * @param blocks whether no request gets through in the target
      * @throws RuntimeException the first failure; those of other devices are suppressed in it

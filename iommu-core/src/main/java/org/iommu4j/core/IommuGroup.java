@@ -307,8 +307,8 @@ public final class IommuGroup {
     }
 
     /**
-     * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be claimed by
-     * user space whatever the vendor's driver does, for whoever asks before there is a group.
+     * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be
+     * claimed by user space whatever the vendor's driver does, for whoever asks before there is a group.
      */
     public static boolean keepsDirectDevices(LinuxRelease release) {
         return CoreRules.of(release).keepsDirectDevices();

@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  *   <li>it is one of several functions of a device that do not isolate: the group of another of these.
  * </ol>
  * Else it gets a group of its own. Groups never merge later. Source: {@code pci_device_group}. Of
- * the quirks of single devices those about isolation are modelled ({@link AcsQuirks}), those about requester ids are not.
+ * the quirks of single devices those about isolation are modelled ({@link AcsQuirks}), those about requester ids are
+ * not.
  */
 public final class PciGroups {
     private final PciHierarchy hierarchy;

@@ -13,8 +13,8 @@ final class ReservedRegions {
     private ReservedRegions() {}
 
     /**
-     * Returns the regions of all devices, sorted, those of one type merged where they overlap, with the rights of the first:
-     * nobody maps by this list.
+     * Returns the regions of all devices, sorted, those of one type merged where they overlap, with the rights of the
+     * first: nobody maps by this list.
      */
     static List<ReservedRegion> of(List<IommuDevice> devices) {
         List<ReservedRegion> all = new ArrayList<>();
@@ -48,8 +48,8 @@ final class ReservedRegions {
     }
 
     /**
-     * Maps the direct regions of a device one to one with their rights, save pages that are mapped already: for an earlier
-     * region or for another device of the group.
+     * Maps the direct regions of a device one to one with their rights, save pages that are mapped already: for an
+     * earlier region or for another device of the group.
      *
      * <p>Source: {@code iommu_create_device_direct_mappings}.
      */

@@ -68,9 +68,9 @@ public final class DmaDevice implements AutoCloseable {
      * @param size bytes, above 0
      * @param direction which way data will go
      * @return the address for the device; it has the buffer's offset in its page
-     * @throws IommuException EINVAL (size 0, or the buffer wraps around), ENOSPC (no IOVA is left below the mask; Linux:
-     *     {@code DMA_MAPPING_ERROR}), ERANGE (identity domain and the buffer is beyond the mask; Linux would bounce it),
-     *     ENODEV (closed), and as {@link org.iommu4j.core.IommuMapper#map}
+     * @throws IommuException EINVAL (size 0, or the buffer wraps around), ENOSPC (no IOVA is left below the mask;
+     *     Linux: {@code DMA_MAPPING_ERROR}), ERANGE (identity domain and the buffer is beyond the mask; Linux would
+     *     bounce it), ENODEV (closed), and as {@link org.iommu4j.core.IommuMapper#map}
      */
     public long map(long physicalAddress, long size, DmaDirection direction) {
         return map(physicalAddress, size, direction.prot() | Prot.CACHE);

@@ -37,8 +37,8 @@ final class DeviceTlbPolicy {
     }
 
     /**
-     * Returns whether a function may cache translations; not one that a user can plug in from outside. A virtual function is
-     * taken for its physical one.
+     * Returns whether a function may cache translations; not one that a user can plug in from outside. A virtual
+     * function is taken for its physical one.
      */
     boolean mayCache(PciFunction asked, boolean scalable) {
         PciFunction function = scopes.physical(asked);

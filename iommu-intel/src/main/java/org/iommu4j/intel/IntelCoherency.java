@@ -93,8 +93,8 @@ final class IntelCoherency {
     }
 
     /**
-     * What Linux ignores does not count. Before 5.19 a unit counted as able too when the driver ran it in scalable mode, which the command line and the
-     * kernel's configuration decide.
+     * What Linux ignores does not count. Before 5.19 a unit counted as able too when the driver ran it in scalable
+     * mode, which the command line and the kernel's configuration decide.
      */
     private Answer everyUnit(List<Reason> reasons) {
         List<UnitDescription> used =

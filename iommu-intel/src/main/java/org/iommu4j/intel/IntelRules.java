@@ -15,29 +15,30 @@ import org.iommu4j.spi.CoherencyRule;
  * @param secondStageAttach what a device that can't block no-snoop meets at a second-stage domain that promised to
  * @param firstStageAttach the same at a first-stage domain
  * @param widthRefusal how a unit whose addresses are too narrow for a domain refuses it
- * @param pageSizes how the page sizes of units in one domain are compared: not until {@code domain_alloc_paging} of 6.13
- *     (a98db518dde2), for being alike until the check was split by stage in 6.17
- * @param walks the same for whether they snoop their walks; for being alike until the driver took the generic page tables
- * @param announcesByDomain whether a unit that must be told of new mappings stays out of a domain that announces none: from
- *     6.17 on ("Optimize iotlb_sync_map"); before, every unit was asked at every mapping
+ * @param pageSizes how the page sizes of units in one domain are compared: not until {@code domain_alloc_paging} of
+ *     6.13 (a98db518dde2), for being alike until the check was split by stage in 6.17
+ * @param walks the same for whether they snoop their walks; for being alike until the driver took the generic page
+ *     tables
+ * @param announcesByDomain whether a unit that must be told of new mappings stays out of a domain that announces none:
+ *     from 6.17 on ("Optimize iotlb_sync_map"); before, every unit was asked at every mapping
  * @param lockedDevicesStayWithTheKernel whether a device with an RMRR that is not relaxable is kept out of UNMANAGED
  *     domains with EPERM ({@code device_is_rmrr_locked}); from 6.6 on the core keeps such devices from user space
  *     ("Remove rmrr check in domain attaching device path")
  * @param predictsEnforcement whether {@code ENFORCE_CACHE_COHERENCY} can be asked: from 6.2 on (4989764d8ed3)
  * @param writeOnlyMapsReadToo whether a write-only mapping is readable by the device as well: from 5.13 (eea53c581688)
  *     until the driver took the generic page tables; that this was in 6.19 is inferred, it is so in 6.3 and not in 7.1
- * @param firstStageForbidsExecution whether first-stage leaves have XD set: until 6.11 (e995fcde6070), when the manual had
- *     dropped execute requests
- * @param entryEnablesExecuteDisable whether a first stage's PASID entry has NXE set, without which XD is reserved: from 6.3
- *     (e06d24435596) until 6.11
+ * @param firstStageForbidsExecution whether first-stage leaves have XD set: until 6.11 (e995fcde6070), when the manual
+ *     had dropped execute requests
+ * @param entryEnablesExecuteDisable whether a first stage's PASID entry has NXE set, without which XD is reserved: from
+ *     6.3 (e06d24435596) until 6.11
  * @param unmanagedPrefersSecondStage whether an UNMANAGED domain gets a second stage where the units have both: until
  *     {@code domain_alloc_paging} of 6.13; until then also, the stage is chosen for all units of the machine alike
  * @param userDomainsAreSnooped whether the PASID entry of every UNMANAGED domain has PGSNP set, asked or not: until
  *     5.19 (0d647b33e74f)
  * @param attachesPasids whether paging domains take PASIDs: from 6.6 on (7d0c9da6c150)
  * @param nestsAndTracks whether user space may ask for nesting and for dirty tracking: from 6.7 on
- * @param deliversPageRequests whether whoever attaches a PASID may be given its page requests: with iommufd's page tables that have a
- *     fault handler, from 6.11 on; before, shared virtual addressing alone used them
+ * @param deliversPageRequests whether whoever attaches a PASID may be given its page requests: with iommufd's page
+ *     tables that have a fault handler, from 6.11 on; before, shared virtual addressing alone used them
  */
 record IntelRules(
         Enforcement enforcement,
@@ -89,8 +90,8 @@ record IntelRules(
         /** The series as posted: whether every unit of the machine can, whoever is attached (6043257b1de0). */
         WHOLE_MACHINE,
         /**
-         * 5.19 to 6.6: what was promised stays; else every attached device's unit must have snoop control, none attached
-         * is fine (fc0051cb9590, e80552267b63). Of a second stage, only what is mapped later blocks no-snoop.
+         * 5.19 to 6.6: what was promised stays; else every attached device's unit must have snoop control, none
+         * attached is fine (fc0051cb9590, e80552267b63). Of a second stage, only what is mapped later blocks no-snoop.
          */
         ATTACHED_UNITS,
         /** 6.7 to 6.16: besides, a second stage in which something was ever mapped can't promise (e645c20e8e9c). */

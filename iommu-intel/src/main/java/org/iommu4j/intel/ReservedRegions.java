@@ -60,8 +60,8 @@ final class ReservedRegions {
     }
 
     /**
-     * Returns whether all that decides is known of a function: whether it must keep memory that firmware names depends on its
-     * class, which not everybody who looked at a host has noted.
+     * Returns whether all that decides is known of a function: whether it must keep memory that firmware names depends
+     * on its class, which not everybody who looked at a host has noted.
      */
     boolean isKnown(PciFunction function) {
         return classCode(function) >>> 8 != BASE_CLASS_UNASSIGNED

@@ -53,8 +53,8 @@ record TableFormat(
             SecondStageEntry.SNP.mask());
 
     /**
-     * VT-d 3.6 and 9.7. A and, where writing is granted, D are set beforehand, as Linux does: the unit then has nothing to
-     * write into the table, which it must not do where it does not snoop.
+     * VT-d 3.6 and 9.7. A and, where writing is granted, D are set beforehand, as Linux does: the unit then has nothing
+     * to write into the table, which it must not do where it does not snoop.
      */
     static final TableFormat FIRST_STAGE = new TableFormat(
             "vtd-first-stage",

@@ -245,7 +245,10 @@ class IntelVendorTest {
 
     // ---- units that Linux ignores -----------------------------------------------------------------------------------
 
-    /** A unit for a function that does not exist, left on with its queue and interrupt remapping, and one for all others. */
+    /**
+     * A unit for a function that does not exist, left on with its queue and interrupt remapping, and one for all
+     * others.
+     */
     private static Bench ignoringTheFirstUnit() {
         Bench bench = new Bench();
         bench.unit(0xfed90000L, Bench.CAP, Bench.ECAP).leaveOn(0x86000000);

@@ -24,7 +24,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Page requests against a unit that answers and asks for nothing by itself: entries, descriptors and registers in hex. */
+/**
+ * Page requests against a unit that answers and asks for nothing by itself: entries, descriptors and registers in hex.
+ */
 class PageRequestsTest {
     private static final String DEVICE = "0000:00:02.0";
     private static final long BASE = 0xfed90000L;

@@ -23,7 +23,10 @@ import org.iommu4j.capability.PasidAttachment;
 import org.iommu4j.intel.acpi.DmarBytes;
 import org.junit.jupiter.api.Test;
 
-/** Scalable mode against a unit that answers and does not translate: tables and requests are hex as the manual gives them. */
+/**
+ * Scalable mode against a unit that answers and does not translate: tables and requests are hex as the manual gives
+ * them.
+ */
 class ScalableModeTest {
     private static final long K4 = 4096;
     private static final String DEVICE = "0000:00:02.0";

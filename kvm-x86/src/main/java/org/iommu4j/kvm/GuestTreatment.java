@@ -7,8 +7,8 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 
 /**
- * What KVM does with a guest's wishes about caches, for whoever asks before there is a virtual machine. Quirks are as they are
- * unless the VMM turns them off.
+ * What KVM does with a guest's wishes about caches, for whoever asks before there is a virtual machine. Quirks are as
+ * they are unless the VMM turns them off.
  *
  * @param wbinvdExecuted whether the guest's WBINVD flushes the host's caches; else it does nothing
  * @param memoryType what its memory gets in the second-stage table, where its MTRRs say write-back
@@ -26,7 +26,8 @@ public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType,
      * @param release the rules to follow
      * @param virtualization the processors' extension
      * @param noncoherentDma whether KVM counts a source of non-coherent DMA
-     * @throws IllegalArgumentException when no rules are built for the release, or the processors have neither VMX nor SVM
+     * @throws IllegalArgumentException when no rules are built for the release, or the processors have neither VMX nor
+     *     SVM
      */
     public static GuestTreatment of(
             LinuxRelease release, HardwareVirtualization virtualization, boolean noncoherentDma) {

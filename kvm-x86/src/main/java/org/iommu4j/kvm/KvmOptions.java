@@ -8,11 +8,12 @@ import org.iommu4j.LinuxRelease;
  * What a virtual machine is made with.
  *
  * @param release the rules to follow
- * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs lack
+ * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs
+ *     lack
  * @param ignoreGuestPat whether the quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT is on, as it is unless the VMM turned it off;
  *     without effect on SVM and before 6.16
- * @param cacheDisableIgnored whether the quirk KVM_X86_QUIRK_CD_NW_CLEARED is on, as it is unless the VMM turned it off:
- *     CR0.CD has no effect on memory; without effect on SVM and since 6.11
+ * @param cacheDisableIgnored whether the quirk KVM_X86_QUIRK_CD_NW_CLEARED is on, as it is unless the VMM turned it
+ *     off: CR0.CD has no effect on memory; without effect on SVM and since 6.11
  */
 public record KvmOptions(
         LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {

@@ -11,14 +11,14 @@ import org.iommu4j.platform.MemoryType;
  *
  * <table>
  * <caption>From which release on</caption>
- * <tr><td>5.15</td><td>While DMA is non-coherent the guest's MTRRs give the type, and where caching is off by CR0.CD it is
- *     write-back all the same, and the guest's PAT ignored, unless a quirk is off. Entries that are there stay as they are
- *     when DMA becomes non-coherent or coherent.</td></tr>
- * <tr><td>6.7</td><td>Such a change drops all entries (362ff6dca541). With caching off the guest's PAT is no longer ignored
- *     (c9f65a3f2d92).</td></tr>
- * <tr><td>6.11</td><td>MTRRs and CR0.CD do not matter any more (0a7b73559b39, e1548088ff54). That the guest's PAT always
- *     holds on a CPU with self-snoop (377b2f359d1f) was taken back before the release (9d70f3fec144), so it is no rule
- *     here.</td></tr>
+ * <tr><td>5.15</td><td>While DMA is non-coherent the guest's MTRRs give the type, and where caching is off by CR0.CD it
+ *     is write-back all the same, and the guest's PAT ignored, unless a quirk is off. Entries that are there stay as
+ *     they are when DMA becomes non-coherent or coherent.</td></tr>
+ * <tr><td>6.7</td><td>Such a change drops all entries (362ff6dca541). With caching off the guest's PAT is no longer
+ *     ignored (c9f65a3f2d92).</td></tr>
+ * <tr><td>6.11</td><td>MTRRs and CR0.CD do not matter any more (0a7b73559b39, e1548088ff54). That the guest's PAT
+ *     always holds on a CPU with self-snoop (377b2f359d1f) was taken back before the release (9d70f3fec144), so it is
+ *     no rule here.</td></tr>
  * <tr><td>6.16</td><td>The quirk {@code KVM_X86_QUIRK_IGNORE_GUEST_PAT}: where the VMM turned it off, the guest's PAT
  *     holds with coherent DMA too, and no change drops entries (the release is inferred from the date of the series).
  *     </td></tr>

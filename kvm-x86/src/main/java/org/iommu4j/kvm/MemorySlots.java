@@ -14,8 +14,8 @@ import org.iommu4j.platform.ProcessMemory;
  * Where guest physical memory is in the VMM's address space, and with which type each page of it is in the second-stage
  * table.
  *
- * <p>Readers see one immutable array, so that a guest's access takes no lock. A page has a type from its first access until
- * all entries are dropped. Source: {@code struct kvm_memslots}.
+ * <p>Readers see one immutable array, so that a guest's access takes no lock. A page has a type from its first access
+ * until all entries are dropped. Source: {@code struct kvm_memslots}.
  */
 final class MemorySlots {
     private static final long PAGE_MASK = 0xfff;

@@ -123,8 +123,8 @@ public final class Vcpu {
     /**
      * Turns caching off or on, as the guest does by CR0.CD; on at first.
      *
-     * <p>Up to 6.10 this changes the type of pages that this vCPU touches first, while DMA is non-coherent; since 6.11 it
-     * has no effect.
+     * <p>Up to 6.10 this changes the type of pages that this vCPU touches first, while DMA is non-coherent; since 6.11
+     * it has no effect.
      */
     public void setCachingOff(boolean off) {
         if (cachingOff != off) {

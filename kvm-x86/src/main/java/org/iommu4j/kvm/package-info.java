@@ -10,10 +10,10 @@
  * VMM added to the kvm-vfio device does not vouch for the contrary, the guest's WBINVD is executed and its PAT is
  * honoured; otherwise WBINVD is a no-op and, on VMX, all its memory is write-back.
  *
- * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.1 (what differs is in {@code KvmRules}), and of {@code arch/x86/kvm}
- * the non-coherent DMA count, WBINVD and INVD exits, the mask of CPUs that a vCPU dirtied, and the memory type that guest pages
- * get and keep. Not modelled: page tables of the second stage (a guest's access is translated slot by slot; of its entry there
- * is the type alone), dirty logging, MMIO emulation, MTRRs that differ between ranges or vCPUs and types other than UC and WB,
- * nested guests, TDX and SEV.
+ * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.1 (what differs is in {@code KvmRules}), and of
+ * {@code arch/x86/kvm} the non-coherent DMA count, WBINVD and INVD exits, the mask of CPUs that a vCPU dirtied, and the
+ * memory type that guest pages get and keep. Not modelled: page tables of the second stage (a guest's access is
+ * translated slot by slot; of its entry there is the type alone), dirty logging, MMIO emulation, MTRRs that differ
+ * between ranges or vCPUs and types other than UC and WB, nested guests, TDX and SEV.
  */
 package org.iommu4j.kvm;

@@ -50,8 +50,8 @@ public final class Vfio {
      *
      * <p>Source: {@code vfio_register_group_dev}.
      *
-     * @throws IommuException EINVAL (no IOMMU translates for it, or ordinary DMA of it is not coherent: since 5.19), EBUSY
-     *     (it is registered)
+     * @throws IommuException EINVAL (no IOMMU translates for it, or ordinary DMA of it is not coherent: since 5.19),
+     *     EBUSY (it is registered)
      */
     public VfioDevice register(PciAddress address) {
         Objects.requireNonNull(address, "address");

@@ -28,8 +28,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Returns whether {@link #enforcedCoherent()} is what the group's devices are capable of, and not what its container is, for
-     * whoever asks before there is a group.
+     * Returns whether {@link #enforcedCoherent()} is what the group's devices are capable of, and not what its
+     * container is, for whoever asks before there is a group.
      *
      * @throws IllegalArgumentException when no rules are built for the release
      */
@@ -38,8 +38,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Returns whether a kernel driver that is bound to a bridge of a group stands against it as any other does, unless it leaves DMA
-     * alone; before 5.19 bridges were passed over. For whoever asks before there is a group.
+     * Returns whether a kernel driver that is bound to a bridge of a group stands against it as any other does, unless
+     * it leaves DMA alone; before 5.19 bridges were passed over. For whoever asks before there is a group.
      *
      * <p>Source: {@code iommu_device_use_default_domain}; before, {@code vfio_dev_viable}.
      *
@@ -156,8 +156,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      * {@inheritDoc}
      *
      * <p>Since 6.2 true when every registered device of the group claims that its domains block no-snoop, so also when
-     * there is none. What domain the group is really in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the group's
-     * container: true without a container, false while the container has no IOMMU.
+     * there is none. What domain the group is really in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the
+     * group's container: true without a container, false while the container has no IOMMU.
      */
     @Override
     public boolean enforcedCoherent() {

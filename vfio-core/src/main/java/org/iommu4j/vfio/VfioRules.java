@@ -13,16 +13,18 @@ import org.jspecify.annotations.Nullable;
  *
  * <table>
  * <caption>From which release on</caption>
- * <tr><td>5.15</td><td>A container's domains are all made with {@code IOMMU_CACHE} or not, as the platform's units allow,
- *     and this is what {@code VFIO_DMA_CC_IOMMU} answers. A device needs no coherent DMA to be registered.</td></tr>
+ * <tr><td>5.15</td><td>A container's domains are all made with {@code IOMMU_CACHE} or not, as the platform's units
+ *     allow, and this is what {@code VFIO_DMA_CC_IOMMU} answers. A device needs no coherent DMA to be
+ *     registered.</td></tr>
  * <tr><td>5.19</td><td>Every mapping has {@code IOMMU_CACHE}, which a device must be capable of; a domain is asked to
- *     enforce. So in the series as it was posted. A group is claimed from its kernel drivers, and those of its bridges count
- *     too ({@code iommu_device_use_default_domain}); before, VFIO looked at the drivers itself and passed bridges over
- *     ({@code vfio_dev_viable}).</td></tr>
- * <tr><td>6.2</td><td>A file vouches for what its devices are capable of, and no longer for its container (0d8227b622f3).
- *     </td></tr>
+ *     enforce. So in the series as it was posted. A group is claimed from its kernel drivers, and those of its bridges
+ *     count too ({@code iommu_device_use_default_domain}); before, VFIO looked at the drivers itself and passed bridges
+ *     over ({@code vfio_dev_viable}).</td></tr>
+ * <tr><td>6.2</td><td>A file vouches for what its devices are capable of, and no longer for its container
+ *     (0d8227b622f3). </td></tr>
  * <tr><td>6.18</td><td>A range that wraps around is EOVERFLOW and no longer EINVAL, and one that ends where the address
- *     space does is unmapped (6012379ede6a, 1196f1f897d4, ef270ec44637; the release is inferred from their date).</td></tr>
+ *     space does is unmapped (6012379ede6a, 1196f1f897d4, ef270ec44637; the release is inferred from their
+ *     date).</td></tr>
  * </table>
  */
 final class VfioRules {
@@ -51,7 +53,9 @@ final class VfioRules {
         return new VfioRules(release);
     }
 
-    /** Returns whether a device whose ordinary DMA is not coherent is refused. Source: {@code vfio_register_group_dev}. */
+    /**
+     * Returns whether a device whose ordinary DMA is not coherent is refused. Source: {@code vfio_register_group_dev}.
+     */
     boolean requiresCoherentDma() {
         return asksDomains;
     }

@@ -31,12 +31,12 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Replays what a program asked a real Linux, call by call, and compares every answer, under the rules of the same release
- * and, of 6.1, under those of 7.1.
+ * Replays what a program asked a real Linux, call by call, and compares every answer, under the rules of the same
+ * release and, of 6.1, under those of 7.1.
  *
- * <p>A line of a transcript is compared, or is answered by a {@link Deviation}, or concerns what is not modelled (with the reason).
- * Any other line fails the test. A test double takes the machine's place, so what the machine decides is set by hand. Each replay prints
- * how many answers were compared, and which were overridden or set by hand.
+ * <p>A line of a transcript is compared, or is answered by a {@link Deviation}, or concerns what is not modelled (with
+ * the reason). Any other line fails the test. A test double takes the machine's place, so what the machine decides is
+ * set by hand. Each replay prints how many answers were compared, and which were overridden or set by hand.
  */
 class LinuxAnswersTest {
     private static final LinuxRelease LINUX_6_1 = new LinuxRelease(6, 1);
@@ -52,7 +52,10 @@ class LinuxAnswersTest {
 
     /** A kind of answer that is not Linux's here, and why. */
     private enum Deviation {
-        /** VFIO_DMA_MAP_FLAG_VADDR is an unknown flag, EINVAL: changing virtual addresses under a mapping is not modelled. */
+        /**
+         * VFIO_DMA_MAP_FLAG_VADDR is an unknown flag, EINVAL: changing virtual addresses under a mapping is not
+         * modelled.
+         */
         VADDR_IS_UNKNOWN,
         /** VFIO_UPDATE_VADDR is 0, for the same reason. */
         NO_UPDATE_VADDR,
@@ -61,8 +64,8 @@ class LinuxAnswersTest {
         /** Wrapping sizes are EOVERFLOW and were EINVAL: 7.1 has the 64-bit overflow checks of late 2025. */
         OVERFLOW_SINCE_7_1,
         /**
-         * Where the last page of the address space can be mapped, iova + size is 0, which 6.1 took for below iova: what is
-         * unmapped at once is not there when all is unmapped.
+         * Where the last page of the address space can be mapped, iova + size is 0, which 6.1 took for below iova: what
+         * is unmapped at once is not there when all is unmapped.
          */
         LAST_PAGE_SINCE_7_1
     }
@@ -148,8 +151,9 @@ class LinuxAnswersTest {
                 "regions and DMA of the device");
     }
 
-    private static final Pattern CALL = Pattern.compile(
-            "(MAP|UNMAP) +(.*?) +iova=(\\w+) size=(\\w+) flags=(\\w+) argsz=(\\d+) -> (-1 (\\w+)|0 0)(?: size_out=(\\w+))?");
+    private static final Pattern CALL =
+            Pattern.compile("(MAP|UNMAP) +(.*?) +iova=(\\w+) size=(\\w+) flags=(\\w+) argsz=(\\d+) -> (-1 (\\w+)|0 0)"
+                    + "(?: size_out=(\\w+))?");
     private static final Pattern ANSWER = Pattern.compile("(.*?) -> (?:(-1) (\\w+)|(?:fd )?0(?: 0)?)((?: .*)?)");
 
     static Stream<Arguments> replays() {

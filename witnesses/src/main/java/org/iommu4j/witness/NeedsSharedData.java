@@ -11,8 +11,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /**
  * Skips a test where a file or directory of {@link SharedData} is absent, or fails it where that is required.
  *
- * <p>For a test whose parameters come from such files: one that ends while its parameters are made is reported by nobody, neither as run
- * nor as skipped.
+ * <p>For a test whose parameters come from such files: one that ends while its parameters are made is reported by
+ * nobody, neither as run nor as skipped.
  */
 @Documented
 @Target(ElementType.METHOD)

@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Data from outside the repository, in the directory that the system property {@value #DIRECTORY} names.
  *
- * <p>Each constant is one witness: a place in that directory, and all below it. A test that asks for what is not there is
- * skipped with a message, or fails under {@code -Diommu4j.shared.required=true}.
+ * <p>Each constant is one witness: a place in that directory, and all below it. A test that asks for what is not there
+ * is skipped with a message, or fails under {@code -Diommu4j.shared.required=true}.
  */
 public enum SharedData {
     /** ACPI tables of real machines, each with what ACPICA's disassembler prints of it. */
@@ -82,8 +82,8 @@ public enum SharedData {
     }
 
     /**
-     * Returns all files below a directory whose names end so, sorted; where it is not there the calling test ends here, as
-     * {@link #path} says.
+     * Returns all files below a directory whose names end so, sorted; where it is not there the calling test ends here,
+     * as {@link #path} says.
      *
      * @param directory path below the directory of all, with slashes
      * @param suffix end of the files' names, for example {@code .tar}

@@ -6,8 +6,8 @@ import org.junit.platform.launcher.LauncherSession;
 import org.junit.platform.launcher.LauncherSessionListener;
 
 /**
- * Prints the account of all witnesses when the last test JVM of a build has run its tests: the one with the system property
- * {@value #PRINT}.
+ * Prints the account of all witnesses when the last test JVM of a build has run its tests: the one with the system
+ * property {@value #PRINT}.
  */
 public final class WitnessReport implements LauncherSessionListener {
     /** Name of the system property. */

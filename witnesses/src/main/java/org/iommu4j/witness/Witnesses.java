@@ -20,8 +20,9 @@ import org.opentest4j.TestAbortedException;
 /**
  * The account of which witnesses the tests of one build had, and which they missed and why.
  *
- * <p>All test JVMs of a build write into one file, that the system property {@value #LOG} names; a line carries what {@value #BUILD}
- * names the build by, so that another build's lines do not count. Without these properties nothing is kept.
+ * <p>All test JVMs of a build write into one file, that the system property {@value #LOG} names; a line carries what
+ * {@value #BUILD} names the build by, so that another build's lines do not count. Without these properties nothing is
+ * kept.
  */
 public final class Witnesses {
     /** Name of the system property that holds the file. */
@@ -110,7 +111,10 @@ public final class Witnesses {
         }
     }
 
-    /** Returns the account of this build, one line a witness: QEMUs first, then shared data in the order of its constants. */
+    /**
+     * Returns the account of this build, one line a witness: QEMUs first, then shared data in the order of its
+     * constants.
+     */
     static List<String> account() {
         Map<String, Entry> entries = new TreeMap<>();
         for (String[] row : rows()) {

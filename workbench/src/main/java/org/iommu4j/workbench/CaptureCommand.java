@@ -20,12 +20,14 @@ import picocli.CommandLine.Spec;
         name = "capture",
         mixinStandardHelpOptions = true,
         description = {
-            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar, for another day or machine.",
+            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar, for another day or"
+                    + " machine.",
             "",
             "Best run as root: others may read neither configuration space nor ACPI tables. What could not be read is"
                     + " printed, and listed in MISSING.txt inside. Serial numbers, MAC addresses, UUIDs and host names"
-                    + " are left out: of the kernel's command line only parameters about IOMMUs, PCI and VFIO are taken,"
-                    + " of its log only what says where functions are, how they are grouped and what IOMMU drivers found."
+                    + " are left out: of the kernel's command line only parameters about IOMMUs, PCI and VFIO are"
+                    + " taken, of its log only what says where functions are, how they are grouped and what IOMMU"
+                    + " drivers found."
         },
         footer = {
             "",

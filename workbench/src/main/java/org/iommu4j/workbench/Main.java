@@ -143,7 +143,10 @@ public final class Main {
         err.flush();
     }
 
-    /** Where memory or the stack ran out, what ran out is all that is worth a line; else there is a bug, and the lines say where. */
+    /**
+     * Where memory or the stack ran out, what ran out is all that is worth a line; else there is a bug, and the lines
+     * say where.
+     */
     private static void report(PrintWriter err, Throwable thrown) {
         oneLine(err, (thrown instanceof VirtualMachineError ? "gave up: " : "a bug: ") + thrown);
         if (thrown instanceof VirtualMachineError) {

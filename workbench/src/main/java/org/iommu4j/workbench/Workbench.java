@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.audit.CaptureComparison;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.HostInputs;
@@ -21,7 +22,6 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.workbench.captured.CaptureComparison;
 import org.iommu4j.workbench.captured.CapturedMachine;
 import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.CaseRunner;
@@ -110,19 +110,19 @@ public final class Workbench {
     }
 
     /**
-     * Returns what to know of a captured host before believing an answer about it, one line each: what it does not tell,
-     * and where our reading of its tables and topology differs from its own Linux's.
+     * Returns what to know of a captured host before believing an answer about it, one line each: what it does not
+     * tell, and where our reading of its tables and topology differs from its own Linux's.
      */
     public List<String> warnings(HostEvidence host, MachineDescription description) {
         List<String> warnings = new ArrayList<>();
         if (host.interruptRemapping() == Answer.UNKNOWN) {
-            warnings.add(
-                    host.name()
-                            + " has no kernel log (dmesg.txt) that tells: interrupts are taken as remapped where the hardware can");
+            warnings.add(host.name()
+                    + " has no kernel log (dmesg.txt) that tells: interrupts are taken as remapped where the"
+                    + " hardware can");
         }
         warnings.addAll(host.warnings());
-        warnings.addAll(CaptureComparison.differences(
-                host, description, machines.create(description).topology(), vendors));
+        warnings.addAll(
+                CaptureComparison.differences(host, machines.create(description).topology(), vendors));
         return warnings;
     }
 

@@ -26,15 +26,17 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The launcher {@code ./iommu4j}, a copy of it in a checkout of nothing but names, with a {@code java} and a {@code mvn} that do what
- * a test wants: its exit codes 0 and 1 are the command's answers, and 2 is one line.
+ * The launcher {@code ./iommu4j}, a copy of it in a checkout of nothing but names, with a {@code java} and a
+ * {@code mvn} that do what a test wants: its exit codes 0 and 1 are the command's answers, and 2 is one line.
  */
 class LauncherTest {
     private static final String JAVA = """
             #!/bin/sh
             case "$*" in
             -version) echo 'openjdk version "17.0.1" 2021-10-19' >&2; exit 0 ;;
-            *-XX:ArchiveClassesAtExit=*) for o; do case $o in *ArchiveClassesAtExit=*) : >"${o#*=}" ;; esac; done; exit 0 ;;
+            *-XX:ArchiveClassesAtExit=*)
+                for o; do case $o in *ArchiveClassesAtExit=*) : >"${o#*=}" ;; esac; done
+                exit 0 ;;
             *--version) exit 0 ;;
             esac
             echo "$@"

@@ -23,7 +23,9 @@ class StartUpTest {
     @TempDir
     private Path folder;
 
-    /** Runs the command in a JVM of its own and returns the classes that it loaded of the injector and its libraries. */
+    /**
+     * Runs the command in a JVM of its own and returns the classes that it loaded of the injector and its libraries.
+     */
     private List<String> loaded(String... arguments) throws IOException, InterruptedException {
         Path classes = folder.resolve("classes.txt");
         Path output = folder.resolve("output.txt");

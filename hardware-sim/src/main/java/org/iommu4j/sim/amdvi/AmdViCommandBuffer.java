@@ -16,8 +16,8 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * The ring in memory from which the unit takes commands, snooped. All methods are called with the unit's lock held.
  *
  * <p>Source: 48882, section 2.4, "Commands". Software owns the tail, the unit the head. Commands take effect one after
- * the other, so that a COMPLETION_WAIT completes when those before it have. One that the unit can't execute is logged and
- * stops the buffer with the head at it, until software turns CmdBufEn off and on.
+ * the other, so that a COMPLETION_WAIT completes when those before it have. One that the unit can't execute is logged
+ * and stops the buffer with the head at it, until software turns CmdBufEn off and on.
  */
 final class AmdViCommandBuffer {
     private static final int BAR_PLACE = RegisterFile.place(COMMAND_BAR);
@@ -179,8 +179,8 @@ final class AmdViCommandBuffer {
     }
 
     /**
-     * Returns the bytes of an encoded range minus 1: the bits up to and including the lowest clear one from 12 on, all bits
-     * when the clear one is the highest or there is none.
+     * Returns the bytes of an encoded range minus 1: the bits up to and including the lowest clear one from 12 on, all
+     * bits when the clear one is the highest or there is none.
      */
     private static long encodedOffsetMask(long address) {
         long lowestClear = Long.lowestOneBit(~(address | 0xfff));

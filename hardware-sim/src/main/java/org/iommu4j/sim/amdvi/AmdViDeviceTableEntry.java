@@ -134,7 +134,9 @@ final class AmdViDeviceTableEntry {
                 || (word3 & RESERVED_3) != 0;
     }
 
-    /** Returns whether a valid entry asks for levels that the unit lacks or that do not exist, or for dirty bits alone. */
+    /**
+     * Returns whether a valid entry asks for levels that the unit lacks or that do not exist, or for dirty bits alone.
+     */
     static boolean isImpossible(long word0, long word2, AmdViFeatures features) {
         if (MODE.get(word0) > features.hostLevels || (HD.isSet(word0) && !HA.isSet(word0))) {
             return true;

@@ -25,10 +25,10 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * Peripheral page requests: the ring in memory to which the unit writes them, snooped, and the answers. All methods are
  * called with the unit's lock held.
  *
- * <p>Source: 48882, sections 2.4.7, 2.5.10 and 2.6. The unit owns the tail, software the head; one entry stays free. A request
- * that finds no room sets PprOverflow and stops the log. While the log does not run, requests are lost; the last of each group
- * is answered with the code of the auto response register where EFR has that and PprAutoRspEn is set. A device
- * that may not ask is told that its request is invalid, and INVALID_PPR_REQUEST is logged as an event.
+ * <p>Source: 48882, sections 2.4.7, 2.5.10 and 2.6. The unit owns the tail, software the head; one entry stays free. A
+ * request that finds no room sets PprOverflow and stops the log. While the log does not run, requests are lost; the
+ * last of each group is answered with the code of the auto response register where EFR has that and PprAutoRspEn is
+ * set. A device that may not ask is told that its request is invalid, and INVALID_PPR_REQUEST is logged as an event.
  */
 final class AmdViPprLog {
     private static final int BAR_PLACE = RegisterFile.place(PPR_BAR);
@@ -201,7 +201,9 @@ final class AmdViPprLog {
         }
     }
 
-    /** Starts or stops the log after a write of the control register; it starts at any write while PprOverflow is clear. */
+    /**
+     * Starts or stops the log after a write of the control register; it starts at any write while PprOverflow is clear.
+     */
     void controlWritten() {
         long control = registers.get(CONTROL_PLACE);
         if (!features.pageRequests || !IOMMU_EN.isSet(control) || !PPR_LOG_EN.isSet(control)) {

@@ -15,7 +15,8 @@ import org.iommu4j.bits.Register;
 /**
  * The MMIO registers that the unit has, in the order of their offsets.
  *
- * <p>Source: 48882, chapter 3, which names registers by their MMIO offset. An offset that is not here reads as 0 and swallows writes.
+ * <p>Source: 48882, chapter 3, which names registers by their MMIO offset. An offset that is not here reads as 0 and
+ * swallows writes.
  */
 final class AmdViRegisters {
     /** Device table: number of 4 KiB pages minus 1, and where it is. */

@@ -15,8 +15,8 @@ import org.iommu4j.sim.spi.TableVisitor;
 /**
  * Reads the device table of an AMD-Vi unit in a memory image, and the tables below.
  *
- * <p>Listing shares its checks with the unit; {@link #translate} is a unit's, without what it would cache and switched on
- * whether the dumped one was or not. A requester whose entry has V 0 has none: its requests pass untranslated.
+ * <p>Listing shares its checks with the unit; {@link #translate} is a unit's, without what it would cache and switched
+ * on whether the dumped one was or not. A requester whose entry has V 0 has none: its requests pass untranslated.
  */
 final class AmdViTableReader implements TableReader {
     private static final int REQUESTERS = 1 << 16;

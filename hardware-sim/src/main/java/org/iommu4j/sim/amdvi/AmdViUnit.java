@@ -188,8 +188,8 @@ final class AmdViUnit implements TranslationUnit {
     /**
      * Starts and stops the rings.
      *
-     * <p>The command buffer starts when CmdBufEn and IommuEn become 1 together. The log starts at any write of EventLogEn
-     * while EventOverflow is clear, which is how software resumes after an overflow.
+     * <p>The command buffer starts when CmdBufEn and IommuEn become 1 together. The log starts at any write of
+     * EventLogEn while EventOverflow is clear, which is how software resumes after an overflow.
      */
     private void writeControl(long value) {
         boolean couldRun = commandsEnabled();

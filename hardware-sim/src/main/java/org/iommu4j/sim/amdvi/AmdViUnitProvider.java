@@ -24,7 +24,10 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
     /** EFR of the built-in unit: host tables of up to 6 levels, invalidate-all, hardware error registers. */
     public static final long EFR_6_LEVEL = 0x940L;
 
-    /** The capability header of the built-in unit: type 3, devices may have IOTLBs, EFR and a second information register. */
+    /**
+     * The capability header of the built-in unit: type 3, devices may have IOTLBs, EFR and a second information
+     * register.
+     */
     public static final long CAP = 0x190b000fL;
 
     /** For {@link java.util.ServiceLoader}. */

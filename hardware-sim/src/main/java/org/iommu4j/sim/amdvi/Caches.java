@@ -4,7 +4,9 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
-/** Everything that a unit keeps of what it read from memory. Guests have caches of their own, so that hosts' stay fast. */
+/**
+ * Everything that a unit keeps of what it read from memory. Guests have caches of their own, so that hosts' stay fast.
+ */
 final class Caches {
     private static final int PAGE_SLOTS = 256;
     private static final int DIRECTORY_SLOTS = 64;

@@ -16,9 +16,9 @@ import org.iommu4j.spi.ShownUnit;
 /**
  * A unit of a running Linux, from {@code /sys/class/iommu/ivhdN} and the host's IVRS.
  *
- * <p>Linux numbers its units in the order of the table's blocks of the highest type that the first unit has. It shows the
- * capability header as {@code cap} and the features as {@code features}: EFR2:EFR up to 6.3 at least, EFR:EFR2 later, EFR
- * alone long ago. Which half is EFR is decided by the image of EFR in the unit's block of type 11h or 40h.
+ * <p>Linux numbers its units in the order of the table's blocks of the highest type that the first unit has. It shows
+ * the capability header as {@code cap} and the features as {@code features}: EFR2:EFR up to 6.3 at least, EFR:EFR2
+ * later, EFR alone long ago. Which half is EFR is decided by the image of EFR in the unit's block of type 11h or 40h.
  */
 final class CapturedUnit {
     private static final Pattern NAME = Pattern.compile("ivhd([0-9]{1,4})");
@@ -85,17 +85,16 @@ final class CapturedUnit {
     }
 
     /**
-     * Without attributes EFR is what the log printed, else its image in the table; the capability header is made of what the table
-     * tells of it: whether the unit lets devices have IOTLBs (IVHD flags bit 4), and whether it has EFR.
+     * Without attributes EFR is what the log printed, else its image in the table; the capability header is made of
+     * what the table tells of it: whether the unit lets devices have IOTLBs (IVHD flags bit 4), and whether it has EFR.
      */
     private static Map<String, Long> knownRegisters(String name, List<Block> blocks, Block unit, ShownUnit known) {
         Long efr = known.registers().get("EFR");
         if (efr == null) {
             efr = efrImage(blocks, unit)
-                    .orElseThrow(
-                            () -> new IllegalArgumentException(
-                                    "unit " + name
-                                            + " has no attributes, and neither a kernel log nor an IVHD of type 11h or 40h has its EFR"));
+                    .orElseThrow(() -> new IllegalArgumentException("unit " + name
+                            + " has no attributes, and neither a kernel log nor an IVHD of type 11h "
+                            + "or 40h has its EFR"));
         }
         long cap = CAPABILITY_HEADER | CAP_EFR_SUP | ((unit.flags() & IVHD_IOTLB_SUP) == 0 ? 0 : CAP_IOTLB_SUP);
         return Map.of(

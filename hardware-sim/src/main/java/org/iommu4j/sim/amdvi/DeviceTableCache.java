@@ -7,8 +7,8 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * Device table entries that the unit has read and accepted, by requester id: stale until software invalidates them.
  *
- * <p>Two words are kept: the first, whose reserved bits hold what memory requests need of the third and the fourth, and the
- * second, of which a reserved bit remembers that a page fault was logged, for the entry's SE bit.
+ * <p>Two words are kept: the first, whose reserved bits hold what memory requests need of the third and the fourth, and
+ * the second, of which a reserved bit remembers that a page fault was logged, for the entry's SE bit.
  */
 final class DeviceTableCache {
     /** Of the second word: bit 106, which is reserved. */

@@ -10,9 +10,10 @@ import org.iommu4j.bits.Layout;
 /**
  * The events that the unit logs: 128 bits each, of which the second word is an address.
  *
- * <p>Source: 48882, section 2.5, "Event Logging". Compared with FreeBSD's {@code amd_reg.h}, with VirtualBox's {@code iommu-amd.h} and
- * with Linux, which reads 20 bits of PASID in ILLEGAL_DEV_TABLE_ENTRY, IO_PAGE_FAULT, PAGE_TAB_HARDWARE_ERROR and
- * INVALID_DEVICE_REQUEST. That the last has no RW is seen in logs of machines too: posted writes, Type 5, with no other flag.
+ * <p>Source: 48882, section 2.5, "Event Logging". Compared with FreeBSD's {@code amd_reg.h}, with VirtualBox's
+ * {@code iommu-amd.h} and with Linux, which reads 20 bits of PASID in ILLEGAL_DEV_TABLE_ENTRY, IO_PAGE_FAULT,
+ * PAGE_TAB_HARDWARE_ERROR and INVALID_DEVICE_REQUEST. That the last has no RW is seen in logs of machines too: posted
+ * writes, Type 5, with no other flag.
  */
 final class Event {
     static final int BYTES = 16;
@@ -42,7 +43,9 @@ final class Event {
     static final int TRANSLATION_REQUEST_REFUSED = 0;
     /** Type of INVALID_DEVICE_REQUEST, with TR: the address is an interrupt's. */
     static final int TRANSLATION_REQUEST_OF_INTERRUPT = 1;
-    /** Type of INVALID_DEVICE_REQUEST, without TR, of a request that the device translated: I or V of the entry is 0. */
+    /**
+     * Type of INVALID_DEVICE_REQUEST, without TR, of a request that the device translated: I or V of the entry is 0.
+     */
     static final int PRETRANSLATED_REFUSED = 1;
 
     private static final BitField DEVICE_ID = bits(15, 0, "DeviceID");

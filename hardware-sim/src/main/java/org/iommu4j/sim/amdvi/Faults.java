@@ -7,8 +7,8 @@ import org.iommu4j.sim.spi.TranslationUnit;
 /**
  * Refuses requests: logs the event that the manual asks for, under the unit's lock, and makes the answer.
  *
- * <p>Source: 48882, section 2.5, "Event Logging". A translation request that merely finds no translation or no permission is
- * answered without rights and logs nothing.
+ * <p>Source: 48882, section 2.5, "Event Logging". A translation request that merely finds no translation or no
+ * permission is answered without rights and logs nothing.
  */
 final class Faults {
     private final AmdViEventLog events;

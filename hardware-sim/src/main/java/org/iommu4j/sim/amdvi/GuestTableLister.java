@@ -7,10 +7,11 @@ import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /**
- * Lists the guest (v2) tables of a requester, PASID by PASID, as {@link GuestWalker} would find them address by address.
+ * Lists the guest (v2) tables of a requester, PASID by PASID, as {@link GuestWalker} would find them address by
+ * address.
  *
- * <p>Addresses of tables and pages are given as the system has them: where the requester has host tables too, each is what
- * those tables make of the guest's, and a guest's page that they split is several mappings.
+ * <p>Addresses of tables and pages are given as the system has them: where the requester has host tables too, each is
+ * what those tables make of the guest's, and a guest's page that they split is several mappings.
  */
 final class GuestTableLister {
     private static final int ENTRIES = 512;

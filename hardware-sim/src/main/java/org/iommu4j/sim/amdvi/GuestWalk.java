@@ -4,8 +4,8 @@ package org.iommu4j.sim.amdvi;
 /**
  * Where a walk of a PASID's guest tables starts: the device table entry, and since when its words are known.
  *
- * <p>Source: 48882, section 2.2.2, "Device Table". A thread keeps one object and starts it anew for each walk, so that a
- * walk allocates nothing.
+ * <p>Source: 48882, section 2.2.2, "Device Table". A thread keeps one object and starts it anew for each walk, so that
+ * a walk allocates nothing.
  */
 final class GuestWalk {
     /** The first word of the device table entry, as {@link DeviceTableCache} keeps it. */

@@ -4,11 +4,13 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.sim.spi.Fabric;
 
 /**
- * Walks a PASID's guest (v2) tables, through the domain's host tables where there are any, and fills the guests' caches.
+ * Walks a PASID's guest (v2) tables, through the domain's host tables where there are any, and fills the guests'
+ * caches.
  *
- * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation". With host tables the guest's tables and its pages are
- * at guest physical addresses, the GCR3 table only with GCR3TRPMode: each access to them is a host translation that needs IR,
- * and IW where a bit of an entry is set. Accessed and dirty bits are set atomically, as the processor does.
+ * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation". With host tables the guest's tables and its
+ * pages are at guest physical addresses, the GCR3 table only with GCR3TRPMode: each access to them is a host
+ * translation that needs IR, and IW where a bit of an entry is set. Accessed and dirty bits are set atomically, as the
+ * processor does.
  */
 final class GuestWalker {
     private static final long PERMISSIONS = PageTableEntry.IR.mask() | PageTableEntry.IW.mask();

@@ -9,8 +9,8 @@ import org.iommu4j.pci.PciAddress;
 /**
  * Firmware's half of a machine: the table that tells the operating system about its units.
  *
- * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids up to the last one, but its
- * own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
+ * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids up to the last one, but
+ * its own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
  */
 public final class IvrsWriter {
     private static final int CAPACITY = 512;

@@ -10,7 +10,8 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * Answers requests, without a lock but to log a fault.
  *
  * <p>Source: 48882, section 2.2, "Data Structures": the device table entry says whether a request is translated by host
- * tables, by a PASID's guest tables, by both or not at all. A request is described by the flags that its event would have.
+ * tables, by a PASID's guest tables, by both or not at all. A request is described by the flags that its event would
+ * have.
  */
 final class Translator {
     /** Of modes: the unit is on; guest translation is on, with GCR3 tables of guests. */
@@ -127,8 +128,9 @@ final class Translator {
     /**
      * Returns whether an entry is not any more what was read word by word.
      *
-     * <p>The unit reads an entry in one transaction. Here it reads until it finds the same twice, each time because software has
-     * stored something. Should software go there and back meanwhile, it has invalidated in between and nothing is cached.
+     * <p>The unit reads an entry in one transaction. Here it reads until it finds the same twice, each time because
+     * software has stored something. Should software go there and back meanwhile, it has invalidated in between and
+     * nothing is cached.
      */
     private boolean hasChanged(long at, long word0, long word1, long word2, long word3) {
         return fabric.read(at, true) != word0
@@ -190,7 +192,9 @@ final class Translator {
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
     }
 
-    /** Returns whether a device may ask for translations, for which tables must be valid too, or use those that it has. */
+    /**
+     * Returns whether a device may ask for translations, for which tables must be valid too, or use those that it has.
+     */
     private boolean mayUseIotlb(long word0, long word1, long request) {
         return features.deviceIotlbs
                 && AmdViDeviceTableEntry.V.isSet(word0)

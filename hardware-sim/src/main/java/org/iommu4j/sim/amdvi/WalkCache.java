@@ -5,12 +5,14 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * What walks found, by whose address it is and naturally aligned range of addresses: stale until software invalidates it.
+ * What walks found, by whose address it is and naturally aligned range of addresses: stale until software invalidates
+ * it.
  *
  * <p>One is the IOTLB, whose words are pages of any size. Another holds where the lowest tables are, 2 MiB of addresses
  * each: what the PDE bit of an invalidation is about. A word is an entry as {@link PageTableEntry} lays it out, with
- * the permissions of the whole walk and, in bits that an entry has for other things, log2 of the range and the flags below. The
- * device table entry's permissions are not in it, for a domain id may serve many devices. A tag says whose address it is.
+ * the permissions of the whole walk and, in bits that an entry has for other things, log2 of the range and the flags
+ * below. The device table entry's permissions are not in it, for a domain id may serve many devices. A tag says whose
+ * address it is.
  */
 final class WalkCache {
     private static final long SHIFT = 0x3f;
@@ -59,7 +61,9 @@ final class WalkCache {
                 | ((word & CLEAN) != 0 ? PageTableEntry.IW.mask() : 0);
     }
 
-    /** Returns whether a word that does not grant a request refuses it: there is one, and no write has to walk again. */
+    /**
+     * Returns whether a word that does not grant a request refuses it: there is one, and no write has to walk again.
+     */
     static boolean isDecided(long word, boolean write) {
         return word != 0 && !(write && (word & CLEAN) != 0);
     }

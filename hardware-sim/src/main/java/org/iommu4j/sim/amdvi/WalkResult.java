@@ -2,7 +2,8 @@
 package org.iommu4j.sim.amdvi;
 
 /**
- * What a walk came to, packed in a {@code long}: a word of {@link WalkCache}, which is negative, or a failure, which is not.
+ * What a walk came to, packed in a {@code long}: a word of {@link WalkCache}, which is negative, or a failure, which is
+ * not.
  *
  * <p>A failure is the flags of a page fault event and nothing else; or one of a host walk under a guest's, with the
  * guest's physical address below the flags; or an entry, of either's tables, that could not be read, with its address.

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
  * All caches of a machine in front of DRAM: what CPUs, devices and translation units do with them.
  *
  * <p>CPUs come in through write-back and uncached accesses and the flush instructions, devices and translation units
- * through snooped and un-snooped ones. {@link CoherenceProtocol} decides what becomes of lines. Addresses are physical, in bytes, aligned to 8. Nothing allocates once a set was
- * used, while the trace is off.
+ * through snooped and un-snooped ones. {@link CoherenceProtocol} decides what becomes of lines. Addresses are physical,
+ * in bytes, aligned to 8. Nothing allocates once a set was used, while the trace is off.
  *
  * <p>Belongs to one thread at a time: an access from a second one is refused with {@link IllegalStateException} until
  * {@link #release}.
@@ -72,7 +72,10 @@ public final class CacheHierarchy {
         }
     }
 
-    /** Stores a word if it has the expected value and returns whether it had. Takes the line either way, as LOCK CMPXCHG does. */
+    /**
+     * Stores a word if it has the expected value and returns whether it had. Takes the line either way, as LOCK CMPXCHG
+     * does.
+     */
     public boolean compareAndSet(int cpu, long physicalAddress, long expected, long value) {
         enter(physicalAddress);
         CacheSet set = protocol.set(cpu, physicalAddress);
@@ -218,8 +221,8 @@ public final class CacheHierarchy {
     /**
      * Writes a word to DRAM.
      *
-     * @param snoop whether cached copies are merged, that is written back if modified, and dropped; else they stay as they
-     *     are
+     * @param snoop whether cached copies are merged, that is written back if modified, and dropped; else they stay as
+     *     they are
      */
     public void deviceWrite(long physicalAddress, long value, boolean snoop) {
         enter(physicalAddress);
@@ -275,7 +278,10 @@ public final class CacheHierarchy {
         protocol.evictSharedToDram(physicalAddress & LINE_MASK);
     }
 
-    /** Evicts a line, if it is there, from a CPU's private cache and from the shared one to DRAM. Other CPUs keep theirs. */
+    /**
+     * Evicts a line, if it is there, from a CPU's private cache and from the shared one to DRAM. Other CPUs keep
+     * theirs.
+     */
     public void evict(int cpu, long physicalAddress) {
         claim();
         protocol.evictPrivateToDram(cpu, physicalAddress & LINE_MASK);

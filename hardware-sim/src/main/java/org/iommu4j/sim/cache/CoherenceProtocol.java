@@ -17,8 +17,8 @@ import org.iommu4j.sim.trace.TraceKind;
 /**
  * MESI between private caches, with a shared cache that takes what they evict.
  *
- * <p>Lines are named by the address of their first byte. The shared cache is neither inclusive nor exclusive: a line may be
- * in a private cache, in the shared one, or in both. {@code docs/pictures/protocol.svg} has each transition.
+ * <p>Lines are named by the address of their first byte. The shared cache is neither inclusive nor exclusive: a line
+ * may be in a private cache, in the shared one, or in both. {@code docs/pictures/protocol.svg} has each transition.
  */
 final class CoherenceProtocol {
     /** Bits of an address that name its line. */
@@ -125,7 +125,10 @@ final class CoherenceProtocol {
         return way;
     }
 
-    /** Copies a line from another CPU's private cache, which keeps it shared; a modified one goes to the shared cache too. */
+    /**
+     * Copies a line from another CPU's private cache, which keeps it shared; a modified one goes to the shared cache
+     * too.
+     */
     private boolean copyFromPeer(int cpu, long line, CacheSet into, int intoWay) {
         for (Cache peer : privates) {
             CacheSet set = peer.cpu == cpu ? null : peer.setIfTouched(line);

@@ -14,8 +14,8 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 /**
  * Binds {@link MachineFactory} with the translation-unit providers that {@link java.util.ServiceLoader} finds.
  *
- * <p>An application adds providers to the map binder of {@code String} (their name) to {@link TranslationUnitProvider}, and
- * replaces the {@link EvictionPolicy} through its optional binder.
+ * <p>An application adds providers to the map binder of {@code String} (their name) to {@link TranslationUnitProvider},
+ * and replaces the {@link EvictionPolicy} through its optional binder.
  */
 public final class SimulationModule extends AbstractModule {
     /** Makes the module. */

@@ -37,13 +37,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * A simulated machine: silicon, and the adapters through which drivers and guests use it.
  *
- * <p>Memory is divided between kernel and users so that numbers tell where they come from. The kernel's frames lie in the
- * first half, from 1 MiB on; user pages, and so the memory of guests, in the second half. With 256 MiB a guest of up
- * to 128 MiB has guest-physical addresses below all of its host-physical ones; whoever chooses IOVAs keeps away from
+ * <p>Memory is divided between kernel and users so that numbers tell where they come from. The kernel's frames lie in
+ * the first half, from 1 MiB on; user pages, and so the memory of guests, in the second half. With 256 MiB a guest of
+ * up to 128 MiB has guest-physical addresses below all of its host-physical ones; whoever chooses IOVAs keeps away from
  * both. Frame 0 is nobody's.
  *
- * <p>With caches a machine belongs to one thread at a time ({@link #release}); a flat one is thread-safe, except for {@link
- * #reset}, {@link #digest} and the trace.
+ * <p>With caches a machine belongs to one thread at a time ({@link #release}); a flat one is thread-safe, except for
+ * {@link #reset}, {@link #digest} and the trace.
  */
 public final class Machine {
     private static final int FRAME_SIZE = SystemMemory.FRAME_SIZE;
@@ -165,8 +165,8 @@ public final class Machine {
     }
 
     /**
-     * Returns the units' registers by physical address, for who looks on: whether a driver has them is not asked. A mapping of
-     * anything else is refused with ENXIO.
+     * Returns the units' registers by physical address, for who looks on: whether a driver has them is not asked. A
+     * mapping of anything else is refused with ENXIO.
      */
     public RegisterSpace registers() {
         return (physicalBase, size) -> mapRegisters(physicalBase, size, false);
@@ -221,8 +221,8 @@ public final class Machine {
     }
 
     /**
-     * Returns what a driver is opened on: its CPU is CPU 0. Of the contexts of one machine one driver at a time has a unit's
-     * registers; another is refused with EBUSY.
+     * Returns what a driver is opened on: its CPU is CPU 0. Of the contexts of one machine one driver at a time has a
+     * unit's registers; another is refused with EBUSY.
      */
     public VendorContext vendorContext(LinuxRelease release) {
         Objects.requireNonNull(release, "release");
@@ -317,7 +317,8 @@ public final class Machine {
     // Events that hardware makes whenever it likes.
 
     /**
-     * Evicts a line, if it is there, from a CPU's private cache and from the shared one to DRAM. Nothing on a flat machine.
+     * Evicts a line, if it is there, from a CPU's private cache and from the shared one to DRAM. Nothing on a flat
+     * machine.
      */
     public void evict(int cpu, long physicalAddress) {
         backing.caches().ifPresent(caches -> caches.evict(cpu, physicalAddress));
@@ -353,8 +354,8 @@ public final class Machine {
     }
 
     /**
-     * Returns the machine to power-on, at the cost of what was touched, and clears the trace. What was opened on it before is
-     * void: drivers, domains, processes.
+     * Returns the machine to power-on, at the cost of what was touched, and clears the trace. What was opened on it
+     * before is void: drivers, domains, processes.
      */
     public void reset() {
         backing.reset();
@@ -372,8 +373,8 @@ public final class Machine {
     }
 
     /**
-     * Returns a digest of all state of the silicon: memory, caches, units and configuration spaces. Not of what is only a
-     * platform's book-keeping: frames given out, processes, the trace.
+     * Returns a digest of all state of the silicon: memory, caches, units and configuration spaces. Not of what is only
+     * a platform's book-keeping: frames given out, processes, the trace.
      */
     public long digest() {
         StateDigest digest = new StateDigest();

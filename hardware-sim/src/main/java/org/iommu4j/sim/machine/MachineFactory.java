@@ -92,8 +92,8 @@ public final class MachineFactory {
     /**
      * Builds a machine with caches, which belongs to one thread at a time.
      *
-     * @throws IllegalArgumentException when a unit's provider is unknown or refuses its registers, when a function names a
-     *     unit or a bridge that is not there, or when the memory is too small or too large
+     * @throws IllegalArgumentException when a unit's provider is unknown or refuses its registers, when a function
+     *     names a unit or a bridge that is not there, or when the memory is too small or too large
      */
     public Machine create(MachineDescription description) {
         Objects.requireNonNull(description, "description");
@@ -102,8 +102,8 @@ public final class MachineFactory {
     }
 
     /**
-     * Builds a machine without caches, which any thread may use: every access is coherent. Its trace must stay off while
-     * there is more than one thread.
+     * Builds a machine without caches, which any thread may use: every access is coherent. Its trace must stay off
+     * while there is more than one thread.
      *
      * @throws IllegalArgumentException as {@link #create}
      */

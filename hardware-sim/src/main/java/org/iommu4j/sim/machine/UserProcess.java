@@ -9,10 +9,11 @@ import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.FramePool;
 
 /**
- * A user process: an address space of pages that are backed when they are allocated, with pins and a limit on locked memory.
+ * A user process: an address space of pages that are backed when they are allocated, with pins and a limit on locked
+ * memory.
  *
- * <p>A page that is freed while pinned keeps its frame until the last pin goes, as in Linux. New pages hold whatever their
- * frames held. Thread-safe.
+ * <p>A page that is freed while pinned keeps its frame until the last pin goes, as in Linux. New pages hold whatever
+ * their frames held. Thread-safe.
  */
 public final class UserProcess implements ProcessMemory {
     private static final int PAGE_SHIFT = 12;
@@ -55,7 +56,8 @@ public final class UserProcess implements ProcessMemory {
      * @param count how many pages of 4 KiB, from 1
      * @param writable whether the process may write them, and so a device that it pins them for
      * @return the physical address of the first page
-     * @throws IommuException EFAULT when a page has bit 63 set, EEXIST when a page is there already, ENOMEM when frames run out; nothing is allocated
+     * @throws IommuException EFAULT when a page has bit 63 set, EEXIST when a page is there already, ENOMEM when frames
+     *     run out; nothing is allocated
      */
     public synchronized long allocate(long virtualAddress, int count, boolean writable) {
         checkPages(virtualAddress, count);

@@ -9,9 +9,10 @@ import org.iommu4j.sim.spi.TranslationUnit;
 /**
  * What a function with Address Translation Services remembers of its translation requests, in pages of 4K.
  *
- * <p>A page is known for reads, for writes, or both, by what was asked. It stays known until an invalidation request, until ATS is
- * turned on again ({@link FunctionConfig}), or until another page takes its place. All requesters of a function share it.
- * Source: PCI Express Base 5.0, chapter 10; section 10.3.7 of 6.2 lists what empties it without a request.
+ * <p>A page is known for reads, for writes, or both, by what was asked. It stays known until an invalidation request,
+ * until ATS is turned on again ({@link FunctionConfig}), or until another page takes its place. All requesters of a
+ * function share it. Source: PCI Express Base 5.0, chapter 10; section 10.3.7 of 6.2 lists what empties it without a
+ * request.
  */
 final class AddressTranslationCache {
     /** Returned for what is not known. */

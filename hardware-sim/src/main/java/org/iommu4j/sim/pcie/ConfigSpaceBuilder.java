@@ -33,7 +33,10 @@ public final class ConfigSpaceBuilder {
     /** PCI Express device type of a PCI Express to PCI bridge. */
     public static final int TYPE_PCIE_TO_PCI = 7;
 
-    /** ACS capability bits: source validation, translation blocking, request and completion redirect, upstream forwarding. */
+    /**
+     * ACS capability bits: source validation, translation blocking, request and completion redirect, upstream
+     * forwarding.
+     */
     public static final int ACS_ISOLATING = 0x1f;
 
     /** Device Control at power-on: relaxed ordering and no-snoop enabled, maximum read request of 512 bytes. */
@@ -56,7 +59,8 @@ public final class ConfigSpaceBuilder {
     }
 
     /**
-     * Starts a function with a type 0 header and without capabilities, such as a host bridge or a conventional PCI device.
+     * Starts a function with a type 0 header and without capabilities, such as a host bridge or a conventional PCI
+     * device.
      *
      * @param classCode base class 23:16, subclass 15:8, interface 7:0
      */

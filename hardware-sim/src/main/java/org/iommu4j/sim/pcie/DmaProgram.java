@@ -8,8 +8,8 @@ import java.util.Objects;
 /**
  * What an endpoint is told to do: a few reads, writes and copies of 64-bit words, in order.
  *
- * <p>Each step says whether the device wishes no-snoop; whether its requests carry it is up to Device Control. A program
- * holds no results and may run many times on many devices.
+ * <p>Each step says whether the device wishes no-snoop; whether its requests carry it is up to Device Control. A
+ * program holds no results and may run many times on many devices.
  */
 public final class DmaProgram {
     /** One step. */

@@ -12,15 +12,16 @@ import org.jspecify.annotations.Nullable;
 /**
  * A GPU-like device: it reads and writes single words, or runs a {@link DmaProgram}.
  *
- * <p>A request carries no-snoop when the device wishes it and Device Control's Enable No Snoop is set; a function without
- * PCI Express capability can't send it. With Bus Master Enable clear nothing is sent. Behind a PCI Express to PCI bridge a
- * request carries the id of the bus below the bridge, device 0, function 0; behind a conventional bridge the bridge's own
- * (PCI Express to PCI/PCI-X Bridge 1.0, section 2.3).
+ * <p>A request carries no-snoop when the device wishes it and Device Control's Enable No Snoop is set; a function
+ * without PCI Express capability can't send it. With Bus Master Enable clear nothing is sent. Behind a PCI Express to
+ * PCI bridge a request carries the id of the bus below the bridge, device 0, function 0; behind a conventional bridge
+ * the bridge's own (PCI Express to PCI/PCI-X Bridge 1.0, section 2.3).
  *
- * <p>With Address Translation Services enabled it asks the translation unit for the page first, remembers the answer in the
- * function's {@code AddressTranslationCache} and sends translated requests, without no-snoop where the answer says so. With the PASID
- * capability enabled requests carry the PASID that was set. With the Page Request Interface enabled as well it asks for a
- * page that the unit grants it no translation of, once, and its request is to be made again when the answer is there.
+ * <p>With Address Translation Services enabled it asks the translation unit for the page first, remembers the answer in
+ * the function's {@code AddressTranslationCache} and sends translated requests, without no-snoop where the answer says
+ * so. With the PASID capability enabled requests carry the PASID that was set. With the Page Request Interface enabled
+ * as well it asks for a page that the unit grants it no translation of, once, and its request is to be made again when
+ * the answer is there.
  *
  * <p>For one thread at a time; {@link #fork} makes another requester of the same function.
  */
@@ -62,7 +63,8 @@ public final class Endpoint {
     /**
      * Sets the PASID that the requests from now on carry.
      *
-     * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}; not sent while the PASID capability is not enabled
+     * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}; not sent while the PASID capability is not
+     *     enabled
      */
     public void usePasid(int pasid) {
         this.pasid = pasid;
@@ -224,7 +226,8 @@ public final class Endpoint {
      *
      * @param write whether to write them, else to read them
      * @param iovas untranslated addresses anywhere in the pages, at least one
-     * @return whether they were asked for: the interface is on and has the credit, and nothing on the way stops the messages
+     * @return whether they were asked for: the interface is on and has the credit, and nothing on the way stops the
+     *     messages
      */
     public boolean requestPages(boolean write, long... iovas) {
         Objects.requireNonNull(iovas, "iovas");
@@ -261,7 +264,10 @@ public final class Endpoint {
         return function.pageRequests().lastResponse();
     }
 
-    /** Asks for the translation unless it is known, and for the page when the unit grants nothing; DONE when there is one. */
+    /**
+     * Asks for the translation unless it is known, and for the page when the unit grants nothing; DONE when there is
+     * one.
+     */
     private RequestStatus translateFirst(TranslationUnit translator) {
         AddressTranslationCache known = function.deviceTlb();
         long translation = known.lookup(tlp.pasid, tlp.address, tlp.write);

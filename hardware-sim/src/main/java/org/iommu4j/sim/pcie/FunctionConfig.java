@@ -10,11 +10,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * A function's configuration space with the write masks of the registers that software writes.
  *
- * <p>Writable: Command, Cache Line Size, Interrupt Line; a bridge's bus numbers, windows and Bridge Control; Device Control
- * (all but its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root Control and
- * Device Control 2; MSI and MSI-X; the power state; ACS Control as far as its capability bits allow; ATS, PRI and PASID
- * Control. Write-1-to-clear: the error bits of Status, Secondary Status, Device Status and PRI Status. All else is read-only, base
- * address registers too: sizing them is not modelled. Source: PCI Express Base 5.0, chapter 7.
+ * <p>Writable: Command, Cache Line Size, Interrupt Line; a bridge's bus numbers, windows and Bridge Control; Device
+ * Control (all but its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root
+ * Control and Device Control 2; MSI and MSI-X; the power state; ACS Control as far as its capability bits allow; ATS,
+ * PRI and PASID Control. Write-1-to-clear: the error bits of Status, Secondary Status, Device Status and PRI Status.
+ * All else is read-only, base address registers too: sizing them is not modelled. Source: PCI Express Base 5.0, chapter
+ * 7.
  *
  * <p>At power-on the bytes are those of the description, but memory space and bus mastering of devices and bridges are
  * enabled, as firmware and {@code pci_set_master} do.

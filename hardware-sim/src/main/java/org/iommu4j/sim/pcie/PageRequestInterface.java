@@ -9,11 +9,11 @@ import org.iommu4j.sim.spi.TranslationUnit;
 /**
  * A function's Page Request Interface: which pages it waits for, and what its capability shows.
  *
- * <p>Requests are counted against Outstanding Page Request Allocation, and no more than the capacity. A group waits until it is
- * answered. After a response failure nothing waits and nothing is asked until software clears Enable, or resets the
- * interface; responses to what waited are ignored. A response that fits no group sets UPRGI, and so does one whose PASID is not as PRG
- * Response PASID Required says, which the standard leaves undefined. All requesters of a function share it. Source: PCI
- * Express Base 5.0, sections 10.4 and 10.5.2.
+ * <p>Requests are counted against Outstanding Page Request Allocation, and no more than the capacity. A group waits
+ * until it is answered. After a response failure nothing waits and nothing is asked until software clears Enable, or
+ * resets the interface; responses to what waited are ignored. A response that fits no group sets UPRGI, and so does one
+ * whose PASID is not as PRG Response PASID Required says, which the standard leaves undefined. All requesters of a
+ * function share it. Source: PCI Express Base 5.0, sections 10.4 and 10.5.2.
  */
 final class PageRequestInterface {
     /** Returned when nothing may be asked now. */
@@ -58,7 +58,10 @@ final class PageRequestInterface {
         }
     }
 
-    /** Makes the interface of a function; without the capability it never asks. All state is guarded by the configuration space. */
+    /**
+     * Makes the interface of a function; without the capability it never asks. All state is guarded by the
+     * configuration space.
+     */
     PageRequestInterface(FunctionConfig config) {
         this.config = config;
     }

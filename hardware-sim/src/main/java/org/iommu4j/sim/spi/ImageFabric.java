@@ -3,7 +3,9 @@ package org.iommu4j.sim.spi;
 
 import java.util.Objects;
 
-/** A memory image for a unit that must not change it: what it writes, accessed and dirty bits included, is swallowed. */
+/**
+ * A memory image for a unit that must not change it: what it writes, accessed and dirty bits included, is swallowed.
+ */
 public class ImageFabric implements Fabric {
     private final Fabric image;
 

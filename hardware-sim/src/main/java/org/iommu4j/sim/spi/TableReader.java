@@ -4,8 +4,8 @@ package org.iommu4j.sim.spi;
 /**
  * A unit's reading of the tables in a memory image: the silicon's own walk, without the silicon's state.
  *
- * <p>Made by {@link TranslationUnitProvider#reader}. Reads only, and reports what it can't follow. Each visit ends, whatever
- * the image says: {@link TableListing} has the rules.
+ * <p>Made by {@link TranslationUnitProvider#reader}. Reads only, and reports what it can't follow. Each visit ends,
+ * whatever the image says: {@link TableListing} has the rules.
  */
 public interface TableReader {
     /** Returns what the unit is, in one line: its kind, mode and the address of its top table. */

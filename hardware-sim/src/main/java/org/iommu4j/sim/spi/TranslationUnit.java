@@ -4,9 +4,9 @@ package org.iommu4j.sim.spi;
 /**
  * A simulated IOMMU: registers on one side, requests on the other, tables behind it.
  *
- * <p>Writing a register never processes a queue; it makes work that {@link #step} does, one event at a time, so that the
- * machine decides when. Over a fabric with caches a unit belongs to the machine's one thread. Over a flat fabric {@link
- * #translate} runs on any thread without a lock, while registers and {@link #step} lock the unit.
+ * <p>Writing a register never processes a queue; it makes work that {@link #step} does, one event at a time, so that
+ * the machine decides when. Over a fabric with caches a unit belongs to the machine's one thread. Over a flat fabric
+ * {@link #translate} runs on any thread without a lock, while registers and {@link #step} lock the unit.
  */
 public interface TranslationUnit {
     /** No PASID: an ordinary request. */
@@ -62,8 +62,8 @@ public interface TranslationUnit {
     }
 
     /**
-     * Takes a page request message (PCIe PRI). It is posted: the unit looks at it in some later {@link #step}, and answers the
-     * group, if at all, by {@link Fabric#respondToPageRequest}. A unit without page requests drops it.
+     * Takes a page request message (PCIe PRI). It is posted: the unit looks at it in some later {@link #step}, and
+     * answers the group, if at all, by {@link Fabric#respondToPageRequest}. A unit without page requests drops it.
      *
      * @param requesterId bus 15:8, device 7:3, function 2:0
      * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}

@@ -27,11 +27,12 @@ public interface TranslationUnitProvider {
     /**
      * Recognises a unit of a captured host, so that a machine can be built which has it.
      *
-     * <p>Linux may show a unit without attributes; then the registers that its log printed, and firmware's tables, make the unit.
+     * <p>Linux may show a unit without attributes; then the registers that its log printed, and firmware's tables, make
+     * the unit.
      *
      * @param name the directory under {@code /sys/class/iommu}, for example {@code dmar0}
-     * @param attributes trimmed contents of the files below it by path, for example {@code intel-iommu/cap}; empty where Linux
-     *     shows none
+     * @param attributes trimmed contents of the files below it by path, for example {@code intel-iommu/cap}; empty
+     *     where Linux shows none
      * @param known what else the host's inputs have of the unit
      * @param firmware the host's ACPI tables
      * @return the unit, or empty when it is not this vendor's

@@ -10,9 +10,9 @@ import org.iommu4j.platform.MemoryType;
  * Records what happens in a machine, in order, by columns. Off at first; while it is off it costs one comparison.
  *
  * <p>An event's number, from 0, is its time. Replaying {@link TraceKind#STORE}, {@link TraceKind#DMA_WRITE} and {@link
- * TraceKind#UNIT_WRITE} into a flat memory (none that has {@link #FAULT}) gives what every {@link TraceKind#LOAD}, {@link
- * TraceKind#DMA_READ} and {@link TraceKind#UNIT_READ} should have seen. Values are whole 64-bit words, or 32-bit ones at an
- * address aligned to 4 with {@link #HALF}. Recording must be on from the first write whose value matters.
+ * TraceKind#UNIT_WRITE} into a flat memory (none that has {@link #FAULT}) gives what every {@link TraceKind#LOAD},
+ * {@link TraceKind#DMA_READ} and {@link TraceKind#UNIT_READ} should have seen. Values are whole 64-bit words, or 32-bit
+ * ones at an address aligned to 4 with {@link #HALF}. Recording must be on from the first write whose value matters.
  *
  * <p>Not thread-safe: a trace belongs to a machine with caches and its one thread.
  */
@@ -44,7 +44,9 @@ public final class Trace {
     /** Event flag: an explicit event, and not the consequence of an access. */
     public static final int EXPLICIT = 256;
 
-    /** Event flag: a CPU's access to memory that the guest on it had mapped uncacheable, whatever type the access had. */
+    /**
+     * Event flag: a CPU's access to memory that the guest on it had mapped uncacheable, whatever type the access had.
+     */
     public static final int UC_WISHED = 512;
 
     private static final int LINE_WORDS = 8;

@@ -23,7 +23,9 @@ public enum TraceKind {
     INTERRUPT,
     /** A device asked for a page. */
     PAGE_REQUEST,
-    /** A translation unit answered a group of page requests: the address is the requester's id, the value the answer. */
+    /**
+     * A translation unit answered a group of page requests: the address is the requester's id, the value the answer.
+     */
     PAGE_RESPONSE,
     /** A translation unit read a word of a table or a queue. */
     UNIT_READ,

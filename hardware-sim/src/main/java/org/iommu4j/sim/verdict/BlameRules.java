@@ -15,12 +15,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * Decides who broke the contract when a reader did not see the last write.
  *
- * <p>A guest can be to blame only for what passes between its own CPUs and its own devices, and is not where its driver did its
- * part:
+ * <p>A guest can be to blame only for what passes between its own CPUs and its own devices, and is not where its driver
+ * did its part:
  *
  * <ul>
- *   <li>Before a device's write past the caches, the guest's own stores to the line are in memory, or the vCPU that stored asked
- *       for WBINVD. Asking only afterwards writes the old line over the device's data, however well the host does it.
+ *   <li>Before a device's write past the caches, the guest's own stores to the line are in memory, or the vCPU that
+ *       stored asked for WBINVD. Asking only afterwards writes the old line over the device's data, however well the
+ *       host does it.
  *   <li>Between write and read, the vCPU that takes part asked for WBINVD: on hardware it empties no other CPU's cache.
  *   <li>Or the guest had mapped the memory uncached, whatever type the access got in the end.
  * </ul>

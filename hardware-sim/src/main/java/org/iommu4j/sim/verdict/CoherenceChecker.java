@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
  * Compares what readers saw with a flat memory in which every write takes effect in event order.
  *
  * <p>The trace must have been on since power-on, when memory is all zeros. Reads by CPUs and devices count, and so does
- * memory itself after all caches are drained. {@link WriteHistory} is that flat memory, {@link BlameRules} decides who broke
- * the contract.
+ * memory itself after all caches are drained. {@link WriteHistory} is that flat memory, {@link BlameRules} decides who
+ * broke the contract.
  */
 public final class CoherenceChecker {
     private static final long LINE = 64;
@@ -125,7 +125,10 @@ public final class CoherenceChecker {
         }
     }
 
-    /** Returns the write of another owner that left the value seen, null when it is the reader's own; zeros are nobody's data. */
+    /**
+     * Returns the write of another owner that left the value seen, null when it is the reader's own; zeros are nobody's
+     * data.
+     */
     private @Nullable Write leaked(long address, long observed, int read) {
         Write seen = observed == 0 ? null : history.lastOf(address, observed);
         return seen == null || ownerOf.apply(seen.at()).equals(ownerOf.apply(read)) ? null : seen;

@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
  * @param noSnoopSent requests that carried no-snoop
  * @param noSnoopBlocked of these, how many the translation unit forced to be snooped
  * @param noSnoopPassed of these, how many went past the caches
- * @param staleReads the reads that did not see the last write, in order; memory that is wrong at the end counts as a read
- *     by {@code memory}
+ * @param staleReads the reads that did not see the last write, in order; memory that is wrong at the end counts as a
+ *     read by {@code memory}
  */
 public record Findings(
         Verdict verdict,

@@ -10,8 +10,8 @@ import org.iommu4j.sim.trace.Trace;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The flat memory that readers are compared with: every write takes effect in event order, and earlier ones are remembered.
- * Words are 64 bits, aligned to 8; what nobody wrote is zero.
+ * The flat memory that readers are compared with: every write takes effect in event order, and earlier ones are
+ * remembered. Words are 64 bits, aligned to 8; what nobody wrote is zero.
  */
 final class WriteHistory {
     /**

@@ -4,8 +4,8 @@ package org.iommu4j.sim.vtd;
 /**
  * Why a request was blocked, by the manual's codes.
  *
- * <p>Source: VT-d 7.1.3 (DMA remapping fault conditions) and the table of fault reasons in the appendix. From 0x30 on they
- * are scalable mode's; the manual's short names stand before them.
+ * <p>Source: VT-d 7.1.3 (DMA remapping fault conditions) and the table of fault reasons in the appendix. From 0x30 on
+ * they are scalable mode's; the manual's short names stand before them.
  */
 final class FaultReason {
     /** The root entry is not present. */
@@ -167,8 +167,8 @@ final class FaultReason {
     }
 
     /**
-     * Returns whether an ATS translation request gets an answer without rights, and no fault is recorded: the device may
-     * ask for the page.
+     * Returns whether an ATS translation request gets an answer without rights, and no fault is recorded: the device
+     * may ask for the page.
      */
     static boolean isAnsweredWithoutRights(int reason) {
         return switch (reason) {

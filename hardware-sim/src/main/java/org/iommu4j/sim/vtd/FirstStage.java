@@ -9,8 +9,8 @@ import org.iommu4j.bits.BitField;
 /**
  * First-stage paging entries: their fields, and which bits a unit reserves.
  *
- * <p>Source: VT-d 3.6 and 9.7. The format is that of the processor's 4- and 5-level paging. Levels are counted from 1 at the
- * bottom: FS-PTE, FS-PDE, FS-PDPE, FS-PML4E, FS-PML5E. XD concerns execute requests only, and there are none.
+ * <p>Source: VT-d 3.6 and 9.7. The format is that of the processor's 4- and 5-level paging. Levels are counted from 1
+ * at the bottom: FS-PTE, FS-PDE, FS-PDPE, FS-PML4E, FS-PML5E. XD concerns execute requests only, and there are none.
  */
 final class FirstStage {
     private static final BitField P_FIELD = bit(0, "P");

@@ -36,7 +36,9 @@ final class Invalidation {
         this.scalable = scalable;
     }
 
-    /** In scalable mode a context is of no domain: those of a domain are all, and a device's count whatever the domain. */
+    /**
+     * In scalable mode a context is of no domain: those of a domain are all, and a device's count whatever the domain.
+     */
     int contexts(int granularity, int domainId, int requesterId, int functionMask) {
         return switch (granularity) {
             case GLOBAL -> {

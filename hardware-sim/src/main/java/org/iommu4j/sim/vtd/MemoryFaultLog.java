@@ -7,8 +7,8 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * Advanced fault logging's log in memory: records one after the other, from the base on until it is full.
  *
- * <p>Source: VT-d 7.2.2, 9.9 (the record) and 11.4.7.7 (AFLOG). Records are written snooped. A log that is full stays so until
- * software gives another, or the same once more. Its lock is {@link VtdFaultLog}'s.
+ * <p>Source: VT-d 7.2.2, 9.9 (the record) and 11.4.7.7 (AFLOG). Records are written snooped. A log that is full stays
+ * so until software gives another, or the same once more. Its lock is {@link VtdFaultLog}'s.
  */
 final class MemoryFaultLog {
     private static final int RECORD_BYTES = 16;

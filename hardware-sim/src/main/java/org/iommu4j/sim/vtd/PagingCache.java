@@ -9,11 +9,11 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * The paging-structure caches of the second stage: for a domain and a range of addresses, the table that maps the range's
- * pages, with the permissions of the entries above it.
+ * The paging-structure caches of the second stage: for a domain and a range of addresses, the table that maps the
+ * range's pages, with the permissions of the entries above it.
  *
- * <p>Source: VT-d 6.2.5. Of each walk the lowest entry that points to a table is kept, so that a later walk in its range
- * reads one entry. An entry here stays when only leaves are invalidated (IH). One word:
+ * <p>Source: VT-d 6.2.5. Of each walk the lowest entry that points to a table is kept, so that a later walk in its
+ * range reads one entry. An entry here stays when only leaves are invalidated (IH). One word:
  *
  * <pre>
  *   51    12  2      1 0

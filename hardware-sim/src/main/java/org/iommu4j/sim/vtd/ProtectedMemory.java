@@ -8,8 +8,8 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * The two regions that no device reaches while PMEN says so, translated or not.
  *
- * <p>Source: VT-d 11.4.8. Bits of a base that can't be written are 0, those of a limit are 1; a region whose limit is below
- * its base is none. The unit's own accesses are not checked. Immutable.
+ * <p>Source: VT-d 11.4.8. Bits of a base that can't be written are 0, those of a limit are 1; a region whose limit is
+ * below its base is none. The unit's own accesses are not checked. Immutable.
  *
  * @param lowBase first byte of the low region
  * @param lowLimit its last byte

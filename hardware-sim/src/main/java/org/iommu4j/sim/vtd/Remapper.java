@@ -6,11 +6,11 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * The way of a request, by what the registers have decided: translation on or off, the mode of the tables, regions that are
- * protected.
+ * The way of a request, by what the registers have decided: translation on or off, the mode of the tables, regions that
+ * are protected.
  *
- * <p>Source: VT-d 3.4, 4.2 (requests of device TLBs) and 11.4.8. Threads that translate read one volatile word; the unit's lock
- * is held by who changes it.
+ * <p>Source: VT-d 3.4, 4.2 (requests of device TLBs) and 11.4.8. Threads that translate read one volatile word; the
+ * unit's lock is held by who changes it.
  */
 final class Remapper {
     /** Bits of {@link #root}: translation is on. */

@@ -11,9 +11,10 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * The caches that only scalable mode has: contexts, PASID entries, and the first stage's translations and tables.
  *
- * <p>Source: VT-d 6.2.2 to 6.2.5 (tagging) and 6.5.2 (what each granularity invalidates). Contexts are tagged by requester,
- * PASID entries by requester and PASID, translations and tables of the first stage by domain and PASID, alone or nested.
- * The second stage's are in {@link Iotlb} and {@link PagingCache}, tagged by domain, as in legacy mode.
+ * <p>Source: VT-d 6.2.2 to 6.2.5 (tagging) and 6.5.2 (what each granularity invalidates). Contexts are tagged by
+ * requester, PASID entries by requester and PASID, translations and tables of the first stage by domain and PASID,
+ * alone or nested. The second stage's are in {@link Iotlb} and {@link PagingCache}, tagged by domain, as in legacy
+ * mode.
  */
 final class ScalableCaches {
     private static final BitField TAG_PASID = bits(19, 0, "PASID");

@@ -9,8 +9,8 @@ import org.iommu4j.bits.BitField;
 /**
  * Second-stage paging entries: their fields, and which bits a unit reserves.
  *
- * <p>Source: VT-d 3.7 and 9.8. Levels are counted from 1 at the bottom: SS-PTE, SS-PDE, SS-PDPTE, SS-PML4E, SS-PML5E. There is no
- * present bit: an entry with neither R nor W maps nothing.
+ * <p>Source: VT-d 3.7 and 9.8. Levels are counted from 1 at the bottom: SS-PTE, SS-PDE, SS-PDPTE, SS-PML4E, SS-PML5E.
+ * There is no present bit: an entry with neither R nor W maps nothing.
  */
 final class SecondStage {
     /** The most levels of any unit's tables. */

@@ -14,8 +14,8 @@ import org.iommu4j.sim.spi.StateDigest;
  * changes a set makes the number odd first; a reader who sees it odd or changed has missed. Missing is always allowed,
  * since whoever misses walks the tables.
  *
- * <p>Invalidation must also reach a walk under way: {@link #fill} drops what was read in an earlier {@link Epoch}, and an
- * invalidation begins a new one before it looks at any set.
+ * <p>Invalidation must also reach a walk under way: {@link #fill} drops what was read in an earlier {@link Epoch}, and
+ * an invalidation begins a new one before it looks at any set.
  */
 final class SetAssociativeCache {
     /** What a look-up returns when nothing is cached; never a value. */

@@ -7,7 +7,8 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Where faults are logged: primary logging's fault-recording registers or advanced logging's memory, FSTS and the fault event.
+ * Where faults are logged: primary logging's fault-recording registers or advanced logging's memory, FSTS and the fault
+ * event.
  *
  * <p>Source: VT-d 7.2 and 11.4.7. Threads that translate meet here only when they have a fault to record, and not even
  * then once the log in use has overflowed.

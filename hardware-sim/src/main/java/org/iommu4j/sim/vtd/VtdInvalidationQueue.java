@@ -15,9 +15,9 @@ import org.iommu4j.sim.spi.TranslationUnit;
  *
  * <p>Source: VT-d 6.5.2 and the descriptors below it; errors 6.5.2.10 and 11.4.9.9. Descriptors and status writes are
  * always snooped. Device TLBs answer at once or
- * never: a time-out shows at the next wait, which is then aborted, or when the queue is empty. Descriptors that name a PASID
- * must be wide. A bad descriptor stops the queue with the head at it until software clears FSTS.IQE; then it is fetched
- * again.
+ * never: a time-out shows at the next wait, which is then aborted, or when the queue is empty. Descriptors that name a
+ * PASID must be wide. A bad descriptor stops the queue with the head at it until software clears FSTS.IQE; then it is
+ * fetched again.
  */
 final class VtdInvalidationQueue {
     private static final BitField TYPE = bits(3, 0, "TYPE");

@@ -10,8 +10,8 @@ import org.iommu4j.sim.spi.Fabric;
 /**
  * Reads legacy mode's root and context entries.
  *
- * <p>Source: VT-d 3.4 (from requester to domain), 9.1 root entry, 9.3 context entry. ECAP.C decides whether these reads are
- * snooped.
+ * <p>Source: VT-d 3.4 (from requester to domain), 9.1 root entry, 9.3 context entry. ECAP.C decides whether these reads
+ * are snooped.
  */
 final class VtdLegacyTables {
     private static final BitField ROOT_P = bit(0, "P");

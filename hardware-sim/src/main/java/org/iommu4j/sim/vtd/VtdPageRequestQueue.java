@@ -21,10 +21,10 @@ import org.iommu4j.sim.spi.TranslationUnit;
 /**
  * Page requests of devices: the queue in memory, its registers and event, and the answers.
  *
- * <p>Source: VT-d 7.4 to 7.6, 7.10 and 11.4.11. Messages that have arrived wait here until {@link #step}, or until a wait descriptor
- * asks for draining. One that the tables allow is written to the queue, snooped; unless that is full, which sets PRO. While
- * PRO is set nothing is written, and the last request of each group is answered with success, so that its device tries
- * again. Callers hold the unit's lock.
+ * <p>Source: VT-d 7.4 to 7.6, 7.10 and 11.4.11. Messages that have arrived wait here until {@link #step}, or until a
+ * wait descriptor asks for draining. One that the tables allow is written to the queue, snooped; unless that is full,
+ * which sets PRO. While PRO is set nothing is written, and the last request of each group is answered with success, so
+ * that its device tries again. Callers hold the unit's lock.
  */
 final class VtdPageRequestQueue {
     /** Offset of the first register. */

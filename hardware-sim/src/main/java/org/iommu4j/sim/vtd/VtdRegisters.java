@@ -267,7 +267,10 @@ final class VtdRegisters {
         return BY_OFFSET[offset >>> 2];
     }
 
-    /** Returns whether a register is of the invalidation queue or its event: reserved without ECAP.QI, which IR and EIM need. */
+    /**
+     * Returns whether a register is of the invalidation queue or its event: reserved without ECAP.QI, which IR and EIM
+     * need.
+     */
     static boolean isOfQueue(Register register) {
         return register.offset() >= IQH.offset() && register.offset() <= IQERCD.offset();
     }

@@ -11,8 +11,8 @@ import org.iommu4j.sim.spi.Fabric;
 /**
  * Reads scalable mode's root, context, PASID directory and PASID table entries.
  *
- * <p>Source: VT-d 3.4.3 and 9.2, 9.4, 9.5, 9.6. ECAP.C decides whether these reads are snooped. What a reading yields is in a
- * {@link WideCache.Entry}, whose first word says what it is:
+ * <p>Source: VT-d 3.4.3 and 9.2, 9.4, 9.5, 9.6. ECAP.C decides whether these reads are snooped. What a reading yields
+ * is in a {@link WideCache.Entry}, whose first word says what it is:
  *
  * <pre>
  *   context      first   51:12 PASIDDIRPTR, 11:9 PDTS, 4 PRE, 3 PASIDE, 2 DTE, 1 FPD, 0 P     second   19:0 RID_PASID
@@ -283,8 +283,8 @@ final class VtdScalableTables {
     }
 
     /**
-     * Reads the first word of an entry that must be present. In all four tables the reasons for one that can't be read, that
-     * is not present and that has reserved bits follow each other.
+     * Reads the first word of an entry that must be present. In all four tables the reasons for one that can't be read,
+     * that is not present and that has reserved bits follow each other.
      *
      * @param accessReason the first of the three
      * @return the word, or {@link #REFUSED} with the refusal in {@code into}

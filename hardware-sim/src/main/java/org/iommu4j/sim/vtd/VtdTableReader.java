@@ -9,8 +9,8 @@ import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Reads the tables in a memory image as the unit would: with {@link VtdLegacyTables}, {@link VtdScalableTables}, {@link FirstStage} and
- * {@link SecondStage}, and translating with a {@link VtdUnit} of its own.
+ * Reads the tables in a memory image as the unit would: with {@link VtdLegacyTables}, {@link VtdScalableTables},
+ * {@link FirstStage} and {@link SecondStage}, and translating with a {@link VtdUnit} of its own.
  *
  * <p>Of nested translation only the requester is told; its first-stage tables are at a guest's addresses.
  */

@@ -31,16 +31,16 @@ import org.jspecify.annotations.Nullable;
 /**
  * Intel VT-d units: how they are built, how a captured one is recognised, and the built-in machines that have them.
  *
- * <p>A unit's specification has the values of VER, CAP and ECAP, and may have HAW: the host address width in bits, which
- * DMAR tells and no register does. Entries with address bits beyond it are reserved; without it, it is 52.
+ * <p>A unit's specification has the values of VER, CAP and ECAP, and may have HAW: the host address width in bits,
+ * which DMAR tells and no register does. Entries with address bits beyond it are reserved; without it, it is 52.
  */
 public final class VtdUnitProvider implements TranslationUnitProvider {
     /** The provider's name. */
     public static final String NAME = "vtd";
 
     /**
-     * CAP of a server unit: 48-bit tables of 4 levels, 2M and 1G leaves, page-selective invalidation, 8 fault records, no
-     * caching mode.
+     * CAP of a server unit: 48-bit tables of 4 levels, 2M and 1G leaves, page-selective invalidation, 8 fault records,
+     * no caching mode.
      */
     public static final long CAP_4_LEVEL = 0xd2078c106f0466L;
 
@@ -310,8 +310,8 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     /**
      * Builds a unit with any pair of CAP and ECAP.
      *
-     * @throws IllegalArgumentException when VER, CAP or ECAP is missing, the register blocks overlap or leave the window,
-     *     or the base is not aligned
+     * @throws IllegalArgumentException when VER, CAP or ECAP is missing, the register blocks overlap or leave the
+     *     window, or the base is not aligned
      */
     @Override
     public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {

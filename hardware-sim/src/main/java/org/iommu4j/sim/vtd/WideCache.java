@@ -8,8 +8,8 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * Like {@link SetAssociativeCache}, for entries of four words: a key, a tag, which is a second key or something to invalidate
- * by, and two values.
+ * Like {@link SetAssociativeCache}, for entries of four words: a key, a tag, which is a second key or something to
+ * invalidate by, and two values.
  *
  * <p>A set is one run of sixteen words: a sequence number, three entries, and the way to replace next.
  */

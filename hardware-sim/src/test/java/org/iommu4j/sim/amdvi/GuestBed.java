@@ -33,7 +33,10 @@ final class GuestBed {
         bed.unit.writeRegister64(TestBed.CONTROL, 0x0400000000011005L); // GTEn and GCR3TRPMode too
     }
 
-    /** Gives {@link TestBed#DEVICE} a GCR3 table of one level with one PASID, in domain 5, and host tables of some levels. */
+    /**
+     * Gives {@link TestBed#DEVICE} a GCR3 table of one level with one PASID, in domain 5, and host tables of some
+     * levels.
+     */
     void attach(long extra, int hostLevels) {
         bed.entry(DEVICE, IR_IW | GV | extra | ROOT | (long) hostLevels << 9 | 3, (GCR3 >> 15) << 16 | 5);
         bed.memory.store(GCR3 + PASID * 8L, GUEST_ROOT | 1);

@@ -30,9 +30,10 @@ class CacheHierarchyTest {
     }
 
     /**
-     * The protocol, a row of {@code protocol.csv} each. Events: L load, S store 5, C compare-and-set to 6, P prefetch, E evict to the shared cache, X evict from the shared
-     * cache, Q evict to DRAM, F clflush, W wbinvd, U uncached load, V uncached store 7, each with a CPU's number; D snooped and
-     * d un-snooped device write of 9, R snooped and r un-snooped device read. States: CPUs 0, 1, 2, shared cache.
+     * The protocol, a row of {@code protocol.csv} each. Events: L load, S store 5, C compare-and-set to 6, P prefetch,
+     * E evict to the shared cache, X evict from the shared cache, Q evict to DRAM, F clflush, W wbinvd, U uncached
+     * load, V uncached store 7, each with a CPU's number; D snooped and d un-snooped device write of 9, R snooped and r
+     * un-snooped device read. States: CPUs 0, 1, 2, shared cache.
      */
     @ParameterizedTest(name = "{0} then {1} gives {2}, memory {3}")
     @CsvFileSource(resources = "protocol.csv")

@@ -25,8 +25,8 @@ import org.iommu4j.spi.ShownUnit;
 /**
  * The simplest silicon: physical address = IOVA - 4 GiB, below that a fault 5.
  *
- * <p>Register 0 (64 bits): writing n queues n pieces of work, reading tells how many are left; each writes its count to the
- * physical address in register 8, without snooping. Register 16: bit 0 forces snooping.
+ * <p>Register 0 (64 bits): writing n queues n pieces of work, reading tells how many are left; each writes its count to
+ * the physical address in register 8, without snooping. Register 16: bit 0 forces snooping.
  */
 public final class OffsetUnitProvider implements TranslationUnitProvider {
     public static final long OFFSET = 1L << 32;

@@ -16,8 +16,8 @@ import org.iommu4j.sim.trace.Trace;
 /**
  * A machine whose trace is judged. Without a driver the translation unit is off and a device's addresses are physical.
  *
- * <p>The first GPU and {@code vcpu0} and {@code vcpu1} are virtual machine vm0's, {@code vm1.vcpu0} is vm1's. The second GPU
- * is the host's unless it is given away.
+ * <p>The first GPU and {@code vcpu0} and {@code vcpu1} are virtual machine vm0's, {@code vm1.vcpu0} is vm1's. The
+ * second GPU is the host's unless it is given away.
  */
 final class Bench {
     static final long WORD = 0x0800_0000L;

@@ -11,7 +11,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What is coherent, corrupted and leaked, what is counted, and what is said of it. {@link BlameTest} has who is to blame. */
+/**
+ * What is coherent, corrupted and leaked, what is counted, and what is said of it. {@link BlameTest} has who is to
+ * blame.
+ */
 class CoherenceCheckerTest {
     private static final String CPU = "";
 

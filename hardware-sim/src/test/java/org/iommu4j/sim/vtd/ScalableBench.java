@@ -5,8 +5,9 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * A unit in scalable mode on a bench: device 02:00.0, a PASID directory at 0x8000, the PASID table of the first 64 PASIDs at
- * 0x9000; queue of 256-bit descriptors. Tables as on {@link Bench}, in whichever format the PASID's entry says.
+ * A unit in scalable mode on a bench: device 02:00.0, a PASID directory at 0x8000, the PASID table of the first 64
+ * PASIDs at 0x9000; queue of 256-bit descriptors. Tables as on {@link Bench}, in whichever format the PASID's entry
+ * says.
  */
 final class ScalableBench {
     static final long CAP = Bench.CAP_ALL_LEVELS | 1L << 56 | 1L << 60; // 1G leaves and 5 levels of the first stage

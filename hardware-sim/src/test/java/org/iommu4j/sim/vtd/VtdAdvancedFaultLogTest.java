@@ -7,7 +7,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Advanced fault logging: records in memory, its two conditions in FSTS, and what becomes of primary logging meanwhile. */
+/**
+ * Advanced fault logging: records in memory, its two conditions in FSTS, and what becomes of primary logging meanwhile.
+ */
 class VtdAdvancedFaultLogTest {
     private static final int AFO = 4;
     private static final int APF = 8;

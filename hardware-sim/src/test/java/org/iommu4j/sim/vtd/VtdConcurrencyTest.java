@@ -16,14 +16,16 @@ import org.junit.jupiter.api.Test;
 /**
  * Two threads translate while a third remaps pages and invalidates them.
  *
- * <p>Page i is mapped to frame 16 * version + i. A version may be seen only from when it is written to the table until the
- * invalidation after the next one completes.
+ * <p>Page i is mapped to frame 16 * version + i. A version may be seen only from when it is written to the table until
+ * the invalidation after the next one completes.
  */
 class VtdConcurrencyTest {
     private static final int PAGES = 16;
     private static final long FIRST = Bench.IOVA - 0x1000; // index 0 at level 1
 
-    /** A page's frame is its version times {@link #PAGES}: half of what reaches the interrupt range, which is refused. */
+    /**
+     * A page's frame is its version times {@link #PAGES}: half of what reaches the interrupt range, which is refused.
+     */
     private static final int MAX_REMAPS = 500_000;
 
     @Test

@@ -75,7 +75,10 @@ class VtdInvalidationTest {
         assertFresh(bench);
     }
 
-    /** Four lowest tables side by side are replaced by others; what hardware forgets of them begins with the entries above. */
+    /**
+     * Four lowest tables side by side are replaced by others; what hardware forgets of them begins with the entries
+     * above.
+     */
     @ParameterizedTest(name = "2^{1} pages from 2 MiB times {0} on, leaves only {2}: {3}")
     @CsvSource({
         "0, 0, false, new old old old",

@@ -137,7 +137,10 @@ class VtdTableReaderTest {
         assertThat(notes.problems).containsExactly("table at 0x4000 is in itself, again at level 1");
     }
 
-    /** Five frames: all 256 functions of a bus have tables of which each has the next one 512 times, and the last the first. */
+    /**
+     * Five frames: all 256 functions of a bus have tables of which each has the next one 512 times, and the last the
+     * first.
+     */
     @Test
     void tablesThatUnfoldWithoutEndEndWithOneProblem() {
         for (int function = 0; function < 256; function++) {

@@ -70,7 +70,9 @@ class VtdTranslationTest {
         }
     }
 
-    /** The first page's walk leaves the lowest table in the paging-structure cache, from which the second one's begins. */
+    /**
+     * The first page's walk leaves the lowest table in the paging-structure cache, from which the second one's begins.
+     */
     @ParameterizedTest
     @CsvSource({
         "3, 3, 3, RW",

@@ -30,7 +30,9 @@ final class HandMadeTables {
         table.put((byte) device).put((byte) 0);
     }
 
-    /** An IVRS with a unit 00:00.2 at 0xfeb80000 that has every function, and an image of EFR that is said to be valid. */
+    /**
+     * An IVRS with a unit 00:00.2 at 0xfeb80000 that has every function, and an image of EFR that is said to be valid.
+     */
     static byte[] ivrs(long efrImage) {
         return summed(ivrs(efrImage, 0));
     }

@@ -131,7 +131,10 @@ class HostsTest {
         assertThat(captures).isGreaterThanOrEqualTo(7);
     }
 
-    /** What VFIO answered on a host is what the audit of its capture says: groups, coherency, holes of the address space. */
+    /**
+     * What VFIO answered on a host is what the audit of its capture says: groups, coherency, holes of the address
+     * space.
+     */
     @ParameterizedTest
     @CsvSource({"6.1-sc0, intel-sc0", "6.1-sc1, intel-sc1", "6.1-amd, amd-qemu11"})
     void vfioAnsweredAsTheAuditSays(String run, String capture) throws IOException {

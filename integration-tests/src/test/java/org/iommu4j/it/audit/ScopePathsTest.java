@@ -33,7 +33,8 @@ import org.junit.jupiter.api.Test;
 /**
  * Device scopes of real DMAR tables are followed hop by hop, through bridges whose buses have whatever numbers.
  *
- * <p>The paths are those that ACPICA's disassembler printed; the bridges on them are made here, with random bus numbers.
+ * <p>The paths are those that ACPICA's disassembler printed; the bridges on them are made here, with random bus
+ * numbers.
  */
 class ScopePathsTest {
     private static final Pattern LINE = Pattern.compile("\\[[0-9A-F]+h.*?\\]\\s+([^:]+?) : (.*)");

@@ -20,7 +20,8 @@ import org.junit.jupiter.api.TestFactory;
 /**
  * A null where none is allowed is refused at once: {@link NullPointerException}, and nothing has changed.
  *
- * <p>Every parameter that is no primitive and not {@link Nullable} gets a null, while all others get what they may have.
+ * <p>Every parameter that is no primitive and not {@link Nullable} gets a null, while all others get what they may
+ * have.
  */
 class NullArgumentsTest {
     private static final Samples SAMPLES = new Samples();

@@ -115,8 +115,8 @@ import org.iommu4j.vfio.type1.Type1Iommu;
 import org.iommu4j.vfio.type1.Type1Options;
 
 /**
- * Objects of the library's types in a state of use: drivers of all vendors with every kind of domain, a host with core, DMA API,
- * VFIO and KVM, and what silicon is made of.
+ * Objects of the library's types in a state of use: drivers of all vendors with every kind of domain, a host with core,
+ * DMA API, VFIO and KVM, and what silicon is made of.
  */
 final class Samples {
     private static final PciAddress NIC = BuiltInTopology.SECOND_GPU;

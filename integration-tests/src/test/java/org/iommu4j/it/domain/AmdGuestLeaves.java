@@ -7,8 +7,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
 /**
- * AMD-Vi guest tables by hand: device table entry, GCR3 tables and the processor's page tables (48882 2.2.2.1, 2.2.6), without a
- * line of driver or unit. Requests are those without PASID, which use the tables of PASID 0.
+ * AMD-Vi guest tables by hand: device table entry, GCR3 tables and the processor's page tables (48882 2.2.2.1, 2.2.6),
+ * without a line of driver or unit. Requests are those without PASID, which use the tables of PASID 0.
  *
  * @param registerBase of the unit
  */

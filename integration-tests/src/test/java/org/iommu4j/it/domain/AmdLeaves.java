@@ -7,7 +7,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
 /**
- * AMD-Vi host tables by hand: device table entry and page tables (48882 2.2.2.1, 2.2.3), without a line of driver or unit.
+ * AMD-Vi host tables by hand: device table entry and page tables (48882 2.2.2.1, 2.2.3), without a line of driver or
+ * unit.
  *
  * @param registerBase of the unit
  */

@@ -23,7 +23,10 @@ import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 
-/** A machine with its driver opened and two devices probed: what a test of domains needs. Frames are {@link PoisonedFrames}. */
+/**
+ * A machine with its driver opened and two devices probed: what a test of domains needs. Frames are
+ * {@link PoisonedFrames}.
+ */
 public class Bench {
     /** The first device. */
     public static final PciAddress DEVICE = BuiltInTopology.GPU;

@@ -26,7 +26,10 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What domains can do besides mapping, while the n-th thing that can fail does: PASIDs, record of written pages, nesting, promises. */
+/**
+ * What domains can do besides mapping, while the n-th thing that can fail does: PASIDs, record of written pages,
+ * nesting, promises.
+ */
 class CapabilityFailureTest {
     private static final long PAGE = 4096;
 

@@ -28,8 +28,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Two threads map, unmap and let a device work in one domain, each in ranges of its own that share tables with the other's. Each
- * thread compares all with its own model, by its own requester and by a walk by hand.
+ * Two threads map, unmap and let a device work in one domain, each in ranges of its own that share tables with the
+ * other's. Each thread compares all with its own model, by its own requester and by a walk by hand.
  */
 class ConcurrentMappingTest {
     private static final long PAGE = 4096;
@@ -38,7 +38,9 @@ class ConcurrentMappingTest {
 
     private static final int TABLES = 6;
 
-    /** How long each configuration is worked on: {@code -Diommu4j.concurrent.millis=60000} for more than a first look. */
+    /**
+     * How long each configuration is worked on: {@code -Diommu4j.concurrent.millis=60000} for more than a first look.
+     */
     private static final long MILLISECONDS = Long.getLong("iommu4j.concurrent.millis", 700);
 
     static List<Configuration> configurations() {

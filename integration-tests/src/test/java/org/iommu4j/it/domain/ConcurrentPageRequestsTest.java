@@ -29,7 +29,10 @@ import org.iommu4j.sim.pcie.Endpoint;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** A device that asks, somebody who maps and answers, and somebody who takes the PASID away and gives it back, all at once. */
+/**
+ * A device that asks, somebody who maps and answers, and somebody who takes the PASID away and gives it back, all at
+ * once.
+ */
 class ConcurrentPageRequestsTest {
     private static final long PAGE = 4096;
     private static final int PASID = 5;

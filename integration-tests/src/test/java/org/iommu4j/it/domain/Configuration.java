@@ -33,7 +33,10 @@ public record Configuration(
         GRANTED,
         /** It is there, and leaves block no-snoop whether anybody asks or not. */
         UNCONDITIONAL,
-        /** It is there and answers that it does, and no-snoop passes all the same: AMD's guest tables, as Linux has them. */
+        /**
+         * It is there and answers that it does, and no-snoop passes all the same: AMD's guest tables, as Linux has
+         * them.
+         */
         PRETENDED;
 
         /** Returns what the domain answers. */

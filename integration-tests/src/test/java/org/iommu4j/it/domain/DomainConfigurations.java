@@ -24,8 +24,8 @@ public final class DomainConfigurations {
     }
 
     /**
-     * Returns one of each vendor whose unit and first device can do all that a driver can be asked for: every kind of domain,
-     * PASIDs, dirty tracking, page requests, nesting on VT-d.
+     * Returns one of each vendor whose unit and first device can do all that a driver can be asked for: every kind of
+     * domain, PASIDs, dirty tracking, page requests, nesting on VT-d.
      */
     public static List<Configuration> withEveryAbility() {
         return List.of(

@@ -50,10 +50,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The n-th thing that can fail does, for every n: nothing leaks, what worked before works on, and the next try succeeds.
+ * The n-th thing that can fail does, for every n: nothing leaks, what worked before works on, and the next try
+ * succeeds.
  *
- * <p>A wait or a register read that fails can end an invalidation, after which a unit is broken for good and says so: then frames
- * may be kept, but are counted. What domains can do besides mapping is in {@link CapabilityFailureTest}.
+ * <p>A wait or a register read that fails can end an invalidation, after which a unit is broken for good and says so:
+ * then frames may be kept, but are counted. What domains can do besides mapping is in {@link CapabilityFailureTest}.
  */
 class FailureInjectionTest {
     private static final long PAGE = 4096;

@@ -26,7 +26,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** What an IVRS reserves for a device, from the table's bytes through core's default domain to the device's own requests. */
+/**
+ * What an IVRS reserves for a device, from the table's bytes through core's default domain to the device's own
+ * requests.
+ */
 class FirmwareMemoryTest {
     private static final long REGISTER_BASE = 0xfeb8_0000L;
     private static final long FIRMWARE = 0x0765_4000L;

@@ -23,7 +23,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What runs for every mapping, every request and every memory access allocates nothing: 0 bytes over 100,000 operations. */
+/**
+ * What runs for every mapping, every request and every memory access allocates nothing: 0 bytes over 100,000
+ * operations.
+ */
 class HotPathAllocationTest {
     private static final int OPERATIONS = 100_000;
     private static final long PAGE = 4096;
@@ -48,8 +51,8 @@ class HotPathAllocationTest {
     }
 
     /**
-     * Counts bytes over so many operations. The compiler's own turns (a method replaced while it runs) can leave a few bytes to
-     * the thread, so that the first clean round counts; what allocates in any operation is clean in none.
+     * Counts bytes over so many operations. The compiler's own turns (a method replaced while it runs) can leave a few
+     * bytes to the thread, so that the first clean round counts; what allocates in any operation is clean in none.
      */
     private static void assertAllocatesNothing(String what, int operations, Runnable operation) {
         long thread = Thread.currentThread().getId();

@@ -15,8 +15,8 @@ import org.iommu4j.sim.vtd.VtdUnitProvider;
 /**
  * The contract on VT-d's scalable mode, with either stage.
  *
- * <p>A first stage without snoop control is not among them: there Linux 7.1 lets a device into a domain that promised, see {@link
- * ScalableOnSiliconTest}.
+ * <p>A first stage without snoop control is not among them: there Linux 7.1 lets a device into a domain that promised,
+ * see {@link ScalableOnSiliconTest}.
  */
 class IntelScalableDomainContractTest extends IommuDomainContract {
     /** ECAP.SC. */

@@ -36,11 +36,11 @@ import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * What every vendor's domains promise, seen from four sides: the driver's own answers, the device's DMA, a walk of the tables by
- * hand, and the frames in use.
+ * What every vendor's domains promise, seen from four sides: the driver's own answers, the device's DMA, a walk of the
+ * tables by hand, and the frames in use.
  *
- * <p>A vendor's subclass has a static method {@code configurations()} that lists the machines to run on. The rules are those of
- * {@link IommuDomain}, which are the generic page-table rules of Linux 7.1.
+ * <p>A vendor's subclass has a static method {@code configurations()} that lists the machines to run on. The rules are
+ * those of {@link IommuDomain}, which are the generic page-table rules of Linux 7.1.
  */
 @ParameterizedClass(name = "{0}")
 @MethodSource("configurations")

@@ -31,7 +31,10 @@ public final class Machines {
                 spec.provider(), spec.name(), spec.segment(), spec.registerBase(), spec.registerSize(), registers);
     }
 
-    /** Returns the machine with PASIDs of 16 bits in the two devices of a {@link Bench}, and with translation caches if asked for. */
+    /**
+     * Returns the machine with PASIDs of 16 bits in the two devices of a {@link Bench}, and with translation caches if
+     * asked for.
+     */
     public static MachineDescription withPasids(MachineDescription machine, boolean ats) {
         return machine.withFunctions(machine.functions().stream()
                 .map(function -> function.address().equals(Bench.DEVICE)
@@ -41,7 +44,10 @@ public final class Machines {
                 .toList());
     }
 
-    /** Returns the machine with a first device of a {@link Bench} that can have PASIDs, a translation cache and 64 page requests. */
+    /**
+     * Returns the machine with a first device of a {@link Bench} that can have PASIDs, a translation cache and 64 page
+     * requests.
+     */
     public static MachineDescription withPageRequests(MachineDescription machine) {
         return machine.withFunctions(machine.functions().stream()
                 .map(function -> function.address().equals(Bench.DEVICE) ? withPageRequests(function) : function)

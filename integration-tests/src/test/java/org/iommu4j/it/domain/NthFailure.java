@@ -23,8 +23,8 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 /**
  * Does an operation on one fresh machine after another, and each time the next thing in it that can fail does.
  *
- * <p>After each: what was before stands, and nothing leaked. Frames are counted. A domain id that leaked would show in the next
- * domains', since drivers give out the lowest free one; a slot of a queue in a queue that ends up full.
+ * <p>After each: what was before stands, and nothing leaked. Frames are counted. A domain id that leaked would show in
+ * the next domains', since drivers give out the lowest free one; a slot of a queue in a queue that ends up full.
  */
 final class NthFailure {
     /** More rounds than any queue has slots for. */
@@ -167,8 +167,8 @@ final class NthFailure {
     }
 
     /**
-     * Attaches every function to a domain of its own, and returns the domains' ids; works with the last for so long that every
-     * slot of its unit's queue is used.
+     * Attaches every function to a domain of its own, and returns the domains' ids; works with the last for so long
+     * that every slot of its unit's queue is used.
      */
     private static List<Integer> nextDomainIds(Bench bench) {
         Configuration configuration = bench.configuration();

@@ -6,13 +6,14 @@ import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * Frames that are spoilt when they are freed, and come back late: a walk through a freed table finds pages that nobody mapped.
+ * Frames that are spoilt when they are freed, and come back late: a walk through a freed table finds pages that nobody
+ * mapped.
  *
- * <p>An ordinary pool gives the lowest free frame, so that the table that a driver makes next is often the one that it has just
- * freed, and a unit that still walks through the freed one finds the right entries there. Here every word of a freed frame is a
- * leaf that leads to one frame, the trap, which holds the same word everywhere: whatever the level of the freed table is, what
- * was refused is granted then. The frame rests before it is given out again, longest first, and must be as it was left: a unit
- * or a driver that writes to it is found as well.
+ * <p>An ordinary pool gives the lowest free frame, so that the table that a driver makes next is often the one that it
+ * has just freed, and a unit that still walks through the freed one finds the right entries there. Here every word of a
+ * freed frame is a leaf that leads to one frame, the trap, which holds the same word everywhere: whatever the level of
+ * the freed table is, what was refused is granted then. The frame rests before it is given out again, longest first,
+ * and must be as it was left: a unit or a driver that writes to it is found as well.
  *
  * <p>Allocates nothing after construction. Thread-safe.
  */

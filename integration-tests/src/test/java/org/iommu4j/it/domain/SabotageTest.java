@@ -40,7 +40,10 @@ import org.iommu4j.workbench.scenario.Wbinvd;
 import org.iommu4j.workbench.scenario.Wiring;
 import org.junit.jupiter.api.Test;
 
-/** One thing is broken at a time, from outside; a named case or a promise of the contract must notice, and does not without. */
+/**
+ * One thing is broken at a time, from outside; a named case or a promise of the contract must notice, and does not
+ * without.
+ */
 class SabotageTest {
     private static final MachineFactory MACHINES = MachineFactory.load();
 
@@ -136,7 +139,9 @@ class SabotageTest {
         }
     }
 
-    /** The case {@code missing-table-write-back}: the unit does not snoop, so it reads the entry that DRAM still has. */
+    /**
+     * The case {@code missing-table-write-back}: the unit does not snoop, so it reads the entry that DRAM still has.
+     */
     @Test
     void noTableWriteBack() {
         Configuration configuration = intel("SC, non-coherent walk");

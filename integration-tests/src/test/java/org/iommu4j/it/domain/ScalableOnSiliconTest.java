@@ -36,8 +36,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * VT-d's scalable mode, driver and silicon together: what the tables say is what requests meet, with CPU caches in front of
- * memory, so that a no-snoop request that passes leaves a stale line behind.
+ * VT-d's scalable mode, driver and silicon together: what the tables say is what requests meet, with CPU caches in
+ * front of memory, so that a no-snoop request that passes leaves a stale line behind.
  */
 class ScalableOnSiliconTest {
     private static final long PAGE = 4096;
@@ -213,7 +213,9 @@ class ScalableOnSiliconTest {
 
     // ---- nesting ---------------------------------------------------------------------------------------------------
 
-    /** Where a guest has its first-stage table: guest-physical, four frames from the top down, then a page of data each. */
+    /**
+     * Where a guest has its first-stage table: guest-physical, four frames from the top down, then a page of data each.
+     */
     private static final long GUEST_TABLE = 0x10_0000;
 
     private static final long GUEST_DATA = GUEST_TABLE + 4 * PAGE;

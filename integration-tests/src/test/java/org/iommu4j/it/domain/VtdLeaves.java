@@ -7,8 +7,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
 /**
- * VT-d by hand: root, context and PASID tables of either mode, tables of either stage (VT-d 9.1 to 9.8), without a line of
- * driver or unit.
+ * VT-d by hand: root, context and PASID tables of either mode, tables of either stage (VT-d 9.1 to 9.8), without a line
+ * of driver or unit.
  *
  * @param registerBase of the unit
  * @param firstStage whether the leaves to expect are those of a first stage

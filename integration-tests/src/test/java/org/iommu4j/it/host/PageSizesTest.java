@@ -24,7 +24,10 @@ import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The page sizes that VFIO names are those that real kernels named ({@code VFIO_IOMMU_GET_INFO}), on the same kind of unit. */
+/**
+ * The page sizes that VFIO names are those that real kernels named ({@code VFIO_IOMMU_GET_INFO}), on the same kind of
+ * unit.
+ */
 class PageSizesTest {
     private static final Pattern RELEASE = Pattern.compile("(?m)^Linux \\S+ (\\S+)");
     private static final Pattern PAGE_SIZES = Pattern.compile("(?m)^GET_INFO .*pgsizes=0x(\\w+)");

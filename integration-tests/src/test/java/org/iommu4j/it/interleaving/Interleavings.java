@@ -18,9 +18,9 @@ import org.jspecify.annotations.Nullable;
  * Runs two operations in every order of their steps that needs at most so many preemptions.
  *
  * <p>Each operation has a thread, one of which runs at a time. An operation calls {@link #step} before each access to
- * what both share; there the other may be let go first. An order is the list of the choices made where both could run; the
- * next order changes the last choice that has an alternative left. An operation that meets a lock which the other holds
- * waits until the other has ended.
+ * what both share; there the other may be let go first. An order is the list of the choices made where both could run;
+ * the next order changes the last choice that has an alternative left. An operation that meets a lock which the other
+ * holds waits until the other has ended.
  *
  * <p>Few preemptions find most races: two are enough for check-then-act against one change in between.
  */

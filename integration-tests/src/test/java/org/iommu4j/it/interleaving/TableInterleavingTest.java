@@ -18,8 +18,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Two operations on disjoint ranges that share tables: whichever order their accesses take, what an operation mapped can
- * be walked from the moment it returns, and no frame is lost.
+ * Two operations on disjoint ranges that share tables: whichever order their accesses take, what an operation mapped
+ * can be walked from the moment it returns, and no frame is lost.
  */
 class TableInterleavingTest {
     private static final int PREEMPTIONS = 2;

@@ -4,9 +4,9 @@ package org.iommu4j.it.linux;
 import org.iommu4j.sim.spi.Fabric;
 
 /**
- * A unit's way to a dump's pages. Reading any other page fails the test: a unit that walks where Linux has no tables is wrong
- * even if it finds nothing there. So does writing to a page of the dump; logs lie elsewhere, and nobody
- * reads them back.
+ * A unit's way to a dump's pages. Reading any other page fails the test: a unit that walks where Linux has no tables is
+ * wrong even if it finds nothing there. So does writing to a page of the dump; logs lie elsewhere, and nobody reads
+ * them back.
  */
 record DumpFabric(LinuxDump dump) implements Fabric {
     /** More than any address of the dumps. */

@@ -17,7 +17,9 @@ import org.iommu4j.witness.SharedData;
 import org.iommu4j.workbench.decode.MemoryImage;
 import org.iommu4j.workbench.decode.RegisterText;
 
-/** A unit's registers and the memory that it could reach, as Linux left them, with what others saw of its translations. */
+/**
+ * A unit's registers and the memory that it could reach, as Linux left them, with what others saw of its translations.
+ */
 final class LinuxDump {
     /** Tests share a dump, of which {@link DumpFabric} lets nobody change a page. */
     private static final Map<String, LinuxDump> DUMPS = new ConcurrentHashMap<>();
@@ -25,7 +27,8 @@ final class LinuxDump {
     /**
      * A translation that somebody else saw: QEMU's trace, or the guest's page map for a mapping that it asked VFIO for.
      *
-     * @param permission what was asked for, {@code r}, {@code w} or {@code rw}; {@code -} where the source does not tell
+     * @param permission what was asked for, {@code r}, {@code w} or {@code rw}; {@code -} where the source does not
+     *     tell
      */
     record Expected(PciAddress device, long iova, long physicalAddress, String permission, String source) {
         boolean askedOfVfio() {
@@ -139,8 +142,8 @@ final class LinuxDump {
     /**
      * Checks each translation that somebody else saw: what was asked for is granted, and nothing besides.
      *
-     * <p>Known about the dumps: Linux 6.1's Intel driver adds read to every write-only mapping, which 7.1 no longer does; so
-     * what the guest asked to be write-only is readable on Intel, and on AMD it is not.
+     * <p>Known about the dumps: Linux 6.1's Intel driver adds read to every write-only mapping, which 7.1 no longer
+     * does; so what the guest asked to be write-only is readable on Intel, and on AMD it is not.
      */
     void checkExpected(Grants grants) {
         List<Expected> writeOnly = new ArrayList<>();

@@ -23,8 +23,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * Our silicon, with the registers that Linux programmed and the memory that Linux filled, translates as the hardware below that
- * Linux did.
+ * Our silicon, with the registers that Linux programmed and the memory that Linux filled, translates as the hardware
+ * below that Linux did.
  */
 class LinuxDumpTest {
     private static final String INTEL = "intel-sc1";
@@ -131,7 +131,9 @@ class LinuxDumpTest {
         dump.checkExpected((row, write) -> grants(unit, row, write));
     }
 
-    /** Translates a page's first and last byte, which go the same way and to the page expected when they don't fault. */
+    /**
+     * Translates a page's first and last byte, which go the same way and to the page expected when they don't fault.
+     */
     private static boolean grants(TranslationUnit unit, Expected row, boolean write) {
         long first = translate(unit, row.device(), row.iova(), write);
         long last = translate(unit, row.device(), row.iova() + K4 - 1, write);
@@ -232,7 +234,10 @@ class LinuxDumpTest {
         assertThat(faults).isGreaterThan(1000);
     }
 
-    /** VT-d 7.1.3: 4 beyond the address width, which is 39 bits, 5 no write permission, 6 no read permission; 48882: IO_PAGE_FAULT. */
+    /**
+     * VT-d 7.1.3: 4 beyond the address width, which is 39 bits, 5 no write permission, 6 no read permission; 48882:
+     * IO_PAGE_FAULT.
+     */
     private static int reason(LinuxDump dump, long address, boolean write) {
         if (dump.name().equals(AMD)) {
             return 2;
@@ -241,8 +246,8 @@ class LinuxDumpTest {
     }
 
     /**
-     * On AMD, Linux makes the entries of all requesters valid up to the last one that firmware names; those behind it in the
-     * device table's last page have V=0, and hardware passes their requests.
+     * On AMD, Linux makes the entries of all requesters valid up to the last one that firmware names; those behind it
+     * in the device table's last page have V=0, and hardware passes their requests.
      */
     @ParameterizedTest
     @ValueSource(strings = {INTEL, AMD})

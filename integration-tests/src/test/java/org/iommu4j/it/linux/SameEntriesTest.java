@@ -35,11 +35,11 @@ import org.iommu4j.spi.IommuVendors;
 import org.junit.jupiter.api.Test;
 
 /**
- * Our drivers, opened as Linux 6.1 and told to map what a real Linux 6.1 had mapped, on units with the same capabilities, write
- * the entries that it wrote. Page sizes are chosen by our core, as they were by Linux's.
+ * Our drivers, opened as Linux 6.1 and told to map what a real Linux 6.1 had mapped, on units with the same
+ * capabilities, write the entries that it wrote. Page sizes are chosen by our core, as they were by Linux's.
  *
- * <p>Each entry is compared in full but for addresses of tables and ids of domains, which only have to be consistent. What
- * differs on purpose:
+ * <p>Each entry is compared in full but for addresses of tables and ids of domains, which only have to be consistent.
+ * What differs on purpose:
  *
  * <ul>
  *   <li>Intel, entries that point to tables, bit 10, which hardware ignores: where the unit doesn't snoop its walks our

@@ -4,7 +4,10 @@ package org.iommu4j.it.linux;
 import java.util.Optional;
 import java.util.function.LongUnaryOperator;
 
-/** Where each vendor's tables begin and what their entries look like, in plain numbers, without a line of driver or silicon. */
+/**
+ * Where each vendor's tables begin and what their entries look like, in plain numbers, without a line of driver or
+ * silicon.
+ */
 enum TableFormat {
     /** VT-d legacy mode: root table, context table (VT-d 9.1, 9.3), second stage (9.8). */
     VTD {
@@ -25,8 +28,8 @@ enum TableFormat {
     },
 
     /**
-     * VT-d scalable mode: scalable root and context entries, PASID directory and table (VT-d 9.2, 9.4 to 9.6), and of requests
-     * without PASID, entry 0, the second stage (9.8).
+     * VT-d scalable mode: scalable root and context entries, PASID directory and table (VT-d 9.2, 9.4 to 9.6), and of
+     * requests without PASID, entry 0, the second stage (9.8).
      */
     VTD_SCALABLE {
         @Override

@@ -36,7 +36,10 @@ import org.iommu4j.workbench.scenario.Wbinvd;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A stranger's vendor runs the built-in cases without a change elsewhere, and its missing abilities have their consequences. */
+/**
+ * A stranger's vendor runs the built-in cases without a change elsewhere, and its missing abilities have their
+ * consequences.
+ */
 class MinimalVendorTest {
     private static Outcome run(Case story, boolean coherent) {
         return new CaseRunner(MachineFactory.load(), IommuVendors.load())

@@ -24,8 +24,8 @@ final class DmaPicture {
             new Station(
                     "Device",
                     "pcie.Endpoint, pcie.FunctionConfig",
-                    "A program asks for a transfer, with or without no-snoop. The request carries the attribute only if Enable"
-                            + " No Snoop is set in Device Control.",
+                    "A program asks for a transfer, with or without no-snoop. The request carries the attribute only if"
+                            + " Enable No Snoop is set in Device Control.",
                     "Bus Master Enable is clear"),
             new Station(
                     "Root complex",
@@ -35,7 +35,8 @@ final class DmaPicture {
             new Station(
                     "Requester's entry",
                     "vtd.ContextCache, vtd.ScalableCaches; amdvi.DeviceTableCache",
-                    "VT-d: root, context and PASID entry. AMD-Vi: device table entry. Each from a cache that can be stale.",
+                    "VT-d: root, context and PASID entry. AMD-Vi: device table entry. Each from a cache that can be"
+                            + " stale.",
                     "not present, or reserved bits"),
             new Station(
                     "IOTLB",

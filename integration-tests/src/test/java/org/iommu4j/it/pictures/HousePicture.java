@@ -225,7 +225,7 @@ final class HousePicture {
     private static String textOf(Element parent, String name, String absent) {
         return children(parent, name).stream()
                 .findFirst()
-                .map(element -> element.getTextContent().trim())
+                .map(element -> element.getTextContent().strip().replaceAll("\\s+", " "))
                 .orElse(absent);
     }
 }

@@ -11,7 +11,9 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
-/** The cache protocol as a table: a column per state before, a row per event, from the rows of the protocol's own test. */
+/**
+ * The cache protocol as a table: a column per state before, a row per event, from the rows of the protocol's own test.
+ */
 final class MesiPicture {
     private static final int LEFT = 20;
     private static final int FIRST = 170;
@@ -81,8 +83,8 @@ final class MesiPicture {
                 LEFT,
                 72,
                 "note",
-                "Stores write 5 (compare-and-set 6, uncached stores 7), devices 9. Red: a cache keeps what a device's write"
-                        + " went past. Empty: the test has no row.");
+                "Stores write 5 (compare-and-set 6, uncached stores 7), devices 9. Red: a cache keeps what a device's"
+                        + " write went past. Empty: the test has no row.");
         svg.text(LEFT, TOP - 10, "name", "before:");
         int x = LEFT + FIRST;
         for (Map.Entry<String, Map<String, String>> before : table.entrySet()) {

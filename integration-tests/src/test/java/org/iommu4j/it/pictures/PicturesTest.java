@@ -107,7 +107,8 @@ class PicturesTest {
                 LockOrderPicture.draw(
                         "Lock order of the VT-d driver: a thread takes a lock only below those that it holds",
                         INTEL,
-                        "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own rules."));
+                        "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own"
+                                + " rules."));
     }
 
     @Test
@@ -118,7 +119,8 @@ class PicturesTest {
                 LockOrderPicture.draw(
                         "Lock order of the AMD-Vi driver: a thread takes a lock only below those that it holds",
                         AMD,
-                        "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own rules."));
+                        "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own"
+                                + " rules."));
     }
 
     @Test

@@ -108,9 +108,11 @@ final class Svg {
     /** Returns the picture. */
     String toSvg(int height) {
         return String.format(Locale.ROOT, """
-                <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %1$d %2$d" width="%1$d" height="%2$d" role="img" aria-labelledby="title">
+                <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %1$d %2$d" width="%1$d" height="%2$d" role="img" \
+                aria-labelledby="title">
                 <title id="title">%3$s</title>
-                %4$s<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0 L8 4 L0 8 z" class="head"/></marker></defs>
+                %4$s<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" \
+                orient="auto"><path d="M0 0 L8 4 L0 8 z" class="head"/></marker></defs>
                 <text x="20" y="30" class="title">%3$s</text>
                 %5$s</svg>
                 """, width, height, escape(title), STYLE, body);

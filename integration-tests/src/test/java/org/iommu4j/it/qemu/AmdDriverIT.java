@@ -193,8 +193,8 @@ class AmdDriverIT {
     }
 
     /**
-     * QEMU 7.2 and 10.0 know a device by the bus number that its bus had when the machine was made: 0 for one below a root
-     * port, so that 01:00.0 uses the device table entry of 00:00.0. Ours uses its own, as 48882 2.2.2.1 wants.
+     * QEMU 7.2 and 10.0 know a device by the bus number that its bus had when the machine was made: 0 for one below a
+     * root port, so that 01:00.0 uses the device table entry of 00:00.0. Ours uses its own, as 48882 2.2.2.1 wants.
      */
     @Test
     void qemuKnowsADeviceBelowABridgeByAWrongId() {
@@ -227,7 +227,9 @@ class AmdDriverIT {
         assertThat(pair.sim().takeFaults().size() + eventLogTail(pair.sim())).isPositive();
     }
 
-    /** COMPLETION_WAIT with i: QEMU sets ComWaitInt and sends a message, which no function's MSI capability lets out. */
+    /**
+     * COMPLETION_WAIT with i: QEMU sets ComWaitInt and sends a message, which no function's MSI capability lets out.
+     */
     @Test
     void whatTheUnitRemembersIsForgottenWhenACompletionInterruptsToo() {
         pair.expect("ComWaitInt, after waits that stored", 0L, rig -> register(rig, 0x2020) & 4);
@@ -255,7 +257,9 @@ class AmdDriverIT {
                 .read64(offset);
     }
 
-    /** QEMU takes a leaf whose PR is clear but which is not zero for present; ours refuses it, as 48882 table 15 wants. */
+    /**
+     * QEMU takes a leaf whose PR is clear but which is not zero for present; ours refuses it, as 48882 table 15 wants.
+     */
     @Test
     void qemuTakesALeafForPresentThatIsNot() {
         pair.attachFirst();

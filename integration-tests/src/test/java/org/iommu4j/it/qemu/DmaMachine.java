@@ -10,8 +10,8 @@ import org.iommu4j.spi.VendorContext;
 /**
  * A machine that a driver is opened on and whose devices do DMA, emulated or simulated.
  *
- * <p>Two of one {@link Hardware} have the same memory, registers and functions, and give out the same frames in the same
- * order: what a driver writes on one it writes on the other, at the same addresses.
+ * <p>Two of one {@link Hardware} have the same memory, registers and functions, and give out the same frames in the
+ * same order: what a driver writes on one it writes on the other, at the same addresses.
  */
 interface DmaMachine {
     /** Returns what it is, for messages. */

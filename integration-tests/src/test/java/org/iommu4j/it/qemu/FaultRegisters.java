@@ -5,7 +5,10 @@ import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.platform.RegisterWindow;
 
-/** A VT-d unit's fault recording registers, read and cleared by hand where there is no driver to do it. Source: VT-d 11.4.9 to 11.4.14. */
+/**
+ * A VT-d unit's fault recording registers, read and cleared by hand where there is no driver to do it. Source: VT-d
+ * 11.4.9 to 11.4.14.
+ */
 final class FaultRegisters {
     private static final int CAP = 0x08;
     private static final int FSTS = 0x34;

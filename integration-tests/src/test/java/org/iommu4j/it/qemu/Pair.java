@@ -199,8 +199,8 @@ final class Pair {
     }
 
     /**
-     * Returns whether QEMU kept quiet because it remembers a mapping that does not permit the request; of a transfer that goes
-     * on in the next page it may then report that one.
+     * Returns whether QEMU kept quiet because it remembers a mapping that does not permit the request; of a transfer
+     * that goes on in the next page it may then report that one.
      */
     private boolean isUnreported(PciAddress device, List<Fault> refused, List<Fault> reported) {
         if (refused.size() != 1) {

@@ -10,8 +10,8 @@ import org.opentest4j.TestAbortedException;
 /**
  * Where a test gets its QEMUs: one version, and all that the test started of it.
  *
- * <p>{@link QemuExtension} makes one for each test and stops what was started when the test is over, however it ended. No
- * test stops a QEMU.
+ * <p>{@link QemuExtension} makes one for each test and stops what was started when the test is over, however it ended.
+ * No test stops a QEMU.
  */
 final class QemuLab implements AutoCloseable {
     private final Qemu qemu;

@@ -22,8 +22,8 @@ import org.iommu4j.spi.VendorContext;
 /**
  * An emulated machine: the platform's ports over QEMU's qtest socket.
  *
- * <p>What firmware would do is done here: the window of configuration space, the root port's buses, the devices' BARs. Its
- * ACPI tables are those of the {@link MachineDescription}, which takes the unit's capabilities from the registers.
+ * <p>What firmware would do is done here: the window of configuration space, the root port's buses, the devices' BARs.
+ * Its ACPI tables are those of the {@link MachineDescription}, which takes the unit's capabilities from the registers.
  */
 final class QemuMachine implements DmaMachine {
     private static final int CONFIG_ADDRESS = 0xcf8;

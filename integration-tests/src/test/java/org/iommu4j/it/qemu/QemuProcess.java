@@ -22,8 +22,8 @@ import java.util.stream.Stream;
 /**
  * A running QEMU without a guest, and the qtest connection to it.
  *
- * <p>Its CPU halts at the first instruction. It is run by a shell that kills it as soon as the shell's input ends, so that no
- * QEMU outlives this JVM, however that ends.
+ * <p>Its CPU halts at the first instruction. It is run by a shell that kills it as soon as the shell's input ends, so
+ * that no QEMU outlives this JVM, however that ends.
  */
 final class QemuProcess implements AutoCloseable {
     /** How the names of temporary directories begin. */

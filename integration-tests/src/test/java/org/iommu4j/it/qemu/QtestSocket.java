@@ -16,8 +16,9 @@ import java.util.function.Supplier;
 /**
  * The qtest protocol: one line of text for each access that a CPU would make, one line in answer.
  *
- * <p>Writes are posted: they are sent, and their answers read, before the next answer that somebody waits for. A silence is
- * a failure that tells what was sent. Thread-safe. Source: the comment at the top of QEMU's {@code softmmu/qtest.c}.
+ * <p>Writes are posted: they are sent, and their answers read, before the next answer that somebody waits for. A
+ * silence is a failure that tells what was sent. Thread-safe. Source: the comment at the top of QEMU's
+ * {@code softmmu/qtest.c}.
  */
 final class QtestSocket implements AutoCloseable {
     /** How many answers may be outstanding: they must all fit the socket's buffer, or both sides would wait to send. */

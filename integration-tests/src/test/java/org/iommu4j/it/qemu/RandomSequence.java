@@ -14,8 +14,8 @@ import org.iommu4j.pci.PciAddress;
 /**
  * A random walk over what a driver can be asked and what devices can do, the same on both machines.
  *
- * <p>Every random number comes from one seed. Target memory is coded: a read tells which word it reached. A device is never
- * let loose on what was unmapped and not yet invalidated, but for reads that may see either state.
+ * <p>Every random number comes from one seed. Target memory is coded: a read tells which word it reached. A device is
+ * never let loose on what was unmapped and not yet invalidated, but for reads that may see either state.
  */
 final class RandomSequence {
     private static final long PAGE = 4096;
@@ -66,7 +66,10 @@ final class RandomSequence {
         });
     }
 
-    /** Starts with every device in a domain, goes on until so many DMAs were compared, and compares all that devices could reach. */
+    /**
+     * Starts with every device in a domain, goes on until so many DMAs were compared, and compares all that devices
+     * could reach.
+     */
     void run(int checks) {
         newDomain();
         for (int index = 0; index < attached.length; index++) {

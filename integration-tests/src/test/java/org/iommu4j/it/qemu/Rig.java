@@ -28,8 +28,9 @@ import org.iommu4j.spi.VendorContext;
 /**
  * A machine with its driver opened and its devices probed.
  *
- * <p>Nobody but the device can look into a device's buffer, so each domain gets a mailbox: a page through which the device
- * hands out what it read. What it writes comes from the first half of its buffer, filled while nothing was translated yet.
+ * <p>Nobody but the device can look into a device's buffer, so each domain gets a mailbox: a page through which the
+ * device hands out what it read. What it writes comes from the first half of its buffer, filled while nothing was
+ * translated yet.
  */
 final class Rig {
     /** Words of the buffer that hold what devices write; what they read goes behind. */
@@ -135,7 +136,9 @@ final class Rig {
         return true;
     }
 
-    /** Maps a domain's mailbox: not before it is needed, since a domain with mappings can't be asked to block no-snoop. */
+    /**
+     * Maps a domain's mailbox: not before it is needed, since a domain with mappings can't be asked to block no-snoop.
+     */
     private void openMailbox(IommuDomain domain) {
         if (domain.type().isPaging() && withMailbox.add(domain)) {
             domain.map(MAILBOX_IOVA, MAILBOX, 4096, 1, READ_WRITE);

@@ -5,8 +5,8 @@ import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.machine.Machine;
 
 /**
- * A simulated machine's registers for those who program them by hand: what a write asks for is done before it returns, as on
- * QEMU.
+ * A simulated machine's registers for those who program them by hand: what a write asks for is done before it returns,
+ * as on QEMU.
  */
 record SettlingRegisters(Machine machine) {
     RegisterWindow map(long physicalBase, int size) {

@@ -8,7 +8,8 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * A VT-d unit that no driver has: tables and queue are written by hand, so that anything can be wrong in them.
  *
- * <p>{@link Hardware#FIRST} reaches {@link #DATA} at {@link #IOVA}, by a second stage of 4 levels. Source: VT-d 6.5.2, 9 and 11.4.
+ * <p>{@link Hardware#FIRST} reaches {@link #DATA} at {@link #IOVA}, by a second stage of 4 levels. Source: VT-d 6.5.2,
+ * 9 and 11.4.
  */
 final class VtdByHand {
     /** What the first device may access. */

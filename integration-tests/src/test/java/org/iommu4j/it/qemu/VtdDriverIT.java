@@ -173,8 +173,8 @@ class VtdDriverIT {
     }
 
     /**
-     * QEMU refuses without a report what a remembered translation does not permit; ours reports it, as VT-d 7.1 makes no
-     * difference between what was walked and what was remembered.
+     * QEMU refuses without a report what a remembered translation does not permit; ours reports it, as VT-d 7.1 makes
+     * no difference between what was walked and what was remembered.
      */
     @Test
     void qemuDoesNotReportARefusalByARememberedTranslation() {

@@ -14,7 +14,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * The VT-d driver's first-stage tables, in scalable mode, on QEMU's unit and on ours: every step has the same outcome on both.
+ * The VT-d driver's first-stage tables, in scalable mode, on QEMU's unit and on ours: every step has the same outcome
+ * on both.
  *
  * <p>QEMU has a first stage since 10.0.
  */
@@ -133,7 +134,10 @@ class VtdFirstStageIT {
         pair.assertReadRefused(Hardware.SECOND, TARGET, PASID_NOT_PRESENT);
     }
 
-    /** No-snoop is blocked for all pages at once, in the PASID entry; QEMU, which has no caches, only has to take the entry. */
+    /**
+     * No-snoop is blocked for all pages at once, in the PASID entry; QEMU, which has no caches, only has to take the
+     * entry.
+     */
     @Test
     void noSnoopIsBlockedInThePasidEntry() {
         pair.attachFirst();
@@ -202,9 +206,9 @@ class VtdFirstStageIT {
     }
 
     /**
-     * QEMU sets accessed and dirty flags, though its unit can't walk coherently (ECAP.SMPWC is 0) and the PASID entry does
-     * not ask for it (PWSNP is 0). Ours refuses with 90h, as VT-d 7.1.3 wants. Besides, QEMU 10.0 sets D only where it sets
-     * A too: a page that was read before stays clean. The driver sets both beforehand.
+     * QEMU sets accessed and dirty flags, though its unit can't walk coherently (ECAP.SMPWC is 0) and the PASID entry
+     * does not ask for it (PWSNP is 0). Ours refuses with 90h, as VT-d 7.1.3 wants. Besides, QEMU 10.0 sets D only
+     * where it sets A too: a page that was read before stays clean. The driver sets both beforehand.
      */
     @Test
     void qemuSetsFlagsAlthoughItsWalksAreNotSnooped() {

@@ -4,7 +4,10 @@ package org.iommu4j.it.qemu;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 
-/** Finds entries of a unit's scalable-mode tables, to change them behind the driver's back. Source: VT-d 3.4.3, 3.6 and 9. */
+/**
+ * Finds entries of a unit's scalable-mode tables, to change them behind the driver's back. Source: VT-d 3.4.3, 3.6 and
+ * 9.
+ */
 final class VtdScalableTables {
     private static final int RTADDR = 0x20;
     private static final long ADDRESS = 0x000f_ffff_ffff_f000L;
@@ -28,8 +31,8 @@ final class VtdScalableTables {
     }
 
     /**
-     * Returns where the entry of a first-stage table of 4 levels is that decides over an IOVA, at a level or above: a leaf, or
-     * the first that is not present.
+     * Returns where the entry of a first-stage table of 4 levels is that decides over an IOVA, at a level or above: a
+     * leaf, or the first that is not present.
      */
     static long entry(Rig rig, PciAddress device, long iova, int lowest) {
         SystemMemory memory = rig.memory();

@@ -9,11 +9,11 @@ import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 
 /**
- * Every bit of a VT-d unit's root, context and PASID entries and of its queue's descriptors, wrong one after the other, on QEMU's
- * unit and on ours: no driver in between.
+ * Every bit of a VT-d unit's root, context and PASID entries and of its queue's descriptors, wrong one after the other,
+ * on QEMU's unit and on ours: no driver in between.
  *
- * <p>What QEMU does its own way is listed here, bit by bit, and why in {@code docs/qemu.md}; anything else must be the same. There
- * are two versions' lists: 7.2 and 10.0.
+ * <p>What QEMU does its own way is listed here, bit by bit, and why in {@code docs/qemu.md}; anything else must be the
+ * same. There are two versions' lists: 7.2 and 10.0.
  */
 @OnEachQemu
 class VtdSweepIT {
@@ -255,7 +255,10 @@ class VtdSweepIT {
         assertThat(both.compared()).isEqualTo(128 + 12 * 125);
     }
 
-    /** Every type with nothing but granularity 1 besides, and every bit of what drivers use; not of waits, which write memory. */
+    /**
+     * Every type with nothing but granularity 1 besides, and every bit of what drivers use; not of waits, which write
+     * memory.
+     */
     private static void sweepQueue(Both both) {
         for (int type = 0; type < 128; type++) {
             long low = (type & 15) | (type >>> 4) << 9 | 1 << 4;

@@ -43,7 +43,9 @@ public final class ForgetfulMemory implements SystemMemory {
         return changing(context, word -> (word & 1) != 0 && word >>> 60 == 7 ? word & ~(1L << 60) : word);
     }
 
-    /** VT-d's IOTLB invalidations (descriptor type 2) of a domain or of pages name a domain (31:16) that nobody uses. */
+    /**
+     * VT-d's IOTLB invalidations (descriptor type 2) of a domain or of pages name a domain (31:16) that nobody uses.
+     */
     public static VendorContext withoutVtdIotlbInvalidation(VendorContext context) {
         return changing(
                 context,
@@ -78,8 +80,8 @@ public final class ForgetfulMemory implements SystemMemory {
     }
 
     /**
-     * VT-d's IOTLB invalidations of pages (descriptor type 2 with granularity 3, and type 6 of a PASID) claim that only leaves
-     * changed: IH, bit 6 of the second word.
+     * VT-d's IOTLB invalidations of pages (descriptor type 2 with granularity 3, and type 6 of a PASID) claim that only
+     * leaves changed: IH, bit 6 of the second word.
      */
     public static VendorContext withoutVtdTableInvalidation(VendorContext context) {
         return changing(

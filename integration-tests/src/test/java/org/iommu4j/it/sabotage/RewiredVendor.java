@@ -58,7 +58,9 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
         return front.apply(vendor.open(ports.apply(context)));
     }
 
-    /** Puts a front before a driver, in which domains that are made for one device map nothing and say that they did. */
+    /**
+     * Puts a front before a driver, in which domains that are made for one device map nothing and say that they did.
+     */
     public static Iommu withoutMappingsFor(Iommu iommu, PciAddress unheard) {
         return new Front(iommu, unheard).iommu;
     }

@@ -57,8 +57,8 @@ public record Ivhd(
     /**
      * Returns the requester ids that the block covers, in its order.
      *
-     * <p>The unit itself is not left out here. Devices that ACPI names count in type 40h only, and only with a name, as in
-     * Linux.
+     * <p>The unit itself is not left out here. Devices that ACPI names count in type 40h only, and only with a name, as
+     * in Linux.
      *
      * @param warnings receives a line for each entry that makes no sense
      */

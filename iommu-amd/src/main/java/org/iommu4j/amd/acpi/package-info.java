@@ -3,8 +3,8 @@
 /**
  * IVRS, the ACPI table of the units (I/O Virtualization Reporting Structure).
  *
- * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads the table. The driver decides which block Linux chooses and which unit
- * serves a device.
+ * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads the table. The driver decides which block Linux chooses and which
+ * unit serves a device.
  *
  * <h2>Source</h2>
  *

@@ -123,7 +123,10 @@ public final class Command {
         return opcode(COMPLETION_WAIT) | STORE.mask() | storeAddress;
     }
 
-    /** Returns word 0 of a completion wait that sets ComWaitInt of the status register, and interrupts if it may; word 1 is 0. */
+    /**
+     * Returns word 0 of a completion wait that sets ComWaitInt of the status register, and interrupts if it may; word 1
+     * is 0.
+     */
     public static long completionInterrupt() {
         return opcode(COMPLETION_WAIT) | INTERRUPT.mask();
     }
@@ -186,7 +189,9 @@ public final class Command {
                 | deviceId;
     }
 
-    /** Returns word 1 of an invalidation of a device's IOTLB, made of that for the unit: tables are not cached there. */
+    /**
+     * Returns word 1 of an invalidation of a device's IOTLB, made of that for the unit: tables are not cached there.
+     */
     public static long iotlbPages(long unitPages) {
         return unitPages & ~PDE.mask();
     }

@@ -10,9 +10,9 @@ import org.iommu4j.pci.PciAddress;
 /**
  * A 128-bit entry of the event log, 48882 section 2.5, as two words.
  *
- * <p>Which fields there are depends on the event. They were compared with FreeBSD's {@code amd_reg.h}, VirtualBox's {@code
- * iommu-amd.h} and Linux's {@code iommu_print_event}; the reasons of INVALID_DEVICE_REQUEST with illumos' {@code
- * amd_iommu_log.c}, which follows an early revision.
+ * <p>Which fields there are depends on the event. They were compared with FreeBSD's {@code amd_reg.h}, VirtualBox's
+ * {@code iommu-amd.h} and Linux's {@code iommu_print_event}; the reasons of INVALID_DEVICE_REQUEST with illumos'
+ * {@code amd_iommu_log.c}, which follows an early revision.
  */
 public final class EventLogEntry {
     /** The requester. */
@@ -139,8 +139,8 @@ public final class EventLogEntry {
     }
 
     /**
-     * Returns whether an event tells the address that a device asked for. A hardware error does not, though it refused a request:
-     * it tells where memory failed.
+     * Returns whether an event tells the address that a device asked for. A hardware error does not, though it refused
+     * a request: it tells where memory failed.
      */
     public static boolean isRefusedRequest(long word0) {
         return switch (code(word0)) {
@@ -175,7 +175,9 @@ public final class EventLogEntry {
         return GN.isSet(word0) ? (int) (PASID_HIGH.get(word0) << 16 | DOMAIN_ID.get(word0)) : -1;
     }
 
-    /** Returns whether a refused request is known to have been a write: an invalid one has no RW, but its type may tell. */
+    /**
+     * Returns whether a refused request is known to have been a write: an invalid one has no RW, but its type may tell.
+     */
     public static boolean wrote(long word0) {
         if (code(word0) != Code.INVALID_DEVICE_REQUEST) {
             return RW.isSet(word0);
@@ -188,8 +190,8 @@ public final class EventLogEntry {
     }
 
     /**
-     * Says an event in one line, for example {@code IO_PAGE_FAULT device 0000:01:00.0 domain 0x0002 address 0x1000 write
-     * flags PR|RW}.
+     * Says an event in one line, for example {@code IO_PAGE_FAULT device 0000:01:00.0 domain 0x0002 address 0x1000
+     * write flags PR|RW}.
      */
     public static String text(int segment, long word0, long word1) {
         Code code = code(word0);

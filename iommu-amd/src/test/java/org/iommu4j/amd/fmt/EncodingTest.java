@@ -125,13 +125,20 @@ class EncodingTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = ';', textBlock = """
-                    10a1bcde000a0108 ; 1000 ; ILLEGAL_DEV_TABLE_ENTRY device 0001:01:01.0 pasid 0xabcde address 0x1000 write flags GN|RW|RZ
-                    1120000000000108 ; 1000 ; ILLEGAL_DEV_TABLE_ENTRY device 0001:01:01.0 address 0x1000 write flags RW|TR
-                    2020000200000108 ; 1000 ; IO_PAGE_FAULT device 0001:01:01.0 domain 0x0002 address 0x1000 write flags RW
-                    21d7bcde000a0108 ; 1000 ; IO_PAGE_FAULT device 0001:01:01.0 pasid 0xabcde address 0x1000 read flags GN|NX|US|PR|PE|RZ|TR
-                    3220000000000108 ; 1000 ; DEV_TAB_HARDWARE_ERROR device 0001:01:01.0 entry at 0x1000 write flags RW: master abort
-                    4500000500000108 ; 1000 ; PAGE_TAB_HARDWARE_ERROR device 0001:01:01.0 domain 0x0005 entry at 0x1000 read flags TR: target abort
-                    4621bcde000a0108 ; 1000 ; PAGE_TAB_HARDWARE_ERROR device 0001:01:01.0 pasid 0xabcde entry at 0x1000 write flags GN|RW: data error
+                    10a1bcde000a0108 ; 1000 ; ILLEGAL_DEV_TABLE_ENTRY device 0001:01:01.0 pasid 0xabcde address \
+                    0x1000 write flags GN|RW|RZ
+                    1120000000000108 ; 1000 ; ILLEGAL_DEV_TABLE_ENTRY device 0001:01:01.0 address 0x1000 write flags \
+                    RW|TR
+                    2020000200000108 ; 1000 ; IO_PAGE_FAULT device 0001:01:01.0 domain 0x0002 address 0x1000 write \
+                    flags RW
+                    21d7bcde000a0108 ; 1000 ; IO_PAGE_FAULT device 0001:01:01.0 pasid 0xabcde address 0x1000 read \
+                    flags GN|NX|US|PR|PE|RZ|TR
+                    3220000000000108 ; 1000 ; DEV_TAB_HARDWARE_ERROR device 0001:01:01.0 entry at 0x1000 write flags \
+                    RW: master abort
+                    4500000500000108 ; 1000 ; PAGE_TAB_HARDWARE_ERROR device 0001:01:01.0 domain 0x0005 entry at \
+                    0x1000 read flags TR: target abort
+                    4621bcde000a0108 ; 1000 ; PAGE_TAB_HARDWARE_ERROR device 0001:01:01.0 pasid 0xabcde entry at \
+                    0x1000 write flags GN|RW: data error
                     5000000000000000 ; abc0 ; ILLEGAL_COMMAND_ERROR command at 0xabc0
                     6600000000000000 ; abc0 ; COMMAND_HARDWARE_ERROR memory at 0xabc0: data error
                     6000000000000000 ; abc0 ; COMMAND_HARDWARE_ERROR memory at 0xabc0: type 0
@@ -152,13 +159,16 @@ class EncodingTest {
     @ParameterizedTest
     @CsvSource(delimiter = ';', textBlock = """
                     8100000000000108 ; false ; : translation request, but I, V or TV is 0
-                    8301bcde000a0108 ; false ; pasid 0xabcde address 0x1000: translation request for interrupts, port I/O or system management
+                    8301bcde000a0108 ; false ; pasid 0xabcde address 0x1000: translation request for interrupts, port \
+                    I/O or system management
                     8500000000000108 ; false ; : translation request, type 2
                     8000000000000108 ; false ; : read or non-posted write of interrupts
                     8200000000000108 ; false ; : translated by the device, but I or V is 0
                     8400000000000108 ; false ; : port I/O, but IoCtl is 0
-                    8600000000000108 ; true  ; : posted write of system management that SysMgt forbids, or of a reserved range
-                    8800000000000108 ; false ; : read or non-posted write of system management that SysMgt forbids, or of a reserved range
+                    8600000000000108 ; true  ; : posted write of system management that SysMgt forbids, or of a \
+                    reserved range
+                    8800000000000108 ; false ; : read or non-posted write of system management that SysMgt forbids, \
+                    or of a reserved range
                     8a00000000000108 ; true  ; : posted write of interrupts, but IntCtl is 0
                     8c00000000000108 ; true  ; : posted write of interrupts, to a reserved address
                     8e00000000000108 ; false ; : port I/O or system management to be translated, but TV is 0

@@ -12,8 +12,8 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * Frames from one range of physical memory, lowest first, by bitmap.
  *
- * <p>Thread-safe. A frame that is freed twice, was never given out or is not the first of a block of its order is a bug of the
- * caller: {@link IllegalStateException}, and nothing is freed.
+ * <p>Thread-safe. A frame that is freed twice, was never given out or is not the first of a block of its order is a bug
+ * of the caller: {@link IllegalStateException}, and nothing is freed.
  */
 public final class FramePool implements FrameAllocator {
     private static final int MAX_ORDER = 10;

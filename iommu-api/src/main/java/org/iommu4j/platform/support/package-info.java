@@ -4,7 +4,7 @@
  * The simplest adapters of the platform's ports, and the one place that injects failures.
  *
  * <p>{@link org.iommu4j.platform.support.FlatMemory} is memory without caches, {@link
- * org.iommu4j.platform.support.FramePool} hands out its frames, and {@link org.iommu4j.platform.support.FailNth} wraps all
- * ports and makes the n-th call fail.
+ * org.iommu4j.platform.support.FramePool} hands out its frames, and {@link org.iommu4j.platform.support.FailNth} wraps
+ * all ports and makes the n-th call fail.
  */
 package org.iommu4j.platform.support;

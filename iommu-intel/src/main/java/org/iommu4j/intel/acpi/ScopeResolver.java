@@ -96,8 +96,8 @@ public final class ScopeResolver {
     }
 
     /**
-     * Finds the unit that has a function: one that names it before one that has all of its segment. A virtual function has
-     * the unit of its physical one.
+     * Finds the unit that has a function: one that names it before one that has all of its segment. A virtual function
+     * has the unit of its physical one.
      *
      * @return an index into the units, or -1
      */
@@ -119,7 +119,9 @@ public final class ScopeResolver {
         return all;
     }
 
-    /** Returns the physical function of a virtual one; any other, or one whose physical function is not there, itself. */
+    /**
+     * Returns the physical function of a virtual one; any other, or one whose physical function is not there, itself.
+     */
     public PciFunction physical(PciFunction function) {
         return function.physicalFunction().map(functions::get).orElse(function);
     }

@@ -7,8 +7,8 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
 /**
- * Fault recording register, VT-d 11.4.14, in the format of 9.9; reasons of chapter 7 and appendix A. A record of an advanced
- * fault log in memory is the same with F clear.
+ * Fault recording register, VT-d 11.4.14, in the format of 9.9; reasons of chapter 7 and appendix A. A record of an
+ * advanced fault log in memory is the same with F clear.
  */
 public final class FaultRecord {
     /** Bytes of a record. */
@@ -48,7 +48,10 @@ public final class FaultRecord {
     /** A refused interrupt that names no entry. */
     private static final int COMPATIBILITY_FORMAT = 0x25;
 
-    /** Returns whether a reason is one to refuse an interrupt: the record then tells no address, PASID or kind of access. */
+    /**
+     * Returns whether a reason is one to refuse an interrupt: the record then tells no address, PASID or kind of
+     * access.
+     */
     public static boolean isInterrupt(int code) {
         return code >= 0x20 && code <= 0x28;
     }

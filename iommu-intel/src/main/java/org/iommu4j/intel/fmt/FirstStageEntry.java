@@ -10,8 +10,8 @@ import org.iommu4j.bits.Layout;
 /**
  * First-stage paging entry, VT-d 9.7 and 3.6: 512 in a table's frame, the format of the processor's own tables.
  *
- * <p>Levels: FS-PTE 1 (4 KiB), FS-PDE 2 (2 MiB), FS-PDPE 3 (1 GiB), FS-PML4E 4, FS-PML5E 5. There is no snoop bit: what a
- * first stage does with no-snoop is said once, by PGSNP of the PASID entry.
+ * <p>Levels: FS-PTE 1 (4 KiB), FS-PDE 2 (2 MiB), FS-PDPE 3 (1 GiB), FS-PML4E 4, FS-PML5E 5. There is no snoop bit: what
+ * a first stage does with no-snoop is said once, by PGSNP of the PASID entry.
  */
 public final class FirstStageEntry {
     /** Present. */

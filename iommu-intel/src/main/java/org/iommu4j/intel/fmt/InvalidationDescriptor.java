@@ -216,7 +216,10 @@ public final class InvalidationDescriptor {
         return TYPE.of(WAIT) | SW.mask() | DATA.of(statusData & 0xffffffffL);
     }
 
-    /** Returns the low word of a wait that writes when also the page requests that have arrived are in their queue, or answered. */
+    /**
+     * Returns the low word of a wait that writes when also the page requests that have arrived are in their queue, or
+     * answered.
+     */
     public static long waitForPageRequests(int statusData) {
         return wait(statusData) | PD.mask();
     }

@@ -10,8 +10,8 @@ import org.iommu4j.bits.Layout;
 /**
  * Second-stage paging entry, VT-d 9.8 and 3.7: 512 in a table's frame.
  *
- * <p>Levels: SS-PTE 1 (4 KiB), SS-PDE 2 (2 MiB), SS-PDPE 3 (1 GiB), SS-PML4E 4, SS-PML5E 5. There is no present bit: an entry is
- * present when R or W is set.
+ * <p>Levels: SS-PTE 1 (4 KiB), SS-PDE 2 (2 MiB), SS-PDPE 3 (1 GiB), SS-PML4E 4, SS-PML5E 5. There is no present bit: an
+ * entry is present when R or W is set.
  */
 public final class SecondStageEntry {
     /** Read. */

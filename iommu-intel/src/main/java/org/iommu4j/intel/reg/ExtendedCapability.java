@@ -80,7 +80,9 @@ public record ExtendedCapability(long value) {
             ABPS,
             RPRIVS);
 
-    /** Returns whether root, context and PASID tables, and legacy mode's page tables, are walked through the CPU caches. */
+    /**
+     * Returns whether root, context and PASID tables, and legacy mode's page tables, are walked through the CPU caches.
+     */
     public boolean coherentWalk() {
         return C.isSet(value);
     }

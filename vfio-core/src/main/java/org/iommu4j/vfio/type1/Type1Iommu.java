@@ -161,11 +161,11 @@ public final class Type1Iommu {
      * @param virtualAddress where it is in the process
      * @param size bytes
      * @param flags {@link #MAP_READ}, {@link #MAP_WRITE} or both
-     * @throws IommuException EINVAL (unknown flags; size 0; neither flag; something not aligned to the smallest page; no
-     *     group), EOVERFLOW (a range wraps around; before 6.18 EINVAL), EEXIST (something is mapped there), ENOSPC (too many mappings),
-     *     EINVAL (not in a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the
-     *     limit of locked memory, or no frame for tables), and as {@link IommuMapper#map}; nothing stays mapped, pinned
-     *     or charged
+     * @throws IommuException EINVAL (unknown flags; size 0; neither flag; something not aligned to the smallest page;
+     *     no group), EOVERFLOW (a range wraps around; before 6.18 EINVAL), EEXIST (something is mapped there), ENOSPC
+     *     (too many mappings), EINVAL (not in a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not
+     *     writable), ENOMEM (the limit of locked memory, or no frame for tables), and as {@link IommuMapper#map};
+     *     nothing stays mapped, pinned or charged
      */
     public synchronized void map(long iova, long virtualAddress, long size, int flags) {
         if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
@@ -210,8 +210,8 @@ public final class Type1Iommu {
      * @param flags 0, or {@link #UNMAP_ALL} with {@code iova} and {@code size} 0
      * @return bytes unmapped
      * @throws IommuException EINVAL (unknown flags, size 0, misaligned, cutting a mapping, no group), EOVERFLOW (the
-     *     range wraps around; before 6.18 EINVAL); ETIMEDOUT or EIO (an invalidation did not complete: everything is unmapped, but pages
-     *     stay pinned)
+     *     range wraps around; before 6.18 EINVAL); ETIMEDOUT or EIO (an invalidation did not complete: everything is
+     *     unmapped, but pages stay pinned)
      */
     public synchronized long unmap(long iova, long size, int flags) {
         if ((flags & ~UNMAP_ALL) != 0) {

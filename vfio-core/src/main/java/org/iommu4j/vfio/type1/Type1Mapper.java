@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Puts mappings into all domains of a container, and takes them out again.
  *
- * <p>The first domain alone remembers which pages a mapping has: they are asked of it by translation, as in Linux. Under the
- * container's lock. Source: {@code vfio_pin_map_dma}, {@code vfio_unmap_unpin}, {@code vfio_iommu_replay}.
+ * <p>The first domain alone remembers which pages a mapping has: they are asked of it by translation, as in Linux.
+ * Under the container's lock. Source: {@code vfio_pin_map_dma}, {@code vfio_unmap_unpin}, {@code vfio_iommu_replay}.
  */
 final class Type1Mapper {
     /** How many runs are given back after one flush; as many pages as are pinned at once. */

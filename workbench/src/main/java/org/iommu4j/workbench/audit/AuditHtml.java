@@ -287,7 +287,10 @@ public final class AuditHtml {
         html.append("</ul>");
     }
 
-    /** Text of a capture is untrusted: nothing of it is ever markup. What is not ASCII is a reference, right in every locale. */
+    /**
+     * Text of a capture is untrusted: nothing of it is ever markup. What is not ASCII is a reference, right in every
+     * locale.
+     */
     static String escape(String text) {
         String line = Printable.line(text);
         StringBuilder safe = new StringBuilder(line.length() + 16);

@@ -84,7 +84,10 @@ public final class FleetReport {
         return rows.stream().anyMatch(row -> row.audit().isEmpty());
     }
 
-    /** Returns whether some host is not known to leave all its guests coherent, or is known not to though its driver says so. */
+    /**
+     * Returns whether some host is not known to leave all its guests coherent, or is known not to though its driver
+     * says so.
+     */
     public boolean anyNotCoherent() {
         return rows.stream()
                 .anyMatch(row -> row.audit().isPresent() && !row.audit().get().reliablyCoherent());

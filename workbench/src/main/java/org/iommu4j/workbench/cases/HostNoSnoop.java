@@ -5,7 +5,9 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.HostDriver;
 import org.iommu4j.workbench.scenario.Scenario;
 
-/** A kernel driver on the DMA API uses no-snoop and flushes as i915 does: CLFLUSH for ranges, WBINVD everywhere for all. */
+/**
+ * A kernel driver on the DMA API uses no-snoop and flushes as i915 does: CLFLUSH for ranges, WBINVD everywhere for all.
+ */
 public final class HostNoSnoop implements Case {
     /** Makes the case. */
     public HostNoSnoop() {}

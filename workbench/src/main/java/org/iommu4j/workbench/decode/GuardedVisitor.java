@@ -5,8 +5,8 @@ import java.util.function.Consumer;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /**
- * Passes a visit on, counts its problems, and ends one that would not end: tables that a damaged dump has pointing at each
- * other unfold to more entries than anybody can read.
+ * Passes a visit on, counts its problems, and ends one that would not end: tables that a damaged dump has pointing at
+ * each other unfold to more entries than anybody can read.
  */
 public final class GuardedVisitor implements TableVisitor {
     /** How many problems are told one by one. */

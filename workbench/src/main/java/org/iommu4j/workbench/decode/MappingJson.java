@@ -7,7 +7,8 @@ import org.iommu4j.sim.spi.TableVisitor;
 
 /**
  * Prints every mapping as an object of a JSON array, a line each, as it is found: {@code bdf}, {@code pasid} (or null),
- * {@code iova}, {@code pa}, {@code size} in bytes, {@code perm}, {@code snoop} (whether no-snoop is blocked), {@code pte}.
+ * {@code iova}, {@code pa}, {@code size} in bytes, {@code perm}, {@code snoop} (whether no-snoop is blocked),
+ * {@code pte}.
  */
 public final class MappingJson implements TableVisitor {
     private final PrintWriter out;

@@ -17,7 +17,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Memory of a host in a file, read by position: a mebibyte of it at a time is in the heap, whatever its size.
  *
- * <p>It can only be read, and belongs to one thread. Of a compressed file there is a temporary copy until {@link #close()}.
+ * <p>It can only be read, and belongs to one thread. Of a compressed file there is a temporary copy until
+ * {@link #close()}.
  */
 public abstract class MemoryImage implements Fabric, AutoCloseable {
     static final int PAGE_SHIFT = 12;
@@ -46,8 +47,8 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
     /**
      * Opens an image; one whose name ends in {@code .zst} is decompressed into a temporary file first.
      *
-     * @param format null to go by the name: {@code .bin} and {@code .pages} are pages; {@code .raw}, {@code .img}, {@code
-     *     .dump} and {@code .mem} raw
+     * @param format null to go by the name: {@code .bin} and {@code .pages} are pages; {@code .raw}, {@code .img},
+     *     {@code .dump} and {@code .mem} raw
      * @param unpackLimit bytes to which a compressed image may be decompressed
      * @throws InputException when it can't be read, or is not of this format
      */

@@ -88,8 +88,8 @@ final class PagesImage extends MemoryImage {
     private static void checkLength(Path file, long length) {
         if (length % RECORD != 0) {
             throw new InputException(file + ": has " + length + " bytes, expected a multiple of " + RECORD
-                    + " (pages of 8 bytes of address and 4096 of contents; for memory from address 0 on, --memory-format"
-                    + " raw)");
+                    + " (pages of 8 bytes of address and 4096 of contents; for memory from address 0 on,"
+                    + " --memory-format raw)");
         }
     }
 

@@ -6,9 +6,10 @@ import org.iommu4j.sim.spi.Fabric;
 /**
  * Memory of which no more is read than tables that are worth reading can need.
  *
- * <p>{@link GuardedVisitor} ends a visit that finds too much. This ends one that finds nothing for hours: directories of
- * a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters. The silicon here has a bound of
- * its own, {@link org.iommu4j.sim.spi.TableListing}; this one is anybody's, and follows the limit that the user sets.
+ * <p>{@link GuardedVisitor} ends a visit that finds too much. This ends one that finds nothing for hours: directories
+ * of a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters. The silicon here has a
+ * bound of its own, {@link org.iommu4j.sim.spi.TableListing}; this one is anybody's, and follows the limit that the
+ * user sets.
  */
 public final class ReadBudget implements Fabric {
     /** For each entry that may be visited: its own word, and what is read again on the way to it. */

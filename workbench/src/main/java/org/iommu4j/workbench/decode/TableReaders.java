@@ -19,7 +19,8 @@ public final class TableReaders {
      * Asks every provider.
      *
      * @param source where the registers are from, for messages
-     * @throws InputException when none recognises its unit, more than one does, or the one that does lacks what it needs
+     * @throws InputException when none recognises its unit, more than one does, or the one that does lacks what it
+     *     needs
      */
     public static TableReader choose(
             String source, Collection<TranslationUnitProvider> providers, RegisterDump registers, Fabric memory) {

@@ -37,8 +37,8 @@ final class Zstandard {
     }
 
     /**
-     * Makes a file for what was decompressed. It has a name for an instant only: Linux keeps a file that is open, and frees it with
-     * the process, however that ends.
+     * Makes a file for what was decompressed. It has a name for an instant only: Linux keeps a file that is open, and
+     * frees it with the process, however that ends.
      */
     static FileChannel temporaryFile() throws IOException {
         return PrivateFile.create(

@@ -5,7 +5,9 @@ import java.text.Normalizer;
 import java.util.List;
 import org.iommu4j.host.Printable;
 
-/** Comma-separated values (RFC 4180) whose cells a spreadsheet takes for text or for a number, and never for a formula. */
+/**
+ * Comma-separated values (RFC 4180) whose cells a spreadsheet takes for text or for a number, and never for a formula.
+ */
 public final class Csv {
     /** What begins a formula; the minus sign is no variant of the hyphen to Unicode. */
     private static final String SIGNS = "=+-@\u2212";
@@ -24,9 +26,9 @@ public final class Csv {
     /**
      * Returns a cell: printable, in quotes where it holds more than letters, digits and what names are made of.
      *
-     * <p>An apostrophe makes text of what would begin a formula: a sign, also one of full width, behind blanks or none, at the
-     * start or behind a semicolon, which separates cells in many countries. So it does with a blank at the start, which some
-     * readers take away.
+     * <p>An apostrophe makes text of what would begin a formula: a sign, also one of full width, behind blanks or none,
+     * at the start or behind a semicolon, which separates cells in many countries. So it does with a blank at the
+     * start, which some readers take away.
      */
     static String cell(String text) {
         String line = Printable.line(text);

@@ -12,11 +12,13 @@ import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes text to a stream so that nothing in it but line feeds, and colours where they are wanted, is obeyed by a terminal.
+ * Writes text to a stream so that nothing in it but line feeds, and colours where they are wanted, is obeyed by a
+ * terminal.
  *
- * <p>What is not printable ({@link Printable}) or not in the stream's character set is written as an escape, which is the same
- * character to a reader of JSON. Text reaches the stream by batches of whole lines, or by {@link #flush}. A stream that takes no more ends
- * the work: every write fails with an {@link OutputException}, which a {@link java.io.PrintWriter} passes on.
+ * <p>What is not printable ({@link Printable}) or not in the stream's character set is written as an escape, which is
+ * the same character to a reader of JSON. Text reaches the stream by batches of whole lines, or by {@link #flush}. A
+ * stream that takes no more ends the work: every write fails with an {@link OutputException}, which a
+ * {@link java.io.PrintWriter} passes on.
  */
 public final class PrintableWriter extends Writer {
     private static final int BUFFER_BYTES = 8192;
@@ -147,7 +149,9 @@ public final class PrintableWriter extends Writer {
         return start + Character.charCount(codePoint);
     }
 
-    /** Returns where a sequence that sets a colour ends: ESC, a bracket, digits and semicolons, an m; 0 when it is none. */
+    /**
+     * Returns where a sequence that sets a colour ends: ESC, a bracket, digits and semicolons, an m; 0 when it is none.
+     */
     private int colourEnd(int start, int end) {
         int i = start + 1;
         if (i == end || pending[i++] != '[') {

@@ -34,7 +34,8 @@ public final class StandardStreams {
     }
 
     /**
-     * Opens the process's own, for the command and for what else prints in it: logging, and threads that end by an exception.
+     * Opens the process's own, for the command and for what else prints in it: logging, and threads that end by an
+     * exception.
      *
      * <p>Java's own streams are not used since they keep quiet about what can't be written.
      */
@@ -77,7 +78,8 @@ public final class StandardStreams {
     }
 
     /**
-     * Flushes both, and says what could not be written; of a pipe that its reader closed nothing is said, as is the custom.
+     * Flushes both, and says what could not be written; of a pipe that its reader closed nothing is said, as is the
+     * custom.
      *
      * @return whether all was written
      */

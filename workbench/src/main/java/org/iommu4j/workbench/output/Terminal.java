@@ -24,8 +24,8 @@ public final class Terminal {
     }
 
     /**
-     * Decides on colours by the user's wishes first ({@code NO_COLOR}, {@code CLICOLOR_FORCE}, {@code CLICOLOR}), then by what the
-     * output is ({@code TERM}).
+     * Decides on colours by the user's wishes first ({@code NO_COLOR}, {@code CLICOLOR_FORCE}, {@code CLICOLOR}), then
+     * by what the output is ({@code TERM}).
      *
      * @see <a href="https://no-color.org">no-color.org</a>
      */

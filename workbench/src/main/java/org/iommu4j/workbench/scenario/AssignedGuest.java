@@ -19,8 +19,8 @@ import org.iommu4j.vfio.type1.DomainState;
 /**
  * A virtual machine with devices assigned to it by VFIO, set up as a VMM does.
  *
- * <p>Order: the group enters the container, the container gets its IOMMU (which decides about no-snoop), guest memory is
- * mapped, KVM is told of the group, the device is opened, the vCPU enters the guest.
+ * <p>Order: the group enters the container, the container gets its IOMMU (which decides about no-snoop), guest memory
+ * is mapped, KVM is told of the group, the device is opened, the vCPU enters the guest.
  */
 public final class AssignedGuest implements AutoCloseable {
     private static final int BUFFER_BYTES = 4096;

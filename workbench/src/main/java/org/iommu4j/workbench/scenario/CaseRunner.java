@@ -91,7 +91,10 @@ public final class CaseRunner {
                                 + vendors.all().stream().map(IommuVendor::name).toList()));
     }
 
-    /** Opens the driver and chooses the devices. Nothing is closed: the machine, with all that is set up on it, is dropped. */
+    /**
+     * Opens the driver and chooses the devices. Nothing is closed: the machine, with all that is set up on it, is
+     * dropped.
+     */
     private Scenario prepare(
             Case story, Machine machine, String name, IommuVendor vendor, Kernel kernel, List<PciAddress> devices) {
         Iommu iommu;

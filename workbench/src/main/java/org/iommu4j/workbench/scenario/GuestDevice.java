@@ -7,8 +7,9 @@ import org.iommu4j.sim.pcie.Endpoint;
 /**
  * A device in a guest's hands: the guest's driver on a vCPU, and the buffer that both share.
  *
- * <p>The buffer is one page that the guest knows by a guest-physical address and the device by an IOVA; in memory it is at
- * a third address. The guest maps it write-back unless told otherwise. Each exchange uses a word of its own, one line apart.
+ * <p>The buffer is one page that the guest knows by a guest-physical address and the device by an IOVA; in memory it is
+ * at a third address. The guest maps it write-back unless told otherwise. Each exchange uses a word of its own, one
+ * line apart.
  */
 public final class GuestDevice {
     private static final int LINE = 64;

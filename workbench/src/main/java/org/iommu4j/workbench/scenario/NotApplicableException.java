@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
-/** Ends a case that can't show its story. It is an answer, {@link org.iommu4j.sim.verdict.Verdict#NOT_APPLICABLE}, and no failure. */
+/**
+ * Ends a case that can't show its story. It is an answer, {@link org.iommu4j.sim.verdict.Verdict#NOT_APPLICABLE}, and
+ * no failure.
+ */
 public final class NotApplicableException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

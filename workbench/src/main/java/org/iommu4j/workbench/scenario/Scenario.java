@@ -40,8 +40,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A machine with its IOMMU driver, core and VFIO, on which a case acts.
  *
- * <p>The same page of a guest has three addresses, always different: {@link #GUEST_ADDRESS} in the guest, {@link #IOVA} for
- * the device, and wherever the VMM's memory at {@link #VMM_ADDRESS} is physically.
+ * <p>The same page of a guest has three addresses, always different: {@link #GUEST_ADDRESS} in the guest, {@link #IOVA}
+ * for the device, and wherever the VMM's memory at {@link #VMM_ADDRESS} is physically.
  */
 public final class Scenario {
     /** Where guest memory begins for the guest. */
@@ -232,7 +232,9 @@ public final class Scenario {
         return vm;
     }
 
-    /** Makes a virtual machine's vCPU, on another CPU than the host's. The first machine's is {@code vcpu0} to people. */
+    /**
+     * Makes a virtual machine's vCPU, on another CPU than the host's. The first machine's is {@code vcpu0} to people.
+     */
     GuestCpu newGuestCpu(VirtualMachine vm, Owner owner) {
         Vcpu vcpu = vm.createVcpu(processors.get(1 % processors.size()));
         String label = (guests == 1 ? "" : owner.name() + ".") + "vcpu" + vcpu.id();

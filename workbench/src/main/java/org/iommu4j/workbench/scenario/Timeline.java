@@ -13,8 +13,8 @@ import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 
 /**
- * The part of a trace that people want to see: what guests and devices did, what caches did with the lines concerned, and
- * what was decided.
+ * The part of a trace that people want to see: what guests and devices did, what caches did with the lines concerned,
+ * and what was decided.
  *
  * <p>Left out are the driver's own table work, registers, and the units' walks.
  */

@@ -7,8 +7,8 @@ import org.iommu4j.vfio.VfioGroup;
 /**
  * What stands between the parts of a scenario: by default nothing.
  *
- * <p>A test puts a broken part in from here, to show that a case notices. What stands between the driver and the machine needs
- * no place here: a {@link CaseRunner} takes the vendors that it is given.
+ * <p>A test puts a broken part in from here, to show that a case notices. What stands between the driver and the
+ * machine needs no place here: a {@link CaseRunner} takes the vendors that it is given.
  */
 public interface Wiring {
     /** Nothing in between. */

@@ -37,8 +37,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Hosts by lot, judged a second time by a few lines of this test: text, JSON, HTML, a fleet's row and the check of a script have
- * that verdict, all of them.
+ * Hosts by lot, judged a second time by a few lines of this test: text, JSON, HTML, a fleet's row and the check of a
+ * script have that verdict, all of them.
  */
 class SameVerdictEverywhereTest {
     private static final int HOSTS = 150;

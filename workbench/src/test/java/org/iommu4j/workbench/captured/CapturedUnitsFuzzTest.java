@@ -18,7 +18,8 @@ import org.iommu4j.spi.ShownUnit;
 /**
  * No firmware table crashes the silicon that recognises a captured unit: it is recognised, or refused in one line.
  *
- * <p>Without {@code JAZZER_FUZZ} the inputs that are checked in are tried, else new ones are made; CONTRIBUTING.md says how.
+ * <p>Without {@code JAZZER_FUZZ} the inputs that are checked in are tried, else new ones are made; CONTRIBUTING.md says
+ * how.
  */
 class CapturedUnitsFuzzTest {
     private static final List<TranslationUnitProvider> SILICON =

@@ -105,7 +105,8 @@ class ReleaseCasesTest {
     }
 
     /**
-     * Before 5.19 no driver has the control; in the series as it was posted, one unit without snoop control refuses for all.
+     * Before 5.19 no driver has the control; in the series as it was posted, one unit without snoop control refuses for
+     * all.
      */
     @ParameterizedTest(name = "{0} on {1} under {2}")
     @CsvSource(textBlock = """

@@ -28,7 +28,8 @@ import tools.jackson.databind.json.JsonMapper;
  * No dump crashes the readers of tables, hangs them or gets control characters to a terminal: it is read, or refused in
  * one line.
  *
- * <p>Without {@code JAZZER_FUZZ} the inputs that are checked in are tried, else new ones are made; CONTRIBUTING.md says how.
+ * <p>Without {@code JAZZER_FUZZ} the inputs that are checked in are tried, else new ones are made; CONTRIBUTING.md says
+ * how.
  */
 class DecodeInputsFuzzTest {
     private static final List<TranslationUnitProvider> SILICON =

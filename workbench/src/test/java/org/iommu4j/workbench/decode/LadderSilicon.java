@@ -24,8 +24,8 @@ import org.iommu4j.spi.ShownUnit;
  * Silicon of nobody's, which the command finds as it finds everybody's.
  *
  * <p>Registers: 0x0 a magic number, 0x8 the root, 0x10 the number of levels. The root has a word for each of 512
- * requesters: the top table, bit 0 valid, bit 1 the same for PASID 5, bit 2 blocked. An entry: bit 0 read, bit 1 write, bit 2 a table,
- * bit 3 blocks no-snoop. Fault 1: no entry; fault 2: no permission.
+ * requesters: the top table, bit 0 valid, bit 1 the same for PASID 5, bit 2 blocked. An entry: bit 0 read, bit 1 write,
+ * bit 2 a table, bit 3 blocks no-snoop. Fault 1: no entry; fault 2: no permission.
  */
 public final class LadderSilicon implements TranslationUnitProvider {
     static final long MAGIC = 0x726564_64616cL;

@@ -10,6 +10,7 @@ public final class Main {
     public static void main(String[] args) {
         Module module = IommuVendors.class.getModule();
         String name = IommuVendors.load().named("intel").name();
-        System.out.println("found " + name + " from " + (module.isNamed() ? "module " + module.getName() : "the class path"));
+        String place = module.isNamed() ? "module " + module.getName() : "the class path";
+        System.out.println("found " + name + " from " + place);
     }
 }

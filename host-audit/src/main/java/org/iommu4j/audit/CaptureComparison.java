@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.captured;
+package org.iommu4j.audit;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -16,13 +16,10 @@ import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
-import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.spi.RegisterValues;
 
 /**
  * Compares what we make of a host's tables and topology with what its own Linux said.
@@ -41,14 +38,13 @@ public final class CaptureComparison {
      * @return the differences, one line each; empty when we and Linux agree
      * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
      */
-    public static List<String> differences(
-            HostEvidence host, MachineDescription description, PciTopology topology, IommuVendors vendors) {
+    public static List<String> differences(HostEvidence host, PciTopology topology, IommuVendors vendors) {
+        Objects.requireNonNull(host, "host");
+        Objects.requireNonNull(topology, "topology");
+        Objects.requireNonNull(vendors, "vendors");
         List<String> differences = new ArrayList<>();
-        for (IommuVendor vendor : vendors.claiming(description.firmware())) {
-            units(
-                    host,
-                    vendor.describe(description.firmware(), topology, registers(description), LinuxRelease.NEWEST),
-                    differences);
+        for (IommuVendor vendor : vendors.claiming(host.firmware())) {
+            units(host, vendor.describe(host.firmware(), topology, host.registers(), LinuxRelease.NEWEST), differences);
         }
         groups(host, topology, differences);
         return differences;
@@ -87,17 +83,5 @@ public final class CaptureComparison {
                         + " as we read its topology");
             }
         });
-    }
-
-    private static RegisterValues registers(MachineDescription description) {
-        return (registerBase, register) -> {
-            for (TranslationUnitSpec unit : description.units()) {
-                Long value = unit.registers().get(register);
-                if (unit.registerBase() == registerBase && value != null) {
-                    return OptionalLong.of(value);
-                }
-            }
-            return OptionalLong.empty();
-        };
     }
 }
