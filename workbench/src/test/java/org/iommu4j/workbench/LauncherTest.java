@@ -162,6 +162,15 @@ class LauncherTest {
     }
 
     @Test
+    void theCommandWarnsOfNoMethodThatNewerJavasTakeAway() throws IOException, InterruptedException {
+        built();
+        assertThat(launch("run")).isEqualTo(1);
+        assertThat(out.toString())
+                .as("Guice's classes made by sun.misc.Unsafe")
+                .contains(" -Dguice_bytecode_gen_option=DISABLED ");
+    }
+
+    @Test
     void aNewerSourceIsBuilt() throws IOException, InterruptedException {
         built();
         Files.setLastModifiedTime(
