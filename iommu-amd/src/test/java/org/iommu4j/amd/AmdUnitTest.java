@@ -59,7 +59,8 @@ class AmdUnitTest {
     @Test
     void unitsWithLogsOfPageRequestsThatAreNotOpenedLeaveNoFrames() {
         platform.withSecondUnit();
-        platform.efr |= 1 << 1; // PPRSup
+        // PPRSup, GTSup, GLXSup 2, PASmax 15, GIoSup.
+        platform.efr |= 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48;
         int n = 1;
         for (; ; n++) {
             platform.failNth.arm(n);

@@ -4,6 +4,8 @@ package org.iommu4j.amd;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadInfo;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -285,14 +287,11 @@ class AttacherTest {
 
     @Test
     void anAliasThatTheTableDoesNotHaveIsLeftAlone() {
-        long beyond = platform.frames.allocate(0);
-        long table = platform.unit.registers[0] & 0x000f_ffff_ffff_f000L;
-        int alias = (int) ((beyond - table) / 32);
-        IommuDevice aliased = iommu.probe(platform.function(0, 1, 0, 1), alias).orElseThrow();
+        IommuDevice aliased = iommu.probe(platform.function(0, 1, 0, 1), 0xffff).orElseThrow();
         platform.commands.clear();
         domain(DomainType.IDENTITY).attach(aliased);
         assertThat(platform.commands).containsExactly("devtab 0101");
-        assertThat(platform.memory.load(beyond)).isZero();
+        assertThat(platform.unit.deviceTableWord(0xffff, 0)).isZero();
     }
 
     @Test
@@ -433,14 +432,42 @@ class AttacherTest {
             Thread other = new Thread(change);
             synchronized (lock) {
                 other.start();
-                while (other.getState() != Thread.State.TERMINATED && other.getState() != Thread.State.BLOCKED) {
-                    Thread.onSpinWait();
-                }
+                awaitEndOrWaitFor(lock, other);
                 assertThat(other.getState())
                         .as("change %d", changes.indexOf(change))
                         .isEqualTo(Thread.State.BLOCKED);
             }
             other.join();
         }
+    }
+
+    @Test
+    void aThreadThatIsSecondToWantATallerRootLeavesTheFirstOne() throws InterruptedException {
+        HostDomain domain = (HostDomain) domain(DomainType.UNMANAGED);
+        domain.attach(device);
+        Thread other = new Thread(() -> domain.grow(4));
+        synchronized (domain.attacher()) {
+            other.start();
+            awaitEndOrWaitFor(domain.attacher(), other);
+            domain.grow(4);
+            platform.commands.clear();
+        }
+        other.join();
+        assertThat(domain.table().levels()).isEqualTo(4);
+        assertThat(platform.commands).isEmpty();
+    }
+
+    private static void awaitEndOrWaitFor(Object lock, Thread thread) {
+        while (thread.isAlive() && !waitsFor(lock, thread)) {
+            Thread.onSpinWait();
+        }
+    }
+
+    private static boolean waitsFor(Object lock, Thread thread) {
+        ThreadInfo info = ManagementFactory.getThreadMXBean().getThreadInfo(thread.getId());
+        return info != null
+                && info.getThreadState() == Thread.State.BLOCKED
+                && info.getLockInfo() != null
+                && info.getLockInfo().getIdentityHashCode() == System.identityHashCode(lock);
     }
 }
