@@ -33,15 +33,23 @@ public final class Checkout {
     /** Returns the simple names of the classes whose sources are below directories, each named from the top. */
     public static Set<String> classes(String... directories) {
         Set<String> names = new TreeSet<>();
+        for (String path : sources(directories)) {
+            names.add(path.substring(path.lastIndexOf('/') + 1, path.length() - JAVA.length()));
+        }
+        return names;
+    }
+
+    /** Returns the paths of all Java files below directories of the checkout, from its root on, slashes between. */
+    public static Set<String> sources(String... directories) {
+        Set<String> paths = new TreeSet<>();
         for (String directory : directories) {
             try (Stream<Path> files = Files.walk(root().resolve(directory))) {
-                files.map(file -> file.getFileName().toString())
-                        .filter(name -> name.endsWith(JAVA))
-                        .forEach(name -> names.add(name.substring(0, name.length() - JAVA.length())));
+                files.filter(file -> file.getFileName().toString().endsWith(JAVA))
+                        .forEach(file -> paths.add("/" + root().relativize(file)));
             } catch (IOException e) {
                 throw new UncheckedIOException("can't list the sources below " + directory, e);
             }
         }
-        return names;
+        return paths;
     }
 }

@@ -17,11 +17,11 @@ import org.junit.jupiter.api.Test;
 /** The pages for readers name classes that exist. */
 class PagesTest {
     /**
-     * A class name in code quotes, alone or between its package and its method: CamelCase with at least one small
-     * letter.
+     * A class name in code quotes, alone or between the end of its package's name and its method: CamelCase with at
+     * least one small letter.
      */
     private static final Pattern CLASS =
-            Pattern.compile("`(?:[a-z0-9]+\\.)*([A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*)(?:\\.[a-z]\\w*)?`");
+            Pattern.compile("`((?:[a-z0-9]+\\.)*)([A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*)(?:\\.[a-z]\\w*)?`");
 
     private static final String SILICON = "hardware-sim/src/main/java/org/iommu4j/sim/";
 
@@ -31,7 +31,10 @@ class PagesTest {
         Matcher matcher = CLASS.matcher(text);
         int checked = 0;
         while (matcher.find()) {
-            assertThat(known).as("the class in the line: %s", line).contains(matcher.group(1));
+            String name = "/" + matcher.group(1).replace('.', '/') + matcher.group(2) + ".java";
+            assertThat(known)
+                    .as("%s, the class in the line: %s", name.substring(1), line)
+                    .anyMatch(file -> file.endsWith(name));
             checked++;
         }
         return checked;
@@ -39,8 +42,8 @@ class PagesTest {
 
     @Test
     void everyClassOfTheVendorsPageExistsAtItsVendor() throws IOException {
-        Set<String> intel = Checkout.classes("iommu-intel/src/main", "iommu-api/src/main", SILICON + "vtd");
-        Set<String> amd = Checkout.classes("iommu-amd/src/main", "iommu-api/src/main", SILICON + "amdvi");
+        Set<String> intel = Checkout.sources("iommu-intel/src/main", "iommu-api/src/main", SILICON + "vtd");
+        Set<String> amd = Checkout.sources("iommu-amd/src/main", "iommu-api/src/main", SILICON + "amdvi");
         int checked = 0;
         for (String line : Files.readAllLines(root.resolve("docs/vendors.md"))) {
             String[] cells = line.split("\\|", -1);
@@ -64,14 +67,14 @@ class PagesTest {
 
     @Test
     void everyClassOfTheReadingGuideAndTheReadmeExists() throws IOException {
-        Set<String> all = Checkout.classes(
+        Set<String> all = Checkout.sources(
                 "iommu-api/src",
                 "iommu-core/src",
                 "iommu-intel/src",
                 "iommu-amd/src",
                 "hardware-sim/src",
                 "vfio-core/src");
-        all.addAll(Checkout.classes(
+        all.addAll(Checkout.sources(
                 "kvm-x86/src", "host-audit/src", "workbench/src", "integration-tests/src", "witnesses/src"));
         int checked = 0;
         for (String page : List.of(

@@ -4,8 +4,9 @@ package org.iommu4j.amd;
 /**
  * The commands that a unit is asked to execute together, with one wait and one answer.
  *
- * <p>Only a batch adds commands, and {@link UnitCommands#begin} gives it only to a thread that holds the unit's monitor:
- * a method that takes a batch is under that lock. A unit has one batch, which is used again. Allocates nothing.
+ * <p>Only a batch adds commands, and {@link UnitCommands#begin} gives it only to a thread that holds the unit's
+ * monitor: a method that takes a batch is under that lock. A unit has one batch, which is used again. Allocates
+ * nothing.
  */
 final class CommandBatch {
     private final CommandBuffer buffer;

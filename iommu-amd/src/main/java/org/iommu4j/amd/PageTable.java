@@ -51,6 +51,9 @@ abstract class PageTable {
     /** The bit of a place that is set when the walk met a leaf above the level that it was to reach. */
     private static final long LEAF = Long.MIN_VALUE;
 
+    /** The bit of a place that is set beside {@link #LEAF} for a leaf of its level's own size. */
+    private static final long WHOLE = 1L << 62;
+
     /** Where the table is. */
     final SystemMemory memory;
 
@@ -67,8 +70,8 @@ abstract class PageTable {
      * How a present entry above the lowest level shows that it is a leaf: its bits under a mask have one of two values.
      *
      * @param mask the bits that decide
-     * @param one a leaf's value
-     * @param other another, or the same
+     * @param one the value of a leaf of its level's own size
+     * @param other that of a leaf of another size, or the same
      */
     record LeafMark(long mask, long one, long other) {}
 
@@ -240,12 +243,16 @@ abstract class PageTable {
             long entry = memory.load(entryAddress);
             boolean present = isPresent(entry);
             if (!present || !isTable(entry, at)) {
-                return translate ? translate(entry, at, iova) : entryAddress | at | (present ? LEAF : 0);
+                return translate ? translate(entry, at, iova) : entryAddress | at | (present ? leafBits(entry) : 0);
             }
             at--;
             entryAddress = entryAddress(frame(entry), iova, at);
         }
         return translate ? translate(memory.load(entryAddress), at, iova) : entryAddress | at;
+    }
+
+    private long leafBits(long entry) {
+        return (entry & leafMark.mask) == leafMark.one ? LEAF | WHOLE : LEAF;
     }
 
     /** Returns the place of the entry of an address in a table. */
@@ -255,7 +262,7 @@ abstract class PageTable {
 
     /** Returns the address of the entry at a place. */
     static long entryAt(long place) {
-        return place & ~(LEAF | LEVEL_MASK);
+        return place & ~(LEAF | WHOLE | LEVEL_MASK);
     }
 
     /** Returns the level of the table that a place is in. */
@@ -266,6 +273,11 @@ abstract class PageTable {
     /** Returns whether the walk met a leaf above the level that it was to reach. */
     static boolean endsAtLeaf(long place) {
         return place < 0;
+    }
+
+    /** Returns whether the walk met such a leaf, of its level's own size. */
+    static boolean endsAtWholeLeaf(long place) {
+        return (place & WHOLE) != 0;
     }
 
     // --- stores ---

@@ -48,28 +48,45 @@ final class PageUnmapper {
     private long unmapRun(long iova, long at, long last, IotlbGather gather) {
         long place = table.descend(at, 1);
         int level = PageTable.levelAt(place);
-        int levelShift = PageTable.shift(level);
-        int first = PageTable.index(at, level);
-        int most = (int) Math.min(SystemMemory.FRAME_WORDS - first, ((last - at) >>> levelShift) + 1);
+        int shift = PageTable.shift(level);
         long entries = PageTable.entryAt(place);
+        long wanted = (last - at) >>> shift;
+        long next;
+        if (wanted != 0) {
+            next = unmapLeaves(entries, level, at, wanted + 1);
+        } else if (PageTable.endsAtWholeLeaf(place)) {
+            // The walk has seen all that there is to know: no second look at the entry.
+            if ((at & ((1L << shift) - 1)) != 0) {
+                return at;
+            }
+            table.clearEntries(entries, 1);
+            next = at + (1L << shift);
+        } else {
+            next = at + ((long) clearLeaves(entries, level, at, 1) << shift);
+        }
+        if (PageTable.index(next, level) == 0 && next != at) {
+            freeCovered(level, iova, next, last, gather);
+        }
+        return next;
+    }
+
+    /** Clears leaves that follow each other in a table; a page of several entries may end beyond the range. */
+    private long unmapLeaves(long entries, int level, long iova, long wanted) {
+        int most = (int) Math.min(SystemMemory.FRAME_WORDS - PageTable.index(iova, level), wanted);
+        int shift = PageTable.shift(level);
         int done = 0;
-        // A page of several slots may end beyond the range, never beyond the table.
         while (done < most) {
             int run = clearLeaves(
                     entries + ((long) done << PageTable.ENTRY_SHIFT),
                     level,
-                    at + ((long) done << levelShift),
+                    iova + ((long) done << shift),
                     most - done);
             if (run == 0) {
                 break;
             }
             done += run;
         }
-        long next = at + ((long) done << levelShift);
-        if (first + done == SystemMemory.FRAME_WORDS) {
-            freeCovered(level, iova, next, last, gather);
-        }
-        return next;
+        return iova + ((long) done << shift);
     }
 
     /** Clears one page, or several of the level's own size; returns how many entries, 0 where no page starts. */

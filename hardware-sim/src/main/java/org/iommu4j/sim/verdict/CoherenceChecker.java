@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
 import org.iommu4j.sim.machine.Machine;
@@ -52,6 +53,8 @@ public final class CoherenceChecker {
      * @param ownerOf for whom the initiator of an event of the trace did it
      */
     public static Findings check(Machine machine, IntUnaryOperator numberOf, IntFunction<Owner> ownerOf) {
+        Objects.requireNonNull(numberOf, "numberOf");
+        Objects.requireNonNull(ownerOf, "ownerOf");
         Trace trace = machine.trace();
         CoherenceChecker checker = new CoherenceChecker(trace, numberOf, ownerOf);
         int end = trace.size();

@@ -2,6 +2,7 @@
 package org.iommu4j.sim.verdict;
 
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,6 +25,7 @@ public record Findings(
         List<StaleRead> staleReads) {
     /** Copies the list. */
     public Findings {
+        Objects.requireNonNull(verdict, "verdict");
         staleReads = List.copyOf(staleReads);
     }
 }

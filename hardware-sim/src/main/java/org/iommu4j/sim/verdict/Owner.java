@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.verdict;
 
+import java.util.Objects;
+
 /**
  * Whose data an initiator works on: a virtual machine's or the host's own.
  *
@@ -10,6 +12,11 @@ package org.iommu4j.sim.verdict;
 public record Owner(String name, boolean guest) {
     /** The host: its CPUs, its units, and the devices that it keeps. */
     public static final Owner HOST = new Owner("host", false);
+
+    /** Refuses what is missing. */
+    public Owner {
+        Objects.requireNonNull(name, "name");
+    }
 
     /** Returns the virtual machine with a name. */
     public static Owner guest(String name) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.verdict;
 
+import java.util.Objects;
+
 /**
  * A read that did not see the last write before it.
  *
@@ -14,4 +16,11 @@ package org.iommu4j.sim.verdict;
  * @param why what happened, in words from the trace
  */
 public record StaleRead(
-        int at, String who, long address, long expected, long observed, Blame blame, boolean leaked, String why) {}
+        int at, String who, long address, long expected, long observed, Blame blame, boolean leaked, String why) {
+    /** Refuses what is missing. */
+    public StaleRead {
+        Objects.requireNonNull(who, "who");
+        Objects.requireNonNull(blame, "blame");
+        Objects.requireNonNull(why, "why");
+    }
+}

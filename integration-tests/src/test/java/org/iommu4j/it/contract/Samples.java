@@ -19,7 +19,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.BooleanSupplier;
+import java.util.function.IntFunction;
 import java.util.function.IntPredicate;
+import java.util.function.IntUnaryOperator;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
 import org.iommu4j.DirtyBitmap;
@@ -92,6 +94,7 @@ import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.trace.Trace;
+import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
@@ -159,6 +162,7 @@ final class Samples {
         Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true);
         add(options, new Type1Iommu(true, process, options));
         addSilicon(factory);
+        add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);
         addHost();
         addSmallest(new Bench(DomainConfigurations.smallest()));
     }

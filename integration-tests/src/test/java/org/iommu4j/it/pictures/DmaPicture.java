@@ -20,6 +20,13 @@ final class DmaPicture {
      */
     record Station(String name, String classes, String note, String refusal) {}
 
+    private static final String CACHES = "cache.CacheHierarchy";
+    private static final String DRAM = "memory.Dram";
+    private static final String FAULT_LOGS = "vtd.VtdFaultLog; amdvi.AmdViEventLog";
+
+    /** The classes where a request ends. */
+    static final List<String> ENDS = List.of(CACHES, DRAM, FAULT_LOGS);
+
     static final List<Station> STATIONS = List.of(
             new Station(
                     "Device",
@@ -93,7 +100,7 @@ final class DmaPicture {
                         half,
                         "strong",
                         "Caches",
-                        "cache.CacheHierarchy",
+                        CACHES,
                         "A copy is read, or written back and" + " dropped before memory is written."),
                 ending(
                         svg,
@@ -102,7 +109,7 @@ final class DmaPicture {
                         half,
                         "warn",
                         "DRAM",
-                        "memory.Dram",
+                        DRAM,
                         "A newer value in a cache is not" + " seen; an older copy stays in the cache."));
         svg.arrow(LEFT + BOX / 2, y - GAP, LEFT + half / 2, y - 2, false);
         svg.arrow(LEFT + BOX / 2, y - GAP, LEFT + half + 20 + half / 2, y - 2, false);
@@ -117,7 +124,7 @@ final class DmaPicture {
                 "plain",
                 "Fault log of a refused request",
                 "Reason, requester, address and direction are recorded.");
-        svg.text(SIDE + 10, y + log - 12, "code", "vtd.FaultLog; amdvi.EventLog");
+        svg.text(SIDE + 10, y + log - 12, "code", FAULT_LOGS);
         return svg.toSvg(Math.max(bottom, y + log) + 20);
     }
 

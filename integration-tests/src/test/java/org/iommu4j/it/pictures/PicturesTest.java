@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import javax.xml.parsers.ParserConfigurationException;
@@ -34,7 +35,7 @@ class PicturesTest {
             new LockOrderPicture.Lock(
                     "Device tables",
                     "ScalableTables",
-                    "root, context and PASID entries of one unit (or LegacyTables)",
+                    "root, context and PASID entries of one unit (or LegacyTables); a device's lock comes before its unit's",
                     "synchronized void set("),
             new LockOrderPicture.Lock(
                     "Invalidator",
@@ -90,8 +91,10 @@ class PicturesTest {
 
     @Test
     void aDmaGoesByClassesThatExist() throws IOException {
-        for (DmaPicture.Station station : DmaPicture.STATIONS) {
-            for (String name : station.classes().split("[,;] ", -1)) {
+        List<String> lists = new ArrayList<>(DmaPicture.ENDS);
+        DmaPicture.STATIONS.forEach(station -> lists.add(station.classes()));
+        for (String list : lists) {
+            for (String name : list.split("[,;] ", -1)) {
                 String[] parts = name.split("\\.", -1);
                 assertExist("hardware-sim/src/main/java/org/iommu4j/sim/" + parts[0], Stream.of(parts[1]));
             }
@@ -108,7 +111,8 @@ class PicturesTest {
                         "Lock order of the VT-d driver: a thread takes a lock only below those that it holds",
                         INTEL,
                         "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own"
-                                + " rules."));
+                                + " rules. Beside this chain: below the device's lock those of its page requests"
+                                + " (DevicePageRequests, then PageRequestQueue); innermost FaultLog and DomainIds."));
     }
 
     @Test
@@ -120,7 +124,7 @@ class PicturesTest {
                         "Lock order of the AMD-Vi driver: a thread takes a lock only below those that it holds",
                         AMD,
                         "Mapping and unmapping: entries change by compare-and-set, frames by the allocator's own"
-                                + " rules."));
+                                + " rules. A device has no lock of its own; innermost is DomainIds."));
     }
 
     @Test
