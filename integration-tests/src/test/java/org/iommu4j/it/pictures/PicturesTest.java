@@ -35,7 +35,8 @@ class PicturesTest {
             new LockOrderPicture.Lock(
                     "Device tables",
                     "ScalableTables",
-                    "root, context and PASID entries of one unit (or LegacyTables); a device's lock comes before its unit's",
+                    "root, context and PASID entries of one unit (or LegacyTables); a device's lock comes before its"
+                            + " unit's",
                     "synchronized void set("),
             new LockOrderPicture.Lock(
                     "Invalidator",
