@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What Linux keeps between IOMMU drivers and their consumers.
+ * The layer of Linux between IOMMU drivers and their consumers.
  *
  * <p>Start at {@link org.iommu4j.core.IommuCore}; a kernel driver's view of DMA is {@link org.iommu4j.dma.DmaApi}.
  */

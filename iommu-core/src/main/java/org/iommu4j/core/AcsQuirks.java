@@ -6,18 +6,18 @@ import java.util.TreeSet;
 import org.iommu4j.pci.ConfigSpace;
 
 /**
- * Functions that Linux knows to isolate although no ACS capability says so.
+ * Functions that Linux treats as isolated although they have no ACS capability that states it.
  *
- * <p>Source: {@code pci_dev_acs_enabled} in Linux {@code drivers/pci/quirks.c}, 7.0, of which these are left out: what
- * is not on hosts of Intel or AMD, and what newer releases than 5.15 added, so that no release isolates less than is
- * said here.
+ * <p>Source: {@code pci_dev_acs_enabled} in Linux {@code drivers/pci/quirks.c}, 7.0. Two kinds of quirks are left out:
+ * those of other platforms than Intel's and AMD's, and those added after 5.15. So each release isolates at least what
+ * this class reports.
  */
 final class AcsQuirks {
     private static final int VENDOR_INTEL = 0x8086;
     private static final int ACS_CONTROL = 6;
     private static final int ACS_CONTROL_OF_DWORDS = 8;
 
-    /** Network cards whose functions pass nothing to each other, by their makers' word. */
+    /** Network cards whose makers state that their functions pass nothing to each other. */
     private static final Set<Integer> CARDS = ids("""
             8086 10c6 10db 10dd 10e1 10f1 10f7-10fc 1507 1514 151c 1529 152a 154d 154f 1551 1558
             8086 1509 150e-1511 1516 1527
@@ -41,14 +41,14 @@ final class AcsQuirks {
             8086 1d10 1d12 1d14 1d16 1d18 1d1a 1d1c 1d1e 8c90 8c92 8c94 8c96 8c98 8c9a 8c9c 8c9e
             """);
 
-    /** Root ports of the 100 and 200 series: their ACS registers are of 32 bits where 16 are specified. */
+    /** Root ports of the 100 and 200 series: their ACS registers have 32 bits, the specification 16. */
     private static final Set<Integer> WIDE_ROOT_PORTS = ids("""
             8086 a110-a11f a167-a16a a290-a29f a2e7-a2ee 9d10-9d1b
             """);
 
     private AcsQuirks() {}
 
-    /** Returns whether a function isolates whatever its capabilities say. */
+    /** Returns whether a quirk makes a function isolated, whatever its capabilities state. */
     static boolean isolates(PciNode node) {
         int id = id(node.function().config());
         if (SOUTH_BRIDGES.contains(id)) {
@@ -59,7 +59,7 @@ final class AcsQuirks {
                 || (node.kind() == PciNode.Kind.ROOT_PORT && OLD_ROOT_PORTS.contains(id));
     }
 
-    /** Returns where a function's ACS control is, counted from the capability. */
+    /** Returns the offset of a function's ACS control from its capability, in bytes. */
     static int controlOffset(PciNode.Kind kind, ConfigSpace config) {
         return kind == PciNode.Kind.ROOT_PORT && WIDE_ROOT_PORTS.contains(id(config))
                 ? ACS_CONTROL_OF_DWORDS
@@ -70,7 +70,7 @@ final class AcsQuirks {
         return config.read(0, 2) << 16 | config.read(2, 2);
     }
 
-    /** Reads lines of a vendor and its devices, first and last joined by a hyphen. */
+    /** Parses lines of a vendor and its devices; a hyphen joins the first and the last of a range. */
     private static Set<Integer> ids(String lines) {
         Set<Integer> ids = new TreeSet<>();
         for (String line : lines.lines().toList()) {

@@ -2,13 +2,13 @@
 package org.iommu4j.core;
 
 /**
- * What a group's default domain is when no device of the group demands something.
+ * The default domain of a group in which no device demands a certain one.
  *
  * <p>Source: {@code iommu.passthrough=} on the kernel's command line.
  */
 public enum DefaultDomainPolicy {
     /** The DMA API's page tables, flushed at each unmap. */
     DMA,
-    /** Addresses pass as they are, save for devices that are not trusted. */
+    /** Addresses pass unchanged, except for devices that are not trusted. */
     PASSTHROUGH
 }

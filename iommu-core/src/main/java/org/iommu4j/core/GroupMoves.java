@@ -12,9 +12,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Moves of a group's devices from domain to domain: all or none, or out whatever happens.
+ * Moves a group's devices from domain to domain: all or none, or out whatever fails.
  *
- * <p>Under the group's lock. Source: {@code __iommu_group_set_domain_internal}, {@code __iommu_device_set_domain}.
+ * <p>The caller holds the group's lock. Source: {@code __iommu_group_set_domain_internal}, {@code
+ * __iommu_device_set_domain}.
  */
 final class GroupMoves {
     private static final Logger LOG = LoggerFactory.getLogger(GroupMoves.class);
@@ -52,9 +53,9 @@ final class GroupMoves {
     }
 
     /**
-     * Moves all devices or none: what was moved goes back, and so does the device that failed.
+     * Moves all devices or none: after a failure, the devices already moved and the one that failed go back.
      *
-     * @param blocks whether no request gets through in the target
+     * @param blocks whether the target lets no request through
      * @return attached; or incompatible, all devices are in the old domain
      * @throws RuntimeException as {@link IommuDomain#attach}; all devices are in the old domain
      */
@@ -83,7 +84,10 @@ final class GroupMoves {
         return AttachResult.ATTACHED;
     }
 
-    /** A device that must stay mapped one to one can't be blocked. Source: {@code __iommu_device_set_domain}. */
+    /**
+     * Attaches one device; refuses to block one that must stay mapped one to one. Source: {@code
+     * __iommu_device_set_domain}.
+     */
     private static AttachResult attachOne(IommuDevice device, IommuDomain target, boolean blocks) {
         if (blocks
                 && ReservedRegions.requireDirect(device)
@@ -93,7 +97,7 @@ final class GroupMoves {
         return target.attach(device);
     }
 
-    /** Never leaves a device in the refused target: one that can't go back is blocked. */
+    /** Returns a device to its old domain; a device that can't return is blocked, never left in the refused target. */
     private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
         for (int i = 0; i <= failed; i++) {
             IommuDevice device = devices.get(i);
@@ -113,10 +117,10 @@ final class GroupMoves {
     }
 
     /**
-     * Moves all devices out of a domain, which can't be refused: a device that can't be moved is blocked, the others go
-     * on.
+     * Moves all devices out of a domain; this can't be refused. A device that can't be moved is blocked, and the others
+     * are still moved.
      *
-     * @param blocks whether no request gets through in the target
+     * @param blocks whether the target lets no request through
      * @throws RuntimeException the first failure; those of other devices are suppressed in it
      */
     void moveAllWhateverHappens(IommuDomain old, IommuDomain target, boolean blocks) {
@@ -177,14 +181,14 @@ final class GroupMoves {
             try {
                 last.detach(device);
             } catch (RuntimeException thrown) {
-                // A device that could not be moved some time before is blocked already.
+                // A device that an earlier call could not move is blocked already.
                 failure = isNotThere(thrown) ? failure : joined(failure, thrown);
             }
         }
         return failure;
     }
 
-    /** Adds a failure to an earlier one, and returns that which is to be thrown. */
+    /** Adds a failure to an earlier one, and returns the one to throw. */
     static RuntimeException joined(@Nullable RuntimeException earlier, RuntimeException failure) {
         if (earlier == null) {
             return failure;

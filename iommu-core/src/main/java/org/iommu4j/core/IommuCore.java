@@ -22,10 +22,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * A machine's devices behind its IOMMUs, in groups.
  *
- * <p>Opening enables Access Control Services in every function that has them, as Linux does when it finds an IOMMU;
- * probes every function with the requester ids that its requests may carry; forms the groups; and attaches each group
- * to its default domain, with the direct regions of its devices mapped first. Closing blocks all devices again and
- * leaves the drivers open: they belong to who opened them. Thread-safe.
+ * <p>Opening enables Access Control Services in every function that has them, as Linux does when it finds an IOMMU. It
+ * probes every function with the requester ids that its requests may carry, and forms the groups. Then it maps each
+ * group's direct regions and attaches the group to its default domain. Closing blocks all devices again. It leaves the
+ * drivers open: they belong to the caller. Thread-safe.
  *
  * <p>Source: {@code bus_iommu_probe}, {@code iommu_setup_default_domain}, {@code device_iommu_capable}.
  */
@@ -54,11 +54,11 @@ public final class IommuCore implements AutoCloseable {
     /**
      * Opens core.
      *
-     * @param iommus the opened drivers; the first that translates for a function has it
+     * @param iommus the opened drivers; a function belongs to the first one that translates for it
      * @param topology the machine's functions
-     * @param policy what default domains are where no device demands something
-     * @throws IommuException EINVAL (two drivers in one group, or a device that does not fit the default domain of its
-     *     group), EOPNOTSUPP (the driver has no such default domain), and as {@link Iommu#probe}, {@link
+     * @param policy the default domains of groups in which no device demands a certain one
+     * @throws IommuException EINVAL (a group has devices of two drivers, or a device does not fit the default domain of
+     *     its group), EOPNOTSUPP (the driver has no such default domain), and as {@link Iommu#probe}, {@link
      *     Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
      */
     public static IommuCore open(Collection<? extends Iommu> iommus, PciTopology topology, DefaultDomainPolicy policy) {
@@ -129,8 +129,8 @@ public final class IommuCore implements AutoCloseable {
      * Returns whether a device plugged in from outside is kept from memory, as Thunderbolt reports it in
      * {@code iommu_dma_protection}.
      *
-     * <p>It is when some port to the outside belongs to a device that firmware protected until the operating system
-     * took over. Source: {@code nhi_check_iommu}.
+     * <p>True when a port to the outside belongs to a device that firmware protected until the operating system took
+     * over. Source: {@code nhi_check_iommu}.
      */
     public boolean preBootProtection() {
         for (PciNode node : hierarchy.nodes()) {
@@ -145,9 +145,9 @@ public final class IommuCore implements AutoCloseable {
     /**
      * Blocks all devices and frees the default domains.
      *
-     * @throws IommuException EBUSY while a driver is bound, a group is claimed, or attached to another domain than its
-     *     default one: nothing has changed; ETIMEDOUT or EIO when an invalidation did not complete: all is blocked and
-     *     freed all the same
+     * @throws IommuException EBUSY while a driver is bound, or a group is claimed or attached to another domain than
+     *     its default one: nothing has changed; ETIMEDOUT or EIO when an invalidation did not complete: everything is
+     *     blocked and freed nevertheless
      */
     @Override
     public void close() {
@@ -203,7 +203,7 @@ public final class IommuCore implements AutoCloseable {
         }
     }
 
-    /** Who is not trusted never sees all of memory. Source: {@code iommu_get_default_domain_type}. */
+    /** A device that is not trusted never reaches all of memory. Source: {@code iommu_get_default_domain_type}. */
     private DomainType defaultType(IommuGroup group, DefaultDomainPolicy policy) {
         for (IommuDevice device : group.devices()) {
             if (untrusted(device.address())) {

@@ -15,10 +15,10 @@ import org.iommu4j.ReservedRegion;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The smallest set of devices that can be told apart and kept apart: all of them are in one domain, and have one owner.
+ * The smallest set of devices that the IOMMU can distinguish and isolate from others: one domain, one owner.
  *
- * <p>Without an owner the group is in its default domain and kernel drivers use it ({@link #useDefaultDomain}). Who
- * wants to hand it to somebody else claims it ({@link #claimDmaOwner}): it is blocked then, and its owner may attach
+ * <p>A group without an owner is in its default domain, and kernel drivers use it ({@link #useDefaultDomain}). To
+ * assign it to another user, an owner claims it ({@link #claimDmaOwner}): claiming blocks it, and its owner may attach
  * domains. Thread-safe: one lock per group.
  *
  * <p>Source: {@code struct iommu_group} and the functions named at each method, Linux 7.1. Deviation: a device whose
@@ -30,7 +30,7 @@ public final class IommuGroup {
     private final GroupMoves moves;
     private final Object lock = new Object();
 
-    /** Null before the group is set up and after core was closed. */
+    /** Null before the group is set up and after core is closed. */
     private @Nullable IommuDomain defaultDomain;
 
     private @Nullable IommuDomain blockingDomain;
@@ -78,7 +78,7 @@ public final class IommuGroup {
         }
     }
 
-    /** Returns whether somebody claimed the group. */
+    /** Returns whether the group has an owner. */
     public boolean dmaOwnerClaimed() {
         synchronized (lock) {
             return owner != null;
@@ -86,10 +86,10 @@ public final class IommuGroup {
     }
 
     /**
-     * Returns whether somebody uses the group: kernel drivers its default domain, or an owner.
+     * Returns whether the group is in use: by kernel drivers in its default domain, or by an owner.
      *
-     * <p>A group that is in use can't be claimed. Source: {@code iommu_group_dma_owner_claimed}, which counts both
-     * whatever its name says; VFIO calls a group viable when it answers no.
+     * <p>A group that is in use can't be claimed. Source: {@code iommu_group_dma_owner_claimed}, which covers both
+     * despite its name. VFIO calls a group viable when this is false.
      */
     public boolean inUse() {
         synchronized (lock) {
@@ -163,8 +163,8 @@ public final class IommuGroup {
      *
      * @param newOwner any object; compared by identity
      * @throws IommuException EINVAL (null owner; a device needs a direct mapping and so can't be blocked), EPERM (a
-     *     driver is bound, or there is an owner already, even the same), EBUSY (the group is in another domain than its
-     *     default one), EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}; nothing has changed
+     *     driver is bound, or the group has an owner already, even the same), EBUSY (the group is in another domain
+     *     than its default one), EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}; nothing has changed
      */
     public void claimDmaOwner(@Nullable Object newOwner) {
         Object claimant = requireOwner(newOwner);
@@ -177,12 +177,12 @@ public final class IommuGroup {
     }
 
     /**
-     * Ends the ownership, however often it was claimed, and returns the group to its default domain.
+     * Ends the ownership, however often the owner claimed, and returns the group to its default domain.
      *
      * <p>Source: {@code iommu_group_release_dma_owner}.
      *
      * @throws IommuException EINVAL when there is no owner; as {@link IommuDomain#attach} when a device could not be
-     *     moved: the ownership has ended all the same, and that device is blocked
+     *     moved: the ownership has ended nevertheless, and that device is blocked
      */
     public void releaseDmaOwner() {
         synchronized (lock) {
@@ -237,17 +237,17 @@ public final class IommuGroup {
      *
      * <p>Source: {@code iommu_attach_group}.
      *
-     * @return attached; or incompatible (Linux: {@code -EINVAL}), when the domain is another driver's or does not fit a
-     *     device: all devices are in the domain they were in
+     * @return attached; or incompatible (Linux: {@code -EINVAL}), when the domain belongs to another driver or does not
+     *     fit a device: all devices stay in their domain
      * @throws IommuException EBUSY (the group is in a domain that is neither its default nor its blocking one),
-     *     EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}: all devices are in the domain they were in
+     *     EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}: all devices stay in their domain
      */
     public AttachResult attach(IommuDomain domain) {
         Objects.requireNonNull(domain, "domain");
         synchronized (lock) {
             IommuDomain now = requireCurrent();
             if (now != defaultDomain && now != blockingDomain) {
-                throw new IommuException(Errno.EBUSY, "group " + id + " is attached to a domain already");
+                throw new IommuException(Errno.EBUSY, "group " + id + " is already attached to a domain");
             }
             if (domain.iommu() != iommu()) {
                 return AttachResult.incompatible("the domain belongs to driver "
@@ -258,12 +258,12 @@ public final class IommuGroup {
     }
 
     /**
-     * Takes the group out of a domain: to blocking when it has an owner, else to its default domain.
+     * Takes the group out of a domain: to the blocking domain when it has an owner, otherwise to its default domain.
      *
      * <p>Source: {@code iommu_detach_group}.
      *
      * @throws IommuException EINVAL when the group is not in this domain; as {@link IommuDomain#attach} when a device
-     *     could not be moved: the group has left the domain all the same, and that device is blocked
+     *     could not be moved: the group has left the domain nevertheless, and that device is blocked
      */
     public void detach(IommuDomain domain) {
         Objects.requireNonNull(domain, "domain");
@@ -308,7 +308,7 @@ public final class IommuGroup {
 
     /**
      * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be
-     * claimed by user space whatever the vendor's driver does, for whoever asks before there is a group.
+     * claimed by user space, whatever the vendor's driver does. For callers that ask before a group exists.
      */
     public static boolean keepsDirectDevices(LinuxRelease release) {
         return CoreRules.of(release).keepsDirectDevices();
@@ -344,7 +344,7 @@ public final class IommuGroup {
         }
     }
 
-    /** Returns whether somebody but core has the group in a domain or uses it. */
+    /** Returns whether a user other than core uses the group or has attached it to a domain. */
     boolean busy() {
         synchronized (lock) {
             return ownerCount != 0 || current != defaultDomain;
@@ -352,7 +352,8 @@ public final class IommuGroup {
     }
 
     /**
-     * Blocks the devices and frees what core allocated for the group, whatever fails; it must not be {@link #busy()}.
+     * Blocks the devices and frees the domains that core allocated for the group, whatever fails. The group must not be
+     * {@link #busy()}.
      *
      * @return the earlier failure, or the first of this group's
      */
@@ -401,7 +402,7 @@ public final class IommuGroup {
         leaveFor(requireDefaultDomain());
     }
 
-    /** A driver without a blocked domain gets an empty one with page tables, which blocks as well. */
+    /** Where the driver has no blocked domain, an empty one with page tables is used: it blocks too. */
     private IommuDomain allocateBlocking() {
         try {
             return iommu().allocate(DomainType.BLOCKED, devices.get(0));
@@ -456,14 +457,14 @@ public final class IommuGroup {
     private IommuDomain requireCurrent() {
         requireDefaultDomain();
         if (current == null) {
-            throw new IllegalStateException("group " + id + " has a default domain and is in none");
+            throw new IllegalStateException("group " + id + " has a default domain but is in no domain");
         }
         return current;
     }
 
     private static Object requireOwner(@Nullable Object candidate) {
         if (candidate == null) {
-            throw new IommuException(Errno.EINVAL, "a group can't be claimed for nobody");
+            throw new IommuException(Errno.EINVAL, "a group can't be claimed without an owner");
         }
         return candidate;
     }

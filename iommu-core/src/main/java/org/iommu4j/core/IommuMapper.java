@@ -9,12 +9,11 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.bits.Hex;
 
 /**
- * Maps and unmaps ranges of any size in a domain, split into runs of the pages that it has.
+ * Maps and unmaps ranges of any size in a domain, split into runs of the domain's page sizes.
  *
- * <p>A range that ends at the top of the address space, where {@code iova + size} wraps to 0, is an ordinary one.
- * Nothing is allocated as long as nothing fails. Thread-safe under the rule of {@link IommuDomain}: at the same time
- * only for disjoint ranges. Source: {@code iommu_map}, {@code iommu_unmap} and {@code iommu_pgsize}; errnos as in
- * Linux's generic page tables.
+ * <p>A range may end at the top of the address space, where {@code iova + size} wraps to 0. Allocates nothing unless
+ * something fails. Thread-safe under the rule of {@link IommuDomain}: concurrent calls must have disjoint ranges.
+ * Source: {@code iommu_map}, {@code iommu_unmap} and {@code iommu_pgsize}; errnos as in Linux's generic page tables.
  */
 public final class IommuMapper {
     private IommuMapper() {}
@@ -23,13 +22,13 @@ public final class IommuMapper {
      * Maps a range and makes the hardware see it; all or nothing.
      *
      * @param domain a domain with page tables
-     * @param iova where, aligned to the domain's smallest page
-     * @param physicalAddress to what, aligned likewise
+     * @param iova the first I/O virtual address, aligned to the domain's smallest page
+     * @param physicalAddress the first physical address, aligned likewise
      * @param size bytes, above 0 and aligned likewise
      * @param prot {@link org.iommu4j.Prot} bits with READ, WRITE or both
      * @throws IommuException EINVAL (no page tables, misaligned, size 0, neither READ nor WRITE), EOVERFLOW (the range
      *     wraps around), ENXIO (no page size), ERANGE (wider than the table), EADDRINUSE (a page is mapped already),
-     *     ENOMEM; ETIMEDOUT or EIO when an invalidation did not complete: the mapping is taken back
+     *     ENOMEM; ETIMEDOUT or EIO when an invalidation did not complete: the mapping is undone
      */
     public static void map(IommuDomain domain, long iova, long physicalAddress, long size, int prot) {
         mapNosync(domain, iova, physicalAddress, size, prot);
@@ -69,7 +68,7 @@ public final class IommuMapper {
     /**
      * Unmaps a range and invalidates it.
      *
-     * @param gather the caller's, empty; empty again afterwards
+     * @param gather an empty gather of the caller's; it is empty again afterwards
      * @return bytes unmapped, as {@link IommuDomain#unmap}: fewer than asked at a hole, more when the range ends inside
      *     a page; 0 when the domain has no page tables, or the range is misaligned, empty or wraps around
      * @throws IommuException ETIMEDOUT or EIO when the invalidation did not complete: the range is unmapped, but the
@@ -117,7 +116,7 @@ public final class IommuMapper {
     }
 
     /**
-     * Returns how many such pages to map in one run: up to the boundary from where on a larger page will do, or all.
+     * Returns how many such pages to map in one run: all, or up to the boundary from which a larger page fits.
      */
     static long count(long pageSizes, long iova, long physicalAddress, long size, long pageSize) {
         int shift = Long.numberOfTrailingZeros(pageSize);
@@ -162,7 +161,7 @@ public final class IommuMapper {
         }
     }
 
-    /** The last byte is asked, not the end: the end of the topmost range is 0. */
+    /** Tests the last byte and not the end: the end of the topmost range is 0. */
     private static boolean wraps(long start, long size) {
         return Long.compareUnsigned(start + (size - 1), start) < 0;
     }

@@ -12,18 +12,17 @@ import org.iommu4j.pci.PciTopology;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which PCI functions can't be kept apart.
+ * Forms groups of the PCI functions that can't be isolated from each other.
  *
- * <p>Functions are taken in the order of their addresses, which is the order in which Linux finds them, and each joins
- * the first group met on its way:
+ * <p>Functions are visited in the order of their addresses, as Linux finds them. Each joins the first group that
+ * applies:
  * <ol>
- *   <li>a bridge above it takes its requests over, so that they carry one id: the group of such a bridge;
- *   <li>a bridge above does not isolate what is below, or is itself below one that does not: the group of that bridge;
- *   <li>it is one of several functions of a device that do not isolate: the group of another of these.
+ *   <li>a bridge above it takes over its requests, so that they carry one id: the group of that bridge;
+ *   <li>a bridge above it, or above that bridge, does not isolate the functions below: the group of that bridge;
+ *   <li>it is one of several functions of a device that do not isolate: the group of another of these functions.
  * </ol>
- * Else it gets a group of its own. Groups never merge later. Source: {@code pci_device_group}. Of
- * the quirks of single devices those about isolation are modelled ({@link AcsQuirks}), those about requester ids are
- * not.
+ * Otherwise it gets a group of its own. Groups never merge later. Source: {@code pci_device_group}. The quirks of
+ * single devices about isolation are modelled ({@link AcsQuirks}), those about requester ids are not.
  */
 public final class PciGroups {
     private final PciHierarchy hierarchy;
@@ -35,10 +34,10 @@ public final class PciGroups {
     }
 
     /**
-     * Forms the groups of a topology as its configuration space is now; writes nothing.
+     * Forms the groups of a topology from its configuration space as it is now; writes nothing.
      *
      * @param topology the functions
-     * @param translated tells the functions that an IOMMU translates for; others are in no group
+     * @param translated true for the functions that an IOMMU translates for; others are in no group
      * @return the groups in the order of their first functions
      */
     public static List<List<PciAddress>> of(PciTopology topology, Predicate<PciAddress> translated) {
@@ -68,7 +67,7 @@ public final class PciGroups {
     }
 
     private @Nullable List<PciAddress> existing(PciNode node) {
-        // From the function up: what the unit can't tell from it ...
+        // From the function up: the functions that the unit can't distinguish from it ...
         PciNode top = node;
         for (PciNode above = node.bridge(); above != null; above = above.bridge()) {
             if (above.takesOverRequests()) {
@@ -79,7 +78,7 @@ public final class PciGroups {
                 }
             }
         }
-        // ... then what reaches it past the unit ...
+        // ... then those that reach it without passing the unit ...
         for (PciNode above = top.bridge(); above != null && !above.isolatedUpToRoot(); above = above.bridge()) {
             top = above;
             List<PciAddress> group = groupOf.get(above.address());
@@ -87,7 +86,7 @@ public final class PciGroups {
                 return group;
             }
         }
-        // ... then its sisters. Where the way up ended, top stands for all that is below.
+        // ... then the other functions of its device. Where the way up ended, top stands for all functions below.
         List<PciAddress> group = groupOf.get(top.address());
         return group != null ? group : ofSisters(top);
     }

@@ -39,12 +39,12 @@ final class PciHierarchy {
         return Optional.ofNullable(nodes.get(address));
     }
 
-    /** Turns on Access Control Services wherever they are, as Linux does once it has found an IOMMU. */
+    /** Turns on Access Control Services in all functions that have them, as Linux does once it has found an IOMMU. */
     void enableAcs() {
         nodes.values().forEach(PciNode::enableAcs);
     }
 
-    /** From now on answers as if {@link #enableAcs} had been called, without writing. */
+    /** Makes later answers assume that {@link #enableAcs} was called; writes nothing. */
     void assumeAcs() {
         nodes.values().forEach(PciNode::assumeAcs);
     }
@@ -64,7 +64,7 @@ final class PciHierarchy {
             PciFunction upstream = functions.get(above);
             if (upstream == null) {
                 throw new IllegalArgumentException(
-                        "PCI function " + function.address() + " is below " + above + ", which is not there");
+                        "PCI function " + function.address() + " is below " + above + ", which does not exist");
             }
             bridge = node(upstream, functions, made, depth + 1);
         }

@@ -7,7 +7,7 @@ import java.util.function.Predicate;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
 
-/** What keeps the functions of a topology apart, and so into which groups they fall; writes nothing. */
+/** The isolation between the functions of a topology, and the groups that follow from it; writes nothing. */
 public final class PciIsolation {
     private final PciHierarchy hierarchy;
 
@@ -16,7 +16,7 @@ public final class PciIsolation {
     }
 
     /**
-     * Judges a topology as its Access Control Services are set now.
+     * Judges a topology by its Access Control Services as they are set now.
      *
      * @throws IllegalArgumentException when a bridge is missing, or a function is below itself
      */
@@ -25,7 +25,7 @@ public final class PciIsolation {
     }
 
     /**
-     * Judges a topology as it will be once Linux has found an IOMMU and turned Access Control Services on.
+     * Judges a topology as if Linux had already found an IOMMU and turned Access Control Services on.
      *
      * @throws IllegalArgumentException when a bridge is missing, or a function is below itself
      */
@@ -38,7 +38,7 @@ public final class PciIsolation {
     /**
      * Forms the groups.
      *
-     * @param translated tells the functions that an IOMMU translates for; others are in no group
+     * @param translated true for the functions that an IOMMU translates for; others are in no group
      * @return the groups in the order of their first functions
      */
     public List<List<PciAddress>> groups(Predicate<PciAddress> translated) {
@@ -51,7 +51,7 @@ public final class PciIsolation {
         return node(bridge).takesOverRequests();
     }
 
-    /** Returns whether a function keeps others from reaching it, and it them, without passing the IOMMU. */
+    /** Returns whether requests between a function and others must pass the IOMMU, in both directions. */
     public boolean isolates(PciAddress function) {
         return node(function).isolated();
     }
@@ -60,6 +60,6 @@ public final class PciIsolation {
         Objects.requireNonNull(address, "address");
         return hierarchy
                 .find(address)
-                .orElseThrow(() -> new IllegalArgumentException("PCI function " + address + " is not there"));
+                .orElseThrow(() -> new IllegalArgumentException("PCI function " + address + " does not exist"));
     }
 }

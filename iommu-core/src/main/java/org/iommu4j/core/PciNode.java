@@ -8,13 +8,13 @@ import org.iommu4j.pci.PciFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A PCI function with the bridge above it: what its configuration space says about requester ids and isolation.
+ * A PCI function with the bridge above it: its requester ids and isolation, from its configuration space.
  *
  * <p>Offsets and bits: PCI Express Base Specification, sections "PCI Express Capabilities Register" and "ACS Extended
  * Capability"; PCI-to-PCI bridge header.
  */
 final class PciNode {
-    /** What must be on for a port to keep its devices apart: Linux's {@code REQ_ACS_FLAGS}. */
+    /** The services that a port needs to isolate its devices: Linux's {@code REQ_ACS_FLAGS}. */
     static final int ACS_REQUIRED = PciNode.ACS_SOURCE_VALIDATION
             | PciNode.ACS_REQUEST_REDIRECT
             | PciNode.ACS_COMPLETION_REDIRECT
@@ -42,7 +42,7 @@ final class PciNode {
         PCI_TO_PCIE_BRIDGE,
         ROOT_COMPLEX_ENDPOINT,
         ROOT_COMPLEX_EVENT_COLLECTOR,
-        /** A type that the specification does not know. */
+        /** A type that the specification does not define. */
         OTHER
     }
 
@@ -83,7 +83,7 @@ final class PciNode {
         return kind;
     }
 
-    /** Returns whether it is one of several functions of a device; a virtual function is a device of its own. */
+    /** Returns whether the device has several functions; a virtual function is a device of its own. */
     boolean multiFunction() {
         return multiFunction;
     }
@@ -99,10 +99,10 @@ final class PciNode {
     }
 
     /**
-     * Returns the requester ids with which this function's requests may arrive, its own first.
+     * Returns the requester ids that this function's requests may carry, its own first.
      *
-     * <p>A bridge from PCI Express to PCI takes requests over under its secondary bus, device 0, function 0; a bridge
-     * between conventional buses, or from PCI to PCI Express, under its own id; ports and switches leave the id alone.
+     * <p>A bridge from PCI Express to PCI takes over requests with the id of its secondary bus, device 0, function 0. A
+     * bridge between conventional buses, or from PCI to PCI Express, uses its own id. Ports and switches keep the id.
      * Source: {@code pci_for_each_dma_alias}.
      */
     int[] dmaAliases() {
@@ -131,11 +131,12 @@ final class PciNode {
     }
 
     /**
-     * Returns whether the function keeps others from reaching it, and it them, without passing the IOMMU.
+     * Returns whether requests between this function and others must pass the IOMMU, in both directions.
      *
-     * <p>Conventional PCI shares its bus. The specification forbids ACS to bridges to PCI and to event collectors, so
-     * nothing is known of them. Root and downstream ports must say so; endpoints and upstream ports only when they
-     * share a device with other functions. Before all, {@link AcsQuirks} count. Source: {@code pci_acs_enabled}.
+     * <p>Conventional PCI shares its bus. The specification forbids ACS in bridges to PCI and in event collectors, so
+     * these are taken as not isolated. Root and downstream ports must have ACS; endpoints and upstream ports only when
+     * their device has other functions. {@link AcsQuirks} take precedence over all of this. Source: {@code
+     * pci_acs_enabled}.
      */
     boolean isolated() {
         return AcsQuirks.isolates(this)
@@ -157,7 +158,7 @@ final class PciNode {
         return true;
     }
 
-    /** Turns on what the function can do of ACS. Source: {@code pci_std_enable_acs}. */
+    /** Turns on the Access Control Services that the function has. Source: {@code pci_std_enable_acs}. */
     void enableAcs() {
         if (acs == 0) {
             return;
@@ -170,7 +171,7 @@ final class PciNode {
         }
     }
 
-    /** From now on answers as if {@link #enableAcs} had been called, without writing. */
+    /** Makes later answers assume that {@link #enableAcs} was called; writes nothing. */
     void assumeAcs() {
         acsAssumed = true;
     }
@@ -188,7 +189,10 @@ final class PciNode {
         return address() + " (" + kind + ")";
     }
 
-    /** What is missing from the capability register counts as wired on. Source: {@code pci_acs_flags_enabled}. */
+    /**
+     * A service that is missing in the capability register is taken as hardwired on. Source: {@code
+     * pci_acs_flags_enabled}.
+     */
     private boolean acsOn() {
         if (acs == 0) {
             return false;

@@ -8,13 +8,13 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.ReservedRegion;
 
-/** What core does with the reserved regions of devices. */
+/** The reserved regions of devices, as core merges and maps them. */
 final class ReservedRegions {
     private ReservedRegions() {}
 
     /**
-     * Returns the regions of all devices, sorted, those of one type merged where they overlap, with the rights of the
-     * first: nobody maps by this list.
+     * Returns the regions of all devices, sorted. Overlapping regions of one type are merged, with the rights of the
+     * first: this list is never used to map.
      */
     static List<ReservedRegion> of(List<IommuDevice> devices) {
         List<ReservedRegion> all = new ArrayList<>();
@@ -37,7 +37,7 @@ final class ReservedRegions {
         return List.copyOf(merged);
     }
 
-    /** Returns whether firmware demands that the device stay mapped one to one, always. */
+    /** Returns whether firmware demands that the device always stay mapped one to one. */
     static boolean requireDirect(IommuDevice device) {
         for (ReservedRegion region : device.reservedRegions()) {
             if (region.type() == ReservedRegion.Type.DIRECT) {
@@ -48,7 +48,7 @@ final class ReservedRegions {
     }
 
     /**
-     * Maps the direct regions of a device one to one with their rights, save pages that are mapped already: for an
+     * Maps the direct regions of a device one to one with their rights. Skips pages that are already mapped, for an
      * earlier region or for another device of the group.
      *
      * <p>Source: {@code iommu_create_device_direct_mappings}.

@@ -2,10 +2,10 @@
 package org.iommu4j.dma;
 
 /**
- * Memory that a driver and its device share for long.
+ * Memory that a driver and its device share for a long time.
  *
- * @param physicalAddress where the driver finds it
- * @param dmaAddress where the device finds it
- * @param size bytes, as asked for
+ * @param physicalAddress its address for the driver
+ * @param dmaAddress its address for the device
+ * @param size bytes, as requested
  */
 public record CoherentBuffer(long physicalAddress, long dmaAddress, long size) {}

@@ -16,12 +16,12 @@ import org.iommu4j.platform.SystemMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Binds kernel drivers to devices and gives them DMA.
+ * Binds kernel drivers to devices and provides DMA to them.
  *
- * <p>One for a core: it keeps which addresses of the default domains are in use. Thread-safe.
+ * <p>There is one for each core: it records which addresses of the default domains are in use. Thread-safe.
  */
 public final class DmaApi {
-    /** The mask that a device has until its driver says otherwise: 32 bits. */
+    /** The mask of a device until its driver sets another: 32 bits. */
     public static final long DEFAULT_MASK = 0xffff_ffffL;
 
     private final IommuCore core;
@@ -33,8 +33,8 @@ public final class DmaApi {
      * Makes the DMA API of a machine.
      *
      * @param core its groups
-     * @param memory its memory, in which coherent buffers are zeroed
-     * @param frames what coherent buffers are made of
+     * @param memory its memory, where coherent buffers are zeroed
+     * @param frames the frames from which coherent buffers are allocated
      */
     public DmaApi(IommuCore core, SystemMemory memory, FrameAllocator frames) {
         Objects.requireNonNull(core, "core");
@@ -75,7 +75,7 @@ public final class DmaApi {
         }
     }
 
-    /** Returns the addresses of a group's default domain, or null when addresses pass as they are. */
+    /** Returns the addresses of a group's default domain, or null when addresses pass unchanged. */
     private @Nullable DmaSpace space(IommuGroup group) {
         IommuDomain domain = group.defaultDomain();
         if (!domain.type().isPaging()) {

@@ -15,15 +15,15 @@ import org.iommu4j.platform.SystemMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device as the kernel driver bound to it sees it: buffers in, device addresses out.
+ * A device as its kernel driver sees it: buffers in, device addresses out.
  *
- * <p>Mappings are coherent ({@link Prot#CACHE}): a device's ordinary DMA snoops the CPU caches on x86. No-snoop is
- * another matter, nothing here blocks it, and a driver that uses it flushes by itself. Addresses are given out below
- * 4 GiB first, then up to the device's mask, and after they once ran out below 4 GiB no longer from there first. Where
- * the default domain is an identity domain, the device address is the physical one.
+ * <p>Mappings are coherent ({@link Prot#CACHE}): a device's ordinary DMA snoops the CPU caches on x86. Nothing here
+ * blocks no-snoop; a driver that uses it must flush. Addresses are allocated below 4 GiB first, then up to the device's
+ * mask. Once those below 4 GiB have run out, they are no longer tried first. Where the default domain is an identity
+ * domain, the device address is the physical one.
  *
- * <p>Thread-safe. Mapping and unmapping allocate no heap once as many mappings and unmaps have been under way at a time
- * as ever will be. Source: {@code drivers/iommu/dma-iommu.c}, Linux 7.1, with strict flushing.
+ * <p>Thread-safe. Mapping and unmapping allocate heap only while the number of concurrent mappings and unmaps reaches a
+ * new maximum. Source: {@code drivers/iommu/dma-iommu.c}, Linux 7.1, with strict flushing.
  */
 public final class DmaDevice implements AutoCloseable {
     private static final long FOUR_GIB = 1L << 32;
@@ -38,7 +38,7 @@ public final class DmaDevice implements AutoCloseable {
     private final AtomicInteger mappings = new AtomicInteger();
     private final AtomicBoolean closed = new AtomicBoolean();
 
-    /** Until addresses below 4 GiB run out: much hardware is not as good at wide addresses as it says. */
+    /** True until addresses below 4 GiB run out: much hardware handles wide addresses worse than it claims. */
     private volatile boolean lowFirst = true;
 
     DmaDevice(
@@ -66,7 +66,7 @@ public final class DmaDevice implements AutoCloseable {
      *
      * @param physicalAddress its first byte
      * @param size bytes, above 0
-     * @param direction which way data will go
+     * @param direction the direction of the data
      * @return the address for the device; it has the buffer's offset in its page
      * @throws IommuException EINVAL (size 0, or the buffer wraps around), ENOSPC (no IOVA is left below the mask;
      *     Linux: {@code DMA_MAPPING_ERROR}), ERANGE (identity domain and the buffer is beyond the mask; Linux would
@@ -91,12 +91,12 @@ public final class DmaDevice implements AutoCloseable {
     }
 
     /**
-     * Unmaps what a {@code map} call mapped, and waits until the unit has forgotten it.
+     * Unmaps the range of an earlier {@code map} call, and waits until the unit has invalidated it.
      *
-     * @param dmaAddress what that call returned
-     * @param size what it was given
+     * @param dmaAddress the address that the call returned
+     * @param size bytes, as given to the call
      * @throws IommuException EINVAL (not mapped like this), ENODEV (closed), ETIMEDOUT or EIO (the invalidation did not
-     *     complete: the range is unmapped, and its address is never given out again)
+     *     complete: the range is unmapped, and its address is never allocated again)
      */
     public void unmap(long dmaAddress, long size) {
         requireOpen();
@@ -120,7 +120,7 @@ public final class DmaDevice implements AutoCloseable {
      * Hands a mapped buffer to the CPU. Does nothing: on x86 the device's DMA is coherent, and there are no bounce
      * buffers.
      *
-     * @throws IommuException EINVAL (size 0, or it wraps around), ENODEV (closed)
+     * @throws IommuException EINVAL (size 0, or the buffer wraps around), ENODEV (closed)
      */
     public void syncForCpu(long dmaAddress, long size, DmaDirection direction) {
         Objects.requireNonNull(direction, "direction");
@@ -140,7 +140,7 @@ public final class DmaDevice implements AutoCloseable {
      *
      * @param size bytes, 1 to 4 MiB
      * @throws IommuException EINVAL (size), ENOMEM (no such frames), and as {@link #map(long, long, DmaDirection)};
-     *     nothing is left allocated, save frames that the device may still reach because an invalidation did not
+     *     nothing stays allocated, except frames that the device may still reach because an invalidation did not
      *     complete
      */
     public CoherentBuffer allocateCoherent(long size) {
@@ -168,8 +168,8 @@ public final class DmaDevice implements AutoCloseable {
     /**
      * Unmaps and frees a coherent buffer.
      *
-     * @throws IommuException as {@link #unmap}; when the invalidation did not complete, the frames are not freed, as
-     *     the device may still reach them
+     * @throws IommuException as {@link #unmap}; when the invalidation did not complete, the frames are not freed: the
+     *     device may still reach them
      */
     public void freeCoherent(CoherentBuffer buffer) {
         unmap(buffer.dmaAddress(), buffer.size());
@@ -182,7 +182,7 @@ public final class DmaDevice implements AutoCloseable {
     }
 
     /**
-     * The driver unbinds. Closing again does nothing.
+     * Unbinds the driver. Closing again does nothing.
      *
      * @throws IommuException EBUSY while mappings are held; the driver stays bound
      */
@@ -250,7 +250,7 @@ public final class DmaDevice implements AutoCloseable {
 
     private void requireOpen() {
         if (closed.get()) {
-            throw new IommuException(Errno.ENODEV, "no driver is bound to " + device.address() + " any more");
+            throw new IommuException(Errno.ENODEV, "no driver is bound to " + device.address() + " anymore");
         }
     }
 

@@ -3,7 +3,7 @@ package org.iommu4j.dma;
 
 import org.iommu4j.Prot;
 
-/** Which way data goes. Source: {@code enum dma_data_direction}, {@code dma_info_to_prot}. */
+/** The direction of a transfer's data. Source: {@code enum dma_data_direction}, {@code dma_info_to_prot}. */
 public enum DmaDirection {
     /** The device reads and writes. */
     BIDIRECTIONAL(Prot.READ_WRITE),

@@ -14,8 +14,8 @@ import org.iommu4j.core.IommuMapper;
 /**
  * The IOVAs of one default domain, shared by the devices of its group.
  *
- * <p>An address is given to the next user only after the unmap's invalidation completed. One lock, held for the
- * bookkeeping and not while tables are written or a unit is waited for.
+ * <p>An address is reused only after the unmap's invalidation has completed. One lock guards the bookkeeping; it is not
+ * held while tables are written or while a unit is awaited.
  */
 final class DmaSpace {
     private final IommuDomain domain;
@@ -38,13 +38,13 @@ final class DmaSpace {
         }
     }
 
-    /** Returns the bytes of the smallest page. */
+    /** Returns the size of the smallest page, in bytes. */
     long granule() {
         return 1L << shift;
     }
 
     /**
-     * Takes a range that ends at {@code lastByte} at most.
+     * Allocates a range that ends at or below {@code lastByte}.
      *
      * @return its address, or {@link IovaAllocator#NONE}
      */
@@ -55,7 +55,7 @@ final class DmaSpace {
         }
     }
 
-    /** Maps a range that was taken; when that fails it is given back, unless the hardware may still use it. */
+    /** Maps an allocated range; on failure the range is freed, unless the hardware may still use it. */
     void map(long iova, long physicalAddress, long size, int prot) {
         try {
             IommuMapper.map(domain, iova, physicalAddress, size, prot);
@@ -71,7 +71,7 @@ final class DmaSpace {
     }
 
     /**
-     * Withdraws a range, so that nobody can unmap it a second time.
+     * Withdraws a range, so that it can't be unmapped twice.
      *
      * @throws IommuException EINVAL when no range was mapped like this
      */
@@ -87,7 +87,7 @@ final class DmaSpace {
         }
     }
 
-    /** Unmaps a withdrawn range, invalidates it, and only then gives its address back. */
+    /** Unmaps a withdrawn range, invalidates it, and only then frees its address. */
     void unmap(long iova, long size) {
         IotlbGather gather;
         synchronized (lock) {
@@ -127,7 +127,7 @@ final class DmaSpace {
         return (lastByte & (granule() - 1)) == granule() - 1 ? page : page - 1;
     }
 
-    /** Returns whether a failure leaves open what the hardware can still reach. */
+    /** Returns whether the hardware may still reach the range after this failure. */
     static boolean invalidationFailed(RuntimeException failure) {
         if (isTimeOut(failure)) {
             return true;

@@ -6,15 +6,15 @@ import java.util.Arrays;
 /**
  * Disjoint extents of pages, sorted, in a balanced tree that lives in arrays.
  *
- * <p>A treap: each node's place follows from its extent and from a priority that is a hash of its number, so that the
- * same calls build the same tree. Each node knows the longest extent below it, so that a search for room skips what is
- * too short. Nothing is allocated but in {@link #ensureCapacity}. Not thread-safe.
+ * <p>A treap: a node's place follows from its extent and its priority, a hash of its number, so the same calls build
+ * the same tree. Each node holds the longest extent below it, so that a search skips subtrees without room. Only {@link
+ * #ensureCapacity} allocates. Not thread-safe.
  */
 final class ExtentTree {
     /** No block fits. */
     static final long NONE = -1;
 
-    /** Number of the node that is not there; its longest extent is 0 pages. */
+    /** Number of the null node; its longest extent is 0 pages. */
     private static final int NULL = 0;
 
     private long[] first;
@@ -26,7 +26,7 @@ final class ExtentTree {
     private int root;
     private int size;
 
-    /** Nodes given back, chained by {@link #left}. */
+    /** Freed nodes, chained by {@link #left}. */
     private int spare;
 
     /** Nodes used at least once, with the null node. */
@@ -48,7 +48,7 @@ final class ExtentTree {
         return size;
     }
 
-    /** Makes room for so many extents in all. */
+    /** Makes room for a total number of extents. */
     void ensureCapacity(int extents) {
         if (extents < first.length) {
             return;
@@ -80,7 +80,7 @@ final class ExtentTree {
         size--;
     }
 
-    /** Gives the extent of a node new ends between those of its neighbours. */
+    /** Sets new ends for a node's extent, between its neighbours. */
     void resize(int node, long firstPage, long lastPage) {
         first[node] = firstPage;
         last[node] = lastPage;
@@ -186,7 +186,9 @@ final class ExtentTree {
         return node;
     }
 
-    /** Cuts a tree in two; returns what starts below the page, and leaves the rest in {@link #splitRight}. */
+    /**
+     * Splits a tree in two; returns the extents that start below the page, and leaves the rest in {@link #splitRight}.
+     */
     private int split(int node, long page) {
         if (node == NULL) {
             splitRight = NULL;

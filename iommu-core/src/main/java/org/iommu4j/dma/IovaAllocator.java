@@ -2,14 +2,14 @@
 package org.iommu4j.dma;
 
 /**
- * Gives out ranges of IOVA: from the top down, aligned to the power of two that holds them.
+ * Allocates ranges of IOVA from the top down, each aligned to the next power of two that holds it.
  *
- * <p>Knows what is free and what was given out, so that freeing what was not is told. Allocates heap only when more
- * ranges are out than ever before; freeing never does. Not thread-safe. Source of the policy: {@code
+ * <p>Records free and allocated ranges, so that freeing a range that is not allocated is refused. Uses more heap only
+ * when more ranges are allocated than ever before; freeing never does. Not thread-safe. Source of the policy: {@code
  * alloc_iova} with {@code size_aligned}.
  */
 final class IovaAllocator {
-    /** No room. Page 0 is never given out. */
+    /** No room. Page 0 is never allocated. */
     static final long NONE = ExtentTree.NONE;
 
     private static final int INITIAL_CAPACITY = 64;
@@ -17,16 +17,16 @@ final class IovaAllocator {
     private final ExtentTree free = new ExtentTree(INITIAL_CAPACITY);
     private final ExtentTree given = new ExtentTree(INITIAL_CAPACITY);
 
-    /** Extents that are free when nothing is given out; each range given out can add one. */
+    /** Number of free extents before any allocation; each allocated range can add one. */
     private int freeWhenIdle;
 
-    /** Ranges that are neither free nor given out, for good. */
+    /** Number of ranges that are retired and never freed. */
     private int withheld;
 
     /**
      * Makes an allocator.
      *
-     * @param lastPage the last page that there is; page 0 is kept back, as an address of 0 looks like none
+     * @param lastPage the last page; page 0 is reserved, since address 0 looks like no address
      */
     IovaAllocator(long lastPage) {
         if (lastPage >= 1) {
@@ -35,10 +35,10 @@ final class IovaAllocator {
         freeWhenIdle = free.size();
     }
 
-    /** Keeps pages back for good, both ends inclusive; before anything is given out. */
+    /** Reserves pages permanently, both ends inclusive; call it before any allocation. */
     void reserve(long firstPage, long lastPage) {
         if (given.size() != 0) {
-            throw new IllegalStateException("pages are reserved after " + given.size() + " ranges were given out");
+            throw new IllegalStateException("pages are reserved after " + given.size() + " ranges were allocated");
         }
         free.ensureCapacity(free.size() + 1);
         int node = free.floor(lastPage);
@@ -50,7 +50,7 @@ final class IovaAllocator {
     }
 
     /**
-     * Gives out the highest range with room.
+     * Allocates the highest range with room.
      *
      * @param pages at least 1
      * @param limit the last page allowed
@@ -69,17 +69,17 @@ final class IovaAllocator {
         return block;
     }
 
-    /** Returns whether exactly this range is given out. */
+    /** Returns whether exactly this range is allocated. */
     boolean isGiven(long firstPage, long pages) {
         int node = given.floor(firstPage);
         return node != 0 && given.first(node) == firstPage && given.last(node) == firstPage + pages - 1;
     }
 
-    /** Takes a range out of what is given out, so that nobody frees it a second time; it is not free yet. */
+    /** Retires an allocated range, so that it can't be freed twice; it is not free yet. */
     void retire(long firstPage, long pages) {
         if (!isGiven(firstPage, pages)) {
             throw new IllegalStateException(
-                    pages + " pages at page 0x" + Long.toHexString(firstPage) + " are not given out");
+                    pages + " pages at page 0x" + Long.toHexString(firstPage) + " are not allocated");
         }
         given.remove(firstPage);
         withheld++;
@@ -91,7 +91,7 @@ final class IovaAllocator {
         int below = free.floor(lastPage);
         if (below != 0 && free.last(below) >= firstPage) {
             throw new IllegalStateException(
-                    pages + " pages at page 0x" + Long.toHexString(firstPage) + " are free already");
+                    pages + " pages at page 0x" + Long.toHexString(firstPage) + " are already free");
         }
         withheld--;
         int above = free.ceiling(firstPage);
@@ -110,7 +110,7 @@ final class IovaAllocator {
         }
     }
 
-    /** Returns how many ranges are given out. */
+    /** Returns how many ranges are allocated. */
     int given() {
         return given.size();
     }

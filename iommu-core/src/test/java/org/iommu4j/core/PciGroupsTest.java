@@ -323,7 +323,7 @@ class PciGroupsTest {
     void aBridgeThatIsNotThereIsNamed() {
         assertThatThrownBy(() -> groups(TestFunction.endpoint("01:00.0").below("00:01.0")))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("PCI function 0000:01:00.0 is below 0000:00:01.0, which is not there");
+                .hasMessage("PCI function 0000:01:00.0 is below 0000:00:01.0, which does not exist");
     }
 
     @Test
