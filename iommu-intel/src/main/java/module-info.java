@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Intel VT-d: the driver that finds its units in DMAR and translates with tables of both stages, in legacy and scalable
+ * Intel VT-d: a driver that finds its units in DMAR and translates with tables of both stages, in legacy and scalable
  * mode.
  *
- * <p>Opened through {@link org.iommu4j.spi.IommuVendors}; nobody needs a type of this module by name.
+ * <p>Opened through {@link org.iommu4j.spi.IommuVendors}; callers need no type of this module by name.
  */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.intel {

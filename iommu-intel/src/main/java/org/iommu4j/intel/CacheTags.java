@@ -5,21 +5,21 @@ import org.iommu4j.IommuException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where translations of one domain may be cached: the IOTLBs of units, by domain id or by domain id and PASID, and the
- * translation caches of devices.
+ * The caches that may hold translations of one domain: the IOTLBs of units, by domain id or by domain id and PASID, and
+ * the translation caches of devices.
  *
- * <p>Two lists that are changed under the domain's lock and read without one: an element that was taken out still leads
- * to the next. A tag is added before its entry becomes present and removed after the entry is forgotten, so that a
- * flush that misses it has nothing to flush there. Source: {@code drivers/iommu/intel/cache.c}.
+ * <p>The two lists are changed under the domain's lock and read without one: a removed element still leads to the next.
+ * A tag is added before its entry becomes present, and removed after the entry is invalidated. So a flush that misses
+ * the tag has nothing to flush there. Source: {@code drivers/iommu/intel/cache.c}.
  */
 final class CacheTags {
-    /** What a tag's entries in an IOTLB depend on. */
+    /** The table on which a tag's entries in an IOTLB depend. */
     enum Kind {
         /** The second stage of this domain: tagged with the domain id, invalidated by address. */
         SECOND_STAGE,
         /** The first stage of this domain: tagged with domain id and PASID. */
         FIRST_STAGE,
-        /** This domain's second stage below another's first: which addresses depend on it, nobody knows. */
+        /** This domain's second stage below another domain's first; the addresses that depend on it are unknown. */
         BELOW_A_FIRST_STAGE
     }
 
@@ -131,7 +131,7 @@ final class CacheTags {
     }
 
     /**
-     * Has everybody forget a range, units first and then devices; all are asked, even when one does not answer.
+     * Invalidates a range everywhere, units first and then devices; all are asked, even when one does not answer.
      *
      * @param first first byte
      * @param last last byte, inclusive; below {@code first} for everything
@@ -173,7 +173,7 @@ final class CacheTags {
     }
 
     /**
-     * Has every unit see entries that became present.
+     * Makes every unit see entries that became present.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */

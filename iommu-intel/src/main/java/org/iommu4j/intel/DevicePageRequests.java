@@ -18,13 +18,13 @@ import org.iommu4j.spi.PageRequestGroups;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device's page requests: its interface, PCIe 10.5.2, and its groups.
+ * A device's page requests: its PRI capability, PCIe 10.5.2, and its groups.
  *
- * <p>Locks, outermost first: the device, this, the unit's queue. Source: {@code iommu_enable_pci_pri}, {@code
+ * <p>Locks, outermost first: the device, this object, the unit's queue. Source: {@code iommu_enable_pci_pri}, {@code
  * pci_enable_pri}, {@code intel_iommu_page_response}.
  */
 final class DevicePageRequests implements PageRequests, PageRequestSink {
-    /** How many requests a device may have unanswered: {@code PRQ_DEPTH}. */
+    /** Maximum number of a device's unanswered requests: {@code PRQ_DEPTH}. */
     private static final int MOST_OUTSTANDING = 32;
 
     private final PciAddress device;
@@ -58,7 +58,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
             ConfigSpace config,
             @Nullable PageRequestQueue queue) {
         @Nullable PriCapability pri = PriCapability.of(config).orElse(null);
-        // Answers carry the PASID: a device that does not want that is left out.
+        // Answers carry the PASID: a device that does not accept that gets no page requests.
         return queue == null || pri == null || !pri.answersCarryPasid()
                 ? null
                 : new DevicePageRequests(device, requesterId, attached, pri, queue);
@@ -72,7 +72,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         }
         if (!pri.reset()) {
             throw new IommuException(
-                    Errno.EBUSY, device + " has not stopped asking for pages, PRI status " + Hex.of(pri.status()));
+                    Errno.EBUSY, device + " has not stopped its page requests, PRI status " + Hex.of(pri.status()));
         }
         queue.add(requesterId, this);
         pri.enable(MOST_OUTSTANDING);
@@ -100,7 +100,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     }
 
     /**
-     * Stops for good, as {@link #disable} does.
+     * Stops permanently, as {@link #disable} does.
      *
      * @throws IommuException ETIMEDOUT or EIO
      */
@@ -110,7 +110,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     }
 
     /**
-     * Answers what came of a PASID that is not attached any more.
+     * Answers the requests of a PASID that is no longer attached.
      *
      * @throws IommuException ETIMEDOUT or EIO
      */
@@ -139,7 +139,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         Objects.requireNonNull(response, "response");
         checkOpen();
         if (!groups.claim(group)) {
-            throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + device);
+            throw new IommuException(Errno.EINVAL, group + " is already answered, or does not belong to " + device);
         }
         send(group, response);
     }

@@ -8,13 +8,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * A device's translation cache (Device-TLB) and the capability that turns it on (ATS).
  *
- * <p>A function without the capability has none, and one that may not use it neither. Changed under the device's
- * monitor, read without.
+ * <p>A function has none when it lacks the capability or may not use it. Changed under the device's monitor, read
+ * without it.
  */
 final class DeviceTlb {
     private final int requesterId;
 
-    /** Null when the cache is not to be used. */
+    /** Null when the cache must not be used. */
     private final @Nullable AtsCapability ats;
 
     private final int queueDepth;
@@ -23,7 +23,7 @@ final class DeviceTlb {
     /**
      * Looks for the capability.
      *
-     * @param requesterId what invalidations of the cache are sent to
+     * @param requesterId the destination of invalidations of the cache
      * @param mayBeUsed whether firmware, topology and the unit let the device have a translation cache
      */
     DeviceTlb(ConfigSpace config, int requesterId, boolean mayBeUsed) {

@@ -14,7 +14,7 @@ import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 
 /**
- * Which functions may cache translations, as far as firmware and topology tell: Linux's {@code dmar_ats_supported} and
+ * Decides from firmware and topology which functions may cache translations: Linux's {@code dmar_ats_supported} and
  * {@code pci_ats_supported}.
  */
 final class DeviceTlbPolicy {
@@ -37,14 +37,14 @@ final class DeviceTlbPolicy {
     }
 
     /**
-     * Returns whether a function may cache translations; not one that a user can plug in from outside. A virtual
-     * function is taken for its physical one.
+     * Returns whether a function may cache translations; false for one that a user can plug in from outside. A virtual
+     * function is treated like its physical one.
      */
     boolean mayCache(PciFunction asked, boolean scalable) {
         PciFunction function = scopes.physical(asked);
         for (Satc satc : integrated) {
             if (scopes.covers(satc.segment(), satc.scopes(), function)) {
-                // A device that needs ATS to work has it from the hardware itself in legacy mode.
+                // For a device that needs ATS to work, the hardware itself provides it in legacy mode.
                 return scalable || (satc.flags() & 1) == 0;
             }
         }

@@ -5,9 +5,9 @@ import java.util.BitSet;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 
-/** The domain ids of one unit: what its cached entries are tagged with. */
+/** The domain ids of one unit, the tags of its cached entries. */
 final class DomainIds {
-    /** The first id that a domain gets: 0 tags entries that are not present, 1 is that of pass-through. */
+    /** The first id for domains: 0 tags entries that are not present, 1 is the id of pass-through. */
     static final int FIRST = 2;
 
     /** The id of pass-through entries. */
@@ -17,20 +17,20 @@ final class DomainIds {
     private final int count;
     private final BitSet taken;
 
-    /** Every id below is taken, so that a search does not begin anew each time. */
+    /** All ids below this one are in use, so that a search need not start from the beginning. */
     private int lowestFree = FIRST;
 
     /**
      * Makes the ids of a unit.
      *
      * @param unit the unit's name
-     * @param count CAP.ND: how many there are, those that no domain gets among them
+     * @param count CAP.ND: the number of ids, including those that no domain gets
      */
     DomainIds(String unit, int count) {
         this(unit, count, new BitSet());
     }
 
-    /** Makes the ids of a unit, noted in an empty set, for those that count how far it is searched. */
+    /** Makes the ids of a unit on a given empty set, for callers that count its searches. */
     DomainIds(String unit, int count, BitSet taken) {
         this.unit = unit;
         this.count = count;
@@ -38,7 +38,7 @@ final class DomainIds {
     }
 
     /**
-     * Takes an id.
+     * Allocates an id.
      *
      * @throws IommuException ENOSPC
      */
@@ -52,7 +52,7 @@ final class DomainIds {
         return id;
     }
 
-    /** Gives an id back. */
+    /** Frees an id. */
     synchronized void give(int id) {
         if (!taken.get(id)) {
             throw new IllegalStateException(unit + ": domain id " + id + " is not in use");

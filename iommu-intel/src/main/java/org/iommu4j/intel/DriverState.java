@@ -7,7 +7,7 @@ import java.util.function.Consumer;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDomain;
 
-/** What devices and domains need of the opened driver: its rules, its units, its quarantine and its list of domains. */
+/** State of the opened driver for devices and domains: its rules, units, quarantine and list of domains. */
 final class DriverState {
     private final Iommu iommu;
     private final IntelRules rules;
@@ -17,11 +17,11 @@ final class DriverState {
     private final AtomicLong quarantinedFrames = new AtomicLong();
 
     /**
-     * Makes the state of a driver that has its units.
+     * Makes the state of a driver whose units are known.
      *
-     * @param iommu the driver as its users know it
-     * @param units those that are used, by {@link IntelUnit#index}
-     * @param closedDomains takes each domain that was closed
+     * @param iommu the driver as its users see it
+     * @param units the units in use, by {@link IntelUnit#index}
+     * @param closedDomains receives each domain that was closed
      */
     DriverState(Iommu iommu, IntelRules rules, List<IntelUnit> units, Consumer<IommuDomain> closedDomains) {
         this.iommu = iommu;
@@ -50,17 +50,17 @@ final class DriverState {
         return everyUnitSnoops;
     }
 
-    /** Keeps frames for good that a unit may still be walking. */
+    /** Quarantines frames that a unit may still be walking; they are never freed. */
     void quarantine(long count) {
         quarantinedFrames.addAndGet(count);
     }
 
-    /** Returns how many frames are kept for good. */
+    /** Returns how many frames are quarantined. */
     long quarantinedFrames() {
         return quarantinedFrames.get();
     }
 
-    /** Has the driver forget a domain that was closed. */
+    /** Removes a closed domain from the driver's list. */
     void forget(IommuDomain domain) {
         closedDomains.accept(domain);
     }

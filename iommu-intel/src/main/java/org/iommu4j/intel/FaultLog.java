@@ -15,16 +15,16 @@ import org.slf4j.LoggerFactory;
 /**
  * A unit's primary fault log: the fault recording registers, VT-d 7.2.
  *
- * <p>Read on demand, with the fault event masked: the ports have no interrupts to hand out. Linux reads it in {@code
- * dmar_fault}. What was read is kept until it is asked for, the newest {@value #KEPT} of it.
+ * <p>Read on demand, with the fault event masked: the ports deliver no interrupts. Linux reads it in {@code
+ * dmar_fault}. The newest {@value #KEPT} faults are kept until a caller takes them.
  */
 final class FaultLog {
-    /** How many faults wait for somebody to ask. */
+    /** Maximum number of faults kept until a caller takes them. */
     static final int KEPT = 1024;
 
     private static final Logger LOG = LoggerFactory.getLogger(FaultLog.class);
 
-    /** Where interrupts are written to: 0xfee00000 to 0xfeefffff. */
+    /** The addresses of interrupts: 0xfee00000 to 0xfeefffff. */
     private static final long INTERRUPTS = 0xfee00000L;
 
     private final String unit;
@@ -73,7 +73,7 @@ final class FaultLog {
         }
     }
 
-    /** Reads what is pending, and no more from then on: the registers are somebody else's. */
+    /** Reads the pending faults for the last time: the driver gives up the registers afterwards. */
     synchronized void stop() {
         drain();
         stopped = true;
@@ -88,13 +88,13 @@ final class FaultLog {
         waiting.addLast(fault);
     }
 
-    /** Moves what was read to a list, oldest first. */
+    /** Moves the kept faults to a list, oldest first. */
     synchronized void take(List<DmaFault> into) {
         into.addAll(waiting);
         waiting.clear();
     }
 
-    /** Returns how often faults were lost: by the unit, or because nobody asked for them. */
+    /** Returns how often faults were lost: by the unit, or because no caller took them. */
     synchronized long overflows() {
         return overflows;
     }

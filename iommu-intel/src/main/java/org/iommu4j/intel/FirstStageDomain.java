@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * A domain with a first-stage table, VT-d 3.6: the processor's own format, in scalable mode only.
  *
- * <p>No-snoop is blocked by PGSNP of each PASID entry, for all that is mapped at once. Source: {@code
+ * <p>PGSNP of each PASID entry blocks no-snoop, for all mappings at once. Source: {@code
  * intel_iommu_domain_alloc_first_stage}, {@code intel_iommu_enforce_cache_coherency_fs}.
  */
 final class FirstStageDomain extends PagingDomain {
@@ -40,7 +40,7 @@ final class FirstStageDomain extends PagingDomain {
         return cap.maximumAddressWidth() > 48 && cap.firstStageOf5Levels() ? 5 : 4;
     }
 
-    /** Returns the width of the lower half of the canonical addresses, to which devices keep: VT-d 3.6. */
+    /** Returns the width of the lower half of the canonical addresses, which devices use: VT-d 3.6. */
     private static int width(Capability cap) {
         return Math.min(levels(cap) == 5 ? 56 : 47, cap.maximumAddressWidth());
     }
@@ -57,7 +57,7 @@ final class FirstStageDomain extends PagingDomain {
 
     @Override
     void blockNoSnoop() {
-        // Entries of PASIDs are left as they are, in every release.
+        // Entries of PASIDs are left unchanged in every release.
         changeEntries(false, PasidEntry.PGSNP.word(), PasidEntry.PGSNP.mask(), true);
     }
 

@@ -18,19 +18,19 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Which units of DMAR Linux does not use, and how they are made to translate for nobody.
+ * The units of DMAR that Linux does not use; their translation is turned off.
  *
- * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}. What quirks of single chipsets say about
- * graphics is not modelled, not even where they keep translation from being turned off.
+ * <p>Source: Linux {@code init_no_remapping_devices}, {@code init_dmars}. Quirks of single chipsets about graphics are
+ * not modelled, not even those that forbid turning translation off.
  */
 final class IgnoredUnits {
     private static final Logger LOG = LoggerFactory.getLogger(IgnoredUnits.class);
 
     private static final String SOURCE = "Linux init_no_remapping_devices";
 
-    /** Why a unit is ignored that has graphics alone. */
+    /** The reason to ignore a unit that has only graphics devices. */
     static final Reason GRAPHICS_OFF =
-            new Reason("it has graphics alone, and the command line says intel_iommu=igfx_off", SOURCE);
+            new Reason("it has only graphics, and the command line has intel_iommu=igfx_off", SOURCE);
 
     private static final int CLASS_CODE = 8;
     private static final int BASE_CLASS_DISPLAY = 0x03;
@@ -43,7 +43,7 @@ final class IgnoredUnits {
      * Judges units of a machine.
      *
      * @param scopes the machine's functions
-     * @param whole whether these are all: else what is not among them may exist
+     * @param whole whether these are all functions; if not, others may exist
      */
     IgnoredUnits(ScopeResolver scopes, BootOptions bootOptions, boolean whole) {
         this.scopes = scopes;
@@ -51,7 +51,7 @@ final class IgnoredUnits {
         this.whole = whole;
     }
 
-    /** Returns why a unit is ignored, empty when it is not, or not for certain. */
+    /** Returns why a unit is ignored, empty when it is not ignored or this is uncertain. */
     Optional<Reason> why(Drhd unit) {
         if (unit.includeAll()) {
             return Optional.empty();
@@ -79,8 +79,8 @@ final class IgnoredUnits {
     }
 
     /**
-     * Turns translation off where firmware or an earlier kernel left it on, and nothing else. A unit of which no
-     * registers can be read is left as it is.
+     * Turns translation off where firmware or an earlier kernel left it on, and changes nothing else. A unit whose
+     * registers can't be read is left unchanged.
      *
      * @throws IommuException ETIMEDOUT when the unit does not confirm it
      */
@@ -89,7 +89,7 @@ final class IgnoredUnits {
         try {
             window = context.registers().map(unit.registerBase(), DmarRegisters.MINIMUM_SIZE);
         } catch (IommuException e) {
-            LOG.warn("{}, which is ignored, is left as it is: {}", name, e.getMessage());
+            LOG.warn("{}, an ignored unit, is left unchanged: {}", name, e.getMessage());
             return;
         }
         try {
@@ -102,19 +102,19 @@ final class IgnoredUnits {
     private static void turnOff(String name, RegisterWindow window, Waiter waiter) {
         int status = window.read32(DmarRegisters.GSTS.offset());
         if (status == -1) {
-            LOG.warn("{}, which is ignored, is left as it is: GSTS reads all ones", name);
+            LOG.warn("{}, an ignored unit, is left unchanged: GSTS reads all ones", name);
             return;
         }
         if (!DmarRegisters.TE.isSet(status)) {
             return;
         }
-        LOG.info("{}, which is ignored, was left on, turning its translation off", name);
+        LOG.info("{}, an ignored unit, was left on; turning its translation off", name);
         window.write32(DmarRegisters.GCMD.offset(), (int) (status & UnitCommands.STICKY & ~DmarRegisters.TE.mask()));
         if (!waiter.await(
                 () -> !DmarRegisters.TE.isSet(window.read32(DmarRegisters.GSTS.offset())),
                 UnitCommands.DEADLINE_TICKS)) {
             throw new IommuException(
-                    Errno.ETIMEDOUT, name + ", which is ignored, did not confirm that its translation is off");
+                    Errno.ETIMEDOUT, name + ", an ignored unit, did not confirm that its translation is off");
         }
     }
 

@@ -13,7 +13,7 @@ import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
 
-/** Answers per function whether no-snoop can be blocked, and says why. */
+/** Answers for each function whether no-snoop can be blocked, with reasons. */
 final class IntelCoherency {
     private static final String SC = "VT-d 11.4.3, ECAP bit 7";
 
@@ -33,7 +33,7 @@ final class IntelCoherency {
         this.ignored = ignored;
     }
 
-    /** Returns whether interrupts can be remapped: Linux does not when one unit can't. */
+    /** Returns whether interrupts can be remapped: Linux remaps none when one unit can't. */
     Answer interruptRemapping() {
         Answer answer = units.isEmpty() ? Answer.UNKNOWN : Answer.YES;
         for (UnitDescription unit : units) {
@@ -80,21 +80,21 @@ final class IntelCoherency {
         return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
     }
 
-    /** Describes a function of which nobody says which unit translates for it; one unit may still decide for all. */
+    /** Describes a function whose unit is unknown; one unit may still decide for all. */
     DeviceDescription unknown(PciAddress address) {
         List<Reason> reasons = new ArrayList<>();
         boolean decided = rule == CoherencyRule.PER_MACHINE && everyUnit(reasons) == Answer.NO;
         if (!decided) {
             reasons.clear();
         }
-        reasons.add(new Reason("which unit translates for the device is not known", "VT-d 8.3"));
+        reasons.add(new Reason("the unit that translates for the device is not known", "VT-d 8.3"));
         return new DeviceDescription(
                 address, Answer.UNKNOWN, null, decided ? Answer.NO : Answer.UNKNOWN, reasons, null, Answer.UNKNOWN);
     }
 
     /**
-     * What Linux ignores does not count. Before 5.19 a unit counted as able too when the driver ran it in scalable
-     * mode, which the command line and the kernel's configuration decide.
+     * Units that Linux ignores are left out. Before 5.19 Linux also took a unit as able when the driver ran it in
+     * scalable mode; the command line and the kernel's configuration decide that.
      */
     private Answer everyUnit(List<Reason> reasons) {
         List<UnitDescription> used =
@@ -107,8 +107,8 @@ final class IntelCoherency {
                 reasons.add(
                         mayBeScalable
                                 ? new Reason(
-                                        unit.id() + " has no snoop control and counts as able only in scalable mode,"
-                                                + " which the input does not tell",
+                                        unit.id() + " has no snoop control and is able only in scalable mode,"
+                                                + " which the input does not show",
                                         "Linux 5.18 domain_update_iommu_snooping")
                                 : snoopControl(unit));
             }

@@ -37,10 +37,10 @@ import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Says what is known of a host without opening anything.
+ * Describes a host without opening a driver.
  *
- * <p>From DMAR and register values where somebody has the table, and from what Linux shows of its units and of the unit
- * that each function is linked to, which counts before the table. {@link IntelCoherency} then answers per function.
+ * <p>The inputs are DMAR and register values, where known, and Linux's own view of its units and of each function's
+ * link to a unit. The link takes precedence over the table. {@link IntelCoherency} then answers for each function.
  */
 final class IntelDescription {
     private static final KernelParameter ON = new KernelParameter(
@@ -62,10 +62,10 @@ final class IntelDescription {
             "igfx_off",
             KernelParameter.Effect.DISABLES_SOME,
             new Reason(
-                    "leaves units off that have graphics alone, so that these can't be assigned",
+                    "leaves off the units that have only graphics, so that these can't be assigned",
                     "Linux init_no_remapping_devices"));
 
-    /** What on the command line counts, on one host or another. */
+    /** The options of the command line that decide, on any host. */
     static final List<KernelParameter> PARAMETERS = List.of(ON, OFF, KernelParameter.EVERY_UNIT_OFF, GRAPHICS_OFF);
 
     private static final Reason RMRR_LOCK = new Reason(
@@ -170,12 +170,12 @@ final class IntelDescription {
         return devices;
     }
 
-    /** A listing without it is of some functions only. */
+    /** A listing without it holds only some of the functions. */
     private boolean hasHostBridge() {
         return facts.topology().function(new PciAddress(0, 0, 0, 0)).isPresent();
     }
 
-    /** Returns what Linux calls the unit at a base, empty text when it shows another one under the name. */
+    /** Returns Linux's name of the unit at a base, empty text when Linux uses the name for another unit. */
     private String linuxName(Map<Long, String> shown, long base, String id) {
         ShownUnit namesake = facts.shownUnits().get(id);
         boolean elsewhere = namesake != null
@@ -191,7 +191,7 @@ final class IntelDescription {
                 : Optional.of(new Reason("it is not among the units under /sys/class/iommu", "Linux intel_iommu_init"));
     }
 
-    /** Adds the units that Linux shows and DMAR has not. */
+    /** Adds the units that Linux shows but DMAR lacks. */
     private void addUnlisted() {
         facts.shownUnits().forEach((name, shown) -> {
             if (HostFacts.isNamed(name, IntelNames.UNIT_PREFIX)
@@ -214,7 +214,7 @@ final class IntelDescription {
         byLinuxName.put(linuxName, unit);
     }
 
-    /** Returns the unit that Linux linked a function to, else that of the table. */
+    /** Returns the unit to which Linux linked a function, else the table's unit. */
     private @Nullable UnitDescription linked(PciFunction function, @Nullable UnitDescription listed) {
         UnitDescription unit = linked(function);
         if (unit == null || unit.equals(listed)) {
@@ -239,9 +239,8 @@ final class IntelDescription {
                 }
             }
         });
-        warnings.add(
-                "DMAR is not among the input: scopes and reserved regions are unknown, which unit has a function is"
-                        + " what Linux linked it to");
+        warnings.add("DMAR is not among the input: scopes and reserved regions are unknown, and a function's unit is"
+                + " the one that Linux linked it to");
         IntelCoherency coherency = new IntelCoherency(rule, units, ignored);
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
@@ -328,7 +327,7 @@ final class IntelDescription {
         throw new IllegalStateException("ECAP has no field " + field);
     }
 
-    /** Returns what is known of CAP and ECAP: what somebody read there, else what Linux shows. */
+    /** Returns the known values of CAP and ECAP: those read from the registers, else those that Linux shows. */
     private Map<String, Long> registers(String id, OptionalLong base, String linuxName) {
         Map<String, Long> values = new LinkedHashMap<>();
         for (String register : List.of("CAP", "ECAP")) {
@@ -339,7 +338,7 @@ final class IntelDescription {
             OptionalLong shown = attribute == null ? OptionalLong.empty() : OptionalLong.of(attribute);
             if (read.isPresent() && shown.isPresent() && read.getAsLong() != shown.getAsLong()) {
                 warnings.add(String.format(
-                        "%s: %s is 0x%x in one input and 0x%x in what Linux shows; the first is used",
+                        "%s: %s is 0x%x in one input, but Linux shows 0x%x; the first is used",
                         id, register, read.getAsLong(), shown.getAsLong()));
             }
             OptionalLong value = read.isPresent() ? read : shown;
@@ -347,7 +346,7 @@ final class IntelDescription {
                 continue;
             }
             if (value.getAsLong() == -1L) {
-                // No value but a unit that did not answer.
+                // Not a value: the unit did not answer.
                 warnings.add(id + (base.isPresent() ? " at 0x" + Long.toHexString(base.getAsLong()) : "") + ": "
                         + register + " is all ones, taken as unknown");
             } else {
@@ -387,7 +386,7 @@ final class IntelDescription {
         return "namespace device " + scope.enumerationId();
     }
 
-    /** Says a path hop by hop, for one that leads to no function of the topology. */
+    /** Formats a path hop by hop, for one that leads to no function of the topology. */
     private static String path(int segment, DeviceScope scope) {
         StringBuilder text = new StringBuilder(String.format("%04x:%02x", segment, scope.startBus()));
         char separator = ':';

@@ -19,10 +19,10 @@ import org.iommu4j.pci.PciFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A function behind a unit. Its monitor guards what it and its PASIDs are attached to.
+ * A function behind a unit. Its monitor guards the attachments of the function and of its PASIDs.
  *
  * <p>PASIDs are enabled in the function when it is probed, before ATS, as PCIe demands; its translation cache (ATS)
- * while it is in some domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
+ * while it is in a domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
  */
 final class IntelDevice implements IommuDevice {
     private final PciAddress address;
@@ -34,16 +34,16 @@ final class IntelDevice implements IommuDevice {
     private final Requester requester;
     private final @Nullable DevicePageRequests pageRequests;
 
-    /** By PASID; read without the monitor to see whether a PASID is attached. */
+    /** Attachments by PASID; read without the monitor to see whether a PASID is attached. */
     private final Map<Integer, AttachmentState> pasids = new ConcurrentHashMap<>();
 
-    /** That of ordinary requests. */
+    /** The attachment of ordinary requests. */
     private @Nullable AttachmentState attachment;
 
     private int translations;
 
     /**
-     * Looks at a function and enables its PASIDs where its unit translates them.
+     * Probes a function, and enables its PASIDs where its unit translates them.
      *
      * @param mayUseAts whether firmware and topology let the device have a translation cache
      */
@@ -73,7 +73,7 @@ final class IntelDevice implements IommuDevice {
     }
 
     /**
-     * Takes a device back from its user.
+     * Returns this driver's object for a device that a user passes in.
      *
      * @throws IommuException ENODEV when it belongs to another driver
      */
@@ -129,7 +129,7 @@ final class IntelDevice implements IommuDevice {
     }
 
     /**
-     * Answers page requests that came of a PASID which has left its domain.
+     * Answers the page requests of a PASID that has left its domain.
      *
      * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
      */
@@ -140,7 +140,7 @@ final class IntelDevice implements IommuDevice {
     }
 
     /**
-     * Keeps the device from asking for pages from now on: the driver is closed.
+     * Turns off the device's page requests permanently: the driver is closed.
      *
      * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
      */
@@ -154,12 +154,12 @@ final class IntelDevice implements IommuDevice {
         return unit;
     }
 
-    /** Returns the device as the tables of its unit know it. */
+    /** Returns the device's requester, its entry in the unit's tables. */
     Requester requester() {
         return requester;
     }
 
-    /** Returns whether firmware demands mappings that no other than the kernel may replace. */
+    /** Returns whether firmware demands mappings that only the kernel may replace. */
     boolean isLockedByFirmware() {
         for (ReservedRegion region : reservedRegions) {
             if (region.type() == ReservedRegion.Type.DIRECT) {

@@ -16,10 +16,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What all domains share: moving devices, and PASIDs of devices.
+ * Common base of all domains: moves devices, and PASIDs of devices.
  *
- * <p>Locks, outermost first: the device, the domain, the unit. Whether a device fits and its joining are one step under
- * the domain's lock, so that enforcement can't slip in between, as it can in Linux 7.1.
+ * <p>Locks, outermost first: the device, the domain, the unit. Checking a device and adding it are one step under the
+ * domain's lock. So enforcement can't change in between, as it can in Linux 7.1.
  */
 abstract class IntelDomain implements IommuDomain {
     private static final Logger LOG = LoggerFactory.getLogger(IntelDomain.class);
@@ -31,14 +31,14 @@ abstract class IntelDomain implements IommuDomain {
     private int attachments;
     private boolean shut;
 
-    /** Changed under the lock, read without. */
+    /** Changed under the lock, read without it. */
     private volatile boolean closed;
 
     /**
      * Makes a domain.
      *
-     * @param lock what guards it: null for its own monitor, which a domain that leads to another's tables shares with
-     *     that
+     * @param lock guards the domain: null for its own monitor; a domain that leads to another's tables shares the
+     *     other's lock
      */
     IntelDomain(DriverState driver, DomainType type, boolean attachesPasids, @Nullable Object lock) {
         this.driver = driver;
@@ -146,7 +146,7 @@ abstract class IntelDomain implements IommuDomain {
                 if (reason != null) {
                     return AttachResult.incompatible(reason);
                 }
-                // Of a unit that is broken by now nothing changes. Any other may see the new entry, come what may.
+                // A unit that is already broken keeps its state. Any other may see the new entry, whatever fails.
                 device.unit().commands().checkUsable();
                 int domainId = join(device, pasid);
                 try {
@@ -194,12 +194,12 @@ abstract class IntelDomain implements IommuDomain {
         device.unit().faults().drain();
     }
 
-    /** The PASID has moved, whatever becomes of the answers. */
+    /** The PASID has moved, even if its requests can't be answered. */
     private static void withdrawPageRequests(IntelDevice device, int pasid) {
         try {
             device.withdrawPageRequests(pasid);
         } catch (IommuException e) {
-            LOG.error("{} while {} was told that pages of PASID {} do not come", e.getMessage(), device, pasid);
+            LOG.error("{} while page requests of {} for PASID {} were refused", e.getMessage(), device, pasid);
         }
     }
 
@@ -220,10 +220,10 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Takes no device from now on, unless some are attached, because the driver is about to close. One step, so that no
-     * device comes in between; who tries before the driver stays open after all is refused as well.
+     * Refuses devices from now on, unless some are attached: the driver is about to close. This is one step, so that no
+     * device joins in between. An attach is also refused if the driver finally stays open.
      *
-     * @return whether none is attached
+     * @return whether no device is attached
      */
     final boolean shut() {
         synchronized (lock) {
@@ -232,7 +232,7 @@ abstract class IntelDomain implements IommuDomain {
         }
     }
 
-    /** Takes devices again: the driver stays open. */
+    /** Accepts devices again: the driver stays open. */
     final void reopen() {
         synchronized (lock) {
             shut = false;
@@ -253,7 +253,7 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Refuses to go on with a domain that is closed, or whose driver is.
+     * Throws when the domain or its driver is closed.
      *
      * @throws IommuException ENODEV
      */
@@ -264,32 +264,32 @@ abstract class IntelDomain implements IommuDomain {
     }
 
     /**
-     * Refuses to be closed while something else needs the domain; under its lock.
+     * Throws while the domain is still needed by others, and can't be closed; under its lock.
      *
      * @throws IommuException EBUSY
      */
     void checkUnused() {
-        // Devices are counted already.
+        // The number of devices is checked already.
     }
 
     /**
-     * Says why a device does not fit, or null when it does; under the domain's lock.
+     * Returns why a device does not fit, or null when it does; under the domain's lock.
      *
-     * @throws IommuException where the release refuses it with an errno of its own
+     * @throws IommuException where the release refuses it with its own errno
      */
     abstract @Nullable String misfit(IntelDevice device);
 
     /**
-     * Counts a device in and returns the domain id to tag with; under the domain's lock.
+     * Adds a device and returns the domain id for its entry's tag; under the domain's lock.
      *
      * @throws IommuException ENOSPC
      */
     abstract int join(IntelDevice device, int pasid);
 
-    /** Counts a device out; under the domain's lock. Never allocates. */
+    /** Removes a device; under the domain's lock. Never allocates. */
     abstract void leave(IntelDevice device, int pasid);
 
-    /** Returns whether requests go through tables, so that a device may cache what comes of it. */
+    /** Returns whether requests go through tables, so that a device may cache the translations. */
     abstract boolean translates();
 
     /**
@@ -298,9 +298,9 @@ abstract class IntelDomain implements IommuDomain {
      */
     abstract long[] entry(IntelDevice device, int domainId);
 
-    /** Takes note that some unit may go on using what this domain's tables say. */
+    /** Records that a unit may go on using this domain's tables. */
     abstract void invalidationFailed();
 
-    /** Frees all; under the domain's lock, without devices. */
+    /** Frees everything; under the domain's lock, when it has no devices. */
     abstract void release();
 }

@@ -53,9 +53,9 @@ final class IntelIommu implements Iommu {
     private boolean closed;
 
     /**
-     * Takes the hardware over.
+     * Takes over the hardware.
      *
-     * @throws IommuException as {@link org.iommu4j.spi.IommuVendor#open} says
+     * @throws IommuException as {@link org.iommu4j.spi.IommuVendor#open}
      */
     static IntelIommu open(VendorContext context) {
         IntelRules rules = IntelRules.of(context.release());
@@ -91,7 +91,7 @@ final class IntelIommu implements Iommu {
         }
     }
 
-    /** Adds the units of the table, with null for those that Linux ignores, which are turned off. */
+    /** Adds the units of the table. Those that Linux ignores are turned off and added as null. */
     private static void addUnits(
             List<@Nullable IntelUnit> byTable, VendorContext context, List<Drhd> table, ScopeResolver scopes) {
         if (table.isEmpty()) {
@@ -209,7 +209,7 @@ final class IntelIommu implements Iommu {
             case PRE_BOOT_PROTECTION -> dmar.platformOptIn();
             case DIRTY_TRACKING -> state.rules().nestsAndTracks() && unit.tracksDirty();
             case PCI_ATS_SUPPORTED -> device.tlb().isSupported();
-            // Second-stage entries know no execution, and first-stage ones are not asked about it.
+            // Second-stage entries have no execute right here, and first-stage entries are not asked about it.
             case NOEXEC -> false;
         };
     }
@@ -249,7 +249,7 @@ final class IntelIommu implements Iommu {
     }
 
     /**
-     * Refuses flags that exclude each other, and what the release or the unit can't do.
+     * Refuses flags that exclude each other, and those that the release or the unit does not support.
      *
      * @throws IommuException EINVAL, EOPNOTSUPP
      */
@@ -294,18 +294,18 @@ final class IntelIommu implements Iommu {
         return first && !(second && type == DomainType.UNMANAGED);
     }
 
-    /** Returns what devices and domains need of this driver. */
+    /** Returns the state that devices and domains need from this driver. */
     DriverState state() {
         return state;
     }
 
-    /** Keeps a domain until it is closed, and returns it; under this monitor. */
+    /** Records a domain until it is closed, and returns it; under this monitor. */
     private IntelDomain keep(IntelDomain domain) {
         domains.add(domain);
         return domain;
     }
 
-    /** Makes a nested domain; one step, so that {@link #close} finds it as well as its parent. */
+    /** Makes a nested domain in one step, so that {@link #close} finds both it and its parent. */
     private synchronized IommuDomain nest(SecondStageDomain parent, long guestTable, int levels) {
         checkOpen();
         parent.nestedOpened();
@@ -355,7 +355,7 @@ final class IntelIommu implements Iommu {
     }
 
     /**
-     * Has all domains take no more devices, or none where one has some; under this monitor.
+     * Makes all domains refuse devices, or changes nothing where one has devices; under this monitor.
      *
      * @throws IommuException EBUSY
      */
@@ -379,7 +379,7 @@ final class IntelIommu implements Iommu {
             shutDomains();
             closed = true;
             left = new ArrayList<>(domains);
-            // The newest first: a domain comes after the one that it depends on.
+            // The newest first: a domain is newer than the one that it depends on.
             Collections.reverse(left);
             stopping = new ArrayList<>(devices.values());
         }

@@ -9,7 +9,7 @@ import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
 
 /**
- * The lines of VT-d's driver.
+ * Recognizes the kernel log lines of Linux's VT-d driver.
  *
  * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu), {@code irq_remapping.c} and {@code iommu.c},
  * 2.6.39 to 7.1.

@@ -9,7 +9,7 @@ import org.iommu4j.spi.ShownUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads what Linux shows of a VT-d unit under {@code /sys/class/iommu/dmarN/intel-iommu}.
+ * Reads the attributes of a VT-d unit from {@code /sys/class/iommu/dmarN/intel-iommu}.
  *
  * <p>Source: Linux {@code Documentation/ABI/testing/sysfs-class-iommu-intel-iommu}.
  */
@@ -25,9 +25,9 @@ final class IntelSysfs {
     private IntelSysfs() {}
 
     /**
-     * Reads a unit, empty when none of its attributes are this driver's.
+     * Reads a unit, empty when none of its attributes belongs to this driver.
      *
-     * @throws IllegalArgumentException when one that is needed is missing or is no number
+     * @throws IllegalArgumentException when a needed attribute is missing or is no number
      */
     static Optional<ShownUnit> read(String unit, Map<String, String> attributes) {
         if (attributes.keySet().stream().noneMatch(path -> path.startsWith(DIRECTORY))) {

@@ -20,11 +20,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One remapping unit: its registers, and all that belongs to it.
+ * One remapping unit: its registers, and everything that belongs to it.
  *
- * <p>In scalable mode when the unit knows it and the kernel was not told {@code intel_iommu=sm_off}: Linux's {@code
- * sm_supported}. Locks, outermost first: the device tables; the invalidator for a batch of requests; the command lock
- * for GCMD.
+ * <p>Runs in scalable mode when the unit supports it and the command line lacks {@code intel_iommu=sm_off}: Linux's
+ * {@code sm_supported}. Locks, outermost first: the device tables; the invalidator for a batch of requests; the command
+ * lock for GCMD.
  */
 final class IntelUnit {
     private static final Logger LOG = LoggerFactory.getLogger(IntelUnit.class);
@@ -48,9 +48,10 @@ final class IntelUnit {
     private final long queueFrames;
 
     /**
-     * Takes a unit's registers and allocates what it needs; the hardware is not changed.
+     * Claims a unit's registers and allocates its memory; the hardware is not changed.
      *
-     * @throws IommuException ENODEV when its registers make no sense, EBUSY when another driver has them, ENOMEM
+     * @throws IommuException ENODEV when its registers hold impossible values, EBUSY when another driver has them,
+     *     ENOMEM
      */
     static IntelUnit find(int index, String name, RemappingStructure.Drhd drhd, VendorContext context) {
         RegisterWindow first = map(name, context, drhd.registerBase(), DmarRegisters.MINIMUM_SIZE);
@@ -189,7 +190,7 @@ final class IntelUnit {
         return scalable ? ecap.scalableCoherentWalk() : ecap.coherentWalk();
     }
 
-    /** Returns whether second-stage access and dirty bits can be kept; of tables that the unit snoops alone. */
+    /** Returns whether second-stage access and dirty bits can be kept; only in tables that the unit snoops. */
     boolean tracksDirty() {
         return scalable && ecap.secondStage() && ecap.secondStageDirty() && ecap.scalableCoherentWalk();
     }
@@ -207,7 +208,7 @@ final class IntelUnit {
         return caches;
     }
 
-    /** Returns the queue of page requests, null when the unit takes none. */
+    /** Returns the queue of page requests, null when the unit accepts none. */
     @Nullable
     PageRequestQueue pageRequests() {
         return pageRequests;
@@ -222,7 +223,7 @@ final class IntelUnit {
     }
 
     /**
-     * Brings the unit up: off if firmware left it on, then queue, root table and a clean slate of caches.
+     * Starts the unit: turns it off if firmware left it on, then sets queue and root table and invalidates all caches.
      *
      * @throws IommuException ENODEV, ETIMEDOUT
      */
@@ -237,12 +238,12 @@ final class IntelUnit {
         }
         if (commands.isOn(DmarRegisters.EAFL)) {
             LOG.info(
-                    "{}: advanced fault logging was left on, {}; faults go to the registers from now on",
+                    "{}: advanced fault logging was left on, {}; faults now go to the registers",
                     name,
                     DmarRegisters.AFLOG.decode(window.read64(DmarRegisters.AFLOG.offset())));
             commands.turn(DmarRegisters.EAFL, false);
         }
-        // Interrupts are not handed out by the ports: the fault event stays masked and the log is read on demand.
+        // The ports deliver no interrupts: the fault event stays masked and the log is read on demand.
         window.write32(DmarRegisters.FECTL.offset(), (int) DmarRegisters.IM.mask());
         faults.drain();
         if (invalidator instanceof InvalidationQueue queue) {
@@ -286,14 +287,14 @@ final class IntelUnit {
     }
 
     /**
-     * Turns all off and frees everything, in any state, but the frames that hardware may still use because it did not
-     * confirm that it is off.
+     * Turns everything off and frees all frames, in any state. Exception: frames that hardware may still use, because
+     * it did not confirm that it is off.
      *
-     * <p>Who polls for page requests, or answers one late, meets neither queue any more: both are closed to them
-     * before. A unit that may still translate walks its root, context and PASID tables, and queues page requests. The
-     * tables of domains are beyond its reach since their last device was detached, or were quarantined then.
+     * <p>Both queues are closed first, so late polls for page requests and late answers reach neither. A unit that may
+     * still translate walks its root, context and PASID tables, and queues page requests. It can't reach the tables of
+     * domains: their last device was detached, or they were quarantined then.
      *
-     * @return how many frames are kept, which is logged
+     * @return how many frames are kept; the number is also logged
      */
     long stop() {
         if (pageRequests != null) {
@@ -322,7 +323,7 @@ final class IntelUnit {
         return kept;
     }
 
-    /** Turns something off, and returns whether it is off now. */
+    /** Turns a function of the unit off, and returns whether it is off now. */
     private boolean turnOffIfOn(BitField bit) {
         if (!commands.isOn(bit)) {
             return true;

@@ -17,16 +17,16 @@ import org.slf4j.LoggerFactory;
 /**
  * The invalidation queue, VT-d 6.5.2: 256 descriptors, and a status word in a frame after them.
  *
- * <p>Descriptors have 128 bits, or 256 where the unit knows scalable mode, used or not, as Linux does. A batch ends
- * with one wait descriptor that writes a number which no earlier one wrote. Hardware reads the queue and writes the
- * status through the caches whatever ECAP.C says, so that nothing here is written back. Since each batch is awaited
- * under the lock, the queue is empty when the next begins, and a batch takes less than half of it, so that there is
- * room to ask for it again. What an earlier kernel's queue left in FSTS is cleared, as Linux does in {@code
- * enable_drhd_fault_handling}: errors outlive the queue, and no descriptor is fetched before.
+ * <p>Descriptors have 128 bits, or 256 where the unit supports scalable mode, used or not, as in Linux. A batch ends
+ * with one wait descriptor, which writes a number that no earlier one wrote. Hardware reads the queue and writes the
+ * status through the caches, whatever ECAP.C is, so nothing here is written back. Each batch is awaited under the lock,
+ * so the queue is empty when the next begins. A batch takes less than half of the queue, so there is room to repeat it.
+ * Errors of an earlier kernel's queue in FSTS are cleared, as in Linux's {@code enable_drhd_fault_handling}: they
+ * outlive the queue and prevent fetching.
  *
- * <p>When a batch does not complete, FSTS tells why: a device that did not answer in time (ITE) had its batch aborted,
- * and is asked again; a descriptor that the unit did not take (IQE) stops the queue for good; a response that fits no
- * request (ICE) is reported. Source: {@code qi_check_fault}.
+ * <p>When a batch does not complete, FSTS holds the reason. A device that did not answer in time (ITE) aborted its
+ * batch, which is repeated. A descriptor that the unit did not accept (IQE) stops the queue permanently. A response
+ * that fits no request (ICE) is reported. Source: {@code qi_check_fault}.
  */
 final class InvalidationQueue implements Invalidator {
     private static final Logger LOG = LoggerFactory.getLogger(InvalidationQueue.class);
@@ -34,10 +34,10 @@ final class InvalidationQueue implements Invalidator {
     private static final int ENTRIES = 256;
     private static final int MAX_BATCH = ENTRIES / 2 - 2;
 
-    /** What FSTS tells of a queue; the unit fetches nothing while IQE or ITE is set. */
+    /** The bits of FSTS about a queue; the unit fetches nothing while IQE or ITE is set. */
     private static final long ERRORS = DmarRegisters.IQE.mask() | DmarRegisters.ICE.mask() | DmarRegisters.ITE.mask();
 
-    /** How often a device that did not answer is asked again. */
+    /** Maximum number of repeats for a device that did not answer. */
     private static final int RETRIES = 2;
 
     private final String unit;
@@ -98,7 +98,7 @@ final class InvalidationQueue implements Invalidator {
         return queue;
     }
 
-    /** Tells the unit where the queue is; to be called while queued invalidation is off. */
+    /** Sets the queue's address in the unit; call it while queued invalidation is off. */
     void program() {
         int left = window.read32(DmarRegisters.FSTS.offset()) & (int) ERRORS;
         if (left != 0) {
@@ -142,7 +142,7 @@ final class InvalidationQueue implements Invalidator {
     @Override
     public void deviceTlb(DeviceTlb tlb, int pasid, long address, int mask) {
         int sourceId = tlb.requesterId();
-        // Of a virtual function Linux names the physical one, whose functions are throttled together.
+        // For a virtual function Linux names the physical one, whose functions are throttled together.
         int physicalFunction = throttlesDeviceTlbs ? sourceId : 0;
         if (pasid == PasidEntry.NO_PASID) {
             add(
@@ -213,7 +213,7 @@ final class InvalidationQueue implements Invalidator {
         failed |= !complete;
     }
 
-    /** Ends a batch with a wait, hands it to the unit and awaits it. */
+    /** Ends a batch with a wait, submits it to the unit and awaits it. */
     private boolean ring() {
         number++;
         put(
@@ -223,22 +223,22 @@ final class InvalidationQueue implements Invalidator {
         return waiter.await(done, UnitCommands.DEADLINE_TICKS);
     }
 
-    /** Reports what went wrong, and returns whether the batch was aborted for a device that was too slow. */
+    /** Reports the errors, and returns whether the batch was aborted because a device was too slow. */
     private boolean mayAskAgain() {
         int fault = window.read32(DmarRegisters.FSTS.offset());
         if (fault == -1) {
             return false;
         }
         if (DmarRegisters.ICE.isSet(fault)) {
-            LOG.warn("{}: a device answered an invalidation that nobody asked for", unit);
+            LOG.warn("{}: a device answered an invalidation that was not requested", unit);
             window.write32(DmarRegisters.FSTS.offset(), (int) DmarRegisters.ICE.mask());
         }
         if (DmarRegisters.IQE.isSet(fault)) {
-            LOG.error("{}: the invalidation queue stands still at {}", unit, state());
+            LOG.error("{}: the invalidation queue has stopped at {}", unit, state());
             return false;
         }
         if (DmarRegisters.ITE.isSet(fault)) {
-            LOG.warn("{}: a device did not answer an invalidation in time, it is asked again", unit);
+            LOG.warn("{}: a device did not answer an invalidation in time, repeating it", unit);
             window.write32(DmarRegisters.FSTS.offset(), (int) DmarRegisters.ITE.mask());
             return true;
         }

@@ -2,42 +2,43 @@
 package org.iommu4j.intel;
 
 /**
- * How a unit is told to forget what it cached: through its queue, or register by register.
+ * Invalidates a unit's caches: through its queue, or by registers.
  *
- * <p>Requests add up until {@link #complete}; the caller holds the invalidator's lock from the first request on.
+ * <p>Requests are collected until {@link #complete}; the caller holds the invalidator's lock from the first request on.
  */
 interface Invalidator {
-    /** Asks for the context cache. */
+    /** Requests an invalidation of the context cache. */
     void contextCache(int granularity, int domainId, int sourceId);
 
     /**
-     * Asks for the IOTLB, by domain id.
+     * Requests an invalidation of the IOTLB, by domain id.
      *
      * @param address first page, aligned to {@code 2^mask} pages, when the granularity is pages
      * @param leavesOnly whether no table was removed, so that cached tables may stay
      */
     void iotlb(int granularity, int domainId, long address, int mask, boolean leavesOnly);
 
-    /** Asks for the PASID cache; of units in scalable mode only, which have a queue. */
+    /** Requests an invalidation of the PASID cache; only for units in scalable mode, which have a queue. */
     void pasidCache(int granularity, int domainId, int pasid);
 
-    /** Asks for the IOTLB, by domain id and PASID; of units in scalable mode only. */
+    /** Requests an invalidation of the IOTLB, by domain id and PASID; only for units in scalable mode. */
     void pasidIotlb(int granularity, int domainId, int pasid, long address, int mask, boolean leavesOnly);
 
-    /** Asks a device to forget 2^mask pages; of units with a queue only. */
+    /** Requests an invalidation of 2^mask pages in a device's TLB; only for units with a queue. */
     void deviceTlb(DeviceTlb tlb, int pasid, long address, int mask);
 
-    /** Asks to answer a group of page requests; of units that take page requests only, which have a queue. */
+    /** Requests an answer to a group of page requests; only for units with page requests, which have a queue. */
     void pageGroupResponse(int requesterId, int pasid, int group, int code);
 
     /**
-     * Asks to write page requests that have arrived to their queue, or to answer them; of units that take them only.
+     * Requests a drain: arrived page requests are written to their queue, or answered; only for units with page
+     * requests.
      */
     void drainPageRequests();
 
-    /** Waits for all that was asked, and returns whether it happened in time. */
+    /** Waits for all requests, and returns whether they completed in time. */
     boolean complete();
 
-    /** Says where it stands, for the message about a time-out. */
+    /** Describes its state, for the message about a time-out. */
     String state();
 }

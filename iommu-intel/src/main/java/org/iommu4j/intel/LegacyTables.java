@@ -103,7 +103,7 @@ final class LegacyTables implements DeviceTables {
         }
     }
 
-    /** Clears the entries whose old words the requester keeps, and has the unit and the device forget them. */
+    /** Clears the entries whose old words the requester keeps, and invalidates them in the unit and the device. */
     private void clearSaved(Requester requester) {
         int[] ids = requester.ids();
         boolean any = false;
@@ -120,7 +120,7 @@ final class LegacyTables implements DeviceTables {
         }
     }
 
-    /** Has the unit forget that the entries were not present, where it may have cached that. */
+    /** Invalidates the entries in a unit that may have cached that they were not present. */
     private void announce(int[] ids, int domainId) {
         if (cachingMode) {
             caches.forgetMissingContexts(ids);

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A guest's first-stage table above a parent's second stage, VT-d 3.8.
  *
- * <p>It has a domain id of its own, and shares the parent's lock. Whether no-snoop is blocked is decided when a device
- * is attached, by what the parent promised until then. XD in the guest's entries is honoured. Source: {@code
+ * <p>It has its own domain id, and shares the parent's lock. Whether no-snoop is blocked depends on whether the parent
+ * has promised it when a device is attached. XD in the guest's entries is honoured. Source: {@code
  * drivers/iommu/intel/nested.c}.
  */
 final class NestedDomain extends TranslatingDomain implements GuestInvalidation {
@@ -28,7 +28,7 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
     private final int levels;
 
     /**
-     * Makes a domain that the parent has counted in.
+     * Makes a domain that its parent has already registered.
      *
      * @param guestTable guest-physical address of the top table
      * @param levels of the guest's table, 4 or 5

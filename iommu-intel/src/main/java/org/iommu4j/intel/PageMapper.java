@@ -9,8 +9,8 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * Maps runs of pages in a {@link PageTable}.
  *
- * <p>Mapping is all or nothing: what is in the way is looked for and every frame is allocated before the first entry
- * changes.
+ * <p>Mapping is all or nothing: before the first entry changes, the range is checked for existing mappings and every
+ * frame is allocated.
  */
 final class PageMapper {
     private static final int MAX_PHYSICAL_BITS = 52;
@@ -78,7 +78,7 @@ final class PageMapper {
     }
 
     /**
-     * Maps a run that needs tables, spans several, or meets something: looks, takes frames, and then links and stores.
+     * Maps a run that needs tables, spans several, or meets entries: checks, allocates frames, then links and stores.
      */
     private void mapSlowly(long iova, long pageSize, long count, int level, long first) {
         long stock = frames.take(countMissing(iova, pageSize, count, level), table.writesBack());
@@ -111,14 +111,14 @@ final class PageMapper {
         }
     }
 
-    /** Returns how many of the pages that are left have their entries in the table of the first. */
+    /** Returns how many of the remaining pages have their entries in the first page's table. */
     private static int inTable(long iova, long left, int level) {
         return (int) Math.min(left, SystemMemory.FRAME_WORDS - PageTable.index(iova, level));
     }
 
     /**
-     * Links the first table of the stock where a walk ended, and returns the rest; all of it when another thread was
-     * first.
+     * Links the first table of the chain where a walk ended, and returns the rest; the whole chain when another thread
+     * was first.
      */
     private long link(long place, long stock, long iova) {
         if (PageTable.endsAtLeaf(place)) {
@@ -141,12 +141,12 @@ final class PageMapper {
         return table.link(entryAddress, entry, stock) ? rest : frames.push(rest, stock);
     }
 
-    // ---- what is there -------------------------------------------------------------------------------------------
+    // ---- checks --------------------------------------------------------------------------------------------------
 
     /**
-     * Counts the tables that a run needs and that are not there.
+     * Counts the missing tables that a run needs.
      *
-     * @throws IommuException EADDRINUSE when something is mapped in the run
+     * @throws IommuException EADDRINUSE when a page of the run is mapped
      */
     private int countMissing(long iova, long pageSize, long count, int level) {
         int missing = 0;
@@ -204,7 +204,7 @@ final class PageMapper {
     }
 
     private static IommuException inUse(long iova) {
-        return new IommuException(Errno.EADDRINUSE, "IOVA 0x" + Long.toHexString(iova) + " is mapped already");
+        return new IommuException(Errno.EADDRINUSE, "IOVA 0x" + Long.toHexString(iova) + " is already mapped");
     }
 
     // ---- tables that leaves replace --------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ final class PageMapper {
         return frames.push(collectTables(tree, SystemMemory.FRAME_WORDS, chain), tree);
     }
 
-    /** Has the unit forget the empty tables that leaves replaced; takes the leaves back when it does not. */
+    /** Invalidates the empty tables that leaves replaced; removes the leaves when that fails. */
     private void retire(long replaced, long iova, long pageSize, long count, int level) {
         try {
             retirement.retire(replaced, iova, iova + count * pageSize - 1);

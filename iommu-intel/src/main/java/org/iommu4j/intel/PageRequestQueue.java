@@ -17,9 +17,9 @@ import org.slf4j.LoggerFactory;
 /**
  * A unit's page request queue, VT-d 7.4: 2048 entries, read on demand, with the event masked.
  *
- * <p>Its monitor comes after those of devices and before the invalidator's. Hardware writes through the caches whatever
- * ECAP.C says. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code intel_iommu_drain_pasid_prq},
- * {@code intel_iommu_finish_prq}.
+ * <p>Its monitor is taken after those of devices and before the invalidator's. Hardware writes through the caches,
+ * whatever ECAP.C is. Source: {@code intel_iommu_enable_prq}, {@code prq_event_thread}, {@code
+ * intel_iommu_drain_pasid_prq}, {@code intel_iommu_finish_prq}.
  */
 final class PageRequestQueue {
     private static final Logger LOG = LoggerFactory.getLogger(PageRequestQueue.class);
@@ -34,7 +34,7 @@ final class PageRequestQueue {
     private final UnitCaches caches;
     private final long base;
 
-    /** Those of the devices that may ask, by requester id. */
+    /** The sinks of the devices with page requests, by requester id. */
     private final Map<Integer, PageRequestSink> sinks = new HashMap<>();
 
     private boolean programmed;
@@ -43,7 +43,7 @@ final class PageRequestQueue {
     private long overflows;
 
     /**
-     * Takes the frames.
+     * Allocates the frames.
      *
      * @throws org.iommu4j.IommuException ENOMEM
      */
@@ -56,7 +56,7 @@ final class PageRequestQueue {
         this.base = frames.allocate(ORDER);
     }
 
-    /** Tells the unit where the queue is; no device may ask yet. */
+    /** Sets the queue's address in the unit; no device has page requests yet. */
     void program() {
         programmed = true;
         window.write32(DmarRegisters.PECTL.offset(), (int) DmarRegisters.IM.mask());
@@ -64,7 +64,7 @@ final class PageRequestQueue {
         window.write64(DmarRegisters.PQT.offset(), 0);
         window.write64(
                 DmarRegisters.PQA.offset(), DmarRegisters.PQ_BASE.getInPlace(base) | DmarRegisters.PQS.of(ORDER));
-        // What an earlier kernel left is nobody's.
+        // Requests for an earlier kernel are dropped.
         clearStatus();
     }
 
@@ -73,12 +73,14 @@ final class PageRequestQueue {
                 DmarRegisters.PR_STATUS.offset(), (int) (DmarRegisters.PPR.mask() | DmarRegisters.PR_OVERFLOW.mask()));
     }
 
-    /** Reads nothing from now on, after what is being read: the frames are given back, or left to the unit, next. */
+    /** Reads nothing from now on, after a read in progress: the frames are freed next, or left to the unit. */
     synchronized void stop() {
         stopped = true;
     }
 
-    /** Has the unit forget the queue and frees it; with translation off, when the unit takes no requests. */
+    /**
+     * Clears the queue's address in the unit and frees the queue; call it with translation off, when none can arrive.
+     */
     void free() {
         if (programmed) {
             window.write64(DmarRegisters.PQH.offset(), 0);
@@ -89,26 +91,26 @@ final class PageRequestQueue {
         frames.free(base, ORDER);
     }
 
-    /** Returns how many frames it takes. */
+    /** Returns how many frames the queue uses. */
     long countFrames() {
         return 1L << ORDER;
     }
 
-    /** Hands out a device's requests from now on. */
+    /** Delivers a device's requests to a sink from now on. */
     synchronized void add(int requesterId, PageRequestSink sink) {
         sinks.put(requesterId, sink);
     }
 
-    /** Answers a device's requests from now on as those of one that may not ask. */
+    /** Answers a device's requests as invalid from now on. */
     synchronized void remove(int requesterId) {
         sinks.remove(requesterId);
     }
 
     /**
-     * Reads all that is queued; nothing once the queue is stopped.
+     * Reads all queued requests; nothing once the queue is stopped.
      *
-     * @return whether the queue had overflowed; it takes requests again
-     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
+     * @return whether the queue had overflowed; it accepts requests again
+     * @throws org.iommu4j.IommuException ETIMEDOUT or EIO when a request without a sink could not be answered
      */
     synchronized boolean read() {
         if (stopped) {
@@ -120,7 +122,7 @@ final class PageRequestQueue {
         if (status == -1 || !DmarRegisters.PR_OVERFLOW.isSet(status)) {
             return false;
         }
-        // While PRO is set nothing is added: after this, all that came before the overflow is read.
+        // While PRO is set nothing is added: afterwards, all requests from before the overflow are read.
         readQueued();
         overflows++;
         LOG.warn("{}: the page request queue overflowed, requests were lost", unit);
@@ -153,7 +155,7 @@ final class PageRequestQueue {
         boolean read = PageRequestDescriptor.RDR.isSet(high);
         boolean write = PageRequestDescriptor.WRR.isSet(high);
         if (last && !read && !write) {
-            return; // a stop marker, which nobody waits for
+            return; // a stop marker, for which no reader waits
         }
         int requesterId = (int) PageRequestDescriptor.RID.get(low);
         int pasid = PageRequestDescriptor.PP.isSet(low) ? (int) PageRequestDescriptor.PASID.get(low) : -1;
@@ -176,7 +178,7 @@ final class PageRequestQueue {
     /**
      * Answers a group.
      *
-     * @param pasid below 0 for a request that carried none
+     * @param pasid below 0 for a request without PASID
      * @throws org.iommu4j.IommuException ETIMEDOUT or EIO
      */
     void respond(int requesterId, int pasid, int group, PageResponse response) {
@@ -194,7 +196,7 @@ final class PageRequestQueue {
         } while (read());
     }
 
-    /** Returns how often the queue was found to have overflowed. */
+    /** Returns how many overflows of the queue were found. */
     synchronized long overflows() {
         return overflows;
     }

@@ -8,25 +8,26 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * A page table of either stage, VT-d 3.6 and 3.7: 3 to 5 levels of 512 entries, with the bits that its format has.
+ * A page table of either stage, VT-d 3.6 and 3.7: 3 to 5 levels of 512 entries, with the bits of its format.
  *
- * <p>Four classes share the work. Tables of any format can be cut in the same way, classes and methods in this order:
+ * <p>Four classes share the work. Tables of any format can be split in the same way, with classes and methods in this
+ * order:
  *
  * <ol>
  *   <li>{@link TableFrames}, frames and chains of frames: take one, take several, push, next, count, free.
  *   <li>This class: the shape; entries; the walk, {@link #descend}; stores ({@link #link}, {@link #storeLeaves}, {@link
  *       #clearEntries}); {@link #translate}; {@link #readDirty}; {@link #countFrames}, {@link #free}.
- *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (look, take frames, link, store); what
- *       is there (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
+ *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (check, allocate frames, link, store);
+ *       checks (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
  *   <li>{@link PageUnmapper}: unmap with its arguments; leaves; tables that are covered.
  * </ol>
  *
- * <p>Calls for disjoint ranges may run at the same time without a lock. Tables are linked by compare-and-set, and
- * only unmapping a range that contains all that a table covers takes it out again.
+ * <p>Calls for disjoint ranges may run at the same time without a lock. Tables are linked by compare-and-set. A table
+ * is removed only by unmapping a range that contains all that it covers.
  *
- * <p>Where the unit does not snoop its walks, an entry is written back after it is stored, and a software bit of a
- * table's entry records that this has happened. Another thread that meets the entry before writes it back
- * itself, since its own mapping depends on it.
+ * <p>Where the unit does not snoop its walks, an entry is written back after it is stored. A software bit in a table's
+ * entry records this. A thread that meets the entry before that writes it back itself, since its own mapping depends on
+ * it.
  *
  * <p>Source: the rules of {@code drivers/iommu/generic_pt} in Linux 7.1.
  */
@@ -39,7 +40,7 @@ final class PageTable {
     /** The bits of a place that are its level: an entry's address is a multiple of 8. */
     private static final int LEVEL_MASK = 7;
 
-    /** The bit of a place that is set when the walk met a leaf above the level that it was to reach. */
+    /** The bit of a place that is set when the walk met a leaf above its target level. */
     private static final long LEAF = Long.MIN_VALUE;
 
     private final SystemMemory memory;
@@ -62,7 +63,7 @@ final class PageTable {
      * @param levels 3 to 5
      * @param width bits of an address
      * @param pageSizes bitmap of leaf sizes
-     * @param writeBack whether some unit walks without snooping
+     * @param writeBack whether any unit walks without snooping
      * @throws IommuException ENOMEM
      */
     PageTable(
@@ -123,7 +124,7 @@ final class PageTable {
         return writeBack;
     }
 
-    /** Changes whether entries are written back from now on; those that are there stay as they are. */
+    /** Changes whether entries are written back from now on; existing entries are left unchanged. */
     void writeBack(boolean writeBack) {
         this.writeBack = writeBack;
     }
@@ -149,12 +150,12 @@ final class PageTable {
         return level > 1 ? largeMask : 0;
     }
 
-    /** Returns the logarithm of what an entry of a level covers. */
+    /** Returns log2 of the bytes that an entry of a level covers. */
     static int shift(int level) {
         return PAGE_SHIFT + STRIDE * (level - 1);
     }
 
-    /** Returns the level whose leaves cover a power of two. */
+    /** Returns the level whose leaves cover a power of two bytes. */
     static int levelOf(int shift) {
         return (shift - PAGE_SHIFT) / STRIDE + 1;
     }
@@ -189,15 +190,15 @@ final class PageTable {
      * that is not present or a leaf.
      *
      * @param level 1 to {@link #levels}
-     * @param publish whether what is linked below depends on the entries that were passed: those that a walk without
-     *     snooping may not see yet are written back
+     * @param publish whether entries linked below depend on the entries passed: those that a walk without snooping may
+     *     not see yet are written back
      * @return the place of the entry: see {@link #entryAt}, {@link #levelAt} and {@link #endsAtLeaf}
      */
     long descend(long iova, int level, boolean publish) {
         return walk(iova, level, publish, false);
     }
 
-    /** The walk. It returns a place, or what the entry there translates the address to. */
+    /** The walk. It returns a place, or the address that the entry there translates to. */
     private long walk(long iova, int level, boolean publish, boolean translate) {
         boolean writesBack = publish && writeBack;
         int at = levels;
@@ -232,7 +233,7 @@ final class PageTable {
         return (int) place & LEVEL_MASK;
     }
 
-    /** Returns whether the walk met a leaf above the level that it was to reach. */
+    /** Returns whether the walk met a leaf above its target level. */
     static boolean endsAtLeaf(long place) {
         return place < 0;
     }
@@ -257,7 +258,7 @@ final class PageTable {
         return true;
     }
 
-    /** Stores a run of leaves of which each maps the page after the one before. */
+    /** Stores a run of leaves that map consecutive pages. */
     void storeLeaves(long entries, long first, long pageSize, int run) {
         if (run == 1) {
             memory.store(entries, first);
@@ -298,7 +299,7 @@ final class PageTable {
     }
 
     /**
-     * Marks the leaves that were written, in the range of a bitmap.
+     * Marks the leaves that devices wrote, in the range of a bitmap.
      *
      * @param clear whether to clear their dirty bits, and add their range to the gather
      */
@@ -312,7 +313,7 @@ final class PageTable {
             long place = descend(at, 1, false);
             long entry = memory.load(entryAt(place));
             if (isPresent(entry) && !isLeaf(entry, levelAt(place))) {
-                // A table was linked here meanwhile.
+                // Another thread has linked a table here.
                 continue;
             }
             long size = 1L << shift(levelAt(place));
@@ -330,14 +331,14 @@ final class PageTable {
 
     private void clearDirty(long entryAddress, long seen) {
         long entry = seen;
-        // The unit sets bits meanwhile, and another thread may unmap.
+        // The unit may set bits at the same time, and another thread may unmap.
         while ((entry & dirty) != 0 && !memory.compareAndSet(entryAddress, entry, entry & ~dirty)) {
             entry = memory.load(entryAddress);
         }
         writeBack(entryAddress, 1);
     }
 
-    /** Returns how many frames the table has, its root included. */
+    /** Returns how many frames the table has, including its root. */
     long countFrames() {
         return countFrames(root, levels);
     }
@@ -353,7 +354,7 @@ final class PageTable {
         return count;
     }
 
-    /** Frees all frames; the table is gone then. */
+    /** Frees all frames; the table can't be used afterwards. */
     void free() {
         free(root, levels);
     }

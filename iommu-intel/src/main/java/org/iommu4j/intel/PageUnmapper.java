@@ -38,7 +38,9 @@ final class PageUnmapper {
         return at - iova;
     }
 
-    /** Clears the leaves from an address on, as far as their table and the range go; returns where it got to. */
+    /**
+     * Clears the leaves from an address on, up to the end of their table or of the range; returns the address after.
+     */
     private long unmapRun(long iova, long at, long last, IotlbGather gather) {
         long place = table.descend(at, 1, false);
         int level = PageTable.levelAt(place);
@@ -62,20 +64,20 @@ final class PageUnmapper {
     }
 
     /**
-     * Takes out the tables that end where unmapping got to and whose whole range it has. Only the leaves' own table and
-     * those above can.
+     * Removes the tables that end at the unmapped address and lie completely in the unmapped range. Only the leaves'
+     * own table and those above it can.
      */
     private void freeCovered(int leafLevel, long iova, long next, long last, IotlbGather gather) {
         for (int level = leafLevel; level < table.levels(); level++) {
             long covers = 1L << PageTable.shift(level + 1);
-            // Only tables below the root, that end here, and that the caller asked to unmap from their first byte.
+            // Only tables below the root that end here and whose first byte is in the range to unmap.
             if ((next & (covers - 1)) != 0 || next - covers < iova || next - 1 > last) {
                 return;
             }
             long place = table.descend(next - covers, level + 1, false);
             long entry = memory.load(PageTable.entryAt(place));
             if (PageTable.levelAt(place) > level + 1 || !table.isPresent(entry) || table.isLeaf(entry, level + 1)) {
-                continue; // another thread has changed it meanwhile
+                continue; // another thread has changed it
             }
             table.clearEntries(PageTable.entryAt(place), 1);
             long frame = PageTable.frame(entry);

@@ -22,11 +22,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A domain with a page table of its own, made to fit one unit; other units may join where they can walk the same table.
+ * A domain with its own page table, made for one unit; other units may join where they can walk the same table.
  *
- * <p>Its width is that of the unit from the start: where Linux until 6.12 would take top levels off the table, the
- * attach is refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code
- * domain_update_iommu_cap} of 6.1.
+ * <p>Its width is the unit's from the start: where Linux until 6.12 would remove top levels from the table, the attach
+ * is refused. Source: {@code paging_domain_compatible} and the cache tags of Linux 7.1, {@code domain_update_iommu_cap}
+ * of 6.1.
  */
 abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyEnforcement, Retirement {
     private static final Logger LOG = LoggerFactory.getLogger(PagingDomain.class);
@@ -47,10 +47,10 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     /**
      * Makes an empty domain.
      *
-     * @param levels of the table
+     * @param levels levels of the table
      * @param width bits of an address
-     * @param pageSizes those of the domain's stage on a unit
-     * @param needsSyncMap whether a unit must be told of entries that became present: Linux's {@code iotlb_sync_map}
+     * @param pageSizes the page sizes of the domain's stage on a unit
+     * @param needsSyncMap whether a unit needs a flush for entries that became present: Linux's {@code iotlb_sync_map}
      * @throws IommuException ENOMEM
      */
     PagingDomain(
@@ -133,7 +133,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
      * @throws IommuException EINVAL
      */
     void checkProtection(int prot) {
-        // All that the format can say is fine.
+        // Every protection that the format supports is accepted.
     }
 
     /** Returns the bits of a leaf besides its permissions. */
@@ -181,7 +181,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         try {
             sync(gather);
         } catch (IommuException e) {
-            // Half an unmap helps nobody: it goes on, and its caller hears of the broken unit from its own sync.
+            // Half an unmap is useless: it goes on, and the caller's own sync reports the broken unit.
             LOG.error("{} while unmapping, the table frames so far are quarantined", e.getMessage());
         }
     }
@@ -236,13 +236,15 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     abstract boolean mayEnforce();
 
     /**
-     * Makes what is attached and mapped so far block no-snoop, as far as the release does; under the domain's lock.
+     * Makes existing attachments and mappings block no-snoop, as far as the release does; under the domain's lock.
      *
      * @throws IommuException ETIMEDOUT, EIO; nothing is changed
      */
     abstract void blockNoSnoop();
 
-    /** Returns whether every unit behind an attached device has snoop control. Those of PASIDs are not asked. */
+    /**
+     * Returns whether every unit behind an attached device has snoop control. Units of attached PASIDs are not asked.
+     */
     final boolean attachedUnitsSnoop() {
         for (CacheTags.Attachment at = tags().attachments(); at != null; at = at.next()) {
             if (at.pasid == PasidEntry.NO_PASID
@@ -255,10 +257,10 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     }
 
     /**
-     * Changes bits in the PASID entries of what is attached; when a unit fails, those that were changed get their old
-     * bits back. Under the domain's lock.
+     * Changes bits in the PASID entries of all attachments; when a unit fails, the changed ones get their old bits
+     * back. Under the domain's lock.
      *
-     * @param pasidsToo whether of PASIDs as well, or of ordinary requests alone
+     * @param pasidsToo whether to change entries of PASIDs too, or only those of ordinary requests
      * @throws IommuException ETIMEDOUT, EIO
      */
     final void changeEntries(boolean pasidsToo, int word, long mask, boolean set) {
@@ -283,16 +285,16 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         try {
             at.device.unit().tables().takeBack(at.device.requester(), at.pasid, at.domainId, word, mask, !set);
         } catch (IommuException e) {
-            LOG.error("{} while an entry of {} was to have its old bits again", e.getMessage(), at.device);
+            LOG.error("{} while the old bits of an entry of {} were restored", e.getMessage(), at.device);
         }
     }
 
     // ---- attaching -------------------------------------------------------------------------------------------------
 
-    /** Says why a device does not fit a domain of its stage, or null. */
+    /** Returns why a device does not fit a domain of its stage, or null. */
     abstract @Nullable String stageMisfit(IntelUnit unit);
 
-    /** Returns how this stage refuses a device that can't block no-snoop. */
+    /** Returns this stage's refusal of a device that can't block no-snoop. */
     abstract AttachCheck snoopCheck();
 
     @Override
@@ -300,7 +302,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         IntelUnit unit = device.unit();
         if (rules.lockedDevicesStayWithTheKernel() && type() == DomainType.UNMANAGED && device.isLockedByFirmware()) {
             throw new IommuException(
-                    Errno.EPERM, device + " has memory that firmware demands (RMRR), a user may not have it");
+                    Errno.EPERM, device + " has memory that firmware demands (RMRR), it can't be assigned to a user");
         }
         if (width > unit.cap().maximumAddressWidth()) {
             return refuse(
@@ -321,12 +323,12 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             return refuse(
                     snoopCheck(),
                     Errno.EOPNOTSUPP,
-                    unit.name() + " can't block no-snoop (ECAP.SC is 0), the domain promised to");
+                    unit.name() + " can't block no-snoop (ECAP.SC is 0), as the domain has promised");
         }
         return null;
     }
 
-    /** Says in what a unit differs too much from the one that the domain was made for, or null. */
+    /** Returns how a unit differs too much from the one that the domain was made for, or null. */
     private @Nullable String difference(IntelUnit unit) {
         boolean coherent = unit.walksCoherently();
         if (differs(rules.walks(), madeForCoherentWalks && !coherent, madeForCoherentWalks != coherent)) {
@@ -335,7 +337,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
                     + "), the domain's tables are " + (madeForCoherentWalks ? "not " : "") + "written back";
         }
         if (rules.announcesByDomain() && needsSyncMap.test(unit) && !syncsMaps) {
-            return unit.name() + " must be told of new mappings (CAP.RWBF or CAP.CM), the domain does not";
+            return unit.name() + " needs a flush for new mappings (CAP.RWBF or CAP.CM), the domain does none";
         }
         long has = pageSizes.applyAsLong(unit);
         long lacks = table.pageSizes() & ~has;
@@ -378,10 +380,10 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     }
 
     /**
-     * Writes tables back while somebody needs it, where units are not compared: {@code domain_update_iommu_coherency}.
-     * What was stored before stays where it is, which is why later releases compare. Units of nested domains count,
-     * which Linux does not ask when they come and go: they would walk what never left the caches. Under the domain's
-     * lock.
+     * Writes tables back while a unit needs it, where units are not compared: {@code domain_update_iommu_coherency}.
+     * Entries stored earlier stay in the caches; therefore later releases compare. Units of nested domains are
+     * included, although Linux does not ask when they join or leave: otherwise they would walk entries that never left
+     * the caches. Under the domain's lock.
      */
     final void followWalks() {
         if (rules.walks() == Comparison.NONE) {

@@ -5,12 +5,12 @@ import org.iommu4j.intel.fmt.PasidDirectoryEntry;
 import org.iommu4j.intel.fmt.PasidEntry;
 
 /**
- * A device's PASID directory and tables, VT-d 3.4.3: 64 entries in a table, made when the first of them is used.
+ * A device's PASID directory and tables, VT-d 3.4.3: a table of 64 entries is made when its first entry is used.
  *
  * <p>Its frames are freed when its unit stops. Source: {@code intel_pasid_alloc_table}, {@code intel_pasid_get_entry}.
  */
 final class PasidTable {
-    /** Entries of the smallest directory that is made: those of one frame. */
+    /** Entries of the smallest directory: one frame. */
     private static final int MINIMUM_DIRECTORY = 512;
 
     private static final long FRAME_MASK = PasidDirectoryEntry.SMPTBLPTR.mask();
@@ -59,7 +59,7 @@ final class PasidTable {
         return entry(pasid);
     }
 
-    /** Returns the address of the entry of a PASID that was prepared. */
+    /** Returns the address of a prepared PASID's entry. */
     long entry(int pasid) {
         return (memory.load(directoryEntry(pasid)) & FRAME_MASK)
                 + (long) (pasid % PasidEntry.PER_TABLE) * PasidEntry.SIZE;

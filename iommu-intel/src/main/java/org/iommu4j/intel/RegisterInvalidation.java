@@ -13,8 +13,8 @@ import org.iommu4j.platform.Waiter;
  * Invalidation by registers, VT-d 6.5.1, for units without a queue: one request at a time.
  *
  * <p>The granularities' numbers are those of the descriptors. The unit answers with the granularity that it performed,
- * the one asked for or a coarser one, or with 0 when it did nothing. Source: {@code __iommu_flush_iotlb}, which only
- * logs that.
+ * the requested or a coarser one, or with 0 when it did nothing. Source: {@code __iommu_flush_iotlb}, which only logs
+ * it.
  */
 final class RegisterInvalidation implements Invalidator {
     private final RegisterWindow window;
@@ -25,7 +25,7 @@ final class RegisterInvalidation implements Invalidator {
     private final BooleanSupplier contextDone = this::isContextDone;
     private final BooleanSupplier iotlbDone = this::isIotlbDone;
 
-    /** The register as it was read last. */
+    /** The last value read from the register. */
     private long answer;
 
     private boolean failed;
@@ -118,7 +118,7 @@ final class RegisterInvalidation implements Invalidator {
                 + Long.toHexString(command) + ", of which IAIG is " + DmarRegisters.IAIG.get(command);
     }
 
-    // All ones, of hardware that is gone, reads as not done.
+    // All ones, from absent hardware, reads as not done.
     private boolean isContextDone() {
         answer = window.read64(DmarRegisters.CCMD.offset());
         return !DmarRegisters.ICC.isSet(answer);

@@ -5,10 +5,10 @@ import org.iommu4j.intel.fmt.PasidEntry;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device as the tables of its unit know it: the requester ids of its requests, its translation cache and its PASIDs.
+ * A device as its unit's tables see it: the requester ids of its requests, its translation cache and its PASIDs.
  *
- * <p>It has room for the entries before a change, so that detaching allocates nothing. That room and the PASID table
- * are used under the monitor of the {@link DeviceTables}.
+ * <p>It has buffers for the old entries of a change, so that detaching allocates nothing. The buffers and the PASID
+ * table are used under the monitor of the {@link DeviceTables}.
  */
 final class Requester {
     private static final int PASID_ENTRY_WORDS = PasidEntry.SIZE / 8;
@@ -23,10 +23,10 @@ final class Requester {
     private @Nullable PasidTable pasidTable;
 
     /**
-     * Makes a requester that no table knows yet.
+     * Makes a requester that is in no table yet.
      *
-     * @param ids the requester ids, its own first and then those of bridges that send in its name
-     * @param maxPasids how many PASIDs it has, 0 for none
+     * @param ids the requester ids, its own first and then those of bridges that send on its behalf
+     * @param maxPasids the number of its PASIDs, 0 for none
      * @param asksForPages whether it may send page requests
      */
     Requester(int[] ids, DeviceTlb tlb, int maxPasids, boolean asksForPages) {
@@ -55,17 +55,17 @@ final class Requester {
         return asksForPages;
     }
 
-    /** Returns room for the low words of its context entries, one for each id. */
+    /** Returns the buffer for the low words of its context entries, one for each id. */
     long[] savedLow() {
         return savedLow;
     }
 
-    /** Returns room for the high words of its context entries, one for each id. */
+    /** Returns the buffer for the high words of its context entries, one for each id. */
     long[] savedHigh() {
         return savedHigh;
     }
 
-    /** Returns room for the words of one PASID entry. */
+    /** Returns the buffer for the words of one PASID entry. */
     long[] savedPasidEntry() {
         return savedPasidEntry;
     }

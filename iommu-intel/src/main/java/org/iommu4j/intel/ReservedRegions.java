@@ -15,14 +15,14 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * The reserved regions of a device, all with every right: Linux's {@code intel_iommu_get_resv_regions}.
  *
- * <p>An ISA bridge has the lowest 16 MiB, for the DMA of floppy disks, as kernels have it that are configured with
- * INTEL_IOMMU_FLOPPY_WA (every x86 kernel; since 6.19 those that know floppy disks).
+ * <p>An ISA bridge has the lowest 16 MiB, for the DMA of floppy disks, as in kernels configured with
+ * INTEL_IOMMU_FLOPPY_WA (every x86 kernel; since 6.19 those with floppy support).
  */
 final class ReservedRegions {
-    /** Where x86 interrupts are written to; the hardware does not translate it. */
+    /** The addresses of x86 interrupts; the hardware does not translate them. */
     private static final ReservedRegion MSI = new ReservedRegion(0xFEE00000L, 0xFEEFFFFFL, ReservedRegion.Type.MSI);
 
-    /** Where ISA devices reach. */
+    /** The addresses that ISA devices reach. */
     private static final ReservedRegion ISA = new ReservedRegion(0, 0xFFFFFF, ReservedRegion.Type.DIRECT_RELAXABLE);
 
     private static final int CLASS_CODE = 0x08;
@@ -60,8 +60,8 @@ final class ReservedRegions {
     }
 
     /**
-     * Returns whether all that decides is known of a function: whether it must keep memory that firmware names depends
-     * on its class, which not everybody who looked at a host has noted.
+     * Returns whether a function's deciding properties are known. Its class decides whether it must keep memory that
+     * firmware names, and not every input holds the class.
      */
     boolean isKnown(PciFunction function) {
         return classCode(function) >>> 8 != BASE_CLASS_UNASSIGNED
@@ -69,7 +69,7 @@ final class ReservedRegions {
     }
 
     private boolean covers(Rmrr rmrr, PciFunction function) {
-        // Some firmware leaves an empty range behind; Linux complains and goes on.
+        // Some firmware has an empty range; Linux warns and goes on.
         return Long.compareUnsigned(rmrr.base(), rmrr.limit()) <= 0
                 && scopes.covers(rmrr.segment(), rmrr.scopes(), function);
     }

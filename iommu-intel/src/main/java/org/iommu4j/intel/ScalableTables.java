@@ -14,9 +14,9 @@ import org.iommu4j.intel.reg.DmarRegisters;
  * Root, context and PASID tables of scalable mode, VT-d 3.4.3.
  *
  * <p>A device's context entries are made when it is probed and lead to its PASID table; requests without PASID use the
- * entry of PASID 0 there. What changes afterwards are PASID entries alone. Where two functions share a requester id,
- * the first one's table is used for it; both are of one group and move together. Source: {@code
- * device_pasid_table_setup} and {@code drivers/iommu/intel/pasid.c}.
+ * entry of PASID 0 there. Afterwards only PASID entries change. Where two functions share a requester id, the first
+ * one's table is used for it; both belong to one group and move together. Source: {@code device_pasid_table_setup} and
+ * {@code drivers/iommu/intel/pasid.c}.
  */
 final class ScalableTables implements DeviceTables {
     /** Two context tables for each of 256 buses. */
@@ -128,7 +128,7 @@ final class ScalableTables implements DeviceTables {
         if (!PasidEntry.P.isSet(old[0])) {
             return;
         }
-        // P goes first and alone: the unit may fetch the entry in pieces.
+        // P is cleared first and alone: the unit may fetch the entry in pieces.
         memory.store(entry, 0);
         try {
             forget(requester, pasid, old);
@@ -139,7 +139,7 @@ final class ScalableTables implements DeviceTables {
         }
     }
 
-    /** Has the unit, and then the device, forget an entry and what came of it: VT-d 6.5.3.3. */
+    /** Invalidates an entry and its translations, in the unit and then in the device: VT-d 6.5.3.3. */
     private void forget(Requester requester, int pasid, long[] old) {
         caches.forgetPasidEntry((int) PasidEntry.DID.get(old[1]), pasid, isByPasid(old));
         caches.flushDevice(requester.tlb(), pasid, UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST);
@@ -150,7 +150,7 @@ final class ScalableTables implements DeviceTables {
         return type == PasidEntry.PGTT_FIRST_STAGE || type == PasidEntry.PGTT_PASS_THROUGH;
     }
 
-    /** Has a unit in caching mode forget that the entry was not present. */
+    /** Invalidates the entry in a unit in caching mode, which may have cached that it was not present. */
     private void announce(int pasid, long[] words) {
         if (cachingMode) {
             caches.forgetPasidEntry((int) PasidEntry.DID.get(words[1]), pasid, true);
@@ -190,14 +190,14 @@ final class ScalableTables implements DeviceTables {
         }
     }
 
-    /** Returns a word with bits set or cleared, or as it is where the entry is not the domain's. */
+    /** Returns a word with bits set or cleared, or unchanged where the entry does not belong to the domain. */
     private static long changed(long[] words, int domainId, int word, long mask, boolean set) {
         boolean own = PasidEntry.P.isSet(words[0]) && PasidEntry.DID.get(words[1]) == domainId;
         return !own ? words[word] : set ? words[word] | mask : words[word] & ~mask;
     }
 
     private void write(long entry, long[] words) {
-        // The lowest word last: its P makes all of them valid.
+        // The lowest word is stored last: its P makes all words valid.
         for (int i = words.length - 1; i >= 0; i--) {
             memory.store(entry + i * 8L, words[i]);
         }

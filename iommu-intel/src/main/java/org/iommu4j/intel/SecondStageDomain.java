@@ -23,17 +23,18 @@ import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A domain with a second-stage table, VT-d 3.7: the only kind in legacy mode, and what nesting and dirty tracking need.
+ * A domain with a second-stage table, VT-d 3.7: the only kind in legacy mode, and needed for nesting and dirty
+ * tracking.
  *
- * <p>No-snoop is blocked leaf by leaf: what was mapped before the promise goes on letting it pass, which the releases
- * answer for in different ways ({@link IntelRules}). Source: {@code intel_iommu_domain_alloc_second_stage}, {@code
+ * <p>No-snoop is blocked leaf by leaf: mappings from before the promise still let it pass. Releases handle this
+ * differently ({@link IntelRules}). Source: {@code intel_iommu_domain_alloc_second_stage}, {@code
  * paging_domain_compatible_second_stage}.
  */
 final class SecondStageDomain extends PagingDomain {
-    /** Makes nested domains, and keeps them until they are closed. */
+    /** Makes nested domains, and records them until they are closed. */
     interface NestedFactory {
         /**
-         * Makes a domain above a parent and counts it in, in one step.
+         * Makes a domain above a parent and registers it, in one step.
          *
          * @param guestTable guest-physical address of the top table
          * @param levels of the guest's table, 4 or 5
@@ -53,7 +54,7 @@ final class SecondStageDomain extends PagingDomain {
     /**
      * Makes an empty domain.
      *
-     * @param nestedFactory used when the domain is to be a parent
+     * @param nestedFactory used when the domain will be a parent
      * @throws IommuException EOPNOTSUPP when the unit has no table format that is built, ENOMEM
      */
     SecondStageDomain(
@@ -84,7 +85,7 @@ final class SecondStageDomain extends PagingDomain {
         this.nesting = nestParent ? Optional.of(this::allocateNested) : Optional.empty();
     }
 
-    /** Chooses the smallest supported table that covers all that requests may carry, or else the largest one. */
+    /** Chooses the smallest supported table that covers all addresses of requests, or else the largest one. */
     private static int levels(IntelUnit unit) {
         Capability cap = unit.cap();
         int chosen = 0;
@@ -122,7 +123,7 @@ final class SecondStageDomain extends PagingDomain {
     @Override
     void checkProtection(int prot) {
         if (nestParent && (prot & Prot.WRITE) == 0) {
-            // Of all units, as Linux does: ERRATA_772415_SPR17 would let the unit write where it may only read.
+            // For all units, as in Linux: with ERRATA_772415_SPR17 the unit could write where it may only read.
             throw new IommuException(Errno.EINVAL, "a parent of nested domains takes no read-only mappings");
         }
     }
@@ -135,7 +136,7 @@ final class SecondStageDomain extends PagingDomain {
 
     @Override
     void blockNoSnoop() {
-        // Leaves have the bit from now on.
+        // New leaves have the bit from now on.
     }
 
     @Override
@@ -148,10 +149,10 @@ final class SecondStageDomain extends PagingDomain {
             return unit.name() + " does not support tables of " + table().levels() + " levels";
         }
         if (tracksDirty && !unit.tracksDirty()) {
-            return unit.name() + " does not keep dirty bits (ECAP.SLADS), which the domain is asked for";
+            return unit.name() + " does not keep dirty bits (ECAP.SLADS), the domain needs them";
         }
         if (nestParent && !unit.nests()) {
-            return unit.name() + " does not nest (ECAP.NEST is 0), the domain is to be a parent";
+            return unit.name() + " does not nest (ECAP.NEST is 0), the domain will be a parent";
         }
         return null;
     }
@@ -213,7 +214,7 @@ final class SecondStageDomain extends PagingDomain {
             IotlbGather cleared = new IotlbGather();
             table().readDirty(bitmap, clear, cleared);
             if (cleared.hasRange()) {
-                // The IOTLB holds the page as written: it would not set the bit again.
+                // The IOTLB holds the page as already written: it would not set the bit again.
                 flush(cleared.start(), cleared.end(), true);
             }
         }
@@ -249,7 +250,7 @@ final class SecondStageDomain extends PagingDomain {
     }
 
     /**
-     * Counts a nested domain in.
+     * Registers a nested domain.
      *
      * @throws IommuException ENODEV when this domain is closed
      */
@@ -258,19 +259,19 @@ final class SecondStageDomain extends PagingDomain {
         nestedDomains++;
     }
 
-    /** Takes in a device that comes through a guest's table; under this domain's lock. */
+    /** Adds a device that translates through a guest's table first; under this domain's lock. */
     void joinBelow(IntelDevice device, int pasid, int domainId) {
         tags().add(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
         followWalks();
     }
 
-    /** Takes it out again; under this domain's lock. */
+    /** Removes such a device; under this domain's lock. */
     void leaveBelow(IntelDevice device, int pasid, int domainId) {
         tags().remove(device, pasid, domainId, CacheTags.Kind.BELOW_A_FIRST_STAGE);
         followWalks();
     }
 
-    /** Counts a nested domain out. */
+    /** Unregisters a nested domain. */
     synchronized void nestedClosed() {
         nestedDomains--;
     }

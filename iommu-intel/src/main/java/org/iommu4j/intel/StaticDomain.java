@@ -13,7 +13,7 @@ import org.iommu4j.intel.fmt.ContextEntry;
 import org.iommu4j.intel.fmt.PasidEntry;
 import org.jspecify.annotations.Nullable;
 
-/** A domain without tables: BLOCKED has no entries, IDENTITY those of pass-through, which let no-snoop pass. */
+/** A domain without tables: BLOCKED has no entries, IDENTITY has pass-through entries, which let no-snoop pass. */
 final class StaticDomain extends IntelDomain {
     private final boolean identity;
 
@@ -88,7 +88,7 @@ final class StaticDomain extends IntelDomain {
 
     @Override
     void leave(IntelDevice device, int pasid) {
-        // The pass-through id is everybody's.
+        // All identity domains share the pass-through id.
     }
 
     @Override
@@ -116,7 +116,7 @@ final class StaticDomain extends IntelDomain {
 
     @Override
     void invalidationFailed() {
-        // There are no tables that a unit could go on using.
+        // It has no tables that a unit could go on using.
     }
 
     @Override

@@ -6,19 +6,21 @@ import org.iommu4j.intel.fmt.FirstStageEntry;
 import org.iommu4j.intel.fmt.SecondStageEntry;
 
 /**
- * What tells the two table formats apart, as masks: {@link PageTable} is one algorithm over either.
+ * The differences between the two table formats, as masks: {@link PageTable} is one algorithm over both.
  *
- * <p>Both have 512 entries of 64 bits in a frame, leaves of 4 KiB, 2 MiB and 1 GiB, a large-page bit and the address in
- * the same place. As {@code generic_pt} does for Linux, what differs is data, so that no entry costs a virtual call.
+ * <p>Both have 512 entries of 64 bits in a frame, and leaves of 4 KiB, 2 MiB and 1 GiB. The large-page bit and the
+ * address are in the same place. As in Linux's {@code generic_pt}, the differences are data, so that no entry costs a
+ * virtual call.
  *
- * @param name what {@link org.iommu4j.IommuDomain#format()} says
+ * @param name the result of {@link org.iommu4j.IommuDomain#format()}
  * @param present an entry is present when any of these bits is set
- * @param table the bits of an entry that points to the next table; permissions are those of the leaf
+ * @param table the bits of an entry that points to the next table; the leaf has the permissions
  * @param large a leaf above level 1
- * @param writtenBack a bit that hardware ignores, of the driver's use
+ * @param writtenBack a bit that hardware ignores, used by the driver
  * @param dirty a device wrote through the leaf
- * @param readable bits of a leaf that grants anything
- * @param writable bits that writing adds; a second stage grants reading and writing apart, a first stage does not
+ * @param readable bits of a leaf that grants any access
+ * @param writable additional bits for writing; a second stage grants reading and writing separately, a first stage does
+ *     not
  * @param readOnlyBit the bit that reading alone needs, 0 where every present leaf is readable
  * @param forbidsExecution the bit that forbids execution, 0 where there is none
  * @param forcesSnoop the bit that overrides no-snoop, 0 where there is none
@@ -35,7 +37,7 @@ record TableFormat(
         long readOnlyBit,
         long forbidsExecution,
         long forcesSnoop) {
-    /** Where both formats have the address. */
+    /** The bits of the address, in both formats. */
     static final long ADDRESS_MASK = SecondStageEntry.ADDR.mask();
 
     /** VT-d 3.7 and 9.8. */
@@ -53,8 +55,8 @@ record TableFormat(
             SecondStageEntry.SNP.mask());
 
     /**
-     * VT-d 3.6 and 9.7. A and, where writing is granted, D are set beforehand, as Linux does: the unit then has nothing
-     * to write into the table, which it must not do where it does not snoop.
+     * VT-d 3.6 and 9.7. A and, where writing is granted, D are set in advance, as in Linux. So the unit never writes
+     * into the table, which it must not do where it does not snoop.
      */
     static final TableFormat FIRST_STAGE = new TableFormat(
             "vtd-first-stage",
@@ -70,7 +72,7 @@ record TableFormat(
             0);
 
     /**
-     * Returns the bits of a leaf but for its size, 0 when the protection grants neither reading nor writing.
+     * Returns the bits of a leaf without its size, 0 when the protection grants neither reading nor writing.
      *
      * @param prot {@link Prot} bits
      */

@@ -11,7 +11,7 @@ import org.iommu4j.platform.SystemMemory;
  * <p>A chain is linked through the frames' own first words, so that no list is allocated.
  */
 final class TableFrames {
-    /** The end of a chain; no table is there. */
+    /** The end of a chain: no frame. */
     static final long NONE = 0;
 
     private final SystemMemory memory;
@@ -23,7 +23,7 @@ final class TableFrames {
     }
 
     /**
-     * Takes a frame.
+     * Allocates a frame.
      *
      * @param writeBack whether a unit may walk it without snooping
      * @throws IommuException ENOMEM
@@ -38,7 +38,7 @@ final class TableFrames {
     }
 
     /**
-     * Takes frames in a chain, all or none.
+     * Allocates frames in a chain, all or none.
      *
      * @param writeBack whether a unit may walk them without snooping
      * @throws IommuException ENOMEM
@@ -57,8 +57,8 @@ final class TableFrames {
     }
 
     /**
-     * Puts a frame before a chain and returns it, the chain's first from now on. The link has none of the bits that
-     * mean present, so that a unit which still walks the frame finds nothing.
+     * Puts a frame before a chain and returns it as the chain's new first. The link has no present bit, so a unit that
+     * still walks the frame finds no entry.
      */
     long push(long chain, long frame) {
         memory.store(frame, chain);

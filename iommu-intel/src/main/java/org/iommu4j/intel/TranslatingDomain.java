@@ -34,7 +34,7 @@ abstract class TranslatingDomain extends IntelDomain {
         return domainIds[unit.index()];
     }
 
-    /** Returns whether some unit may go on using the domain's tables for good. */
+    /** Returns whether a unit may go on using the domain's tables permanently. */
     final boolean isQuarantined() {
         return quarantined;
     }
@@ -66,12 +66,13 @@ abstract class TranslatingDomain extends IntelDomain {
     }
 
     /**
-     * Has everybody forget a range; see {@link CacheTags#flush}.
+     * Invalidates a range in all caches; see {@link CacheTags#flush}.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */
     final void flush(long first, long last, boolean leavesOnly) {
-        // The cleared entries must be visible before the tags are read: a device that joins after that walks anew.
+        // The cleared entries must be visible before the tags are read: a device that joins later walks the new
+        // entries.
         VarHandle.fullFence();
         try {
             tags.flush(first, last, leavesOnly);
@@ -87,8 +88,8 @@ abstract class TranslatingDomain extends IntelDomain {
         tablesMayBeUsed();
     }
 
-    /** Passes on that some unit may go on using tables of another domain that this one leads to. */
+    /** Passes on that a unit may go on using tables of another domain below this one. */
     void tablesMayBeUsed() {
-        // All tables are this domain's own.
+        // All tables belong to this domain.
     }
 }

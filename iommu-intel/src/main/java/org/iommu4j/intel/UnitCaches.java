@@ -10,11 +10,12 @@ import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.platform.RegisterWindow;
 
 /**
- * What a unit and the devices behind it cache, and how they are made to forget: VT-d 6.5. Answers to page requests go
- * the same way.
+ * The caches of a unit and of the devices behind it, and their invalidation: VT-d 6.5. Answers to page requests go the
+ * same way.
  *
- * <p>A unit whose invalidation did not complete is broken for good ({@link UnitCommands#breakDown}). All methods throw
- * ETIMEDOUT when that happens and EIO from then on; EIO too once the unit is stopped, when its queue is given back.
+ * <p>A unit whose invalidation did not complete is broken permanently ({@link UnitCommands#breakDown}). All methods
+ * throw ETIMEDOUT when that happens and EIO from then on. They also throw EIO once the unit is stopped, when its queue
+ * is freed.
  */
 final class UnitCaches {
     /** A range that means all of a domain. */
@@ -48,14 +49,14 @@ final class UnitCaches {
         this.faults = faults;
     }
 
-    /** Lets nobody ask for anything from now on, after what is being asked for. */
+    /** Refuses all requests from now on, after a request in progress. */
     void stop() {
         synchronized (invalidator) {
             commands.stop();
         }
     }
 
-    /** Has the unit forget everything. */
+    /** Invalidates everything in the unit. */
     void flushAll() {
         synchronized (invalidator) {
             invalidator.contextCache(InvalidationDescriptor.GLOBAL, 0, 0);
@@ -70,7 +71,7 @@ final class UnitCaches {
     }
 
     /**
-     * Has the unit forget a range of what a second stage says, by pages where it can and the range is small enough.
+     * Invalidates a range of a second stage in the unit, by pages where it can and the range is small enough.
      *
      * @param first first byte
      * @param last last byte, inclusive; below {@code first} for all of the domain
@@ -89,7 +90,7 @@ final class UnitCaches {
         }
     }
 
-    /** Has the unit forget a range of what a first stage says to one PASID; see {@link #flush}. */
+    /** Invalidates a range of one PASID's first stage in the unit; see {@link #flush}. */
     void flushPasid(int domainId, int pasid, long first, long last, boolean leavesOnly) {
         synchronized (invalidator) {
             commands.checkUsable();
@@ -123,7 +124,7 @@ final class UnitCaches {
         }
     }
 
-    /** Has a device forget a range, after its unit has: else it could fill its TLB from there again. */
+    /** Invalidates a range in a device, after its unit: otherwise it could refill its TLB from the unit. */
     void flushDevice(DeviceTlb tlb, int pasid, long first, long last) {
         if (!tlb.isInUse()) {
             return;
@@ -138,7 +139,7 @@ final class UnitCaches {
         }
     }
 
-    /** Has the unit answer a group of page requests, of which the unit knows nothing. */
+    /** Sends the answer to a group of page requests through the unit; the unit does not track groups. */
     void respondToPageRequest(int requesterId, int pasid, int group, int code) {
         synchronized (invalidator) {
             commands.checkUsable();
@@ -147,7 +148,7 @@ final class UnitCaches {
         }
     }
 
-    /** Has the unit write all page requests that have arrived to their queue, or answer them: VT-d 7.10. */
+    /** Makes the unit write all arrived page requests to their queue, or answer them: VT-d 7.10. */
     void drainPageRequests() {
         synchronized (invalidator) {
             commands.checkUsable();
@@ -156,7 +157,7 @@ final class UnitCaches {
         }
     }
 
-    /** Returns the logarithm of the smallest aligned power of two of pages that covers a range. */
+    /** Returns log2 of the smallest aligned power of two of pages that covers a range. */
     private static int mask(long first, long last) {
         return 64 - Long.numberOfLeadingZeros((first ^ last) >>> 12);
     }
@@ -169,11 +170,11 @@ final class UnitCaches {
 
     // ---- legacy mode ---------------------------------------------------------------------------------------------
 
-    /** Has the unit forget context entries that were present: those whose old words are given with P. */
+    /** Invalidates context entries that were present: those whose old words have P. */
     void forgetContexts(int[] aliases, long[] low, long[] high) {
         synchronized (invalidator) {
             commands.checkUsable();
-            // The IOTLB after the context cache has been done, or an old context entry could fill it again.
+            // The IOTLB after the context cache; otherwise an old context entry could refill it.
             for (int i = 0; i < aliases.length; i++) {
                 if (ContextEntry.P.isSet(low[i])) {
                     invalidator.contextCache(
@@ -193,7 +194,7 @@ final class UnitCaches {
         }
     }
 
-    /** Has a unit in caching mode forget that context entries were not present. */
+    /** Invalidates context entries in a unit in caching mode, which may have cached that they were not present. */
     void forgetMissingContexts(int[] aliases) {
         synchronized (invalidator) {
             commands.checkUsable();
@@ -208,11 +209,10 @@ final class UnitCaches {
     // ---- scalable mode -------------------------------------------------------------------------------------------
 
     /**
-     * Has the unit forget a PASID entry and what it cached by it, in the order of VT-d 6.5.3: the PASID cache first, or
-     * the old entry could fill the IOTLB again.
+     * Invalidates a PASID entry and its translations in the unit, in the order of VT-d 6.5.3: the PASID cache first;
+     * otherwise the old entry could refill the IOTLB.
      *
-     * @param byPasid whether the entry's translations are tagged with the PASID: those of a first stage and of
-     *     pass-through
+     * @param byPasid whether the entry's translations are tagged with the PASID, as for a first stage and pass-through
      */
     void forgetPasidEntry(int domainId, int pasid, boolean byPasid) {
         synchronized (invalidator) {

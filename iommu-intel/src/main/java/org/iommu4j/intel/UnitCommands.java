@@ -11,16 +11,16 @@ import org.iommu4j.platform.Waiter;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The commands of one unit, GCMD and GSTS of VT-d 11.4.4, and whether the unit still takes any.
+ * The commands of one unit, GCMD and GSTS of VT-d 11.4.4, and whether the unit still accepts any.
  *
- * <p>A unit that did not finish a flush of its write buffer or an invalidation is broken for good: what it has seen or
- * cached is unknown. Commands that turn something on or off still go to a broken unit, so that it can be stopped.
+ * <p>A unit that did not finish a write-buffer flush or an invalidation is broken permanently: its view of memory and
+ * its caches are unknown. On and off commands still go to a broken unit, so that it can be stopped.
  */
 final class UnitCommands {
-    /** How long hardware may take, in the waiter's logical steps. */
+    /** Time limit for hardware, in the waiter's logical steps. */
     static final long DEADLINE_TICKS = 1_000_000;
 
-    /** Commands of GCMD that hold: what is written as 0 is turned off, so that interrupt remapping is written on. */
+    /** Sticky commands of GCMD: a 0 turns the function off, so interrupt remapping that is on is written as on. */
     static final long STICKY = DmarRegisters.TE.mask()
             | DmarRegisters.EAFL.mask()
             | DmarRegisters.QIE.mask()
@@ -38,7 +38,7 @@ final class UnitCommands {
     private long awaitedMask;
     private long awaitedValue;
 
-    /** Why nothing can be asked for any more, null while it can. */
+    /** The reason why requests are refused, null while they are accepted. */
     private volatile @Nullable String unusable;
 
     /**
@@ -56,7 +56,7 @@ final class UnitCommands {
     // ---- commands ------------------------------------------------------------------------------------------------
 
     /**
-     * Takes over what firmware or an earlier kernel left on.
+     * Takes over the state that firmware or an earlier kernel left.
      *
      * @throws IommuException ENODEV when the registers read all ones
      */
@@ -68,13 +68,13 @@ final class UnitCommands {
         command = status & STICKY;
     }
 
-    /** Returns whether something was left on, or was turned on last. */
+    /** Returns whether a function is on, as left or as last set. */
     synchronized boolean isOn(BitField bit) {
         return (command & bit.mask()) != 0;
     }
 
     /**
-     * Turns something on or off.
+     * Turns a function of the unit on or off.
      *
      * @param bit a sticky command
      * @throws IommuException ETIMEDOUT
@@ -86,7 +86,7 @@ final class UnitCommands {
     }
 
     /**
-     * Issues a command that happens once.
+     * Issues a one-time command.
      *
      * @param statusWhenDone the value of the bit in GSTS afterwards, in place
      * @throws IommuException ETIMEDOUT
@@ -131,18 +131,18 @@ final class UnitCommands {
 
     // ---- whether the unit takes any --------------------------------------------------------------------------------
 
-    /** Refuses all that follows: what the unit has seen or cached is unknown. */
+    /** Refuses all later requests: the unit's view of memory and its caches are unknown. */
     void breakDown() {
         unusable = BROKEN;
     }
 
-    /** Refuses all that follows: the driver is closed. */
+    /** Refuses all later requests: the driver is closed. */
     void stop() {
         unusable = "stopped, its driver is closed";
     }
 
     /**
-     * Refuses to go on with a unit that is broken or stopped.
+     * Throws when the unit is broken or stopped.
      *
      * @throws IommuException EIO
      */

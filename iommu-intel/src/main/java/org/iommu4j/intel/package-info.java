@@ -12,18 +12,18 @@
  *       PageMapper}, {@code PageUnmapper}.
  *   <li>Registers and commands: {@code UnitCommands}, {@code FaultLog}, {@code DomainIds}.
  *   <li>Caches: {@code DeviceTlb}; {@code Invalidator} with {@code InvalidationQueue} and {@code RegisterInvalidation};
- *       {@code UnitCaches}, where each invalidation of a unit or a device is decided.
+ *       {@code UnitCaches}, which decides on each invalidation of a unit or a device.
  *   <li>Device tables: {@code TableMemory}, {@code PasidTable}, {@code Requester}; {@code DeviceTables} with {@code
  *       LegacyTables} and {@code ScalableTables}.
- *   <li>Unit: {@code PageRequestSink}, {@code PageRequestQueue}, {@code IntelUnit}; {@code IgnoredUnits}, which Linux
- *       does not use.
+ *   <li>Unit: {@code PageRequestSink}, {@code PageRequestQueue}, {@code IntelUnit}; {@code IgnoredUnits}, those that
+ *       Linux does not use.
  *   <li>Device: {@code DriverState}, {@code AttachmentState}, {@code DevicePageRequests}, {@code IntelDevice}; {@code
- *       ReservedRegions} and {@code DeviceTlbPolicy}, by which a device is made.
+ *       ReservedRegions} and {@code DeviceTlbPolicy}, used to make a device.
  *   <li>Domain: {@code CacheTags}; {@code IntelDomain}, which moves devices; {@code StaticDomain}; {@code
  *       TranslatingDomain}; {@code PagingDomain} with {@code SecondStageDomain} and {@code FirstStageDomain}; {@code
  *       NestedDomain}.
- *   <li>Driver: {@code IntelIommu}, which is opened; {@code IntelCoherency}, {@code IntelDescription}, {@code
- *       IntelKernelLog} and {@code IntelSysfs}, which answer without opening anything; {@code IntelVendor}.
+ *   <li>Driver: {@code IntelIommu}, the opened driver; {@code IntelCoherency}, {@code IntelDescription}, {@code
+ *       IntelKernelLog} and {@code IntelSysfs}, which answer without opening the driver; {@code IntelVendor}.
  * </ul>
  *
  * <h2>Source</h2>
@@ -43,27 +43,27 @@
  *   <li>Nesting, with the guest's invalidations.
  *   <li>Snoop control, by leaf and by PASID entry.
  *   <li>Queued invalidation with descriptors of 128 and 256 bits, register-based invalidation, device TLBs (ATS); a
- *       queue that stands still, devices that do not answer.
+ *       queue that has stopped, devices that do not answer.
  *   <li>Caching mode, required write-buffer flushing, page walks without coherency.
  *   <li>Primary fault logging.
  *   <li>Page requests with PASID, their answers, overflow and drain.
- *   <li>What firmware left on is turned off: advanced fault logging (CAP.AFL), protected memory regions, and units that
- *       Linux does not use. Linux never uses advanced fault logging and none of 64 captured units has it, so that its
- *       records are not read.
+ *   <li>Functions that firmware left on are turned off: advanced fault logging (CAP.AFL), protected memory regions, and
+ *       units that Linux does not use. Linux never uses advanced fault logging and none of 64 captured units has it, so
+ *       its records are not read.
  *   <li>Interrupt remapping stays on through every command where firmware or a kernel left it on. Its table is not
- *       touched, and what it refuses comes with the other faults. Whether interrupts count as isolated is answered from
- *       capabilities and the command line.
+ *       changed, and refused interrupts are reported with the other faults. Whether interrupts are isolated follows
+ *       from capabilities and the command line.
  * </ul>
  *
  * <h2>Doubtful readings</h2>
  *
  * <ul>
- *   <li>An invalidation of a PASID reaches what caching mode keeps of its missing entry, though it names the domain of
- *       the entry that comes next: as in Linux.
+ *   <li>An invalidation of a PASID also removes the missing entry that caching mode keeps, though it names the next
+ *       entry's domain: as in Linux.
  *   <li>Missing first-stage entries are not cached.
- *   <li>Dirty bits need page walks with coherency (ECAP.SMPWC), which Linux does not ask.
- *   <li>A first stage in Linux 7.1 takes a unit without snoop control into a domain that promised, with a PGSNP that is
- *       reserved there. This is a reading of its source.
+ *   <li>Dirty bits need page walks with coherency (ECAP.SMPWC); Linux does not check it.
+ *   <li>In Linux 7.1 a first-stage domain that has promised enforcement accepts a unit without snoop control, with a
+ *       PGSNP that is reserved there. This is a reading of its source.
  * </ul>
  *
  * <h2>Not modelled</h2>
@@ -75,11 +75,11 @@
  *   <li>Entries of interrupt remapping are not programmed; posted interrupts.
  *   <li>Enhanced commands, abort-DMA mode, performance monitoring.
  *   <li>Execution and supervisor requests; the extended accessed bit.
- *   <li>Dirty bits of first stages: they are set beforehand, as in Linux.
- *   <li>The physical function in a virtual one's device-TLB invalidations: PFSID is the function's own id, so that it
- *       is throttled by itself.
+ *   <li>Dirty bits of first stages: they are set in advance, as in Linux.
+ *   <li>The physical function in a virtual one's device-TLB invalidations: PFSID is the function's own id, so it is
+ *       throttled separately.
  *   <li>Requester ids of scalable mode that two functions of different groups share.
- *   <li>Taking top levels off a table for a narrower unit.
+ *   <li>Removing top levels of a table for a narrower unit.
  *   <li>Identity domains on units without pass-through, for which Linux until 6.11 mapped all memory: they are refused
  *       in every release.
  * </ul>

@@ -315,7 +315,7 @@ class IntelVendorTest {
         assertThatThrownBy(bench::open)
                 .hasMessageContaining("Linux would use no unit of DMAR")
                 .hasMessageContaining("dmar0: no device of its scope exists")
-                .hasMessageContaining("dmar1: it has graphics alone");
+                .hasMessageContaining("dmar1: it has only graphics");
         assertThat(bench.first().status()).isEqualTo(0x06000000);
     }
 

@@ -8,11 +8,11 @@ import java.util.List;
  *
  * @param offset bytes from the table's start
  * @param length bytes of the entry
- * @param type 1 endpoint, 2 bridge with all below, 3 I/O APIC, 4 HPET, 5 ACPI namespace device
- * @param flags in SIDP the properties, else reserved
+ * @param type 1 endpoint, 2 bridge with all functions below, 3 I/O APIC, 4 HPET, 5 ACPI namespace device
+ * @param flags the properties in SIDP, otherwise reserved
  * @param enumerationId APIC id, HPET number or ACPI device number
- * @param startBus the bus where the path starts
- * @param path from there, one hop per bridge, the device itself last; at least one
+ * @param startBus the first bus of the path
+ * @param path the hops from the start bus, one per bridge, the device itself last; at least one
  */
 public record DeviceScope(
         int offset, int length, int type, int flags, int enumerationId, int startBus, List<Hop> path) {
@@ -30,8 +30,8 @@ public record DeviceScope(
     /**
      * One step of a path.
      *
-     * @param device as the table has it; above 0x1f in no sane table
-     * @param function as the table has it; above 7 in no sane table
+     * @param device as in the table; at most 0x1f in a valid table
+     * @param function as in the table; at most 7 in a valid table
      */
     public record Hop(int device, int function) {}
 
@@ -40,7 +40,7 @@ public record DeviceScope(
         path = List.copyOf(path);
     }
 
-    /** Returns the scope of what is so many hops along the path. */
+    /** Returns the scope of the bridge or device that many hops along the path. */
     DeviceScope upTo(int hops) {
         return new DeviceScope(offset, length, type, flags, enumerationId, startBus, path.subList(0, hops));
     }

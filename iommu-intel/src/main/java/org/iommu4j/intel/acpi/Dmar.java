@@ -7,12 +7,12 @@ import java.util.List;
 /**
  * A DMAR table, VT-d 8.1.
  *
- * @param hostAddressWidth as the table has it: the bits of an address that DMA can carry, less 1
- * @param flags bit 0 interrupt remapping is supported, bit 1 x2APIC opt-out, bit 2 DMA is blocked before the system
+ * @param hostAddressWidth as in the table: the number of address bits that DMA can carry, less 1
+ * @param flags bit 0 interrupt remapping is supported, bit 1 x2APIC opt-out, bit 2 DMA is blocked until the system
  *     takes over
  * @param checksumValid whether all bytes add up to 0
  * @param structures in the table's order
- * @param warnings what was odd and could be skipped, one line each
+ * @param warnings one line for each oddity that could be skipped
  */
 public record Dmar(
         int hostAddressWidth,
@@ -31,7 +31,7 @@ public record Dmar(
         return (flags & 1) != 0;
     }
 
-    /** Returns whether firmware asks that devices be kept from DMA from the start. */
+    /** Returns whether firmware asks the system to block DMA from the start. */
     public boolean platformOptIn() {
         return (flags & 4) != 0;
     }

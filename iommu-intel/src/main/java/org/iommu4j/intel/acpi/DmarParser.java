@@ -9,8 +9,8 @@ import org.iommu4j.platform.MalformedTableException;
 /**
  * Reads a DMAR table.
  *
- * <p>Lengths are believed only where they fit: into the table, and around the fields that a structure must have. An
- * unknown type is skipped by its length, as the specification asks.
+ * <p>A length is accepted only where it fits into the table and covers the structure's mandatory fields. An unknown
+ * type is skipped by its length, as the specification demands.
  */
 public final class DmarParser {
     /** The table's signature. */
@@ -30,9 +30,9 @@ public final class DmarParser {
     }
 
     /**
-     * Reads a table; a wrong checksum is told in the result and refused by nobody here.
+     * Reads a table; a wrong checksum is recorded in the result and not refused here.
      *
-     * @throws MalformedTableException when a length can't be right
+     * @throws MalformedTableException when a length is impossible
      */
     public static Dmar parse(byte[] bytes) {
         return new DmarParser(AcpiTable.parse(SIGNATURE, bytes)).parse();

@@ -5,7 +5,7 @@ import java.util.List;
 
 /** A structure of DMAR, VT-d 8.2. */
 public sealed interface RemappingStructure {
-    /** Returns its distance in bytes from the table's start. */
+    /** Returns its offset from the table's start, in bytes. */
     int offset();
 
     /** Returns its length in bytes. */
@@ -19,11 +19,11 @@ public sealed interface RemappingStructure {
      *
      * @param offset bytes from the table's start
      * @param length bytes
-     * @param flags bit 0: has every function of the segment that no other unit names
-     * @param size bits 3:0: the register set's size is 2 to its power pages
+     * @param flags bit 0: translates for every function of the segment that no other unit names
+     * @param size bits 3:0: the register set's size is 2^size pages
      * @param segment PCI segment
      * @param registerBase physical address
-     * @param scopes the devices that it has
+     * @param scopes the devices that it translates for
      */
     record Drhd(int offset, int length, int flags, int size, int segment, long registerBase, List<DeviceScope> scopes)
             implements RemappingStructure {
@@ -37,14 +37,14 @@ public sealed interface RemappingStructure {
             return 0;
         }
 
-        /** Returns whether it has every function of the segment that no other unit names. */
+        /** Returns whether it translates for every function of the segment that no other unit names. */
         public boolean includeAll() {
             return (flags & 1) != 0;
         }
     }
 
     /**
-     * Memory that devices go on using, type 1, VT-d 8.4.
+     * Memory that devices continue to use, type 1, VT-d 8.4.
      *
      * @param offset bytes from the table's start
      * @param length bytes
@@ -161,7 +161,7 @@ public sealed interface RemappingStructure {
     }
 
     /**
-     * A structure of a type that this parser does not know.
+     * A structure of an unknown type.
      *
      * @param offset bytes from the table's start
      * @param length bytes

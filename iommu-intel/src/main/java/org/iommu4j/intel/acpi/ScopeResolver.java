@@ -13,8 +13,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Finds the functions that device scopes name.
  *
- * <p>A path is followed as the specification says, from its start bus through each bridge's secondary bus, so that it
- * holds whatever numbers the buses were given.
+ * <p>A path is followed as the specification demands, from its start bus through each bridge's secondary bus. So it is
+ * valid whatever the bus numbers are.
  */
 public final class ScopeResolver {
 
@@ -59,7 +59,7 @@ public final class ScopeResolver {
         return resolve(segment, scope).map(functions::get);
     }
 
-    /** Returns whether a scope's path can't be followed because nothing is known of a bridge on it. */
+    /** Returns whether a scope's path can't be followed because a bridge on it is unknown. */
     public boolean isObscure(int segment, DeviceScope scope) {
         for (int hops = 1; hops < scope.path().size(); hops++) {
             Optional<PciFunction> bridge = find(segment, scope.upTo(hops));
@@ -70,7 +70,7 @@ public final class ScopeResolver {
         return false;
     }
 
-    /** Returns whether a scope names a function: by itself, or as one below a bridge that it names. */
+    /** Returns whether a scope names a function itself, or a bridge above it. */
     public boolean covers(int segment, DeviceScope scope, PciFunction function) {
         if (!scope.isPci() || function.address().segment() != segment) {
             return false;
@@ -96,8 +96,8 @@ public final class ScopeResolver {
     }
 
     /**
-     * Finds the unit that has a function: one that names it before one that has all of its segment. A virtual function
-     * has the unit of its physical one.
+     * Finds the unit that translates for a function. A unit that names it takes precedence over one for its whole
+     * segment. A virtual function has the unit of its physical one.
      *
      * @return an index into the units, or -1
      */
@@ -120,7 +120,8 @@ public final class ScopeResolver {
     }
 
     /**
-     * Returns the physical function of a virtual one; any other, or one whose physical function is not there, itself.
+     * Returns the physical function of a virtual one. Returns the function itself if it is not virtual or its physical
+     * one is missing.
      */
     public PciFunction physical(PciFunction function) {
         return function.physicalFunction().map(functions::get).orElse(function);

@@ -18,14 +18,14 @@
  * <ul>
  *   <li>The structures DRHD, RMRR, ATSR, RHSA, ANDD, SATC and SIDP.
  *   <li>A structure of an unknown type is kept by its type, with a warning.
- *   <li>A length that can't be right is refused.
+ *   <li>An impossible length is refused.
  * </ul>
  *
  * <h2>Not modelled</h2>
  *
  * <ul>
  *   <li>Devices of ACPI's namespace (ANDD): descriptions name them, but the driver has no device for them.
- *   <li>The proximity domains of units (RHSA): they are read and not used.
+ *   <li>The proximity domains of units (RHSA): they are read but not used.
  * </ul>
  */
 package org.iommu4j.intel.acpi;

@@ -8,15 +8,15 @@ import org.iommu4j.bits.Layout;
 
 /**
  * Fault recording register, VT-d 11.4.14, in the format of 9.9; reasons of chapter 7 and appendix A. A record of an
- * advanced fault log in memory is the same with F clear.
+ * advanced fault log in memory has the same format, with F clear.
  */
 public final class FaultRecord {
     /** Bytes of a record. */
     public static final int SIZE = 16;
 
-    /** Fault information: the page that was accessed, in place; but of an interrupt the {@link #INDEX}. */
+    /** Fault information: the accessed page, in place; for an interrupt the {@link #INDEX}. */
     public static final BitField FI = absolute(63, 12, "FI");
-    /** The part of the fault information that tells the entry of the interrupt remapping table. */
+    /** The part of the fault information that holds the index in the interrupt remapping table. */
     public static final BitField INDEX = absolute(63, 48, "INDEX");
     /** Source id. */
     public static final BitField SID = absolute(79, 64, "SID");
@@ -49,14 +49,14 @@ public final class FaultRecord {
     private static final int COMPATIBILITY_FORMAT = 0x25;
 
     /**
-     * Returns whether a reason is one to refuse an interrupt: the record then tells no address, PASID or kind of
+     * Returns whether a reason belongs to a refused interrupt: the record then holds no address, PASID or kind of
      * access.
      */
     public static boolean isInterrupt(int code) {
         return code >= 0x20 && code <= 0x28;
     }
 
-    /** Says what a record means, and of an interrupt which entry it is about: {@code dmar_fault_do_one}. */
+    /** Describes a record, for an interrupt with its entry: {@code dmar_fault_do_one}. */
     public static String describe(long low, long high) {
         int code = (int) FR.get(high);
         if (!isInterrupt(code)) {
@@ -66,7 +66,7 @@ public final class FaultRecord {
                 + reason(code);
     }
 
-    /** Says what a reason means: those of legacy mode below 0x20, of interrupts below 0x30, of scalable mode above. */
+    /** Describes a reason: legacy mode below 0x20, interrupts below 0x30, scalable mode above. */
     static String reason(int code) {
         return switch (code) {
             case 0x01 -> "root entry is not present";
@@ -134,7 +134,7 @@ public final class FaultRecord {
             case 0x84 -> "address is beyond the second stage's width";
             case 0x85 -> "write without write permission in scalable mode";
             case 0x86 -> "read without read permission in scalable mode";
-            case 0x0e, 0x87 -> "address is that of interrupts";
+            case 0x0e, 0x87 -> "address belongs to interrupts";
             case 0x90 -> "first-stage A or D bit can't be set by walks that do not snoop";
             default -> "unknown reason";
         };

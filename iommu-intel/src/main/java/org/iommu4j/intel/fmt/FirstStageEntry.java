@@ -10,15 +10,15 @@ import org.iommu4j.bits.Layout;
 /**
  * First-stage paging entry, VT-d 9.7 and 3.6: 512 in a table's frame, the format of the processor's own tables.
  *
- * <p>Levels: FS-PTE 1 (4 KiB), FS-PDE 2 (2 MiB), FS-PDPE 3 (1 GiB), FS-PML4E 4, FS-PML5E 5. There is no snoop bit: what
- * a first stage does with no-snoop is said once, by PGSNP of the PASID entry.
+ * <p>Levels: FS-PTE 1 (4 KiB), FS-PDE 2 (2 MiB), FS-PDPE 3 (1 GiB), FS-PML4E 4, FS-PML5E 5. There is no snoop bit:
+ * PGSNP of the PASID entry decides about no-snoop for the whole first stage.
  */
 public final class FirstStageEntry {
     /** Present. */
     public static final BitField P = bit(0, "P");
     /** Writing is granted; a present entry grants reading. */
     public static final BitField RW = bit(1, "R/W");
-    /** User mode may use it: requests without privilege, which is all of the kernel's DMA. */
+    /** User: requests without privilege may use it, such as all of the kernel's DMA. */
     public static final BitField US = bit(2, "U/S");
     /** Page-level write-through. */
     public static final BitField PWT = bit(3, "PWT");
@@ -32,7 +32,7 @@ public final class FirstStageEntry {
     public static final BitField PS = bit(7, "PS");
     /** Global. */
     public static final BitField G = bit(8, "G");
-    /** Ignored by hardware, of software's use. */
+    /** Ignored by hardware, available to software. */
     public static final BitField IGN9 = bit(9, "IGN9");
     /** Extended accessed, ignored unless the PASID entry has EAFE set. */
     public static final BitField EA = bit(10, "EA");

@@ -9,12 +9,12 @@ import org.iommu4j.bits.Layout;
 /**
  * The descriptors of the invalidation queue, VT-d 6.5.2: 128 bits, or the same and 128 reserved bits after them.
  *
- * <p>Which of the two a queue has is said once, in IQA.DW; the wide ones are for units that know scalable mode.
+ * <p>IQA.DW selects the width for the whole queue; the wide ones are for units that support scalable mode.
  */
 public final class InvalidationDescriptor {
     /** Bytes of a descriptor. */
     public static final int SIZE = 16;
-    /** Bytes of a descriptor of a unit that knows scalable mode. */
+    /** Bytes of a descriptor of a unit that supports scalable mode. */
     public static final int WIDE_SIZE = 32;
 
     /** Granularity: everything. */
@@ -162,7 +162,7 @@ public final class InvalidationDescriptor {
         return TYPE.of(PASID_CACHE) | G.of(granularity) | DID.of(domainId) | PASID.of(pasid);
     }
 
-    /** Returns the low word of a PASID-based IOTLB invalidate; pages are said as {@link #pages} does. */
+    /** Returns the low word of a PASID-based IOTLB invalidate; {@link #pages} encodes the pages. */
     public static long pasidIotlb(int granularity, int domainId, int pasid) {
         return TYPE.of(PASID_IOTLB) | G.of(granularity) | DID.of(domainId) | PASID.of(pasid);
     }
@@ -171,7 +171,7 @@ public final class InvalidationDescriptor {
      * Returns the low word of a device-TLB invalidate.
      *
      * @param sourceId the device
-     * @param depth how many invalidations the device can queue, 0 for 32
+     * @param depth the number of invalidations that the device can queue, 0 for 32
      * @param physicalFunction the source id of its physical function, or 0 where the unit does not throttle (ECAP.DIT)
      */
     public static long deviceTlb(int sourceId, int depth, int physicalFunction) {
@@ -202,7 +202,7 @@ public final class InvalidationDescriptor {
         return ADDR.getInPlace(sized(address, mask)) | (mask > 0 ? PASID_S.mask() : 0);
     }
 
-    /** Says a size in an address as PCIe does: ones up to the bit below the size's, which is 0. */
+    /** Encodes a size in an address as PCIe does: ones up to the bit below the size's, and that bit 0. */
     private static long sized(long address, int mask) {
         if (mask == 0) {
             return address;
@@ -217,8 +217,7 @@ public final class InvalidationDescriptor {
     }
 
     /**
-     * Returns the low word of a wait that writes when also the page requests that have arrived are in their queue, or
-     * answered.
+     * Returns the low word of a wait that also waits until arrived page requests are in their queue, or answered.
      */
     public static long waitForPageRequests(int statusData) {
         return wait(statusData) | PD.mask();
@@ -228,7 +227,7 @@ public final class InvalidationDescriptor {
      * Returns the low word of a page group response.
      *
      * @param requesterId the device
-     * @param pasid that the request carried, below 0 for none
+     * @param pasid the request's PASID, below 0 for none
      * @param code PCI Express's response code
      */
     public static long pageGroupResponse(int requesterId, int pasid, int code) {
@@ -243,7 +242,7 @@ public final class InvalidationDescriptor {
         return LPIG.mask() | PRGI.of(index);
     }
 
-    /** Returns the high word of a wait: where it writes, 4-byte aligned. */
+    /** Returns the high word of a wait: the address that it writes, 4-byte aligned. */
     public static long waitAddress(long statusAddress) {
         return STATUS.getInPlace(statusAddress);
     }

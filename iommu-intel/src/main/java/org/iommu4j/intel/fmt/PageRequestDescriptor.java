@@ -6,12 +6,12 @@ import static org.iommu4j.bits.BitField.absolute;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
-/** An entry of the page request queue, VT-d 7.4.1.1: 256 bits, of which the upper 128 say nothing. */
+/** An entry of the page request queue, VT-d 7.4.1.1: 256 bits; the upper 128 hold nothing. */
 public final class PageRequestDescriptor {
     /** Bytes of an entry. */
     public static final int SIZE = 32;
 
-    /** What it is; {@link #PAGE_REQUEST}. */
+    /** Type of the entry; {@link #PAGE_REQUEST}. */
     public static final BitField TYPE = absolute(7, 0, "TYPE");
     /** A PASID was present. */
     public static final BitField PP = absolute(8, 8, "PP");
@@ -23,9 +23,9 @@ public final class PageRequestDescriptor {
     public static final BitField EXE = absolute(52, 52, "EXR");
     /** Privilege is requested. */
     public static final BitField PRIV = absolute(53, 53, "PMR");
-    /** To be read. */
+    /** Read access is requested. */
     public static final BitField RDR = absolute(64, 64, "RDR");
-    /** To be written. */
+    /** Write access is requested. */
     public static final BitField WRR = absolute(65, 65, "WRR");
     /** Last page in group. */
     public static final BitField LPIG = absolute(66, 66, "LPIG");

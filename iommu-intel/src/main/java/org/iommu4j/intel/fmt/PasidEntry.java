@@ -7,7 +7,7 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
 /**
- * PASID entry, VT-d 9.6: how the requests of a device that have one PASID are translated; 64 in a table's frame.
+ * PASID entry, VT-d 9.6: the translation of a device's requests with one PASID; 64 in a table's frame.
  *
  * <p>Of its 8 words the driver uses the lowest three; the others are 0.
  */
@@ -17,7 +17,7 @@ public final class PasidEntry {
     /** Entries in a table. */
     public static final int PER_TABLE = 64;
 
-    /** The PASID whose entry requests without one use: RID_PASID, Linux's {@code IOMMU_NO_PASID}. */
+    /** The PASID whose entry serves requests without PASID: RID_PASID, Linux's {@code IOMMU_NO_PASID}. */
     public static final int NO_PASID = 0;
 
     /** Granular translation type: first stage alone. */
@@ -63,7 +63,7 @@ public final class PasidEntry {
     public static final BitField FSPM = absolute(131, 130, "FSPM");
     /** Write protection holds for supervisor requests. */
     public static final BitField WPE = absolute(132, 132, "WPE");
-    /** XD of first-stage entries means what it says, and is reserved otherwise. */
+    /** No-execute enable: XD of first-stage entries has an effect; otherwise it is reserved. */
     public static final BitField NXE = absolute(133, 133, "NXE");
     /** Supervisor requests can't execute pages of users. */
     public static final BitField SMEP = absolute(134, 134, "SMEP");
@@ -104,7 +104,7 @@ public final class PasidEntry {
      * Returns the lowest word of a present entry.
      *
      * @param type a granular translation type
-     * @param levels of the second stage, 3 to 5; without one, of the widest that the unit supports
+     * @param levels levels of the second stage, 3 to 5; without one, of the widest that the unit supports
      * @param secondStage physical address of the second stage's top table, or 0
      * @param trackDirty whether second-stage access and dirty bits are kept
      */

@@ -25,7 +25,7 @@ public final class ScalableContextEntry {
     public static final BitField PDTS = absolute(11, 9, "PDTS");
     /** PASID directory pointer, in place. */
     public static final BitField PASIDDIRPTR = absolute(63, 12, "PASIDDIRPTR");
-    /** The PASID that requests without one are given. */
+    /** The PASID of requests without PASID. */
     public static final BitField RID_PASID = absolute(83, 64, "RID_PASID");
     /** Requests without PASID are privileged. */
     public static final BitField RID_PRIV = absolute(84, 84, "RID_PRIV");

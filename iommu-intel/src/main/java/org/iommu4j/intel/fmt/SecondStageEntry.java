@@ -30,13 +30,13 @@ public final class SecondStageEntry {
     public static final BitField A = bit(8, "A");
     /** Dirty. */
     public static final BitField D = bit(9, "D");
-    /** Ignored by hardware, of software's use. */
+    /** Ignored by hardware, available to software. */
     public static final BitField IGN10 = bit(10, "IGN10");
     /** Snoop: no-snoop of the request is overridden. Leaves only; reserved when ECAP.SC is 0. */
     public static final BitField SNP = bit(11, "SNP");
     /** Address of the page or of the next table, in place. */
     public static final BitField ADDR = bits(51, 12, "ADDR");
-    /** Ignored by hardware, of software's use. */
+    /** Ignored by hardware, available to software. */
     public static final BitField IGN = bits(61, 52, "IGN");
     /** Transient mapping, ignored without device TLBs. */
     public static final BitField TM = bit(62, "TM");

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Structures in memory that the driver writes and the hardware reads; fault records and page requests, the other way
- * round.
+ * Structures in memory that the driver writes and the hardware reads. Fault records and page requests go the other way.
  *
  * <h2>Source</h2>
  *

@@ -64,13 +64,13 @@ public record Capability(long value) {
             ESIRTPS,
             ESRTPS);
 
-    /** Returns how many domain ids there are, 16 to 65536. */
+    /** Returns the number of domain ids, 16 to 65536. */
     public int domains() {
         // ND 7 is reserved and would mean more ids than the 16 bits of a DID hold.
         return 1 << Math.min(4 + 2 * (int) ND.get(value), 16);
     }
 
-    /** Returns whether software has to flush the write buffer before the unit sees changed tables. */
+    /** Returns whether software must flush the write buffer before the unit sees changed tables. */
     public boolean requiresWriteBufferFlush() {
         return RWBF.isSet(value);
     }
@@ -85,7 +85,7 @@ public record Capability(long value) {
         return (SAGAW.get(value) >>> (levels - 2) & 1) != 0;
     }
 
-    /** Returns the bits of an address that requests may carry. */
+    /** Returns the number of address bits that requests may carry. */
     public int maximumAddressWidth() {
         return (int) MGAW.get(value) + 1;
     }
@@ -136,7 +136,7 @@ public record Capability(long value) {
         return (int) FRO.get(value) * 16;
     }
 
-    /** Returns how many fault records there are, 1 to 256. */
+    /** Returns the number of fault records, 1 to 256. */
     public int faultRecords() {
         return (int) NFR.get(value) + 1;
     }

@@ -14,7 +14,7 @@ import org.iommu4j.bits.Register;
 
 /** The registers at fixed offsets, in the order of VT-d 11.4; fields lowest first. */
 public final class DmarRegisters {
-    /** Bytes that are mapped first; CAP and ECAP tell whether a unit needs more. */
+    /** Bytes that are mapped first; CAP and ECAP hold whether a unit needs more. */
     public static final int MINIMUM_SIZE = 4096;
 
     // VER, 11.4.1
@@ -121,7 +121,7 @@ public final class DmarRegisters {
             .field(ICC, READ_WRITE);
 
     // IVA, 11.4.8.2, at ECAP.IRO
-    /** Address mask: 2 to its power pages. */
+    /** Address mask: 2^mask pages. */
     public static final BitField IVA_AM = bits(5, 0, "AM");
     /** Invalidation hint: only leaves changed. */
     public static final BitField IVA_IH = bit(6, "IH");
@@ -152,7 +152,7 @@ public final class DmarRegisters {
     static final BitField AFO = bit(2, "AFO");
     /** Advanced pending fault: there is a record in the log in memory. */
     static final BitField APF = bit(3, "APF");
-    /** Invalidation queue error: a descriptor was not understood and the queue stands still. */
+    /** Invalidation queue error: a descriptor is invalid and the queue has stopped. */
     public static final BitField IQE = bit(4, "IQE");
     /** Invalidation completion error. */
     public static final BitField ICE = bit(5, "ICE");
@@ -190,7 +190,7 @@ public final class DmarRegisters {
     /** Address of the log in memory, in place. */
     public static final BitField FLA = bits(63, 12, "FLA");
 
-    /** Advanced fault log, which Linux never turns on; so that the driver only says where firmware left one. */
+    /** Advanced fault log; Linux never turns it on, so the driver only reports one that firmware left. */
     public static final Register AFLOG = Register.of("AFLOG", 0x58, 64, "VT-d 11.4.15")
             .field(LOG_SIZE, READ_WRITE)
             .field(FLA, READ_WRITE);

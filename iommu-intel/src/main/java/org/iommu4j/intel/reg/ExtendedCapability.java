@@ -107,7 +107,7 @@ public record ExtendedCapability(long value) {
         return SC.isSet(value);
     }
 
-    /** Returns whether devices may have TLBs of their own. */
+    /** Returns whether devices may have their own TLBs. */
     public boolean deviceTlbs() {
         return DT.isSet(value);
     }
@@ -117,7 +117,7 @@ public record ExtendedCapability(long value) {
         return DIT.isSet(value);
     }
 
-    /** Returns whether the unit knows scalable mode. */
+    /** Returns whether the unit supports scalable mode. */
     public boolean scalableMode() {
         return SMTS.isSet(value);
     }
@@ -142,7 +142,7 @@ public record ExtendedCapability(long value) {
         return SLADS.isSet(value);
     }
 
-    /** Returns whether tables that PASID entries point to are walked through the CPU caches, where PWSNP says so. */
+    /** Returns whether tables of PASID entries are walked through the CPU caches, where PWSNP is set. */
     public boolean scalableCoherentWalk() {
         return SMPWC.isSet(value);
     }
@@ -157,7 +157,7 @@ public record ExtendedCapability(long value) {
         return PRS.isSet(value);
     }
 
-    /** Returns the bits of a PASID that the unit takes, 1 to 20. */
+    /** Returns the number of PASID bits that the unit accepts, 1 to 20. */
     public int pasidBits() {
         return Math.min((int) PSS.get(value) + 1, 20);
     }
