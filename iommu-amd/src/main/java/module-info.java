@@ -3,7 +3,7 @@
 /**
  * The AMD-Vi driver.
  *
- * <p>Nothing is exported but the vendor that {@link java.util.ServiceLoader} finds.
+ * <p>It exports only the vendor that {@link java.util.ServiceLoader} finds.
  */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.amd {

@@ -32,16 +32,16 @@ import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Says what is known of a host without opening anything.
+ * Describes a host without opening a driver.
  *
- * <p>From IVRS and register values where somebody has the table, and from what Linux shows of its units and of the unit
- * that each function is linked to, which counts before the table. Linux shows {@code features} as {@code EFR2:EFR}: the
- * half behind the colon equals the images of EFR in IVHD blocks of types 11h and 40h, and kernels of before EFR2 print
- * that half alone.
+ * <p>The inputs are IVRS and register values, where known, and Linux's own view of its units and of each function's
+ * link to a unit. The link takes precedence over the table. Linux shows {@code features} as {@code EFR2:EFR}. The half
+ * after the colon equals the images of EFR in IVHD blocks of types 11h and 40h; kernels from before EFR2 print only
+ * that half.
  */
 final class AmdDescription {
     private static final Reason FORCED = new Reason(
-            "every leaf of a v1 table has FC set, so that no-snoop is blocked whatever the unit",
+            "every leaf of a v1 table has FC set, so that no-snoop is blocked by every unit",
             "Linux amd_iommu_enforce_cache_coherency");
 
     private static final Reason CAPABLE =
@@ -55,9 +55,9 @@ final class AmdDescription {
 
     private static final KernelParameter GUEST_TABLES = guestTables("domains get v2 tables");
     private static final KernelParameter GUEST_TABLES_PERHAPS =
-            guestTables("domains get v2 tables where the units can (GTSup and GIoSup; EFR is not known)");
+            guestTables("domains get v2 tables where the units support them (GTSup and GIoSup; EFR is not known)");
 
-    /** What on the command line counts, under one release or another. */
+    /** The options of the command line that decide, in any release. */
     static final List<KernelParameter> PARAMETERS = List.of(OFF, KernelParameter.EVERY_UNIT_OFF, GUEST_TABLES);
 
     private final HostFacts facts;
@@ -106,8 +106,8 @@ final class AmdDescription {
     }
 
     /**
-     * V1 tables keep the promise. Linux stays with them where the command line's last word is {@code pgtbl_v1} ({@code
-     * parse_amd_iommu_options}), or a unit has no v2 tables ({@code amd_iommu_v2_pgtbl_supported}).
+     * V1 tables keep the promise. Linux uses them where the last such option of the command line is {@code pgtbl_v1}
+     * ({@code parse_amd_iommu_options}), or a unit has no v2 tables ({@code amd_iommu_v2_pgtbl_supported}).
      */
     private List<KernelParameter> parameters() {
         boolean overruled = facts.bootOptions().hasLast("amd_iommu", "pgtbl_v1", "pgtbl_v2");
@@ -169,7 +169,7 @@ final class AmdDescription {
         return devices;
     }
 
-    /** Adds the units that Linux uses and IVRS has not. */
+    /** Adds the units that Linux uses but IVRS lacks. */
     private void addUnlisted(int listed) {
         facts.shownUnits().forEach((id, shown) -> {
             if (HostFacts.isNamed(id, AmdNames.UNIT_PREFIX)
@@ -192,7 +192,7 @@ final class AmdDescription {
                 shown.registers()));
     }
 
-    /** Returns the unit that Linux linked a function to, else that of the table. */
+    /** Returns the unit to which Linux linked a function, else the table's unit. */
     private @Nullable String linked(PciAddress address, @Nullable String listed) {
         String link = facts.unitLinks().get(address);
         if (link == null || !HostFacts.isNamed(link, AmdNames.UNIT_PREFIX) || link.equals(listed)) {
@@ -209,9 +209,8 @@ final class AmdDescription {
                 addShown(id, shown);
             }
         });
-        warnings.add(
-                "IVRS is not among the input: scopes and reserved regions are unknown, which unit has a function is"
-                        + " what Linux linked it to");
+        warnings.add("IVRS is not among the input: scopes and reserved regions are unknown, and a function's unit is"
+                + " the one that Linux linked it to");
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
             String link = facts.unitLinks().get(function.address());
@@ -235,7 +234,7 @@ final class AmdDescription {
     }
 
     private static DeviceDescription unknown(PciAddress address) {
-        Reason why = new Reason("which unit translates for the device is not known", "48882 5.2.2");
+        Reason why = new Reason("the unit that translates for the device is not known", "48882 5.2.2");
         return new DeviceDescription(address, Answer.UNKNOWN, null, Answer.UNKNOWN, List.of(why), null, Answer.UNKNOWN);
     }
 
@@ -260,7 +259,7 @@ final class AmdDescription {
                 id, segment, base, includeAll, scope, abilities(efr, fields, interruptRemapping), registers, fields);
     }
 
-    /** What does not depend on EFR is known of every unit. */
+    /** Features that do not depend on EFR are known for every unit. */
     private static UnitAbilities abilities(@Nullable Long efr, Map<String, Long> fields, Answer interruptRemapping) {
         int levels = efr == null ? 0 : Features.hostLevels(efr);
         Answer guest = efr == null ? Answer.UNKNOWN : Answer.of(fields.getOrDefault("EFR.GTSup", 0L) != 0);
@@ -278,7 +277,7 @@ final class AmdDescription {
                 levels == 0 ? 0 : Math.min(64, 12 + 9 * levels));
     }
 
-    /** Blocks of different types for one unit should not contradict each other. */
+    /** Warns where blocks of different types for one unit contradict each other. */
     private void compareBlocks(Ivrs ivrs, UnitMap map) {
         for (Ivhd unit : map.units()) {
             for (Ivhd other : ivrs.ivhds()) {
@@ -303,7 +302,7 @@ final class AmdDescription {
         }
     }
 
-    /** What Linux uses: firmware's images where they are announced and not 0, else the registers. */
+    /** Returns the values that Linux uses: firmware's images where they are announced and not 0, else the registers. */
     private Map<String, Long> registers(UnitMap map, int unit, Ivhd block) {
         Map<String, Long> values = new LinkedHashMap<>();
         Long efr = known(unit, block, Features.EFR.name());
@@ -325,7 +324,7 @@ final class AmdDescription {
         return values;
     }
 
-    /** Returns what somebody read there, else what Linux shows under the unit's name. */
+    /** Returns the values read from the registers, else those that Linux shows under the unit's name. */
     private @Nullable Long known(int unit, Ivhd block, String register) {
         OptionalLong read = facts.registers().value(block.base(), register);
         if (read.isPresent()) {
@@ -369,7 +368,7 @@ final class AmdDescription {
                     }
                 }
                 default -> {
-                    // Padding and unknown kinds name nothing.
+                    // Padding and unknown kinds name no device.
                 }
             }
         }

@@ -16,7 +16,7 @@ import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A function that a unit translates for. What changes is guarded by the lock of the {@link Attacher}, unless it says
+ * A function that a unit translates for. The lock of the {@link Attacher} guards mutable state, except where stated
  * otherwise.
  */
 final class AmdDevice implements IommuDevice {
@@ -29,17 +29,17 @@ final class AmdDevice implements IommuDevice {
     private final int maxPasids;
     private final @Nullable DevicePageRequests pageRequests;
 
-    /** What its ordinary requests use; null is blocked. */
+    /** The use of its ordinary requests; null is blocked. */
     private @Nullable Attachment attachment;
 
-    /** What its requests with PASIDs use, while its ordinary requests use something that allows them. */
+    /** The uses of its requests with PASIDs, while its ordinary requests use a domain that allows them. */
     private final List<Attachment> pasids = new ArrayList<>();
 
     /**
      * Makes a device that is blocked.
      *
-     * @param lock that of the attacher
-     * @param requesterIds its own first
+     * @param lock the attacher's lock
+     * @param requesterIds the requester ids of its requests, its own first
      */
     AmdDevice(
             DriverState driver,
@@ -65,7 +65,7 @@ final class AmdDevice implements IommuDevice {
     }
 
     /**
-     * Takes a device back from its user.
+     * Returns this driver's object for a device that a user passes in.
      *
      * @throws IommuException ENODEV when it belongs to another driver
      */
@@ -106,12 +106,12 @@ final class AmdDevice implements IommuDevice {
         return Optional.ofNullable(pageRequests);
     }
 
-    /** Returns the bits of word 0 of a device table entry that let the device ask for pages, where PASIDs work. */
+    /** Returns the bits of word 0 of a device table entry that permit page requests, where PASIDs work. */
     long pageRequestBits() {
         return pageRequests == null ? 0 : pageRequests.entryWord0();
     }
 
-    /** Lets the function ask for translations, and for pages where that is wanted. */
+    /** Permits the function to request translations, and pages where they are enabled. */
     void enableServices() {
         services.enable(maxPasids != 0);
         if (pageRequests != null) {
@@ -119,7 +119,7 @@ final class AmdDevice implements IommuDevice {
         }
     }
 
-    /** Stops what {@link #enableServices} started, page requests first. */
+    /** Stops the services that {@link #enableServices} started, page requests first. */
     void disableServices() {
         if (pageRequests != null) {
             pageRequests.suspend();
@@ -128,7 +128,7 @@ final class AmdDevice implements IommuDevice {
     }
 
     /**
-     * Answers page requests that came of a PASID which has left its domain.
+     * Answers the page requests of a PASID that has left its domain.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */
@@ -138,7 +138,7 @@ final class AmdDevice implements IommuDevice {
         }
     }
 
-    /** Returns the device as its unit and the tables know it. */
+    /** Returns the device's requester, its entry in the tables. */
     Requester requester() {
         return requester;
     }
@@ -147,12 +147,12 @@ final class AmdDevice implements IommuDevice {
         return requester.unit();
     }
 
-    /** Returns what the function itself brings. */
+    /** Returns the services of the function itself. */
     DeviceServices services() {
         return services;
     }
 
-    // --- what it uses ---
+    // --- its uses ---
 
     @Nullable
     Attachment attachment() {
@@ -184,14 +184,14 @@ final class AmdDevice implements IommuDevice {
         return null;
     }
 
-    // --- what must be forgotten, by commands to its unit ---
+    // --- invalidations, by commands to its unit ---
 
     /**
-     * Makes the unit forget the device's table entries, and all that unit and device cached for its requests.
+     * Invalidates the device's table entries, and everything that unit and device cached for its requests.
      *
-     * @param domainId the domain whose pages go too, or {@link DomainIds#NONE}
-     * @param tables what the device's guest tables were found through, or null
-     * @return false when the unit is broken or off, or did not do it in time
+     * @param domainId the domain whose pages are invalidated too, or {@link DomainIds#NONE}
+     * @param tables the GCR3 table of the device's guest tables, or null
+     * @return false when the unit is broken or off, or did not execute the commands in time
      */
     boolean forget(int domainId, @Nullable Gcr3Table tables) {
         UnitCommands commands = unit().commands();
@@ -218,9 +218,9 @@ final class AmdDevice implements IommuDevice {
     }
 
     /**
-     * Makes unit and device forget what a PASID's guest table said.
+     * Invalidates the translations of a PASID's guest table in unit and device.
      *
-     * @return false when the unit is broken or off, or did not do it in time
+     * @return false when the unit is broken or off, or did not execute the commands in time
      */
     boolean forgetPasid(int pasid) {
         UnitCommands commands = unit().commands();

@@ -9,7 +9,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 
-/** A domain of this driver as its users know it. Attaching, detaching and closing are one at a time. */
+/** A domain of this driver as its users see it. Only one attach, detach or close runs at a time. */
 abstract class AmdDomain extends DomainState implements IommuDomain {
     private final DriverState driver;
     private final Attacher attacher;
@@ -50,7 +50,7 @@ abstract class AmdDomain extends DomainState implements IommuDomain {
                 return;
             }
             if (!attachments().isEmpty()) {
-                throw new IommuException(Errno.EBUSY, "close " + this + ": attached are " + attachments());
+                throw new IommuException(Errno.EBUSY, "close " + this + ": it has attached " + attachments());
             }
             driver.forget(this);
             free();
@@ -60,7 +60,7 @@ abstract class AmdDomain extends DomainState implements IommuDomain {
         }
     }
 
-    /** Frees what the domain has, or keeps it for good when a unit was left with it; under the attacher's lock. */
+    /** Frees the domain's tables, or quarantines them when a unit may still use them; under the attacher's lock. */
     void free() {
         shut();
     }

@@ -30,7 +30,7 @@ import org.iommu4j.spi.VendorContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The opened driver: units, device tables, devices and domains, which the lock of its {@link Attacher} guards. */
+/** The opened driver: units, device tables, devices and domains, guarded by the lock of its {@link Attacher}. */
 final class AmdIommu implements Iommu {
     private static final Logger LOG = LoggerFactory.getLogger(AmdIommu.class);
 
@@ -173,7 +173,7 @@ final class AmdIommu implements Iommu {
         }
     }
 
-    /** The function's own id first, then what firmware and topology say its requests may carry. */
+    /** Returns the function's own id, then those that its requests may carry according to firmware and topology. */
     private int[] requesterIds(int unit, PciAddress address, int[] dmaAliases, DeviceTable table) {
         Set<Integer> ids = new LinkedHashSet<>();
         ids.add(address.requesterId());
@@ -296,12 +296,12 @@ final class AmdIommu implements Iommu {
                 context.memory(), new TableFrames(context.memory(), context.frames()), features.guestLevels(), bits);
     }
 
-    /** Returns what devices and domains need of this driver. */
+    /** Returns the state that devices and domains need from this driver. */
     DriverState state() {
         return state;
     }
 
-    // --- faults, and what is kept for good ---
+    // --- faults, and quarantine ---
 
     @Override
     public long quarantinedFrames() {
@@ -334,7 +334,7 @@ final class AmdIommu implements Iommu {
                 }
             }
             state.close();
-            // Nothing is attached: no device may ask for translations, and so none for pages.
+            // Nothing is attached: no device may request translations, and so none may request pages.
             free();
         }
     }
@@ -352,8 +352,8 @@ final class AmdIommu implements Iommu {
         domains.clear();
         tables.forEach((segment, table) -> {
             if (segmentsInUse.contains(segment)) {
-                // Whoever gets the frames might write an entry that is not valid, which lets everything through.
-                LOG.error("the device table of segment {} is never freed, a unit may still look into it", segment);
+                // A new owner of the frames could write an invalid entry, which lets everything through.
+                LOG.error("the device table of segment {} is never freed, a unit may still read it", segment);
                 state.quarantine(table.countFrames());
             } else {
                 table.free();

@@ -9,10 +9,10 @@ import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
 
 /**
- * The lines of AMD-Vi's driver.
+ * Recognizes the kernel log lines of Linux's AMD-Vi driver.
  *
- * <p>EFR is printed without the unit's register base, and counts for all. Features that an old kernel prints in words
- * alone ({@code PPR NX GT}) are not turned into a value.
+ * <p>EFR is printed without the unit's register base, and is taken for all units. Features that an old kernel prints
+ * only as words ({@code PPR NX GT}) are not converted into a value.
  *
  * <p>Source: Linux {@code drivers/iommu/amd/init.c} (print_iommu_info, early_amd_iommu_init) and {@code iommu_v2.c},
  * 2.6.39 to 7.1.
@@ -42,7 +42,7 @@ final class AmdKernelLog implements KernelLog {
         } else if (line.contains("AMD-Vi: Lazy IO/TLB flushing enabled")) {
             findings.inUse(true);
         } else if (line.contains("AMD-Vi: AMD IOMMUv2 ")) {
-            // Until 6.6 a module on top of the driver, which says so either way.
+            // Until 6.6 a module on top of the driver, which logs a line in both cases.
             findings.done();
         }
     }

@@ -6,7 +6,7 @@ final class AmdNames {
     /** The name of the vendor. */
     static final String VENDOR = "amd";
 
-    /** What the name of each unit starts with. */
+    /** The prefix of each unit's name. */
     static final String UNIT_PREFIX = "ivhd";
 
     private AmdNames() {}

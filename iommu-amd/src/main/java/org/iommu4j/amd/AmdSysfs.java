@@ -17,11 +17,11 @@ import org.iommu4j.spi.ShownUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads what Linux shows of an AMD unit under {@code /sys/class/iommu/ivhdN/amd-iommu}.
+ * Reads the attributes of an AMD unit from {@code /sys/class/iommu/ivhdN/amd-iommu}.
  *
  * <p>{@code features} is EFR alone in old kernels, {@code EFR2:EFR} up to 6.3 at least, and {@code EFR:EFR2} later. The
- * image of EFR in the unit's IVHD block tells which half is which. The block also has the register base, which Linux
- * does not show.
+ * image of EFR in the unit's IVHD block identifies the halves. The block also has the register base, which Linux does
+ * not show.
  *
  * <p>Source: Linux {@code Documentation/ABI/testing/sysfs-class-iommu-amd-iommu}, {@code amd_iommu_show_features}.
  */
@@ -37,7 +37,7 @@ final class AmdSysfs {
     private AmdSysfs() {}
 
     /**
-     * Reads a unit, empty when its name is no unit's of this driver.
+     * Reads a unit, empty when its name does not belong to a unit of this driver.
      *
      * @throws IllegalArgumentException when an attribute is missing or malformed, or IVRS is absent or lacks the unit
      * @throws org.iommu4j.platform.MalformedTableException when IVRS can't be read

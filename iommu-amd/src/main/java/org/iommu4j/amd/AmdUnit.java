@@ -22,8 +22,7 @@ import org.slf4j.LoggerFactory;
 /**
  * One translation unit: its registers, command buffer and logs.
  *
- * <p>Invalidations of one unit follow each other under the monitor of its {@link UnitCommands}, which also guards its
- * logs.
+ * <p>Invalidations of one unit are serialized by the monitor of its {@link UnitCommands}, which also guards its logs.
  */
 final class AmdUnit {
     private static final Logger LOG = LoggerFactory.getLogger(AmdUnit.class);
@@ -33,7 +32,7 @@ final class AmdUnit {
 
     private static final long GONE = -1L;
 
-    /** The queues of which the status register says that the unit works on them. */
+    /** Bits of the status register for the queues that the unit is working on. */
     private static final long RUNNING =
             Registers.CMD_BUF_RUN.mask() | Registers.EVENT_LOG_RUN.mask() | Registers.PPR_LOG_RUN.mask();
 
@@ -45,7 +44,7 @@ final class AmdUnit {
     private final CommandBuffer buffer;
     private final UnitCommands commands;
     private final EventLog events;
-    /** Set when it is made. */
+    /** Set when the unit is made. */
     private @Nullable PprLog pageRequests;
 
     private final List<DmaFault> faults = new ArrayList<>();
@@ -71,9 +70,9 @@ final class AmdUnit {
     }
 
     /**
-     * Looks at a unit's registers and takes the frames of its queues; nothing is written to it.
+     * Reads a unit's registers and allocates its queues; writes nothing to the unit.
      *
-     * @param efrImage firmware's image of the features, which goes before the registers, or 0
+     * @param efrImage firmware's image of the features, which takes precedence over the registers, or 0
      * @throws IommuException ENODEV (nothing answers), EBUSY (another driver has its registers), ENOMEM
      */
     static AmdUnit find(String id, Ivhd block, long efrImage, VendorContext context) {
@@ -143,7 +142,7 @@ final class AmdUnit {
         }
     }
 
-    /** Says that firmware's image of the features and the registers differ. */
+    /** Describes a difference between firmware's image of the features and the registers. */
     static String imageMismatch(String id, Ivhd block, long efr, long efr2) {
         return String.format(
                 "%s: the IVHD of type %02Xh at offset 0x%x has EFR 0x%x and EFR2 0x%x, the registers have 0x%x and "
@@ -155,7 +154,7 @@ final class AmdUnit {
         return new IommuException(Errno.ENODEV, id + " at 0x" + Long.toHexString(block.base()) + ": " + what);
     }
 
-    /** Returns its name as Linux numbers them, {@code ivhd0}. */
+    /** Returns its name in Linux's numbering, {@code ivhd0}. */
     String id() {
         return id;
     }
@@ -165,7 +164,7 @@ final class AmdUnit {
         return block;
     }
 
-    /** Returns what it can do. */
+    /** Returns its features. */
     UnitFeatures features() {
         return features;
     }
@@ -176,9 +175,10 @@ final class AmdUnit {
     }
 
     /**
-     * Turns translation on with a device table, and makes the unit forget all it may remember.
+     * Turns translation on with a device table, and invalidates everything that the unit may have cached.
      *
-     * @param gcr3OfGuests whether GCR3 tables above host tables are to be at guest physical addresses, where it can
+     * @param gcr3OfGuests whether GCR3 tables above host tables are at guest physical addresses, where the unit can do
+     *     that
      * @throws IommuException ETIMEDOUT
      */
     void enable(DeviceTable table, boolean gcr3OfGuests) {
@@ -231,7 +231,7 @@ final class AmdUnit {
         return batch.complete();
     }
 
-    /** Keeps a refused request for who asks, and says what else there is. */
+    /** Keeps a refused request for a later caller, and logs other events. */
     private void take(long word0, long word1) {
         String text = EventLogEntry.text(block.segment(), word0, word1);
         if (EventLogEntry.isRefusedRequest(word0)) {
@@ -251,7 +251,7 @@ final class AmdUnit {
         }
     }
 
-    /** Takes out the refused requests so far, oldest first, and starts the log again when it overflowed. */
+    /** Removes and returns the refused requests so far, oldest first, and restarts the log when it overflowed. */
     void takeFaults(List<DmaFault> into) {
         synchronized (commands) {
             if (!commands.stopped() && readEvents()) {
@@ -265,7 +265,7 @@ final class AmdUnit {
         }
     }
 
-    /** Keeps the refused requests so far, and returns whether the log overflowed, after which it stands still. */
+    /** Keeps the refused requests so far, and returns whether the log overflowed, and so stopped. */
     private boolean readEvents() {
         long status = window.read64(Registers.STATUS.offset());
         events.read(this::take);
@@ -288,9 +288,9 @@ final class AmdUnit {
      * Turns off translation, the queue, all logs and all interrupts, and lets the unit cache interrupt tables again.
      * Never fails.
      *
-     * <p>What firmware or an earlier kernel may have left on does not depend on the release, so that all is turned off
-     * in each, where older ones leave page requests and IRTCacheDis alone. How interrupts are remapped (GAEn, XTEn and
-     * others) is kept. Source: {@code iommu_disable}.
+     * <p>The state that firmware or an earlier kernel may have left does not depend on the release. So everything is
+     * turned off in each release; older ones do not change page requests and IRTCacheDis. The settings of interrupt
+     * remapping (GAEn, XTEn and others) are kept. Source: {@code iommu_disable}.
      */
     private void disable() {
         long control = commands.control()
@@ -308,13 +308,14 @@ final class AmdUnit {
     }
 
     /**
-     * Turns all off and frees the queues, unless the unit does not confirm that it has stopped them. Never fails.
+     * Turns everything off and frees the queues, unless the unit does not confirm that it has stopped them. Never
+     * fails.
      *
-     * <p>Refused requests that were logged until then can be taken afterwards. All this is one step for who takes them
-     * at the same time: nobody turns the log on again, or reads it when it is freed.
+     * <p>Refused requests that were logged before can be read afterwards. For concurrent readers of them this is one
+     * step: none can turn the log on again, or read it after it is freed.
      *
-     * @return how many frames are kept for good, which is logged; if any, the unit may still look into its device table
-     *     too
+     * @return how many frames are quarantined, which is also logged; if any, the unit may also still read its device
+     *     table
      */
     long stop() {
         synchronized (commands) {
@@ -333,13 +334,13 @@ final class AmdUnit {
         }
     }
 
-    /** Of translation as a whole the status register says nothing: 48882 3.4.15. */
+    /** The status register has no bit for translation as a whole: 48882 3.4.15. */
     private boolean hasStopped() {
         long status = window.read64(Registers.STATUS.offset());
         return status != GONE && (status & RUNNING) == 0;
     }
 
-    /** Frees the queues, which the unit was never told of or does not use any more. */
+    /** Frees the queues, which the unit never got or no longer uses. */
     private void freeQueues() {
         buffer.free();
         events.free();
@@ -348,7 +349,7 @@ final class AmdUnit {
         }
     }
 
-    /** Returns its log of page requests, null when it takes none. */
+    /** Returns its log of page requests, null when it accepts none. */
     @Nullable
     PprLog pageRequests() {
         return pageRequests;

@@ -14,14 +14,14 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Changes what devices use: device table entries, GCR3 tables, and what units have to forget then.
+ * Changes the domains of devices: device table entries, GCR3 tables, and the invalidations of units that follow.
  *
- * <p>Its monitor is the one lock that orders everything that changes a device table entry: attaching, detaching,
- * growing a table. It also guards which devices and domains there are, and whether the driver is open. Mapping does not
- * take it.
+ * <p>Its monitor orders everything that changes a device table entry: attaching, detaching, growing a table. It also
+ * guards the lists of devices and domains, and whether the driver is open. Mapping does not take it.
  *
- * <p>Everything works the same way: take what is needed, tell the domain, write, make the unit
- * forget; when it does not, write the old state back. A unit that did not confirm may use either, so neither is freed.
+ * <p>Every change has the same steps: allocate, register with the domain, write, invalidate in the unit. When the
+ * invalidation fails, the old state is written back. A unit that did not confirm may use either state, so neither is
+ * freed.
  */
 final class Attacher {
     private static final Logger LOG = LoggerFactory.getLogger(Attacher.class);
@@ -35,14 +35,14 @@ final class Attacher {
         this.driver = driver;
     }
 
-    /** Takes note of a device that was probed. */
+    /** Records a device that was probed. */
     synchronized void add(AmdDevice device) {
         devices.add(device);
     }
 
     // --- ordinary requests ---
 
-    /** Moves a device to a domain, or leaves it where it is. */
+    /** Moves a device to a domain, or changes nothing. */
     synchronized AttachResult attach(IommuDevice given, DomainState domain) {
         AmdDevice device = AmdDevice.own(given, driver);
         domain.checkOpen();
@@ -65,8 +65,8 @@ final class Attacher {
             gcr3.setRoot(Gcr3Table.ORDINARY, domain.guestRoot());
             device.requester().setGcr3(gcr3);
         }
-        // A GCR3 table that the device leaves stays its own until the unit has forgotten it: so long, who gives up
-        // pages of the old domain must make the unit forget them.
+        // A GCR3 table that the device leaves belongs to it until the unit has invalidated it. Until then, freeing
+        // pages of the old domain must invalidate them in the unit.
         device.requester().save();
         write(device, domain, gcr3);
         if (!device.forget(tag(old), oldGcr3)) {
@@ -125,7 +125,7 @@ final class Attacher {
 
     // --- requests with a PASID ---
 
-    /** Sends a device's requests with a PASID to a domain, or leaves them where they are. */
+    /** Attaches a device's requests with a PASID to a domain, or changes nothing. */
     synchronized AttachResult attachPasid(IommuDevice given, DomainState domain, int pasid) {
         AmdDevice device = AmdDevice.own(given, driver);
         domain.checkOpen();
@@ -189,12 +189,12 @@ final class Attacher {
         return AttachResult.ATTACHED;
     }
 
-    /** The PASID has moved, whatever becomes of the answers. */
+    /** The PASID has moved, even if its requests can't be answered. */
     private static void withdrawPageRequests(AmdDevice device, int pasid) {
         try {
             device.withdrawPageRequests(pasid);
         } catch (IommuException e) {
-            LOG.error("{} while {} was told that pages of PASID {} do not come", e.getMessage(), device, pasid);
+            LOG.error("{} while page requests of {} for PASID {} were refused", e.getMessage(), device, pasid);
         }
     }
 
@@ -222,7 +222,7 @@ final class Attacher {
     }
 
     /**
-     * Frees the GCR3 table of a device that is blocked and has no PASIDs; one that is attached keeps it until it moves.
+     * Frees the GCR3 table of a device that is blocked and has no PASIDs; an attached device keeps it until it moves.
      */
     private void releaseGcr3(AmdDevice device, boolean forgotten) {
         Gcr3Table gcr3 = device.requester().gcr3();
@@ -232,10 +232,10 @@ final class Attacher {
         }
     }
 
-    // --- changes of a domain that its entries show ---
+    // --- changes of a domain that change its entries ---
 
     /**
-     * Refuses to change a domain of which some unit takes no commands.
+     * Refuses to change a domain while one of its units accepts no commands.
      *
      * @throws IommuException EIO
      */
@@ -250,10 +250,10 @@ final class Attacher {
     }
 
     /**
-     * Changes word 0 of every entry that uses a domain with host tables, and makes units forget the old word and the
-     * domain's pages; all go back to the old word when some unit does not.
+     * Changes word 0 of every entry that uses a domain with host tables, and invalidates the old word and the domain's
+     * pages in the units. When that fails in one unit, all entries get the old word back.
      *
-     * @return null, or why one did not
+     * @return null, or the failure of the first unit that did not
      */
     synchronized @Nullable IommuException rewrite(DomainState domain, long before, long after, String what) {
         writeAll(domain, after);
@@ -281,8 +281,8 @@ final class Attacher {
     // --- device table entries ---
 
     /**
-     * Writes the entry of every id of a device. Where the device is blocked, an id that it shares with another function
-     * is left to that one, as long as it is not blocked itself. (Linux blocks the id: functions that share one are in
+     * Writes the entry of every id of a device. When a device is blocked, an id that it shares with another function
+     * keeps that function's entry while that one is not blocked. (Linux blocks the id: functions that share one are in
      * one group, and move together.)
      *
      * @param domain null to block
@@ -330,7 +330,7 @@ final class Attacher {
         device.requester().set(requesterId, word0, word1, word2);
     }
 
-    /** Returns the id that tags what a unit cached for a use's ordinary requests, unless that is its GCR3 table's. */
+    /** Returns the tag of a unit's cached entries for a use's ordinary requests, unless it is the GCR3 table's id. */
     private static int tag(@Nullable Attachment use) {
         return use == null || use.domain().guestRoot() != 0
                 ? DomainIds.NONE

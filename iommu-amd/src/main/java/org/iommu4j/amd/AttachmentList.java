@@ -5,11 +5,11 @@ import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attachments, the uses of a domain: changed under the attacher's lock, walked without, and nothing allocated to remove
- * or walk.
+ * Attachments, the uses of a domain: changed under the attacher's lock and walked without it. Removing and walking
+ * allocate nothing.
  *
- * <p>A walk goes from the last slot down to the first and skips empty ones. What is removed is replaced by the last,
- * which so moves down only: a walk meets everything that is there all the while, some of it perhaps twice.
+ * <p>A walk goes from the last slot down to the first and skips empty ones. A removed attachment is replaced by the
+ * last one, so attachments only move down. A walk meets every attachment that stays in the list, some perhaps twice.
  *
  * @param <A> an attachment, equal to itself only
  */
@@ -17,7 +17,7 @@ final class AttachmentList<A> {
     private volatile AtomicReferenceArray<@Nullable A> slots = new AtomicReferenceArray<>(4);
     private volatile int size;
 
-    /** Returns how many there are, and where a walk starts: at the slot before. */
+    /** Returns the number of attachments; a walk starts at the slot before. */
     int size() {
         return size;
     }
@@ -26,7 +26,7 @@ final class AttachmentList<A> {
         return size == 0;
     }
 
-    /** Returns what is in a slot, or null when it was just emptied. */
+    /** Returns the attachment in a slot, or null when it was just emptied. */
     @Nullable
     A get(int slot) {
         return slots.get(slot);

@@ -2,10 +2,10 @@
 package org.iommu4j.amd;
 
 /**
- * The commands that a unit is asked to execute together, with one wait and one answer.
+ * Commands that a unit executes together, with one wait and one answer.
  *
- * <p>Only a batch adds commands, and {@link UnitCommands#begin} gives it only to a thread that holds the unit's
- * monitor: a method that takes a batch is under that lock. A unit has one batch, which is used again. Allocates
+ * <p>Only a batch adds commands, and {@link UnitCommands#begin} returns it only to a thread that holds the unit's
+ * monitor. So a method with a batch as parameter runs under that lock. A unit has one batch, which is reused. Allocates
  * nothing.
  */
 final class CommandBatch {
@@ -13,7 +13,7 @@ final class CommandBatch {
     private final Runnable overdue;
     private boolean open;
 
-    /** The unit takes no commands. */
+    /** The unit accepts no commands. */
     private boolean refused;
 
     /** The buffer stayed full, so that a command is missing. */
@@ -30,7 +30,7 @@ final class CommandBatch {
     }
 
     /**
-     * Starts anew, for {@link UnitCommands} alone.
+     * Starts a new batch; only for {@link UnitCommands}.
      *
      * @param takesCommands whether the unit may be asked; otherwise nothing is added, and the answer is false
      */
@@ -40,7 +40,7 @@ final class CommandBatch {
         full = false;
     }
 
-    /** Adds a command, unless one before it found no room. */
+    /** Adds a command, unless an earlier one found no room. */
     void add(long word0, long word1) {
         checkOpen();
         if (!refused && !full) {
@@ -49,9 +49,9 @@ final class CommandBatch {
     }
 
     /**
-     * Has the unit execute what was added, and ends the batch.
+     * Makes the unit execute the added commands, and ends the batch.
      *
-     * @return false when the unit is broken or off, or did not do it in time
+     * @return false when the unit is broken or off, or did not execute the commands in time
      */
     boolean complete() {
         checkOpen();
@@ -68,7 +68,7 @@ final class CommandBatch {
 
     private void checkOpen() {
         if (!open) {
-            throw new IllegalStateException("this batch of commands was answered");
+            throw new IllegalStateException("this batch of commands was already answered");
         }
     }
 }

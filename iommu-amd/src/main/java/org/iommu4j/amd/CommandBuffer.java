@@ -13,16 +13,16 @@ import org.iommu4j.spi.VendorContext;
 /**
  * A unit's command buffer, 48882 section 2.4: 512 commands in a ring, and a word that completion waits store to.
  *
- * <p>Completion waits store, as Linux's do, or interrupt where {@link #INTERRUPT} is asked for. Of an interrupt the
- * status register's bit is seen: whether the message comes, and where to, is up to the function's MSI capability, which
- * is left as it is.
+ * <p>Completion waits store, as in Linux, or interrupt where {@link #INTERRUPT} is set. Of an interrupt only the status
+ * register's bit is read. The function's MSI capability, which is left unchanged, decides whether and where the message
+ * is sent.
  *
  * <p>Not thread-safe: its unit locks. Allocates nothing after construction.
  */
 final class CommandBuffer {
     /**
-     * Parameter and value that have completion waits interrupt: {@code iommu4j.amd=completion_interrupt}. Linux has no
-     * such thing.
+     * Parameter and value that make completion waits interrupt: {@code iommu4j.amd=completion_interrupt}. Linux has no
+     * such parameter.
      */
     static final String PARAMETER = "iommu4j.amd";
 
@@ -35,7 +35,7 @@ final class CommandBuffer {
     private static final int BYTES = Command.BYTES << LOG_ENTRIES;
     private static final int ORDER = 1;
 
-    /** How many frames it takes. */
+    /** Number of frames that it uses. */
     static final long FRAMES = (1L << ORDER) + 1;
 
     private final SystemMemory memory;
@@ -53,7 +53,7 @@ final class CommandBuffer {
     private long sequence;
 
     /**
-     * Takes the frames.
+     * Allocates the frames.
      *
      * @throws org.iommu4j.IommuException ENOMEM
      */
@@ -73,7 +73,7 @@ final class CommandBuffer {
         memory.store(completion, 0);
     }
 
-    /** Tells the unit where the buffer is; the unit's fetching is off. */
+    /** Sets the buffer's address in the unit; the unit's fetching is off. */
     void program() {
         tail = 0;
         head = 0;
@@ -110,7 +110,7 @@ final class CommandBuffer {
     boolean complete() {
         boolean added;
         if (interrupts) {
-            // What the last wait left, so that this one's interrupt is seen and sent.
+            // Clears the bit of the last wait, so that this wait's interrupt is seen and sent.
             window.write64(Registers.STATUS.offset(), Registers.COM_WAIT_INT.mask());
             added = add(Command.completionInterrupt(), 0);
         } else {
@@ -124,7 +124,7 @@ final class CommandBuffer {
         return waiter.await(interrupts ? hasInterrupted : hasStored, DEADLINE);
     }
 
-    /** Frees the frames, which the unit does not use any more. */
+    /** Frees the frames, which the unit no longer uses. */
     void free() {
         frames.free(base, ORDER);
         frames.free(completion, 0);
@@ -133,7 +133,7 @@ final class CommandBuffer {
     private boolean hasRoom() {
         window.write64(Registers.CMD_BUF_TAIL.offset(), tail);
         long value = window.read64(Registers.CMD_BUF_HEAD.offset());
-        // All ones, or an offset that the ring does not have: the unit is gone, and nothing becomes free.
+        // All ones, or an offset outside the ring: the unit is gone, and no slot becomes free.
         if ((value & ~Registers.POINTER.mask()) != 0 || value >= BYTES) {
             return false;
         }

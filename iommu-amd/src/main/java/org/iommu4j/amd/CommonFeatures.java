@@ -6,17 +6,17 @@ import java.util.function.LongToIntFunction;
 import org.iommu4j.amd.reg.Features;
 
 /**
- * What all units can do together: any of them may walk any domain's table, so the weakest decides, as in Linux's global
+ * The features common to all units: any unit may walk any domain's table, so the weakest decides, as in Linux's global
  * masks.
  *
- * @param hostLevels levels that host tables may have, which are not the weakest unit's: {@link AmdRules#hostLevels}
+ * @param hostLevels levels that host tables may have, not simply the weakest unit's: {@link AmdRules#hostLevels}
  * @param guestLevels levels of guest tables for ordinary requests, or 0
  * @param gcr3Levels levels of GCR3 tables, or 0
- * @param pasids how many PASIDs can be attached, or 0
+ * @param pasids the number of PASIDs that can be attached, or 0
  * @param nests whether guests' tables can be above host tables
  * @param htRangeTranslated whether the HyperTransport range is translated like any other
- * @param deviceIotlbs whether devices may have IOTLBs of their own ({@code amd_iommu_iotlb_sup})
- * @param announcesMappings whether some unit may remember that an entry was not present; one is enough
+ * @param deviceIotlbs whether devices may have their own IOTLBs ({@code amd_iommu_iotlb_sup})
+ * @param announcesMappings whether any unit may cache that an entry was not present; one is enough
  */
 record CommonFeatures(
         int hostLevels,
@@ -28,7 +28,7 @@ record CommonFeatures(
         boolean deviceIotlbs,
         boolean announcesMappings) {
 
-    /** Asks units, of which there is at least one, and the release, which may not use all of it. */
+    /** Combines the features of at least one unit, limited to those that the release uses. */
     static CommonFeatures of(List<UnitFeatures> units, int hostLevels, AmdRules rules) {
         int guestLevels = weakest(units, efr -> Features.GIO_SUP.isSet(efr) ? Features.guestLevels(efr) : 0);
         return new CommonFeatures(
@@ -44,7 +44,7 @@ record CommonFeatures(
                 units.stream().anyMatch(UnitFeatures::cachesNotPresent));
     }
 
-    /** Returns whether PASIDs can be attached, given a device that has some. */
+    /** Returns whether PASIDs can be attached for a device that has some. */
     boolean knowsPasids() {
         return pasids != 0;
     }

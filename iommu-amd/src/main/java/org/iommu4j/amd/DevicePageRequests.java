@@ -20,16 +20,16 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A device's page requests: its interface, PCI Express section 10.5.2, and its groups.
+ * A device's page requests: its PRI capability, PCI Express section 10.5.2, and its groups.
  *
- * <p>The interface is on while somebody wants it and the device may ask for translations: a device that is blocked has
- * both off. The attacher's lock guards what is not said to be otherwise. Source: {@code pdev_enable_cap_pri},
+ * <p>The capability is on while a user has enabled it and the device may request translations; a blocked device has
+ * both off. The attacher's lock guards all state, except where stated otherwise. Source: {@code pdev_enable_cap_pri},
  * {@code amd_iommu_complete_ppr}.
  */
 final class DevicePageRequests implements PageRequests, PageRequestSink {
     private static final Logger LOG = LoggerFactory.getLogger(DevicePageRequests.class);
 
-    /** How many requests a device may have unanswered, as Linux has it. */
+    /** Maximum number of a device's unanswered requests, as in Linux. */
     private static final int MOST_OUTSTANDING = 32;
 
     private final DriverState driver;
@@ -63,7 +63,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     /**
      * Returns the page requests of a device that has PASIDs and an IOTLB, or null when it can't have any.
      *
-     * @param lock that of the attacher
+     * @param lock the attacher's lock
      * @param attached returns whether a PASID is attached to a domain
      */
     static @Nullable DevicePageRequests of(
@@ -73,7 +73,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         return pri == null || log == null ? null : new DevicePageRequests(driver, lock, requester, attached, pri, log);
     }
 
-    /** Returns the bits of word 0 of a device table entry that let the device ask. */
+    /** Returns the bits of word 0 of a device table entry that permit page requests. */
     long entryWord0() {
         return DeviceTableEntry.PPR.mask() | (answersCarryPasid ? DeviceTableEntry.GPRP.mask() : 0);
     }
@@ -102,7 +102,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         }
     }
 
-    /** Takes note that the device may ask for translations; under the lock. */
+    /** Records that the device may request translations; under the lock. */
     void resume() {
         if (wanted && !on) {
             try {
@@ -113,19 +113,19 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
         }
     }
 
-    /** Has the device stop before it may not ask for translations any more; under the lock. */
+    /** Stops page requests before the device loses the right to request translations; under the lock. */
     void suspend() {
         try {
             turnOff();
         } catch (IommuException e) {
-            LOG.error("{} while {} was told that its pages do not come", e.getMessage(), requester);
+            LOG.error("{} while page requests of {} were refused", e.getMessage(), requester);
         }
     }
 
     private void turnOn() {
         if (!pri.reset()) {
             throw new IommuException(
-                    Errno.EBUSY, requester + " has not stopped asking for pages, PRI status " + Hex.of(pri.status()));
+                    Errno.EBUSY, requester + " has not stopped its page requests, PRI status " + Hex.of(pri.status()));
         }
         log.add(requester.id(), this);
         pri.enable(MOST_OUTSTANDING);
@@ -147,8 +147,8 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
     }
 
     /**
-     * Answers what came of a PASID that is not attached any more, and of which unit and device have forgotten
-     * everything; under the lock.
+     * Answers the requests of a PASID that is no longer attached, after its invalidation in unit and device; under the
+     * lock.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */
@@ -181,7 +181,7 @@ final class DevicePageRequests implements PageRequests, PageRequestSink {
             driver.checkOpen();
         }
         if (!groups.claim(group)) {
-            throw new IommuException(Errno.EINVAL, group + " was answered already, or is not of " + requester);
+            throw new IommuException(Errno.EINVAL, group + " is already answered, or does not belong to " + requester);
         }
         send(group, response);
     }

@@ -7,7 +7,7 @@ import org.iommu4j.pci.PasidCapability;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a PCI Express function brings for translation: an IOTLB of its own (ATS) and PASIDs.
+ * A PCI Express function's services for translation: its own IOTLB (ATS) and PASIDs.
  *
  * <p>Source: {@code pdev_enable_caps} of Linux. Page requests (PRI) are {@link DevicePageRequests}.
  */
@@ -18,7 +18,7 @@ final class DeviceServices {
     private boolean enabled;
 
     /**
-     * Looks at a function.
+     * Probes a function.
      *
      * @param atsAllowed whether the units let devices have IOTLBs
      */
@@ -38,12 +38,12 @@ final class DeviceServices {
         return ats != null;
     }
 
-    /** Returns how many invalidations its IOTLB queues, 0 meaning 32 and also that there is none. */
+    /** Returns how many invalidations its IOTLB queues; 0 means 32, or that it has no IOTLB. */
     int queueDepth() {
         return ats == null ? 0 : ats.invalidateQueueDepth();
     }
 
-    /** Returns how many PASIDs the function knows, 0 when none. */
+    /** Returns how many PASIDs the function supports, 0 when none. */
     int pasids() {
         return pasid == null ? 0 : 1 << pasid.width();
     }
@@ -54,7 +54,8 @@ final class DeviceServices {
     }
 
     /**
-     * Lets the function ask for translations, and use PASIDs when it may; PASID goes first, it can't change under ATS.
+     * Permits the function to request translations, and to use PASIDs when allowed. PASID is enabled first, it can't
+     * change under ATS.
      */
     void enable(boolean withPasids) {
         if (enabled) {
@@ -74,9 +75,9 @@ final class DeviceServices {
     }
 
     /**
-     * Stops both. The function keeps to untranslated requests from then on, and drops what its IOTLB holds when ATS is
-     * turned on again at the latest: no invalidation is sent in between. Source: PCI Express Base 6.2, 10.3.7;
-     * {@code detach_device}.
+     * Stops both. From then on the function sends only untranslated requests. It empties its IOTLB when ATS is turned
+     * on again at the latest, so no invalidation is sent in between. Source: PCI Express Base 6.2, 10.3.7; {@code
+     * detach_device}.
      */
     void disable() {
         if (!enabled) {

@@ -18,9 +18,9 @@ import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * The device table of a segment, 48882 section 2.2.2: what becomes of each requester id.
+ * The device table of a segment, 48882 section 2.2.2: an entry for each requester id.
  *
- * <p>An entry is never invalid, because an invalid one lets everything through: it is blocked, and then something else.
+ * <p>An entry is never invalid, because an invalid one lets everything through. It starts as blocked.
  * Writers hold the attacher's lock.
  */
 final class DeviceTable {
@@ -52,7 +52,7 @@ final class DeviceTable {
         }
     }
 
-    /** Returns the value of the register that tells a unit where the table is. */
+    /** Returns the value of the unit's register for the table's address. */
     long register() {
         return base | Registers.DEV_TAB_SIZE.of((1L << order) - 1);
     }
@@ -62,12 +62,12 @@ final class DeviceTable {
         return requesterId < ENTRIES_PER_FRAME << order;
     }
 
-    /** Returns how many entries there are. */
+    /** Returns the number of entries. */
     int size() {
         return ENTRIES_PER_FRAME << order;
     }
 
-    /** Lets pass what firmware says must pass untranslated: interrupts and system management messages. */
+    /** Lets interrupts and system management messages pass untranslated, where firmware demands it. */
     void applySettings(DeviceRange range) {
         int setting = range.dataSetting();
         if (setting == 0) {
@@ -95,11 +95,11 @@ final class DeviceTable {
     }
 
     /**
-     * Changes how a requester is translated; the unit may use the old entry until it is told to forget it.
+     * Changes a requester's translation; the unit may use the old entry until it is invalidated.
      *
      * <p>Stores are 64 bits wide, and units read an entry's 256 bits at once. So an entry whose other words change is
-     * blocked in between: whenever a unit reads it, no new id or GCR3 table is with the old word 0. Turning translation
-     * on, word 0 is last; turning it off, first. What the entry says about interrupts stays.
+     * blocked in between: a unit never reads a new id or GCR3 table with the old word 0. Word 0 is written last when
+     * translation is turned on, and first when it is turned off. The entry's bits about interrupts stay.
      *
      * @param word0 {@link DeviceTableEntry#BLOCKED}, {@link DeviceTableEntry#IDENTITY} or with page tables
      * @param word1 the bits of {@link DeviceTableEntry#TRANSLATION_1}
@@ -129,7 +129,7 @@ final class DeviceTable {
         return 1L << order;
     }
 
-    /** Frees the table, which no unit may use any more. */
+    /** Frees the table, which no unit may use anymore. */
     void free() {
         frames.free(base, order);
     }

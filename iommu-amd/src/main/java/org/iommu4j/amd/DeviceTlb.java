@@ -4,7 +4,7 @@ package org.iommu4j.amd;
 import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.pci.PciAddress;
 
-/** A device's own IOTLB (ATS), which its unit makes forget pages. */
+/** A device's own IOTLB (ATS), invalidated by commands to its unit. */
 final class DeviceTlb {
     private final PciAddress address;
     private final DeviceServices services;
@@ -12,7 +12,7 @@ final class DeviceTlb {
     /**
      * Makes the IOTLB of a device.
      *
-     * @param services what the function brings, which may be no IOTLB
+     * @param services the function's services, possibly without an IOTLB
      */
     DeviceTlb(PciAddress address, DeviceServices services) {
         this.address = address;
@@ -30,10 +30,10 @@ final class DeviceTlb {
     }
 
     /**
-     * Adds the command that makes it forget pages, where the device may hold translations now.
+     * Adds the command that invalidates pages in it, where the device may hold translations now.
      *
-     * @param batch that of its unit
-     * @param word1 word 1 of the command, which has GN with a PASID
+     * @param batch its unit's batch
+     * @param word1 word 1 of the command, with GN for a PASID
      */
     void addForgetting(CommandBatch batch, int pasid, long word1) {
         if (isInUse()) {

@@ -5,30 +5,30 @@ import java.util.BitSet;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 
-/** The 16-bit domain ids of a driver; 0 is never given out ({@code pdom_ids} of Linux). */
+/** The 16-bit domain ids of a driver; 0 is never allocated ({@code pdom_ids} of Linux). */
 final class DomainIds {
-    /** What entries of blocked devices carry. */
+    /** The id in entries of blocked devices. */
     static final int NONE = 0;
 
     private static final int LIMIT = 1 << 16;
 
     private final BitSet used;
 
-    /** Every id below is in use, so that a search does not begin anew each time. */
+    /** All ids below this one are in use, so that a search need not start from the beginning. */
     private int lowestFree = NONE + 1;
 
     DomainIds() {
         this(new BitSet());
     }
 
-    /** Makes the ids, noted in an empty set, for those that count how far it is searched. */
+    /** Makes the ids on a given empty set, for callers that count its searches. */
     DomainIds(BitSet used) {
         this.used = used;
         used.set(NONE);
     }
 
     /**
-     * Takes the lowest free id.
+     * Allocates the lowest free id.
      *
      * @throws IommuException ENOSPC
      */
@@ -44,13 +44,13 @@ final class DomainIds {
 
     synchronized void free(int id) {
         if (id == NONE || !used.get(id)) {
-            throw new IllegalStateException("domain id 0x" + Integer.toHexString(id) + " is free already");
+            throw new IllegalStateException("domain id 0x" + Integer.toHexString(id) + " is already free");
         }
         used.clear(id);
         lowestFree = Math.min(lowestFree, id);
     }
 
-    /** Returns how many are given out. */
+    /** Returns how many ids are allocated. */
     synchronized int inUse() {
         return used.cardinality() - 1;
     }

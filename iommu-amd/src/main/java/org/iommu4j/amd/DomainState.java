@@ -8,9 +8,9 @@ import org.iommu4j.IommuException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A domain as device table entries show it, and its uses: what the {@link Attacher} needs of it.
+ * A domain's fields for device table entries, and its uses, as the {@link Attacher} needs them.
  *
- * <p>Its lock guards what is not final or volatile here.
+ * <p>Its lock guards all fields that are neither final nor volatile.
  */
 abstract class DomainState {
     private final DomainType type;
@@ -20,13 +20,13 @@ abstract class DomainState {
     /** A unit that never confirmed may still use the domain's tables and id. */
     private boolean leftBehind;
 
-    /** Changed under the attacher's lock, read without. */
+    /** Changed under the attacher's lock, read without it. */
     private volatile boolean closed;
 
     /**
      * Makes a domain without uses.
      *
-     * @param id what tags its pages, or {@link DomainIds#NONE}
+     * @param id the tag of its pages, or {@link DomainIds#NONE}
      */
     DomainState(DomainType type, int id) {
         this.type = type;
@@ -56,7 +56,7 @@ abstract class DomainState {
             return pasid;
         }
 
-        /** Ends the use: its unit has forgotten the domain, or never will. Never allocates. */
+        /** Ends the use: its unit has invalidated the domain, or never will. Never allocates. */
         void leave() {
             remove(this);
         }
@@ -67,22 +67,22 @@ abstract class DomainState {
         }
     }
 
-    /** Returns what kind of domain it is. */
+    /** Returns the type of the domain. */
     public final DomainType type() {
         return type;
     }
 
-    // --- what entries say ---
+    // --- fields for entries ---
 
-    /** Returns the id that tags what units cache, or {@link DomainIds#NONE}. */
+    /** Returns the tag of entries cached by units, or {@link DomainIds#NONE}. */
     final int id() {
         return id;
     }
 
-    /** Returns word 0 of a device table entry that uses this domain, but for its GCR3 table. */
+    /** Returns word 0 of a device table entry that uses this domain, without its GCR3 table. */
     abstract long entryWord0();
 
-    /** Returns word 1 of a device table entry that uses this domain, but for its GCR3 table and the device's IOTLB. */
+    /** Returns word 1 of a device table entry that uses this domain, without its GCR3 table and the device's IOTLB. */
     long entryWord1() {
         return id;
     }
@@ -107,7 +107,7 @@ abstract class DomainState {
     /**
      * Returns why a device can't use this domain, or null.
      *
-     * @param unit that of the device
+     * @param unit the device's unit
      * @param pasids the device's uses with PASIDs, of any domain
      */
     @Nullable
@@ -115,7 +115,7 @@ abstract class DomainState {
         return null;
     }
 
-    /** Starts a use, before hardware knows: from now on its unit is told what to forget. */
+    /** Starts a use before hardware uses it: from now on invalidations go to its unit. */
     final Attachment join(Requester requester, int pasid) {
         Attachment attachment = new Attachment(requester, pasid);
         add(attachment);
@@ -132,7 +132,7 @@ abstract class DomainState {
         attachments.remove(attachment);
     }
 
-    /** Notes that a unit may use the domain's tables and id for good. */
+    /** Records that a unit may use the domain's tables and id permanently. */
     final void leaveBehind() {
         leftBehind = true;
     }
@@ -147,13 +147,13 @@ abstract class DomainState {
         return closed;
     }
 
-    /** Takes no more calls. */
+    /** Refuses all later calls. */
     final void shut() {
         closed = true;
     }
 
     /**
-     * Refuses to go on with a domain that is closed, or whose driver is.
+     * Throws when the domain or its driver is closed.
      *
      * @throws IommuException ENODEV
      */

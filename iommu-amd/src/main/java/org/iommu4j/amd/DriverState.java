@@ -12,8 +12,8 @@ import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * What devices and domains need of the opened driver: its rules, its units and what all of them can do, domain ids,
- * GCR3 tables, its quarantine, and whether it is open.
+ * State of the opened driver for devices and domains: its rules, units and their common features, domain ids, GCR3
+ * tables, quarantine, and whether it is open.
  */
 final class DriverState {
     private final Iommu iommu;
@@ -32,10 +32,10 @@ final class DriverState {
     /**
      * Makes the state of a driver that has found its units.
      *
-     * @param iommu the driver as its users know it
-     * @param features what all units can do together
-     * @param frames where GCR3 tables come from
-     * @param closedDomains takes each domain that is closed
+     * @param iommu the driver as its users see it
+     * @param features the features common to all units
+     * @param frames the source of GCR3 tables
+     * @param closedDomains receives each domain that is closed
      */
     DriverState(
             Iommu iommu,
@@ -77,9 +77,9 @@ final class DriverState {
     }
 
     /**
-     * Makes an empty GCR3 table with a domain id of its own.
+     * Makes an empty GCR3 table with its own domain id.
      *
-     * @param pasids how many PASIDs it must have room for, as far as units walk
+     * @param pasids the number of PASIDs that it must have room for, as far as units walk
      * @throws IommuException ENOMEM, ENOSPC
      */
     Gcr3Table newGcr3(int pasids) {
@@ -92,7 +92,7 @@ final class DriverState {
         }
     }
 
-    /** Frees a GCR3 table and its id, or keeps both for good when a unit may still use them. */
+    /** Frees a GCR3 table and its id, or quarantines both when a unit may still use them. */
     void free(Gcr3Table table, boolean forgotten) {
         long count = table.free(forgotten);
         if (forgotten) {
@@ -104,25 +104,25 @@ final class DriverState {
 
     // --- quarantine ---
 
-    /** Keeps frames for good that a unit may still be walking. */
+    /** Quarantines frames that a unit may still be walking; they are never freed. */
     void quarantine(long count) {
         quarantinedFrames.addAndGet(count);
     }
 
-    /** Returns how many frames are kept for good. */
+    /** Returns how many frames are quarantined. */
     long quarantinedFrames() {
         return quarantinedFrames.get();
     }
 
     // --- open and closed, under the lock ---
 
-    /** Has the driver forget a domain that is being closed. */
+    /** Removes a domain that is being closed from the driver's list. */
     void forget(IommuDomain domain) {
         closedDomains.accept(domain);
     }
 
     /**
-     * Refuses to go on after the driver was closed.
+     * Throws when the driver is closed.
      *
      * @throws IommuException ENODEV
      */

@@ -17,7 +17,7 @@ final class EventLog {
     private static final int BYTES = EventLogEntry.BYTES << LOG_ENTRIES;
     private static final int ORDER = 1;
 
-    /** How many frames it takes. */
+    /** Number of frames that it uses. */
     static final long FRAMES = 1L << ORDER;
 
     private final SystemMemory memory;
@@ -27,7 +27,7 @@ final class EventLog {
     private int head;
 
     /**
-     * Takes the frames.
+     * Allocates the frames.
      *
      * @throws org.iommu4j.IommuException ENOMEM
      */
@@ -41,7 +41,7 @@ final class EventLog {
         }
     }
 
-    /** Tells the unit where the log is; the unit's logging is off. */
+    /** Sets the log's address in the unit; the unit's logging is off. */
     void program() {
         head = 0;
         window.write64(Registers.EVENT_LOG_BAR.offset(), base | Registers.LENGTH.of(LOG_ENTRIES));
@@ -52,11 +52,11 @@ final class EventLog {
     /** Receives events. */
     @FunctionalInterface
     interface Sink {
-        /** Takes one event, as two words. */
+        /** Receives one event, as two words. */
         void event(long word0, long word1);
     }
 
-    /** Takes out the events so far, oldest first; none when the unit is gone. */
+    /** Removes the events so far, oldest first; none when the unit is gone. */
     void read(Sink sink) {
         long tail = window.read64(Registers.EVENT_LOG_TAIL.offset());
         if ((tail & ~Registers.POINTER.mask()) != 0 || tail >= BYTES) {
@@ -66,7 +66,7 @@ final class EventLog {
             long word0 = memory.load(base + head);
             long word1 = memory.load(base + head + 8);
             if (EventLogEntry.code(word0) == EventLogEntry.Code.RESERVED) {
-                // The tail was seen before the entry; it is there the next time.
+                // The tail was visible before the entry; the next read finds it.
                 break;
             }
             sink.event(word0, word1);
@@ -77,7 +77,7 @@ final class EventLog {
         window.write64(Registers.EVENT_LOG_HEAD.offset(), head);
     }
 
-    /** Frees the frames, which the unit does not use any more. */
+    /** Frees the frames, which the unit no longer uses. */
     void free() {
         frames.free(base, ORDER);
     }

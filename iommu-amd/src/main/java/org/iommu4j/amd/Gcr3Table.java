@@ -11,11 +11,11 @@ import org.iommu4j.platform.SystemMemory;
  * A device's GCR3 table, 48882 section 2.2.6.3: a page table's root for each PASID, 0 for requests without one.
  *
  * <p>Its levels are fixed when it is made, by the PASIDs that the device may use ({@code setup_gcr3_table}); tables
- * under the root come as PASIDs need them and stay. What units cache through it is tagged with a domain id of its own.
- * Callers hold the attacher's lock.
+ * below the root are added when PASIDs need them, and stay. Entries that units cache through it are tagged with the
+ * table's own domain id. Callers hold the attacher's lock.
  */
 final class Gcr3Table {
-    /** The entry of requests without a PASID, which guest tables translate as those of PASID 0. */
+    /** The entry of requests without a PASID, which guest tables translate like requests with PASID 0. */
     static final int ORDINARY = 0;
 
     private static final long ABSENT = 0;
@@ -48,7 +48,7 @@ final class Gcr3Table {
         }
     }
 
-    /** Returns the levels that so many PASIDs need, at most what units walk. */
+    /** Returns the levels for a number of PASIDs, at most those that units walk. */
     static int levelsFor(int pasids, int mostLevels) {
         int levels = 1;
         while (levels < mostLevels && 1L << (levels * Gcr3Entry.LEVEL_BITS) < pasids) {
@@ -95,7 +95,7 @@ final class Gcr3Table {
     }
 
     /**
-     * Sets the root of a PASID's page table; its entry was reserved.
+     * Sets the root of a PASID's page table; its entry is already reserved.
      *
      * @param pageTable 0 for none
      */

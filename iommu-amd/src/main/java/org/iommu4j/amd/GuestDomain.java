@@ -11,11 +11,11 @@ import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.capability.PasidAttachment;
 
 /**
- * A domain with a guest (v2) page table, which answers that it blocks no-snoop and does not:
+ * A domain with a guest (v2) page table, which answers that it blocks no-snoop but does not:
  * {@link AmdRules#V2_ANSWERS_AS_V1}.
  *
- * <p>The device table does not point to its table but to the GCR3 table of the device, and what units cache is tagged
- * with the GCR3 table's domain id and the PASID. So each use is told to forget by itself.
+ * <p>The device table does not point to its table but to the GCR3 table of the device. Entries that units cache are
+ * tagged with the GCR3 table's domain id and the PASID. So each use is invalidated separately.
  */
 final class GuestDomain extends PagingDomain implements PasidAttachment {
     private final GuestPageTable table;
@@ -44,7 +44,7 @@ final class GuestDomain extends PagingDomain implements PasidAttachment {
         return enforcement;
     }
 
-    /** See {@link AmdRules#V2_ANSWERS_AS_V1}: the answer is all that there is. */
+    /** See {@link AmdRules#V2_ANSWERS_AS_V1}: it answers, but enforces nothing. */
     private boolean enforce() {
         checkOpen();
         return AmdRules.V2_ANSWERS_AS_V1;

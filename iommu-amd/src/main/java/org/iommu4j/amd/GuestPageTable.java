@@ -11,7 +11,7 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * A guest (v2) page table, 48882 section 2.2.6: the processor's own format, with 4 or 5 levels that never change.
  *
- * <p>It has nothing like FC, and write-only is not to be had: a mapping that may be written may be read, as in Linux.
+ * <p>It has no bit like FC. It has no write-only mappings either: a writable mapping is also readable, as in Linux.
  */
 final class GuestPageTable extends PageTable {
     /** 4 KiB, 2 MiB and 1 GiB. */
@@ -23,7 +23,7 @@ final class GuestPageTable extends PageTable {
      * Makes an empty table.
      *
      * @param levels 4 or 5
-     * @param bits of the addresses that can be mapped
+     * @param bits the number of address bits that can be mapped
      * @throws IommuException ENOMEM
      */
     GuestPageTable(SystemMemory memory, TableFrames frames, int levels, int bits) {

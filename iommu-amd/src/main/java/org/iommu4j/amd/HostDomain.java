@@ -14,7 +14,7 @@ import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.capability.DirtyTracking;
 import org.jspecify.annotations.Nullable;
 
-/** A domain with a host (v1) page table, which blocks no-snoop for whoever uses it. */
+/** A domain with a host (v1) page table, which blocks no-snoop for every device in it. */
 final class HostDomain extends PagingDomain implements DirtyTracking {
     private final HostPageTable table;
     private final Optional<CacheCoherencyEnforcement> enforcement;
@@ -51,7 +51,7 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         return enforcement;
     }
 
-    /** FC is in every leaf from the start, so there is nothing to do and nothing that could fail. */
+    /** FC is set in every leaf from the start, so there is nothing to do and nothing can fail. */
     private boolean enforce() {
         checkOpen();
         return true;

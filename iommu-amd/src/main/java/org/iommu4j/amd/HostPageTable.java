@@ -17,14 +17,13 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * A host (v1) page table, 48882 section 2.2.3: every page size, FC in every leaf, and a root that grows.
  *
- * <p>Linux maps with FC whoever asks ({@code PT_FEAT_AMDV1_FORCE_COHERENCE}), so there is nothing left to enforce
- * later.
+ * <p>Linux always maps with FC ({@code PT_FEAT_AMDV1_FORCE_COHERENCE}), so nothing is left to enforce later.
  */
 final class HostPageTable extends PageTable {
-    /** Every power of two from 4 KiB on, but 512 GiB, which hardware gets wrong. */
+    /** Every power of two from 4 KiB on, except 512 GiB, which hardware handles wrongly. */
     static final long ALL_PAGE_SIZES = -1L << MIN_SHIFT & ~(1L << 39);
 
-    /** Those below the 52 bits of a physical address. */
+    /** All page sizes below the 52 bits of a physical address. */
     static final long PAGE_SIZES = ALL_PAGE_SIZES & ADDRESS;
 
     private static final LeafMark LEAF = new LeafMark(NEXT_LEVEL.mask(), 0, NEXT_LEVEL.of(ENCODED_SIZE));
@@ -72,13 +71,13 @@ final class HostPageTable extends PageTable {
     // --- written pages ---
 
     /**
-     * Marks what was written, as the leaves say.
+     * Marks the pages that the leaves record as written.
      *
      * <p>Hardware writes {@link HostPageEntry#D} into the one slot that it walked, so a page of several slots was
-     * written when any of them says so.
+     * written when any slot has it.
      *
-     * @param clear whether to clear the record, slot by slot and without losing a page that is written meanwhile
-     * @return whether something was cleared, which the units may still hold as written
+     * @param clear whether to clear the record, slot by slot and without losing a page that is written at the same time
+     * @return whether anything was cleared; units may still hold those pages as written
      */
     boolean readDirty(DirtyBitmap bitmap, boolean clear) {
         long last = minUnsigned(bitmap.start() + bitmap.size() - 1, lastReachable(levels()));
@@ -88,7 +87,7 @@ final class HostPageTable extends PageTable {
             long place = descend(at, 1);
             int level = levelAt(place);
             long firstEntry = entryAt(place) - ((long) index(at, level) << ENTRY_SHIFT);
-            // The rest of the table, unless another one is linked on the way.
+            // The rest of the table, up to the next linked table.
             do {
                 long entry = memory.load(firstEntry + ((long) index(at, level) << ENTRY_SHIFT));
                 int covers = shift(level);
@@ -133,7 +132,7 @@ final class HostPageTable extends PageTable {
     // --- growing ---
 
     /**
-     * Makes the tables of a taller root, not used by anybody yet.
+     * Makes the tables of a taller root, which is not used yet.
      *
      * @return the new root
      * @throws IommuException ENOMEM
@@ -150,7 +149,7 @@ final class HostPageTable extends PageTable {
         return below;
     }
 
-    /** Makes a taller root the one that is walked. */
+    /** Makes a taller root the table's root. */
     void growTo(long root, int newLevels) {
         setTop(root, newLevels);
     }

@@ -10,16 +10,16 @@ import org.iommu4j.platform.SystemMemory;
 /**
  * Maps runs of pages in a {@link PageTable}.
  *
- * <p>Mapping is all or nothing without undoing: the range is checked and the frames are taken before the first entry is
- * written.
+ * <p>Mapping is all or nothing without undoing: the range is checked and the frames are allocated before the first
+ * entry is written.
  */
 final class PageMapper {
-    /** Makes a table taller, and the hardware that walks it follow. */
+    /** Makes a table taller, and updates the hardware that walks it. */
     interface Growth {
         /**
-         * Grows the table, one thread at a time, by calling {@link HostPageTable#growTo} and making hardware follow.
+         * Grows the table, one thread at a time, by calling {@link HostPageTable#growTo} and updating the hardware.
          *
-         * @throws IommuException ENOMEM, ETIMEDOUT or EIO; the table is as it was
+         * @throws IommuException ENOMEM, ETIMEDOUT or EIO; the table is unchanged
          */
         void grow(int levels);
     }
@@ -50,7 +50,7 @@ final class PageMapper {
         }
         int slots = 1 << (sizeShift - PageTable.shift(level));
         long first = table.leaf(physicalAddress, sizeShift, prot);
-        // The common case: the run is inside one table that is there already.
+        // The common case: the run is inside one existing table.
         if ((iova ^ last) >>> PageTable.shift(level + 1) == 0) {
             long place = table.descend(iova, level);
             long entries = PageTable.entryAt(place);
@@ -106,7 +106,7 @@ final class PageMapper {
     }
 
     /**
-     * Maps a run that needs tables, spans several, or meets something: looks, takes frames, and then links and stores.
+     * Maps a run that needs tables, spans several, or meets entries: checks, allocates frames, then links and stores.
      */
     private void mapSlowly(long iova, long last, int level, long first, long pageSize, int slots) {
         long stock = frames.take(countMissing(iova, last, level));
@@ -143,8 +143,8 @@ final class PageMapper {
     }
 
     /**
-     * Links the first table of the stock where a walk ended, and returns the rest; all of it when another thread was
-     * first.
+     * Links the first table of the chain where a walk ended, and returns the rest; the whole chain when another thread
+     * was first.
      */
     private long link(long place, long stock, long iova) {
         long entryAddress = PageTable.entryAt(place);
@@ -165,12 +165,12 @@ final class PageMapper {
         return table.link(entryAddress, entry, stock, level) ? rest : frames.push(rest, stock);
     }
 
-    // --- what is there ---
+    // --- checks ---
 
     /**
-     * Counts the tables that a run needs and that are not there; perhaps there are fewer by the time they are linked.
+     * Counts the missing tables that a run needs; fewer may be missing when they are linked.
      *
-     * @throws IommuException EADDRINUSE when something is mapped in the run
+     * @throws IommuException EADDRINUSE when a page of the run is mapped
      */
     private long countMissing(long iova, long last, int level) {
         long missing = 0;
@@ -210,7 +210,7 @@ final class PageMapper {
     }
 
     private IommuException inUse(long iova, long entry) {
-        return refuse(Errno.EADDRINUSE, iova, "mapped already: " + table.decode(entry));
+        return refuse(Errno.EADDRINUSE, iova, "already mapped: " + table.decode(entry));
     }
 
     private static IommuException refuse(Errno errno, long iova, String what) {
@@ -219,7 +219,7 @@ final class PageMapper {
 
     // --- tables that leaves replace ---
 
-    /** Takes empty tables, and those under them, out of a run of entries and adds them to a chain. */
+    /** Removes empty tables, and those under them, from a run of entries and adds them to a chain. */
     private long takeOutTables(long entries, int run, int level, long chain) {
         long result = chain;
         for (int i = table.nextPresent(entries, 0, run); i < run; i = table.nextPresent(entries, i + 1, run)) {
@@ -240,7 +240,7 @@ final class PageMapper {
         return frames.push(result, tree);
     }
 
-    /** Has the units forget the empty tables that leaves replaced; takes the leaves back when one does not. */
+    /** Invalidates the empty tables that leaves replaced; removes the leaves when that fails in a unit. */
     private void retire(long replaced, long iova, long last, int level) {
         try {
             retirement.retire(replaced, iova, last);

@@ -6,11 +6,11 @@ import org.iommu4j.IommuException;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * A page table of either format: frames of 512 entries, nine address bits a level, bit 0 present, the address in bits
+ * A page table of either format: frames of 512 entries, nine address bits per level, bit 0 present, the address in bits
  * 51:12.
  *
- * <p>The subclass knows the bits of an entry. It is asked for an entry or a run of them, never for each entry of a run;
- * how a leaf differs from a pointer to a table, which every walk must know, is data.
+ * <p>The subclass defines the bits of an entry. It is called for an entry or a whole run, never for each entry of a
+ * run. Every walk distinguishes leaves from pointers to tables by data.
  *
  * <p>These classes share the work:
  *
@@ -19,14 +19,14 @@ import org.iommu4j.platform.SystemMemory;
  *   <li>This class: the shape; the format; entries; the walk, {@link #descend}; stores ({@link #link}, {@link
  *       #storeLeaves}, {@link #clearEntries}); {@link #translate}; {@link #free}. {@link HostPageTable} adds written
  *       pages and growing.
- *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (look, take frames, link, store); what
- *       is there (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
+ *   <li>{@link PageMapper}: map with its arguments and the quick way; map slowly (check, allocate frames, link, store);
+ *       checks (count missing tables, check that entries are free); tables that leaves replace (collect, retire).
  *   <li>{@link PageUnmapper}: unmap with its arguments; leaves; tables that are covered.
  * </ol>
  *
  * <p>Takes no lock: calls for disjoint ranges may run at the same time. Shared upper tables are linked by
- * compare-and-set, and only unmapping a range that contains all that a table covers takes it out again. The root grows
- * when an address beyond it is mapped; {@link PageMapper.Growth} makes the hardware follow.
+ * compare-and-set. A table is removed only by unmapping a range that contains all that it covers. The root grows when
+ * an address beyond it is mapped; {@link PageMapper.Growth} updates the hardware.
  */
 abstract class PageTable {
     /** Present, in both formats. */
@@ -48,13 +48,13 @@ abstract class PageTable {
     /** The bits of a place that are its level: an entry's address is a multiple of 8. */
     private static final int LEVEL_MASK = 7;
 
-    /** The bit of a place that is set when the walk met a leaf above the level that it was to reach. */
+    /** The bit of a place that is set when the walk met a leaf above its target level. */
     private static final long LEAF = Long.MIN_VALUE;
 
     /** The bit of a place that is set beside {@link #LEAF} for a leaf of its level's own size. */
     private static final long WHOLE = 1L << 62;
 
-    /** Where the table is. */
+    /** The memory that holds the table. */
     final SystemMemory memory;
 
     private final TableFrames frames;
@@ -80,7 +80,7 @@ abstract class PageTable {
      *
      * @param startLevels levels to start with
      * @param maxLevels levels that it may grow to
-     * @param bits of the addresses that can be mapped, up to 64
+     * @param bits the number of address bits that can be mapped, up to 64
      * @param pageSizes page sizes of the format, as a bitmap
      * @throws IommuException ENOMEM
      */
@@ -108,12 +108,12 @@ abstract class PageTable {
         return top & ~FRAME_MASK;
     }
 
-    /** Returns how many levels there are now. */
+    /** Returns the current number of levels. */
     final int levels() {
         return (int) (top & FRAME_MASK);
     }
 
-    /** Returns how many levels are needed to map up to an address, at least those that there are. */
+    /** Returns how many levels are needed to map up to an address, at least the current number. */
     final int levelsFor(long last) {
         int level = levels();
         while (level < maxLevels && Long.compareUnsigned(last, lastReachable(level)) > 0) {
@@ -122,7 +122,7 @@ abstract class PageTable {
         return level;
     }
 
-    /** Makes another root the one that is walked. */
+    /** Sets another root. */
     final void setTop(long root, int levels) {
         top = root | levels;
     }
@@ -132,7 +132,7 @@ abstract class PageTable {
         return lastAddress;
     }
 
-    /** Returns the last address that a table of so many levels translates. */
+    /** Returns the last address that a table with a number of levels translates. */
     static long lastReachable(int levels) {
         return lastInTable(0, -1L, shift(levels + 1));
     }
@@ -142,7 +142,7 @@ abstract class PageTable {
         return pageSizes;
     }
 
-    /** Returns the frames that tables are made of. */
+    /** Returns the source of the tables' frames. */
     final TableFrames frames() {
         return frames;
     }
@@ -162,7 +162,7 @@ abstract class PageTable {
     /** Returns log2 of the size of a leaf found in a table of a level. */
     abstract int leafShift(long entry, int level);
 
-    /** Returns how many entries from here on are leaves of the level's own size. */
+    /** Returns how many entries, from an index on, are leaves of the level's own size. */
     abstract int plainRun(long entryAt, int level, int most);
 
     /** Describes an entry in words. */
@@ -226,7 +226,7 @@ abstract class PageTable {
      * Walks down to the entry of an address in its table of a level, or stops above it where the walk ends: at an entry
      * that is not present or a leaf.
      *
-     * @param iova an address that the levels of now translate
+     * @param iova an address that the current levels translate
      * @param level 1 to {@link #levels}
      * @return the place of the entry: see {@link #entryAt}, {@link #levelAt} and {@link #endsAtLeaf}
      */
@@ -234,7 +234,7 @@ abstract class PageTable {
         return walk(iova, level, false);
     }
 
-    /** The walk. It returns a place, or what the entry there translates the address to. */
+    /** The walk. It returns a place, or the address that the entry there translates to. */
     private long walk(long iova, int level, boolean translate) {
         long now = top;
         int at = (int) (now & FRAME_MASK);
@@ -270,7 +270,7 @@ abstract class PageTable {
         return (int) place & LEVEL_MASK;
     }
 
-    /** Returns whether the walk met a leaf above the level that it was to reach. */
+    /** Returns whether the walk met a leaf above its target level. */
     static boolean endsAtLeaf(long place) {
         return place < 0;
     }
@@ -294,9 +294,9 @@ abstract class PageTable {
     }
 
     /**
-     * Stores leaves of which each maps the page after the one before.
+     * Stores leaves that map consecutive pages.
      *
-     * @param slots entries of each page, which are the same
+     * @param slots number of entries of each page, all with the same value
      */
     final void storeLeaves(long entries, long first, long pageSize, int pages, int slots) {
         if (slots == 1) {
@@ -337,9 +337,9 @@ abstract class PageTable {
     }
 
     /**
-     * Frees every table, when the units have forgotten them; the page table is gone then.
+     * Frees every table, once the units have invalidated them; the page table can't be used afterwards.
      *
-     * @return how many frames it had
+     * @return the number of its frames
      */
     final long free(boolean forgotten) {
         return free(root(), levels(), forgotten);

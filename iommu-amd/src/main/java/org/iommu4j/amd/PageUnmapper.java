@@ -44,7 +44,9 @@ final class PageUnmapper {
         return at - iova;
     }
 
-    /** Clears the leaves from an address on, as far as their table and the range go; returns where it got to. */
+    /**
+     * Clears the leaves from an address on, up to the end of their table or of the range; returns the address after.
+     */
     private long unmapRun(long iova, long at, long last, IotlbGather gather) {
         long place = table.descend(at, 1);
         int level = PageTable.levelAt(place);
@@ -110,13 +112,13 @@ final class PageUnmapper {
     }
 
     /**
-     * Takes out the tables that end where unmapping got to and whose whole range it has. Only the leaves' own table and
-     * those above can.
+     * Removes the tables that end at the unmapped address and lie completely in the unmapped range. Only the leaves'
+     * own table and those above it can.
      */
     private void freeCovered(int leafLevel, long iova, long next, long last, IotlbGather gather) {
         for (int level = leafLevel; level < table.levels(); level++) {
             long covers = 1L << PageTable.shift(level + 1);
-            // Only tables below the root, that end here, and that the caller asked to unmap from their first byte.
+            // Only tables below the root that end here and whose first byte is in the range to unmap.
             if ((next & (covers - 1)) != 0
                     || Long.compareUnsigned(next - covers, iova) < 0
                     || Long.compareUnsigned(next - 1, last) > 0) {
@@ -127,7 +129,7 @@ final class PageUnmapper {
             if (PageTable.levelAt(place) > level + 1
                     || !PageTable.isPresent(entry)
                     || !table.isTable(entry, level + 1)) {
-                continue; // another thread has changed it meanwhile
+                continue; // another thread has changed it
             }
             table.clearEntries(PageTable.entryAt(place), 1);
             long frame = PageTable.frame(entry);

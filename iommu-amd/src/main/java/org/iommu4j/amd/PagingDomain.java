@@ -12,13 +12,13 @@ import org.jspecify.annotations.Nullable;
 /**
  * A domain with a page table of either format.
  *
- * <p>Mapping, unmapping, translating and syncing take no lock but that of a unit that must forget something. One wait
- * serves all that a unit has to forget in one sync.
+ * <p>Mapping, unmapping, translating and syncing take no lock, except the lock of a unit that must invalidate. One sync
+ * needs one wait for each unit.
  */
 abstract class PagingDomain extends AmdDomain implements Retirement {
     private static final String FORGETTING_TABLES = "forgetting empty tables";
 
-    /** How many uses each unit of the driver has. Changed under the attacher's lock, read without. */
+    /** The number of uses on each unit of the driver. Changed under the attacher's lock, read without it. */
     private final AtomicIntegerArray usesPerUnit;
 
     private final PageTable table;
@@ -41,7 +41,7 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     /** Grows its table; see {@link PageMapper.Growth}. */
     abstract void grow(int levels);
 
-    /** Adds what makes a unit, and the device IOTLBs behind it, forget a range. */
+    /** Adds the commands that invalidate a range in a unit and in the device IOTLBs behind it. */
     abstract void addForgetting(CommandBatch batch, AmdUnit unit, long first, long last);
 
     @Override
@@ -99,9 +99,9 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         return table.translate(iova);
     }
 
-    /** Makes every unit with a use of this domain forget a range; returns null, or why one may not have. */
+    /** Invalidates a range in every unit with a use of this domain; returns null, or the failure of a unit. */
     final @Nullable IommuException forget(long first, long last, String what) {
-        // Entries are visible before uses are counted: a device that joins later walks what is there now.
+        // Entries are visible before uses are read: a device that joins later walks the current entries.
         VarHandle.fullFence();
         IommuException failure = null;
         for (int i = 0; i < usesPerUnit.length(); i++) {
@@ -114,7 +114,7 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         return failure;
     }
 
-    /** Makes a unit forget pages and the tables that lead to them; false when it is broken or off, or was too slow. */
+    /** Invalidates pages and the tables that lead to them in a unit; false when it is broken, off or too slow. */
     private boolean forgetPages(AmdUnit unit, long first, long last) {
         UnitCommands commands = unit.commands();
         synchronized (commands) {
@@ -144,13 +144,13 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
         long end = gather.end();
         freeGathered(gather, forgotten);
         gather.reset();
-        // The range stays, for the caller's own sync.
+        // The range stays in the gather, for the caller's own sync.
         if (hasRange) {
             gather.addRange(start, end);
         }
     }
 
-    /** Frees the frames of a gather, or keeps them for good. */
+    /** Frees the frames of a gather, or quarantines them. */
     private void freeGathered(IotlbGather gather, boolean forgotten) {
         if (!forgotten) {
             driver().quarantine(gather.frameCount());

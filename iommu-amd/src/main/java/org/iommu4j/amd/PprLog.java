@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
 /**
  * A unit's log of page requests, 48882 section 2.6: 512 entries in a ring, read on demand; and the answers.
  *
- * <p>The monitor of its unit's commands guards it, and comes after the attacher's lock. Source:
+ * <p>The monitor of its unit's commands guards it, and is taken after the attacher's lock. Source:
  * {@code drivers/iommu/amd/ppr.c}.
  */
 final class PprLog {
@@ -30,7 +30,7 @@ final class PprLog {
     private static final int BYTES = PprLogEntry.BYTES << LOG_ENTRIES;
     private static final int ORDER = 1;
 
-    /** How many frames it takes. */
+    /** Number of frames that it uses. */
     static final long FRAMES = 1L << ORDER;
 
     private static final long GONE = -1L;
@@ -42,14 +42,14 @@ final class PprLog {
     private final RegisterWindow window;
     private final long base;
 
-    /** The devices that may ask, by requester id. */
+    /** The devices that may send page requests, by requester id. */
     private final Map<Integer, PageRequestSink> askers = new HashMap<>();
 
     private int head;
     private long overflows;
 
     /**
-     * Takes the frames.
+     * Allocates the frames.
      *
      * @throws IommuException ENOMEM
      */
@@ -66,11 +66,12 @@ final class PprLog {
     }
 
     /**
-     * Tells the unit where the log is while it is off, and returns the value of its control register that turns it on.
+     * Sets the log's address in the unit while it is off, and returns the value of its control register that turns it
+     * on.
      */
     long program(long control) {
         place();
-        // What is lost is answered with success, so that the device asks again; Linux leaves this off.
+        // Lost requests are answered with success, so that the device repeats them; Linux leaves this off.
         window.write64(Registers.PPR_AUTO_RESPONSE.offset(), PageResponse.SUCCESS.code());
         long on = control | Registers.PPR_EN.mask() | Registers.PPR_LOG_EN.mask();
         on = Registers.PPR_AUTO_RSP_EN.set(on, Features.PPR_AUTO_RSP_SUP.get(efr));
@@ -84,26 +85,26 @@ final class PprLog {
         window.write64(Registers.PPR_LOG_TAIL.offset(), 0);
     }
 
-    /** Frees the frames, which the unit does not use any more. */
+    /** Frees the frames, which the unit no longer uses. */
     void free() {
         frames.free(base, ORDER);
     }
 
-    /** Hands out a device's requests from now on. */
+    /** Delivers a device's requests to a sink from now on. */
     void add(int requesterId, PageRequestSink asker) {
         synchronized (commands) {
             askers.put(requesterId, asker);
         }
     }
 
-    /** Answers a device's requests from now on as those of one that may not ask. */
+    /** Answers a device's requests as invalid from now on. */
     void remove(int requesterId) {
         synchronized (commands) {
             askers.remove(requesterId);
         }
     }
 
-    /** Returns how often the log was found to have overflowed. */
+    /** Returns how many overflows of the log were found. */
     long overflows() {
         synchronized (commands) {
             return overflows;
@@ -111,10 +112,10 @@ final class PprLog {
     }
 
     /**
-     * Reads the requests so far, and starts the log again when it overflowed; under the attacher's lock. There are none
-     * when the unit was stopped.
+     * Reads the requests so far, and restarts the log when it overflowed; under the attacher's lock. A stopped unit has
+     * no requests.
      *
-     * @throws IommuException ETIMEDOUT or EIO when a request that is not handed out could not be answered
+     * @throws IommuException ETIMEDOUT or EIO when a request without a sink could not be answered
      */
     void read() {
         synchronized (commands) {
@@ -146,7 +147,7 @@ final class PprLog {
                 long word0 = memory.load(base + head);
                 long word1 = memory.load(base + head + 8);
                 if (PprLogEntry.CODE.get(word0) == 0) {
-                    // The tail was seen before the entry; it is there the next time.
+                    // The tail was visible before the entry; the next read finds it.
                     break;
                 }
                 memory.store(base + head, 0);
@@ -164,7 +165,7 @@ final class PprLog {
         boolean write = PprLogEntry.WRITE.isSet(word0);
         boolean last = PprLogEntry.LAST.isSet(word0);
         if (last && !read && !write) {
-            return; // a stop marker, which nobody waits for
+            return; // a stop marker, for which no reader waits
         }
         int requesterId = (int) PprLogEntry.DEVICE_ID.get(word0);
         int pasid = PprLogEntry.GN.isSet(word0) ? (int) PprLogEntry.PASID.get(word0) : -1;
@@ -189,7 +190,7 @@ final class PprLog {
     /**
      * Answers a group of page requests.
      *
-     * @param pasid that the answer carries, below 0 for none
+     * @param pasid the PASID of the answer, below 0 for none
      * @throws IommuException ETIMEDOUT, EIO
      */
     void respond(int requesterId, int pasid, int group, PageResponse response) {
@@ -207,7 +208,7 @@ final class PprLog {
     }
 
     /**
-     * Waits until what a device has sent is in the log: it answers an invalidation after that.
+     * Waits until all requests that a device has sent are in the log: it answers an invalidation only after them.
      *
      * @throws IommuException ETIMEDOUT, EIO
      */

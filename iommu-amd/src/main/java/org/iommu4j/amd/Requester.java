@@ -7,14 +7,14 @@ import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A device as its unit and the tables know it: the requester ids of its requests, their device table entries, its IOTLB
+ * A device as its unit and the tables see it: the requester ids of its requests, their device table entries, its IOTLB
  * and its GCR3 table.
  *
- * <p>It has room for the entries before a change. The lock of the {@link Attacher} guards what is not said to be
- * otherwise.
+ * <p>It has buffers for the old entries of a change. The lock of the {@link Attacher} guards all state, except where
+ * stated otherwise.
  */
 final class Requester {
-    /** Words of a device table entry that say how a requester is translated, the first ones. */
+    /** Number of words of a device table entry about translation; they are the first ones. */
     private static final int WORDS = 3;
 
     private final PciAddress address;
@@ -24,14 +24,14 @@ final class Requester {
     private final DeviceTlb tlb;
     private final long[] saved;
 
-    /** Where its guest tables are, while it uses any; read without the lock by whoever makes units forget. */
+    /** The GCR3 table of its guest tables, while it uses any; read without the lock for invalidations. */
     private volatile @Nullable Gcr3Table gcr3;
 
     /**
-     * Makes a requester, of which entries are left as they are.
+     * Makes a requester; its entries are left unchanged.
      *
-     * @param table that of its segment
-     * @param ids the requester ids, its own first and then those of bridges that send in its name
+     * @param table the device table of its segment
+     * @param ids the requester ids, its own first and then those of bridges that send on its behalf
      */
     Requester(PciAddress address, AmdUnit unit, DeviceTable table, int[] ids, DeviceTlb tlb) {
         this.address = address;
@@ -62,7 +62,7 @@ final class Requester {
         return ids[0];
     }
 
-    /** Returns every id that its requests may carry, its own first. Not to be changed. */
+    /** Returns every id that its requests may carry, its own first. Callers must not change the array. */
     int[] ids() {
         return ids;
     }
@@ -82,9 +82,9 @@ final class Requester {
     }
 
     /**
-     * Writes how requests with an id are translated; see {@link DeviceTable#set}.
+     * Writes the translation of requests with an id; see {@link DeviceTable#set}.
      *
-     * @param word1 without I, which follows the device's IOTLB and goes with an entry that does not block
+     * @param word1 without I, which is set where the device has an IOTLB and the entry does not block
      */
     void set(int id, long word0, long word1, long word2) {
         boolean iotlb = word0 != DeviceTableEntry.BLOCKED && tlb.isSupported();
@@ -98,14 +98,14 @@ final class Requester {
         }
     }
 
-    /** Keeps how requests are translated, for {@link #restore}. */
+    /** Saves the translation fields of its entries, for {@link #restore}. */
     void save() {
         for (int i = 0; i < saved.length; i++) {
             saved[i] = table.word(ids[i / WORDS], i % WORDS);
         }
     }
 
-    /** Writes back what was saved last. */
+    /** Writes back the fields saved last. */
     void restore() {
         for (int i = 0; i < ids.length; i++) {
             table.set(
@@ -127,12 +127,12 @@ final class Requester {
         gcr3 = newGcr3;
     }
 
-    // --- what must be forgotten, by commands to its unit ---
+    // --- invalidations, by commands to its unit ---
 
     /**
-     * Makes the unit forget the entries and a domain's pages, and the device all that came of requests without a PASID.
+     * Invalidates the entries and a domain's pages in the unit, and all translations without a PASID in the device.
      *
-     * @return false when the unit is broken or off, or did not do it in time
+     * @return false when the unit is broken or off, or did not execute the commands in time
      */
     boolean forget(int domainId) {
         UnitCommands commands = unit.commands();
@@ -145,7 +145,7 @@ final class Requester {
     }
 
     /**
-     * Adds what makes the unit forget the entries, and a domain's pages.
+     * Adds the commands that invalidate the entries and a domain's pages in the unit.
      *
      * @param domainId {@link DomainIds#NONE} for no domain's
      */
@@ -158,20 +158,20 @@ final class Requester {
         }
     }
 
-    /** Adds what makes the device forget all that came of requests without a PASID. */
+    /** Adds the command that invalidates all translations without a PASID in the device. */
     void addIotlb(CommandBatch batch) {
         tlb.addForgetting(batch, Gcr3Table.ORDINARY, Command.iotlbPages(Command.allPages()));
     }
 
     /**
-     * Adds what makes the unit and the device's IOTLB forget pages of guest tables.
+     * Adds the commands that invalidate pages of guest tables in the unit and the device's IOTLB.
      *
      * @param word1 word 1 of the command, with GN
      */
     void addGuestPages(CommandBatch batch, int pasid, long word1) {
         Gcr3Table tables = gcr3;
         if (tables == null) {
-            // Not in use yet, or no more: then nothing is cached, or it was forgotten as a whole.
+            // Not in use yet, or no longer: then nothing is cached, or everything is already invalidated.
             return;
         }
         batch.add(Command.invalidateGuestPages(tables.domainId(), pasid), word1);

@@ -4,10 +4,10 @@ package org.iommu4j.amd;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 
-/** What the owner of a page table does with frames that a unit may still be walking. */
+/** Frees or quarantines a page table's frames that a unit may still be walking. */
 interface Retirement {
     /**
-     * Frees a chain of frames after the units have forgotten them.
+     * Frees a chain of frames after the units have invalidated them.
      *
      * @param first first byte of the range that they translated
      * @param last last byte, inclusive
@@ -15,6 +15,6 @@ interface Retirement {
      */
     void retire(long chain, long first, long last);
 
-    /** Invalidates and frees what a full gather holds. Never fails: what is not forgotten is quarantined. */
+    /** Invalidates and frees the frames of a full gather. Never fails: frames not invalidated are quarantined. */
     void makeRoom(IotlbGather gather);
 }

@@ -10,7 +10,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 
-/** A domain without page tables: every access faults, or every address passes as it is. */
+/** A domain without page tables: every access faults, or every address passes unchanged. */
 final class StaticDomain extends AmdDomain {
     StaticDomain(DriverState driver, Attacher attacher, DomainType type, int id) {
         super(driver, attacher, type, id);

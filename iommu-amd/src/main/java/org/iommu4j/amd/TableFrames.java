@@ -5,9 +5,9 @@ import org.iommu4j.IommuException;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 
-/** Zeroed frames for tables, one or a stock of them chained through their first word. */
+/** Zeroed frames for tables: one, or a chain linked through their first words. */
 final class TableFrames {
-    /** The end of a chain; no table is there. */
+    /** The end of a chain: no frame. */
     static final long NONE = 0;
 
     private final SystemMemory memory;
@@ -19,7 +19,7 @@ final class TableFrames {
     }
 
     /**
-     * Takes a frame.
+     * Allocates a frame.
      *
      * @throws IommuException ENOMEM
      */
@@ -30,7 +30,7 @@ final class TableFrames {
     }
 
     /**
-     * Takes frames, chained, all or none.
+     * Allocates frames in a chain, all or none.
      *
      * @throws IommuException ENOMEM
      */
@@ -48,8 +48,8 @@ final class TableFrames {
     }
 
     /**
-     * Puts a frame before a chain and returns it, the chain's first from now on. The link is no present entry, so that
-     * a unit which still walks the frame finds nothing.
+     * Puts a frame before a chain and returns it as the chain's new first. The link is not a present entry, so a unit
+     * that still walks the frame finds no entry.
      */
     long push(long chain, long frame) {
         memory.store(frame, chain);

@@ -9,16 +9,16 @@ import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 
 /**
- * What a unit's PCI capability says, 48882 section 3.2.1.
+ * A unit's PCI capability, 48882 section 3.2.1.
  *
- * @param hasExtendedFeatures whether the feature registers are there
+ * @param hasExtendedFeatures whether the feature registers exist
  * @param cachesNotPresent whether entries made present must be announced
- * @param deviceIotlbs whether devices may have IOTLBs of their own (ATS)
+ * @param deviceIotlbs whether devices may have their own IOTLBs (ATS)
  */
 record UnitCapability(boolean hasExtendedFeatures, boolean cachesNotPresent, boolean deviceIotlbs) {
     /**
-     * Without the capability the registers are read, and every entry is announced, no device has an IOTLB: slower,
-     * never wrong.
+     * Values without the capability: the registers are read, every entry is announced and no device has an IOTLB. This
+     * is slower but never wrong.
      */
     private static final UnitCapability UNKNOWN = new UnitCapability(true, true, false);
 

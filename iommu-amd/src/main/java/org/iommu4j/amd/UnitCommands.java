@@ -11,11 +11,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The commands of one unit and its control register, and whether the unit still takes any.
+ * The commands of one unit and its control register, and whether the unit still accepts any.
  *
- * <p>Commands and changes of the control register follow each other under this object's monitor.
- * Once commands do not complete the unit is broken for good: every later one is refused at once, because what the unit
- * still remembers is unknown. Nor is anything asked of a unit that was stopped: its queues may have another owner.
+ * <p>This object's monitor serializes commands and changes of the control register. A unit whose commands did not
+ * complete is broken permanently: every later command is refused at once, because the contents of its caches are
+ * unknown. A stopped unit gets no commands either: its queues may have another owner.
  */
 final class UnitCommands {
     private static final Logger LOG = LoggerFactory.getLogger(UnitCommands.class);
@@ -27,16 +27,16 @@ final class UnitCommands {
     private long control;
     private volatile boolean broken;
 
-    /** Its queues are not touched any more. */
+    /** True once its queues may no longer be used. */
     private volatile boolean stopped;
 
-    /** The last event about commands that was in the log when the unit broke. */
+    /** The last event about commands in the log when the unit broke. */
     private volatile @Nullable String lastError;
 
     /**
      * Makes the commands of a unit; the hardware is not changed.
      *
-     * @param control what the control register has
+     * @param control the value of the control register
      * @param readErrors reads the log of events, and calls {@link #noteError} with each that is about commands
      */
     UnitCommands(String unit, RegisterWindow window, CommandBuffer buffer, long control, Runnable readErrors) {
@@ -49,7 +49,7 @@ final class UnitCommands {
 
     // --- the control register ---
 
-    /** Returns what the control register has. */
+    /** Returns the value of the control register. */
     long control() {
         return control;
     }
@@ -68,8 +68,8 @@ final class UnitCommands {
     // --- commands ---
 
     /**
-     * Begins a batch; under this monitor, until it is answered. A unit that takes no commands answers that it did not
-     * execute it.
+     * Begins a batch; the caller holds this monitor until it is answered. A unit that accepts no commands answers that
+     * it did not execute it.
      *
      * @throws IllegalStateException without the monitor
      */
@@ -83,30 +83,30 @@ final class UnitCommands {
 
     private void breakDown() {
         broken = true;
-        LOG.error("{} did not complete an invalidation; it is not trusted any more", unit);
-        // What was taken out before is about commands that did complete.
+        LOG.error("{} did not complete an invalidation; it is broken from now on", unit);
+        // Events read earlier are about commands that did complete.
         lastError = null;
         readErrors.run();
     }
 
-    /** Keeps an event about commands for the refusal. */
+    /** Records an event about commands for the refusal. */
     void noteError(String text) {
         lastError = text;
     }
 
-    // --- whether the unit takes any ---
+    // --- whether the unit accepts any ---
 
-    /** Returns whether it takes no commands any more, because some did not complete or it was stopped. */
+    /** Returns whether it accepts no more commands, because some did not complete or it was stopped. */
     boolean broken() {
         return broken || stopped;
     }
 
-    /** Returns whether the unit's queues may not be touched any more. */
+    /** Returns whether the unit's queues may no longer be used. */
     boolean stopped() {
         return stopped;
     }
 
-    /** Refuses all that follows: the driver is closed. */
+    /** Refuses all later commands: the driver is closed. */
     void stop() {
         stopped = true;
     }

@@ -4,7 +4,7 @@ package org.iommu4j.amd;
 import org.iommu4j.amd.reg.Features;
 
 /**
- * What a unit can do, as far as the driver uses it.
+ * A unit's features, as far as the driver uses them.
  *
  * @param efr its extended features, or firmware's image of them
  * @param efr2 its second extended features, likewise
@@ -21,12 +21,12 @@ record UnitFeatures(long efr, long efr2, UnitCapability capability) {
         return Features.HT_RANGE_IGNORE.isSet(efr2);
     }
 
-    /** Returns whether it may remember that an entry was not present. */
+    /** Returns whether it may cache that an entry was not present. */
     boolean cachesNotPresent() {
         return capability.cachesNotPresent();
     }
 
-    /** Returns whether devices behind it may have IOTLBs of their own. */
+    /** Returns whether devices behind it may have their own IOTLBs. */
     boolean allowsDeviceIotlbs() {
         return capability.deviceIotlbs();
     }
@@ -36,7 +36,7 @@ record UnitFeatures(long efr, long efr2, UnitCapability capability) {
         return Features.nests(efr, efr2);
     }
 
-    /** Returns whether it takes page requests, as {@code amd_iommu_gt_ppr_supported} asks. */
+    /** Returns whether it accepts page requests, as in {@code amd_iommu_gt_ppr_supported}. */
     boolean takesPageRequests() {
         return Features.PPR_SUP.isSet(efr) && Features.GT_SUP.isSet(efr);
     }

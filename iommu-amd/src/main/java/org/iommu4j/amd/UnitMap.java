@@ -16,18 +16,18 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * What an IVRS means to the driver: which blocks are its units, which unit serves a requester, and what memory is
- * reserved for it.
+ * The driver's reading of an IVRS: the blocks that are its units, the unit of each requester, and the requester's
+ * reserved memory.
  *
- * <p>Where several blocks describe one unit, Linux looks at the first unit only, takes the newest type it has and
- * knows, and then uses all blocks of that type.
+ * <p>Where several blocks describe one unit, Linux chooses the newest supported type of the first unit. Then it uses
+ * all blocks of that type.
  */
 final class UnitMap {
     /** The HyperTransport range, which old processors do not translate. */
     private static final ReservedRegion HT_RANGE =
             new ReservedRegion(0xfd_0000_0000L, 0xff_ffff_ffffL, ReservedRegion.Type.RESERVED);
 
-    /** Where writes are interrupts. */
+    /** The addresses to which writes are interrupts. */
     private static final ReservedRegion MSI_RANGE =
             new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Type.MSI);
 
@@ -74,7 +74,7 @@ final class UnitMap {
         return ranges.get(unit);
     }
 
-    /** Returns what was wrong or unknown in the table. */
+    /** Returns warnings about errors and unknown parts of the table. */
     List<String> warnings() {
         return warnings;
     }
@@ -100,7 +100,7 @@ final class UnitMap {
         return range(unit, requesterId).map(DeviceRange::alias).orElse(DeviceRange.NO_ALIAS);
     }
 
-    /** The last entry that names a requester counts, as it overwrites Linux's tables. */
+    /** Returns the last entry that names a requester: in Linux it overwrites the earlier ones. */
     private Optional<DeviceRange> range(int unit, int requesterId) {
         DeviceRange found = null;
         for (DeviceRange range : ranges.get(unit)) {
@@ -128,24 +128,25 @@ final class UnitMap {
         return highest;
     }
 
-    /** Returns whether a block has every function that no other names. */
+    /** Returns whether a block covers every function that no other block names. */
     boolean includesAll(int unit) {
         return units.get(unit).entries().stream().anyMatch(entry -> entry.type() == DeviceEntry.ALL);
     }
 
     /**
-     * Returns firmware's image of a unit's extended features, which goes before the register; 0 where there is none.
+     * Returns firmware's image of a unit's extended features, which takes precedence over the register; 0 where there
+     * is none.
      *
-     * <p>It is there where IVinfo says so (EFRSup) and the block has room for it ({@code early_iommu_features_init}).
-     * One of 0 is none: Linux then reads both registers ({@code late_iommu_features_init}).
+     * <p>The image exists where IVinfo announces it (EFRSup) and the block has room for it ({@code
+     * early_iommu_features_init}). An image of 0 is taken as absent: Linux then reads both registers ({@code
+     * late_iommu_features_init}).
      */
     long efrImage(int unit) {
         return (ivrs.ivInfo() & 1) != 0 ? units.get(unit).efrImage() : 0;
     }
 
     /**
-     * Returns the bits that firmware's images of all units have, of which there is at least one; 0 where a unit has no
-     * image.
+     * Returns the bits common to firmware's images of all units, at least one; 0 where a unit has no image.
      *
      * <p>Source: {@code get_global_efr}, before the registers are read.
      */
@@ -166,8 +167,8 @@ final class UnitMap {
      * Returns whether Linux remaps interrupts on this machine, as far as the IVRS decides.
      *
      * <p>Linux does not when the entry of the south bridge's I/O APIC is missing, because that APIC's interrupts would
-     * be lost ({@code check_ioapic_information}). Its other test, that every I/O APIC of the MADT has an entry, is not
-     * made.
+     * be lost ({@code check_ioapic_information}). Linux also tests that every I/O APIC of the MADT has an entry; this
+     * is not modelled.
      */
     boolean interruptRemapping() {
         for (Ivhd unit : units) {
@@ -183,11 +184,11 @@ final class UnitMap {
     }
 
     /**
-     * Returns a function's reserved regions, sorted by start, those of one type and with the same rights merged where
-     * they overlap.
+     * Returns a function's reserved regions, sorted by start. Overlapping regions of one type with the same rights are
+     * merged.
      *
-     * <p>Of two with different rights the one that starts lower is mapped first, and so decides about what they share;
-     * in Linux it is the one that the table lists first.
+     * <p>Of two overlapping regions with different rights, the one that starts lower is mapped first, and so decides
+     * about the overlap. In Linux it is the one that the table lists first.
      */
     List<ReservedRegion> reservedRegions(PciAddress address, boolean htRangeTranslated) {
         List<ReservedRegion> regions = new ArrayList<>();
@@ -206,8 +207,8 @@ final class UnitMap {
     /**
      * Makes a direct region of a unity or exclusion range.
      *
-     * <p>Linux does not program exclusion ranges, of which a unit has registers for one only: it maps them like unity
-     * ranges that give both rights. It rounds both start and size up to whole pages ({@code init_unity_map_range}).
+     * <p>Linux does not program exclusion ranges, since a unit has registers for only one: it maps them like unity
+     * ranges with both rights. It rounds both start and size up to whole pages ({@code init_unity_map_range}).
      */
     private static Optional<ReservedRegion> region(Ivmd ivmd) {
         long start = roundUp(ivmd.start());

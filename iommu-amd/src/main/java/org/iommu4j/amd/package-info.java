@@ -9,10 +9,10 @@
  * <ul>
  *   <li>Page tables: {@code TableFrames}; {@code PageTable} with {@code HostPageTable} (v1) and {@code GuestPageTable}
  *       (v2); {@code Retirement}, {@code PageMapper}, {@code PageUnmapper}.
- *   <li>Names and rules: {@code AmdNames}; {@code AmdRules}, what changes between releases of Linux, which is nowhere
- *       else; {@code DomainIds}.
+ *   <li>Names and rules: {@code AmdNames}; {@code AmdRules}, the only place for differences between releases of Linux;
+ *       {@code DomainIds}.
  *   <li>Registers and commands: {@code CommandBuffer}, {@code CommandBatch}, {@code UnitCommands}, {@code EventLog};
- *       {@code UnitCapability}, {@code UnitFeatures} and {@code CommonFeatures}, those of one unit and of all.
+ *       {@code UnitCapability} and {@code UnitFeatures} of one unit, {@code CommonFeatures} of all units.
  *   <li>Caches and device tables: {@code DeviceServices}, {@code DeviceTlb}; {@code DeviceTable}, which the units of a
  *       segment share; {@code Gcr3Table}.
  *   <li>Unit: {@code PageRequestSink}, {@code PprLog}, {@code AmdUnit}; {@code UnitMap}, the units as firmware
@@ -21,8 +21,8 @@
  *       DomainState}; {@code AmdDevice}.
  *   <li>Domain: {@code Attacher}, which moves devices by device table entries and GCR3 tables; {@code AmdDomain},
  *       {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code GuestDomain}.
- *   <li>Driver: {@code AmdIommu}, which is opened; {@code AmdDescription}, {@code AmdSysfs} and {@code
- *       AmdKernelLog}, which answer without opening anything; {@code AmdVendor}.
+ *   <li>Driver: {@code AmdIommu}, the opened driver; {@code AmdDescription}, {@code AmdSysfs} and {@code AmdKernelLog},
+ *       which answer without opening the driver; {@code AmdVendor}.
  * </ul>
  *
  * <h2>Source</h2>
@@ -31,9 +31,9 @@
  *   <li>AMD I/O Virtualization Technology (IOMMU) Specification, 48882, revision 3.08.
  *   <li>Linux {@code drivers/iommu/amd} and {@code drivers/iommu/generic_pt/fmt/amdv1.h}. Layouts were compared with
  *       {@code amd_iommu_types.h} and {@code iommu.c} of Linux 7.0.
- *   <li>For the parts of the PASID in INVALIDATE_IOTLB_PAGES, the correction that Linux made when revision 2.02 of the
- *       specification mended their order (e8d2d82d4a73): bits 15:8 are in the first word's 23:16, bits 7:0 in 55:48.
- *       Bits 19:16 in 59:56 are the specification's; Linux, whose PASIDs have 16 bits, leaves zeros there.
+ *   <li>For the parts of the PASID in INVALIDATE_IOTLB_PAGES, the correction in Linux after revision 2.02 of the
+ *       specification changed their order (e8d2d82d4a73): bits 15:8 are in the first word's 23:16, bits 7:0 in 55:48.
+ *       Bits 19:16 in 59:56 follow the specification; Linux, whose PASIDs have 16 bits, leaves zeros there.
  * </ul>
  *
  * <h2>Modelled</h2>
@@ -41,50 +41,51 @@
  * <ul>
  *   <li>Host (v1) tables of every page size and 3 to 6 levels; dirty tracking.
  *   <li>Guest (v2) tables of 4 and 5 levels; GCR3 tables of 1 to 3 levels; PASIDs.
- *   <li>Device IOTLBs (ATS). A device that does not confirm the invalidation of its IOTLB within a second is an event
- *       in the log and no failure, as in Linux: the wait ends, and what the device may still hold is unknown.
- *   <li>Page requests with PASID, their answers, and overflow of their log. Automatic responses are on where a unit has
- *       them, with success, which Linux leaves off. The log is drained by an invalidation of the device's IOTLB.
- *   <li>Waits for commands by store, as Linux's are, or by interrupt, with the parameter {@code
+ *   <li>Device IOTLBs (ATS). A device may fail to confirm the invalidation of its IOTLB within a second. This is an
+ *       event in the log and not a failure, as in Linux: the wait ends, and the contents of the device's IOTLB are
+ *       unknown.
+ *   <li>Page requests with PASID, their answers, and overflow of their log. Automatic responses, with success, are on
+ *       where a unit has them; Linux leaves them off. The log is drained by an invalidation of the device's IOTLB.
+ *   <li>Waits for commands by store, as in Linux, or by interrupt, with the parameter {@code
  *       iommu4j.amd=completion_interrupt}, which Linux does not have. Then ComWaitInt of the status register is polled,
  *       because the platform has no port for the message.
- *   <li>A unit that met a command which it does not know stops for good. Linux goes on to ask it and waits in vain each
- *       time; here the unit counts as broken, and a driver that is opened anew starts it again.
+ *   <li>A unit that meets an unknown command stops permanently. Linux continues to send commands and waits in vain each
+ *       time. Here the unit is broken, and the next driver that is opened starts it again.
  *   <li>Every kind of block and device entry of an IVRS; several units and segments.
- *   <li>Bits of interrupt remapping in a device table entry are preserved. At opening a unit forgets the interrupt
- *       tables that an earlier kernel had.
+ *   <li>Bits of interrupt remapping in a device table entry are preserved. At opening, an earlier kernel's interrupt
+ *       tables are invalidated in the unit.
  * </ul>
  *
  * <h2>Doubtful readings</h2>
  *
  * <ul>
- *   <li>The units' weakest feature decides for all, as Linux's global masks do. The processor's own table depth, which
- *       Linux compares with GATS, is not known here.
+ *   <li>The units' weakest feature decides for all, as in Linux's global masks. The processor's own table depth, which
+ *       Linux compares with GATS, is unknown here.
  *   <li>A change of GCR3 entry 0 is followed by an invalidation of the whole PASID.
  *   <li>The image of the feature registers in an IVHD takes precedence where IVinfo.EFRSup is set and the image is not
  *       0; a difference from the registers is a warning.
- *   <li>Of what Linux decides before it has read the registers, HATS goes by the images alone, and by the bits that
- *       those of all units share ({@code AmdRules#hostLevels}). GATS and {@code amd_iommu=pgtbl_v2} go by the registers
- *       where there is no image, while Linux has 4 levels then and falls back to v1.
+ *   <li>Linux makes some decisions before it has read the registers. HATS follows only the images, by the bits common
+ *       to all units ({@code AmdRules#hostLevels}). GATS and {@code amd_iommu=pgtbl_v2} follow the registers where
+ *       there is no image; Linux has 4 levels then and falls back to v1.
  *   <li>QueueID of INVALIDATE_IOTLB_PAGES is the requester id, as in Linux.
  *   <li>GN of an answer to a page request, and GPRP of the device table entry, follow the device's PRG Response PASID
- *       Required, where Linux has GN alone.
+ *       Required; Linux has only GN.
  * </ul>
  *
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Units without host tables, which 6.17 and later drive with guest tables alone: HATS 3 is refused then, HATDis
- *       of an IVHD is not looked at.
- *   <li>VAsize of IVinfo, which newer trees take as one more limit of host tables.
- *   <li>Nested domains, which no release up to 7.1 can make ({@code AmdRules}); parents for them are given out.
+ *   <li>Units without host tables, which 6.17 and later drive with guest tables alone: HATS 3 is refused, HATDis of an
+ *       IVHD is not read.
+ *   <li>VAsize of IVinfo, which newer trees use as one more limit of host tables.
+ *   <li>Nested domains, which no release up to 7.1 can make ({@code AmdRules}); parents for them can be allocated.
  *   <li>Page requests without PASID, and those for execution or with privilege: they are answered as invalid, as in
  *       Linux.
- *   <li>Messages of interrupts: logs are read when asked.
- *   <li>Interrupt remapping tables, and so the guest virtual APIC.
+ *   <li>Messages of interrupts: logs are read on demand.
+ *   <li>Interrupt remapping tables, and therefore the guest virtual APIC.
  *   <li>SNP, memory encryption, performance counters.
  *   <li>Exclusion range registers, as in Linux, which maps those ranges one to one instead.
- *   <li>Devices that are not on PCI, but for their ids.
+ *   <li>Devices that are not on PCI, except for their ids.
  * </ul>
  */
 package org.iommu4j.amd;

@@ -10,8 +10,8 @@ import org.jspecify.annotations.Nullable;
  * @param type the kind of entry
  * @param length bytes
  * @param deviceId a requester id
- * @param dataSetting which interrupts and messages pass untranslated: INIT 0, external 1, NMI 2, system management 5:4,
- *     LINT0 6, LINT1 7
+ * @param dataSetting the interrupts and messages that pass untranslated: INIT 0, external 1, NMI 2, system management
+ *     5:4, LINT0 6, LINT1 7
  * @param extended the last 4 bytes of an 8-byte entry, else 0
  * @param name the name of an entry F0h, else null
  */
@@ -53,22 +53,22 @@ public record DeviceEntry(
     /** {@link #variety} of an HPET. */
     public static final int VARIETY_HPET = 2;
 
-    /** Returns the id that requests carry: of an alias or a special device. */
+    /** Returns the id that requests of an alias or a special device carry. */
     public int sourceDeviceId() {
         return (int) (extended >> 8) & 0xffff;
     }
 
-    /** Returns an APIC's or HPET's number: of a special device. */
+    /** Returns the number of a special device, an APIC or HPET. */
     public int handle() {
         return (int) extended & 0xff;
     }
 
-    /** Returns what a special device is. */
+    /** Returns the variety of a special device. */
     public int variety() {
         return (int) (extended >> 24) & 0xff;
     }
 
-    /** Returns whether an entry that should name a device by ACPI names none. */
+    /** Returns whether an entry for a device named by ACPI has no name. */
     public boolean isUnnamed() {
         return type == ACPI_HID && (name == null || name.hardwareId().isEmpty());
     }

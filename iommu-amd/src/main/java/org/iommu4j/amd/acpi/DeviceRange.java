@@ -2,10 +2,10 @@
 package org.iommu4j.amd.acpi;
 
 /**
- * Requester ids that an IVHD block covers, as one or two of its entries say.
+ * Requester ids that an IVHD block covers by one or two of its entries.
  *
- * @param first the first
- * @param last the last, inclusive
+ * @param first the first id
+ * @param last the last id, inclusive
  * @param alias the id that their requests carry, or {@link #NO_ALIAS}
  * @param dataSetting as {@link DeviceEntry#dataSetting}
  */

@@ -14,13 +14,13 @@ import java.util.List;
  * @param flags HtTunEn 0, PassPW 1, ResPassPW 2, Isoc 3, IotlbSup 4, Coherent 5, PreFSup 6, PPRSup 7
  * @param length bytes, header and entries
  * @param deviceId the unit's own requester id
- * @param capabilityOffset where its capability is in its PCI configuration space
+ * @param capabilityOffset offset of its capability in its PCI configuration space
  * @param base physical address of its registers
  * @param segment PCI segment
  * @param info MSI number 4:0, unit id 12:8
  * @param features 10h: feature reporting; 11h and 40h: attributes
  * @param efrImage the extended feature register, 0 in 10h
- * @param efr2Image the second one, 0 in 10h
+ * @param efr2Image the second extended feature register, 0 in 10h
  * @param entries its device entries in order
  */
 public record Ivhd(
@@ -57,10 +57,10 @@ public record Ivhd(
     /**
      * Returns the requester ids that the block covers, in its order.
      *
-     * <p>The unit itself is not left out here. Devices that ACPI names count in type 40h only, and only with a name, as
-     * in Linux.
+     * <p>The unit itself is not excluded here. Devices that ACPI names are included only in type 40h, and only with a
+     * name, as in Linux.
      *
-     * @param warnings receives a line for each entry that makes no sense
+     * @param warnings receives a line for each invalid entry
      */
     public List<DeviceRange> ranges(List<String> warnings) {
         List<DeviceRange> ranges = new ArrayList<>();
@@ -74,13 +74,13 @@ public record Ivhd(
                     ranges.add(new DeviceRange(id, id, entry.sourceDeviceId(), entry.dataSetting()));
                 case DeviceEntry.RANGE_START, DeviceEntry.ALIAS_RANGE_START, DeviceEntry.EXTENDED_RANGE_START -> {
                     if (start != null) {
-                        warnings.add(at(start) + "a range starts and does not end");
+                        warnings.add(at(start) + "a range starts but does not end");
                     }
                     start = entry;
                 }
                 case DeviceEntry.RANGE_END -> {
                     if (start == null) {
-                        warnings.add(at(entry) + "a range ends that did not start");
+                        warnings.add(at(entry) + "a range ends without a start");
                     } else if (id < start.deviceId()) {
                         warnings.add(at(entry)
                                 + String.format(
@@ -109,7 +109,7 @@ public record Ivhd(
             }
         }
         if (start != null) {
-            warnings.add(at(start) + "a range starts and does not end");
+            warnings.add(at(start) + "a range starts but does not end");
         }
         return ranges;
     }

@@ -2,16 +2,16 @@
 package org.iommu4j.amd.acpi;
 
 /**
- * An I/O virtualization memory definition block, 48882 section 5.2.3: memory that some devices use before and beside
- * the operating system.
+ * An I/O virtualization memory definition block, 48882 section 5.2.3: memory that devices use before and outside the
+ * operating system.
  *
  * @param offset bytes from the table's start
  * @param type 20h all devices, 21h one device, 22h a range of devices
  * @param flags unity 0, readable 1, writable 2, exclusion range 3
  * @param length bytes of the block
- * @param deviceId the device, or the first
+ * @param deviceId the device, or the first device of a range
  * @param auxiliary the last device of a range
- * @param reserved 8 bytes; Linux takes bits 15:0 as the PCI segment
+ * @param reserved 8 bytes; Linux reads bits 15:0 as the PCI segment
  * @param start physical address
  * @param size bytes
  */
@@ -57,7 +57,7 @@ public record Ivmd(
         return (int) reserved & 0xffff;
     }
 
-    /** Returns whether the block is about a device. */
+    /** Returns whether the block covers a device. */
     public boolean covers(int requesterId) {
         return switch (type) {
             case TYPE_ALL -> true;

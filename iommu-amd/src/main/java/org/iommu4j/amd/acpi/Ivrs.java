@@ -13,7 +13,7 @@ import org.iommu4j.platform.MalformedTableException;
  * @param ivInfo EFRSup 0, DMA remapped before boot 1, GVASize 7:5, PASize 14:8, VASize 21:15, HtAtsResv 22
  * @param ivhds hardware definition blocks in order
  * @param ivmds memory definition blocks in order
- * @param warnings what was skipped, one line each
+ * @param warnings one line for each skipped part
  */
 public record Ivrs(AcpiTable table, long ivInfo, List<Ivhd> ivhds, List<Ivmd> ivmds, List<String> warnings) {
     /** The table's signature. */
@@ -39,9 +39,9 @@ public record Ivrs(AcpiTable table, long ivInfo, List<Ivhd> ivhds, List<Ivmd> iv
     }
 
     /**
-     * Reads a table. A wrong checksum is no obstacle here.
+     * Reads a table. A wrong checksum is accepted here.
      *
-     * @throws MalformedTableException when the header or a length makes no sense
+     * @throws MalformedTableException when the header or a length is invalid
      */
     public static Ivrs parse(byte[] bytes) {
         AcpiTable table = AcpiTable.parse(SIGNATURE, bytes);
@@ -142,7 +142,7 @@ public record Ivrs(AcpiTable table, long ivInfo, List<Ivhd> ivhds, List<Ivmd> iv
         return entries;
     }
 
-    /** Entries up to BFh tell their length by the type's upper bits; only the named one has a length of its own. */
+    /** For entries up to BFh the type's upper bits hold the length; only the named one has its own length. */
     private static int entryLength(AcpiTable table, int offset, int type, int left) {
         if (type == DeviceEntry.ACPI_HID) {
             checkLength(offset, "the fixed part of a device entry of type " + hex(type), NAMED_ENTRY_HEADER, 0, left);
@@ -177,7 +177,7 @@ public record Ivrs(AcpiTable table, long ivInfo, List<Ivhd> ivhds, List<Ivmd> iv
         switch (format) {
             case AcpiName.UID_NONE -> {
                 if (length != 0) {
-                    warnings.add(what + "of format 0, which is none, and of " + length + " bytes, expected 0");
+                    warnings.add(what + "of format 0 (none) and of " + length + " bytes, expected 0");
                 }
             }
             case AcpiName.UID_INTEGER -> {

@@ -3,8 +3,8 @@
 /**
  * IVRS, the ACPI table of the units (I/O Virtualization Reporting Structure).
  *
- * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads the table. The driver decides which block Linux chooses and which
- * unit serves a device.
+ * <p>{@link org.iommu4j.amd.acpi.Ivrs#parse} reads the table. The driver decides on the blocks that Linux chooses and
+ * on each device's unit.
  *
  * <h2>Source</h2>
  *
@@ -18,7 +18,7 @@
  *   <li>Hardware definition blocks (IVHD 10h, 11h, 40h) with their device entries.
  *   <li>Memory definition blocks (IVMD 20h, 21h, 22h).
  *   <li>A block or entry of an unknown type is skipped with a warning.
- *   <li>A length that can't be right is refused with its offset.
+ *   <li>An impossible length is refused, with its offset.
  * </ul>
  *
  * <h2>Not modelled</h2>

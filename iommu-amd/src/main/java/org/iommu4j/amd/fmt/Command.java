@@ -9,7 +9,7 @@ import org.iommu4j.bits.SplitField;
 
 /** A 128-bit entry of the command buffer, 48882 section 2.4, as two words. */
 public final class Command {
-    /** What the command is. */
+    /** The command's opcode. */
     public static final BitField OPCODE = absolute(63, 60, "OpCode");
 
     /** COMPLETION_WAIT, section 2.4.1. */
@@ -33,29 +33,29 @@ public final class Command {
     public static final BitField INTERRUPT = absolute(1, 1, "i");
     /** COMPLETION_WAIT: later commands wait for earlier ones. */
     public static final BitField FLUSH_QUEUE = absolute(2, 2, "f");
-    /** COMPLETION_WAIT: where to store, in units of 8 bytes. */
+    /** COMPLETION_WAIT: the address to store to, in units of 8 bytes. */
     public static final BitField STORE_ADDRESS = absolute(51, 3, "StoreAddress");
-    /** COMPLETION_WAIT: what to store. */
+    /** COMPLETION_WAIT: the data to store. */
     public static final BitField STORE_DATA = absolute(127, 64, "StoreData");
-    /** Which requester: of an entry, an interrupt table, a device IOTLB, a page request. */
+    /** The requester: of an entry, an interrupt table, a device IOTLB, a page request. */
     public static final BitField DEVICE_ID = absolute(15, 0, "DeviceID");
-    /** INVALIDATE_IOMMU_PAGES: which PASID, with {@link #GN}. */
+    /** INVALIDATE_IOMMU_PAGES: the PASID, with {@link #GN}. */
     public static final BitField PASID = absolute(19, 0, "PASID");
-    /** INVALIDATE_IOMMU_PAGES: which domain. */
+    /** INVALIDATE_IOMMU_PAGES: the domain. */
     public static final BitField DOMAIN_ID = absolute(47, 32, "DomainID");
     /** INVALIDATE_IOMMU_PAGES: the address encodes a size above 4 KiB. */
     public static final BitField S = absolute(64, 64, "S");
-    /** INVALIDATE_IOMMU_PAGES: cached upper entries go too. */
+    /** INVALIDATE_IOMMU_PAGES: cached upper entries are invalidated too. */
     public static final BitField PDE = absolute(65, 65, "PDE");
     /** INVALIDATE_IOMMU_PAGES: guest translations. */
     public static final BitField GN = absolute(66, 66, "GN");
-    /** INVALIDATE_IOMMU_PAGES: where. */
+    /** INVALIDATE_IOMMU_PAGES: the address. */
     public static final BitField ADDRESS = absolute(127, 76, "Address");
-    /** INVALIDATE_IOTLB_PAGES: how many invalidations the device takes before it answers. */
+    /** INVALIDATE_IOTLB_PAGES: the number of invalidations that the device accepts before it answers. */
     public static final BitField MAX_PEND = absolute(31, 24, "MaxPend");
-    /** INVALIDATE_IOTLB_PAGES: which queue the answer is counted for. */
+    /** INVALIDATE_IOTLB_PAGES: the queue of the answer. */
     public static final BitField QUEUE_ID = absolute(47, 32, "QueueID");
-    /** COMPLETE_PPR_REQUEST: which PASID, with {@link #GN}. */
+    /** COMPLETE_PPR_REQUEST: the PASID, with {@link #GN}. */
     public static final BitField PPR_PASID = absolute(51, 32, "PASID");
     /** COMPLETE_PPR_REQUEST: the tag of the request. */
     public static final BitField PPR_TAG = absolute(104, 96, "CompletionTag");
@@ -66,11 +66,11 @@ public final class Command {
     private static final BitField IOTLB_PASID_LOW = absolute(55, 48, "PASID[7:0]");
     private static final BitField IOTLB_PASID_HIGH = absolute(59, 56, "PASID[19:16]");
 
-    /** INVALIDATE_IOTLB_PAGES: which PASID, with {@link #GN}; scattered. */
+    /** INVALIDATE_IOTLB_PAGES: the PASID, with {@link #GN}; scattered. */
     public static final SplitField IOTLB_PASID =
             SplitField.of("PASID", IOTLB_PASID_LOW, IOTLB_PASID_MIDDLE, IOTLB_PASID_HIGH);
 
-    /** {@link #PPR_CODE}: the page is there now. */
+    /** {@link #PPR_CODE}: the page is present now. */
     public static final int PPR_SUCCESS = 0;
     /** {@link #PPR_CODE}: there is no such page. */
     public static final int PPR_INVALID = 1;
@@ -113,7 +113,7 @@ public final class Command {
     /** The address that means every page of the domain; with {@link #S}. */
     public static final long ALL_PAGES = 0x7fff_ffff_ffff_f000L;
 
-    /** Above this power of two a range is not encoded: all pages go. */
+    /** Above this power of two a range is not encoded: all pages are invalidated. */
     private static final int LARGEST_RANGE_BIT = 51;
 
     private Command() {}
@@ -142,9 +142,9 @@ public final class Command {
     }
 
     /**
-     * Returns word 1 of an invalidation of pages: the smallest naturally aligned power of two that has the range.
+     * Returns word 1 of an invalidation of pages: the smallest naturally aligned power of two that contains the range.
      *
-     * <p>The size is told as in a page table entry: by the lowest zero of the address, with ones below it.
+     * <p>The size is encoded as in a page table entry: by the lowest zero of the address, with ones below it.
      *
      * @param first any byte of the first page
      * @param last any byte of the last page
@@ -177,7 +177,7 @@ public final class Command {
      * Returns word 0 of an invalidation of pages of a device's IOTLB.
      *
      * @param pasid with {@link #GN} in word 1, else 0
-     * @param maxPending as the device's ATS capability says, 0 to 31
+     * @param maxPending from the device's ATS capability, 0 to 31
      */
     public static long invalidateIotlbPages(int deviceId, int pasid, int maxPending) {
         return opcode(INVALIDATE_IOTLB_PAGES)
@@ -190,7 +190,7 @@ public final class Command {
     }
 
     /**
-     * Returns word 1 of an invalidation of a device's IOTLB, made of that for the unit: tables are not cached there.
+     * Returns word 1 of an invalidation of a device's IOTLB from word 1 for the unit: the device does not cache tables.
      */
     public static long iotlbPages(long unitPages) {
         return unitPages & ~PDE.mask();
@@ -201,7 +201,7 @@ public final class Command {
         return opcode(INVALIDATE_INTERRUPT_TABLE) | deviceId;
     }
 
-    /** Returns word 0 of the answer to a page request; a PASID counts with {@link #GN} in word 1. */
+    /** Returns word 0 of the answer to a page request; its PASID is valid with {@link #GN} in word 1. */
     public static long completePpr0(int deviceId, int pasid) {
         return opcode(COMPLETE_PPR_REQUEST) | PPR_PASID.of(pasid) | deviceId;
     }

@@ -14,9 +14,9 @@ import org.iommu4j.bits.SplitField;
  * read nor write permission.
  */
 public final class DeviceTableEntry {
-    /** The first two words up to bit 127 mean something. */
+    /** Valid: the first two words, up to bit 127, have an effect. */
     public static final BitField V = absolute(0, 0, "V");
-    /** The translation fields mean something. */
+    /** Translation valid: the translation fields have an effect. */
     public static final BitField TV = absolute(1, 1, "TV");
     /** Host access and dirty tracking; both bits are for dirty pages. */
     public static final BitField HAD = absolute(8, 7, "HAD");
@@ -38,7 +38,7 @@ public final class DeviceTableEntry {
     public static final BitField IR = absolute(61, 61, "IR");
     /** I/O write permission. */
     public static final BitField IW = absolute(62, 62, "IW");
-    /** Domain id that tags what the unit caches. */
+    /** Domain id, the tag of cached entries. */
     public static final BitField DOMAIN_ID = absolute(79, 64, "DomainID");
     /** Device IOTLB (ATS). */
     public static final BitField I = absolute(96, 96, "I");
@@ -132,24 +132,24 @@ public final class DeviceTableEntry {
     /** Word 0 of an entry that lets nothing through. */
     public static final long BLOCKED = V.mask() | TV.mask();
 
-    /** Word 0 of an entry that passes every address as it is. */
+    /** Word 0 of an entry that passes every address unchanged. */
     public static final long IDENTITY = BLOCKED | IR.mask() | IW.mask();
 
-    /** Bits of word 1 that say how a requester is translated; the others are about interrupts and messages. */
+    /** Bits of word 1 about translation; the others are about interrupts and messages. */
     public static final long TRANSLATION_1 = DOMAIN_ID.mask() | GCR3_MIDDLE.mask() | I.mask() | GCR3_HIGH.mask();
 
-    /** Bits of word 2 that say how a requester is translated; the others are about interrupts. */
+    /** Bits of word 2 about translation; the others are about interrupts. */
     public static final long TRANSLATION_2 = GUEST_PAGING_MODE.mask();
 
     private DeviceTableEntry() {}
 
-    /** Returns word 0 of an entry that translates by a host table of so many levels. */
+    /** Returns word 0 of an entry that translates by a host table with a number of levels. */
     public static long paging(long root, int levels) {
         return IDENTITY | MODE.of(levels) | root;
     }
 
     /**
-     * Returns the bits of word 0 that bring in guest tables.
+     * Returns the bits of word 0 for guest tables.
      *
      * @param gcr3Root physical address of the GCR3 table
      * @param gcr3Levels its levels, 1 to 3
@@ -158,12 +158,12 @@ public final class DeviceTableEntry {
         return GV.mask() | GLX.of(gcr3Levels - 1) | GCR3_LOW.of(gcr3Root >>> 12 & GCR3_LOW.max());
     }
 
-    /** Returns the bits of word 1 that bring in guest tables: the rest of the GCR3 table's address. */
+    /** Returns the bits of word 1 for guest tables: the rest of the GCR3 table's address. */
     public static long guest1(long gcr3Root) {
         return GCR3_MIDDLE.of(gcr3Root >>> 15 & GCR3_MIDDLE.max()) | GCR3_HIGH.of(gcr3Root >>> 31 & GCR3_HIGH.max());
     }
 
-    /** Returns the bits of word 2 that bring in guest tables of 4 or 5 levels. */
+    /** Returns the bits of word 2 for guest tables of 4 or 5 levels. */
     public static long guest2(int levels) {
         return GUEST_PAGING_MODE.of(levels - 4);
     }

@@ -10,7 +10,7 @@ import org.iommu4j.pci.PciAddress;
 /**
  * A 128-bit entry of the event log, 48882 section 2.5, as two words.
  *
- * <p>Which fields there are depends on the event. They were compared with FreeBSD's {@code amd_reg.h}, VirtualBox's
+ * <p>The fields depend on the event. They were compared with FreeBSD's {@code amd_reg.h}, VirtualBox's
  * {@code iommu-amd.h} and Linux's {@code iommu_print_event}; the reasons of INVALID_DEVICE_REQUEST with illumos'
  * {@code amd_iommu_log.c}, which follows an early revision.
  */
@@ -39,21 +39,21 @@ public final class EventLogEntry {
     public static final BitField RZ = absolute(55, 55, "RZ");
     /** A translation request (ATS). */
     public static final BitField TR = absolute(56, 56, "TR");
-    /** Of a hardware error, which kind; bit 59 is reserved there. */
+    /** Kind of a hardware error; bit 59 is reserved there. */
     public static final BitField ERROR_TYPE = absolute(58, 57, "Type");
-    /** Of an invalid request, which kind. */
+    /** Kind of an invalid request. */
     public static final BitField REQUEST_TYPE = absolute(59, 57, "Type");
-    /** What happened. */
+    /** The event's code. */
     public static final BitField EVENT_CODE = absolute(63, 60, "EventCode");
-    /** Where: the device's address, or the physical address of a command or table. */
+    /** The device's address, or the physical address of a command or table. */
     public static final BitField ADDRESS = absolute(127, 64, "Address");
 
     /** Bytes of an entry. */
     public static final int BYTES = 16;
 
-    /** What events are called, by their code. */
+    /** The names of events, by their code. */
     public enum Code {
-        /** Not an event: the entry was not written yet. */
+        /** Not an event: the entry is not written yet. */
         RESERVED(0),
         /** A reserved bit or value in a device table entry. */
         ILLEGAL_DEV_TABLE_ENTRY(1),
@@ -63,7 +63,7 @@ public final class EventLogEntry {
         DEV_TAB_HARDWARE_ERROR(3),
         /** Memory failed under a page table access. */
         PAGE_TAB_HARDWARE_ERROR(4),
-        /** A command that the unit can't do. It stops fetching. */
+        /** A command that the unit can't execute. It stops fetching. */
         ILLEGAL_COMMAND_ERROR(5),
         /** Memory failed under a command fetch. */
         COMMAND_HARDWARE_ERROR(6),
@@ -71,7 +71,7 @@ public final class EventLogEntry {
         IOTLB_INV_TIMEOUT(7),
         /** A request of a kind that the device may not make. */
         INVALID_DEVICE_REQUEST(8),
-        /** A page request that makes no sense. */
+        /** An invalid page request. */
         INVALID_PPR_REQUEST(9),
         /** A counter reached zero. */
         EVENT_COUNTER_ZERO(0xa),
@@ -81,7 +81,7 @@ public final class EventLogEntry {
         RMP_PAGE_FAULT(0xd),
         /** With SNP, memory failed under an access to the reverse map table. */
         RMP_HW_ERROR(0xe),
-        /** Of a code that has no name here. */
+        /** A code without a name here. */
         UNKNOWN(-1);
 
         private static final Code[] BY_NUMBER = new Code[16];
@@ -102,7 +102,7 @@ public final class EventLogEntry {
         }
 
         /**
-         * Returns what an event is called.
+         * Returns the name of an event.
          *
          * @param number 0 to 15, as in {@link EventLogEntry#EVENT_CODE}
          */
@@ -119,7 +119,7 @@ public final class EventLogEntry {
     private static final int POSTED_WRITE_OF_INTERRUPTS = 5;
     private static final int POSTED_WRITE_TO_RESERVED = 6;
 
-    /** Why a request is invalid, by its type, with TR 0. */
+    /** The reasons for invalid requests, by type, with TR 0. */
     private static final String[] INVALID_REQUESTS = {
         "read or non-posted write of interrupts",
         "translated by the device, but I or V is 0",
@@ -133,14 +133,14 @@ public final class EventLogEntry {
 
     private EventLogEntry() {}
 
-    /** Returns what happened. */
+    /** Returns the event. */
     public static Code code(long word0) {
         return Code.of((int) EVENT_CODE.get(word0));
     }
 
     /**
-     * Returns whether an event tells the address that a device asked for. A hardware error does not, though it refused
-     * a request: it tells where memory failed.
+     * Returns whether an event holds the address of a device's request. A hardware error refuses a request too, but
+     * holds the address where memory failed.
      */
     public static boolean isRefusedRequest(long word0) {
         return switch (code(word0)) {
@@ -159,7 +159,7 @@ public final class EventLogEntry {
         };
     }
 
-    /** Returns whether an event tells why commands are not executed, or not confirmed by a device. */
+    /** Returns whether an event explains why commands are not executed, or not confirmed by a device. */
     public static boolean isAboutCommands(long word0) {
         return switch (code(word0)) {
             case ILLEGAL_COMMAND_ERROR, COMMAND_HARDWARE_ERROR, IOTLB_INV_TIMEOUT -> true;
@@ -167,7 +167,7 @@ public final class EventLogEntry {
         };
     }
 
-    /** Returns the PASID of a refused request, or -1; a page request's is not where the others' are. */
+    /** Returns the PASID of a refused request, or -1; a page request has it in another place. */
     public static int pasid(long word0) {
         if (code(word0) == Code.INVALID_PPR_REQUEST) {
             return PprLogEntry.GN.isSet(word0) ? (int) PprLogEntry.PASID.get(word0) : -1;
@@ -176,7 +176,7 @@ public final class EventLogEntry {
     }
 
     /**
-     * Returns whether a refused request is known to have been a write: an invalid one has no RW, but its type may tell.
+     * Returns whether a refused request is known to be a write: an invalid one has no RW, but its type may show it.
      */
     public static boolean wrote(long word0) {
         if (code(word0) != Code.INVALID_DEVICE_REQUEST) {
@@ -190,7 +190,7 @@ public final class EventLogEntry {
     }
 
     /**
-     * Says an event in one line, for example {@code IO_PAGE_FAULT device 0000:01:00.0 domain 0x0002 address 0x1000
+     * Formats an event in one line, for example {@code IO_PAGE_FAULT device 0000:01:00.0 domain 0x0002 address 0x1000
      * write flags PR|RW}.
      */
     public static String text(int segment, long word0, long word1) {

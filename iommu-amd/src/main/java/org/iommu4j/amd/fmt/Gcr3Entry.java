@@ -25,7 +25,7 @@ public final class Gcr3Entry {
     /** The entry. */
     public static final Layout LAYOUT = Layout.of("GCR3 (48882 2.2.6.3)", V, PWT, PCD, ADDRESS);
 
-    /** PASID bits that one level selects by. */
+    /** PASID bits that select an entry at one level. */
     public static final int LEVEL_BITS = 9;
 
     private Gcr3Entry() {}

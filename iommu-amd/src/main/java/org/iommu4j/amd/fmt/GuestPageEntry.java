@@ -10,8 +10,8 @@ import org.iommu4j.bits.Layout;
 /**
  * An entry of a guest (v2) page table, 48882 section 2.2.6.1: as in the processor's long mode.
  *
- * <p>A leaf is an entry of level 1, or one of level 2 or 3 with {@link #PS}. No bit forces coherence: what {@link
- * HostPageEntry#FC} does can't be had here.
+ * <p>A leaf is an entry of level 1, or one of level 2 or 3 with {@link #PS}. No bit forces coherence: there is no
+ * counterpart of {@link HostPageEntry#FC}.
  */
 public final class GuestPageEntry {
     /** Present. */
@@ -24,9 +24,9 @@ public final class GuestPageEntry {
     public static final BitField PWT = bit(3, "PWT");
     /** Cache disable. */
     public static final BitField PCD = bit(4, "PCD");
-    /** Accessed, set by hardware unless it is there already. */
+    /** Accessed, set by hardware unless it is already set. */
     public static final BitField A = bit(5, "A");
-    /** Dirty, set by hardware on a write unless it is there already. */
+    /** Dirty, set by hardware on a write unless it is already set. */
     public static final BitField D = bit(6, "D");
     /** A leaf, above level 1. */
     public static final BitField PS = bit(7, "PS");
@@ -58,7 +58,7 @@ public final class GuestPageEntry {
                 | physicalAddress;
     }
 
-    /** Makes an entry that points to a table; it permits all, leaves decide. */
+    /** Makes an entry that points to a table; it grants all rights, leaves decide. */
     public static long table(long physicalAddress) {
         return P.mask() | RW.mask() | US.mask() | A.mask() | physicalAddress;
     }

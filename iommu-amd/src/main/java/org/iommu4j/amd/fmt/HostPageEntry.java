@@ -10,8 +10,9 @@ import org.iommu4j.bits.Layout;
 /**
  * An entry of a host (v1) page table, 48882 section 2.2.3.
  *
- * <p>A leaf has {@link #NEXT_LEVEL} 0, when it maps what an entry of its level covers, or 7, when its address encodes a
- * larger size and the same entry stands in every slot that the page covers. Any other value is a table of that level.
+ * <p>A leaf has {@link #NEXT_LEVEL} 0 or 7. With 0 it maps what an entry of its level covers. With 7 its address
+ * encodes a larger size, and every slot that the page covers has the same entry. Any other value is a table of that
+ * level.
  */
 public final class HostPageEntry {
     /** Present. */
@@ -24,7 +25,7 @@ public final class HostPageEntry {
     public static final BitField ADDRESS = bits(51, 12, "Address");
     /** Untranslated attribute of ATS responses. */
     public static final BitField U = bit(59, "U");
-    /** Force coherent: the access is snooped whatever the request's no-snoop attribute says. Leaves only. */
+    /** Force coherent: the access is snooped, whatever the request's no-snoop attribute is. Leaves only. */
     public static final BitField FC = bit(60, "FC");
     /** Read permission. */
     public static final BitField IR = bit(61, "IR");
@@ -65,13 +66,13 @@ public final class HostPageEntry {
         if ((sizeShift - MIN_SHIFT) % LEVEL_BITS == 0) {
             return common | physicalAddress;
         }
-        // The size is told by the lowest zero of the address field: ones below it, and it is half the page's size.
+        // The lowest zero of the address field, with ones below it, encodes the size: half the page's size.
         long size = 1L << sizeShift;
         long encoded = (physicalAddress | (size - 1)) & ~(size >>> 1) & ADDRESS.mask();
         return common | encoded | (long) ENCODED_SIZE << NEXT_LEVEL.low();
     }
 
-    /** Makes an entry that points to a table of a level; it permits all, leaves decide. */
+    /** Makes an entry that points to a table of a level; it grants all rights, leaves decide. */
     public static long table(long physicalAddress, int level) {
         return PR.mask() | IR.mask() | IW.mask() | (long) level << NEXT_LEVEL.low() | physicalAddress;
     }

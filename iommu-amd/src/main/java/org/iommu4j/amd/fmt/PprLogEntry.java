@@ -10,7 +10,7 @@ import org.iommu4j.bits.SplitField;
 /**
  * A 128-bit entry of the peripheral page request log, 48882 section 2.6, as two words.
  *
- * <p>Event INVALID_PPR_REQUEST, section 2.5.10, has its requester, PASID and tag at the same places.
+ * <p>Event INVALID_PPR_REQUEST, section 2.5.10, has its requester, PASID and tag in the same places.
  */
 public final class PprLogEntry {
     /** The requester. */
@@ -28,17 +28,17 @@ public final class PprLogEntry {
     public static final BitField LAST = absolute(41, 41, "L");
     /** Execution is requested. */
     public static final BitField EXECUTE = absolute(49, 49, "X");
-    /** To be read. */
+    /** Read access is requested. */
     public static final BitField READ = absolute(50, 50, "R");
-    /** To be written. */
+    /** Write access is requested. */
     public static final BitField WRITE = absolute(53, 53, "W");
     /** Without privilege. */
     public static final BitField US = absolute(54, 54, "US");
-    /** The request makes no sense. */
+    /** The request is invalid. */
     public static final BitField RZ = absolute(55, 55, "RZ");
     /** A PASID was present. */
     public static final BitField GN = absolute(56, 56, "GN");
-    /** What it is; 0 when it was not written yet. */
+    /** Type of the entry; 0 while it is not written yet. */
     public static final BitField CODE = absolute(63, 60, "PPRCode");
     /** The page. */
     public static final BitField ADDRESS = absolute(127, 76, "Address");

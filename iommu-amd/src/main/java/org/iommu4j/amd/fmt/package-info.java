@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Structures in memory that the driver writes and the unit reads; events and page requests, the other way round.
+ * Structures in memory that the driver writes and the unit reads. Events and page requests go the other way.
  *
  * <p>Bits that Linux never sets are named where naming them makes a decoded word readable.
  *
@@ -22,7 +22,7 @@
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Interrupt remapping entries; in a device table entry they have their bits, which are kept.
+ *   <li>Interrupt remapping entries. Their bits in a device table entry are declared and kept.
  * </ul>
  */
 package org.iommu4j.amd.fmt;

@@ -9,15 +9,15 @@ import java.util.Map;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Register;
 
-/** What a unit can do: the extended feature registers, 48882 sections 3.4.9 and 3.4.10, and its PCI capability. */
+/** A unit's extended feature registers, 48882 sections 3.4.9 and 3.4.10, and its PCI capability. */
 public final class Features {
     /** Page requests. */
     public static final BitField PPR_SUP = bit(1, "PPRSup");
     /** Guest tables. */
     public static final BitField GT_SUP = bit(4, "GTSup");
-    /** The unit itself can answer page requests for which its log has no room. */
+    /** The unit itself can answer page requests when its log is full. */
     public static final BitField PPR_AUTO_RSP_SUP = bit(41, "PPRAutoRspSup");
-    /** PPR of a device table entry counts. */
+    /** PPR of a device table entry has an effect. */
     public static final BitField EPH_SUP = bit(50, "EPHSup");
     /** INVALIDATE_IOMMU_ALL. */
     public static final BitField IA_SUP = bit(6, "IASup");
@@ -95,7 +95,7 @@ public final class Features {
     public static final BitField IOTLB_SUP = bit(24, "IotlbSup");
     /** PCI capability header: the unit also caches that an entry was not present. */
     public static final BitField NP_CACHE = bit(26, "NpCache");
-    /** PCI capability header: the extended feature register is there. */
+    /** PCI capability header: the extended feature register exists. */
     public static final BitField EFR_SUP = bit(27, "EFRSup");
 
     /** {@link #CAP_ID} of a secure device, which an IOMMU is. */
@@ -120,12 +120,12 @@ public final class Features {
         return GT_SUP.isSet(efr) ? Math.min(3, 1 + (int) GLX_SUP.get(efr)) : 0;
     }
 
-    /** Returns whether a unit translates by tables that a guest has, GCR3 table included, above host tables. */
+    /** Returns whether a unit translates by a guest's own tables, including its GCR3 table, above host tables. */
     public static boolean nests(long efr, long efr2) {
         return GT_SUP.isSet(efr) && GIO_SUP.isSet(efr) && GCR3_TRP_MODE_SUP.isSet(efr2);
     }
 
-    /** Returns how many PASIDs a unit knows, or 0 when it has no guest tables. */
+    /** Returns how many PASIDs a unit supports, or 0 when it has no guest tables. */
     public static int pasids(long efr) {
         return GT_SUP.isSet(efr) ? 1 << Math.min(20, (int) PAS_MAX.get(efr) + 1) : 0;
     }

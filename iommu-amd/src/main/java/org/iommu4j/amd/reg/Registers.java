@@ -12,7 +12,7 @@ import org.iommu4j.bits.Register;
 
 /** A unit's MMIO registers as far as the driver uses them, 48882 section 3.4. */
 public final class Registers {
-    /** Bytes that are mapped; performance counters behind them are not. */
+    /** Bytes that are mapped; the performance counters after them are not. */
     public static final int WINDOW_SIZE = 0x4000;
 
     /** Base address of a table or queue. */
@@ -34,7 +34,7 @@ public final class Registers {
     public static final BitField EVENT_INT_EN = bit(3, "EventIntEn");
     /** Completion wait interrupt. */
     public static final BitField COM_WAIT_INT_EN = bit(4, "ComWaitIntEn");
-    /** How long a device may take to confirm an invalidation. */
+    /** Time limit for a device to confirm an invalidation. */
     public static final BitField INV_TIMEOUT = bits(7, 5, "InvTimeOut");
     /** Pass posted writes. */
     public static final BitField PASS_PW = bit(8, "PassPW");
@@ -59,9 +59,9 @@ public final class Registers {
     public static final BitField GA_LOG_EN = bit(28, "GALogEn");
     /** Guest virtual APIC interrupt. */
     public static final BitField GA_INT_EN = bit(29, "GAIntEn");
-    /** The unit answers page requests for which the log has no room. */
+    /** The unit answers page requests when the log is full. */
     public static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
-    /** PPR of a device table entry counts. */
+    /** PPR of a device table entry has an effect. */
     public static final BitField EPH_EN = bit(45, "EPHEn");
     /** The GCR3 table of a device with host tables below is at guest physical addresses. */
     public static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
@@ -71,7 +71,7 @@ public final class Registers {
 
     /** The log is full and events were lost. */
     public static final BitField EVENT_OVERFLOW = bit(0, "EventOverflow");
-    /** An event waits. */
+    /** An event is pending. */
     public static final BitField EVENT_LOG_INT = bit(1, "EventLogInt");
     /** A completion wait interrupted. */
     public static final BitField COM_WAIT_INT = bit(2, "ComWaitInt");
@@ -82,7 +82,7 @@ public final class Registers {
 
     /** The page request log is full and requests were lost. */
     public static final BitField PPR_OVERFLOW = bit(5, "PprOverflow");
-    /** A page request waits. */
+    /** A page request is pending. */
     public static final BitField PPR_INT = bit(6, "PprInt");
     /** The page request log runs. */
     public static final BitField PPR_LOG_RUN = bit(7, "PprLogRun");
@@ -155,7 +155,7 @@ public final class Registers {
     public static final Register PPR_LOG_TAIL =
             Register.of("PprLogTail", 0x2038, 64, "48882 MMIO Offset 2038h").field(POINTER, READ_WRITE);
 
-    /** What the unit answers by itself. */
+    /** The unit's automatic responses. */
     public static final BitField PPR_AUTO_RESP_CODE = bits(3, 0, "PprAutoRespCode");
     /** Automatic response to page requests. */
     public static final Register PPR_AUTO_RESPONSE =
