@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * VFIO, as far as it decides about cache coherency and owns the mappings of devices given to user space.
+ * VFIO, as far as it decides about cache coherency and owns the mappings of devices assigned to user space.
  *
- * <p>Start at {@link org.iommu4j.vfio.Vfio}. KVM sees one type of it, {@link org.iommu4j.vfio.VfioFile}.
+ * <p>Start at {@link org.iommu4j.vfio.Vfio}. KVM sees only one type, {@link org.iommu4j.vfio.VfioFile}.
  */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.vfio {

@@ -17,10 +17,10 @@ import org.iommu4j.platform.ProcessMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * VFIO of one host: which devices are bound to it, and the files that user space opens.
+ * VFIO of one host: the devices bound to it, and the files that user space opens.
  *
- * <p>Thread-safe. All that concerns devices, groups and who is in which container happens under one lock; mapping and
- * unmapping take the lock of their container only. Source: {@code drivers/vfio/vfio_main.c}, {@code group.c}.
+ * <p>Thread-safe. One lock guards devices, groups and their membership in containers; mapping and unmapping take only
+ * the lock of their container. Source: {@code drivers/vfio/vfio_main.c}, {@code group.c}.
  */
 public final class Vfio {
     /** Guards the state of this object, of its groups, and the list of groups in containers. */
@@ -50,7 +50,7 @@ public final class Vfio {
      *
      * <p>Source: {@code vfio_register_group_dev}.
      *
-     * @throws IommuException EINVAL (no IOMMU translates for it, or ordinary DMA of it is not coherent: since 5.19),
+     * @throws IommuException EINVAL (no IOMMU translates for it; since 5.19 also: its ordinary DMA is not coherent),
      *     EBUSY (it is registered)
      */
     public VfioDevice register(PciAddress address) {
@@ -67,7 +67,7 @@ public final class Vfio {
             List<VfioDevice> devices = registered.computeIfAbsent(group, unused -> new ArrayList<>());
             for (VfioDevice other : devices) {
                 if (other.device() == device) {
-                    throw new IommuException(Errno.EBUSY, address + " is registered already");
+                    throw new IommuException(Errno.EBUSY, address + " is already registered");
                 }
             }
             VfioDevice added = new VfioDevice(device, group.id());
@@ -115,13 +115,13 @@ public final class Vfio {
                 }
             }
         }
-        throw new IommuException(Errno.ENOENT, "no device of a group " + id + " is registered with VFIO");
+        throw new IommuException(Errno.ENOENT, "no device of group " + id + " is registered with VFIO");
     }
 
     /**
      * Opens a container.
      *
-     * @param process whose memory it will map
+     * @param process the process whose memory it will map
      */
     public VfioContainer openContainer(ProcessMemory process) {
         Objects.requireNonNull(process, "process");

@@ -14,8 +14,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * An open container, {@code /dev/vfio/vfio}: groups that share one process's mappings.
  *
- * <p>Its IOMMU is there from {@link #setIommu} until the last group leaves; mappings do not outlive it. After {@link
- * #close()} calls that change something are refused with EBADF. Thread-safe. Source: {@code drivers/vfio/container.c}.
+ * <p>It has an IOMMU from {@link #setIommu} until the last group leaves; mappings do not outlive the IOMMU. After
+ * {@link #close()}, calls that change something are refused with EBADF. Thread-safe. Source: {@code
+ * drivers/vfio/container.c}.
  */
 public final class VfioContainer implements AutoCloseable {
     /** The device may read. Source: {@code VFIO_DMA_MAP_FLAG_READ}. */
@@ -29,7 +30,7 @@ public final class VfioContainer implements AutoCloseable {
     private final ProcessMemory process;
     private final List<VfioGroup> groups = new ArrayList<>();
     private volatile @Nullable Type1Iommu iommu;
-    /** Of IOMMUs that the container had before; under VFIO's lock. */
+    /** Quarantined pages of earlier IOMMUs of the container; under VFIO's lock. */
     private long quarantinedBefore;
 
     private boolean closed;
@@ -40,12 +41,12 @@ public final class VfioContainer implements AutoCloseable {
     }
 
     /**
-     * Answers what the container can do.
+     * Answers whether the container has an extension.
      *
      * <p>{@link VfioExtension#DMA_CC_IOMMU} is 0 before {@link #setIommu}; then it is 1 if and only if every domain
      * blocks no-snoop, and changes as groups come and go.
      *
-     * @param extension a number of {@link VfioExtension}, or any other
+     * @param extension a number of {@link VfioExtension}, or any other number
      * @return 1 or 0
      */
     public int checkExtension(int extension) {
@@ -60,18 +61,19 @@ public final class VfioContainer implements AutoCloseable {
     }
 
     /**
-     * Gives the container its IOMMU, with all groups that are in.
+     * Sets the container's IOMMU, with all groups of the container.
      *
      * @param type {@link VfioExtension#TYPE1_IOMMU} or {@link VfioExtension#TYPE1V2_IOMMU}
-     * @throws IommuException EINVAL (no group, or it has one), ENODEV (no such type), EBADF (closed), and as {@link
-     *     Type1Iommu#attachGroup}; the container has none then
+     * @throws IommuException EINVAL (no group, or an IOMMU is already set), ENODEV (no such type), EBADF (closed), and
+     *     as {@link Type1Iommu#attachGroup}; the container then has no IOMMU
      */
     public void setIommu(int type) {
         synchronized (vfio.lock) {
             checkOpen();
             if (groups.isEmpty() || iommu != null) {
                 throw new IommuException(
-                        Errno.EINVAL, groups.isEmpty() ? "the container has no group" : "the container has its IOMMU");
+                        Errno.EINVAL,
+                        groups.isEmpty() ? "the container has no group" : "the container already has an IOMMU");
             }
             if (type != VfioExtension.TYPE1_IOMMU && type != VfioExtension.TYPE1V2_IOMMU) {
                 throw new IommuException(Errno.ENODEV, "no IOMMU of type " + type + ", expected type 1 or 3");
@@ -107,7 +109,7 @@ public final class VfioContainer implements AutoCloseable {
     }
 
     /**
-     * Unmaps, and returns how many bytes.
+     * Unmaps a range, and returns the number of bytes unmapped.
      *
      * @throws IommuException EINVAL (no IOMMU), and as {@link Type1Iommu#unmap}
      */
@@ -116,7 +118,7 @@ public final class VfioContainer implements AutoCloseable {
     }
 
     /**
-     * Returns what can be mapped.
+     * Returns the sizes and ranges that can be mapped.
      *
      * @throws IommuException EINVAL (no IOMMU)
      */
@@ -124,13 +126,13 @@ public final class VfioContainer implements AutoCloseable {
         return requireIommu().info();
     }
 
-    /** Returns the domains in the order in which they came; none before {@link #setIommu}. */
+    /** Returns the domains, oldest first; none before {@link #setIommu}. */
     public List<DomainState> domains() {
         Type1Iommu current = iommu;
         return current == null ? List.of() : current.domains();
     }
 
-    /** Returns how many pages stay pinned for good because an invalidation did not complete. */
+    /** Returns how many pages stay pinned permanently because an invalidation did not complete. */
     public long quarantinedPages() {
         synchronized (vfio.lock) {
             Type1Iommu current = iommu;
@@ -141,7 +143,7 @@ public final class VfioContainer implements AutoCloseable {
     /**
      * Closes the container.
      *
-     * @throws IommuException EBUSY while groups are in (in Linux they keep it alive)
+     * @throws IommuException EBUSY while it has groups (in Linux they keep it alive)
      */
     @Override
     public void close() {
@@ -157,11 +159,11 @@ public final class VfioContainer implements AutoCloseable {
         return iommu != null;
     }
 
-    /** Takes a group in; under VFIO's lock. */
+    /** Adds a group; under VFIO's lock. */
     void add(VfioGroup added) {
         checkOpen();
         if (added.vfio() != vfio) {
-            throw new IommuException(Errno.EINVAL, "the container is another host's");
+            throw new IommuException(Errno.EINVAL, "the container belongs to another host");
         }
         added.group().claimDmaOwner(added);
         Type1Iommu current = iommu;
@@ -176,7 +178,7 @@ public final class VfioContainer implements AutoCloseable {
         groups.add(added);
     }
 
-    /** Lets a group go, whatever fails; under VFIO's lock. */
+    /** Removes a group, whatever fails; under VFIO's lock. */
     void remove(VfioGroup removed) {
         groups.remove(removed);
         Type1Iommu current = iommu;

@@ -14,7 +14,7 @@ public final class VfioDevice {
     private final IommuDevice device;
     private final int groupId;
 
-    /** How often it is open; under VFIO's lock. */
+    /** How many times it is open; under VFIO's lock. */
     int openCount;
 
     VfioDevice(IommuDevice device, int groupId) {
@@ -27,12 +27,12 @@ public final class VfioDevice {
         return device;
     }
 
-    /** Returns where it is on PCI. */
+    /** Returns its PCI address. */
     public PciAddress address() {
         return device.address();
     }
 
-    /** Returns the number of its group, by which {@link Vfio#openGroup} opens it. */
+    /** Returns the number of its group, for {@link Vfio#openGroup}. */
     public int groupId() {
         return groupId;
     }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
-/** What can be asked of a container, by its number. Source: {@code include/uapi/linux/vfio.h}. */
+/** The extensions of a container, by their numbers. Source: {@code include/uapi/linux/vfio.h}. */
 public final class VfioExtension {
     /** Type 1, whose unmap removes every mapping that starts in the range, whole. */
     public static final int TYPE1_IOMMU = 1;
-    /** POWER's. Never here. */
+    /** POWER's type. Never available here. */
     public static final int SPAPR_TCE_IOMMU = 2;
     /** Type 1, whose unmap refuses to split a mapping. */
     public static final int TYPE1V2_IOMMU = 3;
     /** Whether no device of the container can bypass the CPU caches: every domain enforces. */
     public static final int DMA_CC_IOMMU = 4;
-    /** Containers for devices without an IOMMU. Never here. */
+    /** Containers for devices without an IOMMU. Never available here. */
     public static final int NOIOMMU_IOMMU = 8;
     /** Unmap has a flag for everything. */
     public static final int UNMAP_ALL = 9;

@@ -2,7 +2,7 @@
 package org.iommu4j.vfio;
 
 /**
- * A file of VFIO's, as KVM sees it: the one question that KVM has.
+ * A VFIO file as KVM sees it: KVM asks it one question.
  *
  * <p>Two files are the same if and only if they are the same object. Source: {@code vfio_file_enforced_coherent}.
  */
@@ -11,7 +11,7 @@ public interface VfioFile {
     /**
      * Returns whether no device behind the file can send no-snoop past the IOMMU.
      *
-     * <p>The answer holds when it is given; nobody is told when it changes.
+     * <p>The answer is valid when it is given; a later change is not reported.
      */
     boolean enforcedCoherent();
 }

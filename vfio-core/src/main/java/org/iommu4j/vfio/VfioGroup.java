@@ -10,7 +10,7 @@ import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An open group, {@code /dev/vfio/N}: itself the file that KVM is told about.
+ * An open group, {@code /dev/vfio/N}; it is itself the file that a VMM adds to KVM's device.
  *
  * <p>After {@link #close()} every call but {@link #id()}, {@link #enforcedCoherent()} and {@code close()} is refused
  * with EBADF. Thread-safe. Source: {@code drivers/vfio/group.c}.
@@ -28,8 +28,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Returns whether {@link #enforcedCoherent()} is what the group's devices are capable of, and not what its
-     * container is, for whoever asks before there is a group.
+     * Returns whether {@link #enforcedCoherent()} reports the capability of the group's devices and not the state of
+     * its container. For callers that ask before a group exists.
      *
      * @throws IllegalArgumentException when no rules are built for the release
      */
@@ -38,8 +38,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Returns whether a kernel driver that is bound to a bridge of a group stands against it as any other does, unless
-     * it leaves DMA alone; before 5.19 bridges were passed over. For whoever asks before there is a group.
+     * Returns whether a kernel driver bound to a group's bridge makes the group not viable, as other drivers do, unless
+     * it manages DMA itself. Before 5.19 bridges were ignored. For callers that ask before a group exists.
      *
      * <p>Source: {@code iommu_device_use_default_domain}; before, {@code vfio_dev_viable}.
      *
@@ -49,13 +49,14 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         return VfioRules.of(release).asksBridges();
     }
 
-    /** Returns the number. */
+    /** Returns the group's number. */
     public int id() {
         return group.id();
     }
 
     /**
-     * Returns whether it may be given to a user: no kernel driver that does DMA is bound to a device of it.
+     * Returns whether the group may be assigned to a user: no kernel driver that uses DMA is bound to one of its
+     * devices.
      *
      * <p>Source: {@code VFIO_GROUP_FLAGS_VIABLE} of {@code VFIO_GROUP_GET_STATUS}.
      */
@@ -66,7 +67,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         }
     }
 
-    /** Returns whether it is in a container. */
+    /** Returns whether the group is in a container. */
     public boolean containerSet() {
         synchronized (vfio.lock) {
             checkOpen();
@@ -77,9 +78,9 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Puts the group in a container, and takes its DMA from the kernel.
      *
-     * @throws IommuException EINVAL (it is in one, or the container is another host's), EPERM (not viable), EBADF (the
-     *     container is closed), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the container has its
-     *     IOMMU already, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
+     * @throws IommuException EINVAL (it is in a container, or the container belongs to another host), EPERM (not
+     *     viable), EBADF (the container is closed), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the
+     *     container already has its IOMMU, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */
     public void setContainer(VfioContainer target) {
         Objects.requireNonNull(target, "target");
@@ -94,10 +95,10 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Takes the group out of its container, and gives its DMA back to the kernel.
+     * Takes the group out of its container, and returns its DMA to the kernel.
      *
-     * @throws IommuException EINVAL (it is in none), EBUSY (a device of it is open); ETIMEDOUT or EIO (an invalidation
-     *     did not complete: the group is out all the same)
+     * @throws IommuException EINVAL (it is in no container), EBUSY (one of its devices is open); ETIMEDOUT or EIO (an
+     *     invalidation did not complete: the group has left nevertheless)
      */
     public void unsetContainer() {
         synchronized (vfio.lock) {
@@ -113,7 +114,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Opens a device of the group; again, if it is open already.
+     * Opens a device of the group, once more if it is already open.
      *
      * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
      *     no container)
@@ -136,7 +137,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Closes a device once.
+     * Closes a device one time.
      *
      * @throws IommuException EINVAL when it is not open
      */
@@ -155,9 +156,9 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * {@inheritDoc}
      *
-     * <p>Since 6.2 true when every registered device of the group claims that its domains block no-snoop, so also when
-     * there is none. What domain the group is really in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the
-     * group's container: true without a container, false while the container has no IOMMU.
+     * <p>Since 6.2 true when every registered device of the group states that its domains block no-snoop, so also when
+     * there is none. The domain that the group is in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the group's
+     * container: true without a container, false while the container has no IOMMU.
      */
     @Override
     public boolean enforcedCoherent() {
@@ -167,10 +168,10 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     }
 
     /**
-     * Closes the group; it leaves its container.
+     * Closes the group, which leaves its container.
      *
-     * @throws IommuException EBUSY while a device of it is open; ETIMEDOUT or EIO as {@link #unsetContainer}, and the
-     *     group is closed
+     * @throws IommuException EBUSY while one of its devices is open; ETIMEDOUT or EIO as {@link #unsetContainer}, and
+     *     the group is closed
      */
     @Override
     public void close() {

@@ -10,10 +10,10 @@ import org.iommu4j.LinuxRelease;
  * @param release the rules to follow
  * @param allowUnsafeInterrupts whether devices whose interrupts are not remapped may be assigned; a device could then
  *     forge any interrupt
- * @param dmaEntryLimit how many mappings a container may have, at least 1
+ * @param dmaEntryLimit the greatest number of mappings of a container, at least 1
  */
 public record VfioOptions(LinuxRelease release, boolean allowUnsafeInterrupts, int dmaEntryLimit) {
-    /** The newest release with the parameters as Linux has them unless told otherwise. */
+    /** The newest release, with the parameters' default values. */
     public static final VfioOptions DEFAULT = new VfioOptions(LinuxRelease.NEWEST, false, 65535);
 
     /** Checks the limit. */

@@ -7,12 +7,12 @@ import org.iommu4j.Prot;
  * One mapping of a container. Source: {@code struct vfio_dma}.
  *
  * @param iova first I/O virtual address
- * @param virtualAddress where it is in the process
+ * @param virtualAddress its address in the process
  * @param size bytes
- * @param prot what the user allows devices: {@link Prot#READ}, {@link Prot#WRITE} or both
+ * @param prot the rights that the user gives devices: {@link Prot#READ}, {@link Prot#WRITE} or both
  */
 record DmaMapping(long iova, long virtualAddress, long size, int prot) {
-    /** Returns the last I/O virtual address, inclusive: the end of the topmost mapping is no number. */
+    /** Returns the last I/O virtual address, inclusive: the end of the topmost mapping would overflow. */
     long last() {
         return iova + (size - 1);
     }

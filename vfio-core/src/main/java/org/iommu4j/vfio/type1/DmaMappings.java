@@ -11,18 +11,19 @@ import org.jspecify.annotations.Nullable;
 /**
  * The mappings of a container, disjoint, in unsigned order of address.
  *
- * <p>A balanced tree, as in Linux: a container may have hundreds of thousands, which come and go in any order.
+ * <p>A balanced tree, as in Linux: a container may have hundreds of thousands of mappings, added and removed in any
+ * order.
  */
 final class DmaMappings {
     private final NavigableMap<Long, DmaMapping> byIova;
 
-    /** Makes one without mappings. */
+    /** Makes an empty set. */
     DmaMappings() {
         this(new TreeMap<>(Long::compareUnsigned));
     }
 
     /**
-     * Makes one on an empty tree, for those that count the steps in it.
+     * Makes an empty set on a given tree, for callers that count its steps.
      *
      * @param byIova in unsigned order
      */
@@ -34,12 +35,12 @@ final class DmaMappings {
         return byIova.size();
     }
 
-    /** Returns all, lowest address first. */
+    /** Returns all mappings, lowest address first. */
     Collection<DmaMapping> all() {
         return byIova.values();
     }
 
-    /** Returns all that end at or after an address, lowest first; the iterator can remove. */
+    /** Returns the mappings that end at or after an address, lowest first; the iterator can remove. */
     Iterator<DmaMapping> from(long iova) {
         Map.Entry<Long, DmaMapping> below = byIova.lowerEntry(iova);
         boolean reaches = below != null && Long.compareUnsigned(below.getValue().last(), iova) >= 0;

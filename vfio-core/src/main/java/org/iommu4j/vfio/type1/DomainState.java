@@ -9,7 +9,7 @@ import org.iommu4j.pci.PciAddress;
 /**
  * One domain of a container, for reports and tests.
  *
- * @param domain the domain; to be looked at only
+ * @param domain the domain; callers only read it
  * @param devices the devices attached to it, by address
  * @param enforcement whether it blocks no-snoop
  */

@@ -6,7 +6,7 @@ import java.util.List;
 import org.iommu4j.ReservedRegion;
 
 /**
- * Where a container can map: what every domain can express, without what some device reserves.
+ * The ranges that a container can map: those that every domain can express, without those that a device reserves.
  *
  * <p>Immutable. Source: {@code vfio_iommu_aper_resize} and {@code vfio_iommu_resv_exclude}.
  */
@@ -29,7 +29,7 @@ final class IovaRanges {
         return end == -1L ? this : without(end + 1, -1L);
     }
 
-    /** Returns these ranges without a reserved region; what a device gives up on assignment stays. */
+    /** Returns these ranges without a reserved region; a region that the device gives up on assignment stays. */
     IovaRanges without(ReservedRegion region) {
         return region.type() == ReservedRegion.Type.DIRECT_RELAXABLE ? this : without(region.start(), region.end());
     }

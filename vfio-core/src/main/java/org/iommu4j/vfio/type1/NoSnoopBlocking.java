@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
-/** What a container relies on to have no-snoop blocked; differs between releases. */
+/** How a container gets no-snoop blocked; differs between releases. */
 public enum NoSnoopBlocking {
     /**
-     * On {@link org.iommu4j.Prot#CACHE}, with which every mapping is made where the platform's units are capable of it:
-     * then it also meant that no-snoop is blocked. A domain is asked nothing.
+     * By {@link org.iommu4j.Prot#CACHE} on every mapping, where the platform's units are capable of it. In these
+     * releases it also meant that no-snoop is blocked. The domain is not asked.
      */
     BY_MAPPING,
-    /** On {@link org.iommu4j.capability.CacheCoherencyEnforcement}, asked of each domain while it is empty. */
+    /** By {@link org.iommu4j.capability.CacheCoherencyEnforcement}, asked of each domain while it is empty. */
     BY_DOMAIN
 }

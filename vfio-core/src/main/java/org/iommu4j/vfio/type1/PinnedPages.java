@@ -7,9 +7,9 @@ import org.iommu4j.platform.ProcessMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The pages of a process that a container has pinned and charged, and whether they may be given back.
+ * The pages of a process that a container has pinned and charged, and whether they may be unpinned.
  *
- * <p>From the first invalidation on that did not complete, no page is given back: a device may still use it. Under the
+ * <p>After the first invalidation that did not complete, no page is unpinned: a device may still use it. Under the
  * container's lock. Source: {@code vfio_pin_pages_remote}, {@code vfio_unpin_pages_remote}.
  */
 final class PinnedPages {
@@ -19,7 +19,7 @@ final class PinnedPages {
     /** Size of a page of the CPU, in bytes. */
     static final long PAGE_SIZE = 1L << PAGE_SHIFT;
 
-    /** How many pages are pinned at once. */
+    /** Number of pages that are pinned at once. */
     static final int BATCH = 512;
 
     private final ProcessMemory process;
@@ -36,25 +36,25 @@ final class PinnedPages {
         return frames[index];
     }
 
-    /** Returns how many pages stay pinned for good. */
+    /** Returns how many pages stay pinned permanently. */
     long quarantined() {
         return quarantined;
     }
 
-    /** Notes that an invalidation did not complete. */
+    /** Records that an invalidation did not complete. */
     void invalidationLost() {
         invalidationLost = true;
     }
 
-    /** Keeps pages pinned for good whose addresses nobody knows any more. */
+    /** Keeps pages pinned permanently, since their addresses are lost. */
     void quarantine(long pages) {
         quarantined += pages;
     }
 
     /**
-     * Pins and charges the next pages; what is pinned is charged, or not pinned.
+     * Pins and charges the next pages; a page is either pinned and charged, or neither.
      *
-     * @return how many, at most {@link #BATCH}; their addresses are read by {@link #frame}
+     * @return the number of pages, at most {@link #BATCH}; {@link #frame} reads their addresses
      * @throws org.iommu4j.IommuException EFAULT, ENOMEM; nothing is pinned
      */
     int pin(long virtualAddress, int count, boolean write) {
@@ -70,7 +70,7 @@ final class PinnedPages {
         return count;
     }
 
-    /** Unpins and uncharges contiguous pages, unless a device may still use what was once mapped. */
+    /** Unpins and uncharges contiguous pages, unless a device may still use earlier mappings. */
     void giveBack(long physicalAddress, long size, boolean dirty) {
         long pages = size >>> PAGE_SHIFT;
         if (invalidationLost) {
@@ -85,7 +85,7 @@ final class PinnedPages {
 
     // ---- failures --------------------------------------------------------------------------------------------------
 
-    /** Notes a failure after which a device may go on using pages. */
+    /** Records a failure after which a device may go on using pages. */
     void noteLost(RuntimeException failure) {
         if (isLost(failure)) {
             invalidationLost = true;
@@ -106,7 +106,7 @@ final class PinnedPages {
         return false;
     }
 
-    /** Adds a failure to an earlier one, and returns that which is to be thrown. */
+    /** Adds a failure to an earlier one, and returns the one to throw. */
     RuntimeException noted(@Nullable RuntimeException earlier, RuntimeException failure) {
         noteLost(failure);
         if (earlier == null) {

@@ -17,7 +17,7 @@ final class Type1Domain {
     final IommuDomain domain;
     final List<IommuGroup> groups = new ArrayList<>();
 
-    /** {@link Prot} bits that every mapping has in this domain, besides those that the user asked for. */
+    /** {@link Prot} bits that every mapping has in this domain, besides those that the user requested. */
     int prot;
 
     private Enforcement enforcement = Enforcement.ABSENT;
@@ -27,11 +27,11 @@ final class Type1Domain {
         this.domain = domain;
     }
 
-    /** Has no-snoop blocked, where that is possible. To be called once, while nothing is mapped. */
+    /** Asks the domain to block no-snoop, where that is possible. Call it once, while nothing is mapped. */
     void block(NoSnoopBlocking blocking, IommuDevice device) {
         switch (blocking) {
             case BY_DOMAIN -> {
-                // Before the first mapping, or the early ones would go on letting no-snoop through.
+                // Before the first mapping; earlier mappings would still let no-snoop through.
                 enforce();
                 prot = Prot.CACHE;
                 coherent = enforcement == Enforcement.ENFORCED;
@@ -50,14 +50,14 @@ final class Type1Domain {
         }
     }
 
-    /** Returns whether user space is told that devices in this domain are coherent. */
+    /** Returns whether VFIO reports to user space that devices in this domain are coherent. */
     boolean coherent() {
         return coherent;
     }
 
     /**
-     * Returns whether a group in one domain could as well be in the other: the same ops and the same answer about
-     * no-snoop. For this question an absent control is as good as one that refused.
+     * Returns whether a group in one domain could also be in the other: the same ops and the same answer about
+     * no-snoop. An absent control is treated as one that refused.
      */
     boolean isLike(Type1Domain other) {
         return domain.iommu() == other.domain.iommu()

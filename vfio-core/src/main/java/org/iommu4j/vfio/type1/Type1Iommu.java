@@ -20,10 +20,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * The mappings of one container and the domains that hold them.
  *
- * <p>Every domain holds every mapping, with the same physical pages. A group that can't share a domain with those there
- * gets one of its own, into which all mappings are replayed. A failed call leaves everything as it was, save for one
- * thing: if an invalidation did not complete, a device may go on using pages, so these stay pinned and charged for good
- * ({@link #quarantinedPages()}).
+ * <p>Every domain holds every mapping, with the same physical pages. A group that can't share an existing domain gets
+ * its own, into which all mappings are replayed. A failed call changes nothing, with one exception: after an
+ * invalidation that did not complete, a device may go on using pages. These stay pinned and charged permanently ({@link
+ * #quarantinedPages()}).
  *
  * <p>Thread-safe: one lock per container, as Linux's. Source: {@code drivers/vfio/vfio_iommu_type1.c}.
  */
@@ -44,11 +44,11 @@ public final class Type1Iommu {
     private IovaRanges ranges = IovaRanges.NONE;
 
     /**
-     * Makes one without groups.
+     * Makes an IOMMU without groups.
      *
      * @param v2 whether unmap refuses to split a mapping (TYPE1v2), or removes every mapping that starts in its range
      *     (TYPE1)
-     * @param process whose memory is mapped, pinned and charged
+     * @param process the process whose memory is mapped, pinned and charged
      * @param options the limits and rules
      */
     public Type1Iommu(boolean v2, ProcessMemory process, Type1Options options) {
@@ -61,18 +61,18 @@ public final class Type1Iommu {
     }
 
     /**
-     * Adds a group, which its caller owns: it joins a domain that it fits, or brings its own.
+     * Adds a group that the caller owns: it joins a domain that it fits, or gets a new one.
      *
      * <p>Source: {@code vfio_iommu_type1_attach_group}.
      *
-     * @throws IommuException EINVAL (the group is in already, does not fit its own domain, or existing mappings are
-     *     where its unit or its devices allow none), EPERM (its interrupts are not isolated), and as {@link
+     * @throws IommuException EINVAL (the group is already in, it does not fit its own domain, or its unit or its
+     *     devices do not allow an existing mapping), EPERM (its interrupts are not isolated), and as {@link
      *     org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link IommuMapper#map}
      */
     public synchronized void attachGroup(IommuGroup group) {
         Objects.requireNonNull(group, "group");
         if (domainOf(group) != null) {
-            throw new IommuException(Errno.EINVAL, group + " is in this container already");
+            throw new IommuException(Errno.EINVAL, group + " is already in this container");
         }
         IommuDevice device = group.devices().get(0);
         Type1Domain fresh = new Type1Domain(device.iommu().allocate(DomainType.UNMANAGED, device));
@@ -115,12 +115,12 @@ public final class Type1Iommu {
     }
 
     /**
-     * Takes a group out. A domain without groups is freed, and with the last one all mappings go.
+     * Removes a group. A domain without groups is freed; with the last domain, all mappings are removed.
      *
      * <p>Source: {@code vfio_iommu_type1_detach_group}.
      *
      * @throws IommuException EINVAL (the group is not in); ETIMEDOUT or EIO (an invalidation did not complete: the
-     *     group is out all the same, and pages stay pinned)
+     *     group has left nevertheless, and pages stay pinned)
      */
     public synchronized void detachGroup(IommuGroup group) {
         Objects.requireNonNull(group, "group");
@@ -157,8 +157,8 @@ public final class Type1Iommu {
      *
      * <p>Source: {@code vfio_dma_do_map}; the refusals are checked in this order.
      *
-     * @param iova where devices see it
-     * @param virtualAddress where it is in the process
+     * @param iova its address for devices
+     * @param virtualAddress its address in the process
      * @param size bytes
      * @param flags {@link #MAP_READ}, {@link #MAP_WRITE} or both
      * @throws IommuException EINVAL (unknown flags; size 0; neither flag; something not aligned to the smallest page;
@@ -242,13 +242,13 @@ public final class Type1Iommu {
         return unmapped;
     }
 
-    /** Returns what can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}. */
+    /** Returns the sizes and ranges that can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}. */
     public synchronized Type1Info info() {
         return new Type1Info(pageSizes(), options.dmaEntryLimit() - mappings.size(), ranges.list());
     }
 
     /**
-     * Returns whether every domain blocks no-snoop, as far as VFIO knows. Source: {@code
+     * Returns whether VFIO takes every domain to block no-snoop. Source: {@code
      * vfio_domains_have_enforce_cache_coherency}, before 5.19 {@code vfio_domains_have_iommu_cache}.
      */
     public synchronized boolean enforcedCoherent() {
@@ -260,7 +260,7 @@ public final class Type1Iommu {
         return true;
     }
 
-    /** Returns the domains in the order in which they came. */
+    /** Returns the domains, oldest first. */
     public synchronized List<DomainState> domains() {
         List<DomainState> states = new ArrayList<>(domains.size());
         for (Type1Domain domain : domains) {
@@ -269,12 +269,12 @@ public final class Type1Iommu {
         return List.copyOf(states);
     }
 
-    /** Returns how many mappings there are. */
+    /** Returns the number of mappings. */
     public synchronized int mappingCount() {
         return mappings.size();
     }
 
-    /** Returns how many pages stay pinned for good because an invalidation did not complete. */
+    /** Returns how many pages stay pinned permanently because an invalidation did not complete. */
     public synchronized long quarantinedPages() {
         return pages.quarantined();
     }
@@ -295,7 +295,7 @@ public final class Type1Iommu {
         }
     }
 
-    /** Any failure means that the group goes on in a domain of its own. */
+    /** After any failure the group stays in its own domain. */
     private boolean tryAttach(IommuGroup group, IommuDomain domain) {
         try {
             return group.attach(domain).attached();
@@ -322,7 +322,7 @@ public final class Type1Iommu {
         }
     }
 
-    /** Computes anew where mappings may be, with a domain and a group that are not in the lists yet. */
+    /** Recomputes the ranges for mappings, with a domain and a group that are not in the lists yet. */
     private IovaRanges rangesWith(@Nullable Type1Domain fresh, @Nullable IommuGroup added) {
         if (fresh == null && domains.isEmpty()) {
             return IovaRanges.NONE;
@@ -404,7 +404,7 @@ public final class Type1Iommu {
         return last;
     }
 
-    /** What all domains have; what is below a page of the CPU counts as one. */
+    /** Returns the page sizes that all domains have; sizes below a page of the CPU are reported as one. */
     private long pageSizes() {
         long common = -1L;
         for (Type1Domain domain : domains) {

@@ -9,13 +9,13 @@ import org.iommu4j.core.IommuMapper;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Puts mappings into all domains of a container, and takes them out again.
+ * Adds mappings to all domains of a container, and removes them.
  *
- * <p>The first domain alone remembers which pages a mapping has: they are asked of it by translation, as in Linux.
+ * <p>Only the first domain records the pages of a mapping: they are found by translating in it, as in Linux.
  * Under the container's lock. Source: {@code vfio_pin_map_dma}, {@code vfio_unmap_unpin}, {@code vfio_iommu_replay}.
  */
 final class Type1Mapper {
-    /** How many runs are given back after one flush; as many pages as are pinned at once. */
+    /** Number of runs that are unpinned after one flush; as many as pages are pinned at once. */
     private static final int BATCH = PinnedPages.BATCH;
 
     private final List<Type1Domain> domains;
@@ -25,9 +25,9 @@ final class Type1Mapper {
     private final IotlbGather gather = new IotlbGather();
 
     /**
-     * Makes one.
+     * Makes a mapper.
      *
-     * @param domains the container's, which come and go
+     * @param domains the container's domains, a list that changes
      */
     Type1Mapper(List<Type1Domain> domains, PinnedPages pages) {
         this.domains = domains;
@@ -98,7 +98,7 @@ final class Type1Mapper {
         }
     }
 
-    /** Maps all that the first domain holds in a fresh one; after a failure, what was mapped is freed with it. */
+    /** Maps all mappings of the first domain in a new one; after a failure, they are freed with the new domain. */
     void replay(Iterable<DmaMapping> mappings, Type1Domain target) {
         for (DmaMapping mapping : mappings) {
             IommuDomain source = domains.get(0).domain;
@@ -114,11 +114,11 @@ final class Type1Mapper {
     }
 
     /**
-     * Unmaps the first bytes of a mapping, from the first domain last: it alone knows the pages, which are given back
-     * when no device can reach them any more. Never throws.
+     * Unmaps the first bytes of a mapping, from the first domain last: only that domain records the pages. They are
+     * unpinned once no device can reach them. Never throws.
      *
-     * @param earlier what went wrong before, null when nothing did
-     * @return what went wrong so far, null when nothing did
+     * @param earlier the earlier failure, or null
+     * @return the failure so far, or null
      */
     @Nullable
     RuntimeException unmap(DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
@@ -164,7 +164,7 @@ final class Type1Mapper {
         return failure;
     }
 
-    /** Invalidates what was unmapped from the first domain, and gives its pages back; returns a failure, or null. */
+    /** Invalidates the ranges unmapped from the first domain, and unpins their pages; returns a failure, or null. */
     private @Nullable RuntimeException flush(IommuDomain first, int runs, boolean dirty) {
         RuntimeException failure = null;
         try {
@@ -180,7 +180,7 @@ final class Type1Mapper {
         return failure;
     }
 
-    /** Unmaps from one domain without touching pins; returns what went wrong, or null. */
+    /** Unmaps from one domain without touching pins; returns a failure, or null. */
     private @Nullable RuntimeException unmapFrom(IommuDomain domain, long iova, long size) {
         try {
             long unmapped = IommuMapper.unmap(domain, iova, size, gather);

@@ -5,13 +5,13 @@ import java.util.Objects;
 import org.iommu4j.Errno;
 
 /**
- * How a type 1 IOMMU behaves.
+ * Limits and release-dependent behaviour of a type 1 IOMMU.
  *
  * @param allowUnsafeInterrupts whether a group whose interrupts are not isolated may be attached
- * @param dmaEntryLimit how many mappings there may be
- * @param blocking what it relies on to have no-snoop blocked; differs between releases
- * @param rangeOverflow how a range is refused that wraps around the end of the address space; differs between releases
- * @param unmapsToTheEnd whether a range that ends where the address space does is unmapped, or taken for empty; differs
+ * @param dmaEntryLimit the greatest number of mappings
+ * @param blocking how it gets no-snoop blocked; differs between releases
+ * @param rangeOverflow the errno for a range that wraps around the end of the address space; differs between releases
+ * @param unmapsToTheEnd whether a range that ends with the address space is unmapped, or taken as empty; differs
  *     between releases
  */
 public record Type1Options(
@@ -20,7 +20,7 @@ public record Type1Options(
         NoSnoopBlocking blocking,
         Errno rangeOverflow,
         boolean unmapsToTheEnd) {
-    /** Refuses what is missing. */
+    /** Refuses null. */
     public Type1Options {
         Objects.requireNonNull(blocking, "blocking");
         Objects.requireNonNull(rangeOverflow, "rangeOverflow");
