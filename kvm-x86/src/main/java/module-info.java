@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The x86 virtual machine monitor's kernel half, as far as it decides about cache coherency. */
+/** KVM on x86, the kernel's part of a virtual machine monitor, as far as it decides about cache coherency. */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.kvm {
     requires transitive org.iommu4j;

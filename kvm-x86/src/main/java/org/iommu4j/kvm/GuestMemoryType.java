@@ -5,14 +5,14 @@ import java.util.Objects;
 import org.iommu4j.platform.MemoryType;
 
 /**
- * The memory type that KVM gives a guest page in the second-stage table.
+ * The memory type that KVM sets for a guest page in the second-stage table.
  *
  * <p>Source: {@code vmx_get_mt_mask}; Intel SDM volume 3, section on EPT memory types (bits 5:3, IPAT bit 6).
  */
 public enum GuestMemoryType {
     /** Write-back, and the guest's PAT is ignored. */
     WB_IPAT("WB+IPAT", false),
-    /** Write-back as far as the guest's PAT does not say otherwise. */
+    /** Write-back, unless the guest's PAT selects another type. */
     WB("WB", true),
     /** Uncacheable: device memory. */
     UC("UC", false),
@@ -27,12 +27,12 @@ public enum GuestMemoryType {
         this.honoursGuestPat = honoursGuestPat;
     }
 
-    /** Returns whether what the guest chose has an effect. */
+    /** Returns whether the guest's choice has an effect. */
     public boolean honoursGuestPat() {
         return honoursGuestPat;
     }
 
-    /** Returns the type that an access has in the end, when the guest's PAT says {@code guestPat}. */
+    /** Returns the effective type of an access when the guest's PAT selects {@code guestPat}. */
     public MemoryType effective(MemoryType guestPat) {
         Objects.requireNonNull(guestPat, "guestPat");
         if (this == UC) {

@@ -7,25 +7,25 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 
 /**
- * What KVM does with a guest's wishes about caches, for whoever asks before there is a virtual machine. Quirks are as
- * they are unless the VMM turns them off.
+ * How KVM treats a guest's cache settings and flushes. For callers that ask before a virtual machine exists. Quirks
+ * have their default, as when the VMM turns none off.
  *
- * @param wbinvdExecuted whether the guest's WBINVD flushes the host's caches; else it does nothing
- * @param memoryType what its memory gets in the second-stage table, where its MTRRs say write-back
- * @param guestMtrrs whether its MTRRs count as well
+ * @param wbinvdExecuted whether the guest's WBINVD flushes the host's caches; otherwise it does nothing
+ * @param memoryType the type of its memory in the second-stage table, where its MTRRs state write-back
+ * @param guestMtrrs whether its MTRRs have an effect too
  */
 public record GuestTreatment(boolean wbinvdExecuted, GuestMemoryType memoryType, boolean guestMtrrs) {
-    /** Refuses what is missing. */
+    /** Refuses null. */
     public GuestTreatment {
         Objects.requireNonNull(memoryType, "memoryType");
     }
 
     /**
-     * Answers for a guest.
+     * Returns the treatment of a guest.
      *
      * @param release the rules to follow
      * @param virtualization the processors' extension
-     * @param noncoherentDma whether KVM counts a source of non-coherent DMA
+     * @param noncoherentDma whether a source of non-coherent DMA is registered with KVM
      * @throws IllegalArgumentException when no rules are built for the release, or the processors have neither VMX nor
      *     SVM
      */

@@ -5,22 +5,22 @@ import java.util.Objects;
 import org.iommu4j.LinuxRelease;
 
 /**
- * What a virtual machine is made with.
+ * Options of a virtual machine.
  *
  * @param release the rules to follow
  * @param wbinvdExit whether the CPU can intercept WBINVD: always on SVM, on VMX a secondary control that early CPUs
  *     lack
- * @param ignoreGuestPat whether the quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT is on, as it is unless the VMM turned it off;
- *     without effect on SVM and before 6.16
- * @param cacheDisableIgnored whether the quirk KVM_X86_QUIRK_CD_NW_CLEARED is on, as it is unless the VMM turned it
- *     off: CR0.CD has no effect on memory; without effect on SVM and since 6.11
+ * @param ignoreGuestPat whether the quirk KVM_X86_QUIRK_IGNORE_GUEST_PAT is on, its default; without effect on SVM and
+ *     before 6.16
+ * @param cacheDisableIgnored whether the quirk KVM_X86_QUIRK_CD_NW_CLEARED is on, its default: CR0.CD has no effect on
+ *     memory; the quirk has no effect on SVM and since 6.11
  */
 public record KvmOptions(
         LinuxRelease release, boolean wbinvdExit, boolean ignoreGuestPat, boolean cacheDisableIgnored) {
     /** The newest release, on a CPU that intercepts WBINVD, with the quirks on. */
     public static final KvmOptions DEFAULT = new KvmOptions(LinuxRelease.NEWEST, true, true, true);
 
-    /** Refuses what is missing. */
+    /** Refuses null. */
     public KvmOptions {
         Objects.requireNonNull(release, "release");
     }

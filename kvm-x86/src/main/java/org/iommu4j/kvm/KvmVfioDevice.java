@@ -9,10 +9,10 @@ import org.iommu4j.IommuException;
 import org.iommu4j.vfio.VfioFile;
 
 /**
- * The kvm-vfio device: the VFIO files that a VMM told KVM about.
+ * The kvm-vfio device: the VFIO files that a VMM added.
  *
- * <p>KVM asks the files only when one is added or deleted. What changes between two such calls in VFIO it does not
- * notice. Thread-safe. Source: {@code virt/kvm/vfio.c}.
+ * <p>KVM asks the files only when one is added or deleted. It does not notice changes in VFIO between two such calls.
+ * Thread-safe. Source: {@code virt/kvm/vfio.c}.
  */
 public final class KvmVfioDevice implements AutoCloseable {
     private final VirtualMachine machine;
@@ -25,25 +25,25 @@ public final class KvmVfioDevice implements AutoCloseable {
     }
 
     /**
-     * Tells KVM about a file.
+     * Adds a file.
      *
-     * @throws IommuException EEXIST when KVM knows it; ENODEV when the device is closed
+     * @throws IommuException EEXIST when the device already has it; ENODEV when the device is closed
      */
     public synchronized void addFile(VfioFile file) {
         Objects.requireNonNull(file, "file");
         checkOpen();
         if (indexOf(file) >= 0) {
-            throw new IommuException(Errno.EEXIST, "the kvm-vfio device has this file");
+            throw new IommuException(Errno.EEXIST, "the kvm-vfio device already has this file");
         }
         files.add(file);
         updateCoherency();
     }
 
     /**
-     * Makes KVM forget a file.
+     * Deletes a file.
      *
-     * @throws IommuException ENOENT when KVM does not know it, the other files are asked again all the same; ENODEV
-     *     when the device is closed
+     * @throws IommuException ENOENT when the device does not have it, the other files are asked again nevertheless;
+     *     ENODEV when the device is closed
      */
     public synchronized void deleteFile(VfioFile file) {
         Objects.requireNonNull(file, "file");
@@ -63,7 +63,7 @@ public final class KvmVfioDevice implements AutoCloseable {
         return noncoherent;
     }
 
-    /** Forgets all files and makes room for another such device. */
+    /** Deletes all files and lets the machine have another such device. */
     @Override
     public synchronized void close() {
         if (closed) {

@@ -11,23 +11,22 @@ import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
 
 /**
- * Where guest physical memory is in the VMM's address space, and with which type each page of it is in the second-stage
- * table.
+ * The addresses of guest physical memory in the VMM's address space, and each page's type in the second-stage table.
  *
- * <p>Readers see one immutable array, so that a guest's access takes no lock. A page has a type from its first access
- * until all entries are dropped. Source: {@code struct kvm_memslots}.
+ * <p>Readers see one immutable array, so a guest's access takes no lock. A page has a type from its first access until
+ * all entries are dropped. Source: {@code struct kvm_memslots}.
  */
 final class MemorySlots {
     private static final long PAGE_MASK = 0xfff;
 
     private static final int PAGE_SHIFT = 12;
 
-    /** At most this many pages, so that their types fit an array: 8 TiB. */
+    /** Maximum number of pages, so that their types fit an array: 8 TiB. */
     private static final long MAX_SIZE = (long) (Integer.MAX_VALUE - 8) << PAGE_SHIFT;
 
     private static final VarHandle TYPES = MethodHandles.arrayElementVarHandle(byte[].class);
 
-    /** What a page has; asked once for each, and again after {@link #dropEntries}. */
+    /** The type of a page's entry; asked once for each page, and again after {@link #dropEntries}. */
     @FunctionalInterface
     interface TypeOfPage {
         GuestMemoryType get();
@@ -40,7 +39,7 @@ final class MemorySlots {
         private final long size;
         private final long virtualAddress;
 
-        /** For each page 0 while it has no entry, or 1 and its type's ordinal. */
+        /** For each page: 0 while it has no entry, else 1 + its type's ordinal. */
         private final byte[] types;
 
         Slot(int id, long guestAddress, long size, long virtualAddress) {
@@ -51,7 +50,7 @@ final class MemorySlots {
             this.types = new byte[(int) (size >>> PAGE_SHIFT)];
         }
 
-        /** Returns the first address after it, which is not negative; all that a search looks at. */
+        /** Returns the first address after the slot, never negative. A search reads nothing else. */
         long end() {
             return guestAddress + size;
         }
@@ -62,7 +61,7 @@ final class MemorySlots {
     private final ProcessMemory process;
     private final Map<Integer, Slot> byId = new HashMap<>();
 
-    /** By guest address; never changed once it is here. */
+    /** Sorted by guest address; the array itself is never changed. */
     private volatile Slot[] slots = {};
 
     MemorySlots(ProcessMemory process) {
@@ -115,18 +114,18 @@ final class MemorySlots {
         System.arraycopy(old, 0, shrunk, 0, index);
         System.arraycopy(old, index + 1, shrunk, index, shrunk.length - index);
         slots = shrunk;
-        // KVM_X86_QUIRK_SLOT_ZAP_ALL, on unless turned off since there is such a quirk, always before: all go.
+        // KVM_X86_QUIRK_SLOT_ZAP_ALL is on by default, and releases without the quirk do the same: drop all entries.
         dropEntries();
     }
 
-    /** Returns the type of a page, which it gets now if it has none. */
-    @SuppressWarnings("EnumOrdinal") // one byte a page, an index into ENTRY_TYPES; it never leaves this object
+    /** Returns the type of a page; a page without a type gets one now. */
+    @SuppressWarnings("EnumOrdinal") // one byte per page, an index into ENTRY_TYPES; it never leaves this object
     GuestMemoryType type(long guestAddress, TypeOfPage fresh) {
         Slot slot = slot(guestAddress);
         int page = (int) ((guestAddress - slot.guestAddress) >>> PAGE_SHIFT);
         int type = (byte) TYPES.getOpaque(slot.types, page);
         if (type == 0) {
-            // Under the lock, or a type that is old already would outlive the dropping of all.
+            // Under the lock; otherwise an outdated type could survive the dropping of all entries.
             synchronized (this) {
                 type = 1 + fresh.get().ordinal();
                 TYPES.setOpaque(slot.types, page, (byte) type);
@@ -135,7 +134,7 @@ final class MemorySlots {
         return ENTRY_TYPES[type - 1];
     }
 
-    /** Drops all entries: every page gets its type anew. */
+    /** Drops all entries: every page gets a new type at its next access. */
     synchronized void dropEntries() {
         for (Slot slot : slots) {
             for (int page = 0; page < slot.types.length; page++) {
@@ -144,7 +143,9 @@ final class MemorySlots {
         }
     }
 
-    /** Returns the host physical address of a guest's, or refuses with EFAULT where there is no memory. */
+    /**
+     * Returns the host physical address of a guest physical address, or refuses with EFAULT where there is no memory.
+     */
     long translate(long guestAddress) {
         Slot slot = slot(guestAddress);
         long virtualAddress = slot.virtualAddress + (guestAddress - slot.guestAddress);
@@ -168,7 +169,7 @@ final class MemorySlots {
                 Errno.EFAULT, "guest address 0x" + Long.toHexString(guestAddress) + " is in no memory slot");
     }
 
-    /** Returns the index of the first slot that ends after an address, or their number. */
+    /** Returns the index of the first slot that ends after an address, or the number of slots. */
     static int firstFrom(Slot[] sorted, long guestAddress) {
         int low = 0;
         int high = sorted.length;

@@ -8,7 +8,7 @@ import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 
 /**
- * A virtual CPU, loaded on a CPU of the host: what its guest can do to memory and caches.
+ * A virtual CPU, loaded on a CPU of the host: its guest's accesses to memory and caches.
  *
  * <p>Addresses are guest physical, in bytes; words are 64 bits, aligned to 8. Belongs to one thread, like a vCPU's file
  * descriptor.
@@ -21,7 +21,7 @@ public final class Vcpu {
     /** The CPUs whose caches may hold lines that this vCPU dirtied; filled only while DMA is non-coherent. */
     private final BitSet wbinvdDirtyMask = new BitSet();
 
-    /** Made once, because an access allocates nothing. */
+    /** Created once, so that an access allocates nothing. */
     private final MemorySlots.TypeOfPage freshType;
 
     private Processor processor;
@@ -48,19 +48,19 @@ public final class Vcpu {
     }
 
     /**
-     * Enters the guest where the vCPU is, as KVM_RUN does: for the first time, or again after an exit to the VMM.
+     * Enters the guest on the vCPU's current CPU, as KVM_RUN does: for the first time, or after an exit to the VMM.
      *
-     * <p>This loads the vCPU. So a CPU on which it was made before DMA became non-coherent is remembered from here on.
+     * <p>This loads the vCPU. So a CPU on which it was created before DMA became non-coherent is recorded from now on.
      */
     public void enter() {
         migrateTo(processor);
     }
 
     /**
-     * Loads the vCPU on a CPU, another or the same again after it was scheduled out.
+     * Loads the vCPU on a CPU, another one or the same one after it was scheduled out.
      *
-     * <p>While DMA is non-coherent: a host that intercepts WBINVD remembers the CPU for later, one that does not
-     * writes the old CPU's caches back at once.
+     * <p>While DMA is non-coherent, a host that intercepts WBINVD records the CPU for later. A host that does not
+     * intercept it writes back the old CPU's caches at once.
      *
      * @throws IllegalArgumentException when the CPU is not one of this host
      */
@@ -85,7 +85,7 @@ public final class Vcpu {
     /**
      * Loads a word of RAM.
      *
-     * @param guestPat the type that the guest chose by its PAT; honoured or not as {@link GuestMemoryType} says
+     * @param guestPat the type that the guest chose by its PAT; {@link GuestMemoryType} decides whether it is honoured
      * @throws IommuException EFAULT when there is no memory
      */
     public long load(long guestAddress, MemoryType guestPat) {
@@ -102,7 +102,7 @@ public final class Vcpu {
     /**
      * Stores a word to RAM.
      *
-     * @param guestPat the type that the guest chose by its PAT; honoured or not as {@link GuestMemoryType} says
+     * @param guestPat the type that the guest chose by its PAT; {@link GuestMemoryType} decides whether it is honoured
      * @throws IommuException EFAULT when there is no memory
      */
     public void store(long guestAddress, long value, MemoryType guestPat) {
@@ -112,7 +112,7 @@ public final class Vcpu {
     }
 
     /**
-     * Returns the type that a page of RAM has in the second-stage table; it gets one now if it was not touched yet.
+     * Returns the type of a page of RAM in the second-stage table; a page that was not touched yet gets one now.
      *
      * @throws IommuException EFAULT when there is no memory
      */
@@ -121,7 +121,7 @@ public final class Vcpu {
     }
 
     /**
-     * Turns caching off or on, as the guest does by CR0.CD; on at first.
+     * Turns caching off or on, as the guest does by CR0.CD; initially on.
      *
      * <p>Up to 6.10 this changes the type of pages that this vCPU touches first, while DMA is non-coherent; since 6.11
      * it has no effect.
@@ -152,7 +152,7 @@ public final class Vcpu {
      *
      * <p>Where WBINVD is intercepted, it is a no-op unless DMA is non-coherent; then it runs on this CPU and on every
      * CPU that the vCPU was loaded on since the last time. The mask is empty afterwards although the vCPU goes on
-     * running here, as in Linux. Where WBINVD is not intercepted, it runs on this CPU, whatever KVM thinks.
+     * running here, as in Linux. Where WBINVD is not intercepted, it runs on this CPU, whatever is registered with KVM.
      */
     public void wbinvd() {
         if (!machine.options().wbinvdExit()) {
@@ -170,7 +170,7 @@ public final class Vcpu {
         wbinvdDirtyMask.clear();
     }
 
-    /** The guest drops its caches without writing back: intercepted and ignored, always. */
+    /** The guest drops its caches without writing back (INVD): always intercepted and ignored. */
     public void invd() {
         // Executing it would lose the host's dirty lines.
     }

@@ -14,7 +14,7 @@ import org.iommu4j.platform.Processor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A virtual machine: memory slots, vCPUs, and whether some device's DMA may bypass the CPU caches.
+ * A virtual machine: memory slots, vCPUs, and whether a device's DMA may bypass the CPU caches.
  *
  * <p>Thread-safe, as a VM's file descriptor is. Source: {@code struct kvm}, {@code arch/x86/kvm/x86.c}.
  */
@@ -34,11 +34,11 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Makes a machine without memory or vCPUs.
      *
-     * @param process the VMM, in whose address space the guest's memory is
+     * @param process the VMM, whose address space holds the guest's memory
      * @param processors all CPUs of the host; each at the index that is its id
-     * @param options the release and what the CPU can do
-     * @throws IllegalArgumentException when no rules are built for the release, the processors are not a host's or have
-     *     neither VMX nor SVM, or WBINVD is said not to be intercepted on SVM
+     * @param options the release, and the CPU's abilities
+     * @throws IllegalArgumentException when no rules are built for the release, the processors do not form one host or
+     *     have neither VMX nor SVM, or the options state SVM without WBINVD interception
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
         Objects.requireNonNull(process, "process");
@@ -73,12 +73,12 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Gives the guest memory.
+     * Adds memory to the guest.
      *
      * @param id the slot's number, from 0
      * @param guestAddress guest physical address, bytes, 4 KiB aligned
      * @param size bytes, a multiple of 4096
-     * @param virtualAddress where it is in the VMM, 4 KiB aligned, below bit 63 with all of the slot
+     * @param virtualAddress its address in the VMM, 4 KiB aligned; the whole slot is below bit 63
      * @throws IommuException EEXIST when the range overlaps another slot; EINVAL when something is misaligned, empty or
      *     reaches bit 63, or the slot exists (KVM neither moves nor resizes one)
      */
@@ -87,7 +87,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Takes a slot's memory away; the entries of all slots are dropped with it.
+     * Deletes a slot; the entries of all slots are dropped with it.
      *
      * @throws IommuException EINVAL when there is no such slot
      */
@@ -98,7 +98,7 @@ public final class VirtualMachine implements AutoCloseable {
     /**
      * Returns the host physical address of a guest physical one.
      *
-     * @throws IommuException EFAULT when no slot has it, or the VMM has no memory there
+     * @throws IommuException EFAULT when no slot contains it, or the VMM has no memory there
      */
     public long translate(long guestAddress) {
         return slots.translate(guestAddress);
@@ -111,13 +111,13 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Makes the device through which a VMM tells KVM about VFIO files.
+     * Makes the device to which a VMM adds its VFIO files.
      *
-     * @throws IommuException EBUSY when the machine has one
+     * @throws IommuException EBUSY when the machine already has one
      */
     public synchronized KvmVfioDevice createVfioDevice() {
         if (vfioDevice != null) {
-            throw new IommuException(Errno.EBUSY, "the machine has a kvm-vfio device");
+            throw new IommuException(Errno.EBUSY, "the machine already has a kvm-vfio device");
         }
         KvmVfioDevice device = new KvmVfioDevice(this);
         vfioDevice = device;
@@ -130,14 +130,16 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
-    /** Counts one more source of DMA that may bypass the caches. Source: {@code kvm_arch_register_noncoherent_dma}. */
+    /**
+     * Registers one more source of DMA that may bypass the caches. Source: {@code kvm_arch_register_noncoherent_dma}.
+     */
     void registerNoncoherentDma() {
         if (noncoherentDma.incrementAndGet() == 1) {
             coherencyChanged();
         }
     }
 
-    /** Counts one less. */
+    /** Unregisters one source. */
     void unregisterNoncoherentDma() {
         int left = noncoherentDma.decrementAndGet();
         if (left < 0) {
@@ -154,7 +156,7 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
-    /** Returns whether some device's DMA may bypass the caches, as far as the VMM told. */
+    /** Returns whether a device's DMA may bypass the caches, by the files that the VMM added. */
     public boolean noncoherentDma() {
         return noncoherentDma.get() > 0;
     }
@@ -170,7 +172,7 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Returns the type that a page of RAM gets that is touched for the first time now, by a vCPU with caching on.
+     * Returns the type of a page of RAM that is now touched for the first time, by a vCPU with caching on.
      *
      * <p>A page that was touched before keeps its type until all entries are dropped: see {@link
      * Vcpu#memoryTypeOf(long)}.
@@ -180,16 +182,16 @@ public final class VirtualMachine implements AutoCloseable {
     }
 
     /**
-     * Returns the type that a page gets that is touched for the first time now, by a vCPU with caching on.
+     * Returns the type of a page that is now touched for the first time, by a vCPU with caching on.
      *
-     * @param deviceMemory whether the page is a device's memory and not RAM
+     * @param deviceMemory whether the page is device memory and not RAM
      */
     public GuestMemoryType guestMemoryType(boolean deviceMemory) {
         return freshType(deviceMemory, false);
     }
 
     /**
-     * Sets what the guest's MTRRs say of its RAM, alike on all vCPUs as firmware does it; write-back at first.
+     * Sets the type of RAM in the guest's MTRRs, the same on all vCPUs as firmware does; initially write-back.
      *
      * <p>Up to 6.10 this is the type of guest memory while DMA is non-coherent; since 6.11 it has no effect.
      */
@@ -215,7 +217,7 @@ public final class VirtualMachine implements AutoCloseable {
         }
     }
 
-    /** Returns how often WBINVD ran on a CPU for this guest: for its own instruction, or because a vCPU moved. */
+    /** Returns how often WBINVD ran on a CPU for this guest: for the guest's instruction, or because a vCPU moved. */
     public long wbinvdExecuted() {
         return wbinvdExecuted.get();
     }

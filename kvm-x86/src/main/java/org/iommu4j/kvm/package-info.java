@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * A virtual machine as KVM on x86 keeps it coherent, or makes its guest keep itself coherent.
+ * A virtual machine on x86: KVM keeps its memory coherent, or lets the guest do so.
  *
  * <p>Read in this order: {@link org.iommu4j.kvm.VirtualMachine}, {@link org.iommu4j.kvm.KvmVfioDevice},
  * {@link org.iommu4j.kvm.Vcpu}, {@link org.iommu4j.kvm.GuestMemoryType}.
  *
- * <p>The question decided here: can a device of this guest write memory behind the CPU caches? If some file that the
- * VMM added to the kvm-vfio device does not vouch for the contrary, the guest's WBINVD is executed and its PAT is
- * honoured; otherwise WBINVD is a no-op and, on VMX, all its memory is write-back.
+ * <p>The question decided here: can a device of this guest write memory past the CPU caches? It can if a file that the
+ * VMM added to the kvm-vfio device does not exclude it. Then the guest's WBINVD is executed and its PAT is honoured.
+ * Otherwise WBINVD is a no-op and, on VMX, all guest memory is write-back.
  *
- * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.1 (what differs is in {@code KvmRules}), and of
- * {@code arch/x86/kvm} the non-coherent DMA count, WBINVD and INVD exits, the mask of CPUs that a vCPU dirtied, and the
- * memory type that guest pages get and keep. Not modelled: page tables of the second stage (a guest's access is
- * translated slot by slot; of its entry there is the type alone), dirty logging, MMIO emulation, MTRRs that differ
- * between ranges or vCPUs and types other than UC and WB, nested guests, TDX and SEV.
+ * <p>Models {@code virt/kvm/vfio.c} of Linux 5.15 to 7.1 ({@code KvmRules} holds the differences). Of {@code
+ * arch/x86/kvm} it models the non-coherent DMA count, WBINVD and INVD exits, the mask of CPUs that a vCPU dirtied, and
+ * the memory types of guest pages. Not modelled: page tables of the second stage (a guest's access is translated slot
+ * by slot; only the type of its entry exists), dirty logging, MMIO emulation, MTRRs that differ between ranges or vCPUs
+ * and types other than UC and WB, nested guests, TDX and SEV.
  */
 package org.iommu4j.kvm;
