@@ -42,7 +42,7 @@ final class AmdViCommand {
     private static final BitField PASID_19_16 = absolute(59, 56, "PASID 19:16");
 
     static final BitField DOMAIN_ID = absolute(47, 32, "DomainID");
-    /** The address encodes a size, as a page of encoded size does. */
+    /** The address encodes a size, like the address of a page of encoded size. */
     static final BitField SIZE = absolute(64, 64, "S");
     /** Directory entries too. */
     static final BitField PDE = absolute(65, 65, "PDE");
@@ -51,7 +51,7 @@ final class AmdViCommand {
 
     static final BitField ADDRESS = absolute(127, 76, "Address");
 
-    /** Of COMPLETE_PPR_REQUEST; the PASID counts with GN. */
+    /** Of COMPLETE_PPR_REQUEST; the PASID is valid with GN. */
     static final BitField PPR_PASID = absolute(51, 32, "PASID");
 
     static final BitField PPR_TAG = absolute(104, 96, "CompletionTag");
@@ -119,7 +119,7 @@ final class AmdViCommand {
         return (int) (PASID_19_16.get(word0) << 16 | PASID_15_8.get(word0) << 8 | PASID_7_0.get(word0));
     }
 
-    /** Returns whether there is such a command and its reserved bits are 0. */
+    /** Returns whether the command exists and its reserved bits are 0. */
     static boolean wellFormed(long word0, long word1) {
         int opcode = (int) OPCODE.get(word0);
         return opcode > 0

@@ -13,11 +13,11 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * The ring in memory from which the unit takes commands, snooped. All methods are called with the unit's lock held.
+ * The ring in memory from which the unit reads commands, snooped. The caller of each method holds the unit's lock.
  *
  * <p>Source: 48882, section 2.4, "Commands". Software owns the tail, the unit the head. Commands take effect one after
- * the other, so that a COMPLETION_WAIT completes when those before it have. One that the unit can't execute is logged
- * and stops the buffer with the head at it, until software turns CmdBufEn off and on.
+ * the other, so a COMPLETION_WAIT completes after all commands before it. A command that the unit can't execute is
+ * logged. It stops the buffer with the head at it, until software turns CmdBufEn off and on.
  */
 final class AmdViCommandBuffer {
     private static final int BAR_PLACE = RegisterFile.place(COMMAND_BAR);
@@ -33,13 +33,13 @@ final class AmdViCommandBuffer {
     private final AmdViFeatures features;
     private final AmdViPprLog pageRequests;
 
-    /** Whether a device never answers an invalidation of its IOTLB, so that no COMPLETION_WAIT completes. */
+    /** Whether a device has not answered an invalidation of its IOTLB, so that no COMPLETION_WAIT completes. */
     private boolean waitsForever;
 
     /**
      * Makes the buffer of a unit.
      *
-     * @param features which commands it has
+     * @param features decide on the commands that it has
      */
     AmdViCommandBuffer(
             RegisterFile registers,
@@ -80,7 +80,7 @@ final class AmdViCommandBuffer {
         return true;
     }
 
-    /** Forgets what was under way: software turned the buffer off. */
+    /** Drops pending work: software turned the buffer off. */
     void abandon() {
         waitsForever = false;
     }
@@ -103,7 +103,7 @@ final class AmdViCommandBuffer {
         };
     }
 
-    /** Executes a command that is known and well formed; false when it stopped the buffer. */
+    /** Executes a known and well-formed command; false when it stopped the buffer. */
     private boolean execute(long word0, long word1, long at) {
         switch ((int) AmdViCommand.OPCODE.get(word0)) {
             case AmdViCommand.COMPLETION_WAIT -> {
@@ -116,7 +116,7 @@ final class AmdViCommandBuffer {
             case AmdViCommand.INVALIDATE_IOMMU_ALL -> caches.invalidateAll();
             case AmdViCommand.COMPLETE_PPR_REQUEST -> pageRequests.complete(word0, word1);
             default -> {
-                // About what this unit does not keep: interrupt tables; and a hint.
+                // Interrupt tables, which this unit does not cache, and a hint.
             }
         }
         return true;
@@ -138,7 +138,7 @@ final class AmdViCommandBuffer {
         return true;
     }
 
-    /** Host addresses of a domain, and what guests' addresses came to through them; or guest addresses of a PASID. */
+    /** Invalidates a domain's host addresses and the guest pages found through them, or a PASID's guest addresses. */
     private void invalidatePages(long word0, long word1) {
         int domainId = (int) AmdViCommand.DOMAIN_ID.get(word0);
         long offsetMask = offsetMask(word1);
@@ -156,9 +156,9 @@ final class AmdViCommandBuffer {
         }
     }
 
-    /** A device without IOTLB never answers; whether and when the unit gives up waiting is InvTimeOut's to say. */
+    /** A device without IOTLB never answers; InvTimeOut decides whether and when the unit stops waiting. */
     private void invalidateDeviceIotlb(long word0, long word1, long at) {
-        // The device's answer pushes before it what the device has sent.
+        // The device's answer pushes its earlier requests ahead of it.
         pageRequests.drain();
         int requesterId = (int) AmdViCommand.DEVICE_ID.get(word0);
         int pasid = AmdViCommand.GN.isSet(word1) ? AmdViCommand.pasidOfIotlb(word0) : TranslationUnit.NO_PASID;
@@ -179,8 +179,8 @@ final class AmdViCommandBuffer {
     }
 
     /**
-     * Returns the bytes of an encoded range minus 1: the bits up to and including the lowest clear one from 12 on, all
-     * bits when the clear one is the highest or there is none.
+     * Returns the size of an encoded range in bytes, minus 1: the bits up to and including the lowest clear one from 12
+     * on. Returns all bits when the clear one is the highest or there is none.
      */
     private static long encodedOffsetMask(long address) {
         long lowestClear = Long.lowestOneBit(~(address | 0xfff));

@@ -16,11 +16,11 @@ final class AmdViDeviceTableEntry {
 
     static final BitField V = absolute(0, 0, "V");
     static final BitField TV = absolute(1, 1, "TV");
-    /** Host entries' accessed bits are set; and dirty bits too. */
+    /** The unit sets host entries' accessed bits; with the second bit also dirty bits. */
     static final BitField HA = absolute(7, 7, "HAD accessed");
 
     static final BitField HD = absolute(8, 8, "HAD dirty");
-    /** Levels of the host table below: 0 none, 1 to 6, 7 reserved. */
+    /** Levels of the host table: 0 none, 1 to 6, 7 reserved. */
     static final BitField MODE = absolute(11, 9, "Mode");
 
     static final BitField ROOT = absolute(51, 12, "HostPtRootPtr");
@@ -40,7 +40,7 @@ final class AmdViDeviceTableEntry {
     private static final BitField GCR3_MIDDLE = absolute(95, 80, "GCR3TRP 30:15");
 
     private static final BitField GCR3_HIGH = absolute(127, 107, "GCR3TRP 51:31");
-    /** The device may keep translations of its own (ATS). */
+    /** The device may cache translations (ATS). */
     static final BitField I = absolute(96, 96, "I");
     /** Suppress page fault events after the first. */
     static final BitField SE = absolute(97, 97, "SE");
@@ -53,9 +53,9 @@ final class AmdViDeviceTableEntry {
     /** With Mode 0, requests are forced to be coherent. */
     static final BitField MODE_0_FC = absolute(247, 247, "Mode0FC");
 
-    /** The device may ask for pages. */
+    /** The device may send page requests. */
     static final BitField PPR = absolute(52, 52, "PPR");
-    /** Answers to it carry a PASID. */
+    /** Answers to its page requests carry a PASID. */
     static final BitField GPRP = absolute(53, 53, "GPRP");
 
     static final Layout LAYOUT = Layout.of(
@@ -135,7 +135,7 @@ final class AmdViDeviceTableEntry {
     }
 
     /**
-     * Returns whether a valid entry asks for levels that the unit lacks or that do not exist, or for dirty bits alone.
+     * Returns whether a valid entry demands levels that the unit lacks or that do not exist, or dirty bits alone.
      */
     static boolean isImpossible(long word0, long word2, AmdViFeatures features) {
         if (MODE.get(word0) > features.hostLevels || (HD.isSet(word0) && !HA.isSet(word0))) {
@@ -145,12 +145,12 @@ final class AmdViDeviceTableEntry {
                 && (GLX.get(word0) >= features.gcr3Levels || GUEST_PAGING_MODE.get(word2) > features.guestLevels - 4);
     }
 
-    /** Returns IR and IW, which a host table's entry has at the same places. */
+    /** Returns IR and IW, which a host table's entry has in the same places. */
     static long rights(long word0) {
         return word0 & (IR.mask() | IW.mask());
     }
 
-    /** Returns the address of the GCR3 table: a guest's when there are host tables, else the system's. */
+    /** Returns the address of the GCR3 table: guest physical when there are host tables, else system physical. */
     static long gcr3Table(long word0, long word1) {
         return GCR3_LOW.get(word0) << 12 | GCR3_MIDDLE.get(word1) << 15 | GCR3_HIGH.get(word1) << 31;
     }

@@ -15,7 +15,7 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 import org.iommu4j.sim.spi.Fabric;
 
 /**
- * The ring in memory to which the unit writes events, snooped. All methods are called with the unit's lock held.
+ * The ring in memory to which the unit writes events, snooped. The caller of each method holds the unit's lock.
  *
  * <p>Source: 48882, section 2.5, "Event Logging". The unit owns the tail, software the head; one entry stays free. An
  * event that finds no room is lost, sets EventOverflow and stops the log.
@@ -54,12 +54,12 @@ final class AmdViEventLog {
         }
         long at = Rings.base(bar) + tail;
         fabric.write(at + 8, address, true);
-        fabric.write(at, word0, true); // with the code last: who polls the code then sees the whole event
+        fabric.write(at, word0, true); // with the code last: software that polls the code then sees the whole event
         registers.set(TAIL_PLACE, next);
         registers.setBits(STATUS_PLACE, EVENT_LOG_INT.mask());
     }
 
-    /** Writes a hardware error, and shows it in the registers too where the unit has them. */
+    /** Writes a hardware error, and also sets the hardware error registers where the unit has them. */
     void writeHardwareError(long word0, long address) {
         if (hardwareErrorRegisters) {
             boolean valid = AmdViRegisters.HEV.isSet(registers.get(HW_STATUS_PLACE));

@@ -4,7 +4,7 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.bits.BitField;
 
 /**
- * What a unit can do, as EFR and its capability header say.
+ * A unit's features, from EFR and its capability header.
  *
  * <p>Source: 48882, MMIO Offset 0030h, and Capability Offset 00h.
  */
@@ -30,7 +30,7 @@ final class AmdViFeatures {
     private static final BitField EPH_SUP = BitField.bit(50, "EPHSup");
     private static final BitField HD_SUP = BitField.bit(52, "HDSup");
 
-    /** Of EFR2. */
+    /** Fields of EFR2. */
     private static final BitField GCR3_TRP_MODE = BitField.bit(3, "GCR3TRPMode");
 
     private static final BitField IOTLB_SUP = BitField.bit(24, "IotlbSup");
@@ -58,16 +58,16 @@ final class AmdViFeatures {
     final boolean hostAccessed;
 
     final boolean hostDirty;
-    /** Whether devices may have IOTLBs of their own. */
+    /** Whether devices may have their own IOTLBs. */
     final boolean deviceIotlbs;
     /** Whether entries that are not present are cached. */
     final boolean cachesNotPresent;
 
     final boolean prefetch;
     final boolean pageRequests;
-    /** Whether lost page requests can be answered by the unit itself. */
+    /** Whether the unit itself can answer lost page requests. */
     final boolean pageAutoResponse;
-    /** Whether PPR of a device table entry decides who may ask for pages. */
+    /** Whether PPR of a device table entry decides if a device may send page requests. */
     final boolean enhancedPageRequests;
 
     final boolean invalidateAll;

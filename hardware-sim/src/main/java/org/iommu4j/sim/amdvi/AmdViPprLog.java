@@ -22,13 +22,14 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Peripheral page requests: the ring in memory to which the unit writes them, snooped, and the answers. All methods are
- * called with the unit's lock held.
+ * Peripheral page requests: the ring in memory to which the unit writes them, snooped, and the answers. The caller of
+ * each method holds the unit's lock.
  *
  * <p>Source: 48882, sections 2.4.7, 2.5.10 and 2.6. The unit owns the tail, software the head; one entry stays free. A
  * request that finds no room sets PprOverflow and stops the log. While the log does not run, requests are lost; the
  * last of each group is answered with the code of the auto response register where EFR has that and PprAutoRspEn is
- * set. A device that may not ask is told that its request is invalid, and INVALID_PPR_REQUEST is logged as an event.
+ * set. A request of a device that may not send any is answered as invalid, and INVALID_PPR_REQUEST is logged as an
+ * event.
  */
 final class AmdViPprLog {
     private static final int BAR_PLACE = RegisterFile.place(PPR_BAR);
@@ -60,7 +61,7 @@ final class AmdViPprLog {
     private final AmdViFeatures features;
     private final AmdViEventLog events;
 
-    /** Messages that have arrived and were not looked at. */
+    /** Messages that have arrived and are not handled yet. */
     private final Queue<Message> arrived = new ArrayDeque<>();
 
     private record Message(
@@ -73,7 +74,7 @@ final class AmdViPprLog {
         this.events = events;
     }
 
-    /** Takes a message off the bus; a unit without page requests drops it. */
+    /** Receives a message; a unit without page requests drops it. */
     void arrive(int requesterId, int pasid, long page, boolean read, boolean write, boolean last, int group) {
         if (features.pageRequests) {
             arrived.add(new Message(requesterId, pasid, page, read, write, last, group));
@@ -89,7 +90,7 @@ final class AmdViPprLog {
         return next != null;
     }
 
-    /** Handles all messages that have arrived: nothing that a device sends later overtakes them. */
+    /** Handles all messages that have arrived, so that later ones do not overtake them. */
     void drain() {
         while (step()) {
             // one after the other
@@ -99,7 +100,7 @@ final class AmdViPprLog {
     private void handle(Message request) {
         long control = registers.get(CONTROL_PLACE);
         long entry = IOMMU_EN.isSet(control) && PPR_EN.isSet(control) ? entry(request.requesterId) : 0;
-        // Without enhanced handling PPR of the entry is not looked at.
+        // Without enhanced handling PPR of the entry is ignored.
         if (!AmdViDeviceTableEntry.V.isSet(entry)
                 || (features.enhancedPageRequests && !AmdViDeviceTableEntry.PPR.isSet(entry))) {
             events.write(word0(request, Event.INVALID_PPR_REQUEST), request.address);
@@ -111,7 +112,7 @@ final class AmdViPprLog {
         }
     }
 
-    /** Reads the first word of a requester's entry anew, caches or not; 0 when there is none. */
+    /** Reads the first word of a requester's entry from memory, not from the unit's cache; 0 when there is none. */
     private long entry(int requesterId) {
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * AmdViDeviceTableEntry.BYTES;
@@ -136,7 +137,7 @@ final class AmdViPprLog {
         }
         long at = Rings.base(bar) + tail;
         fabric.write(at + 8, request.address, true);
-        fabric.write(at, word0(request, PAGE_SERVICE_REQUEST), true); // with the code last, as events are
+        fabric.write(at, word0(request, PAGE_SERVICE_REQUEST), true); // with the code last, as for events
         registers.set(TAIL_PLACE, next);
         registers.setBits(STATUS_PLACE, PPR_INT.mask());
         return true;
@@ -162,13 +163,13 @@ final class AmdViPprLog {
         }
     }
 
-    /** Sends an answer: with the PASID where there is one and the device's entry says so. */
+    /** Sends an answer: with the PASID where there is one and GPRP of the device's entry is set. */
     private void send(int requesterId, int pasid, long entry, int group, int code) {
         fabric.respondToPageRequest(
                 requesterId, AmdViDeviceTableEntry.GPRP.isSet(entry) ? pasid : TranslationUnit.NO_PASID, group, code);
     }
 
-    /** Sends the answer that COMPLETE_PPR_REQUEST asks for. */
+    /** Sends the answer of a COMPLETE_PPR_REQUEST. */
     void complete(long word0, long word1) {
         int requesterId = (int) AmdViCommand.DEVICE_ID.get(word0);
         send(
@@ -181,12 +182,12 @@ final class AmdViPprLog {
 
     // Registers
 
-    /** Returns whether a register is the log's own. */
+    /** Returns whether a register belongs to the log. */
     static boolean owns(int place) {
         return place == BAR_PLACE || place == HEAD_PLACE || place == TAIL_PLACE;
     }
 
-    /** Writes one of the log's own registers; what the manual leaves undefined is ignored. */
+    /** Writes one of the log's registers; writes that the manual leaves undefined are ignored. */
     void writeRegister(int place, long value) {
         boolean runs = PPR_LOG_RUN.isSet(registers.get(STATUS_PLACE));
         if (place == BAR_PLACE) {

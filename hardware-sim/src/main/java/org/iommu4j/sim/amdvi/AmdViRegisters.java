@@ -15,11 +15,11 @@ import org.iommu4j.bits.Register;
 /**
  * The MMIO registers that the unit has, in the order of their offsets.
  *
- * <p>Source: 48882, chapter 3, which names registers by their MMIO offset. An offset that is not here reads as 0 and
- * swallows writes.
+ * <p>Source: 48882, chapter 3, which names registers by their MMIO offset. Any other offset reads as 0 and ignores
+ * writes.
  */
 final class AmdViRegisters {
-    /** Device table: number of 4 KiB pages minus 1, and where it is. */
+    /** Device table: number of 4 KiB pages minus 1, and its address. */
     static final BitField DEV_TAB_SIZE = bits(8, 0, "Size");
 
     static final BitField DEV_TAB_BASE = bits(51, 12, "DevTabBase");
@@ -42,7 +42,7 @@ final class AmdViRegisters {
     static final BitField EVENT_LOG_EN = bit(2, "EventLogEn");
     static final BitField EVENT_INT_EN = bit(3, "EventIntEn");
     static final BitField COM_WAIT_INT_EN = bit(4, "ComWaitIntEn");
-    /** How long to wait for a device's IOTLB: 0 for ever, 1 to 6 for 1 ms to 100 s. */
+    /** Time limit for a device's IOTLB: 0 none, 1 to 6 for 1 ms to 100 s. */
     static final BitField INV_TIME_OUT = bits(7, 5, "InvTimeOut");
 
     static final BitField COHERENT = bit(10, "Coherent");
@@ -53,7 +53,7 @@ final class AmdViRegisters {
     static final BitField PPR_AUTO_RSP_EN = bit(39, "PprAutoRspEn");
     /** The GCR3 table of a device with host tables is at guest physical addresses. */
     static final BitField GCR3_TRP_MODE = bit(58, "GCR3TRPMode");
-    /** The interrupt enables are kept; messages are not sent, software polls the status register. */
+    /** The interrupt enables are kept but no messages are sent: software polls the status register. */
     static final Register CONTROL = Register.of("Control", 0x18, 64, "48882 MMIO Offset 0018h")
             .field(IOMMU_EN, READ_WRITE)
             .field(bit(1, "HtTunEn"), READ_WRITE)
@@ -119,7 +119,7 @@ final class AmdViRegisters {
             .field(RING_BASE, READ_WRITE)
             .field(RING_LENGTH, READ_WRITE);
 
-    /** The last hardware error, for when it could not be logged. */
+    /** The last hardware error, in case it could not be logged. */
     static final Register HW_EVENT_UPPER =
             Register.of("HwEventUpper", 0x40, 64, "48882 MMIO Offset 0040h").field(bits(63, 0, "Operand"), READ_WRITE);
 
@@ -173,7 +173,7 @@ final class AmdViRegisters {
             Register.of("PprTailPtr", 0x2038, 64, "48882 MMIO Offset 2038h").field(RING_POINTER, READ_WRITE);
 
     static final BitField PPR_AUTO_CODE = bits(3, 0, "PprAutoRespCode");
-    /** What a lost page request is answered with. */
+    /** The answer to a lost page request. */
     static final Register PPR_AUTO_RESPONSE = Register.of("PprAutoResp", 0x2080, 64, "48882 MMIO Offset 2080h")
             .field(PPR_AUTO_CODE, READ_WRITE)
             .field(bit(4, "PprAutoRespMaskGn"), NOT_MODELLED);

@@ -15,13 +15,13 @@ import org.iommu4j.sim.spi.TableVisitor;
 /**
  * Reads the device table of an AMD-Vi unit in a memory image, and the tables below.
  *
- * <p>Listing shares its checks with the unit; {@link #translate} is a unit's, without what it would cache and switched
- * on whether the dumped one was or not. A requester whose entry has V 0 has none: its requests pass untranslated.
+ * <p>Listing shares its checks with the unit. {@link #translate} works like a unit without caches, with translation on
+ * even if the dumped unit's was off. A requester whose entry has V 0 has no tables: its requests pass untranslated.
  */
 final class AmdViTableReader implements TableReader {
     private static final int REQUESTERS = 1 << 16;
     private static final int ENTRIES_PER_PAGE = 4096 / AmdViDeviceTableEntry.BYTES;
-    /** Every feature: what is assumed of a unit whose EFR was not read. */
+    /** Every feature, assumed for a unit whose EFR was not read. */
     private static final long ALL_FEATURES = 0x00130013000099dbL;
 
     private static final long ALL_FEATURES_2 = 1L << 3;
@@ -57,7 +57,7 @@ final class AmdViTableReader implements TableReader {
         translator = new Translator(file, image, features, caches, new Faults(noLog, caches.devices, this));
     }
 
-    /** Makes a reader as {@code TranslationUnitProvider.reader} says. */
+    /** Makes a reader as {@code TranslationUnitProvider.reader} specifies. */
     static Optional<TableReader> of(RegisterDump registers, Fabric memory) {
         OptionalLong commands = registers.read64(AmdViRegisters.COMMAND_BAR.offset());
         OptionalLong events = registers.read64(AmdViRegisters.EVENT_BAR.offset());
@@ -72,7 +72,7 @@ final class AmdViTableReader implements TableReader {
                 .read64(AmdViRegisters.DEV_TAB_BAR.offset())
                 .orElseThrow(() -> new IllegalArgumentException("the registers of an AMD-Vi unit at 0x"
                         + Long.toHexString(registers.registerBase())
-                        + " lack the word at offset 0x0, DevTabBar, which says where its device table is"));
+                        + " lack the word at offset 0x0, DevTabBar, the address of its device table"));
         long base = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar);
         if (!hasShape(AmdViRegisters.DEV_TAB_BAR, OptionalLong.of(bar)) || base == 0 || !memory.isMemory(base)) {
             throw new IllegalArgumentException("register " + AmdViRegisters.DEV_TAB_BAR.decode(bar)

@@ -26,9 +26,8 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 /**
  * An AMD-Vi translation unit.
  *
- * <p>Requests take the lock only to log a fault. A translation that is under way while another thread's
- * invalidation completes may still return the old page, as a request in flight would have had it; the caches never
- * keep it.
+ * <p>Requests take the lock only to log a fault. A translation in progress while another thread's invalidation
+ * completes may still return the old page, as for a request in flight; the caches never keep it.
  */
 final class AmdViUnit implements TranslationUnit {
     private static final int COMMAND_BAR_PLACE = RegisterFile.place(COMMAND_BAR);
@@ -48,14 +47,14 @@ final class AmdViUnit implements TranslationUnit {
     private final Translator translator;
     private final AmdViPprLog pageRequests;
     private final AmdViCommandBuffer commands;
-    /** What {@link Translator} has to know of the registers each time, in its bits. */
+    /** The register bits that {@link Translator} needs for each request, in its layout. */
     private volatile int modes;
 
-    /** Guards the registers' changes, the rings and what is decided under them. */
+    /** Guards changes of the registers, the rings and all state that depends on them. */
     private final Object lock = new Object();
 
     /**
-     * Makes a unit as it is at power-on.
+     * Makes a unit in its power-on state.
      *
      * @throws IllegalArgumentException when EFR is missing
      */
@@ -111,7 +110,7 @@ final class AmdViUnit implements TranslationUnit {
             synchronized (lock) {
                 int shift = (offset & 4) * 8;
                 long half = 0xffffffffL << shift;
-                // The other half stays; writing a 1 that stays would clear a bit of that mode.
+                // The other half stays; rewriting its 1 bits would clear those that clear by writing 1.
                 Register register = AmdViRegisters.ALL.get(place);
                 long rest = registers.get(place) & ~half & ~register.mask(Access.WRITE_1_TO_CLEAR);
                 write(place, rest | ((long) value << shift & half));
@@ -137,7 +136,7 @@ final class AmdViUnit implements TranslationUnit {
         }
     }
 
-    /** What the manual leaves undefined, such as moving a ring that runs, is ignored. */
+    /** Writes that the manual leaves undefined, such as moving a running ring, are ignored. */
     private void write(int place, long value) {
         long status = registers.get(STATUS_PLACE);
         if (place == CONTROL_PLACE) {
@@ -244,7 +243,7 @@ final class AmdViUnit implements TranslationUnit {
     @Override
     public boolean step() {
         synchronized (lock) {
-            // Page requests last: who does not wait for them meets those that come late.
+            // Page requests last: software that does not wait for them sees them arrive late.
             return commands.step() || pageRequests.step();
         }
     }

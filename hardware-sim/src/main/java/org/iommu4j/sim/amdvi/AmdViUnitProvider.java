@@ -16,7 +16,7 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.ShownUnit;
 
-/** AMD-Vi units: how they are built, how a captured one is recognised, and the built-in machine that has one. */
+/** Builds AMD-Vi units, recognises captured ones, and provides the built-in machine with one. */
 public final class AmdViUnitProvider implements TranslationUnitProvider {
     /** The provider's name. */
     public static final String NAME = "amdvi";

@@ -18,9 +18,9 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
 /**
- * The shared topology with one AMD-Vi unit for all of it.
+ * The shared topology with one AMD-Vi unit for the whole machine.
  *
- * <p>An AMD-Vi unit is also a PCI function, 0000:00:00.2, with a capability that says where its registers are. Source:
+ * <p>An AMD-Vi unit is also a PCI function, 0000:00:00.2; its capability holds the address of its registers. Source:
  * 48882, chapter 3, "IOMMU PCI Capability Block".
  */
 final class BuiltInMachine {

@@ -5,7 +5,7 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * Everything that a unit keeps of what it read from memory. Guests have caches of their own, so that hosts' stay fast.
+ * All caches of a unit. Guest translations have separate caches, so that those of hosts stay fast.
  */
 final class Caches {
     private static final int PAGE_SLOTS = 256;
@@ -13,7 +13,7 @@ final class Caches {
 
     final Epoch epoch = new Epoch();
     final DeviceTableCache devices = new DeviceTableCache(epoch);
-    /** The IOTLB, and where the lowest tables are. */
+    /** The IOTLB, and the cache of the lowest tables' addresses. */
     final WalkCache pages = new WalkCache(PAGE_SLOTS, epoch);
 
     final WalkCache directories = new WalkCache(DIRECTORY_SLOTS, epoch);
@@ -30,7 +30,7 @@ final class Caches {
         guestPages.invalidateAll();
     }
 
-    /** Forgets everything while no thread translates. */
+    /** Empties all caches while no thread translates. */
     void reset() {
         devices.reset();
         directories.reset();

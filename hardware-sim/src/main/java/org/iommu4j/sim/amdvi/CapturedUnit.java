@@ -18,7 +18,7 @@ import org.iommu4j.spi.ShownUnit;
  *
  * <p>Linux numbers its units in the order of the table's blocks of the highest type that the first unit has. It shows
  * the capability header as {@code cap} and the features as {@code features}: EFR2:EFR up to 6.3 at least, EFR:EFR2
- * later, EFR alone long ago. Which half is EFR is decided by the image of EFR in the unit's block of type 11h or 40h.
+ * later, EFR alone long ago. The image of EFR in the unit's block of type 11h or 40h identifies the half that is EFR.
  */
 final class CapturedUnit {
     private static final Pattern NAME = Pattern.compile("ivhd([0-9]{1,4})");
@@ -39,12 +39,12 @@ final class CapturedUnit {
     private static final long CAP_IOTLB_SUP = 1L << 24;
     private static final long CAP_EFR_SUP = 1L << 27;
 
-    /** A block about a unit: type 10h, 11h or 40h. */
+    /** A block that describes a unit: type 10h, 11h or 40h. */
     private record Block(int type, int flags, int deviceId, int segment, long base, Optional<Long> efr) {}
 
     private CapturedUnit() {}
 
-    /** Recognises a unit as {@code TranslationUnitProvider.recognise} says. */
+    /** Recognises a unit as {@code TranslationUnitProvider.recognise} specifies. */
     static Optional<TranslationUnitSpec> recognise(
             String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
         Matcher matcher = NAME.matcher(name);
@@ -85,8 +85,8 @@ final class CapturedUnit {
     }
 
     /**
-     * Without attributes EFR is what the log printed, else its image in the table; the capability header is made of
-     * what the table tells of it: whether the unit lets devices have IOTLBs (IVHD flags bit 4), and whether it has EFR.
+     * Without attributes EFR is the value in the kernel log, else its image in the table. The capability header is
+     * built from the table: whether devices may have IOTLBs (IVHD flags bit 4), and whether the unit has EFR.
      */
     private static Map<String, Long> knownRegisters(String name, List<Block> blocks, Block unit, ShownUnit known) {
         Long efr = known.registers().get("EFR");
@@ -120,7 +120,7 @@ final class CapturedUnit {
         return matcher;
     }
 
-    /** The image may lag behind what firmware or an erratum changed in the register: the nearer half is EFR. */
+    /** Firmware or an erratum may have changed the register after the image was taken: the nearer half is EFR. */
     private static boolean firstIsEfr(String name, long first, long second, Optional<Long> image) {
         if (image.isPresent()) {
             int distance = Long.bitCount(first ^ image.get()) - Long.bitCount(second ^ image.get());
@@ -132,7 +132,7 @@ final class CapturedUnit {
             return second == 0;
         }
         throw new IllegalArgumentException("unit " + name + " has features " + Long.toHexString(first) + ":"
-                + Long.toHexString(second) + ", and no IVHD of type 11h or 40h says which half is EFR");
+                + Long.toHexString(second) + ", and no IVHD of type 11h or 40h shows which half is EFR");
     }
 
     private static Optional<Long> efrImage(List<Block> blocks, Block unit) {

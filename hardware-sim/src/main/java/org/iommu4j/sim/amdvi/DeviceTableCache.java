@@ -5,19 +5,19 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * Device table entries that the unit has read and accepted, by requester id: stale until software invalidates them.
+ * Device table entries that the unit has read and accepted, by requester id; they stay until software invalidates them.
  *
- * <p>Two words are kept: the first, whose reserved bits hold what memory requests need of the third and the fourth, and
- * the second, of which a reserved bit remembers that a page fault was logged, for the entry's SE bit.
+ * <p>Two words are kept. Reserved bits of the first hold the parts of the third and fourth that memory requests need. A
+ * reserved bit of the second records that a page fault was logged, for the entry's SE bit.
  */
 final class DeviceTableCache {
-    /** Of the second word: bit 106, which is reserved. */
+    /** Bit of the second word: bit 106, which is reserved. */
     private static final long FAULT_LOGGED = 1L << 42;
-    /** Of the first word: guest tables have 5 levels; Mode 0 forces requests to be coherent. */
+    /** Bits of the first word: guest tables have 5 levels; Mode 0 forces requests to be coherent. */
     private static final long FIVE_GUEST_LEVELS = 1L << 2;
 
     private static final long IDENTITY_FORCES_SNOOP = 1L << 3;
-    /** Of the first word: the GCR3 table is at guest physical addresses. */
+    /** Bit of the first word: the GCR3 table is at guest physical addresses. */
     private static final long GCR3_OF_GUEST = 1L << 4;
 
     private static final int SLOTS = 64;
@@ -28,7 +28,7 @@ final class DeviceTableCache {
         cache = new TranslationCache(SLOTS, epoch);
     }
 
-    /** Returns the slot in which an entry would be. */
+    /** Returns the slot of a requester's entry. */
     int slot(int requesterId) {
         return cache.slot(requesterId ^ (requesterId >>> 8));
     }
@@ -46,13 +46,13 @@ final class DeviceTableCache {
         return cache.second(slot);
     }
 
-    /** Returns whether what was read since {@link #sequence} is the requester's entry. */
+    /** Returns whether the words read since {@link #sequence} are the requester's entry. */
     boolean holds(int slot, int requesterId, long sequence) {
         return cache.key(slot) == key(requesterId) && cache.unchanged(slot, sequence);
     }
 
     /**
-     * Returns the first word as it is kept.
+     * Returns the first word in its cached form.
      *
      * @param gcr3OfGuests GCR3TRPMode of the control register
      */
@@ -63,12 +63,12 @@ final class DeviceTableCache {
                 | (gcr3OfGuests && AmdViDeviceTableEntry.MODE.get(word0) != 0 ? GCR3_OF_GUEST : 0);
     }
 
-    /** Returns whether the GCR3 table of a first word that is kept is at guest physical addresses. */
+    /** Returns whether the GCR3 table of a cached first word is at guest physical addresses. */
     static boolean gcr3OfGuest(long kept) {
         return (kept & GCR3_OF_GUEST) != 0;
     }
 
-    /** Returns the levels of guest tables of a first word that is kept. */
+    /** Returns the levels of guest tables of a cached first word. */
     static int guestLevels(long kept) {
         return (kept & FIVE_GUEST_LEVELS) != 0 ? 5 : 4;
     }
@@ -78,12 +78,12 @@ final class DeviceTableCache {
         return (kept & IDENTITY_FORCES_SNOOP) != 0;
     }
 
-    /** Remembers an entry that was read since the epoch. */
+    /** Caches an entry that was read since the epoch. */
     void put(int requesterId, long word0, long word1, long sinceEpoch) {
         cache.put(slot(requesterId), key(requesterId), word0, word1 & ~FAULT_LOGGED, sinceEpoch);
     }
 
-    /** Marks the entry, if it is still there, and returns whether it was marked before. */
+    /** Marks the entry, if it is still cached, and returns whether it was already marked. */
     boolean markFaultLogged(int requesterId) {
         int slot = slot(requesterId);
         cache.lock(slot);
@@ -96,7 +96,7 @@ final class DeviceTableCache {
         return marked;
     }
 
-    /** Forgets a requester's entry. */
+    /** Drops a requester's entry. */
     void invalidate(int requesterId) {
         cache.beginInvalidation();
         int slot = slot(requesterId);
@@ -109,12 +109,12 @@ final class DeviceTableCache {
         }
     }
 
-    /** Forgets all entries. */
+    /** Drops all entries. */
     void invalidateAll() {
         cache.clear();
     }
 
-    /** Forgets everything while no thread translates. */
+    /** Drops all entries while no thread translates. */
     void reset() {
         cache.reset();
     }

@@ -8,12 +8,12 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
 /**
- * The events that the unit logs: 128 bits each, of which the second word is an address.
+ * The events that the unit logs: 128 bits each; the second word is an address.
  *
- * <p>Source: 48882, section 2.5, "Event Logging". Compared with FreeBSD's {@code amd_reg.h}, with VirtualBox's
- * {@code iommu-amd.h} and with Linux, which reads 20 bits of PASID in ILLEGAL_DEV_TABLE_ENTRY, IO_PAGE_FAULT,
- * PAGE_TAB_HARDWARE_ERROR and INVALID_DEVICE_REQUEST. That the last has no RW is seen in logs of machines too: posted
- * writes, Type 5, with no other flag.
+ * <p>Source: 48882, section 2.5, "Event Logging". Compared with FreeBSD's {@code amd_reg.h}, with VirtualBox's {@code
+ * iommu-amd.h} and with Linux, which reads 20 bits of PASID in ILLEGAL_DEV_TABLE_ENTRY, IO_PAGE_FAULT,
+ * PAGE_TAB_HARDWARE_ERROR and INVALID_DEVICE_REQUEST. Logs of machines confirm that the last has no RW: posted writes,
+ * Type 5, with no other flag.
  */
 final class Event {
     static final int BYTES = 16;
@@ -36,12 +36,12 @@ final class Event {
     /** A request of a kind that the device may not make. The address is the request's. */
     static final int INVALID_DEVICE_REQUEST = 8;
 
-    /** A device asks for a page and may not. The address is the page's. */
+    /** A device that may not send page requests sent one. The address is the page's. */
     static final int INVALID_PPR_REQUEST = 9;
 
     /** Type of INVALID_DEVICE_REQUEST, with TR: I, V or TV of the entry is 0. */
     static final int TRANSLATION_REQUEST_REFUSED = 0;
-    /** Type of INVALID_DEVICE_REQUEST, with TR: the address is an interrupt's. */
+    /** Type of INVALID_DEVICE_REQUEST, with TR: the address belongs to interrupts. */
     static final int TRANSLATION_REQUEST_OF_INTERRUPT = 1;
     /**
      * Type of INVALID_DEVICE_REQUEST, without TR, of a request that the device translated: I or V of the entry is 0.
@@ -51,7 +51,7 @@ final class Event {
     private static final BitField DEVICE_ID = bits(15, 0, "DeviceID");
     private static final BitField PASID_HIGH = bits(19, 16, "PASID high");
     private static final BitField DOMAIN_OR_PASID = bits(47, 32, "DomainID/PASID");
-    /** The address is a guest's, of a PASID. */
+    /** The address is a guest address with PASID. */
     static final BitField GN = bit(48, "GN");
     /** The page was present. */
     static final BitField PR = bit(52, "PR");
@@ -62,10 +62,10 @@ final class Event {
     /** Reserved bits are not zero; otherwise the level is impossible. */
     static final BitField RZ = bit(55, "RZ");
 
-    /** The request asks for a translation. */
+    /** The request is a translation request. */
     static final BitField TR = bit(56, "TR");
 
-    /** What kind of hardware error, in the lower two bits, or of invalid request. */
+    /** The kind of hardware error, in the lower two bits, or of invalid request. */
     private static final BitField TYPE = bits(59, 57, "Type");
 
     private static final BitField CODE = bits(63, 60, "EventCode");
@@ -88,7 +88,7 @@ final class Event {
             TYPE,
             CODE);
 
-    /** By code. */
+    /** Names of events by code. */
     private static final String[] NAMES = {
         "no event",
         "ILLEGAL_DEV_TABLE_ENTRY",
@@ -153,7 +153,7 @@ final class Event {
         return CODE.of(ILLEGAL_COMMAND_ERROR);
     }
 
-    /** Makes the first word of an event about memory that a command, or its data, would be in. */
+    /** Makes the first word of an event about the memory of a command or of its data. */
     static long commandHardwareError() {
         return hardwareError(CODE.of(COMMAND_HARDWARE_ERROR));
     }

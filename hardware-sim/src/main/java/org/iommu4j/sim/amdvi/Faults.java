@@ -5,7 +5,7 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Refuses requests: logs the event that the manual asks for, under the unit's lock, and makes the answer.
+ * Refuses requests: logs the event that the manual demands, under the unit's lock, and makes the answer.
  *
  * <p>Source: 48882, section 2.5, "Event Logging". A translation request that merely finds no translation or no
  * permission is answered without rights and logs nothing.
@@ -54,9 +54,9 @@ final class Faults {
     }
 
     /**
-     * Refuses a request for what a walk came to: a page fault, or section 2.5.5, PAGE_TAB_HARDWARE_ERROR.
+     * Refuses a request after a failed walk: a page fault, or section 2.5.5, PAGE_TAB_HARDWARE_ERROR.
      *
-     * @param pasid of the guest tables, or {@link TranslationUnit#NO_PASID} for host tables alone
+     * @param pasid the PASID of the guest tables, or {@link TranslationUnit#NO_PASID} for host tables alone
      * @param word1 the second word of the device table entry
      * @param request RW and TR of the event
      * @param failure a {@link WalkResult}

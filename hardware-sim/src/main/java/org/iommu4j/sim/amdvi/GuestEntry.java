@@ -8,16 +8,16 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 
 /**
- * Entries of guest (v2) structures: of a GCR3 table, which has a PASID's root, and of the tables below, which are the
- * processor's long-mode tables.
+ * Entries of guest (v2) structures: of a GCR3 table, which holds a PASID's root, and of the tables below, in the
+ * processor's long-mode format.
  *
  * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation", and AMD64 Architecture Programmer's Manual,
- * volume 2, section 5.3, "Long-Mode Page Translation". Nothing in them can force a request to be coherent.
+ * volume 2, section 5.3, "Long-Mode Page Translation". They have no bit that forces a request to be coherent.
  */
 final class GuestEntry {
     static final BitField P = bit(0, "P");
     static final BitField RW = bit(1, "R/W");
-    /** Users may; every request is a user's. */
+    /** Users' requests are allowed; every request is a user's. */
     static final BitField US = bit(2, "U/S");
 
     static final BitField A = bit(5, "A");
@@ -50,7 +50,7 @@ final class GuestEntry {
 
     private static final long GCR3_RESERVED = GCR3_LAYOUT.reserved(0);
     private static final int LARGEST_PAGE_LEVEL = 3;
-    /** PAT of a large page, in the bits of its address that its size leaves over. */
+    /** PAT of a large page, in address bits that its size leaves unused. */
     private static final long LARGE_PAT = 1L << 12;
 
     private GuestEntry() {}
@@ -63,7 +63,7 @@ final class GuestEntry {
     /**
      * Returns whether an entry that is present has a reserved bit set.
      *
-     * @param noExecute whether the unit knows NX, which is reserved otherwise
+     * @param noExecute whether the unit supports NX, which is reserved otherwise
      */
     static boolean hasReservedBits(long entry, int level, boolean noExecute) {
         long reserved = noExecute ? 0 : NX.mask();
@@ -80,12 +80,12 @@ final class GuestEntry {
         return (entry & GCR3_RESERVED) != 0;
     }
 
-    /** Returns where the page of an entry begins. */
+    /** Returns the first address of an entry's page. */
     static long pageAddress(long entry, int level) {
         return ADDRESS.getInPlace(entry) & -(1L << PageTableEntry.shift(level));
     }
 
-    /** Returns the rights of an entry as IR and IW of a host entry: what users may. */
+    /** Returns the rights of users in an entry, as IR and IW of a host entry. */
     static long rights(long entry) {
         if (!US.isSet(entry)) {
             return 0;
@@ -93,7 +93,7 @@ final class GuestEntry {
         return PageTableEntry.IR.mask() | (RW.isSet(entry) ? PageTableEntry.IW.mask() : 0);
     }
 
-    /** Returns whether an address is what tables of a number of levels can translate: its high bits are all alike. */
+    /** Returns whether tables with a number of levels can translate an address: its high bits are all equal. */
     static boolean isCanonical(long address, int levels) {
         long high = address >> (PageTableEntry.shift(levels + 1) - 1);
         return high == 0 || high == -1;

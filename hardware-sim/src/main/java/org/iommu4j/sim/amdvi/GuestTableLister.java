@@ -7,11 +7,10 @@ import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /**
- * Lists the guest (v2) tables of a requester, PASID by PASID, as {@link GuestWalker} would find them address by
- * address.
+ * Lists the guest (v2) tables of a requester, PASID by PASID, as {@link GuestWalker} would find them.
  *
- * <p>Addresses of tables and pages are given as the system has them: where the requester has host tables too, each is
- * what those tables make of the guest's, and a guest's page that they split is several mappings.
+ * <p>Addresses of tables and pages are system physical. Where the requester has host tables too, each address is
+ * translated by them, and a guest's page that they split becomes several mappings.
  */
 final class GuestTableLister {
     private static final int ENTRIES = 512;
@@ -19,7 +18,7 @@ final class GuestTableLister {
     private static final int FRAME_SHIFT = 12;
 
     private final ListedImage image;
-    /** Of this requester alone, for two that share a domain id need not share tables. */
+    /** Caches of this requester alone: two that share a domain id need not share tables. */
     private final Caches caches = new Caches();
 
     private final GuestWalker walker;
@@ -50,7 +49,7 @@ final class GuestTableLister {
         this.domain = ", domain " + AmdViDeviceTableEntry.DOMAIN_ID.get(entry1);
     }
 
-    /** Lists the tables of all PASIDs that have some; those of PASID 0 as the requester's own where GIOV says so. */
+    /** Lists the tables of all PASIDs that have some; with GIOV those of PASID 0 as the requester's own. */
     void list() {
         listGcr3(AmdViDeviceTableEntry.gcr3Table(entry0, entry1), (int) AmdViDeviceTableEntry.GLX.get(entry0) + 1, 0);
     }
@@ -95,7 +94,7 @@ final class GuestTableLister {
         list(root, levels, 0, AmdViDeviceTableEntry.rights(entry0), unused);
     }
 
-    /** Lists a table; addresses are extended by the sign above so many bits, of which PASID 0 has none. */
+    /** Lists a table; addresses are sign-extended above a number of bits, except for PASID 0. */
     private void list(long guestTable, int level, long address, long rights, int unused) {
         Supplier<String> what = () -> "the level " + level + " guest table for address " + Hex.of(address);
         long table = system(guestTable, what);
@@ -125,7 +124,7 @@ final class GuestTableLister {
         image.leave();
     }
 
-    /** Lists a page in the pieces that host tables make of it; without them it is one. */
+    /** Lists a page in the pieces into which host tables split it; without host tables it is one. */
     private void listPage(long entry, int level, long address, long rights) {
         long guestPhysical = GuestEntry.pageAddress(entry, level);
         long size = 1L << PageTableEntry.shift(level);
@@ -157,7 +156,7 @@ final class GuestTableLister {
         }
     }
 
-    /** Returns the system's address of a guest's table, or -1 when the host tables do not map it. */
+    /** Returns the system physical address of a guest's table, or -1 when the host tables do not map it. */
     private long system(long guestPhysical, Supplier<String> what) {
         long frame = frame(guestPhysical);
         if (WalkResult.isFailure(frame)) {

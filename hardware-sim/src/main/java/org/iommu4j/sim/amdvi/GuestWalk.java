@@ -2,10 +2,10 @@
 package org.iommu4j.sim.amdvi;
 
 /**
- * Where a walk of a PASID's guest tables starts: the device table entry, and since when its words are known.
+ * The start of a walk of a PASID's guest tables: the device table entry, and the epoch of its words.
  *
- * <p>Source: 48882, section 2.2.2, "Device Table". A thread keeps one object and starts it anew for each walk, so that
- * a walk allocates nothing.
+ * <p>Source: 48882, section 2.2.2, "Device Table". A thread reuses one object for all its walks, so that a walk
+ * allocates nothing.
  */
 final class GuestWalk {
     /** The first word of the device table entry, as {@link DeviceTableCache} keeps it. */
@@ -14,9 +14,9 @@ final class GuestWalk {
     long entry1;
     /** The domain of the entry. */
     int domainId;
-    /** Whose tables: 0 also stands for a request without PASID. */
+    /** The PASID; 0 also stands for a request without PASID. */
     int pasid;
-    /** The domain and PASID that tag what is cached. */
+    /** The domain and PASID that tag cached entries. */
     long tag;
     /** The epoch before the device table entry was looked up. */
     long epoch;

@@ -4,8 +4,7 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.sim.spi.Fabric;
 
 /**
- * Walks a PASID's guest (v2) tables, through the domain's host tables where there are any, and fills the guests'
- * caches.
+ * Walks a PASID's guest (v2) tables, through the domain's host tables where there are any, and fills the guest caches.
  *
  * <p>Source: 48882, section 2.2.6, "Guest Virtual Address Translation". With host tables the guest's tables and its
  * pages are at guest physical addresses, the GCR3 table only with GCR3TRPMode: each access to them is a host
@@ -18,7 +17,7 @@ final class GuestWalker {
     private static final int LOWEST_TABLE_SHIFT = PageTableEntry.shift(2);
     private static final int PASID_BITS_PER_LEVEL = 9;
 
-    /** A thread's walk: it has one under way at most. */
+    /** A thread's walk; it runs at most one at a time. */
     private static final ThreadLocal<GuestWalk> WALK = ThreadLocal.withInitial(GuestWalk::new);
 
     private final Fabric fabric;
@@ -41,7 +40,7 @@ final class GuestWalker {
      * Finds the page of a PASID's address, cached or by a walk, and checks that it may be accessed.
      *
      * @param entry0 the first word of the device table entry, as {@link DeviceTableCache} keeps it
-     * @param entry1 the second
+     * @param entry1 the second word
      * @param epoch from before the device table entry was looked up
      * @return a {@link WalkResult}
      */
@@ -51,7 +50,7 @@ final class GuestWalker {
         if (WalkCache.allows(cached, write)) {
             return cached;
         }
-        // Whether the guest's or the host's entries refuse is not in a word: a nested page is walked again to say so.
+        // A word does not record whether the guest's or the host's entries refuse: a nested page is walked again.
         if (WalkCache.isDecided(cached, write)
                 && (cached & (WalkCache.NESTED | WalkCache.NOT_PRESENT)) != WalkCache.NESTED) {
             // 48882, section 2.5.3, as the walk found it.
@@ -120,7 +119,7 @@ final class GuestWalker {
                     return frame;
                 }
                 if (!fabric.compareAndSet(WalkCache.physical(frame, guestPhysical), entry, used, true)) {
-                    continue; // software changed the entry meanwhile
+                    continue; // software has changed the entry
                 }
             }
             if (page) {
@@ -176,7 +175,7 @@ final class GuestWalker {
         return WalkResult.isFailure(result) ? WalkResult.ofHost(result, guestPhysical) : result;
     }
 
-    /** Joins a guest's page with the host's and remembers the smaller of the two. */
+    /** Combines a guest's page with the host's and caches the smaller of the two. */
     private long page(GuestWalk walk, long address, boolean write, int level, long entry, long rights) {
         int shift = PageTableEntry.shift(level);
         long word = GuestEntry.pageAddress(entry, level) | rights;

@@ -4,7 +4,7 @@ package org.iommu4j.sim.amdvi;
 import org.iommu4j.bits.Hex;
 
 /**
- * Lists everything in the host (v1) tables of a requester, as {@link TableWalker} would find it address by address.
+ * Lists everything in the host (v1) tables of a requester, as {@link TableWalker} would find it.
  *
  * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations".
  */
@@ -20,7 +20,7 @@ final class HostTableLister {
     }
 
     /**
-     * Lists a table and what is below.
+     * Lists a table and everything below it.
      *
      * @param level 1 to 6
      * @param iova the first address that it translates
@@ -30,7 +30,7 @@ final class HostTableLister {
         if (!image.enter(table, () -> "the level " + level + " table for IOVA " + Hex.of(iova))) {
             return;
         }
-        // Of the highest level only the entries that 64 bits can reach.
+        // At the highest level only the entries that 64 bits can reach.
         int entries = level == TOP_LEVEL ? 1 << (64 - PageTableEntry.shift(TOP_LEVEL)) : ENTRIES;
         for (int i = 0; i < entries; ) {
             long at = table + i * 8L;

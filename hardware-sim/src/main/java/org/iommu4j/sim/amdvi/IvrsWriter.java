@@ -7,10 +7,11 @@ import java.nio.charset.StandardCharsets;
 import org.iommu4j.pci.PciAddress;
 
 /**
- * Firmware's half of a machine: the table that tells the operating system about its units.
+ * Firmware's part of a machine: the table that describes its units to the operating system.
  *
- * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit for all requester ids up to the last one, but
- * its own and the host bridge's, described by a block of type 10h for old software and one of type 11h.
+ * <p>Source: 48882, chapter 5, "I/O Virtualization ACPI Table". One unit serves all requester ids up to the last one,
+ * except its own and the host bridge's. A block of type 10h describes it for old software, and one of type 11h for
+ * newer.
  */
 public final class IvrsWriter {
     private static final int CAPACITY = 512;
@@ -36,12 +37,12 @@ public final class IvrsWriter {
      * Writes the table for a machine with one unit.
      *
      * @param iommu the IOMMU's PCI function
-     * @param capabilityOffset of its capability block
-     * @param registerBase of the unit
+     * @param capabilityOffset the offset of its capability block
+     * @param registerBase physical address of the unit's registers
      * @param efr the value of EFR
      * @param efr2 the value of EFR2
-     * @param lastRequesterId the highest requester id that can occur; software makes its device table as long
-     * @param southbridge the requester id with which the IOAPIC's and the HPET's messages come
+     * @param lastRequesterId the highest requester id that can occur; software sizes its device table by it
+     * @param southbridge the requester id of the IOAPIC's and the HPET's messages
      */
     public static byte[] write(
             PciAddress iommu,
@@ -77,7 +78,7 @@ public final class IvrsWriter {
         table.putLong(0);
     }
 
-    /** Begins a block with what both types have, and returns where. */
+    /** Begins a block with the fields common to both types, and returns its offset. */
     private int beginBlock(int type, PciAddress iommu, int capabilityOffset, long registerBase) {
         int start = table.position();
         table.put((byte) type);

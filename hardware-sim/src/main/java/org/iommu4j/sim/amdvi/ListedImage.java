@@ -6,9 +6,9 @@ import org.iommu4j.Prot;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableVisitor;
 
-/** One listing of {@link AmdViTableReader}: the memory, and who is told what its tables say. */
+/** One listing of {@link AmdViTableReader}: the memory, and the visitor that receives its tables. */
 record ListedImage(TableListing memory, TableVisitor visitor) {
-    /** Returns whether there is a table at an address, and reports it otherwise. */
+    /** Returns whether there is a table at an address, and reports a problem otherwise. */
     boolean isMemory(long table, Supplier<String> what) {
         boolean there = memory.isMemory(table);
         if (!there && memory.isNewTable(table)) {
@@ -17,7 +17,7 @@ record ListedImage(TableListing memory, TableVisitor visitor) {
         return there;
     }
 
-    /** Goes into a table that can be listed, until {@link #leave}; otherwise reports why not, and returns false. */
+    /** Enters a table that can be listed, until {@link #leave}; otherwise reports why not, and returns false. */
     boolean enter(long table, Supplier<String> what) {
         if (!isMemory(table, what)) {
             return false;

@@ -10,7 +10,7 @@ import org.iommu4j.bits.Layout;
 /**
  * An entry of a host (v1) table: of a directory, which points to a lower table, or of a page.
  *
- * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations". Bits called ignored are software's.
+ * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations". Bits named ignored belong to software.
  */
 final class PageTableEntry {
     static final BitField PR = bit(0, "PR");
@@ -18,11 +18,11 @@ final class PageTableEntry {
     static final BitField NEXT_LEVEL = bits(11, 9, "NextLevel");
 
     static final BitField ADDRESS = bits(51, 12, "Address");
-    /** Accessed and dirty, which the unit sets where the device table entry says so. */
+    /** Accessed and dirty, which the unit sets where HAD of the device table entry is set. */
     static final BitField A = bit(5, "A");
 
     static final BitField D = bit(6, "D");
-    /** Force coherent: a no-snoop request to this page is snooped all the same. */
+    /** Force coherent: a no-snoop request to this page is snooped nevertheless. */
     static final BitField FC = bit(60, "FC");
 
     static final BitField IR = bit(61, "IR");
@@ -95,11 +95,11 @@ final class PageTableEntry {
             }
             shift = encoded;
         }
-        // A size must not exceed what a physical address can say, as the default of level 6 does.
+        // A size must fit into a physical address; the default of level 6 does not.
         return shift > PHYSICAL_BITS ? 0 : shift;
     }
 
-    /** Returns where a page of 2^shift bytes begins. */
+    /** Returns the first address of a page of 2^shift bytes. */
     static long pageAddress(long entry, int shift) {
         return ADDRESS.getInPlace(entry) & -(1L << shift);
     }

@@ -9,14 +9,14 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * The values of the registers.
  *
- * <p>Any thread reads with {@link #get}; changing a value is for whoever holds the unit's lock.
+ * <p>Any thread reads with {@link #get}; the caller of a change holds the unit's lock.
  */
 final class RegisterFile {
     /** Bytes of the unit's register window: 16 KiB, without the performance counters. */
     static final int SIZE = 0x4000;
 
     private static final VarHandle VALUE = MethodHandles.arrayElementVarHandle(long[].class);
-    /** By offset in 64-bit words: the register's place in {@link AmdViRegisters#ALL} plus 1, or 0. */
+    /** By offset in 64-bit words: the register's index in {@link AmdViRegisters#ALL} plus 1, or 0. */
     private static final byte[] PLACES = new byte[SIZE / 8];
 
     static {
@@ -27,12 +27,12 @@ final class RegisterFile {
 
     private final long[] values = new long[AmdViRegisters.ALL.size()];
 
-    /** Returns the place of a register, for {@link #get}. */
+    /** Returns the index of a register, for {@link #get}. */
     static int place(Register register) {
         return PLACES[register.offset() / 8] - 1;
     }
 
-    /** Returns the place of the register at an offset, or -1 when there is none. */
+    /** Returns the index of the register at an offset, or -1 when there is none. */
     static int place(int offset) {
         return offset < 0 || offset >= SIZE ? -1 : PLACES[offset / 8] - 1;
     }
@@ -53,7 +53,7 @@ final class RegisterFile {
         set(place, get(place) & ~mask);
     }
 
-    /** Changes a register as its access modes say. */
+    /** Changes a register according to its access modes. */
     void write(int place, long value) {
         set(place, AmdViRegisters.ALL.get(place).afterWrite(get(place), value));
     }

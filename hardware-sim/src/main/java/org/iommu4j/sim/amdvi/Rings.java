@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.amdvi;
 
-/** Where the command buffer and the logs are, from their base address registers. */
+/** Addresses and sizes of the command buffer and the logs, from their base address registers. */
 final class Rings {
     private static final int ENTRY_BYTES = 16;
-    /** Smaller lengths are reserved and act as this one: 256 entries. */
+    /** Smaller lengths are reserved and act like this one: 256 entries. */
     static final int SMALLEST_LENGTH = 8;
 
     private Rings() {}

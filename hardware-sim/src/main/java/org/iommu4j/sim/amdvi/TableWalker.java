@@ -7,8 +7,8 @@ import org.iommu4j.sim.spi.Fabric;
  * Walks host (v1) tables and fills their caches. Reads, and the atomic updates of accessed and dirty bits, are snooped.
  *
  * <p>Source: 48882, section 2.2.3, "I/O Page Tables for Host Translations", and 2.2.7 for accessed and dirty bits. An
- * entry's accessed bit is set once the walk has used it, a page's dirty bit by a write that all entries allow; software
- * that changes an entry meanwhile makes the walk read it again.
+ * entry's accessed bit is set once the walk has used it, a page's dirty bit by a write that all entries allow; when
+ * software changes an entry in between, the walk reads it again.
  */
 final class TableWalker {
     private static final long PERMISSIONS = PageTableEntry.IR.mask() | PageTableEntry.IW.mask();
@@ -49,7 +49,7 @@ final class TableWalker {
 
     private long walk(long cached, long entry0, int domainId, long address, boolean write, long epoch) {
         if (WalkCache.isDecided(cached, write)) {
-            // 48882, section 2.5.3, as the walk found it.
+            // 48882, section 2.5.3, with the flags of the walk.
             return WalkCache.refusal(cached);
         }
         long page = walk(entry0, domainId, address, write, epoch);
@@ -57,7 +57,7 @@ final class TableWalker {
         return WalkResult.isFailure(page) || WalkCache.allows(page, write) ? page : WalkCache.refusal(page);
     }
 
-    /** Walks, and remembers the page. */
+    /** Walks, and caches the page. */
     private long walk(long entry0, int domainId, long address, boolean write, long epoch) {
         long tag = WalkCache.hostTag(domainId);
         int level = (int) AmdViDeviceTableEntry.MODE.get(entry0);
@@ -133,7 +133,7 @@ final class TableWalker {
         }
     }
 
-    /** Memory that is not there reads as all ones, in which reserved bits are set: only then need one look. */
+    /** Absent memory reads as all ones, which has reserved bits set; only then is a check needed. */
     private long reservedBits(long entry, long entryAddress) {
         return entry == -1L && !fabric.isMemory(entryAddress)
                 ? WalkResult.unreadable(entryAddress)

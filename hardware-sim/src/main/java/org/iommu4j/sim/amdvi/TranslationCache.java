@@ -7,15 +7,15 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * A direct-mapped cache of what the unit read from memory: the one place where its lock-free reading is thought out.
+ * A direct-mapped cache of entries that the unit read from memory; the rules of lock-free reading are all here.
  *
- * <p>A slot is a key, which is 0 when the slot is empty, and two words, under a sequence number that is odd while the
- * slot changes. A reader takes the sequence, then the words, then asks {@link #unchanged}.
+ * <p>A slot holds a key, which is 0 when the slot is empty, and two words. Its sequence number is odd while the slot
+ * changes. A reader reads the sequence, then the words, then calls {@link #unchanged}.
  *
- * <p>What is put in may be outdated by then: it was read from memory before an invalidation that has since ended. So
- * whoever fills the cache takes the {@link Epoch} before reading memory, and {@link #put} drops the entry when an
- * invalidation began in between. The two can't miss each other: an invalidation raises the epoch before it looks at the
- * slots, a put makes the slot's sequence odd before it looks at the epoch.
+ * <p>An entry may already be outdated when it is put: it may come from before an invalidation that has since ended. So
+ * the thread that fills the cache reads the {@link Epoch} before memory, and {@link #put} drops the entry when an
+ * invalidation began in between. The two can't miss each other: an invalidation raises the epoch before it reads the
+ * slots, and a put makes the slot's sequence odd before it reads the epoch.
  */
 final class TranslationCache {
     private static final int WORDS_PER_SLOT = 4;
@@ -30,14 +30,14 @@ final class TranslationCache {
 
     private final Epoch epoch;
 
-    /** Whether anything was put in since {@link #reset}, so that clearing an unused cache costs nothing. */
+    /** Whether anything was put since {@link #reset}, so that clearing an unused cache costs nothing. */
     private volatile boolean used;
 
     /**
      * Makes an empty cache.
      *
      * @param slots a power of two
-     * @param epoch which invalidations of this cache and its neighbours advance
+     * @param epoch advanced by invalidations of this cache and its neighbours
      */
     TranslationCache(int slots, Epoch epoch) {
         this.slots = slots;
@@ -71,13 +71,13 @@ final class TranslationCache {
         return words[slot * WORDS_PER_SLOT + SECOND];
     }
 
-    /** Returns whether what was read since {@link #sequence} belongs together. */
+    /** Returns whether the words read since {@link #sequence} belong together. */
     boolean unchanged(int slot, long sequence) {
         VarHandle.acquireFence();
         return (sequence & 1) == 0 && words[slot * WORDS_PER_SLOT] == sequence;
     }
 
-    /** Fills a slot, unless an invalidation began since the epoch or another thread fills the slot right now. */
+    /** Fills a slot, unless an invalidation began since the epoch or another thread is filling the slot. */
     void put(int slot, long key, long first, long second, long sinceEpoch) {
         int at = slot * WORDS_PER_SLOT;
         long sequence = (long) WORD.getVolatile(words, at);
@@ -85,7 +85,7 @@ final class TranslationCache {
             return;
         }
         if (!used) {
-            used = true; // before looking at the epoch, as an invalidation raises it before looking here
+            used = true; // before reading the epoch, which an invalidation raises before it reads this flag
         }
         if (epoch.current() == sinceEpoch) {
             WORD.setOpaque(words, at + KEY, key);
@@ -95,7 +95,7 @@ final class TranslationCache {
         WORD.setRelease(words, at, sequence + 2);
     }
 
-    /** Begins an invalidation: what was read from memory before now can't be put in any more. */
+    /** Begins an invalidation: entries read from memory before now can no longer be put. */
     void beginInvalidation() {
         epoch.advance();
     }
@@ -109,7 +109,7 @@ final class TranslationCache {
         return key(slot);
     }
 
-    /** Takes a slot, so that it can be looked at and emptied; {@link #unlock} gives it back. */
+    /** Locks a slot, so that it can be read and emptied, until {@link #unlock}. */
     void lock(int slot) {
         int at = slot * WORDS_PER_SLOT;
         while (true) {
@@ -131,7 +131,7 @@ final class TranslationCache {
         WORD.setOpaque(words, slot * WORDS_PER_SLOT + KEY, 0L);
     }
 
-    /** Gives a slot back. */
+    /** Unlocks a slot. */
     void unlock(int slot) {
         int at = slot * WORDS_PER_SLOT;
         WORD.setRelease(words, at, (long) WORD.getOpaque(words, at) + 1);
@@ -157,7 +157,7 @@ final class TranslationCache {
         used = false;
     }
 
-    /** Returns whether there was never anything in the cache; an invalidation asks after it has begun. */
+    /** Returns whether the cache was always empty; an invalidation asks after it has begun. */
     boolean unused() {
         return !used;
     }

@@ -7,26 +7,25 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Answers requests, without a lock but to log a fault.
+ * Answers requests; takes a lock only to log a fault.
  *
- * <p>Source: 48882, section 2.2, "Data Structures": the device table entry says whether a request is translated by host
- * tables, by a PASID's guest tables, by both or not at all. A request is described by the flags that its event would
- * have.
+ * <p>Source: 48882, section 2.2, "Data Structures": the device table entry decides whether a request is translated by
+ * host tables, by a PASID's guest tables, by both or not at all. The flags of its possible event describe a request.
  */
 final class Translator {
-    /** Of modes: the unit is on; guest translation is on, with GCR3 tables of guests. */
+    /** Bits of modes: the unit is on; guest translation is on, with GCR3 tables of guests. */
     static final int TRANSLATING = 1;
 
     static final int GUESTS = 2;
     static final int GCR3_OF_GUESTS = 4;
 
-    /** Of a request: its address was translated by the device. Not a flag of an event. */
+    /** Bit of a request: the device translated its address. Not a flag of an event. */
     static final long PRETRANSLATED = 1;
 
     private static final long OF_DEVICE_IOTLB = PRETRANSLATED | Event.TR.mask();
 
     private static final int PHYSICAL_BITS = 52;
-    /** Bits 63:20 of every address that is an interrupt's, not memory's. Source: 48882, section 2.1. */
+    /** Bits 63:20 of every address of interrupts. Source: 48882, section 2.1. */
     private static final long INTERRUPT_RANGE = 0xfee;
 
     private static final long GUEST_WITHOUT_PASID = AmdViDeviceTableEntry.GV.mask() | AmdViDeviceTableEntry.GIOV.mask();
@@ -59,7 +58,7 @@ final class Translator {
      * Answers a request.
      *
      * @param request RW and TR of its event, or {@link #PRETRANSLATED}
-     * @param modes what the registers say, of the bits above
+     * @param modes the bits above, from the registers
      * @return a {@link Translation}
      */
     long translate(int requesterId, int pasid, long address, long request, int modes) {
@@ -76,7 +75,7 @@ final class Translator {
                             requesterId, pasid, address, request, Event.TRANSLATION_REQUEST_OF_INTERRUPT)
                     : untranslated(address, false);
         }
-        // Before the entry is looked up: of what an invalidation overtakes from here on, nothing is cached.
+        // Before the entry is looked up: nothing that an invalidation overtakes from here on is cached.
         long since = epoch.current();
         int slot = devices.slot(requesterId);
         long sequence = devices.sequence(slot);
@@ -126,10 +125,10 @@ final class Translator {
     }
 
     /**
-     * Returns whether an entry is not any more what was read word by word.
+     * Returns whether an entry has changed since it was read word by word.
      *
-     * <p>The unit reads an entry in one transaction. Here it reads until it finds the same twice, each time because
-     * software has stored something. Should software go there and back meanwhile, it has invalidated in between and
+     * <p>The unit reads an entry in one transaction. Here it reads until two readings agree; each repeat means that
+     * software has stored a word. If software changes an entry and changes it back, it has invalidated in between, and
      * nothing is cached.
      */
     private boolean hasChanged(long at, long word0, long word1, long word2, long word3) {
@@ -166,7 +165,7 @@ final class Translator {
             return untranslated(address, DeviceTableCache.identityForcesSnoop(word0));
         }
         long page = walker.find(word0, (int) AmdViDeviceTableEntry.DOMAIN_ID.get(word1), address, write, since);
-        // 48882, sections 2.5.3 and 2.5.5: the walk has named the condition.
+        // 48882, sections 2.5.3 and 2.5.5: the walk has found the condition.
         return WalkResult.isFailure(page)
                 ? faults.walk(requesterId, pasid, word1, address, request, page)
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
@@ -186,14 +185,14 @@ final class Translator {
             return faults.page(requesterId, pasid, word1, address, request | WalkResult.REFUSED);
         }
         long page = guestWalker.find(word0, word1, pasid, address, write, since);
-        // 48882, sections 2.5.3 and 2.5.5: the walk has named the condition.
+        // 48882, sections 2.5.3 and 2.5.5: the walk has found the condition.
         return WalkResult.isFailure(page)
                 ? faults.walk(requesterId, pasid, word1, address, request, page)
                 : Translation.to(WalkCache.physical(page, address), PageTableEntry.FC.isSet(page));
     }
 
     /**
-     * Returns whether a device may ask for translations, for which tables must be valid too, or use those that it has.
+     * Returns whether a device may request translations, for which tables must also be valid, or use those that it has.
      */
     private boolean mayUseIotlb(long word0, long word1, long request) {
         return features.deviceIotlbs
@@ -211,7 +210,7 @@ final class Translator {
         return request & ~PRETRANSLATED;
     }
 
-    /** Passes an address on as it is; one that no memory could have is refused without an event, by our reading. */
+    /** Passes an address unchanged; by our reading, an impossible one is refused without an event. */
     private static long untranslated(long address, boolean forcesSnoop) {
         return address >>> PHYSICAL_BITS == 0
                 ? Translation.to(address, forcesSnoop)

@@ -5,36 +5,35 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * What walks found, by whose address it is and naturally aligned range of addresses: stale until software invalidates
- * it.
+ * Results of walks, by tag and naturally aligned range of addresses; they stay until software invalidates them.
  *
- * <p>One is the IOTLB, whose words are pages of any size. Another holds where the lowest tables are, 2 MiB of addresses
- * each: what the PDE bit of an invalidation is about. A word is an entry as {@link PageTableEntry} lays it out, with
- * the permissions of the whole walk and, in bits that an entry has for other things, log2 of the range and the flags
- * below. The device table entry's permissions are not in it, for a domain id may serve many devices. A tag says whose
- * address it is.
+ * <p>One instance is the IOTLB, whose words are pages of any size. Another holds the addresses of the lowest tables, 2
+ * MiB of addresses each; the PDE bit of an invalidation covers these. A word is an entry in the layout of {@link
+ * PageTableEntry}, with the permissions of the whole walk. Unneeded bits hold log2 of the range and the flags below.
+ * The device table entry's permissions are not included, since a domain id may serve many devices. A tag identifies the
+ * owner of the address.
  */
 final class WalkCache {
     private static final long SHIFT = 0x3f;
     private static final long FOUND = 1L << 63;
 
-    /** Of a word without IW: the walk allows writing, but the entry's dirty bit is not set yet; a write walks again. */
+    /** Flag of a word without IW: the walk allows writing, but the dirty bit is not set yet; a write walks again. */
     static final long CLEAN = 1L << 6;
-    /** Of a word without rights: the entry was not present. */
+    /** Flag of a word without rights: the entry was not present. */
     static final long NOT_PRESENT = 1L << 7;
-    /** Of a guest's page: its address went through host tables too. */
+    /** Flag of a guest's page: host tables translated its address too. */
     static final long NESTED = 1L << 8;
 
     private final TranslationCache cache;
 
-    /** Bit n is set when there may be ranges of 2^n bytes; each costs a look-up one probe. */
+    /** Bit n is set when ranges of 2^n bytes may exist; each costs a look-up one probe. */
     private volatile long sizes;
 
     /**
      * Makes an empty cache.
      *
      * @param slots a power of two
-     * @param epoch which invalidations of this cache and its neighbours advance
+     * @param epoch advanced by invalidations of this cache and its neighbours
      */
     WalkCache(int slots, Epoch epoch) {
         cache = new TranslationCache(slots, epoch);
@@ -45,7 +44,7 @@ final class WalkCache {
         return FOUND | entry | shift;
     }
 
-    /** Returns the bytes of the range that a word is about, minus 1. */
+    /** Returns the size of a word's range in bytes, minus 1. */
     private static long offsetMask(long word) {
         return (1L << (word & SHIFT)) - 1;
     }
@@ -55,14 +54,14 @@ final class WalkCache {
         return (word & (write ? PageTableEntry.IW.mask() : PageTableEntry.IR.mask())) != 0;
     }
 
-    /** Returns IR and IW as the entries have them, whether or not a write has to walk again. */
+    /** Returns IR and IW of the entries, whether or not a write must walk again. */
     static long rights(long word) {
         return (word & (PageTableEntry.IR.mask() | PageTableEntry.IW.mask()))
                 | ((word & CLEAN) != 0 ? PageTableEntry.IW.mask() : 0);
     }
 
     /**
-     * Returns whether a word that does not grant a request refuses it: there is one, and no write has to walk again.
+     * Returns whether a word that does not grant a request refuses it: the word exists, and no write must walk again.
      */
     static boolean isDecided(long word, boolean write) {
         return word != 0 && !(write && (word & CLEAN) != 0);
@@ -78,7 +77,7 @@ final class WalkCache {
         return PageTableEntry.ADDRESS.getInPlace(word) + (address & offsetMask(word));
     }
 
-    /** Returns log2 of the bytes of the range that a word is about. */
+    /** Returns log2 of the size of a word's range in bytes. */
     static int shift(long word) {
         return (int) (word & SHIFT);
     }
@@ -99,7 +98,7 @@ final class WalkCache {
         return 0;
     }
 
-    /** Remembers a word. */
+    /** Caches a word. */
     void put(long tag, long address, long word, long sinceEpoch) {
         int shift = shift(word);
         if ((sizes & (1L << shift)) == 0) {
@@ -112,7 +111,7 @@ final class WalkCache {
         sizes |= size;
     }
 
-    /** Returns the tag of what domain ids' host tables translate: the domain id. */
+    /** Returns the tag of translations by a domain's host tables: the domain id. */
     static long hostTag(int domainId) {
         return domainId;
     }
@@ -122,7 +121,7 @@ final class WalkCache {
         return (long) pasid << 16 | domainId;
     }
 
-    /** Forgets guests' pages of a domain that went through its host tables. */
+    /** Drops the guest pages of a domain that its host tables translated too. */
     void invalidateNested(int domainId) {
         cache.beginInvalidation();
         if (cache.unused()) {
@@ -143,7 +142,7 @@ final class WalkCache {
         return (cache.second(slot) & 0xffff) == domainId && (cache.first(slot) & NESTED) != 0;
     }
 
-    /** Forgets a tag's words whose ranges overlap a range, its last byte included. */
+    /** Drops a tag's words whose ranges overlap a range, its last byte included. */
     void invalidate(long tag, long first, long last) {
         cache.beginInvalidation();
         if (cache.unused()) {
@@ -170,12 +169,12 @@ final class WalkCache {
         }
     }
 
-    /** Forgets everything. */
+    /** Drops everything. */
     void invalidateAll() {
         cache.clear();
     }
 
-    /** Forgets everything while no thread translates. */
+    /** Drops everything while no thread translates. */
     void reset() {
         cache.reset();
         sizes = 0;

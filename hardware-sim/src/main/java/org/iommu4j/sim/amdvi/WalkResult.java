@@ -2,11 +2,12 @@
 package org.iommu4j.sim.amdvi;
 
 /**
- * What a walk came to, packed in a {@code long}: a word of {@link WalkCache}, which is negative, or a failure, which is
- * not.
+ * The result of a walk, packed in a {@code long}: a word of {@link WalkCache}, which is negative, or a failure, which
+ * is not.
  *
- * <p>A failure is the flags of a page fault event and nothing else; or one of a host walk under a guest's, with the
- * guest's physical address below the flags; or an entry, of either's tables, that could not be read, with its address.
+ * <p>There are three kinds of failures. One has only the flags of a page fault event. One is a host walk's failure
+ * under a guest's, with the guest physical address below the flags. One is an entry of either table that could not be
+ * read, with its address.
  */
 final class WalkResult {
     private static final long UNREADABLE = 1L << 62;
@@ -18,9 +19,9 @@ final class WalkResult {
     static final long NOT_PRESENT = 0;
     /** An entry has reserved bits set. */
     static final long RESERVED = Event.PR.mask() | Event.RZ.mask();
-    /** An entry asks for what its level can't do. */
+    /** An entry is impossible at its level. */
     static final long IMPOSSIBLE = Event.PR.mask();
-    /** The entries do not allow it. */
+    /** The entries do not allow the request. */
     static final long REFUSED = Event.PR.mask() | Event.PE.mask();
 
     private WalkResult() {}
@@ -38,7 +39,7 @@ final class WalkResult {
         return (failure & UNREADABLE) != 0;
     }
 
-    /** Makes a failure of a host walk for a guest's physical address out of the host walk's own. */
+    /** Makes the failure for a guest physical address from the host walk's own failure. */
     static long ofHost(long failure, long guestPhysical) {
         return OF_HOST | failure | (isUnreadable(failure) ? 0 : guestPhysical & ADDRESS);
     }

@@ -6,13 +6,13 @@ import static org.iommu4j.sim.memory.Dram.LINE_BYTES;
 import org.iommu4j.sim.spi.StateDigest;
 import org.jspecify.annotations.Nullable;
 
-/** One set-associative cache: an array of sets that come into being when they are first used. */
+/** One set-associative cache: an array of sets that are created on first use. */
 final class Cache {
     private static final int LINE_SHIFT = Integer.numberOfTrailingZeros(LINE_BYTES);
 
     final String name;
 
-    /** Whose private cache, or -1 for the shared one. */
+    /** Number of the CPU whose private cache it is, or -1 for the shared one. */
     final int cpu;
 
     private final int ways;
@@ -30,13 +30,13 @@ final class Cache {
         this.sets = new CacheSet[setCount];
     }
 
-    /** Returns a line's set, or null when nothing was ever there. */
+    /** Returns a line's set, or null when it was never used. */
     @Nullable
     CacheSet setIfTouched(long line) {
         return sets[(int) (line >>> LINE_SHIFT) & setMask];
     }
 
-    /** Returns a line's set, ready to take the line. */
+    /** Returns a line's set, created if needed, ready to take the line. */
     CacheSet set(long line) {
         CacheSet set = setIfTouched(line);
         return set != null && set.listed ? set : list(line);
@@ -75,7 +75,7 @@ final class Cache {
     }
 
     void addTo(StateDigest digest) {
-        // A sum: the order in which sets were first used does not matter.
+        // A sum, since the order in which sets were first used must not matter.
         long sum = 0;
         for (CacheSet set = listed; set != null; set = set.next) {
             sum += set.hash();

@@ -13,11 +13,11 @@ import org.iommu4j.sim.trace.TraceKind;
 import org.jspecify.annotations.Nullable;
 
 /**
- * All caches of a machine in front of DRAM: what CPUs, devices and translation units do with them.
+ * All caches of a machine in front of DRAM, as CPUs, devices and translation units access them.
  *
- * <p>CPUs come in through write-back and uncached accesses and the flush instructions, devices and translation units
- * through snooped and un-snooped ones. {@link CoherenceProtocol} decides what becomes of lines. Addresses are physical,
- * in bytes, aligned to 8. Nothing allocates once a set was used, while the trace is off.
+ * <p>CPUs use write-back and uncached accesses and the flush instructions; devices and translation units use snooped
+ * and un-snooped accesses. {@link CoherenceProtocol} decides on the states of lines. Addresses are physical, in bytes,
+ * aligned to 8. While the trace is off, only the first use of a set allocates.
  *
  * <p>Belongs to one thread at a time: an access from a second one is refused with {@link IllegalStateException} until
  * {@link #release}.
@@ -34,8 +34,8 @@ public final class CacheHierarchy {
     /**
      * Makes empty caches.
      *
-     * @param cpus how many private caches
-     * @param trace where accesses and movements of lines are recorded
+     * @param cpus the number of private caches
+     * @param trace records accesses and movements of lines
      */
     public CacheHierarchy(Dram dram, int cpus, CacheGeometry geometry, EvictionPolicy policy, Trace trace) {
         Objects.requireNonNull(dram, "dram");
@@ -47,7 +47,7 @@ public final class CacheHierarchy {
         this.protocol = new CoherenceProtocol(dram, cpus, geometry, policy, trace);
     }
 
-    // What CPUs do with write-back memory.
+    // CPU accesses to write-back memory.
 
     /** Loads a word of write-back memory. */
     public long load(int cpu, long physicalAddress) {
@@ -73,8 +73,8 @@ public final class CacheHierarchy {
     }
 
     /**
-     * Stores a word if it has the expected value and returns whether it had. Takes the line either way, as LOCK CMPXCHG
-     * does.
+     * Stores a word if it has the expected value, and returns whether it had. Takes the line in both cases, like LOCK
+     * CMPXCHG.
      */
     public boolean compareAndSet(int cpu, long physicalAddress, long expected, long value) {
         enter(physicalAddress);
@@ -97,7 +97,7 @@ public final class CacheHierarchy {
     /**
      * Stores {@code first}, {@code first + increment}, ... with one look-up for each line.
      *
-     * @param count how many words, from 1
+     * @param count the number of words, from 1
      */
     public void storeRun(int cpu, long physicalAddress, long first, long increment, int count) {
         enter(physicalAddress);
@@ -124,10 +124,10 @@ public final class CacheHierarchy {
     }
 
     /**
-     * Counts words from an address on that have no bit of a mask, or that have some, with one look-up for each line.
+     * Counts consecutive words that have no bit of a mask, or at least one, with one look-up for each line.
      *
      * @param clear whether to count words without those bits
-     * @param count the most to count, from 1
+     * @param count the greatest number to count, from 1
      */
     public int leading(int cpu, long physicalAddress, long mask, boolean clear, int count) {
         enter(physicalAddress);
@@ -151,7 +151,7 @@ public final class CacheHierarchy {
         return counted;
     }
 
-    // What CPUs do with uncacheable memory.
+    // CPU accesses to uncacheable memory.
 
     /** Loads a word past the caches. A line that a cache holds is written back, if modified, and dropped first. */
     public long loadUncached(int cpu, long physicalAddress) {
@@ -174,7 +174,7 @@ public final class CacheHierarchy {
         }
     }
 
-    // What CPUs do to the caches.
+    // Cache instructions of CPUs.
 
     /** Writes back, if modified, and drops a line in every cache. */
     public void clflush(int cpu, long physicalAddress) {
@@ -193,7 +193,7 @@ public final class CacheHierarchy {
         }
     }
 
-    /** Writes back and empties a CPU's private cache and the shared one, and no other CPU's. */
+    /** Writes back and empties a CPU's private cache and the shared one, but no other CPU's private cache. */
     public void wbinvd(int cpu) {
         claim();
         if (trace.isOn()) {
@@ -202,7 +202,7 @@ public final class CacheHierarchy {
         protocol.writeBackAndClear(cpu);
     }
 
-    /** Orders accesses. They are ordered already; the event is recorded. */
+    /** Orders accesses. They are always in order; only the event is recorded. */
     public void mfence(int cpu) {
         claim();
         if (trace.isOn()) {
@@ -210,9 +210,9 @@ public final class CacheHierarchy {
         }
     }
 
-    // What devices and translation units do.
+    // Accesses of devices and translation units.
 
-    /** Reads a word: snooped from a cached copy if there is one, leaving all states as they are; else from DRAM. */
+    /** Reads a word: snooped from a cached copy if there is one, without changing states; otherwise from DRAM. */
     public long deviceRead(long physicalAddress, boolean snoop) {
         enter(physicalAddress);
         return snoop ? protocol.readSnooped(physicalAddress) : dram.read(physicalAddress);
@@ -221,8 +221,7 @@ public final class CacheHierarchy {
     /**
      * Writes a word to DRAM.
      *
-     * @param snoop whether cached copies are merged, that is written back if modified, and dropped; else they stay as
-     *     they are
+     * @param snoop whether cached copies are written back if modified, and dropped; otherwise they stay unchanged
      */
     public void deviceWrite(long physicalAddress, long value, boolean snoop) {
         enter(physicalAddress);
@@ -251,16 +250,16 @@ public final class CacheHierarchy {
         return true;
     }
 
-    /** Returns a word with the 4 bytes at an address, whose bit 2 says which, replaced. */
+    /** Returns a word with 4 of its bytes replaced; bit 2 of the address selects the half. */
     public static long merge32(long word, long physicalAddress, int value) {
         return (physicalAddress & 4) == 0
                 ? (word & 0xffffffff00000000L) | (value & 0xffffffffL)
                 : (word & 0xffffffffL) | (long) value << 32;
     }
 
-    // Explicit events: what hardware does whenever it likes.
+    // Explicit events, which hardware may cause at any time.
 
-    /** Takes a line into a CPU's private cache, as a load would. */
+    /** Takes a line into a CPU's private cache, like a load. */
     public void prefetch(int cpu, long physicalAddress) {
         claim();
         protocol.readable(cpu, physicalAddress & LINE_MASK, protocol.set(cpu, physicalAddress));
@@ -294,7 +293,7 @@ public final class CacheHierarchy {
         protocol.writeBackAndClearAll();
     }
 
-    // Looking in from outside.
+    // Inspection from outside.
 
     /** Returns a line's state in a CPU's private cache. */
     public Mesi state(int cpu, long physicalAddress) {

@@ -23,7 +23,7 @@ final class CacheSet {
     private final long[] entries;
     private final long[] lastUse;
 
-    /** Whether the set is in its cache's list of sets that may hold lines, and the next in that list. */
+    /** Whether the set is in its cache's list of sets that may hold lines, and the next set in that list. */
     boolean listed;
 
     @Nullable
@@ -51,7 +51,7 @@ final class CacheSet {
         return -1;
     }
 
-    /** Returns where in {@link #data} the word at an address is, in the way that holds its line. */
+    /** Returns the index in {@link #data} of the word at an address, in the way that holds its line. */
     static int word(int way, long physicalAddress) {
         return way * LINE_WORDS + ((int) (physicalAddress >>> 3) & (LINE_WORDS - 1));
     }
@@ -86,7 +86,7 @@ final class CacheSet {
         return -1;
     }
 
-    /** Returns the way that a number of other lines were used after; the set is full. */
+    /** Returns the way with a rank in the order of last use, 0 for the latest; the set is full. */
     int atRank(int rank) {
         return rank == entries.length - 1 ? oldest() : search(rank);
     }
@@ -124,7 +124,7 @@ final class CacheSet {
         Arrays.fill(entries, 0);
     }
 
-    /** Hashes lines, states and data in the order of use: which way holds a line has no influence on the future. */
+    /** Hashes lines, states and data in the order of use: the way that holds a line does not affect later events. */
     long hash() {
         int lines = 0;
         for (long entry : entries) {

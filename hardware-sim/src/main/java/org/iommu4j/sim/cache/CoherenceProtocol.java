@@ -15,9 +15,9 @@ import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 
 /**
- * MESI between private caches, with a shared cache that takes what they evict.
+ * MESI between private caches, with a shared cache that takes the lines they evict.
  *
- * <p>Lines are named by the address of their first byte. The shared cache is neither inclusive nor exclusive: a line
+ * <p>The address of its first byte identifies a line. The shared cache is neither inclusive nor exclusive: a line
  * may be in a private cache, in the shared one, or in both. {@code docs/pictures/protocol.svg} has each transition.
  */
 final class CoherenceProtocol {
@@ -30,7 +30,7 @@ final class CoherenceProtocol {
     private final Cache[] privates;
     private final Cache shared;
 
-    /** When lines were last used; only the order matters. */
+    /** Counter for the last use of lines; only the order matters. */
     private long now;
 
     CoherenceProtocol(Dram dram, int cpus, CacheGeometry geometry, EvictionPolicy policy, Trace trace) {
@@ -44,7 +44,7 @@ final class CoherenceProtocol {
         this.shared = new Cache("shared cache", -1, geometry.sharedSets(), geometry.sharedWays());
     }
 
-    /** Returns the set of a CPU's private cache in which a line belongs. */
+    /** Returns a line's set in a CPU's private cache. */
     CacheSet set(int cpu, long line) {
         return privates[cpu].set(line);
     }
@@ -138,7 +138,7 @@ final class CoherenceProtocol {
                 if (set.state(way) == MODIFIED) {
                     fillShared(line, set, way, MODIFIED);
                 }
-                // With an exclusive copy there is no other, and of shared ones all have the same state already.
+                // An exclusive copy is the only one, and shared copies already have the same state.
                 set.setState(way, SHARED);
                 return true;
             }
@@ -181,7 +181,7 @@ final class CoherenceProtocol {
         return true;
     }
 
-    /** Returns a free way of a private cache's set, evicting a line if need be. */
+    /** Returns a free way of a private cache's set, evicting a line if necessary. */
     private int room(Cache cache, CacheSet set, long line) {
         if (!dram.contains(line)) {
             throw new IllegalStateException("physical address 0x" + Long.toHexString(line) + " is outside memory of 0x"
@@ -217,7 +217,7 @@ final class CoherenceProtocol {
         set.setState(way, INVALID);
     }
 
-    /** Puts a line that the shared cache lacks there. */
+    /** Adds a line to the shared cache, which lacks it. */
     private void fillShared(long line, CacheSet from, int fromWay, int state) {
         CacheSet set = shared.set(line);
         int way = set.free();
@@ -257,7 +257,7 @@ final class CoherenceProtocol {
         }
     }
 
-    /** Writes back, if modified, and drops a line wherever it is. */
+    /** Writes back, if modified, and drops a line in every cache. */
     void flushLine(long line) {
         for (Cache cache : privates) {
             flushLine(cache, line);

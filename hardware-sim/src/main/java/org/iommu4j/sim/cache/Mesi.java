@@ -9,6 +9,6 @@ public enum Mesi {
     EXCLUSIVE,
     /** One of possibly several copies, not written here. */
     SHARED,
-    /** Not there. */
+    /** Not in this cache. */
     INVALID
 }

@@ -8,8 +8,8 @@ import org.iommu4j.sim.cache.CacheHierarchy;
 /**
  * Memory as one CPU sees it through its caches, all of it write-back.
  *
- * <p>{@link #writeBack} is CLFLUSH of every line in the range, and MFENCE. Without it, what was stored may be in a
- * cache only.
+ * <p>{@link #writeBack} is CLFLUSH of every line in the range, and MFENCE. Without it, stored data may be only in a
+ * cache.
  */
 public final class CachedMemory implements SystemMemory {
     private final int cpu;

@@ -9,14 +9,14 @@ import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.SystemMemory;
 
 /**
- * A CPU without caches: whatever the memory type, an access goes to memory, and flushing is nothing. Thread-safe.
+ * A CPU without caches: accesses of every memory type go to memory, and flushing does nothing. Thread-safe.
  *
  * @param id the CPU's number, from 0
  * @param virtualization its virtualization extension
  * @param memory the memory of all CPUs
  */
 public record FlatProcessor(int id, HardwareVirtualization virtualization, SystemMemory memory) implements Processor {
-    /** Refuses what is missing. */
+    /** Refuses null. */
     public FlatProcessor {
         Objects.requireNonNull(virtualization, "virtualization");
         Objects.requireNonNull(memory, "memory");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Processors, and memory as each of them sees it: the adapters through which drivers, KVM and guests reach the caches.
+ * Processors, and memory as each processor sees it: adapters through which drivers, KVM and guests use the caches.
  *
  * <p>A processor's accesses take effect at once and in order. Not modelled: store buffers, speculation, instructions
  * other than those of {@link org.iommu4j.platform.Processor}, address translation.

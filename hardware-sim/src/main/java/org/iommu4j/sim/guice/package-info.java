@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * How an application that uses Guice binds the silicon; the only package here that knows Guice.
+ * Bindings of the silicon for applications that use Guice; only this package depends on Guice.
  *
- * <p>An injector is made once in an application's life. Machines are built by {@link
- * org.iommu4j.sim.machine.MachineFactory} without one.
+ * <p>An application makes one injector. {@link org.iommu4j.sim.machine.MachineFactory} builds machines without one.
  */
 package org.iommu4j.sim.guice;

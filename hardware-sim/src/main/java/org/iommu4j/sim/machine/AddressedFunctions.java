@@ -6,7 +6,7 @@ import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 import org.jspecify.annotations.Nullable;
 
-/** Carries units' messages to the functions that they are addressed to; one to nobody is lost. */
+/** Carries units' messages to the addressed functions; a message without a recipient is lost. */
 final class AddressedFunctions implements UnitFabric.Devices {
     private final SimulatedFunction[] functions;
     private final Trace trace;

@@ -8,7 +8,7 @@ import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
 
-/** What is behind a machine's CPUs and devices: caches and DRAM, or flat memory. */
+/** The memory behind a machine's CPUs and devices: caches and DRAM, or flat memory. */
 interface Backing {
     Fabric fabric();
 

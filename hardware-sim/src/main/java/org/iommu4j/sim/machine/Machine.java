@@ -37,10 +37,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * A simulated machine: silicon, and the adapters through which drivers and guests use it.
  *
- * <p>Memory is divided between kernel and users so that numbers tell where they come from. The kernel's frames lie in
- * the first half, from 1 MiB on; user pages, and so the memory of guests, in the second half. With 256 MiB a guest of
- * up to 128 MiB has guest-physical addresses below all of its host-physical ones; whoever chooses IOVAs keeps away from
- * both. Frame 0 is nobody's.
+ * <p>Memory is divided between kernel and users, so that an address shows its origin. The kernel's frames lie in the
+ * first half, from 1 MiB on; user pages, and so the memory of guests, in the second half. With 256 MiB of memory, a
+ * guest of up to 128 MiB has guest-physical addresses below all of its host-physical ones. Callers choose IOVAs that
+ * overlap neither. Frame 0 is never used.
  *
  * <p>With caches a machine belongs to one thread at a time ({@link #release}); a flat one is thread-safe, except for
  * {@link #reset}, {@link #digest} and the trace.
@@ -106,21 +106,21 @@ public final class Machine {
     private void checkReferences(FunctionDescription function) {
         if (function.unit().isPresent() && unitIndex(function.unit().get()) < 0) {
             throw new IllegalArgumentException("function " + function.address() + " of machine " + description.name()
-                    + " names unit '" + function.unit().get() + "', which is not there");
+                    + " names unit '" + function.unit().get() + "', which does not exist");
         }
         if (function.upstreamBridge().isPresent()
                 && functionIndex(function.upstreamBridge().get()) < 0) {
             throw new IllegalArgumentException("function " + function.address() + " of machine " + description.name()
-                    + " is below " + function.upstreamBridge().get() + ", which is not there");
+                    + " is below " + function.upstreamBridge().get() + ", which does not exist");
         }
     }
 
-    /** Returns what it was made from. */
+    /** Returns the description that it was made from. */
     public MachineDescription description() {
         return description;
     }
 
-    // What drivers and guests use.
+    // Adapters for drivers and guests.
 
     /** Returns its CPUs in the order of their numbers. */
     public List<Processor> processors() {
@@ -165,8 +165,8 @@ public final class Machine {
     }
 
     /**
-     * Returns the units' registers by physical address, for who looks on: whether a driver has them is not asked. A
-     * mapping of anything else is refused with ENXIO.
+     * Returns the units' registers by physical address, for observers: it works whether or not a driver has them. A
+     * mapping of any other address is refused with ENXIO.
      */
     public RegisterSpace registers() {
         return (physicalBase, size) -> mapRegisters(physicalBase, size, false);
@@ -183,7 +183,7 @@ public final class Machine {
         throw new IommuException(Errno.ENXIO, "no registers at 0x" + Long.toHexString(physicalBase));
     }
 
-    /** Returns how to wait: a tick is one step of every unit, and a wait ends early when none has anything to do. */
+    /** Returns the waiter: a tick is one step of every unit, and a wait ends early when no unit has work. */
     public Waiter waiter() {
         return this::await;
     }
@@ -221,8 +221,8 @@ public final class Machine {
     }
 
     /**
-     * Returns what a driver is opened on: its CPU is CPU 0. Of the contexts of one machine one driver at a time has a
-     * unit's registers; another is refused with EBUSY.
+     * Returns the context for opening a driver; its CPU is CPU 0. Only one driver at a time has a unit's registers,
+     * over all contexts of a machine; another driver is refused with EBUSY.
      */
     public VendorContext vendorContext(LinuxRelease release) {
         Objects.requireNonNull(release, "release");
@@ -247,12 +247,12 @@ public final class Machine {
         return new UserProcess(userFrames, memlockPages, capIpcLock);
     }
 
-    // What is in it.
+    // Parts of the machine.
 
     /**
-     * Returns a device that can make requests; the same object each time.
+     * Returns a device that can make requests, always the same object.
      *
-     * @throws IllegalArgumentException when there is no function at the address, or a bridge
+     * @throws IllegalArgumentException when the address has no function, or a bridge
      */
     public Endpoint endpoint(PciAddress address) {
         Objects.requireNonNull(address, "address");
@@ -304,32 +304,32 @@ public final class Machine {
         return units[index];
     }
 
-    /** Returns the caches, empty on a flat machine: for those who schedule single evictions or look at states. */
+    /** Returns the caches, empty on a flat machine, for callers that schedule evictions or inspect states. */
     public Optional<CacheHierarchy> caches() {
         return backing.caches();
     }
 
-    /** Returns the recorder of events, off at first. */
+    /** Returns the recorder of events, initially off. */
     public Trace trace() {
         return trace;
     }
 
-    // Events that hardware makes whenever it likes.
+    // Events that hardware may cause at any time.
 
     /**
-     * Evicts a line, if it is there, from a CPU's private cache and from the shared one to DRAM. Nothing on a flat
+     * Evicts a line, if present, from a CPU's private cache and from the shared one to DRAM. Does nothing on a flat
      * machine.
      */
     public void evict(int cpu, long physicalAddress) {
         backing.caches().ifPresent(caches -> caches.evict(cpu, physicalAddress));
     }
 
-    /** Takes a line into a CPU's private cache. Nothing on a flat machine. */
+    /** Takes a line into a CPU's private cache. Does nothing on a flat machine. */
     public void prefetch(int cpu, long physicalAddress) {
         backing.caches().ifPresent(caches -> caches.prefetch(cpu, physicalAddress));
     }
 
-    /** Writes back and empties all caches. Nothing on a flat machine. */
+    /** Writes back and empties all caches. Does nothing on a flat machine. */
     public void drainCaches() {
         backing.caches().ifPresent(CacheHierarchy::drain);
     }
@@ -343,7 +343,7 @@ public final class Machine {
 
     // The machine as a whole.
 
-    /** Reads a word of memory past all caches, unseen by the trace. */
+    /** Reads a word of memory past all caches; the trace does not record it. */
     public long peekDram(long physicalAddress) {
         return backing.peek(physicalAddress);
     }
@@ -354,8 +354,8 @@ public final class Machine {
     }
 
     /**
-     * Returns the machine to power-on, at the cost of what was touched, and clears the trace. What was opened on it
-     * before is void: drivers, domains, processes.
+     * Returns the machine to its power-on state and clears the trace; the cost depends on the state that was touched.
+     * Drivers, domains and processes opened on it before can't be used anymore.
      */
     public void reset() {
         backing.reset();
@@ -373,8 +373,8 @@ public final class Machine {
     }
 
     /**
-     * Returns a digest of all state of the silicon: memory, caches, units and configuration spaces. Not of what is only
-     * a platform's book-keeping: frames given out, processes, the trace.
+     * Returns a digest of the whole state of the silicon: memory, caches, units and configuration spaces. Bookkeeping
+     * of the platform is not included: allocated frames, processes, the trace.
      */
     public long digest() {
         StateDigest digest = new StateDigest();

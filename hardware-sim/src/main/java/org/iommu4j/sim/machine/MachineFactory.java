@@ -14,18 +14,18 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.trace.Trace;
 
 /**
- * Builds machines out of descriptions, with the translation units of the providers it knows.
+ * Builds machines from descriptions, with the translation units of its providers.
  *
  * <p>Thread-safe; the machines it builds share nothing.
  */
 public final class MachineFactory {
-    /** By name, in the order of names. */
+    /** Providers by name, in the order of names. */
     private final Map<String, TranslationUnitProvider> providers = new TreeMap<>();
 
     private final EvictionPolicy evictionPolicy;
 
     /**
-     * Makes a factory whose caches evict what was least recently used.
+     * Makes a factory whose caches evict the least recently used line.
      *
      * @throws IllegalArgumentException when two providers have one name
      */
@@ -36,7 +36,7 @@ public final class MachineFactory {
     /**
      * Makes a factory.
      *
-     * @param evictionPolicy which line leaves a full set, in all caches
+     * @param evictionPolicy chooses the line that leaves a full set, in all caches
      * @throws IllegalArgumentException when two providers have one name
      */
     public MachineFactory(Collection<TranslationUnitProvider> providers, EvictionPolicy evictionPolicy) {
@@ -75,7 +75,7 @@ public final class MachineFactory {
     /**
      * Finds a built-in machine.
      *
-     * @throws IllegalArgumentException when there is none of that name; the message lists those known
+     * @throws IllegalArgumentException when there is none of that name; the message lists the known names
      */
     public MachineDescription named(String name) {
         Objects.requireNonNull(name, "name");
@@ -93,7 +93,7 @@ public final class MachineFactory {
      * Builds a machine with caches, which belongs to one thread at a time.
      *
      * @throws IllegalArgumentException when a unit's provider is unknown or refuses its registers, when a function
-     *     names a unit or a bridge that is not there, or when the memory is too small or too large
+     *     names a unit or a bridge that does not exist, or when the memory is too small or too large
      */
     public Machine create(MachineDescription description) {
         Objects.requireNonNull(description, "description");

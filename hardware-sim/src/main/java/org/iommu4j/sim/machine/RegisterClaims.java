@@ -7,11 +7,11 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.sim.spi.TranslationUnit;
 
-/** Which registers drivers have, so that no two drive one unit. Thread-safe. */
+/** Records the registers that drivers have, so that no two drivers use one unit. Thread-safe. */
 final class RegisterClaims {
     private final List<Claim> held = new ArrayList<>();
 
-    /** A driver's hold on some of a unit's registers. */
+    /** A driver's claim on some of a unit's registers. */
     final class Claim {
         private final TranslationUnit unit;
         private final long first;
@@ -23,24 +23,24 @@ final class RegisterClaims {
             this.end = end;
         }
 
-        /** Gives the registers back, once. */
+        /** Returns the registers, once. */
         void release() {
             synchronized (RegisterClaims.this) {
                 held.remove(this);
             }
         }
 
-        @SuppressWarnings("ReferenceEquality") // a unit is itself
+        @SuppressWarnings("ReferenceEquality") // units are compared by identity
         private boolean overlaps(Claim other) {
             return unit == other.unit && end > other.first && other.end > first;
         }
     }
 
     /**
-     * Notes that a driver has registers, until it gives them back.
+     * Records that a driver has registers, until it returns them.
      *
      * @param start offset of the first byte in the unit's registers
-     * @param size how many bytes
+     * @param size number of bytes
      * @throws IommuException EBUSY when another driver has one of the bytes
      */
     synchronized Claim claim(TranslationUnit unit, int start, int size) {
@@ -55,7 +55,7 @@ final class RegisterClaims {
         return claim;
     }
 
-    /** Takes all back, as at power-on. */
+    /** Drops all claims, as at power-on. */
     synchronized void clear() {
         held.clear();
     }

@@ -5,7 +5,7 @@ import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 
-/** Memory as one translation unit reaches it: what it does is recorded under its name. */
+/** Memory as one translation unit accesses it; accesses are recorded under the unit's name. */
 record UnitFabric(Fabric memory, String unit, Trace trace, Devices devices) implements Fabric {
     /** The devices whose requests pass a unit. */
     interface Devices {
@@ -69,7 +69,7 @@ record UnitFabric(Fabric memory, String unit, Trace trace, Devices devices) impl
         return done;
     }
 
-    /** What is no memory keeps nothing: such an access counts as refused. */
+    /** Records an access; one outside memory is marked as refused. */
     private int flags(long physicalAddress, boolean snoop) {
         return (snoop ? 0 : Trace.UNSNOOPED) | (memory.isMemory(physicalAddress) ? 0 : Trace.FAULT);
     }

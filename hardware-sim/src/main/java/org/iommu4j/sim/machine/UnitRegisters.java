@@ -9,11 +9,11 @@ import org.iommu4j.sim.trace.TraceKind;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A driver's mapping of a unit's registers. Behind their end reads return all ones and writes are lost.
+ * A driver's mapping of a unit's registers. Beyond their end reads return all ones and writes are lost.
  *
  * @param start offset of the mapping's first byte in the unit's registers
  * @param size bytes that the driver mapped
- * @param claim the driver's hold on them, null when they are looked at without one
+ * @param claim the driver's claim on them, null for observers
  */
 record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace, RegisterClaims.@Nullable Claim claim)
         implements RegisterWindow {

@@ -12,8 +12,8 @@ import org.iommu4j.platform.support.FramePool;
  * A user process: an address space of pages that are backed when they are allocated, with pins and a limit on locked
  * memory.
  *
- * <p>A page that is freed while pinned keeps its frame until the last pin goes, as in Linux. New pages hold whatever
- * their frames held. Thread-safe.
+ * <p>A page that is freed while pinned keeps its frame until the last pin is released, as in Linux. New pages keep the
+ * old contents of their frames. Thread-safe.
  */
 public final class UserProcess implements ProcessMemory {
     private static final int PAGE_SHIFT = 12;
@@ -27,7 +27,7 @@ public final class UserProcess implements ProcessMemory {
     private final long memlockPages;
     private final boolean capIpcLock;
 
-    /** Page number to frame address, bit 0 says whether it is writable. */
+    /** Page number to frame address; bit 0 is set when the page is writable. */
     private final LongTable pages = new LongTable();
 
     /** Frame number to its number of pins. */
@@ -53,22 +53,22 @@ public final class UserProcess implements ProcessMemory {
      * Backs pages with frames, in runs as large and as well aligned as the addresses allow.
      *
      * @param virtualAddress 4 KiB aligned
-     * @param count how many pages of 4 KiB, from 1
-     * @param writable whether the process may write them, and so a device that it pins them for
+     * @param count the number of pages of 4 KiB, from 1
+     * @param writable whether the process may write them, and therefore a device for which they are pinned
      * @return the physical address of the first page
-     * @throws IommuException EFAULT when a page has bit 63 set, EEXIST when a page is there already, ENOMEM when frames
+     * @throws IommuException EFAULT when a page has bit 63 set, EEXIST when a page already exists, ENOMEM when frames
      *     run out; nothing is allocated
      */
     public synchronized long allocate(long virtualAddress, int count, boolean writable) {
         checkPages(virtualAddress, count);
         long first = virtualAddress >>> PAGE_SHIFT;
         if (first + count > USER_PAGES) {
-            throw fault(virtualAddress, "and the " + (count - 1) + " after it are not all a user's");
+            throw fault(virtualAddress, "and the " + (count - 1) + " after it are not all user pages");
         }
         for (long page = first; page < first + count; page++) {
             if (pages.get(page, -1) != -1) {
                 throw new IommuException(
-                        Errno.EEXIST, "page 0x" + Long.toHexString(page << PAGE_SHIFT) + " is allocated already");
+                        Errno.EEXIST, "page 0x" + Long.toHexString(page << PAGE_SHIFT) + " is already allocated");
             }
         }
         int done = 0;
@@ -103,9 +103,9 @@ public final class UserProcess implements ProcessMemory {
     }
 
     /**
-     * Gives pages back. Those that are pinned go when their last pin goes.
+     * Frees pages. A pinned page keeps its frame until its last pin is released.
      *
-     * @throws IommuException EFAULT when a page is not there; nothing is freed
+     * @throws IommuException EFAULT when a page does not exist; nothing is freed
      */
     public synchronized void free(long virtualAddress, int count) {
         checkPages(virtualAddress, count);

@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Memory from physical address 0 on, in 64-bit words, 0 at power-on.
  *
- * <p>Frames come into being when they are first written, so that a large memory costs what is used of it; resetting
- * empties and keeps them. Addresses are in bytes. One outside memory, or misaligned, is a bug of the caller: {@link
+ * <p>Frames are allocated when they are first written, so a large memory costs only its used part; resetting empties
+ * and keeps them. Addresses are in bytes. An address outside memory, or misaligned, is a bug of the caller: {@link
  * IllegalStateException}.
  */
 public final class Dram {
@@ -35,7 +35,7 @@ public final class Dram {
 
     private int touchedCount;
 
-    /** Frames of earlier lives, all zero. */
+    /** Frames kept from before a reset, all zero. */
     private long[] @Nullable [] spare = new long[0][];
 
     private int spareCount;
@@ -97,7 +97,7 @@ public final class Dram {
      * Writes a line.
      *
      * @param lineAddress aligned to 64
-     * @param from where its 8 words are
+     * @param from the array that holds its 8 words
      * @param at the index of the first
      */
     public void writeLine(long lineAddress, long[] from, int at) {
@@ -124,9 +124,9 @@ public final class Dram {
         touchedCount = 0;
     }
 
-    /** Adds the contents. Frames that hold only zeros count as never written. */
+    /** Adds the contents. Frames that hold only zeros are treated as never written. */
     public void addTo(StateDigest digest) {
-        // A sum, so that the order in which frames were first written does not show.
+        // A sum, so that the order in which frames were first written has no effect.
         long sum = 0;
         for (int i = 0; i < touchedCount; i++) {
             long base = (long) touched[i] << FRAME_SHIFT;

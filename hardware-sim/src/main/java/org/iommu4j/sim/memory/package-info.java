@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * DRAM: the bytes that are there once no cache is asked.
+ * DRAM: the memory behind all caches.
  *
  * <p>Sparse, for one thread. Not modelled: channels, timing, errors, memory that is not contiguous from address 0.
  */

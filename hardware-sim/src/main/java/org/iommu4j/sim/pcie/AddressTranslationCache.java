@@ -7,15 +7,15 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * What a function with Address Translation Services remembers of its translation requests, in pages of 4K.
+ * The translations that a function with Address Translation Services caches, in pages of 4K.
  *
- * <p>A page is known for reads, for writes, or both, by what was asked. It stays known until an invalidation request,
- * until ATS is turned on again ({@link FunctionConfig}), or until another page takes its place. All requesters of a
- * function share it. Source: PCI Express Base 5.0, chapter 10; section 10.3.7 of 6.2 lists what empties it without a
- * request.
+ * <p>A page is cached for reads, for writes, or for both, according to the requests. It stays until an invalidation
+ * request, until ATS is turned on again ({@link FunctionConfig}), or until another page replaces it. All requesters of
+ * a function share the cache. Source: PCI Express Base 5.0, chapter 10; section 10.3.7 of 6.2 lists the events that
+ * empty it without a request.
  */
 final class AddressTranslationCache {
-    /** Returned for what is not known. */
+    /** Returned when nothing is cached. */
     static final long UNKNOWN = TranslationUnit.NOT_TRANSLATED;
 
     private static final int SLOTS = 64;
@@ -39,7 +39,7 @@ final class AddressTranslationCache {
         return Translation.to(Translation.address(page) | (address & 0xfff), Translation.snoopForced(page));
     }
 
-    /** Remembers the translation of an address. */
+    /** Caches the translation of an address. */
     synchronized void fill(int pasid, long address, boolean write, long translation) {
         int slot = slot(pasid, address, write);
         pages[slot] = key(address);
@@ -49,7 +49,7 @@ final class AddressTranslationCache {
     }
 
     /**
-     * Forgets a range.
+     * Drops a range.
      *
      * @param size bytes, a power of two; 2^63 for all
      */

@@ -8,7 +8,7 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.FunctionDescription;
 
 /**
- * The PCI functions that all built-in machines share, whoever makes their translation units.
+ * The PCI functions that all built-in machines share, whatever their translation units.
  *
  * <pre>
  * 0000:00:00.0 host bridge
@@ -16,8 +16,8 @@ import org.iommu4j.sim.spi.FunctionDescription;
  * 0000:00:02.0 root port with ACS ---- 0000:02:00.0 second GPU (3D controller)
  * </pre>
  *
- * <p>A root port's requests pass the unit of the device below it, the host bridge makes none. Both GPUs have Enable No
- * Snoop set at power-on, as PCI Express says. A built-in machine has {@link #CPUS} CPUs, caches of {@link
+ * <p>A root port's requests pass the unit of the device below it; the host bridge makes none. Both GPUs have Enable No
+ * Snoop set at power-on, the default of PCI Express. A built-in machine has {@link #CPUS} CPUs, caches of {@link
  * org.iommu4j.sim.spi.CacheGeometry#ORDINARY} and {@link #MEMORY_BYTES} of memory.
  */
 public final class BuiltInTopology {
@@ -39,7 +39,7 @@ public final class BuiltInTopology {
     /** The root port above the second GPU. */
     public static final PciAddress SECOND_GPU_PORT = new PciAddress(0, 0, 2, 0);
 
-    /** Vendor id of what exists only here; QEMU's bridges use it too (Red Hat). */
+    /** Vendor id of devices that exist only here; QEMU's bridges use it too (Red Hat). */
     private static final int VENDOR_ID = 0x1b36;
 
     private BuiltInTopology() {}

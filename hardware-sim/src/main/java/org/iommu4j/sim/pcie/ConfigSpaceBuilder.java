@@ -4,7 +4,7 @@ package org.iommu4j.sim.pcie;
 /**
  * Writes the bytes of a PCI function's configuration space at power-on.
  *
- * <p>For built-in machines and tests: just what software looks at to recognise a function, its place and its
+ * <p>For built-in machines and tests: only the bytes by which software recognises a function, its place and its
  * capabilities. Source: PCI Express Base 5.0, sections 7.5.1 (headers), 7.5.3 (PCI Express capability), 7.7.8 (Access
  * Control Services), 7.8.9 (PASID), 10.5.1 (Address Translation Services) and 10.5.2 (Page Request Interface).
  */
@@ -133,14 +133,14 @@ public final class ConfigSpaceBuilder {
         return this;
     }
 
-    /** Adds Address Translation Services to a PCI Express function, disabled at first. */
+    /** Adds Address Translation Services to a PCI Express function, initially disabled. */
     public ConfigSpaceBuilder ats() {
         put16(extended(0x000f) + 4, 0x0020);
         return this;
     }
 
     /**
-     * Adds the PASID capability to a PCI Express function, disabled at first.
+     * Adds the PASID capability to a PCI Express function, initially disabled.
      *
      * @param bits the width of its PASIDs, 1 to 20
      */
@@ -150,9 +150,9 @@ public final class ConfigSpaceBuilder {
     }
 
     /**
-     * Adds the Page Request Interface to a PCI Express function, disabled and stopped at first; answers carry a PASID.
+     * Adds the Page Request Interface to a PCI Express function, initially disabled and stopped; answers carry a PASID.
      *
-     * @param capacity how many requests may wait at a time
+     * @param capacity the greatest number of pending requests
      */
     public ConfigSpaceBuilder pri(int capacity) {
         int offset = extended(0x0013);
@@ -161,7 +161,7 @@ public final class ConfigSpaceBuilder {
         return this;
     }
 
-    /** Begins an extended capability behind the last one, which is made to point to it, and returns its offset. */
+    /** Begins an extended capability after the last one, links it there, and returns its offset. */
     private int extended(int id) {
         int offset = nextExtended;
         if (offset != EXTENDED_OFFSET) {

@@ -6,9 +6,9 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * What an endpoint is told to do: a few reads, writes and copies of 64-bit words, in order.
+ * A program for an endpoint: reads, writes and copies of 64-bit words, in order.
  *
- * <p>Each step says whether the device wishes no-snoop; whether its requests carry it is up to Device Control. A
+ * <p>Each step states whether the device requests no-snoop; Device Control decides whether its requests carry it. A
  * program holds no results and may run many times on many devices.
  */
 public final class DmaProgram {
@@ -19,8 +19,8 @@ public final class DmaProgram {
      * Reads words and keeps the values.
      *
      * @param iova untranslated address, aligned to 8
-     * @param words how many, from 1
-     * @param noSnoop whether no-snoop is wished
+     * @param words number of words, from 1
+     * @param noSnoop whether no-snoop is requested
      */
     public record Read(long iova, int words, boolean noSnoop) implements Step {}
 
@@ -28,9 +28,9 @@ public final class DmaProgram {
      * Writes one value to consecutive words.
      *
      * @param iova untranslated address, aligned to 8
-     * @param value what to write
-     * @param words how many, from 1
-     * @param noSnoop whether no-snoop is wished
+     * @param value the value to write
+     * @param words number of words, from 1
+     * @param noSnoop whether no-snoop is requested
      */
     public record Write(long iova, long value, int words, boolean noSnoop) implements Step {}
 
@@ -39,16 +39,16 @@ public final class DmaProgram {
      *
      * @param from untranslated address, aligned to 8
      * @param to untranslated address, aligned to 8
-     * @param words how many, from 1
-     * @param noSnoop whether no-snoop is wished, for the reads and the writes
+     * @param words number of words, from 1
+     * @param noSnoop whether no-snoop is requested, for the reads and the writes
      */
     public record Copy(long from, long to, int words, boolean noSnoop) implements Step {}
 
     /**
-     * What came of a run.
+     * The result of a run.
      *
-     * @param completedSteps how many steps were done; fewer than there are when a request was refused
-     * @param values what the read steps read, in order
+     * @param completedSteps the number of completed steps; fewer than all when a request was refused
+     * @param values the values of the read steps, in order
      */
     public record Result(int completedSteps, List<Long> values) {
         /** Copies the list. */

@@ -12,16 +12,16 @@ import org.jspecify.annotations.Nullable;
 /**
  * A GPU-like device: it reads and writes single words, or runs a {@link DmaProgram}.
  *
- * <p>A request carries no-snoop when the device wishes it and Device Control's Enable No Snoop is set; a function
+ * <p>A request carries no-snoop when the device requests it and Device Control's Enable No Snoop is set; a function
  * without PCI Express capability can't send it. With Bus Master Enable clear nothing is sent. Behind a PCI Express to
  * PCI bridge a request carries the id of the bus below the bridge, device 0, function 0; behind a conventional bridge
  * the bridge's own (PCI Express to PCI/PCI-X Bridge 1.0, section 2.3).
  *
- * <p>With Address Translation Services enabled it asks the translation unit for the page first, remembers the answer in
- * the function's {@code AddressTranslationCache} and sends translated requests, without no-snoop where the answer says
- * so. With the PASID capability enabled requests carry the PASID that was set. With the Page Request Interface enabled
- * as well it asks for a page that the unit grants it no translation of, once, and its request is to be made again when
- * the answer is there.
+ * <p>With Address Translation Services enabled it first requests a translation of the page from the unit, and caches
+ * the answer in the function's {@code AddressTranslationCache}. Then it sends translated requests, without no-snoop
+ * where the answer forbids it. With the PASID capability enabled, requests carry the PASID that was set. With the Page
+ * Request Interface also enabled, it sends one page request for a page without translation. The caller must repeat its
+ * request once the answer has arrived.
  *
  * <p>For one thread at a time; {@link #fork} makes another requester of the same function.
  */
@@ -61,7 +61,7 @@ public final class Endpoint {
     }
 
     /**
-     * Sets the PASID that the requests from now on carry.
+     * Sets the PASID of all later requests.
      *
      * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}; not sent while the PASID capability is not
      *     enabled
@@ -70,12 +70,12 @@ public final class Endpoint {
         this.pasid = pasid;
     }
 
-    /** Makes another requester of the same function, with results of its own: for a second thread. */
+    /** Makes another requester of the same function, with its own results, for a second thread. */
     public Endpoint fork() {
         return new Endpoint(function, List.of(bridges), unit, rootComplex);
     }
 
-    /** Returns where it is. */
+    /** Returns its address. */
     public PciAddress address() {
         return function.address();
     }
@@ -89,7 +89,7 @@ public final class Endpoint {
      * Reads a word.
      *
      * @param iova untranslated address, aligned to 8
-     * @param noSnoop whether no-snoop is wished
+     * @param noSnoop whether no-snoop is requested
      * @return the value; all ones when the request was refused, see {@link #lastStatus}
      */
     public long read(long iova, boolean noSnoop) {
@@ -102,8 +102,8 @@ public final class Endpoint {
      * Writes a word.
      *
      * @param iova untranslated address, aligned to 8
-     * @param noSnoop whether no-snoop is wished
-     * @return whether it was accepted, be it as an interrupt; see {@link #lastStatus}
+     * @param noSnoop whether no-snoop is requested
+     * @return whether it was accepted, also as an interrupt; see {@link #lastStatus}
      */
     public boolean write(long iova, long value, boolean noSnoop) {
         tlp.write = true;
@@ -112,7 +112,7 @@ public final class Endpoint {
         return accepted();
     }
 
-    /** Returns what came of the last request. */
+    /** Returns the status of the last request. */
     public RequestStatus lastStatus() {
         return tlp.status;
     }
@@ -222,17 +222,17 @@ public final class Endpoint {
     }
 
     /**
-     * Asks for pages in one group, all of them at once, whether they are there or not.
+     * Requests pages in one group, all at once, whether or not they are present.
      *
-     * @param write whether to write them, else to read them
+     * @param write whether the access is a write, otherwise a read
      * @param iovas untranslated addresses anywhere in the pages, at least one
-     * @return whether they were asked for: the interface is on and has the credit, and nothing on the way stops the
+     * @return whether the requests were sent: the interface is on and has the credit, and nothing on the way stops the
      *     messages
      */
     public boolean requestPages(boolean write, long... iovas) {
         Objects.requireNonNull(iovas, "iovas");
         if (iovas.length == 0) {
-            throw new IllegalArgumentException("device " + function.address() + " can't ask for no pages");
+            throw new IllegalArgumentException("device " + function.address() + " can't send a request without pages");
         }
         FunctionConfig config = function.config();
         if (unit == null || !config.busMasterEnabled() || !bridgesPass()) {
@@ -265,8 +265,8 @@ public final class Endpoint {
     }
 
     /**
-     * Asks for the translation unless it is known, and for the page when the unit grants nothing; DONE when there is
-     * one.
+     * Requests the translation unless it is cached, and the page when the unit grants nothing; DONE when there is a
+     * translation.
      */
     private RequestStatus translateFirst(TranslationUnit translator) {
         AddressTranslationCache known = function.deviceTlb();

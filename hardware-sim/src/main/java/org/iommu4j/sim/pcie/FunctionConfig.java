@@ -8,17 +8,17 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A function's configuration space with the write masks of the registers that software writes.
+ * A function's configuration space, with write masks for the registers that software writes.
  *
  * <p>Writable: Command, Cache Line Size, Interrupt Line; a bridge's bus numbers, windows and Bridge Control; Device
- * Control (all but its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root
+ * Control (all except its top bit, with Enable Relaxed Ordering and Enable No Snoop), Link Control, Slot Control, Root
  * Control and Device Control 2; MSI and MSI-X; the power state; ACS Control as far as its capability bits allow; ATS,
  * PRI and PASID Control. Write-1-to-clear: the error bits of Status, Secondary Status, Device Status and PRI Status.
- * All else is read-only, base address registers too: sizing them is not modelled. Source: PCI Express Base 5.0, chapter
- * 7.
+ * Everything else is read-only, including base address registers: sizing them is not modelled. Source: PCI Express Base
+ * 5.0, chapter 7.
  *
- * <p>At power-on the bytes are those of the description, but memory space and bus mastering of devices and bridges are
- * enabled, as firmware and {@code pci_set_master} do.
+ * <p>At power-on the bytes are those of the description. In addition, memory space and bus mastering of devices and
+ * bridges are enabled, as by firmware and {@code pci_set_master}.
  */
 public final class FunctionConfig implements ConfigSpace {
     private static final int COMMAND = 0x04;
@@ -31,7 +31,7 @@ public final class FunctionConfig implements ConfigSpace {
     private static final int ENABLE_NO_SNOOP = 1 << 11;
     private static final int BASE_CLASS_BRIDGE = 0x06;
 
-    // What every request asks for, decoded into one word.
+    // Fields that every request reads, decoded into one word.
     private static final int DECODED = 1;
     private static final int BUS_MASTER = 1 << 1;
     private static final int NO_SNOOP = 1 << 2;
@@ -115,7 +115,7 @@ public final class FunctionConfig implements ConfigSpace {
         }
     }
 
-    /** Names what writes act on: the Page Request Interface, and the IOTLB that ATS fills. */
+    /** Sets the objects that writes act on: the Page Request Interface, and the IOTLB that ATS fills. */
     synchronized void connect(PageRequestInterface interfaceOfPages, AddressTranslationCache translations) {
         pageRequests = interfaceOfPages;
         deviceTlb = translations;
@@ -159,7 +159,7 @@ public final class FunctionConfig implements ConfigSpace {
         return (attributes() & RELAXED_ORDERING) != 0;
     }
 
-    /** Returns whether the function asks for translations and keeps them: Address Translation Services are enabled. */
+    /** Returns whether the function requests and caches translations: Address Translation Services are enabled. */
     public boolean atsEnabled() {
         return (attributes() & ATS) != 0;
     }
@@ -169,7 +169,7 @@ public final class FunctionConfig implements ConfigSpace {
         return (attributes() & PASID) != 0;
     }
 
-    /** Returns whether the function may ask for pages: its Page Request Interface is enabled. */
+    /** Returns whether the function may send page requests: its Page Request Interface is enabled. */
     public boolean pageRequestsEnabled() {
         return (attributes() & PRI) != 0;
     }
@@ -184,7 +184,7 @@ public final class FunctionConfig implements ConfigSpace {
         return (attributes() >>> SECONDARY_BUS_SHIFT) & 0xff;
     }
 
-    /** Returns everything to power-on. */
+    /** Returns everything to its power-on state. */
     public synchronized void reset() {
         if (powerOn != null) {
             bytes = powerOn;
@@ -192,7 +192,7 @@ public final class FunctionConfig implements ConfigSpace {
         }
     }
 
-    /** Adds what differs from power-on. */
+    /** Adds all differences from the power-on state. */
     public synchronized void addTo(StateDigest digest) {
         Objects.requireNonNull(digest, "digest");
         byte[] initial = powerOn;
@@ -240,7 +240,7 @@ public final class FunctionConfig implements ConfigSpace {
         return offset != 0 && (read(offset + control, 2) & bit) != 0;
     }
 
-    /** Takes the description's bytes when they are first asked for: many machines never look. */
+    /** Copies the description's bytes at first use: many machines never use them. */
     private byte[] bytes() {
         if (powerOn == null) {
             byte[] initial = description.config();

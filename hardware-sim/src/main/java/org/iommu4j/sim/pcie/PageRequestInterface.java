@@ -7,19 +7,19 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * A function's Page Request Interface: which pages it waits for, and what its capability shows.
+ * A function's Page Request Interface: its pending pages, and the state of its capability.
  *
- * <p>Requests are counted against Outstanding Page Request Allocation, and no more than the capacity. A group waits
- * until it is answered. After a response failure nothing waits and nothing is asked until software clears Enable, or
- * resets the interface; responses to what waited are ignored. A response that fits no group sets UPRGI, and so does one
- * whose PASID is not as PRG Response PASID Required says, which the standard leaves undefined. All requesters of a
- * function share it. Source: PCI Express Base 5.0, sections 10.4 and 10.5.2.
+ * <p>Outstanding Page Request Allocation and the capacity limit the number of requests. A group is pending until it is
+ * answered. After a response failure nothing is pending and nothing is requested, until software clears Enable or
+ * resets the interface; responses to earlier groups are ignored. A response that fits no group sets UPRGI. So does one
+ * whose PASID contradicts PRG Response PASID Required, which the standard leaves undefined. All requesters of a
+ * function share the interface. Source: PCI Express Base 5.0, sections 10.4 and 10.5.2.
  */
 final class PageRequestInterface {
-    /** Returned when nothing may be asked now. */
+    /** Returned when nothing may be requested now. */
     static final int NONE = -1;
 
-    /** How many indices there are for groups: 9 bits. */
+    /** Number of group indices: 9 bits. */
     private static final int GROUPS = 512;
 
     private static final int CONTROL = 4;
@@ -32,7 +32,7 @@ final class PageRequestInterface {
     private static final int CAPACITY = 8;
     private static final int ALLOCATION = 12;
 
-    /** Response codes; all others count as a failure. */
+    /** Response codes; all others are treated as a failure. */
     private static final int SUCCESS = 0;
 
     private static final int INVALID_REQUEST = 1;
@@ -43,7 +43,7 @@ final class PageRequestInterface {
     private boolean failed;
     private int lastResponse = NONE;
 
-    /** Pages asked for together. */
+    /** Pages requested together. */
     private static final class Group {
         final int index;
         final int pasid;
@@ -59,15 +59,15 @@ final class PageRequestInterface {
     }
 
     /**
-     * Makes the interface of a function; without the capability it never asks. All state is guarded by the
-     * configuration space.
+     * Makes the interface of a function; without the capability it never sends requests. The configuration space's
+     * monitor guards all state.
      */
     PageRequestInterface(FunctionConfig config) {
         this.config = config;
     }
 
     /**
-     * Notes that pages are asked for.
+     * Records a request for pages.
      *
      * @param pages addresses aligned to 4096
      * @return the group's index, or {@link #NONE} when the interface is off or has not enough credit
@@ -91,7 +91,7 @@ final class PageRequestInterface {
         }
     }
 
-    /** Returns whether a page was asked for and the answer is not there yet. */
+    /** Returns whether a page was requested and the answer has not arrived yet. */
     boolean awaits(int pasid, long page, boolean write) {
         synchronized (config) {
             for (Group group : waiting) {
@@ -105,7 +105,7 @@ final class PageRequestInterface {
         }
     }
 
-    /** Takes a response. */
+    /** Receives a response. */
     void respond(int pasid, int index, int code) {
         synchronized (config) {
             int offset = offset();
@@ -141,7 +141,7 @@ final class PageRequestInterface {
         }
     }
 
-    /** Reacts to a write to the configuration space; it is done already. */
+    /** Reacts to a completed write to the configuration space. */
     void written(int offset, int bytes, int value) {
         int capability = offset();
         int control = capability + CONTROL;
@@ -157,7 +157,7 @@ final class PageRequestInterface {
         showStopped(capability);
     }
 
-    /** Shows whether the interface is off and waits for nothing. */
+    /** Updates the Stopped bit: it is set while the interface is off and has nothing pending. */
     private void showStopped(int offset) {
         boolean stopped = !config.pageRequestsEnabled() && waiting.isEmpty();
         config.change(offset + STATUS, stopped ? 0 : STOPPED, stopped ? STOPPED : 0);

@@ -10,7 +10,7 @@ import org.iommu4j.sim.trace.TraceKind;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where requests arrive from below: through the translation unit, into memory, snooped or not.
+ * Receives requests from below, and passes them through the translation unit into memory, snooped or not.
  *
  * <p>A request with the no-snoop attribute goes past the caches unless the unit forces it to be snooped. Writes from
  * 0xFEE00000 to 0xFEEFFFFF are interrupt requests and neither translated nor stored; reads there are unsupported (VT-d
@@ -33,7 +33,7 @@ public final class RootComplex {
     }
 
     /**
-     * Handles a request and fills in what came of it.
+     * Handles a request and fills in its result.
      *
      * @param unit the translation unit on its way, null when there is none
      */
@@ -71,12 +71,12 @@ public final class RootComplex {
         }
     }
 
-    /** Returns whether an untranslated address is an interrupt's. */
+    /** Returns whether an untranslated address belongs to interrupts. */
     static boolean isInterrupt(long address) {
         return address >= INTERRUPT_WINDOW && address < INTERRUPT_WINDOW + INTERRUPT_WINDOW_SIZE;
     }
 
-    /** Notes that a device asks for a page. */
+    /** Records a device's page request. */
     void notePageRequest(int device, long page) {
         if (trace.isOn()) {
             trace.dma(TraceKind.PAGE_REQUEST, device, page, -1L, 0, 0, 0);

@@ -8,14 +8,14 @@ import org.iommu4j.pci.PciFunction;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.StateDigest;
 
-/** A function or bridge of a machine: where it is, and its configuration space. */
+/** A function or bridge of a machine: its address and its configuration space. */
 public final class SimulatedFunction implements PciFunction {
     private final FunctionDescription description;
     private final FunctionConfig config;
     private final AddressTranslationCache deviceTlb = new AddressTranslationCache();
     private final PageRequestInterface pageRequests;
 
-    /** Makes a function at power-on. */
+    /** Makes a function in its power-on state. */
     public SimulatedFunction(FunctionDescription description) {
         Objects.requireNonNull(description, "description");
         this.description = description;
@@ -24,20 +24,20 @@ public final class SimulatedFunction implements PciFunction {
         config.connect(pageRequests, deviceTlb);
     }
 
-    /** Returns what it remembers of its translation requests. */
+    /** Returns its cache of translations. */
     AddressTranslationCache deviceTlb() {
         return deviceTlb;
     }
 
-    /** Returns which pages it waits for. */
+    /** Returns its interface for page requests. */
     PageRequestInterface pageRequests() {
         return pageRequests;
     }
 
     /**
-     * Takes the answer to a group of page requests.
+     * Receives the answer to a group of page requests.
      *
-     * @param pasid that the message carries, or {@link org.iommu4j.sim.spi.TranslationUnit#NO_PASID}
+     * @param pasid the PASID of the message, or {@link org.iommu4j.sim.spi.TranslationUnit#NO_PASID}
      * @param group the index of the group
      * @param code PCI Express's response code
      */
@@ -46,7 +46,7 @@ public final class SimulatedFunction implements PciFunction {
     }
 
     /**
-     * Takes an ATS invalidation request.
+     * Receives an ATS invalidation request.
      *
      * @param pasid 0 to 2^20 - 1, or {@link org.iommu4j.sim.spi.TranslationUnit#NO_PASID}
      * @param address first byte, aligned to {@code size}
@@ -61,14 +61,14 @@ public final class SimulatedFunction implements PciFunction {
         return answers;
     }
 
-    /** Returns it to power-on. */
+    /** Returns it to its power-on state. */
     public void reset() {
         config.reset();
         deviceTlb.reset();
         pageRequests.reset();
     }
 
-    /** Adds what differs from power-on. */
+    /** Adds all differences from the power-on state. */
     public void addTo(StateDigest digest) {
         Objects.requireNonNull(digest, "digest");
         config.addTo(digest);

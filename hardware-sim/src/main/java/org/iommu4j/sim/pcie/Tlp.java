@@ -4,9 +4,9 @@ package org.iommu4j.sim.pcie;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * A memory request of one 64-bit word and, once the root complex has handled it, what came of it.
+ * A memory request of one 64-bit word and, once the root complex has handled it, its result.
  *
- * <p>Reused by its device for every request, so that a DMA allocates nothing. Source: PCI Express Base 5.0, section
+ * <p>Its device reuses it for every request, so that DMA allocates nothing. Source: PCI Express Base 5.0, section
  * 2.2.
  */
 public final class Tlp {
@@ -31,7 +31,7 @@ public final class Tlp {
     /** The physical address that it carries instead of {@link #address}, if {@link #translated}. */
     long translatedAddress;
 
-    /** Whether the device wished no-snoop. */
+    /** Whether the device requested no-snoop. */
     boolean noSnoopWished;
 
     /** The no-snoop attribute. */
@@ -40,10 +40,10 @@ public final class Tlp {
     /** The relaxed-ordering attribute. No effect: requests take effect in order. */
     boolean relaxedOrdering;
 
-    /** What is written, or was read; all ones after a refused read. */
+    /** The value to write, or the value read; all ones after a refused read. */
     long data;
 
-    /** What came of it. */
+    /** The result. */
     RequestStatus status = RequestStatus.DONE;
 
     /** The translation unit's fault code with {@link RequestStatus#TRANSLATION_FAULT}, else 0. */

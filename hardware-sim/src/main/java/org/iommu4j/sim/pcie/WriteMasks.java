@@ -3,7 +3,7 @@ package org.iommu4j.sim.pcie;
 
 import org.iommu4j.pci.ConfigSpace;
 
-/** Which bits of a configuration space software can write, and which it clears by writing 1. */
+/** The bits of a configuration space that software can write, and those that it clears by writing 1. */
 final class WriteMasks {
     private static final int CAPABILITY_POWER_MANAGEMENT = 0x01;
     private static final int CAPABILITY_MSI = 0x05;
@@ -103,7 +103,7 @@ final class WriteMasks {
         }
         int pri = config.findExtendedCapability(EXTENDED_PRI);
         if (pri != 0) {
-            // Reset acts and reads as 0.
+            // Reset has an effect but reads as 0.
             writable(pri + 4, 2, 0x0001);
             clearable(pri + 6, 2, 0x0003);
             writable(pri + 12, 4, -1);
@@ -122,7 +122,7 @@ final class WriteMasks {
         put(clearable, offset, count, mask);
     }
 
-    /** Sets bits; what a malformed capability would place behind the end is left out. */
+    /** Sets bits; those that a malformed capability would place beyond the end are left out. */
     private static void put(byte[] masks, int offset, int count, int mask) {
         for (int i = 0; i < count && offset + i < masks.length; i++) {
             masks[offset + i] |= (byte) (mask >>> (8 * i));

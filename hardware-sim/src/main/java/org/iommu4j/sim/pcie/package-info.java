@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * PCI Express: configuration space, requests with their attributes, endpoints, what they keep of translations (ATS) and
- * which pages they wait for (PRI).
+ * PCI Express: configuration space, requests with their attributes, endpoints, their cached translations (ATS) and
+ * their page requests (PRI).
  *
  * <h2>Source</h2>
  *
@@ -12,9 +12,9 @@
  *
  * <ul>
  *   <li>{@link org.iommu4j.sim.pcie.Endpoint}: a device that runs a {@link org.iommu4j.sim.pcie.DmaProgram}.
- *   <li>{@link org.iommu4j.sim.pcie.Tlp} and {@link org.iommu4j.sim.pcie.RootComplex}: a request, and its way to a
+ *   <li>{@link org.iommu4j.sim.pcie.Tlp} and {@link org.iommu4j.sim.pcie.RootComplex}: a request, and its path to a
  *       unit.
- *   <li>{@link org.iommu4j.sim.pcie.FunctionConfig}: configuration space, and what it lets a function do.
+ *   <li>{@link org.iommu4j.sim.pcie.FunctionConfig}: configuration space, and the rights that it gives a function.
  *   <li>{@link org.iommu4j.sim.pcie.AddressTranslationCache} and {@link org.iommu4j.sim.pcie.PageRequestInterface}: ATS
  *       and PRI.
  * </ul>
@@ -25,7 +25,7 @@
  *
  * <h2>Not modelled</h2>
  *
- * <p>Links, credits, completions as packets of their own, stop markers, page requests for execution or with privilege,
+ * <p>Links, credits, completions as separate packets, stop markers, page requests for execution or with privilege,
  * peer-to-peer requests.
  */
 package org.iommu4j.sim.pcie;

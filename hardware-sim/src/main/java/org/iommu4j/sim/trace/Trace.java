@@ -7,17 +7,18 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
 
 /**
- * Records what happens in a machine, in order, by columns. Off at first; while it is off it costs one comparison.
+ * Records the events of a machine, in order, by columns. Initially off; while it is off it costs one comparison.
  *
  * <p>An event's number, from 0, is its time. Replaying {@link TraceKind#STORE}, {@link TraceKind#DMA_WRITE} and {@link
- * TraceKind#UNIT_WRITE} into a flat memory (none that has {@link #FAULT}) gives what every {@link TraceKind#LOAD},
- * {@link TraceKind#DMA_READ} and {@link TraceKind#UNIT_READ} should have seen. Values are whole 64-bit words, or 32-bit
- * ones at an address aligned to 4 with {@link #HALF}. Recording must be on from the first write whose value matters.
+ * TraceKind#UNIT_WRITE} into a flat memory (without those that have {@link #FAULT}) gives the values that every {@link
+ * TraceKind#LOAD}, {@link TraceKind#DMA_READ} and {@link TraceKind#UNIT_READ} should have seen. Values are whole 64-bit
+ * words, or 32-bit ones at an address aligned to 4 with {@link #HALF}. Recording must be on from the first write whose
+ * value matters.
  *
  * <p>Not thread-safe: a trace belongs to a machine with caches and its one thread.
  */
 public final class Trace {
-    /** Event flag: the device wished no-snoop. */
+    /** Event flag: the device requested no-snoop. */
     public static final int NO_SNOOP_REQUESTED = 1;
 
     /** Event flag: the request carried no-snoop. */
@@ -29,23 +30,23 @@ public final class Trace {
     /** Event flag: the access went past the caches. */
     public static final int UNSNOOPED = 8;
 
-    /** Event flag: the request was refused, or went where no memory is; nothing was read or written. */
+    /** Event flag: the request was refused, or went outside memory; nothing was read or written. */
     public static final int FAULT = 16;
 
-    /** Event flag: 4 bytes and not 8. */
+    /** Event flag: 4 bytes instead of 8. */
     public static final int HALF = 32;
 
     /** Event flag: memory type UC. */
     public static final int UNCACHEABLE = 64;
 
-    /** Event flag: the line differed from memory, as far as the cache knew. */
+    /** Event flag: the cache held the line as modified. */
     public static final int DIRTY = 128;
 
     /** Event flag: an explicit event, and not the consequence of an access. */
     public static final int EXPLICIT = 256;
 
     /**
-     * Event flag: a CPU's access to memory that the guest on it had mapped uncacheable, whatever type the access had.
+     * Event flag: a CPU's access to memory that its guest had mapped uncacheable, whatever type the access had.
      */
     public static final int UC_WISHED = 512;
 
@@ -87,17 +88,17 @@ public final class Trace {
         return on;
     }
 
-    /** Starts recording, behind what is there. */
+    /** Starts recording, after the existing events. */
     public void start() {
         on = true;
     }
 
-    /** Stops recording and keeps what is there. */
+    /** Stops recording and keeps the events. */
     public void stop() {
         on = false;
     }
 
-    /** Forgets all events and the label; recording stays on or off. */
+    /** Removes all events and the label; recording stays on or off. */
     public void clear() {
         Arrays.fill(whos, 0, size, "");
         Arrays.fill(texts, 0, size, "");
@@ -107,7 +108,7 @@ public final class Trace {
     }
 
     /**
-     * Names whoever the CPUs work for from now on, with memory that is mapped write-back.
+     * Sets the name under which the CPUs work from now on, with memory mapped write-back.
      *
      * @param newLabel for example {@code vcpu0}; empty for {@code cpuN} again
      */
@@ -116,10 +117,11 @@ public final class Trace {
     }
 
     /**
-     * Names whoever the CPUs work for from now on, and the type that it wishes for the memory that it loads and stores.
+     * Sets the name under which the CPUs work from now on, and the memory type that the guest requests for its
+     * accesses.
      *
      * @param newLabel for example {@code vcpu0}; empty for {@code cpuN} again
-     * @param wished what a guest's own tables say (PAT); a host may give its accesses another type
+     * @param wished the type in the guest's own tables (PAT); a host may give its accesses another type
      */
     public void initiator(String newLabel, MemoryType wished) {
         Objects.requireNonNull(newLabel, "newLabel");
@@ -136,14 +138,14 @@ public final class Trace {
         }
     }
 
-    /** Records that the labelled guest executes WBINVD, whatever becomes of it, if on. */
+    /** Records, if on, that the labelled guest executes WBINVD, whatever its effect. */
     public void guestWbinvd() {
         if (on) {
             append(TraceKind.GUEST_WBINVD, label, -1, -1L, -1L, 0, 0, 0, "");
         }
     }
 
-    /** Records what a CPU did. Silicon calls this while the trace is on. */
+    /** Records a CPU's event. Silicon calls this while the trace is on. */
     public void cpu(TraceKind kind, int cpu, long physicalAddress, long value, int eventFlags) {
         Objects.requireNonNull(kind, "kind");
         int wished = kind == TraceKind.LOAD || kind == TraceKind.STORE ? wish : 0;
@@ -163,7 +165,7 @@ public final class Trace {
      * Records a device's request.
      *
      * @param device segment 31:16 and requester id 15:0 of the device itself
-     * @param physicalAddress where it went, -1 when it was refused
+     * @param physicalAddress its destination, -1 when it was refused
      * @param fault the unit's fault code, 0 when there is none
      */
     public void dma(
@@ -182,7 +184,7 @@ public final class Trace {
     }
 
     /**
-     * Records what a translation unit did, or what was done to its registers.
+     * Records an event of a translation unit, or an access to its registers.
      *
      * @param unit its name
      * @param address a physical address, of memory or of a register; a requester's id for an answer to it
@@ -194,11 +196,11 @@ public final class Trace {
     }
 
     /**
-     * Records what happened to a line.
+     * Records an event of a line.
      *
      * @param cache the cache's name
-     * @param cpu whose private cache, -1 for the shared one
-     * @param data where the line's 8 words are
+     * @param cpu number of the CPU whose private cache it is, -1 for the shared one
+     * @param data the array that holds the line's 8 words
      * @param from the index of the first
      */
     public void line(TraceKind kind, String cache, int cpu, long lineAddress, long[] data, int from, int eventFlags) {
@@ -256,12 +258,12 @@ public final class Trace {
         return size;
     }
 
-    /** Returns what happened. */
+    /** Returns the kind of an event. */
     public TraceKind kind(int event) {
         return kinds[check(event)];
     }
 
-    /** Returns who did it: {@code cpu0} or the initiator's label, a device's address, a unit's or a cache's name. */
+    /** Returns the initiator: {@code cpu0} or its label, a device's address, a unit's or a cache's name. */
     public String who(int event) {
         return whos[check(event)];
     }
@@ -281,7 +283,7 @@ public final class Trace {
         return iovas[check(event)];
     }
 
-    /** Returns the value read or written; of a line its first word. */
+    /** Returns the value read or written; for a line its first word. */
     public long value(int event) {
         return isLine(event) ? lineWord(event, 0) : values[event];
     }
@@ -318,7 +320,7 @@ public final class Trace {
         return texts[check(event)];
     }
 
-    /** Returns an event in words, for people and messages. */
+    /** Returns an event in words, for readers and messages. */
     public String describe(int event) {
         TraceKind kind = kind(event);
         StringBuilder words = new StringBuilder();

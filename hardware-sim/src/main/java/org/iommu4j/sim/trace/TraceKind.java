@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.trace;
 
-/** What happened. */
+/** The kinds of events. */
 public enum TraceKind {
     /** A CPU loaded a word and saw the value. */
     LOAD,
@@ -11,7 +11,7 @@ public enum TraceKind {
     CLFLUSH,
     /** A CPU wrote back and invalidated its private caches and the shared one. */
     WBINVD,
-    /** A guest executed WBINVD; what came of it follows, if anything. */
+    /** A guest executed WBINVD; its effects follow, if any. */
     GUEST_WBINVD,
     /** A CPU ordered its accesses. */
     MFENCE,
@@ -21,7 +21,7 @@ public enum TraceKind {
     DMA_WRITE,
     /** A device wrote into the interrupt window: an interrupt request and no DMA. */
     INTERRUPT,
-    /** A device asked for a page. */
+    /** A device requested a page. */
     PAGE_REQUEST,
     /**
      * A translation unit answered a group of page requests: the address is the requester's id, the value the answer.
@@ -37,12 +37,12 @@ public enum TraceKind {
     REGISTER_WRITE,
     /** A line was taken into a cache. */
     FILL,
-    /** A line left a cache because its place was needed, or as an explicit event. */
+    /** A line left a cache because its slot was needed, or by an explicit event. */
     EVICT,
     /** A line left a cache because another agent took it, or because it was flushed. */
     INVALIDATE,
     /** A modified line was written to DRAM. */
     WRITE_BACK,
-    /** A remark for people. */
+    /** A remark for readers. */
     NOTE
 }

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The recorder of events, from which verdicts and timelines come. */
+/** Records events, the source of verdicts and timelines. */
 package org.iommu4j.sim.trace;

@@ -13,29 +13,29 @@ import org.iommu4j.sim.verdict.WriteHistory.Write;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Decides who broke the contract when a reader did not see the last write.
+ * Decides which party broke the contract when a reader did not see the last write.
  *
- * <p>A guest can be to blame only for what passes between its own CPUs and its own devices, and is not where its driver
- * did its part:
+ * <p>A guest can be blamed only for data between its own CPUs and its own devices. It is not blamed where its driver
+ * met its duty:
  *
  * <ul>
  *   <li>Before a device's write past the caches, the guest's own stores to the line are in memory, or the vCPU that
- *       stored asked for WBINVD. Asking only afterwards writes the old line over the device's data, however well the
- *       host does it.
- *   <li>Between write and read, the vCPU that takes part asked for WBINVD: on hardware it empties no other CPU's cache.
- *   <li>Or the guest had mapped the memory uncached, whatever type the access got in the end.
+ *       stored asked for WBINVD. Asking only afterwards writes the old line over the device's data, even when the host
+ *       obeys.
+ *   <li>Between write and read, the vCPU involved asked for WBINVD: on hardware it empties no other CPU's cache.
+ *   <li>Or the guest had mapped the memory uncached, whatever the access's final type.
  * </ul>
  *
- * <p>All else is the host's: what it and its devices write, and that an owner sees another's data.
+ * <p>The host is blamed for everything else: for writes by it and its devices, and when an owner sees another's data.
  */
 final class BlameRules {
     private static final long LINE = 64;
 
     /**
-     * An answer.
+     * A judgement.
      *
-     * @param blame who broke the contract
-     * @param words what the guest did or left out, to be appended to what happened; empty where that does not matter
+     * @param blame the party that broke the contract
+     * @param words the guest's action or omission, appended to the description of the read; empty where irrelevant
      */
     record Fault(Blame blame, String words) {}
 
@@ -45,13 +45,13 @@ final class BlameRules {
     private final IntUnaryOperator numberOf;
     private final IntFunction<Owner> ownerOf;
 
-    /** By line, the last store to it by a CPU. */
+    /** For each line, the last store to it by a CPU. */
     private final Map<Long, Integer> cpuStores = new HashMap<>();
 
-    /** By line, the last store that is neither in memory nor was asked to be. */
+    /** For each line, the last store that is not in memory and whose write-back no WBINVD requested. */
     private final Map<Long, Integer> unflushedStores = new HashMap<>();
 
-    /** By a device's write past the caches, its owner's store to the line that was unflushed then. */
+    /** For each device's write past the caches, its owner's store to the line that was unflushed then. */
     private final Map<Integer, Integer> wroteOver = new HashMap<>();
 
     private final NavigableSet<Integer> guestWbinvds = new TreeSet<>();
@@ -62,7 +62,7 @@ final class BlameRules {
         this.ownerOf = ownerOf;
     }
 
-    /** Takes note of an event that was not refused; to be called for each, in order. */
+    /** Records an event that was not refused; call it for each event, in order. */
     void follow(int event) {
         long line = trace.address(event) / LINE;
         switch (trace.kind(event)) {
@@ -79,13 +79,13 @@ final class BlameRules {
             }
             case DMA_WRITE -> {
                 Integer store = unflushedStores.get(line);
-                // A snooped write has the line written back first, and so comes here without one.
+                // A snooped write writes the line back first, so no unflushed store is left here.
                 if (store != null && sameOwner(store, event)) {
                     wroteOver.put(event, store);
                 }
             }
             default -> {
-                // Has no part in what a guest has to do.
+                // Irrelevant for the guest's duty.
             }
         }
     }
@@ -93,7 +93,7 @@ final class BlameRules {
     /**
      * Judges a read that did not see the last write.
      *
-     * @param last that write, null when nobody wrote the word
+     * @param last the last write, null when the word was never written
      * @param read the read
      * @param leaked the write of another owner whose value was seen, null when there is none
      */
@@ -101,7 +101,7 @@ final class BlameRules {
         if (leaked != null) {
             return new Fault(
                     Blame.HOST,
-                    "; what it saw is " + ownerOf.apply(leaked.at()).name() + "'s, written at " + number(leaked.at()));
+                    "; it saw data of " + ownerOf.apply(leaked.at()).name() + ", written at " + number(leaked.at()));
         }
         if (last == null || !ownerOf.apply(read).guest() || !sameOwner(last.at(), read)) {
             return HOST_ALONE;
@@ -129,9 +129,9 @@ final class BlameRules {
     }
 
     /**
-     * Judges what passes inside a guest.
+     * Judges data inside a guest.
      *
-     * @param cpuAccess the load or store of the guest that takes part, null when only its devices do
+     * @param cpuAccess the guest's load or store involved, null when only its devices are involved
      */
     private Fault guestsPart(Write last, @Nullable Integer cpuAccess, int from, int to) {
         Integer store = wroteOver.get(last.at());

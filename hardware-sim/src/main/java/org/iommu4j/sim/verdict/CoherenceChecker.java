@@ -15,11 +15,11 @@ import org.iommu4j.sim.verdict.WriteHistory.Write;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Compares what readers saw with a flat memory in which every write takes effect in event order.
+ * Compares the values that readers saw with a flat memory in which every write takes effect in event order.
  *
- * <p>The trace must have been on since power-on, when memory is all zeros. Reads by CPUs and devices count, and so does
- * memory itself after all caches are drained. {@link WriteHistory} is that flat memory, {@link BlameRules} decides who
- * broke the contract.
+ * <p>The trace must have been on since power-on, when memory is all zeros. Reads by CPUs and devices are checked, and
+ * also memory itself after all caches are drained. {@link WriteHistory} is that flat memory; {@link BlameRules} decides
+ * which party broke the contract.
  */
 public final class CoherenceChecker {
     private static final long LINE = 64;
@@ -29,7 +29,7 @@ public final class CoherenceChecker {
     private final IntFunction<Owner> ownerOf;
     private final WriteHistory history;
     private final BlameRules rules;
-    /** By line, when it was last written back. */
+    /** For each line, the event of its last write-back. */
     private final Map<Long, Integer> writeBacks = new HashMap<>();
 
     private final List<StaleRead> stale = new ArrayList<>();
@@ -49,8 +49,8 @@ public final class CoherenceChecker {
      * Drains the machine's caches and judges its trace.
      *
      * @param machine a machine whose trace was on since power-on
-     * @param numberOf the number by which people know an event of the trace
-     * @param ownerOf for whom the initiator of an event of the trace did it
+     * @param numberOf the number under which reports show an event of the trace
+     * @param ownerOf the owner for whom an event's initiator acted
      */
     public static Findings check(Machine machine, IntUnaryOperator numberOf, IntFunction<Owner> ownerOf) {
         Objects.requireNonNull(numberOf, "numberOf");
@@ -90,8 +90,8 @@ public final class CoherenceChecker {
                     EVICT,
                     INVALIDATE,
                     NOTE -> {
-                // Changes where a value is, never what it should be. What a unit reads is its driver's affair: a driver
-                // may leave bits that hardware ignores in a cache.
+                // Moves a value but never changes it. Reads of a unit are not checked: its driver may leave bits that
+                // hardware ignores in a cache.
             }
         }
     }
@@ -129,8 +129,8 @@ public final class CoherenceChecker {
     }
 
     /**
-     * Returns the write of another owner that left the value seen, null when it is the reader's own; zeros are nobody's
-     * data.
+     * Returns the write of another owner that left the value seen, null when it is the reader's own. Zeros belong to no
+     * owner.
      */
     private @Nullable Write leaked(long address, long observed, int read) {
         Write seen = observed == 0 ? null : history.lastOf(address, observed);
@@ -140,20 +140,21 @@ public final class CoherenceChecker {
     private String whatHappened(@Nullable Write last, int read) {
         String reader = trace.who(read);
         if (last == null) {
-            return reader + " saw a value that nobody wrote";
+            return reader + " saw a value that was never written";
         }
         String writer = trace.who(last.at());
         int written = number(last.at());
         if (trace.has(last.at(), Trace.UNSNOOPED)) {
             return writtenBackSince(last, read)
-                    ? "a dirty line was written back over what " + writer + " wrote at " + written + " past the caches"
+                    ? "a dirty line was written back over the data that " + writer + " wrote at " + written
+                            + " past the caches"
                     : writer + " wrote at " + written + " past the caches; " + reader
                             + " read an older line from a cache";
         }
         if (trace.has(read, Trace.UNSNOOPED)) {
             return writer + "'s value of " + written + " was still in a cache; " + reader + " read past the caches";
         }
-        return reader + " did not see what " + writer + " wrote at " + written;
+        return reader + " did not see the data that " + writer + " wrote at " + written;
     }
 
     private boolean writtenBackSince(Write last, int read) {
@@ -168,9 +169,9 @@ public final class CoherenceChecker {
                 Fault fault = rules.ofMemory(last, dirtied);
                 String writer = trace.who(last.at());
                 String what = dirtied == null || dirtied == last.at()
-                        ? "what " + writer + " wrote at " + number(last.at()) + " never reached memory"
-                        : "a dirty line, last stored to at " + number(dirtied) + ", was written back over what "
-                                + writer + " wrote at " + number(last.at());
+                        ? "the data that " + writer + " wrote at " + number(last.at()) + " never reached memory"
+                        : "a dirty line, last stored to at " + number(dirtied) + ", was written back over the data"
+                                + " that " + writer + " wrote at " + number(last.at());
                 stale.add(new StaleRead(
                         number(end),
                         "memory",

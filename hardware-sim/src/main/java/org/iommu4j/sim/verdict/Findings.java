@@ -6,14 +6,14 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What the checker found in a trace.
+ * The checker's results for a trace.
  *
  * @param verdict COHERENT, CORRUPTED or LEAKED
- * @param blame who broke the contract, null when nobody did
+ * @param blame the party that broke the contract, null when none did
  * @param noSnoopSent requests that carried no-snoop
- * @param noSnoopBlocked of these, how many the translation unit forced to be snooped
- * @param noSnoopPassed of these, how many went past the caches
- * @param staleReads the reads that did not see the last write, in order; memory that is wrong at the end counts as a
+ * @param noSnoopBlocked those of them that the translation unit forced to be snooped
+ * @param noSnoopPassed those of them that went past the caches
+ * @param staleReads the reads that did not see the last write, in order; memory that is wrong at the end is listed as a
  *     read by {@code memory}
  */
 public record Findings(

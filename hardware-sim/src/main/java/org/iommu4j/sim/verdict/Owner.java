@@ -4,10 +4,10 @@ package org.iommu4j.sim.verdict;
 import java.util.Objects;
 
 /**
- * Whose data an initiator works on: a virtual machine's or the host's own.
+ * The owner of an initiator's data: a virtual machine or the host.
  *
  * @param name the owner's name: {@code host}, or a virtual machine's
- * @param guest whether it is a virtual machine, whose driver has a part in keeping caches and memory in step
+ * @param guest whether it is a virtual machine, whose driver shares the duty of cache maintenance
  */
 public record Owner(String name, boolean guest) {
     /** The host: its CPUs, its units, and the devices that it keeps. */

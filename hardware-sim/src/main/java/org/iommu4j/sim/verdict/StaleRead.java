@@ -11,9 +11,9 @@ import java.util.Objects;
  * @param address physical address of the word
  * @param expected the value last written before
  * @param observed the value seen
- * @param blame who broke the contract
- * @param leaked whether the value seen belonged to somebody else
- * @param why what happened, in words from the trace
+ * @param blame the party that broke the contract
+ * @param leaked whether the value seen belonged to another owner
+ * @param why the cause, in words from the trace
  */
 public record StaleRead(
         int at, String who, long address, long expected, long observed, Blame blame, boolean leaked, String why) {

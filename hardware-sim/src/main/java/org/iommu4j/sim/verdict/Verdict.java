@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.verdict;
 
-/** What became of a run. */
+/** The outcome of a run. */
 public enum Verdict {
-    /** Every read saw what a memory without caches would have held, and so does memory at the end. */
+    /** Every read saw the contents of a memory without caches, and memory at the end has the same contents. */
     COHERENT,
-    /** Some read, or memory at the end, differs from it. */
+    /** A read, or memory at the end, differs from it. */
     CORRUPTED,
     /** A reader saw another owner's data. */
     LEAKED,
-    /** The system said no before any DMA. */
+    /** The system refused before any DMA. */
     REFUSED,
-    /** The run can't show its story here, and whoever runs it has the reason. */
+    /** The run can't show its story here; its report holds the reason. */
     NOT_APPLICABLE
 }

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The flat memory that readers are compared with: every write takes effect in event order, and earlier ones are
- * remembered. Words are 64 bits, aligned to 8; what nobody wrote is zero.
+ * recorded. Words are 64 bits, aligned to 8; unwritten words are zero.
  */
 final class WriteHistory {
     /**
@@ -41,13 +41,13 @@ final class WriteHistory {
         words.computeIfAbsent(address, unused -> new ArrayList<>()).add(new Write(event, value));
     }
 
-    /** Returns what a reader of a word should see now. */
+    /** Returns the value that a reader of a word should see now. */
     long expected(long address) {
         Write last = last(address);
         return last == null ? 0 : last.value();
     }
 
-    /** Returns the last write to a word, null when nobody wrote it. */
+    /** Returns the last write to a word, null when it was never written. */
     @Nullable
     Write last(long address) {
         List<Write> writes = words.get(address);

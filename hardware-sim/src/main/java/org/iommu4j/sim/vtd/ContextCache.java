@@ -9,9 +9,10 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * The context cache: what the unit keeps of a requester's context entry, in one word, tagged by requester and domain.
+ * The context cache: the parts of a requester's context entry that the unit keeps, in one word, tagged by requester and
+ * domain.
  *
- * <p>Source: VT-d 6.2.2 (tagging) and 6.5.1.1 (what each granularity invalidates).
+ * <p>Source: VT-d 6.2.2 (tagging) and 6.5.1.1 (the granularities).
  *
  * <pre>
  *   63  48 47   8 7      6   5 4      3  1     0
@@ -48,7 +49,7 @@ final class ContextCache {
                 | VALID;
     }
 
-    /** Packs a context that blocks every request; it counts as one of domain 0. */
+    /** Packs a context that blocks every request; it is tagged with domain 0. */
     static long ofFault(int reason, boolean faultProcessingDisabled) {
         return REASON.of(reason) | FAULT.mask() | (faultProcessingDisabled ? FPD.mask() : 0) | VALID;
     }
@@ -101,7 +102,7 @@ final class ContextCache {
     /**
      * Drops the contexts of a device that belong to a domain.
      *
-     * @param functionMask 0 to 3: how many of the function number's bits, from its highest, do not matter
+     * @param functionMask 0 to 3: the number of the function number's bits, from its highest, that are ignored
      */
     void invalidateDevice(int domainId, int requesterId, int functionMask) {
         int ignored = 7 & ~(7 >>> functionMask);

@@ -7,10 +7,10 @@ import java.nio.charset.StandardCharsets;
 import java.util.Objects;
 
 /**
- * Writes the DMAR table that firmware leaves for a machine made up here.
+ * Writes the DMAR table that firmware provides for a built-in machine.
  *
- * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope. Only what such machines need: remapping hardware
- * units with PCI scopes in segment 0.
+ * <p>Source: VT-d chapter 8: 8.1 DMAR, 8.3 DRHD, 8.3.1 device scope. It has only the parts that such machines need:
+ * remapping hardware units with PCI scopes in segment 0.
  */
 public final class DmarWriter {
     private static final int HEADER_BYTES = 48;
@@ -31,7 +31,7 @@ public final class DmarWriter {
     /**
      * Starts a table with interrupt remapping.
      *
-     * @param hostAddressWidth of physical addresses, in bits
+     * @param hostAddressWidth width of physical addresses, in bits
      */
     public DmarWriter(int hostAddressWidth) {
         put("DMAR").putInt(0).put((byte) 1).put((byte) 0);
@@ -45,7 +45,7 @@ public final class DmarWriter {
         return bytes.put(text.getBytes(StandardCharsets.US_ASCII));
     }
 
-    /** Adds a unit; one that takes all functions no other unit names comes last. */
+    /** Adds a unit; the one for all functions that no other unit names must be the last. */
     public DmarWriter unit(long registerBase, boolean includeAll) {
         unitAt = bytes.position();
         bytes.putShort((short) DRHD).putShort((short) DRHD_BYTES);
@@ -59,7 +59,7 @@ public final class DmarWriter {
         return scope(SCOPE_ENDPOINT, startBus, path);
     }
 
-    /** Adds a bridge, and with it all that is below, to the unit added last. */
+    /** Adds a bridge, and so everything below it, to the unit added last. */
     public DmarWriter bridge(int startBus, int... path) {
         return scope(SCOPE_BRIDGE, startBus, path);
     }

@@ -7,7 +7,7 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * The mask and pending bits of an interrupt that the unit raises.
  *
- * <p>Source: VT-d 7.2 and 11.4.7.2. A message that is not masked counts as sent at once: the machine delivers none.
+ * <p>Source: VT-d 7.2 and 11.4.7.2. A message that is not masked is treated as sent at once: the machine delivers none.
  */
 final class EventControl {
     private static final int MASKED = (int) VtdRegisters.IM.mask();
@@ -31,14 +31,14 @@ final class EventControl {
         }
     }
 
-    /** Notes a new interrupt condition: held pending while the interrupt is masked. */
+    /** Records a new interrupt condition: held pending while the interrupt is masked. */
     void raise() {
         if ((value & MASKED) != 0) {
             value |= PENDING;
         }
     }
 
-    /** Notes that software has serviced all conditions. */
+    /** Records that software has serviced all conditions. */
     void serviced() {
         value &= ~PENDING;
     }

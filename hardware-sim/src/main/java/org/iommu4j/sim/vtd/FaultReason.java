@@ -2,10 +2,10 @@
 package org.iommu4j.sim.vtd;
 
 /**
- * Why a request was blocked, by the manual's codes.
+ * The reasons for blocked requests, by the manual's codes.
  *
  * <p>Source: VT-d 7.1.3 (DMA remapping fault conditions) and the table of fault reasons in the appendix. From 0x30 on
- * they are scalable mode's; the manual's short names stand before them.
+ * they belong to scalable mode; the manual's short names precede them.
  */
 final class FaultReason {
     /** The root entry is not present. */
@@ -37,7 +37,7 @@ final class FaultReason {
     /** The translated address lies in the interrupt address range. */
     static final int OUTPUT_INTERRUPT_RANGE = 0xe;
 
-    /** RTADDR.TTM asks for a mode that the unit doesn't have. */
+    /** RTADDR.TTM selects a mode that the unit doesn't have. */
     static final int ROOT_TABLE_MODE = 0x30;
     /** A request with PASID in legacy mode. */
     static final int PASID_IN_LEGACY_MODE = 0x31;
@@ -60,11 +60,11 @@ final class FaultReason {
     static final int SM_DEVICE_TLB_BLOCKED = 0x44;
     /** SCT.6: a request with PASID, and PASIDE is clear. */
     static final int SM_PASID_DISABLED = 0x45;
-    /** SCT.7: the PASID is beyond what PDTS covers. */
+    /** SCT.7: PDTS does not cover the PASID. */
     static final int SM_PASID_BEYOND = 0x46;
     /** SCT.8: a page request, and PRE is clear. */
     static final int SM_PAGE_REQUEST_BLOCKED = 0x47;
-    /** SCT.9: RID_PASID is beyond what PDTS covers. */
+    /** SCT.9: PDTS does not cover RID_PASID. */
     static final int SM_RID_PASID = 0x48;
     /** SPD.1: the PASID directory entry can't be read. */
     static final int SM_DIRECTORY_ACCESS = 0x50;
@@ -78,7 +78,7 @@ final class FaultReason {
     static final int SM_PASID_NOT_PRESENT = 0x59;
     /** SPT.3: a reserved bit in a present PASID table entry. */
     static final int SM_PASID_RESERVED = 0x5a;
-    /** SPT.4: the PASID table entry asks for what the unit doesn't have, by PGTT, AW or FSPM. */
+    /** SPT.4: the PASID table entry demands features that the unit doesn't have, by PGTT, AW or FSPM. */
     static final int SM_PASID_INVALID = 0x5b;
     /** SFS.1: a first-stage entry below the top level can't be read. */
     static final int FS_ACCESS = 0x70;
@@ -123,13 +123,13 @@ final class FaultReason {
     /** SFS.9: a first-stage entry's flags must be set, and page walks are not snooped. */
     static final int FS_FLAGS_NOT_SNOOPED = 0x90;
 
-    /** Ours: the address lies in a protected memory region. The manual has no code for it and nothing is recorded. */
+    /** Own code: the address lies in a protected memory region. The manual has no code for it; nothing is recorded. */
     static final int PROTECTED_MEMORY = 0xff;
 
     private FaultReason() {}
 
     /**
-     * Returns whether FPD suppresses recording: whether the condition was found with an entry in hand that has FPD.
+     * Returns whether FPD can suppress recording: whether the condition was found with an entry that has FPD.
      */
     static boolean isQualified(int reason) {
         return switch (reason) {
@@ -151,9 +151,9 @@ final class FaultReason {
     }
 
     /**
-     * Returns what scalable mode calls a second-stage walk's legacy reason.
+     * Returns scalable mode's reason for a second-stage walk's legacy reason.
      *
-     * @param refusesAll whether nothing is mapped, for whatever request
+     * @param refusesAll whether nothing is mapped, for any request
      */
     static int inScalableMode(int reason, boolean refusesAll) {
         return switch (reason) {
@@ -167,8 +167,8 @@ final class FaultReason {
     }
 
     /**
-     * Returns whether an ATS translation request gets an answer without rights, and no fault is recorded: the device
-     * may ask for the page.
+     * Returns whether an ATS translation request is answered without rights and no fault is recorded: the device may
+     * send a page request.
      */
     static boolean isAnsweredWithoutRights(int reason) {
         return switch (reason) {
@@ -177,7 +177,7 @@ final class FaultReason {
         };
     }
 
-    /** Says what a code means. */
+    /** Describes a code. */
     static String describe(int reason) {
         return switch (reason) {
             case ROOT_NOT_PRESENT, SM_ROOT_NOT_PRESENT -> "root entry not present";

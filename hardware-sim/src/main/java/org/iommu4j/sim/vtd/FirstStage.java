@@ -7,9 +7,9 @@ import static org.iommu4j.bits.BitField.bits;
 import org.iommu4j.bits.BitField;
 
 /**
- * First-stage paging entries: their fields, and which bits a unit reserves.
+ * First-stage paging entries: their fields, and the bits that a unit reserves.
  *
- * <p>Source: VT-d 3.6 and 9.7. The format is that of the processor's 4- and 5-level paging. Levels are counted from 1
+ * <p>Source: VT-d 3.6 and 9.7. The format is the processor's for 4- and 5-level paging. Levels are counted from 1
  * at the bottom: FS-PTE, FS-PDE, FS-PDPE, FS-PML4E, FS-PML5E. XD concerns execute requests only, and there are none.
  */
 final class FirstStage {
@@ -38,7 +38,7 @@ final class FirstStage {
     private final long[] tableReserved = new long[6];
     private final long[] leafReserved = new long[4];
 
-    /** Decides which bits are reserved. */
+    /** Computes the reserved bits. */
     FirstStage(VtdCapabilities capabilities, int hostAddressWidth) {
         long addressReserved = SecondStage.beyond(hostAddressWidth) & ADDR.mask();
         for (int level = 1; level <= 5; level++) {

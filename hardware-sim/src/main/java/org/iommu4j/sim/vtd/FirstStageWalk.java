@@ -2,13 +2,13 @@
 package org.iommu4j.sim.vtd;
 
 /**
- * Where a first-stage walk starts: which tables, how they are read, since when, and which second stage is below them.
+ * The start of a first-stage walk: its tables, the way they are read, the epoch, and the second stage below.
  *
- * <p>Source: VT-d 9.6, the fields of a PASID table entry. A thread keeps one object and starts it anew for each walk,
- * so that a walk allocates nothing.
+ * <p>Source: VT-d 9.6, the fields of a PASID table entry. A thread reuses one object for all its walks, so that a walk
+ * allocates nothing.
  */
 final class FirstStageWalk {
-    /** The domain and PASID that tag what is cached, as {@link ScalableCaches#tag} makes it. */
+    /** The domain and PASID that tag cached entries, as {@link ScalableCaches#tag} makes it. */
     long tag;
     /** The address of the top-level table: guest-physical when nested, else physical. */
     long root;
@@ -16,7 +16,7 @@ final class FirstStageWalk {
     int levels;
     /** Whether entries are accessed through the CPU caches. */
     boolean snooped;
-    /** Whether no-snoop is blocked for what the tables map. */
+    /** Whether no-snoop is blocked for all pages that the tables map. */
     boolean snoopsData;
     /** The flags that a use of an entry sets. */
     long used;
@@ -28,7 +28,7 @@ final class FirstStageWalk {
     /** The second stage below, when nested. */
     final SecondStageWalk below = new SecondStageWalk();
 
-    /** What was found in the caches. */
+    /** The result of the look-up in the caches. */
     final WideCache.Entry cached = new WideCache.Entry();
 
     /** Starts from a PASID table entry that has a first stage. */

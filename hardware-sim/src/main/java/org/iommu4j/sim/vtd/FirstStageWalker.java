@@ -7,7 +7,7 @@ import org.iommu4j.sim.spi.Fabric;
  * Walks first-stage tables, through the second stage when nested.
  *
  * <p>Source: VT-d 3.6 (first stage), 3.8 (nested), 3.9 (accessed and dirty flags). Reasons are scalable mode's. The
- * second stage's refusal of a page is passed on with the reason that {@link SecondStageWalker} gives.
+ * second stage's refusal of a page is passed on with the reason of {@link SecondStageWalker}.
  */
 final class FirstStageWalker {
     private static final long RIGHTS = FirstStage.RW | FirstStage.US;
@@ -49,7 +49,7 @@ final class FirstStageWalker {
      * Reads entries from a table down to the page.
      *
      * @param first the table's level
-     * @param firstRights what the entries above the table allow
+     * @param firstRights the rights of the entries above the table
      */
     private long descend(
             FirstStageWalk walk, long address, boolean write, long firstTable, int first, long firstRights) {
@@ -105,7 +105,7 @@ final class FirstStageWalker {
                     return Iotlb.ofFault(FaultReason.FS_FLAGS_NOT_SNOOPED, false);
                 }
                 if (!fabric.compareAndSet(entryAddress, entry, set, true)) {
-                    continue; // somebody changed the entry since: read it again
+                    continue; // another agent changed the entry since: read it again
                 }
                 entry = set;
             }
@@ -146,7 +146,7 @@ final class FirstStageWalker {
         return Iotlb.ofFault(permission ? withoutPermission : FaultReason.inScalableMode(reason, true), true);
     }
 
-    /** Returns the page that both stages map: the smaller of theirs, with the permissions of both. */
+    /** Returns the page that both stages map: the smaller of the two, with the permissions of both. */
     private long nestedPage(FirstStageWalk walk, long address, boolean write, int level, long entry, long flags) {
         long within = (1L << SecondStage.shift(level)) - 1;
         long guestAddress = FirstStage.page(level, entry) | (address & within);

@@ -2,10 +2,10 @@
 package org.iommu4j.sim.vtd;
 
 /**
- * What an invalidation does to the caches, however it is asked for.
+ * The effect of invalidations on the caches, from registers or descriptors.
  *
  * <p>Source: VT-d 6.5.1. Granularities have one encoding in registers and in descriptors. Each method returns the
- * granularity performed, which may be coarser than the one asked for.
+ * granularity performed, which may be coarser than the one requested.
  */
 final class Invalidation {
     /** Nothing done: the request is incorrect. */
@@ -37,7 +37,8 @@ final class Invalidation {
     }
 
     /**
-     * In scalable mode a context is of no domain: those of a domain are all, and a device's count whatever the domain.
+     * In scalable mode a context belongs to no domain: a domain's invalidation drops all, and a device's ignores the
+     * domain.
      */
     int contexts(int granularity, int domainId, int requesterId, int functionMask) {
         return switch (granularity) {
@@ -97,12 +98,12 @@ final class Invalidation {
         if (!leavesOnly) {
             pagingCache.invalidatePages(domainId, address, addressMask);
         }
-        // Which of them went through these pages is not known.
+        // It is unknown which of them went through these pages.
         scalable.invalidateNestedOfDomain(domainId);
         return SELECTIVE;
     }
 
-    /** Drops PASID entries; returns false, and does nothing, for a granularity that there is not. */
+    /** Drops PASID entries; returns false, and does nothing, for an invalid granularity. */
     boolean pasids(int granularity, int domainId, int pasid) {
         switch (granularity) {
             case 0 -> scalable.invalidatePasidsOfDomain(domainId);
@@ -115,7 +116,7 @@ final class Invalidation {
         return true;
     }
 
-    /** Drops the first stage's translations for a PASID; returns false for a granularity that there is not. */
+    /** Drops the first stage's translations for a PASID; returns false for an invalid granularity. */
     boolean pasidTranslations(
             int granularity, int domainId, int pasid, long address, int addressMask, boolean leavesOnly) {
         switch (granularity) {

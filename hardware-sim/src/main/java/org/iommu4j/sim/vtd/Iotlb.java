@@ -12,11 +12,11 @@ import org.iommu4j.sim.spi.StateDigest;
  * The IOTLB: translations with the permissions of the whole walk and the leaf's snoop bit, tagged by domain, page and
  * page size.
  *
- * <p>Source: VT-d 6.2.4 (tagging) and 6.5.1.2 (what each granularity invalidates). An entry is one word:
+ * <p>Source: VT-d 6.2.4 (tagging) and 6.5.1.2 (the granularities). An entry is one word:
  *
  * <pre>
  *   62   51    12 11  4  3      2    1 0
- *   ALL  0        reason FAULT  0    0 0    a refusal; ALL: of every request, not only of reads or of writes
+ *   ALL  0        reason FAULT  0    0 0    a refusal; ALL: for every request, not only reads or only writes
  *        51    12 6      5  4   2    1 0
  *        frame    DIRTY  SIZE   SNP  W R    a page of 4K, 2M, 1G
  * </pre>
@@ -28,7 +28,7 @@ final class Iotlb {
     static final long W = 2;
     /** No-snoop is blocked. */
     static final long SNP = 4;
-    /** A write needs no dirty flag set: it is, or there is none. */
+    /** A write need not set a dirty flag: it is already set, or there is none. */
     static final long DIRTY = 1L << 6;
 
     private static final BitField FRAME = bits(51, 12, "FRAME");
@@ -59,16 +59,16 @@ final class Iotlb {
      * Packs a translation.
      *
      * @param size 0, 1, 2 for a page of 4K, 2M, 1G
-     * @param flags of {@link #R}, {@link #W}, {@link #SNP} and {@link #DIRTY}
+     * @param flags any of {@link #R}, {@link #W}, {@link #SNP} and {@link #DIRTY}
      */
     static long of(long frame, int size, long flags) {
         return FRAME.getInPlace(frame) | (long) size << 4 | flags;
     }
 
     /**
-     * Packs a refusal, which a unit in caching mode keeps like a translation.
+     * Packs a refusal, which a unit in caching mode caches like a translation.
      *
-     * @param all whether it refuses reads and writes alike
+     * @param all whether it refuses both reads and writes
      */
     static long ofFault(int reason, boolean all) {
         return (long) reason << 4 | FAULT.mask() | (all ? ALL.mask() : 0);
@@ -134,13 +134,13 @@ final class Iotlb {
     }
 
     /**
-     * Drops what translates any of 2^mask pages of 4K.
+     * Drops the translations of any of 2^mask pages of 4K.
      *
      * @param address any address in the range, which is aligned to its size
      */
     void invalidatePages(int domainId, long address, int mask) {
         long page = (address >>> 12) & KEY_PAGE.mask();
-        // The first pass begins a new epoch; whoever caches a large page for the first time says so before it looks.
+        // The first pass begins a new epoch; the first fill of a large page sets its flag before it reads the epoch.
         for (int size = 0; size == 0 || (large && size < SIZES); size++) {
             int ignored = BITS_PER_LEVEL * size;
             long first = page & (-1L << ignored);

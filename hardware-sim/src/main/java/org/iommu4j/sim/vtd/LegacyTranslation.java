@@ -7,10 +7,10 @@ import org.iommu4j.sim.spi.Translation;
 /**
  * Translates requests without PASID in legacy mode: context, and then the second stage.
  *
- * <p>Source: VT-d 3.4.2, 3.7, 7.1.3. Stateless but for the caches.
+ * <p>Source: VT-d 3.4.2, 3.7, 7.1.3. It has no state except the caches.
  */
 final class LegacyTranslation {
-    /** A thread's walk: it has one under way at most. */
+    /** A thread's walk; it runs at most one at a time. */
     private static final ThreadLocal<SecondStageWalk> WALK = ThreadLocal.withInitial(SecondStageWalk::new);
 
     private final VtdCapabilities capabilities;
@@ -45,7 +45,7 @@ final class LegacyTranslation {
      * @return a {@link Translation}; see {@link Translations}
      */
     long translate(long rootTable, int requesterId, long address, boolean write) {
-        // Before anything is looked up: what an invalidation overtakes must be neither used nor cached.
+        // Before anything is looked up: entries that an invalidation overtakes must be neither used nor cached.
         long began = epoch.current();
         long context = contexts.lookup(requesterId);
         if (isWalked(context) && isInside(context, address)) {
@@ -83,7 +83,7 @@ final class LegacyTranslation {
     /**
      * Handles a request of a device that has a TLB: a translation request, or one whose address the device translated.
      *
-     * @param translated whether it is the latter
+     * @param translated whether it is a request with a translated address
      */
     long forDeviceTlb(long rootTable, int requesterId, long address, boolean write, boolean translated) {
         long context;
@@ -93,7 +93,7 @@ final class LegacyTranslation {
             context = context(rootTable, requesterId, began);
         } while (epoch.current() != began);
         if (ContextCache.isFault(context)) {
-            // VT-d 7.1.3: reading the tables has named the condition.
+            // VT-d 7.1.3: reading the tables has found the condition.
             return blocked(context, ContextCache.reason(context));
         }
         if (ContextCache.type(context) != VtdLegacyTables.TT_DEVICE_TLB) {
@@ -133,7 +133,7 @@ final class LegacyTranslation {
 
     private long conclude(long address, boolean write, long context, long entry) {
         if (ContextCache.isFault(context)) {
-            // VT-d 7.1.3: reading the tables has named the condition.
+            // VT-d 7.1.3: reading the tables has found the condition.
             return blocked(context, ContextCache.reason(context));
         }
         if (!isInside(context, address)) {
@@ -145,10 +145,10 @@ final class LegacyTranslation {
         }
         if (Iotlb.isFault(entry)) {
             int reason = Iotlb.reason(entry);
-            // What is remembered as not present may have been met by a request of the other kind.
+            // A cached not-present entry may come from a request of the other kind.
             boolean permission = reason == FaultReason.READ || reason == FaultReason.WRITE;
             int told = write ? FaultReason.WRITE : FaultReason.READ;
-            // VT-d 7.1.3: the walk has named the condition.
+            // VT-d 7.1.3: the walk has found the condition.
             return blocked(context, permission ? told : reason);
         }
         if ((entry & (write ? Iotlb.W : Iotlb.R)) == 0) {

@@ -7,8 +7,8 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * Advanced fault logging's log in memory: records one after the other, from the base on until it is full.
  *
- * <p>Source: VT-d 7.2.2, 9.9 (the record) and 11.4.7.7 (AFLOG). Records are written snooped. A log that is full stays
- * so until software gives another, or the same once more. Its lock is {@link VtdFaultLog}'s.
+ * <p>Source: VT-d 7.2.2, 9.9 (the record) and 11.4.7.7 (AFLOG). Records are written snooped. A full log stays full
+ * until software sets another, or the same again. The lock of {@link VtdFaultLog} guards it.
  */
 final class MemoryFaultLog {
     private static final int RECORD_BYTES = 16;
@@ -23,7 +23,7 @@ final class MemoryFaultLog {
         this.fabric = fabric;
     }
 
-    /** Takes the log that AFLOG describes, from its first record on. */
+    /** Uses the log that AFLOG describes, from its first record on. */
     void take(long aflog) {
         base = VtdRegisters.FLA.getInPlace(aflog);
         capacity = (4096L << VtdRegisters.LOG_SIZE.get(aflog)) / RECORD_BYTES;

@@ -12,8 +12,8 @@ import org.iommu4j.sim.spi.StateDigest;
  * The paging-structure caches of the second stage: for a domain and a range of addresses, the table that maps the
  * range's pages, with the permissions of the entries above it.
  *
- * <p>Source: VT-d 6.2.5. Of each walk the lowest entry that points to a table is kept, so that a later walk in its
- * range reads one entry. An entry here stays when only leaves are invalidated (IH). One word:
+ * <p>Source: VT-d 6.2.5. Each walk keeps its lowest entry that points to a table, so that a later walk in its range
+ * reads one entry. Entries stay when only leaves are invalidated (IH). One word:
  *
  * <pre>
  *   51    12  2      1 0
@@ -21,7 +21,7 @@ import org.iommu4j.sim.spi.StateDigest;
  * </pre>
  */
 final class PagingCache {
-    /** What a look-up returns when nothing is cached. */
+    /** The result of a look-up when nothing is cached. */
     static final long MISS = SetAssociativeCache.MISS;
 
     private static final BitField TABLE = bits(51, 12, "TABLE");
@@ -56,7 +56,7 @@ final class PagingCache {
         return entry & (SecondStage.R | SecondStage.W);
     }
 
-    /** Returns what is known of the table that an entry of some level points to, or {@link #MISS}. */
+    /** Returns the cached word of the table that an entry of a level points to, or {@link #MISS}. */
     long lookup(int domainId, int level, long address) {
         return (levels >>> level & 1) == 0
                 ? MISS
@@ -66,7 +66,7 @@ final class PagingCache {
     /**
      * Caches an entry.
      *
-     * @param level of the entry that points to the table, 2 to 4
+     * @param level level of the entry that points to the table, 2 to 4
      */
     void fill(int domainId, int level, long address, long table, long rights, long readInEpoch) {
         if ((levels >>> level & 1) == 0) {
@@ -91,7 +91,7 @@ final class PagingCache {
         cache.removeMatching(KEY_DOMAIN.mask(), KEY_DOMAIN.of(domainId), 0, 0);
     }
 
-    /** Drops the entries that any of 2^mask pages of 4K are under. */
+    /** Drops the entries above any of 2^mask pages of 4K. */
     void invalidatePages(int domainId, long address, int mask) {
         for (int level = FIRST_LEVEL; level <= LAST_LEVEL; level++) {
             if ((levels >>> level & 1) == 0) {

@@ -6,10 +6,10 @@ import static org.iommu4j.bits.Access.READ_WRITE;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * The two regions that no device reaches while PMEN says so, translated or not.
+ * The two regions that no device reaches while PMEN.EPM is set, translated or not.
  *
  * <p>Source: VT-d 11.4.8. Bits of a base that can't be written are 0, those of a limit are 1; a region whose limit is
- * below its base is none. The unit's own accesses are not checked. Immutable.
+ * below its base is empty. The unit's own accesses are not checked. Immutable.
  *
  * @param lowBase first byte of the low region
  * @param lowLimit its last byte
@@ -22,7 +22,7 @@ record ProtectedMemory(long lowBase, long lowLimit, long highBase, long highLimi
 
     private static final long NOT_WRITABLE = ~VtdRegisters.PHMLIMIT.mask(READ_WRITE);
 
-    /** Returns the regions that the registers describe, of those that the unit has. */
+    /** Returns the regions that the registers describe, limited to those that the unit has. */
     static ProtectedMemory of(VtdCapabilities capabilities, RegisterFile registers) {
         boolean low = capabilities.protectedLowMemory;
         boolean high = capabilities.protectedHighMemory;

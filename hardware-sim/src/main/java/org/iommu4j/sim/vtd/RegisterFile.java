@@ -5,7 +5,7 @@ import java.util.Arrays;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.StateDigest;
 
-/** What software wrote to the registers at fixed offsets, or hardware shows there, in words of 64 bits. */
+/** The registers at fixed offsets, as software wrote them or hardware shows them, in words of 64 bits. */
 final class RegisterFile {
     private final long[] words = new long[VtdRegisters.FIXED_END / 8];
 
@@ -26,7 +26,7 @@ final class RegisterFile {
         words[index] = merge(words[index], upper ? value << 32 : value, wide || !upper, wide || upper);
     }
 
-    /** Returns what a write of one or both halves of a word makes of a register's value. */
+    /** Returns a register's value after a write of one or both halves of a word. */
     static long written(Register register, long current, long word, boolean low, boolean high) {
         return register.width() == 64 ? merge(current, word, low, high) : half(register, word);
     }

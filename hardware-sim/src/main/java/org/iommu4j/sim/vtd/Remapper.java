@@ -6,11 +6,10 @@ import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * The way of a request, by what the registers have decided: translation on or off, the mode of the tables, regions that
- * are protected.
+ * The path of a request, according to the registers: translation on or off, the mode of the tables, protected regions.
  *
- * <p>Source: VT-d 3.4, 4.2 (requests of device TLBs) and 11.4.8. Threads that translate read one volatile word; the
- * unit's lock is held by who changes it.
+ * <p>Source: VT-d 3.4, 4.2 (requests of device TLBs) and 11.4.8. Threads that translate read one volatile word; a
+ * thread that changes it holds the unit's lock.
  */
 final class Remapper {
     /** Bits of {@link #root}: translation is on. */
@@ -35,7 +34,7 @@ final class Remapper {
     /** RTADDR as SRTP found it, with {@link #TRANSLATING} and {@link #PROTECTING}. */
     private volatile long root;
 
-    /** Decided before {@link #PROTECTING} says so. */
+    /** Set before {@link #PROTECTING}. */
     private ProtectedMemory protectedMemory = ProtectedMemory.NONE;
 
     Remapper(VtdCapabilities capabilities, LegacyTranslation legacy, ScalableTranslation scalable, VtdFaultLog faults) {
@@ -58,12 +57,12 @@ final class Remapper {
         root = regions.equals(ProtectedMemory.NONE) ? root & ~PROTECTING : root | PROTECTING;
     }
 
-    /** Returns whether the tables are those of scalable mode. */
+    /** Returns whether the tables have scalable mode's format. */
     boolean isScalable() {
         return VtdRegisters.TTM.get(root) == SCALABLE_MODE;
     }
 
-    /** Returns whether the tables are those of legacy mode. */
+    /** Returns whether the tables have legacy mode's format. */
     boolean isLegacy() {
         return VtdRegisters.TTM.get(root) == LEGACY_MODE;
     }
@@ -88,7 +87,7 @@ final class Remapper {
         if ((root & TRANSLATING) == 0) {
             return Translations.unchanged(address);
         }
-        // An interrupt is nobody's page, but a request with PASID makes none.
+        // An interrupt address is no page, but a request with PASID is never an interrupt.
         if (pasid == TranslationUnit.NO_PASID && Translations.isInterrupt(address)) {
             return Translation.to(address, false);
         }
@@ -110,7 +109,7 @@ final class Remapper {
                 : answer;
     }
 
-    /** Returns why no request of a kind is taken in the mode that RTADDR asks for, or 0. */
+    /** Returns why the mode that RTADDR selects accepts no request of a kind, or 0. */
     private int problemOfMode(long root, int pasid) {
         long mode = VtdRegisters.TTM.get(root);
         if (mode == LEGACY_MODE) {
@@ -159,11 +158,11 @@ final class Remapper {
                 : scalable.translate(root & RTA, requesterId, pasid, address, write, addressType);
     }
 
-    /** Returns whether a device may ask for a page, and records the fault when it may not. */
+    /** Returns whether a device may send a page request, and records the fault when it may not. */
     boolean allowsPageRequest(int requesterId, int pasid, long address, boolean write) {
         long root = this.root;
         if ((root & TRANSLATING) == 0) {
-            return false; // and no fault: there are no page requests without translation
+            return false; // without a fault: there are no page requests without translation
         }
         // VT-d 7.1.3, reason 32h.
         int problem =

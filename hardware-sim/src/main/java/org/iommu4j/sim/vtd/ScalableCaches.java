@@ -11,7 +11,7 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * The caches that only scalable mode has: contexts, PASID entries, and the first stage's translations and tables.
  *
- * <p>Source: VT-d 6.2.2 to 6.2.5 (tagging) and 6.5.2 (what each granularity invalidates). Contexts are tagged by
+ * <p>Source: VT-d 6.2.2 to 6.2.5 (tagging) and 6.5.2 (the granularities). Contexts are tagged by
  * requester, PASID entries by requester and PASID, translations and tables of the first stage by domain and PASID,
  * alone or nested. The second stage's are in {@link Iotlb} and {@link PagingCache}, tagged by domain, as in legacy
  * mode.
@@ -21,7 +21,7 @@ final class ScalableCaches {
     private static final BitField TAG_DOMAIN = bits(35, 20, "DID");
     private static final BitField TAG_NESTED = bit(36, "NESTED");
 
-    /** In the tag of a PASID entry. */
+    /** Bits in the tag of a PASID entry. */
     private static final BitField ENTRY_DOMAIN = bits(15, 0, "DID");
 
     private static final BitField KEY_VALID = bit(63, "VALID");
@@ -70,7 +70,7 @@ final class ScalableCaches {
         return KEY_VALID.mask() | (long) requesterId << 20 | pasid;
     }
 
-    /** Returns the tag of what the first stage translates for a PASID. */
+    /** Returns the tag of the first stage's translations for a PASID. */
     static long tag(int domainId, int pasid, boolean nested) {
         return (nested ? TAG_NESTED.mask() : 0) | (long) domainId << 20 | pasid;
     }
@@ -91,9 +91,9 @@ final class ScalableCaches {
     }
 
     /**
-     * Looks up the table that an entry of some level points to.
+     * Looks up the table that an entry of a level points to.
      *
-     * @param into is given the table's address and the rights of the entries above, as an entry would have them
+     * @param into receives the table's address and the rights of the entries above, in an entry's layout
      */
     boolean lookupTable(long tag, int level, long address, WideCache.Entry into) {
         return tables.lookup(hash(tag, level, address), key(level, address), -1L, tag, into);
@@ -129,7 +129,7 @@ final class ScalableCaches {
         pasids.removeMatching(0, 0, ENTRY_DOMAIN.mask(), domainId);
     }
 
-    /** Drops the entries of a PASID in a domain, and refusals of the PASID, which are of no domain. */
+    /** Drops the entries of a PASID in a domain, and refusals of the PASID, which belong to no domain. */
     void invalidatePasid(int domainId, int pasid) {
         pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, domainId);
         pasids.removeMatching(TAG_PASID.mask(), pasid, -1L, VtdScalableTables.NO_DOMAIN);
@@ -144,7 +144,7 @@ final class ScalableCaches {
         removeTagged(TAG_DOMAIN.mask(), tag(domainId, 0, false));
     }
 
-    /** Drops what depends on a domain's second stage, of which no part is known. */
+    /** Drops everything that depends on a domain's second stage, since the parts it depends on are unknown. */
     void invalidateNestedOfDomain(int domainId) {
         removeTagged(TAG_NESTED.mask() | TAG_DOMAIN.mask(), tag(domainId, 0, true));
     }
@@ -158,7 +158,7 @@ final class ScalableCaches {
         tables.removeMatching(0, 0, mask, tag);
     }
 
-    /** Drops what translates any of 2^mask pages of 4K, and the tables above them unless only leaves changed. */
+    /** Drops translations of any of 2^mask pages of 4K, and the tables above them unless only leaves changed. */
     void invalidatePages(int domainId, int pasid, long address, int mask, boolean leavesOnly) {
         for (int level = 1; level <= PAGE_SIZES; level++) {
             removePages(pages, domainId, pasid, level, address, mask);

@@ -10,11 +10,11 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * Translates requests in scalable mode: context, PASID, and then first stage, second stage, both or neither.
  *
  * <p>Source: VT-d 3.4.3 (from request to PASID table entry) and 7.1.3 (faults); {@link FirstStageWalker} and {@link
- * SecondStageWalker} walk the tables. All requests are users' and none executes. Stateless but for the caches; a
- * thread's scratch words are its own.
+ * SecondStageWalker} walk the tables. All requests are users' and none executes. It has no state except the caches;
+ * each thread has its own scratch words.
  */
 final class ScalableTranslation {
-    /** An untranslated request, as the fault log's AT has it. */
+    /** An untranslated request, as coded in the fault log's AT. */
     static final int UNTRANSLATED = 0;
     /** A translation request. */
     static final int TRANSLATION_REQUEST = 1;
@@ -32,7 +32,7 @@ final class ScalableTranslation {
     private final FirstStageWalker firstStage;
     private final SecondStageWalker secondStage;
 
-    /** What one translation keeps in hand. */
+    /** The working state of one translation. */
     private static final class Scratch {
         final WideCache.Entry context = new WideCache.Entry();
         final WideCache.Entry pasid = new WideCache.Entry();
@@ -63,7 +63,7 @@ final class ScalableTranslation {
      * Translates a request.
      *
      * @param addressType {@link #UNTRANSLATED}, {@link #TRANSLATION_REQUEST} or {@link #TRANSLATED}
-     * @return a {@link Translation}; a fault has {@link Translations#isSilent silence} when it isn't recorded
+     * @return a {@link Translation}; a fault is {@link Translations#isSilent silent} when it isn't recorded
      */
     long translate(long rootTable, int requesterId, int pasid, long address, boolean write, int addressType) {
         Scratch scratch = SCRATCH.get();
@@ -87,7 +87,7 @@ final class ScalableTranslation {
         WideCache.Entry context = scratch.context;
         findContext(scratch, rootTable, requesterId);
         if (VtdScalableTables.isRefusal(context)) {
-            // VT-d 7.1.3: reading the tables has named the condition.
+            // VT-d 7.1.3: reading the tables has found the condition.
             return refused(context, VtdScalableTables.reason(context));
         }
         if (addressType != UNTRANSLATED && !VtdScalableTables.allowsDeviceTlb(context)) {
@@ -113,7 +113,7 @@ final class ScalableTranslation {
         WideCache.Entry entry = scratch.pasid;
         findPasid(scratch, requesterId, pasid);
         if (VtdScalableTables.isRefusal(entry)) {
-            // VT-d 7.1.3: reading the tables has named the condition.
+            // VT-d 7.1.3: reading the tables has found the condition.
             return refused(entry, VtdScalableTables.reason(entry));
         }
         return switch (VtdScalableTables.type(entry)) {
@@ -124,7 +124,7 @@ final class ScalableTranslation {
     }
 
     /**
-     * Looks whether a device may ask for pages.
+     * Checks whether a device may send page requests.
      *
      * @return a fault, as {@link #translate} returns it, or 0
      */
@@ -134,7 +134,7 @@ final class ScalableTranslation {
         WideCache.Entry context = scratch.context;
         findContext(scratch, rootTable, requesterId);
         if (VtdScalableTables.isRefusal(context)) {
-            // VT-d 7.1.3: reading the tables has named the condition.
+            // VT-d 7.1.3: reading the tables has found the condition.
             return refused(context, VtdScalableTables.reason(context));
         }
         if (!VtdScalableTables.allowsPageRequests(context)) {
@@ -198,7 +198,7 @@ final class ScalableTranslation {
         return conclude(entry, address, write, page);
     }
 
-    /** Returns whether a write must set a dirty flag first, which the unit remembers as not set. */
+    /** Returns whether a write must first set a dirty flag, which is cached as not set. */
     private static boolean needsDirtyFlag(long page, boolean write) {
         return write && !Iotlb.isFault(page) && (page & (Iotlb.W | Iotlb.DIRTY)) == Iotlb.W;
     }
@@ -225,7 +225,7 @@ final class ScalableTranslation {
 
     private static long conclude(WideCache.Entry pasidEntry, long address, boolean write, long page) {
         if (Iotlb.isFault(page)) {
-            // VT-d 7.1.3: the walk has named the condition.
+            // VT-d 7.1.3: the walk has found the condition.
             return refused(pasidEntry, FaultReason.inScalableMode(Iotlb.reason(page), Iotlb.refusesAll(page)));
         }
         if ((page & (write ? Iotlb.W : Iotlb.R)) == 0) {

@@ -7,13 +7,13 @@ import static org.iommu4j.bits.BitField.bits;
 import org.iommu4j.bits.BitField;
 
 /**
- * Second-stage paging entries: their fields, and which bits a unit reserves.
+ * Second-stage paging entries: their fields, and the bits that a unit reserves.
  *
  * <p>Source: VT-d 3.7 and 9.8. Levels are counted from 1 at the bottom: SS-PTE, SS-PDE, SS-PDPTE, SS-PML4E, SS-PML5E.
  * There is no present bit: an entry with neither R nor W maps nothing.
  */
 final class SecondStage {
-    /** The most levels of any unit's tables. */
+    /** The greatest number of levels of any unit's tables. */
     static final int MAX_LEVELS = 5;
 
     private static final BitField R_FIELD = bit(0, "R");
@@ -42,7 +42,7 @@ final class SecondStage {
     /** Reserved bits of an entry that maps a page, by level up to 3. */
     private final long[] leafReserved = new long[4];
 
-    /** Decides which bits are reserved. */
+    /** Computes the reserved bits. */
     SecondStage(VtdCapabilities capabilities, int hostAddressWidth) {
         long addressReserved = beyond(hostAddressWidth) & ADDR.mask();
         long leafAnySize =
@@ -55,7 +55,7 @@ final class SecondStage {
         leafReserved[3] = leafAnySize | bits(29, 12, "reserved").mask() | (capabilities.leaves1G ? 0 : PS.mask());
     }
 
-    /** Returns the bits of a physical address that a host of some address width lacks. */
+    /** Returns the bits of a physical address that a host with a given address width lacks. */
     static long beyond(int hostAddressWidth) {
         return -1L << hostAddressWidth;
     }
@@ -77,7 +77,7 @@ final class SecondStage {
         return ADDR.getInPlace(entry);
     }
 
-    /** Returns the bytes that an entry of a level covers, as a power of two. */
+    /** Returns log2 of the bytes that an entry of a level covers. */
     static int shift(int level) {
         return 3 + 9 * level;
     }

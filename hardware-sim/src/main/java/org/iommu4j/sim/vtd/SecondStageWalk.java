@@ -2,13 +2,13 @@
 package org.iommu4j.sim.vtd;
 
 /**
- * Where a second-stage walk starts: which tables, how they are read, and since when.
+ * The start of a second-stage walk: its tables, the way they are read, and the epoch.
  *
- * <p>Source: VT-d 9.3 and 9.6, the fields of a context entry and of a PASID table entry. A thread keeps one object and
- * starts it anew for each request, so that a walk allocates nothing. A nested translation walks from it several times.
+ * <p>Source: VT-d 9.3 and 9.6, the fields of a context entry and of a PASID table entry. A thread reuses one object for
+ * all its requests, so that a walk allocates nothing. A nested translation walks from it several times.
  */
 final class SecondStageWalk {
-    /** The domain that tags what is cached. */
+    /** The domain that tags cached entries. */
     int domainId;
     /** The physical address of the top-level table. */
     long root;

@@ -24,7 +24,9 @@ final class SecondStageWalker {
         this.pagingCache = pagingCache;
     }
 
-    /** Returns whether an address has bits above CAP.MGAW or above those that tables of some levels translate. */
+    /**
+     * Returns whether an address has bits above CAP.MGAW or above those that tables with a number of levels translate.
+     */
     boolean isBeyond(int levels, long address) {
         return address >>> Math.min(addressWidth, 12 + 9 * levels) != 0;
     }
@@ -48,7 +50,7 @@ final class SecondStageWalker {
      * Reads entries from a table down to the page.
      *
      * @param first the table's level
-     * @param firstRights what the entries above the table allow
+     * @param firstRights the rights of the entries above the table
      */
     private long descend(
             SecondStageWalk walk, long address, boolean write, long firstTable, int first, long firstRights) {
@@ -61,7 +63,7 @@ final class SecondStageWalker {
             long entry = fabric.read(entryAddress, walk.snooped);
             if ((rights & entry & needed) == 0) {
                 // VT-d 7.1.3, reasons 5h and 6h; 79h (SSS.2), 85h and 86h (SGN.6, SGN.7) in scalable mode.
-                // With the other permission the page is there, and what refuses this request must not refuse others.
+                // With the other permission the page is present, and this refusal must not apply to other requests.
                 boolean refusesAll = (rights & entry) == 0;
                 return Iotlb.ofFault(write ? FaultReason.WRITE : FaultReason.READ, refusesAll);
             }
@@ -83,7 +85,7 @@ final class SecondStageWalker {
                         return Iotlb.ofFault(FaultReason.SS_FLAGS_NOT_SNOOPED, false);
                     }
                     if (!fabric.compareAndSet(entryAddress, entry, set, true)) {
-                        continue; // somebody changed the entry since: read it again
+                        continue; // another agent changed the entry since: read it again
                     }
                     entry = set;
                 }

@@ -10,15 +10,15 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * A cache of {@code long} keys and values in sets of three, which many threads read without a lock.
  *
- * <p>A set is one run of eight words: a sequence number, three pairs of key and value, and the way to replace next. Who
- * changes a set makes the number odd first; a reader who sees it odd or changed has missed. Missing is always allowed,
- * since whoever misses walks the tables.
+ * <p>A set is one run of eight words: a sequence number, three pairs of key and value, and the way to replace next. A
+ * writer first makes the number odd; a reader that sees it odd or changed has a miss. A miss is always allowed, since
+ * the tables are walked after it.
  *
- * <p>Invalidation must also reach a walk under way: {@link #fill} drops what was read in an earlier {@link Epoch}, and
- * an invalidation begins a new one before it looks at any set.
+ * <p>Invalidation must also reach a walk in progress: {@link #fill} drops a value read in an earlier {@link Epoch}, and
+ * an invalidation begins a new epoch before it reads any set.
  */
 final class SetAssociativeCache {
-    /** What a look-up returns when nothing is cached; never a value. */
+    /** The result of a look-up when nothing is cached; never a value. */
     static final long MISS = 0;
 
     private static final int WAYS = 3;
@@ -35,7 +35,7 @@ final class SetAssociativeCache {
      * Makes an empty cache.
      *
      * @param sets a power of two
-     * @param epoch counts invalidations, of this cache among others
+     * @param epoch counts invalidations of this cache and others
      */
     SetAssociativeCache(int sets, Epoch epoch) {
         this.epoch = epoch;
@@ -44,9 +44,9 @@ final class SetAssociativeCache {
     }
 
     /**
-     * Looks a key up.
+     * Looks up a key.
      *
-     * @param hash decides the set
+     * @param hash selects the set
      * @return the value, or {@link #MISS}
      */
     long lookup(int hash, long key) {
@@ -78,7 +78,7 @@ final class SetAssociativeCache {
         if ((sequence & 1) != 0 || !WORD.compareAndSet(words, set, sequence, sequence + 1)) {
             return;
         }
-        // Before the epoch is checked: an invalidation that finds the cache empty must be one that this sees.
+        // Before the epoch is checked: this must see an invalidation that finds the cache empty.
         if (!occupied) {
             occupied = true;
         }
@@ -121,7 +121,7 @@ final class SetAssociativeCache {
     void clear() {
         epoch.advance();
         if (occupied) {
-            // Before the sets: an entry filled into a set behind this one's back says so again.
+            // Before the sets: a concurrent fill sets the flag again.
             occupied = false;
             for (int set = 0; set < words.length; set += 1 << SET_SHIFT) {
                 clearMatches(set, 0, 0, 0, 0);
@@ -129,7 +129,7 @@ final class SetAssociativeCache {
         }
     }
 
-    /** Drops everything and forgets what came before. For one thread only. */
+    /** Drops everything and resets the state of replacement. For one thread only. */
     void reset() {
         if (occupied) {
             Arrays.fill(words, 0);
@@ -164,11 +164,11 @@ final class SetAssociativeCache {
         }
     }
 
-    /** Adds the entries and what decides about their replacement. */
+    /** Adds the entries and the state of their replacement. */
     void addTo(StateDigest digest) {
         if (occupied) {
             for (int i = 0; i < words.length; i++) {
-                // Sequence numbers only count changes.
+                // Sequence numbers are left out: they only count changes.
                 if ((i & NEXT_WAY) != 0 && words[i] != 0) {
                     digest.add(i);
                     digest.add(words[i]);

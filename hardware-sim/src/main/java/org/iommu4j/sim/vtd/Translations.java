@@ -3,12 +3,12 @@ package org.iommu4j.sim.vtd;
 
 import org.iommu4j.sim.spi.Translation;
 
-/** What both modes answer a request with: a {@link Translation} that may say that its fault is not to be recorded. */
+/** Answers of both modes: a {@link Translation}, perhaps with a mark that its fault is not recorded. */
 final class Translations {
     /** Bits of a physical address. */
     private static final int PHYSICAL_BITS = 52;
 
-    /** Bits 31:20 of every address that is an interrupt. */
+    /** Bits 31:20 of every address of interrupts. */
     private static final long INTERRUPT_RANGE = 0xfee;
 
     /** In a fault's code, above the reason: FPD suppresses recording. */
@@ -22,7 +22,7 @@ final class Translations {
 
     /** Returns the translation of an address to itself. */
     static long unchanged(long address) {
-        // There is no memory beyond what a physical address can say; don't let such an address wrap around to some.
+        // No memory lies beyond the width of a physical address; such an address must not wrap around to memory.
         return Translation.to(address >>> PHYSICAL_BITS == 0 ? address : -1L, false);
     }
 

@@ -7,7 +7,7 @@ import static org.iommu4j.bits.BitField.bits;
 import org.iommu4j.bits.BitField;
 
 /**
- * What CAP and ECAP say about a unit, decoded once.
+ * A unit's CAP and ECAP, decoded once.
  *
  * <p>Source: VT-d 11.4.2 and 11.4.3.
  */
@@ -55,21 +55,21 @@ final class VtdCapabilities {
     final boolean advancedFaultLog;
     /** Software must flush the unit's write buffers. */
     final boolean writeBufferFlush;
-    /** There is a protected region below 4G. */
+    /** The unit has a protected region below 4G. */
     final boolean protectedLowMemory;
-    /** There is a protected region anywhere. */
+    /** The unit has a protected region at any address. */
     final boolean protectedHighMemory;
     /** The unit may cache entries that are not present or faulty. */
     final boolean cachingMode;
     /** Bit n: tables of n + 2 levels. */
     final int sagaw;
-    /** The most levels that SAGAW allows. */
+    /** The greatest number of levels that SAGAW allows. */
     final int mostLevels;
     /** Bits of the widest address. */
     final int addressWidth;
     /** Offset of the first fault-recording register in bytes. */
     final int faultOffset;
-    /** How many fault-recording registers there are. */
+    /** Number of fault-recording registers. */
     final int faultCount;
     /** 2 MiB leaves. */
     final boolean leaves2M;
@@ -121,7 +121,7 @@ final class VtdCapabilities {
     final boolean firstStage;
     /** PWSNP: scalable mode's page walks can be snooped. */
     final boolean pageWalkSnoop;
-    /** Requests without PASID can be given one that is not 0. */
+    /** RID_PASID can be other than 0. */
     final boolean ridPasid;
 
     VtdCapabilities(long cap, long ecap) {

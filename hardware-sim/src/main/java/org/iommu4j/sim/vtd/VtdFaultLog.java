@@ -7,11 +7,11 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * Where faults are logged: primary logging's fault-recording registers or advanced logging's memory, FSTS and the fault
+ * The log of faults: primary logging's fault-recording registers or advanced logging's memory, FSTS and the fault
  * event.
  *
- * <p>Source: VT-d 7.2 and 11.4.7. Threads that translate meet here only when they have a fault to record, and not even
- * then once the log in use has overflowed.
+ * <p>Source: VT-d 7.2 and 11.4.7. Threads that translate take its lock only to record a fault, and not even then once
+ * the log in use has overflowed.
  */
 final class VtdFaultLog {
     private static final long F = VtdRegisters.F.mask();
@@ -22,7 +22,7 @@ final class VtdFaultLog {
     private static final long IQE = VtdRegisters.IQE.mask();
     private static final long ITE = VtdRegisters.ITE.mask();
 
-    /** Of {@link #record}: not a memory request. T1 and T2 say so; AT is 0. */
+    /** Argument of {@link #record}: not a memory request. T1 and T2 show it; AT is 0. */
     static final int PAGE_REQUEST = -1;
 
     private final EventControl event = new EventControl(VtdRegisters.FECTL);
@@ -30,18 +30,18 @@ final class VtdFaultLog {
     /** Low and high word of each record. */
     private final long[] records;
 
-    /** The record that the next fault goes to. */
+    /** Index of the record for the next fault. */
     private int next;
 
     private final MemoryFaultLog memory;
 
-    /** How the log in use says that it has overflowed: AFO of the one in memory, PFO of the registers. */
+    /** The overflow bit of the log in use: AFO for the one in memory, PFO for the registers. */
     private volatile long overflow = PFO;
 
     /** FSTS without FRI. */
     private volatile long status;
 
-    /** FRI: where the first pending fault is. */
+    /** FRI: index of the first pending fault. */
     private int firstPending;
 
     VtdFaultLog(int count, Fabric fabric) {
@@ -49,7 +49,7 @@ final class VtdFaultLog {
         memory = new MemoryFaultLog(fabric);
     }
 
-    /** Takes the log in memory that AFLOG describes, from its first record on. */
+    /** Uses the log in memory that AFLOG describes, from its first record on. */
     synchronized void setMemoryLog(long aflog) {
         memory.take(aflog);
     }
@@ -62,7 +62,7 @@ final class VtdFaultLog {
     /**
      * Records a blocked request, unless the log has overflowed.
      *
-     * @param addressType as AT has it, or {@link #PAGE_REQUEST}
+     * @param addressType as coded in AT, or {@link #PAGE_REQUEST}
      */
     void record(int requesterId, int pasid, long address, boolean write, int addressType, int reason) {
         if ((status & overflow) != 0) {
@@ -113,12 +113,12 @@ final class VtdFaultLog {
         }
     }
 
-    /** Notes an invalidation queue error. */
+    /** Records an invalidation queue error. */
     synchronized void queueError() {
         raise(IQE);
     }
 
-    /** Notes that a device did not answer an invalidation. */
+    /** Records that a device did not answer an invalidation. */
     synchronized void deviceTimeOut() {
         raise(ITE);
     }
@@ -129,7 +129,7 @@ final class VtdFaultLog {
     }
 
     private void raise(long condition) {
-        // A condition that comes while software has others to service is no new interrupt.
+        // A condition that arises while software has others to service raises no new interrupt.
         boolean first = status == 0;
         status |= condition;
         if (first) {
@@ -159,7 +159,7 @@ final class VtdFaultLog {
         return records[half];
     }
 
-    /** Writes a 64-bit half of a record, where only F in the high half takes a write. */
+    /** Writes a 64-bit half of a record; only F in the high half is writable. */
     synchronized void writeRecord(int half, long written) {
         if ((half & 1) != 0) {
             records[half] = VtdRegisters.FRCD_HIGH.afterWrite(records[half], written);

@@ -11,13 +11,12 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * The invalidation queue, with descriptors of 128 bits or, where IQA.DW says so and the unit has scalable mode, of 256.
+ * The invalidation queue, with descriptors of 128 bits or, where IQA.DW is set and the unit has scalable mode, of 256.
  *
  * <p>Source: VT-d 6.5.2 and the descriptors below it; errors 6.5.2.10 and 11.4.9.9. Descriptors and status writes are
- * always snooped. Device TLBs answer at once or
- * never: a time-out shows at the next wait, which is then aborted, or when the queue is empty. Descriptors that name a
- * PASID must be wide. A bad descriptor stops the queue with the head at it until software clears FSTS.IQE; then it is
- * fetched again.
+ * always snooped. Device TLBs answer at once or never: a time-out is reported at the next wait, which is then aborted,
+ * or when the queue is empty. Descriptors that name a PASID must be wide. A bad descriptor stops the queue with the
+ * head at it until software clears FSTS.IQE. Then it is fetched again.
  */
 final class VtdInvalidationQueue {
     private static final BitField TYPE = bits(3, 0, "TYPE");
@@ -103,7 +102,7 @@ final class VtdInvalidationQueue {
     static final int BAD_TYPE = 3;
     /** IQEI: a reserved bit or value in a descriptor. */
     static final int BAD_FIELD = 4;
-    /** IQEI: IQA.DW asks for descriptors of 256 bits, which the unit doesn't have. */
+    /** IQEI: IQA.DW selects descriptors of 256 bits, which the unit doesn't have. */
     static final int BAD_WIDTH = 5;
     /** IQEI: the tail is in the middle of a descriptor. */
     static final int MISALIGNED_TAIL = 6;
@@ -127,7 +126,7 @@ final class VtdInvalidationQueue {
     private boolean wide;
     private boolean scalableMode;
 
-    /** A device has not answered, and nobody was told yet. */
+    /** A device has not answered, and this is not reported yet. */
     private boolean timedOut;
 
     private long head;
@@ -148,7 +147,7 @@ final class VtdInvalidationQueue {
         this.pageRequests = pageRequests;
     }
 
-    /** Enables the queue where IQA says it is, or disables it. */
+    /** Enables the queue at the address in IQA, or disables it. */
     void enable(boolean enable, long iqa) {
         if (enable == enabled) {
             return;
@@ -290,7 +289,7 @@ final class VtdInvalidationQueue {
         return problem;
     }
 
-    /** S: the lowest clear bit of the address from 12 on says how large the range is (PCI Express, 10.3.8). */
+    /** S: the lowest clear bit of the address from 12 on encodes the size of the range (PCI Express, 10.3.8). */
     private void forgetInDevice(int requesterId, int pasid, long high, boolean several) {
         long address = ADDR.getInPlace(high);
         long size = 4096;
@@ -381,7 +380,7 @@ final class VtdInvalidationQueue {
         completion.write(written);
     }
 
-    /** Reads IQERCD: why the queue stopped last. */
+    /** Reads IQERCD: the reason for the queue's last stop. */
     long readError() {
         return error;
     }

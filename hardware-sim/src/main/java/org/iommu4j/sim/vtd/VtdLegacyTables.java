@@ -29,7 +29,7 @@ final class VtdLegacyTables {
     static final int TT_UNTRANSLATED = 0;
     /** TT: as {@link #TT_UNTRANSLATED}, and the device may have a TLB. */
     static final int TT_DEVICE_TLB = 1;
-    /** TT: addresses pass as they are. */
+    /** TT: addresses pass unchanged. */
     static final int TT_PASS_THROUGH = 2;
 
     private final VtdCapabilities capabilities;
@@ -56,7 +56,7 @@ final class VtdLegacyTables {
                 | bits(7 + capabilities.domainIdBits, 8, "DID").mask());
     }
 
-    /** Finds a requester's context, as {@link ContextCache} packs it; a fault when it has none. */
+    /** Returns a requester's context, as {@link ContextCache} packs it; a fault when it has none. */
     long context(long rootTable, int requesterId) {
         long rootEntryAddress = rootTable + (requesterId >>> 8) * 16L;
         long root = fabric.read(rootEntryAddress, snoop);
@@ -82,7 +82,7 @@ final class VtdLegacyTables {
     }
 
     private long context(long low, long high) {
-        // FPD counts whether or not the entry is present.
+        // FPD has an effect whether or not the entry is present.
         boolean disabled = CONTEXT_FPD.isSet(low);
         if (!CONTEXT_P.isSet(low)) {
             // VT-d 7.1.3, reason 2h.
@@ -105,13 +105,13 @@ final class VtdLegacyTables {
         return switch (type) {
             case TT_UNTRANSLATED -> true;
             case TT_DEVICE_TLB -> capabilities.deviceTlb;
-            // Nothing is walked, but software must still name the widest tables.
+            // Nothing is walked, but software must still set the AW of the widest tables.
             case TT_PASS_THROUGH -> capabilities.passThrough && levels == capabilities.mostLevels;
             default -> false;
         };
     }
 
-    /** Returns whether a read met no memory; asked only of a word that looks so, since all ones is no valid entry. */
+    /** Returns whether a read met no memory; called only for all ones, which is no valid entry. */
     static boolean isAbort(Fabric fabric, long address, long word) {
         return word == -1L && !fabric.isMemory(address);
     }

@@ -22,15 +22,15 @@ import org.iommu4j.sim.spi.TranslationUnit;
  * Page requests of devices: the queue in memory, its registers and event, and the answers.
  *
  * <p>Source: VT-d 7.4 to 7.6, 7.10 and 11.4.11. Messages that have arrived wait here until {@link #step}, or until a
- * wait descriptor asks for draining. One that the tables allow is written to the queue, snooped; unless that is full,
- * which sets PRO. While PRO is set nothing is written, and the last request of each group is answered with success, so
- * that its device tries again. Callers hold the unit's lock.
+ * wait descriptor asks for draining. A request that the tables allow is written to the queue, snooped; a full queue
+ * sets PRO instead. While PRO is set nothing is written, and the last request of each group is answered with success,
+ * so that its device tries again. Callers hold the unit's lock.
  */
 final class VtdPageRequestQueue {
     /** Offset of the first register. */
     private static final int FIRST = 0xc0;
 
-    /** Offset behind the last register. */
+    /** Offset after the last register. */
     static final int END = 0xf0;
 
     private static final BitField POINTER = bits(18, 5, "PQH");
@@ -101,7 +101,7 @@ final class VtdPageRequestQueue {
     private final Check check;
     private final EventControl event = new EventControl(PECTL);
 
-    /** Messages that have arrived and were not looked at. */
+    /** Messages that have arrived and are not handled yet. */
     private final Queue<Message> arrived = new ArrayDeque<>();
 
     private long head;
@@ -109,10 +109,10 @@ final class VtdPageRequestQueue {
     private long address;
     private int status;
 
-    /** PEDATA, PEADDR and PEUADDR, which nothing is done with. */
+    /** PEDATA, PEADDR and PEUADDR, which have no effect. */
     private final int[] message = new int[3];
 
-    /** Says whether a device may ask for pages, and records the fault when it may not. */
+    /** Returns whether a device may send page requests, and records the fault when it may not. */
     @FunctionalInterface
     interface Check {
         boolean allows(int requesterId, int pasid, long address, boolean write);
@@ -127,7 +127,7 @@ final class VtdPageRequestQueue {
         this.check = check;
     }
 
-    /** Takes a message off the bus; a unit without page requests drops it. */
+    /** Receives a message; a unit without page requests drops it. */
     void arrive(int requesterId, int pasid, long page, boolean read, boolean write, boolean last, int group) {
         if (supported) {
             arrived.add(new Message(requesterId, pasid, page, read, write, last, group));
@@ -191,7 +191,7 @@ final class VtdPageRequestQueue {
     }
 
     private void raise(BitField condition) {
-        // A condition that comes while software has another to service is no new interrupt.
+        // A condition that arises while software has another to service raises no new interrupt.
         boolean first = status == 0;
         status |= (int) condition.mask();
         if (first) {
@@ -200,7 +200,7 @@ final class VtdPageRequestQueue {
     }
 
     /**
-     * Sends the answer that a page group response descriptor asks for.
+     * Sends the answer of a page group response descriptor.
      *
      * @return false when a bit or value in it is reserved
      */
@@ -221,7 +221,7 @@ final class VtdPageRequestQueue {
 
     // Registers
 
-    /** Returns whether the 64 bits at an offset are of these registers. */
+    /** Returns whether the 64 bits at an offset belong to these registers. */
     static boolean isRegister(int offset) {
         return offset >= FIRST && offset < END;
     }
@@ -245,7 +245,7 @@ final class VtdPageRequestQueue {
     /**
      * Writes one or both halves of the 64 bits at an offset.
      *
-     * @param value the 64 bits as they are then, but for what clears by writing 1
+     * @param value the 64 bits after the write, except for bits that clear by writing 1
      */
     void write(int offset, long value, boolean low, boolean high) {
         if (!supported) {

@@ -16,8 +16,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * The unit's registers in the manual's order, with software's access to each field.
  *
- * <p>Source: VT-d 11.4. The fault-recording registers and the IOTLB registers are declared at offsets relative to where
- * CAP.FRO and ECAP.IRO put them; those of page requests are {@link VtdPageRequestQueue}'s.
+ * <p>Source: VT-d 11.4. The fault-recording registers and the IOTLB registers are declared at offsets relative to
+ * CAP.FRO and ECAP.IRO; {@link VtdPageRequestQueue} has those of page requests.
  */
 final class VtdRegisters {
     static final Register VER = Register.of("VER", 0x00, 32, "VT-d 11.4.1")
@@ -124,7 +124,7 @@ final class VtdRegisters {
             Register.of("FEUADDR", 0x44, 32, "VT-d 11.4.7.5").field(bits(31, 0, "MUA"), READ_WRITE);
 
     static final BitField FLA = bits(63, 12, "FLA");
-    /** The log's size, as a power of two pages. The manual's name is FLS, as of the bit in GSTS. */
+    /** The log's size, as a power of two pages. The manual's name is FLS, like the bit in GSTS. */
     static final BitField LOG_SIZE = bits(11, 9, "FLS");
     /** Read-only without CAP.AFL, like the next five without CAP.PLMR and CAP.PHMR. */
     static final Register AFLOG = Register.of("AFLOG", 0x58, 64, "VT-d 11.4.7.7")
@@ -268,20 +268,20 @@ final class VtdRegisters {
     }
 
     /**
-     * Returns whether a register is of the invalidation queue or its event: reserved without ECAP.QI, which IR and EIM
-     * need.
+     * Returns whether a register belongs to the invalidation queue or its event: reserved without ECAP.QI, which IR and
+     * EIM need.
      */
     static boolean isOfQueue(Register register) {
         return register.offset() >= IQH.offset() && register.offset() <= IQERCD.offset();
     }
 
-    /** Returns what a register keeps of a write, commands included, before the unit acts on it. */
+    /** Returns a register's value after a write, commands included, before the unit acts on it. */
     static long stored(Register register, long current, long written) {
         long kept = register.mask(WRITE_ONLY);
         return register.afterWrite(current, written) | (written & kept);
     }
 
-    /** Returns what software reads of a kept value. */
+    /** Returns the part of a register's value that software can read. */
     static long readable(Register register, long kept) {
         return kept & ~register.mask(WRITE_ONLY);
     }

@@ -11,8 +11,8 @@ import org.iommu4j.sim.spi.Fabric;
 /**
  * Reads scalable mode's root, context, PASID directory and PASID table entries.
  *
- * <p>Source: VT-d 3.4.3 and 9.2, 9.4, 9.5, 9.6. ECAP.C decides whether these reads are snooped. What a reading yields
- * is in a {@link WideCache.Entry}, whose first word says what it is:
+ * <p>Source: VT-d 3.4.3 and 9.2, 9.4, 9.5, 9.6. ECAP.C decides whether these reads are snooped. A reading yields a
+ * {@link WideCache.Entry}, whose first word shows its kind:
  *
  * <pre>
  *   context      first   51:12 PASIDDIRPTR, 11:9 PDTS, 4 PRE, 3 PASIDE, 2 DTE, 1 FPD, 0 P     second   19:0 RID_PASID
@@ -59,18 +59,18 @@ final class VtdScalableTables {
     static final int SECOND_STAGE = 2;
     /** PGTT: first stage over second stage. */
     static final int NESTED = 3;
-    /** PGTT: addresses pass as they are. */
+    /** PGTT: addresses pass unchanged. */
     static final int PASS_THROUGH = 4;
 
-    /** Tag of a refusal, which is of no domain: above it, DID is 0, which caching mode reserves for it (VT-d 6.1). */
+    /** Tag of a refusal, which belongs to no domain: DID is 0, which caching mode reserves for it (VT-d 6.1). */
     static final long NO_DOMAIN = 1L << 16;
 
-    /** A PASID table has this many PASIDs, as a power of two; a directory entry points to one table. */
+    /** log2 of the PASIDs in a PASID table; a directory entry points to one table. */
     static final int TABLE_SHIFT = 6;
 
     private static final int PASID_ENTRY_WORDS = 8;
 
-    /** In place of an entry's first word, which has P. */
+    /** Returned instead of an entry's first word, which has P. */
     private static final long REFUSED = 0;
 
     private final VtdCapabilities capabilities;
@@ -146,7 +146,7 @@ final class VtdScalableTables {
         return (int) RID_PASID.get(context.second);
     }
 
-    /** Returns how many PASIDs the directory covers, as a power of two: 13 to 20. */
+    /** Returns log2 of the PASIDs that the directory covers: 13 to 20. */
     static int pasidBits(WideCache.Entry context) {
         return (int) PDTS.get(context.first) + 7 + TABLE_SHIFT;
     }
@@ -233,7 +233,7 @@ final class VtdScalableTables {
     /**
      * Reads a PASID's entry.
      *
-     * @param context usable, and its directory covers the PASID
+     * @param context a usable context whose directory covers the PASID
      */
     void readPasid(WideCache.Entry context, int pasid, WideCache.Entry into) {
         boolean disabled = FPD.isSet(context.first);
@@ -283,8 +283,8 @@ final class VtdScalableTables {
     }
 
     /**
-     * Reads the first word of an entry that must be present. In all four tables the reasons for one that can't be read,
-     * that is not present and that has reserved bits follow each other.
+     * Reads the first word of an entry that must be present. In all four tables three consecutive reasons stand for an
+     * entry that can't be read, is not present or has reserved bits.
      *
      * @param accessReason the first of the three
      * @return the word, or {@link #REFUSED} with the refusal in {@code into}

@@ -10,9 +10,9 @@ import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
  * Reads the tables in a memory image as the unit would: with {@link VtdLegacyTables}, {@link VtdScalableTables},
- * {@link FirstStage} and {@link SecondStage}, and translating with a {@link VtdUnit} of its own.
+ * {@link FirstStage} and {@link SecondStage}, and translates with its own {@link VtdUnit}.
  *
- * <p>Of nested translation only the requester is told; its first-stage tables are at a guest's addresses.
+ * <p>For nested translation only the requester is reported; its first-stage tables are at guest addresses.
  */
 final class VtdTableReader implements TableReader {
     private final TranslationUnit unit;
@@ -68,7 +68,7 @@ final class VtdTableReader implements TableReader {
             visitor.problem("root table at 0x" + Long.toHexString(rootTable) + " is no memory");
             return;
         }
-        // What one entry of a root table covers: 256 functions, in scalable mode 128.
+        // An entry of a root table covers 256 functions, in scalable mode 128.
         int functions = scalable ? 128 : 256;
         for (int first = 0; first < 0x10000; first += functions) {
             int reason = contextReason(first);
@@ -148,7 +148,7 @@ final class VtdTableReader implements TableReader {
         new Visit(visitor, levels, false, false).table(root, levels, 0, SecondStage.R | SecondStage.W);
     }
 
-    /** Visits what the context just read leads to. */
+    /** Visits the tables of the context just read. */
     private void visitPasids(int requesterId, TableVisitor visitor) {
         long directory = VtdScalableTables.directory(context);
         if (!memory.isMemory(directory)) {
@@ -245,8 +245,8 @@ final class VtdTableReader implements TableReader {
         /**
          * Begins a visit.
          *
-         * @param levels how many the tables have
-         * @param first whether the tables are the first stage's
+         * @param levels the number of levels of the tables
+         * @param first whether the tables belong to the first stage
          * @param snoopsData whether the first stage's requests are snooped
          */
         Visit(TableVisitor visitor, int levels, boolean first, boolean snoopsData) {
@@ -263,7 +263,8 @@ final class VtdTableReader implements TableReader {
                 }
             } else if (!memory.enter(table)) {
                 if (memory.isNewTable(table)) {
-                    visitor.problem("table at 0x" + Long.toHexString(table) + " is in itself, again at level " + level);
+                    visitor.problem(
+                            "table at 0x" + Long.toHexString(table) + " is inside itself, again at level " + level);
                 }
             } else {
                 for (int index = 0; index < 512; index++) {

@@ -11,7 +11,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 /**
  * One VT-d translation unit.
  *
- * <p>Registers and {@link #step} lock the unit; {@link #translate} reads what they decided from a volatile word of the
+ * <p>Registers and {@link #step} lock the unit; {@link #translate} reads their result from a volatile word of the
  * {@link Remapper}, and the caches without a lock.
  */
 final class VtdUnit implements TranslationUnit {
@@ -28,10 +28,10 @@ final class VtdUnit implements TranslationUnit {
     private final VtdPageRequestQueue pageRequests;
     private final VtdInvalidationQueue queue;
 
-    /** Bits of GCMD that stay as written, and that GSTS mirrors. */
+    /** Bits of GCMD that stay as written; GSTS mirrors them. */
     private final int switches;
 
-    /** Bits of GCMD that ask for something once, and of GSTS that say it is done. */
+    /** One-time commands of GCMD, and the bits of GSTS that confirm them. */
     private final int commands;
 
     private final RegisterFile fixed = new RegisterFile();
@@ -39,7 +39,7 @@ final class VtdUnit implements TranslationUnit {
     private long invalidateAddress;
     private long iotlbCommand;
 
-    /** A write to GCMD that was not acted on yet. */
+    /** A write to GCMD that has not taken effect yet. */
     private boolean globalCommandPending;
 
     VtdUnit(TranslationUnitSpec spec, VtdCapabilities capabilities, int hostAddressWidth, Fabric fabric) {
@@ -127,7 +127,7 @@ final class VtdUnit implements TranslationUnit {
             doIotlbCommand();
             return true;
         }
-        // Page requests last: who does not drain them meets those that come late.
+        // Page requests last: software that does not drain them sees them arrive late.
         return queue.step() || pageRequests.step();
     }
 
@@ -147,7 +147,7 @@ final class VtdUnit implements TranslationUnit {
         }
         faults.useMemoryLog(VtdRegisters.AFLS.isSet(status));
         status |= command & commands;
-        // Write buffers are not modelled, so flushing them is done at once: WBFS never shows.
+        // Write buffers are not modelled, so flushing them completes at once: WBFS is never seen set.
         queue.enable(VtdRegisters.QIES.isSet(status), fixed.get(VtdRegisters.IQA));
         fixed.set(VtdRegisters.GSTS, status);
         remapper.setTranslating(VtdRegisters.TE.isSet(command));
@@ -172,7 +172,7 @@ final class VtdUnit implements TranslationUnit {
         fixed.set(VtdRegisters.CCMD, VtdRegisters.CAIG.set(VtdRegisters.ICC.set(command, 0), done));
     }
 
-    /** The queue, or scalable mode, which has no other way. */
+    /** Whether the queue is enabled, or scalable mode, which needs the queue. */
     private boolean refusesRegisterInvalidation() {
         return queue.isEnabled() || !remapper.isLegacy();
     }
@@ -224,7 +224,7 @@ final class VtdUnit implements TranslationUnit {
         }
     }
 
-    /** Reads the 64 bits at an offset; what is not a register reads as 0. */
+    /** Reads the 64 bits at an offset; reads outside registers return 0. */
     private long read(int offset) {
         int record = offset - capabilities.faultOffset;
         if (record >= 0 && record < capabilities.faultCount * VtdRegisters.FRCD_SIZE) {
@@ -309,14 +309,14 @@ final class VtdUnit implements TranslationUnit {
             }
             globalCommandPending = true;
             fixed.set(register, VtdRegisters.stored(register, 0, written));
-            // A pointer is reported set again when the unit has taken the new one.
+            // The pointer's bit is set again when the unit uses the new one.
             fixed.set(VtdRegisters.GSTS, fixed.get(VtdRegisters.GSTS) & ~(written & commands));
         } else {
             fixed.set(register, VtdRegisters.stored(register, current, written));
         }
     }
 
-    /** Returns whether a register is for something that the unit does not have: then it stays 0. */
+    /** Returns whether a register belongs to a feature that the unit lacks; it then stays 0. */
     private boolean isAbsent(Register register) {
         boolean low = capabilities.protectedLowMemory;
         boolean high = capabilities.protectedHighMemory;

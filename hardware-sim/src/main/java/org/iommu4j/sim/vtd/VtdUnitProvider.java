@@ -29,10 +29,10 @@ import org.iommu4j.spi.ShownUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Intel VT-d units: how they are built, how a captured one is recognised, and the built-in machines that have them.
+ * Builds Intel VT-d units, recognises captured ones, and provides the built-in machines with them.
  *
  * <p>A unit's specification has the values of VER, CAP and ECAP, and may have HAW: the host address width in bits,
- * which DMAR tells and no register does. Entries with address bits beyond it are reserved; without it, it is 52.
+ * which DMAR holds and no register does. Address bits of entries beyond it are reserved; the default is 52.
  */
 public final class VtdUnitProvider implements TranslationUnitProvider {
     /** The provider's name. */
@@ -47,13 +47,13 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     /** ECAP with snoop control, coherent page walks, queued invalidation, interrupt remapping and pass-through. */
     public static final long ECAP_SNOOP_CONTROL = 0xf020dfL;
 
-    /** ECAP without snoop control, else as {@link #ECAP_SNOOP_CONTROL} but for device TLBs. */
+    /** ECAP without snoop control and device TLBs, otherwise as {@link #ECAP_SNOOP_CONTROL}. */
     public static final long ECAP_NO_SNOOP_CONTROL = 0xf0205bL;
 
-    /** The bit of ECAP that says that page walks are coherent. */
+    /** The bit of ECAP for coherent page walks. */
     public static final long ECAP_C = 1L;
 
-    /** The bit of CAP that says that entries which are not present may be cached: caching mode. */
+    /** The bit of CAP for caching mode: entries that are not present may be cached. */
     public static final long CAP_CM = 1L << 7;
 
     private static final long FIRST_REGISTER_BASE = 0xfed90000L;
@@ -108,7 +108,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
                         .build());
     }
 
-    /** The second GPU and its port have a unit of their own without snoop control; everything else has one with it. */
+    /** The second GPU and its port have their own unit without snoop control; everything else has one with it. */
     private static MachineDescription mixedMachine() {
         PciAddress port = BuiltInTopology.SECOND_GPU_PORT;
         PciAddress gpu = BuiltInTopology.SECOND_GPU;
@@ -267,7 +267,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
         Objects.requireNonNull(registers, "registers");
         Objects.requireNonNull(memory, "memory");
         OptionalLong version = registers.read64(VtdRegisters.VER.offset());
-        // VER has two digits and nothing above them; whatever else a unit has at its first offset does not look so.
+        // VER has two digits and zeros above them; other registers at a unit's first offset look different.
         if (version.isEmpty() || version.getAsLong() == 0 || version.getAsLong() >>> 8 != 0) {
             return Optional.empty();
         }
@@ -280,16 +280,16 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
         require(
                 spec,
                 capabilities.mostLevels >= 3 && capabilities.mostLevels <= 5 && capabilities.addressWidth >= 32,
-                "CAP 0x" + Long.toHexString(cap) + " makes no sense: SAGAW 0x" + Integer.toHexString(capabilities.sagaw)
+                "CAP 0x" + Long.toHexString(cap) + " is invalid: SAGAW 0x" + Integer.toHexString(capabilities.sagaw)
                         + " and MGAW " + capabilities.addressWidth
                         + ", expected tables of 3 to 5 levels and at least 32 bits");
         long mode = VtdRegisters.TTM.get(rootTable);
         require(
                 spec,
                 mode == 0 || (mode == 1 && capabilities.scalable),
-                "RTADDR 0x" + Long.toHexString(rootTable) + " asks for table mode " + mode
+                "RTADDR 0x" + Long.toHexString(rootTable) + " selects table mode " + mode
                         + ", expected 0, or 1 on a unit with scalable mode");
-        // A/D flags set by the reader's own requests go nowhere.
+        // A/D flags set by the reader's own requests are discarded.
         TranslationUnit unit = create(spec, new ImageFabric(memory));
         unit.writeRegister64(VtdRegisters.RTADDR.offset(), rootTable);
         unit.writeRegister32(VtdRegisters.GCMD.offset(), (int) (VtdRegisters.SRTP.mask() | VtdRegisters.TE.mask()));

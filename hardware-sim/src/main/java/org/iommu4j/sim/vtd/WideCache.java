@@ -8,13 +8,13 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.StateDigest;
 
 /**
- * Like {@link SetAssociativeCache}, for entries of four words: a key, a tag, which is a second key or something to
- * invalidate by, and two values.
+ * Like {@link SetAssociativeCache}, for entries of four words: a key, a tag (a second key, or used for invalidation)
+ * and two values.
  *
  * <p>A set is one run of sixteen words: a sequence number, three entries, and the way to replace next.
  */
 final class WideCache {
-    /** What a look-up found, kept by who looks up so that nothing is allocated. */
+    /** The result of a look-up; the caller reuses it, so that nothing is allocated. */
     static final class Entry {
         long tag;
         long first;
@@ -30,14 +30,14 @@ final class WideCache {
     private final int sets;
     private final Epoch epoch;
 
-    /** Allocated when first filled: most units never are in scalable mode. */
+    /** Allocated at the first fill: most units are never in scalable mode. */
     private volatile long[] words = new long[0];
 
     /**
      * Makes an empty cache.
      *
      * @param sets a power of two
-     * @param epoch counts invalidations, of this cache among others
+     * @param epoch counts invalidations of this cache and others
      */
     WideCache(int sets, Epoch epoch) {
         this.sets = sets;
@@ -45,9 +45,9 @@ final class WideCache {
     }
 
     /**
-     * Looks a key up, and its tag under some mask.
+     * Looks up a key, and its tag under a mask.
      *
-     * @param into is given what was found, and may be changed when nothing is
+     * @param into receives the entry, and may be changed when none is found
      * @return whether it was found
      */
     boolean lookup(int hash, long key, long tagMask, long tag, Entry into) {
@@ -71,7 +71,7 @@ final class WideCache {
         return found && (sequence & 1) == 0 && (long) WORD.getOpaque(w, set) == sequence;
     }
 
-    /** Caches what was read from the tables in an epoch, unless that epoch is over or the set is busy. */
+    /** Caches an entry read from the tables in an epoch, unless that epoch is over or the set is busy. */
     void fill(int hash, long key, long tag, long first, long second, long readInEpoch) {
         long[] w = words.length == 0 ? allocate() : words;
         int set = (hash & (sets - 1)) << SET_SHIFT;
@@ -145,16 +145,16 @@ final class WideCache {
         }
     }
 
-    /** Drops everything and forgets what came before. For one thread only. */
+    /** Drops everything and resets the state of replacement. For one thread only. */
     void reset() {
         words = new long[0];
     }
 
-    /** Adds the entries and what decides about their replacement. */
+    /** Adds the entries and the state of their replacement. */
     void addTo(StateDigest digest) {
         long[] w = words;
         for (int i = 0; i < w.length; i++) {
-            // Sequence numbers only count changes.
+            // Sequence numbers are left out: they only count changes.
             if ((i & NEXT_WAY) != 0 && w[i] != 0) {
                 digest.add(i);
                 digest.add(w[i]);

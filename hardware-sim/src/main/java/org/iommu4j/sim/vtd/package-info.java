@@ -8,14 +8,14 @@
  * <h2>Source</h2>
  *
  * <p>The "Intel Virtualization Technology for Directed I/O" architecture specification, section numbers as in revision
- * 4, with QEMU's measured answers as a second witness. No driver was followed. Each refusal names its reason in the
+ * 4, with QEMU's measured answers as a second witness. It follows no driver. Each refusal names its reason in the
  * table of fault conditions (7.1.3), with the manual's short name where scalable mode has one.
  *
  * <h2>Reading order</h2>
  *
  * <ul>
  *   <li>{@code VtdUnit}: registers and commands.
- *   <li>{@code Remapper}, {@code LegacyTranslation} and {@code ScalableTranslation}: the way of a request.
+ *   <li>{@code Remapper}, {@code LegacyTranslation} and {@code ScalableTranslation}: the path of a request.
  *   <li>{@code VtdLegacyTables} and {@code VtdScalableTables}: root, context and PASID entries.
  *   <li>{@code SecondStageWalker} and {@code FirstStageWalker}, which start from a {@code SecondStageWalk} or a {@code
  *       FirstStageWalk}; {@code SecondStage} and {@code FirstStage} have the entries with their reserved bits.
@@ -35,64 +35,64 @@
  *       records in memory are always snooped.
  *   <li>Accessed and dirty flags, set atomically; refused where walks are not snooped.
  *   <li>Caches of contexts, PASID entries, translations and tables, whose entries stay until an invalidation covers
- *       them. Refusals are cached where CAP.CM is set, but not the first stage's. Of each walk the lowest entry that
- *       points to a table is cached, and no other: hardware may keep more. A request that hits an entry with too few
- *       rights is blocked without a new walk.
+ *       them. Refusals are cached where CAP.CM is set, but not the first stage's. Each walk caches its lowest entry
+ *       that points to a table, and no other: hardware may keep more. A request that hits an entry with too few rights
+ *       is blocked without a new walk.
  *   <li>Queued invalidation with both widths of descriptor; IQA takes effect when the queue is enabled. Invalidation
  *       through registers in legacy mode; while the queue is enabled, or in scalable mode, it is refused in CAIG and
  *       IAIG.
  *   <li>Device TLBs: translation requests, translated requests, invalidations and their time-out.
  *   <li>Page requests: their queue, overflow, event and answers, and draining by a wait descriptor.
- *   <li>Primary fault logging, and advanced where CAP.AFL is set.
+ *   <li>Primary fault logging, and advanced fault logging where CAP.AFL is set.
  *   <li>Protected memory regions, where CAP.PLMR and CAP.PHMR are set.
- *   <li>Commands written to registers, which act in {@code step()}. Registers of abilities that CAP and ECAP lack are 0
- *       and stay so, the invalidation queue's without QI and IRTA without IR among them.
+ *   <li>Commands written to registers, which take effect in {@code step()}. Registers of features that CAP and ECAP
+ *       lack stay 0, such as the invalidation queue's without QI and IRTA without IR.
  *   <li>Requests without PASID in the interrupt address range, which pass untranslated.
  * </ul>
  *
  * <h2>Doubtful readings</h2>
  *
- * <p>The manual has no precise word for these.
+ * <p>The manual is not precise about these.
  *
  * <p>Entries and reasons:
  *
  * <ul>
  *   <li>Reason 0x79 means that the second stage maps nothing; 0x85 and 0x86 that it maps with the other permission.
- *   <li>PGSNP, and PWSNP, are reserved without ECAP.SC, and ECAP.SMPWC. PGSNP decides for the first stage and nested,
- *       SNP for the second stage alone, and neither for pass-through.
+ *   <li>PGSNP, and PWSNP, are reserved without ECAP.SC, and ECAP.SMPWC. PGSNP decides for the first stage and nested
+ *       translation, SNP for the second stage alone, and neither for pass-through.
  *   <li>XD is ignored whether or not NXE is set. The memory type bits of a PASID entry are ignored. AW of a PASID entry
  *       that passes through is not checked.
- *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD has.
+ *   <li>Reasons 0x50 and 0x58 are recorded whatever FPD is.
  * </ul>
  *
  * <p>Invalidation:
  *
  * <ul>
- *   <li>Descriptors that name a PASID must be of 256 bits: else they are of unknown type. In legacy mode they stop the
+ *   <li>Descriptors that name a PASID must have 256 bits: otherwise their type is unknown. In legacy mode they stop the
  *       queue with IQEI 7.
  *   <li>A page-selective invalidation of the second stage drops all nested translations of its domain; a context-cache
  *       invalidation of a domain drops all contexts of scalable mode.
- *   <li>In caching mode a refused PASID belongs to no domain: any invalidation that names the PASID drops it, whatever
- *       the domain it names, and one of domain 0. The manual reserves domain 0 for it; Linux names the domain of the
- *       entry that comes next, and QEMU compares with that one.
+ *   <li>In caching mode a refused PASID belongs to no domain: an invalidation drops it when it names the PASID, with
+ *       any domain, or when it is for domain 0. The manual reserves domain 0 for it; Linux names the next entry's
+ *       domain, and QEMU compares with that one.
  * </ul>
  *
  * <p>Page requests:
  *
  * <ul>
- *   <li>A page request in legacy mode, or that the context entry does not allow, is answered as an invalid request. One
- *       that is lost because the queue is full is answered with success if it is its group's last. PRO of PRS reports
- *       it, not PRO of FSTS as in revision 2. PASID entries are not looked at. What a page request's translation
- *       request left in the caches stays.
- *   <li>Page group responses must be of 256 bits, in scalable mode, with a response code that PCI Express knows; their
- *       third and fourth word are ignored.
+ *   <li>A page request in legacy mode, or one that the context entry does not allow, is answered as an invalid request.
+ *       A request that is lost because the queue is full is answered with success if it is its group's last. PRO of PRS
+ *       reports it, not PRO of FSTS as in revision 2. PASID entries are not read. Entries that the earlier translation
+ *       request left in the caches stay.
+ *   <li>Page group responses need 256 bits, scalable mode and a response code that PCI Express defines; their third and
+ *       fourth word are ignored.
  * </ul>
  *
  * <p>Protection and logging:
  *
  * <ul>
- *   <li>No device reaches a protected region, also by a translation of its own, for which the manual leaves it open.
- *       Such a request gets a code of ours, 0xff, and no record; regions are of whole MiB, and taken when EPM is set.
+ *   <li>No device reaches a protected region, not even with its own translation, which the manual leaves open. Such a
+ *       request gets our own code, 0xff, and no record. Regions have whole MiB, and take effect when EPM is set.
  *   <li>Advanced logging sets APF with the first record of a log and no other. A full log overflows with the next fault
  *       and stays full until SFL; bit 127 of a record, F of a register, is 0.
  * </ul>
@@ -100,19 +100,19 @@
  * <h2>Not modelled</h2>
  *
  * <ul>
- *   <li>Supervisors' and execute requests, and so SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic
+ *   <li>Supervisors' and execute requests, and therefore SRE, WPE, SMEP, ERE and reasons 0x5c, 0x5d and 0x82; atomic
  *       operations.
- *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked for reason 0x30.
- *   <li>Interrupt remapping: where ECAP.IR is set its commands are acknowledged and its descriptors accepted, and
- *       nothing else.
+ *   <li>Abort-DMA mode: with RTADDR.TTM of 2 or 3 every request is blocked with reason 0x30.
+ *   <li>Interrupt remapping: where ECAP.IR is set, its commands are acknowledged and its descriptors accepted, without
+ *       further effect.
  *   <li>Stop markers and private data of page requests; page requests for execution or with privilege.
  *   <li>The G bit of a PASID-based device-TLB invalidation, which is refused as reserved. FSTS.ICE is never set:
- *       devices here complete their own invalidations or none.
+ *       devices here complete only their own invalidations, if any.
  *   <li>Zero-length reads (CAP.ZLR): requests here have a length.
  *   <li>Delivery of the fault, invalidation and page request events: their mask and pending bits are kept, no message
  *       is sent.
  *   <li>Performance monitoring; enhanced commands; write buffers (GCMD.WBF is done at once); draining of requests (a
- *       translation that an invalidation overtakes starts anew).
+ *       translation that an invalidation overtakes is restarted).
  *   <li>Collapsing of faults of one requester, which the manual allows.
  * </ul>
  */

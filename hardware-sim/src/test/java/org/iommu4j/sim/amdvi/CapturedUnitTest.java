@@ -95,7 +95,7 @@ class CapturedUnitTest {
                 .isEqualTo(0x29d3);
         assertThatThrownBy(() -> provider.recognise("ivhd0", attributes("1:29d3"), NOTHING, table(FIRST_10)))
                 .isInstanceOf(IllegalArgumentException.class)
-                .hasMessage("unit ivhd0 has features 1:29d3, and no IVHD of type 11h or 40h says which half is EFR");
+                .hasMessage("unit ivhd0 has features 1:29d3, and no IVHD of type 11h or 40h shows which half is EFR");
     }
 
     @Test

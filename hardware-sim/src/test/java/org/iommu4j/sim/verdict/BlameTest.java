@@ -232,7 +232,7 @@ class BlameTest {
         bench.load("vcpu0", WORD + 64);
         bench.gpu.write(WORD, 2, true);
         int write = bench.trace.size() - 1;
-        assertHost(bench.onlyStaleRead(), "what 0000:01:00.0 wrote at " + write * 10);
+        assertHost(bench.onlyStaleRead(), "the data that 0000:01:00.0 wrote at " + write * 10);
     }
 
     @Test
@@ -240,7 +240,7 @@ class BlameTest {
         bench.store("vcpu0", NEIGHBOUR, 1);
         bench.secondGpu.write(WORD, 2, true);
         int write = bench.trace.size() - 1;
-        assertHost(bench.onlyStaleRead(), "what 0000:02:00.0 wrote at " + write * 10);
+        assertHost(bench.onlyStaleRead(), "the data that 0000:02:00.0 wrote at " + write * 10);
     }
 
     // Types of memory.
@@ -336,7 +336,7 @@ class BlameTest {
     @Test
     void aDevicesWriteThatIsLostIsTheHostsFault() {
         bench.trace.dma(TraceKind.DMA_WRITE, 0x0100, WORD, WORD, 8, 0, 0);
-        assertHost(bench.onlyStaleRead(), "what 0000:01:00.0 wrote at 0 never reached memory");
+        assertHost(bench.onlyStaleRead(), "the data that 0000:01:00.0 wrote at 0 never reached memory");
     }
 
     /** The line that the second device's snooped read finds was taken by some vCPU of the guest. */

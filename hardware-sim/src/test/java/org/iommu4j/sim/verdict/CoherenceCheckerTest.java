@@ -90,7 +90,7 @@ class CoherenceCheckerTest {
         bench.cpu.clflush(WORD);
         bench.secondGpu.read(WORD, true);
         assertThat(bench.check().staleReads().get(0).why())
-                .isEqualTo("a dirty line was written back over what 0000:02:00.0 wrote at " + write * 10
+                .isEqualTo("a dirty line was written back over the data that 0000:02:00.0 wrote at " + write * 10
                         + " past the caches");
     }
 
@@ -109,7 +109,7 @@ class CoherenceCheckerTest {
                         Blame.HOST,
                         false,
                         "a dirty line, last stored to at " + store * 10
-                                + ", was written back over what 0000:02:00.0 wrote at " + write * 10));
+                                + ", was written back over the data that 0000:02:00.0 wrote at " + write * 10));
     }
 
     /** Only broken caches lose a store, or memory a device's write. */
@@ -122,8 +122,8 @@ class CoherenceCheckerTest {
         assertThat(findings.staleReads())
                 .extracting(StaleRead::why)
                 .containsExactly(
-                        "what cpu0 wrote at 0 never reached memory",
-                        "what 0000:02:00.0 wrote at 10 never reached memory");
+                        "the data that cpu0 wrote at 0 never reached memory",
+                        "the data that 0000:02:00.0 wrote at 10 never reached memory");
     }
 
     @Test
@@ -134,14 +134,14 @@ class CoherenceCheckerTest {
         assertThat(read.expected()).isZero();
         assertThat(read.observed()).isEqualTo(6);
         assertThat(read.blame()).isEqualTo(Blame.HOST);
-        assertThat(read.why()).isEqualTo("vcpu0 saw a value that nobody wrote");
+        assertThat(read.why()).isEqualTo("vcpu0 saw a value that was never written");
     }
 
     @Test
     void aCpuThatMissesAnothersStoreIsSaidToHaveDoneSo() {
         bench.trace.cpu(TraceKind.STORE, 1, WORD, 9, 0);
         bench.load(CPU, WORD);
-        assertThat(bench.check().staleReads().get(0).why()).isEqualTo("cpu0 did not see what cpu1 wrote at 0");
+        assertThat(bench.check().staleReads().get(0).why()).isEqualTo("cpu0 did not see the data that cpu1 wrote at 0");
     }
 
     // What a unit does, and what is refused.
@@ -212,7 +212,7 @@ class CoherenceCheckerTest {
         assertThat(findings.verdict()).isEqualTo(Verdict.LEAKED);
         assertThat(findings.blame()).isEqualTo(Blame.HOST);
         assertThat(findings.staleReads().get(0).leaked()).isTrue();
-        assertThat(findings.staleReads().get(0).why()).endsWith("; what it saw is vm1's, written at " + secret * 10);
+        assertThat(findings.staleReads().get(0).why()).endsWith("; it saw data of vm1, written at " + secret * 10);
     }
 
     /** It should have flushed its own store; but that what it sees then is another's data is not its doing. */

@@ -115,14 +115,14 @@ class VtdTableReaderTest {
         for (int index = 0; index < 512; index++) {
             bench.put(Bench.L4 + index * 8L, Bench.L4 | 3);
         }
-        assertThat(notes().problems).containsExactly("table at 0x3000 is in itself, again at level 3");
+        assertThat(notes().problems).containsExactly("table at 0x3000 is inside itself, again at level 3");
     }
 
     @Test
     void aLoopFurtherDownDoesNotHideTheRest() {
         bench.put(Bench.L2 + 16, Bench.L3 | 3);
         Notes notes = notes();
-        assertThat(notes.problems).containsExactly("table at 0x4000 is in itself, again at level 1");
+        assertThat(notes.problems).containsExactly("table at 0x4000 is inside itself, again at level 1");
         assertThat(notes.mappings).hasSize(1);
     }
 
@@ -134,7 +134,7 @@ class VtdTableReaderTest {
         Notes notes = notes();
         assertThat(notes.requesters).hasSize(2);
         assertThat(notes.mappings).hasSize(2);
-        assertThat(notes.problems).containsExactly("table at 0x4000 is in itself, again at level 1");
+        assertThat(notes.problems).containsExactly("table at 0x4000 is inside itself, again at level 1");
     }
 
     /**
@@ -158,7 +158,7 @@ class VtdTableReaderTest {
         assertTimeoutPreemptively(Duration.ofMinutes(2), () -> reader.visit(problems));
         assertThat(problems.problems)
                 .containsExactly(
-                        "table at 0x3000 is in itself, again at level 1",
+                        "table at 0x3000 is inside itself, again at level 1",
                         "more than 67108864 words read besides new tables, so these are damaged or in very many places;"
                                 + " the rest is left out");
         assertThat(bench.fabric.reads).isBetween(TableListing.MOST_WORDS, TableListing.MOST_WORDS + 3 * 512);

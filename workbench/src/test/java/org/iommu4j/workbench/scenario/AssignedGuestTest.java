@@ -214,6 +214,6 @@ class AssignedGuestTest {
         });
         assertVerdict(outcome, Verdict.LEAKED);
         assertThat(outcome.blame()).isEqualTo(Blame.HOST);
-        assertThat(outcome.staleReads().get(0).why()).contains("what it saw is vm0's");
+        assertThat(outcome.staleReads().get(0).why()).contains("it saw data of vm0,");
     }
 }
