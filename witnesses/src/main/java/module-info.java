@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** What all modules' tests share: data from outside the repository, and the account of which witnesses a build had. */
+/** Shared by all modules' tests: data from outside the repository, and the report of the witnesses that a build had. */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.witness {
     requires static transitive org.jspecify;

@@ -11,14 +11,14 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /**
  * Skips a test where a file or directory of {@link SharedData} is absent, or fails it where that is required.
  *
- * <p>For a test whose parameters come from such files: one that ends while its parameters are made is reported by
- * nobody, neither as run nor as skipped.
+ * <p>For a test whose parameters come from such files: a test that ends while its parameters are made would be reported
+ * neither as run nor as skipped.
  */
 @Documented
 @Target(ElementType.METHOD)
 @Retention(RetentionPolicy.RUNTIME)
 @ExtendWith(SharedDataCondition.class)
 public @interface NeedsSharedData {
-    /** Returns the path below the directory, with slashes, as {@link SharedData#path} takes it. */
+    /** Returns the path below the shared directory, with slashes, as for {@link SharedData#path}. */
     String value();
 }

@@ -12,23 +12,23 @@ import org.jspecify.annotations.Nullable;
 /**
  * Data from outside the repository, in the directory that the system property {@value #DIRECTORY} names.
  *
- * <p>Each constant is one witness: a place in that directory, and all below it. A test that asks for what is not there
- * is skipped with a message, or fails under {@code -Diommu4j.shared.required=true}.
+ * <p>Each constant is one witness: a place in that directory, and everything below it. A test that asks for an absent
+ * file is skipped with a message, or fails under {@code -Diommu4j.shared.required=true}.
  */
 public enum SharedData {
-    /** ACPI tables of real machines, each with what ACPICA's disassembler prints of it. */
+    /** ACPI tables of real machines, each with the output of ACPICA's disassembler. */
     ACPI_TABLES("data/acpi"),
     /** Capability registers of real units. */
     REGISTERS("data/registers.tsv"),
-    /** What was collected of single machines: listings, logs, tables. */
+    /** Listings, logs and tables of single machines. */
     MACHINES("data/machines"),
-    /** The list of all that was collected of real machines. */
+    /** The list of everything collected from real machines. */
     COLLECTION("data"),
-    /** Hosts that ran Linux in QEMU, captured. */
+    /** Captures of hosts that ran Linux in QEMU. */
     CAPTURES("linux/captures"),
     /** Memory of hosts that ran Linux in QEMU: the tables that Linux wrote. */
     DUMPS("linux/dumps"),
-    /** What real kernels answered to VFIO's calls. */
+    /** Answers of real kernels to VFIO's calls. */
     VFIO_ANSWERS("linux/vfio");
 
     /** Name of the system property that holds the directory. */
@@ -49,7 +49,7 @@ public enum SharedData {
     }
 
     /**
-     * Returns a file or directory that is there; where it is not, the calling test ends here.
+     * Returns a file or directory; where it is absent, the calling test ends here.
      *
      * @param name path below the directory, with slashes
      * @throws org.opentest4j.TestAbortedException if it is absent
@@ -62,7 +62,7 @@ public enum SharedData {
         return path;
     }
 
-    /** Returns what {@link #path} does, and ends the calling test where that does, without a note that it was used. */
+    /** As {@link #path}, but does not record the witness as used. */
     static Path find(String name) {
         SharedData witness = of(name);
         String directory = System.getProperty(DIRECTORY);
@@ -82,10 +82,10 @@ public enum SharedData {
     }
 
     /**
-     * Returns all files below a directory whose names end so, sorted; where it is not there the calling test ends here,
-     * as {@link #path} says.
+     * Returns all files below a directory whose names have the suffix, sorted. Where the directory is absent, the
+     * calling test ends here, as with {@link #path}.
      *
-     * @param directory path below the directory of all, with slashes
+     * @param directory path below the shared directory, with slashes
      * @param suffix end of the files' names, for example {@code .tar}
      */
     public static List<Path> files(String directory, String suffix) {
@@ -99,7 +99,7 @@ public enum SharedData {
         }
     }
 
-    /** Returns the witness whose place is nearest above a path. */
+    /** Returns the witness with the nearest place above a path. */
     private static SharedData of(String name) {
         SharedData nearest = null;
         for (SharedData witness : values()) {

@@ -7,9 +7,9 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.platform.commons.support.AnnotationSupport;
 import org.opentest4j.TestAbortedException;
 
-/** Looks for what {@link NeedsSharedData} names. */
+/** Looks for the file or directory that {@link NeedsSharedData} names. */
 public final class SharedDataCondition implements ExecutionCondition {
-    /** Makes one; it has no state. */
+    /** Makes a condition; it has no state. */
     public SharedDataCondition() {}
 
     @Override

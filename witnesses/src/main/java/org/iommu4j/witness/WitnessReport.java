@@ -6,14 +6,14 @@ import org.junit.platform.launcher.LauncherSession;
 import org.junit.platform.launcher.LauncherSessionListener;
 
 /**
- * Prints the account of all witnesses when the last test JVM of a build has run its tests: the one with the system
- * property {@value #PRINT}.
+ * Prints the report of all witnesses when a build's last test JVM has run its tests: the JVM with the system property
+ * {@value #PRINT}.
  */
 public final class WitnessReport implements LauncherSessionListener {
     /** Name of the system property. */
     public static final String PRINT = "iommu4j.witness.print";
 
-    /** Made by the ServiceLoader. */
+    /** Called by the ServiceLoader. */
     public WitnessReport() {}
 
     @Override

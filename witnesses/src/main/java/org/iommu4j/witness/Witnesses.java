@@ -18,17 +18,17 @@ import org.jspecify.annotations.Nullable;
 import org.opentest4j.TestAbortedException;
 
 /**
- * The account of which witnesses the tests of one build had, and which they missed and why.
+ * The report of the witnesses that the tests of one build had, and of those they lacked and why.
  *
- * <p>All test JVMs of a build write into one file, that the system property {@value #LOG} names; a line carries what
- * {@value #BUILD} names the build by, so that another build's lines do not count. Without these properties nothing is
- * kept.
+ * <p>All test JVMs of a build write into one file, named by the system property {@value #LOG}. Each line carries the
+ * build's name from {@value #BUILD}, so that lines of other builds are ignored. Without these properties nothing is
+ * recorded.
  */
 public final class Witnesses {
     /** Name of the system property that holds the file. */
     public static final String LOG = "iommu4j.witness.log";
 
-    /** Name of the system property that tells builds apart. */
+    /** Name of the system property that identifies the build. */
     public static final String BUILD = "iommu4j.witness.build";
 
     private static final String USED = "used";
@@ -37,7 +37,7 @@ public final class Witnesses {
     private Witnesses() {}
 
     /**
-     * Notes that a test was compared with a witness.
+     * Records that a test was compared with a witness.
      *
      * @param witness its name, for example {@code QEMU 7.2}
      */
@@ -46,9 +46,9 @@ public final class Witnesses {
     }
 
     /**
-     * Notes that a test did without a witness that is there, and ends that test as skipped.
+     * Records that a test could not use a witness that is present, and ends that test as skipped.
      *
-     * @param reason what it lacks
+     * @param reason the reason, such as what the witness lacks
      * @return never; so that callers can write {@code throw}
      */
     public static TestAbortedException unfit(String witness, String reason) {
@@ -57,9 +57,9 @@ public final class Witnesses {
     }
 
     /**
-     * Notes that a witness is not there, and ends the calling test: as skipped, or as failed where it is required.
+     * Records that a witness is absent, and ends the calling test: as skipped, or as failed where it is required.
      *
-     * @param reason why it is not there and how to get it
+     * @param reason why it is absent and how to get it
      * @param required name of the system property that, when {@code true}, requires it
      * @return never; so that callers can write {@code throw}
      * @throws AssertionError where it is required
@@ -87,7 +87,7 @@ public final class Witnesses {
         return text.strip().replaceAll("\\s+", " ");
     }
 
-    /** Adds a line; the first one of a build takes the place of all that an earlier build left. */
+    /** Adds a line; the first line of a build replaces all lines of an earlier build. */
     private static synchronized void append(Path file, String build, String line) {
         try {
             Files.createDirectories(file.toAbsolutePath().getParent());
@@ -112,7 +112,7 @@ public final class Witnesses {
     }
 
     /**
-     * Returns the account of this build, one line a witness: QEMUs first, then shared data in the order of its
+     * Returns the report of this build, one line per witness: QEMUs first, then shared data in the order of its
      * constants.
      */
     static List<String> account() {
@@ -155,7 +155,7 @@ public final class Witnesses {
         }
     }
 
-    /** What became of one witness. */
+    /** The state of one witness in this build. */
     private static final class Entry {
         private final Map<String, Integer> reasons = new TreeMap<>();
         private int used;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * Witnesses: what our tests are compared with and nobody here wrote.
+ * Witnesses: answers from outside this project with which our tests are compared.
  *
- * <p>QEMU's units, and files that lie outside the repository: what real kernels answered and wrote, and tables,
- * registers and listings of real machines. A test asks {@link org.iommu4j.witness.SharedData} for a file and is skipped
- * where there is none, or fails where the build requires it. {@link org.iommu4j.witness.Witnesses} keeps the account,
- * of all modules' test JVMs in one file, and {@link org.iommu4j.witness.WitnessReport} prints it.
+ * <p>Witnesses are QEMU's units, and files outside the repository: answers and tables of real kernels, and tables,
+ * registers and listings of real machines. A test asks {@link org.iommu4j.witness.SharedData} for a file. It is skipped
+ * where the file is absent, or fails where the build requires it. {@link org.iommu4j.witness.Witnesses} records the
+ * result of all modules' test JVMs in one file, and {@link org.iommu4j.witness.WitnessReport} prints it.
  */
 package org.iommu4j.witness;
