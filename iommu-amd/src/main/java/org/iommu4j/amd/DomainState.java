@@ -157,7 +157,7 @@ abstract class DomainState {
      *
      * @throws IommuException ENODEV
      */
-    final void checkOpen() {
+    public final void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, this + " is closed");
         }

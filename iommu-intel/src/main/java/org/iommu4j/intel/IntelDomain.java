@@ -257,7 +257,7 @@ abstract class IntelDomain implements IommuDomain {
      *
      * @throws IommuException ENODEV
      */
-    final void checkOpen() {
+    public final void checkOpen() {
         if (closed) {
             throw new IommuException(Errno.ENODEV, "this domain of " + type + " is closed");
         }

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
-import java.util.Objects;
-import java.util.Optional;
 import org.iommu4j.DomainType;
-import org.iommu4j.Errno;
-import org.iommu4j.IommuDomain;
-import org.iommu4j.IommuException;
-import org.iommu4j.IotlbGather;
-import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.fmt.ContextEntry;
 import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.spi.DomainWithoutTables;
 import org.jspecify.annotations.Nullable;
 
 /** A domain without tables: BLOCKED has no entries, IDENTITY has pass-through entries, which let no-snoop pass. */
-final class StaticDomain extends IntelDomain {
+final class StaticDomain extends IntelDomain implements DomainWithoutTables {
     private final boolean identity;
 
     StaticDomain(DriverState driver, DomainType type) {
@@ -25,53 +19,6 @@ final class StaticDomain extends IntelDomain {
     @Override
     public String format() {
         return identity ? "vtd-pass-through" : "vtd-blocked";
-    }
-
-    @Override
-    public long pageSizes() {
-        return 0;
-    }
-
-    @Override
-    public long apertureEnd() {
-        return -1L;
-    }
-
-    @Override
-    public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
-        checkOpen();
-        throw new IommuException(Errno.EINVAL, "a domain of " + type() + " has no page tables");
-    }
-
-    @Override
-    public void syncMap(long iova, long size) {
-        // Nothing was mapped.
-        checkOpen();
-    }
-
-    @Override
-    public long unmap(long iova, long size, IotlbGather gather) {
-        Objects.requireNonNull(gather, "gather");
-        checkOpen();
-        return 0;
-    }
-
-    @Override
-    public void sync(IotlbGather gather) {
-        Objects.requireNonNull(gather, "gather");
-        checkOpen();
-        gather.reset();
-    }
-
-    @Override
-    public long translate(long iova) {
-        checkOpen();
-        return identity ? iova : IommuDomain.UNMAPPED;
-    }
-
-    @Override
-    public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
-        return Optional.empty();
     }
 
     @Override
