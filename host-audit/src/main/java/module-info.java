@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /**
- * What is known of a host, and what Linux will make of its devices when a guest gets them.
+ * The known facts about a host, and the answers of Linux for guests that get its devices.
  *
  * <p>Start at {@link org.iommu4j.host.HostInputs} and {@link org.iommu4j.audit.Auditor}.
  */

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 public final class Answers {
     private Answers() {}
 
-    /** No decides, then unknown. */
+    /** Returns the conjunction: NO takes precedence, then UNKNOWN. */
     public static Answer and(Answer a, Answer b) {
         Objects.requireNonNull(a, "a");
         Objects.requireNonNull(b, "b");

@@ -18,15 +18,15 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 
 /**
- * One virtual machine that gets some devices, all in one container.
+ * The answer for one virtual machine with some devices, all in one container.
  *
- * @param devices what it gets
- * @param assignable whether VFIO takes them all as things are now
- * @param obstacles what stands against it
- * @param dmaCcIommu what VFIO_DMA_CC_IOMMU answers once the container has its IOMMU: whether all domains enforce
- * @param guest what KVM makes of the guest
- * @param noncoherent the devices because of which it is not coherent; sisters of those that it gets may be among them
- * @param paths for each device the decisions on the way
+ * @param devices its devices
+ * @param assignable whether VFIO accepts them all now
+ * @param obstacles why VFIO refuses, or why that is unknown
+ * @param dmaCcIommu the answer of VFIO_DMA_CC_IOMMU once the container has its IOMMU: whether all domains enforce
+ * @param guest how KVM treats the guest's DMA
+ * @param noncoherent the devices that make the guest non-coherent; others of their groups may be among them
+ * @param paths for each device, the decisions that lead to the answer
  * @param hints what can be done
  */
 public record Assignment(
@@ -61,8 +61,8 @@ public record Assignment(
         List<AuditedDevice> devices = new ArrayList<>();
         for (PciAddress address : wanted) {
             devices.add(audit.device(address)
-                    .orElseThrow(() -> new InputException("--assign: no PCI function " + address
-                            + " among the input; known: "
+                    .orElseThrow(() -> new InputException("--assign: the input has no PCI function " + address
+                            + "; known: "
                             + audit.devices().stream()
                                     .map(device -> device.address().toString())
                                     .limit(8)
@@ -106,8 +106,7 @@ public record Assignment(
     }
 
     /**
-     * Returns what the guest would be without those of its devices that make it non-coherent, where it would be any
-     * better.
+     * Returns what the guest would be without the devices that make it non-coherent, where that is better.
      */
     private static Optional<Reason> withoutThoseToBlame(
             Audit audit, List<AuditedDevice> devices, AuditRules rules, Viability viability) {
@@ -124,8 +123,7 @@ public record Assignment(
     }
 
     /**
-     * Returns what Linux attaches to the container's domains: groups as a whole, with bridges and whatever else is in
-     * them.
+     * Returns the functions that Linux attaches to the container's domains: whole groups, bridges included.
      */
     private static List<AuditedDevice> attached(Audit audit, Set<PciAddress> wanted, Viability viability) {
         Set<PciAddress> members = new HashSet<>(wanted);
@@ -143,8 +141,8 @@ public record Assignment(
     }
 
     /**
-     * Returns what KVM counts: all that is attached, or where it asks devices those that VFIO has of the groups: the
-     * assigned ones, and sisters that are bound to a driver of VFIO.
+     * Returns the devices that decide for KVM: all that are attached. Where KVM asks devices, only those bound to
+     * VFIO: the assigned ones, and others of their groups with a driver of VFIO.
      */
     private static List<AuditedDevice> counted(List<AuditedDevice> attached, Set<PciAddress> wanted, AuditRules rules) {
         return attached.stream()
@@ -157,7 +155,7 @@ public record Assignment(
                 .toList();
     }
 
-    /** Where inputs contradict each other, it may be known that domains don't enforce, and never that they do. */
+    /** Where inputs contradict each other, the answer can be NO, but never YES. */
     private static Answer enforced(Audit audit, List<AuditedDevice> devices) {
         Answer certain = audit.contradictions().isEmpty() ? Answer.YES : Answer.UNKNOWN;
         return devices.stream()
@@ -180,7 +178,9 @@ public record Assignment(
                 "PCIe Device Control bit 11, Enable No Snoop"));
         String unit = device.unit();
         steps.add(new Step(
-                "translated by", unit == null ? "no known unit" : unit, "Linux's link, else firmware's table"));
+                "translated by",
+                unit == null ? "no known unit" : unit,
+                "Linux's iommu link, else the firmware's table"));
         Optional<AuditedUnit> found = unit == null ? Optional.empty() : audit.unit(unit);
         Answer blocks =
                 found.map(its -> its.description().abilities().blocksNoSnoop()).orElse(Answer.UNKNOWN);
@@ -192,9 +192,9 @@ public record Assignment(
         steps.add(new Step(
                 "VFIO_DMA_CC_IOMMU",
                 container == Answer.UNKNOWN ? "unknown" : container == Answer.YES ? "1" : "0",
-                "all domains of the container enforce; before VFIO_SET_IOMMU the answer is 0 and says nothing"));
+                "1 when all domains of the container enforce; always 0 before VFIO_SET_IOMMU"));
         steps.add(new Step(
-                "KVM counts non-coherent DMA",
+                "KVM non-coherent DMA",
                 guest == Guest.UNKNOWN ? "unknown" : guest == Guest.NONCOHERENT ? "yes" : "no",
                 rules.kvmSource()));
         steps.add(new Step("guest", guest.name(), rules.cost(guest)));

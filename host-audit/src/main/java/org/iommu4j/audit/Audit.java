@@ -12,23 +12,23 @@ import org.iommu4j.spi.Reason;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What will happen on a host.
+ * The audit of a host.
  *
  * @param host a name for people
- * @param linux the release by whose rules the answers are
- * @param hostLinux the release that runs there, empty when the input does not tell
- * @param rule whose ability decides about no-snoop, null where no vendor was found
+ * @param linux the release whose rules apply
+ * @param hostLinux the release that runs there, empty when the input does not state it
+ * @param rule which units decide about no-snoop, null where no vendor was found
  * @param iommuInUse whether Linux translates DMA there
  * @param units its translation units
  * @param devices its PCI functions, sorted by address
  * @param groups its groups, sorted by number
- * @param assignment the answer for a virtual machine, when one was asked for
+ * @param assignment the answer for a virtual machine, null when none was asked for
  * @param falsePromises why the driver's promise to block no-snoop does not hold there; empty on most hosts
- * @param contradictions what inputs that are believed alike contradict each other about, so that no guest is known to
- *     be coherent
- * @param cost what a guest pays that is not coherent, under this release
+ * @param contradictions the facts on which inputs of one rank contradict each other, so that no guest is known to be
+ *     coherent
+ * @param cost the cost of a guest that is not coherent, under this release
  * @param hints what can be done about the host as a whole
- * @param warnings what is unknown, contradicts itself or was not answered, one line each
+ * @param warnings facts that are unknown, contradicted or not answered, one line each
  */
 public record Audit(
         String host,
@@ -76,8 +76,8 @@ public record Audit(
     }
 
     /**
-     * Returns the devices that could be given to a guest: no bridges, and nothing known to stand against it but drivers
-     * of its group, which unbinding removes as it does the device's own.
+     * Returns the devices that could be assigned to a guest: no bridges, and no known obstacle except drivers of the
+     * group, which can be unbound as the device's own driver can.
      */
     public List<AuditedDevice> candidates() {
         return devices.stream()
@@ -86,8 +86,8 @@ public record Audit(
     }
 
     /**
-     * Returns the devices that the verdict is about: the candidates, and where VFIO takes none at all, those that a
-     * guest could get if it did.
+     * Returns the devices that decide the verdict: the candidates, and where VFIO accepts none, those that a guest
+     * could get if it did.
      */
     List<AuditedDevice> judged() {
         List<AuditedDevice> candidates = candidates();
@@ -97,9 +97,9 @@ public record Audit(
     }
 
     /**
-     * Returns what KVM believes: of the virtual machine when one was asked for, else of a guest that could get any of
-     * the devices. Unknown when there is nothing to ask about, or when inputs contradict each other, unless it is known
-     * not to be coherent.
+     * Returns how KVM treats the DMA of the virtual machine that was asked for, else of a guest that could get any of
+     * the devices. It is unknown when there is no such device, or when inputs contradict each other, unless the guest
+     * is known not to be coherent.
      */
     public Guest overall() {
         if (assignment != null) {
@@ -114,9 +114,9 @@ public record Audit(
     }
 
     /**
-     * Returns whether a script may take the guest for coherent: it is known to be, and the driver's promise that it
-     * follows from is not known to be false; of a virtual machine, its domains are known to enforce as well, where KVM
-     * asks devices alone.
+     * Returns whether a script may treat the guest as coherent. It may when the guest is known to be coherent and no
+     * promise of the driver is known to be false. For a virtual machine, all its domains must also be known to enforce,
+     * even where KVM asks devices alone.
      */
     public boolean reliablyCoherent() {
         return overall() == Guest.COHERENT

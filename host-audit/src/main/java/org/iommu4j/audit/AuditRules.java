@@ -9,14 +9,14 @@ import org.iommu4j.vfio.VfioGroup;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What VFIO and KVM do differently from release to release, in the words of a report.
+ * The rules of VFIO and KVM that differ between releases, in the words of a report.
  *
  * @param release the release
- * @param virtualization the processors' extension, null where no vendor says
- * @param asksDevices whether KVM is told by the capabilities of a group's devices and not by the container
- * @param asksBridges whether a driver that is bound to a bridge of a group can stand against it
- * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region; before it was a driver's
- *     affair
+ * @param virtualization the processors' extension, null where no vendor states it
+ * @param asksDevices whether KVM follows the capabilities of a group's devices and not the container's answer
+ * @param asksBridges whether a driver that is bound to a bridge of a group makes the group not viable
+ * @param keepsDirectDevices whether Linux's core refuses every device with a DIRECT region; earlier, each driver
+ *     decided
  */
 record AuditRules(
         LinuxRelease release,
@@ -38,24 +38,24 @@ record AuditRules(
                 IommuGroup.keepsDirectDevices(release));
     }
 
-    /** Returns who finds that a driver of the host stands against a group. */
+    /** Returns the function of Linux that refuses a group because of a driver of the host. */
     String driverSource() {
         return asksBridges ? "Linux iommu_device_use_default_domain" : "Linux vfio_dev_viable (until 5.18)";
     }
 
-    /** Returns who tells KVM. */
+    /** Returns the function of Linux, and its condition, from which KVM learns of non-coherent DMA. */
     String kvmSource() {
         return asksDevices
-                ? "vfio_file_enforced_coherent (6.2): every device of the group that VFIO has must be capable"
+                ? "vfio_file_enforced_coherent (6.2): every device of the group that is bound to VFIO must be capable"
                 : "vfio_file_enforced_coherent (until 6.1): the container's VFIO_DMA_CC_IOMMU";
     }
 
-    /** Returns what a guest pays. */
+    /** Returns the cost of an answer for the guest. */
     String cost(Guest guest) {
         return switch (guest) {
-            case COHERENT -> "WBINVD does nothing in the guest" + memory(false);
-            case NONCOHERENT -> "WBINVD flushes the host's caches" + memory(true);
-            case UNKNOWN -> "depends on what is not known";
+            case COHERENT -> "the guest's WBINVD does nothing" + memory(false);
+            case NONCOHERENT -> "the guest's WBINVD flushes the host's caches" + memory(true);
+            case UNKNOWN -> "depends on unknown facts";
         };
     }
 
@@ -66,11 +66,11 @@ record AuditRules(
         GuestTreatment treatment = GuestTreatment.of(release, virtualization, noncoherent);
         if (noncoherent) {
             return treatment.guestMtrrs()
-                    ? ", guest PAT and MTRRs are honoured (slow)"
-                    : ", guest PAT is honoured (slow)";
+                    ? "; guest PAT and MTRRs are honoured (slow)"
+                    : "; guest PAT is honoured (slow)";
         }
         return treatment.memoryType().honoursGuestPat()
-                ? "; its PAT is honoured, as in every guest on such processors"
-                : "; its memory is write-back whatever its PAT says";
+                ? "; guest PAT is honoured, as in every guest on such processors"
+                : "; guest memory is write-back regardless of guest PAT";
     }
 }

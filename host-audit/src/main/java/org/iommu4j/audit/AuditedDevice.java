@@ -13,27 +13,27 @@ import org.iommu4j.spi.Reason;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A PCI function of the host and what becomes of a guest that it is assigned to.
+ * A PCI function of the host, and the answer for a guest that gets it.
  *
- * @param address where it is
- * @param bridge whether it leads to another bus; such are never assigned
+ * @param address its address
+ * @param bridge whether it leads to another bus; bridges are never assigned
  * @param translated whether an IOMMU translates for it
- * @param unit the id of the unit that translates for it, null when none does or none is known
- * @param group the number of its group, empty when it has none or none is known
+ * @param unit the id of the unit that translates for it, null when there is none or it is unknown
+ * @param group the number of its group, empty when there is none or it is unknown
  * @param classCode base class and subclass
  * @param className what the class is called
  * @param name what the device is called
- * @param driver the driver that is bound, empty text when none is, null when not known
- * @param noSnoopEnabled Enable No Snoop: whether it may send no-snoop at all; unknown where it has no such bit
+ * @param driver the driver that is bound, empty text when none is bound, null when unknown
+ * @param noSnoopEnabled Enable No Snoop: whether it may send no-snoop at all; unknown also where it lacks the bit
  * @param noSnoopUse what its driver is known to do with no-snoop
  * @param enforceCacheCoherency whether a domain of this device alone blocks no-snoop; unknown where no unit translates
  *     for it, so that there is no such domain
- * @param reservedRegions its reserved regions, null when not known
- * @param assignable whether VFIO would take it as things are now, but for its own driver
- * @param assignableWithGroup whether VFIO would take it with all of its group, whatever drivers are bound to it now
- * @param obstacles why it is not assignable or why that is not known; of many reasons that its group gives, the first
- *     ones and how many more there are
- * @param guest what KVM makes of a guest that has this device alone; unknown where no guest can have it
+ * @param reservedRegions its reserved regions, null when unknown
+ * @param assignable whether VFIO would accept it now, except for its own driver
+ * @param assignableWithGroup whether VFIO would accept it with its whole group, regardless of the drivers bound now
+ * @param obstacles why it is not assignable, or why that is unknown; many obstacles of its group are shortened to the
+ *     first ones and the number of the others
+ * @param guest how KVM treats the DMA of a guest with this device alone; unknown where no guest can have it
  * @param why the reasons of {@code guest}, the deciding one first
  * @param hints what can be done
  */
@@ -90,17 +90,17 @@ public record AuditedDevice(
         return classCode.isPresent() && classCode.getAsInt() == PciClasses.IOMMU;
     }
 
-    /** Returns whether it is what hosts consist of and guests never get: a bridge or an IOMMU. */
+    /** Returns whether it belongs to the host and is never assigned: a bridge or an IOMMU. */
     public boolean isPartOfHost() {
         return bridge == Answer.YES || isIommu();
     }
 
-    /** Returns whether a guest could ever get it: no part of the host, and not known to be without an IOMMU. */
+    /** Returns whether a guest could ever get it: it is no part of the host, and an IOMMU may translate for it. */
     public boolean matters() {
         return !isPartOfHost() && translated != Answer.NO;
     }
 
-    /** Returns the answer for people, a dash where there is no question: no guest gets what no IOMMU translates for. */
+    /** Returns the answer for people; a dash for an IOMMU, or where no IOMMU translates and so no guest gets it. */
     public String guestInWords() {
         return isIommu() || translated == Answer.NO ? "-" : guest.name();
     }

@@ -10,13 +10,13 @@ import org.iommu4j.spi.Reason;
 /**
  * Functions that are assigned together or not at all.
  *
- * @param id its number in the host's Linux, or ours where that is not known
+ * @param id its number in the host's Linux, or ours where that is unknown
  * @param devices its functions
- * @param together why these are not kept apart, as far as their configuration space tells
- * @param viable whether VFIO takes the group as drivers are bound now
- * @param blame the members because of which it does not, or because of which that is not known
- * @param guest what KVM makes of a guest that has all of the group
- * @param noncoherent the members because of which the guest is not coherent
+ * @param together why they are not isolated from each other, as far as their configuration space shows
+ * @param viable whether VFIO accepts the group with the drivers that are bound now
+ * @param blame why VFIO refuses it, or why that is unknown, one reason for each such member
+ * @param guest how KVM treats the DMA of a guest with the whole group
+ * @param noncoherent the members that make the guest non-coherent
  */
 public record AuditedGroup(
         int id,

@@ -11,8 +11,8 @@ import org.iommu4j.spi.UnitDescription;
  * A translation unit of the host.
  *
  * @param vendor the vendor's name
- * @param rule whose ability decides about no-snoop for the devices of this vendor
- * @param description what its tables and registers say
+ * @param rule which units decide about no-snoop for the devices of this vendor
+ * @param description its abilities by tables and registers
  * @param devices the functions that it translates for, as far as the input names them
  */
 public record AuditedUnit(String vendor, CoherencyRule rule, UnitDescription description, List<PciAddress> devices) {

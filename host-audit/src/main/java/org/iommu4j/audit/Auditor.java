@@ -25,7 +25,7 @@ import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
-/** Audits hosts. Thread-safe: it has no state but the vendors. */
+/** Audits hosts. Thread-safe: its only state is the vendors. */
 public final class Auditor {
     private final IommuVendors vendors;
 
@@ -35,7 +35,7 @@ public final class Auditor {
     }
 
     /**
-     * Audits a host by its own release, or the newest where the evidence has none.
+     * Audits a host by the rules of its own release, or of the newest where the evidence has none.
      *
      * @throws InputException when a vendor's table can't be read, or bridges are where none can be
      */
@@ -47,8 +47,8 @@ public final class Auditor {
      * Audits a host.
      *
      * @param evidence what is known of it
-     * @param asked the release to answer by; empty for the host's own where the evidence tells, else the newest
-     * @param assigned the devices of a virtual machine to answer for; none for no such answer
+     * @param asked the release whose rules apply; empty for the host's own where known, else the newest
+     * @param assigned the devices of a virtual machine to answer for; empty for no such answer
      * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device
      *     is not among the input
      * @throws IllegalArgumentException when no rules are built for the release asked for
@@ -102,7 +102,7 @@ public final class Auditor {
             PciAddress address = function.address();
             DeviceDescription description = picture.device(address);
             Answer translated = picture.translated(address);
-            // Where no unit translates, no guest gets the function, and there is nothing to say about one.
+            // Where no unit translates, no guest gets the function, so there is no answer for one.
             Answer enforced = description == null || translated == Answer.NO
                     ? Answer.UNKNOWN
                     : description.enforceCacheCoherency();
@@ -158,8 +158,8 @@ public final class Auditor {
                             .orElse("");
             return switch (function.noSnoopEnabled()) {
                 case YES -> new Reason(bit + " is on: the device may send no-snoop", source);
-                case NO -> new Reason(bit + " is off: the device may send none, until it is set", source);
-                case UNKNOWN -> new Reason(bit + " is not known", source);
+                case NO -> new Reason(bit + " is off: the device must not send no-snoop until the bit is set", source);
+                case UNKNOWN -> new Reason(bit + " is unknown", source);
             };
         }
 
@@ -176,8 +176,7 @@ public final class Auditor {
                 }
             }
             if (!silent.isEmpty()) {
-                warnings.add("registers of " + String.join(", ", silent) + " are unknown: no input tells what "
-                        + (silent.size() == 1 ? "it" : "they") + " can do");
+                warnings.add("registers of " + String.join(", ", silent) + " are unknown: no input states them");
             }
             return units;
         }
@@ -192,7 +191,7 @@ public final class Auditor {
                 List<PciAddress> noncoherent = new ArrayList<>();
                 for (PciAddress member : members) {
                     AuditedDevice device = byAddress.get(member);
-                    // Bridges are never given to VFIO, so that it does not ask about them.
+                    // Bridges are never bound to VFIO, so their driver does not matter.
                     if (device == null || device.bridge() == Answer.YES) {
                         continue;
                     }
@@ -243,14 +242,15 @@ public final class Auditor {
 
         private void warnAboutUnknown(List<AuditedDevice> devices) {
             if (devices.isEmpty()) {
-                warnings.add("no PCI function is among the input: devices and groups are unknown");
+                warnings.add("the input has no PCI function: devices and groups are unknown");
                 return;
             }
             long unknown = devices.stream()
                     .filter(device -> device.matters() && device.guest() == Guest.UNKNOWN)
                     .count();
             if (unknown > 0) {
-                warnings.add(unknown + " of " + devices.size() + " functions: what the guest becomes is unknown");
+                warnings.add("it is unknown for " + unknown + " of " + devices.size()
+                        + " functions whether a guest is coherent");
             }
             List<PciAddress> bits = devices.stream()
                     .filter(device -> device.noSnoopEnabled() == Answer.UNKNOWN
@@ -260,15 +260,15 @@ public final class Auditor {
                     .map(AuditedDevice::address)
                     .toList();
             if (!bits.isEmpty()) {
-                warnings.add("Enable No Snoop is unknown of " + bits.size() + " functions: "
+                warnings.add("Enable No Snoop is unknown for " + bits.size() + " functions: "
                         + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
                         + (bits.size() > 3 ? " and others" : ""));
             }
             if (evidence.interruptRemapping() == Answer.UNKNOWN) {
-                warnings.add("whether Linux remaps interrupts is unknown: no input tells");
+                warnings.add("it is unknown whether Linux remaps interrupts: no input states it");
             }
             if (evidence.iommuInUse() == Answer.UNKNOWN) {
-                warnings.add("whether Linux uses the IOMMU is unknown: answers hold if it does");
+                warnings.add("it is unknown whether Linux uses the IOMMU: the answers assume that it does");
             }
         }
     }

@@ -22,10 +22,10 @@ import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 
 /**
- * Compares what we make of a host's tables and topology with what its own Linux said.
+ * Compares our reading of a host's tables and topology with the answers of its own Linux.
  *
- * <p>Two questions, each answered twice: which unit translates for a function (the vendor's reading of its ACPI table
- * against the {@code iommu} links) and which functions share a group (core's reading of ACS and aliases against {@code
+ * <p>It compares two answers: the unit that translates for a function (the vendor's reading of its ACPI table with the
+ * {@code iommu} links), and the functions that share a group (core's reading of ACS and aliases with {@code
  * iommu_groups}).
  */
 public final class CaptureComparison {
@@ -62,9 +62,9 @@ public final class CaptureComparison {
             Optional<String> our = Optional.ofNullable(unitOf.get(function.address()));
             Optional<String> linux = function.unit().map(Fact::value);
             if (!our.equals(linux)) {
-                differences.add(function.address() + " is translated by "
-                        + linux.orElse("no unit") + " in this Linux, by " + our.orElse("no unit")
-                        + " as we read its " + ours.vendor() + " table");
+                differences.add("unit of " + function.address() + " differs: " + linux.orElse("none")
+                        + " in the host's Linux, " + our.orElse("none") + " in our reading of its " + ours.vendor()
+                        + " table");
             }
         }
     }
@@ -79,8 +79,8 @@ public final class CaptureComparison {
         }
         linux.forEach((address, group) -> {
             if (!group.equals(ours.get(address))) {
-                differences.add(address + " is grouped as " + group + " in this Linux, as " + ours.get(address)
-                        + " as we read its topology");
+                differences.add("group of " + address + " differs: " + group + " in the host's Linux, "
+                        + ours.get(address) + " in our reading of its topology");
             }
         });
     }

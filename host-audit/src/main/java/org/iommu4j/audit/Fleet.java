@@ -23,8 +23,8 @@ import org.iommu4j.host.UnknownInputException;
 /**
  * Audits many captures on all processors.
  *
- * <p>Each entry of a directory is a host: a tar, a directory with a {@code sys/} tree, or a directory with what people
- * have of one host in files. One that can't be used becomes a row that says so.
+ * <p>Each entry of a directory is a host: a tar, a directory with a {@code sys/} tree, or a directory with other inputs
+ * of one host. An entry that can't be used becomes a row with the reason.
  */
 public final class Fleet {
     private final Auditor auditor;
@@ -50,7 +50,7 @@ public final class Fleet {
      */
     public static List<Path> hosts(Path directory) {
         if (!Files.isDirectory(directory)) {
-            throw new InputException(directory + ": is no directory, expected one with a capture per host");
+            throw new InputException(directory + ": is not a directory, expected one with a capture per host");
         }
         try (Stream<Path> entries = Files.list(directory)) {
             List<Path> hosts = entries.filter(
@@ -89,7 +89,7 @@ public final class Fleet {
             for (Future<FleetRow> row : pending) {
                 rows.add(row.get());
             }
-            // Whoever found no memory left may have been beside one that took it all; now each has it for itself.
+            // A host that ran out of memory may have been beside a greedy one; now each has all memory for itself.
             for (int i = 0; i < hosts.size(); i++) {
                 if (rows.get(i).outOfMemory()) {
                     rows.set(i, audit(hosts.get(i)));
@@ -107,8 +107,7 @@ public final class Fleet {
     }
 
     /**
-     * Whatever goes wrong with a host, an error of the machine among it, is told in its row and is nobody else's
-     * affair.
+     * Every failure of a host, errors of the machine included, is reported in its own row and affects no other.
      */
     private FleetRow audit(Path host) {
         String name = host.getFileName().toString();
@@ -121,7 +120,7 @@ public final class Fleet {
         } catch (OutOfMemoryError e) {
             return FleetRow.outOfMemory(name);
         } catch (RuntimeException | Error e) {
-            return FleetRow.unusable(name, "a bug of this program, please report it: " + e + place(e));
+            return FleetRow.unusable(name, "a bug in iommu4j, please report it: " + e + place(e));
         }
     }
 
@@ -148,7 +147,7 @@ public final class Fleet {
                 reader.path(file);
                 any = true;
             } catch (UnknownInputException e) {
-                // People keep other files beside; of a directory without any known one the last refusal is told.
+                // Other files may lie beside; of a directory without any known input the last refusal is reported.
                 last = e;
             }
         }

@@ -11,9 +11,9 @@ import org.jspecify.annotations.Nullable;
  * One host of a fleet.
  *
  * @param host the capture's name
- * @param audit what was found, empty when the capture can't be used
+ * @param audit the audit, empty when the capture can't be used
  * @param error why it can't be used
- * @param outOfMemory whether that is for want of memory
+ * @param outOfMemory whether it can't be used because memory ran out
  */
 public record FleetRow(
         String host, Optional<Audit> audit, @Nullable String error, boolean outOfMemory) {
@@ -38,7 +38,7 @@ public record FleetRow(
         return new FleetRow(
                 host,
                 Optional.empty(),
-                "needs more memory than Java has here, JAVA_TOOL_OPTIONS=-Xmx4g gives it more",
+                "needs more memory than Java may use, expected more, for example by JAVA_TOOL_OPTIONS=-Xmx4g",
                 true);
     }
 

@@ -16,7 +16,7 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 
-/** Says why functions are in one group: bridges and functions of one device that do not isolate. */
+/** Finds why functions are in one group: bridges, and functions of one device, that do not isolate. */
 final class GroupReasons {
     private static final String SOURCE = "Linux pci_device_group, pci_acs_enabled";
     private static final int SHOWN = 4;
@@ -58,16 +58,16 @@ final class GroupReasons {
     private static Optional<Reason> ofBridge(FunctionEvidence bridge, PciIsolation isolation) {
         if (bridge.pciExpress() != Answer.UNKNOWN && isolation.takesOverRequests(bridge.address())) {
             return Optional.of(new Reason(
-                    "bridge " + bridge.address() + " to conventional PCI gives all requests one id", SOURCE));
+                    "bridge " + bridge.address() + " to conventional PCI gives all requests one requester ID", SOURCE));
         }
         return isKnownNotToIsolate(bridge, isolation)
                 ? Optional.of(new Reason(
-                        "port " + bridge.address() + " does not isolate what is below it (" + acs(bridge) + ")",
+                        "port " + bridge.address() + " does not isolate the functions below it (" + acs(bridge) + ")",
                         SOURCE))
                 : Optional.empty();
     }
 
-    /** What a function isolates is known where its extended capabilities are. */
+    /** The isolation of a function is known where its extended capabilities are known. */
     private static boolean isKnownNotToIsolate(FunctionEvidence function, PciIsolation isolation) {
         return function.knowledge().extendedCapabilities() && !isolation.isolates(function.address());
     }

@@ -4,16 +4,16 @@ package org.iommu4j.audit;
 import java.util.Objects;
 import org.iommu4j.spi.Answer;
 
-/** What KVM makes of a guest's DMA. */
+/** How KVM treats a guest's DMA. */
 public enum Guest {
-    /** No-snoop is blocked: WBINVD does nothing, and under VMX memory is write-back whatever the guest's PAT says. */
+    /** No-snoop is blocked: WBINVD does nothing, and under VMX memory is write-back regardless of the guest's PAT. */
     COHERENT,
     /** No-snoop may pass: WBINVD is executed and the guest's PAT is honoured. */
     NONCOHERENT,
-    /** The input does not tell. */
+    /** The input does not decide it. */
     UNKNOWN;
 
-    /** Returns what follows from whether no-snoop is blocked. */
+    /** Returns the answer that follows from whether no-snoop is blocked. */
     public static Guest of(Answer enforced) {
         return switch (enforced) {
             case YES -> COHERENT;
@@ -22,7 +22,7 @@ public enum Guest {
         };
     }
 
-    /** Returns what holds for both together: one that is not coherent decides. */
+    /** Returns the answer for both together: NONCOHERENT takes precedence, then UNKNOWN. */
     public Guest and(Guest other) {
         Objects.requireNonNull(other, "other");
         if (this == NONCOHERENT || other == NONCOHERENT) {

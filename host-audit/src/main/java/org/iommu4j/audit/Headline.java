@@ -13,16 +13,16 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.UnitDescription;
 
-/** What an operator must know first: a handful of sentences, the verdict before all. */
+/** Puts an audit into the few sentences that an operator must read first; the verdict leads. */
 public final class Headline {
     private static final int SHOWN = 2;
     private static final int TITLE = 56;
 
     /**
-     * A line of it.
+     * A line below the verdict.
      *
-     * @param label what it is about
-     * @param text what it says
+     * @param label its subject, one or two words
+     * @param text the statement
      */
     public record Line(String label, String text) {
         /** Refuses what is missing. */
@@ -34,7 +34,7 @@ public final class Headline {
 
     private Headline() {}
 
-    /** Returns host and release; where the answers are by another release's rules, both. */
+    /** Returns the host and its release; where the rules of another release apply, both releases. */
     public static String subject(Audit audit) {
         String rules = audit.hostLinux().isPresent() && !audit.hostLinux().get().equals(audit.linux())
                 ? audit.hostLinux().get() + " by the rules of " + audit.linux()
@@ -44,12 +44,12 @@ public final class Headline {
 
     /** Returns the verdict in one sentence, without the host's name. */
     public static String verdict(Audit audit) {
-        return (audit.contradictions().isEmpty() ? "" : "inputs contradict each other; by the rest of them ")
+        return (audit.contradictions().isEmpty() ? "" : "inputs contradict each other; the other facts give: ")
                 + believed(audit)
-                + (audit.falsePromises().isEmpty() ? "" : "; the driver's promise is not kept");
+                + (audit.falsePromises().isEmpty() ? "" : "; the driver does not keep its promise");
     }
 
-    /** Returns the answer by whose colour the verdict is shown: one that is only believed is no good one. */
+    /** Returns the answer whose colour the verdict has: an unreliable belief has the colour of a bad answer. */
     public static Guest shade(Audit audit) {
         return audit.overall() != Guest.COHERENT || audit.reliablyCoherent() ? audit.overall() : Guest.NONCOHERENT;
     }
@@ -68,13 +68,13 @@ public final class Headline {
                     + unasked(asked)
                     + switch (asked.assignable()) {
                         case YES -> "";
-                        case NO -> ", but VFIO does not take it";
-                        case UNKNOWN -> ", if VFIO takes it";
+                        case NO -> ", but VFIO refuses it";
+                        case UNKNOWN -> ", if VFIO accepts it";
                     };
         }
         if (audit.iommuInUse() == Answer.NO) {
             return "no IOMMU is in use: nothing can be assigned"
-                    + (audit.units().isEmpty() ? "" : " now. Turned on: " + guests(audit));
+                    + (audit.units().isEmpty() ? "" : " now. With the IOMMU on: " + guests(audit));
         }
         return guests(audit) + (judgedAll(audit) ? "" : notTaken(audit));
     }
@@ -85,8 +85,8 @@ public final class Headline {
             return "";
         }
         return asked.dmaCcIommu() == Answer.NO
-                ? " though its domain does not block no-snoop"
-                : " though it is unknown whether its domain blocks no-snoop";
+                ? ", although its domain does not block no-snoop"
+                : ", although it is unknown whether its domain blocks no-snoop";
     }
 
     private static boolean judgedAll(Audit audit) {
@@ -99,15 +99,13 @@ public final class Headline {
 
     private static String notTaken(Audit audit) {
         int taken = audit.candidates().size();
-        return taken == 0
-                ? ", but VFIO takes none of them"
-                : "; VFIO does not take " + (matters(audit) - taken) + " more";
+        return taken == 0 ? ", but VFIO refuses all of them" : "; VFIO refuses " + (matters(audit) - taken) + " more";
     }
 
     private static String guests(Audit audit) {
         List<AuditedDevice> devices = audit.judged();
         if (devices.isEmpty()) {
-            return audit.units().isEmpty() ? "nothing is known of its IOMMU" : unitsVerdict(audit);
+            return audit.units().isEmpty() ? "its IOMMU is unknown" : unitsVerdict(audit);
         }
         List<AuditedDevice> bad = with(devices, Guest.NONCOHERENT);
         List<AuditedDevice> unknown = with(devices, Guest.UNKNOWN);
@@ -117,8 +115,8 @@ public final class Headline {
         if (unknown.size() == devices.size()) {
             return "UNKNOWN whether guests are coherent: "
                     + (audit.units().isEmpty()
-                            ? "no IOMMU unit is among the input"
-                            : "the units' registers or the devices' units are not known");
+                            ? "the input has no IOMMU unit"
+                            : "the registers of the units, or the units of the devices, are unknown");
         }
         List<String> parts = new ArrayList<>();
         if (!bad.isEmpty()) {
@@ -142,29 +140,29 @@ public final class Headline {
         String count =
                 audit.units().size() == 1 ? "its unit" : "its " + audit.units().size() + " units";
         if (answers.equals(Set.of(Answer.YES))) {
-            return count + " can block no-snoop: guests are COHERENT; devices are UNKNOWN";
+            return count + " can block no-snoop: guests are COHERENT; the devices are UNKNOWN";
         }
         if (answers.equals(Set.of(Answer.NO))) {
-            return count + " can't block no-snoop: guests are NONCOHERENT; devices are UNKNOWN";
+            return count + " can't block no-snoop: guests are NONCOHERENT; the devices are UNKNOWN";
         }
         if (answers.equals(Set.of(Answer.UNKNOWN))) {
             return audit.units().size() + (audit.units().size() == 1 ? " unit" : " units")
-                    + " in its table; whether they block no-snoop and all devices are UNKNOWN";
+                    + " in its table; their devices, and whether they block no-snoop, are UNKNOWN";
         }
-        return "it depends on the unit whether a guest is coherent; devices are UNKNOWN";
+        return "whether a guest is coherent depends on its device's unit; devices are UNKNOWN";
     }
 
     /** Returns the lines below the verdict, most important first. */
     public static List<Line> lines(Audit audit) {
         List<Line> lines = new ArrayList<>();
         audit.contradictions().stream().limit(SHOWN).forEach(line -> lines.add(new Line("contradiction", line)));
-        audit.falsePromises().forEach(reason -> lines.add(new Line("not true", reason.text())));
+        audit.falsePromises().forEach(reason -> lines.add(new Line("false promise", reason.text())));
         Assignment asked = audit.assignment();
         if (asked != null) {
             asked.obstacles().stream()
                     .limit(SHOWN)
-                    .forEach(reason ->
-                            lines.add(new Line(asked.assignable() == Answer.NO ? "refused" : "open", reason.text())));
+                    .forEach(reason -> lines.add(
+                            new Line(asked.assignable() == Answer.NO ? "refused" : "undecided", reason.text())));
             lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(asked.dmaCcIommu())));
             if (asked.guest() == Guest.NONCOHERENT) {
                 lines.add(new Line("cost", audit.cost()));
@@ -200,13 +198,13 @@ public final class Headline {
 
     private static String vfio(Answer answer) {
         return switch (answer) {
-            case YES -> "1 once the container has its IOMMU (before VFIO_SET_IOMMU it is 0 and says nothing)";
+            case YES -> "1 once the container has its IOMMU (always 0 before VFIO_SET_IOMMU)";
             case NO -> "0";
             case UNKNOWN -> "unknown";
         };
     }
 
-    /** The devices that make a guest non-coherent, by the unit that is to blame. */
+    /** Adds the devices that make a guest non-coherent, grouped by the unit that can't block no-snoop. */
     private static void byUnit(Audit audit, List<Line> lines) {
         Map<String, List<AuditedDevice>> blamed = new LinkedHashMap<>();
         for (AuditedDevice device : with(audit.judged(), Guest.NONCOHERENT)) {
@@ -214,9 +212,9 @@ public final class Headline {
             blamed.computeIfAbsent(unit == null ? "" : unit, unused -> new ArrayList<>())
                     .add(device);
         }
-        int told = 0;
+        int shown = 0;
         for (Map.Entry<String, List<AuditedDevice>> entry : blamed.entrySet()) {
-            if (told++ == SHOWN) {
+            if (shown++ == SHOWN) {
                 break;
             }
             List<AuditedDevice> devices = entry.getValue();
@@ -229,7 +227,7 @@ public final class Headline {
         }
     }
 
-    /** Units of one answer together: {@code dmar1 can block no-snoop, dmar0 can't}. */
+    /** Returns the units, grouped by answer: {@code dmar1 can block no-snoop; dmar0 can't block no-snoop}. */
     public static String units(Audit audit) {
         if (audit.units().isEmpty()) {
             return "none known";
@@ -245,7 +243,7 @@ public final class Headline {
                 + switch (answer) {
                     case YES -> " can block no-snoop";
                     case NO -> " can't block no-snoop";
-                    case UNKNOWN -> ": not known whether no-snoop can be blocked";
+                    case UNKNOWN -> ": unknown whether no-snoop can be blocked";
                 }));
         List<String> bypassing = audit.units().stream()
                 .map(AuditedUnit::description)
@@ -253,8 +251,8 @@ public final class Headline {
                 .map(UnitDescription::id)
                 .toList();
         if (!bypassing.isEmpty()) {
-            parts.add(range(bypassing) + (bypassing.size() == 1 ? " reads its" : " read their")
-                    + " tables past the caches (the host's affair, no guest's)");
+            parts.add(range(bypassing) + (bypassing.size() == 1 ? " walks its" : " walk their")
+                    + " tables without snooping (affects the host only)");
         }
         return String.join("; ", parts);
     }
@@ -269,7 +267,7 @@ public final class Headline {
         return devices.stream().filter(device -> device.guest() == guest).toList();
     }
 
-    /** Returns the addresses of the devices that the verdict is about and that have an answer. */
+    /** Returns the addresses of the judged devices that have an answer. */
     public static List<PciAddress> addresses(Audit audit, Guest guest) {
         Objects.requireNonNull(audit, "audit");
         Objects.requireNonNull(guest, "guest");

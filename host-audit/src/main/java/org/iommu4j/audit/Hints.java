@@ -19,7 +19,7 @@ import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
-/** What can be done; each only where it is true. */
+/** Makes hints: what an operator can do. Each is made only where it applies. */
 final class Hints {
     private static final String CLAIM = "Linux iommu_group_claim_dma_owner";
 
@@ -42,7 +42,7 @@ final class Hints {
                 && own.get().abilities().blocksNoSnoop() == Answer.YES) {
             hints.add(new Reason(
                     "run Linux 5.19 or newer: there only the device's own unit, "
-                            + own.get().id() + ", counts",
+                            + own.get().id() + ", decides",
                     "Linux 5.19 intel_iommu_enforce_cache_coherency"));
         }
         Optional<UnitDescription> other = host.units().stream()
@@ -58,8 +58,8 @@ final class Hints {
                                             + other.get().id() + ", which can block no-snoop",
                                     "firmware's table of scopes")
                             : new Reason(
-                                    "it is part of the chipset or processor and stays behind " + device.unit()
-                                            + "; a card of its kind in a slot would be behind "
+                                    "the device is part of the chipset or processor and can't leave "
+                                            + device.unit() + "; use a card of the same kind in a slot behind "
                                             + other.get().id() + ", which can block no-snoop",
                                     "firmware's table of scopes"));
         }
@@ -68,20 +68,19 @@ final class Hints {
             if (function.noSnoopEnabled() == Answer.YES) {
                 hints.add(new Reason(
                         "clear Enable No Snoop of " + physical.get() + " (setpci -s " + physical.get()
-                                + " CAP_EXP+8.w=0:0800): its virtual functions may then send none, and a guest that "
-                                + "has one"
-                                + " can't set it; VFIO and KVM answer as before",
+                                + " CAP_EXP+8.w=0:0800): its virtual functions must then not send no-snoop, and their"
+                                + " guests can't set the bit; the answers of VFIO and KVM do not change",
                         "PCI Express: the bit is reserved in virtual functions"));
             }
         } else if (function.noSnoopEnabled() == Answer.YES) {
             hints.add(new Reason(
-                    "clear Enable No Snoop (setpci -s BDF CAP_EXP+8.w=0:0800): the device may then send none, but VFIO"
-                            + " lets the guest set it again, and VFIO and KVM answer as before",
+                    "clear Enable No Snoop (setpci -s BDF CAP_EXP+8.w=0:0800): the device must then not send no-snoop,"
+                            + " but VFIO lets the guest set the bit again; the answers of VFIO and KVM do not change",
                     "Linux vfio_pci_config.c init_pci_cap_exp_perm"));
         } else if (function.noSnoopEnabled() == Answer.NO) {
             hints.add(new Reason(
-                    "Enable No Snoop is off: the device may send none until somebody sets it, and VFIO lets the guest;"
-                            + " VFIO and KVM do not look at it",
+                    "Enable No Snoop is off: the device must not send no-snoop until the bit is set, and VFIO lets the"
+                            + " guest set it; VFIO and KVM do not read the bit",
                     "Linux vfio_pci_config.c init_pci_cap_exp_perm"));
         }
         return hints;
@@ -101,30 +100,29 @@ final class Hints {
         if (evidence.interruptRemapping() == Answer.NO && evidence.iommuInUse() != Answer.NO) {
             if (!evidence.bootOptions().interruptRemapping()) {
                 String off = evidence.bootOptions().has("intremap", "off") ? "intremap=off" : "nointremap";
-                hints.add(new Reason("take " + off + " off the kernel's command line", "Linux setup_irqremap"));
+                hints.add(new Reason("remove " + off + " from the kernel's command line", "Linux setup_irqremap"));
             }
             hints.add(new Reason(
                     evidence.unsafeInterruptsAllowed()
-                            ? "take allow_unsafe_interrupts off module vfio_iommu_type1 unless guests are trusted: "
-                                    + "devices"
-                                    + " are assigned without interrupt remapping, and a guest can inject any "
-                                    + "interrupt into"
-                                    + " the host"
-                            : "module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 assigns without interrupt"
-                                    + " remapping: a guest can then inject any interrupt into the host",
+                            ? "unset module parameter vfio_iommu_type1.allow_unsafe_interrupts unless guests "
+                                    + "are trusted:"
+                                    + " devices are assigned without interrupt remapping, and a guest can inject any"
+                                    + " interrupt into the host"
+                            : "set module parameter vfio_iommu_type1.allow_unsafe_interrupts=1 to assign "
+                                    + "devices without"
+                                    + " interrupt remapping: a guest can then inject any interrupt into the host",
                     "Linux vfio_iommu_type1.c allow_unsafe_interrupts"));
         }
         if (evidence.functions().isEmpty() && !evidence.units().isEmpty()) {
             hints.add(new Reason(
-                    "which unit has a device: readlink /sys/bus/pci/devices/BDF/iommu; the first unit is often that "
-                            + "of the"
-                            + " integrated graphics alone and says nothing about the others",
+                    "to find a device's unit, run readlink /sys/bus/pci/devices/BDF/iommu; the first unit often serves"
+                            + " the integrated graphics alone, and the others may differ from it",
                     "Linux iommu_device_link"));
         }
         return hints;
     }
 
-    /** Without a table nobody knows whose units the host has, if any: every vendor's parameters count. */
+    /** Without a firmware table the vendor is unknown, so the parameters of every vendor apply. */
     private static List<Reason> whereNotInUse(
             HostEvidence evidence, List<HostDescription> hosts, IommuVendors vendors) {
         List<KernelParameter> parameters = hosts.isEmpty()
@@ -140,16 +138,16 @@ final class Hints {
             return parameters(evidence, parameters, KernelParameter.Effect.ENABLES, false);
         }
         return List.of(new Reason(
-                "look into /sys/firmware/acpi/tables as root: where no table of an IOMMU is there, turn the IOMMU on in"
+                "list /sys/firmware/acpi/tables as root: if no table of an IOMMU is there, turn the IOMMU on in the"
                         + " firmware setup, if processor and board have one",
-                "no ACPI table of a known vendor is among the input"));
+                "the input has no ACPI table of a known vendor"));
     }
 
     private static List<KernelParameter> parameters(List<HostDescription> hosts) {
         return hosts.stream().flatMap(host -> host.parameters().stream()).toList();
     }
 
-    /** Returns hints about the parameters of an effect that are, or are not, on the command line. */
+    /** Returns hints about the parameters with an effect that the command line has, or does not have. */
     private static List<Reason> parameters(
             HostEvidence evidence, List<KernelParameter> parameters, KernelParameter.Effect effect, boolean given) {
         BootOptions options = evidence.bootOptions();
@@ -157,23 +155,23 @@ final class Hints {
                 .filter(parameter ->
                         parameter.effect() == effect && options.has(parameter.parameter(), parameter.value()) == given)
                 .map(parameter -> new Reason(
-                        (given ? "take " + parameter + " off the kernel's command line" : "boot with " + parameter)
+                        (given ? "remove " + parameter + " from the kernel's command line" : "boot with " + parameter)
                                 + ": it " + parameter.why().text(),
                         parameter.why().source()))
                 .distinct()
                 .toList();
     }
 
-    /** Returns what can be done about a group that VFIO does not take: the same for each of its devices. */
+    /** Returns what can be done about a group that VFIO refuses: the same for each of its devices. */
     static Reason ofGroup(int group, Collection<PciAddress> bound) {
         return new Reason(
-                "of group " + group + " assign " + few(bound) + " to the same guest as well, or unbind from the driver",
+                "assign " + few(bound) + " of group " + group + " to the same guest as well, or unbind from the driver",
                 CLAIM);
     }
 
-    /** Returns what can be done about bridges of a group that drivers of the host have: no guest gets a bridge. */
+    /** Returns what can be done about bridges of a group that drivers of the host have; bridges are not assignable. */
     static Reason ofBridges(int group, Collection<PciAddress> bound) {
-        return new Reason("of group " + group + " unbind the bridge " + few(bound) + " from its driver", CLAIM);
+        return new Reason("unbind the bridge " + few(bound) + " of group " + group + " from its driver", CLAIM);
     }
 
     private static String few(Collection<PciAddress> addresses) {
@@ -182,7 +180,7 @@ final class Hints {
                 + (more > 0 ? " and " + more + " more" : "");
     }
 
-    /** Returns whether a hint is about who else is in the group, and so depends on what else the guest gets. */
+    /** Returns whether a hint is about the group, so that it depends on the guest's other devices. */
     static boolean isOfGroup(Reason hint) {
         return hint.source().equals(CLAIM);
     }

@@ -32,7 +32,7 @@ import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
 
-/** A host as the vendors describe it: for each function the unit that translates for it, and its group. */
+/** Holds a host as the vendors describe it: for each function its translation unit and its group. */
 final class HostPicture {
     /**
      * A function and the vendor's description that holds for it.
@@ -179,8 +179,8 @@ final class HostPicture {
             describe(foreign, facts(shown, links), release, warnings);
         }
         if (hosts.isEmpty()) {
-            warnings.add("no firmware table and no unit of a known IOMMU vendor is among the input"
-                    + (evidence.functions().isEmpty() ? "" : ": what translates for the devices is unknown"));
+            warnings.add("the input has no firmware table and no unit of a known IOMMU vendor"
+                    + (evidence.functions().isEmpty() ? "" : ": the units of the devices are unknown"));
         }
     }
 
@@ -239,7 +239,7 @@ final class HostPicture {
                     Answer.NO,
                     null,
                     Answer.NO,
-                    List.of(new Reason("it is in no group in this Linux", "Linux iommu_probe_device")),
+                    List.of(new Reason("the host's Linux has no group for it", "Linux iommu_probe_device")),
                     List.of(),
                     Answer.NO);
         }
@@ -250,7 +250,7 @@ final class HostPicture {
                     null,
                     Answer.UNKNOWN,
                     List.of(new Reason(
-                            "the bridge above it is not known, so that scopes of bridges can't be followed",
+                            "the bridge above it is unknown, so scopes of bridges can't be followed",
                             "input without bus numbers")),
                     null,
                     Answer.UNKNOWN);
@@ -288,7 +288,7 @@ final class HostPicture {
             return;
         }
         if (!evidence.topologyKnown()) {
-            warnings.add("groups are unknown: no input lists them, and configuration space is not known in full");
+            warnings.add("groups are unknown: no input lists them, and configuration space is not fully known");
             return;
         }
         List<List<PciAddress>> formed = isolation.groups(address -> translated(address) == Answer.YES);
@@ -296,9 +296,9 @@ final class HostPicture {
             putGroup(i, formed.get(i));
         }
         if (!formed.isEmpty()) {
-            warnings.add("no input lists groups: they are worked out from configuration space"
+            warnings.add("no input lists groups: iommu4j derives them from configuration space"
                     + (evidence.iommuInUse() == Answer.YES ? "" : " with ACS turned on, as Linux does,")
-                    + " and numbered by us");
+                    + " and numbers them itself");
         }
     }
 

@@ -7,12 +7,12 @@ import java.util.Optional;
 import org.iommu4j.spi.Reason;
 
 /**
- * What a Linux driver is known to do with no-snoop.
+ * A Linux driver's known use of no-snoop.
  *
- * <p>Once assigned, the guest's driver decides. The host's driver tells what a Linux guest would do.
+ * <p>Once a device is assigned, the guest's driver decides. The host's driver shows what a Linux guest would do.
  *
- * @param kind what it does
- * @param why in words, with the source
+ * @param kind the kind of use
+ * @param why the use in words, with its source
  */
 public record NoSnoopUse(Kind kind, Reason why) {
     /** Refuses what is missing. */
@@ -21,7 +21,7 @@ public record NoSnoopUse(Kind kind, Reason why) {
         Objects.requireNonNull(why, "why");
     }
 
-    /** What a driver does with no-snoop. */
+    /** A driver's use of no-snoop. */
     public enum Kind {
         /** It sends no-snoop requests and flushes CPU caches for them. */
         USES,
@@ -56,7 +56,7 @@ public record NoSnoopUse(Kind kind, Reason why) {
             disables("hinic3", "asks for snooping in its attributes", "Linux hinic3_hwif.c"),
             none("nvme", "NVMe has no control of no-snoop", "NVM Express Base Specification"));
 
-    /** Finds what is known of a driver. */
+    /** Finds the known use of no-snoop by a driver. */
     public static Optional<NoSnoopUse> of(String driver) {
         return Optional.ofNullable(BY_DRIVER.get(driver.replace('-', '_')));
     }

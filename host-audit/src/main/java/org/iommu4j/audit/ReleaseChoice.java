@@ -7,18 +7,17 @@ import java.util.Optional;
 import org.iommu4j.LinuxRelease;
 
 /**
- * Which release's rules answer when nobody named one.
+ * Chooses the release whose rules apply when the user names none.
  *
- * <p>The host's own where it is known to us. Else the nearest known one, with a warning that says so: nothing that
- * decides here changed between 4.x and the oldest known release, and nothing is known of what comes after the newest.
+ * <p>It is the host's own release where rules are built for it, else the nearest known release, with a warning. Nothing
+ * that decides here changed between 4.x and the oldest known release. What changes after the newest is unknown.
  */
 final class ReleaseChoice {
     private ReleaseChoice() {}
 
     static LinuxRelease of(Optional<LinuxRelease> host, Collection<String> warnings) {
         if (host.isEmpty()) {
-            warnings.add("the host's kernel release is unknown: answered by the rules of the newest, "
-                    + LinuxRelease.NEWEST);
+            warnings.add("the host's kernel release is unknown: the rules of the newest apply, " + LinuxRelease.NEWEST);
             return LinuxRelease.NEWEST;
         }
         LinuxRelease own = host.get();
@@ -26,11 +25,12 @@ final class ReleaseChoice {
             return own;
         }
         LinuxRelease nearest = nearest(own, LinuxRelease.known());
-        warnings.add("no rules are built for this host's Linux " + own + ": answered by the nearest, " + nearest);
+        warnings.add(
+                "no rules are built for this host's Linux " + own + ": the rules of the nearest apply, " + nearest);
         return nearest;
     }
 
-    /** Of releases, oldest first, the last that is no newer, else the first; what was only posted is no host's. */
+    /** Returns the last release that is not newer, else the first; no host runs a release that was only posted. */
     static LinuxRelease nearest(LinuxRelease own, List<LinuxRelease> known) {
         LinuxRelease nearest = known.get(0);
         for (LinuxRelease candidate : known) {

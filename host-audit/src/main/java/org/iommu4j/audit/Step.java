@@ -6,9 +6,9 @@ import java.util.Objects;
 /**
  * A step on the way from a device to its guest's caches.
  *
- * @param what what is asked
- * @param answer what comes out
- * @param source who decides it
+ * @param what the question
+ * @param answer the answer
+ * @param source the register, table or function of Linux that decides it
  */
 public record Step(String what, String answer, String source) {
     /** Refuses what is missing. */

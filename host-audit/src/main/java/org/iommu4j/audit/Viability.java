@@ -22,33 +22,33 @@ import org.iommu4j.spi.Reason;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Whether VFIO takes a device, and what stands against it.
+ * Decides whether VFIO accepts a device, and gives the obstacles.
  *
- * <p>What stands against all devices of a group is gathered once. Of its reasons of one kind a device is told the first
- * {@value Hints#SHOWN} and how many more there are, so that time and reports grow with the number of functions and of
- * reserved regions, however big a group is.
+ * <p>The obstacles of a group are gathered once. Each device of the group reports the first {@value Hints#SHOWN} of one
+ * kind, and the number of the others. So time and reports grow with the number of functions and of reserved regions,
+ * not with the size of groups.
  */
 final class Viability {
     private static final Reason CORE_LOCK =
-            new Reason("its group can't be taken from the kernel, EINVAL", "Linux iommu_group require_direct (6.6)");
+            new Reason("the kernel does not release its group, EINVAL", "Linux iommu_group require_direct (6.6)");
 
     /**
      * What was found about a device or a group.
      *
-     * @param answer whether VFIO takes it as drivers are bound now
-     * @param withGroup whether VFIO would take it if no driver were bound to its group
-     * @param reasons what stands against it now, or why that is not known
+     * @param answer whether VFIO accepts it with the drivers that are bound now
+     * @param withGroup whether VFIO would accept it if no driver were bound to its group
+     * @param reasons the obstacles now, or why they are unknown
      */
     record Finding(Answer answer, Answer withGroup, List<Reason> reasons) {}
 
     /**
-     * What stands against giving a device of a group away.
+     * The obstacles to assigning a device of a group.
      *
      * @param direct DIRECT regions of any of its functions
-     * @param unknownRegions of whose functions it is not known whether they have any
+     * @param unknownRegions the functions whose DIRECT regions are unknown
      * @param bound its functions that a guest could get and that drivers of the host have
      * @param boundBridges its bridges that drivers of the host have
-     * @param unknownDrivers its functions whose driver is not known
+     * @param unknownDrivers its functions whose driver is unknown
      */
     private record Obstacles(
             Few direct,
@@ -69,7 +69,7 @@ final class Viability {
     /** By the first function of a group, or a function without one. */
     private final Map<PciAddress, Obstacles> obstacles = new HashMap<>();
 
-    /** Makes one for devices that are given away each by itself. */
+    /** Makes one for devices that are each assigned alone. */
     Viability(HostPicture picture, AuditRules rules) {
         this(picture, rules, Set.of());
     }
@@ -105,7 +105,7 @@ final class Viability {
         }
         DeviceDescription description = picture.device(address);
         if (description == null || description.translated() == Answer.UNKNOWN) {
-            verdict.unknown("whether an IOMMU translates for it is not known", "no firmware table, no link");
+            verdict.unknown("it is unknown whether an IOMMU translates for it", "no firmware table, no iommu link");
         } else if (description.translated() == Answer.NO) {
             verdict.no(
                     "no IOMMU translates for it", description.reasons().get(0).source());
@@ -116,22 +116,22 @@ final class Viability {
             verdict.no(host.refusal());
         }
         Obstacles group = obstacles(address);
-        group.direct().tell(verdict::no);
-        group.unknownRegions().tell(verdict::unknown);
+        group.direct().report(verdict::no);
+        group.unknownRegions().report(verdict::unknown);
         interrupts(description, verdict);
         if (!picture.isGrouped(address)) {
-            verdict.unknown("its group is not known", "no group listing, no full configuration space");
+            verdict.unknown("its group is unknown", "no group listing, no full configuration space");
         }
         Answer withGroup = verdict.answer;
         if (picture.isGrouped(address)) {
-            tellSisters(group.bound(), address, verdict::no);
-            tellSisters(group.boundBridges(), address, verdict::no);
-            tellSisters(group.unknownDrivers(), address, verdict::unknown);
+            reportOthers(group.bound(), address, verdict::no);
+            reportOthers(group.boundBridges(), address, verdict::no);
+            reportOthers(group.unknownDrivers(), address, verdict::unknown);
         }
         return verdict.finding(withGroup);
     }
 
-    /** Answers for a group as drivers are bound now, with all that stands against it. */
+    /** Answers for a group with the drivers that are bound now, and gives all obstacles. */
     Finding ofGroup(List<PciAddress> members) {
         Obstacles found = new Obstacles();
         members.forEach(member -> boundTo(member, found));
@@ -143,12 +143,12 @@ final class Viability {
     }
 
     /**
-     * Returns what can be done about the drivers of the host that stand against a device's group: the same for each
-     * device of it; nothing where no other function than the device has such a driver.
+     * Returns what can be done about the host's drivers that are bound to a device's group. It is the same for each
+     * device of the group, and empty where only the device itself has such a driver.
      */
     List<Reason> hints(PciAddress address, int group) {
         if (!picture.isGrouped(address)
-                || !driversHaveASay(evidence.function(address).orElseThrow())) {
+                || !driversMatter(evidence.function(address).orElseThrow())) {
             return List.of();
         }
         Obstacles found = obstacles(address);
@@ -162,8 +162,8 @@ final class Viability {
         return hints;
     }
 
-    /** Nobody asks for drivers where no guest gets the function, or Linux uses no IOMMU. */
-    private boolean driversHaveASay(FunctionEvidence function) {
+    /** Drivers are irrelevant where no guest can get the function, or Linux uses no IOMMU. */
+    private boolean driversMatter(FunctionEvidence function) {
         DeviceDescription description = picture.device(function.address());
         return function.bridge() != Answer.YES
                 && !isIommu(function)
@@ -175,7 +175,7 @@ final class Viability {
         return function.classCode().isPresent() && function.classCode().getAsInt() == PciClasses.IOMMU;
     }
 
-    /** Returns the functions that Linux attaches with a device: its group, or itself where that is not known. */
+    /** Returns the functions that Linux attaches with a device: its group, or itself where the group is unknown. */
     List<PciAddress> members(PciAddress address) {
         return picture.members(address);
     }
@@ -196,8 +196,8 @@ final class Viability {
         return found;
     }
 
-    /** Tells a function what is said of others. */
-    private static void tellSisters(Map<PciAddress, Reason> sisters, PciAddress address, Consumer<Reason> to) {
+    /** Reports to a function the reasons of the other functions of its group. */
+    private static void reportOthers(Map<PciAddress, Reason> sisters, PciAddress address, Consumer<Reason> to) {
         Few few = new Few();
         for (Map.Entry<PciAddress, Reason> sister : sisters.entrySet()) {
             if (few.isFull()) {
@@ -208,7 +208,7 @@ final class Viability {
             }
         }
         few.count(sisters.size() - (sisters.containsKey(address) ? 1 : 0));
-        few.tell(to);
+        few.report(to);
     }
 
     private void directRegions(PciAddress member, Obstacles found) {
@@ -224,7 +224,8 @@ final class Viability {
         if (regions == null) {
             found.unknownRegions()
                     .add(new Reason(
-                            "reserved regions of " + member + " are not known", "no firmware table, no group listing"));
+                            "the reserved regions of " + member + " are unknown",
+                            "no firmware table, no group listing"));
             return;
         }
         for (ReservedRegion region : regions) {
@@ -239,7 +240,7 @@ final class Viability {
         }
     }
 
-    /** Returns who would keep a device that has DIRECT regions from user space, null where nobody does. */
+    /** Returns why a device with DIRECT regions is kept from user space, null where it is not. */
     private @Nullable Reason directLock(PciAddress address) {
         if (rules.keepsDirectDevices()) {
             return CORE_LOCK;
@@ -267,7 +268,7 @@ final class Viability {
         if (linux == Answer.NO || (linux == Answer.UNKNOWN && hardware == Answer.NO)) {
             verdict.no("interrupts are not remapped", "Linux vfio_iommu_type1_attach_group, EPERM");
         } else if (linux == Answer.UNKNOWN) {
-            verdict.unknown("whether Linux remaps interrupts is not known", "no kernel log among the input");
+            verdict.unknown("it is unknown whether Linux remaps interrupts", "the input has no kernel log");
         }
     }
 
@@ -280,9 +281,7 @@ final class Viability {
         Optional<String> driver = function.driver().map(Fact::value);
         if (driver.isEmpty()) {
             found.unknownDrivers()
-                    .put(
-                            member,
-                            new Reason("the driver of " + member + " is not known", "no driver link, no lspci -k"));
+                    .put(member, new Reason("the driver of " + member + " is unknown", "no driver link, no lspci -k"));
         } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
             (bridge ? found.boundBridges() : found.bound())
                     .put(
@@ -292,7 +291,7 @@ final class Viability {
         }
     }
 
-    /** Drivers that say {@code driver_managed_dma}: a group with them can still be claimed. */
+    /** Drivers with {@code driver_managed_dma}: a group with them can still be claimed. */
     static boolean leavesDmaAlone(String driver) {
         return isOfVfio(driver) || driver.replace('-', '_').equals("pci_stub") || driver.equals("pcieport");
     }
@@ -321,12 +320,12 @@ final class Viability {
             }
         }
 
-        /** Says how many there are in all. */
+        /** Sets the number of all reasons. */
         void count(int reasons) {
             all = reasons;
         }
 
-        void tell(Consumer<Reason> to) {
+        void report(Consumer<Reason> to) {
             String source = "";
             for (Reason reason : first) {
                 to.accept(reason);
@@ -361,7 +360,7 @@ final class Viability {
             open.add(reason);
         }
 
-        /** Ends where drivers have no say. */
+        /** Ends where drivers are irrelevant. */
         Finding finding() {
             return finding(answer);
         }

@@ -50,7 +50,7 @@ final class AcpiReader {
     /**
      * Reads one table.
      *
-     * @throws InputException when it is no table or too big
+     * @throws InputException when it is not a table or is too big
      */
     static void read(byte[] bytes, Source source, EvidenceBuilder host) {
         if (bytes.length < HEADER_BYTES) {
@@ -63,7 +63,7 @@ final class AcpiReader {
         }
         if (!recognises(bytes)) {
             throw new InputException(
-                    source + ": is no ACPI table, expected four capitals such as DMAR or IVRS and a length");
+                    source + ": is not an ACPI table, expected four capitals such as DMAR or IVRS and a length");
         }
         host.table(new String(bytes, 0, 4, StandardCharsets.ISO_8859_1), bytes, source);
     }
@@ -79,7 +79,7 @@ final class AcpiReader {
         for (String line : lines) {
             Matcher heading = HEADING.matcher(line);
             if (heading.matches()) {
-                tables += tell(table, source, host);
+                tables += record(table, source, host);
                 table = new Table(heading.group(1));
                 continue;
             }
@@ -88,16 +88,16 @@ final class AcpiReader {
                 table.add(Long.parseLong(bytes.group(1), 16), bytes.group(2));
             }
         }
-        return tables + tell(table, source, host);
+        return tables + record(table, source, host);
     }
 
-    private static int tell(@Nullable Table table, Source source, EvidenceBuilder host) {
+    private static int record(@Nullable Table table, Source source, EvidenceBuilder host) {
         if (table == null) {
             return 0;
         }
         byte[] bytes = table.bytes();
         if (table.broken || bytes.length < HEADER_BYTES || u32(bytes, 4) != bytes.length) {
-            host.warn(source + ": table " + table.signature + " is not whole and is left out");
+            host.warn(source + ": table " + table.signature + " is incomplete and is ignored");
             return 0;
         }
         if (host.hasTable(table.signature) && !table.signature.equals("DMAR") && !table.signature.equals("IVRS")) {

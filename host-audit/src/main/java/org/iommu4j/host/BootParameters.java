@@ -10,11 +10,11 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
 
 /**
- * What of a kernel's command line a capture keeps.
+ * Selects the parameters of a kernel's command line that a capture keeps.
  *
- * <p>Command lines name disks by their serial numbers, network cards by their addresses, hosts, and now and then
- * passwords, in forms that nobody can list. So only parameters are kept whose name is known: those of the vendors'
- * drivers, and those of PCI, VFIO, and interrupt remapping, whose values name no more than PCI functions.
+ * <p>Command lines hold serial numbers of disks, addresses of network cards, names of hosts, and sometimes passwords,
+ * in more forms than anyone can list. So only parameters with a known name are kept: those of the vendors' drivers, and
+ * those of PCI, VFIO and interrupt remapping, whose values name at most PCI functions.
  *
  * <p>Source: {@code lib/cmdline.c} next_arg, {@code kernel/params.c} parse_args.
  */
@@ -32,7 +32,7 @@ final class BootParameters {
                 .collect(Collectors.toUnmodifiableSet());
     }
 
-    /** Returns a command line without all that is not known; what follows two dashes is not the kernel's. */
+    /** Returns the known parameters of a command line; those after two dashes do not belong to the kernel. */
     String of(String commandLine) {
         return words(commandLine).stream()
                 .takeWhile(word -> !word.equals("--"))

@@ -41,7 +41,7 @@ public final class CaptureFiles implements HostFiles {
     /** Characters of a name with its path, and of where a link leads: Linux's PATH_MAX. */
     private static final int MAX_PATH = 4096;
 
-    /** Bytes of what is asked for, links followed: they make a small capture look big. */
+    /** Bytes of all requested files with links followed, because links can expand a small capture. */
     private static final long MAX_ASKED_BYTES = 512L << 20;
 
     /** What each question and each name that answers it costs at least. */
@@ -63,7 +63,7 @@ public final class CaptureFiles implements HostFiles {
      * Reads a capture.
      *
      * @param path a directory or a tar file that holds {@code sys/}
-     * @throws InputException when it can't be read, is no tar or not a whole one, is too big, or holds no {@code sys/}
+     * @throws InputException when it can't be read, is not a complete tar, is too big, or holds no {@code sys/}
      *     tree
      */
     public static CaptureFiles open(Path path) {
@@ -97,7 +97,7 @@ public final class CaptureFiles implements HostFiles {
             files.readTar(tar);
             if (!tar.ended()) {
                 throw new InputException(source
-                        + ": is cut short, expected the empty block that ends a tar; copy it again, or make it again");
+                        + ": is truncated, expected the empty block that ends a tar; copy it again, or make it again");
             }
         } catch (IOException e) {
             throw unreadable(source, e);
@@ -111,7 +111,7 @@ public final class CaptureFiles implements HostFiles {
 
     private CaptureFiles withSysTree() {
         if (!tree.hasDirectory("sys")) {
-            throw new InputException(source + ": no capture, expected a directory or tar with a Linux sys/ tree");
+            throw new InputException(source + ": is not a capture, expected a directory or tar with a Linux sys/ tree");
         }
         return this;
     }
@@ -151,8 +151,8 @@ public final class CaptureFiles implements HostFiles {
     private void asked(long bytes) {
         askedBytes += ASKED + bytes;
         if (askedBytes > MAX_ASKED_BYTES) {
-            throw new InputException(source + ": its links make more than " + (MAX_ASKED_BYTES >> 20)
-                    + " MiB of what it holds, expected a Linux sys/ tree");
+            throw new InputException(source + ": its links expand it to more than " + (MAX_ASKED_BYTES >> 20)
+                    + " MiB, expected a Linux sys/ tree");
         }
     }
 
@@ -256,7 +256,7 @@ public final class CaptureFiles implements HostFiles {
         return bytes;
     }
 
-    /** What is left out counts too: a compressed tar may hold more of it than anybody can wait for. */
+    /** Counts skipped entries too: a compressed tar may hold so many that reading never ends. */
     private void count(int more, long bytes, String name) {
         if (more > MAX_ENTRIES - entries) {
             throw new InputException(source + ": more than " + MAX_ENTRIES + " entries");

@@ -7,10 +7,10 @@ import java.util.OptionalInt;
 import org.iommu4j.pci.ConfigSpace;
 
 /**
- * What one input read of a function's configuration space.
+ * One input's reading of a function's configuration space.
  *
- * <p>Most of its bytes change while a host runs, so that readings are compared by what decides about places and groups:
- * header type and buses, the type of the PCI Express capability, Access Control Services and virtual functions.
+ * <p>Most of its bytes change while a host runs. So readings are compared only by the fields that decide about places
+ * and groups: header type and buses, type of the PCI Express capability, Access Control Services, virtual functions.
  */
 final class ConfigReading {
     private static final int SUBORDINATE_BUS = 0x1a;
@@ -104,12 +104,12 @@ final class ConfigReading {
                         | config.read(at + SRIOV_STRIDE, 2);
     }
 
-    /** Records what decides in it. */
-    void tell(Facts facts) {
-        decides.forEach((key, value) -> facts.tell(key, value, source));
+    /** Records its deciding fields as facts. */
+    void record(Facts facts) {
+        decides.forEach((key, value) -> facts.record(key, value, source));
     }
 
-    /** Returns whether all that decides in it is what is known. */
+    /** Returns whether all its deciding fields agree with the facts. */
     boolean isBelieved(Facts facts) {
         return decides.entrySet().stream()
                 .allMatch(entry -> facts.value(entry.getKey())
@@ -129,7 +129,7 @@ final class ConfigReading {
         return reconstructed;
     }
 
-    /** Returns the first bus below a bridge, empty of what is none. */
+    /** Returns the first bus below a bridge, empty for other functions. */
     OptionalInt secondaryBus() {
         return config.headerLayout() == 0 ? OptionalInt.empty() : OptionalInt.of(config.secondaryBus());
     }
@@ -138,7 +138,7 @@ final class ConfigReading {
         return config.read(SUBORDINATE_BUS, 1);
     }
 
-    /** Returns whether it is the one to use of two: it knows more, is raw, or is believed more. */
+    /** Returns whether it takes precedence over another: it knows more, is raw, or has a higher rank. */
     boolean isBetterThan(ConfigReading other) {
         if (knowledge != other.knowledge) {
             return knowledge.compareTo(other.knowledge) > 0;

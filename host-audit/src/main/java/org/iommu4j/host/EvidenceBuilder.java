@@ -20,7 +20,7 @@ import java.util.zip.CRC32;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
 
-/** Gathers what inputs say of a host; how far each is believed is its {@link Rank}. Not thread-safe. */
+/** Gathers the facts of all inputs about a host; the {@link Rank} of each input decides. Not thread-safe. */
 public final class EvidenceBuilder {
     /** More functions than any machine has: an input that names more is refused. */
     static final int MAX_FUNCTIONS = 65_536;
@@ -52,7 +52,7 @@ public final class EvidenceBuilder {
     private final List<Fact<String>> kernelLines = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
 
-    /** What is said of a unit. */
+    /** The facts about a unit. */
     private final class UnitFacts {
         private final Facts facts;
         private final Facts registers;
@@ -94,7 +94,7 @@ public final class EvidenceBuilder {
 
     /** Records an ACPI table. */
     EvidenceBuilder table(String signature, byte[] bytes, Source source) {
-        tables.tell(table(signature), ByteBuffer.wrap(bytes.clone()), source);
+        tables.record(table(signature), ByteBuffer.wrap(bytes.clone()), source);
         return this;
     }
 
@@ -114,7 +114,7 @@ public final class EvidenceBuilder {
     }
 
     /**
-     * Names a function; what else an input says about it goes to what is returned.
+     * Names a function; the returned object records its other facts.
      *
      * @throws InputException when there are too many
      */
@@ -142,7 +142,7 @@ public final class EvidenceBuilder {
 
     /** Records a unit's register base. */
     EvidenceBuilder unit(String unit, long registerBase, Source source) {
-        unitFacts(unit).facts.tell(REGISTER_BASE, registerBase, source);
+        unitFacts(unit).facts.record(REGISTER_BASE, registerBase, source);
         return this;
     }
 
@@ -181,13 +181,13 @@ public final class EvidenceBuilder {
 
     /** Records a register's value. */
     EvidenceBuilder register(String unit, String register, long value, Source source) {
-        unitFacts(unit).registers.tell(Key.ofHex(register), value, source);
+        unitFacts(unit).registers.record(Key.ofHex(register), value, source);
         return this;
     }
 
     /** Records a register's value that an input states for all units at once. */
     EvidenceBuilder registerOfAllUnits(String register, long value, Source source) {
-        allUnits.tell(Key.ofHex(register), value, source);
+        allUnits.record(Key.ofHex(register), value, source);
         return this;
     }
 
@@ -203,43 +203,43 @@ public final class EvidenceBuilder {
 
     /** Records a group's default domain type. */
     EvidenceBuilder groupType(int group, String type, Source source) {
-        groupFacts(group).tell(GROUP_TYPE, type, source);
+        groupFacts(group).record(GROUP_TYPE, type, source);
         return this;
     }
 
     /** Records a group's reserved regions. */
     EvidenceBuilder groupReserved(int group, List<ReservedRegion> regions, Source source) {
-        groupFacts(group).tell(GROUP_RESERVED, new Regions(List.copyOf(regions)), source);
+        groupFacts(group).record(GROUP_RESERVED, new Regions(List.copyOf(regions)), source);
         return this;
     }
 
     /** Records the kernel's release. */
     EvidenceBuilder kernelRelease(String release, Source source) {
-        host.tell(KERNEL_RELEASE, release, source);
+        host.record(KERNEL_RELEASE, release, source);
         return this;
     }
 
     /** Records the kernel's command line. */
     EvidenceBuilder commandLine(String commandLine, Source source) {
-        host.tell(COMMAND_LINE, commandLine, source);
+        host.record(COMMAND_LINE, commandLine, source);
         return this;
     }
 
     /** Records whether Linux remaps interrupts. */
     EvidenceBuilder interruptRemapping(boolean on, Source source) {
-        host.tell(INTERRUPT_REMAPPING, on, source);
+        host.record(INTERRUPT_REMAPPING, on, source);
         return this;
     }
 
     /** Records whether VFIO assigns devices though interrupts are not remapped. */
     EvidenceBuilder unsafeInterrupts(boolean allowed, Source source) {
-        host.tell(UNSAFE_INTERRUPTS, allowed, source);
+        host.record(UNSAFE_INTERRUPTS, allowed, source);
         return this;
     }
 
     /** Records whether Linux uses an IOMMU for DMA. */
     EvidenceBuilder iommuInUse(boolean inUse, Source source) {
-        host.tell(IOMMU_IN_USE, inUse, source);
+        host.record(IOMMU_IN_USE, inUse, source);
         return this;
     }
 
@@ -318,7 +318,7 @@ public final class EvidenceBuilder {
         return made;
     }
 
-    /** What inputs contradict each other about of one unit, what is said of all does not settle. */
+    /** Where inputs contradict each other about one unit, a statement about all units does not decide. */
     Map<String, Fact<Long>> registersOfAllUnits() {
         Map<String, Fact<Long>> known = allUnits.all(Long.class);
         units.values().forEach(unit -> unit.registers.contradictions(found -> known.remove(found.key())));

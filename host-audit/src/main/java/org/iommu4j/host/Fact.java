@@ -4,10 +4,10 @@ package org.iommu4j.host;
 import java.util.Objects;
 
 /**
- * Something that an input says about a host.
+ * A fact that an input states about a host.
  *
- * @param value what it says
- * @param source which input says it, for people: {@code sysfs}, {@code dmesg.txt}
+ * @param value the value
+ * @param source the input that states it, for people: {@code sysfs}, {@code dmesg.txt}
  */
 public record Fact<T>(T value, String source) {
     /** Refuses what is missing. */

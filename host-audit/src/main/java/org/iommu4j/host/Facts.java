@@ -14,18 +14,18 @@ import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 
 /**
- * What inputs say of one subject: the host, a function, a unit or a group. What is known does not depend on the order
- * in which they say it.
+ * The facts that inputs state about one subject: the host, a function, a unit or a group. The order in which inputs are
+ * read makes no difference.
  *
- * <p>Of two that differ the one of the higher {@link Rank} takes precedence, with a warning. Two of one rank that
- * differ leave the fact unknown, until an input of a higher rank settles it. Not thread-safe.
+ * <p>Where two inputs differ, the one of the higher {@link Rank} takes precedence, with a warning. Two of one rank that
+ * differ leave the fact unknown, until an input of a higher rank decides it. Not thread-safe.
  */
 final class Facts {
-    /** What the most believed inputs say. */
+    /** The value that the inputs of the highest rank state. */
     private static final class Known {
         private final Object value;
         private final Source source;
-        /** What others of the same rank say instead, with their names. */
+        /** The other values that inputs of the same rank state, with the names of these inputs. */
         private final Map<Object, String> otherwise = new LinkedHashMap<>(0);
 
         private Known(Object value, Source source) {
@@ -42,15 +42,15 @@ final class Facts {
      * Makes an empty one.
      *
      * @param naming puts the subject to the words of a key
-     * @param warnings is told where an input takes precedence over another
+     * @param warnings receives a line where an input takes precedence over another
      */
     Facts(UnaryOperator<String> naming, Consumer<Supplier<String>> warnings) {
         this.naming = naming;
         this.warnings = warnings;
     }
 
-    /** Records what an input says. */
-    <T> void tell(Key<T> key, T value, Source source) {
+    /** Records a value that an input states. */
+    <T> void record(Key<T> key, T value, Source source) {
         Known earlier = known.get(key);
         if (earlier == null) {
             known.put(key, new Known(value, source));
@@ -81,7 +81,7 @@ final class Facts {
         return key.shown().apply(key.type().cast(value));
     }
 
-    /** Finds a fact; unknown is also what inputs of one rank contradict each other about. */
+    /** Finds a fact; it is unknown also where inputs of one rank contradict each other. */
     <T> Optional<Fact<T>> find(Key<T> key) {
         Known found = known.get(key);
         return found == null || !found.otherwise.isEmpty()
@@ -94,12 +94,12 @@ final class Facts {
         return find(key).map(Fact::value);
     }
 
-    /** Returns the most believed input that says something of it, whether or not another contradicts. */
+    /** Returns the input of the highest rank that states it, whether or not another contradicts. */
     Optional<Source> source(Key<?> key) {
         return Optional.ofNullable(known.get(key)).map(found -> found.source);
     }
 
-    /** Returns all that inputs of one rank say in contradiction to each other; nothing when they don't. */
+    /** Returns the values on which inputs of one rank contradict each other; empty when they agree. */
     <T> List<T> contradicted(Key<T> key) {
         Known found = known.get(key);
         if (found == null || found.otherwise.isEmpty()) {
@@ -122,7 +122,7 @@ final class Facts {
         return all;
     }
 
-    /** Reports what inputs contradict each other about, a line each. */
+    /** Reports the contradictions between inputs, one line each. */
     void contradictions(Consumer<Contradiction> lines) {
         known.forEach((key, found) -> {
             if (!found.otherwise.isEmpty()) {
@@ -131,13 +131,13 @@ final class Facts {
                 lines.accept(new Contradiction(
                         key.words(),
                         naming.apply(key.words()) + " is " + shown(key, found.value) + " in " + found.source + " and "
-                                + shown(key, other.getKey()) + " in " + other.getValue() + ": taken as unknown"));
+                                + shown(key, other.getKey()) + " in " + other.getValue() + ": treated as unknown"));
             }
         });
     }
 
     /**
-     * What inputs of one rank contradict each other about.
+     * A contradiction between inputs of one rank.
      *
      * @param key the words of its key
      * @param line for people

@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Files, directories and links in memory; links are resolved inside it, and one that leads outside leads nowhere.
  *
- * <p>First all of it is put, then it is asked: each link is followed once, and where it leads is remembered. Not
+ * <p>It must be complete before the first question: each link is followed once, and its target is kept. Not
  * thread-safe.
  */
 final class FileTree {
@@ -63,7 +63,7 @@ final class FileTree {
             this.node = path.startsWith("/") ? root : from;
         }
 
-        /** Goes on to the end, or to a link that nobody has followed yet, which is returned. */
+        /** Continues to the end, or to a link that is not followed yet, which is returned. */
         private @Nullable Link go() {
             while (node != null && at <= path.length()) {
                 int slash = path.indexOf('/', at);

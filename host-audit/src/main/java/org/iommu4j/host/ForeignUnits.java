@@ -29,10 +29,10 @@ import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Units that no vendor on the path drives: how they are named, and what Linux answers for their devices.
+ * Units that no vendor on the path drives: their names, and Linux's answers for their devices.
  *
  * <p>Each row of the table is a vendor that describes what Linux shows and can't be opened. A vendor on the path takes
- * precedence for the units that it describes. Nothing of these units' tables and registers is read.
+ * precedence for the units that it describes. The tables and registers of these units are not read.
  *
  * <p>Source: the names that Linux's drivers give to {@code iommu_device_sysfs_add}, and their {@code .capable} and
  * {@code .enforce_cache_coherency} ops, 5.19 to 7.3.
@@ -40,7 +40,7 @@ import org.jspecify.annotations.Nullable;
 public final class ForeignUnits implements IommuVendor {
     private static final String CANNOT = "the driver can't block no-snoop";
 
-    /** Until its driver says otherwise, VFIO refuses a device whose driver does not promise coherent DMA. */
+    /** VFIO refuses a device whose IOMMU driver does not promise coherent DMA. */
     private static final LinuxRelease PROMISE_REQUIRED = new LinuxRelease(5, 19);
 
     private static final Reason REFUSAL = new Reason(
@@ -57,7 +57,7 @@ public final class ForeignUnits implements IommuVendor {
                     new LinuxRelease(6, 13),
                     true,
                     new Reason(
-                            "IORT tells of the device's root complex whether it makes no-snoop harmless (CANWBS)",
+                            "IORT states whether the device's root complex makes no-snoop harmless (CANWBS)",
                             "Linux arm_smmu_enforce_cache_coherency (6.13)")),
             never(
                     "smmu",
@@ -162,8 +162,8 @@ public final class ForeignUnits implements IommuVendor {
     }
 
     /**
-     * The driver of such a unit prints lines, by which a log is known; what they say beyond that it is in use is not
-     * read.
+     * The lines that the driver of such a unit prints: they identify a log, and show that the unit is in use. No other
+     * fact is read from them.
      */
     @Override
     public KernelLog kernelLog() {

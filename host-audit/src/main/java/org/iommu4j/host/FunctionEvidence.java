@@ -9,7 +9,7 @@ import org.iommu4j.pci.PciFunction;
 import org.iommu4j.spi.Answer;
 
 /**
- * What the inputs say about a PCI function; each thing may be unknown.
+ * The known facts about a PCI function; each may be unknown.
  *
  * <p>As a {@link PciFunction} it shows what is known: where {@link #knowledge} is less than
  * {@link ConfigKnowledge#ALL}, a capability that is not found may be there all the same.
@@ -78,7 +78,7 @@ public final class FunctionEvidence implements PciFunction {
         return physicalFunction;
     }
 
-    /** Returns whether the inputs tell which bridge is above, or that none is. */
+    /** Returns whether it is known which bridge is above, or that none is. */
     public boolean placed() {
         return placed;
     }
@@ -182,7 +182,7 @@ public final class FunctionEvidence implements PciFunction {
     }
 
     /**
-     * Returns whether it is in a group in the host's own Linux; a listing of some groups does not tell that it is in
+     * Returns whether it is in a group in the host's own Linux; a listing of some groups does not show that it is in
      * none.
      */
     public Answer grouped() {
@@ -192,12 +192,12 @@ public final class FunctionEvidence implements PciFunction {
         return facts.isInNoGroup() ? Answer.NO : Answer.UNKNOWN;
     }
 
-    /** Returns the unit that the host's own Linux says translates for it, for example {@code dmar0}. */
+    /** Returns the unit that translates for it by the host's own Linux, for example {@code dmar0}. */
     public Optional<Fact<String>> unit() {
         return facts.unit();
     }
 
-    /** Returns the driver that is bound; an empty name says that none is. */
+    /** Returns the driver that is bound; an empty name means that none is bound. */
     public Optional<Fact<String>> driver() {
         return facts.driver();
     }

@@ -11,7 +11,7 @@ import java.util.function.Supplier;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 
-/** What inputs say of one function; how far each is believed is its {@link Rank}. */
+/** Gathers the facts of all inputs about one function; the {@link Rank} of each input decides. */
 final class FunctionFacts {
     private static final int VENDOR_ID = 0x00;
     private static final int DEVICE_ID = 0x02;
@@ -44,9 +44,9 @@ final class FunctionFacts {
     private final List<ConfigReading> readings = new ArrayList<>(1);
 
     /**
-     * Makes one of a function of which nothing is said yet.
+     * Makes one for a function without facts.
      *
-     * @param warnings is told where an input takes precedence over another
+     * @param warnings receives a line where an input takes precedence over another
      */
     FunctionFacts(PciAddress address, Consumer<Supplier<String>> warnings) {
         this.address = address;
@@ -77,7 +77,7 @@ final class FunctionFacts {
             int express = read.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
             if (express != 0) {
                 int control = read.read(express + EXPRESS_DEVICE_CONTROL, 2);
-                facts.tell(DEVICE_CONTROL, control, source);
+                facts.record(DEVICE_CONTROL, control, source);
                 if (!virtual) {
                     noSnoop((control & ENABLE_NO_SNOOP) != 0, source);
                 }
@@ -101,7 +101,7 @@ final class FunctionFacts {
     }
 
     private FunctionFacts read(ConfigReading reading) {
-        reading.tell(facts);
+        reading.record(facts);
         readings.add(reading);
         return this;
     }
@@ -119,65 +119,65 @@ final class FunctionFacts {
     }
 
     FunctionFacts group(int group, Source source) {
-        return tell(GROUP, group, source);
+        return record(GROUP, group, source);
     }
 
     /** Records that it is in no group. */
     FunctionFacts inNoGroup(Source source) {
-        return tell(GROUP, NO_GROUP, source);
+        return record(GROUP, NO_GROUP, source);
     }
 
     FunctionFacts unit(String unit, Source source) {
-        return tell(UNIT, unit, source);
+        return record(UNIT, unit, source);
     }
 
     FunctionFacts driver(String driver, Source source) {
-        return tell(DRIVER, driver, source);
+        return record(DRIVER, driver, source);
     }
 
     FunctionFacts noSnoop(boolean enabled, Source source) {
-        return tell(NO_SNOOP, enabled, source);
+        return record(NO_SNOOP, enabled, source);
     }
 
     FunctionFacts vendorId(int id, Source source) {
-        return tell(VENDOR, id, source);
+        return record(VENDOR, id, source);
     }
 
     FunctionFacts deviceId(int id, Source source) {
-        return tell(DEVICE, id, source);
+        return record(DEVICE, id, source);
     }
 
     FunctionFacts classCode(int code, Source source) {
-        return tell(CLASS_CODE, code, source);
+        return record(CLASS_CODE, code, source);
     }
 
     FunctionFacts bridge(PciAddress above, Source source) {
-        return tell(BRIDGE, above, source);
+        return record(BRIDGE, above, source);
     }
 
     FunctionFacts physicalFunction(PciAddress physical, Source source) {
-        return tell(PHYSICAL, physical, source);
+        return record(PHYSICAL, physical, source);
     }
 
     /** Records that it is on a root bus. */
     FunctionFacts onRootBus(Source source) {
-        return tell(ON_ROOT_BUS, true, source);
+        return record(ON_ROOT_BUS, true, source);
     }
 
     FunctionFacts name(String name, Source source) {
-        return tell(NAME, name, source);
+        return record(NAME, name, source);
     }
 
     FunctionFacts className(String name, Source source) {
-        return tell(CLASS_NAME, name, source);
+        return record(CLASS_NAME, name, source);
     }
 
     private static String hex(int value) {
         return String.format("%04x", value);
     }
 
-    private <T> FunctionFacts tell(Key<T> key, T value, Source source) {
-        facts.tell(key, value, source);
+    private <T> FunctionFacts record(Key<T> key, T value, Source source) {
+        facts.record(key, value, source);
         return this;
     }
 
@@ -281,7 +281,7 @@ final class FunctionFacts {
         return reading().map(ConfigReading::subordinateBus).orElse(0);
     }
 
-    /** Reports what inputs contradict each other about, a line each. */
+    /** Reports the contradictions between inputs, one line each. */
     void contradictions(Consumer<String> lines) {
         facts.contradictions(found -> lines.accept(found.line()));
     }

@@ -13,9 +13,9 @@ import org.iommu4j.pci.PciAddress;
  *
  * @param id its number
  * @param members its PCI functions, as far as the inputs list them
- * @param type the default domain's type as Linux names it ({@code DMA-FQ}, {@code identity}), when an input tells
- * @param reservedRegions what Linux lists under {@code reserved_regions}; empty when no input tells, which an empty
- *     list is not
+ * @param type the default domain's type as Linux names it ({@code DMA-FQ}, {@code identity}), if an input states it
+ * @param reservedRegions what Linux lists under {@code reserved_regions}; empty when no input states them, unlike an
+ *     empty list
  */
 public record GroupEvidence(
         int id,

@@ -15,7 +15,7 @@ import org.iommu4j.pci.PciAddress;
  * <p>Known forms: group and function on one line ({@code IOMMU Group 1 00:01.0 PCI bridge [0604]: ...}); a heading per
  * group ({@code IOMMU Group 1:}) with its functions indented below, after words or tags such as {@code Device:} or
  * {@code [RESET]}; paths ({@code /sys/kernel/iommu_groups/1/devices/0000:00:01.0}). A heading {@code IOMMU: dmar3}
- * names the unit of what follows. A kernel's command line printed before counts as such.
+ * names the unit of what follows. A kernel's command line that is printed before is read as well.
  */
 final class GroupListingReader {
     private static final Pattern PATH = Pattern.compile("iommu_groups/(\\d{1,6})/devices/(\\S+)");
@@ -78,7 +78,7 @@ final class GroupListingReader {
         String rest = text.substring(address.end()).strip();
         LspciTitle title =
                 LspciTitle.of(PciAddress.parse(address.group(1)), rest.startsWith("- ") ? rest.substring(2) : rest);
-        FunctionFacts function = title.tell(host, source).group(group, source);
+        FunctionFacts function = title.record(host, source).group(group, source);
         if (!unit.isEmpty()) {
             function.unit(unit, source);
         }

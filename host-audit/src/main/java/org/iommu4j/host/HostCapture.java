@@ -21,12 +21,12 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.spi.IommuVendors;
 
 /**
- * Makes a capture of a host: a tar of what decides about its IOMMUs, under the paths that it has there.
+ * Makes a capture of a host: a tar of the files that decide about its IOMMUs, under the paths that they have there.
  *
- * <p>Root is not required; what could not be read is told, and listed in {@value #MISSING} inside the tar. Serial
- * numbers, vital product data, network addresses, UUIDs and host names are left out. What may hold such is taken by
- * what is known to hold none: of the ACPI tables those that describe IOMMUs and configuration space, of the kernel's
- * command line the parameters that decide, of its log the parts of lines that are read and what IOMMU drivers said.
+ * <p>Root is not required. Files that can't be read are reported, and listed in {@value #MISSING} inside the tar.
+ * Serial numbers, vital product data, network addresses, UUIDs and host names are left out. From files that may hold
+ * such, only known parts are taken: the ACPI tables of IOMMUs and configuration space; the parameters of the kernel's
+ * command line that decide; the parts of log lines that are read here, and the messages of IOMMU drivers.
  */
 public final class HostCapture {
     /** What could not be read. */
@@ -120,9 +120,8 @@ public final class HostCapture {
         }
         if (headersOnly > 0) {
             missing.add("configuration space of " + headersOnly + " of " + functions
-                    + " functions beyond the header: only root may read it; without it neither Enable No Snoop nor "
-                    + "ACS is"
-                    + " known");
+                    + " functions after the header: only root may read it; without it neither Enable No Snoop nor"
+                    + " ACS is known");
         }
         text(tar, MISSING, missing.isEmpty() ? "Nothing is missing.\n" : lines(missing));
     }
@@ -141,7 +140,7 @@ public final class HostCapture {
             }
             Optional<String> real = files.resolve(path);
             if (real.isEmpty()) {
-                missing.add(path + ": leads nowhere");
+                missing.add(path + ": is a dangling link");
                 continue;
             }
             functions++;
@@ -225,7 +224,7 @@ public final class HostCapture {
         if (commandLine.isPresent()) {
             text(tar, "proc/cmdline", Redaction.text(parameters.of(commandLine.get())) + "\n");
         } else {
-            missing.add("proc/cmdline: the kernel's parameters are not known");
+            missing.add("proc/cmdline: the kernel's parameters are unknown");
         }
         for (String log : SysfsReader.LOGS) {
             Optional<byte[]> bytes = files.bytes(log);
@@ -240,7 +239,8 @@ public final class HostCapture {
                 return;
             }
         }
-        missing.add("kernel log: var/log/dmesg can't be read; 'dmesg > dmesg.txt' as root, then give it with --dmesg");
+        missing.add(
+                "kernel log: var/log/dmesg can't be read; run 'dmesg > dmesg.txt' as root and pass it with --dmesg");
     }
 
     private void names(TarArchiveOutputStream tar) throws IOException {
@@ -315,7 +315,7 @@ public final class HostCapture {
         }
     }
 
-    /** Entries tell neither who made them nor when. */
+    /** Entries hold neither their maker nor their time. */
     private static void entry(TarArchiveOutputStream tar, TarArchiveEntry entry, byte[] bytes) throws IOException {
         entry.setUserName("");
         entry.setGroupName("");

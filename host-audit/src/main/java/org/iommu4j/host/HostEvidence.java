@@ -20,11 +20,11 @@ import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.RegisterValues;
 
 /**
- * What is known of a host, from any mix of inputs.
+ * The known facts about a host, from any mix of inputs.
  *
- * <p>Everything may be unknown and nothing is guessed. Each fact remembers the input that said it. Where inputs differ,
- * the one of the higher {@link Rank} takes precedence, which is among the {@link #warnings}; where those of one rank
- * do, the fact is unknown and among the {@link #contradictions}. In which order they were read makes no difference.
+ * <p>Every fact may be unknown, and none is guessed. Each fact records the input that states it. Where inputs differ,
+ * the one of the higher {@link Rank} takes precedence, and {@link #warnings} has a line. Where inputs of one rank
+ * differ, the fact is unknown, and {@link #contradictions} has a line. The order of reading makes no difference.
  */
 public final class HostEvidence {
     private final String name;
@@ -165,7 +165,7 @@ public final class HostEvidence {
         return groups;
     }
 
-    /** Returns what {@code uname -r} says there, for example {@code 6.1.0-56-amd64}. */
+    /** Returns the output of {@code uname -r} there, for example {@code 6.1.0-56-amd64}. */
     public Optional<Fact<String>> kernelRelease() {
         return facts.find(EvidenceBuilder.KERNEL_RELEASE);
     }
@@ -180,7 +180,7 @@ public final class HostEvidence {
         return facts.find(EvidenceBuilder.COMMAND_LINE);
     }
 
-    /** Returns the kernel's command line for the drivers; nothing is said when it is unknown. */
+    /** Returns the kernel's command line for the drivers; it is empty when unknown. */
     public BootOptions bootOptions() {
         return commandLine().map(Fact::value).map(BootOptions::new).orElse(BootOptions.DEFAULT);
     }
@@ -191,8 +191,8 @@ public final class HostEvidence {
     }
 
     /**
-     * Returns whether VFIO assigns devices though interrupts are not remapped: as its module says where it is loaded,
-     * else as the command line does.
+     * Returns whether VFIO assigns devices although interrupts are not remapped: by its module's parameter where it is
+     * loaded, else by the command line.
      */
     public boolean unsafeInterruptsAllowed() {
         return unsafeInterruptsAllowed;
@@ -203,7 +203,7 @@ public final class HostEvidence {
         return answer(EvidenceBuilder.IOMMU_IN_USE);
     }
 
-    /** Returns the input that tells whether an IOMMU is in use. */
+    /** Returns the input that states whether an IOMMU is in use. */
     public Optional<String> iommuInUseSource() {
         return facts.find(EvidenceBuilder.IOMMU_IN_USE).map(Fact::source);
     }
@@ -222,8 +222,8 @@ public final class HostEvidence {
     }
 
     /**
-     * Returns what inputs of one rank contradict each other about, one line each: they are of two hosts or of two
-     * times, and what they differ about is unknown. All of it is among the {@link #warnings} as well.
+     * Returns the contradictions between inputs of one rank, one line each. Such inputs are of two hosts or of two
+     * times, and the facts are unknown. All of these lines are among the {@link #warnings} as well.
      */
     public List<String> contradictions() {
         return contradictions;

@@ -12,10 +12,10 @@ import org.iommu4j.spi.IommuVendors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads any mix of what people have of a host into one {@link HostEvidence}.
+ * Reads any mix of inputs about a host into one {@link HostEvidence}.
  *
- * <p>How far each is believed is its {@link Rank}; in which order they are added makes no difference. Of captures, the
- * running host among them, there is at most one: two are of two hosts or of two times.
+ * <p>The {@link Rank} of each input decides where they differ; their order makes no difference. At most one is a
+ * capture or the running host: two captures are of two hosts or of two times.
  */
 public final class HostInputs {
     private static final int TAR_MAGIC_AT = 257;
@@ -92,13 +92,13 @@ public final class HostInputs {
                 return lspci(path, lines);
             }
         }
-        throw new UnknownInputException(path + ": nothing known, " + EXPECTED);
+        throw new UnknownInputException(path + ": is of no known kind, " + EXPECTED);
     }
 
     private void only(String capture) {
         if (captured != null) {
             throw new InputException(captured + " and " + capture
-                    + " are two captures, expected one, of one host; --fleet DIR audits each of many");
+                    + " are two captures, expected one capture of one host; --fleet DIR audits many");
         }
         captured = capture;
     }
@@ -125,7 +125,7 @@ public final class HostInputs {
         if (TextLines.isText(bytes) && !AcpiReader.recognises(bytes)) {
             if (AcpiReader.read(TextLines.of(bytes, file.toString()), source(file, Rank.TABLE), into) == 0) {
                 throw new InputException(
-                        file + ": no whole ACPI table, expected one as bytes or as acpidump prints it");
+                        file + ": holds no complete ACPI table, expected its bytes or the text of acpidump");
             }
         } else {
             AcpiReader.read(bytes, source(file, Rank.TABLE), into);
@@ -140,7 +140,7 @@ public final class HostInputs {
 
     private HostInputs lspci(Path file, List<String> lines) {
         if (LspciReader.read(lines, source(file, Rank.LSPCI), host(file).input(file.toString())) == 0) {
-            throw new InputException(file + ": no listing of lspci, expected lines like"
+            throw new InputException(file + ": is not a listing of lspci, expected lines like"
                     + " '00:02.0 VGA compatible controller: Intel Corporation HD Graphics'");
         }
         return this;
@@ -154,7 +154,8 @@ public final class HostInputs {
     private HostInputs dmesg(Path file, byte[] text) {
         if (!logs.read(text, source(file, Rank.LOG), host(file).input(file.toString()))) {
             throw new InputException(file
-                    + ": no kernel log that tells anything, expected 'Linux version ...' or lines of DMAR or AMD-Vi");
+                    + ": is not a kernel log with known lines, expected 'Linux version ...' or lines of "
+                    + "DMAR or AMD-Vi");
         }
         return this;
     }
@@ -166,14 +167,14 @@ public final class HostInputs {
 
     private HostInputs groups(Path file, List<String> lines) {
         if (GroupListingReader.read(lines, source(file, Rank.LSPCI), host(file).input(file.toString())) == 0) {
-            throw new InputException(file + ": no listing of IOMMU groups, expected lines like"
+            throw new InputException(file + ": is not a listing of IOMMU groups, expected lines like"
                     + " 'IOMMU Group 1 00:01.0 PCI bridge [0604]: ...'");
         }
         return this;
     }
 
     /**
-     * Returns what the inputs say together.
+     * Returns the facts of all inputs.
      *
      * @throws IllegalStateException when none was added
      */
@@ -217,7 +218,7 @@ public final class HostInputs {
     private static byte[] bytesOfText(Path file) {
         byte[] bytes = TextLines.bytes(file);
         if (!TextLines.isText(bytes)) {
-            throw new InputException(file + ": is no text");
+            throw new InputException(file + ": is not text");
         }
         return bytes;
     }
@@ -230,7 +231,7 @@ public final class HostInputs {
         }
     }
 
-    /** A tar says so behind the first name; a compressed one is taken for a tar. */
+    /** A tar has a magic behind the first name; a compressed file is taken as a tar. */
     private static boolean isTar(Path path) {
         TextLines.requireContents(path);
         if (!Files.isRegularFile(path)) {

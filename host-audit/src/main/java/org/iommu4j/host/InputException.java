@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.util.Objects;
 
-/** Input that can't be used; the message is one line that says what, where and what was expected. */
+/** Input that can't be used; the message is one line: the place, the problem and what was expected. */
 public class InputException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
@@ -19,7 +19,7 @@ public class InputException extends RuntimeException {
         super(Objects.requireNonNull(message, "message"), Objects.requireNonNull(cause, "cause"));
     }
 
-    /** Returns why in one line; of a file that the user may not read, Java says no more than its name. */
+    /** Returns the reason in one line; for a file without read permission, Java's own message is only its name. */
     static String reason(IOException failure) {
         String message = failure.getMessage();
         if (message == null) {

@@ -12,7 +12,7 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.KernelLog;
 import org.jspecify.annotations.Nullable;
 
-/** What the log of one boot said, so far. */
+/** Gathers the facts in the log of one boot. */
 final class KernelBoot implements KernelLog.Findings {
     private static final int MAX_KEPT = 1_000;
 
@@ -70,13 +70,13 @@ final class KernelBoot implements KernelLog.Findings {
         done = true;
     }
 
-    /** Returns whether it says anything of units; other lines of a vendor's may say less. */
+    /** Returns whether the log states anything about units; other lines of a vendor may state less. */
     boolean toldOfUnits() {
         return toldAnything;
     }
 
-    /** Returns whether a vendor's line said anything at all. */
-    boolean saysAnything() {
+    /** Returns whether a line of a vendor stated anything. */
+    boolean statesAnything() {
         return toldAnything || remapping != null || inUse || disabled || done;
     }
 
@@ -93,7 +93,7 @@ final class KernelBoot implements KernelLog.Findings {
         }
     }
 
-    /** Tells that the group that a function joined last is one of VFIO, made where no IOMMU translates. */
+    /** Records that the last group of a function was made by VFIO, where no IOMMU translates. */
     void joinedWithoutIommu(PciAddress address) {
         groups.remove(address);
         joined.remove(address);
@@ -103,14 +103,14 @@ final class KernelBoot implements KernelLog.Findings {
         groups.remove(address);
     }
 
-    /** Tells a function: vendor, device, header type and class with programming interface. */
+    /** Records a function: vendor, device, header type and class with programming interface. */
     void function(PciAddress address, int... values) {
         if (fits(functions, address)) {
             functions.put(address, values);
         }
     }
 
-    /** Tells the first and the last bus below a bridge. */
+    /** Records the first and the last bus below a bridge. */
     void bridge(PciAddress address, int first, int last) {
         if (fits(bridges, address)) {
             bridges.put(address, new int[] {first, last});
@@ -131,8 +131,8 @@ final class KernelBoot implements KernelLog.Findings {
         return known.size() < EvidenceBuilder.MAX_FUNCTIONS || known.containsKey(address);
     }
 
-    /** Tells all that was said. */
-    void tell(Source source, EvidenceBuilder host) {
+    /** Records all facts of the boot. */
+    void record(Source source, EvidenceBuilder host) {
         if (release != null) {
             host.kernelRelease(release, source);
         }
@@ -145,7 +145,7 @@ final class KernelBoot implements KernelLog.Findings {
         });
         everyUnit.forEach((register, value) -> host.registerOfAllUnits(register, value, source));
         groups.forEach((address, group) -> host.function(address).group(group, source));
-        tellFunctions(source, host);
+        recordFunctions(source, host);
         boolean whole = release != null && done;
         if (remapping != null || whole) {
             host.interruptRemapping(remapping != null && remapping, source);
@@ -157,7 +157,7 @@ final class KernelBoot implements KernelLog.Findings {
         lines.forEach(line -> host.kernelLine(line, source));
     }
 
-    private void tellFunctions(Source source, EvidenceBuilder host) {
+    private void recordFunctions(Source source, EvidenceBuilder host) {
         functions.forEach((address, values) -> {
             int code = values[3] >> 8;
             host.function(address)
@@ -166,7 +166,7 @@ final class KernelBoot implements KernelLog.Findings {
                     .classCode(code, source);
             int[] buses = bridges.get(address);
             if (values[2] != 0 && buses == null) {
-                return; // a bridge, but nothing tells where it leads
+                return; // a bridge, but its buses are unknown
             }
             byte[] header = new byte[KnownConfig.HEADER_BYTES];
             put16(header, 0x00, values[0]);

@@ -16,10 +16,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads a kernel log: {@code dmesg} with any time stamps or none, a journal, or the syslog of a boot.
  *
- * <p>Where a log holds several boots, the last counts. That something is off is believed only of a log that has the
- * boot from its first line to where the drivers are done. What the IOMMUs' drivers print is read by their vendors
- * ({@link KernelLog}). Most lines say nothing here, and a {@link WordFilter} finds so. What programs wrote is no word
- * of the kernel's, but that the first one runs tells that the drivers are done.
+ * <p>Where a log holds several boots, the last is read. A feature is taken as off only from a log with the whole boot:
+ * from its first line to the end of the drivers' start. The vendors read the lines of their own drivers
+ * ({@link KernelLog}). Most lines state nothing here, and a {@link WordFilter} finds that fast. Lines of programs are
+ * not the kernel's and are ignored, except that the first program shows that the drivers have started.
  *
  * <p>Source: {@code drivers/iommu/iommu.c}, {@code drivers/pci/probe.c}, {@code init/main.c}, 2.6.39 to 7.1.
  * Thread-safe.
@@ -134,7 +134,7 @@ final class KernelLogReader {
         return mask;
     }
 
-    /** Returns whether a line is one of a kernel's log that says something about the host. */
+    /** Returns whether a line belongs to a kernel's log and states something about the host. */
     boolean recognises(String line) {
         byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
         return recognises(line, filter.in(bytes, 0, bytes.length));
@@ -201,8 +201,8 @@ final class KernelLogReader {
     }
 
     /**
-     * Returns whether a message is the IOMMU core's, begins as a vendor's driver does, or tells that driver's reader
-     * anything.
+     * Returns whether a message is the IOMMU core's, begins like a vendor's driver's, or states a fact to that driver's
+     * reader.
      */
     private boolean isOfDriver(String message, long found) {
         if (message.startsWith("iommu: ")) {
@@ -214,7 +214,7 @@ final class KernelLogReader {
         String afterDevice = DEVICE.matcher(message).replaceFirst("");
         KernelBoot alone = new KernelBoot(null);
         askVendors(message, found, alone);
-        return alone.saysAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
+        return alone.statesAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
     }
 
     /** Programs write into the kernel's log too, and a logger puts the kernel's name before what it finds there. */
@@ -230,7 +230,7 @@ final class KernelLogReader {
      * Reads a log.
      *
      * @param text in UTF-8, or UTF-16 with a byte order mark; what is neither becomes question marks
-     * @return whether it says anything
+     * @return whether it states any fact
      */
     boolean read(byte[] text, Source source, EvidenceBuilder host) {
         KernelBoot boot = new KernelBoot(null);
@@ -256,7 +256,7 @@ final class KernelLogReader {
             }
         }
         if (any) {
-            boot.tell(source, host);
+            boot.record(source, host);
         }
         return any;
     }

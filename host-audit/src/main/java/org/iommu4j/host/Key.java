@@ -5,7 +5,7 @@ import java.util.function.Function;
 import org.iommu4j.bits.Hex;
 
 /**
- * Something that can be known of a host, a function, a unit or a group. Two keys of one name are the same.
+ * The name and type of a fact about a host, a function, a unit or a group. Two keys of one name are the same.
  *
  * @param words what it is called in a warning
  * @param type of the values

@@ -4,7 +4,7 @@ package org.iommu4j.host;
 import java.util.Arrays;
 import org.iommu4j.pci.ConfigSpace;
 
-/** Configuration space as somebody saw it; it can't be written. What nobody saw reads as all ones. */
+/** Configuration space as an input shows it; it can't be written. Bytes that no input shows read as all ones. */
 final class KnownConfig implements ConfigSpace {
     /** Bytes of the header. */
     static final int HEADER_BYTES = 64;
@@ -27,7 +27,7 @@ final class KnownConfig implements ConfigSpace {
     }
 
     /**
-     * Keeps bytes that say nothing of the function's class.
+     * Keeps bytes without the function's class.
      *
      * @param classCode base class and subclass, 0xffff when they are not known
      */

@@ -13,14 +13,14 @@ import java.util.function.Supplier;
 import org.iommu4j.pci.PciAddress;
 
 /**
- * Which functions inputs list, and whether those that one lists are there for the others.
+ * The functions that inputs list, and whether a function exists that some inputs list and others do not.
  *
- * <p>A listing that has the host bridge 00:00.0 is taken for one of the whole host: a function that it does not have is
- * not there. One without is of a part, and says nothing of other functions. What only a kernel log names was there at
- * boot.
+ * <p>A listing with the host bridge 00:00.0 covers the whole host: a function that it lacks does not exist. A listing
+ * without it covers a part, and states nothing about other functions. A function that only a kernel log names existed
+ * at boot.
  */
 final class Listings {
-    /** What a listing is of. */
+    /** The functions that a listing covers. */
     enum Kind {
         /** All functions of a host. */
         FUNCTIONS,
@@ -47,9 +47,9 @@ final class Listings {
     }
 
     /**
-     * Returns whether the most believed listing of all functions does not have one, so that it is not there.
+     * Returns whether the listing of all functions with the highest rank lacks a function, so that it does not exist.
      *
-     * @param warnings is told where it is in another, or is missing in one that is less believed
+     * @param warnings receives a line where another listing has it, or where one of lower rank lacks it
      */
     boolean isAbsent(PciAddress function, Consumer<Supplier<String>> warnings) {
         Optional<Listing> lacking = lacking(function);
@@ -59,28 +59,28 @@ final class Listings {
         }
         Source without = lacking.get().source();
         if (having.isEmpty()) {
-            warnings.accept(() -> function + " is not in " + without + ", which lists the whole host, and is left out");
+            warnings.accept(() -> function + " is not in " + without + ", which lists the whole host, and is ignored");
             return true;
         }
         Source with = having.get().source();
         int order = without.rank().compareTo(with.rank());
         if (order < 0) {
-            warnings.accept(() -> function + " is in " + with + " and not in " + without
-                    + ", which takes precedence: it is left out");
+            warnings.accept(() ->
+                    function + " is in " + with + " and not in " + without + ", which takes precedence: it is ignored");
         } else if (order > 0) {
             warnings.accept(() ->
-                    function + " is in " + with + ", which takes precedence over " + without + ", where it is not");
+                    function + " is in " + with + ", which takes precedence over " + without + ", which lacks it");
         }
         return order < 0;
     }
 
-    /** Returns what to say of a function that of two listings of one rank one has and the other should have. */
+    /** Returns a line about a function that one listing has and another of the same rank lacks, if there are two. */
     Optional<String> contradiction(PciAddress function) {
         Optional<Listing> having = having(function);
         return having.flatMap(with -> lacking(function)
                 .filter(without -> without.source().rank() == with.source().rank())
                 .map(without -> function + " is in " + with.source() + " and not in " + without.source()
-                        + ", which lists the whole host: taken as unknown"));
+                        + ", which lists the whole host: treated as unknown"));
     }
 
     private Optional<Listing> having(PciAddress function) {

@@ -34,7 +34,7 @@ final class LiveFiles implements HostFiles {
         return root.toString();
     }
 
-    /** Returns what Java says when a file can't be read; empty when it can. */
+    /** Returns Java's message when a file can't be read; empty when it can. */
     Optional<String> refusal(String path) {
         try (InputStream in = Files.newInputStream(root.resolve(path))) {
             in.read();

@@ -193,7 +193,7 @@ final class LspciFunction {
         }
     }
 
-    /** The type's words are followed by what else lspci says, after a comma or a bracket. */
+    /** After the type, lspci prints other words, behind a comma or a bracket. */
     private static int expressType(String words) {
         int end = words.length();
         for (String stop : new String[] {",", " (", " IRQ", " MSI"}) {
@@ -231,9 +231,9 @@ final class LspciFunction {
         }
     }
 
-    /** Tells all that the lines say. */
-    void tell(EvidenceBuilder host, boolean shared, Source source) {
-        FunctionFacts function = title.tell(host, source);
+    /** Records all facts of the lines. */
+    void record(EvidenceBuilder host, boolean shared, Source source) {
+        FunctionFacts function = title.record(host, source);
         if (group >= 0) {
             function.group(group, source);
         }
@@ -254,13 +254,13 @@ final class LspciFunction {
     }
 
     /**
-     * Returns whether hex was printed that has no ids, as that of a virtual function: its Enable No Snoop is reserved.
+     * Returns whether the hex has no ids, as that of a virtual function, whose Enable No Snoop is reserved.
      */
     private boolean isVirtual() {
         return hexLength > 1 && (hex[0] & hex[1]) == -1;
     }
 
-    /** How much the text tells. */
+    /** Returns how much of the configuration space the text shows. */
     private ConfigKnowledge described() {
         if (!verbose && !capabilitiesSeen) {
             return buses == null ? ConfigKnowledge.NONE : ConfigKnowledge.HEADER;

@@ -58,7 +58,7 @@ final class LspciReader {
                     throw new InputException(
                             source + ": more than " + EvidenceBuilder.MAX_FUNCTIONS + " PCI functions");
                 }
-                // A listing that was appended to itself says the same twice.
+                // A listing that was appended to itself repeats its lines.
                 current = new LspciFunction(LspciTitle.of(address, title.group(2)));
                 if (functions.putIfAbsent(address, current) != null) {
                     current = null;
@@ -74,19 +74,18 @@ final class LspciReader {
             }
         }
         if (skipped) {
-            host.warn(source + ": functions in domains of more than four digits (below a VMD) are left out");
+            host.warn(source + ": functions in domains of more than four digits (below a VMD) are ignored");
         }
         if (lost > 0) {
             host.warn(source + ": " + firstLost + (lost > 1 ? " and " + (lost - 1) + " more" : "")
-                    + ", begins with an address and is left out, expected a form like '00:02.0 VGA compatible "
-                    + "controller: "
-                    + "Maker Graphics'");
+                    + ", begins with an address and does not name a function, so it is ignored, expected a form like"
+                    + " '00:02.0 VGA compatible controller: Maker Graphics'");
         }
         Map<Integer, Integer> inSlot = new HashMap<>();
         functions.keySet().forEach(address -> inSlot.merge(slot(address), 1, Integer::sum));
         host.listing(Listings.Kind.FUNCTIONS, functions.keySet(), source);
         functions.forEach(
-                (address, function) -> function.tell(host, inSlot.getOrDefault(slot(address), 1) > 1, source));
+                (address, function) -> function.record(host, inSlot.getOrDefault(slot(address), 1) > 1, source));
         return functions.size();
     }
 

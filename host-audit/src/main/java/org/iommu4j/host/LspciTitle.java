@@ -90,8 +90,8 @@ record LspciTitle(
         return new LspciTitle(address, className, classCode, name.isEmpty() ? null : name, vendor, id);
     }
 
-    /** Tells what the line says about the function. */
-    FunctionFacts tell(EvidenceBuilder host, Source source) {
+    /** Records the facts that the line states about the function. */
+    FunctionFacts record(EvidenceBuilder host, Source source) {
         FunctionFacts function = host.function(address);
         if (className != null) {
             function.className(className, source);

@@ -14,7 +14,7 @@ import org.iommu4j.spi.Answer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Finds the bridge above each function: as an input says, else by the buses that bridges lead to.
+ * Finds the bridge above each function: the one that an input states, else by the buses that bridges lead to.
  *
  * <p>By buses, a bridge leads to its secondary bus; a bus to which no known bridge leads is a root bus when the buses
  * of all bridges of its segment are known. A bridge's buses have higher numbers than its own, so that no function is
@@ -61,7 +61,7 @@ final class Placement {
 
     private FunctionEvidence place(FunctionFacts function, Consumer<String> warnings) {
         PciAddress physical = physicalOf.get(function.address());
-        Place place = told(function, warnings)
+        Place place = stated(function, warnings)
                 .or(() -> behindBridge(function.address()))
                 .or(() -> ofPhysical(function.address(), physical, warnings))
                 .or(() -> covered(function.address()))
@@ -81,26 +81,26 @@ final class Placement {
         if (facts == null) {
             return Optional.empty();
         }
-        Optional<Place> place = told(facts, warnings).or(() -> behindBridge(facts.address()));
+        Optional<Place> place = stated(facts, warnings).or(() -> behindBridge(facts.address()));
         Optional<PciAddress> above = place.flatMap(Place::bridge);
         if (above.isPresent() && !canBeAbove(above.get(), address)) {
-            warnings.accept(address + " is below " + above.get() + " as its physical function " + physical
-                    + " is, which can't be");
+            warnings.accept(address + " is below " + above.get() + " like its physical function " + physical
+                    + ", which is impossible");
             return Optional.empty();
         }
         return place;
     }
 
-    private Optional<Place> told(FunctionFacts function, Consumer<String> warnings) {
+    private Optional<Place> stated(FunctionFacts function, Consumer<String> warnings) {
         PciAddress address = function.address();
-        Optional<Fact<PciAddress>> told = function.bridge();
-        if (told.isPresent()) {
-            PciAddress above = told.get().value();
+        Optional<Fact<PciAddress>> stated = function.bridge();
+        if (stated.isPresent()) {
+            PciAddress above = stated.get().value();
             if (functions.containsKey(above) && canBeAbove(above, address)) {
                 return Optional.of(new Place(Optional.of(above), true));
             }
-            warnings.accept(
-                    address + " is below " + above + " in " + told.get().source() + ", which can't be or is not there");
+            warnings.accept(address + " is below " + above + " in "
+                    + stated.get().source() + ", which is impossible or not in the input");
             return Optional.of(new Place(Optional.empty(), false));
         }
         return function.isOnRootBus() ? Optional.of(new Place(Optional.empty(), true)) : Optional.empty();

@@ -2,8 +2,8 @@
 package org.iommu4j.host;
 
 /**
- * Makes text printable: what a terminal would obey, or a reader would not see, is written as in Java and JSON, for
- * example {@code \u001b}.
+ * Makes text printable: characters that a terminal would obey, or a reader would not see, are written as in Java and
+ * JSON, for example {@code \u001b}.
  *
  * <p>Escaped are control characters (C0, DEL, C1), format characters (among them those that turn the direction of text,
  * and those without width), line and paragraph separators, halves of surrogate pairs, and code points that Unicode

@@ -15,7 +15,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
 
-/** A file of the command's own: a new one, under a name that nobody could plan for, which only its owner may read. */
+/** A new file of the command, with an unpredictable name, which only its owner may read. */
 public final class PrivateFile {
     private final Path path;
     private final FileChannel channel;
@@ -30,7 +30,7 @@ public final class PrivateFile {
      *
      * @param prefix begins its name
      * @param suffix ends it
-     * @param more how it is opened, beyond for writing
+     * @param more how it is opened, in addition to writing
      * @throws IOException when the directory takes none
      */
     public static PrivateFile create(Path directory, String prefix, String suffix, OpenOption... more)

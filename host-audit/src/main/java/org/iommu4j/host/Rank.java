@@ -2,18 +2,18 @@
 package org.iommu4j.host;
 
 /**
- * How far an input is believed, the most believed first.
+ * The precedence of an input, the highest first.
  *
- * <p>Of two inputs that differ, the one of the higher rank takes precedence, with a warning. Two of one rank that
- * differ make unknown what they differ about: they are of two hosts, or of two times, and nothing shows which is meant.
+ * <p>Where two inputs differ, the one of the higher rank takes precedence, with a warning. Where two of one rank
+ * differ, the fact is unknown: they are of two hosts or of two times, and nothing shows which one is meant.
  */
 public enum Rank {
     /** The {@code sys/} and {@code proc/} of a host: Linux's own answer, from the time of the capture. */
     SYSFS,
-    /** An ACPI table by itself, or acpidump: the firmware's word, of which Linux may have made something else. */
+    /** An ACPI table by itself, or acpidump: the firmware's statement, which Linux may have overridden. */
     TABLE,
     /** A kernel log: Linux's own answer at boot. */
     LOG,
-    /** What lspci prints, and listings of groups, which are made with it: text of other tools, for people. */
+    /** The output of lspci, and listings of groups, which are made with it: text of other tools, for people. */
     LSPCI
 }

@@ -4,7 +4,7 @@ package org.iommu4j.host;
 import java.util.regex.Pattern;
 import org.iommu4j.pci.ConfigSpace;
 
-/** Takes out of a capture what tells one machine from another of its kind. */
+/** Removes from a capture the data that identifies a machine. */
 final class Redaction {
     /** Device Serial Number extended capability; on network cards it holds the MAC address. */
     private static final int EXTENDED_CAPABILITY_SERIAL_NUMBER = 0x0003;

@@ -5,7 +5,7 @@ package org.iommu4j.host;
  * An input, or a part of one.
  *
  * @param name for people: {@code sysfs}, {@code dmesg.txt}
- * @param rank how far it is believed
+ * @param rank its precedence
  */
 record Source(String name, Rank rank) {
     @Override

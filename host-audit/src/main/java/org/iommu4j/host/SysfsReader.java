@@ -158,7 +158,7 @@ final class SysfsReader {
             }
         }
         if (skipped) {
-            host.warn(files.source() + ": functions in domains of more than four digits (below a VMD) are left out");
+            host.warn(files.source() + ": functions in domains of more than four digits (below a VMD) are ignored");
         }
     }
 
@@ -178,7 +178,7 @@ final class SysfsReader {
                 .map(SysfsReader::lastName)
                 .filter(physical -> ADDRESS.matcher(physical).matches())
                 .ifPresent(physical -> function.physicalFunction(PciAddress.parse(physical), SOURCE));
-        // An AMD unit's own function has a directory of this name, which is no link to a unit.
+        // An AMD unit's own function has a directory of this name, which is not a link to a unit.
         files.resolve(directory + "/iommu")
                 .map(SysfsReader::lastName)
                 .filter(units::contains)

@@ -11,11 +11,11 @@ import java.util.TreeMap;
  * A translation unit under the name that Linux gave it.
  *
  * @param name for example {@code dmar0}
- * @param registerBase physical address of its registers, empty when no input tells
+ * @param registerBase physical address of its registers, empty when no input states it
  * @param inSysfs whether it was seen under {@code sys/class/iommu}, where Linux shows the units that it uses
  * @param attributes trimmed contents of the files below it in {@code sys/class/iommu} by path, for example {@code
  *     intel-iommu/cap}; empty when it was not seen there, or they could not be read
- * @param registers the register values seen, by the manual's mnemonic, each with the input that says so
+ * @param registers the register values seen, by the manual's mnemonic, each with the input that states it
  */
 public record UnitEvidence(
         String name,

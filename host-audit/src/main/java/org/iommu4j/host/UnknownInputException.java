@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
-/** A file that is none of the inputs that are known; one that is, and is broken, is another refusal. */
+/** A file of no known kind of input; a broken file of a known kind is an {@link InputException} of its own. */
 public final class UnknownInputException extends InputException {
     private static final long serialVersionUID = 1L;
 

@@ -8,7 +8,7 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 
 /**
- * Finds the physical function of each virtual one: as an input says, else as physical functions count theirs.
+ * Finds the physical function of each virtual one: as an input states, else by offset and stride.
  *
  * <p>Source: PCI Express, Single Root I/O Virtualization extended capability.
  */
@@ -23,7 +23,7 @@ final class VirtualFunctions {
     private final SortedMap<PciAddress, FunctionFacts> functions;
     private final Map<PciAddress, PciAddress> physicalOf = new HashMap<>();
 
-    /** No machine has more, and text that claims to has no say in how long it takes. */
+    /** No machine has more; this bounds the time that a text with a greater number takes. */
     private int left = EvidenceBuilder.MAX_FUNCTIONS;
 
     private VirtualFunctions(SortedMap<PciAddress, FunctionFacts> functions) {
@@ -36,8 +36,8 @@ final class VirtualFunctions {
     static Map<PciAddress, PciAddress> of(SortedMap<PciAddress, FunctionFacts> functions) {
         VirtualFunctions found = new VirtualFunctions(functions);
         functions.forEach((address, function) -> function.physicalFunction()
-                .filter(told -> !told.value().equals(address))
-                .ifPresent(told -> found.physicalOf.put(address, told.value())));
+                .filter(stated -> !stated.value().equals(address))
+                .ifPresent(stated -> found.physicalOf.put(address, stated.value())));
         functions.values().forEach(found::count);
         return found.physicalOf;
     }

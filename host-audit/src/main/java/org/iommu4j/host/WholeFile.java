@@ -14,10 +14,10 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Objects;
 
 /**
- * A file that appears under its name when it is whole, or not at all.
+ * A file that appears under its name when it is complete, or not at all.
  *
- * <p>Until then it is a new file beside, of which nothing stays when it is not kept, also when the process is told to
- * end. It takes the place of a regular file or of none: what else has the name stays as it is, and no link is followed.
+ * <p>Until then it is a new file beside its target. It is deleted when it is not kept, also when the process is asked
+ * to end. It replaces a regular file or none; anything else with the name is left alone, and no link is followed.
  */
 final class WholeFile implements AutoCloseable {
     private final Path named;
@@ -38,7 +38,7 @@ final class WholeFile implements AutoCloseable {
     /**
      * Begins a file.
      *
-     * @param named the name that it will have, as the user says it
+     * @param named the name that it will have, as the user wrote it
      * @throws InputException when that is the name of something else than a regular file
      * @throws IOException when its directory takes no file
      */

@@ -9,7 +9,7 @@ import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A tar of somebody else's: whether it ends as one should is remembered, and what describes one entry is bounded.
+ * An untrusted tar: it records whether the tar ends properly, and bounds the size of an entry's description.
  *
  * <p>The library takes the end of the file, even in the middle of a header, for the end of the tar. A tar ends with
  * blocks of zeros: standard ones have two, and one is enough to know that nothing is missing. Names and attributes of

@@ -9,11 +9,11 @@ import java.util.List;
  * Finds which of some words are in a line of a text, looking at each byte once: a line without any never becomes a
  * string.
  *
- * <p>A word may begin where its first four bytes stand; a bit map of their hashes tells so of nearly no other place,
+ * <p>A word may begin where its first four bytes stand; a bit map of their hashes excludes nearly all other places,
  * and there the words are compared.
  */
 final class WordFilter {
-    /** Words are told apart by a bit each. */
+    /** Each word has a bit. */
     static final int MAX_WORDS = Long.SIZE;
 
     private static final int HEAD = 4;

@@ -103,7 +103,7 @@ class AssignmentTest {
         assertThat(texts(of(apart().audit("6.1", GOOD)).hints())).isEmpty();
         assertThat(texts(of(apart().audit("6.1", BAD)).hints()))
                 .satisfiesExactly(
-                        first -> assertThat(first).startsWith("it is part of the chipset"),
+                        first -> assertThat(first).startsWith("the device is part of the chipset"),
                         second -> assertThat(second).startsWith("clear Enable No Snoop"));
     }
 
@@ -140,7 +140,7 @@ class AssignmentTest {
         Audit audit = apart().audit("6.1", GOOD, OPEN);
         assertThat(of(audit).assignable()).isEqualTo(Answer.UNKNOWN);
         assertThat(texts(of(audit).obstacles()))
-                .contains("whether an IOMMU translates for it is not known")
+                .contains("it is unknown whether an IOMMU translates for it")
                 .doesNotHaveDuplicates();
         Assignment refused = of(apart().audit("6.1", GOOD, OPEN, BAD));
         assertThat(refused.assignable()).isEqualTo(Answer.NO);
@@ -157,8 +157,8 @@ class AssignmentTest {
     void aDeviceThatIsNotThereIsRefusedWithThoseThatAre() {
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> apart().audit("6.1", GOOD, "00:09.0"))
-                .withMessage("--assign: no PCI function 0000:00:09.0 among the input; known: [" + GOOD + ", " + BAD
-                        + ", " + OPEN + "]");
+                .withMessage("--assign: the input has no PCI function 0000:00:09.0; known: [" + GOOD + ", " + BAD + ", "
+                        + OPEN + "]");
     }
 
     // --- what is in the group with them ---
@@ -170,7 +170,7 @@ class AssignmentTest {
         Assignment alone = of(host.audit("6.1", GOOD));
         assertThat(alone.assignable()).isEqualTo(Answer.NO);
         assertThat(texts(alone.hints()))
-                .containsExactly("of group 1 assign " + BAD + " to the same guest as well, or unbind from the driver");
+                .containsExactly("assign " + BAD + " of group 1 to the same guest as well, or unbind from the driver");
         Assignment both = of(host.audit("6.1", GOOD, BAD));
         assertThat(both.assignable()).isEqualTo(Answer.YES);
         assertThat(both.obstacles()).isEmpty();
@@ -183,7 +183,7 @@ class AssignmentTest {
         vendor.has(BAD, "v0", Answer.YES, Regions.DIRECT);
         Assignment both = of(host(in(GOOD, 1, "e1000e"), in(BAD, 1, "nvme")).audit("6.6", GOOD, BAD));
         assertThat(both.assignable()).isEqualTo(Answer.NO);
-        assertThat(texts(both.hints())).noneMatch(hint -> hint.startsWith("of group"));
+        assertThat(texts(both.hints())).noneMatch(hint -> hint.startsWith("assign "));
     }
 
     @Test
@@ -194,7 +194,7 @@ class AssignmentTest {
         assertThat(two.assignable()).isEqualTo(Answer.NO);
         assertThat(texts(two.obstacles())).containsExactly(OPEN + " of the same group is bound to ahci");
         assertThat(texts(two.hints()))
-                .containsExactly("of group 1 assign " + OPEN + " to the same guest as well, or unbind from the driver");
+                .containsExactly("assign " + OPEN + " of group 1 to the same guest as well, or unbind from the driver");
     }
 
     /**
@@ -225,7 +225,7 @@ class AssignmentTest {
         } else {
             assertThat(asked.noncoherent()).isEmpty();
             assertThat(Headline.verdict(audit))
-                    .isEqualTo("a guest with " + GOOD + " is COHERENT though its domain does not block no-snoop");
+                    .isEqualTo("a guest with " + GOOD + " is COHERENT, although its domain does not block no-snoop");
             assertThat(Headline.shade(audit)).isEqualTo(Guest.NONCOHERENT);
         }
         assertThat(texts(asked.hints()))
@@ -241,7 +241,7 @@ class AssignmentTest {
         assertThat(audit.reliablyCoherent()).as("fails closed").isFalse();
         assertThat(Headline.verdict(audit))
                 .isEqualTo("a guest with " + GOOD
-                        + " is COHERENT though it is unknown whether its domain blocks no-snoop");
+                        + " is COHERENT, although it is unknown whether its domain blocks no-snoop");
     }
 
     @Test
@@ -273,7 +273,7 @@ class AssignmentTest {
                 .containsExactly("yes", "v2", "unknown", "unknown", "unknown", "unknown", "UNKNOWN");
         assertThat(open.paths().get(PciAddress.parse(OPEN)))
                 .last()
-                .satisfies(step -> assertThat(step.source()).isEqualTo("depends on what is not known"));
+                .satisfies(step -> assertThat(step.source()).isEqualTo("depends on unknown facts"));
         vendor.isUnsureOf(OPEN);
         assertThat(answer(of(apart().audit("6.1", OPEN)), OPEN, "translated by"))
                 .isEqualTo("no known unit");

@@ -22,16 +22,18 @@ class AuditRulesTest {
     /** Guests' MTRRs went with 6.11; KVM ignores a guest's PAT under VMX alone. */
     @ParameterizedTest
     @CsvSource({
-        "5.15, VMX, NONCOHERENT, 'WBINVD flushes the host''s caches, guest PAT and MTRRs are honoured (slow)'",
-        "6.10, VMX, NONCOHERENT, 'WBINVD flushes the host''s caches, guest PAT and MTRRs are honoured (slow)'",
-        "6.11, VMX, NONCOHERENT, 'WBINVD flushes the host''s caches, guest PAT is honoured (slow)'",
-        "7.1, VMX, NONCOHERENT, 'WBINVD flushes the host''s caches, guest PAT is honoured (slow)'",
-        "6.10, SVM, NONCOHERENT, 'WBINVD flushes the host''s caches, guest PAT is honoured (slow)'",
-        "6.10, VMX, COHERENT, WBINVD does nothing in the guest; its memory is write-back whatever its PAT says",
-        "7.1, VMX, COHERENT, WBINVD does nothing in the guest; its memory is write-back whatever its PAT says",
-        "6.10, SVM, COHERENT, 'WBINVD does nothing in the guest; its PAT is honoured, as in every guest on such"
+        "5.15, VMX, NONCOHERENT, 'the guest''s WBINVD flushes the host''s caches; "
+                + "guest PAT and MTRRs are honoured (slow)'",
+        "6.10, VMX, NONCOHERENT, 'the guest''s WBINVD flushes the host''s caches; "
+                + "guest PAT and MTRRs are honoured (slow)'",
+        "6.11, VMX, NONCOHERENT, 'the guest''s WBINVD flushes the host''s caches; guest PAT is honoured (slow)'",
+        "7.1, VMX, NONCOHERENT, 'the guest''s WBINVD flushes the host''s caches; guest PAT is honoured (slow)'",
+        "6.10, SVM, NONCOHERENT, 'the guest''s WBINVD flushes the host''s caches; guest PAT is honoured (slow)'",
+        "6.10, VMX, COHERENT, the guest's WBINVD does nothing; guest memory is write-back regardless of guest PAT",
+        "7.1, VMX, COHERENT, the guest's WBINVD does nothing; guest memory is write-back regardless of guest PAT",
+        "6.10, SVM, COHERENT, 'the guest''s WBINVD does nothing; guest PAT is honoured, as in every guest on such"
                 + " processors'",
-        "7.1, VMX, UNKNOWN, depends on what is not known"
+        "7.1, VMX, UNKNOWN, depends on unknown facts"
     })
     void aGuestPaysWhatItsReleaseAndProcessorsAsk(
             String release, HardwareVirtualization virtualization, Guest guest, String cost) {
@@ -41,8 +43,8 @@ class AuditRulesTest {
     @Test
     void whereNobodyKnowsTheProcessorsNothingIsSaidOfMemory() {
         AuditRules rules = AuditRules.of(LinuxRelease.named("6.1"), null);
-        assertThat(rules.cost(Guest.NONCOHERENT)).isEqualTo("WBINVD flushes the host's caches");
-        assertThat(rules.cost(Guest.COHERENT)).isEqualTo("WBINVD does nothing in the guest");
+        assertThat(rules.cost(Guest.NONCOHERENT)).isEqualTo("the guest's WBINVD flushes the host's caches");
+        assertThat(rules.cost(Guest.COHERENT)).isEqualTo("the guest's WBINVD does nothing");
     }
 
     @ParameterizedTest
@@ -86,7 +88,7 @@ class AuditRulesTest {
         if (warned) {
             assertThat(warnings)
                     .containsExactly("no rules are built for this host's Linux " + host.orElseThrow()
-                            + ": answered by the nearest, " + release);
+                            + ": the rules of the nearest apply, " + release);
         } else {
             assertThat(warnings).isEmpty();
         }
@@ -106,8 +108,8 @@ class AuditRulesTest {
         List<String> warnings = new ArrayList<>();
         assertThat(ReleaseChoice.of(Optional.empty(), warnings)).isEqualTo(LinuxRelease.NEWEST);
         assertThat(warnings)
-                .containsExactly("the host's kernel release is unknown: answered by the rules of the newest, "
-                        + LinuxRelease.NEWEST);
+                .containsExactly(
+                        "the host's kernel release is unknown: the rules of the newest apply, " + LinuxRelease.NEWEST);
     }
 
     @Test

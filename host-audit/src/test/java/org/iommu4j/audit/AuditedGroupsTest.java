@@ -64,7 +64,7 @@ class AuditedGroupsTest {
         assertThat(Hosts.groups(audit)).containsExactly("00:00.0", "00:02.0 03:00.0 04:00.0 05:00.0");
         assertThat(audit.groups().get(1).together())
                 .extracting(Reason::text)
-                .containsExactly("port 0000:00:02.0 does not isolate what is below it (its ACS is off)");
+                .containsExactly("port 0000:00:02.0 does not isolate the functions below it (its ACS is off)");
     }
 
     /** An upstream port alone in its device has nobody to be kept apart from. */
@@ -76,7 +76,7 @@ class AuditedGroupsTest {
         assertThat(Hosts.groups(audit)).containsExactly("00:00.0", "00:02.0 03:00.0 04:00.0 05:00.0");
         assertThat(audit.groups().get(1).together())
                 .extracting(Reason::text)
-                .containsExactly("port 0000:00:02.0 does not isolate what is below it (no ACS)");
+                .containsExactly("port 0000:00:02.0 does not isolate the functions below it (no ACS)");
     }
 
     @Test
@@ -103,7 +103,7 @@ class AuditedGroupsTest {
         assertThat(Hosts.groups(audit)).containsExactly("00:00.0", "00:02.0", "03:00.0 04:01.0");
         assertThat(audit.groups().get(2).together())
                 .extracting(Reason::text)
-                .containsExactly("bridge 0000:03:00.0 to conventional PCI gives all requests one id");
+                .containsExactly("bridge 0000:03:00.0 to conventional PCI gives all requests one requester ID");
     }
 
     @Test

@@ -127,7 +127,8 @@ class GroupsOfAnAuditTest {
         assertThat(Hosts.groups(audit)).containsExactly("00:03.0", "00:06.0");
         assertThat(audit.groups()).extracting(AuditedGroup::id).containsExactly(0, 1);
         assertThat(audit.warnings())
-                .contains("no input lists groups: they are worked out from configuration space and numbered by us");
+                .contains(
+                        "no input lists groups: iommu4j derives them from configuration space and numbers them itself");
     }
 
     @Test
@@ -145,7 +146,7 @@ class GroupsOfAnAuditTest {
                 .audit("6.1");
         assertThat(half.groups()).isEmpty();
         assertThat(half.warnings())
-                .contains("groups are unknown: no input lists them, and configuration space is not known in full");
+                .contains("groups are unknown: no input lists them, and configuration space is not fully known");
         Audit none = host(plain.replace("00:03.0", "00:07.0")).audit("6.1");
         assertThat(none.groups()).as("nothing is translated").isEmpty();
         assertThat(none.warnings()).noneMatch(warning -> warning.contains("worked out"));
@@ -217,10 +218,10 @@ class GroupsOfAnAuditTest {
                 .has("00:1e.0", "v0", Answer.UNKNOWN);
         Audit audit = host(card("00:03.0", 1), card("00:04.0", 2), card("00:05.0", 3), BRIDGE)
                 .audit("6.1");
-        assertThat(about(audit, "what the guest becomes"))
-                .containsExactly("1 of 4 functions: what the guest becomes is unknown");
+        assertThat(about(audit, "whether a guest is coherent"))
+                .containsExactly("it is unknown for 1 of 4 functions whether a guest is coherent");
         vendor.has("00:03.0", "v0", Answer.YES);
-        assertThat(about(host(card("00:03.0", 1)).audit("6.1"), "what the guest becomes"))
+        assertThat(about(host(card("00:03.0", 1)).audit("6.1"), "whether a guest is coherent"))
                 .isEmpty();
     }
 
@@ -239,7 +240,7 @@ class GroupsOfAnAuditTest {
                     .reduce((a, b) -> a + ", " + b)
                     .orElseThrow();
             assertThat(about(audit, "Enable No Snoop"))
-                    .containsExactly("Enable No Snoop is unknown of " + known + " functions: " + named
+                    .containsExactly("Enable No Snoop is unknown for " + known + " functions: " + named
                             + (known > 3 ? " and others" : ""));
         }
         assertThat(about(
@@ -254,9 +255,9 @@ class GroupsOfAnAuditTest {
     void unitsOfWhichNoRegisterIsKnownAreNamed() throws IOException {
         Hosts table = new Hosts(folder).dmar(Hosts.unit(0xfed9_0000L, false, 2), Hosts.unit(0xfed9_1000L, true));
         assertThat(about(table.audit("6.1"), "registers of"))
-                .containsExactly("registers of dmar0, dmar1 are unknown: no input tells what they can do");
+                .containsExactly("registers of dmar0, dmar1 are unknown: no input states them");
         assertThat(about(table.text("dmesg.txt", Hosts.LOG + Hosts.UNIT0).audit("6.1"), "registers of"))
-                .containsExactly("registers of dmar1 are unknown: no input tells what it can do");
+                .containsExactly("registers of dmar1 are unknown: no input states them");
         assertThat(about(
                         new Hosts(Files.createDirectory(folder.resolve("both")))
                                 .dmar(Hosts.unit(0xfed9_0000L, false, 2), Hosts.unit(0xfed9_1000L, true))
@@ -274,8 +275,8 @@ class GroupsOfAnAuditTest {
                 .audit("6.1");
         assertThat(silent.warnings())
                 .contains(
-                        "whether Linux remaps interrupts is unknown: no input tells",
-                        "whether Linux uses the IOMMU is unknown: answers hold if it does");
+                        "it is unknown whether Linux remaps interrupts: no input states it",
+                        "it is unknown whether Linux uses the IOMMU: the answers assume that it does");
         Audit told = host(card("00:03.0", 1)).audit("6.1");
         assertThat(told.warnings()).noneMatch(warning -> warning.startsWith("whether Linux"));
         assertThat(new Hosts(Files.createDirectory(folder.resolve("log")))
@@ -283,17 +284,17 @@ class GroupsOfAnAuditTest {
                         .text("dmesg.txt", Hosts.LOG)
                         .audit("6.1")
                         .warnings())
-                .contains("no PCI function is among the input: devices and groups are unknown");
+                .contains("the input has no PCI function: devices and groups are unknown");
     }
 
     @Test
     void aHostOfNoKnownVendorIsSaidToBeOne() throws IOException {
         Hosts nobody = new Hosts(folder).vendors().text("dmesg.txt", Hosts.LOG);
-        String words = "no firmware table and no unit of a known IOMMU vendor is among the input";
+        String words = "the input has no firmware table and no unit of a known IOMMU vendor";
         assertThat(nobody.audit("6.1").warnings()).contains(words);
         assertThat(nobody.audit("6.1").rule()).isNull();
         Audit audit = nobody.lspci(card("00:03.0", 1)).audit("6.1");
-        assertThat(audit.warnings()).contains(words + ": what translates for the devices is unknown");
+        assertThat(audit.warnings()).contains(words + ": the units of the devices are unknown");
         AuditedDevice card = Hosts.device(audit, "00:03.0");
         assertThat(card.translated()).isEqualTo(Answer.UNKNOWN);
         assertThat(card.guest()).isEqualTo(Guest.UNKNOWN);
@@ -328,7 +329,7 @@ class GroupsOfAnAuditTest {
             assertThat(Hosts.device(audit, "02:00.0").why())
                     .first()
                     .extracting(Reason::text)
-                    .isEqualTo("the bridge above it is not known, so that scopes of bridges can't be followed");
+                    .isEqualTo("the bridge above it is unknown, so scopes of bridges can't be followed");
         }
     }
 
@@ -337,7 +338,7 @@ class GroupsOfAnAuditTest {
     @ParameterizedTest
     @CsvSource({
         "true, Enable No Snoop is on: the device may send no-snoop",
-        "false, 'Enable No Snoop is off: the device may send none, until it is set'"
+        "false, 'Enable No Snoop is off: the device must not send no-snoop until the bit is set'"
     })
     void enableNoSnoopIsAmongTheReasonsBehindTheVendors(boolean on, String words) throws IOException {
         vendor.has("00:03.0", "v0", Answer.YES);
@@ -365,6 +366,6 @@ class GroupsOfAnAuditTest {
                 .contains("it is conventional PCI or has no PCI Express capability: no Enable No Snoop");
         assertThat(Hosts.device(audit, "00:04.0").why())
                 .extracting(Reason::text)
-                .contains("Enable No Snoop is not known");
+                .contains("Enable No Snoop is unknown");
     }
 }

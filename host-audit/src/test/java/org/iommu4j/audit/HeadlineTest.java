@@ -77,13 +77,13 @@ class HeadlineTest {
                 "bad open good bad | 2 of 4 devices make their guest NONCOHERENT, 1 UNKNOWN, the other 1 leaves it "
                         + "COHERENT",
                 "open good | 1 UNKNOWN, the other 1 leaves it COHERENT",
-                "open | UNKNOWN whether guests are coherent: the units' registers or the devices' units are not known",
+                "open | UNKNOWN whether guests are coherent: the registers of the units, or the units of the devices, "
+                        + "are unknown",
                 "good none | every device leaves its guest COHERENT",
-                "good kept | every device leaves its guest COHERENT; VFIO does not take 1 more",
+                "good kept | every device leaves its guest COHERENT; VFIO refuses 1 more",
                 "bad good kept kept | 1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT; "
-                        + "VFIO does not"
-                        + " take 2 more",
-                "kept | 1 of 1 devices makes its guest NONCOHERENT, but VFIO takes none of them"
+                        + "VFIO refuses 2 more",
+                "kept | 1 of 1 devices makes its guest NONCOHERENT, but VFIO refuses all of them"
             })
     void devicesAreCountedByWhatTheirGuestBecomes(String devices, String verdict) throws IOException {
         assertThat(verdict(devices.split(" ", -1))).isEqualTo(verdict);
@@ -94,9 +94,8 @@ class HeadlineTest {
         device("good").device("bad");
         Audit audit = host(NOT_REMAPPED).audit("6.1");
         assertThat(Headline.verdict(audit))
-                .isEqualTo("1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT, but VFIO takes "
-                        + "none"
-                        + " of them");
+                .isEqualTo("1 of 2 devices makes its guest NONCOHERENT, the other 1 leaves it COHERENT, but VFIO "
+                        + "refuses all of them");
         assertThat(audit.overall()).isEqualTo(Guest.UNKNOWN);
         assertThat(Headline.addresses(audit, Guest.NONCOHERENT)).hasSize(1);
     }
@@ -107,7 +106,8 @@ class HeadlineTest {
         vendor.parameter("v_iommu", "on", Effect.ENABLES);
         Audit audit = host(NOT_USED).audit("6.1");
         assertThat(Headline.verdict(audit))
-                .isEqualTo("no IOMMU is in use: nothing can be assigned now. Turned on: 1 of 1 devices makes its guest"
+                .isEqualTo("no IOMMU is in use: nothing can be assigned now. With the IOMMU on: 1 of 1 devices "
+                        + "makes its guest"
                         + " NONCOHERENT");
         assertThat(labels(audit)).containsExactly("not coherent", "do", "cost", "units", "rule");
         assertThat(line(audit, "do")).isEqualTo("boot with v_iommu=on: it does ENABLES");
@@ -120,15 +120,17 @@ class HeadlineTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "YES | its unit can block no-snoop: guests are COHERENT; devices are UNKNOWN | 1 once the container",
-                "NO | its unit can't block no-snoop: guests are NONCOHERENT; devices are UNKNOWN | 0",
-                "UNKNOWN | 1 unit in its table; whether they block no-snoop and all devices are UNKNOWN | ",
-                "YES YES | its 2 units can block no-snoop: guests are COHERENT; devices are UNKNOWN | 1 once the "
+                "YES | its unit can block no-snoop: guests are COHERENT; the devices are UNKNOWN | 1 once the "
                         + "container",
-                "NO NO | its 2 units can't block no-snoop: guests are NONCOHERENT; devices are UNKNOWN | 0",
-                "UNKNOWN UNKNOWN | 2 units in its table; whether they block no-snoop and all devices are UNKNOWN | ",
-                "YES NO | it depends on the unit whether a guest is coherent; devices are UNKNOWN | 0",
-                "YES UNKNOWN | it depends on the unit whether a guest is coherent; devices are UNKNOWN | "
+                "NO | its unit can't block no-snoop: guests are NONCOHERENT; the devices are UNKNOWN | 0",
+                "UNKNOWN | 1 unit in its table; their devices, and whether they block no-snoop, are UNKNOWN | ",
+                "YES YES | its 2 units can block no-snoop: guests are COHERENT; the devices are UNKNOWN | 1 once the "
+                        + "container",
+                "NO NO | its 2 units can't block no-snoop: guests are NONCOHERENT; the devices are UNKNOWN | 0",
+                "UNKNOWN UNKNOWN | 2 units in its table; their devices, and whether they block no-snoop, are "
+                        + "UNKNOWN | ",
+                "YES NO | whether a guest is coherent depends on its device's unit; devices are UNKNOWN | 0",
+                "YES UNKNOWN | whether a guest is coherent depends on its device's unit; devices are UNKNOWN | "
             })
     void withoutDevicesTheUnitsAnswer(String units, String verdict, String dmaCc) throws IOException {
         int number = 0;
@@ -155,14 +157,14 @@ class HeadlineTest {
                         .vendors(vendor)
                         .text("dmesg.txt", Hosts.LOG)
                         .audit("6.1")))
-                .isEqualTo("nothing is known of its IOMMU");
+                .isEqualTo("its IOMMU is unknown");
         device("good");
         assertThat(Headline.verdict(new Hosts(folder)
                         .vendors()
                         .lspci(functions.get(0))
                         .text("dmesg.txt", Hosts.LOG)
                         .audit("6.1")))
-                .isEqualTo("UNKNOWN whether guests are coherent: no IOMMU unit is among the input");
+                .isEqualTo("UNKNOWN whether guests are coherent: the input has no IOMMU unit");
     }
 
     // --- one virtual machine ---
@@ -174,8 +176,8 @@ class HeadlineTest {
                 "good | a guest with 0000:00:01.0 is COHERENT",
                 "bad | a guest with 0000:00:01.0 is NONCOHERENT because of 0000:00:01.0",
                 "open | whether a guest with 0000:00:01.0 is coherent is UNKNOWN",
-                "kept | a guest with 0000:00:01.0 is NONCOHERENT because of 0000:00:01.0, but VFIO does not take it",
-                "none | whether a guest with 0000:00:01.0 is coherent is UNKNOWN, but VFIO does not take it"
+                "kept | a guest with 0000:00:01.0 is NONCOHERENT because of 0000:00:01.0, but VFIO refuses it",
+                "none | whether a guest with 0000:00:01.0 is coherent is UNKNOWN, but VFIO refuses it"
             })
     void ofAVirtualMachineTheVerdictNamesItsDevicesAndWhetherVfioTakesThem(String kind, String verdict)
             throws IOException {
@@ -189,9 +191,9 @@ class HeadlineTest {
         device("good");
         Audit audit = host("Linux version 6.1.0-9-amd64 (x@y) #1\nDMAR: IOMMU enabled\n")
                 .audit("6.1", "00:01.0");
-        assertThat(Headline.verdict(audit)).isEqualTo("a guest with 0000:00:01.0 is COHERENT, if VFIO takes it");
-        assertThat(labels(audit)).containsExactly("open", "VFIO_DMA_CC_IOMMU", "units", "rule");
-        assertThat(line(audit, "open")).isEqualTo("whether Linux remaps interrupts is not known");
+        assertThat(Headline.verdict(audit)).isEqualTo("a guest with 0000:00:01.0 is COHERENT, if VFIO accepts it");
+        assertThat(labels(audit)).containsExactly("undecided", "VFIO_DMA_CC_IOMMU", "units", "rule");
+        assertThat(line(audit, "undecided")).isEqualTo("it is unknown whether Linux remaps interrupts");
     }
 
     @Test
@@ -250,9 +252,9 @@ class HeadlineTest {
         Audit kept = host(Hosts.LOG).audit("6.1");
         assertThat(Headline.shade(kept)).isEqualTo(Guest.COHERENT);
         Audit audit = host(Hosts.LOG + "Kernel command line: v_iommu=lie\n").audit("6.1");
-        assertThat(labels(audit)).first().isEqualTo("not true");
+        assertThat(labels(audit)).first().isEqualTo("false promise");
         assertThat(Headline.verdict(audit))
-                .isEqualTo("every device leaves its guest COHERENT; the driver's promise is not kept");
+                .isEqualTo("every device leaves its guest COHERENT; the driver does not keep its promise");
         assertThat(Headline.shade(audit)).isEqualTo(Guest.NONCOHERENT);
         device("open");
         assertThat(Headline.shade(
@@ -285,7 +287,7 @@ class HeadlineTest {
             vendor.unit("v" + i, Answer.YES, Answer.NO);
         }
         assertThat(Headline.units(host(Hosts.LOG).audit("6.1")))
-                .isEqualTo("v0 .. good (5) can block no-snoop; bad can't block no-snoop; open: not known whether "
+                .isEqualTo("v0 .. good (5) can block no-snoop; bad can't block no-snoop; open: unknown whether "
                         + "no-snoop can be"
                         + " blocked");
     }
@@ -293,8 +295,8 @@ class HeadlineTest {
     @Test
     void unitsThatReadTheirTablesPastTheCachesAreNamed() throws IOException {
         assertThat(Headline.units(walking("5a", "db")))
-                .endsWith("; dmar0 reads its tables past the caches (the host's affair, no guest's)");
-        assertThat(Headline.units(walking("5a", "da"))).contains("; dmar0, dmar1 read their tables past the caches");
+                .endsWith("; dmar0 walks its tables without snooping (affects the host only)");
+        assertThat(Headline.units(walking("5a", "da"))).contains("; dmar0, dmar1 walk their tables without snooping");
         assertThat(Headline.units(walking("5b", "db"))).doesNotContain("caches");
     }
 

@@ -25,10 +25,10 @@ class HintsTest {
     private static final String HOST_BRIDGE = Hosts.function("00:00.0 Host bridge [0600]: Maker Host [1234:0001]");
     private static final String PORT =
             Hosts.port("00:01.0 PCI bridge [0604]: Maker Port [1234:0002]", "Root Port (Slot+)", "02", "02");
-    private static final String NEWER = "run Linux 5.19 or newer: there only the device's own unit, v1, counts";
+    private static final String NEWER = "run Linux 5.19 or newer: there only the device's own unit, v1, decides";
     private static final String OTHER_SLOT = "put the card into a slot behind v1, which can block no-snoop";
     private static final String CLEAR = "clear Enable No Snoop (setpci -s BDF CAP_EXP+8.w=0:0800)";
-    private static final String OFF = "Enable No Snoop is off: the device may send none until somebody sets it";
+    private static final String OFF = "Enable No Snoop is off: the device must not send no-snoop until the bit is set";
     private static final String BOOT = "Linux version 6.1.0-9-amd64 (x@y) #1\n";
 
     @TempDir
@@ -82,8 +82,8 @@ class HintsTest {
         assertThat(of("00:02.0"))
                 .satisfiesExactly(
                         first -> assertThat(first)
-                                .startsWith("it is part of the chipset or processor and stays behind v0;")
-                                .endsWith("would be behind v1, which can block no-snoop"),
+                                .startsWith("the device is part of the chipset or processor and can't leave v0;")
+                                .endsWith("in a slot behind v1, which can block no-snoop"),
                         second -> assertThat(second).startsWith(CLEAR));
     }
 
@@ -211,7 +211,7 @@ class HintsTest {
                     .last()
                     .asString()
                     .startsWith("clear Enable No Snoop of 0000:02:00.0 (setpci -s 0000:02:00.0 CAP_EXP+8.w=0:0800)")
-                    .contains("can't set it");
+                    .contains("can\'t set the bit");
         } else {
             assertThat(hints).hasSize(1);
         }
@@ -225,7 +225,7 @@ class HintsTest {
         Audit audit = host(integrated(true) + Hosts.in(4, "vfio-pci"), card(true) + Hosts.in(4, "e1000e"))
                 .audit("6.1");
         assertThat(texts(Hosts.device(audit, "00:02.0").hints()))
-                .containsExactly("of group 4 assign 0000:02:00.0 to the same guest as well, or unbind from the driver");
+                .containsExactly("assign 0000:02:00.0 of group 4 to the same guest as well, or unbind from the driver");
         assertThat(Hosts.device(audit, "02:00.0").hints())
                 .as("its own driver is unbound anyhow")
                 .isEmpty();
@@ -273,13 +273,13 @@ class HintsTest {
     @Test
     void whereTheIommuIsNotUsedWhatTurnsItOffComesFirst() throws IOException {
         assertThat(ofHost(NOT_USED, "quiet v_iommu=off"))
-                .containsExactly("take v_iommu=off off the kernel's command line: it does DISABLES");
+                .containsExactly("remove v_iommu=off from the kernel's command line: it does DISABLES");
     }
 
     @Test
     void whatTurnsTheIommuOffIsNamedAlsoWhereNoInputTellsWhetherItIsUsed() throws IOException {
         assertThat(ofHost("", "quiet v_iommu=off"))
-                .containsExactly("take v_iommu=off off the kernel's command line: it does DISABLES");
+                .containsExactly("remove v_iommu=off from the kernel's command line: it does DISABLES");
         assertThat(ofHost("", "quiet")).isEmpty();
     }
 
@@ -288,7 +288,7 @@ class HintsTest {
         assertThat(ofHost(USED)).isEmpty();
         assertThat(ofHost(USED, "v_iommu=on,lie")).isEmpty();
         assertThat(ofHost(USED, "v_iommu=few"))
-                .containsExactly("take v_iommu=few off the kernel's command line: it does DISABLES_SOME");
+                .containsExactly("remove v_iommu=few from the kernel's command line: it does DISABLES_SOME");
         assertThat(ofHost(NOT_USED, "v_iommu=on,few")).as("a part of nothing").isEmpty();
     }
 
@@ -309,7 +309,7 @@ class HintsTest {
         assertThat(texts(audit.hints()))
                 .filteredOn(hint -> !hint.startsWith("which unit has a device"))
                 .containsExactly(
-                        "take iommu=off off the kernel's command line: it leaves the units of every vendor off");
+                        "remove iommu=off from the kernel's command line: it leaves the units of every vendor off");
     }
 
     @ParameterizedTest
@@ -322,11 +322,14 @@ class HintsTest {
     })
     void whatTurnsInterruptRemappingOffIsNamedWhereItIsOff(String commandLine, String named) throws IOException {
         List<String> hints = ofHost(NOT_REMAPPED, commandLine);
-        assertThat(hints).last().asString().startsWith("module parameter vfio_iommu_type1.allow_unsafe_interrupts=1");
+        assertThat(hints)
+                .last()
+                .asString()
+                .startsWith("set module parameter " + "vfio_iommu_type1.allow_unsafe_interrupts=1");
         if (named == null) {
             assertThat(hints).hasSize(1);
         } else {
-            assertThat(hints).hasSize(2).first().isEqualTo("take " + named + " off the kernel's command line");
+            assertThat(hints).hasSize(2).first().isEqualTo("remove " + named + " from the kernel's command line");
         }
         assertThat(ofHost(USED, commandLine)).as("it is on").isEmpty();
     }
@@ -345,7 +348,7 @@ class HintsTest {
         assertThat(ofHost(NOT_REMAPPED, "vfio_iommu_type1.allow_unsafe_interrupts=1"))
                 .singleElement()
                 .asString()
-                .startsWith("take allow_unsafe_interrupts off module vfio_iommu_type1")
+                .startsWith("unset module parameter vfio_iommu_type1.allow_unsafe_interrupts")
                 .endsWith("inject any interrupt into the host");
         assertThat(ofHost(USED, "vfio_iommu_type1.allow_unsafe_interrupts=1")).isEmpty();
     }
@@ -356,7 +359,7 @@ class HintsTest {
         assertThat(texts(units.audit("6.1").hints()))
                 .singleElement()
                 .asString()
-                .startsWith("which unit has a device: readlink /sys/bus/pci/devices/BDF/iommu");
+                .startsWith("to find a device\'s unit, run readlink /sys/bus/pci/devices/BDF/iommu");
         assertThat(units.lspci(card(true)).audit("6.1").hints()).isEmpty();
         assertThat(new Hosts(folder)
                         .vendors(vendor)

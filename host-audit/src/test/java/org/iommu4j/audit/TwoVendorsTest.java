@@ -104,7 +104,8 @@ class TwoVendorsTest {
         second.rule(CoherencyRule.PER_DOMAIN).has("00:03.0", "b0", Answer.NO);
         Audit audit = host().audit("6.1");
         assertThat(audit.rule()).isEqualTo(CoherencyRule.PER_DOMAIN);
-        assertThat(audit.cost()).isEqualTo("WBINVD flushes the host's caches, guest PAT and MTRRs are honoured (slow)");
+        assertThat(audit.cost())
+                .isEqualTo("the guest's WBINVD flushes the host's caches; guest PAT and MTRRs are honoured (slow)");
 
         second.hasNot("00:03.0");
         assertThat(host().audit("6.1").rule()).as("none translates: the first").isEqualTo(CoherencyRule.ALWAYS);
@@ -170,6 +171,6 @@ class TwoVendorsTest {
                 new Hosts(folder).vendors(first, second).tree(folder).audit("6.1"), "00:03.0");
         assertThat(card.translated()).isEqualTo(Answer.NO);
         assertThat(card.unit()).isNull();
-        assertThat(card.why()).extracting(Reason::text).contains("it is in no group in this Linux");
+        assertThat(card.why()).extracting(Reason::text).contains("the host's Linux has no group for it");
     }
 }

@@ -92,11 +92,11 @@ class ViabilityTest {
         Audit audit = host(in(CARD, 1, ""), in(SISTER, 1, "vfio-pci")).audit("6.1");
         assertThat(Hosts.device(audit, "00:03.1").assignable()).isEqualTo(Answer.UNKNOWN);
         assertThat(Hosts.device(audit, "00:03.1").assignableWithGroup()).isEqualTo(Answer.YES);
-        assertThat(obstacles(audit, "00:03.1")).containsExactly("the driver of 0000:00:03.0 is not known");
+        assertThat(obstacles(audit, "00:03.1")).containsExactly("the driver of 0000:00:03.0 is unknown");
         assertThat(Hosts.device(audit, "00:03.0").assignable()).isEqualTo(Answer.YES);
         AuditedGroup group = audit.groups().get(0);
         assertThat(group.viable()).isEqualTo(Answer.UNKNOWN);
-        assertThat(group.blame()).extracting(Reason::text).containsExactly("the driver of 0000:00:03.0 is not known");
+        assertThat(group.blame()).extracting(Reason::text).containsExactly("the driver of 0000:00:03.0 is unknown");
     }
 
     /** Known obstacles are named, and no open question beside them: it would not change the answer. */
@@ -158,7 +158,7 @@ class ViabilityTest {
                     .containsExactly("0000:00:1e.0 of the same group is bound to " + driver);
             assertThat(Hosts.device(audit, "05:00.0").hints())
                     .extracting(Reason::text)
-                    .containsExactly("of group 1 unbind the bridge 0000:00:1e.0 from its driver");
+                    .containsExactly("unbind the bridge 0000:00:1e.0 of group 1 from its driver");
         } else {
             assertThat(Hosts.device(audit, "05:00.0").hints()).isEmpty();
         }
@@ -231,7 +231,7 @@ class ViabilityTest {
         Audit audit = host(in(CARD, 1, "vfio-pci")).audit("6.1");
         assertThat(Hosts.device(audit, "00:03.0").assignable()).isEqualTo(Answer.UNKNOWN);
         assertThat(Hosts.device(audit, "00:03.0").assignableWithGroup()).isEqualTo(Answer.UNKNOWN);
-        assertThat(obstacles(audit, "00:03.0")).contains("whether an IOMMU translates for it is not known");
+        assertThat(obstacles(audit, "00:03.0")).contains("it is unknown whether an IOMMU translates for it");
     }
 
     @Test
@@ -239,7 +239,7 @@ class ViabilityTest {
         Audit audit = host(Hosts.function(CARD), in(SISTER, 1, "vfio-pci")).audit("6.1");
         assertThat(Hosts.device(audit, "00:03.0").assignable()).isEqualTo(Answer.UNKNOWN);
         assertThat(Hosts.device(audit, "00:03.0").assignableWithGroup()).isEqualTo(Answer.UNKNOWN);
-        assertThat(obstacles(audit, "00:03.0")).containsExactly("its group is not known");
+        assertThat(obstacles(audit, "00:03.0")).containsExactly("its group is unknown");
         assertThat(Hosts.device(audit, "00:03.0").group()).isEmpty();
         assertThat(Hosts.device(audit, "00:03.1").group()).hasValue(1);
     }
@@ -267,7 +267,7 @@ class ViabilityTest {
         if (assignable == Answer.NO) {
             assertThat(obstacles(audit, "00:03.0")).containsExactly("interrupts are not remapped");
         } else if (assignable == Answer.UNKNOWN) {
-            assertThat(obstacles(audit, "00:03.0")).containsExactly("whether Linux remaps interrupts is not known");
+            assertThat(obstacles(audit, "00:03.0")).containsExactly("it is unknown whether Linux remaps interrupts");
         }
         assertThat(Hosts.device(
                                 interrupts(linux, "Kernel command line: vfio_iommu_type1.allow_unsafe_interrupts=1\n")
@@ -329,7 +329,7 @@ class ViabilityTest {
         Hosts host = host(in(CARD, 1, "vfio-pci"), in(SISTER, 1, "vfio-pci"));
         Audit audit = host.audit("6.6");
         assertThat(Hosts.device(audit, "00:03.0").assignable()).isEqualTo(Answer.UNKNOWN);
-        assertThat(obstacles(audit, "00:03.0")).containsExactly("reserved regions of 0000:00:03.1 are not known");
+        assertThat(obstacles(audit, "00:03.0")).containsExactly("the reserved regions of 0000:00:03.1 are unknown");
         assertThat(Hosts.device(host.audit("6.5"), "00:03.0").assignable())
                 .as("nobody keeps such a device before 6.6 but a driver")
                 .isEqualTo(Answer.YES);

@@ -89,7 +89,7 @@ class WhatLinuxShowsTest {
                 .extracting(Reason::text)
                 .singleElement()
                 .asString()
-                .startsWith("take intel_iommu=igfx_off off the kernel's command line");
+                .startsWith("remove intel_iommu=igfx_off from the kernel's command line");
     }
 
     @Test
@@ -223,7 +223,7 @@ class WhatLinuxShowsTest {
                 .text("cmdline.txt", Hosts.LOG + "Kernel command line: intel_iommu=on,igfx_off\n");
         assertThat(host.audit("6.1").hints())
                 .extracting(Reason::text)
-                .anyMatch(text -> text.startsWith("take intel_iommu=igfx_off off"));
+                .anyMatch(text -> text.startsWith("remove intel_iommu=igfx_off from"));
 
         unit("dmar0", "fed90000", "f050da");
         assertThat(host.audit("6.1").hints()).extracting(Reason::text).noneMatch(text -> text.contains("igfx_off"));
@@ -241,8 +241,8 @@ class WhatLinuxShowsTest {
             assertThat(device.assignable()).isEqualTo(Answer.NO);
             assertThat(device.unit()).isNull();
             assertThat(device.guest()).isEqualTo(Guest.UNKNOWN);
-            assertThat(device.why()).extracting(Reason::text).anyMatch(text -> text.contains("in no group"));
-            assertThat(Headline.verdict(audit)).contains("VFIO does not take it");
+            assertThat(device.why()).extracting(Reason::text).anyMatch(text -> text.contains("has no group for it"));
+            assertThat(Headline.verdict(audit)).contains("VFIO refuses it");
         }
     }
 

@@ -139,7 +139,7 @@ class CaptureFilesTest {
         Path cut = Files.write(folder.resolve("cut.tar"), Arrays.copyOf(bytes, length));
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> CaptureFiles.open(cut))
-                .withMessageContaining("cut.tar: is cut short")
+                .withMessageContaining("cut.tar: is truncated")
                 .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
     }
 
@@ -309,7 +309,7 @@ class CaptureFilesTest {
                         assertThat(files.bytes("sys/link")).isPresent();
                     }
                 })
-                .withMessageContaining("its links make more than 512 MiB");
+                .withMessageContaining("its links expand it to more than 512 MiB");
     }
 
     @Test

@@ -64,7 +64,7 @@ class ConfigReadingTest {
         host.function(CARD).config(Arrays.copyOf(config(config -> config[EXPRESS] = 1), 256), OTHER);
         assertThat(host.build().contradictions())
                 .contains("PCI Express capability of 0000:01:00.0 is of type 0 in one.txt and absent in other.txt: "
-                        + "taken as"
+                        + "treated as"
                         + " unknown");
     }
 
@@ -194,7 +194,7 @@ class ConfigReadingTest {
         FunctionEvidence function = host.build().function(CARD).orElseThrow();
         assertThat(function.grouped()).isEqualTo(Answer.UNKNOWN);
         assertThat(host.build().contradictions())
-                .containsExactly("group of 0000:01:00.0 is 3 in one.txt and none in other.txt: taken as unknown");
+                .containsExactly("group of 0000:01:00.0 is 3 in one.txt and none in other.txt: treated as unknown");
         assertThat(host.build().iommuInUse()).isEqualTo(Answer.UNKNOWN);
         host.function(CARD).inNoGroup(SYSFS);
         assertThat(host.build().function(CARD).orElseThrow().grouped()).isEqualTo(Answer.NO);

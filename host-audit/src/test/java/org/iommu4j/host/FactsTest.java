@@ -33,10 +33,10 @@ class FactsTest {
 
     @Test
     void inputsThatAgreeAreBelievedAndTheMostBelievedIsNamed() {
-        facts.tell(GROUP, 1, ONE);
-        facts.tell(GROUP, 1, OTHER);
+        facts.record(GROUP, 1, ONE);
+        facts.record(GROUP, 1, OTHER);
         assertThat(facts.find(GROUP)).contains(new Fact<>(1, "one.txt"));
-        facts.tell(GROUP, 1, SYSFS);
+        facts.record(GROUP, 1, SYSFS);
         assertThat(facts.find(GROUP)).contains(new Fact<>(1, "sysfs"));
         assertThat(warnings).isEmpty();
         assertThat(contradictions()).isEmpty();
@@ -44,10 +44,10 @@ class FactsTest {
 
     @Test
     void aHigherRankTakesPrecedenceWithAWarningInBothOrders() {
-        facts.tell(GROUP, 1, LOG);
-        facts.tell(GROUP, 2, ONE);
+        facts.record(GROUP, 1, LOG);
+        facts.record(GROUP, 2, ONE);
         assertThat(facts.find(GROUP)).contains(new Fact<>(1, "dmesg.txt"));
-        facts.tell(GROUP, 3, SYSFS);
+        facts.record(GROUP, 3, SYSFS);
         assertThat(facts.find(GROUP)).contains(new Fact<>(3, "sysfs"));
         assertThat(warnings)
                 .containsExactly(
@@ -58,9 +58,9 @@ class FactsTest {
 
     @Test
     void ofOneRankTheFactIsUnknownAndNamed() {
-        facts.tell(GROUP, 1, ONE);
-        facts.tell(GROUP, 2, OTHER);
-        facts.tell(GROUP, 1, ONE);
+        facts.record(GROUP, 1, ONE);
+        facts.record(GROUP, 2, OTHER);
+        facts.record(GROUP, 1, ONE);
         assertThat(facts.find(GROUP)).isEmpty();
         assertThat(facts.value(GROUP)).isEmpty();
         assertThat(facts.all(Integer.class)).isEmpty();
@@ -68,57 +68,59 @@ class FactsTest {
         assertThat(facts.contradicted(GROUP)).containsExactly(1, 2);
         assertThat(warnings).isEmpty();
         assertThat(contradictions())
-                .containsExactly("group of it is 1 in one.txt and 2 in other.txt: taken as unknown");
+                .containsExactly("group of it is 1 in one.txt and 2 in other.txt: treated as unknown");
     }
 
     @Test
     void aHigherRankSettlesAContradictionAndALowerOneDoesNot() {
-        facts.tell(GROUP, 1, LOG);
-        facts.tell(GROUP, 2, LOG);
-        facts.tell(GROUP, 1, ONE);
+        facts.record(GROUP, 1, LOG);
+        facts.record(GROUP, 2, LOG);
+        facts.record(GROUP, 1, ONE);
         assertThat(facts.find(GROUP)).isEmpty();
-        facts.tell(GROUP, 2, SYSFS);
+        facts.record(GROUP, 2, SYSFS);
         assertThat(facts.find(GROUP)).contains(new Fact<>(2, "sysfs"));
         assertThat(contradictions()).isEmpty();
     }
 
     @Test
     void namesMayDifferAndTheMostBelievedIsTaken() {
-        facts.tell(NAME, "Old Name", ONE);
-        facts.tell(NAME, "Name", OTHER);
+        facts.record(NAME, "Old Name", ONE);
+        facts.record(NAME, "Name", OTHER);
         assertThat(facts.value(NAME)).contains("Old Name");
-        facts.tell(NAME, "Linux's", SYSFS);
-        facts.tell(NAME, "Log's", LOG);
+        facts.record(NAME, "Linux's", SYSFS);
+        facts.record(NAME, "Log's", LOG);
         assertThat(facts.value(NAME)).contains("Linux's");
         assertThat(warnings).isEmpty();
         assertThat(contradictions()).isEmpty();
     }
 
-    private record Telling(int value, Source source) {}
+    private record Statement(int value, Source source) {}
 
     @RepeatedTest(50)
     void whatIsKnownDoesNotDependOnTheOrder() {
         long seed = new Random().nextLong();
         Random random = new Random(seed);
-        List<Telling> tellings = new ArrayList<>();
+        List<Statement> statements = new ArrayList<>();
         for (int i = 0; i < 1 + random.nextInt(6); i++) {
             Rank rank = RANKS.get(random.nextInt(RANKS.size()));
-            tellings.add(new Telling(random.nextInt(2), new Source("input" + i, rank)));
+            statements.add(new Statement(random.nextInt(2), new Source("input" + i, rank)));
         }
-        Rank best = tellings.stream()
+        Rank best = statements.stream()
                 .map(each -> each.source().rank())
                 .min(Rank::compareTo)
                 .orElseThrow();
-        Set<Integer> said = tellings.stream()
+        Set<Integer> values = statements.stream()
                 .filter(each -> each.source().rank() == best)
-                .map(Telling::value)
+                .map(Statement::value)
                 .collect(Collectors.toSet());
-        Optional<Integer> known = said.size() == 1 ? said.stream().findFirst() : Optional.empty();
+        Optional<Integer> known = values.size() == 1 ? values.stream().findFirst() : Optional.empty();
         for (int i = 0; i < 10; i++) {
-            Collections.shuffle(tellings, random);
+            Collections.shuffle(statements, random);
             Facts shuffled = new Facts(words -> words, line -> {});
-            tellings.forEach(each -> shuffled.tell(GROUP, each.value(), each.source()));
-            assertThat(shuffled.value(GROUP)).as("seed %d, %s", seed, tellings).isEqualTo(known);
+            statements.forEach(each -> shuffled.record(GROUP, each.value(), each.source()));
+            assertThat(shuffled.value(GROUP))
+                    .as("seed %d, %s", seed, statements)
+                    .isEqualTo(known);
             assertThat(shuffled.contradicted(GROUP)).hasSize(known.isPresent() ? 0 : 2);
         }
     }

@@ -81,7 +81,7 @@ class HostInputsTest {
         Path cut = file("acpidump.txt", asText(table()).replaceFirst("(?m)^ *0010:.*\n", ""));
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> HostInputs.withInstalledVendors().path(cut))
-                .withMessageContaining("acpidump.txt: no whole ACPI table");
+                .withMessageContaining("acpidump.txt: holds no complete ACPI table");
     }
 
     @Test
@@ -94,8 +94,8 @@ class HostInputsTest {
                 .read();
         assertThat(host.contradictions())
                 .containsExactly(
-                        "kernel release is '6.1.0' in one.log and '6.8.0' in two.log: taken as unknown",
-                        "group of 0000:00:02.0 is 1 in lspci.txt and 2 in groups.txt: taken as unknown");
+                        "kernel release is '6.1.0' in one.log and '6.8.0' in two.log: treated as unknown",
+                        "group of 0000:00:02.0 is 1 in lspci.txt and 2 in groups.txt: treated as unknown");
         assertThat(host.warnings()).isEqualTo(host.contradictions());
         assertThat(host.linux()).isEmpty();
         assertThat(host.function(GRAPHICS).orElseThrow().group()).isEmpty();
@@ -135,7 +135,7 @@ class HostInputsTest {
         assertThat(host.contradictions())
                 .singleElement()
                 .asString()
-                .matches("table DMAR is 48 bytes with CRC-32 \\w{8} in one and 48 bytes .* in two: taken as unknown");
+                .matches("table DMAR is 48 bytes with CRC-32 \\w{8} in one and 48 bytes .* in two: treated as unknown");
     }
 
     /** Two listings of one rank differ about a bridge's buses: where the functions behind it are is not known. */
@@ -225,7 +225,7 @@ class HostInputsTest {
         Path file = file("x", text);
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> HostInputs.withInstalledVendors().path(file))
-                .withMessageContaining("nothing known, expected a directory or tar")
+                .withMessageContaining("is of no known kind, expected a directory or tar")
                 .satisfies(e -> assertThat(e.getMessage()).doesNotContain("\n"));
     }
 

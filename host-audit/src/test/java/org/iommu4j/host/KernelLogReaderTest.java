@@ -197,7 +197,7 @@ class KernelLogReaderTest {
         Path file = Files.writeString(folder.resolve("nginx.log"), "GET / 200\n");
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> HostInputs.withInstalledVendors().dmesg(file))
-                .withMessageContaining("nginx.log: no kernel log");
+                .withMessageContaining("nginx.log: is not a kernel log");
     }
 
     /** A pattern that tries each beginning of a long word for its whole length would need minutes. */

@@ -38,7 +38,8 @@ class ListingsTest {
         HostEvidence host = builder.build();
         assertThat(host.function(DEVICE)).isPresent();
         assertThat(host.contradictions())
-                .containsExactly("0000:01:00.0 is in one.txt and not in other.txt, which lists the whole host: taken as"
+                .containsExactly("0000:01:00.0 is in one.txt and not in other.txt, which lists the whole host: "
+                        + "treated as"
                         + " unknown");
         assertThat(host.warnings()).isEqualTo(host.contradictions());
     }
@@ -58,7 +59,7 @@ class ListingsTest {
         assertThat(host.function(DEVICE)).isEmpty();
         assertThat(host.contradictions()).isEmpty();
         assertThat(host.warnings())
-                .containsExactly("0000:01:00.0 is in one.txt and not in sysfs, which takes precedence: it is left out");
+                .containsExactly("0000:01:00.0 is in one.txt and not in sysfs, which takes precedence: it is ignored");
     }
 
     @Test
@@ -69,7 +70,7 @@ class ListingsTest {
         assertThat(host.function(DEVICE)).isPresent();
         assertThat(host.contradictions()).isEmpty();
         assertThat(host.warnings())
-                .containsExactly("0000:01:00.0 is in sysfs, which takes precedence over one.txt, where it is not");
+                .containsExactly("0000:01:00.0 is in sysfs, which takes precedence over one.txt, which lacks it");
     }
 
     @Test
@@ -80,7 +81,7 @@ class ListingsTest {
         HostEvidence host = builder.build();
         assertThat(host.function(DEVICE)).isEmpty();
         assertThat(host.warnings())
-                .containsExactly("0000:01:00.0 is not in one.txt, which lists the whole host, and is left out");
+                .containsExactly("0000:01:00.0 is not in one.txt, which lists the whole host, and is ignored");
     }
 
     /** Not all functions are in a group; of two listings of groups one has not what the other has. */

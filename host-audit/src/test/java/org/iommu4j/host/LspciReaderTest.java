@@ -231,7 +231,7 @@ class LspciReaderTest {
         Path file = Files.writeString(folder.resolve("letter.txt"), "Dear sir,\n12:30 we met.\n");
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> HostInputs.withInstalledVendors().lspci(file))
-                .withMessageContaining("letter.txt: no listing of lspci");
+                .withMessageContaining("letter.txt: is not a listing of lspci");
     }
 
     @Test

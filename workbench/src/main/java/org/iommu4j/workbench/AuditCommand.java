@@ -31,23 +31,23 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code iommu4j audit}: what will happen on a host. Loads no Guice. */
+/** {@code iommu4j audit}: whether guests of a host are coherent. Loads no Guice. */
 @Command(
         name = "audit",
         mixinStandardHelpOptions = true,
         description =
-                "Says for each device of a host whether a guest that gets it is coherent, why, and what can be done.",
+                "Reports for each device of a host whether a guest with it is coherent, why, and what can be done.",
         footer = {
             "",
-            "Inputs of one host may be mixed; what none of them tells stays UNKNOWN and is",
-            "named. Where they differ, sys/ takes precedence over an ACPI table, that over",
-            "a kernel log, and that over lspci; what two of a kind differ about is UNKNOWN.",
-            "Without any, the running host is read. The release is the host's own where",
-            "the input tells it, else the newest.",
+            "Inputs of one host can be combined. Facts that no input states stay UNKNOWN",
+            "and are listed. Where inputs differ, sys/ takes precedence over an ACPI table,",
+            "the table over a kernel log, and the log over lspci. A fact is UNKNOWN where",
+            "two inputs of one kind differ. Without inputs, the running host is read. The",
+            "release is the host's own where the input states it, else the newest.",
             "With --require-coherent the exit code is 1 unless the guest is known to be",
-            "coherent: with --assign that guest, else any guest that gets a device of the",
-            "host that nothing forbids to assign. It is 1 also where KVM takes the guest",
-            "for coherent by a promise that the IOMMU's driver does not keep.",
+            "coherent: the guest of --assign, else any guest with any assignable device of",
+            "the host. It is 1 also where KVM treats the guest as coherent because of a",
+            "promise that the IOMMU's driver does not keep.",
             "",
             "Examples:",
             "  iommu4j audit",
@@ -67,10 +67,13 @@ final class AuditCommand implements Callable<Integer> {
                             + " IOMMU groups.")
     private List<String> paths = new ArrayList<>();
 
-    @Option(names = "--acpi", paramLabel = "FILE", description = "An ACPI table (DMAR, IVRS), or what acpidump prints.")
+    @Option(
+            names = "--acpi",
+            paramLabel = "FILE",
+            description = "An ACPI table (DMAR, IVRS), or the output of acpidump.")
     private List<Path> acpi = new ArrayList<>();
 
-    @Option(names = "--lspci", paramLabel = "FILE", description = "What lspci -vv, -vvv or -xxxx prints.")
+    @Option(names = "--lspci", paramLabel = "FILE", description = "The output of lspci -vv, -vvv or -xxxx.")
     private @Nullable Path lspci;
 
     @Option(names = "--dmesg", paramLabel = "FILE", description = "A kernel log.")
@@ -90,36 +93,37 @@ final class AuditCommand implements Callable<Integer> {
             names = "--assign",
             paramLabel = "BDF[,BDF]",
             converter = AddressList.Converter.class,
-            description = "Answers for one virtual machine that gets these devices.")
+            description = "Answers for one virtual machine with these devices.")
     private List<AddressList> assigned = new ArrayList<>();
 
     @Option(names = "--require-coherent", description = "Exits 1 unless the guest is known to be coherent.")
     private boolean requireCoherent;
 
-    @Option(names = "--verbose", description = "Every register field, bridge, group and reason.")
+    @Option(names = "--verbose", description = "Prints every register field, bridge, group and reason.")
     private boolean verbose;
 
     @Option(
             names = "--fleet",
             paramLabel = "DIR",
-            description = "One row per host: each entry of the directory is a capture.")
+            description = "Prints one row per host; each entry of the directory is a capture.")
     private @Nullable Path fleet;
 
     @Option(
             names = "--format",
             paramLabel = "FORMAT",
-            description = "One of: ${COMPLETION-CANDIDATES} (default: text); csv with --fleet only, html without.")
+            description =
+                    "One of: ${COMPLETION-CANDIDATES} (default: text); csv only with --fleet, html only without it.")
     private Format format = Format.TEXT;
 
     /** How an audit is printed. */
     enum Format {
         /** For people. */
         TEXT,
-        /** For programs; of a fleet one object a line. */
+        /** For programs; for a fleet, one object a line. */
         JSON,
         /** One file for a browser. */
         HTML,
-        /** Of a fleet, for spreadsheets. */
+        /** For spreadsheets; for a fleet only. */
         CSV;
 
         @Override

@@ -15,19 +15,19 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code iommu4j capture}: a tar of what decides about the running host's IOMMUs. Loads no Guice. */
+/** {@code iommu4j capture}: makes a tar of the files that decide about the running host's IOMMUs. Loads no Guice. */
 @Command(
         name = "capture",
         mixinStandardHelpOptions = true,
         description = {
-            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar, for another day or"
-                    + " machine.",
+            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar, for later use or for use"
+                    + " on another machine.",
             "",
-            "Best run as root: others may read neither configuration space nor ACPI tables. What could not be read is"
-                    + " printed, and listed in MISSING.txt inside. Serial numbers, MAC addresses, UUIDs and host names"
-                    + " are left out: of the kernel's command line only parameters about IOMMUs, PCI and VFIO are"
-                    + " taken, of its log only what says where functions are, how they are grouped and what IOMMU"
-                    + " drivers found."
+            "Run it as root: other users can read neither all of configuration space nor ACPI tables. Files that can't"
+                    + " be read are reported, and listed in MISSING.txt inside the tar. It holds no serial numbers,"
+                    + " MAC addresses, UUIDs or host names. Of the kernel's command line it holds only parameters of"
+                    + " IOMMUs, PCI and VFIO. Of the kernel's log it holds only the places and groups of functions, and"
+                    + " the findings of IOMMU drivers."
         },
         footer = {
             "",

@@ -20,7 +20,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code iommu4j cases}: every case on every machine. */
+/** {@code iommu4j cases}: runs every case on every machine. */
 @Command(
         name = "cases",
         mixinStandardHelpOptions = true,

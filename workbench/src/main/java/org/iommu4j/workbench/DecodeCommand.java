@@ -32,15 +32,15 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code iommu4j decode}: the tables in a memory dump. */
+/** {@code iommu4j decode}: prints the tables in a memory dump. */
 @Command(
         name = "decode",
         mixinStandardHelpOptions = true,
         description = "Prints the IOMMU's tables found in a memory dump.",
         footer = {
             "",
-            "What can't be followed is told on stderr as 'problem: ...'; the rest is",
-            "printed, and the exit code is 2.",
+            "Entries that can't be followed are reported on stderr as 'problem: ...'. The",
+            "rest is printed, and the exit code is 2.",
             "In QEMU's monitor, 'xp /70gx 0xfed90000' prints registers and",
             "'pmemsave 0 SIZE FILE' writes a raw image.",
             "",
@@ -64,7 +64,7 @@ final class DecodeCommand implements Callable<Integer> {
             names = "--memory",
             paramLabel = "FILE",
             required = true,
-            description = "The memory; decompressed into a temporary file when it ends in .zst.")
+            description = "The memory; decompressed into a temporary file when its name ends in .zst.")
     private @Nullable Path memory;
 
     @Option(
@@ -80,31 +80,32 @@ final class DecodeCommand implements Callable<Integer> {
             paramLabel = "SIZE",
             converter = SizeConverter.class,
             defaultValue = "1G",
-            description = "Bytes that a compressed memory may have when decompressed (default: ${DEFAULT-VALUE}).")
+            description =
+                    "The most bytes that a compressed memory may have after decompression (default: ${DEFAULT-VALUE}).")
     private long unpackLimit;
 
     @Option(
             names = "--device",
             paramLabel = "BDF",
             converter = AddressConverter.class,
-            description = "Only this requester, for example 00:05.0.")
+            description = "Prints only this requester, for example 00:05.0.")
     private @Nullable PciAddress device;
 
     @Option(
             names = "--iova",
             paramLabel = "ADDR",
             converter = HexConverter.class,
-            description = "Where a read and a write of the device to this address go; needs --device.")
+            description = "Prints where a read and a write of this address by the device go; needs --device.")
     private @Nullable Long iova;
 
-    @Option(names = "--list", description = "As text, every mapping in a line of its own, and no tree.")
+    @Option(names = "--list", description = "Prints one line for each mapping instead of a tree (text only).")
     private boolean list;
 
     @Option(
             names = "--limit",
             paramLabel = "ENTRIES",
             defaultValue = "100000000",
-            description = "Stop after so many entries (default: ${DEFAULT-VALUE}); a table counts as 512.")
+            description = "Stops after this many entries (default: ${DEFAULT-VALUE}); each table adds 512.")
     private long limit;
 
     @Option(

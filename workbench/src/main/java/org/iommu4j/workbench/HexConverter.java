@@ -14,7 +14,7 @@ final class HexConverter implements ITypeConverter<Long> {
             return Long.parseUnsignedLong(
                     value.startsWith("0x") || value.startsWith("0X") ? value.substring(2) : value, 16);
         } catch (NumberFormatException e) {
-            throw new TypeConversionException("'" + value + "' is no address, expected a form like 0x2e560000");
+            throw new TypeConversionException("'" + value + "' is not an address, expected a form like 0x2e560000");
         }
     }
 }

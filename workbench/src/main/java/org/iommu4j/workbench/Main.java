@@ -18,7 +18,7 @@ import picocli.CommandLine.Help;
         mixinStandardHelpOptions = true,
         version = "iommu4j 0.1.0-SNAPSHOT",
         description =
-                "What happens to the caches when a PCIe device uses no-snoop: on a machine, under a kernel release.",
+                "Shows what no-snoop requests of a PCIe device do to CPU caches, on a machine under a kernel release.",
         subcommands = {
             RunCommand.class,
             CasesCommand.class,
@@ -29,20 +29,20 @@ import picocli.CommandLine.Help;
         },
         footer = {
             "",
-            "Exit codes: 0 fine; 1 the answer is bad: CORRUPTED or LEAKED, or not coherent",
-            "under --require-coherent; 2 anything else: wrong usage, unreadable input,",
-            "output that can't be written or that nobody reads any more, a bug.",
+            "Exit codes: 0 success; 1 a bad answer: CORRUPTED, LEAKED, or not coherent",
+            "under --require-coherent; 2 any failure: wrong usage, unreadable input, output",
+            "that can't be written or whose reader is gone, a bug.",
             "",
             "Try: iommu4j run guest-no-snoop, or on a Linux host: iommu4j audit"
         })
 public final class Main {
-    /** The answer is bad; never anything else. */
+    /** The answer is bad; no failure has this code. */
     static final int EXIT_BAD = 1;
 
     /** There is no answer, or not all of it was printed. */
     static final int EXIT_TROUBLE = 2;
 
-    /** What Java makes of bytes that are no text in the locale's character set. */
+    /** Stands for bytes that are not text in the locale's character set. */
     private static final char UNREADABLE = '\ufffd';
 
     Main() {}
@@ -57,7 +57,7 @@ public final class Main {
         }
     }
 
-    /** Runs the command on given streams; whatever happens, the answer is its exit code. */
+    /** Runs the command on given streams and returns its exit code; it throws nothing. */
     static int run(StandardStreams streams, String... args) {
         int code = EXIT_TROUBLE;
         try {
@@ -81,9 +81,9 @@ public final class Main {
             if (args[i].indexOf(UNREADABLE) >= 0) {
                 oneLine(
                         err,
-                        "argument " + (i + 1) + " '" + args[i] + "' is no text in this locale's character set ("
+                        "argument " + (i + 1) + " '" + args[i] + "' is not text in this locale's character set ("
                                 + System.getProperty("sun.jnu.encoding")
-                                + "), expected UTF-8 in a locale of UTF-8, for example LC_ALL=C.UTF-8");
+                                + "), expected UTF-8 text in a UTF-8 locale, for example LC_ALL=C.UTF-8");
                 return false;
             }
         }
@@ -97,7 +97,7 @@ public final class Main {
                 .setColorScheme(Help.defaultColorScheme(streams.colours() ? Help.Ansi.ON : Help.Ansi.OFF));
     }
 
-    /** Makes the command; its output goes where {@link CommandLine#setOut} says. */
+    /** Makes the command; {@link CommandLine#setOut} sets its output. */
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main());
         commandLine.setExpandAtFiles(false);
@@ -112,7 +112,7 @@ public final class Main {
             try {
                 return new CommandLine.RunLast().execute(parsed);
             } catch (OutputException e) {
-                return EXIT_TROUBLE; // a help text that can't be written; the streams say so at the end
+                return EXIT_TROUBLE; // a help text that can't be written; the streams report it at the end
             }
         });
         commandLine.setParameterExceptionHandler((exception, unused) -> {
@@ -144,8 +144,7 @@ public final class Main {
     }
 
     /**
-     * Where memory or the stack ran out, what ran out is all that is worth a line; else there is a bug, and the lines
-     * say where.
+     * Where memory or the stack ran out, one line names it; else there is a bug, and the lines give its place.
      */
     private static void report(PrintWriter err, Throwable thrown) {
         oneLine(err, (thrown instanceof VirtualMachineError ? "gave up: " : "a bug: ") + thrown);

@@ -27,7 +27,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code iommu4j run}: one case on one machine. */
+/** {@code iommu4j run}: runs one case on one machine. */
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,
@@ -54,7 +54,8 @@ final class RunCommand implements Callable<Integer> {
             names = "--device",
             paramLabel = "BDF",
             converter = AddressConverter.class,
-            description = "The case's device, for example 0000:02:00.0; a second --device is the case's second device.")
+            description =
+                    "The device of the case, for example 0000:02:00.0; a second --device names its second device.")
     private List<PciAddress> devices = new ArrayList<>();
 
     @Option(
@@ -68,7 +69,7 @@ final class RunCommand implements Callable<Integer> {
             names = "--allow-unsafe-interrupts",
             description =
                     "VFIO assigns devices whose interrupts are not remapped (module parameter of vfio_iommu_type1;"
-                            + " a captured host's own setting counts as well).")
+                            + " a captured host's own setting applies as well).")
     private boolean allowUnsafeInterrupts;
 
     @Option(

@@ -17,7 +17,7 @@ final class SizeConverter implements ITypeConverter<Long> {
     public Long convert(String value) {
         Matcher size = SIZE.matcher(value);
         if (!size.matches()) {
-            throw new TypeConversionException("'" + value + "' is no size, expected a form like 512M or 1G");
+            throw new TypeConversionException("'" + value + "' is not a size, expected a form like 512M or 1G");
         }
         long number = Long.parseLong(size.group(1));
         int shift = size.group(2).isEmpty() ? 0 : 10 * (UNITS.indexOf(size.group(2)) + 1);

@@ -29,7 +29,7 @@ import org.iommu4j.workbench.scenario.Kernel;
 import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.jspecify.annotations.Nullable;
 
-/** What the subcommands work with: cases, machines and what runs one on the other. */
+/** The parts that subcommands use: cases, machines, and the runner of a case on a machine. */
 public final class Workbench {
     private final Map<String, Case> cases;
     private final MachineFactory machines;
@@ -79,7 +79,7 @@ public final class Workbench {
         return machines;
     }
 
-    /** Returns what runs a case. */
+    /** Returns the runner of cases. */
     public CaseRunner runner() {
         return runner;
     }
@@ -110,15 +110,15 @@ public final class Workbench {
     }
 
     /**
-     * Returns what to know of a captured host before believing an answer about it, one line each: what it does not
-     * tell, and where our reading of its tables and topology differs from its own Linux's.
+     * Returns the doubts about answers for a captured host, one line each: the facts that the capture lacks, and the
+     * differences between our reading of its tables and topology and its own Linux's.
      */
     public List<String> warnings(HostEvidence host, MachineDescription description) {
         List<String> warnings = new ArrayList<>();
         if (host.interruptRemapping() == Answer.UNKNOWN) {
             warnings.add(host.name()
-                    + " has no kernel log (dmesg.txt) that tells: interrupts are taken as remapped where the"
-                    + " hardware can");
+                    + " has no kernel log (dmesg.txt) that states interrupt remapping: it is assumed on where the"
+                    + " hardware has it");
         }
         warnings.addAll(host.warnings());
         warnings.addAll(

@@ -25,7 +25,7 @@ import org.iommu4j.workbench.scenario.CaseRunner;
 /**
  * Binds the application: the vendors and the silicon that are on the path, and the built-in cases.
  *
- * <p>Whoever adds a case binds it by its name into the same map.
+ * <p>A new case is bound by its name into the same map.
  */
 public final class WorkbenchModule extends AbstractModule {
     /** Makes the module. */

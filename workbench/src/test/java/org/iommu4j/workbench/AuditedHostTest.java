@@ -97,16 +97,16 @@ class AuditedHostTest {
     void anIntelGuestsPatIsIgnoredWhileItIsCoherent() throws IOException {
         intel();
         assertThat(audit(host, "--assign", DEVICE).line())
-                .contains("guest COHERENT [WBINVD does nothing in the guest; its memory is write-back whatever its PAT"
-                        + " says]");
+                .contains("guest COHERENT [the guest's WBINVD does nothing; guest memory is write-back regardless "
+                        + "of guest PAT]");
     }
 
     @Test
     void anAmdGuestsPatIsHonouredThoughItIsCoherent() throws IOException {
         amd();
         assertThat(audit(host, "--assign", DEVICE).line())
-                .contains("guest COHERENT [WBINVD does nothing in the guest; its PAT is honoured, as in every guest")
-                .doesNotContain("write-back whatever");
+                .contains("guest COHERENT [the guest's WBINVD does nothing; guest PAT is honoured, as in every guest")
+                .doesNotContain("write-back regardless");
     }
 
     // --- promises ---
@@ -118,7 +118,8 @@ class AuditedHostTest {
         write("proc/cmdline", "quiet amd_iommu=pgtbl_v2\n");
         Answer text = audit(host, "--require-coherent");
         assertThat(text.exit()).isEqualTo(1);
-        assertThat(text.line()).contains("COHERENT; the driver's promise is not kept", "not true amd_iommu=pgtbl_v2");
+        assertThat(text.line())
+                .contains("COHERENT; the driver does not keep its promise", "false promise amd_iommu=pgtbl_v2");
         assertThat(audit(host, "--assign", DEVICE, "--require-coherent").exit()).isEqualTo(1);
         assertThat(audit(host, "--format", "json").line())
                 .as("what VFIO and KVM believe")
@@ -132,7 +133,7 @@ class AuditedHostTest {
         Path fleet = directory.resolve("fleet");
         Answer text = audit("--fleet", fleet, "--require-coherent");
         assertThat(text.exit()).isEqualTo(1);
-        assertThat(text.text().lines().findFirst().orElseThrow()).contains("not true");
+        assertThat(text.text().lines().findFirst().orElseThrow()).contains("false pr.");
         assertThat(text.text().lines().skip(1))
                 .singleElement()
                 .asString()
@@ -140,8 +141,8 @@ class AuditedHostTest {
         assertThat(audit("--fleet", fleet, "--format", "csv").text().lines())
                 .containsExactly(
                         "host,linux,guest,units,cantBlock,devices,noncoherent,unknown,falsePromises,verdict",
-                        "host,6.18,COHERENT,1,0,1,0,0,1,every device leaves its guest COHERENT; the driver's promise is"
-                                + " not kept");
+                        "host,6.18,COHERENT,1,0,1,0,0,1,every device leaves its guest COHERENT; the driver does not"
+                                + " keep its promise");
         assertThat(audit("--fleet", fleet, "--format", "json").text())
                 .contains("\"guest\":\"COHERENT\"", "\"falsePromises\":[\"amd_iommu=pgtbl_v2: ");
         write("proc/cmdline", "quiet\n");
@@ -177,7 +178,7 @@ class AuditedHostTest {
         write(GROUP + "reserved_regions", "0x000000007a000000 0x000000007affffff direct\n" + MSI);
         assertThat(audit(host, "--assign", DEVICE, "--linux", "6.5").line())
                 .contains("a guest with 0000:00:05.0 is COHERENT ")
-                .doesNotContain("VFIO does not take it", "DIRECT");
+                .doesNotContain("VFIO refuses it", "DIRECT");
     }
 
     // --- hints ---
@@ -194,15 +195,15 @@ class AuditedHostTest {
     @ValueSource(strings = {"intel_iommu=off", "amd_iommu=off"})
     void whatTurnsUnitsOffIsNamedThoughNoTableIsKnown(String off) throws IOException {
         assertThat(unused("quiet " + off + "\n").line())
-                .contains("take " + off + " off the kernel's command line")
+                .contains("remove " + off + " from the kernel's command line")
                 .doesNotContain("firmware setup");
     }
 
     @Test
     void firmwareSetupIsNamedForAHostWhoseTablesHaveNoIommu() throws IOException {
         assertThat(unused("quiet\n").line())
-                .contains("look into /sys/firmware/acpi/tables as root")
-                .contains("where no table of an IOMMU is there")
+                .contains("list /sys/firmware/acpi/tables as root")
+                .contains("if no table of an IOMMU is there")
                 .contains("if processor and board have one");
     }
 
@@ -220,7 +221,7 @@ class AuditedHostTest {
     void interruptsThatAreNotRemappedStandAgainstADevice() throws IOException {
         notRemapped();
         assertThat(audit(host, "--assign", DEVICE).line())
-                .contains("but VFIO does not take it", "allow_unsafe_interrupts=1 assigns without");
+                .contains("but VFIO refuses it", "allow_unsafe_interrupts=1 to assign devices without");
     }
 
     @ParameterizedTest
@@ -243,13 +244,13 @@ class AuditedHostTest {
         assertUnsafe(audit(host, "--assign", DEVICE));
         write(UNSAFE, "N\n");
         write("proc/cmdline", "vfio_iommu_type1.allow_unsafe_interrupts=1\n");
-        assertThat(audit(host, "--assign", DEVICE).line()).contains("but VFIO does not take it");
+        assertThat(audit(host, "--assign", DEVICE).line()).contains("but VFIO refuses it");
     }
 
     private static void assertUnsafe(Answer answer) {
         assertThat(answer.line())
                 .contains("a guest with 0000:00:05.0 is COHERENT ")
-                .doesNotContain("VFIO does not take it", "if VFIO takes it", "allow_unsafe_interrupts=1 assigns")
-                .contains("take allow_unsafe_interrupts off", "inject any interrupt");
+                .doesNotContain("VFIO refuses it", "if VFIO accepts it", "allow_unsafe_interrupts=1 to assign")
+                .contains("unset module parameter vfio_iommu_type1.allow_unsafe_interrupts", "inject any interrupt");
     }
 }

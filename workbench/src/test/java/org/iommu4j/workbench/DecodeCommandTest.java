@@ -268,7 +268,7 @@ class DecodeCommandTest {
         assertThat(decode("--iova", "0x1000")).isEqualTo(2);
         assertThat(err.toString()).hasLineCount(1).contains("--iova needs --device");
         assertThat(decode("--iova", "x", "--device", "00:05.0")).isEqualTo(2);
-        assertThat(err.toString()).contains("'x' is no address");
+        assertThat(err.toString()).contains("'x' is not an address");
     }
 
     @Test
@@ -301,7 +301,7 @@ class DecodeCommandTest {
                 .isEqualTo(2);
         assertThat(err.toString())
                 .isEqualTo("iommu4j: " + memory
-                        + ": has more than 2096128 bytes when decompressed; --unpack-limit takes" + " more\n");
+                        + ": has more than 2096128 bytes when decompressed; --unpack-limit allows" + " more\n");
         assertThat(execute("decode", "--registers", registers, "--memory", memory, "--unpack-limit", "-1"))
                 .isEqualTo(2);
         assertThat(execute("decode", "--registers", registers, "--memory", memory, "--unpack-limit", "99999999T"))
@@ -336,12 +336,12 @@ class DecodeCommandTest {
             err.getBuffer().setLength(0);
             assertThat(execute("decode", "--registers", other, "--memory", memory))
                     .isEqualTo(2);
-            assertThat(err.toString()).hasLineCount(1).contains(other + ": is no regular file");
+            assertThat(err.toString()).hasLineCount(1).contains(other + ": is not a regular file");
         }
         err.getBuffer().setLength(0);
         assertThat(execute("decode", "--registers", registers, "--memory", pipe.toString()))
                 .isEqualTo(2);
-        assertThat(err.toString()).hasLineCount(1).contains(pipe + ": is no regular file");
+        assertThat(err.toString()).hasLineCount(1).contains(pipe + ": is not a regular file");
         err.getBuffer().setLength(0);
         Path empty = Files.createFile(folder.resolve("empty"));
         assertThat(execute("decode", "--registers", empty.toString(), "--memory", memory))

@@ -185,16 +185,16 @@ class FleetCommandTest {
         List<String> rows = answer.out().lines().toList();
         assertThat(rows).hasSize(9).startsWith(HEADER);
         assertThat(rows.get(1)).isEqualTo("bad,6.1,NONCOHERENT,1,1,1,1,0,0,1 of 1 devices makes its guest NONCOHERENT");
-        assertThat(rows.get(2)).startsWith("broken,,ERROR,,,,,,,").contains("nothing known");
+        assertThat(rows.get(2)).startsWith("broken,,ERROR,,,,,,,").contains("of no known kind");
         assertThat(rows.get(3))
-                .isEqualTo(
-                        "contradicting,6.1,UNKNOWN,1,0,1,0,0,0,inputs contradict each other; by the rest of them every"
-                                + " device leaves its guest COHERENT");
+                .isEqualTo("contradicting,6.1,UNKNOWN,1,0,1,0,0,0,inputs contradict each other; the other facts "
+                        + "give: every"
+                        + " device leaves its guest COHERENT");
         assertThat(rows.get(4)).isEqualTo("good,6.1,COHERENT,1,0,1,0,0,0,every device leaves its guest COHERENT");
         assertThat(rows.get(5))
                 .startsWith("mixed,6.1,NONCOHERENT,2,1,3,1,1,0,")
                 .contains("1 of 3 devices", "1 UNKNOWN");
-        assertThat(rows.get(6)).startsWith("promise,6.18,COHERENT,1,0,1,0,0,1,").endsWith("promise is not kept");
+        assertThat(rows.get(6)).startsWith("promise,6.18,COHERENT,1,0,1,0,0,1,").endsWith("does not keep its promise");
         assertThat(rows.get(7)).as("what its unit can do is not known").startsWith("silent,6.1,UNKNOWN,1,0,1,0,1,0,");
         assertThat(rows.get(8)).startsWith("unknown,").contains(",UNKNOWN,0,0,1,0,1,0,UNKNOWN whether guests");
         List<String> text = audit("--fleet", fleet).out().lines().toList();
@@ -220,7 +220,7 @@ class FleetCommandTest {
                 .extracting(row -> row.get("host").asString())
                 .containsExactly("broken", "contradicting", "good", "mixed", "promise");
         JsonNode broken = rows.get(0);
-        assertThat(broken.get("error").asString()).contains("nothing known");
+        assertThat(broken.get("error").asString()).contains("of no known kind");
         assertThat(List.of("linux", "guest", "verdict", "units", "devices", "warnings"))
                 .allMatch(name -> broken.get(name).isNull());
         JsonNode contradicting = rows.get(1);

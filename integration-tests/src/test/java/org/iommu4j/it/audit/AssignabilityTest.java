@@ -181,7 +181,9 @@ class AssignabilityTest {
         Audit audit = audit(true, "");
         AuditedDevice sound = device(audit, "00:1b.0");
         assertThat(sound.assignable()).isEqualTo(Answer.UNKNOWN);
-        assertThat(sound.obstacles()).extracting(Reason::text).contains("whether Linux remaps interrupts is not known");
+        assertThat(sound.obstacles())
+                .extracting(Reason::text)
+                .contains("it is unknown whether Linux remaps interrupts");
         assertThat(sound.guest()).isEqualTo(Guest.UNKNOWN);
         for (JsonNode node : JsonMapper.shared().readTree(AuditJson.of(audit)).get("devices")) {
             if (node.get("address").asString().equals("0000:00:1b.0")) {
@@ -191,7 +193,7 @@ class AssignabilityTest {
             }
         }
         assertThat(audit.warnings())
-                .anyMatch(warning -> warning.contains("remaps interrupts is unknown"))
+                .anyMatch(warning -> warning.contains("is unknown whether Linux remaps interrupts"))
                 .anyMatch(warning -> warning.contains("registers of dmar0 are unknown"));
     }
 }

@@ -252,7 +252,7 @@ class HostsTest {
         assertThat(Audits.firstFive(audit))
                 .contains("1 of 3 devices makes its guest NONCOHERENT, the other 2 leave it COHERENT")
                 .contains("0000:00:02.0", "VGA compatible controller", "dmar0 has no snoop control")
-                .contains("WBINVD flushes the host's caches");
+                .contains("the guest's WBINVD flushes the host's caches");
         AuditedDevice graphics = audit.device(PciAddress.parse("00:02.0")).orElseThrow();
         assertThat(graphics.noSnoopUse().orElseThrow().kind().name()).isEqualTo("USES");
         assertThat(graphics.hints()).anyMatch(hint -> hint.text().contains("part of the chipset"));
@@ -279,9 +279,9 @@ class HostsTest {
         assertThat(Audits.firstFive(audit))
                 .contains("its unit can block no-snoop: guests are COHERENT")
                 .contains("VFIO_DMA_CC_IOMMU 1 once the container has its IOMMU")
-                .contains("before VFIO_SET_IOMMU it is 0 and says nothing");
+                .contains("always 0 before VFIO_SET_IOMMU");
         assertThat(String.join(" ", Audits.text(audit)).replaceAll(" +", " "))
-                .contains("dmar1 reads its tables past the caches")
+                .contains("dmar1 walks its tables without snooping")
                 .contains("readlink /sys/bus/pci/devices/BDF/iommu");
     }
 
@@ -332,7 +332,7 @@ class HostsTest {
         assertThat(audit.falsePromises())
                 .singleElement()
                 .satisfies(promise -> assertThat(promise.text()).contains("amd_iommu=pgtbl_v2", "no FC bit"));
-        assertThat(Audits.firstFive(audit)).contains("not true");
+        assertThat(Audits.firstFive(audit)).contains("false promise");
         Path older = file("v2-old.txt", "[    0.0] Linux version 6.1.0 (x)\n" + lines);
         assertThat(Audits.of(older, table).falsePromises()).isEmpty();
     }

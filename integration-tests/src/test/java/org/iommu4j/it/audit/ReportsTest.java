@@ -189,7 +189,7 @@ class ReportsTest {
                                 "unit can block no-snoop",
                                 "domain enforces coherency",
                                 "VFIO_DMA_CC_IOMMU",
-                                "KVM counts non-coherent DMA",
+                                "KVM non-coherent DMA",
                                 "guest"));
         assertThat(Audits.text(audit).get(0)).contains("a guest with 0000:02:00.0, 0000:00:05.0 is NONCOHERENT");
         assertThat(Audits.assigning(Audits.capture("intel-sc1"), "7.1", "02:00.0")
@@ -205,7 +205,7 @@ class ReportsTest {
         assertThat(alone.assignment().obstacles())
                 .anySatisfy(reason -> assertThat(reason.text()).contains("0000:00:0c.1", "nvme"));
         assertThat(alone.assignment().hints())
-                .anySatisfy(hint -> assertThat(hint.text()).contains("group 8", "0000:00:0c.1 to the same guest"));
+                .anySatisfy(hint -> assertThat(hint.text()).contains("group 8", "0000:00:0c.1 of group 8 to the same"));
         Audit both = Audits.assigning(capture, "6.1", "00:0c.0", "00:0c.1");
         assertThat(both.assignment().assignable()).isEqualTo(Answer.YES);
         assertThat(both.assignment().hints()).noneMatch(hint -> hint.text().contains("group"));

@@ -212,7 +212,11 @@ class TablesTest {
                 .orElseThrow();
         Audit audit = Audits.of(file);
         assertThat(Audits.firstFive(audit))
-                .contains("10 units in its table", "devices are UNKNOWN", "not known whether no-snoop can be blocked");
+                .contains(
+                        "10 units in its table",
+                        "their devices, and whether",
+                        "are UNKNOWN",
+                        "unknown whether no-snoop can be blocked");
         assertThat(audit.units()).hasSize(10).allSatisfy(unit -> {
             assertThat(unit.description().abilities().blocksNoSnoop()).isEqualTo(Answer.UNKNOWN);
             assertThat(unit.description().registerBase()).isPresent();

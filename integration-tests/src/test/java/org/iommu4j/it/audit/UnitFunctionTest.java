@@ -57,7 +57,7 @@ class UnitFunctionTest {
                     .extracting(AuditedDevice::address)
                     .containsExactly(PciAddress.parse("01:00.0"));
             assertThat(Audits.text(audit)).noneMatch(line -> line.contains(" 00:00.2 "));
-            assertThat(AuditHtml.of(audit)).contains("1 bridge or IOMMU, which no guest gets");
+            assertThat(AuditHtml.of(audit)).contains("1 bridge or IOMMU, never assigned");
         }
         Audit audit = Audits.of(table(EFR), lspci(), log(EFR, 0));
         assertThat(audit.overall()).isEqualTo(Guest.COHERENT);

@@ -337,7 +337,7 @@ class SabotageTest {
     void kvmNotTold() {
         Outcome outcome = run(new GuestNoSnoop(), "intel-nosc", new Wiring() {
             @Override
-            public boolean tellsKvm(VfioGroup group) {
+            public boolean addsToKvm(VfioGroup group) {
                 return false;
             }
         });

@@ -156,8 +156,8 @@ class CapturedHostsTest {
                 capture("intel-sc1"), folder, (name, bytes) -> bytes, name -> !name.endsWith("0000:02:00.0/iommu"));
         HostEvidence host = workbench.read(changed);
         assertThat(workbench.warnings(host, workbench.describe(host)))
-                .containsExactly(
-                        "0000:02:00.0 is translated by no unit in this Linux, by dmar0 as we read its intel table");
+                .containsExactly("unit of 0000:02:00.0 differs: none in the host's Linux, dmar0 in our reading of its "
+                        + "intel table");
     }
 
     @Test
@@ -168,7 +168,7 @@ class CapturedHostsTest {
                 .singleElement()
                 .asString()
                 .contains("no kernel log")
-                .contains("interrupts are taken as remapped");
+                .contains("states interrupt remapping: it is assumed on");
         assertThat(run(changed, NIC).verdict()).isEqualTo(Verdict.COHERENT);
     }
 

@@ -19,7 +19,7 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
-/** An audit as one HTML file that needs nothing else: no script, no font, no picture from elsewhere. */
+/** Prints an audit as one HTML file, without scripts, fonts or pictures from elsewhere. */
 public final class AuditHtml {
     private static final String STYLE = """
             :root{--good:#137333;--bad:#b3261e;--open:#8a5a00;--line:#d7dbe0;--soft:#f5f6f8}
@@ -124,7 +124,7 @@ public final class AuditHtml {
             return;
         }
         heading("Units");
-        header("unit", "registers", "can block no-snoop", "coherent walk", "interrupt remapping", "has", "fields");
+        header("unit", "registers", "can block no-snoop", "coherent walk", "interrupt remapping", "serves", "fields");
         for (AuditedUnit unit : audit.units()) {
             UnitDescription description = unit.description();
             html.append("<tr>");
@@ -145,7 +145,7 @@ public final class AuditHtml {
                     .forEach(entry ->
                             scope.append(scope.length() == 0 ? "" : ", ").append(entry));
             if (description.includeAll() == Answer.YES) {
-                scope.append(scope.length() == 0 ? "" : ", ").append("every function that no other unit has");
+                scope.append(scope.length() == 0 ? "" : ", ").append("every function that no other unit serves");
             }
             cell("", scope.toString());
             html.append("<td>");
@@ -185,7 +185,7 @@ public final class AuditHtml {
             html.append("<details><summary>")
                     .append(others.size())
                     .append(others.size() == 1 ? " bridge or IOMMU" : " bridges and IOMMUs")
-                    .append(", which no guest gets</summary>");
+                    .append(", never assigned</summary>");
             devices(others);
             html.append("</details>\n");
         }
@@ -220,7 +220,7 @@ public final class AuditHtml {
         html.append("</table>\n");
     }
 
-    /** Below the title, where there is room: the table has columns enough. */
+    /** Prints the reasons below the title, because the table has no room for another column. */
     private void why(AuditedDevice device) {
         html.append("<details><summary class=\"source\">")
                 .append(escape(device.why().get(0).text()))
@@ -288,8 +288,8 @@ public final class AuditHtml {
     }
 
     /**
-     * Text of a capture is untrusted: nothing of it is ever markup. What is not ASCII is a reference, right in every
-     * locale.
+     * Escapes a text. Text of a capture is untrusted and never becomes markup. Characters outside ASCII become
+     * references, which are right in every locale.
      */
     static String escape(String text) {
         String line = Printable.line(text);

@@ -27,7 +27,7 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/** An audit as one JSON object, as {@code audit.schema.json} describes it; what is unknown is null or UNKNOWN. */
+/** Prints an audit as one JSON object by {@code audit.schema.json}; an unknown value is null or UNKNOWN. */
 public final class AuditJson {
     private AuditJson() {}
 

@@ -25,14 +25,14 @@ import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 import picocli.CommandLine.Help.ColorScheme;
 
-/** An audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
+/** Prints an audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
 public final class AuditText {
     /** The widest line. */
     public static final int WIDTH = 100;
 
     private static final int LABEL = 19;
 
-    /** Devices named before a hint that holds for several. */
+    /** Devices named before a hint that applies to several. */
     private static final int SHOWN = 3;
 
     private final ColorScheme colors;
@@ -63,7 +63,7 @@ public final class AuditText {
         return text.toString();
     }
 
-    /** What holds for several devices is said once. */
+    /** Prints a hint that applies to several devices once. */
     private static void hints(StringBuilder text, Audit audit) {
         Map<Reason, List<PciAddress>> hints = new LinkedHashMap<>();
         audit.hints().forEach(hint -> hints.put(hint, new ArrayList<>()));
@@ -163,13 +163,13 @@ public final class AuditText {
             words.append(words.length() == 0 ? "" : ", ").append(entry);
         }
         if (unit.includeAll() == Answer.YES) {
-            words.append(words.length() == 0 ? "" : ", ").append("and every function that no other unit has");
+            words.append(words.length() == 0 ? "" : ", ").append("and every function that no other unit serves");
         }
         if (unit.segment().isPresent() && unit.segment().getAsInt() != 0) {
             words.append(String.format(" (segment %04x)", unit.segment().getAsInt()));
         }
         if (words.length() > 0) {
-            sentence(text, "  " + unit.id() + " has  ", words.toString());
+            sentence(text, "  " + unit.id() + " serves  ", words.toString());
         }
     }
 

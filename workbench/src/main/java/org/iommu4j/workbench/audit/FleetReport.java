@@ -85,8 +85,8 @@ public final class FleetReport {
     }
 
     /**
-     * Returns whether some host is not known to leave all its guests coherent, or is known not to though its driver
-     * says so.
+     * Returns whether for some host it is not known that all guests are coherent, or its driver is known to break its
+     * promise that they are.
      */
     public boolean anyNotCoherent() {
         return rows.stream()
@@ -96,7 +96,7 @@ public final class FleetReport {
     /** Returns a table for people. */
     public String text() {
         Table table = new Table(
-                "host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "not true", "verdict");
+                "host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "false pr.", "verdict");
         for (FleetRow row : rows) {
             String[] line = cells(row).toArray(String[]::new);
             line[0] = Printable.cut(line[0], HOST_WIDTH);

@@ -24,7 +24,7 @@ final class Table {
         rows.add(Stream.of(cells).map(Printable::line).toArray(String[]::new));
     }
 
-    /** Returns the table without columns between the first and the last in which no row says anything. */
+    /** Returns the table without the empty columns between the first and the last. */
     Table withoutSilentColumns() {
         String[] headers = rows.get(0);
         List<Integer> kept = new ArrayList<>();
@@ -60,7 +60,7 @@ final class Table {
         for (int i = 0; i < columns - 1; i++) {
             used += widths[i];
         }
-        // What does not fit is taken from the widest columns before the last.
+        // If the table is too wide, the widest columns before the last are narrowed.
         int last = Math.min(LAST_AT_LEAST, widths[columns - 1]);
         while (used + last > AuditText.WIDTH) {
             int widest = 0;

@@ -30,9 +30,9 @@ import org.iommu4j.workbench.scenario.NotApplicableException;
 /**
  * Builds the description of a machine from a captured host.
  *
- * <p>Which unit serves a function is wired as Linux's {@code iommu} links say, not by our reading of the ACPI tables,
- * so that the two can be compared. A capture without a kernel log does not tell whether interrupts are remapped: then
- * they are where the hardware can.
+ * <p>Linux's {@code iommu} links decide which unit serves a function, not our reading of the ACPI tables, so that the
+ * two can be compared. Without a kernel log it is unknown whether interrupts are remapped: they are assumed to be where
+ * the hardware has it.
  */
 public final class CapturedMachine {
     private static final int CPUS = 4;
@@ -45,7 +45,7 @@ public final class CapturedMachine {
      *
      * @throws NotApplicableException MACHINE_LACKS when no IOMMU is in use on the host, NO_DRIVER when none of the
      *     providers knows a unit
-     * @throws InputException when the capture does not tell whether an IOMMU is in use, or lacks functions or
+     * @throws InputException when the capture does not show whether an IOMMU is in use, or lacks functions or
      *     configuration
      */
     public static MachineDescription describe(

@@ -5,7 +5,7 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.iommu4j.workbench.scenario.SharedDomain;
 
-/** A second device joins a domain that blocks no-snoop and is mapped already: its no-snoop is blocked too. */
+/** A second device joins a mapped domain that blocks no-snoop: its no-snoop is blocked too. */
 public final class CapableLateAttach implements Case {
     /** Makes the case. */
     public CapableLateAttach() {}
@@ -17,7 +17,7 @@ public final class CapableLateAttach implements Case {
 
     @Override
     public String about() {
-        return "a device joins a domain that enforces already: its no-snoop is blocked too";
+        return "a device joins a domain that already enforces: its no-snoop is blocked too";
     }
 
     @Override

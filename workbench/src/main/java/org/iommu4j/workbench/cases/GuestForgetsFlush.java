@@ -5,7 +5,7 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.GuestDevice;
 import org.iommu4j.workbench.scenario.Scenario;
 
-/** As {@link GuestNoSnoop}, by a guest's driver that never flushes. */
+/** The case of {@link GuestNoSnoop}, with a guest's driver that never flushes. */
 public final class GuestForgetsFlush implements Case {
     /** Makes the case. */
     public GuestForgetsFlush() {}
@@ -17,7 +17,7 @@ public final class GuestForgetsFlush implements Case {
 
     @Override
     public String about() {
-        return "an assigned device uses no-snoop, the guest's driver never flushes";
+        return "an assigned device uses no-snoop, and the guest's driver never flushes";
     }
 
     @Override

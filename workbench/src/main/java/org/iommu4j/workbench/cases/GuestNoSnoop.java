@@ -17,7 +17,7 @@ public final class GuestNoSnoop implements Case {
 
     @Override
     public String about() {
-        return "an assigned device uses no-snoop, the guest's driver relies on WBINVD";
+        return "an assigned device uses no-snoop, and the guest's driver relies on WBINVD";
     }
 
     @Override

@@ -5,7 +5,7 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.GuestDevice;
 import org.iommu4j.workbench.scenario.Scenario;
 
-/** A VMM that neither asks for enforcement nor tells KVM; the guest's driver does everything right. */
+/** A VMM neither asks for enforcement nor adds the group to KVM; the guest's driver makes no mistake. */
 public final class GuestNoSnoopUnreported implements Case {
     /** Makes the case. */
     public GuestNoSnoopUnreported() {}
@@ -17,7 +17,7 @@ public final class GuestNoSnoopUnreported implements Case {
 
     @Override
     public String about() {
-        return "the VMM neither enforces nor tells KVM, the guest's driver relies on WBINVD";
+        return "the VMM neither enforces nor adds the group to KVM; the guest's driver relies on WBINVD";
     }
 
     @Override

@@ -5,7 +5,7 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.iommu4j.workbench.scenario.SharedDomain;
 
-/** A second device, whose unit may lack snoop control, comes to a domain that was asked to block no-snoop. */
+/** A second device, whose unit may lack snoop control, joins a domain that was asked to block no-snoop. */
 public final class LateAttach implements Case {
     /** Makes the case. */
     public LateAttach() {}
@@ -17,7 +17,7 @@ public final class LateAttach implements Case {
 
     @Override
     public String about() {
-        return "a device joins a domain that enforces already; one that can't is refused";
+        return "a device joins a domain that already enforces; a device that can't is refused";
     }
 
     @Override

@@ -6,7 +6,7 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.GuestDevice;
 import org.iommu4j.workbench.scenario.Scenario;
 
-/** Two devices in one container, behind units that may differ in what they can block. */
+/** Two devices share one container, behind units that may differ in snoop control. */
 public final class MixedContainer implements Case {
     /** Makes the case. */
     public MixedContainer() {}

@@ -5,7 +5,7 @@ import org.iommu4j.workbench.scenario.Case;
 import org.iommu4j.workbench.scenario.GuestDevice;
 import org.iommu4j.workbench.scenario.Scenario;
 
-/** Enable No Snoop is off in Device Control: nothing is sent, and what was decided does not change. */
+/** Enable No Snoop is off in Device Control: no request has no-snoop, and the decisions do not change. */
 public final class NoSnoopDisabledInDevice implements Case {
     /** Makes the case. */
     public NoSnoopDisabledInDevice() {}
@@ -17,7 +17,7 @@ public final class NoSnoopDisabledInDevice implements Case {
 
     @Override
     public String about() {
-        return "Enable No Snoop is off in the device, the guest's driver never flushes";
+        return "Enable No Snoop is off in the device, and the guest's driver never flushes";
     }
 
     @Override

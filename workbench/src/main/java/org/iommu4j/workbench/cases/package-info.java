@@ -3,7 +3,7 @@
 /**
  * The built-in cases, one class each.
  *
- * <p>They tell the first stories of the no-snoop contract: who blocks it, who flushes, who is told, and what happens
- * when one of them does not do its part.
+ * <p>They run the basic stories of the no-snoop contract: the domain blocks no-snoop, the guest flushes, the VMM adds
+ * the group to KVM, and one of these parts is missing.
  */
 package org.iommu4j.workbench.cases;

@@ -39,7 +39,7 @@ public final class AddressLookup implements TableVisitor {
         }
     }
 
-    /** A mapping as {@link TableVisitor#mapping} tells of it. */
+    /** A mapping, with the values of {@link TableVisitor#mapping}. */
     public record Mapping(
             long iova, long physicalAddress, long size, int prot, boolean snoopForced, long entry, int level) {}
 
@@ -71,7 +71,7 @@ public final class AddressLookup implements TableVisitor {
         }
     }
 
-    /** Told elsewhere. */
+    /** Ignored: {@link GuardedVisitor} reports problems. */
     @Override
     public void problem(String line) {}
 

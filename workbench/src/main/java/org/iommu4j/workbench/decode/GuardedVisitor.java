@@ -5,18 +5,18 @@ import java.util.function.Consumer;
 import org.iommu4j.sim.spi.TableVisitor;
 
 /**
- * Passes a visit on, counts its problems, and ends one that would not end: tables that a damaged dump has pointing at
- * each other unfold to more entries than anybody can read.
+ * Passes a visit on, counts its problems, and stops an endless one: tables of a damaged dump that point at each other
+ * give more entries than anyone can read.
  */
 public final class GuardedVisitor implements TableVisitor {
-    /** How many problems are told one by one. */
-    private static final int TOLD = 20;
+    /** How many problems are reported one by one. */
+    private static final int REPORTED = 20;
 
     /** What a table costs, because its reader looks at this many entries. */
     private static final int ENTRIES = 512;
 
     private final TableVisitor to;
-    private final Consumer<String> told;
+    private final Consumer<String> report;
     private final long limit;
     private long left;
     private long problems;
@@ -24,13 +24,13 @@ public final class GuardedVisitor implements TableVisitor {
     /**
      * Makes a guard.
      *
-     * @param to who is visited
-     * @param told who hears of problems, a line each
-     * @param limit how many entries may be visited; a table counts as 512
+     * @param to the visitor to pass the visit on to
+     * @param report receives problems, one line each
+     * @param limit how many entries may be visited; each table adds 512
      */
-    public GuardedVisitor(TableVisitor to, Consumer<String> told, long limit) {
+    public GuardedVisitor(TableVisitor to, Consumer<String> report, long limit) {
         this.to = to;
-        this.told = told;
+        this.report = report;
         this.limit = limit;
         this.left = limit;
     }
@@ -66,15 +66,15 @@ public final class GuardedVisitor implements TableVisitor {
     @Override
     public void problem(String line) {
         spend(1);
-        if (problems++ < TOLD) {
-            told.accept(line);
+        if (problems++ < REPORTED) {
+            report.accept(line);
         }
     }
 
-    /** Tells what was not told yet, and returns how many problems there were. */
+    /** Reports the number of problems not reported one by one, and returns the number of all. */
     public long finish() {
-        if (problems > TOLD) {
-            told.accept((problems - TOLD) + " more like these");
+        if (problems > REPORTED) {
+            report.accept((problems - REPORTED) + " more like these");
         }
         return problems;
     }
@@ -83,7 +83,7 @@ public final class GuardedVisitor implements TableVisitor {
         left -= entries;
         if (left < 0) {
             throw new LimitException("more than " + limit + " entries, so these tables are damaged or very large;"
-                    + " --device shows one requester, --limit more entries");
+                    + " --device shows one requester, --limit allows more entries");
         }
     }
 }

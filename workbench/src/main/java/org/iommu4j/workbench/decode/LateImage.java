@@ -6,8 +6,8 @@ import org.iommu4j.sim.spi.Fabric;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A memory image that is opened when it is needed: a compressed one costs time and space, and is worth neither while
- * nobody has recognised the registers.
+ * A memory image that is opened when needed: a compressed image costs time and space, which are wasted before the
+ * registers are recognised.
  */
 public final class LateImage implements Fabric, AutoCloseable {
     private final Supplier<MemoryImage> opener;

@@ -52,7 +52,7 @@ public final class MappingJson implements TableVisitor {
         line.setLength(0);
     }
 
-    /** Told elsewhere. */
+    /** Ignored: {@link GuardedVisitor} reports problems. */
     @Override
     public void problem(String text) {}
 

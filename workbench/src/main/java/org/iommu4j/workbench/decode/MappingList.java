@@ -43,7 +43,7 @@ public final class MappingList implements TableVisitor {
                 Hex.of(entry));
     }
 
-    /** Told elsewhere. */
+    /** Ignored: {@link GuardedVisitor} reports problems. */
     @Override
     public void problem(String text) {}
 

@@ -34,7 +34,7 @@ public enum MemoryFormat {
         return Optional.empty();
     }
 
-    /** Returns whether a file's name says that it is compressed. */
+    /** Returns whether a file's name is that of a compressed file. */
     static boolean isCompressed(Path file) {
         return String.valueOf(file.getFileName()).toLowerCase(Locale.ROOT).endsWith(COMPRESSED);
     }

@@ -56,10 +56,10 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
         MemoryFormat known = format != null
                 ? format
                 : MemoryFormat.ofName(file)
-                        .orElseThrow(() -> new InputException(file + ": the name does not tell what is in it, expected"
+                        .orElseThrow(() -> new InputException(file + ": its name does not show its format, expected"
                                 + " --memory-format pages or raw, or a name that ends in .bin or .raw"));
         if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new InputException(file + ": is " + (Files.isDirectory(file) ? "a directory" : "no regular file")
+            throw new InputException(file + ": is " + (Files.isDirectory(file) ? "a directory" : "not a regular file")
                     + ", expected a memory image");
         }
         try {
@@ -74,7 +74,7 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
         }
     }
 
-    /** Returns what to know before believing what is read here, one line each. */
+    /** Returns the doubts about the contents, one line each. */
     public List<String> warnings() {
         return List.of();
     }
@@ -139,8 +139,8 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
     }
 
     private IllegalStateException readOnly(long physicalAddress) {
-        return new IllegalStateException("a write to 0x" + Long.toHexString(physicalAddress) + " of " + file
-                + ", which is an image to be read only");
+        return new IllegalStateException(
+                "a write to 0x" + Long.toHexString(physicalAddress) + " of " + file + ", which is read-only");
     }
 
     @Override

@@ -11,7 +11,7 @@ final class Notation {
 
     private Notation() {}
 
-    /** Returns bus, device and function; registers don't tell the segment. */
+    /** Returns bus, device and function; registers do not hold the segment. */
     static String device(int requesterId) {
         return hex2(requesterId >> 8 & 0xff) + ":" + hex2(requesterId >> 3 & 0x1f) + "." + (requesterId & 7);
     }

@@ -14,7 +14,7 @@ import org.iommu4j.host.InputException;
 /**
  * A file of single pages, each behind its physical address; nothing else is memory.
  *
- * <p>Of a page that is there more than once the last one counts, and a warning says so.
+ * <p>Of a page that occurs more than once the last copy is used, with a warning.
  */
 final class PagesImage extends MemoryImage {
     private static final int RECORD = Long.BYTES + PAGE_SIZE;
@@ -106,7 +106,7 @@ final class PagesImage extends MemoryImage {
         return index.repeated() == 0
                 ? List.of()
                 : List.of(file + ": " + index.repeated()
-                        + " pages are there more than once, the last ones count; first 0x"
+                        + " pages occur more than once, the last copies are used; first 0x"
                         + Long.toHexString(index.firstRepeated() << PAGE_SHIFT));
     }
 

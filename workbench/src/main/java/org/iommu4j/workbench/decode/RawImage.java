@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.iommu4j.host.InputException;
 
-/** A file with all memory from physical address 0 on; what lies behind its end is no memory. */
+/** A file with all memory from physical address 0 on; addresses after its end are not memory. */
 final class RawImage extends MemoryImage {
     private static final int CHUNK = 1 << 16;
 

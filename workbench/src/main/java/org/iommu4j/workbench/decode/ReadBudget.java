@@ -4,12 +4,12 @@ package org.iommu4j.workbench.decode;
 import org.iommu4j.sim.spi.Fabric;
 
 /**
- * Memory of which no more is read than tables that are worth reading can need.
+ * Memory that bounds the number of words read from it during a visit.
  *
- * <p>{@link GuardedVisitor} ends a visit that finds too much. This ends one that finds nothing for hours: directories
- * of a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters. The silicon here has a
- * bound of its own, {@link org.iommu4j.sim.spi.TableListing}; this one is anybody's, and follows the limit that the
- * user sets.
+ * <p>{@link GuardedVisitor} stops a visit that finds too many entries. This stops one that finds none for hours:
+ * directories of a damaged dump can lead to empty tables of a million PASIDs for each of 65,536 requesters. The silicon
+ * here has a bound of its own, {@link org.iommu4j.sim.spi.TableListing}; this one applies to any silicon, and follows
+ * the user's limit.
  */
 public final class ReadBudget implements Fabric {
     /** For each entry that may be visited: its own word, and what is read again on the way to it. */
@@ -49,8 +49,8 @@ public final class ReadBudget implements Fabric {
     public long read(long physicalAddress, boolean snoop) {
         if (--left < 0) {
             throw new GuardedVisitor.LimitException("more than " + budget + " words read for at most " + limit
-                    + " entries, so these tables are damaged or very large; --device shows one requester, --limit more"
-                    + " entries");
+                    + " entries, so these tables are damaged or very large; --device shows one requester, --limit"
+                    + " allows more entries");
         }
         return memory.read(physicalAddress, snoop);
     }

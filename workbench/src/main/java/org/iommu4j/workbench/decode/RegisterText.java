@@ -60,11 +60,11 @@ public final class RegisterText {
      */
     public static RegisterDump read(Path file) {
         if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new InputException(file + ": is no regular file, expected registers as text");
+            throw new InputException(file + ": is not a regular file, expected registers as text");
         }
         try (InputStream in = Files.newInputStream(file)) {
             if (Files.size(file) == 0) {
-                // So are files of the kernel's, of which some let their reader wait for ever.
+                // Files of the kernel are so too, and some keep their reader waiting for ever.
                 throw new InputException(file + ": is empty, expected registers as text");
             }
             byte[] bytes = in.readNBytes(MAX_BYTES + 1);
@@ -142,7 +142,7 @@ public final class RegisterText {
 
     private RegisterDump dump() {
         if (halves.isEmpty()) {
-            throw new InputException(source + ": no register in it, expected lines like '0x10 0xf00fca'");
+            throw new InputException(source + ": holds no register, expected lines like '0x10 0xf00fca'");
         }
         long first = halves.firstKey();
         // Offsets begin at 0; addresses of registers are far above memory that a PC has always had.

@@ -42,7 +42,7 @@ public final class TableReaders {
         }
         if (readers.size() > 1) {
             throw new InputException(source + ": could be registers of " + String.join(" and of ", recognised)
-                    + ", expected more of them to tell which");
+                    + ", expected more registers to decide");
         }
         if (readers.size() == 1) {
             return readers.get(0);

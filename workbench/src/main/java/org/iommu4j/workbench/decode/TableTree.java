@@ -117,7 +117,7 @@ public final class TableTree implements TableVisitor {
         level = leafLevel;
     }
 
-    /** Problems are told elsewhere; here they end a run, so that the tree is right up to where they are. */
+    /** Ends a run, so that the tree is right up to the problem; {@link GuardedVisitor} reports it. */
     @Override
     public void problem(String text) {
         printPlain();
@@ -127,7 +127,7 @@ public final class TableTree implements TableVisitor {
     /**
      * Prints what is left.
      *
-     * @param asked what was to be printed, in words: it is said so when no requester had an entry
+     * @param asked the requesters asked for, in words: printed when none of them has an entry
      */
     public void finish(String asked) {
         printPlain();

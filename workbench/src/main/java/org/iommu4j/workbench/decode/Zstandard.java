@@ -12,12 +12,12 @@ import java.nio.file.StandardOpenOption;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.PrivateFile;
 
-/** What is compressed by zstd; the only place that knows the library, which is loaded when a file needs it. */
+/** Files compressed by zstd; the only class that uses the library, which is loaded when a file needs it. */
 final class Zstandard {
     private Zstandard() {}
 
     /**
-     * Opens a compressed file; reading it fails when it is cut short or is not what it says.
+     * Opens a compressed file; reading fails when it is truncated or damaged.
      *
      * @param limit bytes that it may have when decompressed; reading more is refused
      * @throws InputException when the library has no code for this platform
@@ -82,7 +82,7 @@ final class Zstandard {
             left -= bytes;
             if (left < 0) {
                 throw new InputException(
-                        file + ": has more than " + limit + " bytes when decompressed; --unpack-limit takes more");
+                        file + ": has more than " + limit + " bytes when decompressed; --unpack-limit allows more");
             }
         }
     }

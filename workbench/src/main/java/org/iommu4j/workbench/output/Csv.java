@@ -6,10 +6,10 @@ import java.util.List;
 import org.iommu4j.host.Printable;
 
 /**
- * Comma-separated values (RFC 4180) whose cells a spreadsheet takes for text or for a number, and never for a formula.
+ * Comma-separated values (RFC 4180) whose cells a spreadsheet reads as text or numbers, and never as formulas.
  */
 public final class Csv {
-    /** What begins a formula; the minus sign is no variant of the hyphen to Unicode. */
+    /** The signs that begin a formula; to Unicode the minus sign is not a variant of the hyphen. */
     private static final String SIGNS = "=+-@\u2212";
 
     private Csv() {}
@@ -26,9 +26,9 @@ public final class Csv {
     /**
      * Returns a cell: printable, in quotes where it holds more than letters, digits and what names are made of.
      *
-     * <p>An apostrophe makes text of what would begin a formula: a sign, also one of full width, behind blanks or none,
-     * at the start or behind a semicolon, which separates cells in many countries. So it does with a blank at the
-     * start, which some readers take away.
+     * <p>An apostrophe makes text of a cell that begins like a formula: with a sign, also one of full width, behind
+     * blanks or none, at the start or behind a semicolon, which separates cells in many countries. So it does with a
+     * blank at the start, which some readers take away.
      */
     static String cell(String text) {
         String line = Printable.line(text);

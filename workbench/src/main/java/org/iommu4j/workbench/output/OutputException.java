@@ -3,7 +3,7 @@ package org.iommu4j.workbench.output;
 
 import java.io.IOException;
 
-/** Output can't be written, so that there is no use in going on. */
+/** Output can't be written, so the command ends. */
 public final class OutputException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

@@ -12,12 +12,11 @@ import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Writes text to a stream so that nothing in it but line feeds, and colours where they are wanted, is obeyed by a
- * terminal.
+ * Writes text to a stream so that a terminal obeys nothing in it except line feeds, and colours where they are wanted.
  *
- * <p>What is not printable ({@link Printable}) or not in the stream's character set is written as an escape, which is
- * the same character to a reader of JSON. Text reaches the stream by batches of whole lines, or by {@link #flush}. A
- * stream that takes no more ends the work: every write fails with an {@link OutputException}, which a
+ * <p>Characters that are not printable ({@link Printable}) or not in the stream's character set are written as escapes,
+ * which a reader of JSON reads as the same characters. Text reaches the stream in batches of whole lines, or by
+ * {@link #flush}. After a failed write, every write fails with an {@link OutputException}, which a
  * {@link java.io.PrintWriter} passes on.
  */
 public final class PrintableWriter extends Writer {
@@ -53,7 +52,7 @@ public final class PrintableWriter extends Writer {
         return charset.canEncode() && "{\n".equals(new String("{\n".getBytes(charset), StandardCharsets.US_ASCII));
     }
 
-    /** Returns why the stream took no more; null while it does. */
+    /** Returns why a write failed; null while none has. */
     public @Nullable IOException failure() {
         synchronized (lock) {
             return failure;

@@ -78,8 +78,7 @@ public final class StandardStreams {
     }
 
     /**
-     * Flushes both, and says what could not be written; of a pipe that its reader closed nothing is said, as is the
-     * custom.
+     * Flushes both, and reports a failed write; a pipe that its reader closed is not reported, as is the custom.
      *
      * @return whether all was written
      */
@@ -92,7 +91,7 @@ public final class StandardStreams {
         try {
             messages.flush();
         } catch (OutputException e) {
-            return false; // there is nowhere left to say so
+            return false; // there is no stream left to report it
         }
         return out.failure() == null && err.failure() == null;
     }

@@ -13,11 +13,11 @@ import org.iommu4j.workbench.scenario.TimelineEntry;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 
-/** An outcome for people: the verdict first, then what was decided, then a timeline to read from top to bottom. */
+/** Prints an outcome for people: the verdict, then the decisions, then a timeline from top to bottom. */
 public final class TextReport {
     private static final int LABEL = 26;
 
-    /** Columns beyond which sentences go on in the next line. */
+    /** The widest line of a sentence. */
     private static final int WIDTH = 110;
 
     private final ColorScheme colors;

@@ -20,7 +20,7 @@ import org.iommu4j.vfio.type1.DomainState;
  * A virtual machine with devices assigned to it by VFIO, set up as a VMM does.
  *
  * <p>Order: the group enters the container, the container gets its IOMMU (which decides about no-snoop), guest memory
- * is mapped, KVM is told of the group, the device is opened, the vCPU enters the guest.
+ * is mapped, the group is added to KVM, the device is opened, the vCPU enters the guest.
  */
 public final class AssignedGuest implements AutoCloseable {
     private static final int BUFFER_BYTES = 4096;
@@ -62,9 +62,9 @@ public final class AssignedGuest implements AutoCloseable {
     }
 
     private void open(VfioGroup group, PciAddress address) {
-        if (scenario.wiring().tellsKvm(group)) {
+        if (scenario.wiring().addsToKvm(group)) {
             kvmVfio.addFile(group);
-            scenario.note("KVM is told of group " + group.id() + ": "
+            scenario.note("group " + group.id() + " is added to KVM: "
                     + (group.enforcedCoherent() ? "coherent" : "not coherent, WBINVD will be executed"));
         }
         devices.put(group.openDevice(address), group);

@@ -17,7 +17,7 @@ public interface Case {
     /**
      * Acts.
      *
-     * @throws org.iommu4j.IommuException when the system says no
+     * @throws org.iommu4j.IommuException when the system refuses
      */
     void run(Scenario scenario);
 }

@@ -23,7 +23,7 @@ import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 
-/** Runs a case on a fresh machine and says what became of it. */
+/** Runs a case on a fresh machine and returns its outcome. */
 public final class CaseRunner {
 
     private final MachineFactory machines;

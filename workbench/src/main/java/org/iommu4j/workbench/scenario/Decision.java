@@ -6,12 +6,12 @@ import org.iommu4j.kvm.VirtualMachine;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What was decided about the case's device and its virtual machine.
+ * The decisions about the case's device and its virtual machine.
  *
  * @param enforceCacheCoherency whether its domain blocks no-snoop
  * @param dmaCcIommu VFIO_DMA_CC_IOMMU, null without VFIO
- * @param kvmNoncoherentDma whether KVM counts non-coherent DMA, null without a virtual machine
- * @param wbinvd what a guest's WBINVD does, null without a virtual machine
+ * @param kvmNoncoherentDma whether the virtual machine has non-coherent DMA in KVM, null without a virtual machine
+ * @param wbinvd the effect of a guest's WBINVD, null without a virtual machine
  * @param guestMemoryType the memory type of guest RAM, null without a virtual machine
  */
 public record Decision(
@@ -20,7 +20,7 @@ public record Decision(
         @Nullable Boolean kvmNoncoherentDma,
         @Nullable Wbinvd wbinvd,
         @Nullable GuestMemoryType guestMemoryType) {
-    /** Returns what KVM decides for a virtual machine beside what was decided before it. */
+    /** Returns the decisions of KVM for a virtual machine, with those that were made before. */
     static Decision of(Enforcement enforcement, @Nullable Boolean dmaCcIommu, VirtualMachine vm) {
         return new Decision(
                 enforcement,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
-/** What became of the question whether a domain can block no-snoop. */
+/** The answer to a request that a domain block no-snoop. */
 public enum Enforcement {
     /** Asked and granted. */
     ENFORCED,
@@ -9,6 +9,6 @@ public enum Enforcement {
     REFUSED,
     /** The domain has no such control. */
     ABSENT,
-    /** Nobody asked. */
+    /** Not asked. */
     NOT_ASKED
 }

@@ -38,7 +38,7 @@ final class GuestCpu {
         }
     }
 
-    /** Goes on, inside the guest, on another CPU. */
+    /** Continues, inside the guest, on another CPU. */
     void moveTo(Processor target) {
         vcpu.migrateTo(target);
         trace.note(label + " moves to cpu" + target.id());

@@ -8,7 +8,7 @@ import org.iommu4j.sim.pcie.Endpoint;
  * A device in a guest's hands: the guest's driver on a vCPU, and the buffer that both share.
  *
  * <p>The buffer is one page that the guest knows by a guest-physical address and the device by an IOVA; in memory it is
- * at a third address. The guest maps it write-back unless told otherwise. Each exchange uses a word of its own, one
+ * at a third address. The guest maps it write-back by default. Each exchange uses a word of its own, one
  * line apart.
  */
 public final class GuestDevice {
@@ -29,13 +29,13 @@ public final class GuestDevice {
         this.iova = iova;
     }
 
-    /** The guest's driver maps the buffer with another type from now on; whether that has an effect is KVM's affair. */
+    /** The guest's driver maps the buffer with another type from now on; KVM decides whether that has an effect. */
     public void mapBuffer(MemoryType type) {
         mapped = type;
     }
 
     /**
-     * The CPU writes, the guest flushes if its driver thinks of it, and the device reads with no-snoop.
+     * The CPU writes, the guest flushes if its driver does so, and the device reads with no-snoop.
      *
      * @return what the device read
      */
@@ -48,7 +48,7 @@ public final class GuestDevice {
     }
 
     /**
-     * The CPU reads, the device writes with no-snoop, the guest flushes if its driver thinks of it, and the CPU reads.
+     * The CPU reads, the device writes with no-snoop, the guest flushes if its driver does so, and the CPU reads.
      *
      * @return what the CPU read last
      */

@@ -11,7 +11,7 @@ import org.iommu4j.LinuxRelease;
  *     allow_unsafe_interrupts} of module {@code vfio_iommu_type1}
  */
 public record Kernel(LinuxRelease release, boolean allowUnsafeInterrupts) {
-    /** Returns a release with all module parameters as Linux has them unless told otherwise. */
+    /** Returns a release with Linux's default module parameters. */
     public static Kernel of(LinuxRelease release) {
         return new Kernel(release, false);
     }

@@ -10,25 +10,25 @@ import org.iommu4j.sim.verdict.Verdict;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What became of a case on a machine under a release.
+ * The outcome of a case on a machine under a release.
  *
  * @param caseName the case
  * @param about what it is about
  * @param linux the release whose rules applied
  * @param machine the machine's name
  * @param vendor the name of the vendor whose driver ran, null when there is none
- * @param verdict what became of it
+ * @param verdict the verdict
  * @param reason why the case is not applicable, null when it is
- * @param blame who broke the contract, null when nobody did
- * @param errno with what the system said no, null when it did not
+ * @param blame the part that broke the contract, null when none did
+ * @param errno the errno of a refusal by the system, null when there was none
  * @param refusal the message of a refusal or of the reason, null when there is neither
- * @param decision what was decided about the case's device, null when nothing got as far
+ * @param decision the decisions about the case's device, null when there were none
  * @param domains the domains of the case's devices
  * @param noSnoopSent requests that carried no-snoop
  * @param noSnoopBlocked of these, how many were forced to be snooped
  * @param noSnoopPassed of these, how many went past the caches
  * @param staleReads reads that did not see the last write
- * @param timeline what happened, in order
+ * @param timeline the events, in order
  */
 public record Outcome(
         String caseName,

@@ -71,7 +71,7 @@ public final class Scenario {
     private final Wiring wiring;
     private final List<Processor> processors;
 
-    /** By initiator, and by the event from which on it is so; whoever is not here is the host's. */
+    /** Owners by initiator and by the first event for which they apply; any other initiator belongs to the host. */
     private final Map<String, NavigableMap<Integer, Owner>> owners = new TreeMap<>();
 
     private final Set<PciAddress> onVfio = new TreeSet<>();
@@ -135,14 +135,14 @@ public final class Scenario {
     /**
      * Returns the second device.
      *
-     * @throws IllegalStateException when there is none; a case that needs one says so
+     * @throws IllegalStateException when there is none; a case that needs one declares it
      */
     public PciAddress secondDevice() {
         return secondDevice.orElseThrow(() -> new IllegalStateException("the case has no second device"));
     }
 
     /**
-     * Assigns a device to a new virtual machine as a VMM does: VFIO decides, KVM is told.
+     * Assigns a device to a new virtual machine as a VMM does: VFIO decides, and the group is added to KVM.
      *
      * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
      */
@@ -151,7 +151,7 @@ public final class Scenario {
     }
 
     /**
-     * Gives a device to a new virtual machine as a careless VMM would: nobody asks for enforcement, nobody tells KVM.
+     * Assigns a device to a new virtual machine as a careless VMM would: without enforcement, and unknown to KVM.
      *
      * @return the device in the guest's hands, no-snoop enabled
      * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs run no guests
@@ -202,7 +202,7 @@ public final class Scenario {
         machine.trace().note(text);
     }
 
-    /** Returns what stands between this scenario's parts. */
+    /** Returns the wiring between this scenario's parts. */
     Wiring wiring() {
         return wiring;
     }
@@ -242,13 +242,13 @@ public final class Scenario {
         return new GuestCpu(machine.trace(), vcpu, label);
     }
 
-    /** Says for whom an initiator of the trace acts from now on. */
+    /** Sets the owner for whom an initiator of the trace acts from now on. */
     void owns(Owner owner, String who) {
         owners.computeIfAbsent(who, unused -> new TreeMap<>())
                 .put(machine.trace().size(), owner);
     }
 
-    /** Says how to answer what was decided, when the case is over. */
+    /** Sets the source of the decisions, which is read when the case is over. */
     void decides(Supplier<Decision> newDecision, Supplier<List<DomainOutcome>> newDomains) {
         decision = newDecision;
         domains = newDomains;
@@ -261,7 +261,7 @@ public final class Scenario {
         return process;
     }
 
-    /** Binds a device, and whatever shares its group, to VFIO, where they stay, and opens the group. */
+    /** Binds all functions of a device's group to VFIO, where they stay, and opens the group. */
     VfioGroup openGroup(PciAddress address) {
         IommuGroup group = groupOf(address);
         for (IommuDevice member : group.devices()) {
@@ -300,7 +300,7 @@ public final class Scenario {
                 .orElse(false);
     }
 
-    /** Returns for whom the initiator of an event did it. */
+    /** Returns the owner for whom the initiator of an event acted. */
     Owner ownerOf(int event) {
         NavigableMap<Integer, Owner> known = owners.get(machine.trace().who(event));
         Map.Entry<Integer, Owner> since = known == null ? null : known.floorEntry(event);

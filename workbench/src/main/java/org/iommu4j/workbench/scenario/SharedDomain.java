@@ -18,7 +18,7 @@ import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.pcie.Endpoint;
 
 /**
- * A domain of a kernel user's own that blocks no-snoop, and that devices come to one after the other.
+ * A kernel user's own domain that blocks no-snoop, and that devices join one after the other.
  *
  * <p>The user relies on it and never flushes.
  */

@@ -13,8 +13,8 @@ import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.workbench.scenario.TimelineEntry.Lane;
 
 /**
- * The part of a trace that people want to see: what guests and devices did, what caches did with the lines concerned,
- * and what was decided.
+ * The part of a trace that people read: the accesses of guests and devices, the events of caches for the same lines,
+ * and the decisions.
  *
  * <p>Left out are the driver's own table work, registers, and the units' walks.
  */
@@ -78,7 +78,7 @@ final class Timeline {
         return lines;
     }
 
-    /** A device without its segment where that is 0, for the sake of width. */
+    /** Returns a device without its segment where that is 0, to save width. */
     private static String who(Trace trace, int event) {
         String who = trace.who(event);
         return who.startsWith("0000:") ? who.substring("0000:".length()) : who;
@@ -103,7 +103,7 @@ final class Timeline {
                         : "writes " + word + route(trace, event);
             case INTERRUPT -> "sends an interrupt";
             case PAGE_REQUEST -> "asks for the page of IOVA 0x" + Long.toHexString(trace.iova(event));
-            case FILL -> "takes " + address;
+            case FILL -> "fills " + address;
             case EVICT, INVALIDATE -> "drops " + address;
             case WRITE_BACK -> "writes back " + address;
             case NOTE -> trace.text(event);

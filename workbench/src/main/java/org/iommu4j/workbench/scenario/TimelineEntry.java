@@ -6,8 +6,8 @@ package org.iommu4j.workbench.scenario;
  *
  * @param at its number in the trace
  * @param lane where it happened
- * @param who who did it
- * @param text what happened
+ * @param who the part that did it
+ * @param text the event in words
  */
 public record TimelineEntry(int at, Lane lane, String who, String text) {
     /** Where something happens. */

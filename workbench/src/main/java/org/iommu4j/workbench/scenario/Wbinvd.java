@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
-/** What a guest's WBINVD does. */
+/** The effect of a guest's WBINVD. */
 public enum Wbinvd {
     /** Nothing. */
     NOP,
-    /** Caches are really written back and invalidated. */
+    /** Caches are written back and invalidated. */
     EXECUTED
 }

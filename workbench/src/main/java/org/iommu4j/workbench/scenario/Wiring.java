@@ -5,13 +5,13 @@ import org.iommu4j.platform.Processor;
 import org.iommu4j.vfio.VfioGroup;
 
 /**
- * What stands between the parts of a scenario: by default nothing.
+ * The wiring between the parts of a scenario: by default direct.
  *
- * <p>A test puts a broken part in from here, to show that a case notices. What stands between the driver and the
- * machine needs no place here: a {@link CaseRunner} takes the vendors that it is given.
+ * <p>A test inserts a broken part here, to show that a case notices it. Parts between the driver and the machine are
+ * not inserted here: a {@link CaseRunner} takes the vendors that it is given.
  */
 public interface Wiring {
-    /** Nothing in between. */
+    /** No part in between. */
     Wiring DIRECT = new Wiring() {};
 
     /** Returns the processor that a virtual machine gets in place of a CPU of the machine. */
@@ -19,8 +19,8 @@ public interface Wiring {
         return cpu;
     }
 
-    /** Returns whether the VMM tells KVM of a group that it assigns. */
-    default boolean tellsKvm(VfioGroup group) {
+    /** Returns whether the VMM adds a group that it assigns to KVM. */
+    default boolean addsToKvm(VfioGroup group) {
         return true;
     }
 }

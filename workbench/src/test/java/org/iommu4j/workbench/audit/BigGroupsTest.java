@@ -43,8 +43,8 @@ class BigGroupsTest {
                 .filteredOn(hint -> hint.source().equals(CLAIM))
                 .singleElement()
                 .satisfies(hint -> assertThat(hint.text())
-                        .startsWith("of group 1 assign 0000:00:00.0, ")
-                        .contains(" and 3991 more to the same guest"));
+                        .startsWith("assign 0000:00:00.0, ")
+                        .contains(" and 3991 more of group 1 to the same guest"));
         assertThat(audit.groups())
                 .singleElement()
                 .satisfies(group -> assertThat(group.blame())
@@ -96,9 +96,9 @@ class BigGroupsTest {
                         "0000:00:01.0");
         assertThat(middle.hints())
                 .extracting(Reason::text)
-                .contains("of group 1 assign "
+                .contains("assign "
                         + Assignment.join(audit.groups().get(0).devices())
-                        + " to the same guest as well, or unbind from the driver");
+                        + " of group 1 to the same guest as well, or unbind from the driver");
     }
 
     @Test

@@ -262,7 +262,7 @@ class SameVerdictEverywhereTest {
 
     /** The words fit the answer: no good word in a bad verdict, no bad one in a good. */
     private static void assertVerdict(Lot lot, Audit audit, String where) {
-        String verdict = Headline.verdict(audit).replace(" though its domain does not block no-snoop", "");
+        String verdict = Headline.verdict(audit).replace(", although its domain does not block no-snoop", "");
         boolean asked = !lot.assigned.isEmpty() || !lot.candidates().isEmpty();
         switch (audit.overall()) {
             case COHERENT -> assertThat(verdict).as(where).contains(" COHERENT").doesNotContain("NONCOHERENT");
@@ -273,11 +273,11 @@ class SameVerdictEverywhereTest {
                 } else {
                     assertThat(verdict)
                             .as(where)
-                            .containsAnyOf("VFIO takes none", "nothing can be assigned", "can block no-snoop");
+                            .containsAnyOf("VFIO refuses all", "nothing can be assigned", "can block no-snoop");
                 }
             }
         }
-        assertThat(verdict.contains("promise is not kept")).as(where).isEqualTo(lot.lies);
+        assertThat(verdict.contains("does not keep its promise")).as(where).isEqualTo(lot.lies);
         assertThat(Headline.shade(audit) == Guest.COHERENT).as(where).isEqualTo(lot.passes());
     }
 
@@ -373,7 +373,8 @@ class SameVerdictEverywhereTest {
                 ? !Headline.addresses(audit, Guest.NONCOHERENT).isEmpty()
                 : audit.overall() == Guest.NONCOHERENT;
         assertThat(costs).as(where).isEqualTo(noncoherent);
-        audit.falsePromises().forEach(promise -> assertThat(flat).as(where).contains("not true " + promise.text()));
+        audit.falsePromises()
+                .forEach(promise -> assertThat(flat).as(where).contains("false promise " + promise.text()));
     }
 
     private static void assertHtml(Audit audit, String where) {

@@ -37,7 +37,7 @@ class UntranslatedFunctionsTest {
         assertThat(graphics.translated()).isEqualTo(Answer.NO);
         assertThat(graphics.guest()).isEqualTo(Guest.UNKNOWN);
         assertThat(Hosts.device(audit, "00:03.0").guest()).isEqualTo(Guest.COHERENT);
-        assertThat(Headline.verdict(audit)).contains("UNKNOWN", "VFIO does not take it");
+        assertThat(Headline.verdict(audit)).contains("UNKNOWN", "VFIO refuses it");
         for (JsonNode node : JsonMapper.shared().readTree(AuditJson.of(audit)).get("devices")) {
             if (node.get("address").asString().equals("0000:00:02.0")) {
                 assertThat(node.get("enforceCacheCoherency").isNull()).isTrue();

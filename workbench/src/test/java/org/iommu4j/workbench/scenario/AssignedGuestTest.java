@@ -20,7 +20,7 @@ class AssignedGuestTest {
 
     private static final Wiring SILENT_VMM = new Wiring() {
         @Override
-        public boolean tellsKvm(VfioGroup group) {
+        public boolean addsToKvm(VfioGroup group) {
             return false;
         }
     };
@@ -133,7 +133,7 @@ class AssignedGuestTest {
         private boolean first = true;
 
         @Override
-        public boolean tellsKvm(VfioGroup group) {
+        public boolean addsToKvm(VfioGroup group) {
             boolean told = !first;
             first = false;
             return told;
