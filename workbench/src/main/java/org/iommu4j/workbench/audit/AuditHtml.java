@@ -291,7 +291,7 @@ public final class AuditHtml {
      * Escapes a text. Text of a capture is untrusted and never becomes markup. Characters outside ASCII become
      * references, which are right in every locale.
      */
-    static String escape(String text) {
+    public static String escape(String text) {
         String line = Printable.line(text);
         StringBuilder safe = new StringBuilder(line.length() + 16);
         line.codePoints().forEach(c -> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.audit;
+package org.iommu4j.it.audit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -30,6 +30,10 @@ import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.workbench.audit.AuditHtml;
+import org.iommu4j.workbench.audit.AuditJson;
+import org.iommu4j.workbench.audit.AuditText;
+import org.iommu4j.workbench.audit.FleetReport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine.Help;

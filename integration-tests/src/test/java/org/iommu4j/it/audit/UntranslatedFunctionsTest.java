@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.audit;
+package org.iommu4j.it.audit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -11,6 +11,7 @@ import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
 import org.iommu4j.audit.Hosts;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.workbench.audit.AuditJson;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.workbench.audit;
+package org.iommu4j.it.audit;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -16,6 +16,8 @@ import org.iommu4j.audit.Hosts;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
+import org.iommu4j.workbench.audit.AuditHtml;
+import org.iommu4j.workbench.audit.AuditJson;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
