@@ -17,6 +17,7 @@ module org.iommu4j {
     exports org.iommu4j.pci;
     exports org.iommu4j.platform;
     exports org.iommu4j.platform.support;
+    exports org.iommu4j.release;
     exports org.iommu4j.spi;
 
     uses org.iommu4j.spi.IommuVendor;

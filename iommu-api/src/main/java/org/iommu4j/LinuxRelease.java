@@ -2,7 +2,9 @@
 package org.iommu4j;
 
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -14,17 +16,26 @@ import java.util.regex.Pattern;
  * opened: a rule holds from the release that brought it until the one that changed it. A release whose rules are not
  * built is refused by name, never approximated.
  *
+ * <p>A stable kernel ({@code 6.12.95}) has its release's rules, but for those that were back-ported to its series. What
+ * a distribution adds to the name ({@code +deb13}, {@code -4-pve}) changes no rule. An {@linkplain #isEnterprise()
+ * enterprise kernel} keeps its number for years and takes drivers from later releases: it is a release of its own kind,
+ * of which only {@link #mayHold()} can be said.
+ *
  * @param major the first number
  * @param minor the second number
  * @param posted whether it is the series "Make the iommu driver no-snoop block feature consistent" as it was posted
  *     for that release, before the corrections that went into the same release; only {@link #SERIES_AS_POSTED} is
+ * @param patch the patch level, 0 where the name has none. Names with a build number, such as {@code 6.1.0-56-amd64},
+ *     have 0 whatever stable kernel they were built from
+ * @param suffix what a distribution, or a release candidate, adds to the numbers; empty for none
  */
-public record LinuxRelease(int major, int minor, boolean posted) implements Comparable<LinuxRelease> {
+public record LinuxRelease(int major, int minor, boolean posted, int patch, String suffix)
+        implements Comparable<LinuxRelease> {
     /** The newest release whose rules are built, and the default everywhere. */
     public static final LinuxRelease NEWEST = new LinuxRelease(7, 1);
 
     /** The series as posted in April 2022: enforcement asks every unit of the machine. */
-    public static final LinuxRelease SERIES_AS_POSTED = new LinuxRelease(5, 19, true);
+    public static final LinuxRelease SERIES_AS_POSTED = new LinuxRelease(5, 19, true, 0, "");
 
     private static final String POSTED = "-posted";
 
@@ -33,11 +44,26 @@ public record LinuxRelease(int major, int minor, boolean posted) implements Comp
     private static final Pattern SYNTAX = Pattern.compile("(\\d{1,3})\\.(\\d{1,3})(" + POSTED + ")?");
 
     /** What {@code uname -r} prints: {@code 6.1.0-56-amd64}, {@code 6.12.95+deb13-amd64}, {@code 7.0-rc3}. */
-    private static final Pattern KERNEL = Pattern.compile("(\\d{1,3})\\.(\\d{1,3})(?:[^0-9].*)?");
+    private static final Pattern KERNEL =
+            Pattern.compile("(\\d{1,3})\\.(\\d{1,3})(?:\\.(\\d{1,6})(?!\\d))?((?:[^0-9].*)?)");
+
+    /** What enterprise distributions add: RHEL and its rebuilds, Oracle's UEK, SLES (as {@code -150600.23.7}). */
+    private static final Pattern ENTERPRISE = Pattern.compile(".*(?:\\.el\\d|uek|^-\\d{6}\\.\\d).*");
+
+    private static final Comparator<LinuxRelease> ORDER = Comparator.comparingInt(LinuxRelease::major)
+            .thenComparingInt(LinuxRelease::minor)
+            .thenComparing(LinuxRelease::posted, Comparator.reverseOrder())
+            .thenComparingInt(LinuxRelease::patch)
+            .thenComparing(LinuxRelease::suffix);
+
+    /** Checks that there is a suffix, be it empty. */
+    public LinuxRelease {
+        Objects.requireNonNull(suffix, "suffix");
+    }
 
     /** Names a release as it was published. */
     public LinuxRelease(int major, int minor) {
-        this(major, minor, false);
+        this(major, minor, false, 0, "");
     }
 
     private static List<LinuxRelease> knownReleases() {
@@ -70,7 +96,11 @@ public record LinuxRelease(int major, int minor, boolean posted) implements Comp
         Matcher matcher = SYNTAX.matcher(name);
         if (matcher.matches()) {
             LinuxRelease release = new LinuxRelease(
-                    Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2)), matcher.group(3) != null);
+                    Integer.parseInt(matcher.group(1)),
+                    Integer.parseInt(matcher.group(2)),
+                    matcher.group(3) != null,
+                    0,
+                    "");
             if (KNOWN.contains(release)) {
                 return release;
             }
@@ -86,13 +116,65 @@ public record LinuxRelease(int major, int minor, boolean posted) implements Comp
     public static Optional<LinuxRelease> ofKernel(String kernel) {
         Matcher matcher = KERNEL.matcher(kernel.strip());
         return matcher.matches()
-                ? Optional.of(new LinuxRelease(Integer.parseInt(matcher.group(1)), Integer.parseInt(matcher.group(2))))
+                ? Optional.of(new LinuxRelease(
+                        Integer.parseInt(matcher.group(1)),
+                        Integer.parseInt(matcher.group(2)),
+                        false,
+                        matcher.group(3) == null ? 0 : Integer.parseInt(matcher.group(3)),
+                        matcher.group(4)))
                 : Optional.empty();
     }
 
-    /** Returns whether rules are built for this release. */
+    /**
+     * Reads a known release's name, or that of a kernel as {@link #ofKernel} does.
+     *
+     * @throws IllegalArgumentException when the text is neither
+     */
+    public static LinuxRelease of(String text) {
+        for (LinuxRelease known : KNOWN) {
+            if (known.toString().equals(text)) {
+                return known;
+            }
+        }
+        return ofKernel(text)
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "'" + text + "' is no Linux release, expected for example 6.12, 6.12.95 or 6.8.12-4-pve"));
+    }
+
+    /** Returns whether rules are built for this release, which they are for a stable kernel of a known one. */
     public boolean isKnown() {
-        return KNOWN.contains(this);
+        return KNOWN.contains(base());
+    }
+
+    /** Returns the release that a stable or a distribution's kernel began with: {@code 6.12} of {@code 6.12.95}. */
+    public LinuxRelease base() {
+        return patch == 0 && suffix.isEmpty() ? this : new LinuxRelease(major, minor, posted, 0, "");
+    }
+
+    /** Returns the stable kernel without what a distribution adds: {@code 6.12.95} of {@code 6.12.95+deb13}. */
+    public LinuxRelease stable() {
+        return suffix.isEmpty() ? this : new LinuxRelease(major, minor, posted, patch, "");
+    }
+
+    /**
+     * Returns whether it is an enterprise distribution's kernel, whose number does not say which release its drivers
+     * come from.
+     */
+    public boolean isEnterprise() {
+        return ENTERPRISE.matcher(suffix).matches();
+    }
+
+    /**
+     * Returns the releases whose rules may hold in this kernel, oldest first: itself where rules are built for it,
+     * every known release from its number on where it is an enterprise kernel, else none.
+     */
+    public List<LinuxRelease> mayHold() {
+        if (!isEnterprise()) {
+            return isKnown() ? List.of(this) : List.of();
+        }
+        return KNOWN.stream()
+                .filter(known -> !known.posted && known.compareTo(base()) >= 0)
+                .toList();
     }
 
     /** Returns whether a rule that a release brought is in force; what was only posted is older than its release. */
@@ -102,14 +184,12 @@ public record LinuxRelease(int major, int minor, boolean posted) implements Comp
 
     @Override
     public int compareTo(LinuxRelease other) {
-        if (major != other.major) {
-            return Integer.compare(major, other.major);
-        }
-        return minor != other.minor ? Integer.compare(minor, other.minor) : Boolean.compare(other.posted, posted);
+        return ORDER.compare(this, other);
     }
 
     @Override
     public String toString() {
-        return major + "." + minor + (posted ? POSTED : "");
+        return major + "." + minor + (posted ? POSTED : "") + (patch == 0 && suffix.isEmpty() ? "" : "." + patch)
+                + suffix;
     }
 }

@@ -4,6 +4,7 @@ package org.iommu4j;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -35,9 +36,56 @@ class LinuxReleaseTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"6.1.0-56-amd64, 6.1", "6.12.95+deb13-amd64, 6.12", "7.0-rc3, 7.0", "5.4, 5.4", "4.19.0, 4.19"})
-    void aKernelsOwnNameTellsItsRelease(String kernel, String release) {
-        assertThat(LinuxRelease.ofKernel(kernel)).map(LinuxRelease::toString).hasValue(release);
+    @CsvSource(nullValues = "-", textBlock = """
+            6.1.0-56-amd64,      6.1,  0,  -56-amd64,     6.1,     true
+            6.12.95+deb13-amd64, 6.12, 95, +deb13-amd64,  6.12.95, true
+            6.8.12-4-pve,        6.8,  12, -4-pve,        6.8.12,  true
+            7.0-rc3,             7.0,  0,  -rc3,          7.0,     true
+            5.4,                 5.4,  0,  '',            5.4,     false
+            4.19.0,              4.19, 0,  '',            4.19,    false
+            6.12.1234567,        6.12, 0,  .1234567,      6.12,    true
+            """)
+    void aKernelsOwnNameTellsItsReleaseItsPatchLevelAndWhoMadeIt(
+            String kernel, String base, int patch, String suffix, String stable, boolean known) {
+        LinuxRelease release = LinuxRelease.ofKernel(kernel).orElseThrow();
+        assertThat(release.base()).hasToString(base);
+        assertThat(release.patch()).isEqualTo(patch);
+        assertThat(release.suffix()).isEqualTo(suffix);
+        assertThat(release.stable()).hasToString(stable);
+        assertThat(release.isKnown()).isEqualTo(known);
+        assertThat(release.isEnterprise()).isFalse();
+        assertThat(release.mayHold()).isEqualTo(known ? List.of(release) : List.of());
+        assertThat(LinuxRelease.of(kernel)).isEqualTo(release);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "5.14.0-503.el9.x86_64, 5.15",
+        "6.12.0-211.el10, 6.12",
+        "5.15.0-200.131.27.el8uek.x86_64, 5.15",
+        "6.4.0-150600.23.7-default, 6.4"
+    })
+    void anEnterpriseKernelMayHaveTheRulesOfAnyReleaseSinceItsNumber(String kernel, String oldest) {
+        LinuxRelease release = LinuxRelease.of(kernel);
+        assertThat(release.isEnterprise()).isTrue();
+        assertThat(release.toString()).isEqualTo(kernel);
+        assertThat(release.mayHold().get(0)).hasToString(oldest);
+        assertThat(release.mayHold()).endsWith(LinuxRelease.NEWEST).doesNotContain(LinuxRelease.SERIES_AS_POSTED);
+    }
+
+    @Test
+    void aStableKernelComesAfterItsReleaseAndBeforeTheNext() {
+        assertThat(LinuxRelease.of("6.12.95"))
+                .isGreaterThan(new LinuxRelease(6, 12))
+                .isGreaterThan(LinuxRelease.of("6.12.9"))
+                .isLessThan(new LinuxRelease(6, 13))
+                .isLessThan(LinuxRelease.of("6.12.95+deb13"));
+        assertThat(LinuxRelease.of("6.12.95").isAtLeast(6, 12)).isTrue();
+        assertThat(LinuxRelease.of("6.12.95").isAtLeast(6, 13)).isFalse();
+        assertThat(LinuxRelease.of("5.19-posted")).isEqualTo(LinuxRelease.SERIES_AS_POSTED);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> LinuxRelease.of("latest"))
+                .withMessageContaining("'latest' is no Linux release");
     }
 
     @ParameterizedTest

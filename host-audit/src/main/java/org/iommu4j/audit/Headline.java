@@ -36,8 +36,9 @@ public final class Headline {
 
     /** Returns the host and its release; where the rules of another release apply, both releases. */
     public static String subject(Audit audit) {
-        String rules = audit.hostLinux().isPresent() && !audit.hostLinux().get().equals(audit.linux())
-                ? audit.hostLinux().get() + " by the rules of " + audit.linux()
+        String rules = audit.hostLinux().isPresent()
+                        && !audit.hostLinux().get().stable().equals(audit.linux())
+                ? audit.hostLinux().get().stable() + " by the rules of " + audit.linux()
                 : audit.linux().toString();
         return audit.host() + ", Linux " + rules;
     }

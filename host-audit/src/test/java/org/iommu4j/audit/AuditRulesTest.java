@@ -72,9 +72,9 @@ class AuditRulesTest {
     @CsvSource({
         "6.1.0-56-amd64, 6.1, false",
         "5.15.0-91-generic, 5.15, false",
-        "5.19.17, 5.19, false",
-        "7.1.5, 7.1, false",
-        "5.14.0-503.el9, 5.15, true",
+        "5.19.17, 5.19.17, false",
+        "7.1.5, 7.1.5, false",
+        "6.12.95+deb13-amd64, 6.12.95, false",
         "4.19.0-26-amd64, 5.15, true",
         "3.10.0, 5.15, true",
         "7.3.4, 7.1, true",
@@ -92,6 +92,20 @@ class AuditRulesTest {
         } else {
             assertThat(warnings).isEmpty();
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "5.14.0-503.el9.x86_64, 5.15, 5.15",
+        "5.15.0-200.131.27.el8uek.x86_64, 5.15, 5.15",
+        "6.4.0-150600.23.7-default, 6.4, 6.4"
+    })
+    void ofAnEnterpriseKernelTheNumberSaysLittleAndThatIsSaid(String kernel, String release, String oldest) {
+        List<String> warnings = new ArrayList<>();
+        assertThat(ReleaseChoice.of(LinuxRelease.ofKernel(kernel), warnings)).hasToString(release);
+        assertThat(warnings)
+                .containsExactly("this host's Linux " + kernel + " is an enterprise kernel, whose drivers may be those "
+                        + "of any release from " + oldest + " to " + LinuxRelease.NEWEST + ": answered by " + release);
     }
 
     /** The series as it was posted is nobody's kernel. */

@@ -25,6 +25,7 @@ final class PublicApi {
             "org.iommu4j.pci",
             "org.iommu4j.platform",
             "org.iommu4j.platform.support",
+            "org.iommu4j.release",
             "org.iommu4j.spi",
             "org.iommu4j.core",
             "org.iommu4j.dma",

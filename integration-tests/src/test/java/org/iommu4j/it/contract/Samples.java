@@ -2,6 +2,7 @@
 package org.iommu4j.it.contract;
 
 import java.io.ByteArrayInputStream;
+import java.lang.invoke.MethodHandles;
 import java.lang.reflect.Array;
 import java.lang.reflect.Executable;
 import java.nio.charset.StandardCharsets;
@@ -72,6 +73,10 @@ import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.support.FailNth;
+import org.iommu4j.release.Evidence;
+import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RuleSheet;
+import org.iommu4j.release.RuleValue;
 import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cache.EvictionPolicy;
 import org.iommu4j.sim.cpu.FlatProcessor;
@@ -208,6 +213,10 @@ final class Samples {
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
         add((VfioFile) () -> true, GuestTreatment.of(LinuxRelease.NEWEST, HardwareVirtualization.VMX, false));
+        ReleaseRule<Boolean> rule = ReleaseRule.of("rule", "It is so.", true, Evidence.READ);
+        RuleSheet sheet = RuleSheet.of(Map.of("a module", List.of(rule)));
+        add(rule, rule.periods().get(0), sheet, sheet.rules().get(0), MethodHandles.lookup(), RuleSheet.class);
+        add(sheet.rules().get(0).periods().get(0), (RuleValue) () -> "it is so");
         add(OptionalInt.empty(), OptionalLong.empty(), new TreeMap<>(), "a text");
     }
 

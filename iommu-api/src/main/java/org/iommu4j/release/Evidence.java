@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.release;
+
+/** How it is known that a release behaves as a rule has it. */
+public enum Evidence {
+    /** The source of the release, and of the one before, was read. */
+    READ,
+    /** A kernel of the release was asked. */
+    OBSERVED,
+    /** Deduced, from the date of a commit or a pull request or from releases around it. */
+    INFERRED
+}
