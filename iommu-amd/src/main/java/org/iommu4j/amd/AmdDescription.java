@@ -128,7 +128,7 @@ final class AmdDescription {
     }
 
     private List<DeviceDescription> fromTable(Ivrs ivrs) {
-        UnitMap map = new UnitMap(ivrs, rules);
+        UnitMap map = new UnitMap(ivrs);
         if (!ivrs.table().checksumValid()) {
             warnings.add("IVRS at offset 0x9: the checksum is wrong; Linux would not use the table");
         }

@@ -68,7 +68,7 @@ final class AmdIommu implements Iommu {
         if (!ivrs.table().checksumValid()) {
             throw new IommuException(Errno.EINVAL, "open: IVRS at offset 0x9: the checksum is wrong");
         }
-        UnitMap map = new UnitMap(ivrs, rules);
+        UnitMap map = new UnitMap(ivrs);
         map.warnings().forEach(warning -> LOG.warn("{}", warning));
         if (map.units().isEmpty()) {
             throw new IommuException(Errno.ENODEV, "open: the IVRS names no unit");
@@ -131,7 +131,7 @@ final class AmdIommu implements Iommu {
 
     @Override
     public LinuxRelease release() {
-        return rules.release();
+        return context.release();
     }
 
     @Override

@@ -1,56 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import static org.iommu4j.release.Evidence.INFERRED;
+import static org.iommu4j.release.Evidence.OBSERVED;
+import static org.iommu4j.release.Evidence.READ;
+
+import java.lang.invoke.MethodHandles;
+import java.util.List;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.reg.Features;
+import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RuleRecords;
 
 /**
- * What Linux's AMD driver does differently from release to release, and nothing else.
+ * What Linux's AMD driver does differently from release to release, and nothing else: the rules that {@link #RULES}
+ * declares, under one release. Each component has its rule's name, and the rule's sentence says what it is.
  *
  * <p>What never changed from 5.15 to 7.1 and so is no rule: FC is in every v1 leaf, whatever the domain is for, so the
  * DMA API blocks no-snoop too; {@link org.iommu4j.IommuCapability#CACHE_COHERENCY} is true; a v1 table starts with 3
- * levels. {@link #V2_ANSWERS_AS_V1} holds wherever there are v2 tables.
- *
- * <p>The releases of {@link #guestTables}, {@link #guestTablesForAll}, {@link #pasidDomains},
- * {@link #guestApertureHalved}, {@link #htRangeIgnore} and {@link #atsCapability} are inferred from the dates of the
- * commits that brought them. That of {@link #hostPageSizesEnd} lies between 6.1 and 6.12, whose answers were seen, and
- * is inferred.
+ * levels; IVHD blocks up to type 0x40 are read. {@link #V2_ANSWERS_AS_V1} holds wherever there are v2 tables.
  *
  * <p>What no release up to 7.1 has: nested domains. {@code drivers/iommu/amd/nested.c} can make them since 7.0, but
  * {@code amd_viommu_ops} has no {@code alloc_domain_nested} and no {@code cache_invalidate}, so iommufd answers
  * EOPNOTSUPP; both were left for a later series (seen in a tree of 7.0; for 7.1 inferred from that series being posted
  * still). What 7.0 did bring is {@link #nestParents}.
- *
- * @param release the release
- * @param highestIvhdType the newest type of IVHD block that it reads ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED})
- * @param enforcementOp paging domains have {@code enforce_cache_coherency}; it answers true and changes nothing,
- *     because FC is there already (5.19 and the series as posted)
- * @param enforcementCapability {@link org.iommu4j.IommuCapability#ENFORCE_CACHE_COHERENCY} exists, and is true (6.2)
- * @param guestTables {@code amd_iommu=pgtbl_v2} gives domains of the DMA API v2 tables (6.1)
- * @param guestTablesForAll {@code amd_iommu=pgtbl_v2} counts for unmanaged domains as well: before, what VFIO uses was
- *     always v1 (6.14)
- * @param pasidDomains {@code IOMMU_HWPT_ALLOC_PASID} gives a v2 table (6.14)
- * @param guestApertureHalved the top bit of a v2 address is not used, so that a table means the same with and without
- *     PASID (6.19)
- * @param dirtyTracking domains can record written pages ({@code amd_dirty_ops}, 6.7)
- * @param htRangeIgnore the HyperTransport range is not reserved where EFR2 says so ({@code amd_iommu_ht_range_ignore},
- *     6.16)
- * @param hostLevelsByHats a v1 table has no more levels than HATS says ({@code amd_iommu_hpt_level}, 6.17:
- *     025d1371cc8c, in the pull request of {@code iommu-updates-v6.17}); see {@link #hostLevels}
- * @param hostPageSizesEnd the page sizes of v1 tables end below the 52 bits of a physical address; before, the driver
- *     names every power of two that an address has ({@code AMD_IOMMU_PGSIZES}, 6.10), though no page of 2^53 bytes or
- *     more can be mapped
- * @param atsCapability {@link org.iommu4j.IommuCapability#PCI_ATS_SUPPORTED} exists (7.0)
- * @param nestParents {@code IOMMU_HWPT_ALLOC_NEST_PARENT} gives a v1 table where all units have GTSup, GIoSup and
- *     GCR3TRPMode, also together with dirty tracking, and GCR3TRPMode of the control register is set (7.0)
- * @param passThroughEntryWrong the device table entry of an identity domain has no domain id, and I whether ATS is on
- *     or not: {@code a | b ? I : 0} was written for {@code a | (b ? I : 0)} in {@code set_dte_passthrough} (only 7.0:
- *     from 93eee2a49c1b to 10161b4a791d in 7.1-rc3; stable releases of 7.0 may have the correction). A device that has
- *     no ATS, or that the kernel keeps from using it, may then ask for translations and send translated requests
  */
 record AmdRules(
-        LinuxRelease release,
-        int highestIvhdType,
         boolean enforcementOp,
         boolean enforcementCapability,
         boolean guestTables,
@@ -64,6 +39,9 @@ record AmdRules(
         boolean atsCapability,
         boolean nestParents,
         boolean passThroughEntryWrong) {
+    /** The newest type of IVHD block that is read ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED}). */
+    static final int HIGHEST_IVHD_TYPE = 0x40;
+
     /** Levels of a fresh v1 table ({@code amd_iommu_domain_alloc_paging_v1}). */
     static final int START_LEVELS = 3;
 
@@ -79,6 +57,101 @@ record AmdRules(
      * nothing, and the guest reads stale lines.
      */
     static final boolean V2_ANSWERS_AS_V1 = true;
+
+    /** The rules. */
+    static final List<ReleaseRule<?>> RULES = List.of(
+            ReleaseRule.of(
+                            "enforcementOp",
+                            "Domains with page tables have enforce_cache_coherency; it answers yes and changes "
+                                    + "nothing, because every v1 leaf has FC, and v2 entries have no such bit.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("5.19-posted", true, READ)
+                    .witnessedBy("AmdRulesTest#enforcementCameWith519AndItsPredictionWith62"),
+            ReleaseRule.of(
+                            "enforcementCapability",
+                            "The driver answers IOMMU_CAP_ENFORCE_CACHE_COHERENCY: yes, for every device.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.2", true, READ)
+                    .witnessedBy("AmdRulesTest#enforcementCameWith519AndItsPredictionWith62"),
+            ReleaseRule.of(
+                            "guestTables",
+                            "amd_iommu=pgtbl_v2 gives domains of the DMA API v2 tables, which can't block no-snoop.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.1", true, READ)
+                    .witnessedBy("GuestTablesTest#theCommandLineChoosesGuestTablesAsFarAsTheReleaseListens"),
+            ReleaseRule.of(
+                            "guestTablesForAll",
+                            "amd_iommu=pgtbl_v2 counts for UNMANAGED domains as well; before, what VFIO uses was "
+                                    + "always v1, which blocks no-snoop.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.14", true, INFERRED)
+                    .witnessedBy("GuestTablesTest#theCommandLineChoosesGuestTablesAsFarAsTheReleaseListens"),
+            ReleaseRule.of("pasidDomains", "IOMMU_HWPT_ALLOC_PASID gives a v2 table.", false, READ)
+                    .deciding()
+                    .since("6.14", true, INFERRED)
+                    .witnessedBy("GuestTablesTest#flagsThatLinuxRefusesAreRefused"),
+            ReleaseRule.of(
+                            "guestApertureHalved",
+                            "The top bit of a v2 address is not used, so that a table means the same with and without "
+                                    + "a PASID.",
+                            false,
+                            READ)
+                    .since("6.19", true, INFERRED)
+                    .witnessedBy("GuestTablesTest#theTopAddressBitIsLeftAloneSince619"),
+            ReleaseRule.of("dirtyTracking", "Domains can record written pages (amd_dirty_ops).", false, READ)
+                    .since("6.7", true, READ)
+                    .witnessedBy("AmdRulesTest#writtenPagesAreRecordedSince67"),
+            ReleaseRule.of(
+                            "htRangeIgnore",
+                            "The HyperTransport range is not reserved where EFR2 says so (amd_iommu_ht_range_ignore).",
+                            false,
+                            READ)
+                    .since("6.16", true, INFERRED)
+                    .witnessedBy(
+                            "AmdRulesTest#theHyperTransportRangeIsLeftToDevicesSince616WhereEveryUnitTranslatesIt"),
+            ReleaseRule.of(
+                            "hostLevelsByHats",
+                            "A v1 table has no more levels than HATS says (amd_iommu_hpt_level); before, up to 6.",
+                            false,
+                            READ)
+                    .since("6.17", true, READ, "025d1371cc8c")
+                    .witnessedBy("AmdRulesTest#hostTablesHaveTheLevelsOfFirmwaresImageSince617AndSixBefore"),
+            ReleaseRule.of(
+                            "hostPageSizesEnd",
+                            "The page sizes of v1 tables end below the 52 bits of a physical address; before, every "
+                                    + "power of two of an address is named, and none above 2^52 can be mapped.",
+                            false,
+                            OBSERVED)
+                    .since("6.10", true, INFERRED)
+                    .witnessedBy("AmdRulesTest#pageSizesOfHostTablesEndWherePhysicalAddressesDoSince610"),
+            ReleaseRule.of("atsCapability", "The driver answers IOMMU_CAP_PCI_ATS_SUPPORTED.", false, READ)
+                    .since("7.0", true, INFERRED)
+                    .witnessedBy("AmdRulesTest#thatADeviceHasAnIotlbIsToldSince70"),
+            ReleaseRule.of(
+                            "nestParents",
+                            "IOMMU_HWPT_ALLOC_NEST_PARENT gives a v1 table where all units have GTSup, GIoSup and "
+                                    + "GCR3TRPMode, and GCR3TRPMode of the control register is set.",
+                            false,
+                            READ)
+                    .since("7.0", true, READ)
+                    .witnessedBy("AmdRulesTest#parentsOfNestedDomainsAreHostTablesSince70ButNestedDomainsAreNot"),
+            ReleaseRule.of(
+                            "passThroughEntryWrong",
+                            "The device table entry of an identity domain has no domain id, and lets every device ask "
+                                    + "for translations: a wrong precedence in set_dte_passthrough.",
+                            false,
+                            READ)
+                    .since("7.0", true, READ, "93eee2a49c1b")
+                    .since("7.1", false, READ, "10161b4a791d")
+                    .witnessedBy("AmdRulesTest#in70APassThroughEntryHasNoDomainIdAndLetsEveryDeviceHaveAnIotlb"));
 
     /**
      * Returns the levels that v1 tables may have, 0 when there can be none.
@@ -110,21 +183,6 @@ record AmdRules(
             throw new IllegalArgumentException(
                     "the AMD-Vi driver has no rules for Linux release " + release + "; known: " + LinuxRelease.known());
         }
-        return new AmdRules(
-                release,
-                0x40,
-                release.compareTo(LinuxRelease.SERIES_AS_POSTED) >= 0,
-                release.isAtLeast(6, 2),
-                release.isAtLeast(6, 1),
-                release.isAtLeast(6, 14),
-                release.isAtLeast(6, 14),
-                release.isAtLeast(6, 19),
-                release.isAtLeast(6, 7),
-                release.isAtLeast(6, 16),
-                release.isAtLeast(6, 17),
-                release.isAtLeast(6, 10),
-                release.isAtLeast(7, 0),
-                release.isAtLeast(7, 0),
-                release.isAtLeast(7, 0) && !release.isAtLeast(7, 1));
+        return RuleRecords.of(MethodHandles.lookup(), AmdRules.class, RULES, release);
     }
 }

@@ -6,7 +6,6 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.Ivhd;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.bits.Hex;
@@ -63,7 +62,7 @@ final class AmdSysfs {
     }
 
     private static Ivhd block(String unit, Ivrs ivrs) {
-        UnitMap map = new UnitMap(ivrs, AmdRules.of(LinuxRelease.NEWEST));
+        UnitMap map = new UnitMap(ivrs);
         int index = Integer.parseInt(unit.substring(AmdNames.UNIT_PREFIX.length()));
         int units = map.units().size();
         if (index >= units) {

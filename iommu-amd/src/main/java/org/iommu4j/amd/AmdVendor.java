@@ -9,6 +9,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
@@ -53,6 +54,11 @@ public final class AmdVendor implements IommuVendor {
     @Override
     public List<KernelParameter> kernelParameters() {
         return AmdDescription.PARAMETERS;
+    }
+
+    @Override
+    public List<ReleaseRule<?>> releaseRules() {
+        return AmdRules.RULES;
     }
 
     @Override

@@ -39,10 +39,10 @@ final class UnitMap {
     private final List<List<DeviceRange>> ranges = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
 
-    UnitMap(Ivrs ivrs, AmdRules rules) {
+    UnitMap(Ivrs ivrs) {
         this.ivrs = ivrs;
         warnings.addAll(ivrs.warnings());
-        int chosen = chosenType(ivrs, rules);
+        int chosen = chosenType(ivrs);
         for (Ivhd block : ivrs.ivhds()) {
             if (block.type() == chosen) {
                 units.add(block);
@@ -51,13 +51,13 @@ final class UnitMap {
         }
     }
 
-    private static int chosenType(Ivrs ivrs, AmdRules rules) {
+    private static int chosenType(Ivrs ivrs) {
         int chosen = 0;
         for (Ivhd block : ivrs.ivhds()) {
             Ivhd first = ivrs.ivhds().get(0);
             if (block.deviceId() == first.deviceId()
                     && block.segment() == first.segment()
-                    && block.type() <= rules.highestIvhdType()) {
+                    && block.type() <= AmdRules.HIGHEST_IVHD_TYPE) {
                 chosen = Math.max(chosen, block.type());
             }
         }

@@ -9,6 +9,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.release.ReleaseRule;
 
 /**
  * A vendor's driver, as {@link java.util.ServiceLoader} finds it.
@@ -55,6 +56,11 @@ public interface IommuVendor {
      * only the one that has an effect is among them.
      */
     default List<KernelParameter> kernelParameters() {
+        return List.of();
+    }
+
+    /** Returns what the driver does differently from release to release; none is known unless the vendor says. */
+    default List<ReleaseRule<?>> releaseRules() {
         return List.of();
     }
 

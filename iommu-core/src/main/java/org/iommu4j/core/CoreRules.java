@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.core;
 
+import static org.iommu4j.release.Evidence.READ;
+
+import java.lang.invoke.MethodHandles;
+import java.util.List;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RuleRecords;
 
 /**
- * What of core's behaviour depends on the release of Linux, all of it.
- *
- * @param keepsDirectDevices whether a device that firmware demands to be mapped one to one can't be blocked, and so not
- *     be claimed by user space: from 6.6 on (a48ce36e2786); before, that was up to each vendor's driver
+ * What of core's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
+ * one release. Each component has its rule's name, and the rule's sentence says what it is.
  */
 record CoreRules(boolean keepsDirectDevices) {
+    /** The rules. */
+    static final List<ReleaseRule<?>> RULES = List.of(ReleaseRule.of(
+                    "keepsDirectDevices",
+                    "A device that firmware demands to be mapped one to one can't be blocked, and so not be claimed by "
+                            + "user space; before, that was up to each vendor's driver.",
+                    false,
+                    READ)
+            .since("6.6", true, READ, "a48ce36e2786")
+            .witnessedBy("IommuGroupTest#itDidNotBefore66WhenThatWasUpToDrivers"));
+
+    /**
+     * Returns the rules of a release.
+     *
+     * @throws IllegalArgumentException when the release is older than all rules
+     */
     static CoreRules of(LinuxRelease release) {
-        return new CoreRules(release.isAtLeast(6, 6));
+        return RuleRecords.of(MethodHandles.lookup(), CoreRules.class, RULES, release);
     }
 }

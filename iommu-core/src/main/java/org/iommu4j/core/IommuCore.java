@@ -17,6 +17,7 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
+import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,6 +45,11 @@ public final class IommuCore implements AutoCloseable {
         this.groups = groups;
         this.devices = devices;
         this.groupOf = groupOf;
+    }
+
+    /** Returns what core does differently from release to release. */
+    public static List<ReleaseRule<?>> releaseRules() {
+        return CoreRules.RULES;
     }
 
     /** Opens core over one driver, with DMA domains as default domains. */

@@ -1,44 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import static org.iommu4j.release.Evidence.INFERRED;
+import static org.iommu4j.release.Evidence.READ;
+
+import java.lang.invoke.MethodHandles;
+import java.util.List;
 import org.iommu4j.DomainType;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RuleRecords;
+import org.iommu4j.release.RuleValue;
 import org.iommu4j.spi.CoherencyRule;
 
 /**
- * What the VT-d driver does differently from release to release, as named rules.
- *
- * <p>Releases between those whose source was read are inferred from the dates of the commits that are named here.
- *
- * @param enforcement who may promise that no-snoop is blocked, and what makes it so
- * @param secondStageAttach what a device that can't block no-snoop meets at a second-stage domain that promised to
- * @param firstStageAttach the same at a first-stage domain
- * @param widthRefusal how a unit whose addresses are too narrow for a domain refuses it
- * @param pageSizes how the page sizes of units in one domain are compared: not until {@code domain_alloc_paging} of
- *     6.13 (a98db518dde2), for being alike until the check was split by stage in 6.17
- * @param walks the same for whether they snoop their walks; for being alike until the driver took the generic page
- *     tables
- * @param announcesByDomain whether a unit that must be told of new mappings stays out of a domain that announces none:
- *     from 6.17 on ("Optimize iotlb_sync_map"); before, every unit was asked at every mapping
- * @param lockedDevicesStayWithTheKernel whether a device with an RMRR that is not relaxable is kept out of UNMANAGED
- *     domains with EPERM ({@code device_is_rmrr_locked}); from 6.6 on the core keeps such devices from user space
- *     ("Remove rmrr check in domain attaching device path")
- * @param predictsEnforcement whether {@code ENFORCE_CACHE_COHERENCY} can be asked: from 6.2 on (4989764d8ed3)
- * @param writeOnlyMapsReadToo whether a write-only mapping is readable by the device as well: from 5.13 (eea53c581688)
- *     until the driver took the generic page tables; that this was in 6.19 is inferred, it is so in 6.3 and not in 7.1
- * @param firstStageForbidsExecution whether first-stage leaves have XD set: until 6.11 (e995fcde6070), when the manual
- *     had dropped execute requests
- * @param entryEnablesExecuteDisable whether a first stage's PASID entry has NXE set, without which XD is reserved: from
- *     6.3 (e06d24435596) until 6.11
- * @param unmanagedPrefersSecondStage whether an UNMANAGED domain gets a second stage where the units have both: until
- *     {@code domain_alloc_paging} of 6.13; until then also, the stage is chosen for all units of the machine alike
- * @param userDomainsAreSnooped whether the PASID entry of every UNMANAGED domain has PGSNP set, asked or not: until
- *     5.19 (0d647b33e74f)
- * @param attachesPasids whether paging domains take PASIDs: from 6.6 on (7d0c9da6c150)
- * @param nestsAndTracks whether user space may ask for nesting and for dirty tracking: from 6.7 on
- * @param deliversPageRequests whether whoever attaches a PASID may be given its page requests: with iommufd's page
- *     tables that have a fault handler, from 6.11 on; before, shared virtual addressing alone used them
+ * What the VT-d driver does differently from release to release: the rules that {@link #RULES} declares, under one
+ * release. Each component has its rule's name, and the rule's sentence says what it is.
  */
 record IntelRules(
         Enforcement enforcement,
@@ -60,47 +38,218 @@ record IntelRules(
         boolean deliversPageRequests) {
 
     /** How a device that does not fit is refused. */
-    enum AttachCheck {
+    enum AttachCheck implements RuleValue {
         /** Nobody looks. */
-        NONE,
-        /** With an errno that ends the caller's attempt: 5.19 to 6.2; EOPNOTSUPP for snooping, EFAULT for width. */
-        HARD,
-        /** With the EINVAL on which the caller may try another domain: from 6.3 on. */
-        SOFT
+        NONE("nobody looks"),
+        /** With an errno that ends the caller's attempt. */
+        HARD("an errno that ends the caller's attempt: EOPNOTSUPP for snooping, EFAULT for width"),
+        /** With the EINVAL on which the caller may try another domain. */
+        SOFT("EINVAL, on which the caller may try another domain");
+
+        private final String words;
+
+        AttachCheck(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
     }
 
     /** How units in one domain are compared in something that its tables depend on. */
-    enum Comparison {
+    enum Comparison implements RuleValue {
         /** Not at all: the domain does what suits those that it knows of. */
-        NONE,
+        NONE("not at all; the domain does what suits the units that it knows of"),
         /** They must be alike. */
-        ALIKE,
+        ALIKE("they must be alike"),
         /** Each must be able to do what the domain does. */
-        ENOUGH
+        ENOUGH("each must be able to do what the domain does");
+
+        private final String words;
+
+        Comparison(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
     }
 
     /** Who may promise that no-snoop is blocked, and what makes it so. */
-    enum Enforcement {
+    enum Enforcement implements RuleValue {
         /**
-         * Before 5.19 nobody can be asked. A leaf blocks no-snoop when it is mapped with {@link Prot#CACHE} and every
-         * unit of the machine can ({@code domain->iommu_snooping}); CACHE_COHERENCY told the latter. One flag for two
-         * things: kernel drivers that passed it lost no-snoop, callers that did not let guests use it.
+         * Nobody can be asked. A leaf blocks no-snoop when it is mapped with {@link Prot#CACHE} and every unit of the
+         * machine can ({@code domain->iommu_snooping}); CACHE_COHERENCY told the latter. One flag for two things:
+         * kernel drivers that passed it lost no-snoop, callers that did not let guests use it.
          */
-        BY_MAPPING,
-        /** The series as posted: whether every unit of the machine can, whoever is attached (6043257b1de0). */
-        WHOLE_MACHINE,
+        BY_MAPPING("no domain can be asked; a mapping with IOMMU_CACHE blocks no-snoop where every unit can"),
+        /** The series as posted: whether every unit of the machine can, whoever is attached. */
+        WHOLE_MACHINE("every unit of the machine must have snoop control, whoever is attached"),
         /**
-         * 5.19 to 6.6: what was promised stays; else every attached device's unit must have snoop control, none
-         * attached is fine (fc0051cb9590, e80552267b63). Of a second stage, only what is mapped later blocks no-snoop.
+         * What was promised stays; else every attached device's unit must have snoop control, none attached is fine. Of
+         * a second stage, only what is mapped later blocks no-snoop.
          */
-        ATTACHED_UNITS,
-        /** 6.7 to 6.16: besides, a second stage in which something was ever mapped can't promise (e645c20e8e9c). */
-        NOTHING_EVER_MAPPED,
-        /** 6.17 to 7.0: the split into two ops lost the short cut for a second stage that promised already. */
-        NOTHING_EVER_MAPPED_ASKED_AGAIN,
-        /** 7.1: a second stage asks the attached devices' units alone, whatever is mapped. */
-        ATTACHED_UNITS_ALONE
+        ATTACHED_UNITS("the attached devices' units must have snoop control; what is mapped already keeps letting "
+                + "no-snoop pass in a second stage"),
+        /** Besides, a second stage in which something was ever mapped can't promise. */
+        NOTHING_EVER_MAPPED("besides, nothing was ever mapped in a second stage; what was promised stays"),
+        /** The split into two ops lost the short cut for a second stage that promised already. */
+        NOTHING_EVER_MAPPED_ASKED_AGAIN(
+                "as before, but a second stage that promised is asked anew, and refuses once something is mapped"),
+        /** A second stage asks the attached devices' units alone, whatever is mapped. */
+        ATTACHED_UNITS_ALONE("the attached devices' units alone are asked; a second stage in which something is "
+                + "mapped promises too, and those mappings keep letting no-snoop pass");
+
+        private final String words;
+
+        Enforcement(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
     }
+
+    /** The rules. Releases between those that were read are inferred from the dates of the commits. */
+    static final List<ReleaseRule<?>> RULES = List.of(
+            ReleaseRule.of(
+                            "enforcement",
+                            "What a domain looks at before it promises that no-snoop is blocked.",
+                            Enforcement.BY_MAPPING,
+                            READ)
+                    .deciding()
+                    .since("5.19-posted", Enforcement.WHOLE_MACHINE, READ, "6043257b1de0")
+                    .since("5.19", Enforcement.ATTACHED_UNITS, READ, "fc0051cb9590", "e80552267b63")
+                    .since("6.7", Enforcement.NOTHING_EVER_MAPPED, READ, "e645c20e8e9c")
+                    .since("6.17", Enforcement.NOTHING_EVER_MAPPED_ASKED_AGAIN, READ)
+                    .since("7.1", Enforcement.ATTACHED_UNITS_ALONE, READ)
+                    .witnessedBy("IntelRulesTest#askingAgainAfterMappingIsAnsweredDifferently"),
+            ReleaseRule.of(
+                            "secondStageAttach",
+                            "How a second-stage domain that promised refuses a device whose unit lacks snoop control.",
+                            AttachCheck.NONE,
+                            READ)
+                    .deciding()
+                    .since("5.19", AttachCheck.HARD, READ)
+                    .since("6.3", AttachCheck.SOFT, INFERRED)
+                    .witnessedBy("IntelRulesTest#aDeviceWithoutSnoopControlIsRefusedHardFirst"),
+            ReleaseRule.of(
+                            "firstStageAttach",
+                            "How a first-stage domain that promised refuses a device whose unit lacks snoop control.",
+                            AttachCheck.NONE,
+                            READ)
+                    .deciding()
+                    .since("5.19", AttachCheck.HARD, READ)
+                    .since("6.3", AttachCheck.SOFT, INFERRED)
+                    .since("7.1", AttachCheck.NONE, READ)
+                    .witnessedBy("IntelRulesTest#theNewestReleaseLetsAnyDeviceIntoAnEnforcedFirstStage"),
+            ReleaseRule.of(
+                            "widthRefusal",
+                            "How a unit whose addresses are too narrow for a domain refuses it.",
+                            AttachCheck.HARD,
+                            READ)
+                    .since("6.3", AttachCheck.SOFT, INFERRED)
+                    .witnessedBy("IntelRulesTest#aDomainTooWideForAUnitIsRefusedHardFirst"),
+            ReleaseRule.of(
+                            "pageSizes",
+                            "How the page sizes of units in one domain are compared.",
+                            Comparison.NONE,
+                            READ)
+                    .since("6.13", Comparison.ALIKE, READ, "a98db518dde2")
+                    .since("6.17", Comparison.ENOUGH, READ)
+                    .witnessedBy("IntelRulesTest#thenTheirPageSizesHadToBeAlikeAndLaterEnough"),
+            ReleaseRule.of(
+                            "walks",
+                            "How units in one domain are compared as to whether they snoop when they read its tables.",
+                            Comparison.NONE,
+                            READ)
+                    .since("6.13", Comparison.ALIKE, READ, "a98db518dde2")
+                    .since("6.19", Comparison.ENOUGH, READ)
+                    .witnessedBy("IntelRulesTest#howUnitsWalkHadToBeAlikeAndLaterGoodEnough"),
+            ReleaseRule.of(
+                            "announcesByDomain",
+                            "A unit that must be told of new mappings is refused by a domain that announces none; "
+                                    + "before, every unit was asked at every mapping.",
+                            false,
+                            READ)
+                    .since("6.17", true, READ)
+                    .witnessedBy("IntelRulesTest#onceAnyUnitWasToldOfNewMappings"),
+            ReleaseRule.of(
+                            "lockedDevicesStayWithTheKernel",
+                            "The driver refuses a device with an RMRR that is not relaxable to UNMANAGED domains, with "
+                                    + "EPERM (device_is_rmrr_locked); since, the core keeps such devices.",
+                            true,
+                            READ)
+                    .since("6.6", false, READ)
+                    .witnessedBy("IntelRulesTest#aDeviceLockedByFirmwareStaysWithTheKernelUntilTheCoreSawToIt"),
+            ReleaseRule.of(
+                            "predictsEnforcement",
+                            "The driver answers IOMMU_CAP_ENFORCE_CACHE_COHERENCY: by the unit's snoop control.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.2", true, READ, "4989764d8ed3")
+                    .witnessedBy("IntelRulesTest#thePredictionCameLaterThanThePromise"),
+            ReleaseRule.of(
+                            "writeOnlyMapsReadToo",
+                            "A write-only mapping of a second stage is readable by the device as well.",
+                            true,
+                            READ,
+                            "eea53c581688")
+                    .since("6.19", false, INFERRED)
+                    .witnessedBy("IntelRulesTest#aWriteOnlyMappingWasReadableToo"),
+            ReleaseRule.of(
+                            "firstStageForbidsExecution",
+                            "First-stage leaves have XD set, until the manual had dropped execute requests.",
+                            true,
+                            READ)
+                    .since("6.11", false, READ, "e995fcde6070")
+                    .witnessedBy("IntelRulesTest#executionWasForbiddenUntilTheManualDroppedIt"),
+            ReleaseRule.of(
+                            "entryEnablesExecuteDisable",
+                            "A first stage's PASID entry has NXE set, without which XD is reserved.",
+                            false,
+                            READ)
+                    .since("6.3", true, READ, "e06d24435596")
+                    .since("6.11", false, READ, "e995fcde6070")
+                    .witnessedBy("IntelRulesTest#executionWasForbiddenUntilTheManualDroppedIt"),
+            ReleaseRule.of(
+                            "unmanagedPrefersSecondStage",
+                            "An UNMANAGED domain, which VFIO uses, gets a second stage where the units have both, and "
+                                    + "the stage is chosen for all units of the machine alike.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.13", false, READ, "a98db518dde2")
+                    .witnessedBy("IntelRulesTest#theStageIsChosenAsTheReleaseDoes"),
+            ReleaseRule.of(
+                            "userDomainsAreSnooped",
+                            "The PASID entry of every UNMANAGED domain has PGSNP set, asked or not.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("5.19", false, READ, "0d647b33e74f")
+                    .witnessedBy("IntelRulesTest#beforeTheSeriesScalableModeBlockedForUsersWithoutBeingAsked"),
+            ReleaseRule.of("attachesPasids", "Domains with page tables take PASIDs.", false, READ)
+                    .since("6.6", true, READ, "7d0c9da6c150")
+                    .witnessedBy("IntelRulesTest#abilitiesComeWithTheirReleases"),
+            ReleaseRule.of("nestsAndTracks", "User space may ask for nesting and for dirty tracking.", false, READ)
+                    .since("6.7", true, READ)
+                    .witnessedBy("IntelRulesTest#abilitiesComeWithTheirReleases"),
+            ReleaseRule.of(
+                            "deliversPageRequests",
+                            "Who attaches a PASID may be given its page requests, as iommufd is; before, shared "
+                                    + "virtual addressing alone used them.",
+                            false,
+                            READ)
+                    .since("6.11", true, READ)
+                    .witnessedBy("PageRequestsTest#pageRequestsAreHandedOutSinceTheReleaseThatHasSomebodyForThem"));
 
     /**
      * Returns a release's rules.
@@ -112,49 +261,7 @@ record IntelRules(
             throw new IllegalArgumentException(
                     "no VT-d rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        boolean allocatesForDevice = release.isAtLeast(6, 13);
-        boolean genericTables = release.isAtLeast(6, 19);
-        boolean conflicting = release.compareTo(LinuxRelease.SERIES_AS_POSTED) <= 0;
-        AttachCheck refusal = release.isAtLeast(6, 3) ? AttachCheck.SOFT : AttachCheck.HARD;
-        AttachCheck snoopRefusal = conflicting ? AttachCheck.NONE : refusal;
-        return new IntelRules(
-                enforcementOf(release),
-                snoopRefusal,
-                release.isAtLeast(7, 1) ? AttachCheck.NONE : snoopRefusal,
-                refusal,
-                comparison(allocatesForDevice, release.isAtLeast(6, 17)),
-                comparison(allocatesForDevice, genericTables),
-                release.isAtLeast(6, 17),
-                !release.isAtLeast(6, 6),
-                release.isAtLeast(6, 2),
-                !genericTables,
-                !release.isAtLeast(6, 11),
-                release.isAtLeast(6, 3) && !release.isAtLeast(6, 11),
-                !allocatesForDevice,
-                conflicting,
-                release.isAtLeast(6, 6),
-                release.isAtLeast(6, 7),
-                release.isAtLeast(6, 11));
-    }
-
-    private static Comparison comparison(boolean compared, boolean enough) {
-        return !compared ? Comparison.NONE : enough ? Comparison.ENOUGH : Comparison.ALIKE;
-    }
-
-    private static Enforcement enforcementOf(LinuxRelease release) {
-        if (release.isAtLeast(7, 1)) {
-            return Enforcement.ATTACHED_UNITS_ALONE;
-        }
-        if (release.isAtLeast(6, 17)) {
-            return Enforcement.NOTHING_EVER_MAPPED_ASKED_AGAIN;
-        }
-        if (release.isAtLeast(6, 7)) {
-            return Enforcement.NOTHING_EVER_MAPPED;
-        }
-        if (release.isAtLeast(5, 19)) {
-            return Enforcement.ATTACHED_UNITS;
-        }
-        return release.equals(LinuxRelease.SERIES_AS_POSTED) ? Enforcement.WHOLE_MACHINE : Enforcement.BY_MAPPING;
+        return RuleRecords.of(MethodHandles.lookup(), IntelRules.class, RULES, release);
     }
 
     /** Returns whether a domain can be asked to block no-snoop. */

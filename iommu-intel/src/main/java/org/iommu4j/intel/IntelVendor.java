@@ -9,6 +9,7 @@ import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
@@ -57,6 +58,11 @@ public final class IntelVendor implements IommuVendor {
     @Override
     public List<KernelParameter> kernelParameters() {
         return IntelDescription.PARAMETERS;
+    }
+
+    @Override
+    public List<ReleaseRule<?>> releaseRules() {
+        return IntelRules.RULES;
     }
 
     @Override

@@ -1,41 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.kvm;
 
+import static org.iommu4j.release.Evidence.INFERRED;
+import static org.iommu4j.release.Evidence.READ;
+
+import java.lang.invoke.MethodHandles;
+import java.util.List;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
+import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RuleRecords;
 
 /**
- * What of KVM's decisions depends on the release of Linux, all of it. All of it concerns VMX: SVM has no memory type in
- * its second-stage tables, and the guest's own choice always holds.
+ * What of KVM's decisions depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under one
+ * release. Each component has its rule's name, and the rule's sentence says what it is.
  *
- * <table>
- * <caption>From which release on</caption>
- * <tr><td>5.15</td><td>While DMA is non-coherent the guest's MTRRs give the type, and where caching is off by CR0.CD it
- *     is write-back all the same, and the guest's PAT ignored, unless a quirk is off. Entries that are there stay as
- *     they are when DMA becomes non-coherent or coherent.</td></tr>
- * <tr><td>6.7</td><td>Such a change drops all entries (362ff6dca541). With caching off the guest's PAT is no longer
- *     ignored (c9f65a3f2d92).</td></tr>
- * <tr><td>6.11</td><td>MTRRs and CR0.CD do not matter any more (0a7b73559b39, e1548088ff54). That the guest's PAT
- *     always holds on a CPU with self-snoop (377b2f359d1f) was taken back before the release (9d70f3fec144), so it is
- *     no rule here.</td></tr>
- * <tr><td>6.16</td><td>The quirk {@code KVM_X86_QUIRK_IGNORE_GUEST_PAT}: where the VMM turned it off, the guest's PAT
- *     holds with coherent DMA too, and no change drops entries (the release is inferred from the date of the series).
- *     </td></tr>
- * </table>
+ * <p>All of it concerns VMX: SVM has no memory type in its second-stage tables, and the guest's own choice always
+ * holds. That the guest's PAT always holds on a CPU with self-snoop (377b2f359d1f) was taken back before 6.11
+ * (9d70f3fec144), so it is no rule here.
  */
-final class KvmRules {
-    private final boolean dropsEntriesOnChange;
-    private final boolean cachingOffIgnoresPat;
-    private final boolean guestMtrrs;
-    private final boolean guestPatQuirk;
-
-    private KvmRules(LinuxRelease release) {
-        dropsEntriesOnChange = release.isAtLeast(6, 7);
-        cachingOffIgnoresPat = !release.isAtLeast(6, 7);
-        guestMtrrs = !release.isAtLeast(6, 11);
-        guestPatQuirk = release.isAtLeast(6, 16);
-    }
+record KvmRules(boolean dropsEntriesOnChange, boolean cachingOffIgnoresPat, boolean guestMtrrs, boolean guestPatQuirk) {
+    /** The rules. */
+    static final List<ReleaseRule<?>> RULES = List.of(
+            ReleaseRule.of(
+                            "dropsEntriesOnChange",
+                            "All second-stage entries go when DMA becomes non-coherent or coherent; before, pages that "
+                                    + "were touched keep the type that they have.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.7", true, READ, "362ff6dca541")
+                    .witnessedBy("KvmReleaseTest#aPageTouchedBeforeANoncoherentDeviceCame"),
+            ReleaseRule.of(
+                            "cachingOffIgnoresPat",
+                            "With non-coherent DMA and CR0.CD set, a page is write-back and the guest's PAT ignored, "
+                                    + "unless the quirk is off.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.7", false, READ, "c9f65a3f2d92")
+                    .witnessedBy("KvmReleaseTest#aVcpuWithCachingOffAndNoncoherentDma"),
+            ReleaseRule.of(
+                            "guestMtrrs",
+                            "While DMA is non-coherent the guest's MTRRs and CR0.CD give a page its type.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("6.11", false, READ, "0a7b73559b39", "e1548088ff54")
+                    .witnessedBy("KvmReleaseTest#theGuestsMtrrsMatterUntil610WhileDmaIsNoncoherent"),
+            ReleaseRule.of(
+                            "guestPatQuirk",
+                            "KVM_X86_QUIRK_IGNORE_GUEST_PAT can be turned off; then the guest's PAT holds with "
+                                    + "coherent DMA too, and no change drops entries.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.16", true, INFERRED)
+                    .witnessedBy("KvmReleaseTest#theQuirkAboutTheGuestsPatCameWith616"));
 
     /**
      * Returns the rules of a release.
@@ -47,7 +69,7 @@ final class KvmRules {
             throw new IllegalArgumentException(
                     "no KVM rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        return new KvmRules(release);
+        return RuleRecords.of(MethodHandles.lookup(), KvmRules.class, RULES, release);
     }
 
     /**

@@ -11,6 +11,7 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,6 +53,11 @@ public final class VirtualMachine implements AutoCloseable {
             throw new IllegalArgumentException("SVM always intercepts WBINVD");
         }
         this.slots = new MemorySlots(process);
+    }
+
+    /** Returns what KVM does differently from release to release. */
+    public static List<ReleaseRule<?>> releaseRules() {
+        return KvmRules.RULES;
     }
 
     private static HardwareVirtualization virtualizationOf(List<Processor> processors) {

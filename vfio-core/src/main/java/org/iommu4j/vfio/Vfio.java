@@ -14,6 +14,7 @@ import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,6 +44,11 @@ public final class Vfio {
         this.core = core;
         this.options = options;
         this.rules = VfioRules.of(options.release());
+    }
+
+    /** Returns what VFIO does differently from release to release. */
+    public static List<ReleaseRule<?>> releaseRules() {
+        return VfioRules.RULES;
     }
 
     /**

@@ -1,44 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import static org.iommu4j.release.Evidence.OBSERVED;
+import static org.iommu4j.release.Evidence.READ;
+
+import java.lang.invoke.MethodHandles;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Options;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What of VFIO's behaviour depends on the release of Linux, all of it.
- *
- * <table>
- * <caption>From which release on</caption>
- * <tr><td>5.15</td><td>A container's domains are all made with {@code IOMMU_CACHE} or not, as the platform's units
- *     allow, and this is what {@code VFIO_DMA_CC_IOMMU} answers. A device needs no coherent DMA to be
- *     registered.</td></tr>
- * <tr><td>5.19</td><td>Every mapping has {@code IOMMU_CACHE}, which a device must be capable of; a domain is asked to
- *     enforce. So in the series as it was posted. A group is claimed from its kernel drivers, and those of its bridges
- *     count too ({@code iommu_device_use_default_domain}); before, VFIO looked at the drivers itself and passed bridges
- *     over ({@code vfio_dev_viable}).</td></tr>
- * <tr><td>6.2</td><td>A file vouches for what its devices are capable of, and no longer for its container
- *     (0d8227b622f3). </td></tr>
- * <tr><td>6.18</td><td>A range that wraps around is EOVERFLOW and no longer EINVAL, and one that ends where the address
- *     space does is unmapped (6012379ede6a, 1196f1f897d4, ef270ec44637; the release is inferred from their
- *     date).</td></tr>
- * </table>
+ * What of VFIO's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
+ * one release. Each component has its rule's name, and the rule's sentence says what it is.
  */
-final class VfioRules {
-    private final boolean asksDomains;
-    private final boolean asksBridges;
-    private final boolean filesAskDevices;
-    private final boolean reachesTheEnd;
-
-    private VfioRules(LinuxRelease release) {
-        asksDomains = release.compareTo(LinuxRelease.SERIES_AS_POSTED) >= 0;
-        asksBridges = release.isAtLeast(5, 19);
-        filesAskDevices = release.isAtLeast(6, 2);
-        reachesTheEnd = release.isAtLeast(6, 18);
-    }
+record VfioRules(boolean asksDomains, boolean asksBridges, boolean filesAskDevices, boolean reachesTheEnd) {
+    /** The rules. */
+    static final List<ReleaseRule<?>> RULES = List.of(
+            ReleaseRule.of(
+                            "asksDomains",
+                            "Every mapping has IOMMU_CACHE, of which a device must be capable to be registered, and a "
+                                    + "domain is asked to enforce; before, the platform's answer decides for all "
+                                    + "mappings of a container, and is what VFIO_DMA_CC_IOMMU says.",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("5.19-posted", true, READ)
+                    .witnessedBy("VfioReleaseTest#since519EveryMappingHasCacheAndTheDomainIsAsked"),
+            ReleaseRule.of(
+                            "asksBridges",
+                            "A group is claimed from its kernel drivers, and those of its bridges count too "
+                                    + "(iommu_device_use_default_domain); before, VFIO looked itself and passed "
+                                    + "bridges over (vfio_dev_viable).",
+                            false,
+                            READ)
+                    .since("5.19", true, READ)
+                    .witnessedBy("AuditRulesTest#whoIsAskedIsTheReleases"),
+            ReleaseRule.of(
+                            "filesAskDevices",
+                            "A file vouches to KVM for what its group's registered devices are capable of; before, for "
+                                    + "its container's VFIO_DMA_CC_IOMMU.",
+                            false,
+                            OBSERVED)
+                    .deciding()
+                    .since("6.2", true, READ, "0d8227b622f3")
+                    .witnessedBy("VfioReleaseTest#since62AFileAnswersForItsDevices"),
+            ReleaseRule.of(
+                            "reachesTheEnd",
+                            "A range that wraps around is EOVERFLOW and not EINVAL, and one that ends where the "
+                                    + "address space does is unmapped.",
+                            false,
+                            OBSERVED)
+                    .since("6.18", true, OBSERVED, "6012379ede6a", "1196f1f897d4", "ef270ec44637")
+                    .witnessedBy("VfioReleaseTest#theLastPageOfTheAddressSpaceIsUnmapped"));
 
     /**
      * Returns the rules of a release.
@@ -50,7 +68,7 @@ final class VfioRules {
             throw new IllegalArgumentException(
                     "no VFIO rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }
-        return new VfioRules(release);
+        return RuleRecords.of(MethodHandles.lookup(), VfioRules.class, RULES, release);
     }
 
     /**
@@ -68,16 +86,6 @@ final class VfioRules {
                 asksDomains ? NoSnoopBlocking.BY_DOMAIN : NoSnoopBlocking.BY_MAPPING,
                 reachesTheEnd ? Errno.EOVERFLOW : Errno.EINVAL,
                 reachesTheEnd);
-    }
-
-    /** Returns whether the driver of a bridge can stand against its group. */
-    boolean asksBridges() {
-        return asksBridges;
-    }
-
-    /** Returns whether a group's file vouches for what its devices are capable of, and not for its container. */
-    boolean filesAskDevices() {
-        return filesAskDevices;
     }
 
     /**
