@@ -25,6 +25,7 @@ import picocli.CommandLine.Help;
             AuditCommand.class,
             DecodeCommand.class,
             CaptureCommand.class,
+            RulesCommand.class,
             AutoComplete.GenerateCompletion.class
         },
         footer = {

@@ -201,7 +201,7 @@ class MainTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "run", "cases", "audit", "decode", "capture"})
+    @ValueSource(strings = {"", "run", "cases", "audit", "decode", "capture", "rules"})
     void theNotesBelowAHelpFitATerminalOf80Columns(String name) {
         CommandLine main = Main.commandLine();
         CommandLine command = name.isEmpty() ? main : main.getSubcommands().get(name);

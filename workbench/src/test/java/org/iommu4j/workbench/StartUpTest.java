@@ -69,6 +69,12 @@ class StartUpTest {
         assertThat(loaded("audit", "--fleet", fleet.getParent().toString())).isEmpty();
     }
 
+    @Test
+    void rulesLoadNoInjector() throws IOException, InterruptedException {
+        assertThat(loaded("rules")).isEmpty();
+        assertThat(loaded("rules", "--diff", "6.6..6.7", "--format", "json")).isEmpty();
+    }
+
     /** Else the tests above would pass without looking at anything. */
     @Test
     void aCaseLoadsIt() throws IOException, InterruptedException {

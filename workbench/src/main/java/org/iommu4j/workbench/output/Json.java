@@ -20,8 +20,8 @@ public final class Json {
         return LINE.writeValueAsString(value);
     }
 
-    /** Returns a value indented, in many lines. */
-    public static String page(JsonNode value) {
+    /** Returns a tree, or a record of values, indented, in many lines. */
+    public static String page(Object value) {
         return PAGE.writeValueAsString(value);
     }
 }
