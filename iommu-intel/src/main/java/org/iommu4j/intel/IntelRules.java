@@ -128,8 +128,8 @@ record IntelRules(
                     .since("5.19", Enforcement.ATTACHED_UNITS, READ, "fc0051cb9590", "e80552267b63")
                     .since("6.7", Enforcement.NOTHING_EVER_MAPPED, READ, "e645c20e8e9c")
                     .since("6.17", Enforcement.NOTHING_EVER_MAPPED_ASKED_AGAIN, READ)
-                    .since("7.1", Enforcement.ATTACHED_UNITS_ALONE, READ)
-                    .witnessedBy("IntelRulesTest#askingAgainAfterMappingIsAnsweredDifferently"),
+                    .since("6.19", Enforcement.ATTACHED_UNITS_ALONE, READ)
+                    .witnessedBy("IntelRulesTest#whatAPromiseLooksAt"),
             ReleaseRule.of(
                             "secondStageAttach",
                             "How a second-stage domain that promised refuses a device whose unit lacks snoop control.",
