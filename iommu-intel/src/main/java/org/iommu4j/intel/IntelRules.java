@@ -147,8 +147,8 @@ record IntelRules(
                     .deciding()
                     .since("5.19", AttachCheck.HARD, READ)
                     .since("6.3", AttachCheck.SOFT, INFERRED)
-                    .since("7.1", AttachCheck.NONE, READ)
-                    .witnessedBy("IntelRulesTest#theNewestReleaseLetsAnyDeviceIntoAnEnforcedFirstStage"),
+                    .since("6.19", AttachCheck.NONE, READ)
+                    .witnessedBy("IntelRulesTest#howAFirstStageRefusesADeviceWithoutSnoopControl"),
             ReleaseRule.of(
                             "widthRefusal",
                             "How a unit whose addresses are too narrow for a domain refuses it.",
