@@ -137,7 +137,7 @@ record IntelRules(
                             READ)
                     .deciding()
                     .since("5.19", AttachCheck.HARD, READ)
-                    .since("6.3", AttachCheck.SOFT, INFERRED)
+                    .since("6.2", AttachCheck.SOFT, READ)
                     .witnessedBy("IntelRulesTest#aDeviceWithoutSnoopControlIsRefusedHardFirst"),
             ReleaseRule.of(
                             "firstStageAttach",
@@ -146,7 +146,7 @@ record IntelRules(
                             READ)
                     .deciding()
                     .since("5.19", AttachCheck.HARD, READ)
-                    .since("6.3", AttachCheck.SOFT, INFERRED)
+                    .since("6.2", AttachCheck.SOFT, READ)
                     .since("6.19", AttachCheck.NONE, READ)
                     .witnessedBy("IntelRulesTest#howAFirstStageRefusesADeviceWithoutSnoopControl"),
             ReleaseRule.of(
@@ -154,7 +154,7 @@ record IntelRules(
                             "How a unit whose addresses are too narrow for a domain refuses it.",
                             AttachCheck.HARD,
                             READ)
-                    .since("6.3", AttachCheck.SOFT, INFERRED)
+                    .since("6.2", AttachCheck.SOFT, READ)
                     .witnessedBy("IntelRulesTest#aDomainTooWideForAUnitIsRefusedHardFirst"),
             ReleaseRule.of(
                             "pageSizes",
