@@ -202,7 +202,7 @@ record IntelRules(
                             true,
                             READ,
                             "eea53c581688")
-                    .since("6.19", false, INFERRED)
+                    .since("6.16", false, INFERRED)
                     .witnessedBy("IntelRulesTest#aWriteOnlyMappingWasReadableToo"),
             ReleaseRule.of(
                             "firstStageForbidsExecution",
