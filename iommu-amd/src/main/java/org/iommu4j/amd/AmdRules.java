@@ -104,8 +104,8 @@ record AmdRules(
                                     + "a PASID.",
                             false,
                             READ)
-                    .since("6.19", true, INFERRED)
-                    .witnessedBy("GuestTablesTest#theTopAddressBitIsLeftAloneSince619"),
+                    .since("6.17", true, READ)
+                    .witnessedBy("GuestTablesTest#theTopAddressBitIsLeftAloneSince617"),
             ReleaseRule.of("dirtyTracking", "Domains can record written pages (amd_dirty_ops).", false, READ)
                     .since("6.7", true, READ)
                     .witnessedBy("AmdRulesTest#writtenPagesAreRecordedSince67"),

@@ -21,7 +21,6 @@ import org.iommu4j.spi.BootOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Guest (v2) tables, GCR3 tables and PASIDs over a hand-made unit: entries by numbers of the test's own, and commands.
@@ -131,16 +130,17 @@ class GuestTablesTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {4, 5})
-    void theTopAddressBitIsLeftAloneSince619(int levels) {
+    @CsvSource({"6.17, 4", "6.17, 5", "7.1, 4"})
+    void theTopAddressBitIsLeftAloneSince617(String release, int levels) {
         platform.efr |= (levels - 4L) << 12;
+        platform.release = LinuxRelease.named(release);
         AmdIommu iommu = platform.open();
         IommuDomain domain = guest(iommu, device(iommu));
         assertThat(domain.apertureEnd()).isEqualTo((1L << (levels == 4 ? 47 : 56)) - 1);
         assertThat(domain.pageSizes()).isEqualTo(0x4020_1000L);
         TestPlatform older = new TestPlatform();
         older.efr = platform.efr;
-        older.release = new LinuxRelease(6, 18);
+        older.release = new LinuxRelease(6, 16);
         AmdIommu other = older.open();
         IommuDevice device = other.probe(older.expressFunction(1, 0, 16)).orElseThrow();
         assertThat(guest(other, device).apertureEnd()).isEqualTo((1L << (levels == 4 ? 48 : 57)) - 1);

@@ -112,10 +112,10 @@ class GuestTablesOnSiliconTest {
         assertThat(bench.framesInUse()).isZero();
     }
 
-    /** What 6.19 gave the top bit up for: with a PASID it is a sign, without one it is an address bit. */
+    /** What 6.17 gave the top bit up for: with a PASID it is a sign, without one it is an address bit. */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void until618TheTopHalfOfTheApertureIsReachedWithoutAPasidOnly(boolean iotlbs) {
+    void until616TheTopHalfOfTheApertureIsReachedWithoutAPasidOnly(boolean iotlbs) {
         Bench bench = new Bench(
                 configuration(iotlbs),
                 context -> new VendorContext(
@@ -126,7 +126,7 @@ class GuestTablesOnSiliconTest {
                         context.firmware(),
                         context.topology(),
                         context.bootOptions(),
-                        new LinuxRelease(6, 18)));
+                        new LinuxRelease(6, 16)));
         IommuDomain domain = guest(bench);
         long top = 1L << 47;
         assertThat(domain.apertureEnd()).isEqualTo(2 * top - 1);
