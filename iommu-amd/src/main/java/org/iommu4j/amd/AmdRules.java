@@ -92,12 +92,12 @@ record AmdRules(
                             false,
                             READ)
                     .deciding()
-                    .since("6.14", true, INFERRED)
+                    .since("6.13", true, READ)
                     .witnessedBy("GuestTablesTest#theCommandLineChoosesGuestTablesAsFarAsTheReleaseListens"),
             ReleaseRule.of("pasidDomains", "IOMMU_HWPT_ALLOC_PASID gives a v2 table.", false, READ)
                     .deciding()
-                    .since("6.14", true, INFERRED)
-                    .witnessedBy("GuestTablesTest#flagsThatLinuxRefusesAreRefused"),
+                    .since("6.13", true, READ)
+                    .witnessedBy("GuestTablesTest#domainsForPasidsCameWith613"),
             ReleaseRule.of(
                             "guestApertureHalved",
                             "The top bit of a v2 address is not used, so that a table means the same with and without "

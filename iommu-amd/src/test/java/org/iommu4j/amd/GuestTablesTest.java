@@ -71,8 +71,8 @@ class GuestTablesTest {
     @CsvSource({
         "6.0, amd-host-v1, amd-host-v1",
         "6.1, amd-guest-v2, amd-host-v1",
-        "6.13, amd-guest-v2, amd-host-v1",
-        "6.14, amd-guest-v2, amd-guest-v2",
+        "6.12, amd-guest-v2, amd-host-v1",
+        "6.13, amd-guest-v2, amd-guest-v2",
         "7.1, amd-guest-v2, amd-guest-v2"
     })
     void theCommandLineChoosesGuestTablesAsFarAsTheReleaseListens(String release, String dma, String unmanaged) {
@@ -82,6 +82,19 @@ class GuestTablesTest {
         IommuDevice device = device(iommu);
         assertThat(iommu.allocate(DomainType.DMA, device).format()).isEqualTo(dma);
         assertThat(iommu.allocate(DomainType.UNMANAGED, device).format()).isEqualTo(unmanaged);
+    }
+
+    @Test
+    void domainsForPasidsCameWith613() {
+        platform.release = LinuxRelease.named("6.13");
+        AmdIommu iommu = platform.open();
+        assertThat(guest(iommu, device(iommu)).format()).isEqualTo("amd-guest-v2");
+        TestPlatform older = new TestPlatform();
+        older.efr = GUEST_EFR;
+        older.release = LinuxRelease.named("6.12");
+        AmdIommu other = older.open();
+        IommuDevice device = other.probe(older.expressFunction(1, 0, 16)).orElseThrow();
+        refuses(Errno.EOPNOTSUPP, () -> guest(other, device));
     }
 
     @ParameterizedTest
