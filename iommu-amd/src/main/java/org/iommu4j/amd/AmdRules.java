@@ -133,8 +133,8 @@ record AmdRules(
                     .since("6.10", true, INFERRED)
                     .witnessedBy("AmdRulesTest#pageSizesOfHostTablesEndWherePhysicalAddressesDoSince610"),
             ReleaseRule.of("atsCapability", "The driver answers IOMMU_CAP_PCI_ATS_SUPPORTED.", false, READ)
-                    .since("7.0", true, INFERRED)
-                    .witnessedBy("AmdRulesTest#thatADeviceHasAnIotlbIsToldSince70"),
+                    .since("7.1", true, READ)
+                    .witnessedBy("AmdRulesTest#thatADeviceHasAnIotlbIsToldSince71"),
             ReleaseRule.of(
                             "nestParents",
                             "IOMMU_HWPT_ALLOC_NEST_PARENT gives a v1 table where all units have GTSup, GIoSup and "

@@ -208,7 +208,8 @@ final class IntelIommu implements Iommu {
                 state.rules().predictsEnforcement() && unit.ecap().snoopControl();
             case PRE_BOOT_PROTECTION -> dmar.platformOptIn();
             case DIRTY_TRACKING -> state.rules().nestsAndTracks() && unit.tracksDirty();
-            case PCI_ATS_SUPPORTED -> device.tlb().isSupported();
+            case PCI_ATS_SUPPORTED ->
+                state.rules().atsCapability() && device.tlb().isSupported();
             // Second-stage entries have no execute right here, and first-stage entries are not asked about it.
             case NOEXEC -> false;
         };

@@ -28,6 +28,7 @@ record IntelRules(
         boolean announcesByDomain,
         boolean lockedDevicesStayWithTheKernel,
         boolean predictsEnforcement,
+        boolean atsCapability,
         boolean writeOnlyMapsReadToo,
         boolean firstStageForbidsExecution,
         boolean entryEnablesExecuteDisable,
@@ -196,6 +197,9 @@ record IntelRules(
                     .deciding()
                     .since("6.2", true, READ, "4989764d8ed3")
                     .witnessedBy("IntelRulesTest#thePredictionCameLaterThanThePromise"),
+            ReleaseRule.of("atsCapability", "The driver answers IOMMU_CAP_PCI_ATS_SUPPORTED.", false, READ)
+                    .since("7.1", true, READ)
+                    .witnessedBy("IntelRulesTest#thatADeviceHasATlbIsToldSince71"),
             ReleaseRule.of(
                             "writeOnlyMapsReadToo",
                             "A write-only mapping of a second stage is readable by the device as well.",

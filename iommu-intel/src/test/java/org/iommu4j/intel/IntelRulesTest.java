@@ -566,6 +566,19 @@ class IntelRulesTest {
         }
     }
 
+    @ParameterizedTest
+    @CsvSource({"6.19, 0x4, false", "7.0, 0x4, false", "7.1, 0x4, true", "7.1, 0, false"})
+    void thatADeviceHasATlbIsToldSince71(String release, String deviceTlbs, boolean told) {
+        Bench bench = new Bench();
+        bench.unit(0xfed90000L, Bench.CAP_LARGE, (Bench.ECAP_SCALABLE & ~4L) | Long.decode(deviceTlbs));
+        bench.cachingFunction(DEVICE, 8);
+        bench.dmar = new DmarBytes(48, 1).drhd(true, 0, 0xfed90000L).bytes();
+        bench.release = LinuxRelease.named(release);
+        Iommu iommu = bench.open();
+        assertThat(iommu.capable(bench.probe(iommu, DEVICE), IommuCapability.PCI_ATS_SUPPORTED))
+                .isEqualTo(told);
+    }
+
     @Test
     void aWriteOnlyMappingWasReadableToo() {
         for (String release : new String[] {"5.15", "6.15", "6.16", "7.1"}) {
