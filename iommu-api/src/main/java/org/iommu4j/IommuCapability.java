@@ -18,7 +18,7 @@ public enum IommuCapability {
      * of this device. It can disagree with what a domain was really asked to do.
      */
     ENFORCE_CACHE_COHERENCY,
-    /** Invalidation after unmap may be deferred. */
+    /** Invalidation after unmap may be deferred; the drivers are asked until 7.0. */
     DEFERRED_FLUSH,
     /** The hardware records which pages a device wrote. */
     DIRTY_TRACKING,

@@ -200,7 +200,8 @@ final class AmdIommu implements Iommu {
         Objects.requireNonNull(capability, "capability");
         AmdDevice own = AmdDevice.own(device, state);
         return switch (capability) {
-            case CACHE_COHERENCY, DEFERRED_FLUSH -> true;
+            case CACHE_COHERENCY -> true;
+            case DEFERRED_FLUSH -> rules.flushCapability();
             case ENFORCE_CACHE_COHERENCY -> rules.enforcementCapability();
             case PRE_BOOT_PROTECTION -> map.preBootProtection();
             case DIRTY_TRACKING ->

@@ -37,6 +37,7 @@ record AmdRules(
         boolean hostLevelsByHats,
         boolean hostPageSizesEnd,
         boolean atsCapability,
+        boolean flushCapability,
         boolean nestParents,
         boolean passThroughEntryWrong) {
     /** The newest type of IVHD block that is read ({@code ACPI_IVHD_TYPE_MAX_SUPPORTED}). */
@@ -135,6 +136,14 @@ record AmdRules(
             ReleaseRule.of("atsCapability", "The driver answers IOMMU_CAP_PCI_ATS_SUPPORTED.", false, READ)
                     .since("7.1", true, READ)
                     .witnessedBy("AmdRulesTest#thatADeviceHasAnIotlbIsToldSince71"),
+            ReleaseRule.of(
+                            "flushCapability",
+                            "The driver answers IOMMU_CAP_DEFERRED_FLUSH: yes; since, the core knows it of every "
+                                    + "domain with generic page tables.",
+                            true,
+                            READ)
+                    .since("7.1", false, READ)
+                    .witnessedBy("AmdRulesTest#thatAFlushMayBeDeferredIsToldUntil70"),
             ReleaseRule.of(
                             "nestParents",
                             "IOMMU_HWPT_ALLOC_NEST_PARENT gives a v1 table where all units have GTSup, GIoSup and "

@@ -278,8 +278,7 @@ class AmdIommuTest {
                 .containsExactly(
                         IommuCapability.CACHE_COHERENCY,
                         IommuCapability.PRE_BOOT_PROTECTION,
-                        IommuCapability.ENFORCE_CACHE_COHERENCY,
-                        IommuCapability.DEFERRED_FLUSH);
+                        IommuCapability.ENFORCE_CACHE_COHERENCY);
         TestPlatform other = new TestPlatform();
         other.efr |= 1L << 52;
         other.ivrs = table(0, ivhd10(BASE, 2, range(8, 0x1ff)));

@@ -193,6 +193,13 @@ class AmdRulesTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"5.15, true", "7.0, true", "7.1, false"})
+    void thatAFlushMayBeDeferredIsToldUntil70(String name, boolean told) {
+        Iommu iommu = open(LinuxRelease.named(name));
+        assertThat(iommu.capable(device(iommu), IommuCapability.DEFERRED_FLUSH)).isEqualTo(told);
+    }
+
+    @ParameterizedTest
     @CsvSource({"6.7, true", "6.6, false"})
     void writtenPagesAreRecordedSince67(String name, boolean capable) {
         platform.efr |= 1L << 52;

@@ -203,7 +203,7 @@ final class IntelIommu implements Iommu {
         IntelUnit unit = device.unit();
         return switch (capability) {
             case CACHE_COHERENCY -> state.rules().cacheCoherency(state.everyUnitSnoops());
-            case DEFERRED_FLUSH -> true;
+            case DEFERRED_FLUSH -> state.rules().flushCapability();
             case ENFORCE_CACHE_COHERENCY ->
                 state.rules().predictsEnforcement() && unit.ecap().snoopControl();
             case PRE_BOOT_PROTECTION -> dmar.platformOptIn();

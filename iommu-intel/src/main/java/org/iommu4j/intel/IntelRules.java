@@ -29,6 +29,7 @@ record IntelRules(
         boolean lockedDevicesStayWithTheKernel,
         boolean predictsEnforcement,
         boolean atsCapability,
+        boolean flushCapability,
         boolean writeOnlyMapsReadToo,
         boolean firstStageForbidsExecution,
         boolean entryEnablesExecuteDisable,
@@ -200,6 +201,14 @@ record IntelRules(
             ReleaseRule.of("atsCapability", "The driver answers IOMMU_CAP_PCI_ATS_SUPPORTED.", false, READ)
                     .since("7.1", true, READ)
                     .witnessedBy("IntelRulesTest#thatADeviceHasATlbIsToldSince71"),
+            ReleaseRule.of(
+                            "flushCapability",
+                            "The driver answers IOMMU_CAP_DEFERRED_FLUSH: yes; since, the core knows it of every "
+                                    + "domain with generic page tables.",
+                            true,
+                            READ)
+                    .since("7.1", false, READ)
+                    .witnessedBy("IntelRulesTest#thatAFlushMayBeDeferredIsToldUntil70"),
             ReleaseRule.of(
                             "writeOnlyMapsReadToo",
                             "A write-only mapping of a second stage is readable by the device as well.",

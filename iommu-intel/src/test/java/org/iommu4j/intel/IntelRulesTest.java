@@ -579,6 +579,14 @@ class IntelRulesTest {
                 .isEqualTo(told);
     }
 
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "7.0, true", "7.1, false"})
+    void thatAFlushMayBeDeferredIsToldUntil70(String release, boolean told) {
+        Host host = new Host(release, Bench.ECAP, Bench.ECAP);
+        assertThat(host.iommu.capable(host.first, IommuCapability.DEFERRED_FLUSH))
+                .isEqualTo(told);
+    }
+
     @Test
     void aWriteOnlyMappingWasReadableToo() {
         for (String release : new String[] {"5.15", "6.15", "6.16", "7.1"}) {
