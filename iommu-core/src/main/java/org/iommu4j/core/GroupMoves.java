@@ -53,7 +53,8 @@ final class GroupMoves {
     }
 
     /**
-     * Moves all devices or none: after a failure, the devices already moved and the one that failed go back.
+     * Moves all devices or none: what was moved goes back. So does the device that failed, until 6.18; since 6.19 it
+     * stays where its driver left it, which is the old domain where the driver checks before it changes anything.
      *
      * @param blocks whether the target lets no request through
      * @return attached; or incompatible, all devices are in the old domain
@@ -99,7 +100,8 @@ final class GroupMoves {
 
     /** Returns a device to its old domain; a device that can't return is blocked, never left in the refused target. */
     private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
-        for (int i = 0; i <= failed; i++) {
+        boolean alsoFailed = CoreRules.of(devices.get(failed).iommu().release()).failedDeviceReturns();
+        for (int i = 0; alsoFailed ? i <= failed : i < failed; i++) {
             IommuDevice device = devices.get(i);
             try {
                 AttachResult result = old.attach(device);
