@@ -20,7 +20,12 @@ import org.iommu4j.release.RuleRecords;
  * holds. That the guest's PAT always holds on a CPU with self-snoop (377b2f359d1f) was taken back before 6.11
  * (9d70f3fec144), so it is no rule here.
  */
-record KvmRules(boolean dropsEntriesOnChange, boolean cachingOffIgnoresPat, boolean guestMtrrs, boolean guestPatQuirk) {
+record KvmRules(
+        boolean dropsEntriesOnChange,
+        boolean cachingOffIgnoresPat,
+        boolean guestMtrrs,
+        boolean guestPatQuirk,
+        boolean recomputesOnFailedDelete) {
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -57,7 +62,16 @@ record KvmRules(boolean dropsEntriesOnChange, boolean cachingOffIgnoresPat, bool
                             READ)
                     .deciding()
                     .since("6.16", true, INFERRED)
-                    .witnessedBy("KvmReleaseTest#theQuirkAboutTheGuestsPatCameWith616"));
+                    .witnessedBy("KvmReleaseTest#theQuirkAboutTheGuestsPatCameWith616"),
+            ReleaseRule.of(
+                            "recomputesOnFailedDelete",
+                            "KVM_DEV_VFIO_FILE_DEL of a file that is not there has the others asked again, before it "
+                                    + "fails with ENOENT.",
+                            true,
+                            READ)
+                    .deciding()
+                    .since("7.2", false, READ, "156615264fd3")
+                    .witnessedBy("KvmReleaseTest#aFileThatIsNotThereHasTheOthersAskedUntil71"));
 
     /**
      * Returns the rules of a release.

@@ -42,7 +42,7 @@ public final class KvmVfioDevice implements AutoCloseable {
     /**
      * Deletes a file.
      *
-     * @throws IommuException ENOENT when the device does not have it, the other files are asked again nevertheless;
+     * @throws IommuException ENOENT when KVM does not know it, until 7.1 the other files are asked again all the same;
      *     ENODEV when the device is closed
      */
     public synchronized void deleteFile(VfioFile file) {
@@ -52,7 +52,9 @@ public final class KvmVfioDevice implements AutoCloseable {
         if (index >= 0) {
             files.remove(index);
         }
-        updateCoherency();
+        if (index >= 0 || machine.rules().recomputesOnFailedDelete()) {
+            updateCoherency();
+        }
         if (index < 0) {
             throw new IommuException(Errno.ENOENT, "the kvm-vfio device does not have this file");
         }

@@ -42,17 +42,26 @@ public final class VirtualMachine implements AutoCloseable {
      *     have neither VMX nor SVM, or the options state SVM without WBINVD interception
      */
     public VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options) {
+        this(process, processors, options, KvmRules.of(options.release()));
+    }
+
+    /** Makes a machine under rules that need not be a known release's. */
+    VirtualMachine(ProcessMemory process, List<? extends Processor> processors, KvmOptions options, KvmRules rules) {
         Objects.requireNonNull(process, "process");
         Objects.requireNonNull(processors, "processors");
-        Objects.requireNonNull(options, "options");
         this.options = options;
-        this.rules = KvmRules.of(options.release());
+        this.rules = rules;
         this.processors = List.copyOf(processors);
         this.virtualization = virtualizationOf(this.processors);
         if (virtualization == HardwareVirtualization.SVM && !options.wbinvdExit()) {
             throw new IllegalArgumentException("SVM always intercepts WBINVD");
         }
         this.slots = new MemorySlots(process);
+    }
+
+    /** Returns the rules of its release. */
+    KvmRules rules() {
+        return rules;
     }
 
     /** Returns what KVM does differently from release to release. */

@@ -2,12 +2,17 @@
 package org.iommu4j.kvm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.lang.invoke.MethodHandles;
 import java.util.List;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.VfioFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -94,6 +99,25 @@ class KvmReleaseTest {
 
         assertThat(vcpu.memoryTypeOf(TOUCHED)).hasToString(type);
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).isEqualTo(GuestMemoryType.WB_IPAT);
+    }
+
+    /** 7.2 is no release whose rules are built; this one is read. */
+    @ParameterizedTest
+    @CsvSource({"5.15, true", "7.1, true", "7.2, false"})
+    void aFileThatIsNotThereHasTheOthersAskedUntil71(String release, boolean asked) {
+        KvmRules rules =
+                RuleRecords.of(MethodHandles.lookup(), KvmRules.class, KvmRules.RULES, LinuxRelease.of(release));
+        List<Processor> cpus = Processors.of(HardwareVirtualization.VMX, 1);
+        KvmVfioDevice files = new VirtualMachine(memory, cpus, KvmOptions.DEFAULT, rules).createVfioDevice();
+        boolean[] coherent = {true};
+        files.addFile(() -> coherent[0]);
+        coherent[0] = false;
+
+        assertThatThrownBy(() -> files.deleteFile(NOT_COHERENT))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENOENT));
+
+        assertThat(files.noncoherent()).isEqualTo(asked);
     }
 
     @Test
