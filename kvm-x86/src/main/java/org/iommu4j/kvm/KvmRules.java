@@ -2,6 +2,7 @@
 package org.iommu4j.kvm;
 
 import static org.iommu4j.release.Evidence.INFERRED;
+import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
@@ -61,6 +62,7 @@ record KvmRules(
                             false,
                             READ)
                     .deciding()
+                    .since("6.12.95", true, OBSERVED)
                     .since("6.16", true, INFERRED)
                     .witnessedBy("KvmReleaseTest#theQuirkAboutTheGuestsPatCameWith616"),
             ReleaseRule.of(

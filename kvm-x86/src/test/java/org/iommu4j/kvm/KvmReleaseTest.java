@@ -30,7 +30,7 @@ class KvmReleaseTest {
 
     private VirtualMachine machine(String release, HardwareVirtualization virtualization, KvmOptions options) {
         List<Processor> cpus = Processors.of(virtualization, 2);
-        VirtualMachine machine = new VirtualMachine(memory, cpus, options.withRelease(LinuxRelease.named(release)));
+        VirtualMachine machine = new VirtualMachine(memory, cpus, options.withRelease(LinuxRelease.of(release)));
         machine.addMemory(0, 0, 0x3000, 0x7000);
         return machine;
     }
@@ -150,7 +150,7 @@ class KvmReleaseTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"5.15, WB+IPAT", "6.15, WB+IPAT", "6.16, WB", "7.1, WB"})
+    @CsvSource({"5.15, WB+IPAT", "6.12, WB+IPAT", "6.12.95, WB", "6.15, WB+IPAT", "6.16, WB", "7.1, WB"})
     void theQuirkAboutTheGuestsPatCameWith616(String release, String type) {
         VirtualMachine machine =
                 machine(release, HardwareVirtualization.VMX, KvmOptions.DEFAULT.withIgnoreGuestPat(false));
