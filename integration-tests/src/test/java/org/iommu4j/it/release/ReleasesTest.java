@@ -86,7 +86,7 @@ class ReleasesTest {
                         "$ has no \"rules\"", "$.about is 1, expected \"string\"", "$.more is not in the schema");
     }
 
-    /** Whether it goes red when the rule is wrong is not seen here: its name is. */
+    /** That it goes red when the rule is wrong is seen by {@link WitnessesTest}. */
     @Test
     void everyRuleNamesAWitnessThatExists() throws IOException {
         List<Path> tests;
