@@ -95,13 +95,14 @@ record IntelRules(
          * What was promised stays; else every attached device's unit must have snoop control, none attached is fine. Of
          * a second stage, only what is mapped later blocks no-snoop.
          */
-        ATTACHED_UNITS("the attached devices' units must have snoop control; what is mapped already keeps letting "
-                + "no-snoop pass in a second stage"),
+        ATTACHED_UNITS("the attached devices' units must have snoop control; what was promised stays, and what was "
+                + "mapped before keeps letting no-snoop pass in a second stage"),
         /** Besides, a second stage in which something was ever mapped can't promise. */
-        NOTHING_EVER_MAPPED("besides, nothing was ever mapped in a second stage; what was promised stays"),
+        NOTHING_EVER_MAPPED("the attached devices' units must have snoop control, and nothing may ever have been "
+                + "mapped in a second stage; what was promised stays"),
         /** The split into two ops lost the short cut for a second stage that promised already. */
-        NOTHING_EVER_MAPPED_ASKED_AGAIN(
-                "as before, but a second stage that promised is asked anew, and refuses once something is mapped"),
+        NOTHING_EVER_MAPPED_ASKED_AGAIN("the attached devices' units must have snoop control, and nothing may ever "
+                + "have been mapped in a second stage, also in one that promised already"),
         /** A second stage asks the attached devices' units alone, whatever is mapped. */
         ATTACHED_UNITS_ALONE("the attached devices' units alone are asked; a second stage in which something is "
                 + "mapped promises too, and those mappings keep letting no-snoop pass");
