@@ -115,13 +115,11 @@ final class AuditCommand implements Callable<Integer> {
                     "One of: ${COMPLETION-CANDIDATES} (default: text); csv only with --fleet, html only without it.")
     private Format format = Format.TEXT;
 
-    /** How an audit is printed. */
+    /** How an audit is printed: for people, for programs, for a browser, for spreadsheets. */
     enum Format {
-        /** For people. */
         TEXT,
-        /** For programs; for a fleet, one object a line. */
+        /** For a fleet, one object a line. */
         JSON,
-        /** One file for a browser. */
         HTML,
         /** For spreadsheets; for a fleet only. */
         CSV;

@@ -55,13 +55,9 @@ final class CaptureCommand implements Callable<Integer> {
         summary.missing().forEach(line -> err.println(Printable.line("iommu4j: missing: " + line)));
         err.flush();
         PrintWriter out = commandLine.getOut();
-        out.println(Printable.line(tar + ": " + count(summary.functions(), "PCI function") + ", "
-                + count(summary.units(), "IOMMU") + ", " + count(summary.groups(), "group")));
+        out.println(Printable.line(tar + ": PCI functions " + summary.functions() + ", IOMMUs " + summary.units()
+                + ", groups " + summary.groups()));
         out.flush();
         return 0;
-    }
-
-    private static String count(int number, String noun) {
-        return number + " " + noun + (number == 1 ? "" : "s");
     }
 }

@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.core.IommuCore;
+import org.iommu4j.host.InputException;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleSheet;
@@ -57,6 +58,9 @@ final class RulesCommand implements Callable<Integer> {
         modules.put("core", IommuCore.releaseRules());
         modules.put("vfio", Vfio.releaseRules());
         modules.put("kvm", VirtualMachine.releaseRules());
+        if (linux != null && diff != null) {
+            throw new InputException("--linux and --diff ask two questions, expected one of them");
+        }
         RuleSheet sheet = diff == null ? RuleSheet.of(linux, modules) : RuleSheet.diff(diff, modules);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         switch (format) {

@@ -189,7 +189,7 @@ class MainTest {
         Files.write(device.resolve("config"), new byte[64]);
         assertThat(execute("capture", folder.resolve("host.tar").toString(), "--root", folder.toString()))
                 .isZero();
-        assertThat(out.toString()).contains("host.tar: 1 PCI function, 0 IOMMUs, 0 groups");
+        assertThat(out.toString()).contains("host.tar: PCI functions 1, IOMMUs 0, groups 0");
         assertThat(err.toString()).contains("iommu4j: missing: configuration space of 1 of 1 functions");
     }
 

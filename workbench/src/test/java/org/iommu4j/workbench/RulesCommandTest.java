@@ -48,7 +48,13 @@ class RulesCommandTest {
         assertThat(run("--diff", "6.6")).isEqualTo(2);
         assertThat(run("--linux", "5.4")).isEqualTo(2);
         assertThat(run("--linux", "newest")).isEqualTo(2);
-        assertThat(err.toString().lines()).hasSize(3).last().asString().contains("'newest' is no Linux release");
+        assertThat(run("--linux", "6.6", "--diff", "6.6..6.7")).isEqualTo(2);
+        assertThat(err.toString().lines())
+                .hasSize(4)
+                .last()
+                .asString()
+                .contains("--linux and --diff ask two questions");
+        assertThat(err.toString().lines()).element(2).asString().contains("'newest' is no Linux release");
         assertThat(out.toString()).isEmpty();
     }
 }
