@@ -130,8 +130,6 @@ final class AuditCommand implements Callable<Integer> {
         }
     }
 
-    AuditCommand() {}
-
     @Override
     public Integer call() {
         IommuVendors vendors = IommuVendors.load();

@@ -45,8 +45,6 @@ final class CaptureCommand implements Callable<Integer> {
     @Option(names = "--root", hidden = true, paramLabel = "DIR", description = "Where the host's files are.")
     private Path root = Path.of("/");
 
-    CaptureCommand() {}
-
     @Override
     public Integer call() {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();

@@ -54,8 +54,6 @@ final class CasesCommand implements Callable<Integer> {
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
     private OutputFormat format = OutputFormat.TEXT;
 
-    CasesCommand() {}
-
     @Override
     public Integer call() {
         Workbench workbench = Workbench.create();

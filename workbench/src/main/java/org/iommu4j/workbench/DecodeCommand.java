@@ -114,8 +114,6 @@ final class DecodeCommand implements Callable<Integer> {
             description = "One of: ${COMPLETION-CANDIDATES} (default: text).")
     private OutputFormat format = OutputFormat.TEXT;
 
-    DecodeCommand() {}
-
     @Override
     public Integer call() {
         if (iova != null && device == null) {

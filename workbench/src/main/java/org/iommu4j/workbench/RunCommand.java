@@ -95,8 +95,6 @@ final class RunCommand implements Callable<Integer> {
         MachineChoice() {}
     }
 
-    RunCommand() {}
-
     @Override
     public Integer call() {
         Workbench workbench = Workbench.create();
