@@ -154,7 +154,7 @@ class SysfsReaderTest {
                 .containsExactly(
                         new ReservedRegion(0x9d80_0000L, 0x9fff_ffffL, ReservedRegion.Type.DIRECT_RELAXABLE),
                         new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Type.MSI));
-        assertThat(host.linux().orElseThrow()).hasToString("6.1");
+        assertThat(host.linux().orElseThrow()).hasToString("6.1.0-56-amd64");
         assertThat(host.bootOptions().has("intel_iommu", "sm_off")).isTrue();
         assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
         assertThat(host.warnings()).isEmpty();
