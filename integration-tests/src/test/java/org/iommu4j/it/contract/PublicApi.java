@@ -54,6 +54,7 @@ final class PublicApi {
         List<Executable> all = new ArrayList<>();
         for (JavaClass each : new ClassFileImporter()
                 .withImportOption(new ImportOption.DoNotIncludeTests())
+                .withImportOption(location -> !location.contains("-tests.jar"))
                 .importPackages(PACKAGES)) {
             if (PACKAGES.contains(each.getPackageName())
                     && each.getModifiers().contains(JavaModifier.PUBLIC)
