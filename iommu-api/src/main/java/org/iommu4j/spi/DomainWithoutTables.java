@@ -11,7 +11,8 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 
 /**
- * A domain that has no page tables: BLOCKED, in which every request faults, or IDENTITY, which changes no address.
+ * A domain that has no page tables of its own: BLOCKED, in which every request faults, IDENTITY, which changes no
+ * address, or NESTED, whose table the guest writes.
  *
  * <p>The same in every driver: nothing can be mapped (EINVAL), nothing is unmapped, and no-snoop is not blocked.
  */

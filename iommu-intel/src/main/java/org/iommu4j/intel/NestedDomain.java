@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
-import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
-import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
-import org.iommu4j.IotlbGather;
-import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.spi.DomainWithoutTables;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * has promised it when a device is attached. XD in the guest's entries is honoured. Source: {@code
  * drivers/iommu/intel/nested.c}.
  */
-final class NestedDomain extends TranslatingDomain implements GuestInvalidation {
+final class NestedDomain extends TranslatingDomain implements DomainWithoutTables, GuestInvalidation {
     private static final String NOT_MAPPED = "a nested domain is mapped by its guest";
 
     private final SecondStageDomain parent;
@@ -46,11 +43,6 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
     }
 
     @Override
-    public long pageSizes() {
-        return 0;
-    }
-
-    @Override
     public long apertureEnd() {
         return (1L << (11 + 9 * levels)) - 1;
     }
@@ -59,37 +51,6 @@ final class NestedDomain extends TranslatingDomain implements GuestInvalidation 
     public void map(long iova, long physicalAddress, long pageSize, long count, int prot) {
         checkOpen();
         throw new IommuException(Errno.EINVAL, NOT_MAPPED);
-    }
-
-    @Override
-    public void syncMap(long iova, long size) {
-        // Nothing was mapped.
-        checkOpen();
-    }
-
-    @Override
-    public long unmap(long iova, long size, IotlbGather gather) {
-        Objects.requireNonNull(gather, "gather");
-        checkOpen();
-        return 0;
-    }
-
-    @Override
-    public void sync(IotlbGather gather) {
-        Objects.requireNonNull(gather, "gather");
-        checkOpen();
-        gather.reset();
-    }
-
-    @Override
-    public long translate(long iova) {
-        checkOpen();
-        return IommuDomain.UNMAPPED;
-    }
-
-    @Override
-    public Optional<CacheCoherencyEnforcement> cacheCoherencyEnforcement() {
-        return Optional.empty();
     }
 
     @Override
