@@ -108,4 +108,22 @@ class ReleaseRuleTest {
                 .isThrownBy(() -> pair(LEVELS, ReleaseRule.of("large", "Text.", "no boolean", READ)))
                 .withMessage("can't make Pair of its rules");
     }
+
+    /** Opening a driver again costs no reflection. */
+    @Test
+    void aRecordIsMadeOnceForItsRulesAndRelease() {
+        record Levels(int levels) {}
+        List<ReleaseRule<Integer>> rules = List.of(LEVELS);
+        LinuxRelease release = LinuxRelease.named("6.2");
+        Levels first = RuleRecords.of(MethodHandles.lookup(), Levels.class, rules, release);
+        assertThat(RuleRecords.of(MethodHandles.lookup(), Levels.class, rules, release))
+                .isSameAs(first);
+        assertThat(RuleRecords.of(MethodHandles.lookup(), Levels.class, rules, LinuxRelease.named("7.0")))
+                .isEqualTo(new Levels(3));
+        assertThat(RuleRecords.of(MethodHandles.lookup(), Levels.class, rules, LinuxRelease.of("6.12.95")))
+                .isEqualTo(new Levels(6));
+        List<ReleaseRule<Integer>> others = List.of(ReleaseRule.of("levels", "How many.", 9, READ));
+        assertThat(RuleRecords.of(MethodHandles.lookup(), Levels.class, others, release))
+                .isEqualTo(new Levels(9));
+    }
 }
