@@ -3,6 +3,7 @@ package org.iommu4j.pci;
 
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.iommu4j.DeviceId;
 
 /**
  * Where a PCI function is: segment, bus, device, function.
@@ -12,7 +13,7 @@ import java.util.regex.Pattern;
  * @param device 0 to 0x1f
  * @param function 0 to 7
  */
-public record PciAddress(int segment, int bus, int device, int function) implements Comparable<PciAddress> {
+public record PciAddress(int segment, int bus, int device, int function) implements DeviceId {
     private static final Pattern SYNTAX =
             Pattern.compile("(?:([0-9a-fA-F]{4}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\\.([0-7])");
 
@@ -53,8 +54,10 @@ public record PciAddress(int segment, int bus, int device, int function) impleme
     }
 
     @Override
-    public int compareTo(PciAddress other) {
-        return Integer.compare(segment << 16 | requesterId(), other.segment << 16 | other.requesterId());
+    public int compareTo(DeviceId other) {
+        return other instanceof PciAddress pci
+                ? Integer.compareUnsigned(segment << 16 | requesterId(), pci.segment << 16 | pci.requesterId())
+                : -1;
     }
 
     @Override
