@@ -30,6 +30,7 @@ public record NamedDevice(String name) implements DeviceId {
 
     @Override
     public int compareTo(DeviceId other) {
+        Objects.requireNonNull(other, "other");
         return other instanceof NamedDevice named ? name.compareTo(named.name) : 1;
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.pci;
 
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.DeviceId;
@@ -55,6 +56,7 @@ public record PciAddress(int segment, int bus, int device, int function) impleme
 
     @Override
     public int compareTo(DeviceId other) {
+        Objects.requireNonNull(other, "other");
         return other instanceof PciAddress pci
                 ? Integer.compareUnsigned(segment << 16 | requesterId(), pci.segment << 16 | pci.requesterId())
                 : -1;
