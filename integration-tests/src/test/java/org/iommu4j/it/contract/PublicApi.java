@@ -14,38 +14,34 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
+import org.iommu4j.Iommu;
+import org.iommu4j.amd.AmdVendor;
+import org.iommu4j.audit.Auditor;
+import org.iommu4j.core.IommuCore;
+import org.iommu4j.intel.IntelVendor;
+import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.vfio.Vfio;
 
 /** The public methods and constructors of the public types in the packages that the library's modules export. */
 final class PublicApi {
-    /** As the modules' descriptors have them. */
-    static final Set<String> PACKAGES = Set.of(
-            "org.iommu4j",
-            "org.iommu4j.bits",
-            "org.iommu4j.capability",
-            "org.iommu4j.pci",
-            "org.iommu4j.platform",
-            "org.iommu4j.platform.support",
-            "org.iommu4j.release",
-            "org.iommu4j.spi",
-            "org.iommu4j.core",
-            "org.iommu4j.dma",
-            "org.iommu4j.intel",
-            "org.iommu4j.amd",
-            "org.iommu4j.vfio",
-            "org.iommu4j.vfio.type1",
-            "org.iommu4j.kvm",
-            "org.iommu4j.host",
-            "org.iommu4j.audit",
-            "org.iommu4j.sim.amdvi",
-            "org.iommu4j.sim.cache",
-            "org.iommu4j.sim.cpu",
-            "org.iommu4j.sim.machine",
-            "org.iommu4j.sim.memory",
-            "org.iommu4j.sim.pcie",
-            "org.iommu4j.sim.spi",
-            "org.iommu4j.sim.trace",
-            "org.iommu4j.sim.verdict",
-            "org.iommu4j.sim.vtd");
+    /** One class of each of the library's modules. */
+    private static final List<Class<?>> MODULES = List.of(
+            Iommu.class,
+            IommuCore.class,
+            IntelVendor.class,
+            AmdVendor.class,
+            Vfio.class,
+            VirtualMachine.class,
+            Machine.class,
+            Auditor.class);
+
+    /** The packages that these modules export, but for the one that needs Guice. */
+    static final Set<String> PACKAGES = MODULES.stream()
+            .flatMap(anchor -> ApiSignatures.exportsOf(anchor).stream())
+            .filter(name -> !name.equals("org.iommu4j.sim.guice"))
+            .collect(Collectors.toUnmodifiableSet());
 
     private PublicApi() {}
 
