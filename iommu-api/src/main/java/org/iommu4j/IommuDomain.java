@@ -38,7 +38,15 @@ public interface IommuDomain extends AutoCloseable {
     /** Returns the page sizes as a bitmap: bit n set means that 2^n bytes can be mapped. 0 unless paging. */
     long pageSizes();
 
-    /** Returns the last IOVA that can be mapped, inclusive. */
+    /**
+     * Returns the first IOVA that can be mapped, aligned to the smallest page. 0 unless paging. Constant for the domain's
+     * life.
+     */
+    default long apertureStart() {
+        return 0;
+    }
+
+    /** Returns the last IOVA that can be mapped, inclusive. Constant for the domain's life. */
     long apertureEnd();
 
     /**
@@ -72,7 +80,7 @@ public interface IommuDomain extends AutoCloseable {
      * @param count how many pages, at least 1
      * @param prot {@link Prot} bits with READ, WRITE or both
      * @throws IommuException EINVAL (domain without page tables, neither READ nor WRITE, misaligned), ENXIO (no such
-     *     page size), ERANGE (IOVA or physical address wider than the table), EADDRINUSE (a page is mapped already;
+     *     page size), ERANGE (IOVA outside the aperture, physical address wider than the table), EADDRINUSE (a page is mapped already;
      *     an empty lower table is no obstacle), ENOMEM (no frame for a table), ETIMEDOUT or EIO (a large page replaced
      *     an empty table and the unit did not confirm that it forgot it; the page is taken back)
      */

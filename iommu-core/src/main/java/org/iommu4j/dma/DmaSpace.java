@@ -32,7 +32,7 @@ final class DmaSpace {
     DmaSpace(IommuDomain domain, IommuGroup group) {
         this.domain = domain;
         this.shift = Long.numberOfTrailingZeros(domain.pageSizes());
-        this.iovas = new IovaAllocator(lastPage(domain.apertureEnd()));
+        this.iovas = new IovaAllocator(domain.apertureStart() >>> shift, lastPage(domain.apertureEnd()));
         for (ReservedRegion region : group.reservedRegions()) {
             iovas.reserve(region.start() >>> shift, region.end() >>> shift);
         }

@@ -26,11 +26,13 @@ final class IovaAllocator {
     /**
      * Makes an allocator.
      *
-     * @param lastPage the last page; page 0 is reserved, since address 0 looks like no address
+     * @param firstPage the first page; page 0 is reserved, since address 0 looks like no address
+     * @param lastPage the last page; none below the first
      */
-    IovaAllocator(long lastPage) {
-        if (lastPage >= 1) {
-            free.insert(1, lastPage);
+    IovaAllocator(long firstPage, long lastPage) {
+        long start = Math.max(1, firstPage);
+        if (lastPage >= start) {
+            free.insert(start, lastPage);
         }
         freeWhenIdle = free.size();
     }

@@ -144,6 +144,19 @@ class DmaDeviceTest {
     }
 
     @Test
+    void noAddressBelowTheApertureIsGivenOut() {
+        core = open(new TestIommu().aperture(0x7_e000, 0x7_ffff), DefaultDomainPolicy.DMA);
+        DmaDevice nic = new DmaApi(core, memory, frames).bind(NIC);
+
+        assertThat(nic.mapPage(0x1000, DmaDirection.TO_DEVICE)).isEqualTo(0x7_f000);
+        assertThat(nic.mapPage(0x2000, DmaDirection.TO_DEVICE)).isEqualTo(0x7_e000);
+        assertThatThrownBy(() -> nic.mapPage(0x3000, DmaDirection.TO_DEVICE))
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENOSPC));
+    }
+
+    @Test
     void afterUnmapTheHardwareHasForgottenAndTheAddressIsUsedAgain() {
         DmaDevice nic = dma.bind(NIC);
         long address = nic.mapPage(0x1000, DmaDirection.TO_DEVICE);

@@ -15,7 +15,7 @@ class IovaAllocatorTest {
 
     @Test
     void rangesComeFromTheTopDown() {
-        IovaAllocator allocator = new IovaAllocator(TOP);
+        IovaAllocator allocator = new IovaAllocator(0, TOP);
 
         assertThat(allocator.allocate(1, TOP)).isEqualTo(TOP);
         assertThat(allocator.allocate(1, TOP)).isEqualTo(TOP - 1);
@@ -25,7 +25,7 @@ class IovaAllocatorTest {
 
     @Test
     void aRangeIsAlignedToThePowerOfTwoThatHoldsItAndTheGapIsUsed() {
-        IovaAllocator allocator = new IovaAllocator(0xff);
+        IovaAllocator allocator = new IovaAllocator(0, 0xff);
 
         assertThat(allocator.allocate(3, 0xff)).isEqualTo(0xfc);
         assertThat(allocator.allocate(1, 0xff)).isEqualTo(0xff);
@@ -36,19 +36,30 @@ class IovaAllocatorTest {
 
     @Test
     void pageZeroIsNeverGivenOut() {
-        IovaAllocator allocator = new IovaAllocator(3);
+        IovaAllocator allocator = new IovaAllocator(0, 3);
 
         assertThat(allocator.allocate(1, 3)).isEqualTo(3);
         assertThat(allocator.allocate(1, 3)).isEqualTo(2);
         assertThat(allocator.allocate(1, 3)).isEqualTo(1);
         assertThat(allocator.allocate(1, 3)).isEqualTo(IovaAllocator.NONE);
-        assertThat(new IovaAllocator(0).allocate(1, 0)).isEqualTo(IovaAllocator.NONE);
-        assertThat(new IovaAllocator(-1).allocate(1, TOP)).isEqualTo(IovaAllocator.NONE);
+        assertThat(new IovaAllocator(0, 0).allocate(1, 0)).isEqualTo(IovaAllocator.NONE);
+        assertThat(new IovaAllocator(0, -1).allocate(1, TOP)).isEqualTo(IovaAllocator.NONE);
+    }
+
+    @Test
+    void noPageBelowTheFirstIsGivenOut() {
+        IovaAllocator allocator = new IovaAllocator(6, 8);
+
+        assertThat(allocator.allocate(2, 7)).isEqualTo(6);
+        assertThat(allocator.allocate(1, 7)).isEqualTo(IovaAllocator.NONE);
+        assertThat(allocator.allocate(1, 8)).isEqualTo(8);
+        assertThat(new IovaAllocator(6, 8).allocate(1, 5)).isEqualTo(IovaAllocator.NONE);
+        assertThat(new IovaAllocator(6, 5).allocate(1, 5)).isEqualTo(IovaAllocator.NONE);
     }
 
     @Test
     void reservedPagesAreNeverGivenOut() {
-        IovaAllocator allocator = new IovaAllocator(0xf);
+        IovaAllocator allocator = new IovaAllocator(0, 0xf);
         allocator.reserve(0, 2);
         allocator.reserve(5, 6);
         allocator.reserve(6, 9);
@@ -65,7 +76,7 @@ class IovaAllocatorTest {
 
     @Test
     void pagesAreReservedBeforeUseOnly() {
-        IovaAllocator allocator = new IovaAllocator(0xf);
+        IovaAllocator allocator = new IovaAllocator(0, 0xf);
         allocator.allocate(1, 0xf);
 
         assertThatThrownBy(() -> allocator.reserve(1, 1)).isInstanceOf(IllegalStateException.class);
@@ -73,7 +84,7 @@ class IovaAllocatorTest {
 
     @Test
     void whatWasNotGivenOutCantBeRetiredNorFreedTwice() {
-        IovaAllocator allocator = new IovaAllocator(0xff);
+        IovaAllocator allocator = new IovaAllocator(0, 0xff);
         long page = allocator.allocate(4, 0xff);
 
         assertThat(allocator.isGiven(page, 4)).isTrue();
@@ -89,7 +100,7 @@ class IovaAllocatorTest {
 
     @Test
     void aRetiredRangeIsNotGivenOutUntilItIsFreed() {
-        IovaAllocator allocator = new IovaAllocator(0xff);
+        IovaAllocator allocator = new IovaAllocator(0, 0xff);
         long page = allocator.allocate(1, 0xff);
         allocator.retire(page, 1);
 
@@ -109,7 +120,7 @@ class IovaAllocatorTest {
     }
 
     private static void agreesWithModel(Random random, int pages, String where) {
-        IovaAllocator allocator = new IovaAllocator(pages - 1);
+        IovaAllocator allocator = new IovaAllocator(0, pages - 1);
         BitSet used = new BitSet(pages);
         used.set(0);
         for (int i = 0; i < 3; i++) {

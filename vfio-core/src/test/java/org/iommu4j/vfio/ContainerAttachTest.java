@@ -213,6 +213,27 @@ class ContainerAttachTest {
     }
 
     @Test
+    void aGroupWhoseApertureBeginsLaterNarrowsTheRangesUntilItLeaves() {
+        TestDevice second = host.add("00:06.0");
+        second.format = "late";
+        second.apertureStart = 0x20_0000;
+        second.reservedRegions = List.of();
+        VfioContainer container = host.container(process, VfioExtension.TYPE1V2_IOMMU, device);
+        VfioGroup group = host.openGroupOf(second);
+        group.setContainer(container);
+
+        assertThat(container.info().iovaRanges())
+                .containsExactly(new IovaRange(0x20_0000, 0xfedfffffL), new IovaRange(0xfef00000L, 0x7fffffffffL));
+        refused(Errno.EINVAL, () -> container.map(0x1f_f000, 0x10000, 0x1000, READ_WRITE));
+        container.map(0x20_0000, 0x10000, 0x1000, READ_WRITE);
+
+        group.unsetContainer();
+        container.map(0x1f_f000, 0x10000, 0x1000, READ_WRITE);
+        refused(Errno.EINVAL, () -> group.setContainer(container));
+        assertThat(container.info().iovaRanges()).startsWith(new IovaRange(0, 0xfedfffffL));
+    }
+
+    @Test
     void mappingsLiveUntilTheLastGroupLeaves() {
         TestDevice second = host.add("00:06.0");
         second.snoopControl = false;

@@ -133,6 +133,7 @@ class UseAfterCloseTest {
                 domain.iommu(),
                 domain.format(),
                 domain.pageSizes(),
+                domain.apertureStart(),
                 domain.apertureEnd(),
                 domain.cacheCoherencyEnforcement(),
                 domain.dirtyTracking(),

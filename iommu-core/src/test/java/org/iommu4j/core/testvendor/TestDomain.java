@@ -32,6 +32,7 @@ public final class TestDomain implements IommuDomain {
     private final TestIommu iommu;
     private final DomainType type;
     private final long pageSizes;
+    private final long apertureStart;
     private final long apertureEnd;
 
     /** Page number + 1, so that 0 is an empty slot; slots are never emptied. */
@@ -56,16 +57,17 @@ public final class TestDomain implements IommuDomain {
     private boolean closed;
     private Function<IommuDevice, AttachResult> admission = device -> AttachResult.ATTACHED;
 
-    TestDomain(TestIommu iommu, DomainType type, long pageSizes, long apertureEnd) {
+    TestDomain(TestIommu iommu, DomainType type, long pageSizes, long apertureStart, long apertureEnd) {
         this.iommu = iommu;
         this.type = type;
         this.pageSizes = pageSizes;
+        this.apertureStart = apertureStart;
         this.apertureEnd = apertureEnd;
     }
 
     /** Makes a domain of no particular driver. */
     public static TestDomain paging(long pageSizes, long apertureEnd) {
-        return new TestDomain(new TestIommu(), DomainType.UNMANAGED, pageSizes, apertureEnd);
+        return new TestDomain(new TestIommu(), DomainType.UNMANAGED, pageSizes, 0, apertureEnd);
     }
 
     public TestDomain recordRuns() {
@@ -144,6 +146,11 @@ public final class TestDomain implements IommuDomain {
     }
 
     @Override
+    public long apertureStart() {
+        return apertureStart;
+    }
+
+    @Override
     public long apertureEnd() {
         return apertureEnd;
     }
@@ -180,8 +187,9 @@ public final class TestDomain implements IommuDomain {
         if ((pageSizes & pageSize) == 0) {
             throw new IommuException(Errno.ENXIO, "no pages of " + pageSize);
         }
-        if (Long.compareUnsigned(iova + (pageSize * count - 1), apertureEnd) > 0) {
-            throw new IommuException(Errno.ERANGE, "beyond the aperture");
+        if (Long.compareUnsigned(iova, apertureStart) < 0
+                || Long.compareUnsigned(iova + (pageSize * count - 1), apertureEnd) > 0) {
+            throw new IommuException(Errno.ERANGE, "outside the aperture");
         }
         if (mapsUntilFailure-- == 0) {
             throw new IommuException(Errno.ENOMEM, "no frame for a table");

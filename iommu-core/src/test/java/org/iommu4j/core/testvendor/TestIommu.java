@@ -60,6 +60,7 @@ public final class TestIommu implements Iommu {
     private final Set<PciAddress> sharedMsi = new LinkedHashSet<>();
     private Predicate<PciAddress> translated = address -> true;
     private Consumer<TestDomain> preparation = domain -> {};
+    private long apertureStart;
     private long apertureEnd = (1L << 39) - 1;
 
     public TestIommu translating(Predicate<PciAddress> which) {
@@ -92,7 +93,8 @@ public final class TestIommu implements Iommu {
         return this;
     }
 
-    public TestIommu apertureEnd(long last) {
+    public TestIommu aperture(long first, long last) {
+        apertureStart = first;
         apertureEnd = last;
         return this;
     }
@@ -175,7 +177,7 @@ public final class TestIommu implements Iommu {
         if (unsupported.contains(type)) {
             throw new IommuException(Errno.EOPNOTSUPP, "no " + type + " domains");
         }
-        TestDomain domain = new TestDomain(this, type, type.isPaging() ? THREE_SIZES : 0, apertureEnd);
+        TestDomain domain = new TestDomain(this, type, type.isPaging() ? THREE_SIZES : 0, apertureStart, apertureEnd);
         domains.add(domain);
         preparation.accept(domain);
         return domain;

@@ -12,6 +12,7 @@ import org.iommu4j.ReservedRegion;
  */
 final class IovaRanges {
     static final IovaRanges NONE = new IovaRanges(List.of());
+    static final IovaRanges ALL = new IovaRanges(List.of(new IovaRange(0, -1L)));
 
     private final List<IovaRange> ranges;
 
@@ -19,14 +20,10 @@ final class IovaRanges {
         this.ranges = List.copyOf(ranges);
     }
 
-    /** Returns all addresses up to one, inclusive. */
-    static IovaRanges upTo(long end) {
-        return new IovaRanges(List.of(new IovaRange(0, end)));
-    }
-
-    /** Returns these ranges without those above an address. */
-    IovaRanges cutAfter(long end) {
-        return end == -1L ? this : without(end + 1, -1L);
+    /** Returns these ranges without what lies outside {@code [start, end]}. */
+    IovaRanges within(long start, long end) {
+        IovaRanges above = start == 0 ? this : without(0, start - 1);
+        return end == -1L ? above : above.without(end + 1, -1L);
     }
 
     /** Returns these ranges without a reserved region; a region that the device gives up on assignment stays. */

@@ -327,17 +327,21 @@ public final class Type1Iommu {
         if (fresh == null && domains.isEmpty()) {
             return IovaRanges.NONE;
         }
-        IovaRanges result = IovaRanges.upTo(-1L);
+        IovaRanges result = IovaRanges.ALL;
         for (Type1Domain domain : domains) {
-            result = result.cutAfter(domain.domain.apertureEnd());
+            result = withinAperture(result, domain);
             for (IommuGroup group : domain.groups) {
                 result = withoutReserved(result, group);
             }
         }
         if (fresh != null) {
-            result = result.cutAfter(fresh.domain.apertureEnd());
+            result = withinAperture(result, fresh);
         }
         return added == null ? result : withoutReserved(result, added);
+    }
+
+    private static IovaRanges withinAperture(IovaRanges from, Type1Domain domain) {
+        return from.within(domain.domain.apertureStart(), domain.domain.apertureEnd());
     }
 
     private static IovaRanges withoutReserved(IovaRanges from, IommuGroup group) {

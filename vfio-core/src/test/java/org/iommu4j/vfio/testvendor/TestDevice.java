@@ -23,6 +23,8 @@ public final class TestDevice implements IommuDevice {
     public boolean snoopControl = true;
     /** The format of the domains made for this device. */
     public String format = "test";
+    /** The start of the aperture of the domains made for this device. */
+    public long apertureStart;
     /** The end of the aperture of the domains made for this device. */
     public long apertureEnd = (1L << 39) - 1;
     /** Whether another device's domain of the same format is refused. */

@@ -27,6 +27,7 @@ public final class TestDomain implements IommuDomain {
     private final TestIommu iommu;
     private final DomainType type;
     private final String format;
+    private final long apertureStart;
     private final long apertureEnd;
     private final long pageSizes;
     private final long rootFrame;
@@ -49,6 +50,7 @@ public final class TestDomain implements IommuDomain {
         this.type = type;
         this.madeFor = madeFor;
         this.format = madeFor.format;
+        this.apertureStart = madeFor.apertureStart;
         this.apertureEnd = madeFor.apertureEnd;
         this.pageSizes = iommu.pageSizes;
         this.rootFrame = rootFrame;
@@ -88,6 +90,11 @@ public final class TestDomain implements IommuDomain {
     @Override
     public long pageSizes() {
         return type.isPaging() ? pageSizes : 0;
+    }
+
+    @Override
+    public long apertureStart() {
+        return apertureStart;
     }
 
     @Override
@@ -132,8 +139,8 @@ public final class TestDomain implements IommuDomain {
             throw new IommuException(Errno.ENXIO, "no page of " + pageSize);
         }
         long last = iova + (size - 1);
-        if (Long.compareUnsigned(last, apertureEnd) > 0) {
-            throw new IommuException(Errno.ERANGE, "beyond the aperture: 0x" + Long.toHexString(last));
+        if (Long.compareUnsigned(iova, apertureStart) < 0 || Long.compareUnsigned(last, apertureEnd) > 0) {
+            throw new IommuException(Errno.ERANGE, "outside the aperture: 0x" + Long.toHexString(iova));
         }
         Map.Entry<Long, Leaf> below = leaves.floorEntry(last);
         if (below != null && Long.compareUnsigned(below.getKey() + (below.getValue().size - 1), iova) >= 0) {
