@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j;
 
-import java.util.Arrays;
-
 /**
  * What a series of unmaps leaves to be invalidated: one IOVA range, and the table frames to free after it.
  *
@@ -10,10 +8,18 @@ import java.util.Arrays;
  * and, between two {@link IommuDomain#sync}s, to one domain. Source: {@code struct iommu_iotlb_gather}.
  */
 public final class IotlbGather {
-    /** How many frames can wait for the flush; a driver syncs by itself when they are used up. */
+    /** How many tables can wait for the flush; a driver syncs by itself when they are used up. */
     public static final int MAX_FRAMES = 64;
 
+    /** The largest table: 2^10 frames of 4 KiB, as {@link org.iommu4j.platform.FrameAllocator} gives them. */
+    private static final int MAX_ORDER = 10;
+
+    private static final int FRAME_SHIFT = 12;
+    private static final long IN_FRAME = (1L << FRAME_SHIFT) - 1;
+
+    /** Addresses, with the order in the bits inside a frame. */
     private final long[] frames = new long[MAX_FRAMES];
+
     private int frameCount;
     private long start;
     private long end;
@@ -56,15 +62,24 @@ public final class IotlbGather {
     }
 
     /**
-     * Leaves a table frame to be freed after the flush.
+     * Leaves the frames of one table to be freed after the flush.
      *
+     * @param physicalAddress of the first of {@code 2^order} frames of 4 KiB, aligned to their size
+     * @param order 0 to 10
      * @return false when the gather is full: sync it first
      */
-    public boolean addFrame(long physicalAddress) {
+    public boolean addFrame(long physicalAddress, int order) {
+        if (order < 0 || order > MAX_ORDER) {
+            throw new IllegalArgumentException("order " + order + ", expected 0 to " + MAX_ORDER);
+        }
+        if ((physicalAddress & ((1L << (FRAME_SHIFT + order)) - 1)) != 0) {
+            throw new IllegalArgumentException("a table of 2^" + order + " frames at 0x"
+                    + Long.toHexString(physicalAddress) + ", expected alignment to its size");
+        }
         if (frameCount == MAX_FRAMES) {
             return false;
         }
-        frames[frameCount++] = physicalAddress;
+        frames[frameCount++] = physicalAddress | order;
         return true;
     }
 
@@ -78,24 +93,40 @@ public final class IotlbGather {
         return end;
     }
 
-    /** Returns how many frames wait. */
+    /** Returns how many tables wait, whatever their orders. */
     public int frameCount() {
         return frameCount;
     }
 
-    /** Returns the physical address of a waiting frame. */
+    /** Returns how many frames of 4 KiB all waiting tables have. */
+    public long totalFrames() {
+        long total = 0;
+        for (int i = 0; i < frameCount; i++) {
+            total += 1L << order(i);
+        }
+        return total;
+    }
+
+    /** Returns the physical address of a waiting table's first frame. */
     public long frame(int index) {
+        return waiting(index) & ~IN_FRAME;
+    }
+
+    /** Returns the order of a waiting table: it has {@code 2^order} frames of 4 KiB. */
+    public int order(int index) {
+        return (int) (waiting(index) & IN_FRAME);
+    }
+
+    private long waiting(int index) {
         if (index >= frameCount) {
-            throw new IndexOutOfBoundsException("frame " + index + " of " + frameCount);
+            throw new IndexOutOfBoundsException("table " + index + " of " + frameCount);
         }
         return frames[index];
     }
 
     @Override
     public String toString() {
-        return hasRange()
-                ? "[0x" + Long.toHexString(start) + ", 0x" + Long.toHexString(end) + "], frames "
-                        + Arrays.toString(Arrays.copyOf(frames, frameCount))
-                : "no range, " + frameCount + " frames";
+        return (hasRange() ? "[0x" + Long.toHexString(start) + ", 0x" + Long.toHexString(end) + "], " : "no range, ")
+                + totalFrames() + " frames";
     }
 }

@@ -2,8 +2,11 @@
 package org.iommu4j;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class IotlbGatherTest {
     private final IotlbGather gather = new IotlbGather();
@@ -27,11 +30,37 @@ class IotlbGatherTest {
     @Test
     void framesAreTakenUntilTheGatherIsFull() {
         for (int i = 0; i < IotlbGather.MAX_FRAMES; i++) {
-            assertThat(gather.addFrame(i * 4096L)).isTrue();
+            assertThat(gather.addFrame(i * 4096L, 0)).isTrue();
         }
-        assertThat(gather.addFrame(0)).isFalse();
+        assertThat(gather.addFrame(0, 0)).isFalse();
         assertThat(gather.frame(5)).isEqualTo(5 * 4096L);
         gather.reset();
+        assertThat(gather.isEmpty()).isTrue();
+    }
+
+    @Test
+    void aTableOfSeveralFramesKeepsItsOrder() {
+        gather.addFrame(0x40_0000, 10);
+        gather.addFrame(0x1_0000, 4);
+        gather.addFrame(0xffff_ffff_ffff_f000L, 0);
+
+        assertThat(gather.frame(0)).isEqualTo(0x40_0000);
+        assertThat(gather.order(0)).isEqualTo(10);
+        assertThat(gather.frame(1)).isEqualTo(0x1_0000);
+        assertThat(gather.order(1)).isEqualTo(4);
+        assertThat(gather.frame(2)).isEqualTo(0xffff_ffff_ffff_f000L);
+        assertThat(gather.order(2)).isZero();
+        assertThat(gather.frameCount()).isEqualTo(3);
+        assertThat(gather.totalFrames()).isEqualTo(1024 + 16 + 1);
+        assertThat(gather).hasToString("no range, 1041 frames");
+        assertThatThrownBy(() -> gather.order(3)).isInstanceOf(IndexOutOfBoundsException.class);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"0x1800, 0", "0x8000, 4", "0x1000, 1", "0, -1", "0, 11"})
+    void aTableThatNoAllocatorGivesIsRefused(String address, int order) {
+        assertThatThrownBy(() -> gather.addFrame(Long.decode(address), order))
+                .isInstanceOf(IllegalArgumentException.class);
         assertThat(gather.isEmpty()).isTrue();
     }
 

@@ -129,7 +129,7 @@ final class Gcr3Table {
             }
         }
         if (forgotten) {
-            frames.free(table);
+            frames.free(table, 0);
         }
         return count;
     }

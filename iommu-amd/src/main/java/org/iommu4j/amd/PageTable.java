@@ -354,7 +354,7 @@ abstract class PageTable {
             }
         }
         if (forgotten) {
-            frames.free(table);
+            frames.free(table, 0);
         }
         return count;
     }

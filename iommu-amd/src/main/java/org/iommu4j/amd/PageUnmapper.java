@@ -133,9 +133,9 @@ final class PageUnmapper {
             }
             table.clearEntries(PageTable.entryAt(place), 1);
             long frame = PageTable.frame(entry);
-            if (!gather.addFrame(frame)) {
+            if (!gather.addFrame(frame, 0)) {
                 retirement.makeRoom(gather);
-                gather.addFrame(frame);
+                gather.addFrame(frame, 0);
             }
         }
     }

@@ -153,11 +153,11 @@ abstract class PagingDomain extends AmdDomain implements Retirement {
     /** Frees the frames of a gather, or quarantines them. */
     private void freeGathered(IotlbGather gather, boolean forgotten) {
         if (!forgotten) {
-            driver().quarantine(gather.frameCount());
+            driver().quarantine(gather.totalFrames());
             return;
         }
         for (int i = 0; i < gather.frameCount(); i++) {
-            table.frames().free(gather.frame(i));
+            table.frames().free(gather.frame(i), gather.order(i));
         }
     }
 

@@ -174,23 +174,36 @@ class PagingDomainTest {
         Shared shared = new Shared(Set.of());
         long frames = platform.frames.inUse();
         gather.addRange(0x4000, 0x4fff);
-        gather.addFrame(shared.domain.table().frames().take());
+        gather.addFrame(shared.domain.table().frames().take(), 0);
         shared.domain.makeRoom(gather);
         assertThat(platform.unit.commands).first().isEqualTo("pages 1 7ffffffff003");
         assertThat(platform.frames.inUse()).isEqualTo(frames);
         assertThat(gather.frameCount()).isZero();
         assertThat(List.of(gather.start(), gather.end())).containsExactly(0x4000L, 0x4fffL);
         gather.reset();
-        gather.addFrame(shared.domain.table().frames().take());
+        gather.addFrame(shared.domain.table().frames().take(), 0);
         shared.domain.makeRoom(gather);
         assertThat(gather.hasRange()).isFalse();
+    }
+
+    @Test
+    void aTableOfSeveralFramesIsFreedOrCountedAsAWhole() {
+        Shared shared = new Shared(Set.of());
+        long frames = platform.frames.inUse();
+        gather.addFrame(platform.frames.allocate(4), 4);
+        shared.domain.sync(gather);
+        assertThat(platform.frames.inUse()).isEqualTo(frames);
+        gather.addFrame(platform.frames.allocate(4), 4);
+        platform.second.halted = true;
+        assertThatThrownBy(() -> shared.domain.sync(gather)).isInstanceOf(IommuException.class);
+        assertThat(shared.iommu.quarantinedFrames()).isEqualTo(16);
     }
 
     @Test
     void framesOfAGatherThatAUnitDidNotForgetAreKept() {
         Shared shared = new Shared(Set.of());
         long frames = platform.frames.inUse();
-        gather.addFrame(shared.domain.table().frames().take());
+        gather.addFrame(shared.domain.table().frames().take(), 0);
         platform.second.halted = true;
         shared.domain.makeRoom(gather);
         assertThat(gather.isEmpty()).isTrue();

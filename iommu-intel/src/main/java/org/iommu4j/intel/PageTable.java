@@ -366,6 +366,6 @@ final class PageTable {
                 free(frame(entry), level - 1);
             }
         }
-        frames.free(table);
+        frames.free(table, 0);
     }
 }

@@ -166,12 +166,12 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         try {
             flush(gather.start(), gather.end(), gather.frameCount() == 0);
         } catch (IommuException e) {
-            driver().quarantine(gather.frameCount());
+            driver().quarantine(gather.totalFrames());
             gather.reset();
             throw e;
         }
         for (int i = 0; i < gather.frameCount(); i++) {
-            frames.free(gather.frame(i));
+            frames.free(gather.frame(i), gather.order(i));
         }
         gather.reset();
     }

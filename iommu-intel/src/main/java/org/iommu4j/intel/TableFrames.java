@@ -79,15 +79,16 @@ final class TableFrames {
         return count;
     }
 
-    void free(long frame) {
-        frames.free(frame, 0);
+    /** Frees the {@code 2^order} frames of a table. */
+    void free(long table, int order) {
+        frames.free(table, order);
     }
 
     void freeChain(long chain) {
         long frame = chain;
         while (frame != NONE) {
             long next = next(frame);
-            free(frame);
+            free(frame, 0);
             frame = next;
         }
     }

@@ -51,7 +51,7 @@ class NonCoherentWalkTest {
 
     private void freeGathered() {
         for (int i = 0; i < gather.frameCount(); i++) {
-            frames.free(gather.frame(i), 0);
+            frames.free(gather.frame(i), gather.order(i));
         }
         gather.reset();
     }

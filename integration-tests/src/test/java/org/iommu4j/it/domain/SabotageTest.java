@@ -223,7 +223,7 @@ class SabotageTest {
                 gather.addRange(whole.start(), whole.end() - 4096);
             }
             for (int i = 0; i < whole.frameCount(); i++) {
-                gather.addFrame(whole.frame(i));
+                gather.addFrame(whole.frame(i), whole.order(i));
             }
             return unmapped;
         }
