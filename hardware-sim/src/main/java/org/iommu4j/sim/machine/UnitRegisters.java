@@ -18,6 +18,24 @@ import org.jspecify.annotations.Nullable;
 record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace, RegisterClaims.@Nullable Claim claim)
         implements RegisterWindow {
     @Override
+    public int read8(int offset) {
+        int value = inside(offset, 1) ? unit.readRegister8(start + offset) : 0xff;
+        if (trace.isOn()) {
+            record(TraceKind.REGISTER_READ, offset, value, Trace.BYTE);
+        }
+        return value;
+    }
+
+    @Override
+    public int read16(int offset) {
+        int value = inside(offset, 2) ? unit.readRegister16(start + offset) : 0xffff;
+        if (trace.isOn()) {
+            record(TraceKind.REGISTER_READ, offset, value, Trace.QUARTER);
+        }
+        return value;
+    }
+
+    @Override
     public int read32(int offset) {
         int value = inside(offset, 4) ? unit.readRegister32(start + offset) : -1;
         if (trace.isOn()) {
@@ -33,6 +51,26 @@ record UnitRegisters(TranslationUnit unit, int start, int size, Trace trace, Reg
             record(TraceKind.REGISTER_READ, offset, value, 0);
         }
         return value;
+    }
+
+    @Override
+    public void write8(int offset, int value) {
+        if (trace.isOn()) {
+            record(TraceKind.REGISTER_WRITE, offset, value & 0xff, Trace.BYTE);
+        }
+        if (inside(offset, 1)) {
+            unit.writeRegister8(start + offset, value & 0xff);
+        }
+    }
+
+    @Override
+    public void write16(int offset, int value) {
+        if (trace.isOn()) {
+            record(TraceKind.REGISTER_WRITE, offset, value & 0xffff, Trace.QUARTER);
+        }
+        if (inside(offset, 2)) {
+            unit.writeRegister16(start + offset, value & 0xffff);
+        }
     }
 
     @Override

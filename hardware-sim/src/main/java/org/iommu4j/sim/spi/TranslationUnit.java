@@ -18,11 +18,39 @@ public interface TranslationUnit {
     /** Returns what the unit was made from. */
     TranslationUnitSpec spec();
 
+    /** Reads an 8-bit register, 0 to 0xff; a unit that has none gives the byte of its 32-bit register. */
+    default int readRegister8(int offset) {
+        return (readRegister32(offset & ~3) >>> (8 * (offset & 3))) & 0xff;
+    }
+
+    /** Reads a 16-bit register, 0 to 0xffff; a unit that has none gives the half of its 32-bit register. */
+    default int readRegister16(int offset) {
+        return (readRegister32(offset & ~3) >>> (8 * (offset & 3))) & 0xffff;
+    }
+
     /** Reads a 32-bit register at an offset in bytes. */
     int readRegister32(int offset);
 
     /** Reads a 64-bit register. */
     long readRegister64(int offset);
+
+    /**
+     * Writes the low 8 bits of a value to an 8-bit register.
+     *
+     * @throws IllegalStateException when the unit has none
+     */
+    default void writeRegister8(int offset, int value) {
+        throw new IllegalStateException("unit " + spec().name() + " has no 8-bit registers");
+    }
+
+    /**
+     * Writes the low 16 bits of a value to a 16-bit register.
+     *
+     * @throws IllegalStateException when the unit has none
+     */
+    default void writeRegister16(int offset, int value) {
+        throw new IllegalStateException("unit " + spec().name() + " has no 16-bit registers");
+    }
 
     /** Writes a 32-bit register. */
     void writeRegister32(int offset, int value);

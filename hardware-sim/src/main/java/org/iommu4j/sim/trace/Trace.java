@@ -50,6 +50,12 @@ public final class Trace {
      */
     public static final int UC_WISHED = 512;
 
+    /** Event flag: a register access of 2 bytes instead of 8. */
+    public static final int QUARTER = 1024;
+
+    /** Event flag: a register access of 1 byte instead of 8. */
+    public static final int BYTE = 2048;
+
     private static final int LINE_WORDS = 8;
     private static final String[] FLAG_NAMES = {
         "no-snoop requested",
@@ -61,7 +67,9 @@ public final class Trace {
         "UC",
         "dirty",
         "explicit",
-        "UC wished"
+        "UC wished",
+        "2 bytes",
+        "1 byte"
     };
 
     private boolean on;

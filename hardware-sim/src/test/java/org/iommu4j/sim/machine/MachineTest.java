@@ -158,6 +158,28 @@ class MachineTest {
     }
 
     @Test
+    void narrowReadsGiveTheirPartOfAWiderRegisterAndNarrowWritesNeedARegisterOfTheirOwn() {
+        RegisterWindow registers = machine.registers().map(REGISTERS + 0x1000, 0x2000);
+        registers.write64(8, 0x8877_6655_4433_2211L);
+        assertThat(registers.read8(8)).isEqualTo(0x11);
+        assertThat(registers.read8(15)).isEqualTo(0x88);
+        assertThat(registers.read16(10)).isEqualTo(0x4433);
+        assertThat(registers.read16(14)).isEqualTo(0x8877);
+        assertThat(registers.read8(0x1fff)).as("behind the unit's registers").isEqualTo(0xff);
+        assertThat(registers.read16(0x1ffe)).isEqualTo(0xffff);
+        registers.write8(0x100, 5);
+        registers.write16(0x100, 5);
+        assertThatThrownBy(() -> registers.read16(9)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> registers.read8(0x2000)).isInstanceOf(IllegalStateException.class);
+        assertThatThrownBy(() -> registers.write8(8, 1))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessage("unit unit1 has no 8-bit registers");
+        assertThatThrownBy(() -> registers.write16(8, 1))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessage("unit unit1 has no 16-bit registers");
+    }
+
+    @Test
     void registersAreMappedByPhysicalAddress() {
         RegisterWindow second = machine.registers().map(REGISTERS + 0x1000, 0x2000);
         second.write32(16, 1);

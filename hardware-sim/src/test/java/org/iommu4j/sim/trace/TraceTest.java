@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.machine.OffsetUnitProvider;
@@ -137,8 +138,13 @@ class TraceTest {
     @Test
     void registersAreRecordedUnderTheirUnit() {
         trace.start();
-        machine.registers().map(OffsetUnitProvider.REGISTERS + 0x1000, 0x100).write64(8, PAGE);
+        RegisterWindow window = machine.registers().map(OffsetUnitProvider.REGISTERS + 0x1000, 0x100);
+        window.write64(8, PAGE);
         assertThat(trace.describe(0)).isEqualTo("0 unit1 REGISTER_WRITE at 0xfed91008 value 0x8000000");
+        assertThat(window.read8(11)).isEqualTo(8);
+        assertThat(trace.describe(1)).isEqualTo("1 unit1 REGISTER_READ at 0xfed9100b value 0x8, 1 byte");
+        assertThat(window.read16(10)).isEqualTo(0x800);
+        assertThat(trace.describe(2)).isEqualTo("2 unit1 REGISTER_READ at 0xfed9100a value 0x800, 2 bytes");
     }
 
     @Test

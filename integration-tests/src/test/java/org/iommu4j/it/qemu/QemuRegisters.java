@@ -6,6 +6,16 @@ import org.iommu4j.platform.RegisterWindow;
 /** Memory-mapped registers of the emulated machine; where nothing answers reads are as QEMU makes them. */
 record QemuRegisters(QtestSocket qtest, long base, int size) implements RegisterWindow {
     @Override
+    public int read8(int offset) {
+        return qtest.read8(at(offset, 1));
+    }
+
+    @Override
+    public int read16(int offset) {
+        return qtest.read16(at(offset, 2));
+    }
+
+    @Override
     public int read32(int offset) {
         return qtest.read32(at(offset, 4));
     }
@@ -13,6 +23,16 @@ record QemuRegisters(QtestSocket qtest, long base, int size) implements Register
     @Override
     public long read64(int offset) {
         return qtest.read64(at(offset, 8));
+    }
+
+    @Override
+    public void write8(int offset, int value) {
+        qtest.write8(at(offset, 1), value);
+    }
+
+    @Override
+    public void write16(int offset, int value) {
+        qtest.write16(at(offset, 2), value);
     }
 
     @Override

@@ -13,6 +13,16 @@ record SettlingRegisters(Machine machine) {
         RegisterWindow window = machine.registers().map(physicalBase, size);
         return new RegisterWindow() {
             @Override
+            public int read8(int offset) {
+                return window.read8(offset);
+            }
+
+            @Override
+            public int read16(int offset) {
+                return window.read16(offset);
+            }
+
+            @Override
             public int read32(int offset) {
                 return window.read32(offset);
             }
@@ -20,6 +30,18 @@ record SettlingRegisters(Machine machine) {
             @Override
             public long read64(int offset) {
                 return window.read64(offset);
+            }
+
+            @Override
+            public void write8(int offset, int value) {
+                window.write8(offset, value);
+                machine.runPending();
+            }
+
+            @Override
+            public void write16(int offset, int value) {
+                window.write16(offset, value);
+                machine.runPending();
             }
 
             @Override

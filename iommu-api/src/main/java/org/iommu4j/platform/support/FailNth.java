@@ -97,6 +97,16 @@ public final class FailNth {
             RegisterWindow window = target.map(physicalBase, size);
             return new RegisterWindow() {
                 @Override
+                public int read8(int offset) {
+                    return failNow() ? 0xff : window.read8(offset);
+                }
+
+                @Override
+                public int read16(int offset) {
+                    return failNow() ? 0xffff : window.read16(offset);
+                }
+
+                @Override
                 public int read32(int offset) {
                     return failNow() ? -1 : window.read32(offset);
                 }
@@ -104,6 +114,16 @@ public final class FailNth {
                 @Override
                 public long read64(int offset) {
                     return failNow() ? -1L : window.read64(offset);
+                }
+
+                @Override
+                public void write8(int offset, int value) {
+                    window.write8(offset, value);
+                }
+
+                @Override
+                public void write16(int offset, int value) {
+                    window.write16(offset, value);
                 }
 
                 @Override
