@@ -4,7 +4,8 @@
  * Intel VT-d: a driver that finds its units in DMAR and translates with tables of both stages, in legacy and scalable
  * mode.
  *
- * <p>Opened through {@link org.iommu4j.spi.IommuVendors}; callers need no type of this module by name.
+ * <p>Opened through {@link org.iommu4j.spi.IommuVendors}. Callers need no type of this module by name but those of
+ * {@link org.iommu4j.intel.nesting}, and these only to pass on what a guest says.
  */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.intel {
@@ -12,6 +13,7 @@ module org.iommu4j.intel {
     requires org.slf4j;
 
     exports org.iommu4j.intel;
+    exports org.iommu4j.intel.nesting;
 
     provides org.iommu4j.spi.IommuVendor with
             org.iommu4j.intel.IntelVendor;

@@ -31,8 +31,12 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.amd.AmdVendor;
 import org.iommu4j.audit.Auditor;
+import org.iommu4j.capability.GuestInvalidationRequest;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.intel.IntelVendor;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.spi.IommuVendors;
@@ -88,6 +92,7 @@ class ArchitectureTest {
         "org.iommu4j.dma, 6",
         "org.iommu4j.intel, 10",
         "org.iommu4j.intel.fmt, 4",
+        "org.iommu4j.intel.nesting, 2",
         "org.iommu4j.amd, 10",
         "org.iommu4j.amd.fmt, 3",
         "org.iommu4j.vfio, 8",
@@ -296,6 +301,23 @@ class ArchitectureTest {
                     .as(vendor)
                     .hasSize(1);
         }
+    }
+
+    /** So that a consumer can pass a guest's words on, and knows no more of the vendor. */
+    @Test
+    void whatAGuestSaysIsARecordThatItsVendorExports() {
+        Set<String> records = CLASSES.stream()
+                .filter(type ->
+                        type.isAssignableTo(GuestTable.class) || type.isAssignableTo(GuestInvalidationRequest.class))
+                .filter(type -> !type.isInterface())
+                .map(JavaClass::getName)
+                .collect(Collectors.toCollection(TreeSet::new));
+        assertThat(records)
+                .containsExactly(FirstStageInvalidation.class.getName(), FirstStageTable.class.getName())
+                .allSatisfy(name -> {
+                    assertThat(CLASSES.get(name).isRecord()).as(name).isTrue();
+                    assertThat(CLASSES.get(name).getPackageName()).endsWith(".nesting");
+                });
     }
 
     @Test

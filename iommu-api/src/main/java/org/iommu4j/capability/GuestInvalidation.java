@@ -8,12 +8,10 @@ package org.iommu4j.capability;
  */
 public interface GuestInvalidation {
     /**
-     * Has the units forget a range of what the guest's tables said.
+     * Has the units forget what the guest's tables said.
      *
-     * @param iova first byte, aligned to 4096
-     * @param size bytes, a multiple of 4096, or 0 for all
-     * @param leavesOnly whether only leaves changed, no tables
-     * @throws org.iommu4j.IommuException EINVAL (misaligned), ETIMEDOUT, EIO
+     * @param request what to forget, in a record of the driver's vendor
+     * @throws org.iommu4j.IommuException EINVAL (misaligned, the record is another vendor's), ENODEV, ETIMEDOUT, EIO
      */
-    void invalidate(long iova, long size, boolean leavesOnly);
+    void invalidate(GuestInvalidationRequest request);
 }

@@ -24,6 +24,7 @@ import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.DmarParser;
 import org.iommu4j.intel.acpi.RemappingStructure.Drhd;
 import org.iommu4j.intel.acpi.ScopeResolver;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MalformedTableException;
@@ -307,10 +308,10 @@ final class IntelIommu implements Iommu {
     }
 
     /** Makes a nested domain in one step, so that {@link #close} finds both it and its parent. */
-    private synchronized IommuDomain nest(SecondStageDomain parent, long guestTable, int levels) {
+    private synchronized IommuDomain nest(SecondStageDomain parent, FirstStageTable guest) {
         checkOpen();
         parent.nestedOpened();
-        return keep(new NestedDomain(state, parent, guestTable, levels));
+        return keep(new NestedDomain(state, parent, guest));
     }
 
     @Override

@@ -7,6 +7,7 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.intel.acpi.RemappingStructure;
 import org.iommu4j.intel.fmt.FaultRecord;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.intel.reg.DmarRegisters;
 import org.iommu4j.intel.reg.ExtendedCapability;
@@ -198,6 +199,24 @@ final class IntelUnit {
     /** Returns whether a first stage can go through a second one. */
     boolean nests() {
         return scalable && ecap.secondStage() && ecap.nested();
+    }
+
+    /** Returns why a guest's table can't be walked by this unit, null when it can. */
+    @Nullable
+    String misfit(FirstStageTable guest) {
+        int width = guest.addressWidth();
+        boolean fiveLevels = cap.firstStageOf5Levels();
+        if (width != 48 && !(width == 57 && fiveLevels)) {
+            return name + " has a first stage of " + (fiveLevels ? "48 or 57" : "48") + " bits (CAP.FL5LP), not as "
+                    + guest;
+        }
+        if (guest.has(FirstStageTable.SUPERVISOR_REQUESTS) && !ecap.supervisorRequests()) {
+            return name + " does not translate supervisor requests (ECAP.SRS is 0)";
+        }
+        if (guest.has(FirstStageTable.EXTENDED_ACCESSED) && !ecap.extendedAccessed()) {
+            return name + " has no extended accessed flag (ECAP.EAFS is 0)";
+        }
+        return guest.has(~FirstStageTable.ALL_FLAGS) ? name + " knows not all flags of the " + guest : null;
     }
 
     UnitCommands commands() {

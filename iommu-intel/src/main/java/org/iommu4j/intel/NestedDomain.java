@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.GuestInvalidation;
+import org.iommu4j.capability.GuestInvalidationRequest;
 import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.spi.DomainWithoutTables;
 import org.jspecify.annotations.Nullable;
 
@@ -20,21 +24,17 @@ import org.jspecify.annotations.Nullable;
 final class NestedDomain extends TranslatingDomain implements DomainWithoutTables, GuestInvalidation {
     private static final String NOT_MAPPED = "a nested domain is mapped by its guest";
 
-    private final SecondStageDomain parent;
-    private final long guestTable;
-    private final int levels;
+    /** Pages of the whole address space. */
+    private static final long MOST_PAGES = 1L << 52;
 
-    /**
-     * Makes a domain that its parent has already registered.
-     *
-     * @param guestTable guest-physical address of the top table
-     * @param levels of the guest's table, 4 or 5
-     */
-    NestedDomain(DriverState driver, SecondStageDomain parent, long guestTable, int levels) {
+    private final SecondStageDomain parent;
+    private final FirstStageTable guest;
+
+    /** Makes a domain that its parent has already registered, above a guest's table that the unit can walk. */
+    NestedDomain(DriverState driver, SecondStageDomain parent, FirstStageTable guest) {
         super(driver, DomainType.NESTED, driver.rules().attachesPasids(), CacheTags.Kind.FIRST_STAGE, parent);
         this.parent = parent;
-        this.guestTable = guestTable;
-        this.levels = levels;
+        this.guest = guest;
     }
 
     @Override
@@ -44,7 +44,7 @@ final class NestedDomain extends TranslatingDomain implements DomainWithoutTable
 
     @Override
     public long apertureEnd() {
-        return (1L << (11 + 9 * levels)) - 1;
+        return (1L << (guest.addressWidth() - 1)) - 1;
     }
 
     @Override
@@ -59,19 +59,26 @@ final class NestedDomain extends TranslatingDomain implements DomainWithoutTable
     }
 
     @Override
-    public void invalidate(long iova, long size, boolean leavesOnly) {
+    public void invalidate(GuestInvalidationRequest request) {
+        Objects.requireNonNull(request, "request");
         checkOpen();
-        if (((iova | size) & 0xfff) != 0) {
+        if (!(request instanceof FirstStageInvalidation range)) {
+            throw new IommuException(Errno.EINVAL, "an invalidation as VT-d has none: " + request);
+        }
+        long first = range.address();
+        long pages = range.pages();
+        if (first == 0 && pages == FirstStageInvalidation.ALL_PAGES) {
+            flush(UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST, range.leavesOnly());
+            return;
+        }
+        long last = first + (pages << 12) - 1;
+        if ((first & 0xfff) != 0 || pages < 1 || pages > MOST_PAGES || Long.compareUnsigned(last, first) < 0) {
             throw new IommuException(
                     Errno.EINVAL,
-                    "invalidation of 0x" + Long.toHexString(size) + " bytes at 0x" + Long.toHexString(iova)
-                            + ", expected multiples of 4096");
+                    "invalidation of " + Long.toUnsignedString(pages) + " pages at 0x" + Long.toHexString(first)
+                            + ", expected a range of whole pages");
         }
-        if (size == 0) {
-            flush(UnitCaches.ALL_FIRST, UnitCaches.ALL_LAST, leavesOnly);
-        } else {
-            flush(iova, iova + size - 1, leavesOnly);
-        }
+        flush(first, last, range.leavesOnly());
     }
 
     @Override
@@ -81,10 +88,8 @@ final class NestedDomain extends TranslatingDomain implements DomainWithoutTable
         if (!unit.nests()) {
             return unit.name() + " does not nest (ECAP.NEST is 0)";
         }
-        if (levels == 5 && !unit.cap().firstStageOf5Levels()) {
-            return unit.name() + " has no first stage of 5 levels (CAP.FL5LP is 0)";
-        }
-        return parent.misfit(device);
+        String misfit = unit.misfit(guest);
+        return misfit != null ? misfit : parent.misfit(device);
     }
 
     @Override
@@ -105,7 +110,12 @@ final class NestedDomain extends TranslatingDomain implements DomainWithoutTable
         return new long[] {
             parent.secondStageWord(PasidEntry.PGTT_NESTED),
             PasidEntry.word1(domainId, device.unit().walksCoherently(), parent.isEnforced()),
-            PasidEntry.word2(levels, guestTable, false)
+            PasidEntry.guestWord2(
+                    guest.addressWidth() == 57 ? 5 : 4,
+                    guest.address(),
+                    guest.has(FirstStageTable.SUPERVISOR_REQUESTS),
+                    guest.has(FirstStageTable.WRITE_PROTECT),
+                    guest.has(FirstStageTable.EXTENDED_ACCESSED))
         };
     }
 

@@ -14,10 +14,12 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.DirtyTracking;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.intel.IntelRules.AttachCheck;
 import org.iommu4j.intel.fmt.ContextEntry;
 import org.iommu4j.intel.fmt.PasidEntry;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.intel.reg.Capability;
 import org.iommu4j.spi.VendorContext;
 import org.jspecify.annotations.Nullable;
@@ -36,11 +38,9 @@ final class SecondStageDomain extends PagingDomain {
         /**
          * Makes a domain above a parent and registers it, in one step.
          *
-         * @param guestTable guest-physical address of the top table
-         * @param levels of the guest's table, 4 or 5
          * @throws IommuException ENODEV when the driver or the parent is closed
          */
-        IommuDomain nest(SecondStageDomain parent, long guestTable, int levels);
+        IommuDomain nest(SecondStageDomain parent, FirstStageTable guest);
     }
 
     private final boolean nestParent;
@@ -227,26 +227,26 @@ final class SecondStageDomain extends PagingDomain {
         return nesting;
     }
 
-    private IommuDomain allocateNested(IommuDevice device, long guestTable, int addressWidth) {
+    private IommuDomain allocateNested(IommuDevice device, GuestTable table) {
         IntelUnit unit = IntelDevice.own(device, driver()).unit();
+        Objects.requireNonNull(table, "table");
         checkOpen();
         if (!unit.nests()) {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " does not nest (ECAP.NEST is 0)");
         }
-        boolean fiveLevels = addressWidth == 57;
-        if (addressWidth != 48 && !(fiveLevels && unit.cap().firstStageOf5Levels())) {
-            throw new IommuException(
-                    Errno.EINVAL,
-                    "a guest's table of " + addressWidth + " bits, " + unit.name() + " has "
-                            + (unit.cap().firstStageOf5Levels() ? "48 or 57" : "48"));
+        if (!(table instanceof FirstStageTable guest)) {
+            throw new IommuException(Errno.EOPNOTSUPP, "a guest's table as VT-d has none: " + table);
         }
-        if ((guestTable & 0xfff) != 0 || guestTable < 0 || guestTable > table().end()) {
-            throw new IommuException(
-                    Errno.EINVAL,
-                    "a guest's table at 0x" + Long.toHexString(guestTable) + ", expected a frame up to 0x"
-                            + Long.toHexString(table().end()));
+        String misfit = unit.misfit(guest);
+        if (misfit != null) {
+            throw new IommuException(Errno.EINVAL, misfit);
         }
-        return nestedFactory.nest(this, guestTable, fiveLevels ? 5 : 4);
+        long address = guest.address();
+        if ((address & 0xfff) != 0 || address < 0 || address > table().end()) {
+            throw new IommuException(
+                    Errno.EINVAL, guest + ", expected a frame up to 0x" + Long.toHexString(table().end()));
+        }
+        return nestedFactory.nest(this, guest);
     }
 
     /**

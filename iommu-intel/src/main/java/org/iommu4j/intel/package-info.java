@@ -4,7 +4,8 @@
  * The VT-d driver.
  *
  * <p>It can be read bottom-up: each class needs only classes above it in this list, and those of {@code fmt}, {@code
- * reg} and {@code acpi}. {@link org.iommu4j.intel.IntelVendor} is the only public class.
+ * reg} and {@code acpi}. {@link org.iommu4j.intel.IntelVendor} is the only public class; what a guest
+ * passes on is in {@link org.iommu4j.intel.nesting}.
  *
  * <ul>
  *   <li>Names and rules: {@code IntelNames}; {@code IntelRules}, the rules that changed from release to release.

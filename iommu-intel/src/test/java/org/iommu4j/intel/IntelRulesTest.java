@@ -20,6 +20,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.intel.acpi.DmarBytes;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -516,7 +517,8 @@ class IntelRulesTest {
         Host host = new Host(release, Bench.ECAP_SCALABLE, Bench.ECAP_SCALABLE & ~(1L << 48));
         IommuDomain parent = host.iommu.allocate(DomainType.UNMANAGED, host.first, Set.of(DomainFlag.NEST_PARENT));
         assertThat(parent.attach(host.first).attached()).isTrue();
-        IommuDomain nested = parent.nesting().orElseThrow().allocateNested(host.second, 0x3000, 48);
+        IommuDomain nested =
+                parent.nesting().orElseThrow().allocateNested(host.second, new FirstStageTable(0x3000, 48, 0));
         assertThat(nested.attach(host.second).attached()).isTrue();
         host.bench.memory.recording = true;
         parent.map(0x1000, 0x2000, K4, 1, Prot.READ_WRITE);

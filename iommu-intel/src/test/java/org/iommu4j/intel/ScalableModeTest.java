@@ -19,9 +19,15 @@ import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
+import org.iommu4j.capability.GuestInvalidationRequest;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.capability.PasidAttachment;
 import org.iommu4j.intel.acpi.DmarBytes;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Scalable mode against a unit that answers and does not translate: tables and requests are hex as the manual gives
@@ -421,11 +427,12 @@ class ScalableModeTest {
         assertErrno(Errno.EINVAL, () -> parent.map(0x1000, 0x1000, K4, 1, Prot.READ));
         parent.map(0x1000, 0x1000, K4, 8, Prot.READ_WRITE);
         var nesting = parent.nesting().orElseThrow();
-        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, 0x1008, 48));
-        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, 0x1000, 57));
-        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, 0x1000, 47));
-        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, 1L << 48, 48));
-        IommuDomain nested = nesting.allocateNested(host.device, 0x3000, 48);
+        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, guestTable(0x1008, 48)));
+        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, guestTable(0x1000, 57)));
+        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, guestTable(0x1000, 47)));
+        assertErrno(Errno.EINVAL, () -> nesting.allocateNested(host.device, guestTable(1L << 48, 48)));
+        assertErrno(Errno.EOPNOTSUPP, () -> nesting.allocateNested(host.device, new GuestTable() {}));
+        IommuDomain nested = nesting.allocateNested(host.device, guestTable(0x3000, 48));
         assertThat(nested.format()).isEqualTo("vtd-nested");
         assertThat(nested.type()).isEqualTo(DomainType.NESTED);
         assertErrno(Errno.EBUSY, parent::close);
@@ -438,11 +445,15 @@ class ScalableModeTest {
         assertThat(entry[2]).as("the guest's table").isEqualTo(0x3000);
         host.record();
         var guest = nested.guestInvalidation().orElseThrow();
-        guest.invalidate(0x5000, K4, true);
+        guest.invalidate(new FirstStageInvalidation(0x5000, 1, true));
         assertThat(host.requests()).containsExactly("20036 5040", "1000050003 5000");
-        guest.invalidate(0, 0, false);
+        guest.invalidate(new FirstStageInvalidation(0, FirstStageInvalidation.ALL_PAGES, false));
         assertThat(host.requests()).containsExactly("20026 0", "1000050003 7ffffffffffff001");
-        assertErrno(Errno.EINVAL, () -> guest.invalidate(0x800, K4, true));
+        assertErrno(Errno.EINVAL, () -> guest.invalidate(new GuestInvalidationRequest() {}));
+        for (long[] bad : new long[][] {{0x800, 1}, {0x1000, 0}, {0x1000, -1}, {0x1000, 1L << 52}, {0, 1L << 53}}) {
+            assertErrno(Errno.EINVAL, () -> guest.invalidate(new FirstStageInvalidation(bad[0], bad[1], true)));
+        }
+        assertThat(host.requests()).isEmpty();
         // What the guest made of the parent's pages, nobody knows.
         parent.unmap(0x1000, K4, gather);
         parent.sync(gather);
@@ -461,13 +472,43 @@ class ScalableModeTest {
         assertThat(host.bench.pool.inUse()).isZero();
     }
 
+    private static FirstStageTable guestTable(long address, int addressWidth) {
+        return new FirstStageTable(address, addressWidth, 0);
+    }
+
+    /** Which bit of ECAP a flag of the guest's entry needs, if any, and where the entry has it. */
+    @ParameterizedTest
+    @CsvSource({
+        FirstStageTable.SUPERVISOR_REQUESTS + ", 31, 0x3001",
+        FirstStageTable.EXTENDED_ACCESSED + ", 34, 0x3080",
+        FirstStageTable.WRITE_PROTECT + ", -1, 0x3010",
+        "8, -2, 0"
+    })
+    void aGuestsFlagIsInItsEntryWhereTheUnitHasIt(int flag, int needs, String word) {
+        FirstStageTable table = new FirstStageTable(0x3000, 48, flag);
+        if (needs != -1) {
+            Host without = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
+            IommuDomain parent =
+                    without.iommu.allocate(DomainType.UNMANAGED, without.device, Set.of(DomainFlag.NEST_PARENT));
+            var nesting = parent.nesting().orElseThrow();
+            assertErrno(Errno.EINVAL, () -> nesting.allocateNested(without.device, table));
+        }
+        if (needs != -2) {
+            Host with = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE | (needs < 0 ? 0 : 1L << needs));
+            IommuDomain parent = with.iommu.allocate(DomainType.UNMANAGED, with.device, Set.of(DomainFlag.NEST_PARENT));
+            IommuDomain nested = parent.nesting().orElseThrow().allocateNested(with.device, table);
+            assertThat(nested.attach(with.device).attached()).isTrue();
+            assertThat(with.entry(0)[2]).isEqualTo(Long.decode(word));
+        }
+    }
+
     @Test
     void closingTheDriverFreesParentsAndTheirNestedDomains() {
         Host host = new Host(Bench.CAP_LARGE, Bench.ECAP_SCALABLE);
         for (int i = 0; i < 2; i++) {
             IommuDomain parent = host.iommu.allocate(DomainType.UNMANAGED, host.device, Set.of(DomainFlag.NEST_PARENT));
             parent.map(0x1000, 0x1000, K4, 1, Prot.READ_WRITE);
-            parent.nesting().orElseThrow().allocateNested(host.device, 0x3000, 48);
+            parent.nesting().orElseThrow().allocateNested(host.device, guestTable(0x3000, 48));
         }
 
         host.iommu.close();

@@ -49,6 +49,7 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 import org.iommu4j.bits.Register;
 import org.iommu4j.bits.SplitField;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.dma.CoherentBuffer;
@@ -61,6 +62,8 @@ import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.UnknownInputException;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.it.Checkout;
 import org.iommu4j.it.domain.Bench;
 import org.iommu4j.it.domain.Configuration;
@@ -129,6 +132,7 @@ import org.iommu4j.vfio.type1.Type1Options;
 final class Samples {
     private static final PciAddress NIC = BuiltInTopology.SECOND_GPU;
     private static final long IOVA = 0x20_0000;
+    private static final GuestTable GUEST_TABLE = new FirstStageTable(0x10_0000, 48, 0);
 
     private final List<Object> all = new ArrayList<>();
     private final List<Bench> benches = new ArrayList<>();
@@ -197,6 +201,7 @@ final class Samples {
         BitField field = BitField.bits(3, 0, "LOW");
         add(field, Layout.of("TABLE", field), SplitField.of("SPLIT", field));
         add(Register.of("REG", 0, 64, "a manual").field(BitField.bit(9, "NINE"), Access.READ_WRITE));
+        add(GUEST_TABLE, new FirstStageInvalidation(0, 1, true));
         add(LinuxRelease.NEWEST, NIC, new IotlbGather(), new DirtyBitmap(0, 4096, 4), new FailNth());
         PageRequest request = new PageRequest(0, true, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
@@ -261,7 +266,7 @@ final class Samples {
         domain.pasidAttachment().ifPresent(this::add);
         domain.nesting().ifPresent(nesting -> {
             add(nesting);
-            addDomain(nesting.allocateNested(device, 0x10_0000, 48), device);
+            addDomain(nesting.allocateNested(device, GUEST_TABLE), device);
         });
         domain.guestInvalidation().ifPresent(this::add);
     }

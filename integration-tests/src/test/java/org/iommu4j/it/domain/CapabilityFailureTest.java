@@ -21,6 +21,7 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.it.domain.NthFailure.Operation;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -392,7 +393,9 @@ class CapabilityFailureTest {
 
         @Override
         public void run() {
-            nested = parent.nesting().orElseThrow().allocateNested(bench.device(), GUEST_TABLE, 48);
+            nested = parent.nesting()
+                    .orElseThrow()
+                    .allocateNested(bench.device(), new FirstStageTable(GUEST_TABLE, 48, 0));
             bench.attach(nested, bench.device());
         }
 

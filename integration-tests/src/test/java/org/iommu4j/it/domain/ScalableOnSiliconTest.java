@@ -26,6 +26,8 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -243,7 +245,7 @@ class ScalableOnSiliconTest {
     }
 
     private static IommuDomain nested(Bench bench, IommuDomain parent) {
-        return parent.nesting().orElseThrow().allocateNested(bench.device(), GUEST_TABLE, 48);
+        return parent.nesting().orElseThrow().allocateNested(bench.device(), new FirstStageTable(GUEST_TABLE, 48, 0));
     }
 
     @ParameterizedTest
@@ -258,14 +260,16 @@ class ScalableOnSiliconTest {
 
         bench.store(guestLeaf(), (GUEST_DATA + PAGE) | 7);
         bench.assertReaches(GUEST_VIRTUAL, host);
-        nested.guestInvalidation().orElseThrow().invalidate(GUEST_VIRTUAL, PAGE, true);
+        nested.guestInvalidation().orElseThrow().invalidate(new FirstStageInvalidation(GUEST_VIRTUAL, 1, true));
         bench.assertReaches(GUEST_VIRTUAL, host + PAGE);
 
         // All of it, and a table this time.
         long entry = SCRATCH + 2 * PAGE + (GUEST_VIRTUAL >>> 21 & 511) * 8;
         bench.store(entry, 0);
         bench.assertReaches(GUEST_VIRTUAL, host + PAGE);
-        nested.guestInvalidation().orElseThrow().invalidate(0, 0, false);
+        nested.guestInvalidation()
+                .orElseThrow()
+                .invalidate(new FirstStageInvalidation(0, FirstStageInvalidation.ALL_PAGES, false));
         bench.assertRefused(GUEST_VIRTUAL);
     }
 

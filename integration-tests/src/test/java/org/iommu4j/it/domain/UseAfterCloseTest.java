@@ -25,13 +25,17 @@ import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.Prot;
+import org.iommu4j.capability.GuestTable;
 import org.iommu4j.capability.PageRequests;
+import org.iommu4j.intel.nesting.FirstStageInvalidation;
+import org.iommu4j.intel.nesting.FirstStageTable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What is closed refuses with ENODEV, in every vendor and for every kind of domain, and leaves the machine alone. */
 class UseAfterCloseTest {
     private static final long PAGE = 4096;
+    private static final GuestTable GUEST_TABLE = new FirstStageTable(0x10_0000, 48, 0);
 
     /** A machine, and a domain to allocate there; nested ones on a parent with these flags. */
     private record Kind(Configuration configuration, DomainType type, Set<DomainFlag> flags) {
@@ -44,7 +48,7 @@ class UseAfterCloseTest {
                 return bench.iommu().allocate(type, bench.device(), flags);
             }
             IommuDomain parent = bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), flags);
-            return parent.nesting().orElseThrow().allocateNested(bench.device(), 0x10_0000, 48);
+            return parent.nesting().orElseThrow().allocateNested(bench.device(), GUEST_TABLE);
         }
 
         @Override
@@ -103,8 +107,10 @@ class UseAfterCloseTest {
             all.put("detach a PASID", () -> pasids.detach(device, 1));
         });
         domain.nesting()
-                .ifPresent(nesting -> all.put("allocateNested", () -> nesting.allocateNested(device, 0x10_0000, 48)));
-        domain.guestInvalidation().ifPresent(guest -> all.put("invalidate", () -> guest.invalidate(0, PAGE, true)));
+                .ifPresent(nesting -> all.put("allocateNested", () -> nesting.allocateNested(device, GUEST_TABLE)));
+        domain.guestInvalidation()
+                .ifPresent(
+                        guest -> all.put("invalidate", () -> guest.invalidate(new FirstStageInvalidation(0, 1, true))));
         return all;
     }
 

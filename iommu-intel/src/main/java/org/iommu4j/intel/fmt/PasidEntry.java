@@ -131,4 +131,21 @@ public final class PasidEntry {
     public static long word2(int levels, long firstStage, boolean executeDisable) {
         return FSPM.of(levels - 4) | (executeDisable ? NXE.mask() : 0) | FSPTPTR.getInPlace(firstStage);
     }
+
+    /**
+     * Returns the third word of a nested entry.
+     *
+     * @param levels of the guest's table, 4 or 5
+     * @param firstStage guest-physical address of its top table
+     * @param supervisor whether supervisor requests are translated
+     * @param writeProtect whether write protection holds for them
+     * @param extendedAccessed whether the extended accessed flag is set in entries
+     */
+    public static long guestWord2(
+            int levels, long firstStage, boolean supervisor, boolean writeProtect, boolean extendedAccessed) {
+        return word2(levels, firstStage, false)
+                | (supervisor ? SRE.mask() : 0)
+                | (writeProtect ? WPE.mask() : 0)
+                | (extendedAccessed ? EAFE.mask() : 0);
+    }
 }

@@ -97,6 +97,16 @@ public record ExtendedCapability(long value) {
         return IR.isSet(value);
     }
 
+    /** Returns whether supervisor requests can be translated by a first stage. */
+    public boolean supervisorRequests() {
+        return SRS.isSet(value);
+    }
+
+    /** Returns whether the extended accessed flag can be set in entries of a first stage. */
+    public boolean extendedAccessed() {
+        return EAFS.isSet(value);
+    }
+
     /** Returns whether a context entry may pass requests through. */
     public boolean passThrough() {
         return PT.isSet(value);

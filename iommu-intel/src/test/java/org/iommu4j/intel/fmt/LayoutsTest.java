@@ -51,6 +51,9 @@ class LayoutsTest {
         assertThat(PasidEntry.word1(0xabcd, true, true)).isEqualTo(0x180abcdL);
         assertThat(PasidEntry.word2(5, 0x123000, false)).isEqualTo(0x123004);
         assertThat(PasidEntry.word2(5, 0x123000, true)).isEqualTo(0x123024);
+        assertThat(PasidEntry.guestWord2(4, 0x123000, true, false, false)).isEqualTo(0x123001);
+        assertThat(PasidEntry.guestWord2(4, 0x123000, false, true, false)).isEqualTo(0x123010);
+        assertThat(PasidEntry.guestWord2(5, 0x123000, false, false, true)).isEqualTo(0x123084);
         assertThatThrownBy(() -> PasidEntry.word2(3, 0, false)).isInstanceOf(IllegalArgumentException.class);
     }
 
