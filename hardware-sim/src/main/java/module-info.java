@@ -4,7 +4,7 @@
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.sim {
     requires transitive org.iommu4j;
-    requires transitive com.google.guice;
+    requires static com.google.guice;
     requires static transitive org.jspecify;
 
     exports org.iommu4j.sim.amdvi;

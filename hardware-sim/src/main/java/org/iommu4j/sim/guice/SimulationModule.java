@@ -17,6 +17,7 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
  * <p>An application adds providers to the map binder of {@code String} (their name) to {@link TranslationUnitProvider},
  * and replaces the {@link EvictionPolicy} through its optional binder.
  */
+@SuppressWarnings("exports") // Guice's types: the module that uses this class requires com.google.guice itself.
 public final class SimulationModule extends AbstractModule {
     /** Makes the module. */
     public SimulationModule() {}
