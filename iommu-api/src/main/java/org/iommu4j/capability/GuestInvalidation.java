@@ -8,10 +8,13 @@ package org.iommu4j.capability;
  */
 public interface GuestInvalidation {
     /**
-     * Has the units forget what the guest's tables said.
+     * Has the units forget a part of the guest's tables, before this returns [invalidate-1].
      *
-     * @param request what to forget, in a record of the driver's vendor
-     * @throws org.iommu4j.IommuException EINVAL (misaligned, the record is another vendor's), ENODEV, ETIMEDOUT, EIO
+     * <p>Entries outside the request may be forgotten too [invalidate-2].
+     *
+     * @param request the part, in a record of the driver's vendor
+     * @throws org.iommu4j.IommuException EINVAL (misaligned, the record is another vendor's) [invalidate-3]; ENODEV
+     *     (the domain is closed) [invalidate-4]; ETIMEDOUT or EIO when the invalidation did not complete [invalidate-5]
      */
     void invalidate(GuestInvalidationRequest request);
 }

@@ -11,14 +11,16 @@ import org.iommu4j.IommuDomain;
  */
 public interface Nesting {
     /**
-     * Makes a nested domain: a guest's table translates first, this domain translates what that gives.
+     * Makes a nested domain: a guest's table translates first, this domain translates the result [nest-1].
      *
-     * <p>The parent can't be closed while nested domains of it exist.
+     * <p>A page that either stage misses, and an entry of either stage with reserved bits, is a fault [nest-2]. The
+     * parent can't be closed while nested domains of it exist [nest-3].
      *
-     * @param device the device that it is for
-     * @param table what the guest says of its table, in a record of the driver's vendor
-     * @throws org.iommu4j.IommuException EINVAL (misaligned table, something that the unit does not have), EOPNOTSUPP
-     *     (the unit does not nest, the record is another vendor's), ENODEV, ENOMEM, ENOSPC
+     * @param device the device that the domain is for; it is not attached
+     * @param table the guest's table, in a record of the driver's vendor
+     * @throws org.iommu4j.IommuException EINVAL (misaligned table, something that the unit does not have) [nest-4];
+     *     EOPNOTSUPP (the unit does not nest, the record is another vendor's) [nest-5]; ENODEV (another driver's
+     *     device, the domain is closed) [nest-6]; ENOMEM, ENOSPC (out of domain ids) [nest-7]
      */
     IommuDomain allocateNested(IommuDevice device, GuestTable table);
 }

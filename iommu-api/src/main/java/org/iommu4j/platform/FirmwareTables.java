@@ -7,7 +7,7 @@ import java.util.Optional;
 @FunctionalInterface
 public interface FirmwareTables {
     /**
-     * Returns a table with its header, as firmware left it; its checksum may be wrong.
+     * Returns a copy of a table with its header, as firmware left it; its checksum may be wrong [table-1].
      *
      * @param signature four characters, for example {@code DMAR}
      */

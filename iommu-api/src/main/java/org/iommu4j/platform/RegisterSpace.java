@@ -6,11 +6,12 @@ package org.iommu4j.platform;
 public interface RegisterSpace {
     /**
      * Maps registers, and keeps them from others until {@link RegisterWindow#release}, where the platform takes account
-     * of that. Source: {@code request_mem_region}.
+     * of that [registers-map-1]. Source: {@code request_mem_region}.
      *
      * @param physicalBase the base that firmware told, 4 KiB aligned
      * @param size bytes
-     * @throws org.iommu4j.IommuException ENXIO when nothing answers there, EBUSY when somebody else has them
+     * @throws org.iommu4j.IommuException ENXIO when nothing answers there [registers-map-2]; EBUSY when another
+     *     driver has them [registers-map-3]
      */
     RegisterWindow map(long physicalBase, int size);
 }
