@@ -158,7 +158,7 @@ public final class ForeignUnits implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return facts.shownUnits().keySet().stream().anyMatch(this::isNamed);
+        return facts.showsUnit(this::isNamed);
     }
 
     /**

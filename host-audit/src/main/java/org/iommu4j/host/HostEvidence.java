@@ -137,18 +137,22 @@ public final class HostEvidence {
     }
 
     /**
-     * Returns the units' register values as far as known; the features that a kernel log states for all units count for
-     * each.
+     * Returns the units' register values as far as known, by base, or by name where an input does not state the base.
+     * The features that a kernel log states for all units count for each.
      */
     public RegisterValues registers() {
-        return (base, register) -> {
-            for (UnitEvidence unit : units.values()) {
-                Fact<Long> value = unit.registers().get(register);
-                if (value != null
-                        && unit.registerBase().isPresent()
-                        && unit.registerBase().getAsLong() == base) {
+        return (unit, base, register) -> {
+            Fact<Long> named = null;
+            for (UnitEvidence known : units.values()) {
+                Fact<Long> value = known.registers().get(register);
+                if (value != null && base.isPresent() && known.registerBase().equals(base)) {
                     return OptionalLong.of(value.value());
                 }
+                boolean baseUnknown = base.isEmpty() || known.registerBase().isEmpty();
+                named = baseUnknown && known.name().equals(unit) ? value : named;
+            }
+            if (named != null) {
+                return OptionalLong.of(named.value());
             }
             Fact<Long> all = registersOfAllUnits.get(register);
             return all == null ? OptionalLong.empty() : OptionalLong.of(all.value());

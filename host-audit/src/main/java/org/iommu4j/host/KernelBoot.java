@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
 import org.iommu4j.pci.PciAddress;
@@ -31,7 +32,7 @@ final class KernelBoot implements KernelLog.Findings {
     private boolean done;
     private boolean toldAnything;
 
-    private record Unit(long registerBase, Map<String, Long> registers) {}
+    private record Unit(OptionalLong registerBase, Map<String, Long> registers) {}
 
     /**
      * Begins a boot.
@@ -43,7 +44,7 @@ final class KernelBoot implements KernelLog.Findings {
     }
 
     @Override
-    public void unit(String name, long registerBase, Map<String, Long> registers) {
+    public void unit(String name, OptionalLong registerBase, Map<String, Long> registers) {
         units.put(name, new Unit(registerBase, Map.copyOf(registers)));
         toldAnything = true;
     }
@@ -140,7 +141,8 @@ final class KernelBoot implements KernelLog.Findings {
             host.commandLine(commandLine, source);
         }
         units.forEach((name, unit) -> {
-            host.unit(name, unit.registerBase(), source);
+            host.unit(name);
+            unit.registerBase().ifPresent(base -> host.unit(name, base, source));
             unit.registers().forEach((register, value) -> host.register(name, register, value, source));
         });
         everyUnit.forEach((register, value) -> host.registerOfAllUnits(register, value, source));

@@ -8,8 +8,10 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.OptionalLong;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.RegisterValues;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -114,13 +116,39 @@ class HostInputsTest {
     }
 
     @Test
+    void aUnitIsFoundByItsBaseOrWhereThatIsNotKnownByItsName() {
+        Source log = new Source("dmesg.txt", Rank.LOG);
+        RegisterValues registers = HostEvidence.builder("host")
+                .register("ivhd0", "EFR", 1, log)
+                .unit("ivhd1", 0xfeb9_0000L, log)
+                .register("ivhd1", "EFR", 2, log)
+                .build()
+                .registers();
+
+        assertThat(registers.value("ivhd0", OptionalLong.empty(), "EFR")).hasValue(1);
+        assertThat(registers.value("ivhd0", OptionalLong.of(0xfeb8_0000L), "EFR"))
+                .as("a table has the base")
+                .hasValue(1);
+        assertThat(registers.value("ivhd0", OptionalLong.of(0xfeb9_0000L), "EFR"))
+                .as("the base decides")
+                .hasValue(2);
+        assertThat(registers.value("ivhd1", OptionalLong.empty(), "EFR")).hasValue(2);
+        assertThat(registers.value("ivhd1", OptionalLong.of(0xfeba_0000L), "EFR"))
+                .as("a namesake elsewhere")
+                .isEmpty();
+        assertThat(registers.value("", OptionalLong.empty(), "EFR")).isEmpty();
+    }
+
+    @Test
     void whatIsSaidOfAllUnitsDoesNotSettleWhatInputsSayOfOne() {
         EvidenceBuilder host = HostEvidence.builder("host");
         Source log = new Source("dmesg.txt", Rank.LOG);
         host.unit("ivhd0", 0xfeb8_0000L, log).registerOfAllUnits("EFR", 1, log);
-        assertThat(host.build().registers().value(0xfeb8_0000L, "EFR")).hasValue(1);
+        assertThat(host.build().registers().value("ivhd0", OptionalLong.of(0xfeb8_0000L), "EFR"))
+                .hasValue(1);
         host.register("ivhd0", "EFR", 2, log).register("ivhd0", "EFR", 3, log);
-        assertThat(host.build().registers().value(0xfeb8_0000L, "EFR")).isEmpty();
+        assertThat(host.build().registers().value("ivhd0", OptionalLong.of(0xfeb8_0000L), "EFR"))
+                .isEmpty();
     }
 
     @Test

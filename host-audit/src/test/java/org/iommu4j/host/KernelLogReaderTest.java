@@ -7,6 +7,8 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.OptionalLong;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.Test;
@@ -50,10 +52,32 @@ class KernelLogReaderTest {
     void registersAreKnownPerUnit() throws IOException {
         HostEvidence host = read(BOOT);
         assertThat(host.units().keySet()).containsExactly("dmar0", "dmar1");
-        assertThat(host.registers().value(0xfed9_0000L, "ECAP")).hasValue(0x19e2ff0505eL);
-        assertThat(host.registers().value(0xfed9_1000L, "CAP")).hasValue(0xd2008c40660462L);
-        assertThat(host.registers().value(0xfed9_1000L, "VER")).hasValue(0x50);
-        assertThat(host.registers().value(0xfed9_2000L, "ECAP")).isEmpty();
+        assertThat(host.registers().value("dmar0", OptionalLong.of(0xfed9_0000L), "ECAP"))
+                .hasValue(0x19e2ff0505eL);
+        assertThat(host.registers().value("dmar1", OptionalLong.of(0xfed9_1000L), "CAP"))
+                .hasValue(0xd2008c40660462L);
+        assertThat(host.registers().value("dmar1", OptionalLong.of(0xfed9_1000L), "VER"))
+                .hasValue(0x50);
+        assertThat(host.registers().value("dmar2", OptionalLong.of(0xfed9_2000L), "ECAP"))
+                .isEmpty();
+    }
+
+    @Test
+    void aUnitWhoseBaseNoLineHasIsKnownByItsName() {
+        KernelBoot boot = new KernelBoot(null);
+        boot.unit("virtio0", OptionalLong.empty(), Map.of("FEATURES", 5L));
+        boot.unit("virtio1", OptionalLong.empty(), Map.of());
+        EvidenceBuilder builder = HostEvidence.builder("host");
+        boot.record(new Source("dmesg.txt", Rank.LOG), builder);
+
+        HostEvidence host = builder.build();
+
+        assertThat(host.units().keySet()).containsExactly("virtio0", "virtio1");
+        assertThat(host.units().get("virtio0").registerBase()).isEmpty();
+        assertThat(host.registers().value("virtio0", OptionalLong.empty(), "FEATURES"))
+                .hasValue(5);
+        assertThat(host.registers().value("virtio1", OptionalLong.empty(), "FEATURES"))
+                .isEmpty();
     }
 
     @Test
@@ -93,7 +117,8 @@ class KernelLogReaderTest {
         HostEvidence host = read(prefix + "DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap 1c0000c40660462 ecap 1a\n"
                 + prefix + "iommu: Adding device 0000:00:02.0 to group 2\n" + prefix
                 + "DMAR: IOMMU feature sc_support inconsistent\n");
-        assertThat(host.registers().value(0xfed9_0000L, "ECAP")).hasValue(0x1a);
+        assertThat(host.registers().value("dmar0", OptionalLong.of(0xfed9_0000L), "ECAP"))
+                .hasValue(0x1a);
         assertThat(host.groups().get(2).members()).containsExactly(PciAddress.parse("00:02.0"));
         assertThat(host.kernelLines()).extracting(Fact::value).contains("DMAR: IOMMU feature sc_support inconsistent");
     }
@@ -112,7 +137,8 @@ class KernelLogReaderTest {
     void theNamesOfUnitsBefore40AreUnderstood() throws IOException {
         HostEvidence host =
                 read("[ 0.02] dmar: IOMMU 1: reg_base_addr fed91000 ver 1:0 cap c9008020660262 ecap f0105a\n");
-        assertThat(host.registers().value(0xfed9_1000L, "ECAP")).hasValue(0xf0105a);
+        assertThat(host.registers().value("dmar1", OptionalLong.of(0xfed9_1000L), "ECAP"))
+                .hasValue(0xf0105a);
     }
 
     @Test
@@ -121,8 +147,10 @@ class KernelLogReaderTest {
                 [ 0.5] pci 0000:00:00.2: AMD-Vi: Extended features (0x58f77ef22294ade, 0x1b): PPR X2APIC NX GT IA
                 [ 0.6] AMD-Vi: Interrupt remapping enabled
                 """);
-        assertThat(host.registers().value(0xfd00_0000L, "EFR")).hasValue(0x58f77ef22294adeL);
-        assertThat(host.registers().value(0xfe00_0000L, "EFR2")).hasValue(0x1b);
+        assertThat(host.registers().value("ivhd0", OptionalLong.of(0xfd00_0000L), "EFR"))
+                .hasValue(0x58f77ef22294adeL);
+        assertThat(host.registers().value("ivhd1", OptionalLong.of(0xfe00_0000L), "EFR2"))
+                .hasValue(0x1b);
         assertThat(host.interruptRemapping()).isEqualTo(Answer.YES);
     }
 

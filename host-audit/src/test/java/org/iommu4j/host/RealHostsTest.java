@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -202,8 +203,12 @@ class RealHostsTest {
             HostEvidence host = inputs().path(Files.exists(log) ? log : other).read();
             long base = Long.parseLong(row[3], 16);
             assertThat(host.units().get("dmar" + row[2]).registerBase()).hasValue(base);
-            assertThat(host.registers().value(base, "CAP")).as(line).hasValue(Long.decode(row[6]));
-            assertThat(host.registers().value(base, "ECAP")).as(line).hasValue(Long.decode(row[7]));
+            assertThat(host.registers().value("dmar" + row[2], OptionalLong.of(base), "CAP"))
+                    .as(line)
+                    .hasValue(Long.decode(row[6]));
+            assertThat(host.registers().value("dmar" + row[2], OptionalLong.of(base), "ECAP"))
+                    .as(line)
+                    .hasValue(Long.decode(row[7]));
             compared += 2;
         }
         compared("register values in kernel logs", compared);
@@ -221,16 +226,16 @@ class RealHostsTest {
                 HostEvidence host = read("DMAR: dmar7: reg_base_addr " + base + " ver " + version + " cap "
                         + row[6].substring(2) + " ecap " + row[7].substring(2) + "\n");
                 long at = Long.parseLong(base, 16);
-                assertThat(host.registers().value(at, "CAP"))
+                assertThat(host.registers().value("dmar7", OptionalLong.of(at), "CAP"))
                         .as(line)
                         .hasValue(Long.parseUnsignedLong(row[6].substring(2), 16));
-                assertThat(host.registers().value(at, "ECAP"))
+                assertThat(host.registers().value("dmar7", OptionalLong.of(at), "ECAP"))
                         .as(line)
                         .hasValue(Long.parseUnsignedLong(row[7].substring(2), 16));
                 compared += 2;
             } else if (row[0].equals("amd-efr") && row[6].startsWith("0x")) {
                 HostEvidence host = read("AMD-Vi: Extended features (" + row[6] + ", 0x0): PPR NX GT IA GA PC\n");
-                assertThat(host.registers().value(0, "EFR"))
+                assertThat(host.registers().value("ivhd0", OptionalLong.of(0), "EFR"))
                         .as(line)
                         .hasValue(Long.parseUnsignedLong(row[6].substring(2), 16));
                 compared++;

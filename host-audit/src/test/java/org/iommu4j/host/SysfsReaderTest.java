@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.OptionalLong;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -143,7 +144,8 @@ class SysfsReaderTest {
         Files.writeString(proc.resolve("cmdline"), "quiet intel_iommu=on,sm_off\n");
 
         HostEvidence host = read();
-        assertThat(host.registers().value(0xfed9_0000L, "ECAP")).hasValue(0x19e2ff0505eL);
+        assertThat(host.registers().value("dmar0", OptionalLong.of(0xfed9_0000L), "ECAP"))
+                .hasValue(0x19e2ff0505eL);
         assertThat(host.units().get("dmar0").registerBase()).hasValue(0xfed9_0000L);
         FunctionEvidence graphics = host.function(GRAPHICS).orElseThrow();
         assertThat(graphics.driver().orElseThrow().value()).isEqualTo("i915");

@@ -76,7 +76,7 @@ final class AmdDescription {
         List<DeviceDescription> devices;
         if (table.isPresent()) {
             devices = description.fromTable(Ivrs.parse(table.get()));
-        } else if (facts.showsUnit(AmdNames.UNIT_PREFIX)) {
+        } else if (facts.showsUnit(AmdNames::isUnit)) {
             devices = description.fromLinux();
         } else {
             throw new IllegalArgumentException("firmware has no IVRS");
@@ -172,7 +172,7 @@ final class AmdDescription {
     /** Adds the units that Linux uses but IVRS lacks. */
     private void addUnlisted(int listed) {
         facts.shownUnits().forEach((id, shown) -> {
-            if (HostFacts.isNamed(id, AmdNames.UNIT_PREFIX)
+            if (AmdNames.isUnit(id)
                     && shown.inUse() == Answer.YES
                     && units.stream().limit(listed).noneMatch(unit -> unit.id().equals(id))) {
                 warnings.add("this Linux shows " + id + ", and IVRS has no such unit");
@@ -195,7 +195,7 @@ final class AmdDescription {
     /** Returns the unit to which Linux linked a function, else the table's unit. */
     private @Nullable String linked(PciAddress address, @Nullable String listed) {
         String link = facts.unitLinks().get(address);
-        if (link == null || !HostFacts.isNamed(link, AmdNames.UNIT_PREFIX) || link.equals(listed)) {
+        if (link == null || !AmdNames.isUnit(link) || link.equals(listed)) {
             return listed;
         }
         warnings.add(address + " is translated by " + link + " in this Linux, by "
@@ -205,7 +205,7 @@ final class AmdDescription {
 
     private List<DeviceDescription> fromLinux() {
         facts.shownUnits().forEach((id, shown) -> {
-            if (HostFacts.isNamed(id, AmdNames.UNIT_PREFIX)) {
+            if (AmdNames.isUnit(id)) {
                 addShown(id, shown);
             }
         });
@@ -215,7 +215,7 @@ final class AmdDescription {
         for (PciFunction function : facts.topology().functions()) {
             String link = facts.unitLinks().get(function.address());
             devices.add(
-                    link != null && HostFacts.isNamed(link, AmdNames.UNIT_PREFIX)
+                    link != null && AmdNames.isUnit(link)
                             ? translated(function.address(), link, null, Answer.UNKNOWN)
                             : unknown(function.address()));
         }
@@ -326,7 +326,7 @@ final class AmdDescription {
 
     /** Returns the values read from the registers, else those that Linux shows under the unit's name. */
     private @Nullable Long known(int unit, Ivhd block, String register) {
-        OptionalLong read = facts.registers().value(block.base(), register);
+        OptionalLong read = facts.registers().value(AmdNames.unit(unit), OptionalLong.of(block.base()), register);
         if (read.isPresent()) {
             return read.getAsLong();
         }

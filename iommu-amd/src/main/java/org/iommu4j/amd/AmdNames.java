@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.amd;
 
+import org.iommu4j.spi.HostFacts;
+
 /** The names of the vendor and of its units, as Linux prints them. */
 final class AmdNames {
     /** The name of the vendor. */
@@ -10,6 +12,11 @@ final class AmdNames {
     static final String UNIT_PREFIX = "ivhd";
 
     private AmdNames() {}
+
+    /** Returns whether a name that Linux shows is that of a unit. */
+    static boolean isUnit(String name) {
+        return HostFacts.isNamed(name, UNIT_PREFIX);
+    }
 
     /** Returns the name of the n-th unit of the IVRS, counted from 0. */
     static String unit(int index) {

@@ -11,7 +11,6 @@ import org.iommu4j.amd.acpi.Ivrs;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.spi.Answer;
-import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.ShownUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -42,7 +41,7 @@ final class AmdSysfs {
      * @throws org.iommu4j.platform.MalformedTableException when IVRS can't be read
      */
     static Optional<ShownUnit> read(String unit, Map<String, String> attributes, FirmwareTables firmware) {
-        if (unit.length() > LONGEST_NAME || !HostFacts.isNamed(unit, AmdNames.UNIT_PREFIX)) {
+        if (unit.length() > LONGEST_NAME || !AmdNames.isUnit(unit)) {
             return Optional.empty();
         }
         Ivrs ivrs = Ivrs.parse(firmware.table(Ivrs.SIGNATURE)

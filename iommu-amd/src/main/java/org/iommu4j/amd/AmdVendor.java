@@ -35,7 +35,7 @@ public final class AmdVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(AmdNames.UNIT_PREFIX);
+        return claims(facts.firmware()) || facts.showsUnit(AmdNames::isUnit);
     }
 
     @Override

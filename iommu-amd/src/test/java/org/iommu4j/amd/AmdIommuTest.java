@@ -658,8 +658,8 @@ class AmdIommuTest {
                         entry8(0x48, 0, 0, 33, 0xa0, 1),
                         entry8(0x48, 0, 0, 0, 0xa0, 2)));
         platform.ivrs[9] ^= 1;
-        RegisterValues registers =
-                (base, name) -> base == BASE && name.equals("EFR") ? OptionalLong.of(0x8c1) : OptionalLong.empty();
+        RegisterValues registers = (unit, base, name) ->
+                base.getAsLong() == BASE && name.equals("EFR") ? OptionalLong.of(0x8c1) : OptionalLong.empty();
         HostDescription host = new AmdVendor()
                 .describe(
                         signature -> Optional.of(platform.ivrs),
@@ -704,7 +704,7 @@ class AmdIommuTest {
                 .describe(
                         signature -> Optional.of(platform.ivrs),
                         List::of,
-                        (base, name) -> name.equals("EFR") && !efr.equals("unknown")
+                        (unit, base, name) -> name.equals("EFR") && !efr.equals("unknown")
                                 ? OptionalLong.of(Long.decode(efr))
                                 : OptionalLong.empty(),
                         LinuxRelease.NEWEST);
@@ -718,7 +718,7 @@ class AmdIommuTest {
     @Test
     void anImageOfZeroDescribesNothing() {
         platform.ivrs = table(1, ivhd(0x11, 40, 0, BASE, 2, range(8, 0x1ff), entry8(0x48, 0, 0, 33, 0xa0, 1)));
-        UnitDescription read = describe((base, name) -> OptionalLong.of(name.equals("EFR") ? 0x8c0 : 0x800));
+        UnitDescription read = describe((unit, base, name) -> OptionalLong.of(name.equals("EFR") ? 0x8c0 : 0x800));
         assertThat(read.fields()).containsEntry("EFR.HATS", 2L).containsEntry("EFR.IASup", 1L);
         assertThat(read.fields()).containsEntry("EFR2.HTRangeIgnore", 1L);
         UnitDescription unread = describe(RegisterValues.UNKNOWN);

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.TreeMap;
 import org.iommu4j.spi.KernelLog;
 import org.junit.jupiter.api.Test;
@@ -21,8 +22,8 @@ class AmdKernelLogTest {
         assertThat(log.words()).anyMatch(line::contains).allMatch(word -> word.length() >= 4);
         log.read(line, new KernelLog.Findings() {
             @Override
-            public void unit(String name, long registerBase, Map<String, Long> registers) {
-                told.add(String.format("%s at 0x%x %s", name, registerBase, new TreeMap<>(registers)));
+            public void unit(String name, OptionalLong registerBase, Map<String, Long> registers) {
+                told.add(String.format("%s at 0x%x %s", name, registerBase.orElseThrow(), new TreeMap<>(registers)));
             }
 
             @Override

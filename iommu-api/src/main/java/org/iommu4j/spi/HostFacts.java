@@ -2,12 +2,12 @@
 package org.iommu4j.spi;
 
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.function.Predicate;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
@@ -20,8 +20,9 @@ import org.iommu4j.platform.FirmwareTables;
  *
  * @param firmware the host's tables, as far as known
  * @param topology the host's functions, as far as known
- * @param registers register values by register base, as far as known
- * @param shownUnits units by the name that Linux gave them, for example {@code dmar0}
+ * @param registers register values of units, as far as known
+ * @param shownUnits units by the name that Linux gave them, for example {@code dmar0} or {@code
+ *     smmu3.0x0000000009050000}, of whatever driver
  * @param unitLinks the name of the unit that Linux linked a function to
  * @param bootOptions what its kernel was told, as far as known
  */
@@ -32,17 +33,13 @@ public record HostFacts(
         SortedMap<String, ShownUnit> shownUnits,
         Map<PciAddress, String> unitLinks,
         BootOptions bootOptions) {
-    /** As Linux counts them: {@code dmar2} before {@code dmar10}. */
-    private static final Comparator<String> BY_NUMBER =
-            Comparator.comparingInt(String::length).thenComparing(Comparator.naturalOrder());
-
     /** Copies the maps; units are sorted by number. */
     public HostFacts {
         Objects.requireNonNull(firmware, "firmware");
         Objects.requireNonNull(topology, "topology");
         Objects.requireNonNull(registers, "registers");
         Objects.requireNonNull(bootOptions, "bootOptions");
-        SortedMap<String, ShownUnit> sorted = new TreeMap<>(BY_NUMBER);
+        SortedMap<String, ShownUnit> sorted = new TreeMap<>(UnitNameOrder.BY_NUMBER);
         sorted.putAll(shownUnits);
         shownUnits = Collections.unmodifiableSortedMap(sorted);
         unitLinks = Collections.unmodifiableMap(new LinkedHashMap<>(unitLinks));
@@ -63,23 +60,28 @@ public record HostFacts(
         return new HostFacts(firmware, topology, registers, new TreeMap<>(), Map.of());
     }
 
-    /** Returns whether Linux shows a unit whose name is a prefix and a number: {@code dmar0}. */
-    public boolean showsUnit(String prefix) {
-        Objects.requireNonNull(prefix, "prefix");
-        return shownUnits.keySet().stream().anyMatch(name -> isNamed(name, prefix));
+    /**
+     * Returns whether Linux shows a unit of a driver.
+     *
+     * @param own tells the names that the driver gives
+     */
+    public boolean showsUnit(Predicate<String> own) {
+        Objects.requireNonNull(own, "own");
+        return shownUnits.keySet().stream().anyMatch(own);
     }
 
     /**
-     * Returns whether Linux shows a unit in use whose name is a prefix and a number, and so all that it uses of them.
+     * Returns whether Linux shows a unit of a driver in use, and so all that it uses of them.
+     *
+     * @param own tells the names that the driver gives
      */
-    public boolean showsUseOf(String prefix) {
-        Objects.requireNonNull(prefix, "prefix");
+    public boolean showsUseOf(Predicate<String> own) {
+        Objects.requireNonNull(own, "own");
         return shownUnits.entrySet().stream()
-                .anyMatch(unit ->
-                        isNamed(unit.getKey(), prefix) && unit.getValue().inUse() == Answer.YES);
+                .anyMatch(unit -> unit.getValue().inUse() == Answer.YES && own.test(unit.getKey()));
     }
 
-    /** Returns whether a unit's name is a prefix and a number. */
+    /** Returns whether a unit's name is a prefix and a number, as many drivers give them: {@code dmar0}. */
     public static boolean isNamed(String name, String prefix) {
         return name.startsWith(prefix)
                 && name.length() > prefix.length()

@@ -4,6 +4,7 @@ package org.iommu4j.spi;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalLong;
 
 /**
  * What a vendor's driver prints into the kernel's log, and what it means. Has no state.
@@ -46,10 +47,10 @@ public interface KernelLog {
          * A unit.
          *
          * @param name as it is called under {@code sys/class/iommu}, for example {@code dmar0}
-         * @param registerBase physical address of its registers
+         * @param registerBase physical address of its registers, empty when the line does not have it
          * @param registers values by the manual's mnemonic
          */
-        void unit(String name, long registerBase, Map<String, Long> registers);
+        void unit(String name, OptionalLong registerBase, Map<String, Long> registers);
 
         /** Register values, by the manual's mnemonic, that hold for every unit of the host. */
         void everyUnit(Map<String, Long> registers);

@@ -8,16 +8,21 @@ import java.util.OptionalLong;
 @FunctionalInterface
 public interface RegisterValues {
     /** Nothing is known. */
-    RegisterValues UNKNOWN = (registerBase, register) -> {
+    RegisterValues UNKNOWN = (unit, registerBase, register) -> {
+        Objects.requireNonNull(unit, "unit");
+        Objects.requireNonNull(registerBase, "registerBase");
         Objects.requireNonNull(register, "register");
         return OptionalLong.empty();
     };
 
     /**
-     * Returns a value.
+     * Returns a value of the unit at a base, or, where its base is not known on one of the two sides, of the unit of a
+     * name.
      *
-     * @param registerBase the unit's physical base
+     * @param unit the name that Linux gave the unit, for example {@code dmar0}; empty text when that is not known
+     * @param registerBase physical address of the unit's registers; empty when it is not known, or when they are not
+     *     memory-mapped at a fixed address
      * @param register the manual's mnemonic, for example {@code CAP}, {@code ECAP}, {@code EFR}
      */
-    OptionalLong value(long registerBase, String register);
+    OptionalLong value(String unit, OptionalLong registerBase, String register);
 }

@@ -91,7 +91,7 @@ final class IntelDescription {
     static HostDescription describe(HostFacts facts, LinuxRelease release) {
         IntelRules rules = IntelRules.of(release);
         Optional<byte[]> table = facts.firmware().table(DmarParser.SIGNATURE);
-        if (table.isEmpty() && !facts.showsUnit(IntelNames.UNIT_PREFIX)) {
+        if (table.isEmpty() && !facts.showsUnit(IntelNames::isUnit)) {
             throw new IllegalArgumentException("firmware has no DMAR table");
         }
         Dmar dmar = table.map(DmarParser::parse).orElse(null);
@@ -145,7 +145,7 @@ final class IntelDescription {
                     registers));
             byLinuxName.put(linuxName, units.get(i));
             Optional<Reason> byTable = left.why(drhd);
-            (facts.showsUseOf(IntelNames.UNIT_PREFIX) ? notShown(linuxName) : byTable)
+            (facts.showsUseOf(IntelNames::isUnit) ? notShown(linuxName) : byTable)
                     .ifPresent(why -> ignored.put(id, why));
             graphicsOff |= ignored.containsKey(id)
                     && byTable.filter(IgnoredUnits.GRAPHICS_OFF::equals).isPresent();
@@ -194,9 +194,7 @@ final class IntelDescription {
     /** Adds the units that Linux shows but DMAR lacks. */
     private void addUnlisted() {
         facts.shownUnits().forEach((name, shown) -> {
-            if (HostFacts.isNamed(name, IntelNames.UNIT_PREFIX)
-                    && !byLinuxName.containsKey(name)
-                    && shown.inUse() != Answer.NO) {
+            if (IntelNames.isUnit(name) && !byLinuxName.containsKey(name) && shown.inUse() != Answer.NO) {
                 OptionalLong base = shown.registerBase();
                 String at = base.isPresent() ? "@0x" + Long.toHexString(base.getAsLong()) : "";
                 boolean taken = units.stream().anyMatch(unit -> unit.id().equals(name));
@@ -232,7 +230,7 @@ final class IntelDescription {
 
     private List<DeviceDescription> fromLinux() {
         facts.shownUnits().forEach((name, shown) -> {
-            if (HostFacts.isNamed(name, IntelNames.UNIT_PREFIX)) {
+            if (IntelNames.isUnit(name)) {
                 addShown(name, name, shown.registerBase());
                 if (shown.inUse() == Answer.NO) {
                     notShown(name).ifPresent(why -> ignored.put(name, why));
@@ -331,8 +329,7 @@ final class IntelDescription {
     private Map<String, Long> registers(String id, OptionalLong base, String linuxName) {
         Map<String, Long> values = new LinkedHashMap<>();
         for (String register : List.of("CAP", "ECAP")) {
-            OptionalLong read =
-                    base.isPresent() ? facts.registers().value(base.getAsLong(), register) : OptionalLong.empty();
+            OptionalLong read = facts.registers().value(linuxName, base, register);
             ShownUnit unit = facts.shownUnits().get(linuxName);
             Long attribute = unit == null ? null : unit.registers().get(register);
             OptionalLong shown = attribute == null ? OptionalLong.empty() : OptionalLong.of(attribute);

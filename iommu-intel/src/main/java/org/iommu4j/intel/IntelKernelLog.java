@@ -4,6 +4,7 @@ package org.iommu4j.intel;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
@@ -40,7 +41,7 @@ final class IntelKernelLog implements KernelLog {
             if (unit.find()) {
                 findings.unit(
                         IntelNames.unit(Integer.parseInt(unit.group(1))),
-                        hex(unit.group(2)),
+                        OptionalLong.of(hex(unit.group(2))),
                         Map.of(
                                 "VER",
                                 Long.parseLong(unit.group(3)) << 4 | Long.parseLong(unit.group(4)),

@@ -39,7 +39,7 @@ public final class IntelVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(IntelNames.UNIT_PREFIX);
+        return claims(facts.firmware()) || facts.showsUnit(IntelNames::isUnit);
     }
 
     @Override

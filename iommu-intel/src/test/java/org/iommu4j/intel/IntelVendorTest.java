@@ -820,12 +820,12 @@ class IntelVendorTest {
                 .describe(
                         signature -> Optional.of(bench.dmar),
                         () -> bench.functions,
-                        (base, register) -> base == 0xfed92000L
+                        (unit, base, register) -> base.getAsLong() == 0xfed92000L
                                 ? OptionalLong.empty()
                                 : OptionalLong.of(
                                         register.equals("CAP")
                                                 ? Bench.CAP
-                                                : base == 0xfed91000L ? Bench.ECAP_SC : Bench.ECAP),
+                                                : base.getAsLong() == 0xfed91000L ? Bench.ECAP_SC : Bench.ECAP),
                         LinuxRelease.NEWEST);
         assertThat(host.devices())
                 .extracting(device -> device.address() + " " + device.unit() + " " + device.enforceCacheCoherency())
@@ -855,7 +855,8 @@ class IntelVendorTest {
                 .describe(
                         signature -> Optional.of(bench.dmar),
                         () -> bench.functions,
-                        (base, register) -> OptionalLong.of(register.equals("CAP") ? 0xd2008c222f0606L : 0xf00f4aL),
+                        (unit, base, register) ->
+                                OptionalLong.of(register.equals("CAP") ? 0xd2008c222f0606L : 0xf00f4aL),
                         LinuxRelease.NEWEST);
         UnitDescription unit = host.units().get(0);
 

@@ -151,7 +151,7 @@ class RegisterPairsTest {
                 String[] version = row[5].split(":", -1);
                 UnitDescription unit = audit.unit("dmar" + row[2]).orElseThrow().description();
                 assertThat(unit.registerBase()).hasValue(Long.parseLong(row[3], 16));
-                assertThat(evidence.registers().value(Long.parseLong(row[3], 16), "VER"))
+                assertThat(evidence.registers().value("dmar" + row[2], unit.registerBase(), "VER"))
                         .hasValue(Long.parseLong(version[0]) << 4 | Long.parseLong(version[1]));
                 assertThat(unit.registers())
                         .containsEntry("CAP", number(row[6]))

@@ -434,8 +434,9 @@ final class Samples {
     /** A reader of a log that finds nothing. */
     private static final class NoFindings implements KernelLog.Findings {
         @Override
-        public void unit(String name, long registerBase, Map<String, Long> registers) {
+        public void unit(String name, OptionalLong registerBase, Map<String, Long> registers) {
             Objects.requireNonNull(name, "name");
+            Objects.requireNonNull(registerBase, "registerBase");
             Objects.requireNonNull(registers, "registers");
         }
 

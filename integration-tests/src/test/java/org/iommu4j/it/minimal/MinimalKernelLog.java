@@ -4,6 +4,7 @@ package org.iommu4j.it.minimal;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.spi.KernelLog;
@@ -25,7 +26,7 @@ final class MinimalKernelLog implements KernelLog {
         if (unit.find()) {
             findings.unit(
                     unit.group(1),
-                    Long.parseLong(unit.group(2), 16),
+                    OptionalLong.of(Long.parseLong(unit.group(2), 16)),
                     Map.of("FEAT", Long.parseLong(unit.group(3), 16)));
         } else if (line.contains("interrupts are remapped")) {
             findings.interruptRemapping(true);

@@ -43,7 +43,7 @@ public final class MinimalVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit("mini");
+        return claims(facts.firmware()) || facts.showsUnit(name -> HostFacts.isNamed(name, "mini"));
     }
 
     @Override
