@@ -4,7 +4,7 @@
  * The contract between IOMMU drivers, their consumers and the platform underneath.
  *
  * <p>A consumer starts at {@link org.iommu4j.spi.IommuVendors}, a driver's author at
- * {@link org.iommu4j.spi.IommuVendor}, and whoever brings a platform at {@link org.iommu4j.platform}.
+ * {@link org.iommu4j.spi.IommuVendor}, and a platform's author at {@link org.iommu4j.platform}.
  */
 @org.jspecify.annotations.NullMarked
 module org.iommu4j {

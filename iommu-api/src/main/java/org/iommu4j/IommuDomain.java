@@ -212,7 +212,7 @@ public interface IommuDomain extends AutoCloseable {
      * [close-3]. Afterwards the domain and its capabilities refuse with ENODEV what would change something, look into
      * tables or wait for a unit; what is constant they go on answering [close-4]. The caller sees to it that no such
      * call is under way in another thread meanwhile, as with {@code iommu_domain_free}: the frames of the tables may be
-     * somebody else's by then.
+     * in other use by then.
      *
      * @throws IommuException EBUSY while a device is attached, by itself or by a PASID, or while nested domains of this
      *     one exist; nothing has changed [close-5]

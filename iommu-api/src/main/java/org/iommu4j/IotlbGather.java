@@ -93,7 +93,7 @@ public final class IotlbGather {
         return end;
     }
 
-    /** Returns how many tables wait, whatever their orders. */
+    /** Returns how many tables wait, of all orders. */
     public int frameCount() {
         return frameCount;
     }

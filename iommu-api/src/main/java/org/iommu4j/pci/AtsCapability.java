@@ -8,7 +8,7 @@ import java.util.Optional;
  * The Address Translation Services capability: a function that caches translations itself.
  *
  * <p>Source: PCI Express Base Specification 6.2, section 10.5.1; {@code pci_enable_ats} of Linux. Not thread-safe:
- * whoever drives the function serialises its writes.
+ * the function's driver serialises its writes.
  */
 public final class AtsCapability {
     private static final int CAPABILITY = 4;

@@ -8,8 +8,8 @@ import java.util.Optional;
  * The Process Address Space ID capability: a function that names an address space in its requests.
  *
  * <p>PASIDs are turned on before ATS and off after it, since a function may not change them in between. Source: PCI
- * Express Base Specification 6.2, section 7.8.9; {@code pci_enable_pasid} of Linux. Not thread-safe: whoever drives the
- * function serialises its writes.
+ * Express Base Specification 6.2, section 7.8.9; {@code pci_enable_pasid} of Linux. Not thread-safe: the
+ * function's driver serialises its writes.
  */
 public final class PasidCapability {
     private static final int CAPABILITY = 4;

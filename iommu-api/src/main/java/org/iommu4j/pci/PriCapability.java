@@ -8,7 +8,7 @@ import java.util.Optional;
  * The Page Request capability: a function that asks for pages which are not mapped.
  *
  * <p>Source: PCI Express Base Specification 6.2, section 10.5.2; {@code pci_enable_pri} of Linux. Not thread-safe:
- * whoever drives the function serialises its writes.
+ * the function's driver serialises its writes.
  */
 public final class PriCapability {
     private static final int CONTROL = 4;

@@ -20,7 +20,7 @@ public record BootOptions(String commandLine) {
     /** Nothing is said: every driver does what it does by itself. */
     public static final BootOptions DEFAULT = new BootOptions("");
 
-    /** Interrupt remapping is off, whatever the hardware could do. */
+    /** Interrupt remapping is off, also where the hardware could do it. */
     public static final BootOptions NO_INTERRUPT_REMAPPING = new BootOptions("intremap=off");
 
     /** Refuses what is missing. */
@@ -59,7 +59,7 @@ public record BootOptions(String commandLine) {
 
     /**
      * Returns whether a parameter that is yes or no is yes: named alone, or with {@code 1}, {@code y}, {@code t} or
-     * {@code on}. The last word that names it counts; as in Linux a dash in a name is an underscore.
+     * {@code on}. The last word that names it takes precedence; as in Linux a dash in a name is an underscore.
      */
     public boolean isSet(String parameter) {
         Objects.requireNonNull(parameter, "parameter");
@@ -75,8 +75,8 @@ public record BootOptions(String commandLine) {
     }
 
     /**
-     * Returns whether interrupts may be remapped where the hardware can: unless the last of {@code intremap=on}, {@code
-     * intremap=off} and {@code nointremap} forbids it.
+     * Returns whether interrupts may be remapped where the hardware can do it: unless the last of {@code intremap=on},
+     * {@code intremap=off} and {@code nointremap} forbids it.
      *
      * <p>Source: Linux {@code setup_irqremap}, {@code setup_nointremap}.
      */

@@ -16,13 +16,13 @@ import org.iommu4j.platform.FirmwareTables;
  * What is known of a host, as far as it is.
  *
  * <p>The firmware's tables need root to be read, so a host may be known by what Linux shows to everybody instead: its
- * units, and which of them each function is linked to. What Linux shows counts before what a table says.
+ * units, and which of them each function is linked to. What Linux shows takes precedence over a table.
  *
  * @param firmware the host's tables, as far as known
  * @param topology the host's functions, as far as known
  * @param registers register values of units, as far as known
  * @param shownUnits units by the name that Linux gave them, for example {@code dmar0} or {@code
- *     smmu3.0x0000000009050000}, of whatever driver
+ *     smmu3.0x0000000009050000}, of any driver
  * @param unitLinks the name of the unit that Linux linked a function to
  * @param bootOptions what its kernel was told, as far as known
  */

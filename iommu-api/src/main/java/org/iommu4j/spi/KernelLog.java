@@ -7,10 +7,10 @@ import java.util.Objects;
 import java.util.OptionalLong;
 
 /**
- * What a vendor's driver prints into the kernel's log, and what it means. Has no state.
+ * The lines that a vendor's driver prints into the kernel's log, and their meaning. Has no state [log-1].
  *
- * <p>The lines that every vendor's host has (release, command line, functions, groups) are read elsewhere; here are
- * those of the driver alone, in all releases whose hosts are asked about.
+ * <p>The lines that every vendor's host has (release, command line, functions, groups) are read elsewhere. Here are
+ * those of the driver alone, in all releases whose hosts people ask about.
  */
 public interface KernelLog {
     /** A vendor of whose lines nothing is known. */
@@ -28,20 +28,21 @@ public interface KernelLog {
     };
 
     /**
-     * Returns words of which at least one is in every line that the driver prints, for example {@code DMAR}; they are
-     * looked for as they are written, and each has at least four characters.
+     * Returns words of which at least one is in every line that the driver prints, for example {@code DMAR}
+     * [log-words-1]. They are looked for as they are written, and each has at least four characters [log-words-2].
      */
     List<String> words();
 
     /**
-     * Reads a line in which one of the words is. Most lines say nothing.
+     * Reads a line that has one of the words, and reports its meaning. Most lines mean nothing.
      *
-     * @param line one line, whatever stands before the message, printable and at most 8192 characters; not to be
-     *     trusted
+     * <p>Returns for every line, without an exception, whatever the line says [log-read-1].
+     *
+     * @param line one line with anything before the message, printable and at most 8192 characters; not to be trusted
      */
     void read(String line, Findings findings);
 
-    /** Who is told what lines say; where two lines differ the later counts. */
+    /** The receiver of what lines say. Where two lines differ, the later one takes precedence. */
     interface Findings {
         /**
          * A unit.
@@ -55,13 +56,13 @@ public interface KernelLog {
         /** Register values, by the manual's mnemonic, that hold for every unit of the host. */
         void everyUnit(Map<String, Long> registers);
 
-        /** Interrupts are remapped, or turning that on failed; having been on counts more than having failed. */
+        /** Interrupts are remapped, or turning that on failed; having been on takes precedence over having failed. */
         void interruptRemapping(boolean on);
 
-        /** DMA is translated, or the driver was told to leave it alone; being in use counts more. */
+        /** DMA is translated, or the driver was told to leave it alone; being in use takes precedence. */
         void inUse(boolean inUse);
 
-        /** The driver has said all that it says at boot: what it has not said by now is not so. */
+        /** The driver has said all that it says at boot: a fact that it has not stated by now does not hold. */
         void done();
     }
 }

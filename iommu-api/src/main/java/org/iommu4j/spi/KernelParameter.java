@@ -12,7 +12,7 @@ import java.util.Objects;
  * @param why what it means, with its source
  */
 public record KernelParameter(String parameter, String value, Effect effect, Reason why) {
-    /** Leaves the units of every vendor off, whatever the vendor's own parameter is. */
+    /** Leaves the units of every vendor off; it takes precedence over a vendor's own parameter. */
     public static final KernelParameter EVERY_UNIT_OFF = new KernelParameter(
             "iommu",
             "off",

@@ -10,11 +10,11 @@ import org.iommu4j.PageRequestGroup;
 import org.iommu4j.pci.PciAddress;
 
 /**
- * What a driver keeps of one device's page requests: groups of which a part has come, whole ones that nobody took yet,
- * and taken ones that nobody answered yet.
+ * One device's page requests, as a driver keeps them: groups of which a part has come, whole groups that were not taken
+ * yet, and taken groups that were not answered yet.
  *
- * <p>Sends nothing: who calls answers what is returned. Thread-safe. Source: {@code struct iommu_fault_param} and
- * {@code drivers/iommu/io-pgfault.c}.
+ * <p>Sends nothing: the caller answers the groups that are returned. Thread-safe. Source:
+ * {@code struct iommu_fault_param} and {@code drivers/iommu/io-pgfault.c}.
  */
 public final class PageRequestGroups {
     private final PciAddress device;
@@ -77,7 +77,7 @@ public final class PageRequestGroups {
     /**
      * Forgets everything of some PASIDs.
      *
-     * @return the whole groups that nobody answered, oldest first
+     * @return the whole groups that were not answered, oldest first
      */
     public synchronized List<PageRequestGroup> withdraw(IntPredicate pasids) {
         Objects.requireNonNull(pasids, "pasids");

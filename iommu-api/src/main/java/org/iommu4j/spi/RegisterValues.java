@@ -4,7 +4,7 @@ package org.iommu4j.spi;
 import java.util.Objects;
 import java.util.OptionalLong;
 
-/** Values of units' registers that somebody read, as far as known. */
+/** Values of units' registers, as far as they were read. */
 @FunctionalInterface
 public interface RegisterValues {
     /** Nothing is known. */

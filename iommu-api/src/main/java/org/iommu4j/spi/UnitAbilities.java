@@ -30,7 +30,7 @@ public record UnitAbilities(
         long pageSizes,
         int levels,
         int addressWidth) {
-    /** Of a unit whose registers nobody read. */
+    /** The abilities of a unit whose registers were not read. */
     public static final UnitAbilities UNKNOWN = new UnitAbilities(
             Answer.UNKNOWN,
             Answer.UNKNOWN,

@@ -12,7 +12,18 @@ import org.iommu4j.platform.Waiter;
 import org.iommu4j.platform.support.FailNth;
 
 /**
- * The platform that a driver is opened on.
+ * The platform that a driver is opened on, and with it the rules that a driver keeps there.
+ *
+ * <ul>
+ *   <li>The driver stores zeros into a new frame before a unit can read it [port-1].
+ *   <li>It writes back each store before a unit that does not snoop can read the word [port-2].
+ *   <li>It waits only by the {@link Waiter} [port-3].
+ *   <li>It touches registers only inside the windows that it mapped, and no wait of it is endless where registers read
+ *       all ones [port-4].
+ *   <li>When a port fails, the state is as it was before the call, nothing has leaked, and the next attempt succeeds
+ *       [port-5].
+ *   <li>It keeps nothing that another driver, opened on another platform, can see [port-6].
+ * </ul>
  *
  * @param memory where tables and queues live
  * @param frames what they are made of

@@ -7,6 +7,6 @@
  * an {@link org.iommu4j.Iommu} on a {@link org.iommu4j.spi.VendorContext}; that probes devices and allocates domains.
  * {@code describe} answers from tables and register values alone, without opening anything, and {@link
  * org.iommu4j.spi.KernelLog} reads what the driver printed on a host. {@link
- * org.iommu4j.spi.PageRequestGroups} is what every driver of devices that ask for pages needs.
+ * org.iommu4j.spi.PageRequestGroups} keeps the requests of devices that ask for pages, for every driver.
  */
 package org.iommu4j.spi;

@@ -162,7 +162,7 @@ public final class FlatMemory implements SystemMemory {
         VarHandle.fullFence();
     }
 
-    /** Returns a hash of the contents; memory that was never stored to counts as zeros. */
+    /** Returns a hash of the contents; memory that was never stored to hashes as zeros. */
     public long contentHash() {
         long hash = 0;
         for (int region = 0; region < regions.length; region++) {
