@@ -2,6 +2,7 @@
 package org.iommu4j;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.pci.PciFunction;
@@ -26,15 +27,32 @@ public interface Iommu extends AutoCloseable {
     /**
      * Takes a function under the driver's care.
      *
-     * <p>Probing the same function again returns the same device.
+     * <p>Probing the same function again returns the same device. The aliases are requester ids. Firmware may map them
+     * to source ids of the unit, which can be wider than 16 bits: the driver reads that map itself.
      *
      * @param function the PCI function
      * @param dmaAliases every requester id (bus 15:8, device 7:3, function 2:0) with which the function's requests may
-     *     arrive at the unit, its own first; all of the function's segment
+     *     leave its root port, its own first; all of the function's segment
      * @return the device, or empty when no unit translates for it
-     * @throws IommuException ENOMEM
+     * @throws IommuException ENODEV when the driver is closed; ENOMEM
      */
     Optional<IommuDevice> probe(PciFunction function, int... dmaAliases);
+
+    /**
+     * Takes a device that is not on PCI under the driver's care.
+     *
+     * <p>Probing the same device again returns the same {@link IommuDevice}. The driver learns the source ids of the
+     * device's requests from firmware's tables. A driver whose units translate for PCI functions only knows no named
+     * device, open or closed. Source: {@code probe_device} in {@code struct iommu_ops}, which gets devices of any bus.
+     *
+     * @param device the device's name, as firmware's tables have it
+     * @return the device, or empty when no unit translates for it
+     * @throws IommuException ENODEV when the driver is closed; ENOMEM
+     */
+    default Optional<IommuDevice> probe(NamedDevice device) {
+        Objects.requireNonNull(device, "device");
+        return Optional.empty();
+    }
 
     /** Answers a question about a device that this driver probed. Constant for the device's life. */
     boolean capable(IommuDevice device, IommuCapability capability);

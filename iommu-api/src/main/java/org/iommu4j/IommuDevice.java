@@ -4,16 +4,16 @@ package org.iommu4j;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.capability.PageRequests;
-import org.iommu4j.pci.PciAddress;
 
 /**
  * A device that an opened {@link Iommu} translates for.
  *
- * <p>Instances come from {@link Iommu#probe} only, one per function, and belong to the driver that made them.
+ * <p>Instances come from {@link Iommu#probe} only, one per function or named device, and belong to the driver that made
+ * them.
  */
 public interface IommuDevice {
-    /** Returns where the function is on PCI. */
-    PciAddress address();
+    /** Returns the device's identity: the address of its PCI function, or its name. */
+    DeviceId id();
 
     /** Returns the driver that translates for this device. */
     Iommu iommu();

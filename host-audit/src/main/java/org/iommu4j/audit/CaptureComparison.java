@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.iommu4j.DeviceId;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.PciGroups;
 import org.iommu4j.host.Fact;
@@ -51,11 +52,11 @@ public final class CaptureComparison {
     }
 
     private static void units(HostEvidence host, HostDescription ours, List<String> differences) {
-        Map<PciAddress, String> unitOf = new TreeMap<>();
+        Map<DeviceId, String> unitOf = new TreeMap<>();
         for (DeviceDescription device : ours.devices()) {
             String unit = device.unit();
             if (unit != null) {
-                unitOf.put(device.address(), unit);
+                unitOf.put(device.id(), unit);
             }
         }
         for (FunctionEvidence function : host.functions()) {

@@ -12,7 +12,9 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.iommu4j.DeviceId;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.host.ForeignUnits;
 import org.iommu4j.host.FunctionEvidence;
@@ -145,9 +147,9 @@ final class HostPicture {
 
     /** Returns the functions that a unit translates for, sorted. */
     List<PciAddress> behind(UnitDescription unit) {
-        return devices.values().stream()
-                .filter(each -> unit.id().equals(each.device().unit()))
-                .map(each -> each.device().address())
+        return devices.entrySet().stream()
+                .filter(each -> unit.id().equals(each.getValue().device().unit()))
+                .map(Map.Entry::getKey)
                 .toList();
     }
 
@@ -165,7 +167,7 @@ final class HostPicture {
     }
 
     private void describe(IommuVendors vendors, LinuxRelease release, Collection<String> warnings) {
-        Map<PciAddress, String> links = new LinkedHashMap<>();
+        Map<DeviceId, String> links = new LinkedHashMap<>();
         for (FunctionEvidence function : evidence.functions()) {
             function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
         }
@@ -196,7 +198,18 @@ final class HostPicture {
         }
         hosts.add(host);
         warnings.addAll(host.warnings());
-        host.devices().forEach(device -> take(host, device, facts.unitLinks()));
+        List<NamedDevice> leftOut = new ArrayList<>();
+        for (DeviceDescription device : host.devices()) {
+            if (device.id() instanceof PciAddress address) {
+                take(host, address, device, facts.unitLinks().get(address));
+            } else if (device.id() instanceof NamedDevice named && device.translated() != Answer.NO) {
+                leftOut.add(named);
+            }
+        }
+        if (!leftOut.isEmpty()) {
+            warnings.add("the audit has no answers for devices that are not on PCI, of which vendor " + host.vendor()
+                    + " has " + leftOut.size() + ": " + Assignment.joinFirst(leftOut));
+        }
     }
 
     private SortedMap<String, ShownUnit> shownUnits() {
@@ -211,7 +224,7 @@ final class HostPicture {
         return shown;
     }
 
-    private HostFacts facts(SortedMap<String, ShownUnit> shown, Map<PciAddress, String> links) {
+    private HostFacts facts(SortedMap<String, ShownUnit> shown, Map<DeviceId, String> links) {
         return new HostFacts(
                 evidence.firmware(), evidence.topology(), evidence.registers(), shown, links, evidence.bootOptions());
     }
@@ -221,18 +234,16 @@ final class HostPicture {
      * the one that Linux names, then that one may, then that none does. That Linux has no group for it takes precedence
      * over all.
      */
-    private void take(HostDescription host, DeviceDescription device, Map<PciAddress, String> links) {
-        PciAddress address = device.address();
-        String link = links.get(address);
-        Described found = new Described(believed(host, device, link), host);
+    private void take(HostDescription host, PciAddress address, DeviceDescription device, @Nullable String link) {
+        Described found = new Described(believed(host, address, device, link), host);
         Described earlier = devices.get(address);
         if (earlier == null || certainty(found, link) > certainty(earlier, link)) {
             devices.put(address, found);
         }
     }
 
-    private DeviceDescription believed(HostDescription host, DeviceDescription device, @Nullable String link) {
-        PciAddress address = device.address();
+    private DeviceDescription believed(
+            HostDescription host, PciAddress address, DeviceDescription device, @Nullable String link) {
         if (isUngrouped(address) && device.translated() != Answer.NO) {
             return new DeviceDescription(
                     address,

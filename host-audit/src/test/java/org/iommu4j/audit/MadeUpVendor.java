@@ -7,8 +7,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import org.iommu4j.DeviceId;
 import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FirmwareTables;
@@ -33,7 +35,7 @@ public final class MadeUpVendor implements IommuVendor {
     private @Nullable HardwareVirtualization virtualization = HardwareVirtualization.VMX;
     private @Nullable Reason directLock;
     private final List<UnitDescription> units = new ArrayList<>();
-    private final Map<PciAddress, DeviceDescription> devices = new LinkedHashMap<>();
+    private final Map<DeviceId, DeviceDescription> devices = new LinkedHashMap<>();
     private final List<KernelParameter> parameters = new ArrayList<>();
 
     public MadeUpVendor(String name) {
@@ -101,11 +103,25 @@ public final class MadeUpVendor implements IommuVendor {
             Answer enforces,
             @Nullable List<ReservedRegion> regions,
             Answer isolatedInterrupts) {
-        PciAddress address = PciAddress.parse(function);
+        return says(PciAddress.parse(function), translated, unit, enforces, regions, isolatedInterrupts);
+    }
+
+    /** It translates for a device that is not on PCI, or does not. */
+    public MadeUpVendor saysOfNamed(String device, Answer translated, @Nullable String unit) {
+        return says(new NamedDevice(device), translated, unit, translated, List.of(), translated);
+    }
+
+    private MadeUpVendor says(
+            DeviceId id,
+            Answer translated,
+            @Nullable String unit,
+            Answer enforces,
+            @Nullable List<ReservedRegion> regions,
+            Answer isolatedInterrupts) {
         devices.put(
-                address,
+                id,
                 new DeviceDescription(
-                        address,
+                        id,
                         translated,
                         unit,
                         enforces,

@@ -139,6 +139,30 @@ class TwoVendorsTest {
         assertThat(audit.unit("b0").orElseThrow().devices()).containsExactly(PciAddress.parse("00:04.0"));
     }
 
+    /** The audit answers for functions; what it leaves out it says. */
+    @Test
+    void namedDevicesOfAVendorAreLeftOutWithAWarningAndChangeNoAnswer() throws IOException {
+        first.has("00:03.0", "a0", Answer.NO);
+        Audit without = host().audit("6.1");
+        first.saysOfNamed("\\_SB.GPU0", Answer.YES, "a0").saysOfNamed("\\_SB.GPU1", Answer.NO, null);
+        for (int i = 2; i < 5; i++) {
+            second.saysOfNamed("\\_SB.GPU" + i, Answer.UNKNOWN, null);
+        }
+        second.saysOfNamed("\\_SB.GPU5", Answer.YES, "b0");
+
+        Audit with = host().audit("6.1");
+
+        assertThat(with.devices()).isEqualTo(without.devices());
+        assertThat(with.units()).isEqualTo(without.units());
+        assertThat(with.groups()).isEqualTo(without.groups());
+        assertThat(with.warnings())
+                .containsAll(without.warnings())
+                .contains(
+                        "the audit has no answers for devices that are not on PCI, of which vendor a has 1: \\_SB.GPU0",
+                        "the audit has no answers for devices that are not on PCI, of which vendor b has 4: "
+                                + "\\_SB.GPU2, \\_SB.GPU3, \\_SB.GPU4 and others");
+    }
+
     @Test
     void aPromiseOfEitherVendorThatIsNotKeptCounts() throws IOException {
         first.has("00:03.0", "a0", Answer.YES);

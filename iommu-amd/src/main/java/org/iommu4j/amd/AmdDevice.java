@@ -73,11 +73,11 @@ final class AmdDevice implements IommuDevice {
         if (device instanceof AmdDevice own && own.driver == driver) {
             return own;
         }
-        throw new IommuException(Errno.ENODEV, "device " + device.address() + " belongs to another driver");
+        throw new IommuException(Errno.ENODEV, "device " + device.id() + " belongs to another driver");
     }
 
     @Override
-    public PciAddress address() {
+    public PciAddress id() {
         return address;
     }
 

@@ -161,7 +161,7 @@ class PageRequestsTest {
         ask(REQUEST | WRITE | LAST, 4, 0x8000_0000L);
         assertThat(requests.take())
                 .containsExactly(new PageRequestGroup(
-                        device.address(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true))));
+                        device.id(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true))));
         assertThat(platform.unit.registers[0x2030 / 8]).as("head").isEqualTo(32);
         ask(REQUEST | READ | WRITE | LAST, 3, 0x7000_2000L);
         List<PageRequestGroup> groups = requests.take();

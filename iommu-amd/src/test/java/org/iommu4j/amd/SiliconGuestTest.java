@@ -69,7 +69,7 @@ class SiliconGuestTest {
         int control = function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) + 8;
         function.config().write(control, 2, function.config().read(control, 2) | 0x0800);
         device = iommu.probe(function).orElseThrow();
-        endpoint = machine.endpoint(device.address());
+        endpoint = machine.endpoint(function.address());
         target = machine.userFrames().allocate(0);
     }
 
@@ -235,7 +235,7 @@ class SiliconGuestTest {
         machine.memory(0).store(target, VALUE);
         assertThat(endpoint.read(IOVA, false)).isEqualTo(VALUE);
         long entry = (machine.units().get(0).readRegister64(0) & 0x000f_ffff_ffff_f000L)
-                + device.address().requesterId() * 32L;
+                + endpoint.address().requesterId() * 32L;
         List<RequestStatus> seen = new ArrayList<>();
         memory.spoiling = (address, value) -> {
             if (address == entry && seen.isEmpty()) {

@@ -36,7 +36,7 @@ class SiliconTest {
     private final AmdIommu iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
     private final PciFunction function = translated(iommu);
     private final IommuDevice device = iommu.probe(function).orElseThrow();
-    private final Endpoint endpoint = machine.endpoint(device.address());
+    private final Endpoint endpoint = machine.endpoint(function.address());
     private final long target = machine.userFrames().allocate(0);
 
     private PciFunction translated(AmdIommu driver) {
@@ -59,7 +59,7 @@ class SiliconTest {
         machine.runPending();
         List<DmaFault> faults = iommu.takeFaults();
         assertThat(faults).hasSize(1);
-        assertThat(faults.get(0).requester()).isEqualTo(device.address());
+        assertThat(faults.get(0).requester()).isEqualTo(device.id());
         assertThat(faults.get(0).write()).isTrue();
         assertThat(faults.get(0).description()).startsWith("IO_PAGE_FAULT");
     }
@@ -124,7 +124,7 @@ class SiliconTest {
                 .isZero();
         old.allocate(DomainType.IDENTITY, its).attach(its);
         TranslationUnit unit = machine.units().get(0);
-        int requester = its.address().requesterId();
+        int requester = function.address().requesterId();
 
         long translation = unit.requestTranslation(requester, TranslationUnit.NO_PASID, target, true);
         long passed = unit.passTranslated(requester, TranslationUnit.NO_PASID, target, true);
@@ -177,13 +177,13 @@ class SiliconTest {
     void until616ATableMayGrowBeyondWhatTheUnitWalksAndThenNothingPasses(String release, boolean grows) {
         Machine small = MachineFactory.load().create(AmdViUnitProvider.machine("amd-small", 0x140, 0)); // HATS 0
         AmdIommu old = (AmdIommu) new AmdVendor().open(small.vendorContext(LinuxRelease.named(release)));
-        PciFunction its = small.topology().function(device.address()).orElseThrow();
+        PciFunction its = small.topology().function(function.address()).orElseThrow();
         its.config().write(4, 2, 6);
         IommuDevice gpu = old.probe(its).orElseThrow();
         IommuDomain domain = old.allocate(DomainType.UNMANAGED, gpu);
         domain.attach(gpu);
         domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
-        Endpoint card = small.endpoint(gpu.address());
+        Endpoint card = small.endpoint(its.address());
         assertThat(card.write(IOVA, VALUE, false)).isTrue();
 
         Throwable refusal = catchThrowable(() -> domain.map(1L << 48, target, K4, 1, Prot.READ_WRITE));

@@ -158,8 +158,10 @@ class SiliconUnitsTest {
         open(0, withIotlbs(second));
         IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, devices[0]);
         domain.attach(devices[0]);
-        ConfigSpace config =
-                machine.topology().function(devices[0].address()).orElseThrow().config();
+        ConfigSpace config = machine.topology()
+                .function(endpoints[0].address())
+                .orElseThrow()
+                .config();
         int ats = config.findExtendedCapability(ConfigSpace.EXTENDED_CAPABILITY_ATS);
         long deviceTable = machine.unit("ivhd0").readRegister64(0) & 0x000f_ffff_ffff_f000L;
         long word1 = machine.memory(0).load(deviceTable + 0x100 * 32 + 8);
@@ -331,7 +333,7 @@ class SiliconUnitsTest {
         }
         assertThat(iommu.takeFaults())
                 .extracting(DmaFault::unit, DmaFault::requester)
-                .containsExactly(tuple("ivhd0", devices[0].address()), tuple("ivhd1", devices[1].address()));
+                .containsExactly(tuple("ivhd0", devices[0].id()), tuple("ivhd1", devices[1].id()));
         for (IommuDevice device : devices) {
             domain.detach(device);
         }

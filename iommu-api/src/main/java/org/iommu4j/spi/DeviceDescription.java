@@ -3,14 +3,14 @@ package org.iommu4j.spi;
 
 import java.util.List;
 import java.util.Objects;
+import org.iommu4j.DeviceId;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A function as its vendor's tables see it.
+ * A device as its vendor's tables see it.
  *
- * @param address where it is
+ * @param id its address on PCI, or its name
  * @param translated whether a unit translates for it
  * @param unit the id of that unit, or null when none does or none is known
  * @param enforceCacheCoherency whether a domain of this device alone can block no-snoop
@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param isolatedInterrupts whether the hardware can keep its interrupts to its own vectors
  */
 public record DeviceDescription(
-        PciAddress address,
+        DeviceId id,
         Answer translated,
         @Nullable String unit,
         Answer enforceCacheCoherency,
@@ -28,7 +28,7 @@ public record DeviceDescription(
         Answer isolatedInterrupts) {
     /** Copies the lists. */
     public DeviceDescription {
-        Objects.requireNonNull(address, "address");
+        Objects.requireNonNull(id, "id");
         Objects.requireNonNull(translated, "translated");
         Objects.requireNonNull(enforceCacheCoherency, "enforceCacheCoherency");
         Objects.requireNonNull(isolatedInterrupts, "isolatedInterrupts");

@@ -8,7 +8,7 @@ import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Predicate;
-import org.iommu4j.pci.PciAddress;
+import org.iommu4j.DeviceId;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
 
@@ -16,14 +16,14 @@ import org.iommu4j.platform.FirmwareTables;
  * What is known of a host, as far as it is.
  *
  * <p>The firmware's tables need root to be read, so a host may be known by what Linux shows to everybody instead: its
- * units, and which of them each function is linked to. What Linux shows takes precedence over a table.
+ * units, and which of them each device is linked to. What Linux shows takes precedence over a table.
  *
  * @param firmware the host's tables, as far as known
  * @param topology the host's functions, as far as known
  * @param registers register values of units, as far as known
  * @param shownUnits units by the name that Linux gave them, for example {@code dmar0} or {@code
  *     smmu3.0x0000000009050000}, of any driver
- * @param unitLinks the name of the unit that Linux linked a function to
+ * @param unitLinks the name of the unit that Linux linked a device to
  * @param bootOptions what its kernel was told, as far as known
  */
 public record HostFacts(
@@ -31,7 +31,7 @@ public record HostFacts(
         PciTopology topology,
         RegisterValues registers,
         SortedMap<String, ShownUnit> shownUnits,
-        Map<PciAddress, String> unitLinks,
+        Map<DeviceId, String> unitLinks,
         BootOptions bootOptions) {
     /** Copies the maps; units are sorted by number. */
     public HostFacts {
@@ -51,7 +51,7 @@ public record HostFacts(
             PciTopology topology,
             RegisterValues registers,
             SortedMap<String, ShownUnit> shownUnits,
-            Map<PciAddress, String> unitLinks) {
+            Map<DeviceId, String> unitLinks) {
         this(firmware, topology, registers, shownUnits, unitLinks, BootOptions.DEFAULT);
     }
 

@@ -5,9 +5,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.IntPredicate;
+import org.iommu4j.DeviceId;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
-import org.iommu4j.pci.PciAddress;
 
 /**
  * One device's page requests, as a driver keeps them: groups of which a part has come, whole groups that were not taken
@@ -17,13 +17,13 @@ import org.iommu4j.pci.PciAddress;
  * {@code struct iommu_fault_param} and {@code drivers/iommu/io-pgfault.c}.
  */
 public final class PageRequestGroups {
-    private final PciAddress device;
+    private final DeviceId device;
     private final List<PageRequestGroup> partial = new ArrayList<>();
     private final List<PageRequestGroup> waiting = new ArrayList<>();
     private final List<PageRequestGroup> taken = new ArrayList<>();
 
     /** Makes the groups of a device that has asked for nothing yet. */
-    public PageRequestGroups(PciAddress device) {
+    public PageRequestGroups(DeviceId device) {
         Objects.requireNonNull(device, "device");
         this.device = device;
     }

@@ -42,7 +42,7 @@ final class GroupMoves {
                 if (!result.attached()) {
                     throw new IommuException(
                             Errno.EINVAL,
-                            devices.get(moved).address() + " does not fit the default domain of " + group + ": "
+                            devices.get(moved).id() + " does not fit the default domain of " + group + ": "
                                     + result.reason());
                 }
             }
@@ -74,7 +74,7 @@ final class GroupMoves {
             }
             if (!result.attached()) {
                 IommuException failure = new IommuException(
-                        Errno.EINVAL, devices.get(i).address() + " does not fit the domain: " + result.reason());
+                        Errno.EINVAL, devices.get(i).id() + " does not fit the domain: " + result.reason());
                 moveBack(old, target, i, failure);
                 if (failure.getSuppressed().length != 0) {
                     throw failure;
@@ -93,7 +93,7 @@ final class GroupMoves {
         if (blocks
                 && ReservedRegions.requireDirect(device)
                 && CoreRules.of(device.iommu().release()).keepsDirectDevices()) {
-            return AttachResult.incompatible("firmware demands a direct mapping for " + device.address());
+            return AttachResult.incompatible("firmware demands a direct mapping for " + device.id());
         }
         return target.attach(device);
     }
@@ -109,11 +109,11 @@ final class GroupMoves {
                     continue;
                 }
                 failure.addSuppressed(new IommuException(
-                        Errno.EINVAL, device.address() + " does not fit its old domain: " + result.reason()));
+                        Errno.EINVAL, device.id() + " does not fit its old domain: " + result.reason()));
             } catch (RuntimeException second) {
                 failure.addSuppressed(second);
             }
-            LOG.error("{} of group {} can't return to its old domain and is blocked", device.address(), id);
+            LOG.error("{} of group {} can't return to its old domain and is blocked", device.id(), id);
             block(device, target, failure);
         }
     }
@@ -137,12 +137,12 @@ final class GroupMoves {
                 if (result.attached()) {
                     continue;
                 }
-                failure = new IommuException(
-                        Errno.EINVAL, device.address() + " does not fit the domain: " + result.reason());
+                failure =
+                        new IommuException(Errno.EINVAL, device.id() + " does not fit the domain: " + result.reason());
             } catch (RuntimeException thrown) {
                 failure = thrown;
             }
-            LOG.error("{} of group {} can't be moved and is blocked", device.address(), id);
+            LOG.error("{} of group {} can't be moved and is blocked", device.id(), id);
             block(device, old, failure);
             if (first == null) {
                 first = failure;

@@ -4,10 +4,13 @@ package org.iommu4j.core;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Function;
+import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -15,7 +18,9 @@ import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
@@ -24,23 +29,24 @@ import org.jspecify.annotations.Nullable;
  * A machine's devices behind its IOMMUs, in groups.
  *
  * <p>Opening enables Access Control Services in every function that has them, as Linux does when it finds an IOMMU. It
- * probes every function with the requester ids that its requests may carry, and forms the groups. Then it maps each
- * group's direct regions and attaches the group to its default domain. Closing blocks all devices again. It leaves the
- * drivers open: they belong to the caller. Thread-safe.
+ * probes every function with the requester ids that its requests may carry, and forms the groups. Then it probes the
+ * named devices: each has a group of its own. It maps each group's direct regions and attaches the group to its default
+ * domain. Closing blocks all devices again. It leaves the drivers open: they belong to the caller. Thread-safe.
  *
- * <p>Source: {@code bus_iommu_probe}, {@code iommu_setup_default_domain}, {@code device_iommu_capable}.
+ * <p>Source: {@code bus_iommu_probe}, {@code pci_device_group}, {@code generic_device_group},
+ * {@code iommu_setup_default_domain}, {@code device_iommu_capable}.
  */
 public final class IommuCore implements AutoCloseable {
     private final PciHierarchy hierarchy;
     private final List<IommuGroup> groups;
-    private final Map<PciAddress, IommuDevice> devices;
-    private final Map<PciAddress, IommuGroup> groupOf;
+    private final Map<DeviceId, IommuDevice> devices;
+    private final Map<DeviceId, IommuGroup> groupOf;
 
     private IommuCore(
             PciHierarchy hierarchy,
             List<IommuGroup> groups,
-            Map<PciAddress, IommuDevice> devices,
-            Map<PciAddress, IommuGroup> groupOf) {
+            Map<DeviceId, IommuDevice> devices,
+            Map<DeviceId, IommuGroup> groupOf) {
         this.hierarchy = hierarchy;
         this.groups = groups;
         this.devices = devices;
@@ -57,30 +63,53 @@ public final class IommuCore implements AutoCloseable {
         return open(List.of(iommu), topology, DefaultDomainPolicy.DMA);
     }
 
+    /** Opens core over a machine without named devices, as {@link #open(Collection, PciTopology, Collection,
+     * DefaultDomainPolicy)}. */
+    public static IommuCore open(Collection<? extends Iommu> iommus, PciTopology topology, DefaultDomainPolicy policy) {
+        return open(iommus, topology, List.of(), policy);
+    }
+
     /**
      * Opens core.
      *
-     * @param iommus the opened drivers; a function belongs to the first one that translates for it
+     * @param iommus the opened drivers; a device belongs to the first one that translates for it
      * @param topology the machine's functions
+     * @param named the machine's devices that are not on PCI; named twice, a device is probed once
      * @param policy the default domains of groups in which no device demands a certain one
      * @throws IommuException EINVAL (a group has devices of two drivers, or a device does not fit the default domain of
-     *     its group), EOPNOTSUPP (the driver has no such default domain), and as {@link Iommu#probe}, {@link
-     *     Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
+     *     its group), EOPNOTSUPP (the driver has no such default domain), and as {@link
+     *     Iommu#probe(PciFunction, int...)}, {@link Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
      */
-    public static IommuCore open(Collection<? extends Iommu> iommus, PciTopology topology, DefaultDomainPolicy policy) {
+    public static IommuCore open(
+            Collection<? extends Iommu> iommus,
+            PciTopology topology,
+            Collection<NamedDevice> named,
+            DefaultDomainPolicy policy) {
         Objects.requireNonNull(iommus, "iommus");
         Objects.requireNonNull(topology, "topology");
+        Objects.requireNonNull(named, "named");
         Objects.requireNonNull(policy, "policy");
         PciHierarchy hierarchy = new PciHierarchy(topology);
         hierarchy.enableAcs();
-        Map<PciAddress, IommuDevice> devices = probeAll(iommus, hierarchy);
+        Map<DeviceId, IommuDevice> devices = new LinkedHashMap<>();
+        for (PciNode node : hierarchy.nodes()) {
+            probe(iommus, iommu -> iommu.probe(node.function(), node.dmaAliases()))
+                    .ifPresent(device -> devices.put(node.address(), device));
+        }
+        List<List<? extends DeviceId>> members = new ArrayList<>(PciGroups.of(hierarchy, devices::containsKey));
+        for (NamedDevice device : new LinkedHashSet<>(named)) {
+            probe(iommus, iommu -> iommu.probe(device)).ifPresent(probed -> {
+                devices.put(device, probed);
+                members.add(List.of(device));
+            });
+        }
         List<IommuGroup> groups = new ArrayList<>();
-        Map<PciAddress, IommuGroup> groupOf = new LinkedHashMap<>();
-        for (List<PciAddress> members : PciGroups.of(hierarchy, devices::containsKey)) {
-            IommuGroup group = new IommuGroup(
-                    groups.size(), members.stream().map(devices::get).toList());
+        Map<DeviceId, IommuGroup> groupOf = new LinkedHashMap<>();
+        for (List<? extends DeviceId> ids : members) {
+            IommuGroup group =
+                    new IommuGroup(groups.size(), ids.stream().map(devices::get).toList());
             groups.add(group);
-            members.forEach(member -> groupOf.put(member, group));
+            ids.forEach(id -> groupOf.put(id, group));
         }
         IommuCore core = new IommuCore(hierarchy, List.copyOf(groups), devices, groupOf);
         try {
@@ -92,43 +121,44 @@ public final class IommuCore implements AutoCloseable {
         return core;
     }
 
-    /** Returns the groups in the order of their first devices. */
+    /** Returns the groups of functions in the order of their first ones, then those of named devices as given. */
     public List<IommuGroup> groups() {
         return groups;
     }
 
-    /** Returns the group of a function, empty when no IOMMU translates for it. */
-    public Optional<IommuGroup> group(PciAddress address) {
-        Objects.requireNonNull(address, "address");
-        return Optional.ofNullable(groupOf.get(address));
+    /** Returns the group of a device, empty when no IOMMU translates for it. */
+    public Optional<IommuGroup> group(DeviceId id) {
+        Objects.requireNonNull(id, "id");
+        return Optional.ofNullable(groupOf.get(id));
     }
 
-    /** Returns the device of a function, empty when no IOMMU translates for it. */
-    public Optional<IommuDevice> device(PciAddress address) {
-        Objects.requireNonNull(address, "address");
-        return Optional.ofNullable(devices.get(address));
+    /** Returns a device as its driver knows it, empty when no IOMMU translates for it. */
+    public Optional<IommuDevice> device(DeviceId id) {
+        Objects.requireNonNull(id, "id");
+        return Optional.ofNullable(devices.get(id));
     }
 
     /**
-     * Answers a question about a function's device; false when no IOMMU translates for it.
+     * Answers a question about a device; false when no IOMMU translates for it.
      *
      * <p>Source: {@code device_iommu_capable}.
      */
-    public boolean deviceCapable(PciAddress address, IommuCapability capability) {
-        Objects.requireNonNull(address, "address");
+    public boolean deviceCapable(DeviceId id, IommuCapability capability) {
+        Objects.requireNonNull(id, "id");
         Objects.requireNonNull(capability, "capability");
-        IommuDevice device = devices.get(address);
+        IommuDevice device = devices.get(id);
         return device != null && device.iommu().capable(device, capability);
     }
 
     /**
-     * Returns whether a function is reached through a port to the outside, so that it can't be trusted.
+     * Returns whether a device is reached through a port to the outside, so that it can't be trusted.
      *
-     * <p>The port itself is trusted. Source: {@code set_pcie_untrusted}.
+     * <p>The port itself is trusted, and so are named devices. Source: {@code set_pcie_untrusted}.
      */
-    public boolean untrusted(PciAddress address) {
-        Objects.requireNonNull(address, "address");
-        return hierarchy.find(address).map(PciNode::untrusted).orElse(false);
+    public boolean untrusted(DeviceId id) {
+        Objects.requireNonNull(id, "id");
+        return id instanceof PciAddress address
+                && hierarchy.find(address).map(PciNode::untrusted).orElse(false);
     }
 
     /**
@@ -176,18 +206,15 @@ public final class IommuCore implements AutoCloseable {
         return failure;
     }
 
-    private static Map<PciAddress, IommuDevice> probeAll(Collection<? extends Iommu> iommus, PciHierarchy hierarchy) {
-        Map<PciAddress, IommuDevice> devices = new LinkedHashMap<>();
-        for (PciNode node : hierarchy.nodes()) {
-            for (Iommu iommu : iommus) {
-                Optional<IommuDevice> device = iommu.probe(node.function(), node.dmaAliases());
-                if (device.isPresent()) {
-                    devices.put(node.address(), device.get());
-                    break;
-                }
+    private static Optional<IommuDevice> probe(
+            Collection<? extends Iommu> iommus, Function<Iommu, Optional<IommuDevice>> question) {
+        for (Iommu iommu : iommus) {
+            Optional<IommuDevice> device = question.apply(iommu);
+            if (device.isPresent()) {
+                return device;
             }
         }
-        return devices;
+        return Optional.empty();
     }
 
     private void start(IommuGroup group, DefaultDomainPolicy policy) {
@@ -212,7 +239,7 @@ public final class IommuCore implements AutoCloseable {
     /** A device that is not trusted never reaches all of memory. Source: {@code iommu_get_default_domain_type}. */
     private DomainType defaultType(IommuGroup group, DefaultDomainPolicy policy) {
         for (IommuDevice device : group.devices()) {
-            if (untrusted(device.address())) {
+            if (untrusted(device.id())) {
                 return DomainType.DMA;
             }
         }

@@ -51,7 +51,7 @@ public final class IommuGroup {
         return id;
     }
 
-    /** Returns the devices in the order of their addresses, at least one. */
+    /** Returns the devices in the order of their addresses, at least one; a named device is alone. */
     public List<IommuDevice> devices() {
         return devices;
     }
@@ -135,7 +135,7 @@ public final class IommuGroup {
             IommuDomain wanted = requireDefaultDomain();
             if (ownerCount > 0 && (current != wanted || owner != null)) {
                 throw new IommuException(
-                        Errno.EBUSY, "group " + id + " of " + device.address() + " is not in its default domain's use");
+                        Errno.EBUSY, "group " + id + " of " + device.id() + " is not in its default domain's use");
             }
             ownerCount++;
         }
@@ -209,7 +209,7 @@ public final class IommuGroup {
             } else if (owner == claimant) {
                 ownerCount++;
             } else {
-                throw new IommuException(Errno.EPERM, "group " + id + " of " + device.address() + " has another user");
+                throw new IommuException(Errno.EPERM, "group " + id + " of " + device.id() + " has another user");
             }
         }
     }
@@ -319,7 +319,7 @@ public final class IommuGroup {
         StringBuilder text = new StringBuilder("group ").append(id).append(" {");
         String separator = "";
         for (IommuDevice device : devices) {
-            text.append(separator).append(device.address());
+            text.append(separator).append(device.id());
             separator = ", ";
         }
         return text.append('}').toString();
@@ -471,7 +471,7 @@ public final class IommuGroup {
 
     private void requireMember(IommuDevice device) {
         if (!devices.contains(device)) {
-            throw new IommuException(Errno.ENODEV, device.address() + " is not in group " + id);
+            throw new IommuException(Errno.ENODEV, device.id() + " is not in group " + id);
         }
     }
 
@@ -480,7 +480,7 @@ public final class IommuGroup {
         if (devices.size() != 1) {
             throw new IommuException(
                     Errno.EINVAL,
-                    device.address() + " shares " + this + ", expected a group of one device: attach the group");
+                    device.id() + " shares " + this + ", expected a group of one device: attach the group");
         }
     }
 }

@@ -4,13 +4,13 @@ package org.iommu4j.dma;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import org.iommu4j.DeviceId;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
 import org.jspecify.annotations.Nullable;
@@ -45,27 +45,27 @@ public final class DmaApi {
         this.frames = frames;
     }
 
-    /** Binds a driver to a device with a 32-bit mask. See {@link #bind(PciAddress, long)}. */
-    public DmaDevice bind(PciAddress address) {
-        return bind(address, DEFAULT_MASK);
+    /** Binds a driver to a device with a 32-bit mask. See {@link #bind(DeviceId, long)}. */
+    public DmaDevice bind(DeviceId id) {
+        return bind(id, DEFAULT_MASK);
     }
 
     /**
      * Binds a driver to a device: the group's default domain is in use until the result is closed.
      *
-     * @param address the function
+     * @param id the device
      * @param mask the last address that the device can send, 0xfff at least
-     * @throws IommuException ENODEV (no IOMMU translates for the function), EINVAL (mask below a page), EPROBE_DEFER or
+     * @throws IommuException ENODEV (no IOMMU translates for the device), EINVAL (mask below a page), EPROBE_DEFER or
      *     EBUSY as {@link IommuGroup#useDefaultDomain}
      */
-    public DmaDevice bind(PciAddress address, long mask) {
-        Objects.requireNonNull(address, "address");
+    public DmaDevice bind(DeviceId id, long mask) {
+        Objects.requireNonNull(id, "id");
         if (Long.compareUnsigned(mask, SystemMemory.FRAME_SIZE - 1) < 0) {
             throw new IommuException(
-                    Errno.EINVAL, "DMA mask 0x" + Long.toHexString(mask) + " of " + address + ", expected a page");
+                    Errno.EINVAL, "DMA mask 0x" + Long.toHexString(mask) + " of " + id + ", expected a page");
         }
-        IommuDevice device = core.device(address).orElseThrow(() -> noIommu(address));
-        IommuGroup group = core.group(address).orElseThrow(() -> noIommu(address));
+        IommuDevice device = core.device(id).orElseThrow(() -> noIommu(id));
+        IommuGroup group = core.group(id).orElseThrow(() -> noIommu(id));
         group.useDefaultDomain(device);
         try {
             return new DmaDevice(device, group, space(group), mask, memory, frames);
@@ -86,7 +86,7 @@ public final class DmaApi {
         }
     }
 
-    private static IommuException noIommu(PciAddress address) {
-        return new IommuException(Errno.ENODEV, "no IOMMU translates for " + address);
+    private static IommuException noIommu(DeviceId id) {
+        return new IommuException(Errno.ENODEV, "no IOMMU translates for " + id);
     }
 }

@@ -105,7 +105,7 @@ public final class DmaDevice implements AutoCloseable {
         if (addresses == null) {
             if (mappings.decrementAndGet() < 0) {
                 mappings.incrementAndGet();
-                throw new IommuException(Errno.EINVAL, "the driver of " + device.address() + " holds no mapping");
+                throw new IommuException(Errno.EINVAL, "the driver of " + device.id() + " holds no mapping");
             }
             return;
         }
@@ -147,7 +147,7 @@ public final class DmaDevice implements AutoCloseable {
         if (size <= 0 || size > (long) SystemMemory.FRAME_SIZE << MAX_ORDER) {
             throw new IommuException(
                     Errno.EINVAL,
-                    "coherent buffer of " + size + " bytes for " + device.address() + ", expected 1 to "
+                    "coherent buffer of " + size + " bytes for " + device.id() + ", expected 1 to "
                             + ((long) SystemMemory.FRAME_SIZE << MAX_ORDER));
         }
         int order = order(size);
@@ -194,7 +194,7 @@ public final class DmaDevice implements AutoCloseable {
         int held = mappings.get();
         if (held != 0) {
             throw new IommuException(
-                    Errno.EBUSY, "the driver of " + device.address() + " still holds " + held + " mappings");
+                    Errno.EBUSY, "the driver of " + device.id() + " still holds " + held + " mappings");
         }
         if (closed.compareAndSet(false, true)) {
             group.unuseDefaultDomain(device);
@@ -210,7 +210,7 @@ public final class DmaDevice implements AutoCloseable {
             if (Long.compareUnsigned(physicalAddress + (size - 1), mask) > 0) {
                 throw new IommuException(
                         Errno.ERANGE,
-                        device.address() + " can't reach 0x" + Long.toHexString(physicalAddress)
+                        device.id() + " can't reach 0x" + Long.toHexString(physicalAddress)
                                 + " without translation, its mask is 0x" + Long.toHexString(mask));
             }
             dmaAddress = physicalAddress;
@@ -238,7 +238,7 @@ public final class DmaDevice implements AutoCloseable {
             throw new IommuException(
                     Errno.ENOSPC,
                     "no IOVA for 0x" + Long.toHexString(length) + " bytes below mask 0x" + Long.toHexString(mask)
-                            + " of " + device.address());
+                            + " of " + device.id());
         }
         return iova;
     }
@@ -250,7 +250,7 @@ public final class DmaDevice implements AutoCloseable {
 
     private void requireOpen() {
         if (closed.get()) {
-            throw new IommuException(Errno.ENODEV, "no driver is bound to " + device.address() + " anymore");
+            throw new IommuException(Errno.ENODEV, "no driver is bound to " + device.id() + " anymore");
         }
     }
 

@@ -6,12 +6,14 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import java.util.List;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.testvendor.TestDomain;
@@ -25,6 +27,8 @@ class IommuCoreTest {
     private static final PciAddress GPU = PciAddress.parse("00:02.0");
     private static final PciAddress PORT = PciAddress.parse("00:07.0");
     private static final PciAddress DOCK = PciAddress.parse("05:00.0");
+    private static final NamedDevice DISPLAY = new NamedDevice("\\_SB.GPU0");
+    private static final NamedDevice ETHERNET = new NamedDevice("17a80000.ethernet");
 
     /** A graphics device, and a Thunderbolt port with a device plugged in. */
     private static PciTopology laptop() {
@@ -50,6 +54,80 @@ class IommuCoreTest {
             assertThat(iommu.domainOf(group.devices().get(0))).isSameAs(group.defaultDomain());
         }
         assertThat(core.group(DOCK).orElseThrow()).hasToString("group 2 {0000:05:00.0}");
+    }
+
+    private static IommuCore open(TestIommu iommu, DefaultDomainPolicy policy, NamedDevice... named) {
+        return IommuCore.open(List.of(iommu), laptop(), List.of(named), policy);
+    }
+
+    @Test
+    void aNamedDeviceIsInAGroupOfItsOwnAfterTheFunctions() {
+        TestIommu iommu = new TestIommu();
+
+        IommuCore core = open(iommu, DefaultDomainPolicy.DMA, ETHERNET, DISPLAY);
+
+        assertThat(core.groups())
+                .extracting(IommuGroup::toString)
+                .containsExactly(
+                        "group 0 {0000:00:02.0}",
+                        "group 1 {0000:00:07.0}",
+                        "group 2 {0000:05:00.0}",
+                        "group 3 {17a80000.ethernet}",
+                        "group 4 {\\_SB.GPU0}");
+        IommuGroup group = core.group(DISPLAY).orElseThrow();
+        assertThat(group.devices()).containsExactly(core.device(DISPLAY).orElseThrow());
+        assertThat(group.defaultDomain().type()).isEqualTo(DomainType.DMA);
+        assertThat(iommu.domainOf(iommu.device(DISPLAY))).isSameAs(group.defaultDomain());
+        core.close();
+        assertThat(iommu.domainOf(iommu.device(DISPLAY))).isNull();
+        iommu.close();
+    }
+
+    @Test
+    void aNamedDeviceIsTrustedAndHasItsOwnAbilities() {
+        TestIommu iommu = new TestIommu().capable(DISPLAY, IommuCapability.CACHE_COHERENCY);
+
+        IommuCore core = open(iommu, DefaultDomainPolicy.PASSTHROUGH, DISPLAY, ETHERNET);
+
+        assertThat(core.untrusted(DISPLAY)).isFalse();
+        assertThat(defaultType(core, DISPLAY)).isEqualTo(DomainType.IDENTITY);
+        assertThat(core.deviceCapable(DISPLAY, IommuCapability.CACHE_COHERENCY)).isTrue();
+        assertThat(core.deviceCapable(ETHERNET, IommuCapability.CACHE_COHERENCY))
+                .isFalse();
+    }
+
+    @Test
+    void aNamedDeviceBelongsToTheFirstDriverThatTranslatesForIt() {
+        TestIommu forFunctions = new TestIommu().translating(PciAddress.class::isInstance);
+        TestIommu forNamed = new TestIommu().translating(DISPLAY::equals);
+
+        IommuCore core = IommuCore.open(
+                List.of(forFunctions, forNamed), laptop(), List.of(DISPLAY, ETHERNET), DefaultDomainPolicy.DMA);
+
+        assertThat(core.device(GPU).orElseThrow().iommu()).isSameAs(forFunctions);
+        assertThat(core.device(DISPLAY).orElseThrow().iommu()).isSameAs(forNamed);
+        assertThat(core.device(ETHERNET)).isEmpty();
+        assertThat(core.group(ETHERNET)).isEmpty();
+        assertThat(core.deviceCapable(ETHERNET, IommuCapability.CACHE_COHERENCY))
+                .isFalse();
+    }
+
+    @Test
+    void aDeviceThatIsNamedTwiceIsInOneGroup() {
+        IommuCore core = open(new TestIommu(), DefaultDomainPolicy.DMA, DISPLAY, DISPLAY);
+
+        assertThat(core.groups()).hasSize(4);
+        assertThat(core.groups().get(3)).isSameAs(core.group(DISPLAY).orElseThrow());
+    }
+
+    @Test
+    void aDirectRegionOfANamedDeviceIsMappedInItsDefaultDomain() {
+        ReservedRegion framebuffer = new ReservedRegion(0x8000_0000L, 0x8000_ffffL, ReservedRegion.Type.DIRECT);
+
+        IommuCore core = open(new TestIommu().reserve(DISPLAY, framebuffer), DefaultDomainPolicy.DMA, DISPLAY);
+
+        assertThat(core.group(DISPLAY).orElseThrow().defaultDomain().translate(0x8000_1234L))
+                .isEqualTo(0x8000_1234L);
     }
 
     @Test
@@ -94,7 +172,7 @@ class IommuCoreTest {
                         new ReservedRegion(0x9000_0000L, 0x9000_0fffL, ReservedRegion.Type.RESERVED),
                         new ReservedRegion(0xfee0_0000L, 0xfeef_ffffL, ReservedRegion.Type.MSI));
         iommu.preparing(domain -> domain.recordRuns().admit(device -> {
-            if (device.address().equals(GPU) && domain.type() == DomainType.DMA) {
+            if (device.id().equals(GPU) && domain.type() == DomainType.DMA) {
                 assertThat(domain.translate(0x0e80_2fff)).isEqualTo(0x0e80_2fff);
             }
             return AttachResult.ATTACHED;
@@ -231,8 +309,9 @@ class IommuCoreTest {
     @Test
     void aDeviceThatDoesNotFitItsDefaultDomainStopsTheOpeningAndEverythingIsFreed() {
         TestIommu iommu = new TestIommu();
-        iommu.preparing(domain -> domain.admit(device ->
-                device.address().function() == 3 ? AttachResult.incompatible("narrower") : AttachResult.ATTACHED));
+        iommu.preparing(domain -> domain.admit(device -> device.id().equals(PciAddress.parse("00:1f.3"))
+                ? AttachResult.incompatible("narrower")
+                : AttachResult.ATTACHED));
 
         IommuException refusal = catchThrowableOfType(
                 IommuException.class,
@@ -305,8 +384,8 @@ class IommuCoreTest {
         TestIommu iommu = new TestIommu();
         iommu.preparing(domain -> {
             domain.failDetach();
-            domain.admit(device ->
-                    device.address().equals(DOCK) ? AttachResult.incompatible("narrower") : AttachResult.ATTACHED);
+            domain.admit(
+                    device -> device.id().equals(DOCK) ? AttachResult.incompatible("narrower") : AttachResult.ATTACHED);
         });
 
         IommuException refusal = catchThrowableOfType(IommuException.class, () -> IommuCore.open(iommu, laptop()));
@@ -321,7 +400,7 @@ class IommuCoreTest {
         return catchThrowableOfType(IommuException.class, core::close).errno();
     }
 
-    private static DomainType defaultType(IommuCore core, PciAddress address) {
-        return core.group(address).orElseThrow().defaultDomain().type();
+    private static DomainType defaultType(IommuCore core, DeviceId id) {
+        return core.group(id).orElseThrow().defaultDomain().type();
     }
 }

@@ -305,7 +305,7 @@ class IommuGroupTest {
     void aDeviceThatTheDriverLeftBlockedIsAttachedToItsOldDomainAgainUntil618() {
         for (String release : new String[] {"6.1", "6.18", "6.19", "7.1"}) {
             TestIommu blocking = new TestIommu().of(LinuxRelease.named(release));
-            IommuGroup group = open(blocking).group(alone.address()).orElseThrow();
+            IommuGroup group = open(blocking).group(alone.id()).orElseThrow();
             IommuDevice device = group.devices().get(0);
             TestDomain domain = (TestDomain) blocking.allocate(DomainType.UNMANAGED, device);
             domain.admit(moved -> {
@@ -500,7 +500,7 @@ class IommuGroupTest {
         when(driver.release()).thenReturn(linux);
         IommuDevice device = mock();
         when(device.iommu()).thenReturn(driver);
-        when(device.address()).thenReturn(FIRST);
+        when(device.id()).thenReturn(FIRST);
         when(device.reservedRegions()).thenReturn(List.of());
         return device;
     }

@@ -11,6 +11,7 @@ import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.core.DefaultDomainPolicy;
@@ -53,6 +54,25 @@ class DmaDeviceTest {
                     case BIDIRECTIONAL -> Prot.READ_WRITE;
                 };
         assertThat(Prot.toString(domain().prot(address))).isEqualTo(Prot.toString(expected));
+    }
+
+    @Test
+    void aDriverOfANamedDeviceMapsInTheDefaultDomainOfThatDevice() {
+        NamedDevice display = new NamedDevice("\\_SB.GPU0");
+        core.close();
+        core = IommuCore.open(
+                List.of(iommu),
+                TestFunction.topology(TestFunction.endpoint("00:02.0")),
+                List.of(display),
+                DefaultDomainPolicy.DMA);
+        dma = new DmaApi(core, memory, frames);
+
+        long address = dma.bind(display).mapPage(0x5000, DmaDirection.TO_DEVICE);
+
+        IommuGroup group = core.group(display).orElseThrow();
+        assertThat(group.inUse()).isTrue();
+        assertThat(group.defaultDomain().translate(address)).isEqualTo(0x5000);
+        assertThat(core.group(NIC).orElseThrow().inUse()).isFalse();
     }
 
     @Test

@@ -81,7 +81,7 @@ final class IntelDevice implements IommuDevice {
         if (device instanceof IntelDevice own && own.driver == driver) {
             return own;
         }
-        throw new IommuException(Errno.ENODEV, device.address() + " belongs to another driver");
+        throw new IommuException(Errno.ENODEV, device.id() + " belongs to another driver");
     }
 
     private int enablePasids(IntelUnit unit) {
@@ -94,7 +94,7 @@ final class IntelDevice implements IommuDevice {
     }
 
     @Override
-    public PciAddress address() {
+    public PciAddress id() {
         return address;
     }
 

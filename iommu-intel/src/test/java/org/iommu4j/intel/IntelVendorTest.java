@@ -828,7 +828,7 @@ class IntelVendorTest {
                                                 : base.getAsLong() == 0xfed91000L ? Bench.ECAP_SC : Bench.ECAP),
                         LinuxRelease.NEWEST);
         assertThat(host.devices())
-                .extracting(device -> device.address() + " " + device.unit() + " " + device.enforceCacheCoherency())
+                .extracting(device -> device.id() + " " + device.unit() + " " + device.enforceCacheCoherency())
                 .containsExactly(
                         "0000:00:01.0 dmar2 UNKNOWN",
                         "0000:00:1c.0 dmar1 YES",

@@ -245,7 +245,7 @@ class PageRequestsTest {
         ask(REQUEST, page(0x8000_0000L, 4, WRITE | LAST));
         assertThat(requests.take())
                 .containsExactly(new PageRequestGroup(
-                        device.address(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true))));
+                        device.id(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true))));
         assertThat(unit.values.get(0xc0)).as("PQH").isEqualTo(64);
         assertThat(unit.values.get(0xdc)).as("PPR").isZero();
         ask(REQUEST, page(0x7000_2000L, 3, READ | WRITE | LAST));

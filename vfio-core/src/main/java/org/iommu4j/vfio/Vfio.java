@@ -6,13 +6,13 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.iommu4j.DeviceId;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
@@ -52,28 +52,28 @@ public final class Vfio {
     }
 
     /**
-     * Registers a device: its function is bound to vfio-pci.
+     * Registers a device: a function is bound to vfio-pci, a named device to vfio-platform.
      *
      * <p>Source: {@code vfio_register_group_dev}.
      *
      * @throws IommuException EINVAL (no IOMMU translates for it; since 5.19 also: its ordinary DMA is not coherent),
      *     EBUSY (it is registered)
      */
-    public VfioDevice register(PciAddress address) {
-        Objects.requireNonNull(address, "address");
-        IommuDevice device = core.device(address)
-                .orElseThrow(() -> new IommuException(Errno.EINVAL, "no IOMMU translates for " + address));
-        IommuGroup group = core.group(address)
-                .orElseThrow(() -> new IllegalStateException("device " + address + " is in no group"));
+    public VfioDevice register(DeviceId id) {
+        Objects.requireNonNull(id, "id");
+        IommuDevice device =
+                core.device(id).orElseThrow(() -> new IommuException(Errno.EINVAL, "no IOMMU translates for " + id));
+        IommuGroup group =
+                core.group(id).orElseThrow(() -> new IllegalStateException("device " + id + " is in no group"));
         if (rules.requiresCoherentDma() && !device.iommu().capable(device, IommuCapability.CACHE_COHERENCY)) {
             throw new IommuException(
-                    Errno.EINVAL, "DMA of " + address + " is not coherent: its IOMMU lacks CACHE_COHERENCY");
+                    Errno.EINVAL, "DMA of " + id + " is not coherent: its IOMMU lacks CACHE_COHERENCY");
         }
         synchronized (lock) {
             List<VfioDevice> devices = registered.computeIfAbsent(group, unused -> new ArrayList<>());
             for (VfioDevice other : devices) {
                 if (other.device() == device) {
-                    throw new IommuException(Errno.EBUSY, address + " is already registered");
+                    throw new IommuException(Errno.EBUSY, id + " is already registered");
                 }
             }
             VfioDevice added = new VfioDevice(device, group.id());
@@ -83,19 +83,19 @@ public final class Vfio {
     }
 
     /**
-     * Unregisters a device: its function leaves vfio-pci.
+     * Unregisters a device: it leaves vfio-pci or vfio-platform.
      *
      * @throws IommuException EBUSY (it is open; Linux waits), ENODEV (it is not registered)
      */
     public void unregister(VfioDevice device) {
         synchronized (lock) {
             if (device.openCount != 0) {
-                throw new IommuException(Errno.EBUSY, device.address() + " is open");
+                throw new IommuException(Errno.EBUSY, device.id() + " is open");
             }
-            IommuGroup group = core.group(device.address()).orElse(null);
+            IommuGroup group = core.group(device.id()).orElse(null);
             List<VfioDevice> devices = group == null ? null : registered.get(group);
             if (devices == null || !devices.remove(device)) {
-                throw new IommuException(Errno.ENODEV, device.address() + " is not registered");
+                throw new IommuException(Errno.ENODEV, device.id() + " is not registered");
             }
             if (devices.isEmpty()) {
                 registered.remove(group);
@@ -151,9 +151,9 @@ public final class Vfio {
     }
 
     @Nullable
-    VfioDevice device(IommuGroup group, PciAddress address) {
+    VfioDevice device(IommuGroup group, DeviceId id) {
         for (VfioDevice device : devices(group)) {
-            if (device.address().equals(address)) {
+            if (device.id().equals(id)) {
                 return device;
             }
         }

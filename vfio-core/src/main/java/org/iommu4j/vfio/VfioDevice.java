@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import org.iommu4j.DeviceId;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
-import org.iommu4j.pci.PciAddress;
 
 /**
  * A device that is registered with VFIO.
@@ -27,9 +27,9 @@ public final class VfioDevice {
         return device;
     }
 
-    /** Returns its PCI address. */
-    public PciAddress address() {
-        return device.address();
+    /** Returns its identity: a PCI address for vfio-pci, a name for vfio-platform. */
+    public DeviceId id() {
+        return device.id();
     }
 
     /** Returns the number of its group, for {@link Vfio#openGroup}. */
@@ -44,6 +44,6 @@ public final class VfioDevice {
 
     @Override
     public String toString() {
-        return address().toString();
+        return id().toString();
     }
 }

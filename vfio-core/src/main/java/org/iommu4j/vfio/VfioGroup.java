@@ -2,11 +2,11 @@
 package org.iommu4j.vfio;
 
 import java.util.Objects;
+import org.iommu4j.DeviceId;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -119,13 +119,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
      *     no container)
      */
-    public VfioDevice openDevice(PciAddress address) {
-        Objects.requireNonNull(address, "address");
+    public VfioDevice openDevice(DeviceId id) {
+        Objects.requireNonNull(id, "id");
         synchronized (vfio.lock) {
             checkOpen();
-            VfioDevice device = vfio.device(group, address);
+            VfioDevice device = vfio.device(group, id);
             if (device == null) {
-                throw new IommuException(Errno.ENODEV, "no device " + address + " of group " + id() + " is registered");
+                throw new IommuException(Errno.ENODEV, "no device " + id + " of group " + id() + " is registered");
             }
             if (container == null || !container.hasIommu()) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
@@ -145,8 +145,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         Objects.requireNonNull(device, "device");
         synchronized (vfio.lock) {
             checkOpen();
-            if (vfio.device(group, device.address()) != device || device.openCount == 0) {
-                throw new IommuException(Errno.EINVAL, device.address() + " is not open in group " + id());
+            if (vfio.device(group, device.id()) != device || device.openCount == 0) {
+                throw new IommuException(Errno.EINVAL, device.id() + " is not open in group " + id());
             }
             device.openCount--;
             openDevices--;

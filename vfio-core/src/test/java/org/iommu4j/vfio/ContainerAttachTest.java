@@ -43,7 +43,7 @@ class ContainerAttachTest {
 
         assertThat(container.domains())
                 .extracting(DomainState::devices, DomainState::enforcement)
-                .containsExactly(org.assertj.core.groups.Tuple.tuple(List.of(device.address()), Enforcement.ENFORCED));
+                .containsExactly(org.assertj.core.groups.Tuple.tuple(List.of(device.id()), Enforcement.ENFORCED));
         assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isEqualTo(1);
     }
 
@@ -92,7 +92,7 @@ class ContainerAttachTest {
         host.openGroupOf(second).setContainer(container);
 
         assertThat(container.domains()).hasSize(1);
-        assertThat(container.domains().get(0).devices()).containsExactly(device.address(), second.address());
+        assertThat(container.domains().get(0).devices()).containsExactly(device.id(), second.id());
         assertThat(host.iommu.pagingDomains()).isEqualTo(1);
     }
 
@@ -140,7 +140,7 @@ class ContainerAttachTest {
 
         assertThat(container.domains())
                 .extracting(DomainState::devices)
-                .containsExactly(List.of(device.address()), List.of(second.address()));
+                .containsExactly(List.of(device.id()), List.of(second.id()));
         assertThat(domain(container, 1).pages()).isEqualTo(domain(container, 0).pages());
     }
 

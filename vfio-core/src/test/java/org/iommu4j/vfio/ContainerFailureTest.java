@@ -126,7 +126,7 @@ class ContainerFailureTest {
                                 .domains()
                                 .get(container.domains().size() - 1)
                                 .devices())
-                        .contains(another.address());
+                        .contains(another.id());
                 assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isEqualTo(1);
                 if (!host.failures.fired()) {
                     break;
@@ -157,7 +157,7 @@ class ContainerFailureTest {
         assertThat(failed).isGreaterThanOrEqualTo(1 + 2 + 3);
         assertThat(container.domains())
                 .extracting(state -> state.devices())
-                .containsExactly(List.of(capable.address()), List.of(another.address()));
+                .containsExactly(List.of(capable.id()), List.of(another.id()));
         assertThat(domain(container, 1).pages()).isEqualTo(domain(container, 0).pages());
     }
 
@@ -180,7 +180,7 @@ class ContainerFailureTest {
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
         assertThat(container.domains())
                 .extracting(state -> state.devices())
-                .containsExactly(List.of(capable.address(), another.address()));
+                .containsExactly(List.of(capable.id(), another.id()));
     }
 
     @Test

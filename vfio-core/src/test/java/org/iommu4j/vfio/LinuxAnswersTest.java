@@ -261,7 +261,7 @@ class LinuxAnswersTest {
             TestDevice sister = device("00:0c.1", true);
             if (!machine.hasWholeAddressSpace()) {
                 // On the Intel machines a driver has it.
-                host.core().group(sister.address()).orElseThrow().useDefaultDomain(sister);
+                host.core().group(sister.id()).orElseThrow().useDefaultDomain(sister);
             }
         }
 
@@ -336,7 +336,7 @@ class LinuxAnswersTest {
             } else if (line.startsWith("-- EDU")) {
                 moveTo(host.vfio().openContainer(process(Long.MAX_VALUE)));
                 if (machine.isolatedMsi()) {
-                    open = group1.openDevice(device1.address());
+                    open = group1.openDevice(device1.id());
                 }
             } else if (line.startsWith("==== second container")) {
                 answer(line, line, lastErrno(line), () -> {
@@ -524,7 +524,7 @@ class LinuxAnswersTest {
         }
 
         private long openDevice(VfioGroup group, TestDevice device) {
-            open = group.openDevice(device.address());
+            open = group.openDevice(device.id());
             return 0;
         }
 

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
@@ -30,7 +31,7 @@ class VfioGroupTest {
     void aDeviceWithoutCacheCoherencyIsRefusedWhenItIsRegistered() {
         device.cacheCoherency = false;
 
-        refused(Errno.EINVAL, () -> host.vfio().register(device.address()));
+        refused(Errno.EINVAL, () -> host.vfio().register(device.id()));
         refused(Errno.ENOENT, () -> host.vfio().openGroup(0));
     }
 
@@ -38,8 +39,7 @@ class VfioGroupTest {
     void aDeviceThatCannotBlockNoSnoopIsRegisteredAllTheSame() {
         device.snoopControl = false;
 
-        assertThat(host.vfio().register(device.address()).canEnforceCacheCoherency())
-                .isFalse();
+        assertThat(host.vfio().register(device.id()).canEnforceCacheCoherency()).isFalse();
     }
 
     @Test
@@ -49,9 +49,9 @@ class VfioGroupTest {
 
     @Test
     void aDeviceIsRegisteredOnce() {
-        host.vfio().register(device.address());
+        host.vfio().register(device.id());
 
-        refused(Errno.EBUSY, () -> host.vfio().register(device.address()));
+        refused(Errno.EBUSY, () -> host.vfio().register(device.id()));
     }
 
     @Test
@@ -69,20 +69,18 @@ class VfioGroupTest {
         TestDevice first = host.add("00:0c.0", true);
         TestDevice second = host.add("00:0c.1", true);
         VfioGroup group = host.openGroupOf(first);
-        host.core().group(second.address()).orElseThrow().useDefaultDomain(second);
+        host.core().group(second.id()).orElseThrow().useDefaultDomain(second);
         VfioContainer container = host.vfio().openContainer(process);
 
         assertThat(group.viable()).isFalse();
         refused(Errno.EPERM, () -> group.setContainer(container));
         refused(Errno.EINVAL, () -> container.setIommu(VfioExtension.TYPE1V2_IOMMU));
-        refused(Errno.EINVAL, () -> group.openDevice(first.address()));
+        refused(Errno.EINVAL, () -> group.openDevice(first.id()));
 
-        host.core().group(second.address()).orElseThrow().unuseDefaultDomain(second);
+        host.core().group(second.id()).orElseThrow().unuseDefaultDomain(second);
         assertThat(group.viable()).isTrue();
         group.setContainer(container);
-        refused(
-                Errno.EBUSY,
-                () -> host.core().group(second.address()).orElseThrow().useDefaultDomain(second));
+        refused(Errno.EBUSY, () -> host.core().group(second.id()).orElseThrow().useDefaultDomain(second));
     }
 
     @Test
@@ -126,13 +124,13 @@ class VfioGroupTest {
     void anOpenDeviceKeepsItsGroupInTheContainer() {
         VfioGroup group = host.openGroupOf(device);
         VfioContainer container = host.vfio().openContainer(process);
-        refused(Errno.EINVAL, () -> group.openDevice(device.address()));
+        refused(Errno.EINVAL, () -> group.openDevice(device.id()));
         group.setContainer(container);
-        refused(Errno.EINVAL, () -> group.openDevice(device.address()));
+        refused(Errno.EINVAL, () -> group.openDevice(device.id()));
         container.setIommu(VfioExtension.TYPE1_IOMMU);
         refused(Errno.ENODEV, () -> group.openDevice(PciAddress.parse("00:1e.0")));
 
-        VfioDevice opened = group.openDevice(device.address());
+        VfioDevice opened = group.openDevice(device.id());
         refused(Errno.EBUSY, group::unsetContainer);
         refused(Errno.EBUSY, group::close);
         refused(Errno.EBUSY, () -> host.vfio().unregister(opened));
@@ -141,6 +139,40 @@ class VfioGroupTest {
         group.unsetContainer();
         host.vfio().unregister(opened);
         refused(Errno.ENODEV, () -> host.vfio().unregister(opened));
+    }
+
+    @Test
+    void aNamedDeviceIsAssignedWithItsGroupAsAFunctionIs() {
+        TestDevice display = host.addNamed("\\_SB.GPU0");
+        VfioGroup group = host.openGroupOf(display);
+        VfioContainer container = host.vfio().openContainer(process);
+        group.setContainer(container);
+        container.setIommu(VfioExtension.TYPE1V2_IOMMU);
+        refused(Errno.ENODEV, () -> group.openDevice(new NamedDevice("\\_SB.GPU1")));
+        refused(Errno.ENODEV, () -> group.openDevice(device.id()));
+
+        VfioDevice opened = group.openDevice(new NamedDevice("\\_SB.GPU0"));
+
+        assertThat(opened.device()).isSameAs(display);
+        assertThat(opened).hasToString("\\_SB.GPU0");
+        assertThat(container.domains())
+                .singleElement()
+                .satisfies(state -> assertThat(state.devices()).containsExactly(display.id()));
+        assertThat(container.checkExtension(VfioExtension.DMA_CC_IOMMU)).isEqualTo(1);
+        group.closeDevice(opened);
+        group.close();
+        host.vfio().unregister(opened);
+        refused(Errno.ENOENT, () -> host.vfio().openGroup(group.id()));
+        container.close();
+    }
+
+    @Test
+    void aNamedDeviceWithoutCoherentDmaOrAnIommuIsRefused() {
+        TestDevice display = host.addNamed("\\_SB.GPU0");
+        display.cacheCoherency = false;
+
+        refused(Errno.EINVAL, () -> host.vfio().register(display.id()));
+        refused(Errno.EINVAL, () -> host.vfio().register(new NamedDevice("\\_SB.GPU1")));
     }
 
     @Test
@@ -153,7 +185,7 @@ class VfioGroupTest {
 
         group.close();
 
-        assertThat(host.core().group(device.address()).orElseThrow().inUse()).isFalse();
+        assertThat(host.core().group(device.id()).orElseThrow().inUse()).isFalse();
         assertThat(host.iommu.pagingDomains()).isZero();
         refused(Errno.EBADF, group::viable);
         container.close();
@@ -169,7 +201,7 @@ class VfioGroupTest {
         VfioGroup group = host.openGroupOf(capable);
         assertThat(group.enforcedCoherent()).isTrue();
 
-        VfioDevice second = host.vfio().register(incapable.address());
+        VfioDevice second = host.vfio().register(incapable.id());
         assertThat(group.enforcedCoherent()).isFalse();
 
         host.vfio().unregister(second);
@@ -179,7 +211,7 @@ class VfioGroupTest {
     @Test
     void aGroupWithoutRegisteredDevicesIsCoherent() {
         device.snoopControl = false;
-        VfioDevice registered = host.vfio().register(device.address());
+        VfioDevice registered = host.vfio().register(device.id());
         VfioGroup group = host.vfio().openGroup(registered.groupId());
         assertThat(group.enforcedCoherent()).isFalse();
 

@@ -54,9 +54,9 @@ class VfioReleaseTest {
         under(release);
         device.cacheCoherency = false;
         if (refused) {
-            refused(Errno.EINVAL, () -> host.vfio().register(device.address()));
+            refused(Errno.EINVAL, () -> host.vfio().register(device.id()));
         } else {
-            assertThat(host.vfio().register(device.address()).address()).isEqualTo(device.address());
+            assertThat(host.vfio().register(device.id()).id()).isEqualTo(device.id());
         }
     }
 

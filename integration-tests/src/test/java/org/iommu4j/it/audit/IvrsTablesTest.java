@@ -194,19 +194,17 @@ class IvrsTablesTest {
             }
             for (DeviceDescription device :
                     table.describe(List.copyOf(functions.values())).devices()) {
+                PciAddress address = (PciAddress) device.id();
                 String expected = null;
                 boolean unitItself = false;
                 for (int i = 0; i < units.size(); i++) {
                     Block block = units.get(i);
-                    if (block.field("PCI Segment Group") == device.address().segment()) {
-                        unitItself |=
-                                block.field("DeviceId") == device.address().requesterId();
-                        expected = block.names(device.address().requesterId()) ? "ivhd" + i : expected;
+                    if (block.field("PCI Segment Group") == address.segment()) {
+                        unitItself |= block.field("DeviceId") == address.requesterId();
+                        expected = block.names(address.requesterId()) ? "ivhd" + i : expected;
                     }
                 }
-                assertThat(device.unit())
-                        .as(table.file() + " " + device.address())
-                        .isEqualTo(unitItself ? null : expected);
+                assertThat(device.unit()).as(table.file() + " " + address).isEqualTo(unitItself ? null : expected);
                 compared++;
                 none += device.unit() == null ? 1 : 0;
             }

@@ -16,6 +16,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.iommu4j.DeviceId;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.ConfigSpace;
@@ -257,8 +258,8 @@ class ScopePathsTest {
                             () -> List.copyOf(topology.functions.values()),
                             RegisterValues.UNKNOWN,
                             LinuxRelease.NEWEST);
-            Map<PciAddress, DeviceDescription> devices = new HashMap<>();
-            host.devices().forEach(device -> devices.put(device.address(), device));
+            Map<DeviceId, DeviceDescription> devices = new HashMap<>();
+            host.devices().forEach(device -> devices.put(device.id(), device));
             for (PciAddress address : topology.functions.keySet()) {
                 Integer expected = named.getOrDefault(address, rest.get(address.segment()));
                 DeviceDescription device = devices.get(address);
@@ -284,7 +285,7 @@ class ScopePathsTest {
                         continue;
                     }
                     assertThat(device.reservedRegions())
-                            .as("seed %d, %s %s", seed, table.file().getFileName(), device.address())
+                            .as("seed %d, %s %s", seed, table.file().getFileName(), device.id())
                             .anySatisfy(region -> {
                                 assertThat(region.type()).isEqualTo(ReservedRegion.Type.DIRECT);
                                 assertThat(Long.compareUnsigned(region.start(), rmrr.base))

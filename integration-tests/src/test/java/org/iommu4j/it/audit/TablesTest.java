@@ -165,7 +165,7 @@ class TablesTest {
             }
             for (String endpoint : rmrr.endpoints) {
                 DeviceDescription device = host.devices().stream()
-                        .filter(candidate -> candidate.address().toString().equals(endpoint))
+                        .filter(candidate -> candidate.id().toString().equals(endpoint))
                         .findFirst()
                         .orElseThrow();
                 if (device.translated() != Answer.YES) {

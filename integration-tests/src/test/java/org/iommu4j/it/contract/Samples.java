@@ -34,6 +34,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.Prot;
@@ -202,7 +203,13 @@ final class Samples {
         add(field, Layout.of("TABLE", field), SplitField.of("SPLIT", field));
         add(Register.of("REG", 0, 64, "a manual").field(BitField.bit(9, "NINE"), Access.READ_WRITE));
         add(GUEST_TABLE, new FirstStageInvalidation(0, 1, true));
-        add(LinuxRelease.NEWEST, NIC, new IotlbGather(), new DirtyBitmap(0, 4096, 4), new FailNth());
+        add(
+                LinuxRelease.NEWEST,
+                NIC,
+                new NamedDevice("17a80000.ethernet"),
+                new IotlbGather(),
+                new DirtyBitmap(0, 4096, 4),
+                new FailNth());
         PageRequest request = new PageRequest(0, true, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
         add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);

@@ -180,9 +180,8 @@ final class NthFailure {
             IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, device);
             bench.attach(domain, device);
             domains.add(domain);
-            ids.add(configuration
-                    .leaves()
-                    .domainId(bench.machine().registers(), bench.hardwareView(), device.address()));
+            ids.add(configuration.leaves().domainId(bench.machine().registers(), bench.hardwareView(), (PciAddress)
+                    device.id()));
         }
         IommuDomain last = domains.get(domains.size() - 1);
         for (int i = 0; i < ROUNDS; i++) {

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.pci.ConfigSpace;
@@ -166,7 +167,7 @@ class X99BoardTest {
         IommuCore core = IommuCore.open(iommu, machine.topology());
         for (PciAddress alone : List.of(FIRST_PORT, THIRD_PORT, ETHERNET, AUDIO)) {
             assertThat(core.group(alone).orElseThrow().devices())
-                    .extracting(device -> device.address())
+                    .extracting(IommuDevice::id)
                     .containsExactly(alone);
         }
     }
@@ -180,7 +181,7 @@ class X99BoardTest {
                 .describe(machine.firmware(), machine.topology(), RegisterValues.UNKNOWN, LinuxRelease.NEWEST);
         for (FunctionDescription function : board.functions()) {
             assertThat(description.devices())
-                    .filteredOn(device -> device.address().equals(function.address()))
+                    .filteredOn(device -> device.id().equals(function.address()))
                     .singleElement()
                     .satisfies(device ->
                             assertThat(Optional.ofNullable(device.unit())).isEqualTo(function.unit()));

@@ -92,7 +92,7 @@ final class MinimalDomain implements IommuDomain {
         synchronized (iommu) {
             checkOpen();
             if (device.domain != this) {
-                throw new IommuException(Errno.EINVAL, device.address() + " is not attached to this domain");
+                throw new IommuException(Errno.EINVAL, device.id() + " is not attached to this domain");
             }
             iommu.setTable(device, 0);
             device.domain = null;

@@ -63,7 +63,7 @@ final class MinimalIommu implements Iommu {
         }
 
         @Override
-        public PciAddress address() {
+        public PciAddress id() {
             return address;
         }
 
@@ -151,14 +151,14 @@ final class MinimalIommu implements Iommu {
 
     /** Points a requester at a table, 0 for none. */
     void setTable(Device device, long table) {
-        registers.write64(device.address().requesterId() * Long.BYTES, table);
+        registers.write64(device.id().requesterId() * Long.BYTES, table);
     }
 
     Device own(IommuDevice device) {
         if (device instanceof Device own && own.iommu == this) {
             return own;
         }
-        throw new IommuException(Errno.ENODEV, device.address() + " belongs to another driver");
+        throw new IommuException(Errno.ENODEV, device.id() + " belongs to another driver");
     }
 
     /** Nothing is ever waited for, so nothing can fail to complete. */
@@ -175,7 +175,7 @@ final class MinimalIommu implements Iommu {
         }
         for (Device device : devices.values()) {
             if (device.domain != null) {
-                throw new IommuException(Errno.EBUSY, device.address() + " is attached to a domain");
+                throw new IommuException(Errno.EBUSY, device.id() + " is attached to a domain");
             }
         }
         closed = true;

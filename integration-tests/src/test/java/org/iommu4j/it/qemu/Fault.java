@@ -2,6 +2,7 @@
 package org.iommu4j.it.qemu;
 
 import org.iommu4j.DmaFault;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * A refused request, as far as two witnesses must agree on it.
@@ -13,7 +14,8 @@ import org.iommu4j.DmaFault;
  */
 record Fault(int requesterId, long page, boolean write, int reason) {
     static Fault of(DmaFault fault) {
-        return new Fault(fault.requester().requesterId(), fault.address() & -4096, fault.write(), fault.reason());
+        int requesterId = ((PciAddress) fault.requester()).requesterId();
+        return new Fault(requesterId, fault.address() & -4096, fault.write(), fault.reason());
     }
 
     @Override

@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
+import org.iommu4j.DeviceId;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -68,8 +69,8 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
     /** Devices and domains that name the front as their driver. */
     private static final class Front {
         private final PciAddress unheard;
-        private final Map<PciAddress, IommuDevice> shown = new HashMap<>();
-        private final Map<PciAddress, IommuDevice> real = new HashMap<>();
+        private final Map<DeviceId, IommuDevice> shown = new HashMap<>();
+        private final Map<DeviceId, IommuDevice> real = new HashMap<>();
         private final Iommu iommu;
 
         private Front(Iommu behind, PciAddress unheard) {
@@ -94,12 +95,11 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
 
         private Object shown(Object result, Object[] arguments) {
             if (result instanceof Optional<?> found && found.orElse(null) instanceof IommuDevice device) {
-                real.put(device.address(), device);
-                return Optional.of(
-                        shown.computeIfAbsent(device.address(), unused -> proxy(IommuDevice.class, device, "")));
+                real.put(device.id(), device);
+                return Optional.of(shown.computeIfAbsent(device.id(), unused -> proxy(IommuDevice.class, device, "")));
             }
             if (result instanceof IommuDomain domain) {
-                boolean heard = !((IommuDevice) arguments[1]).address().equals(unheard);
+                boolean heard = !((IommuDevice) arguments[1]).id().equals(unheard);
                 return proxy(IommuDomain.class, domain, heard ? "" : "map");
             }
             return result;
@@ -109,7 +109,7 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
             Object[] result = arguments == null ? new Object[0] : arguments.clone();
             for (int i = 0; i < result.length; i++) {
                 if (result[i] instanceof IommuDevice device) {
-                    result[i] = real.get(device.address());
+                    result[i] = real.get(device.id());
                 }
             }
             return result;

@@ -167,11 +167,11 @@ public final class TestDomain implements IommuDomain {
     @Override
     public void detach(IommuDevice device) {
         if (!attached.contains(device)) {
-            throw new IommuException(Errno.EINVAL, device.address() + " is not attached here");
+            throw new IommuException(Errno.EINVAL, device.id() + " is not attached here");
         }
         iommu.move(device, null);
         if (detachFails) {
-            throw new IommuException(Errno.ETIMEDOUT, "no answer while " + device.address() + " was detached");
+            throw new IommuException(Errno.ETIMEDOUT, "no answer while " + device.id() + " was detached");
         }
     }
 

@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
+import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -20,6 +21,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
@@ -31,8 +33,7 @@ public final class TestIommu implements Iommu {
 
     private LinuxRelease release = LinuxRelease.NEWEST;
 
-    private record TestDevice(
-            TestIommu owner, PciAddress address, List<ReservedRegion> reservedRegions, boolean isolatedMsi)
+    private record TestDevice(TestIommu owner, DeviceId id, List<ReservedRegion> reservedRegions, boolean isolatedMsi)
             implements IommuDevice {
         @Override
         public Iommu iommu() {
@@ -50,31 +51,31 @@ public final class TestIommu implements Iommu {
         }
     }
 
-    private final Map<PciAddress, TestDevice> devices = new LinkedHashMap<>();
+    private final Map<DeviceId, TestDevice> devices = new LinkedHashMap<>();
     private final Map<PciAddress, String> aliases = new HashMap<>();
     private final Map<IommuDevice, TestDomain> attachment = new HashMap<>();
     private final Set<TestDomain> domains = new LinkedHashSet<>();
-    private final Map<PciAddress, List<ReservedRegion>> reserved = new HashMap<>();
-    private final Map<PciAddress, Set<IommuCapability>> capabilities = new HashMap<>();
+    private final Map<DeviceId, List<ReservedRegion>> reserved = new HashMap<>();
+    private final Map<DeviceId, Set<IommuCapability>> capabilities = new HashMap<>();
     private final Set<DomainType> unsupported = new LinkedHashSet<>();
-    private final Set<PciAddress> sharedMsi = new LinkedHashSet<>();
-    private Predicate<PciAddress> translated = address -> true;
+    private final Set<DeviceId> sharedMsi = new LinkedHashSet<>();
+    private Predicate<DeviceId> translated = id -> true;
     private Consumer<TestDomain> preparation = domain -> {};
     private long apertureStart;
     private long apertureEnd = (1L << 39) - 1;
 
-    public TestIommu translating(Predicate<PciAddress> which) {
+    public TestIommu translating(Predicate<DeviceId> which) {
         translated = which;
         return this;
     }
 
-    public TestIommu reserve(PciAddress address, ReservedRegion... regions) {
-        reserved.put(address, List.of(regions));
+    public TestIommu reserve(DeviceId id, ReservedRegion... regions) {
+        reserved.put(id, List.of(regions));
         return this;
     }
 
-    public TestIommu capable(PciAddress address, IommuCapability... which) {
-        capabilities.put(address, Set.of(which));
+    public TestIommu capable(DeviceId id, IommuCapability... which) {
+        capabilities.put(id, Set.of(which));
         return this;
     }
 
@@ -88,8 +89,8 @@ public final class TestIommu implements Iommu {
         return this;
     }
 
-    public TestIommu withoutIsolatedMsi(PciAddress address) {
-        sharedMsi.add(address);
+    public TestIommu withoutIsolatedMsi(DeviceId id) {
+        sharedMsi.add(id);
         return this;
     }
 
@@ -119,8 +120,8 @@ public final class TestIommu implements Iommu {
         return aliases.get(address);
     }
 
-    public IommuDevice device(PciAddress address) {
-        return devices.get(address);
+    public IommuDevice device(DeviceId id) {
+        return devices.get(id);
     }
 
     void move(IommuDevice device, TestDomain target) {
@@ -162,14 +163,22 @@ public final class TestIommu implements Iommu {
         List<String> hex = new ArrayList<>();
         Arrays.stream(dmaAliases).forEach(alias -> hex.add(Integer.toHexString(alias)));
         aliases.put(address, String.join(" ", hex));
-        return Optional.of(devices.computeIfAbsent(
-                address,
-                key -> new TestDevice(this, key, reserved.getOrDefault(key, List.of()), !sharedMsi.contains(key))));
+        return Optional.of(known(address));
+    }
+
+    @Override
+    public Optional<IommuDevice> probe(NamedDevice device) {
+        return translated.test(device) ? Optional.of(known(device)) : Optional.empty();
+    }
+
+    private IommuDevice known(DeviceId id) {
+        return devices.computeIfAbsent(
+                id, key -> new TestDevice(this, key, reserved.getOrDefault(key, List.of()), !sharedMsi.contains(key)));
     }
 
     @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
-        return capabilities.getOrDefault(device.address(), Set.of()).contains(capability);
+        return capabilities.getOrDefault(device.id(), Set.of()).contains(capability);
     }
 
     @Override

@@ -2,15 +2,15 @@
 package org.iommu4j.vfio.testvendor;
 
 import java.util.List;
+import org.iommu4j.DeviceId;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.pci.PciAddress;
 
 /** A device whose properties a test sets. */
 public final class TestDevice implements IommuDevice {
     private final TestIommu iommu;
-    private final PciAddress address;
+    private final DeviceId id;
 
     /** What {@link #reservedRegions} answers. */
     public List<ReservedRegion> reservedRegions =
@@ -30,14 +30,14 @@ public final class TestDevice implements IommuDevice {
     /** Whether another device's domain of the same format is refused. */
     public boolean refusesForeignDomains;
 
-    TestDevice(TestIommu iommu, PciAddress address) {
+    TestDevice(TestIommu iommu, DeviceId id) {
         this.iommu = iommu;
-        this.address = address;
+        this.id = id;
     }
 
     @Override
-    public PciAddress address() {
-        return address;
+    public DeviceId id() {
+        return id;
     }
 
     @Override
@@ -57,6 +57,6 @@ public final class TestDevice implements IommuDevice {
 
     @Override
     public String toString() {
-        return address.toString();
+        return id.toString();
     }
 }

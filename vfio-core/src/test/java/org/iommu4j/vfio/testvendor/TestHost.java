@@ -4,6 +4,8 @@ package org.iommu4j.vfio.testvendor;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import org.iommu4j.NamedDevice;
+import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
@@ -25,6 +27,7 @@ public final class TestHost {
     public final TestIommu iommu = new TestIommu(failures.frames(pool));
 
     private final List<PciFunction> functions = new ArrayList<>();
+    private final List<NamedDevice> named = new ArrayList<>();
     private VfioOptions options = VfioOptions.DEFAULT;
     private IommuCore core;
     private Vfio vfio;
@@ -42,6 +45,13 @@ public final class TestHost {
         return iommu.device(at);
     }
 
+    /** Adds a device that is not on PCI. */
+    public TestDevice addNamed(String name) {
+        NamedDevice device = new NamedDevice(name);
+        named.add(device);
+        return iommu.device(device);
+    }
+
     /** Sets VFIO's options. */
     public TestHost with(VfioOptions chosen) {
         options = chosen;
@@ -51,7 +61,7 @@ public final class TestHost {
     /** Returns core, opened when first asked for. */
     public IommuCore core() {
         if (core == null) {
-            core = IommuCore.open(iommu, () -> List.copyOf(functions));
+            core = IommuCore.open(List.of(iommu), () -> List.copyOf(functions), named, DefaultDomainPolicy.DMA);
         }
         return core;
     }
@@ -66,7 +76,7 @@ public final class TestHost {
 
     /** Registers a device and opens its group. */
     public VfioGroup openGroupOf(TestDevice device) {
-        VfioDevice registered = vfio().register(device.address());
+        VfioDevice registered = vfio().register(device.id());
         return vfio().openGroup(registered.groupId());
     }
 

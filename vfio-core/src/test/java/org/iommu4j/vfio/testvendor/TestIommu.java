@@ -7,13 +7,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.pci.PciAddress;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FrameAllocator;
 
@@ -21,7 +22,7 @@ import org.iommu4j.platform.FrameAllocator;
 public final class TestIommu implements Iommu {
     final FrameAllocator frames;
     final Set<TestDomain> domains = new LinkedHashSet<>();
-    private final Map<PciAddress, TestDevice> devices = new LinkedHashMap<>();
+    private final Map<DeviceId, TestDevice> devices = new LinkedHashMap<>();
 
     /** Whether its domains have a control over no-snoop at all. */
     public boolean hasEnforcementOp = true;
@@ -37,9 +38,9 @@ public final class TestIommu implements Iommu {
         this.frames = frames;
     }
 
-    /** Returns the device at an address, probed or not yet. */
-    public TestDevice device(PciAddress address) {
-        return devices.computeIfAbsent(address, at -> new TestDevice(this, at));
+    /** Returns a device, probed or not yet. */
+    public TestDevice device(DeviceId id) {
+        return devices.computeIfAbsent(id, key -> new TestDevice(this, key));
     }
 
     /** Returns how many domains with page tables exist. */
@@ -67,6 +68,11 @@ public final class TestIommu implements Iommu {
     @Override
     public Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
         return Optional.of(device(function.address()));
+    }
+
+    @Override
+    public Optional<IommuDevice> probe(NamedDevice device) {
+        return Optional.of(device(device));
     }
 
     @Override

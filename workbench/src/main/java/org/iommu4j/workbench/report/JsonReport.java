@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.report;
 
+import org.iommu4j.DeviceId;
 import org.iommu4j.bits.Hex;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.scenario.Decision;
@@ -45,7 +45,7 @@ public final class JsonReport {
         for (DomainOutcome domain : outcome.domains()) {
             ObjectNode entry = domains.addObject();
             ArrayNode devices = entry.putArray("devices");
-            domain.devices().stream().map(PciAddress::toString).forEach(devices::add);
+            domain.devices().stream().map(DeviceId::toString).forEach(devices::add);
             entry.put("enforceCacheCoherency", domain.enforceCacheCoherency().name());
         }
         node.putObject("dma")

@@ -2,9 +2,9 @@
 package org.iommu4j.workbench.report;
 
 import java.util.List;
+import org.iommu4j.DeviceId;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.host.Printable;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.DomainOutcome;
@@ -50,8 +50,7 @@ public final class TextReport {
             line(
                     text,
                     "domain",
-                    domain.devices().stream().map(PciAddress::toString).toList() + " "
-                            + domain.enforceCacheCoherency());
+                    domain.devices().stream().map(DeviceId::toString).toList() + " " + domain.enforceCacheCoherency());
         }
         line(
                 text,

@@ -119,7 +119,7 @@ public final class AssignedGuest implements AutoCloseable {
         devices.forEach((device, group) -> {
             group.closeDevice(device);
             group.close();
-            scenario.owns(Owner.HOST, device.address().toString());
+            scenario.owns(Owner.HOST, device.id().toString());
         });
         devices.clear();
         container.close();

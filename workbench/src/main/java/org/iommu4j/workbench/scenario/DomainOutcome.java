@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.List;
-import org.iommu4j.pci.PciAddress;
+import org.iommu4j.DeviceId;
 
 /**
  * A domain of the case and what it blocks.
@@ -10,7 +10,7 @@ import org.iommu4j.pci.PciAddress;
  * @param devices the devices attached to it
  * @param enforceCacheCoherency whether it blocks no-snoop
  */
-public record DomainOutcome(List<PciAddress> devices, Enforcement enforceCacheCoherency) {
+public record DomainOutcome(List<DeviceId> devices, Enforcement enforceCacheCoherency) {
     /** Copies the list. */
     public DomainOutcome {
         devices = List.copyOf(devices);

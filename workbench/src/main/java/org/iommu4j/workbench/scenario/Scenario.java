@@ -10,6 +10,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.function.Supplier;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -74,7 +75,7 @@ public final class Scenario {
     /** Owners by initiator and by the first event for which they apply; any other initiator belongs to the host. */
     private final Map<String, NavigableMap<Integer, Owner>> owners = new TreeMap<>();
 
-    private final Set<PciAddress> onVfio = new TreeSet<>();
+    private final Set<DeviceId> onVfio = new TreeSet<>();
     private int guests;
     private @Nullable Supplier<Decision> decision;
     private Supplier<List<DomainOutcome>> domains = List::of;
@@ -265,8 +266,8 @@ public final class Scenario {
     VfioGroup openGroup(PciAddress address) {
         IommuGroup group = groupOf(address);
         for (IommuDevice member : group.devices()) {
-            if (!isBridge(member.address()) && onVfio.add(member.address())) {
-                vfio.register(member.address());
+            if (!isBridge(member.id()) && onVfio.add(member.id())) {
+                vfio.register(member.id());
             }
         }
         return vfio.openGroup(group.id());
@@ -293,11 +294,12 @@ public final class Scenario {
     }
 
     /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */
-    private boolean isBridge(PciAddress address) {
-        return machine.topology()
-                .function(address)
-                .map(function -> function.config().isBridge())
-                .orElse(false);
+    private boolean isBridge(DeviceId id) {
+        return id instanceof PciAddress address
+                && machine.topology()
+                        .function(address)
+                        .map(function -> function.config().isBridge())
+                        .orElse(false);
     }
 
     /** Returns the owner for whom the initiator of an event acted. */

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
@@ -29,7 +30,7 @@ public final class SharedDomain {
     private final Scenario scenario;
     private final IommuDomain domain;
     private final long buffer;
-    private final List<PciAddress> attached = new ArrayList<>();
+    private final List<DeviceId> attached = new ArrayList<>();
     private Enforcement enforcement = Enforcement.NOT_ASKED;
 
     SharedDomain(Scenario scenario, PciAddress first) {
