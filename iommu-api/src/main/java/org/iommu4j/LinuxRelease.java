@@ -105,7 +105,7 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
                 return release;
             }
         }
-        throw new IllegalArgumentException("no rules for Linux release '" + name + "'; known: " + KNOWN);
+        throw notBuilt(name);
     }
 
     /**
@@ -137,8 +137,44 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
             }
         }
         return ofKernel(text)
+                .filter(kernel -> !kernel.suffix.equals(POSTED))
                 .orElseThrow(() -> new IllegalArgumentException(
                         "'" + text + "' is no Linux release, expected for example 6.12, 6.12.95 or 6.8.12-4-pve"));
+    }
+
+    /**
+     * Reads what {@link #of} does, be it a host's enterprise kernel: one release's rules at least {@linkplain
+     * #mayHold() may hold}.
+     *
+     * @throws IllegalArgumentException when the text is no release, or no rules are built for it; the message lists
+     *     those that are
+     */
+    public static LinuxRelease ofHost(String text) {
+        LinuxRelease release = of(text);
+        if (release.mayHold().isEmpty()) {
+            throw notBuilt(text);
+        }
+        return release;
+    }
+
+    /**
+     * Reads what {@link #of} does, but for enterprise kernels: rules are built for it.
+     *
+     * @throws IllegalArgumentException as {@link #ofHost}, and for an enterprise kernel; the message lists the releases
+     *     whose rules may hold
+     */
+    public static LinuxRelease built(String text) {
+        LinuxRelease release = ofHost(text);
+        if (release.isEnterprise()) {
+            throw new IllegalArgumentException(
+                    "Linux " + release + " is an enterprise kernel, in which the rules of any"
+                            + " of these releases may hold; expected one of them: " + release.mayHold());
+        }
+        return release;
+    }
+
+    private static IllegalArgumentException notBuilt(String text) {
+        return new IllegalArgumentException("no rules for Linux release '" + text + "'; known: " + KNOWN);
     }
 
     /** Returns whether rules are built for this release, which they are for a stable kernel of a known one. */

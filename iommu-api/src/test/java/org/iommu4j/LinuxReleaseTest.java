@@ -25,6 +25,40 @@ class LinuxReleaseTest {
                 .withMessageContaining("5.18, 5.19-posted, 5.19, 6.0");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"7.1", "5.19-posted", "6.12.95+deb13-amd64", "6.8.12-4-pve"})
+    void aKernelOfAReleaseWithRulesIsBuilt(String kernel) {
+        assertThat(LinuxRelease.built(kernel))
+                .isEqualTo(LinuxRelease.of(kernel))
+                .hasToString(kernel);
+        assertThat(LinuxRelease.ofHost(kernel)).isEqualTo(LinuxRelease.of(kernel));
+    }
+
+    @Test
+    void anEnterpriseKernelIsAHostsAndNoneWithRulesOfItsOwn() {
+        assertThat(LinuxRelease.ofHost("6.12.0-211.el10")).isEqualTo(LinuxRelease.of("6.12.0-211.el10"));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> LinuxRelease.built("6.12.0-211.el10"))
+                .withMessageContaining("6.12.0-211.el10 is an enterprise kernel")
+                .withMessageEndingWith("[6.12, 6.13, 6.14, 6.15, 6.16, 6.17, 6.18, 6.19, 7.0, 7.1]");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"7.2.13", "5.4.0-216-generic", "9.9", "9.9.0-1.el12"})
+    void aKernelOfAReleaseWithoutRulesIsRefusedByName(String kernel) {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> LinuxRelease.ofHost(kernel))
+                .withMessageContaining("'" + kernel + "'")
+                .withMessageContaining("5.18, 5.19-posted, 5.19, 6.0");
+    }
+
+    @Test
+    void noOtherSeriesWasPosted() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> LinuxRelease.of("6.1-posted"))
+                .withMessageContaining("'6.1-posted' is no Linux release");
+    }
+
     @Test
     void whatWasOnlyPostedIsOlderThanItsRelease() {
         assertThat(LinuxRelease.named("5.19-posted"))

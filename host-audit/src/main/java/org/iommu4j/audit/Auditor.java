@@ -47,7 +47,8 @@ public final class Auditor {
      * Audits a host.
      *
      * @param evidence what is known of it
-     * @param asked the release whose rules apply; empty for the host's own where known, else the newest
+     * @param asked the release whose rules apply, chosen as for a host where it is an enterprise kernel; empty for the
+     *     host's own where known, else the newest
      * @param assigned the devices of a virtual machine to answer for; empty for no such answer
      * @throws InputException when a vendor's table can't be read, bridges are where none can be, or an assigned device
      *     is not among the input
@@ -66,7 +67,9 @@ public final class Auditor {
 
         Run(HostEvidence evidence, Optional<LinuxRelease> asked) {
             this.evidence = evidence;
-            this.release = asked.orElseGet(() -> ReleaseChoice.of(evidence.linux(), warnings));
+            this.release = asked.filter(each -> !each.isEnterprise())
+                    .map(LinuxRelease::stable)
+                    .orElseGet(() -> ReleaseChoice.of(asked.or(evidence::linux), warnings));
             warnings.addAll(evidence.warnings());
             this.picture = HostPicture.of(evidence, vendors, release, warnings);
         }

@@ -27,7 +27,7 @@ final class ReleaseChoice {
             return own.stable();
         }
         LinuxRelease nearest = nearest(own.base(), LinuxRelease.known());
-        if (own.isEnterprise()) {
+        if (!own.mayHold().isEmpty()) {
             warnings.add("this host's Linux " + own
                     + " is an enterprise kernel, whose drivers may be those of any release" + " from "
                     + own.mayHold().get(0) + " to " + LinuxRelease.NEWEST + ": answered by " + nearest);

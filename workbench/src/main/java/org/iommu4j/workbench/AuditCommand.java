@@ -85,9 +85,8 @@ final class AuditCommand implements Callable<Integer> {
     @Option(
             names = "--linux",
             paramLabel = "RELEASE",
-            converter = ReleaseConverter.class,
-            description = "The kernel release whose rules apply.")
-    private @Nullable LinuxRelease release;
+            description = "The kernel whose rules apply, such as 6.12 or 6.12.95+deb13.")
+    private @Nullable String linux;
 
     @Option(
             names = "--assign",
@@ -138,10 +137,14 @@ final class AuditCommand implements Callable<Integer> {
         return directory == null ? one(auditor, vendors) : many(auditor, vendors, directory);
     }
 
+    private Optional<LinuxRelease> release() {
+        return Optional.ofNullable(linux).map(LinuxRelease::ofHost);
+    }
+
     private int one(Auditor auditor, IommuVendors vendors) {
         List<PciAddress> devices =
                 assigned.stream().flatMap(each -> each.addresses().stream()).toList();
-        Audit audit = auditor.audit(inputs(vendors).read(), Optional.ofNullable(release), devices);
+        Audit audit = auditor.audit(inputs(vendors).read(), release(), devices);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
@@ -166,7 +169,7 @@ final class AuditCommand implements Callable<Integer> {
         }
         Supplier<HostInputs> inputs = () -> new HostInputs(vendors);
         boolean terminal = Terminal.showsProgress();
-        FleetReport report = FleetReport.of(directory, auditor, inputs, Optional.ofNullable(release), terminal);
+        FleetReport report = FleetReport.of(directory, auditor, inputs, release(), terminal);
         PrintWriter out = Objects.requireNonNull(spec).commandLine().getOut();
         switch (format) {
             case TEXT -> out.print(report.text());

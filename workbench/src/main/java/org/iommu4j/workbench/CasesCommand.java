@@ -38,9 +38,8 @@ final class CasesCommand implements Callable<Integer> {
     @Option(
             names = "--linux",
             paramLabel = "RELEASE",
-            converter = ReleaseConverter.class,
-            description = "A kernel release; may be repeated (default: the newest).")
-    private List<LinuxRelease> releases = new ArrayList<>();
+            description = "A kernel, such as 6.12 or 6.12.95+deb13; may be repeated (default: the newest).")
+    private List<String> linux = new ArrayList<>();
 
     @Option(
             names = "--allow-unsafe-interrupts",
@@ -56,6 +55,7 @@ final class CasesCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        List<LinuxRelease> releases = linux.stream().map(LinuxRelease::built).toList();
         Workbench workbench = Workbench.create();
         List<MachineDescription> descriptions = machines.isEmpty()
                 ? workbench.machines().builtIn()

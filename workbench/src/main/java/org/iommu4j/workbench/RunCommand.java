@@ -61,9 +61,8 @@ final class RunCommand implements Callable<Integer> {
     @Option(
             names = "--linux",
             paramLabel = "RELEASE",
-            converter = ReleaseConverter.class,
-            description = "The kernel release whose rules apply (default: the newest).")
-    private LinuxRelease release = LinuxRelease.NEWEST;
+            description = "The kernel whose rules apply, such as 6.12 or 6.12.95+deb13 (default: the newest).")
+    private String linux = LinuxRelease.NEWEST.toString();
 
     @Option(
             names = "--allow-unsafe-interrupts",
@@ -99,8 +98,10 @@ final class RunCommand implements Callable<Integer> {
     public Integer call() {
         Workbench workbench = Workbench.create();
         Case story = workbench.caseNamed(caseName);
+        LinuxRelease release = LinuxRelease.built(linux);
         Path host = choice.host;
-        Outcome outcome = host == null ? runBuiltIn(workbench, story) : runCaptured(workbench, story, host);
+        Outcome outcome =
+                host == null ? runBuiltIn(workbench, story, release) : runCaptured(workbench, story, release, host);
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
@@ -111,13 +112,13 @@ final class RunCommand implements Callable<Integer> {
         return outcome.bad() ? Main.EXIT_BAD : 0;
     }
 
-    private Outcome runBuiltIn(Workbench workbench, Case story) {
+    private Outcome runBuiltIn(Workbench workbench, Case story, LinuxRelease release) {
         String machine = choice.machine;
         MachineDescription description = workbench.machines().named(machine == null ? DEFAULT_MACHINE : machine);
         return workbench.runner().run(story, description, new Kernel(release, allowUnsafeInterrupts), devices);
     }
 
-    private Outcome runCaptured(Workbench workbench, Case story, Path host) {
+    private Outcome runCaptured(Workbench workbench, Case story, LinuxRelease release, Path host) {
         HostEvidence captured = workbench.read(host);
         Workbench.requireDevice(captured, devices.isEmpty() ? null : devices.get(0));
         MachineDescription description;

@@ -87,6 +87,19 @@ class AuditCommandTest {
     }
 
     @Test
+    void theRulesOfAStableKernelAreAskedForByItsName() throws IOException {
+        assertThat(run(log("f050da"), "--linux", "6.12.95+deb13-amd64")).isZero();
+        assertThat(out.toString()).contains("by the rules of 6.12.95");
+    }
+
+    @Test
+    void anEnterpriseKernelsNameIsAnsweredAsThatOfAHost() throws IOException {
+        assertThat(run(log("f050da"), "--linux", "5.14.0-503.el9.x86_64")).isZero();
+        assertThat(out.toString().replaceAll("\\s+", " "))
+                .contains("by the rules of 5.15", "Linux 5.14.0-503.el9.x86_64 is an enterprise kernel");
+    }
+
+    @Test
     void whatCannotBeUsedIsOneLineAndExitsTwo() throws IOException {
         assertThat(run(directory.resolve("absent.tar"))).isEqualTo(2);
         assertThat(run(log("f050da"), "--assign", "00:09.0")).isEqualTo(2);

@@ -140,6 +140,9 @@ class MainTest {
                 "run no-such-case",
                 "run guest-no-snoop --machine vax",
                 "run guest-no-snoop --linux 9.9",
+                "run guest-no-snoop --linux 7.2.13",
+                "run guest-no-snoop --linux 5.14.0-503.el9.x86_64",
+                "cases --linux 5.14.0-503.el9.x86_64",
                 "run guest-no-snoop --format html",
                 "run guest-no-snoop --device 0000:77:00.0",
                 "run guest-no-snoop --device gpu",
@@ -173,6 +176,30 @@ class MainTest {
         assertThat(err.toString()).contains("vax").contains("intel-nosc");
         execute("run", "guest-no-snoop", "--linux", "9.9");
         assertThat(err.toString()).contains("7.0, 7.1]");
+    }
+
+    @Test
+    void aStableOrADistributionsKernelHasItsReleasesRulesAndItsOwnName() {
+        assertThat(execute("run", "late-attach", "--linux", "5.18.19-200.fc36.x86_64", "--format", "json"))
+                .isZero();
+        JsonNode json = JsonMapper.shared().readTree(out.toString());
+        assertThat(json.get("linux").asString()).isEqualTo("5.18.19-200.fc36.x86_64");
+        assertThat(json.get("reason").asString()).isEqualTo("NO_ENFORCEMENT");
+        assertThat(execute("cases", "--machine", "amd", "--linux", "6.8.12-4-pve", "--linux", "6.12.95"))
+                .isZero();
+        assertThat(out.toString()).contains("Linux 6.8.12-4-pve ").contains("Linux 6.12.95 ");
+    }
+
+    @Test
+    void ofAnEnterpriseKernelTheReleasesThatMayHoldAreNamed() {
+        assertThat(execute("run", "guest-no-snoop", "--linux", "5.14.0-503.el9.x86_64"))
+                .isEqualTo(2);
+        assertThat(err.toString())
+                .contains("Linux 5.14.0-503.el9.x86_64 is an enterprise kernel")
+                .contains("[5.15, 5.16, ")
+                .contains("7.1]");
+        execute("run", "guest-no-snoop", "--linux", "7.2.13");
+        assertThat(err.toString()).contains("no rules for Linux release '7.2.13'");
     }
 
     @Test
