@@ -44,28 +44,47 @@ public final class CaptureComparison {
         Objects.requireNonNull(topology, "topology");
         Objects.requireNonNull(vendors, "vendors");
         List<String> differences = new ArrayList<>();
-        for (IommuVendor vendor : vendors.claiming(host.firmware())) {
-            units(host, vendor.describe(host.firmware(), topology, host.registers(), LinuxRelease.NEWEST), differences);
-        }
+        units(host, readings(host, topology, vendors), differences);
         groups(host, topology, differences);
         return differences;
     }
 
-    private static void units(HostEvidence host, HostDescription ours, List<String> differences) {
+    /** Each vendor reads its table as its newest driver does; which unit has a function depends on no release. */
+    private static List<HostDescription> readings(HostEvidence host, PciTopology topology, IommuVendors vendors) {
+        List<HostDescription> readings = new ArrayList<>();
+        for (IommuVendor vendor : vendors.claiming(host.firmware())) {
+            LinuxRelease.known().stream()
+                    .filter(vendor::supports)
+                    .reduce((older, newer) -> newer)
+                    .map(newest -> vendor.describe(host.firmware(), topology, host.registers(), newest))
+                    .ifPresent(readings::add);
+        }
+        return readings;
+    }
+
+    /** Of units of several vendors, a function's is the first that translates for it, as in core. */
+    private static void units(HostEvidence host, List<HostDescription> ours, List<String> differences) {
+        if (ours.isEmpty()) {
+            return;
+        }
         Map<DeviceId, String> unitOf = new TreeMap<>();
-        for (DeviceDescription device : ours.devices()) {
-            String unit = device.unit();
-            if (unit != null) {
-                unitOf.put(device.id(), unit);
+        for (HostDescription reading : ours) {
+            for (DeviceDescription device : reading.devices()) {
+                String unit = device.unit();
+                if (unit != null) {
+                    unitOf.putIfAbsent(device.id(), unit);
+                }
             }
         }
+        String read =
+                String.join(" and ", ours.stream().map(HostDescription::vendor).toList())
+                        + (ours.size() == 1 ? " table" : " tables");
         for (FunctionEvidence function : host.functions()) {
             Optional<String> our = Optional.ofNullable(unitOf.get(function.address()));
             Optional<String> linux = function.unit().map(Fact::value);
             if (!our.equals(linux)) {
                 differences.add("unit of " + function.address() + " differs: " + linux.orElse("none")
-                        + " in the host's Linux, " + our.orElse("none") + " in our reading of its " + ours.vendor()
-                        + " table");
+                        + " in the host's Linux, " + our.orElse("none") + " in our reading of its " + read);
             }
         }
     }

@@ -55,6 +55,7 @@ final class HostPicture {
     private final HostEvidence evidence;
     private final PciIsolation isolation;
     private final List<HostDescription> hosts = new ArrayList<>();
+    private final List<String> notBuilt = new ArrayList<>();
     private final SortedMap<PciAddress, Described> devices = new TreeMap<>();
     private final SortedMap<Integer, Group> groups = new TreeMap<>();
     private final Map<PciAddress, Group> groupOf = new HashMap<>();
@@ -177,10 +178,18 @@ final class HostPicture {
         }
         // What a vendor on the path describes is not foreign.
         hosts.forEach(host -> host.units().forEach(unit -> shown.remove(unit.id())));
-        for (IommuVendor foreign : ForeignUnits.all()) {
-            describe(foreign, facts(shown, links), release, warnings);
+        if (notBuilt.isEmpty()) {
+            for (IommuVendor foreign : ForeignUnits.all()) {
+                describe(foreign, facts(shown, links), release, warnings);
+            }
+        } else {
+            // A unit or a function that nobody claims may be one of those vendors'.
+            devices.entrySet()
+                    .removeIf(each -> each.getValue().device().translated() == Answer.NO && !isUngrouped(each.getKey()));
+            warnings.add("no driver of " + String.join(", ", notBuilt) + " is built for Linux " + release
+                    + ": its units, and functions that no other vendor's unit has, are unknown");
         }
-        if (hosts.isEmpty()) {
+        if (hosts.isEmpty() && notBuilt.isEmpty()) {
             warnings.add("the input has no firmware table and no unit of a known IOMMU vendor"
                     + (evidence.functions().isEmpty() ? "" : ": the units of the devices are unknown"));
         }
@@ -188,6 +197,10 @@ final class HostPicture {
 
     private void describe(IommuVendor vendor, HostFacts facts, LinuxRelease release, Collection<String> warnings) {
         if (!vendor.recognises(facts)) {
+            return;
+        }
+        if (!vendor.supports(release)) {
+            notBuilt.add(vendor.name());
             return;
         }
         HostDescription host;

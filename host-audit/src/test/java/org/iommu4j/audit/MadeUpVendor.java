@@ -34,6 +34,7 @@ public final class MadeUpVendor implements IommuVendor {
     private CoherencyRule rule = CoherencyRule.PER_DEVICE;
     private @Nullable HardwareVirtualization virtualization = HardwareVirtualization.VMX;
     private @Nullable Reason directLock;
+    private LinuxRelease oldest = LinuxRelease.known().get(0);
     private final List<UnitDescription> units = new ArrayList<>();
     private final Map<DeviceId, DeviceDescription> devices = new LinkedHashMap<>();
     private final List<KernelParameter> parameters = new ArrayList<>();
@@ -49,6 +50,12 @@ public final class MadeUpVendor implements IommuVendor {
 
     public MadeUpVendor processors(@Nullable HardwareVirtualization its) {
         virtualization = its;
+        return this;
+    }
+
+    /** Its driver is built from a release on. */
+    public MadeUpVendor since(String release) {
+        oldest = LinuxRelease.named(release);
         return this;
     }
 
@@ -148,12 +155,20 @@ public final class MadeUpVendor implements IommuVendor {
     }
 
     @Override
+    public boolean supports(LinuxRelease release) {
+        return release.compareTo(oldest) >= 0;
+    }
+
+    @Override
     public List<KernelParameter> kernelParameters() {
         return List.copyOf(parameters);
     }
 
     @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        if (!supports(release)) {
+            throw new IllegalArgumentException(name + " is not built for " + release);
+        }
         return new HostDescription(
                 name,
                 rule,

@@ -44,6 +44,37 @@ class TwoVendorsTest {
         }
     }
 
+    @Test
+    void aVendorThatIsNotBuiltForTheReleaseLeavesItsDevicesUnknownAndStopsNoOther() throws IOException {
+        first.since("6.6").has("00:03.0", "a0", Answer.NO).hasNot("00:04.0");
+        second.hasNot("00:03.0").has("00:04.0", "b0", Answer.YES);
+        Audit audit = host().audit("6.1");
+        assertThat(audit.units()).extracting(AuditedUnit::vendor).containsExactly("b");
+        assertThat(Hosts.device(audit, "00:03.0").translated()).isEqualTo(Answer.UNKNOWN);
+        assertThat(Hosts.device(audit, "00:03.0").guest()).isEqualTo(Guest.UNKNOWN);
+        assertThat(Hosts.device(audit, "00:04.0").guest()).isEqualTo(Guest.COHERENT);
+        assertThat(audit.warnings())
+                .contains("no driver of a is built for Linux 6.1: its units, and functions that no other vendor's unit"
+                        + " has, are unknown");
+
+        Audit newer = host().audit("6.6");
+        assertThat(Hosts.device(newer, "00:03.0").guest()).isEqualTo(Guest.NONCOHERENT);
+        assertThat(newer.warnings()).noneMatch(line -> line.contains("is built for"));
+    }
+
+    /** It does not claim that the input names no vendor. */
+    @Test
+    void whereNoDriverIsBuiltForTheReleaseNothingIsKnown() throws IOException {
+        first.since("6.6").has("00:03.0", "a0", Answer.NO);
+        second.since("6.7").has("00:04.0", "b0", Answer.YES);
+        Audit audit = host().audit("6.1");
+        assertThat(audit.units()).isEmpty();
+        assertThat(audit.devices()).extracting(AuditedDevice::translated).containsOnly(Answer.UNKNOWN);
+        assertThat(audit.warnings())
+                .anyMatch(line -> line.startsWith("no driver of a, b is built for Linux 6.1: "))
+                .noneMatch(line -> line.contains("no firmware table and no unit"));
+    }
+
     /** A unit that may translate is not ruled out because the other vendor has none. */
     @ParameterizedTest
     @CsvSource({

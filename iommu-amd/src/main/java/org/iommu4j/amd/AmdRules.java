@@ -183,13 +183,18 @@ record AmdRules(
         return hostPageSizesEnd ? HostPageTable.PAGE_SIZES : HostPageTable.ALL_PAGE_SIZES;
     }
 
+    /** Returns whether the rules of a release are built. */
+    static boolean areBuiltFor(LinuxRelease release) {
+        return release.isKnown();
+    }
+
     /**
      * Returns the rules of a release.
      *
      * @throws IllegalArgumentException when they are not built
      */
     static AmdRules of(LinuxRelease release) {
-        if (!release.isKnown()) {
+        if (!areBuiltFor(release)) {
             throw new IllegalArgumentException(
                     "the AMD-Vi driver has no rules for Linux release " + release + "; known: " + LinuxRelease.known());
         }

@@ -57,6 +57,11 @@ public final class AmdVendor implements IommuVendor {
     }
 
     @Override
+    public boolean supports(LinuxRelease release) {
+        return AmdRules.areBuiltFor(release);
+    }
+
+    @Override
     public List<ReleaseRule<?>> releaseRules() {
         return AmdRules.RULES;
     }

@@ -59,6 +59,15 @@ public interface IommuVendor {
         return List.of();
     }
 
+    /**
+     * Returns whether the driver is built for a release. Callers ask before they {@link #describe} or {@link #open}.
+     *
+     * <p>It is for every known release unless the vendor says otherwise.
+     */
+    default boolean supports(LinuxRelease release) {
+        return release.isKnown();
+    }
+
     /** Returns what the driver does differently from release to release; none is known unless the vendor says. */
     default List<ReleaseRule<?>> releaseRules() {
         return List.of();
@@ -70,7 +79,8 @@ public interface IommuVendor {
      * @param facts the host; a wrong checksum of a table is a warning here
      * @param release the rules to answer by
      * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
-     * @throws IllegalArgumentException when nothing in the facts is this vendor's or the release is not built
+     * @throws IllegalArgumentException when nothing in the facts is this vendor's, or the driver does not {@link
+     *     #supports support} the release
      */
     HostDescription describe(HostFacts facts, LinuxRelease release);
 
@@ -82,7 +92,8 @@ public interface IommuVendor {
      * @param registers register values, as far as known
      * @param release the rules to answer by
      * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
-     * @throws IllegalArgumentException when the vendor's table is absent or the release is not built
+     * @throws IllegalArgumentException when the vendor's table is absent, or the driver does not {@link #supports
+     *     support} the release
      */
     default HostDescription describe(
             FirmwareTables firmware, PciTopology topology, RegisterValues registers, LinuxRelease release) {
@@ -97,7 +108,7 @@ public interface IommuVendor {
      *     EBUSY (another driver has a unit's registers),
      *     EINVAL (malformed table or wrong checksum), ENOMEM, ETIMEDOUT (a unit does not answer); everything is off and
      *     freed again, but for frames that a unit may still use because it did not confirm that it is off
-     * @throws IllegalArgumentException when the context's release is not built
+     * @throws IllegalArgumentException when the driver does not {@link #supports support} the context's release
      */
     Iommu open(VendorContext context);
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.spi;
 
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.TreeMap;
+import org.iommu4j.Iommu;
 import org.iommu4j.platform.FirmwareTables;
 
 /**
@@ -49,6 +51,33 @@ public final class IommuVendors {
         return byName.values().stream()
                 .filter(vendor -> vendor.claims(firmware))
                 .toList();
+    }
+
+    /**
+     * Opens the drivers of all vendors that claim the firmware, in the order of their names: all of them or none.
+     *
+     * @return the drivers; none when no vendor claims the firmware
+     * @throws org.iommu4j.IommuException as {@link IommuVendor#open}; the drivers that were opened are closed again
+     * @throws IllegalArgumentException when a driver does not support the context's release; as above
+     */
+    public List<Iommu> open(VendorContext context) {
+        Objects.requireNonNull(context, "context");
+        List<Iommu> opened = new ArrayList<>();
+        try {
+            for (IommuVendor vendor : claiming(context.firmware())) {
+                opened.add(vendor.open(context));
+            }
+        } catch (RuntimeException failure) {
+            for (Iommu iommu : opened) {
+                try {
+                    iommu.close();
+                } catch (RuntimeException second) {
+                    failure.addSuppressed(second);
+                }
+            }
+            throw failure;
+        }
+        return List.copyOf(opened);
     }
 
     /**

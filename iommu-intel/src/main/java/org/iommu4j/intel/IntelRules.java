@@ -266,13 +266,18 @@ record IntelRules(
                     .since("6.11", true, READ)
                     .witnessedBy("PageRequestsTest#pageRequestsAreHandedOutSinceTheReleaseThatHasSomebodyForThem"));
 
+    /** Returns whether the rules of a release are built. */
+    static boolean areBuiltFor(LinuxRelease release) {
+        return release.isKnown();
+    }
+
     /**
      * Returns a release's rules.
      *
      * @throws IllegalArgumentException when they are not built
      */
     static IntelRules of(LinuxRelease release) {
-        if (!release.isKnown()) {
+        if (!areBuiltFor(release)) {
             throw new IllegalArgumentException(
                     "no VT-d rules for Linux release '" + release + "'; known: " + LinuxRelease.known());
         }

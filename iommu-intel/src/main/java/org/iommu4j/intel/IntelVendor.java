@@ -61,6 +61,11 @@ public final class IntelVendor implements IommuVendor {
     }
 
     @Override
+    public boolean supports(LinuxRelease release) {
+        return IntelRules.areBuiltFor(release);
+    }
+
+    @Override
     public List<ReleaseRule<?>> releaseRules() {
         return IntelRules.RULES;
     }

@@ -50,6 +50,11 @@ public record RewiredVendor(IommuVendor vendor, UnaryOperator<VendorContext> por
     }
 
     @Override
+    public boolean supports(LinuxRelease release) {
+        return vendor.supports(release);
+    }
+
+    @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
         return vendor.describe(facts, release);
     }

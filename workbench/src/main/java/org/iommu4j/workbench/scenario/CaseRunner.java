@@ -5,9 +5,9 @@ import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
 import org.iommu4j.Errno;
-import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
@@ -60,7 +60,7 @@ public final class CaseRunner {
      *
      * @param devices the case's device and the second one; what is missing is chosen from the topology
      * @throws IllegalArgumentException when a device is unknown or is a bridge; when more than two are given, or two of
-     *     one group; when the vendor's driver refuses the machine
+     *     one group; when a driver refuses the machine
      */
     public Outcome run(Case story, MachineDescription description, Kernel kernel, List<PciAddress> devices) {
         if (devices.size() > 2) {
@@ -69,39 +69,45 @@ public final class CaseRunner {
         Machine machine = machines.create(description);
         machine.trace().start();
         try {
-            IommuVendor vendor = vendorOf(machine, description);
-            Scenario scenario = prepare(story, machine, description.name(), vendor, kernel, devices);
-            return judge(story, scenario, description.name(), vendor.name());
+            checkDrivers(machine, description, kernel.release());
+            return judge(story, prepare(story, machine, description.name(), kernel, devices), description.name());
         } catch (NotApplicableException e) {
             return Outcome.notApplicable(story.name(), story.about(), kernel.release(), description.name(), e);
         }
     }
 
-    private IommuVendor vendorOf(Machine machine, MachineDescription description) {
+    private void checkDrivers(Machine machine, MachineDescription description, LinuxRelease release) {
         if (description.units().isEmpty()) {
             throw new NotApplicableException(
                     NotApplicable.MACHINE_LACKS, "machine " + description.name() + " has no IOMMU in use");
         }
-        return vendors.claiming(machine.firmware()).stream()
-                .findFirst()
-                .orElseThrow(() -> new NotApplicableException(
-                        NotApplicable.NO_DRIVER,
-                        "machine " + description.name() + ": no vendor claims its firmware tables "
-                                + new TreeSet<>(description.acpiTables().keySet()) + "; known: "
-                                + vendors.all().stream().map(IommuVendor::name).toList()));
+        List<IommuVendor> drivers = vendors.claiming(machine.firmware());
+        if (drivers.isEmpty()) {
+            throw new NotApplicableException(
+                    NotApplicable.NO_DRIVER,
+                    "machine " + description.name() + ": no vendor claims its firmware tables "
+                            + new TreeSet<>(description.acpiTables().keySet()) + "; known: "
+                            + vendors.all().stream().map(IommuVendor::name).toList());
+        }
+        for (IommuVendor driver : drivers) {
+            if (!driver.supports(release)) {
+                throw new NotApplicableException(
+                        NotApplicable.RELEASE_NOT_BUILT,
+                        "machine " + description.name() + ": driver " + driver.name() + " is not built for Linux "
+                                + release);
+            }
+        }
     }
 
     /**
-     * Opens the driver and chooses the devices. Nothing is closed: the machine, with all that is set up on it, is
+     * Opens the drivers and chooses the devices. Nothing is closed: the machine, with all that is set up on it, is
      * dropped.
      */
-    private Scenario prepare(
-            Case story, Machine machine, String name, IommuVendor vendor, Kernel kernel, List<PciAddress> devices) {
-        Iommu iommu;
+    private Scenario prepare(Case story, Machine machine, String name, Kernel kernel, List<PciAddress> devices) {
         IommuCore core;
         try {
-            iommu = vendor.open(machine.vendorContext(kernel.release()));
-            core = IommuCore.open(iommu, machine.topology());
+            core = IommuCore.open(
+                    vendors.open(machine.vendorContext(kernel.release())), machine.topology(), DefaultDomainPolicy.DMA);
         } catch (IommuException e) {
             throw new IllegalArgumentException("machine " + name + ": its IOMMU can't be set up: " + e.getMessage(), e);
         }
@@ -113,10 +119,10 @@ public final class CaseRunner {
                     "case " + story.name() + " needs a second endpoint in another group, machine " + name
                             + " has none");
         }
-        return new Scenario(machine, iommu, core, kernel, device, second, wiring);
+        return new Scenario(machine, core, kernel, device, second, wiring);
     }
 
-    private static Outcome judge(Case story, Scenario scenario, String machine, String vendor) {
+    private static Outcome judge(Case story, Scenario scenario, String machine) {
         NotApplicable reason = null;
         Errno errno = null;
         String refusal = null;
@@ -144,7 +150,10 @@ public final class CaseRunner {
                 story.about(),
                 scenario.release(),
                 machine,
-                vendor,
+                scenario.core()
+                        .device(scenario.device())
+                        .map(device -> device.iommu().vendor())
+                        .orElse(null),
                 reason != null ? Verdict.NOT_APPLICABLE : errno != null ? Verdict.REFUSED : findings.verdict(),
                 reason,
                 findings.blame(),

@@ -9,6 +9,8 @@ public enum NotApplicable {
     NEEDS_KVM_X86,
     /** No driver, or no silicon, knows the machine's IOMMU. */
     NO_DRIVER,
+    /** A driver that the machine needs is not built for the release. */
+    RELEASE_NOT_BUILT,
     /** The machine has no IOMMU in use, no endpoint behind one, or no second one in a group of its own. */
     MACHINE_LACKS
 }

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param about what it is about
  * @param linux the release whose rules applied
  * @param machine the machine's name
- * @param vendor the name of the vendor whose driver ran, null when there is none
+ * @param vendor the name of the vendor whose driver has the case's device, null when none has
  * @param verdict the verdict
  * @param reason why the case is not applicable, null when it is
  * @param blame the part that broke the contract, null when none did

@@ -13,7 +13,6 @@ import org.iommu4j.AttachResult;
 import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
-import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -39,7 +38,7 @@ import org.iommu4j.vfio.VfioOptions;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A machine with its IOMMU driver, core and VFIO, on which a case acts.
+ * A machine with its IOMMU drivers, core and VFIO, on which a case acts.
  *
  * <p>The same page of a guest has three addresses, always different: {@link #GUEST_ADDRESS} in the guest, {@link #IOVA}
  * for the device, and wherever the VMM's memory at {@link #VMM_ADDRESS} is physically.
@@ -63,7 +62,6 @@ public final class Scenario {
     public static final long GUEST_BYTES = GUEST_PAGES * (long) PAGE;
 
     private final Machine machine;
-    private final Iommu iommu;
     private final IommuCore core;
     private final Vfio vfio;
     private final Kernel kernel;
@@ -82,14 +80,12 @@ public final class Scenario {
 
     Scenario(
             Machine machine,
-            Iommu iommu,
             IommuCore core,
             Kernel kernel,
             PciAddress device,
             Optional<PciAddress> secondDevice,
             Wiring wiring) {
         this.machine = machine;
-        this.iommu = iommu;
         this.core = core;
         this.vfio = new Vfio(
                 core,
@@ -106,11 +102,6 @@ public final class Scenario {
     /** Returns the machine. */
     public Machine machine() {
         return machine;
-    }
-
-    /** Returns the opened driver. */
-    public Iommu iommu() {
-        return iommu;
     }
 
     /** Returns core. */
@@ -161,7 +152,7 @@ public final class Scenario {
         Owner owner = newGuest();
         IommuGroup group = groupOf(address);
         group.claimDmaOwner(this);
-        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, iommuDevice(address));
+        IommuDomain domain = newDomain(address);
         AttachResult result = group.attach(domain);
         if (!result.attached()) {
             throw new IommuException(Errno.EINVAL, address + " can't use a domain of its own: " + result.reason());
@@ -291,6 +282,12 @@ public final class Scenario {
     IommuDevice iommuDevice(PciAddress address) {
         return core.device(address)
                 .orElseThrow(() -> new IommuException(Errno.ENODEV, "no IOMMU translates for " + address));
+    }
+
+    /** Makes a domain for a device, of its own driver. */
+    IommuDomain newDomain(PciAddress address) {
+        IommuDevice its = iommuDevice(address);
+        return its.iommu().allocate(DomainType.UNMANAGED, its);
     }
 
     /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */

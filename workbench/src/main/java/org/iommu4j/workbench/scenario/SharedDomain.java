@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Optional;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DeviceId;
-import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -35,7 +34,7 @@ public final class SharedDomain {
 
     SharedDomain(Scenario scenario, PciAddress first) {
         this.scenario = scenario;
-        domain = scenario.iommu().allocate(DomainType.UNMANAGED, scenario.iommuDevice(first));
+        domain = scenario.newDomain(first);
         buffer = scenario.machine().frames().allocate(1);
         scenario.decides(
                 () -> new Decision(enforcement, null, null, null, null),

@@ -10,17 +10,28 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.sim.amdvi.IvrsWriter;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.verdict.Verdict;
+import org.iommu4j.sim.vtd.DmarWriter;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.VendorContext;
 import org.iommu4j.workbench.Workbench;
 import org.iommu4j.workbench.report.JsonReport;
 import org.iommu4j.workbench.scenario.Case;
+import org.iommu4j.workbench.scenario.CaseRunner;
 import org.iommu4j.workbench.scenario.Decision;
 import org.iommu4j.workbench.scenario.NotApplicable;
 import org.iommu4j.workbench.scenario.NotApplicableException;
@@ -100,6 +111,125 @@ class CaseRunnerTest {
         assertNotApplicable(outcome, NotApplicable.NO_DRIVER, "no vendor claims its firmware tables [RIMT]");
         assertThat(outcome.vendor()).isNull();
         assertThat(JsonReport.of(outcome)).contains("\"vendor\" : null");
+    }
+
+    /** A vendor whose driver is built from a release on. */
+    private record BuiltSince(IommuVendor vendor, LinuxRelease oldest) implements IommuVendor {
+        @Override
+        public String name() {
+            return vendor.name();
+        }
+
+        @Override
+        public boolean claims(FirmwareTables firmware) {
+            return vendor.claims(firmware);
+        }
+
+        @Override
+        public boolean supports(LinuxRelease release) {
+            return release.compareTo(oldest) >= 0;
+        }
+
+        @Override
+        public HostDescription describe(HostFacts facts, LinuxRelease release) {
+            return vendor.describe(facts, release);
+        }
+
+        @Override
+        public Iommu open(VendorContext context) {
+            assertThat(supports(context.release()))
+                    .as("asked before it is opened")
+                    .isTrue();
+            return vendor.open(context);
+        }
+    }
+
+    @Test
+    void aDriverThatIsNotBuiltForTheReleaseIsNoAnswerAndStopsNoOtherMachine() {
+        IommuVendors known = IommuVendors.load();
+        IommuVendors vendors = IommuVendors.of(
+                List.of(new BuiltSince(known.named("intel"), LinuxRelease.named("6.6")), known.named("amd")));
+        CaseRunner runner = new CaseRunner(workbench.machines(), vendors);
+        Case story = workbench.caseNamed("host-no-snoop");
+        MachineDescription intel = workbench.machines().named("intel-sc");
+        LinuxRelease old = LinuxRelease.named("6.1");
+        assertNotApplicable(
+                runner.run(story, intel, old),
+                NotApplicable.RELEASE_NOT_BUILT,
+                "machine intel-sc: driver intel is not built for Linux 6.1");
+        assertThat(runner.run(story, workbench.machines().named("amd"), old).verdict())
+                .isEqualTo(Verdict.COHERENT);
+        assertThat(runner.run(story, intel, LinuxRelease.named("6.6")).verdict())
+                .isEqualTo(Verdict.COHERENT);
+    }
+
+    /** An AMD-Vi unit has the first GPU and both ports, a VT-d unit the second GPU. */
+    private MachineDescription twoVendors() {
+        MachineDescription amd = workbench.machines().named("amd");
+        MachineDescription intel = workbench.machines().named("intel-sc");
+        TranslationUnitSpec ivhd = amd.units().get(0);
+        TranslationUnitSpec dmar = intel.units().get(0);
+        PciAddress port = BuiltInTopology.SECOND_GPU_PORT;
+        byte[] ivrs = IvrsWriter.write(
+                new PciAddress(0, 0, 0, 2),
+                0x40,
+                ivhd.registerBase(),
+                ivhd.register("EFR"),
+                ivhd.register("EFR2"),
+                BuiltInTopology.GPU.bus() << 8 | 0xff,
+                new PciAddress(0, 0, 0x14, 0));
+        byte[] table = new DmarWriter(46)
+                .unit(dmar.registerBase(), false)
+                .endpoint(port.bus(), port.device(), port.function(), 0, 0)
+                .build();
+        List<FunctionDescription> functions = amd.functions().stream()
+                .map(function -> !function.address().equals(BuiltInTopology.SECOND_GPU)
+                        ? function
+                        : new FunctionDescription(
+                                function.address(),
+                                function.upstreamBridge(),
+                                function.config(),
+                                Optional.of(dmar.name()),
+                                function.externalFacing()))
+                .toList();
+        return like(amd, amd.virtualization(), List.of(ivhd, dmar), Map.of("IVRS", ivrs, "DMAR", table))
+                .withFunctions(functions);
+    }
+
+    @Test
+    void aMachineWithUnitsOfTwoVendorsHasBothDriversAndEachDeviceItsOwn() {
+        for (String story : List.of("guest-no-snoop", "host-no-snoop", "late-attach")) {
+            for (PciAddress device : List.of(BuiltInTopology.GPU, BuiltInTopology.SECOND_GPU)) {
+                Outcome outcome = workbench
+                        .runner()
+                        .run(workbench.caseNamed(story), twoVendors(), LinuxRelease.NEWEST, List.of(device));
+                assertThat(outcome.vendor()).isEqualTo(device.equals(BuiltInTopology.GPU) ? "amd" : "intel");
+                if (!story.equals("late-attach")) {
+                    assertThat(outcome.verdict()).as("%s on %s", story, device).isEqualTo(Verdict.COHERENT);
+                    assertThat(outcome.noSnoopSent())
+                            .as("%s on %s", story, device)
+                            .isPositive();
+                }
+            }
+        }
+        Outcome shared = run("late-attach", twoVendors());
+        assertThat(shared.verdict()).isEqualTo(Verdict.REFUSED);
+        assertThat(shared.refusal()).contains("the domain belongs to driver amd");
+    }
+
+    @Test
+    void whereTheSecondVendorsTableIsBadTheMachineIsRefused() {
+        MachineDescription good = twoVendors();
+        byte[] dmar = good.acpiTables().get("DMAR").clone();
+        dmar[10] ^= 1;
+        MachineDescription bad = like(
+                good,
+                good.virtualization(),
+                good.units(),
+                Map.of("IVRS", good.acpiTables().get("IVRS"), "DMAR", dmar));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> run("host-no-snoop", bad))
+                .withMessageContaining("checksum");
     }
 
     @Test
