@@ -9,23 +9,23 @@ import org.iommu4j.capability.PageRequests;
  * A device that an opened {@link Iommu} translates for.
  *
  * <p>Instances come from {@link Iommu#probe} only, one per function or named device, and belong to the driver that made
- * them.
+ * them [device-1].
  */
 public interface IommuDevice {
-    /** Returns the device's identity: the address of its PCI function, or its name. */
+    /** Returns the device's identity: the address of its PCI function, or its name [device-id-1]. */
     DeviceId id();
 
-    /** Returns the driver that translates for this device. */
+    /** Returns the driver that translates for this device [device-iommu-1]. */
     Iommu iommu();
 
     /**
-     * Returns the device's reserved regions, sorted by start, those of one type and with the same rights merged where
-     * they overlap.
+     * Returns the device's reserved regions, sorted by start; those of one type and with the same rights are merged
+     * where they overlap [reserved-1].
      */
     List<ReservedRegion> reservedRegions();
 
     /**
-     * Returns whether the device's interrupts are remapped, so that it can't forge another's.
+     * Returns whether the device's interrupts are remapped, so that it can't forge another's [isolated-msi-1].
      *
      * <p>Source: {@code msi_device_has_isolated_msi}.
      */
@@ -33,7 +33,7 @@ public interface IommuDevice {
 
     /**
      * Returns how many PASIDs the device and its unit know, a power of two up to 2^20; 0 when requests with PASID are
-     * refused.
+     * refused [max-pasids-1].
      *
      * <p>Source: {@code max_pasids} in {@code struct dev_iommu}.
      */
@@ -42,8 +42,8 @@ public interface IommuDevice {
     }
 
     /**
-     * Returns the device's requests for pages, empty when it or its unit can't have any. Constant for the device's
-     * life.
+     * Returns the device's requests for pages, empty when it or its unit can't have any; constant for the device's life
+     * [page-requests-of-device-1].
      */
     default Optional<PageRequests> pageRequests() {
         return Optional.empty();

@@ -14,21 +14,29 @@ import org.iommu4j.release.ReleaseRule;
 /**
  * A vendor's driver, as {@link java.util.ServiceLoader} finds it.
  *
- * <p>Implementations have a public constructor without parameters and no state.
+ * <p>Implementations have a public constructor without parameters and no state [vendor-1].
  */
 public interface IommuVendor {
-    /** Returns the vendor's name, of the characters a to z and 0 to 9, for example {@code intel}. */
+    /** Returns the vendor's name, of the characters a to z and 0 to 9, for example {@code intel} [vendor-name-1]. */
     String name();
 
-    /** Returns whether the firmware has this vendor's table. Does not read it. */
+    /**
+     * Returns whether the firmware has this vendor's table [claims-1].
+     *
+     * <p>Does not read the table: the answer is yes for a damaged one too, without an exception [claims-2].
+     */
     boolean claims(FirmwareTables firmware);
 
-    /** Returns whether something in the facts is this vendor's: its table, or a unit that Linux shows. */
+    /**
+     * Returns whether something in the facts is this vendor's: its table, or a unit that Linux shows [recognises-1].
+     */
     default boolean recognises(HostFacts facts) {
         return claims(facts.firmware());
     }
 
-    /** Returns what the driver prints into the kernel's log; nothing is known of it unless the vendor says. */
+    /**
+     * Returns the reader of the driver's lines in the kernel's log; one that knows no line by default [kernel-log-1].
+     */
     default KernelLog kernelLog() {
         return KernelLog.NONE;
     }
@@ -39,8 +47,9 @@ public interface IommuVendor {
      * @param name the unit's directory, for example {@code dmar0}
      * @param attributes contents of the files below it by path, for example {@code intel-iommu/cap}; not to be trusted
      * @param firmware the host's tables, as far as known
-     * @return the unit, or empty when it is not this vendor's
+     * @return the unit, or empty when it is not this vendor's [sysfs-1]
      * @throws IllegalArgumentException when it is this vendor's and can't be read; the message says what was expected
+     *     [sysfs-2]
      */
     default Optional<ShownUnit> describeSysfsUnit(
             String name, Map<String, String> attributes, FirmwareTables firmware) {
@@ -51,41 +60,50 @@ public interface IommuVendor {
     }
 
     /**
-     * Returns all parameters of the kernel's command line that can change what is described, on whatever host and under
-     * whatever release; a description has those that count for it. Where values of one parameter take each other back,
-     * only the one that has an effect is among them.
+     * Returns all parameters of the kernel's command line that can change a description, on any host and under any
+     * release; a description has those that matter for it [parameters-1]. Where values of one parameter take each other
+     * back, a description has only the one that has an effect [parameters-2].
      */
     default List<KernelParameter> kernelParameters() {
         return List.of();
     }
 
     /**
-     * Returns whether the driver is built for a release. Callers ask before they {@link #describe} or {@link #open}.
+     * Returns whether the driver is built for a release: then it describes hosts and opens under it [supports-1].
      *
-     * <p>It is for every known release unless the vendor says otherwise.
+     * <p>Callers ask before they {@link #describe} or {@link #open}. By default the answer is yes for every known
+     * release.
      */
     default boolean supports(LinuxRelease release) {
         return release.isKnown();
     }
 
-    /** Returns what the driver does differently from release to release; none is known unless the vendor says. */
+    /** Returns what the driver does differently from release to release; nothing by default [rules-1]. */
     default List<ReleaseRule<?>> releaseRules() {
         return List.of();
     }
 
     /**
-     * Says what is known of a host without touching it; what the facts do not tell is left unknown.
+     * Says what is known of a host without touching it: no register, no memory, no frame [describe-1].
      *
-     * @param facts the host; a wrong checksum of a table is a warning here
+     * <p>What the facts do not tell is left unknown, null, empty or 0, and never guessed [describe-2]. What Linux shows
+     * takes precedence over a table, and a difference is a warning [describe-3]. So is a wrong checksum of a table
+     * [describe-4]. A description has the units in the firmware's order, with the names of {@link Iommu#units}
+     * [describe-5]. It has every function of the topology once, with at least one reason, the deciding one first, and
+     * sorted regions [describe-6]. Where all is known, it agrees with what an opened driver answers for each device:
+     * the unit, the reserved regions, isolated interrupts, enforcement, and the refusal of devices with direct regions
+     * [describe-7].
+     *
+     * @param facts the host
      * @param release the rules to answer by
-     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read
+     * @throws org.iommu4j.platform.MalformedTableException when the vendor's table can't be read [describe-8]
      * @throws IllegalArgumentException when nothing in the facts is this vendor's, or the driver does not {@link
-     *     #supports support} the release
+     *     #supports support} the release [describe-9]
      */
     HostDescription describe(HostFacts facts, LinuxRelease release);
 
     /**
-     * Says what tables and register values tell.
+     * Says what tables and register values tell, as {@link #describe(HostFacts, LinuxRelease)} does.
      *
      * @param firmware the host's tables
      * @param topology the host's functions, as far as known
@@ -102,13 +120,17 @@ public interface IommuVendor {
 
     /**
      * Takes the hardware over: finds the units, sets up their tables and queues, and turns translation on with every
-     * device blocked.
+     * device blocked, in whatever state firmware left the units [open-1].
      *
-     * @throws org.iommu4j.IommuException ENODEV (no table, no unit in it, or a unit whose registers make no sense),
-     *     EBUSY (another driver has a unit's registers),
-     *     EINVAL (malformed table or wrong checksum), ENOMEM, ETIMEDOUT (a unit does not answer); everything is off and
-     *     freed again, but for frames that a unit may still use because it did not confirm that it is off
+     * <p>Drivers that are opened on two platforms do not see each other [open-2].
+     *
+     * @throws org.iommu4j.IommuException ENODEV (no table, no unit in it, or a unit whose registers make no sense: all
+     *     ones, all zeros) [open-3]; EBUSY (another driver has a unit's registers) [open-4]; EINVAL (malformed table or
+     *     wrong checksum) [open-5]; ENOMEM [open-6]; ETIMEDOUT (a unit does not answer) [open-7]. Everything is off and
+     *     freed again, but for frames that a unit may still use because it did not confirm that it is off [open-8]. No
+     *     bytes of a table lead to another exception [open-9]
      * @throws IllegalArgumentException when the driver does not {@link #supports support} the context's release
+     *     [open-10]
      */
     Iommu open(VendorContext context);
 }
