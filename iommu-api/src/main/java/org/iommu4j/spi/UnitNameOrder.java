@@ -4,7 +4,8 @@ package org.iommu4j.spi;
 import java.util.Comparator;
 
 /**
- * The order of units' names: numbers in them by value, whether decimal or hex, the rest by character.
+ * The order of units' names: numbers in them by value, whether decimal or hex, and before all else; the rest by
+ * character.
  *
  * <p>So {@code dmar2} is before {@code dmar10}, {@code smmu3.0x9050000} before {@code smmu3.0x0a000000}, and the units
  * of one driver are together. Names that differ only in leading zeros are two names.
@@ -22,9 +23,15 @@ final class UnitNameOrder {
         while (i < a.length() && j < b.length()) {
             int endOfA = endOfNumber(a, i);
             int endOfB = endOfNumber(b, j);
-            if (endOfA == i || endOfB == j) {
-                if (a.charAt(i) != b.charAt(j)) {
-                    return Character.compare(a.charAt(i), b.charAt(j));
+            boolean numberInA = endOfA > i;
+            boolean numberInB = endOfB > j;
+            if (numberInA != numberInB) {
+                return numberInA ? -1 : 1;
+            }
+            if (!numberInA) {
+                int order = Character.compare(a.charAt(i), b.charAt(j));
+                if (order != 0) {
+                    return order;
                 }
                 i++;
                 j++;

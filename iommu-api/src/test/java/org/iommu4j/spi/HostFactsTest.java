@@ -31,7 +31,8 @@ class HostFactsTest {
                 "smmu3.0x9050000 smmu3.0x0a000000 smmu3.0x10000000",
                 "riscv-iommu@0000:00:09.0 riscv-iommu@0000:00:0a.0 riscv-iommu@0000:00:10.0 riscv-iommu@0000:0a:00.0",
                 "virtio1 virtio9 virtio10 virtio-iommu",
-                "unit unit00 unit0 unit01 unit1 unit1.5 units"
+                "unit unit0 unit00 unit01 unit1 unit1.5 units",
+                "x9 xa x0b x:"
             })
     void unitsAreInTheOrderOfTheNumbersInTheirNames(String expected) {
         List<String> names = Arrays.asList(expected.split(" ", -1));
