@@ -7,10 +7,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.iommu4j.host.HostEvidence;
+import org.iommu4j.host.HostInputs;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.Reason;
 import org.junit.jupiter.api.Test;
@@ -116,6 +119,30 @@ class TwoVendorsTest {
             Audit audit = new Hosts(folder).vendors(first, second).tree(folder).audit("6.1");
             assertThat(Hosts.device(audit, "00:03.0").unit()).isEqualTo(unit);
         }
+    }
+
+    /** Each vendor reads its own table; none knows the other's units. */
+    @Test
+    void unitsOfBothAreComparedWithLinuxsLinks() throws IOException {
+        first.since("6.6").has("00:03.0", "a0", Answer.NO).hasNot("00:04.0");
+        second.hasNot("00:03.0").has("00:04.0", "b0", Answer.YES);
+        for (String device : List.of("3", "4")) {
+            String unit = device.equals("3") ? "a0" : "b0";
+            Path function = Files.createDirectories(folder.resolve("sys/bus/pci/devices/0000:00:0" + device + ".0"));
+            Files.writeString(function.resolve("class"), "0x020000\n");
+            Files.createDirectories(folder.resolve("sys/class/iommu/" + unit));
+            Files.createSymbolicLink(function.resolve("iommu"), Path.of("../../../../class/iommu/" + unit));
+        }
+        HostEvidence host = HostInputs.withInstalledVendors().capture(folder).read();
+        assertThat(CaptureComparison.differences(host, List::of, IommuVendors.of(List.of(first, second))))
+                .isEmpty();
+        assertThat(CaptureComparison.differences(host, List::of, IommuVendors.of(List.of(second))))
+                .containsExactly("unit of 0000:00:03.0 differs: a0 in the host's Linux, none in our reading of its b"
+                        + " table");
+        first.hasNot("00:03.0");
+        assertThat(CaptureComparison.differences(host, List::of, IommuVendors.of(List.of(first, second))))
+                .containsExactly("unit of 0000:00:03.0 differs: a0 in the host's Linux, none in our reading of its a"
+                        + " and b tables");
     }
 
     @Test
