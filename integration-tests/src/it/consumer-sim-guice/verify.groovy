@@ -10,7 +10,9 @@ if (!got.contains('guice') || !path.contains('guava-')) {
 def all = new File(basedir, 'target/classes').path + File.pathSeparator + path
 def java = System.getProperty('java.home') + '/bin/java'
 def output = new File(basedir, 'target/output.txt')
-def exit = new ProcessBuilder([java, '-p', all, '-m', 'com.example.simulation/com.example.simulation.Main'] as List<String>)
+// Guice is an automatic module, and so can't say that it needs Guava and jakarta.inject, which are modules.
+def exit = new ProcessBuilder([java, '-p', all, '--add-modules', 'ALL-MODULE-PATH',
+        '-m', 'com.example.simulation/com.example.simulation.Main'] as List<String>)
         .redirectErrorStream(true)
         .redirectOutput(output)
         .start()
