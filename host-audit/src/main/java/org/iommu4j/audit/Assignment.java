@@ -12,7 +12,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import org.iommu4j.DeviceId;
 import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -167,13 +166,8 @@ public record Assignment(
     }
 
     /** Returns addresses in their order, commas between them. */
-    public static String join(Collection<? extends DeviceId> ids) {
-        return String.join(", ", ids.stream().map(DeviceId::toString).toList());
-    }
-
-    /** Returns the first three devices as text, and whether there are others. */
-    static String joinFirst(List<? extends DeviceId> ids) {
-        return join(ids.subList(0, Math.min(3, ids.size()))) + (ids.size() > 3 ? " and others" : "");
+    public static String join(Collection<PciAddress> addresses) {
+        return String.join(", ", addresses.stream().map(PciAddress::toString).toList());
     }
 
     private static List<Step> path(Audit audit, AuditedDevice device, AuditRules rules, Answer container, Guest guest) {

@@ -263,8 +263,9 @@ public final class Auditor {
                     .map(AuditedDevice::address)
                     .toList();
             if (!bits.isEmpty()) {
-                warnings.add(
-                        "Enable No Snoop is unknown for " + bits.size() + " functions: " + Assignment.joinFirst(bits));
+                warnings.add("Enable No Snoop is unknown for " + bits.size() + " functions: "
+                        + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
+                        + (bits.size() > 3 ? " and others" : ""));
             }
             if (evidence.interruptRemapping() == Answer.UNKNOWN) {
                 warnings.add("it is unknown whether Linux remaps interrupts: no input states it");

@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.iommu4j.DeviceId;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.NamedDevice;
@@ -221,8 +222,13 @@ final class HostPicture {
         }
         if (!leftOut.isEmpty()) {
             warnings.add("the audit has no answers for devices that are not on PCI, of which vendor " + host.vendor()
-                    + " has " + leftOut.size() + ": " + Assignment.joinFirst(leftOut));
+                    + " has " + leftOut.size() + ": " + firstOf(leftOut));
         }
+    }
+
+    private static String firstOf(List<NamedDevice> devices) {
+        String first = devices.stream().limit(3).map(NamedDevice::name).collect(Collectors.joining(", "));
+        return first + (devices.size() > 3 ? " and others" : "");
     }
 
     private SortedMap<String, ShownUnit> shownUnits() {

@@ -20,7 +20,6 @@ import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.NamedDevice;
 import org.iommu4j.pci.PciAddress;
-import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.release.ReleaseRule;
 import org.jspecify.annotations.Nullable;
@@ -63,8 +62,11 @@ public final class IommuCore implements AutoCloseable {
         return open(List.of(iommu), topology, DefaultDomainPolicy.DMA);
     }
 
-    /** Opens core over a machine without named devices, as {@link #open(Collection, PciTopology, Collection,
-     * DefaultDomainPolicy)}. */
+    /**
+     * Opens core over a machine without named devices.
+     *
+     * @throws IommuException as {@link #open(Collection, PciTopology, Collection, DefaultDomainPolicy)}
+     */
     public static IommuCore open(Collection<? extends Iommu> iommus, PciTopology topology, DefaultDomainPolicy policy) {
         return open(iommus, topology, List.of(), policy);
     }
@@ -77,8 +79,8 @@ public final class IommuCore implements AutoCloseable {
      * @param named the machine's devices that are not on PCI; named twice, a device is probed once
      * @param policy the default domains of groups in which no device demands a certain one
      * @throws IommuException EINVAL (a group has devices of two drivers, or a device does not fit the default domain of
-     *     its group), EOPNOTSUPP (the driver has no such default domain), and as {@link
-     *     Iommu#probe(PciFunction, int...)}, {@link Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
+     *     its group), EOPNOTSUPP (the driver has no such default domain), and as {@link Iommu#probe}, {@link
+     *     Iommu#allocate}, {@link IommuDomain#attach} and {@link IommuMapper#map}; all devices are blocked again
      */
     public static IommuCore open(
             Collection<? extends Iommu> iommus,

@@ -23,6 +23,7 @@ import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.Prot;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.pcie.RequestStatus;
@@ -617,6 +618,11 @@ abstract class IommuDomainContract {
     /** Moving devices. */
     @Nested
     class Attaching {
+        @Test
+        void aNamedDeviceThatFirmwareDoesNotListIsBehindNoUnit() {
+            assertThat(bench.iommu().probe(new NamedDevice("\\_SB.NONE"))).isEmpty();
+        }
+
         @Test
         void aDeviceIsBlockedUntilItIsAttached() {
             bench.assertRefused(0);

@@ -27,6 +27,7 @@ import org.iommu4j.kvm.KvmOptions;
 import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -292,11 +293,9 @@ public final class Scenario {
 
     /** Returns whether a function is a bridge, which VFIO leaves to its own driver. */
     private boolean isBridge(DeviceId id) {
-        return id instanceof PciAddress address
-                && machine.topology()
-                        .function(address)
-                        .map(function -> function.config().isBridge())
-                        .orElse(false);
+        Optional<PciFunction> at =
+                id instanceof PciAddress pci ? machine.topology().function(pci) : Optional.empty();
+        return at.isPresent() && at.get().config().isBridge();
     }
 
     /** Returns the owner for whom the initiator of an event acted. */

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.AttachResult;
-import org.iommu4j.DeviceId;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -29,7 +28,7 @@ public final class SharedDomain {
     private final Scenario scenario;
     private final IommuDomain domain;
     private final long buffer;
-    private final List<DeviceId> attached = new ArrayList<>();
+    private final List<PciAddress> attached = new ArrayList<>();
     private Enforcement enforcement = Enforcement.NOT_ASKED;
 
     SharedDomain(Scenario scenario, PciAddress first) {
@@ -38,7 +37,7 @@ public final class SharedDomain {
         buffer = scenario.machine().frames().allocate(1);
         scenario.decides(
                 () -> new Decision(enforcement, null, null, null, null),
-                () -> List.of(new DomainOutcome(attached, enforcement)));
+                () -> List.of(new DomainOutcome(List.copyOf(attached), enforcement)));
         attach(first);
     }
 
