@@ -14,6 +14,7 @@ module org.iommu4j {
     exports org.iommu4j;
     exports org.iommu4j.bits;
     exports org.iommu4j.capability;
+    exports org.iommu4j.device;
     exports org.iommu4j.pci;
     exports org.iommu4j.platform;
     exports org.iommu4j.platform.support;

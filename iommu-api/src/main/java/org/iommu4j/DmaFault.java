@@ -2,6 +2,8 @@
 package org.iommu4j;
 
 import java.util.Objects;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
 
 /**
  * A refused request, as a unit reported it.

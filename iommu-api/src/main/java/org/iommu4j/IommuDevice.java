@@ -4,6 +4,7 @@ package org.iommu4j;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.capability.PageRequests;
+import org.iommu4j.device.DeviceId;
 
 /**
  * A device that an opened {@link Iommu} translates for.

@@ -3,6 +3,7 @@ package org.iommu4j;
 
 import java.util.List;
 import java.util.Objects;
+import org.iommu4j.device.DeviceId;
 
 /**
  * Pages that a device asked for together, to be answered together.

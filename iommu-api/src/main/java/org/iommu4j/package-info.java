@@ -4,7 +4,8 @@
  * Domains, devices and the words of the Linux IOMMU contract.
  *
  * <p>Read in this order: {@link org.iommu4j.IommuDomain}, {@link org.iommu4j.Iommu},
- * {@link org.iommu4j.IommuCapability}, {@link org.iommu4j.Prot}. A device is known by its {@link org.iommu4j.DeviceId}.
+ * {@link org.iommu4j.IommuCapability}, {@link org.iommu4j.Prot}. A device is known by its {@link
+ * org.iommu4j.device.DeviceId}.
  *
  * <p>Four ideas are kept apart here because Linux once had the first three as one:
  * <ol>

@@ -13,10 +13,10 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
-import org.iommu4j.DeviceId;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.NamedDevice;
 import org.iommu4j.core.PciIsolation;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
 import org.iommu4j.host.ForeignUnits;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
@@ -186,7 +186,8 @@ final class HostPicture {
         } else {
             // A unit or a function that nobody claims may be one of those vendors'.
             devices.entrySet()
-                    .removeIf(each -> each.getValue().device().translated() == Answer.NO && !isUngrouped(each.getKey()));
+                    .removeIf(
+                            each -> each.getValue().device().translated() == Answer.NO && !isUngrouped(each.getKey()));
             warnings.add("no driver of " + String.join(", ", notBuilt) + " is built for Linux " + release
                     + ": its units, and functions that no other vendor's unit has, are unknown");
         }

@@ -4,7 +4,7 @@ package org.iommu4j.pci;
 import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.iommu4j.DeviceId;
+import org.iommu4j.device.DeviceId;
 
 /**
  * Where a PCI function is: segment, bus, device, function.

@@ -8,7 +8,7 @@
  * org.iommu4j.pci.PciAddress} and its {@link org.iommu4j.pci.ConfigSpace}. {@link org.iommu4j.pci.AtsCapability},
  * {@link org.iommu4j.pci.PasidCapability} and {@link org.iommu4j.pci.PriCapability} are the parts of that space which
  * an IOMMU driver programs. The package belongs to no vendor; of the other packages it knows {@link
- * org.iommu4j.DeviceId} alone.
+ * org.iommu4j.device.DeviceId} alone.
  *
  * <p>Source: PCI Express Base Specification 6.2, sections 7.5 (configuration space), 7.8.9 (PASID) and 10.5 (ATS, PRI).
  */

@@ -3,8 +3,8 @@ package org.iommu4j.spi;
 
 import java.util.List;
 import java.util.Objects;
-import org.iommu4j.DeviceId;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.device.DeviceId;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -8,7 +8,7 @@ import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.Predicate;
-import org.iommu4j.DeviceId;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
 

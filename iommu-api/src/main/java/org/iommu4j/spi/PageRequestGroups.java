@@ -5,9 +5,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.IntPredicate;
-import org.iommu4j.DeviceId;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
+import org.iommu4j.device.DeviceId;
 
 /**
  * One device's page requests, as a driver keeps them: groups of which a part has come, whole groups that were not taken

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
-import org.iommu4j.DeviceId;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.device.DeviceId;
 
 /**
  * A device that is registered with VFIO.

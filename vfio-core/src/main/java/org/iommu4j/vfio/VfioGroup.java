@@ -2,11 +2,11 @@
 package org.iommu4j.vfio;
 
 import java.util.Objects;
-import org.iommu4j.DeviceId;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuGroup;
+import org.iommu4j.device.DeviceId;
 import org.jspecify.annotations.Nullable;
 
 /**

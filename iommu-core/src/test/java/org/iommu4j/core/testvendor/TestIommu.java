@@ -12,7 +12,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Predicate;
-import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -21,8 +20,9 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.NamedDevice;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 

@@ -3,8 +3,8 @@ package org.iommu4j.vfio.type1;
 
 import java.util.List;
 import java.util.Objects;
-import org.iommu4j.DeviceId;
 import org.iommu4j.IommuDomain;
+import org.iommu4j.device.DeviceId;
 
 /**
  * One domain of a container, for reports and tests.

@@ -4,13 +4,13 @@ package org.iommu4j.vfio.type1;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import org.iommu4j.DeviceId;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.core.IommuGroup;
+import org.iommu4j.device.DeviceId;
 
 /** One domain of a container and the groups in it. Source: {@code struct vfio_domain}. */
 final class Type1Domain {

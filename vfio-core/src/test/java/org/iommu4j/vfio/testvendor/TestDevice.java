@@ -2,10 +2,10 @@
 package org.iommu4j.vfio.testvendor;
 
 import java.util.List;
-import org.iommu4j.DeviceId;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.device.DeviceId;
 
 /** A device whose properties a test sets. */
 public final class TestDevice implements IommuDevice {

@@ -7,14 +7,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import org.iommu4j.DeviceId;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.NamedDevice;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FrameAllocator;
 

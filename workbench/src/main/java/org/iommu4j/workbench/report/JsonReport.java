@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.report;
 
-import org.iommu4j.DeviceId;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.output.Json;
 import org.iommu4j.workbench.scenario.Decision;

@@ -2,8 +2,8 @@
 package org.iommu4j.workbench.report;
 
 import java.util.List;
-import org.iommu4j.DeviceId;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.host.Printable;
 import org.iommu4j.sim.verdict.StaleRead;
 import org.iommu4j.workbench.scenario.Decision;

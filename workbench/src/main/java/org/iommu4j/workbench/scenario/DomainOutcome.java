@@ -2,7 +2,7 @@
 package org.iommu4j.workbench.scenario;
 
 import java.util.List;
-import org.iommu4j.DeviceId;
+import org.iommu4j.device.DeviceId;
 
 /**
  * A domain of the case and what it blocks.
