@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
@@ -47,7 +48,8 @@ final class Adapters {
         rig.domain.syncMap(IOVA, 1024 * PAGE);
         long seen = rig.domain.translate(IOVA);
         for (int page = 0; page < 2; page++) {
-            seen += rig.unit.translate(rig.requesterId, TranslationUnit.NO_PASID, IOVA + page * PAGE, false);
+            seen += rig.unit.translate(
+                    rig.requesterId, TranslationUnit.NO_PASID, IOVA + page * PAGE, RequestFlags.READ);
             seen += rig.endpoint.read(IOVA + page * PAGE, false);
             seen += rig.endpoint.read(IOVA + page * PAGE, true);
             rig.endpoint.write(IOVA + 512 * PAGE, seen, false);

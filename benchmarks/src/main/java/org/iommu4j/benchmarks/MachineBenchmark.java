@@ -9,6 +9,7 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -74,9 +75,7 @@ public class MachineBenchmark {
                     ? ordinary
                     : new MachineDescription(
                             "litmus",
-                            2,
-                            ordinary.virtualization(),
-                            CacheGeometry.LITMUS,
+                            ProcessorDescription.x86(2, ordinary.processors().virtualization(), CacheGeometry.LITMUS),
                             16L << 20,
                             ordinary.units(),
                             ordinary.functions(),
@@ -125,15 +124,15 @@ public class MachineBenchmark {
     /** The limit of {@link #buildAndOpen}. */
     @Benchmark
     public long[][][] limit(Plan plan) {
-        CacheGeometry caches = plan.description.caches();
-        long[][][] all = new long[plan.description.cpus() + 3][][];
-        for (int cpu = 0; cpu < plan.description.cpus(); cpu++) {
+        CacheGeometry caches = plan.description.processors().caches();
+        long[][][] all = new long[plan.description.processors().cpus() + 3][][];
+        for (int cpu = 0; cpu < plan.description.processors().cpus(); cpu++) {
             all[cpu] = new long[caches.privateSets()][];
         }
-        all[plan.description.cpus()] = new long[caches.sharedSets()][];
-        all[plan.description.cpus() + 1] = new long[(int) (plan.description.memoryBytes() >>> 21)][];
+        all[plan.description.processors().cpus()] = new long[caches.sharedSets()][];
+        all[plan.description.processors().cpus() + 1] = new long[(int) (plan.description.memoryBytes() >>> 21)][];
         long[][] frames = new long[plan.framesInUse][];
-        all[plan.description.cpus() + 2] = frames;
+        all[plan.description.processors().cpus() + 2] = frames;
         for (int i = 0; i < frames.length; i++) {
             long[] frame = new long[SystemMemory.FRAME_WORDS];
             ByHand.storeRun(frame, 0, SystemMemory.FRAME_WORDS, i, 1);

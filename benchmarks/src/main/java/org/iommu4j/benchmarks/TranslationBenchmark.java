@@ -4,6 +4,7 @@ package org.iommu4j.benchmarks;
 import java.util.concurrent.TimeUnit;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.support.FlatMemory;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.trace.TraceKind;
@@ -101,7 +102,7 @@ public class TranslationBenchmark {
         }
 
         long translate(long iova) {
-            return rig.unit.translate(rig.requesterId, TranslationUnit.NO_PASID, iova, false);
+            return rig.unit.translate(rig.requesterId, TranslationUnit.NO_PASID, iova, RequestFlags.READ);
         }
     }
 

@@ -170,13 +170,18 @@ final class PprLog {
         int requesterId = (int) PprLogEntry.DEVICE_ID.get(word0);
         int pasid = PprLogEntry.GN.isSet(word0) ? (int) PprLogEntry.PASID.get(word0) : -1;
         int group = (int) PprLogEntry.TAG.get(word0);
+        PageRequest page = new PageRequest(
+                PprLogEntry.ADDRESS.getInPlace(word1),
+                read,
+                write,
+                PprLogEntry.EXECUTE.isSet(word0),
+                !PprLogEntry.US.isSet(word0));
         boolean understood = PprLogEntry.CODE.get(word0) == PprLogEntry.PAGE_SERVICE_REQUEST
                 && pasid >= 0
-                && PprLogEntry.US.isSet(word0)
-                && !PprLogEntry.EXECUTE.isSet(word0)
+                && !page.execute()
+                && !page.privileged()
                 && !PprLogEntry.RZ.isSet(word0);
         PageRequestSink asker = askers.get(requesterId);
-        PageRequest page = new PageRequest(PprLogEntry.ADDRESS.getInPlace(word1), read, write);
         if (understood && asker != null && asker.deliver(pasid, group, page, last)) {
             return;
         }

@@ -22,6 +22,7 @@ import org.iommu4j.platform.support.FramePool;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -226,7 +227,7 @@ class DeviceTableTest {
         TableReader reader = new AmdViUnitProvider()
                 .reader(new RegisterDump(TestPlatform.BASE, words), fabric(platform.memory))
                 .orElseThrow();
-        return reader.translate(0x100, TranslationUnit.NO_PASID, 0x1000, false);
+        return reader.translate(0x100, TranslationUnit.NO_PASID, 0x1000, RequestFlags.READ);
     }
 
     private static Fabric fabric(FlatMemory memory) {

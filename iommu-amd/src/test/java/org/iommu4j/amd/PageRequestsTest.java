@@ -161,13 +161,15 @@ class PageRequestsTest {
         ask(REQUEST | WRITE | LAST, 4, 0x8000_0000L);
         assertThat(requests.take())
                 .containsExactly(new PageRequestGroup(
-                        device.id(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true))));
+                        device.id(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true, false, false))));
         assertThat(platform.unit.registers[0x2030 / 8]).as("head").isEqualTo(32);
         ask(REQUEST | READ | WRITE | LAST, 3, 0x7000_2000L);
         List<PageRequestGroup> groups = requests.take();
         assertThat(groups).hasSize(1);
         assertThat(groups.get(0).pages())
-                .containsExactly(new PageRequest(0x7000_1000L, true, false), new PageRequest(0x7000_2000L, true, true));
+                .containsExactly(
+                        new PageRequest(0x7000_1000L, true, false, false, false),
+                        new PageRequest(0x7000_2000L, true, true, false, false));
         assertThat(commands()).as("nothing is answered yet").isEmpty();
         requests.respond(groups.get(0), PageResponse.SUCCESS);
         assertThat(commands()).containsExactly("ppr 500000100 300000004");
@@ -283,7 +285,7 @@ class PageRequestsTest {
             ask(REQUEST | READ | LAST, i & 511, i * 0x1000L);
             assertThat(requests.take())
                     .extracting(PageRequestGroup::pages)
-                    .containsExactly(List.of(new PageRequest(i * 0x1000L, true, false)));
+                    .containsExactly(List.of(new PageRequest(i * 0x1000L, true, false, false, false)));
         }
         assertThat(requests.overflows()).isZero();
     }
@@ -303,7 +305,7 @@ class PageRequestsTest {
         ask(REQUEST | READ | LAST, 2, 0x3000);
         assertThat(requests.take())
                 .extracting(PageRequestGroup::pages)
-                .containsExactly(List.of(new PageRequest(0x3000, true, false)));
+                .containsExactly(List.of(new PageRequest(0x3000, true, false, false, false)));
         assertThat(requests.overflows()).isEqualTo(1);
     }
 

@@ -19,6 +19,7 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.RequestStatus;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -126,8 +127,8 @@ class SiliconTest {
         TranslationUnit unit = machine.units().get(0);
         int requester = function.address().requesterId();
 
-        long translation = unit.requestTranslation(requester, TranslationUnit.NO_PASID, target, true);
-        long passed = unit.passTranslated(requester, TranslationUnit.NO_PASID, target, true);
+        long translation = unit.requestTranslation(requester, TranslationUnit.NO_PASID, target, RequestFlags.WRITE);
+        long passed = unit.passTranslated(requester, TranslationUnit.NO_PASID, target, RequestFlags.WRITE);
         machine.runPending();
 
         assertThat(Translation.isFault(translation)).isEqualTo(!answered);

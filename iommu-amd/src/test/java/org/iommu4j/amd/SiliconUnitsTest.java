@@ -80,9 +80,7 @@ class SiliconUnitsTest {
         ByteBuffer.wrap(other).order(ByteOrder.LITTLE_ENDIAN).putShort(16, (short) segment);
         return new MachineDescription(
                 one.name(),
-                one.cpus(),
-                one.virtualization(),
-                one.caches(),
+                one.processors(),
                 one.memoryBytes(),
                 List.of(
                         one.units().get(0),

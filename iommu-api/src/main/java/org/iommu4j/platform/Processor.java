@@ -19,10 +19,18 @@ public interface Processor {
     /** Stores a word with a memory type. */
     void store(long physicalAddress, long value, MemoryType type);
 
-    /** Writes back and invalidates, in every cache, the line that holds the address. */
+    /**
+     * Writes back and invalidates, in every cache, the line that holds the address.
+     *
+     * @throws IllegalStateException on a CPU that is not x86's, which has no such instruction
+     */
     void clflush(long physicalAddress);
 
-    /** Writes back and invalidates this CPU's private caches and the shared one; no other CPU's private caches. */
+    /**
+     * Writes back and invalidates this CPU's private caches and the shared one; no other CPU's private caches.
+     *
+     * @throws IllegalStateException on a CPU that is not x86's, which has no such instruction
+     */
     void wbinvd();
 
     /** Orders all earlier loads and stores before all later ones. */

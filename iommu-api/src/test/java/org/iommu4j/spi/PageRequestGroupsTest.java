@@ -16,7 +16,7 @@ class PageRequestGroupsTest {
     private final PageRequestGroups groups = new PageRequestGroups(DEVICE);
 
     private static PageRequest page(int number) {
-        return new PageRequest(number * 4096L, true, false);
+        return new PageRequest(number * 4096L, true, false, false, false);
     }
 
     @Test

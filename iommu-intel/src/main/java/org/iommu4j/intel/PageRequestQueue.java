@@ -160,12 +160,17 @@ final class PageRequestQueue {
         int requesterId = (int) PageRequestDescriptor.RID.get(low);
         int pasid = PageRequestDescriptor.PP.isSet(low) ? (int) PageRequestDescriptor.PASID.get(low) : -1;
         int group = (int) PageRequestDescriptor.PRGI.get(high);
+        PageRequest page = new PageRequest(
+                PageRequestDescriptor.ADDR.getInPlace(high),
+                read,
+                write,
+                PageRequestDescriptor.EXE.isSet(low),
+                PageRequestDescriptor.PRIV.isSet(low));
         boolean understood = PageRequestDescriptor.TYPE.get(low) == PageRequestDescriptor.PAGE_REQUEST
                 && pasid >= 0
-                && !PageRequestDescriptor.EXE.isSet(low)
-                && !PageRequestDescriptor.PRIV.isSet(low);
+                && !page.execute()
+                && !page.privileged();
         PageRequestSink sink = sinks.get(requesterId);
-        PageRequest page = new PageRequest(PageRequestDescriptor.ADDR.getInPlace(high), read, write);
         if (understood && sink != null && sink.deliver(pasid, group, page, last)) {
             return;
         }

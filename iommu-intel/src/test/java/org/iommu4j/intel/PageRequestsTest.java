@@ -245,14 +245,16 @@ class PageRequestsTest {
         ask(REQUEST, page(0x8000_0000L, 4, WRITE | LAST));
         assertThat(requests.take())
                 .containsExactly(new PageRequestGroup(
-                        device.id(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true))));
+                        device.id(), PASID, 4, List.of(new PageRequest(0x8000_0000L, false, true, false, false))));
         assertThat(unit.values.get(0xc0)).as("PQH").isEqualTo(64);
         assertThat(unit.values.get(0xdc)).as("PPR").isZero();
         ask(REQUEST, page(0x7000_2000L, 3, READ | WRITE | LAST));
         List<PageRequestGroup> groups = requests.take();
         assertThat(groups).hasSize(1);
         assertThat(groups.get(0).pages())
-                .containsExactly(new PageRequest(0x7000_1000L, true, false), new PageRequest(0x7000_2000L, true, true));
+                .containsExactly(
+                        new PageRequest(0x7000_1000L, true, false, false, false),
+                        new PageRequest(0x7000_2000L, true, true, false, false));
         assertThat(descriptors()).as("nothing is answered yet").isEmpty();
 
         requests.respond(groups.get(0), PageResponse.SUCCESS);
@@ -328,7 +330,7 @@ class PageRequestsTest {
         ask(REQUEST, page(0x3000, 2, READ | LAST));
         assertThat(requests.take())
                 .extracting(PageRequestGroup::pages)
-                .containsExactly(List.of(new PageRequest(0x3000, true, false)));
+                .containsExactly(List.of(new PageRequest(0x3000, true, false, false, false)));
         assertThat(requests.overflows()).isEqualTo(1);
     }
 

@@ -7,8 +7,6 @@ import picocli.CommandLine.TypeConversionException;
 
 /** Reads a PCI address. */
 final class AddressConverter implements ITypeConverter<PciAddress> {
-    AddressConverter() {}
-
     @Override
     public PciAddress convert(String value) {
         try {

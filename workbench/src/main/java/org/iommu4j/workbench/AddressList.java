@@ -19,10 +19,6 @@ record AddressList(List<PciAddress> addresses) {
 
     /** Reads addresses with commas between them; none may be empty, or what was meant would be missing in silence. */
     static final class Converter implements ITypeConverter<AddressList> {
-        private static final AddressConverter ADDRESS = new AddressConverter();
-
-        Converter() {}
-
         @Override
         public AddressList convert(String value) {
             List<PciAddress> addresses = new ArrayList<>();
@@ -32,7 +28,7 @@ record AddressList(List<PciAddress> addresses) {
                             + "' has an empty element, expected addresses with commas between them, such as"
                             + " 0000:02:00.0,0000:02:00.1");
                 }
-                addresses.add(ADDRESS.convert(element.strip()));
+                addresses.add(new AddressConverter().convert(element.strip()));
             }
             return new AddressList(addresses);
         }

@@ -8,7 +8,6 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.Printable;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;
@@ -86,10 +85,10 @@ final class DecodeCommand implements Callable<Integer> {
 
     @Option(
             names = "--device",
-            paramLabel = "BDF",
-            converter = AddressConverter.class,
-            description = "Prints only this requester, for example 00:05.0.")
-    private @Nullable PciAddress device;
+            paramLabel = "ID",
+            converter = SourceIdConverter.class,
+            description = "Prints only this requester: 00:05.0, or a source id as in 0x123456.")
+    private @Nullable Integer device;
 
     @Option(
             names = "--iova",
@@ -145,8 +144,7 @@ final class DecodeCommand implements Callable<Integer> {
             long problems = visit(reader, budget, lookup, err);
             budget.begin();
             AddressReport report = new AddressReport(reader, address);
-            List<AddressLookup.Entry> answers =
-                    lookup.answers(reader, Objects.requireNonNull(device).requesterId());
+            List<AddressLookup.Entry> answers = lookup.answers(reader, Objects.requireNonNull(device));
             out.append(format == OutputFormat.JSON ? report.json(answers) + "\n" : report.text(answers));
             return problems;
         }
@@ -162,7 +160,7 @@ final class DecodeCommand implements Callable<Integer> {
         out.append(Printable.line(reader.describe())).append('\n');
         TableTree tree = new TableTree(out);
         long problems = visit(reader, budget, tree, err);
-        tree.finish(device == null ? "any requester" : device.toString());
+        tree.finish(device);
         return problems;
     }
 
@@ -174,7 +172,7 @@ final class DecodeCommand implements Callable<Integer> {
             if (device == null) {
                 reader.visit(guarded);
             } else {
-                reader.visit(device.requesterId(), guarded);
+                reader.visit(device, guarded);
             }
             return guarded.finish();
         } catch (GuardedVisitor.LimitException e) {

@@ -6,8 +6,6 @@ import picocli.CommandLine.TypeConversionException;
 
 /** Reads an address in hexadecimal, with or without {@code 0x}. */
 final class HexConverter implements ITypeConverter<Long> {
-    HexConverter() {}
-
     @Override
     public Long convert(String value) {
         try {

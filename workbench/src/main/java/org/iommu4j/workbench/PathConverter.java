@@ -8,8 +8,6 @@ import picocli.CommandLine.TypeConversionException;
 
 /** Reads a path. An empty one would be the current directory, and a variable of a shell that is not set is none. */
 final class PathConverter implements ITypeConverter<Path> {
-    PathConverter() {}
-
     /**
      * Reads one of many parameters, of which the library takes those that can't be converted for too many.
      *

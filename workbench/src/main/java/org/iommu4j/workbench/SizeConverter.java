@@ -11,8 +11,6 @@ final class SizeConverter implements ITypeConverter<Long> {
     private static final Pattern SIZE = Pattern.compile("([0-9]{1,18})([KMGT]?)");
     private static final String UNITS = "KMGT";
 
-    SizeConverter() {}
-
     @Override
     public Long convert(String value) {
         Matcher size = SIZE.matcher(value);

@@ -139,6 +139,16 @@ class DecodeCommandTest {
     }
 
     @Test
+    void aDeviceMayBeASourceIdOfUpTo32Bits() throws IOException {
+        assertThat(decode("--list", "--device", "0x28")).isZero();
+        assertThat(out.toString()).contains("00:05.0  -        0x201000");
+        assertThat(decode("--device", "0xfedcba98")).isZero();
+        assertThat(out.toString()).contains("0xfedcba98  no entry");
+        assertThat(decode("--device", "0x123456789")).isEqualTo(2);
+        assertThat(decode("--device", "0x")).isEqualTo(2);
+    }
+
+    @Test
     void anAddressIsFollowedThroughItsEntries() throws IOException {
         assertThat(decode("--device", "00:05.0", "--iova", "0x201010")).isZero();
         assertThat(out.toString()).startsWith("""

@@ -66,7 +66,7 @@ final class AmdViCommandBuffer {
         long at = Rings.base(bar) + head;
         long word0 = fabric.read(at, true);
         long word1 = fabric.read(at + 8, true);
-        if (word0 == -1L && !fabric.isMemory(at)) {
+        if (word0 == -1L && fabric.isUnreadable(at, true)) {
             stop();
             events.writeHardwareError(Event.commandHardwareError(), at);
         } else if (!AmdViCommand.wellFormed(word0, word1) || !supported((int) AmdViCommand.OPCODE.get(word0))) {

@@ -17,7 +17,9 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.PPR_TAIL;
 import java.util.ArrayDeque;
 import java.util.Queue;
 import org.iommu4j.bits.BitField;
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -47,6 +49,7 @@ final class AmdViPprLog {
     private static final BitField TAG = bits(40, 32, "PPRTag");
     private static final BitField LAST = bit(41, "PPRTag L");
     private static final BitField PASID_HIGH = bits(45, 42, "PASID 19:16");
+    private static final BitField EXECUTE = bit(49, "X");
     private static final BitField READ = bit(50, "R");
     private static final BitField WRITE = bit(53, "W");
     private static final BitField USER = bit(54, "US");
@@ -64,8 +67,11 @@ final class AmdViPprLog {
     /** Messages that have arrived and are not handled yet. */
     private final Queue<Message> arrived = new ArrayDeque<>();
 
-    private record Message(
-            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {}
+    private record Message(int requesterId, int pasid, long address, int flags, int group) {
+        boolean has(int flag) {
+            return (flags & flag) != 0;
+        }
+    }
 
     AmdViPprLog(RegisterFile registers, Fabric fabric, AmdViFeatures features, AmdViEventLog events) {
         this.registers = registers;
@@ -75,9 +81,9 @@ final class AmdViPprLog {
     }
 
     /** Receives a message; a unit without page requests drops it. */
-    void arrive(int requesterId, int pasid, long page, boolean read, boolean write, boolean last, int group) {
+    void arrive(int requesterId, int pasid, long page, int flags, int group) {
         if (features.pageRequests) {
-            arrived.add(new Message(requesterId, pasid, page, read, write, last, group));
+            arrived.add(new Message(requesterId, pasid, page, flags, group));
         }
     }
 
@@ -117,7 +123,7 @@ final class AmdViPprLog {
         long bar = registers.get(DEV_TAB_PLACE);
         long offset = (long) requesterId * AmdViDeviceTableEntry.BYTES;
         long at = AmdViRegisters.DEV_TAB_BASE.getInPlace(bar) + offset;
-        return offset < (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12 && fabric.isMemory(at)
+        return offset < (AmdViRegisters.DEV_TAB_SIZE.get(bar) + 1) << 12 && fabric.status(at, true) == AccessStatus.OK
                 ? fabric.read(at, true)
                 : 0;
     }
@@ -151,14 +157,15 @@ final class AmdViPprLog {
                         ? GN.mask() | PASID_LOW.of(request.pasid & 0xffff) | PASID_HIGH.of(request.pasid >>> 16)
                         : 0)
                 | TAG.of(request.group)
-                | (request.last ? LAST.mask() : 0)
-                | (request.read ? READ.mask() : 0)
-                | (request.write ? WRITE.mask() : 0)
-                | USER.mask();
+                | (request.has(RequestFlags.LAST) ? LAST.mask() : 0)
+                | (request.has(RequestFlags.READ) ? READ.mask() : 0)
+                | (request.has(RequestFlags.WRITE) ? WRITE.mask() : 0)
+                | (request.has(RequestFlags.EXECUTE) ? EXECUTE.mask() : 0)
+                | (request.has(RequestFlags.PRIVILEGED) ? 0 : USER.mask());
     }
 
     private void answer(Message request, long entry, int code) {
-        if (request.last) {
+        if (request.has(RequestFlags.LAST)) {
             send(request.requesterId, request.pasid, entry, request.group, code);
         }
     }

@@ -195,10 +195,10 @@ final class AmdViTableReader implements TableReader {
     }
 
     @Override
-    public long translate(int requesterId, int pasid, long address, boolean write) {
+    public long translate(int requesterId, int pasid, long address, int flags) {
         synchronized (caches) {
             caches.reset(); // requesters that share a domain id need not share tables
-            return translator.translate(requesterId, pasid, address, write ? Event.RW.mask() : 0, modes);
+            return translator.translate(requesterId, pasid, address, AmdViUnit.direction(flags), modes);
         }
     }
 

@@ -19,6 +19,7 @@ import static org.iommu4j.sim.amdvi.AmdViRegisters.STATUS;
 import org.iommu4j.bits.Access;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -214,29 +215,29 @@ final class AmdViUnit implements TranslationUnit {
     }
 
     @Override
-    public long translate(int requesterId, int pasid, long address, boolean write) {
-        return translator.translate(requesterId, pasid, address, direction(write), modes);
+    public long translate(int requesterId, int pasid, long address, int flags) {
+        return translator.translate(requesterId, pasid, address, direction(flags), modes);
     }
 
     @Override
-    public long requestTranslation(int requesterId, int pasid, long address, boolean write) {
-        return translator.translate(requesterId, pasid, address, direction(write) | Event.TR.mask(), modes);
+    public long requestTranslation(int requesterId, int pasid, long address, int flags) {
+        return translator.translate(requesterId, pasid, address, direction(flags) | Event.TR.mask(), modes);
     }
 
     @Override
-    public long passTranslated(int requesterId, int pasid, long address, boolean write) {
-        return translator.translate(requesterId, pasid, address, direction(write) | Translator.PRETRANSLATED, modes);
+    public long passTranslated(int requesterId, int pasid, long address, int flags) {
+        return translator.translate(requesterId, pasid, address, direction(flags) | Translator.PRETRANSLATED, modes);
     }
 
-    private static long direction(boolean write) {
-        return write ? Event.RW.mask() : 0;
+    /** Returns the flags of an event that a request of these flags would have. */
+    static long direction(int flags) {
+        return RequestFlags.writes(flags) ? Event.RW.mask() : 0;
     }
 
     @Override
-    public void requestPage(
-            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
+    public void requestPage(int requesterId, int pasid, long address, int flags, int group) {
         synchronized (lock) {
-            pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
+            pageRequests.arrive(requesterId, pasid, address, flags, group);
         }
     }
 

@@ -6,7 +6,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.RegisterDump;
@@ -36,11 +35,6 @@ public final class AmdViUnitProvider implements TranslationUnitProvider {
     @Override
     public String name() {
         return NAME;
-    }
-
-    @Override
-    public HardwareVirtualization virtualization() {
-        return HardwareVirtualization.SVM;
     }
 
     @Override

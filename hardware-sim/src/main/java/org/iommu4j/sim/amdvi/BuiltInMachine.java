@@ -14,6 +14,7 @@ import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
@@ -49,9 +50,7 @@ final class BuiltInMachine {
         TranslationUnitSpec unit = AmdViUnitProvider.unit(UNIT, REGISTER_BASE, efr, efr2);
         return new MachineDescription(
                 name,
-                BuiltInTopology.CPUS,
-                HardwareVirtualization.SVM,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(BuiltInTopology.CPUS, HardwareVirtualization.SVM, CacheGeometry.ORDINARY),
                 BuiltInTopology.MEMORY_BYTES,
                 List.of(unit),
                 functions(),

@@ -101,7 +101,7 @@ final class GuestWalker {
                 // 48882, sections 2.2.6.1 and 2.5.3, without PR.
                 return WalkResult.NOT_PRESENT;
             }
-            if (entry == -1L && !fabric.isMemory(at)) {
+            if (entry == -1L && fabric.isUnreadable(at, true)) {
                 // 48882, section 2.5.5.
                 return WalkResult.unreadable(at);
             }
@@ -159,7 +159,7 @@ final class GuestWalker {
             }
             if (GuestEntry.gcr3HasReservedBits(entry)) {
                 // 48882, sections 2.5.5, and 2.2.6.3 and 2.5.3 with RZ.
-                return entry == -1L && !fabric.isMemory(at) ? WalkResult.unreadable(at) : WalkResult.RESERVED;
+                return entry == -1L && fabric.isUnreadable(at, true) ? WalkResult.unreadable(at) : WalkResult.RESERVED;
             }
             table = GuestEntry.ADDRESS.getInPlace(entry);
         }

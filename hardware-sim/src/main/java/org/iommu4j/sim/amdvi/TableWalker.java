@@ -135,7 +135,7 @@ final class TableWalker {
 
     /** Absent memory reads as all ones, which has reserved bits set; only then is a check needed. */
     private long reservedBits(long entry, long entryAddress) {
-        return entry == -1L && !fabric.isMemory(entryAddress)
+        return entry == -1L && fabric.isUnreadable(entryAddress, true)
                 ? WalkResult.unreadable(entryAddress)
                 : WalkResult.RESERVED;
     }

@@ -105,7 +105,7 @@ final class Translator {
             word2 = fabric.read(at + 16, true);
             word3 = fabric.read(at + 24, true);
         } while (hasChanged(at, word0, word1, word2, word3));
-        if (word0 == -1L && !fabric.isMemory(at)) {
+        if (word0 == -1L && fabric.isUnreadable(at, true)) {
             // 48882, section 2.5.4.
             return faults.unreadableEntry(requesterId, eventFlags(request), at);
         }

@@ -7,19 +7,25 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.spi.ProcessorDescription;
 
 /**
  * A CPU without caches: accesses of every memory type go to memory, and flushing does nothing. Thread-safe.
  *
  * @param id the CPU's number, from 0
- * @param virtualization its virtualization extension
+ * @param description what the CPUs are
  * @param memory the memory of all CPUs
  */
-public record FlatProcessor(int id, HardwareVirtualization virtualization, SystemMemory memory) implements Processor {
+public record FlatProcessor(int id, ProcessorDescription description, SystemMemory memory) implements Processor {
     /** Refuses null. */
     public FlatProcessor {
-        Objects.requireNonNull(virtualization, "virtualization");
+        Objects.requireNonNull(description, "description");
         Objects.requireNonNull(memory, "memory");
+    }
+
+    @Override
+    public HardwareVirtualization virtualization() {
+        return description.virtualization();
     }
 
     @Override
@@ -36,11 +42,13 @@ public record FlatProcessor(int id, HardwareVirtualization virtualization, Syste
 
     @Override
     public void clflush(long physicalAddress) {
+        description.requireX86("CLFLUSH");
         VarHandle.fullFence();
     }
 
     @Override
     public void wbinvd() {
+        description.requireX86("WBINVD");
         VarHandle.fullFence();
     }
 

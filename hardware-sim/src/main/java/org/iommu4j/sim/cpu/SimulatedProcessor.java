@@ -6,19 +6,20 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.cache.CacheHierarchy;
+import org.iommu4j.sim.spi.ProcessorDescription;
 
 /** A CPU in front of its caches. */
 public final class SimulatedProcessor implements Processor {
     private final int id;
-    private final HardwareVirtualization virtualization;
+    private final ProcessorDescription description;
     private final CacheHierarchy caches;
 
     /** Makes the CPU with a number, from 0. */
-    public SimulatedProcessor(int id, HardwareVirtualization virtualization, CacheHierarchy caches) {
-        Objects.requireNonNull(virtualization, "virtualization");
+    public SimulatedProcessor(int id, ProcessorDescription description, CacheHierarchy caches) {
+        Objects.requireNonNull(description, "description");
         Objects.requireNonNull(caches, "caches");
         this.id = id;
-        this.virtualization = virtualization;
+        this.description = description;
         this.caches = caches;
     }
 
@@ -29,7 +30,7 @@ public final class SimulatedProcessor implements Processor {
 
     @Override
     public HardwareVirtualization virtualization() {
-        return virtualization;
+        return description.virtualization();
     }
 
     @Override
@@ -50,11 +51,13 @@ public final class SimulatedProcessor implements Processor {
 
     @Override
     public void clflush(long physicalAddress) {
+        description.requireX86("CLFLUSH");
         caches.clflush(id, physicalAddress);
     }
 
     @Override
     public void wbinvd() {
+        description.requireX86("WBINVD");
         caches.wbinvd(id);
     }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.machine;
 
+import java.util.List;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.pcie.SimulatedFunction;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
 import org.jspecify.annotations.Nullable;
@@ -9,37 +12,52 @@ import org.jspecify.annotations.Nullable;
 /** Carries units' messages to the addressed functions; a message without a recipient is lost. */
 final class AddressedFunctions implements UnitFabric.Devices {
     private final SimulatedFunction[] functions;
+    private final int[] sourceIds;
     private final Trace trace;
 
-    AddressedFunctions(SimulatedFunction[] functions, Trace trace) {
+    AddressedFunctions(SimulatedFunction[] functions, List<TranslationUnitSpec> units, Trace trace) {
         this.functions = functions;
+        this.sourceIds = new int[functions.length];
+        for (int i = 0; i < functions.length; i++) {
+            sourceIds[i] = sourceId(functions[i], units);
+        }
         this.trace = trace;
     }
 
     @Override
-    public boolean invalidate(String unit, int requesterId, int pasid, long address, long size) {
-        SimulatedFunction function = find(unit, requesterId);
+    public boolean invalidate(String unit, int sourceId, int pasid, long address, long size) {
+        SimulatedFunction function = find(unit, sourceId);
         return function != null && function.invalidateTranslations(pasid, address, size);
     }
 
     @Override
-    public void respond(String unit, int requesterId, int pasid, int group, int code) {
-        SimulatedFunction function = find(unit, requesterId);
+    public void respond(String unit, int sourceId, int pasid, int group, int code) {
+        SimulatedFunction function = find(unit, sourceId);
         if (trace.isOn()) {
-            trace.unit(TraceKind.PAGE_RESPONSE, unit, requesterId, code, function == null ? Trace.FAULT : 0);
+            trace.unit(TraceKind.PAGE_RESPONSE, unit, sourceId, code, function == null ? Trace.FAULT : 0);
         }
         if (function != null) {
             function.takePageResponse(pasid, group, code);
         }
     }
 
-    private @Nullable SimulatedFunction find(String unit, int requesterId) {
-        for (SimulatedFunction function : functions) {
-            if (function.address().requesterId() == requesterId
-                    && function.unit().filter(unit::equals).isPresent()) {
-                return function;
+    private @Nullable SimulatedFunction find(String unit, int sourceId) {
+        for (int i = 0; i < functions.length; i++) {
+            if (sourceIds[i] == sourceId
+                    && functions[i].unit().filter(unit::equals).isPresent()) {
+                return functions[i];
             }
         }
         return null;
+    }
+
+    private static int sourceId(SimulatedFunction function, List<TranslationUnitSpec> units) {
+        PciAddress address = function.address();
+        for (TranslationUnitSpec unit : units) {
+            if (function.unit().filter(unit.name()::equals).isPresent()) {
+                return unit.sourceId(address.segment(), address.requesterId());
+            }
+        }
+        return address.requesterId();
     }
 }

@@ -20,6 +20,9 @@ interface Backing {
 
     long peek(long physicalAddress);
 
+    /** Makes a word corrupt, in DRAM and in no cache. */
+    void poison(long physicalAddress);
+
     void reset();
 
     void addTo(StateDigest digest);

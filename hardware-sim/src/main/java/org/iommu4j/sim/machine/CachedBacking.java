@@ -9,6 +9,7 @@ import org.iommu4j.sim.cache.EvictionPolicy;
 import org.iommu4j.sim.cpu.CachedMemory;
 import org.iommu4j.sim.cpu.SimulatedProcessor;
 import org.iommu4j.sim.memory.Dram;
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.StateDigest;
@@ -19,13 +20,15 @@ final class CachedBacking implements Backing {
     private final MachineDescription description;
     private final Dram dram;
     private final CacheHierarchy caches;
+    private final PoisonedWords poisoned = new PoisonedWords();
     private final Fabric fabric;
 
     CachedBacking(MachineDescription description, EvictionPolicy policy, Trace trace) {
         this.description = description;
         dram = new Dram(description.memoryBytes());
-        caches = new CacheHierarchy(dram, description.cpus(), description.caches(), policy, trace);
-        fabric = new CachedFabric(dram, caches);
+        caches = new CacheHierarchy(
+                dram, description.processors().cpus(), description.processors().caches(), policy, trace);
+        fabric = new CachedFabric(dram, caches, poisoned);
     }
 
     @Override
@@ -40,7 +43,7 @@ final class CachedBacking implements Backing {
 
     @Override
     public Processor processor(int cpu) {
-        return new SimulatedProcessor(cpu, description.virtualization(), caches);
+        return new SimulatedProcessor(cpu, description.processors(), caches);
     }
 
     @Override
@@ -54,7 +57,13 @@ final class CachedBacking implements Backing {
     }
 
     @Override
+    public void poison(long physicalAddress) {
+        caches.deviceWrite(physicalAddress, poisoned.add(physicalAddress), true);
+    }
+
+    @Override
     public void reset() {
+        poisoned.reset();
         caches.reset();
         dram.reset();
     }
@@ -63,9 +72,10 @@ final class CachedBacking implements Backing {
     public void addTo(StateDigest digest) {
         dram.addTo(digest);
         caches.addTo(digest);
+        poisoned.addTo(digest, dram::read);
     }
 
-    private record CachedFabric(Dram dram, CacheHierarchy caches) implements Fabric {
+    private record CachedFabric(Dram dram, CacheHierarchy caches, PoisonedWords poisoned) implements Fabric {
         @Override
         public boolean isMemory(long physicalAddress) {
             return dram.contains(physicalAddress);
@@ -73,7 +83,18 @@ final class CachedBacking implements Backing {
 
         @Override
         public long read(long physicalAddress, boolean snoop) {
-            return isMemory(physicalAddress) ? caches.deviceRead(physicalAddress, snoop) : -1L;
+            long value = isMemory(physicalAddress) ? caches.deviceRead(physicalAddress, snoop) : -1L;
+            return poisoned.isPoison(physicalAddress, value) ? -1L : value;
+        }
+
+        @Override
+        public AccessStatus status(long physicalAddress, boolean snoop) {
+            if (!isMemory(physicalAddress)) {
+                return AccessStatus.ACCESS_FAULT;
+            }
+            return poisoned.isPoison(physicalAddress, caches.deviceRead(physicalAddress, snoop))
+                    ? AccessStatus.POISON
+                    : AccessStatus.OK;
         }
 
         @Override
@@ -85,7 +106,7 @@ final class CachedBacking implements Backing {
 
         @Override
         public void write32(long physicalAddress, int value, boolean snoop) {
-            if (isMemory(physicalAddress)) {
+            if (isMemory(physicalAddress) && status(physicalAddress & ~4L, snoop) == AccessStatus.OK) {
                 caches.deviceWrite32(physicalAddress, value, snoop);
             }
         }

@@ -7,6 +7,7 @@ import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.cache.CacheHierarchy;
 import org.iommu4j.sim.cpu.FlatProcessor;
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.StateDigest;
@@ -15,12 +16,13 @@ import org.iommu4j.sim.spi.StateDigest;
 final class FlatBacking implements Backing {
     private final MachineDescription description;
     private final FlatMemory memory;
+    private final PoisonedWords poisoned = new PoisonedWords();
     private final Fabric fabric;
 
     FlatBacking(MachineDescription description) {
         this.description = description;
         memory = new FlatMemory(description.memoryBytes());
-        fabric = new FlatFabric(memory);
+        fabric = new FlatFabric(memory, poisoned);
     }
 
     @Override
@@ -35,7 +37,7 @@ final class FlatBacking implements Backing {
 
     @Override
     public Processor processor(int cpu) {
-        return new FlatProcessor(cpu, description.virtualization(), memory);
+        return new FlatProcessor(cpu, description.processors(), memory);
     }
 
     @Override
@@ -49,16 +51,23 @@ final class FlatBacking implements Backing {
     }
 
     @Override
+    public void poison(long physicalAddress) {
+        memory.store(physicalAddress, poisoned.add(physicalAddress));
+    }
+
+    @Override
     public void reset() {
+        poisoned.reset();
         memory.reset();
     }
 
     @Override
     public void addTo(StateDigest digest) {
         digest.add(memory.contentHash());
+        poisoned.addTo(digest, memory::load);
     }
 
-    private record FlatFabric(FlatMemory memory) implements Fabric {
+    private record FlatFabric(FlatMemory memory, PoisonedWords poisoned) implements Fabric {
         @Override
         public boolean isMemory(long physicalAddress) {
             return physicalAddress >= 0 && physicalAddress < memory.size();
@@ -66,7 +75,18 @@ final class FlatBacking implements Backing {
 
         @Override
         public long read(long physicalAddress, boolean snoop) {
-            return isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+            long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+            return poisoned.isPoison(physicalAddress, value) ? -1L : value;
+        }
+
+        @Override
+        public AccessStatus status(long physicalAddress, boolean snoop) {
+            if (!isMemory(physicalAddress)) {
+                return AccessStatus.ACCESS_FAULT;
+            }
+            return poisoned.isPoison(physicalAddress, memory.load(physicalAddress))
+                    ? AccessStatus.POISON
+                    : AccessStatus.OK;
         }
 
         @Override
@@ -83,6 +103,9 @@ final class FlatBacking implements Backing {
                 long old;
                 do {
                     old = memory.load(word);
+                    if (poisoned.isPoison(word, old)) {
+                        return;
+                    }
                 } while (!memory.compareAndSet(word, old, CacheHierarchy.merge32(old, physicalAddress, value)));
             }
         }

@@ -7,9 +7,11 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.pci.PciTopology;
@@ -21,11 +23,14 @@ import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.platform.Waiter;
 import org.iommu4j.platform.support.FramePool;
 import org.iommu4j.sim.cache.CacheHierarchy;
+import org.iommu4j.sim.memory.Dram;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.pcie.PlatformMaster;
 import org.iommu4j.sim.pcie.RootComplex;
 import org.iommu4j.sim.pcie.SimulatedFunction;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.PlatformDeviceDescription;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
@@ -56,6 +61,7 @@ public final class Machine {
     private final TranslationUnit[] units;
     private final SimulatedFunction[] functions;
     private final @Nullable Endpoint[] endpoints;
+    private final PlatformMaster[] masters;
     private final @Nullable SystemMemory[] memories;
     private final @Nullable Processor[] processors;
     private final FramePool kernelFrames;
@@ -79,12 +85,12 @@ public final class Machine {
         long kernelBase = half > 2 * LOW_MEMORY ? LOW_MEMORY : FRAME_SIZE;
         kernelFrames = new FramePool(kernelBase, half - kernelBase);
         userFrames = new FramePool(half, frames * FRAME_SIZE - half);
-        rootComplex = new RootComplex(backing.fabric(), trace);
+        rootComplex = new RootComplex(backing.fabric(), trace, description.interruptWindow());
         functions = new SimulatedFunction[description.functions().size()];
         for (int i = 0; i < functions.length; i++) {
             functions[i] = new SimulatedFunction(description.functions().get(i));
         }
-        AddressedFunctions devices = new AddressedFunctions(functions, trace);
+        AddressedFunctions devices = new AddressedFunctions(functions, description.units(), trace);
         units = new TranslationUnit[description.units().size()];
         for (int i = 0; i < units.length; i++) {
             TranslationUnitSpec spec = description.units().get(i);
@@ -98,9 +104,22 @@ public final class Machine {
         for (FunctionDescription function : description.functions()) {
             checkReferences(function);
         }
+        masters = new PlatformMaster[description.platformDevices().size()];
+        for (int i = 0; i < masters.length; i++) {
+            masters[i] = newMaster(description.platformDevices().get(i));
+        }
         endpoints = new Endpoint[functions.length];
-        memories = new SystemMemory[description.cpus()];
-        processors = new Processor[description.cpus()];
+        memories = new SystemMemory[description.processors().cpus()];
+        processors = new Processor[description.processors().cpus()];
+    }
+
+    private PlatformMaster newMaster(PlatformDeviceDescription device) {
+        int unit = device.unit().isPresent() ? unitIndex(device.unit().get()) : -1;
+        if (unit < 0 && device.unit().isPresent()) {
+            throw new IllegalArgumentException("device " + device.id() + " of machine " + description.name()
+                    + " names unit '" + device.unit().get() + "', which does not exist");
+        }
+        return new PlatformMaster(device, unit < 0 ? null : units[unit], rootComplex);
     }
 
     private void checkReferences(FunctionDescription function) {
@@ -268,6 +287,26 @@ public final class Machine {
         return endpoint;
     }
 
+    /** Returns the names of the devices that are not on PCI, in the order of the description. */
+    public List<NamedDevice> namedDevices() {
+        return Stream.of(masters).map(PlatformMaster::device).toList();
+    }
+
+    /**
+     * Returns a device that is not on PCI and can make requests, always the same object.
+     *
+     * @throws IllegalArgumentException when there is no device of that name
+     */
+    public PlatformMaster master(NamedDevice device) {
+        Objects.requireNonNull(device, "device");
+        for (PlatformMaster master : masters) {
+            if (master.device().equals(device)) {
+                return master;
+            }
+        }
+        throw new IllegalArgumentException("machine " + description.name() + " has no device " + device);
+    }
+
     private Endpoint newEndpoint(SimulatedFunction function) {
         List<SimulatedFunction> bridges = new ArrayList<>();
         Optional<PciAddress> above = function.upstreamBridge();
@@ -327,6 +366,21 @@ public final class Machine {
     /** Takes a line into a CPU's private cache. Does nothing on a flat machine. */
     public void prefetch(int cpu, long physicalAddress) {
         backing.caches().ifPresent(caches -> caches.prefetch(cpu, physicalAddress));
+    }
+
+    /**
+     * Makes the 8 words of the line at an address corrupt beyond repair: units and devices that read them get {@link
+     * org.iommu4j.sim.spi.AccessStatus#POISON}. The poison moves with the line. It ends, word by word, where a word is
+     * written, and by {@link #reset}. A CPU that loads such a word gets a value of no meaning: machine checks are not
+     * modelled.
+     *
+     * @param physicalAddress in memory, anywhere in the line
+     */
+    public void poison(long physicalAddress) {
+        long line = physicalAddress & -Dram.LINE_BYTES;
+        for (int word = 0; word < Dram.LINE_WORDS; word++) {
+            backing.poison(line + word * 8L);
+        }
     }
 
     /** Writes back and empties all caches. Does nothing on a flat machine. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.machine;
 
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.trace.Trace;
 import org.iommu4j.sim.trace.TraceKind;
@@ -9,24 +10,29 @@ import org.iommu4j.sim.trace.TraceKind;
 record UnitFabric(Fabric memory, String unit, Trace trace, Devices devices) implements Fabric {
     /** The devices whose requests pass a unit. */
     interface Devices {
-        boolean invalidate(String unit, int requesterId, int pasid, long address, long size);
+        boolean invalidate(String unit, int sourceId, int pasid, long address, long size);
 
-        void respond(String unit, int requesterId, int pasid, int group, int code);
+        void respond(String unit, int sourceId, int pasid, int group, int code);
     }
 
     @Override
-    public boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
-        return devices.invalidate(unit, requesterId, pasid, address, size);
+    public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
+        return devices.invalidate(unit, sourceId, pasid, address, size);
     }
 
     @Override
-    public void respondToPageRequest(int requesterId, int pasid, int group, int code) {
-        devices.respond(unit, requesterId, pasid, group, code);
+    public void respondToPageRequest(int sourceId, int pasid, int group, int code) {
+        devices.respond(unit, sourceId, pasid, group, code);
     }
 
     @Override
     public boolean isMemory(long physicalAddress) {
         return memory.isMemory(physicalAddress);
+    }
+
+    @Override
+    public AccessStatus status(long physicalAddress, boolean snoop) {
+        return memory.status(physicalAddress, snoop);
     }
 
     @Override

@@ -3,7 +3,6 @@ package org.iommu4j.sim.pcie;
 
 import java.util.Arrays;
 import org.iommu4j.sim.spi.StateDigest;
-import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
@@ -36,7 +35,7 @@ final class AddressTranslationCache {
             return UNKNOWN;
         }
         long page = translations[slot];
-        return Translation.to(Translation.address(page) | (address & 0xfff), Translation.snoopForced(page));
+        return page | (address & 0xfff);
     }
 
     /** Caches the translation of an address. */
@@ -44,8 +43,7 @@ final class AddressTranslationCache {
         int slot = slot(pasid, address, write);
         pages[slot] = key(address);
         pasids[slot] = kind(pasid, write);
-        translations[slot] =
-                Translation.to(Translation.address(translation) & ~0xfffL, Translation.snoopForced(translation));
+        translations[slot] = translation & ~0xfffL;
     }
 
     /**

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.jspecify.annotations.Nullable;
@@ -35,8 +36,13 @@ public final class Endpoint {
     private final SimulatedFunction[] bridges;
     private final @Nullable TranslationUnit unit;
     private final RootComplex rootComplex;
-    private final Tlp tlp = new Tlp();
+    private final Tlp tlp;
     private int pasid = TranslationUnit.NO_PASID;
+
+    /** The requester id of which {@link #mappedSourceId} is the source id, -1 before the first. */
+    private int mappedRequesterId = -1;
+
+    private int mappedSourceId;
 
     /**
      * Makes a device.
@@ -57,7 +63,7 @@ public final class Endpoint {
         this.unit = unit;
         this.rootComplex = rootComplex;
         PciAddress address = function.address();
-        tlp.device = address.segment() << 16 | address.requesterId();
+        tlp = new Tlp(address.toString(), address.segment() << 16 | address.requesterId());
     }
 
     /**
@@ -93,8 +99,7 @@ public final class Endpoint {
      * @return the value; all ones when the request was refused, see {@link #lastStatus}
      */
     public long read(long iova, boolean noSnoop) {
-        tlp.write = false;
-        send(iova, noSnoop);
+        send(iova, RequestFlags.READ, noSnoop);
         return tlp.data;
     }
 
@@ -103,13 +108,12 @@ public final class Endpoint {
      *
      * @param iova untranslated address, aligned to 8
      * @param noSnoop whether no-snoop is requested
-     * @return whether it was accepted, also as an interrupt; see {@link #lastStatus}
+     * @return whether it was accepted, also as an interrupt or by the unit itself; see {@link #lastStatus}
      */
     public boolean write(long iova, long value, boolean noSnoop) {
-        tlp.write = true;
         tlp.data = value;
-        send(iova, noSnoop);
-        return accepted();
+        send(iova, RequestFlags.WRITE, noSnoop);
+        return tlp.status.isAccepted();
     }
 
     /** Returns the status of the last request. */
@@ -136,6 +140,19 @@ public final class Endpoint {
         return id;
     }
 
+    /** Returns the source id with which this device's requests reach the unit; without a unit the requester id. */
+    public int sourceId() {
+        int id = requesterId();
+        if (unit == null) {
+            return id;
+        }
+        if (id != mappedRequesterId) {
+            mappedSourceId = unit.spec().sourceId(function.address().segment(), id);
+            mappedRequesterId = id;
+        }
+        return mappedSourceId;
+    }
+
     /** Runs a program up to its end or its first refused request. */
     public DmaProgram.Result run(DmaProgram program) {
         List<Long> values = new ArrayList<>();
@@ -153,7 +170,7 @@ public final class Endpoint {
         if (step instanceof DmaProgram.Read read) {
             for (int word = 0; word < read.words(); word++) {
                 long value = read(read.iova() + word * 8L, read.noSnoop());
-                if (!accepted()) {
+                if (!tlp.status.isAccepted()) {
                     return false;
                 }
                 values.add(value);
@@ -167,7 +184,7 @@ public final class Endpoint {
         } else if (step instanceof DmaProgram.Copy copy) {
             for (int word = 0; word < copy.words(); word++) {
                 long value = read(copy.from() + word * 8L, copy.noSnoop());
-                if (!accepted() || !write(copy.to() + word * 8L, value, copy.noSnoop())) {
+                if (!tlp.status.isAccepted() || !write(copy.to() + word * 8L, value, copy.noSnoop())) {
                     return false;
                 }
             }
@@ -184,20 +201,10 @@ public final class Endpoint {
         return true;
     }
 
-    private boolean accepted() {
-        return tlp.status == RequestStatus.DONE || tlp.status == RequestStatus.INTERRUPT;
-    }
-
-    private void send(long iova, boolean noSnoop) {
-        if ((iova & 7) != 0) {
-            throw new IllegalArgumentException("device " + function.address() + " can't access 0x"
-                    + Long.toHexString(iova) + ": expected an address aligned to 8");
-        }
-        FunctionConfig config = function.config();
-        tlp.address = iova;
-        tlp.fault = 0;
+    private void send(long iova, int flags, boolean noSnoop) {
+        tlp.begin(iova, flags);
         tlp.noSnoopWished = noSnoop;
-        tlp.noSnoop = false;
+        FunctionConfig config = function.config();
         if (!config.busMasterEnabled()) {
             rootComplex.refuse(tlp, RequestStatus.BUS_MASTER_DISABLED);
             return;
@@ -208,10 +215,9 @@ public final class Endpoint {
             rootComplex.refuse(tlp, RequestStatus.UNSUPPORTED_REQUEST);
             return;
         }
-        tlp.requesterId = requesterId();
+        tlp.sourceId = sourceId();
         tlp.pasid = config.pasidEnabled() ? pasid : TranslationUnit.NO_PASID;
-        tlp.translated = false;
-        if (unit != null && config.atsEnabled() && !RootComplex.isInterrupt(iova)) {
+        if (unit != null && config.atsEnabled() && !rootComplex.isInterrupt(iova)) {
             RequestStatus status = translateFirst(unit);
             if (status != RequestStatus.DONE) {
                 rootComplex.refuse(tlp, status);
@@ -252,9 +258,9 @@ public final class Endpoint {
             return false;
         }
         for (int i = 0; i < pages.length; i++) {
-            rootComplex.notePageRequest(tlp.device, pages[i]);
-            boolean last = i == pages.length - 1;
-            translator.requestPage(requesterId(), requestPasid, pages[i], !write, write, last, group);
+            rootComplex.notePageRequest(tlp, pages[i]);
+            int last = i == pages.length - 1 ? RequestFlags.LAST : 0;
+            translator.requestPage(sourceId(), requestPasid, pages[i], RequestFlags.readOrWrite(write) | last, group);
         }
         return true;
     }
@@ -270,9 +276,9 @@ public final class Endpoint {
      */
     private RequestStatus translateFirst(TranslationUnit translator) {
         AddressTranslationCache known = function.deviceTlb();
-        long translation = known.lookup(tlp.pasid, tlp.address, tlp.write);
+        long translation = known.lookup(tlp.pasid, tlp.address, tlp.writes());
         if (Translation.isFault(translation)) {
-            translation = translator.requestTranslation(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);
+            translation = translator.requestTranslation(tlp.sourceId, tlp.pasid, tlp.address, tlp.flags);
             if (Translation.isFault(translation)) {
                 tlp.fault = Translation.faultCode(translation);
                 return translation == TranslationUnit.NOT_TRANSLATED
@@ -280,7 +286,7 @@ public final class Endpoint {
                         ? awaitPage(translator)
                         : RequestStatus.TRANSLATION_FAULT;
             }
-            known.fill(tlp.pasid, tlp.address, tlp.write, translation);
+            known.fill(tlp.pasid, tlp.address, tlp.writes(), translation);
         }
         tlp.translated = true;
         tlp.translatedAddress = Translation.address(translation);
@@ -289,8 +295,8 @@ public final class Endpoint {
     }
 
     private RequestStatus awaitPage(TranslationUnit translator) {
-        if (!function.pageRequests().awaits(tlp.pasid, tlp.address & -PAGE_SIZE, tlp.write)) {
-            ask(translator, tlp.pasid, tlp.write, tlp.address);
+        if (!function.pageRequests().awaits(tlp.pasid, tlp.address & -PAGE_SIZE, tlp.writes())) {
+            ask(translator, tlp.pasid, tlp.writes(), tlp.address);
         }
         return RequestStatus.PAGE_AWAITED;
     }

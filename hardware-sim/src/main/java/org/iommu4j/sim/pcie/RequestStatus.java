@@ -14,5 +14,14 @@ public enum RequestStatus {
     /** A bridge with Bus Master Enable clear, or the root complex, did not accept it. */
     UNSUPPORTED_REQUEST,
     /** It was a write into the interrupt window: an interrupt request, which reaches no memory. */
-    INTERRUPT
+    INTERRUPT,
+    /** It was a write that the translation unit took itself: it reaches no memory. */
+    CONSUMED,
+    /** It was a read of a word that is corrupt beyond repair. */
+    POISONED;
+
+    /** Returns whether it was done, by memory, as an interrupt or by the unit. */
+    public boolean isAccepted() {
+        return this == DONE || this == INTERRUPT || this == CONSUMED;
+    }
 }

@@ -2,7 +2,10 @@
 package org.iommu4j.sim.pcie;
 
 import java.util.Objects;
+import java.util.Optional;
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.InterruptWindow;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.trace.Trace;
@@ -10,26 +13,30 @@ import org.iommu4j.sim.trace.TraceKind;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Receives requests from below, and passes them through the translation unit into memory, snooped or not.
+ * Receives requests of devices, and passes them through the translation unit into memory, snooped or not.
  *
- * <p>A request with the no-snoop attribute goes past the caches unless the unit forces it to be snooped. Writes from
- * 0xFEE00000 to 0xFEEFFFFF are interrupt requests and neither translated nor stored; reads there are unsupported (VT-d
- * specification, section on interrupt address ranges; AMD64 manual, APIC's message window). Has no state and allocates
- * nothing.
+ * <p>A request goes past the caches when it has the no-snoop attribute, when its device is not coherent, or when the
+ * unit gives it a memory type that is not cached; unless the unit forces it to be snooped. Where the machine has an
+ * {@link InterruptWindow}, writes there are interrupt requests and neither translated nor stored, and reads are
+ * unsupported. A write that the unit takes itself reaches no memory. Has no state and allocates nothing.
  */
 public final class RootComplex {
-    private static final long INTERRUPT_WINDOW = 0xfee00000L;
-    private static final long INTERRUPT_WINDOW_SIZE = 0x100000L;
-
     private final Fabric fabric;
     private final Trace trace;
+    private final long windowStart;
+
+    /** 0 without a window. */
+    private final long windowSize;
 
     /** Makes a root complex in front of memory. */
-    public RootComplex(Fabric fabric, Trace trace) {
+    public RootComplex(Fabric fabric, Trace trace, Optional<InterruptWindow> interruptWindow) {
         Objects.requireNonNull(fabric, "fabric");
         Objects.requireNonNull(trace, "trace");
+        Objects.requireNonNull(interruptWindow, "interruptWindow");
         this.fabric = fabric;
         this.trace = trace;
+        windowStart = interruptWindow.map(InterruptWindow::start).orElse(0L);
+        windowSize = interruptWindow.map(InterruptWindow::size).orElse(0L);
     }
 
     /**
@@ -40,59 +47,80 @@ public final class RootComplex {
     void handle(Tlp tlp, @Nullable TranslationUnit unit) {
         tlp.fault = 0;
         if (isInterrupt(tlp.address)) {
-            refuse(tlp, tlp.write ? RequestStatus.INTERRUPT : RequestStatus.UNSUPPORTED_REQUEST);
+            refuse(tlp, tlp.writes() ? RequestStatus.INTERRUPT : RequestStatus.UNSUPPORTED_REQUEST);
             return;
         }
         long translation = unit == null
                 ? Translation.to(tlp.address, false)
                 : tlp.translated
-                        ? unit.passTranslated(tlp.requesterId, tlp.pasid, tlp.translatedAddress, tlp.write)
-                        : unit.translate(tlp.requesterId, tlp.pasid, tlp.address, tlp.write);
+                        ? unit.passTranslated(tlp.sourceId, tlp.pasid, tlp.translatedAddress, tlp.flags)
+                        : unit.translate(tlp.sourceId, tlp.pasid, tlp.address, tlp.flags);
         if (Translation.isFault(translation)) {
             tlp.fault = Translation.faultCode(translation);
             refuse(tlp, RequestStatus.TRANSLATION_FAULT);
             return;
         }
-        boolean blocked = tlp.noSnoop && Translation.snoopForced(translation);
-        boolean snoop = !tlp.noSnoop || blocked;
+        if (unit != null && Translation.isConsumed(translation)) {
+            tlp.fault = unit.consume(translation, tlp.address, tlp.data);
+            refuse(tlp, tlp.fault == 0 ? RequestStatus.CONSUMED : RequestStatus.TRANSLATION_FAULT);
+            return;
+        }
+        access(tlp, translation);
+    }
+
+    private void access(Tlp tlp, long translation) {
+        boolean snoop = Translation.snoopForced(translation) || wantsSnoop(tlp, translation);
         long physicalAddress = Translation.address(translation);
-        if (tlp.write) {
+        tlp.status = RequestStatus.DONE;
+        if (tlp.writes()) {
             fabric.write(physicalAddress, tlp.data, snoop);
         } else {
             tlp.data = fabric.read(physicalAddress, snoop);
+            if (tlp.data == -1L && fabric.status(physicalAddress, snoop) == AccessStatus.POISON) {
+                tlp.status = RequestStatus.POISONED;
+            }
         }
-        tlp.status = RequestStatus.DONE;
         if (trace.isOn()) {
+            boolean done = fabric.isMemory(physicalAddress) && tlp.status == RequestStatus.DONE;
             int flags = attributes(tlp)
-                    | (blocked ? Trace.NO_SNOOP_BLOCKED : 0)
+                    | (tlp.noSnoop && Translation.snoopForced(translation) ? Trace.NO_SNOOP_BLOCKED : 0)
                     | (snoop ? 0 : Trace.UNSNOOPED)
-                    | (fabric.isMemory(physicalAddress) ? 0 : Trace.FAULT);
-            trace.dma(kind(tlp), tlp.device, tlp.address, physicalAddress, tlp.data, flags, 0);
+                    | (done ? 0 : Trace.FAULT);
+            trace.dma(kind(tlp), tlp.name, tlp.device, tlp.address, physicalAddress, tlp.data, flags, 0);
         }
+    }
+
+    private static boolean wantsSnoop(Tlp tlp, long translation) {
+        return switch (Translation.memoryType(translation)) {
+            case AS_REQUESTED -> tlp.coherent && !tlp.noSnoop;
+            case WRITE_BACK -> !tlp.noSnoop;
+            case NON_CACHEABLE, DEVICE -> false;
+        };
     }
 
     /** Returns whether an untranslated address belongs to interrupts. */
-    static boolean isInterrupt(long address) {
-        return address >= INTERRUPT_WINDOW && address < INTERRUPT_WINDOW + INTERRUPT_WINDOW_SIZE;
+    boolean isInterrupt(long address) {
+        return Long.compareUnsigned(address - windowStart, windowSize) < 0;
     }
 
     /** Records a device's page request. */
-    void notePageRequest(int device, long page) {
+    void notePageRequest(Tlp tlp, long page) {
         if (trace.isOn()) {
-            trace.dma(TraceKind.PAGE_REQUEST, device, page, -1L, 0, 0, 0);
+            trace.dma(TraceKind.PAGE_REQUEST, tlp.name, tlp.device, page, -1L, 0, 0, 0);
         }
     }
 
     /** Ends a request that reaches no memory. */
     void refuse(Tlp tlp, RequestStatus status) {
         tlp.status = status;
-        if (!tlp.write) {
+        if (!tlp.writes()) {
             tlp.data = -1L;
         }
         if (trace.isOn()) {
-            boolean interrupt = status == RequestStatus.INTERRUPT;
+            boolean interrupt = status == RequestStatus.INTERRUPT || status == RequestStatus.CONSUMED;
             trace.dma(
                     interrupt ? TraceKind.INTERRUPT : kind(tlp),
+                    tlp.name,
                     tlp.device,
                     tlp.address,
                     -1L,
@@ -103,7 +131,7 @@ public final class RootComplex {
     }
 
     private static TraceKind kind(Tlp tlp) {
-        return tlp.write ? TraceKind.DMA_WRITE : TraceKind.DMA_READ;
+        return tlp.writes() ? TraceKind.DMA_WRITE : TraceKind.DMA_READ;
     }
 
     private static int attributes(Tlp tlp) {

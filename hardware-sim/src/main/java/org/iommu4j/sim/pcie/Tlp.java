@@ -1,23 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.pcie;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
  * A memory request of one 64-bit word and, once the root complex has handled it, its result.
  *
- * <p>Its device reuses it for every request, so that DMA allocates nothing. Source: PCI Express Base 5.0, section
+ * <p>Of a device on PCI it is a transaction layer packet; other devices' requests are the same without its attributes.
+ * Its device reuses it for every request, so that DMA allocates nothing. Source: PCI Express Base 5.0, section
  * 2.2.
  */
 public final class Tlp {
-    /** Whether it writes. */
-    boolean write;
+    /** {@link RequestFlags} READ or WRITE, EXECUTE and PRIVILEGED. */
+    int flags = RequestFlags.READ;
 
-    /** Segment 31:16, and requester id 15:0 of the device itself; a bridge may have replaced the one it carries. */
-    int device;
+    /** The name of its device, for the trace. */
+    final String name;
 
-    /** The requester id that it carries: bus 15:8, device 7:3, function 2:0. */
-    int requesterId;
+    /**
+     * Segment 31:16, and requester id 15:0 of the device itself; a bridge may have replaced the one it carries.
+     * -1 for a device that is not on PCI.
+     */
+    final int device;
+
+    /** What the unit's tables are indexed by: unsigned 32 bits. */
+    int sourceId;
 
     /** 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}. */
     int pasid = TranslationUnit.NO_PASID;
@@ -30,6 +38,9 @@ public final class Tlp {
 
     /** The physical address that it carries instead of {@link #address}, if {@link #translated}. */
     long translatedAddress;
+
+    /** Whether its device is coherent: snooped without asking for it. */
+    boolean coherent = true;
 
     /** Whether the device requested no-snoop. */
     boolean noSnoopWished;
@@ -49,5 +60,27 @@ public final class Tlp {
     /** The translation unit's fault code with {@link RequestStatus#TRANSLATION_FAULT}, else 0. */
     int fault;
 
-    Tlp() {}
+    Tlp(String name, int device) {
+        this.name = name;
+        this.device = device;
+    }
+
+    /** Starts another request; attributes that are not given have their ordinary values. */
+    void begin(long iova, int requestFlags) {
+        if ((iova & 7) != 0) {
+            throw new IllegalArgumentException("device " + name + " can't access 0x" + Long.toHexString(iova)
+                    + ": expected an address aligned to 8");
+        }
+        address = iova;
+        flags = requestFlags;
+        fault = 0;
+        noSnoopWished = false;
+        noSnoop = false;
+        translated = false;
+    }
+
+    /** Returns whether it writes. */
+    boolean writes() {
+        return RequestFlags.writes(flags);
+    }
 }

@@ -14,6 +14,7 @@
  *   <li>{@link org.iommu4j.sim.pcie.Endpoint}: a device that runs a {@link org.iommu4j.sim.pcie.DmaProgram}.
  *   <li>{@link org.iommu4j.sim.pcie.Tlp} and {@link org.iommu4j.sim.pcie.RootComplex}: a request, and its path to a
  *       unit.
+ *   <li>{@link org.iommu4j.sim.pcie.PlatformMaster}: a device that is not on PCI, whose requests go the same way.
  *   <li>{@link org.iommu4j.sim.pcie.FunctionConfig}: configuration space, and the rights that it gives a function.
  *   <li>{@link org.iommu4j.sim.pcie.AddressTranslationCache} and {@link org.iommu4j.sim.pcie.PageRequestInterface}: ATS
  *       and PRI.
@@ -21,11 +22,12 @@
  *
  * <h2>Modelled</h2>
  *
- * <p>Memory requests with requester id, PASID, no-snoop and relaxed ordering.
+ * <p>Memory requests with requester id, PASID, no-snoop and relaxed ordering; those of platform devices with the rights to
+ * execute and of a supervisor.
  *
  * <h2>Not modelled</h2>
  *
- * <p>Links, credits, completions as separate packets, stop markers, page requests for execution or with privilege,
- * peer-to-peer requests.
+ * <p>Links, credits, completions as separate packets, stop markers, requests and page requests of functions for
+ * execution or with privilege, peer-to-peer requests.
  */
 package org.iommu4j.sim.pcie;

@@ -12,13 +12,28 @@ public interface Fabric {
     /** Returns whether there is memory at an address; anything else reads as all ones and swallows writes. */
     boolean isMemory(long physicalAddress);
 
+    /**
+     * Returns whether memory answers a read of the word at an address. A word that is not {@link AccessStatus#OK} reads
+     * as all ones, so only a reader of all ones needs to ask.
+     *
+     * @param snoop whether the read is snooped: a cache may hold an intact copy of a word that is corrupt in DRAM
+     */
+    default AccessStatus status(long physicalAddress, boolean snoop) {
+        return isMemory(physicalAddress) ? AccessStatus.OK : AccessStatus.ACCESS_FAULT;
+    }
+
+    /** Returns whether a read of the word at an address brought nothing; only ask after all ones. */
+    default boolean isUnreadable(long physicalAddress, boolean snoop) {
+        return status(physicalAddress, snoop) != AccessStatus.OK;
+    }
+
     /** Reads a word. */
     long read(long physicalAddress, boolean snoop);
 
-    /** Writes a word. */
+    /** Writes a word, which makes it intact. */
     void write(long physicalAddress, long value, boolean snoop);
 
-    /** Writes the 4 bytes at an address aligned to 4. */
+    /** Writes the 4 bytes at an address aligned to 4; a word with {@link AccessStatus#POISON} stays as it is. */
     void write32(long physicalAddress, int value, boolean snoop);
 
     /** Writes a word if it has the expected value, atomically, and returns whether it had. */
@@ -27,23 +42,23 @@ public interface Fabric {
     /**
      * Sends a device an ATS invalidation request: it forgets what it was told of a range before this returns.
      *
-     * @param requesterId the device: bus 15:8, device 7:3, function 2:0
+     * @param sourceId the device: unsigned 32 bits, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}
      * @param address first byte, aligned to {@code size}
      * @param size bytes, a power of two of at least 4096; {@link Long#MIN_VALUE} (2^63) and above for all
      * @return whether a device with a translation cache answered
      */
-    default boolean invalidateDevice(int requesterId, int pasid, long address, long size) {
+    default boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
         return false;
     }
 
     /**
      * Sends a device the answer to a group of page requests (PCIe PRI).
      *
-     * @param requesterId the device: bus 15:8, device 7:3, function 2:0
+     * @param sourceId the device: unsigned 32 bits, see {@link SourceIdRange}
      * @param pasid that the message carries, or {@link TranslationUnit#NO_PASID}
      * @param group the device's index of the group, 0 to 511
      * @param code PCI Express's response code: 0 success, 1 invalid request, 15 response failure
      */
-    default void respondToPageRequest(int requesterId, int pasid, int group, int code) {}
+    default void respondToPageRequest(int sourceId, int pasid, int group, int code) {}
 }

@@ -21,6 +21,11 @@ public class ImageFabric implements Fabric {
     }
 
     @Override
+    public AccessStatus status(long physicalAddress, boolean snoop) {
+        return image.status(physicalAddress, snoop);
+    }
+
+    @Override
     public long read(long physicalAddress, boolean snoop) {
         return image.read(physicalAddress, snoop);
     }

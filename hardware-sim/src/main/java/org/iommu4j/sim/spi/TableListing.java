@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.spi;
 
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Objects;
 import java.util.Set;
@@ -24,15 +25,12 @@ public final class TableListing extends ImageFabric {
     /** Words that one listing may read besides tables that it has not listed yet: 131,072 tables once more. */
     public static final long MOST_WORDS = 1L << 26;
 
-    /** More than any vendor's tables have levels. */
-    private static final int MOST_LEVELS = 8;
-
     private final Set<Long> listed = new HashSet<>();
     private final Set<Long> told = new HashSet<>();
 
     // The tables that the listing is in, from the top down, and which of them it had not listed yet.
-    private final long[] path = new long[MOST_LEVELS];
-    private final boolean[] isNew = new boolean[MOST_LEVELS];
+    private long[] path = new long[8];
+    private boolean[] isNew = new boolean[8];
     private int depth;
     private long wordsLeft;
 
@@ -78,6 +76,10 @@ public final class TableListing extends ImageFabric {
             if (path[i] == table) {
                 return false;
             }
+        }
+        if (depth == path.length) {
+            path = Arrays.copyOf(path, depth * 2);
+            isNew = Arrays.copyOf(isNew, depth * 2);
         }
         isNew[depth] = listed.add(table);
         path[depth++] = table;

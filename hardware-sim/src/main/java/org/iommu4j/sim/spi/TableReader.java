@@ -11,26 +11,26 @@ public interface TableReader {
     /** Returns what the unit is, in one line: its kind, mode and the address of its top table. */
     String describe();
 
-    /** Visits all requesters in ascending order, each PASID after the requests without. */
+    /** Visits all requesters in ascending order of their source ids, each PASID after the requests without. */
     void visit(TableVisitor visitor);
 
     /**
      * Visits one requester with its PASIDs; nothing is visited when it has no entry.
      *
-     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param sourceId unsigned 32 bits, see {@link SourceIdRange}
      */
-    void visit(int requesterId, TableVisitor visitor);
+    void visit(int sourceId, TableVisitor visitor);
 
     /**
      * Translates one request.
      *
-     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param sourceId unsigned 32 bits, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link TranslationUnit#NO_PASID}
      * @param address the untranslated address, in bytes
-     * @param write whether the request writes
+     * @param flags {@link RequestFlags}
      * @return a {@link Translation}
      */
-    long translate(int requesterId, int pasid, long address, boolean write);
+    long translate(int sourceId, int pasid, long address, int flags);
 
     /** Says in the manual's words what the fault code of a {@link #translate} means. */
     String faultReason(int code);

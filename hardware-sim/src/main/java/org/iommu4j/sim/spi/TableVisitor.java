@@ -12,13 +12,13 @@ public interface TableVisitor {
     /**
      * A requester that has an entry.
      *
-     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param sourceId unsigned 32 bits, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
      * @param translation how its requests are translated, in the manual's words, for example {@code second stage, 4
      *     levels, domain 3}
      * @param root physical address of its top table, or -1 when it has none
      */
-    void requester(int requesterId, int pasid, String translation, long root);
+    void requester(int sourceId, int pasid, String translation, long root);
 
     /**
      * An entry that points to a table.

@@ -18,14 +18,44 @@ public interface TranslationUnit {
     /** Returns what the unit was made from. */
     TranslationUnitSpec spec();
 
-    /** Reads an 8-bit register, 0 to 0xff; a unit that has none gives the byte of its 32-bit register. */
+    /**
+     * Reads an 8-bit register; unless a unit has such registers, 8 bits of a 32-bit one.
+     *
+     * @return 0 to 0xff
+     */
     default int readRegister8(int offset) {
-        return (readRegister32(offset & ~3) >>> (8 * (offset & 3))) & 0xff;
+        return (readRegister32(offset & ~3) >>> ((offset & 3) * 8)) & 0xff;
     }
 
-    /** Reads a 16-bit register, 0 to 0xffff; a unit that has none gives the half of its 32-bit register. */
+    /**
+     * Reads a 16-bit register; unless a unit has such registers, half of a 32-bit one.
+     *
+     * @param offset in bytes, aligned to 2
+     * @return 0 to 0xffff
+     */
     default int readRegister16(int offset) {
-        return (readRegister32(offset & ~3) >>> (8 * (offset & 3))) & 0xffff;
+        return (readRegister32(offset & ~3) >>> ((offset & 2) * 8)) & 0xffff;
+    }
+
+    /**
+     * Writes an 8-bit register.
+     *
+     * @throws IllegalStateException when the unit has none
+     */
+    default void writeRegister8(int offset, int value) {
+        throw new IllegalStateException("unit " + spec().name() + " has no register of 8 bits; written 0x"
+                + Integer.toHexString(value & 0xff) + " at offset 0x" + Integer.toHexString(offset));
+    }
+
+    /**
+     * Writes a 16-bit register.
+     *
+     * @param offset in bytes, aligned to 2
+     * @throws IllegalStateException when the unit has none
+     */
+    default void writeRegister16(int offset, int value) {
+        throw new IllegalStateException("unit " + spec().name() + " has no register of 16 bits; written 0x"
+                + Integer.toHexString(value & 0xffff) + " at offset 0x" + Integer.toHexString(offset));
     }
 
     /** Reads a 32-bit register at an offset in bytes. */
@@ -33,24 +63,6 @@ public interface TranslationUnit {
 
     /** Reads a 64-bit register. */
     long readRegister64(int offset);
-
-    /**
-     * Writes the low 8 bits of a value to an 8-bit register.
-     *
-     * @throws IllegalStateException when the unit has none
-     */
-    default void writeRegister8(int offset, int value) {
-        throw new IllegalStateException("unit " + spec().name() + " has no 8-bit registers");
-    }
-
-    /**
-     * Writes the low 16 bits of a value to a 16-bit register.
-     *
-     * @throws IllegalStateException when the unit has none
-     */
-    default void writeRegister16(int offset, int value) {
-        throw new IllegalStateException("unit " + spec().name() + " has no 16-bit registers");
-    }
 
     /** Writes a 32-bit register. */
     void writeRegister32(int offset, int value);
@@ -61,13 +73,14 @@ public interface TranslationUnit {
     /**
      * Translates one request and records a fault, if any, in the unit's fault log. Allocates nothing.
      *
-     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param sourceId unsigned 32 bits: what the unit's tables are indexed by, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
      * @param address the untranslated address, in bytes
-     * @param write whether the request writes
+     * @param flags {@link RequestFlags} READ or WRITE, and EXECUTE and PRIVILEGED; a unit ignores those of the last two
+     *     that its tables have no rights for
      * @return a {@link Translation}
      */
-    long translate(int requesterId, int pasid, long address, boolean write);
+    long translate(int sourceId, int pasid, long address, int flags);
 
     /**
      * Answers an ATS translation request: like {@link #translate}, for a device that keeps the answer.
@@ -76,7 +89,7 @@ public interface TranslationUnit {
      *
      * @return a {@link Translation}, {@link #NOT_TRANSLATED}, or a fault when the unit takes no such requests
      */
-    default long requestTranslation(int requesterId, int pasid, long address, boolean write) {
+    default long requestTranslation(int sourceId, int pasid, long address, int flags) {
         return NOT_TRANSLATED;
     }
 
@@ -85,24 +98,38 @@ public interface TranslationUnit {
      *
      * @return the {@link Translation} of the address to itself, or a recorded fault
      */
-    default long passTranslated(int requesterId, int pasid, long address, boolean write) {
-        return translate(requesterId, pasid, address, write);
+    default long passTranslated(int sourceId, int pasid, long address, int flags) {
+        return translate(sourceId, pasid, address, flags);
+    }
+
+    /**
+     * Takes the data of a write whose {@link Translation} is {@link Translation#consumed}, for example an interrupt
+     * message for a memory-resident interrupt file. Allocates nothing.
+     *
+     * @param translation the unit's own answer to the request
+     * @param address the untranslated address, in bytes
+     * @param data the word written
+     * @return 0, or the manual's code of the fault that the unit recorded
+     * @throws IllegalStateException when the unit never gives that answer
+     */
+    default int consume(long translation, long address, long data) {
+        throw new IllegalStateException(
+                "unit " + spec().name() + " takes no writes: " + Translation.toString(translation) + " for 0x"
+                        + Long.toHexString(address) + " with 0x" + Long.toHexString(data));
     }
 
     /**
      * Takes a page request message (PCIe PRI). It is posted: the unit looks at it in some later {@link #step}, and
      * answers the group, if at all, by {@link Fabric#respondToPageRequest}. A unit without page requests drops it.
      *
-     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param sourceId unsigned 32 bits: what the unit's tables are indexed by, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
      * @param address of the page, aligned to 4096
-     * @param read whether the device wants to read the page
-     * @param write whether the device wants to write the page
-     * @param last whether it is the last of its group
+     * @param flags {@link RequestFlags}: what the device wants to do with the page, and whether it is the last of its
+     *     group
      * @param group the device's index of the group, 0 to 511
      */
-    default void requestPage(
-            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {}
+    default void requestPage(int sourceId, int pasid, long address, int flags, int group) {}
 
     /** Does one pending piece of work, such as one queued command, and returns whether there was any. */
     boolean step();

@@ -6,7 +6,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.ShownUnit;
 
 /**
@@ -17,9 +16,6 @@ import org.iommu4j.spi.ShownUnit;
 public interface TranslationUnitProvider {
     /** Returns the silicon's name, of the characters a to z and 0 to 9, for example {@code vtd}. */
     String name();
-
-    /** Returns the virtualization extension of the CPUs that come with these units. */
-    HardwareVirtualization virtualization();
 
     /** Returns the built-in machines with this vendor's units, each with the firmware tables that describe them. */
     List<MachineDescription> machines();

@@ -3,7 +3,6 @@ package org.iommu4j.sim.trace;
 
 import java.util.Arrays;
 import java.util.Objects;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.MemoryType;
 
 /**
@@ -30,7 +29,7 @@ public final class Trace {
     /** Event flag: the access went past the caches. */
     public static final int UNSNOOPED = 8;
 
-    /** Event flag: the request was refused, or went outside memory; nothing was read or written. */
+    /** Event flag: the request was refused, went outside memory or read poison; nothing was read or written. */
     public static final int FAULT = 16;
 
     /** Event flag: 4 bytes instead of 8. */
@@ -172,30 +171,30 @@ public final class Trace {
     /**
      * Records a device's request.
      *
-     * @param device segment 31:16 and requester id 15:0 of the device itself
+     * @param name of the device: its PCI address, or firmware's name
+     * @param source segment 31:16 and requester id 15:0 of the device itself; -1 when it is not on PCI
      * @param physicalAddress its destination, -1 when it was refused
      * @param fault the unit's fault code, 0 when there is none
      */
     public void dma(
-            TraceKind kind, int device, long iova, long physicalAddress, long value, int eventFlags, int fault) {
+            TraceKind kind,
+            String name,
+            int source,
+            long iova,
+            long physicalAddress,
+            long value,
+            int eventFlags,
+            int fault) {
         Objects.requireNonNull(kind, "kind");
-        append(
-                kind,
-                PciAddress.of(device >>> 16, device & 0xffff).toString(),
-                device,
-                physicalAddress,
-                iova,
-                value,
-                eventFlags,
-                fault,
-                "");
+        Objects.requireNonNull(name, "name");
+        append(kind, name, source, physicalAddress, iova, value, eventFlags, fault, "");
     }
 
     /**
      * Records an event of a translation unit, or an access to its registers.
      *
      * @param unit its name
-     * @param address a physical address, of memory or of a register; a requester's id for an answer to it
+     * @param address a physical address, of memory or of a register; a source id for an answer to its device
      */
     public void unit(TraceKind kind, String unit, long address, long value, int eventFlags) {
         Objects.requireNonNull(kind, "kind");
@@ -271,7 +270,7 @@ public final class Trace {
         return kinds[check(event)];
     }
 
-    /** Returns the initiator: {@code cpu0} or its label, a device's address, a unit's or a cache's name. */
+    /** Returns the initiator: {@code cpu0} or its label, a device's address or name, a unit's or a cache's name. */
     public String who(int event) {
         return whos[check(event)];
     }

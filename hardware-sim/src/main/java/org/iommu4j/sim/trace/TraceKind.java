@@ -19,12 +19,12 @@ public enum TraceKind {
     DMA_READ,
     /** A device wrote a word. */
     DMA_WRITE,
-    /** A device wrote into the interrupt window: an interrupt request and no DMA. */
+    /** A device wrote into the interrupt window, or the translation unit took the write: no DMA. */
     INTERRUPT,
     /** A device requested a page. */
     PAGE_REQUEST,
     /**
-     * A translation unit answered a group of page requests: the address is the requester's id, the value the answer.
+     * A translation unit answered a group of page requests: the address is the source id, the value the answer.
      */
     PAGE_RESPONSE,
     /** A translation unit read a word of a table or a queue. */

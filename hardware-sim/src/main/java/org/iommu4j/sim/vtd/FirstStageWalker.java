@@ -69,7 +69,7 @@ final class FirstStageWalker {
                 entryAddress = Iotlb.physical(page, at);
             }
             long entry = fabric.read(entryAddress, walk.snooped);
-            if (VtdLegacyTables.isAbort(fabric, entryAddress, entry)) {
+            if (VtdLegacyTables.isAbort(fabric, entryAddress, entry, walk.snooped)) {
                 // VT-d 7.1.3, reasons 73h (SFS.4) and 70h (SFS.1).
                 return Iotlb.ofFault(top ? FaultReason.FS_TOP_ACCESS : FaultReason.FS_ACCESS, true);
             }

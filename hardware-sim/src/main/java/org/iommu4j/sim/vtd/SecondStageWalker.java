@@ -67,7 +67,7 @@ final class SecondStageWalker {
                 boolean refusesAll = (rights & entry) == 0;
                 return Iotlb.ofFault(write ? FaultReason.WRITE : FaultReason.READ, refusesAll);
             }
-            if (VtdLegacyTables.isAbort(fabric, entryAddress, entry)) {
+            if (VtdLegacyTables.isAbort(fabric, entryAddress, entry, walk.snooped)) {
                 // VT-d 7.1.3, reasons 3h at the top and 7h below; 7Bh (SSS.4) and 78h (SSS.1) in scalable mode.
                 return Iotlb.ofFault(
                         level == walk.levels ? FaultReason.CONTEXT_INVALID : FaultReason.TABLE_ACCESS, true);

@@ -23,7 +23,7 @@ final class Translations {
     /** Returns the translation of an address to itself. */
     static long unchanged(long address) {
         // No memory lies beyond the width of a physical address; such an address must not wrap around to memory.
-        return Translation.to(address >>> PHYSICAL_BITS == 0 ? address : -1L, false);
+        return Translation.to(address >>> PHYSICAL_BITS == 0 ? address : (1L << PHYSICAL_BITS) - 1, false);
     }
 
     static long fault(int reason, boolean silent) {

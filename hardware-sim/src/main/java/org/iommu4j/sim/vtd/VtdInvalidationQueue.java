@@ -206,10 +206,10 @@ final class VtdInvalidationQueue {
         if (wide && (tail & 16) != 0) {
             return MISALIGNED_TAIL;
         }
-        if (!fabric.isMemory(base + head)) {
+        long low = fabric.read(base + head, true);
+        if (low == -1L && fabric.isUnreadable(base + head, true)) {
             return BAD_FETCH;
         }
-        long low = fabric.read(base + head, true);
         long high = fabric.read(base + head + 8, true);
         int type = (int) (TYPE.get(low) | TYPE_HIGH.get(low) << 4);
         if (wide && type != PAGE_GROUP_RESPONSE) {

@@ -60,7 +60,7 @@ final class VtdLegacyTables {
     long context(long rootTable, int requesterId) {
         long rootEntryAddress = rootTable + (requesterId >>> 8) * 16L;
         long root = fabric.read(rootEntryAddress, snoop);
-        if (isAbort(fabric, rootEntryAddress, root)) {
+        if (isAbort(fabric, rootEntryAddress, root, snoop)) {
             // VT-d 7.1.3, reason 8h.
             return ContextCache.ofFault(FaultReason.ROOT_ACCESS, false);
         }
@@ -74,7 +74,7 @@ final class VtdLegacyTables {
         }
         long entryAddress = ROOT_CTP.getInPlace(root) + (requesterId & 0xff) * 16L;
         long low = fabric.read(entryAddress, snoop);
-        if (isAbort(fabric, entryAddress, low)) {
+        if (isAbort(fabric, entryAddress, low, snoop)) {
             // VT-d 7.1.3, reason 9h.
             return ContextCache.ofFault(FaultReason.CONTEXT_ACCESS, false);
         }
@@ -111,8 +111,8 @@ final class VtdLegacyTables {
         };
     }
 
-    /** Returns whether a read met no memory; called only for all ones, which is no valid entry. */
-    static boolean isAbort(Fabric fabric, long address, long word) {
-        return word == -1L && !fabric.isMemory(address);
+    /** Returns whether a read met no memory or poison: both read as all ones, which is no valid entry. */
+    static boolean isAbort(Fabric fabric, long address, long word, boolean snoop) {
+        return word == -1L && fabric.isUnreadable(address, snoop);
     }
 }

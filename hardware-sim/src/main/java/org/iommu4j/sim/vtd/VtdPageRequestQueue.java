@@ -15,6 +15,7 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -68,6 +69,8 @@ final class VtdPageRequestQueue {
     private static final BitField PP = bit(8, "PP");
     private static final BitField RID = bits(31, 16, "RID");
     private static final BitField PASID = bits(51, 32, "PASID");
+    private static final BitField EXR = bit(52, "EXR");
+    private static final BitField PMR = bit(53, "PMR");
     private static final BitField RDR = absolute(64, 64, "RDR");
     private static final BitField WRR = absolute(65, 65, "WRR");
     private static final BitField LPIG = absolute(66, 66, "LPIG");
@@ -118,8 +121,11 @@ final class VtdPageRequestQueue {
         boolean allows(int requesterId, int pasid, long address, boolean write);
     }
 
-    private record Message(
-            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {}
+    private record Message(int requesterId, int pasid, long address, int flags, int group) {
+        boolean has(int flag) {
+            return (flags & flag) != 0;
+        }
+    }
 
     VtdPageRequestQueue(VtdCapabilities capabilities, Fabric fabric, Check check) {
         this.supported = capabilities.pageRequests;
@@ -128,9 +134,9 @@ final class VtdPageRequestQueue {
     }
 
     /** Receives a message; a unit without page requests drops it. */
-    void arrive(int requesterId, int pasid, long page, boolean read, boolean write, boolean last, int group) {
+    void arrive(int requesterId, int pasid, long page, int flags, int group) {
         if (supported) {
-            arrived.add(new Message(requesterId, pasid, page, read, write, last, group));
+            arrived.add(new Message(requesterId, pasid, page, flags, group));
         }
     }
 
@@ -151,7 +157,7 @@ final class VtdPageRequestQueue {
     }
 
     private void handle(Message request) {
-        if (!check.allows(request.requesterId, request.pasid, request.address, request.write)) {
+        if (!check.allows(request.requesterId, request.pasid, request.address, request.has(RequestFlags.WRITE))) {
             answer(request, INVALID_REQUEST);
             return;
         }
@@ -168,13 +174,15 @@ final class VtdPageRequestQueue {
                 at,
                 TYPE.of(PAGE_REQUEST)
                         | RID.of(request.requesterId)
+                        | (request.has(RequestFlags.EXECUTE) ? EXR.mask() : 0)
+                        | (request.has(RequestFlags.PRIVILEGED) ? PMR.mask() : 0)
                         | (withPasid ? PP.mask() | PASID.of(request.pasid) : 0),
                 true);
         fabric.write(
                 at + 8,
-                (request.read ? RDR.mask() : 0)
-                        | (request.write ? WRR.mask() : 0)
-                        | (request.last ? LPIG.mask() : 0)
+                (request.has(RequestFlags.READ) ? RDR.mask() : 0)
+                        | (request.has(RequestFlags.WRITE) ? WRR.mask() : 0)
+                        | (request.has(RequestFlags.LAST) ? LPIG.mask() : 0)
                         | PRGI.of(request.group)
                         | ADDR.getInPlace(request.address),
                 true);
@@ -185,7 +193,7 @@ final class VtdPageRequestQueue {
     }
 
     private void answer(Message request, int code) {
-        if (request.last) {
+        if (request.has(RequestFlags.LAST)) {
             fabric.respondToPageRequest(request.requesterId, request.pasid, request.group, code);
         }
     }
@@ -291,7 +299,7 @@ final class VtdPageRequestQueue {
         for (Message each : arrived) {
             digest.add(each.requesterId);
             digest.add(each.pasid);
-            digest.add(each.address | (each.read ? 1 : 0) | (each.write ? 2 : 0) | (each.last ? 4 : 0));
+            digest.add(each.address | each.flags);
             digest.add(each.group);
         }
         digest.add(head);

@@ -292,7 +292,7 @@ final class VtdScalableTables {
     private long readPresent(
             long address, long reserved, int accessReason, boolean disabledAbove, WideCache.Entry into) {
         long word = fabric.read(address, snoop);
-        boolean abort = VtdLegacyTables.isAbort(fabric, address, word);
+        boolean abort = VtdLegacyTables.isAbort(fabric, address, word, snoop);
         if (!abort && P.isSet(word) && (word & reserved) == 0) {
             return word;
         }

@@ -315,8 +315,8 @@ final class VtdTableReader implements TableReader {
     }
 
     @Override
-    public long translate(int requesterId, int pasid, long address, boolean write) {
-        return unit.translate(requesterId, pasid, address, write);
+    public long translate(int requesterId, int pasid, long address, int flags) {
+        return unit.translate(requesterId, pasid, address, flags);
     }
 
     @Override

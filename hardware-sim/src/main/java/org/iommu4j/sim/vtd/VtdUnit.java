@@ -4,6 +4,7 @@ package org.iommu4j.sim.vtd;
 import org.iommu4j.bits.Register;
 import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -86,24 +87,23 @@ final class VtdUnit implements TranslationUnit {
     // Translation
 
     @Override
-    public long translate(int requesterId, int pasid, long address, boolean write) {
-        return remapper.translate(requesterId, pasid, address, write);
+    public long translate(int requesterId, int pasid, long address, int flags) {
+        return remapper.translate(requesterId, pasid, address, RequestFlags.writes(flags));
     }
 
     @Override
-    public long requestTranslation(int requesterId, int pasid, long address, boolean write) {
-        return remapper.requestTranslation(requesterId, pasid, address, write);
+    public long requestTranslation(int requesterId, int pasid, long address, int flags) {
+        return remapper.requestTranslation(requesterId, pasid, address, RequestFlags.writes(flags));
     }
 
     @Override
-    public long passTranslated(int requesterId, int pasid, long address, boolean write) {
-        return remapper.passTranslated(requesterId, pasid, address, write);
+    public long passTranslated(int requesterId, int pasid, long address, int flags) {
+        return remapper.passTranslated(requesterId, pasid, address, RequestFlags.writes(flags));
     }
 
     @Override
-    public synchronized void requestPage(
-            int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
-        pageRequests.arrive(requesterId, pasid, address, read, write, last, group);
+    public synchronized void requestPage(int requesterId, int pasid, long address, int flags, int group) {
+        pageRequests.arrive(requesterId, pasid, address, flags, group);
     }
 
     // Events

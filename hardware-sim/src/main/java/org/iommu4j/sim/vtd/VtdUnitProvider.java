@@ -18,6 +18,7 @@ import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -78,11 +79,6 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
     }
 
     @Override
-    public HardwareVirtualization virtualization() {
-        return HardwareVirtualization.VMX;
-    }
-
-    @Override
     public List<MachineDescription> machines() {
         return List.of(
                 machine("intel-sc", CAP_4_LEVEL, ECAP_SNOOP_CONTROL),
@@ -130,9 +126,7 @@ public final class VtdUnitProvider implements TranslationUnitProvider {
             String name, List<TranslationUnitSpec> units, List<FunctionDescription> functions, byte[] dmar) {
         return new MachineDescription(
                 name,
-                BuiltInTopology.CPUS,
-                HardwareVirtualization.VMX,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(BuiltInTopology.CPUS, HardwareVirtualization.VMX, CacheGeometry.ORDINARY),
                 BuiltInTopology.MEMORY_BYTES,
                 units,
                 functions,

@@ -9,6 +9,7 @@ import static org.iommu4j.sim.amdvi.TestBed.STATUS;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -57,7 +58,7 @@ class AmdViPprLogTest {
     }
 
     private void ask(boolean last, int group) {
-        unit.requestPage(DEVICE, PASID, PAGE, true, false, last, group);
+        unit.requestPage(DEVICE, PASID, PAGE, RequestFlags.READ | (last ? RequestFlags.LAST : 0), group);
     }
 
     private List<String> logged() {
@@ -77,7 +78,7 @@ class AmdViPprLogTest {
     @Test
     void aRequestIsLoggedSnoopedWithItsCodeLast() {
         bed.fabric.recording = true;
-        unit.requestPage(DEVICE, PASID, PAGE, true, true, true, 0x1ff);
+        unit.requestPage(DEVICE, PASID, PAGE, RequestFlags.READ | RequestFlags.WRITE | RequestFlags.LAST, 0x1ff);
         assertThat(logged()).as("not before a step").isEmpty();
         bed.drain();
         // Page service request; GN, US, W, R; PASID 19:16; L and tag; PASID 15:0; device.
@@ -88,10 +89,17 @@ class AmdViPprLogTest {
         unit.writeRegister64(STATUS, INTERRUPT);
         assertThat(unit.readRegister64(STATUS) & INTERRUPT).isZero();
 
-        unit.requestPage(DEVICE, NO_PASID, PAGE, false, true, false, 2);
+        unit.requestPage(DEVICE, NO_PASID, PAGE, RequestFlags.WRITE, 2);
         bed.drain();
         assertThat(logged()).hasSize(2).last().isEqualTo("1060000200000110 70001000");
         assertThat(responses()).isEmpty();
+    }
+
+    @Test
+    void aRequestSaysThatItWantsToExecuteAndIsPrivileged() {
+        unit.requestPage(DEVICE, PASID, PAGE, RequestFlags.READ | RequestFlags.EXECUTE | RequestFlags.PRIVILEGED, 2);
+        bed.drain();
+        assertThat(logged()).as("X and R, no US").containsExactly("11062802bcde0110 70001000");
     }
 
     @Test
@@ -164,8 +172,8 @@ class AmdViPprLogTest {
     }
 
     private void assertRefused() {
-        unit.requestPage(DEVICE, PASID, PAGE, true, false, false, 7);
-        unit.requestPage(DEVICE, PASID, PAGE, true, false, true, 7);
+        unit.requestPage(DEVICE, PASID, PAGE, RequestFlags.READ, 7);
+        unit.requestPage(DEVICE, PASID, PAGE, RequestFlags.READ | RequestFlags.LAST, 7);
         bed.drain();
         assertThat(logged()).isEmpty();
         assertThat(responses()).hasSize(1).first().asString().endsWith("group 7: 1");

@@ -29,7 +29,8 @@ class BuiltInMachineTest {
                         .filter(provider -> provider.type() == AmdViUnitProvider.class))
                 .hasSize(1);
         assertThat(new AmdViUnitProvider().name()).isEqualTo("amdvi");
-        assertThat(new AmdViUnitProvider().virtualization()).isEqualTo(HardwareVirtualization.SVM);
+        assertThat(new AmdViUnitProvider().machines())
+                .allMatch(machine -> machine.processors().virtualization() == HardwareVirtualization.SVM);
     }
 
     @Test

@@ -15,6 +15,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -85,7 +86,10 @@ class ConcurrencyTest {
             for (int page = 0; page < PAGES; page++) {
                 long before = completed[page].get();
                 long answer = bed.unit.translate(
-                        device, TranslationUnit.NO_PASID, page / 2 * 0x1000L + page % 2 * 0x100000L, (count & 1) != 0);
+                        device,
+                        TranslationUnit.NO_PASID,
+                        page / 2 * 0x1000L + page % 2 * 0x100000L,
+                        RequestFlags.readOrWrite((count & 1) != 0));
                 long after = completed[page].get() + 1; // the move under way may be seen already
                 long moves = (Translation.address(answer) - 0x10000000L) / 0x1000;
                 if (Translation.isFault(answer)

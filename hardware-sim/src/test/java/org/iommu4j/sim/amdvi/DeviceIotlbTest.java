@@ -9,6 +9,7 @@ import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -27,11 +28,11 @@ class DeviceIotlbTest {
     private final TestBed bed = guest.bed;
 
     private long request(long address, boolean write) {
-        return bed.unit.requestTranslation(DEVICE, NO_PASID, address, write);
+        return bed.unit.requestTranslation(DEVICE, NO_PASID, address, RequestFlags.readOrWrite(write));
     }
 
     private long pass(long address) {
-        return bed.unit.passTranslated(DEVICE, NO_PASID, address, true);
+        return bed.unit.passTranslated(DEVICE, NO_PASID, address, RequestFlags.WRITE);
     }
 
     @Test
@@ -51,9 +52,9 @@ class DeviceIotlbTest {
                 TestBed.DEVICE_TABLE + DEVICE * 32 + 8, bed.memory.load(TestBed.DEVICE_TABLE + DEVICE * 32 + 8) | I);
         guest.map(0x5000, 4, 1, 0x6007);
 
-        assertThat(bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x5000, true))
+        assertThat(bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x5000, RequestFlags.WRITE))
                 .isEqualTo(Translation.to(0x6000, false));
-        assertThat(bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x7000, true))
+        assertThat(bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x7000, RequestFlags.WRITE))
                 .isEqualTo(TranslationUnit.NOT_TRANSLATED);
         assertThat(bed.events()).isEmpty();
     }
@@ -111,7 +112,7 @@ class DeviceIotlbTest {
     void aRefusedTranslationRequestIsLoggedWithItsPasid() {
         bed.entry(DEVICE, ENTRY & ~2L, I | 5);
 
-        assertThat(Translation.faultCode(bed.unit.requestTranslation(DEVICE, 0xabcde, 0x5000, true)))
+        assertThat(Translation.faultCode(bed.unit.requestTranslation(DEVICE, 0xabcde, 0x5000, RequestFlags.WRITE)))
                 .isEqualTo(8);
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x8101bcde000a0110L, 0x5000));
     }
@@ -121,7 +122,7 @@ class DeviceIotlbTest {
         TestBed without = new TestBed(TestBed.EFR, AmdViUnitProvider.CAP & ~(1L << 24));
         without.entry(DEVICE, ENTRY, I | 5);
 
-        assertThat(Translation.faultCode(without.unit.requestTranslation(DEVICE, NO_PASID, 0x5000, false)))
+        assertThat(Translation.faultCode(without.unit.requestTranslation(DEVICE, NO_PASID, 0x5000, RequestFlags.READ)))
                 .isEqualTo(8);
         assertThat(without.events()).containsExactly(new LoggedEvent(0x8100000000000110L, 0x5000));
     }

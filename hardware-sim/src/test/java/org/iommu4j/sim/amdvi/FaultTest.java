@@ -9,6 +9,7 @@ import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
 import java.util.stream.Stream;
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -55,7 +56,7 @@ class FaultTest {
     void whereTheEntryIsToBlameARequestsPasidIsLoggedToo() {
         bed.entry(DEVICE, ENTRY | 0x4, 5);
 
-        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5008, true)))
+        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5008, RequestFlags.WRITE)))
                 .isEqualTo(1);
         // RZ, RW, GN, PASID in two parts
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x10a1bcde000a0110L, 0x5008));
@@ -146,10 +147,11 @@ class FaultTest {
 
     @Test
     void aRequesterBehindTheDeviceTableFaults() {
-        assertThat(Translation.faultCode(bed.unit.translate(0x1000, TranslationUnit.NO_PASID, 0x5000, false)))
+        assertThat(Translation.faultCode(
+                        bed.unit.translate(0x1000, TranslationUnit.NO_PASID, 0x5000, RequestFlags.READ)))
                 .isEqualTo(2);
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x2000000000001000L, 0x5000));
-        bed.unit.translate(0x1000, 0xabcde, 0x5000, false);
+        bed.unit.translate(0x1000, 0xabcde, 0x5000, RequestFlags.READ);
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x2001bcde000a1000L, 0x5000));
     }
 
@@ -157,7 +159,7 @@ class FaultTest {
     void aRequestWithAPasidFaultsForTheUnitHasNoGuestTables() {
         bed.attach(DEVICE, 3);
 
-        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5000, true)))
+        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5000, RequestFlags.WRITE)))
                 .isEqualTo(2);
         // GN, RW, PASID in two parts
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x2021bcde000a0110L, 0x5000));
@@ -167,7 +169,7 @@ class FaultTest {
     void aDeviceTableThatIsNotMemoryIsAHardwareError() {
         bed.unit.writeRegister64(0x0, TestBed.MEMORY);
 
-        assertThat(Translation.faultCode(bed.unit.translate(2, TranslationUnit.NO_PASID, 0x5000, true)))
+        assertThat(Translation.faultCode(bed.unit.translate(2, TranslationUnit.NO_PASID, 0x5000, RequestFlags.WRITE)))
                 .isEqualTo(3);
         // RW, Type 1 (master abort)
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x3220000000000002L, TestBed.MEMORY + 64));
@@ -188,6 +190,16 @@ class FaultTest {
         assertThat(bed.unit.readRegister64(0x50)).as("overflow").isEqualTo(3);
         bed.unit.writeRegister64(0x50, 3);
         assertThat(bed.unit.readRegister64(0x50)).isZero();
+    }
+
+    @Test
+    void aPoisonedTableIsAHardwareErrorAsOneThatIsNotMemory() {
+        bed.attach(DEVICE, 1);
+        bed.map(0x3000, 1, 1, IR_IW | 0x8000 | 1);
+        bed.fabric.poisonedLine = ROOT & -64;
+        assertThat(Translation.faultCode(bed.read(0x3000))).isEqualTo(4);
+        bed.fabric.poisonedLine = -1;
+        assertThat(Translation.isFault(bed.read(0x3000))).isFalse();
     }
 
     @Test

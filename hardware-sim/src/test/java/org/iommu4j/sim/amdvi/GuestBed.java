@@ -5,6 +5,8 @@ import static org.iommu4j.sim.amdvi.TestBed.DEVICE;
 import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
+import org.iommu4j.sim.spi.RequestFlags;
+
 /** A {@link TestBed} whose unit has guest translation, with a GCR3 table and guest tables at fixed places. */
 final class GuestBed {
     /** 6 host levels, 5 guest levels, 3 GCR3 levels, PASIDs of 20 bits, NX, GIOV, host accessed and dirty bits. */
@@ -61,10 +63,10 @@ final class GuestBed {
     }
 
     long read(long address) {
-        return bed.unit.translate(DEVICE, PASID, address, false);
+        return bed.unit.translate(DEVICE, PASID, address, RequestFlags.READ);
     }
 
     long write(long address) {
-        return bed.unit.translate(DEVICE, PASID, address, true);
+        return bed.unit.translate(DEVICE, PASID, address, RequestFlags.WRITE);
     }
 }

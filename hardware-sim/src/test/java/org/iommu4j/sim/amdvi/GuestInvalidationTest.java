@@ -8,6 +8,7 @@ import static org.iommu4j.sim.amdvi.GuestBed.PASID;
 import static org.iommu4j.sim.amdvi.TestBed.DEVICE;
 import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -90,11 +91,13 @@ class GuestInvalidationTest {
         bed.entry(TestBed.OTHER_DEVICE, IR_IW | TestBed.ROOT | 3 << 9 | 3, 5);
         bed.map(IOVA, 3, 1, IR_IW | 0x8000 | 1);
 
-        assertThat(bed.unit.translate(TestBed.OTHER_DEVICE, -1, IOVA, false)).isEqualTo(Translation.to(0x8000, false));
+        assertThat(bed.unit.translate(TestBed.OTHER_DEVICE, -1, IOVA, RequestFlags.READ))
+                .isEqualTo(Translation.to(0x8000, false));
         assertThat(guest.read(IOVA)).isEqualTo(OLD);
         bed.command(0x3000000500000003L, ALL | GN | PDE);
         bed.map(IOVA, 3, 1, IR_IW | 0x9000 | 1);
-        assertThat(bed.unit.translate(TestBed.OTHER_DEVICE, -1, IOVA, false)).isEqualTo(Translation.to(0x8000, false));
+        assertThat(bed.unit.translate(TestBed.OTHER_DEVICE, -1, IOVA, RequestFlags.READ))
+                .isEqualTo(Translation.to(0x8000, false));
     }
 
     @Test

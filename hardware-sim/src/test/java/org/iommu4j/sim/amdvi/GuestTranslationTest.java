@@ -12,6 +12,7 @@ import static org.iommu4j.sim.amdvi.TestBed.IR;
 import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -43,7 +44,8 @@ class GuestTranslationTest {
         bed.memory.store(0x702000 + 179 * 8, 0x703007L);
         bed.memory.store(0x703000 + 393 * 8, 0x98765007L);
 
-        assertThat(bed.unit.translate(0x110, 3, 0x123456789abcL, true)).isEqualTo(Translation.to(0x98765abcL, false));
+        assertThat(bed.unit.translate(0x110, 3, 0x123456789abcL, RequestFlags.WRITE))
+                .isEqualTo(Translation.to(0x98765abcL, false));
         assertThat(bed.events()).isEmpty();
     }
 
@@ -122,8 +124,8 @@ class GuestTranslationTest {
         bed.memory.store(0x783000 + 5 * 8, 0x9007);
 
         assertThat(guest.read(0x5000)).isEqualTo(Translation.to(0x6000, false));
-        assertThat(bed.unit.translate(DEVICE, 4, 0x5000, false)).isEqualTo(Translation.to(0x9000, false));
-        assertThat(Translation.isFault(bed.unit.translate(DEVICE, 5, 0x5000, false)))
+        assertThat(bed.unit.translate(DEVICE, 4, 0x5000, RequestFlags.READ)).isEqualTo(Translation.to(0x9000, false));
+        assertThat(Translation.isFault(bed.unit.translate(DEVICE, 5, 0x5000, RequestFlags.READ)))
                 .isTrue();
     }
 
@@ -139,9 +141,10 @@ class GuestTranslationTest {
         }
         bed.memory.store(table + 0x1ff * 8, GUEST_ROOT | 1);
 
-        assertThat(bed.unit.translate(DEVICE, last, 0x5000, false)).isEqualTo(Translation.to(0x6000, false));
+        assertThat(bed.unit.translate(DEVICE, last, 0x5000, RequestFlags.READ))
+                .isEqualTo(Translation.to(0x6000, false));
         if (beyond > 0) {
-            assertThat(Translation.isFault(bed.unit.translate(DEVICE, beyond, 0x5000, false)))
+            assertThat(Translation.isFault(bed.unit.translate(DEVICE, beyond, 0x5000, RequestFlags.READ)))
                     .isTrue();
         }
     }
@@ -154,7 +157,7 @@ class GuestTranslationTest {
         narrow.bed.memory.store(GCR3 + 8 * 8, GUEST_ROOT | 1);
 
         assertThat(narrow.read(0x5000)).isEqualTo(Translation.to(0x6000, false));
-        assertThat(Translation.faultCode(narrow.bed.unit.translate(DEVICE, 8, 0x5000, false)))
+        assertThat(Translation.faultCode(narrow.bed.unit.translate(DEVICE, 8, 0x5000, RequestFlags.READ)))
                 .isEqualTo(2);
     }
 
@@ -254,7 +257,7 @@ class GuestTranslationTest {
     void aGcr3TableOutsideMemoryIsAHardwareErrorLoggedWithAllOfThePasid() {
         // GV, three levels
         bed.entry(DEVICE, IR_IW | 0x0280000000000003L, TestBed.MEMORY >> 31 << 43 | 5);
-        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5000, true)))
+        assertThat(Translation.faultCode(bed.unit.translate(DEVICE, 0xabcde, 0x5000, RequestFlags.WRITE)))
                 .isEqualTo(4);
         // Type 1, RW, GN, PASID in two parts
         assertThat(bed.events()).containsExactly(new LoggedEvent(0x4221bcde000a0110L, TestBed.MEMORY + 16));
@@ -310,7 +313,8 @@ class GuestTranslationTest {
         unable.bed.entry(DEVICE, IR_IW | word0 | 3, 5);
         unable.bed.memory.store(TestBed.DEVICE_TABLE + DEVICE * 32 + 16, word2);
 
-        assertThat(Translation.faultCode(unable.bed.unit.translate(DEVICE, TranslationUnit.NO_PASID, 0x5000, false)))
+        assertThat(Translation.faultCode(
+                        unable.bed.unit.translate(DEVICE, TranslationUnit.NO_PASID, 0x5000, RequestFlags.READ)))
                 .isEqualTo(1);
         assertThat(unable.bed.events()).containsExactly(new LoggedEvent(event, 0x5000));
     }

@@ -9,6 +9,7 @@ import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 import static org.iommu4j.sim.amdvi.TestBed.OTHER_DEVICE;
 import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -153,9 +154,10 @@ class InvalidationTest {
     void devicesOfOneDomainShareCachedPagesButNotPermissions() {
         bed.entry(OTHER_DEVICE, IR | ROOT | 3 << 9 | 3, 5);
 
-        assertThat(bed.unit.translate(OTHER_DEVICE, TranslationUnit.NO_PASID, IOVA, false))
+        assertThat(bed.unit.translate(OTHER_DEVICE, TranslationUnit.NO_PASID, IOVA, RequestFlags.READ))
                 .isEqualTo(OLD);
-        assertThat(Translation.isFault(bed.unit.translate(OTHER_DEVICE, TranslationUnit.NO_PASID, IOVA, true)))
+        assertThat(Translation.isFault(
+                        bed.unit.translate(OTHER_DEVICE, TranslationUnit.NO_PASID, IOVA, RequestFlags.WRITE)))
                 .isTrue();
         assertThat(bed.write(IOVA)).isEqualTo(OLD);
     }
@@ -164,7 +166,7 @@ class InvalidationTest {
     void domainsDoNotShareCachedPages() {
         bed.entry(OTHER_DEVICE, IR_IW | ROOT | 3 << 9 | 3, 6);
 
-        assertThat(bed.unit.translate(OTHER_DEVICE, TranslationUnit.NO_PASID, IOVA, false))
+        assertThat(bed.unit.translate(OTHER_DEVICE, TranslationUnit.NO_PASID, IOVA, RequestFlags.READ))
                 .isEqualTo(NEW);
         assertThat(bed.read(IOVA)).isEqualTo(OLD);
     }

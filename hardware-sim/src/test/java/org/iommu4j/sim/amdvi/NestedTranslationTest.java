@@ -11,6 +11,7 @@ import static org.iommu4j.sim.amdvi.TestBed.IR;
 import static org.iommu4j.sim.amdvi.TestBed.IR_IW;
 
 import org.iommu4j.sim.amdvi.TestBed.LoggedEvent;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -79,7 +80,7 @@ class NestedTranslationTest {
         without.entry(DEVICE, IR_IW | GuestBed.GV | TestBed.ROOT | 3 << 9 | 3, (GCR3 >> 15) << 16 | 5);
         without.memory.store(GCR3 + PASID * 8L, GUEST_ROOT | 1);
 
-        assertThat(Translation.isFault(without.unit.translate(DEVICE, PASID, 0x5000, false)))
+        assertThat(Translation.isFault(without.unit.translate(DEVICE, PASID, 0x5000, RequestFlags.READ)))
                 .isTrue();
         assertThat(without.events())
                 .as("the host's tables are asked for the root, not for the GCR3 table")

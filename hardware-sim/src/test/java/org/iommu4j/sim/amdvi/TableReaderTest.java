@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.sim.spi.ProblemVisitor;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
@@ -230,9 +231,9 @@ class TableReaderTest {
         TableReader reader = reader();
         bed.fabric.recording = true;
 
-        assertThat(reader.translate(DEVICE, TableVisitor.NO_PASID, 0x40205123L, false))
+        assertThat(reader.translate(DEVICE, TableVisitor.NO_PASID, 0x40205123L, RequestFlags.READ))
                 .isEqualTo(Translation.to(0x6123, true));
-        long refused = reader.translate(DEVICE, TableVisitor.NO_PASID, 0x40205123L, true);
+        long refused = reader.translate(DEVICE, TableVisitor.NO_PASID, 0x40205123L, RequestFlags.WRITE);
         assertThat(reader.faultReason(Translation.faultCode(refused))).isEqualTo("IO_PAGE_FAULT");
         assertThat(bed.fabric.accesses).allMatch(access -> access.startsWith("read"));
     }
@@ -253,7 +254,7 @@ class TableReaderTest {
                         "table level 4 at 700800: 701007 for ffff800000000000",
                         "table level 3 at 701000: 702005 for ffff800000000000",
                         "map ffff800000200000 to 400000 size 200000 READ 400087 level 2");
-        assertThat(reader().translate(DEVICE, 515, 0xffff800000212345L, false))
+        assertThat(reader().translate(DEVICE, 515, 0xffff800000212345L, RequestFlags.READ))
                 .isEqualTo(Translation.to(0x412345, false));
     }
 

@@ -5,7 +5,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.iommu4j.platform.support.FlatMemory;
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
@@ -64,6 +66,9 @@ final class TestBed {
             afterIt = action;
         }
 
+        /** The address of a line that is corrupt, -1 when none is. */
+        long poisonedLine = -1;
+
         @Override
         public boolean isMemory(long physicalAddress) {
             return physicalAddress >= 0 && physicalAddress < MEMORY;
@@ -76,10 +81,17 @@ final class TestBed {
         }
 
         @Override
+        public AccessStatus status(long physicalAddress, boolean snoop) {
+            return (physicalAddress & -64L) == poisonedLine
+                    ? AccessStatus.POISON
+                    : Fabric.super.status(physicalAddress, snoop);
+        }
+
+        @Override
         public long read(long physicalAddress, boolean snoop) {
             reads++;
             record("read", physicalAddress, snoop);
-            long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+            long value = isUnreadable(physicalAddress, snoop) ? -1L : memory.load(physicalAddress);
             if (physicalAddress == awaitedRead) {
                 awaitedRead = -1;
                 afterIt.run();
@@ -172,11 +184,11 @@ final class TestBed {
     }
 
     long read(long iova) {
-        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, false);
+        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, RequestFlags.READ);
     }
 
     long write(long iova) {
-        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, true);
+        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, RequestFlags.WRITE);
     }
 
     /** Queues a command without telling the unit. */

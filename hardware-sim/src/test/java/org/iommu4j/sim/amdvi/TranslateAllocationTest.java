@@ -8,6 +8,7 @@ import static org.iommu4j.sim.amdvi.TestBed.ROOT;
 
 import java.lang.management.ManagementFactory;
 import java.util.function.IntConsumer;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.junit.jupiter.api.Test;
 
@@ -74,7 +75,8 @@ class TranslateAllocationTest {
 
         assertAllocatesNothing(i -> guest.read(0x5008));
         assertAllocatesNothing(i -> guest.read(0x40000000L));
-        assertAllocatesNothing(i -> guest.bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x5008, true));
+        assertAllocatesNothing(
+                i -> guest.bed.unit.requestTranslation(DEVICE, GuestBed.PASID, 0x5008, RequestFlags.WRITE));
         assertAllocatesNothing(i -> {
             guest.bed.unit.writeRegister64(0x2008, (i + 1) % 256 * 16L);
             guest.bed.unit.step();

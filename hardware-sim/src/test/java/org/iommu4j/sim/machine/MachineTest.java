@@ -173,10 +173,10 @@ class MachineTest {
         assertThatThrownBy(() -> registers.read8(0x2000)).isInstanceOf(IllegalStateException.class);
         assertThatThrownBy(() -> registers.write8(8, 1))
                 .isInstanceOf(IllegalStateException.class)
-                .hasMessage("unit unit1 has no 8-bit registers");
+                .hasMessage("unit unit1 has no register of 8 bits; written 0x1 at offset 0x8");
         assertThatThrownBy(() -> registers.write16(8, 1))
                 .isInstanceOf(IllegalStateException.class)
-                .hasMessage("unit unit1 has no 16-bit registers");
+                .hasMessage("unit unit1 has no register of 16 bits; written 0x1 at offset 0x8");
     }
 
     @Test
@@ -355,7 +355,7 @@ class MachineTest {
 
     @Test
     void builtInMachinesAreFoundByName() {
-        assertThat(factory.named("offset-litmus").cpus()).isEqualTo(2);
+        assertThat(factory.named("offset-litmus").processors().cpus()).isEqualTo(2);
         assertThat(factory.builtIn()).hasSize(2);
         assertThatThrownBy(() -> factory.named("vax"))
                 .isInstanceOf(IllegalArgumentException.class)

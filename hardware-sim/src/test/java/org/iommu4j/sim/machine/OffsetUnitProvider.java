@@ -14,6 +14,7 @@ import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -39,11 +40,6 @@ public final class OffsetUnitProvider implements TranslationUnitProvider {
     }
 
     @Override
-    public HardwareVirtualization virtualization() {
-        return HardwareVirtualization.VMX;
-    }
-
-    @Override
     public List<MachineDescription> machines() {
         return List.of(ordinary(), litmus());
     }
@@ -51,9 +47,7 @@ public final class OffsetUnitProvider implements TranslationUnitProvider {
     public static MachineDescription ordinary() {
         return new MachineDescription(
                 "offset-ordinary",
-                BuiltInTopology.CPUS,
-                HardwareVirtualization.VMX,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(BuiltInTopology.CPUS, HardwareVirtualization.VMX, CacheGeometry.ORDINARY),
                 BuiltInTopology.MEMORY_BYTES,
                 List.of(spec("unit0", REGISTERS), spec("unit1", REGISTERS + 0x1000)),
                 BuiltInTopology.functions("unit0", "unit1"),
@@ -64,9 +58,7 @@ public final class OffsetUnitProvider implements TranslationUnitProvider {
     public static MachineDescription litmus() {
         return new MachineDescription(
                 "offset-litmus",
-                2,
-                HardwareVirtualization.VMX,
-                CacheGeometry.LITMUS,
+                ProcessorDescription.x86(2, HardwareVirtualization.VMX, CacheGeometry.LITMUS),
                 1L << 20,
                 List.of(spec("unit0", REGISTERS)),
                 List.of(new FunctionDescription(
@@ -85,9 +77,7 @@ public final class OffsetUnitProvider implements TranslationUnitProvider {
         MachineDescription ordinary = ordinary();
         return new MachineDescription(
                 "offset-other",
-                ordinary.cpus(),
-                ordinary.virtualization(),
-                ordinary.caches(),
+                ordinary.processors(),
                 ordinary.memoryBytes(),
                 ordinary.units(),
                 List.of(functions),
@@ -152,7 +142,7 @@ public final class OffsetUnitProvider implements TranslationUnitProvider {
         }
 
         @Override
-        public long translate(int requesterId, int pasid, long address, boolean write) {
+        public long translate(int requesterId, int pasid, long address, int flags) {
             if (requesters.isEmpty() || requesters.get(requesters.size() - 1) != requesterId) {
                 requesters.add(requesterId);
             }

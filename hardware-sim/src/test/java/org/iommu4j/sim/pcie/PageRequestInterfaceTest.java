@@ -12,6 +12,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.support.FlatMemory;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.InterruptWindow;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -46,8 +48,11 @@ class PageRequestInterfaceTest {
             Optional.of("unit"),
             false));
     private final FunctionConfig config = function.config();
-    private final Endpoint endpoint =
-            new Endpoint(function, List.of(), unit, new RootComplex(new Memory(new FlatMemory(1 << 20)), trace));
+    private final Endpoint endpoint = new Endpoint(
+            function,
+            List.of(),
+            unit,
+            new RootComplex(new Memory(new FlatMemory(1 << 20)), trace, Optional.of(InterruptWindow.X86)));
 
     PageRequestInterfaceTest() {
         config.write(0x116, 2, 1); // PASID
@@ -61,16 +66,21 @@ class PageRequestInterfaceTest {
         long answer = NOT_TRANSLATED;
 
         @Override
-        public long requestTranslation(int requesterId, int pasid, long address, boolean write) {
+        public long requestTranslation(int requesterId, int pasid, long address, int flags) {
             return answer;
         }
 
         @Override
-        public void requestPage(
-                int requesterId, int pasid, long address, boolean read, boolean write, boolean last, int group) {
+        public void requestPage(int requesterId, int pasid, long address, int flags, int group) {
             requests.add(String.format(
                     "%04x pasid %x: %x %s%s, group %d%s",
-                    requesterId, pasid, address, read ? "r" : "", write ? "w" : "", group, last ? ", last" : ""));
+                    requesterId,
+                    pasid,
+                    address,
+                    (flags & RequestFlags.READ) != 0 ? "r" : "",
+                    (flags & RequestFlags.WRITE) != 0 ? "w" : "",
+                    group,
+                    (flags & RequestFlags.LAST) != 0 ? ", last" : ""));
         }
 
         List<String> take() {
@@ -101,7 +111,7 @@ class PageRequestInterfaceTest {
         public void writeRegister64(int offset, long value) {}
 
         @Override
-        public long translate(int requesterId, int pasid, long address, boolean write) {
+        public long translate(int requesterId, int pasid, long address, int flags) {
             return Translation.to(address, false);
         }
 

@@ -103,6 +103,21 @@ class TableListingTest {
     }
 
     @Test
+    void aListingGoesAsDeepAsTheTablesDo() {
+        listing.make(visitor, () -> {
+            for (int level = 1; level <= 100; level++) {
+                assertThat(listing.enter(level * 0x1000L)).isTrue();
+            }
+            assertThat(listing.enter(0x1000)).as("a loop").isFalse();
+            for (int level = 1; level <= 100; level++) {
+                listing.leave();
+            }
+            assertThat(listing.enter(0x1000)).as("out of all").isTrue();
+        });
+        assertThat(visitor.problems).isEmpty();
+    }
+
+    @Test
     void othersExceptionsAreTheirOwn() {
         IllegalStateException enough = new IllegalStateException("enough");
         assertThatThrownBy(() -> listing.make(visitor, () -> {

@@ -335,7 +335,7 @@ class BlameTest {
 
     @Test
     void aDevicesWriteThatIsLostIsTheHostsFault() {
-        bench.trace.dma(TraceKind.DMA_WRITE, 0x0100, WORD, WORD, 8, 0, 0);
+        bench.trace.dma(TraceKind.DMA_WRITE, "0000:01:00.0", 0x0100, WORD, WORD, 8, 0, 0);
         assertHost(bench.onlyStaleRead(), "the data that 0000:01:00.0 wrote at 0 never reached memory");
     }
 

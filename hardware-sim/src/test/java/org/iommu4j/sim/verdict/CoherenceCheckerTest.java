@@ -116,7 +116,7 @@ class CoherenceCheckerTest {
     @Test
     void whatNeverReachesMemoryIsFoundThere() {
         bench.trace.cpu(TraceKind.STORE, 0, WORD, 9, 0);
-        bench.trace.dma(TraceKind.DMA_WRITE, 0x0200, WORD + 64, WORD + 64, 8, 0, 0);
+        bench.trace.dma(TraceKind.DMA_WRITE, "0000:02:00.0", 0x0200, WORD + 64, WORD + 64, 8, 0, 0);
         Findings findings = bench.check();
         assertThat(findings.blame()).isEqualTo(Blame.HOST);
         assertThat(findings.staleReads())
@@ -185,7 +185,15 @@ class CoherenceCheckerTest {
 
     @Test
     void aBlockedRequestIsCountedAsSentAndBlocked() {
-        bench.trace.dma(TraceKind.DMA_READ, 0x0100, WORD, WORD, 0, Trace.NO_SNOOP_SENT | Trace.NO_SNOOP_BLOCKED, 0);
+        bench.trace.dma(
+                TraceKind.DMA_READ,
+                "0000:01:00.0",
+                0x0100,
+                WORD,
+                WORD,
+                0,
+                Trace.NO_SNOOP_SENT | Trace.NO_SNOOP_BLOCKED,
+                0);
         Findings findings = bench.check();
         assertThat(findings.noSnoopSent()).isEqualTo(1);
         assertThat(findings.noSnoopBlocked()).isEqualTo(1);

@@ -3,6 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -138,11 +139,11 @@ final class Bench {
     }
 
     long read(long iova) {
-        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, false);
+        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, RequestFlags.READ);
     }
 
     long write(long iova) {
-        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, true);
+        return unit.translate(DEVICE, TranslationUnit.NO_PASID, iova, RequestFlags.WRITE);
     }
 
     String readText(long iova) {

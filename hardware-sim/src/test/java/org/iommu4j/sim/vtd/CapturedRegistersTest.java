@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.witness.SharedData;
@@ -55,8 +56,10 @@ class CapturedRegistersTest {
         unit.writeRegister32(Bench.GCMD, Bench.SRTP | Bench.TE);
         assertThat(unit.step()).isTrue();
         boolean snoopControl = (ecap & 0x80) != 0;
-        assertThat(unit.translate(Bench.DEVICE, -1, 0x8, true)).as(machine).isEqualTo(0x10008);
-        assertThat(Translation.toString(unit.translate(Bench.DEVICE, -1, 0x1000, false)))
+        assertThat(unit.translate(Bench.DEVICE, -1, 0x8, RequestFlags.WRITE))
+                .as(machine)
+                .isEqualTo(0x10008);
+        assertThat(Translation.toString(unit.translate(Bench.DEVICE, -1, 0x1000, RequestFlags.READ)))
                 .as(machine)
                 .isEqualTo(snoopControl ? "0x11000 snoop forced" : "fault 0xc");
     }

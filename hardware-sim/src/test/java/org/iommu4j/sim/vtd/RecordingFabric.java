@@ -4,6 +4,7 @@ package org.iommu4j.sim.vtd;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.platform.support.FlatMemory;
+import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
 
 /** Flat memory as silicon reaches it, with a list of accesses in words when asked for. */
@@ -32,16 +33,26 @@ final class RecordingFabric implements Fabric {
         afterIt = action;
     }
 
+    /** The address of a line that is corrupt, -1 when none is. */
+    long poisonedLine = -1;
+
     @Override
     public boolean isMemory(long physicalAddress) {
         return physicalAddress >= 0 && physicalAddress < size;
     }
 
     @Override
+    public AccessStatus status(long physicalAddress, boolean snoop) {
+        return (physicalAddress & -64L) == poisonedLine
+                ? AccessStatus.POISON
+                : Fabric.super.status(physicalAddress, snoop);
+    }
+
+    @Override
     public long read(long physicalAddress, boolean snoop) {
         reads++;
         note("read", physicalAddress, snoop);
-        long value = isMemory(physicalAddress) ? memory.load(physicalAddress) : -1L;
+        long value = isUnreadable(physicalAddress, snoop) ? -1L : memory.load(physicalAddress);
         if (physicalAddress == awaitedRead) {
             awaitedRead = -1;
             afterIt.run();

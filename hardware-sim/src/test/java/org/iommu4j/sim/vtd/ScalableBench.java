@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.sim.vtd;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 
@@ -104,7 +105,7 @@ final class ScalableBench {
     }
 
     long translate(int pasid, long address, boolean write) {
-        return unit.translate(Bench.DEVICE, pasid, address, write);
+        return unit.translate(Bench.DEVICE, pasid, address, RequestFlags.readOrWrite(write));
     }
 
     String read(int pasid, long address) {

@@ -3,6 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -68,7 +69,7 @@ class VtdAdvancedFaultLogTest {
         Bench bench = logging(0);
         bench.fabric.recording = true;
         fault(bench, 0x11);
-        bench.unit.translate(0x0203, -1, 0x22000, true);
+        bench.unit.translate(0x0203, -1, 0x22000, RequestFlags.WRITE);
         assertThat(bench.fabric.accesses)
                 .containsSubsequence(
                         "write 0x40000 snooped",

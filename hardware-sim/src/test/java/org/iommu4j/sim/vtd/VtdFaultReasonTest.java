@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.DynamicTest;
@@ -89,6 +90,26 @@ class VtdFaultReasonTest {
     }
 
     @Test
+    void aPoisonedEntryIsFaultedAsOneThatCanNotBeRead() {
+        long[][] lines = {{Bench.ROOT + 0x20, 8}, {Bench.CONTEXT, 9}, {Bench.L4, 3}, {Bench.L1, 7}};
+        for (long[] line : lines) {
+            Bench bench = Bench.withSnoopControl();
+            bench.fabric.poisonedLine = line[0] & -64;
+            assertThat(bench.readText(IOVA)).isEqualTo("fault 0x" + line[1]);
+            assertThat(bench.recordedReasons()).containsExactly((int) line[1]);
+        }
+    }
+
+    @Test
+    void aPoisonedDescriptorStopsTheQueue() {
+        Bench bench = Bench.withSnoopControl();
+        bench.fabric.poisonedLine = Bench.QUEUE;
+        bench.invalidate(1, 0);
+        assertThat(bench.unit.readRegister32(Bench.FSTS) & 1 << 4).as("IQE").isNotZero();
+        assertThat(bench.unit.readRegister64(Bench.IQH)).isZero();
+    }
+
+    @Test
     void pageSizesThatSllpsLacksAreReservedBits() {
         for (long[] entry : new long[][] {{Bench.L2 + 8, 0x200000 | 0x83}, {Bench.L3 + 8, 0x40000000L | 0x83}}) {
             Bench bench = new Bench(Bench.CAP & ~(3L << 34), Bench.ECAP_NOSC).tables();
@@ -108,7 +129,7 @@ class VtdFaultReasonTest {
         unit.writeRegister64(Bench.RTADDR, Bench.ROOT);
         unit.writeRegister32(Bench.GCMD, Bench.SRTP | Bench.TE);
         assertThat(unit.step()).isTrue();
-        assertThat(Translation.toString(unit.translate(Bench.DEVICE, -1, 0, false)))
+        assertThat(Translation.toString(unit.translate(Bench.DEVICE, -1, 0, RequestFlags.READ)))
                 .isEqualTo("fault 0xa");
     }
 
@@ -143,7 +164,7 @@ class VtdFaultReasonTest {
     @Test
     void requestsWithPasidAreBlockedInLegacyMode() {
         Bench bench = Bench.withSnoopControl();
-        assertThat(Translation.toString(bench.unit.translate(Bench.DEVICE, 7, IOVA, false)))
+        assertThat(Translation.toString(bench.unit.translate(Bench.DEVICE, 7, IOVA, RequestFlags.READ)))
                 .isEqualTo("fault 0x31");
         assertThat(bench.recordedReasons()).containsExactly(0x31);
     }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
@@ -47,7 +48,7 @@ class VtdPageRequestTest {
     }
 
     private void ask(long page, boolean last, int group) {
-        unit.requestPage(DEVICE, PASID, page, true, false, last, group);
+        unit.requestPage(DEVICE, PASID, page, RequestFlags.READ | (last ? RequestFlags.LAST : 0), group);
     }
 
     private void run() {
@@ -68,7 +69,7 @@ class VtdPageRequestTest {
     void aRequestIsWrittenToTheQueueSnooped() {
         bench.put(QUEUE + 16, -1L);
         fabric.recording = true;
-        unit.requestPage(DEVICE, 0x1cde, PAGE, true, true, true, 0x1ff);
+        unit.requestPage(DEVICE, 0x1cde, PAGE, RequestFlags.READ | RequestFlags.WRITE | RequestFlags.LAST, 0x1ff);
         assertThat(queued()).as("not before a step").isEmpty();
         run();
         assertThat(queued()).containsExactly("1cde02000101 70001fff");
@@ -79,10 +80,24 @@ class VtdPageRequestTest {
                         "write 0x40010 snooped",
                         "write 0x40018 snooped");
         assertThat(unit.readRegister32(PRS)).isEqualTo(PPR);
-        unit.requestPage(DEVICE, NO_PASID, PAGE + 0x1000, false, true, false, 2);
+        unit.requestPage(DEVICE, NO_PASID, PAGE + 0x1000, RequestFlags.WRITE, 2);
         run();
         assertThat(queued()).hasSize(2).last().isEqualTo("2000001 70002012");
         assertThat(fabric.responses).isEmpty();
+    }
+
+    @Test
+    void aRequestSaysThatItWantsToExecuteAndIsPrivileged() {
+        unit.requestPage(
+                DEVICE,
+                3,
+                PAGE,
+                RequestFlags.READ | RequestFlags.EXECUTE | RequestFlags.LAST | RequestFlags.PRIVILEGED,
+                4);
+        run();
+        unit.requestPage(DEVICE, 3, PAGE, RequestFlags.READ | RequestFlags.EXECUTE | RequestFlags.LAST, 5);
+        run();
+        assertThat(queued()).containsExactly("30000302000101 70001025", "10000302000101 7000102d");
     }
 
     @Test
@@ -193,7 +208,7 @@ class VtdPageRequestTest {
             without.unit.writeRegister64(offset, -1L);
             assertThat(without.unit.readRegister64(offset)).isZero();
         }
-        without.unit.requestPage(DEVICE, PASID, PAGE, true, false, true, 1);
+        without.unit.requestPage(DEVICE, PASID, PAGE, RequestFlags.READ | RequestFlags.LAST, 1);
         assertThat(without.unit.step()).isFalse();
         without.invalidate(5L << 32 | 0x02000019, 8);
         assertThat(without.bench.fsts()).as("IQE").isEqualTo(0x10);
@@ -228,7 +243,7 @@ class VtdPageRequestTest {
 
     @Test
     void aPasidBeyondTheDirectoryRefuses() {
-        unit.requestPage(DEVICE, 1 << 13, PAGE, true, false, true, 4);
+        unit.requestPage(DEVICE, 1 << 13, PAGE, RequestFlags.READ | RequestFlags.LAST, 4);
         run();
         assertThat(fabric.responses).containsExactly("0200 pasid 2000 group 4: 1");
         assertThat(bench.bench.recordedReasons()).containsExactly(0x46);
@@ -249,7 +264,7 @@ class VtdPageRequestTest {
         bench.put(Bench.CONTEXT, CONTEXT | 2);
         unit.writeRegister64(Bench.RTADDR, Bench.ROOT);
         bench.bench.command(Bench.SRTP | Bench.TE | Bench.QIE);
-        unit.requestPage(DEVICE, pasid, PAGE, true, false, true, 4);
+        unit.requestPage(DEVICE, pasid, PAGE, RequestFlags.READ | RequestFlags.LAST, 4);
         run();
         assertThat(queued()).isEmpty();
         assertThat(fabric.responses).containsExactly("0200 pasid " + Integer.toHexString(pasid) + " group 4: 1");

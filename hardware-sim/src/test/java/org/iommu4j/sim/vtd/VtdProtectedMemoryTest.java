@@ -3,6 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -128,12 +129,13 @@ class VtdProtectedMemoryTest {
         bench.put(Bench.L1 + 8, 0x20_0003);
         bench.invalidate(0x11, 0);
         bench.invalidate(0x12, 0);
-        assertThat(bench.unit.requestTranslation(Bench.DEVICE, -1, Bench.IOVA, true))
+        assertThat(bench.unit.requestTranslation(Bench.DEVICE, -1, Bench.IOVA, RequestFlags.WRITE))
                 .as("asking is no access")
                 .isEqualTo(0x20_0000);
-        assertThat(Translation.toString(bench.unit.passTranslated(Bench.DEVICE, -1, 0x20_0000, true)))
+        assertThat(Translation.toString(bench.unit.passTranslated(Bench.DEVICE, -1, 0x20_0000, RequestFlags.WRITE)))
                 .isEqualTo(BLOCKED);
-        assertThat(bench.unit.passTranslated(Bench.DEVICE, -1, 0x30_0000, true)).isEqualTo(0x30_0000);
+        assertThat(bench.unit.passTranslated(Bench.DEVICE, -1, 0x30_0000, RequestFlags.WRITE))
+                .isEqualTo(0x30_0000);
         assertNothingRecorded(bench);
     }
 

@@ -3,6 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.junit.jupiter.api.Test;
 
 /** What a request becomes in scalable mode. */
@@ -26,8 +27,8 @@ class VtdScalableModeTest {
         bench.put(Bench.ROOT + 0x28, 0xa001);
         bench.put(0xa000 + 32, ScalableBench.DIRECTORY | 1); // 02:10.1
         bench.on();
-        assertThat(bench.unit.translate(0x0281, -1, IOVA, false)).isEqualTo(0x100000);
-        assertThat(bench.unit.translate(0x0201, -1, IOVA, false)).isNegative();
+        assertThat(bench.unit.translate(0x0281, -1, IOVA, RequestFlags.READ)).isEqualTo(0x100000);
+        assertThat(bench.unit.translate(0x0201, -1, IOVA, RequestFlags.READ)).isNegative();
     }
 
     @Test

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.sim.spi.ProblemVisitor;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
@@ -104,9 +105,9 @@ class VtdTableReaderTest {
     void translatesLikeTheUnitAndNamesItsFaults() {
         TableReader reader = reader(bench, Bench.CAP, Bench.ECAP_SC, Bench.ROOT);
         assertThat(reader.describe()).isEqualTo("Intel VT-d, legacy mode, root table at 0x1000");
-        assertThat(reader.translate(Bench.DEVICE, -1, Bench.IOVA + 5, true))
+        assertThat(reader.translate(Bench.DEVICE, -1, Bench.IOVA + 5, RequestFlags.WRITE))
                 .isEqualTo(Translation.to(Bench.PAGE + 5, false));
-        long fault = reader.translate(Bench.DEVICE, -1, 0, true);
+        long fault = reader.translate(Bench.DEVICE, -1, 0, RequestFlags.WRITE);
         assertThat(reader.faultReason(Translation.faultCode(fault))).isEqualTo("no write permission");
     }
 
@@ -232,7 +233,7 @@ class VtdTableReaderTest {
                 .containsExactly("8040201000->100000+1000 r- 100007/1", "ffffff8040201000->100000+1000 r-s 100007/1");
         assertThat(notes.problems)
                 .containsExactly("requester 02:00.0, PASID 5: reserved bits in the PASID table entry");
-        assertThat(reader.translate(Bench.DEVICE, 3, 0xffffff8040201000L, false))
+        assertThat(reader.translate(Bench.DEVICE, 3, 0xffffff8040201000L, RequestFlags.READ))
                 .isEqualTo(Translation.to(Bench.PAGE, true));
         assertThat(scalable.get(0xb000 + 511 * 8)).as("nothing is written").isEqualTo(Bench.L3 | 7);
     }

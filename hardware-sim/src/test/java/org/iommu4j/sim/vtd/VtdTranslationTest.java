@@ -3,6 +3,7 @@ package org.iommu4j.sim.vtd;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import org.iommu4j.sim.spi.RequestFlags;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -196,7 +197,8 @@ class VtdTranslationTest {
         bench.put(Bench.CONTEXTS + 0x18, 0x0702);
         bench.on();
         assertThat(bench.readText(IOVA)).isEqualTo("0x100000");
-        assertThat(bench.unit.translate(Bench.DEVICE + 1, -1, 0x5000, true)).isEqualTo(0x5000);
+        assertThat(bench.unit.translate(Bench.DEVICE + 1, -1, 0x5000, RequestFlags.WRITE))
+                .isEqualTo(0x5000);
         assertThat(bench.readText(IOVA)).isEqualTo("0x100000");
     }
 }

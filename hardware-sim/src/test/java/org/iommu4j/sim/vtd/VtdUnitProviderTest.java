@@ -11,8 +11,8 @@ import java.util.OptionalLong;
 import java.util.ServiceLoader;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -38,7 +38,6 @@ class VtdUnitProviderTest {
         assertThat(ServiceLoader.load(TranslationUnitProvider.class))
                 .anyMatch(found ->
                         found instanceof VtdUnitProvider && found.name().equals("vtd"));
-        assertThat(provider.virtualization()).isEqualTo(HardwareVirtualization.VMX);
     }
 
     @Test
@@ -63,7 +62,7 @@ class VtdUnitProviderTest {
         assertThat(unit.readRegister64(0x08)).isEqualTo(0xd2008c22260206L);
         unit.writeRegister32(0x18, 1 << 31);
         assertThat(unit.step()).isTrue();
-        unit.translate(0, -1, 0x5000, true);
+        unit.translate(0, -1, 0x5000, RequestFlags.WRITE);
         assertThat(unit.readRegister64(0x220)).as("CAP.FRO").isEqualTo(0x5000);
     }
 

@@ -97,6 +97,7 @@ import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.ImageFabric;
+import org.iommu4j.sim.spi.InterruptWindow;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TableListing;
@@ -210,7 +211,7 @@ final class Samples {
                 new IotlbGather(),
                 new DirtyBitmap(0, 4096, 4),
                 new FailNth());
-        PageRequest request = new PageRequest(0, true, false);
+        PageRequest request = new PageRequest(0, true, false, false, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
         add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);
         add(new ShownUnit(OptionalLong.empty(), Map.of()));
@@ -285,10 +286,16 @@ final class Samples {
         CacheHierarchy caches =
                 new CacheHierarchy(dram, 1, CacheGeometry.LITMUS, EvictionPolicy.LEAST_RECENTLY_USED, trace);
         Fabric fabric = new Zeros();
-        add(trace, dram, caches, fabric, new RootComplex(fabric, trace), new TableListing(fabric));
+        add(
+                trace,
+                dram,
+                caches,
+                fabric,
+                new RootComplex(fabric, trace, Optional.of(InterruptWindow.X86)),
+                new TableListing(fabric));
         add(new ImageFabric(fabric), new NoVisitor(), new DmarWriter(48));
-        add(new FlatProcessor(0, machine.description().virtualization(), machine.memory(0)));
-        add(new SimulatedProcessor(0, machine.description().virtualization(), caches));
+        add(new FlatProcessor(0, machine.description().processors(), machine.memory(0)));
+        add(new SimulatedProcessor(0, machine.description().processors(), caches));
         add(new SimulatedFunction(machine.description().functions().get(0)));
         add(machine.description(), machine.description().functions().get(0), machine.endpoint(BuiltInTopology.GPU));
         add(machine.endpoint(BuiltInTopology.GPU).config(), machine.unit("dmar0"));

@@ -53,9 +53,7 @@ class FirmwareMemoryTest {
         return MachineFactory.load()
                 .create(new MachineDescription(
                         plain.name(),
-                        plain.cpus(),
-                        plain.virtualization(),
-                        plain.caches(),
+                        plain.processors(),
                         plain.memoryBytes(),
                         plain.units(),
                         plain.functions(),

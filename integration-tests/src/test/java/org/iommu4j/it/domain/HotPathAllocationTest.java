@@ -18,6 +18,7 @@ import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -120,11 +121,13 @@ class HotPathAllocationTest {
         long[] at = new long[1];
 
         assertAllocatesNothing(
-                "IOTLB hit", OPERATIONS, () -> sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA, false));
+                "IOTLB hit",
+                OPERATIONS,
+                () -> sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA, RequestFlags.READ));
         // 2048 pages in turn are more than any IOTLB here holds of one set.
         assertAllocatesNothing("walk", OPERATIONS, () -> {
             at[0] = (at[0] + 257) & 2047;
-            sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA + at[0] * PAGE, true);
+            sink = unit.translate(requester, TranslationUnit.NO_PASID, IOVA + at[0] * PAGE, RequestFlags.WRITE);
         });
         for (boolean noSnoop : new boolean[] {false, true}) {
             assertAllocatesNothing("read", OPERATIONS, () -> sink = endpoint.read(IOVA + 64, noSnoop));

@@ -26,6 +26,7 @@ import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -160,7 +161,7 @@ class PageRequestsOnSiliconTest {
         PageRequestGroup group = asker.takeOne();
         assertThat(group.requester()).isEqualTo(Bench.DEVICE);
         assertThat(group.pasid()).isEqualTo(PASID);
-        assertThat(group.pages()).containsExactly(new PageRequest(IOVA, true, false));
+        assertThat(group.pages()).containsExactly(new PageRequest(IOVA, true, false, false, false));
         assertThat(asker.read(IOVA)).as("not yet").isEqualTo(RequestStatus.PAGE_AWAITED);
         assertThat(asker.take()).as("asked once").isEmpty();
 
@@ -172,7 +173,7 @@ class PageRequestsOnSiliconTest {
         // It may read, and asks again to write.
         assertThat(asker.endpoint.write(IOVA, 12, false)).isFalse();
         PageRequestGroup second = asker.takeOne();
-        assertThat(second.pages()).containsExactly(new PageRequest(IOVA, false, true));
+        assertThat(second.pages()).containsExactly(new PageRequest(IOVA, false, true, false, false));
         asker.bench.unmap(asker.domain, IOVA, PAGE);
         asker.bench.map(asker.domain, IOVA, SCRATCH);
         asker.requests.respond(second, PageResponse.SUCCESS);
@@ -260,7 +261,11 @@ class PageRequestsOnSiliconTest {
         for (int i = 0; i < vendor.capacity(); i++) {
             boolean last = i < vendor.capacity() - 1;
             unit.requestPage(
-                    Bench.DEVICE.requesterId(), PASID, IOVA + i * PAGE, true, false, last, last ? 100 + i % 400 : 500);
+                    Bench.DEVICE.requesterId(),
+                    PASID,
+                    IOVA + i * PAGE,
+                    RequestFlags.READ | (last ? RequestFlags.LAST : 0),
+                    last ? 100 + i % 400 : 500);
         }
         long late = IOVA + (1L << 30);
         assertThat(asker.read(late)).isEqualTo(RequestStatus.PAGE_AWAITED);
@@ -272,7 +277,7 @@ class PageRequestsOnSiliconTest {
 
         assertThat(asker.take()).hasSize(vendor.capacity() - 1);
         assertThat(asker.requests.overflows()).isEqualTo(1);
-        unit.requestPage(Bench.DEVICE.requesterId(), PASID, IOVA, true, false, true, 500);
+        unit.requestPage(Bench.DEVICE.requesterId(), PASID, IOVA, RequestFlags.READ | RequestFlags.LAST, 500);
         assertThat(asker.takeOne().pages()).as("the part before was forgotten").hasSize(1);
 
         assertThat(asker.read(late)).isEqualTo(RequestStatus.PAGE_AWAITED);
@@ -288,7 +293,12 @@ class PageRequestsOnSiliconTest {
         Asker asker = new Asker(new Bench(amd(AMD_EFR)));
         TranslationUnit unit = asker.bench.machine().units().get(0);
         for (int i = 0; i < Vendor.AMD.capacity(); i++) {
-            unit.requestPage(Bench.DEVICE.requesterId(), PASID, IOVA + i * PAGE, true, false, true, 100 + i % 400);
+            unit.requestPage(
+                    Bench.DEVICE.requesterId(),
+                    PASID,
+                    IOVA + i * PAGE,
+                    RequestFlags.READ | RequestFlags.LAST,
+                    100 + i % 400);
         }
         long late = IOVA + (1L << 30);
         assertThat(asker.read(late)).isEqualTo(RequestStatus.PAGE_AWAITED);

@@ -79,9 +79,7 @@ final class ScalableMachines {
                 configuration.name() + (ats ? ", device TLBs" : ""),
                 new MachineDescription(
                         machine.name(),
-                        machine.cpus(),
-                        machine.virtualization(),
-                        machine.caches(),
+                        machine.processors(),
                         machine.memoryBytes(),
                         machine.units(),
                         machine.functions(),

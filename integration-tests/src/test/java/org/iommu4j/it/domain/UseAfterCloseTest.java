@@ -199,7 +199,8 @@ class UseAfterCloseTest {
         Optional<PageRequests> requests = device.pageRequests();
         List<String> units = iommu.units();
         iommu.close();
-        PageRequestGroup group = new PageRequestGroup(device.id(), 1, 0, List.of(new PageRequest(0, true, false)));
+        PageRequestGroup group =
+                new PageRequestGroup(device.id(), 1, 0, List.of(new PageRequest(0, true, false, false, false)));
         Map<String, ThrowingCallable> operations = new LinkedHashMap<>();
         operations.put(
                 "probe",

@@ -22,6 +22,7 @@ import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.spi.BootOptions;
@@ -105,9 +106,7 @@ class X99BoardTest {
                         "dmar1"));
         return new MachineDescription(
                 "huananzhi-x99-qd4",
-                4,
-                HardwareVirtualization.VMX,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(4, HardwareVirtualization.VMX, CacheGeometry.ORDINARY),
                 256L << 20,
                 List.of(
                         VtdUnitProvider.unit("dmar0", 0xfbffd000L, 0xd2008c10ef0466L, 0xf0205bL),

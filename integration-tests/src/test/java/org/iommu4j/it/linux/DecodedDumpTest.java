@@ -16,6 +16,7 @@ import org.iommu4j.it.linux.LinuxDump.Expected;
 import org.iommu4j.it.linux.LinuxDump.Mapping;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.Translation;
@@ -102,8 +103,10 @@ class DecodedDumpTest {
     }
 
     private static boolean grants(TableReader reader, Expected row, boolean write) {
-        long first = reader.translate(row.device().requesterId(), NO_PASID, row.iova(), write);
-        long last = reader.translate(row.device().requesterId(), NO_PASID, row.iova() + 4095, write);
+        long first =
+                reader.translate(row.device().requesterId(), NO_PASID, row.iova(), RequestFlags.readOrWrite(write));
+        long last = reader.translate(
+                row.device().requesterId(), NO_PASID, row.iova() + 4095, RequestFlags.readOrWrite(write));
         assertThat(Translation.isFault(last)).as("%s", row).isEqualTo(Translation.isFault(first));
         if (Translation.isFault(first)) {
             assertThat(reader.faultReason(Translation.faultCode(first))).isNotBlank();
@@ -176,7 +179,7 @@ class DecodedDumpTest {
         StringWriter text = new StringWriter();
         TableTree tree = new TableTree(new PrintWriter(text));
         reader(dump).visit(tree);
-        tree.finish("all");
+        tree.finish(null);
         assertThat(text.toString().lines())
                 .isNotEmpty()
                 .allSatisfy(line -> assertThat(line).hasSizeLessThanOrEqualTo(100));

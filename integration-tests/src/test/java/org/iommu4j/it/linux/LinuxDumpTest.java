@@ -14,6 +14,7 @@ import org.iommu4j.it.linux.LinuxDump.Mapping;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
@@ -112,7 +113,7 @@ class LinuxDumpTest {
     }
 
     private static long translate(TranslationUnit unit, PciAddress device, long address, boolean write) {
-        return unit.translate(device.requesterId(), TranslationUnit.NO_PASID, address, write);
+        return unit.translate(device.requesterId(), TranslationUnit.NO_PASID, address, RequestFlags.readOrWrite(write));
     }
 
     private static TableFormat format(LinuxDump dump) {

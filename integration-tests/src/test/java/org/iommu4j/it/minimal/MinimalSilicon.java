@@ -15,6 +15,8 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -35,11 +37,6 @@ public final class MinimalSilicon implements TranslationUnitProvider {
         return "minimal";
     }
 
-    @Override
-    public HardwareVirtualization virtualization() {
-        return HardwareVirtualization.SVM;
-    }
-
     /** None that the command would list: tests ask for {@link #machine}. */
     @Override
     public List<MachineDescription> machines() {
@@ -54,9 +51,7 @@ public final class MinimalSilicon implements TranslationUnitProvider {
     public static MachineDescription machine(boolean coherent) {
         return new MachineDescription(
                 coherent ? "minimal" : "minimal-not-coherent",
-                BuiltInTopology.CPUS,
-                HardwareVirtualization.SVM,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(BuiltInTopology.CPUS, HardwareVirtualization.SVM, CacheGeometry.ORDINARY),
                 BuiltInTopology.MEMORY_BYTES,
                 List.of(new TranslationUnitSpec(
                         "minimal", MinimalVendor.UNIT, 0, REGISTER_BASE, REGISTER_BYTES, Map.of())),
@@ -101,7 +96,7 @@ public final class MinimalSilicon implements TranslationUnitProvider {
         }
 
         @Override
-        public long translate(int requesterId, int pasid, long address, boolean write) {
+        public long translate(int requesterId, int pasid, long address, int flags) {
             long table = tables.getOrDefault(requesterId, 0L);
             if (table == 0 || pasid != NO_PASID) {
                 return Translation.fault(1);
@@ -110,7 +105,7 @@ public final class MinimalSilicon implements TranslationUnitProvider {
                 return Translation.fault(2);
             }
             long entry = fabric.read(table + address / MinimalDomain.PAGE * Long.BYTES, true);
-            if ((entry & (write ? 2 : 1)) == 0) {
+            if ((entry & (RequestFlags.writes(flags) ? 2 : 1)) == 0) {
                 return Translation.fault(3);
             }
             return Translation.to((entry & -MinimalDomain.PAGE) | (address & (MinimalDomain.PAGE - 1)), false);

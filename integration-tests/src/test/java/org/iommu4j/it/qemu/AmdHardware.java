@@ -14,6 +14,7 @@ import org.iommu4j.sim.amdvi.IvrsWriter;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
@@ -82,9 +83,7 @@ record AmdHardware(BootOptions bootOptions) implements Hardware {
                 Map.of("EFR", efr, "EFR2", efr2, "CAP", header));
         return new MachineDescription(
                 "qemu-amd",
-                1,
-                HardwareVirtualization.SVM,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(1, HardwareVirtualization.SVM, CacheGeometry.ORDINARY),
                 MEMORY_BYTES,
                 List.of(unit),
                 IntelHardware.below(UNIT, functions),

@@ -11,6 +11,7 @@ import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
@@ -116,9 +117,7 @@ record IntelHardware(String options) implements Hardware {
                 Map.of("VER", (long) window.read32(VER), "CAP", cap, "ECAP", window.read64(ECAP), "HAW", (long) width));
         return new MachineDescription(
                 "qemu-intel",
-                1,
-                HardwareVirtualization.VMX,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(1, HardwareVirtualization.VMX, CacheGeometry.ORDINARY),
                 MEMORY_BYTES,
                 List.of(unit),
                 below(UNIT, functions),

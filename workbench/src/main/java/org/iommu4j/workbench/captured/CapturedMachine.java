@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
@@ -15,9 +17,11 @@ import org.iommu4j.host.UnitEvidence;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.HardwareVirtualization;
+import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.sim.spi.CacheGeometry;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.Answer;
@@ -52,30 +56,21 @@ public final class CapturedMachine {
             HostEvidence host, Collection<TranslationUnitProvider> providers, IommuVendors vendors) {
         FirmwareTables firmware = host.firmware();
         List<TranslationUnitSpec> units = new ArrayList<>();
-        HardwareVirtualization virtualization = HardwareVirtualization.VMX;
         for (UnitEvidence unit : host.units().values()) {
             if (!unit.inSysfs()) {
                 continue; // only the kernel log names it: translation is off
             }
-            TranslationUnitProvider provider = null;
-            for (TranslationUnitProvider candidate : providers) {
-                Optional<TranslationUnitSpec> spec = recognise(host, candidate, unit, firmware);
-                if (spec.isPresent()) {
-                    units.add(spec.get());
-                    provider = candidate;
-                    break;
-                }
-            }
-            if (provider == null) {
-                throw new NotApplicableException(
-                        NotApplicable.NO_DRIVER,
-                        host.name() + ": unit " + unit.name() + " under sys/class/iommu is of no known vendor; known: "
-                                + providers.stream()
-                                        .map(TranslationUnitProvider::name)
-                                        .sorted()
-                                        .toList());
-            }
-            virtualization = provider.virtualization();
+            units.add(providers.stream()
+                    .flatMap(each -> recognise(host, each, unit, firmware).stream())
+                    .findFirst()
+                    .orElseThrow(() -> new NotApplicableException(
+                            NotApplicable.NO_DRIVER,
+                            host.name() + ": unit " + unit.name()
+                                    + " under sys/class/iommu is of no known vendor; known: "
+                                    + providers.stream()
+                                            .map(TranslationUnitProvider::name)
+                                            .sorted()
+                                            .toList())));
         }
         if (host.functions().isEmpty()) {
             throw new InputException(host.name() + ": no PCI function under sys/bus/pci/devices");
@@ -101,14 +96,25 @@ public final class CapturedMachine {
         }
         return new MachineDescription(
                 host.name(),
-                CPUS,
-                virtualization,
-                CacheGeometry.ORDINARY,
+                ProcessorDescription.x86(CPUS, virtualization(host, vendors), CacheGeometry.ORDINARY),
                 MEMORY_BYTES,
                 units,
                 functions,
                 host.tables(),
                 host.interruptRemapping() != Answer.NO ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
+    }
+
+    /** The vendor that describes the host knows the CPUs beside its units; without one no guest runs. */
+    private static HardwareVirtualization virtualization(HostEvidence host, IommuVendors vendors) {
+        try {
+            return vendors.claiming(host.firmware()).stream()
+                    .map(each -> each.describe(host.firmware(), host.topology(), host.registers(), LinuxRelease.NEWEST))
+                    .flatMap(description -> Stream.ofNullable(description.virtualization()))
+                    .findFirst()
+                    .orElse(HardwareVirtualization.NONE);
+        } catch (MalformedTableException e) {
+            throw new InputException(host.name() + ": " + e.getMessage(), e);
+        }
     }
 
     /** Else a PCI Express device would pass for one that can't send no-snoop, and its bridges for ones without ACS. */

@@ -3,6 +3,7 @@ package org.iommu4j.workbench.decode;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.Translation;
@@ -17,7 +18,7 @@ public final class AddressLookup implements TableVisitor {
     /**
      * One address space in which the address was looked up.
      *
-     * @param requesterId bus 15:8, device 7:3, function 2:0
+     * @param sourceId of the device, as the unit counts
      * @param pasid 0 to 2^20 - 1, or {@link TableVisitor#NO_PASID}
      * @param translation how it is translated, in the manual's words; null when the device has no entry
      * @param steps the entries that lead to the mapping, from the top down; empty when there is none
@@ -26,7 +27,7 @@ public final class AddressLookup implements TableVisitor {
      * @param write what a write gets: a {@link Translation}
      */
     public record Entry(
-            int requesterId,
+            int sourceId,
             int pasid,
             @Nullable String translation,
             List<WalkStep> steps,
@@ -49,9 +50,9 @@ public final class AddressLookup implements TableVisitor {
     }
 
     @Override
-    public void requester(int requesterId, int pasid, String translation, long root) {
+    public void requester(int sourceId, int pasid, String translation, long root) {
         path.clear();
-        entries.add(new Entry(requesterId, pasid, translation, List.of(), null, 0, 0));
+        entries.add(new Entry(sourceId, pasid, translation, List.of(), null, 0, 0));
     }
 
     @Override
@@ -66,8 +67,7 @@ public final class AddressLookup implements TableVisitor {
             path.ascendTo(level);
             Entry found = entries.remove(entries.size() - 1);
             Mapping mapping = new Mapping(iova, physicalAddress, size, prot, snoopForced, entry, level);
-            entries.add(
-                    new Entry(found.requesterId(), found.pasid(), found.translation(), path.steps(), mapping, 0, 0));
+            entries.add(new Entry(found.sourceId(), found.pasid(), found.translation(), path.steps(), mapping, 0, 0));
         }
     }
 
@@ -76,20 +76,18 @@ public final class AddressLookup implements TableVisitor {
     public void problem(String line) {}
 
     /** Returns what was found, with what the unit itself answers; at least the ordinary requests of the device. */
-    public List<Entry> answers(TableReader reader, int requesterId) {
+    public List<Entry> answers(TableReader reader, int sourceId) {
         List<Entry> found =
-                entries.isEmpty() ? List.of(new Entry(requesterId, NO_PASID, null, List.of(), null, 0, 0)) : entries;
-        List<Entry> answers = new ArrayList<>();
-        for (Entry entry : found) {
-            answers.add(new Entry(
-                    entry.requesterId(),
-                    entry.pasid(),
-                    entry.translation(),
-                    entry.steps(),
-                    entry.mapping(),
-                    reader.translate(requesterId, entry.pasid(), address, false),
-                    reader.translate(requesterId, entry.pasid(), address, true)));
-        }
-        return answers;
+                entries.isEmpty() ? List.of(new Entry(sourceId, NO_PASID, null, List.of(), null, 0, 0)) : entries;
+        return found.stream()
+                .map(entry -> new Entry(
+                        entry.sourceId(),
+                        entry.pasid(),
+                        entry.translation(),
+                        entry.steps(),
+                        entry.mapping(),
+                        reader.translate(sourceId, entry.pasid(), address, RequestFlags.READ),
+                        reader.translate(sourceId, entry.pasid(), address, RequestFlags.WRITE)))
+                .toList();
     }
 }

@@ -28,7 +28,7 @@ public final class AddressReport {
         StringBuilder text = new StringBuilder();
         for (AddressLookup.Entry answer : answers) {
             String translation = answer.translation();
-            text.append(Notation.requester(answer.requesterId(), answer.pasid()))
+            text.append(Notation.requester(answer.sourceId(), answer.pasid()))
                     .append("  ")
                     .append(translation == null ? "no entry" : translation)
                     .append('\n');
@@ -64,7 +64,7 @@ public final class AddressReport {
         ArrayNode array = JsonNodeFactory.instance.arrayNode();
         for (AddressLookup.Entry answer : answers) {
             ObjectNode node = array.addObject();
-            node.put("bdf", Notation.device(answer.requesterId()));
+            node.put("bdf", Notation.device(answer.sourceId()));
             node.put("pasid", answer.pasid() == TableVisitor.NO_PASID ? null : (Integer) answer.pasid());
             node.put("iova", Hex.of(address));
             node.put("translation", answer.translation());

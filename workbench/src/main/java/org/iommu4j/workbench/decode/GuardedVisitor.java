@@ -45,9 +45,9 @@ public final class GuardedVisitor implements TableVisitor {
     }
 
     @Override
-    public void requester(int requesterId, int pasid, String translation, long root) {
+    public void requester(int sourceId, int pasid, String translation, long root) {
         spend(1);
-        to.requester(requesterId, pasid, translation, root);
+        to.requester(sourceId, pasid, translation, root);
     }
 
     @Override

@@ -24,8 +24,8 @@ public final class MappingJson implements TableVisitor {
     }
 
     @Override
-    public void requester(int requesterId, int pasidOfMappings, String translation, long root) {
-        device = Notation.device(requesterId);
+    public void requester(int sourceId, int pasidOfMappings, String translation, long root) {
+        device = Notation.device(sourceId);
         pasid = pasidOfMappings == NO_PASID ? "null" : Integer.toString(pasidOfMappings);
     }
 

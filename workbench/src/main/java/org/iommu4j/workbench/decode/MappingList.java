@@ -19,8 +19,8 @@ public final class MappingList implements TableVisitor {
     }
 
     @Override
-    public void requester(int requesterId, int pasidOfMappings, String translation, long root) {
-        device = Notation.device(requesterId);
+    public void requester(int sourceId, int pasidOfMappings, String translation, long root) {
+        device = Notation.device(sourceId);
         pasid = pasidOfMappings == NO_PASID ? "-" : Hex.of(pasidOfMappings);
     }
 

@@ -11,14 +11,16 @@ final class Notation {
 
     private Notation() {}
 
-    /** Returns bus, device and function; registers do not hold the segment. */
-    static String device(int requesterId) {
-        return hex2(requesterId >> 8 & 0xff) + ":" + hex2(requesterId >> 3 & 0x1f) + "." + (requesterId & 7);
+    /** Returns bus, device and function, or a source id of more than 16 bits; registers do not hold the segment. */
+    static String device(int sourceId) {
+        return sourceId >>> 16 != 0
+                ? Hex.of(sourceId & 0xffffffffL)
+                : hex2(sourceId >> 8 & 0xff) + ":" + hex2(sourceId >> 3 & 0x1f) + "." + (sourceId & 7);
     }
 
     /** Returns a device and its PASID, if it has one. */
-    static String requester(int requesterId, int pasid) {
-        return pasid == TableVisitor.NO_PASID ? device(requesterId) : device(requesterId) + " PASID " + Hex.of(pasid);
+    static String requester(int sourceId, int pasid) {
+        return pasid == TableVisitor.NO_PASID ? device(sourceId) : device(sourceId) + " PASID " + Hex.of(pasid);
     }
 
     /** Returns {@code r}, {@code w}, {@code rw}, or {@code -} for a mapping that grants nothing. */

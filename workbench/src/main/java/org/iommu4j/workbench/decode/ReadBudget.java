@@ -2,6 +2,7 @@
 package org.iommu4j.workbench.decode;
 
 import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.ImageFabric;
 
 /**
  * Memory that bounds the number of words read from it during a visit.
@@ -11,14 +12,13 @@ import org.iommu4j.sim.spi.Fabric;
  * here has a bound of its own, {@link org.iommu4j.sim.spi.TableListing}; this one applies to any silicon, and follows
  * the user's limit.
  */
-public final class ReadBudget implements Fabric {
+public final class ReadBudget extends ImageFabric {
     /** For each entry that may be visited: its own word, and what is read again on the way to it. */
     private static final long READS_FOR_AN_ENTRY = 16;
 
     /** Enough to find out that none of 65,536 requesters has an entry, and less than the silicon's own bound. */
     private static final long LEAST = 1L << 25;
 
-    private final Fabric memory;
     private final long limit;
     private final long budget;
     private long left;
@@ -29,7 +29,7 @@ public final class ReadBudget implements Fabric {
      * @param limit how many entries may be visited
      */
     public ReadBudget(Fabric memory, long limit) {
-        this.memory = memory;
+        super(memory);
         this.limit = limit;
         this.budget = LEAST + READS_FOR_AN_ENTRY * Math.min(limit, Long.MAX_VALUE / READS_FOR_AN_ENTRY / 2);
         this.left = budget;
@@ -41,32 +41,12 @@ public final class ReadBudget implements Fabric {
     }
 
     @Override
-    public boolean isMemory(long physicalAddress) {
-        return memory.isMemory(physicalAddress);
-    }
-
-    @Override
     public long read(long physicalAddress, boolean snoop) {
         if (--left < 0) {
             throw new GuardedVisitor.LimitException("more than " + budget + " words read for at most " + limit
                     + " entries, so these tables are damaged or very large; --device shows one requester, --limit"
                     + " allows more entries");
         }
-        return memory.read(physicalAddress, snoop);
-    }
-
-    @Override
-    public void write(long physicalAddress, long value, boolean snoop) {
-        memory.write(physicalAddress, value, snoop);
-    }
-
-    @Override
-    public void write32(long physicalAddress, int value, boolean snoop) {
-        memory.write32(physicalAddress, value, snoop);
-    }
-
-    @Override
-    public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
-        return memory.compareAndSet(physicalAddress, expected, value, snoop);
+        return super.read(physicalAddress, snoop);
     }
 }

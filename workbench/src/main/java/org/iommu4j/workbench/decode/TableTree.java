@@ -4,6 +4,7 @@ package org.iommu4j.workbench.decode;
 import java.io.PrintWriter;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.sim.spi.TableVisitor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Prints tables as a tree: a requester, below it its tables, in them their mappings.
@@ -40,16 +41,16 @@ public final class TableTree implements TableVisitor {
     }
 
     @Override
-    public void requester(int requesterId, int pasid, String translation, long root) {
+    public void requester(int sourceId, int pasid, String translation, long root) {
         printRun();
         empty = false;
         path.clear();
         boolean alone = root != -1 || pasid != NO_PASID;
-        if (alone || requesterId != plainLast + 1 || !translation.equals(plain)) {
+        if (alone || sourceId != plainLast + 1 || !translation.equals(plain)) {
             printPlain();
         }
         if (alone) {
-            line.append(Notation.requester(requesterId, pasid)).append("  ").append(translation);
+            line.append(Notation.requester(sourceId, pasid)).append("  ").append(translation);
             if (root != -1) {
                 line.append(", top table ").append(Hex.of(root));
             }
@@ -58,9 +59,9 @@ public final class TableTree implements TableVisitor {
         }
         if (plain.isEmpty()) {
             plain = translation;
-            plainFirst = requesterId;
+            plainFirst = sourceId;
         }
-        plainLast = requesterId;
+        plainLast = sourceId;
     }
 
     /** Prints the requesters without tables that were held back, because more of the same might have come. */
@@ -127,13 +128,13 @@ public final class TableTree implements TableVisitor {
     /**
      * Prints what is left.
      *
-     * @param asked the requesters asked for, in words: printed when none of them has an entry
+     * @param asked the source id asked for, null for all: printed when there is no entry
      */
-    public void finish(String asked) {
+    public void finish(@Nullable Integer asked) {
         printPlain();
         printRun();
         if (empty) {
-            out.append(asked).append("  no entry\n");
+            out.append(asked == null ? "any requester" : Notation.device(asked)).append("  no entry\n");
         }
     }
 

@@ -28,6 +28,7 @@ import org.iommu4j.kvm.Vcpu;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
+import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
@@ -176,8 +177,15 @@ public final class Scenario {
         return guest;
     }
 
-    /** Binds a kernel driver that uses the DMA API on the device's default domain. */
+    /**
+     * Binds a kernel driver that uses the DMA API on the device's default domain.
+     *
+     * @throws NotApplicableException NEEDS_KVM_X86 when the machine's CPUs have no WBINVD and CLFLUSH
+     */
     public HostDriver bindHostDriver(PciAddress address) {
+        if (machine.description().processors().architecture() != Architecture.X86_64) {
+            throw new NotApplicableException(NotApplicable.NEEDS_KVM_X86, "the machine's CPUs have no WBINVD and CLFLUSH");
+        }
         DmaDevice dma = new DmaApi(core, machine.memory(0), machine.frames()).bind(address);
         decides(
                 () -> new Decision(Enforcement.NOT_ASKED, null, null, null, null),

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.host.InputException;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -89,6 +90,9 @@ class CapturedMachineTest {
         assertThat(unit.register("VER")).isEqualTo(0x40);
         assertThat(unit.register("CAP")).isEqualTo(0xd2008c40660462L);
         assertThat(unit.register("ECAP")).isEqualTo(0xf050daL);
+        assertThat(describe().processors().virtualization())
+                .as("no table, so no vendor describes the CPUs")
+                .isEqualTo(HardwareVirtualization.NONE);
     }
 
     @Test
@@ -111,6 +115,7 @@ class CapturedMachineTest {
         assertThat(unit.registerBase()).isEqualTo(0xfed8_0000L);
         assertThat(unit.register("EFR")).isEqualTo(0x206d73ef22254adeL);
         assertThat(unit.register("CAP")).isEqualTo(0x090b_000fL);
+        assertThat(describe().processors().virtualization()).isEqualTo(HardwareVirtualization.SVM);
         Files.write(tables.resolve("IVRS"), ivrs(0xa0));
         assertThat(describe().units().get(0).register("CAP")).isEqualTo(0x080b_000fL);
     }

@@ -15,11 +15,13 @@ import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.Architecture;
 import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.amdvi.IvrsWriter;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.ProcessorDescription;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.sim.vtd.DmarWriter;
@@ -38,6 +40,8 @@ import org.iommu4j.workbench.scenario.NotApplicableException;
 import org.iommu4j.workbench.scenario.Outcome;
 import org.iommu4j.workbench.scenario.Scenario;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class CaseRunnerTest {
     private final Workbench workbench = Workbench.create();
@@ -48,7 +52,7 @@ class CaseRunnerTest {
         MachineDescription good = workbench.machines().named("intel-sc");
         byte[] dmar = good.acpiTables().get("DMAR").clone();
         dmar[10] ^= 1; // one bit, so that the checksum is wrong
-        MachineDescription bad = like(good, good.virtualization(), good.units(), Map.of("DMAR", dmar));
+        MachineDescription bad = good.withAcpiTables(Map.of("DMAR", dmar));
 
         assertThatIllegalArgumentException()
                 .isThrownBy(
@@ -56,23 +60,6 @@ class CaseRunnerTest {
                 .withMessageContaining("intel-sc")
                 .withMessageContaining("EINVAL")
                 .withMessageContaining("checksum");
-    }
-
-    private static MachineDescription like(
-            MachineDescription machine,
-            HardwareVirtualization virtualization,
-            List<TranslationUnitSpec> units,
-            Map<String, byte[]> tables) {
-        return new MachineDescription(
-                machine.name(),
-                machine.cpus(),
-                virtualization,
-                machine.caches(),
-                machine.memoryBytes(),
-                units,
-                machine.functions(),
-                tables,
-                machine.bootOptions());
     }
 
     private Outcome run(String story, MachineDescription machine) {
@@ -87,27 +74,34 @@ class CaseRunnerTest {
         assertThat(outcome.errno()).isNull();
     }
 
-    @Test
-    void onCpusThatRunNoGuestsOnlyTheStoriesOfGuestsDoNotApply() {
+    @ParameterizedTest
+    @EnumSource
+    void onCpusThatRunNoGuestsOnlyTheStoriesOfGuestsDoNotApply(Architecture architecture) {
         MachineDescription whole = workbench.machines().named("intel-nosc");
-        MachineDescription machine = like(whole, HardwareVirtualization.NONE, whole.units(), whole.acpiTables());
+        MachineDescription machine = whole.withProcessors(new ProcessorDescription(
+                whole.processors().cpus(),
+                architecture,
+                HardwareVirtualization.NONE,
+                whole.processors().caches()));
         for (Case story : workbench.cases()) {
             Outcome outcome = run(story.name(), machine);
             Decision decision = run(story.name(), whole).decision();
             if (decision != null && decision.wbinvd() != null) {
                 assertNotApplicable(outcome, NotApplicable.NEEDS_KVM_X86, "neither VMX nor SVM");
+            } else if (story.name().equals("host-no-snoop") && architecture != Architecture.X86_64) {
+                assertNotApplicable(outcome, NotApplicable.NEEDS_KVM_X86, "no WBINVD and CLFLUSH");
             } else {
                 assertThat(outcome.reason()).as(story.name()).isNotEqualTo(NotApplicable.NEEDS_KVM_X86);
             }
         }
-        assertThat(run("host-no-snoop", machine).verdict()).isEqualTo(Verdict.COHERENT);
+        assertThat(run("host-no-snoop", machine).verdict())
+                .isEqualTo(architecture == Architecture.X86_64 ? Verdict.COHERENT : Verdict.NOT_APPLICABLE);
     }
 
     @Test
     void withoutADriverForItsFirmwareAMachineHasNoAnswer() {
         MachineDescription whole = workbench.machines().named("intel-sc");
-        Outcome outcome =
-                run("guest-no-snoop", like(whole, whole.virtualization(), whole.units(), Map.of("RIMT", new byte[48])));
+        Outcome outcome = run("guest-no-snoop", whole.withAcpiTables(Map.of("RIMT", new byte[48])));
         assertNotApplicable(outcome, NotApplicable.NO_DRIVER, "no vendor claims its firmware tables [RIMT]");
         assertThat(outcome.vendor()).isNull();
         assertThat(JsonReport.of(outcome)).contains("\"vendor\" : null");
@@ -192,7 +186,8 @@ class CaseRunnerTest {
                                 Optional.of(dmar.name()),
                                 function.externalFacing()))
                 .toList();
-        return like(amd, amd.virtualization(), List.of(ivhd, dmar), Map.of("IVRS", ivrs, "DMAR", table))
+        return amd.withUnits(List.of(ivhd, dmar))
+                .withAcpiTables(Map.of("IVRS", ivrs, "DMAR", table))
                 .withFunctions(functions);
     }
 
@@ -222,11 +217,8 @@ class CaseRunnerTest {
         MachineDescription good = twoVendors();
         byte[] dmar = good.acpiTables().get("DMAR").clone();
         dmar[10] ^= 1;
-        MachineDescription bad = like(
-                good,
-                good.virtualization(),
-                good.units(),
-                Map.of("IVRS", good.acpiTables().get("IVRS"), "DMAR", dmar));
+        MachineDescription bad =
+                good.withAcpiTables(Map.of("IVRS", good.acpiTables().get("IVRS"), "DMAR", dmar));
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> run("host-no-snoop", bad))
                 .withMessageContaining("checksum");
@@ -235,7 +227,7 @@ class CaseRunnerTest {
     @Test
     void aMachineWithoutAnIommuInUseLacksIt() {
         MachineDescription whole = workbench.machines().named("intel-sc");
-        MachineDescription machine = like(whole, whole.virtualization(), List.of(), whole.acpiTables())
+        MachineDescription machine = whole.withUnits(List.of())
                 .withFunctions(whole.functions().stream()
                         .map(function -> new FunctionDescription(
                                 function.address(),

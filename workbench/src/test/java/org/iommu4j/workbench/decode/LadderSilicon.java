@@ -8,10 +8,10 @@ import java.util.Optional;
 import java.util.Set;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TableVisitor;
 import org.iommu4j.sim.spi.Translation;
@@ -39,11 +39,6 @@ public final class LadderSilicon implements TranslationUnitProvider {
     @Override
     public String name() {
         return "ladder";
-    }
-
-    @Override
-    public HardwareVirtualization virtualization() {
-        return HardwareVirtualization.VMX;
     }
 
     @Override
@@ -90,7 +85,7 @@ public final class LadderSilicon implements TranslationUnitProvider {
 
         @Override
         public void visit(int requesterId, TableVisitor visitor) {
-            if (requesterId >= 512) {
+            if (requesterId >>> 9 != 0) {
                 return;
             }
             if (!memory.isMemory(root + requesterId * 8L)) {
@@ -141,7 +136,7 @@ public final class LadderSilicon implements TranslationUnitProvider {
         }
 
         @Override
-        public long translate(int requesterId, int pasid, long address, boolean write) {
+        public long translate(int requesterId, int pasid, long address, int flags) {
             long entry = memory.read(root + requesterId * 8L, true);
             if ((entry & (pasid == TableVisitor.NO_PASID ? 1 : 2)) == 0) {
                 return Translation.fault(1);
@@ -151,7 +146,7 @@ public final class LadderSilicon implements TranslationUnitProvider {
                 entry = memory.read((entry & ADDRESS) + (address >>> shift & 511) * 8L, true);
                 if ((entry & TABLE) == 0) {
                     long offset = address & ((1L << shift) - 1);
-                    return (entry & (write ? WRITE : READ)) == 0
+                    return (entry & (RequestFlags.writes(flags) ? WRITE : READ)) == 0
                             ? Translation.fault(2)
                             : Translation.to((entry & ADDRESS) + offset, (entry & SNOOP) != 0);
                 }
