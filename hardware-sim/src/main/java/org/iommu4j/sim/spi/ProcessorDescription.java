@@ -44,6 +44,7 @@ public record ProcessorDescription(
      * @throws IllegalStateException when they have not
      */
     public void requireX86(String instruction) {
+        Objects.requireNonNull(instruction, "instruction");
         if (architecture != Architecture.X86_64) {
             throw new IllegalStateException("a CPU of " + architecture + " has no instruction " + instruction);
         }

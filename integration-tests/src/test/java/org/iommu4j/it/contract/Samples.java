@@ -34,6 +34,7 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.NamedDevice;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.Prot;
@@ -91,6 +92,7 @@ import org.iommu4j.sim.machine.UserProcess;
 import org.iommu4j.sim.memory.Dram;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.DmaProgram;
+import org.iommu4j.sim.pcie.PlatformMaster;
 import org.iommu4j.sim.pcie.RootComplex;
 import org.iommu4j.sim.pcie.SimulatedFunction;
 import org.iommu4j.sim.spi.CacheGeometry;
@@ -98,6 +100,7 @@ import org.iommu4j.sim.spi.Epoch;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.ImageFabric;
 import org.iommu4j.sim.spi.InterruptWindow;
+import org.iommu4j.sim.spi.PlatformDeviceDescription;
 import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TableListing;
@@ -286,13 +289,12 @@ final class Samples {
         CacheHierarchy caches =
                 new CacheHierarchy(dram, 1, CacheGeometry.LITMUS, EvictionPolicy.LEAST_RECENTLY_USED, trace);
         Fabric fabric = new Zeros();
-        add(
-                trace,
-                dram,
-                caches,
-                fabric,
-                new RootComplex(fabric, trace, Optional.of(InterruptWindow.X86)),
-                new TableListing(fabric));
+        RootComplex rootComplex = new RootComplex(fabric, trace, Optional.of(InterruptWindow.X86));
+        add(trace, dram, caches, fabric, rootComplex, new TableListing(fabric));
+        PlatformDeviceDescription platformDevice =
+                new PlatformDeviceDescription(new NamedDevice("\\_SB.DMA0"), Optional.empty(), List.of(1), false);
+        add(platformDevice, platformDevice.id(), new PlatformMaster(platformDevice, null, rootComplex));
+        add(machine.description().processors());
         add(new ImageFabric(fabric), new NoVisitor(), new DmarWriter(48));
         add(new FlatProcessor(0, machine.description().processors(), machine.memory(0)));
         add(new SimulatedProcessor(0, machine.description().processors(), caches));

@@ -184,7 +184,7 @@ public final class Scenario {
      */
     public HostDriver bindHostDriver(PciAddress address) {
         if (machine.description().processors().architecture() != Architecture.X86_64) {
-            throw new NotApplicableException(NotApplicable.NEEDS_KVM_X86, "the machine's CPUs have no WBINVD and CLFLUSH");
+            throw new NotApplicableException(NotApplicable.NEEDS_KVM_X86, "the CPUs have no WBINVD and CLFLUSH");
         }
         DmaDevice dma = new DmaApi(core, machine.memory(0), machine.frames()).bind(address);
         decides(
