@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Words of memory that are corrupt beyond repair.
  *
- * <p>A poisoned word holds a mark of its own, so that the poison goes where the word goes: into caches and back. It ends
- * where something else is written. Looking costs one comparison while there is none. Thread-safe.
+ * <p>A poisoned word holds a mark of its own, so that the poison goes where the word goes: into caches and back. It
+ * ends where something else is written. Looking costs one comparison while there is none. Thread-safe.
  */
 final class PoisonedWords {
     private static final long SEED = 0x706f69736f6e2121L;

@@ -22,8 +22,8 @@
  *
  * <h2>Modelled</h2>
  *
- * <p>Memory requests with requester id, PASID, no-snoop and relaxed ordering; those of platform devices with the rights to
- * execute and of a supervisor.
+ * <p>Memory requests with requester id, PASID, no-snoop and relaxed ordering; those of platform devices with
+ * the rights to execute and of a supervisor.
  *
  * <h2>Not modelled</h2>
  *
