@@ -40,7 +40,7 @@ public class ImageFabric implements Fabric {
         // likewise
     }
 
-    /** Says that it did, so that who sets a bit goes on. */
+    /** Says that it did, so that a walk that sets a bit goes on. */
     @Override
     public final boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
         return true;

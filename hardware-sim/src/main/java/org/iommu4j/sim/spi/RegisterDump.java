@@ -7,7 +7,7 @@ import java.util.OptionalLong;
 import java.util.TreeMap;
 
 /**
- * A copy of one unit's registers, as far as somebody read them.
+ * A copy of one unit's registers, as far as they were read.
  *
  * @param registerBase physical address of the unit's registers
  * @param words 64-bit words, little endian, by offset in bytes, a multiple of 8

@@ -7,15 +7,15 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * The memory of which a {@link TableReader} lists the tables, and what keeps a listing from going on for ever, whatever
- * an image says. The rules are the same for every vendor's tables:
+ * The memory of which a {@link TableReader} lists the tables, and the bounds that keep a listing from going on for
+ * ever, with any image. The rules are the same for every vendor's tables:
  *
  * <ul>
  *   <li>A table that is in itself, however far down, is a loop: it is named once and not listed again there.
  *   <li>A table that is in several places is listed in each, for there the unit finds its pages too.
  *   <li>What can't be followed is told once, and not in each place that leads to it.
  *   <li>Of tables that are listed for the first time an image has no more than it is large. All other words that are
- *       read are counted, for a few tables that are in several places can unfold to more than anybody reads; and after
+ *       read are counted, for a few tables that are in several places can unfold to more than people read; and after
  *       {@link #MOST_WORDS} of them a listing ends, with one problem.
  * </ul>
  *

@@ -2,8 +2,8 @@
 package org.iommu4j.sim.spi;
 
 /**
- * Who is told what a unit's tables say, in the order in which they are found: a requester, then its tables and mappings
- * by ascending IOVA, then the next.
+ * The receiver of what a unit's tables say, in the order in which it is found: a requester, then its tables and
+ * mappings by ascending IOVA, then the next.
  */
 public interface TableVisitor {
     /** No PASID: ordinary requests. */

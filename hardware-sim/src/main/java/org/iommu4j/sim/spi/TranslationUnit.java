@@ -5,8 +5,10 @@ package org.iommu4j.sim.spi;
  * A simulated IOMMU: registers on one side, requests on the other, tables behind it.
  *
  * <p>Writing a register never processes a queue; it makes work that {@link #step} does, one event at a time, so that
- * the machine decides when. Over a fabric with caches a unit belongs to the machine's one thread. Over a flat fabric
- * {@link #translate} runs on any thread without a lock, while registers and {@link #step} lock the unit.
+ * the machine decides when [unit-1]. Over a fabric with caches a unit belongs to the machine's one thread. Over a flat
+ * fabric {@link #translate} runs on any thread without a lock, beside registers and {@link #step}, which lock the unit
+ * [unit-2]. A unit reaches memory through its {@link Fabric} only, each access snooped or not as the manual says of
+ * that structure [unit-3].
  */
 public interface TranslationUnit {
     /** No PASID: an ordinary request. */
@@ -15,11 +17,11 @@ public interface TranslationUnit {
     /** The answer to a translation request that is granted nothing: no fault is recorded, the device asks again. */
     long NOT_TRANSLATED = Translation.fault(0);
 
-    /** Returns what the unit was made from. */
+    /** Returns the specification that the unit was made from [unit-spec-1]. */
     TranslationUnitSpec spec();
 
     /**
-     * Reads an 8-bit register; unless a unit has such registers, 8 bits of a 32-bit one.
+     * Reads an 8-bit register; unless a unit has such registers, 8 bits of a 32-bit one [unit-read-eight-1].
      *
      * @return 0 to 0xff
      */
@@ -28,7 +30,7 @@ public interface TranslationUnit {
     }
 
     /**
-     * Reads a 16-bit register; unless a unit has such registers, half of a 32-bit one.
+     * Reads a 16-bit register; unless a unit has such registers, half of a 32-bit one [unit-read-sixteen-1].
      *
      * @param offset in bytes, aligned to 2
      * @return 0 to 0xffff
@@ -40,7 +42,7 @@ public interface TranslationUnit {
     /**
      * Writes an 8-bit register.
      *
-     * @throws IllegalStateException when the unit has none
+     * @throws IllegalStateException when the unit has none [unit-write-eight-1]
      */
     default void writeRegister8(int offset, int value) {
         throw new IllegalStateException("unit " + spec().name() + " has no register of 8 bits; written 0x"
@@ -51,41 +53,42 @@ public interface TranslationUnit {
      * Writes a 16-bit register.
      *
      * @param offset in bytes, aligned to 2
-     * @throws IllegalStateException when the unit has none
+     * @throws IllegalStateException when the unit has none [unit-write-sixteen-1]
      */
     default void writeRegister16(int offset, int value) {
         throw new IllegalStateException("unit " + spec().name() + " has no register of 16 bits; written 0x"
                 + Integer.toHexString(value & 0xffff) + " at offset 0x" + Integer.toHexString(offset));
     }
 
-    /** Reads a 32-bit register at an offset in bytes. */
+    /** Reads a 32-bit register at an offset in bytes, aligned to 4 [unit-read-thirty-two-1]. */
     int readRegister32(int offset);
 
-    /** Reads a 64-bit register. */
+    /** Reads a 64-bit register at an offset in bytes, aligned to 8 [unit-read-sixty-four-1]. */
     long readRegister64(int offset);
 
-    /** Writes a 32-bit register. */
+    /** Writes a 32-bit register [unit-write-thirty-two-1]. */
     void writeRegister32(int offset, int value);
 
-    /** Writes a 64-bit register. */
+    /** Writes a 64-bit register [unit-write-sixty-four-1]. */
     void writeRegister64(int offset, long value);
 
     /**
-     * Translates one request and records a fault, if any, in the unit's fault log. Allocates nothing.
+     * Translates one request, and records a fault, if any, in the unit's fault log, once [unit-translate-1]. Allocates
+     * nothing [unit-translate-2].
      *
      * @param sourceId unsigned 32 bits: what the unit's tables are indexed by, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
      * @param address the untranslated address, in bytes
      * @param flags {@link RequestFlags} READ or WRITE, and EXECUTE and PRIVILEGED; a unit ignores those of the last two
      *     that its tables have no rights for
-     * @return a {@link Translation}
+     * @return a {@link Translation}; of a fault the manual's code, in 16 bits [unit-translate-3]
      */
     long translate(int sourceId, int pasid, long address, int flags);
 
     /**
-     * Answers an ATS translation request: like {@link #translate}, for a device that keeps the answer.
+     * Answers an ATS translation request: like {@link #translate}, for a device that keeps the answer [unit-ats-1].
      *
-     * <p>A refusal that the manual makes an answer without rights is {@link #NOT_TRANSLATED} and no fault.
+     * <p>A refusal that the manual makes an answer without rights is {@link #NOT_TRANSLATED} and no fault [unit-ats-2].
      *
      * @return a {@link Translation}, {@link #NOT_TRANSLATED}, or a fault when the unit takes no such requests
      */
@@ -96,7 +99,7 @@ public interface TranslationUnit {
     /**
      * Checks a request whose address the device translated itself by an earlier {@link #requestTranslation}.
      *
-     * @return the {@link Translation} of the address to itself, or a recorded fault
+     * @return the {@link Translation} of the address to itself, or a recorded fault [unit-pass-1]
      */
     default long passTranslated(int sourceId, int pasid, long address, int flags) {
         return translate(sourceId, pasid, address, flags);
@@ -104,7 +107,7 @@ public interface TranslationUnit {
 
     /**
      * Takes the data of a write whose {@link Translation} is {@link Translation#consumed}, for example an interrupt
-     * message for a memory-resident interrupt file. Allocates nothing.
+     * message for a memory-resident interrupt file [unit-consume-1]. Allocates nothing.
      *
      * @param translation the unit's own answer to the request
      * @param address the untranslated address, in bytes
@@ -119,8 +122,9 @@ public interface TranslationUnit {
     }
 
     /**
-     * Takes a page request message (PCIe PRI). It is posted: the unit looks at it in some later {@link #step}, and
-     * answers the group, if at all, by {@link Fabric#respondToPageRequest}. A unit without page requests drops it.
+     * Takes a page request message (PCIe PRI). It is posted: the unit looks at it in some later {@link #step}
+     * [unit-page-1]. It answers a group by {@link Fabric#respondToPageRequest}, at most once [unit-page-2]. A unit
+     * without page requests drops the message.
      *
      * @param sourceId unsigned 32 bits: what the unit's tables are indexed by, see {@link SourceIdRange}
      * @param pasid 0 to 2^20 - 1, or {@link #NO_PASID}
@@ -131,12 +135,19 @@ public interface TranslationUnit {
      */
     default void requestPage(int sourceId, int pasid, long address, int flags, int group) {}
 
-    /** Does one pending piece of work, such as one queued command, and returns whether there was any. */
+    /**
+     * Does one pending piece of work, such as one queued command, and returns whether there was any [unit-step-1].
+     *
+     * <p>Without new register writes and requests, steps come to an end [unit-step-2].
+     */
     boolean step();
 
-    /** Returns the unit to power-on. */
+    /** Returns the unit to power-on: its digest is that of a new unit [unit-reset-1]. */
     void reset();
 
-    /** Adds all state that can influence the future to a digest. */
+    /**
+     * Adds all state that can influence the future to a digest: units that differ in it digest differently
+     * [unit-digest-1].
+     */
     void addTo(StateDigest digest);
 }

@@ -11,13 +11,18 @@ import org.iommu4j.spi.ShownUnit;
 /**
  * A vendor's silicon, as {@link java.util.ServiceLoader} finds it.
  *
- * <p>Implementations have a public constructor without parameters and no state.
+ * <p>Implementations have a public constructor without parameters and no state [silicon-1].
  */
 public interface TranslationUnitProvider {
-    /** Returns the silicon's name, of the characters a to z and 0 to 9, for example {@code vtd}. */
+    /** Returns the silicon's name, of the characters a to z and 0 to 9, for example {@code vtd} [silicon-name-1]. */
     String name();
 
-    /** Returns the built-in machines with this vendor's units, each with the firmware tables that describe them. */
+    /**
+     * Returns the built-in machines with this vendor's units, each with the firmware tables that describe them.
+     *
+     * <p>Their names differ, and each can be built [machines-1]. Exactly one vendor claims each, opens it, and probes
+     * its functions to the units that the description names [machines-2].
+     */
     List<MachineDescription> machines();
 
     /**
@@ -31,8 +36,9 @@ public interface TranslationUnitProvider {
      *     where Linux shows none
      * @param known what else the host's inputs have of the unit
      * @param firmware the host's ACPI tables
-     * @return the unit, or empty when it is not this vendor's
+     * @return the unit, or empty when it is not this vendor's [recognise-1]
      * @throws IllegalArgumentException when it is this vendor's and what is known of it is malformed or not enough
+     *     [recognise-2]
      */
     Optional<TranslationUnitSpec> recognise(
             String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware);
@@ -42,9 +48,9 @@ public interface TranslationUnitProvider {
      *
      * @param registers as far as they were read
      * @param memory the image; only {@link Fabric#isMemory} and {@link Fabric#read} are called
-     * @return the reader, or empty when these can't be registers of this vendor's unit
+     * @return the reader, or empty when these can't be registers of this vendor's unit [reader-1]
      * @throws IllegalArgumentException when they are this vendor's and a word that is needed is missing or makes no
-     *     sense; the message says which
+     *     sense; the message says which [reader-2]
      */
     default Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
         Objects.requireNonNull(registers, "registers");
@@ -53,9 +59,9 @@ public interface TranslationUnitProvider {
     }
 
     /**
-     * Builds a unit.
+     * Builds a unit at power-on.
      *
-     * @throws IllegalArgumentException when its registers are missing or make no sense
+     * @throws IllegalArgumentException when its registers are missing or make no sense [create-1]
      */
     TranslationUnit create(TranslationUnitSpec spec, Fabric fabric);
 }
