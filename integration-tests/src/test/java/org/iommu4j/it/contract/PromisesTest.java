@@ -107,8 +107,8 @@ class PromisesTest {
                         </ul>
                         @param count how many pages, at least 1 [do-it-4]
                         @return bytes [do-it-5]
-                        @throws org.iommu4j.IommuException EINVAL (misaligned) [do-it-6], ERANGE (too wide) [do-it-7]. Nothing
-                            has changed: {@link org.iommu4j.Other#more} is empty [do-it-9]
+                        @throws org.iommu4j.IommuException EINVAL (misaligned) [do-it-6], ERANGE (too wide) [do-it-7].
+                            Nothing has changed: {@link org.iommu4j.Other#more} is empty [do-it-9]
                         @throws IllegalArgumentException when the name is {@link String empty} [do-it-8]
                         """)))
                 .extracting(Promise::id, Promise::sentence)

@@ -107,7 +107,7 @@ final class NapotDriver implements Iommu {
         public long translate(long iova) {
             long entry = memory.load(table + (iova >>> 12) * 8);
             long mask = entry < 0 ? 0xffff : 0xfff;
-            return (entry & 1) == 0 ? UNMAPPED : (entry >>> 10 << 12) & ((1L << 56) - 1) & ~mask | iova & mask;
+            return (entry & 1) == 0 ? UNMAPPED : ((((entry << 10) >>> 20) << 12) & ~mask) | (iova & mask);
         }
 
         @Override

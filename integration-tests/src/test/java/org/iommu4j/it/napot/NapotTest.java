@@ -44,7 +44,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** A vendor with named devices, wide source ids, NAPOT pages and a machine that is not x86's works with what there is. */
+/**
+ * A vendor with named devices, wide source ids, NAPOT pages and a machine that is not x86's works with what there is.
+ */
 class NapotTest {
     private static final NamedDevice GPU = new NamedDevice("\\_SB.GPU0");
     private static final NamedDevice NIC = new NamedDevice("\\_SB.ETH0");

@@ -40,11 +40,11 @@ final class NapotUnit implements TranslationUnit {
         if ((entry & 1) == 0 || (entry & (write ? 4 : 2)) == 0) {
             return Translation.fault(write ? WRITE_FAULT : READ_FAULT);
         }
-        long frame = entry >>> 10 & (1L << 44) - 1;
+        long frame = (entry << 10) >>> 20;
         if (entry < 0) {
-            frame = frame & ~15 | page & 15;
+            frame = (frame & ~15) | (page & 15);
         }
-        return Translation.to(frame << 12 | address & 0xfff, false);
+        return Translation.to((frame << 12) | (address & 0xfff), false);
     }
 
     @Override
@@ -59,7 +59,7 @@ final class NapotUnit implements TranslationUnit {
 
     @Override
     public int readRegister32(int offset) {
-        return (int) (directory >>> offset * 8);
+        return (int) (directory >>> (offset * 8));
     }
 
     @Override
