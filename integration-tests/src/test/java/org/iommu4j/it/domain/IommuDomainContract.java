@@ -27,6 +27,7 @@ import org.iommu4j.Prot;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.pcie.RequestStatus;
+import org.iommu4j.sim.trace.Trace;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Nested;
@@ -492,6 +493,29 @@ abstract class IommuDomainContract {
             for (int i = pages.length - 1; i >= 0; i--) {
                 bench.assertRefused(before + pages[i] * PAGE);
             }
+        }
+
+        @Test
+        void anEmptyGatherTouchesNoHardware() {
+            IommuDomain domain = bench.attached();
+            bench.map(domain, IOVA, SCRATCH);
+            Trace trace = bench.machine().trace();
+            trace.start();
+            IotlbGather gather = new IotlbGather();
+
+            domain.sync(gather);
+            assertThat(trace.size()).as("events of an empty gather").isZero();
+
+            domain.unmap(IOVA, PAGE, gather);
+            int unmapped = trace.size();
+            domain.sync(gather);
+            assertThat(trace.size()).as("events of a gather with a range").isGreaterThan(unmapped);
+            unmapped = trace.size();
+            domain.sync(gather);
+            assertThat(trace.size())
+                    .as("events of a gather that sync has emptied")
+                    .isEqualTo(unmapped);
+            trace.stop();
         }
 
         @Test
