@@ -22,6 +22,8 @@ public enum SharedData {
     REGISTERS("data/registers.tsv"),
     /** Listings, logs and tables of single machines. */
     MACHINES("data/machines"),
+    /** Small inputs of the kinds that people paste, each with the right answer. */
+    REPORTS("data/reports"),
     /** The list of everything collected from real machines. */
     COLLECTION("data"),
     /** Captures of hosts that ran Linux in QEMU. */
