@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 final class GroupListingReader {
     private static final Pattern PATH = Pattern.compile("iommu_groups/(\\d{1,6})/devices/(\\S+)");
     private static final Pattern GROUP =
-            Pattern.compile("(?i)^([\\s#*>|=-]*)(?:iommu[ _-]?)?group(?:\\s*#?\\s*|:\\s*|_)(\\d{1,6})\\b");
+            Pattern.compile("(?i)([\\s#*>|=-]*)(?:iommu[ _-]?)?group(?:\\s*#?\\s*|:\\s*|_)(\\d{1,6})\\b");
     private static final Pattern OF_LSPCI = Pattern.compile("\\s*IOMMU(?: group|Group):\\s*\\d{1,6}\\s*");
     private static final Pattern UNIT = Pattern.compile("^\\s*IOMMU: ([a-z]{1,16}\\d{1,6})\\s*$");
     private static final Pattern COMMAND_LINE = Pattern.compile("^\\s*(BOOT_IMAGE=\\S+ .*)$");
@@ -109,8 +109,11 @@ final class GroupListingReader {
 
     /** Returns whether a line is the heading of a group, with or without a member behind it. */
     static boolean heads(String line) {
+        if (!line.contains("roup") && !line.contains("ROUP")) {
+            return false;
+        }
         Matcher heading = GROUP.matcher(line);
-        if (!heading.find() || OF_LSPCI.matcher(line).matches()) {
+        if (!heading.lookingAt() || OF_LSPCI.matcher(line).matches()) {
             return false;
         }
         String rest = line.substring(heading.end());
@@ -169,7 +172,7 @@ final class GroupListingReader {
 
     private void heading(String line) {
         Matcher group = GROUP.matcher(line);
-        if (group.find()) {
+        if (group.lookingAt()) {
             String rest = line.substring(group.end());
             Matcher address = member(rest);
             Heading begun =

@@ -77,13 +77,14 @@ public final class HostInputs {
         if (AcpiReader.recognises(bytes)) {
             return acpi(path, bytes);
         }
-        List<String> lines = TextLines.isText(bytes) ? TextLines.of(bytes, path.toString()) : List.of();
+        byte[] text = TextLines.isText(bytes) ? PastedText.mended(bytes) : new byte[0];
+        List<String> lines = TextLines.of(text, path.toString());
         for (String line : lines) {
             if (AcpiReader.recognises(line)) {
                 return acpi(path, bytes);
             }
             if (logs.recognises(line)) {
-                return dmesg(path, bytes);
+                return dmesg(path, text);
             }
             if (GroupListingReader.recognises(line)) {
                 return groups(path, lines);
@@ -123,7 +124,8 @@ public final class HostInputs {
     private HostInputs acpi(Path file, byte[] bytes) {
         EvidenceBuilder into = host(file).input(file.toString());
         if (TextLines.isText(bytes) && !AcpiReader.recognises(bytes)) {
-            if (AcpiReader.read(TextLines.of(bytes, file.toString()), source(file, Rank.TABLE), into) == 0) {
+            List<String> lines = TextLines.of(PastedText.mended(bytes), file.toString());
+            if (AcpiReader.read(lines, source(file, Rank.TABLE), into) == 0) {
                 throw new InputException(
                         file + ": holds no complete ACPI table, expected its bytes or the text of acpidump");
             }
@@ -148,7 +150,7 @@ public final class HostInputs {
 
     /** Adds a kernel log. */
     public HostInputs dmesg(Path file) {
-        return dmesg(file, bytesOfText(file));
+        return dmesg(file, mendedText(file));
     }
 
     private HostInputs dmesg(Path file, byte[] text) {
@@ -212,15 +214,15 @@ public final class HostInputs {
     }
 
     private static List<String> text(Path file) {
-        return TextLines.of(bytesOfText(file), file.toString());
+        return TextLines.of(mendedText(file), file.toString());
     }
 
-    private static byte[] bytesOfText(Path file) {
+    private static byte[] mendedText(Path file) {
         byte[] bytes = TextLines.bytes(file);
         if (!TextLines.isText(bytes)) {
             throw new InputException(file + ": is not text");
         }
-        return bytes;
+        return PastedText.mended(bytes);
     }
 
     private static boolean isRoot(Path path) {

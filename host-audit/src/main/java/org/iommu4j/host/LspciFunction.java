@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class LspciFunction {
     private static final Pattern HEX = Pattern.compile("([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})\\s*");
+    private static final Pattern VERBOSE = Pattern.compile("\\s+(?:Flags|Control): .*");
     private static final Pattern CAPABILITY =
             Pattern.compile("\\s+Capabilities: \\[([0-9a-f]{2,3})(?: v[0-9a-f]+)?\\] (.*)");
     private static final Pattern DENIED = Pattern.compile("\\s+Capabilities: <access denied>.*");
@@ -101,7 +102,7 @@ final class LspciFunction {
             hexLine(line);
             return;
         }
-        verbose |= line.startsWith("\tFlags: ") || line.startsWith("\tControl: ");
+        verbose |= VERBOSE.matcher(line).matches();
         Matcher capability = CAPABILITY.matcher(line);
         if (capability.matches()) {
             capabilitiesSeen = true;

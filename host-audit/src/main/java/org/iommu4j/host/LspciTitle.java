@@ -51,6 +51,16 @@ record LspciTitle(
             "iommu", 0x0806,
             "usb controller", 0x0c03);
 
+    /** Returns whether a line has an address; nearly all without one are told by the places of colons and dots alone. */
+    static boolean hasAddress(String line) {
+        for (int dot = line.indexOf('.'); dot >= 0; dot = line.indexOf('.', dot + 1)) {
+            if (dot >= 5 && line.charAt(dot - 3) == ':') {
+                return ADDRESS.matcher(line).find();
+            }
+        }
+        return false;
+    }
+
     /** Reads what follows the address: {@code VGA compatible controller [0300]: Intel ... [8086:1616] (rev 09)}. */
     static LspciTitle of(PciAddress address, String rest) {
         int colon = rest.indexOf(": ");

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /** Reads untrusted files: never more than a stated size, and no control character reaches a terminal. */
 final class TextLines {
@@ -207,8 +208,17 @@ final class TextLines {
 
         /** Returns the line, readable. */
         String line() {
+            return readable(raw());
+        }
+
+        /** Returns the line, readable once something was removed from it. */
+        String lineWithout(UnaryOperator<String> removal) {
+            return readable(removal.apply(raw()));
+        }
+
+        private String raw() {
             int looked = Math.min(to - from, MAX_LINE * MAX_BYTES_OF_CHARACTER);
-            return readable(new String(text, from, looked, StandardCharsets.UTF_8));
+            return new String(text, from, looked, StandardCharsets.UTF_8);
         }
     }
 

@@ -100,6 +100,15 @@ class HostInputsFuzzTest {
     }
 
     @FuzzTest(maxDuration = "10m")
+    void pastedText(byte[] text) {
+        byte[] mended = PastedText.mended(text);
+        TextLines.of(mended).forEach(line -> assertThat(line).doesNotContain("\n", "\u001b"));
+        readOrRefused(host -> LspciReader.read(TextLines.of(mended, "fuzz"), FUZZ, host));
+        readOrRefused(host -> GroupListingReader.read(TextLines.of(mended, "fuzz"), FUZZ, host));
+        readOrRefused(host -> LOGS.read(mended, FUZZ, host));
+    }
+
+    @FuzzTest(maxDuration = "10m")
     void acpidump(byte[] text) {
         readOrRefused(host -> AcpiReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
     }

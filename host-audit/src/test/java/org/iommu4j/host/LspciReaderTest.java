@@ -222,8 +222,8 @@ class LspciReaderTest {
 
     @Test
     void controlCharactersOfNamesDoNotReachATerminal() throws IOException {
-        HostEvidence host = read("00:02.0 VGA compatible controller: Evil \u001b[31mname\n");
-        assertThat(host.functions().get(0).name()).contains("Evil \\u001b[31mname");
+        HostEvidence host = read("00:02.0 VGA compatible controller: Evil \u001b[31m\u0001name\n");
+        assertThat(host.functions().get(0).name()).contains("Evil \\u0001name");
     }
 
     @Test

@@ -140,7 +140,7 @@ class TextLinesTest {
     // --- what can't be read is said ---
 
     @ParameterizedTest
-    @ValueSource(strings = {"> 01:00.0 Ethernet controller: Maker", "- 01:00.0 VGA", "01:00.0\tEthernet: x", "01:00.0"})
+    @ValueSource(strings = {"* 01:00.0 Ethernet controller: Maker", "- 01:00.0 VGA", "01:00.0\tEthernet: x", "01:00.0"})
     void aLineThatBeginsWithAnAddressAndIsNotReadIsSaid(String line) throws IOException {
         HostEvidence host = read("00:00.0 Host bridge [0600]: Maker Bridge [8086:1604]\n" + line + "\n" + line + "\n");
         assertThat(host.functions()).hasSize(1);

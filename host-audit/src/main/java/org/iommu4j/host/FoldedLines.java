@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * Joins lines that mail or a terminal folded at a width.
+ *
+ * <p>A line goes on in the next where that begins nothing known, and either the first word there would not have fitted,
+ * or the line lacks what lines of its kind end with. Terminals fold at the last column, within words; mail folds
+ * between words.
+ */
+final class FoldedLines {
+    /** Text is folded at 66 columns or more, and at few more than 132. */
+    private static final int LEAST_WIDTH = 60;
+
+    private static final int GREATEST_WIDTH = 140;
+    private static final int TAB = 8;
+
+    /** A line and its kind. */
+    record Entry(String text, PrintedLine kind) {
+        private static final Entry NONE = new Entry("", PrintedLine.EMPTY);
+
+        static Entry of(String text) {
+            return new Entry(text, PrintedLine.of(text));
+        }
+    }
+
+    /** Lines of the kernel's drivers that are cut before what matters. */
+    private static final Pattern LACKS_ITS_END = Pattern.compile(
+            ".*\\breg_base_addr(?!.*\\becap [0-9a-f]).*|.*Extended features \\([^)]*|.*: Adding(?: to(?: iommu"
+                    + "(?: group)?)?)?|.*iommu: Adding device(?: \\S{7,12}(?: to(?: group)?)?)?");
+
+    private static final Pattern ENDS = Pattern.compile(".*\\bto (?:iommu )?group \\d{1,6}\\s*");
+    private static final Pattern FLAGS = Pattern.compile("\\s*Flags: .*,\\s*");
+    private static final Pattern BITS = Pattern.compile("(?:[A-Za-z0-9/<>=]{2,16}[+-]\\s*){1,20}");
+
+    private FoldedLines() {}
+
+    /** Returns the lines of a paragraph, with those that were folded as one. */
+    static List<Entry> joined(List<Entry> lines) {
+        int width = 0;
+        boolean any = false;
+        for (Entry line : lines) {
+            width = Math.max(width, columns(line.text()));
+            any |= line.kind() == PrintedLine.TEXT || line.kind() == PrintedLine.HEADING;
+        }
+        if (!any) {
+            return lines;
+        }
+        boolean folded = width >= LEAST_WIDTH && width <= GREATEST_WIDTH;
+        boolean withinWords = folded && width % 10 == 0 && !foldsBetweenWords(lines, width);
+        List<Entry> joined = new ArrayList<>(lines.size());
+        Entry before = Entry.NONE;
+        int columns = 0;
+        for (Entry line : lines) {
+            if (goesOn(before, line, folded && !fits(columns, line.text(), width))) {
+                boolean word = withinWords && columns == width && line.text().charAt(0) != ' ';
+                before = new Entry(
+                        before.text() + (word ? "" : " ") + line.text().strip(), before.kind());
+                joined.set(joined.size() - 1, before);
+            } else {
+                joined.add(line);
+                before = line;
+            }
+            columns = columns(line.text());
+        }
+        return joined;
+    }
+
+    private static boolean foldsBetweenWords(List<Entry> lines, int width) {
+        Entry before = Entry.NONE;
+        int columns = 0;
+        for (Entry line : lines) {
+            boolean goesOn = goesOn(before, line, !fits(columns, line.text(), width));
+            if (goesOn && columns < width - 1) {
+                return true;
+            }
+            before = goesOn ? before : line;
+            columns = columns(line.text());
+        }
+        return false;
+    }
+
+    private static boolean goesOn(Entry before, Entry next, boolean wouldNotFit) {
+        boolean text = next.kind() == PrintedLine.TEXT;
+        if (!canBeFolded(before.kind()) || (!text && next.kind() != PrintedLine.HEADING)) {
+            return false;
+        }
+        String cut = before.text();
+        if (before.kind() == PrintedLine.DETAIL && FLAGS.matcher(cut).matches()) {
+            return true;
+        }
+        String rest = next.text();
+        boolean indented = rest.startsWith("  ") || rest.startsWith("\t");
+        if (!text || indented || ENDS.matcher(cut).matches()) {
+            return false;
+        }
+        return wouldNotFit
+                || LACKS_ITS_END.matcher(cut).matches()
+                || (before.kind() == PrintedLine.DETAIL && BITS.matcher(rest).matches());
+    }
+
+    private static boolean canBeFolded(PrintedLine kind) {
+        return switch (kind) {
+            case STAMPED, TITLE, DETAIL, HEADING, OTHER_BEGINNING -> true;
+            default -> false;
+        };
+    }
+
+    /** Returns whether the first word of a line would have fitted into the line before. */
+    private static boolean fits(int columnsBefore, String line, int width) {
+        String words = line.stripLeading();
+        int end = 0;
+        while (end < words.length() && !Character.isWhitespace(words.charAt(end))) {
+            end++;
+        }
+        return columnsBefore + 1 + end <= width;
+    }
+
+    private static int columns(String line) {
+        int columns = 0;
+        for (int i = 0; i < line.length(); i++) {
+            columns = line.charAt(i) == '\t' ? (columns / TAB + 1) * TAB : columns + 1;
+        }
+        return columns;
+    }
+}
