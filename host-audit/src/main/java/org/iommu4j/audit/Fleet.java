@@ -50,7 +50,10 @@ public final class Fleet {
      */
     public static List<Path> hosts(Path directory) {
         if (!Files.isDirectory(directory)) {
-            throw new InputException(directory + ": is not a directory, expected one with a capture per host");
+            throw new InputException(directory
+                    + (Files.exists(directory)
+                            ? ": is not a directory, expected one with a capture per host"
+                            : ": no such directory, expected one with a capture per host"));
         }
         try (Stream<Path> entries = Files.list(directory)) {
             List<Path> hosts = entries.filter(

@@ -3,6 +3,7 @@ package org.iommu4j.host;
 
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
 import java.util.Objects;
 
 /** Input that can't be used; the message is one line: the place, the problem and what was expected. */
@@ -19,13 +20,16 @@ public class InputException extends RuntimeException {
         super(Objects.requireNonNull(message, "message"), Objects.requireNonNull(cause, "cause"));
     }
 
-    /** Returns the reason in one line; for a file without read permission, Java's own message is only its name. */
+    /** Returns the reason in one line; for a file that is absent or not for this user, Java's own message is its name. */
     static String reason(IOException failure) {
         String message = failure.getMessage();
         if (message == null) {
             return failure.toString();
         }
         String line = message.lines().findFirst().orElse("");
+        if (failure instanceof NoSuchFileException) {
+            return line + ": no such file or directory";
+        }
         return failure instanceof AccessDeniedException ? line + ": permission denied" : line;
     }
 }

@@ -127,6 +127,8 @@ class FleetTest {
         assertThatExceptionOfType(InputException.class)
                 .isThrownBy(() -> Fleet.hosts(folder))
                 .withMessageContaining("is empty");
-        assertThatExceptionOfType(InputException.class).isThrownBy(() -> Fleet.hosts(folder.resolve("absent")));
+        assertThatExceptionOfType(InputException.class)
+                .isThrownBy(() -> Fleet.hosts(folder.resolve("absent")))
+                .withMessageContaining("absent: no such directory");
     }
 }

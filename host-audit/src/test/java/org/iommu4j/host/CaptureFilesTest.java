@@ -167,6 +167,8 @@ class CaptureFilesTest {
     void aFileThatMayNotBeReadIsRefusedWithTheReason() {
         assertThat(InputException.reason(new java.nio.file.AccessDeniedException("/c/sys/firmware/acpi/tables/DMAR")))
                 .isEqualTo("/c/sys/firmware/acpi/tables/DMAR: permission denied");
+        assertThat(InputException.reason(new java.nio.file.NoSuchFileException("/c/absent")))
+                .isEqualTo("/c/absent: no such file or directory");
     }
 
     private static void assertTooBig(Path tar, String... parts) {

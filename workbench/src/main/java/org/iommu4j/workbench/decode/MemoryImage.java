@@ -6,7 +6,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -53,22 +52,22 @@ public abstract class MemoryImage implements Fabric, AutoCloseable {
      * @throws InputException when it can't be read, or is not of this format
      */
     public static MemoryImage open(Path file, @Nullable MemoryFormat format, long unpackLimit) {
+        if (!Files.isRegularFile(file)) {
+            String problem = Files.isDirectory(file)
+                    ? "is a directory"
+                    : Files.exists(file) ? "is not a regular file" : "no such file";
+            throw new InputException(file + ": " + problem + ", expected a memory image");
+        }
         MemoryFormat known = format != null
                 ? format
                 : MemoryFormat.ofName(file)
                         .orElseThrow(() -> new InputException(file + ": its name does not show its format, expected"
                                 + " --memory-format pages or raw, or a name that ends in .bin or .raw"));
-        if (Files.exists(file) && !Files.isRegularFile(file)) {
-            throw new InputException(file + ": is " + (Files.isDirectory(file) ? "a directory" : "not a regular file")
-                    + ", expected a memory image");
-        }
         try {
             return switch (known) {
                 case PAGES -> PagesImage.openPages(file, unpackLimit);
                 case RAW -> RawImage.openRaw(file, unpackLimit);
             };
-        } catch (NoSuchFileException e) {
-            throw new InputException(file + ": no such file, expected a memory image", e);
         } catch (IOException e) {
             throw new InputException(file + ": can't be read as a memory image (" + e.getMessage() + ")", e);
         }

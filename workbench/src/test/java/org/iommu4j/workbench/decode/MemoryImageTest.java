@@ -180,6 +180,7 @@ class MemoryImageTest {
     @Test
     void whatIsNoFileIsRefused() throws IOException {
         assertRefused(folder.resolve("none.bin"), "no such file");
+        assertRefused(folder.resolve("none"), "no such file");
         assertRefused(Files.createDirectory(folder.resolve("folder.bin")), "directory");
     }
 
