@@ -267,12 +267,23 @@ public final class EvidenceBuilder {
     public HostEvidence build() {
         SortedMap<PciAddress, FunctionFacts> present = new TreeMap<>(functions);
         present.keySet().removeIf(function -> listings.isAbsent(function, this::warn));
+        releaseOfCommandLine();
         // Linux forms groups only where it uses an IOMMU.
         present.values().stream()
                 .flatMap(function -> function.inGroupBy().stream())
                 .min((one, other) -> one.rank().compareTo(other.rank()))
                 .ifPresent(source -> iommuInUse(true, source));
         return new HostEvidence(this, present);
+    }
+
+    /** Where no input names the release, the boot loader did when it named the kernel's image. */
+    private void releaseOfCommandLine() {
+        if (host.source(KERNEL_RELEASE).isEmpty()) {
+            host.source(COMMAND_LINE)
+                    .ifPresent(source -> host.value(COMMAND_LINE)
+                            .flatMap(KernelNames::ofCommandLine)
+                            .ifPresent(release -> kernelRelease(release, source)));
+        }
     }
 
     String name() {

@@ -18,6 +18,7 @@ final class KernelBoot implements KernelLog.Findings {
     private static final int MAX_KEPT = 1_000;
 
     private final @Nullable String release;
+    private @Nullable String running;
     private @Nullable String commandLine;
     private final Map<String, Unit> units = new TreeMap<>();
     private final Map<String, Long> everyUnit = new TreeMap<>();
@@ -81,6 +82,11 @@ final class KernelBoot implements KernelLog.Findings {
         return toldAnything || remapping != null || inUse || disabled || done;
     }
 
+    /** Records the release that a message of the running kernel names. */
+    void running(String name) {
+        running = name;
+    }
+
     void commandLine(String text) {
         commandLine = text;
     }
@@ -134,8 +140,9 @@ final class KernelBoot implements KernelLog.Findings {
 
     /** Records all facts of the boot. */
     void record(Source source, EvidenceBuilder host) {
-        if (release != null) {
-            host.kernelRelease(release, source);
+        String named = release != null ? release : running;
+        if (named != null) {
+            host.kernelRelease(named, source);
         }
         if (commandLine != null) {
             host.commandLine(commandLine, source);

@@ -26,6 +26,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class KernelLogReader {
     private static final Pattern VERSION = Pattern.compile("Linux version (\\S{1,128}) \\(");
+    /** What a warning or an oops states of the kernel, {@code dump_stack_print_info}. */
+    private static final Pattern TAINT =
+            Pattern.compile("(?:Not tainted|Tainted: [A-Z][A-Z ]{0,60}) " + KernelNames.RELEASE + " #\\d");
+
     private static final Pattern COMMAND_LINE = Pattern.compile("(Kernel c|\\bC)ommand line: (.*)$");
 
     /** An address begins where no longer number does; with four digits each try on other text ends at once. */
@@ -71,6 +75,7 @@ final class KernelLogReader {
     private static final String PARAMETERS = "ommand line: ";
     private static final String TYPE = "] type ";
     private static final String LEADS = "ridge to [bus ";
+    private static final List<String> TAINT_WORDS = List.of("Not tainted ", "Tainted: ");
     private static final List<String> GROUP_WORDS = List.of(
             "Adding to iommu group",
             "Adding device ",
@@ -86,6 +91,7 @@ final class KernelLogReader {
     private final WordFilter filter;
     private final long versionWord;
     private final long commandLineWord;
+    private final long taintWords;
     private final long functionWord;
     private final long bridgeWord;
     private final long groupWords;
@@ -102,6 +108,7 @@ final class KernelLogReader {
         List<String> words = new ArrayList<>();
         versionWord = add(words, List.of(LINUX));
         commandLineWord = add(words, List.of(PARAMETERS));
+        taintWords = add(words, TAINT_WORDS);
         functionWord = add(words, List.of(TYPE));
         bridgeWord = add(words, List.of(LEADS));
         groupWords = add(words, GROUP_WORDS);
@@ -145,6 +152,9 @@ final class KernelLogReader {
             return true;
         }
         if ((found & groupWords) != 0 && JOINS.matcher(line).find()) {
+            return true;
+        }
+        if ((found & taintWords) != 0 && TAINT.matcher(line).find()) {
             return true;
         }
         if ((found & ofVendors) == 0) {
@@ -273,6 +283,12 @@ final class KernelLogReader {
                 // The second form, printed later, has what is built into the kernel as well.
                 boot.commandLine(commandLine.group(2).strip());
                 return;
+            }
+        }
+        if ((found & taintWords) != 0) {
+            Matcher taint = TAINT.matcher(line);
+            if (taint.find()) {
+                boot.running(taint.group(1));
             }
         }
         if (((found & groupWords) != 0 && group(boot, line))

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.host;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Reads what tools print about the running kernel: {@code uname -a}, {@code hostnamectl} and {@code inxi}, and the
+ * command line as {@code /proc/cmdline} has it.
+ */
+final class KernelNames {
+    /** A release begins with two numbers; longer than Linux's {@code UTS_RELEASE} is none. */
+    static final String RELEASE = "(\\d{1,2}\\.\\d{1,3}[\\w.+~-]{0,60})";
+
+    private static final Pattern UNAME =
+            Pattern.compile("^\\s{0,16}Linux \\S{1,64} " + RELEASE + " (?:#\\d|.{0,200}\\bGNU/Linux)");
+    private static final Pattern LABELLED = Pattern.compile("(?:^|\\s)Kernel: (?:Linux )?" + RELEASE + "(?:\\s|$)");
+    private static final Pattern COMMAND_LINE = Pattern.compile("^\\s{0,16}(BOOT_IMAGE=\\S+ .*)$");
+    private static final Pattern BOOT_IMAGE = Pattern.compile(
+            "(?:^|\\s)BOOT_IMAGE=(?:\\S{0,200}/)?(?:vmlinu[xz]|bzImage|kernel)-" + RELEASE + "(?:\\s|$)");
+
+    private KernelNames() {}
+
+    /** Returns whether a line names the kernel. */
+    static boolean recognises(String line) {
+        return release(line).isPresent() || COMMAND_LINE.matcher(line).matches();
+    }
+
+    private static Optional<String> release(String line) {
+        return first(UNAME, line).or(() -> first(LABELLED, line));
+    }
+
+    private static Optional<String> first(Pattern pattern, String line) {
+        Matcher matcher = pattern.matcher(line);
+        return matcher.find() ? Optional.of(matcher.group(1)) : Optional.empty();
+    }
+
+    /** Returns the release by which a boot loader's entry calls the kernel that it loads. */
+    static Optional<String> ofCommandLine(String commandLine) {
+        return first(BOOT_IMAGE, commandLine).map(release -> release.replaceFirst("\\.(?:efi|img)$", ""));
+    }
+
+    /**
+     * Reads lines.
+     *
+     * @return whether any names the kernel
+     */
+    static boolean read(List<String> lines, Source source, EvidenceBuilder host) {
+        boolean any = false;
+        for (String line : lines) {
+            Optional<String> release = release(line);
+            release.ifPresent(found -> host.kernelRelease(found, source));
+            Optional<String> commandLine = first(COMMAND_LINE, line);
+            commandLine.ifPresent(found -> host.commandLine(found.strip(), source));
+            any |= release.isPresent() || commandLine.isPresent();
+        }
+        return any;
+    }
+}
