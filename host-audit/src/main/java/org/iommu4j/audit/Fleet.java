@@ -15,10 +15,8 @@ import java.util.concurrent.Future;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.host.InputException;
-import org.iommu4j.host.UnknownInputException;
 
 /**
  * Audits many captures on all processors.
@@ -115,7 +113,7 @@ public final class Fleet {
     private FleetRow audit(Path host) {
         String name = host.getFileName().toString();
         try {
-            Audit audit = auditor.audit(read(host), release, List.of());
+            Audit audit = auditor.audit(inputs.get().path(host).read(), release, List.of());
             return FleetRow.of(Files.isDirectory(host) ? name : audit.host(), audit);
         } catch (InputException e) {
             String message = e.getMessage();
@@ -130,33 +128,5 @@ public final class Fleet {
     private static String place(Throwable failure) {
         StackTraceElement[] trace = failure.getStackTrace();
         return trace.length == 0 ? "" : " at " + trace[0];
-    }
-
-    private HostEvidence read(Path host) {
-        HostInputs reader = inputs.get();
-        if (!Files.isDirectory(host) || Files.isDirectory(host.resolve("sys"))) {
-            return reader.path(host).read();
-        }
-        List<Path> files;
-        try (Stream<Path> entries = Files.list(host)) {
-            files = entries.filter(Files::isRegularFile).sorted().toList();
-        } catch (IOException e) {
-            throw new InputException(host + ": can't be read", e);
-        }
-        InputException last = new InputException(host + ": holds no file");
-        boolean any = false;
-        for (Path file : files) {
-            try {
-                reader.path(file);
-                any = true;
-            } catch (UnknownInputException e) {
-                // Other files may lie beside; of a directory without any known input the last refusal is reported.
-                last = e;
-            }
-        }
-        if (!any) {
-            throw last;
-        }
-        return reader.read();
     }
 }

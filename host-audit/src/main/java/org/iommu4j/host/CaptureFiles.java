@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
-import java.io.BufferedInputStream;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.FileVisitResult;
@@ -14,8 +14,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.zip.GZIPInputStream;
+import java.util.zip.ZipEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The files of a capture by their path inside it, links included.
@@ -32,7 +33,14 @@ public final class CaptureFiles implements HostFiles {
             "proc/sys/kernel/osrelease",
             "usr/share/misc/pci.ids",
             "usr/share/hwdata/pci.ids",
+            SysfsReader.LOG_OF_SOS,
             "var/log/dmesg");
+
+    /** Where sosreport keeps what commands printed. */
+    private static final String COMMANDS = "sos_commands";
+
+    /** Directories of a host's own root, in which what is read lies. */
+    private static final Set<String> AT_ROOT = Set.of("sys", "proc", "usr", "var", COMMANDS);
 
     private static final int MAX_LINKS = 40;
     private static final int MAX_ENTRIES = 200_000;
@@ -50,67 +58,100 @@ public final class CaptureFiles implements HostFiles {
     private static final int BUFFER_BYTES = 1 << 16;
 
     private final String source;
+    private final @Nullable TextInputs beside;
     private final FileTree tree = new FileTree(MAX_LINKS);
+    /** The directory of an archive that everything of the host is in; null until that is known. */
+    private @Nullable String top;
+
     private int entries;
     private long totalBytes;
     private long askedBytes;
 
-    private CaptureFiles(String source) {
+    private CaptureFiles(String source, @Nullable TextInputs beside) {
         this.source = source;
+        this.beside = beside;
     }
 
     /**
      * Reads a capture.
      *
-     * @param path a directory or a tar file that holds {@code sys/}
+     * @param path a directory, or a tar or zip file, that holds {@code sys/}
      * @throws InputException when it can't be read, is not a complete tar, is too big, or holds no {@code sys/}
      *     tree
      */
     public static CaptureFiles open(Path path) {
+        return read(path, null).withSysTree();
+    }
+
+    /**
+     * Reads a capture, or what diagnostics gather, with or without {@code sys/}.
+     *
+     * @param path a directory, or a tar or zip file
+     * @param beside receives other files of an archive, and of a directory those at its root and of sosreport; null
+     *     where they do not matter
+     * @throws InputException when it can't be read, is not a complete tar, or is too big
+     */
+    static CaptureFiles read(Path path, @Nullable TextInputs beside) {
         if (Files.isDirectory(path)) {
-            CaptureFiles files = new CaptureFiles(path.toString());
+            CaptureFiles files = new CaptureFiles(path.toString(), beside);
             try {
                 files.readDirectory(path);
             } catch (IOException e) {
                 throw unreadable(path.toString(), e);
             }
-            return files.withSysTree();
+            return files;
         }
         TextLines.requireContents(path);
         try {
-            return ofTar(Files.newInputStream(path), path.toString());
+            return ofArchive(Files.newInputStream(path), path.toString(), beside);
         } catch (IOException e) {
             throw unreadable(path.toString(), e);
         }
     }
 
     /**
-     * Reads a tar, compressed or not.
+     * Reads a tar or zip, compressed or not.
      *
      * @param in is closed
      * @param source where it comes from, for messages
-     * @throws InputException as {@link #open} does
+     * @param beside as in {@link #read}
+     * @throws InputException as {@link #read} does
      */
-    static CaptureFiles ofTar(InputStream in, String source) {
-        CaptureFiles files = new CaptureFiles(source);
-        try (WholeTar tar = new WholeTar(unzipped(in))) {
-            files.readTar(tar);
-            if (!tar.ended()) {
-                throw new InputException(source
-                        + ": is truncated, expected the empty block that ends a tar; copy it again, or make it again");
+    static CaptureFiles ofArchive(InputStream in, String source, @Nullable TextInputs beside) {
+        CaptureFiles files = new CaptureFiles(source, beside);
+        try (InputStream unpacked = Packing.unpacked(in, source)) {
+            if (Packing.isZip(Packing.head(unpacked))) {
+                WholeZip zip = new WholeZip(unpacked);
+                files.readZip(zip);
+                if (!zip.ended(MAX_TOTAL_BYTES)) {
+                    throw new InputException(
+                            source + ": is truncated, expected the record that ends a zip; copy it again");
+                }
+            } else {
+                WholeTar tar = new WholeTar(unpacked);
+                files.readTar(tar);
+                if (!tar.ended()) {
+                    throw new InputException(source + ": is truncated, expected the empty block that ends a tar;"
+                            + " copy it again, or make it again");
+                }
             }
         } catch (IOException e) {
             throw unreadable(source, e);
         }
-        return files.withSysTree();
+        return files;
     }
 
     private static InputException unreadable(String source, IOException e) {
         return new InputException(source + ": can't be read as a capture (" + InputException.reason(e) + ")", e);
     }
 
+    /** Returns whether it holds a {@code sys/} tree. */
+    boolean hasSysTree() {
+        return tree.hasDirectory("sys");
+    }
+
     private CaptureFiles withSysTree() {
-        if (!tree.hasDirectory("sys")) {
+        if (!hasSysTree()) {
             throw new InputException(source + ": is not a capture, expected a directory or tar with a Linux sys/ tree");
         }
         return this;
@@ -161,19 +202,23 @@ public final class CaptureFiles implements HostFiles {
         TarArchiveEntry entry = tar.next();
         while (entry != null) {
             String name = entry.getName();
-            List<String> path = path(name);
+            List<String> path = inHost(path(name));
             count(1, tar.position() - from, name);
+            boolean isFile = entry.isFile() && !entry.isFIFO() && !entry.isCharacterDevice() && !entry.isBlockDevice();
             if (!isWanted(path)) {
                 count(0, Math.max(0, entry.getSize()), name);
+                if (isFile && !entry.isSymbolicLink() && !entry.isLink()) {
+                    offer(path, tar, entry.getSize());
+                }
             } else if (entry.isSymbolicLink()) {
                 tree.link(path, target(name, entry.getLinkName()));
             } else if (entry.isLink()) {
                 // A second name of a file that the tar already has, by its path from the top.
-                tree.link(path, target(name, "/" + entry.getLinkName()));
+                tree.link(path, target(name, "/" + String.join("/", inHost(path(entry.getLinkName())))));
             } else if (entry.isDirectory()) {
                 tree.directory(path);
-            } else if (entry.isFile() && !entry.isFIFO() && !entry.isCharacterDevice() && !entry.isBlockDevice()) {
-                tree.file(path, contents(tar, name, entry.getSize()));
+            } else if (isFile) {
+                file(path, contents(tar, name, entry.getSize()));
             }
             countNodes();
             from = tar.position();
@@ -181,22 +226,93 @@ public final class CaptureFiles implements HostFiles {
         }
     }
 
-    /** Returns whether bytes begin as gzip does. */
-    static boolean isGzip(byte[] head) {
-        return head.length >= 2 && head[0] == 0x1f && (head[1] & 0xff) == 0x8b;
+    /** A zip states a file's size behind it. */
+    private void readZip(WholeZip zip) throws IOException {
+        ZipEntry entry = zip.getNextEntry();
+        while (entry != null) {
+            String name = entry.getName();
+            // Windows writes its own separator.
+            List<String> path = inHost(path(name.replace('\\', '/')));
+            count(1, name.length(), name);
+            if (entry.isDirectory()) {
+                if (isWanted(path)) {
+                    tree.directory(path);
+                }
+            } else {
+                byte[] bytes = zip.readNBytes(HostFiles.MAX_FILE_BYTES + 1);
+                count(0, bytes.length, name);
+                if (bytes.length > HostFiles.MAX_FILE_BYTES) {
+                    byte[] rest = new byte[BUFFER_BYTES];
+                    for (int read = zip.read(rest); read >= 0; read = zip.read(rest)) {
+                        count(0, read, name);
+                    }
+                    if (isWanted(path)) {
+                        throw tooBig(name);
+                    }
+                    leaveOut(path);
+                } else if (isWanted(path)) {
+                    file(path, bytes);
+                } else {
+                    offer(path, new ByteArrayInputStream(bytes), bytes.length);
+                }
+            }
+            countNodes();
+            entry = zip.getNextEntry();
+        }
     }
 
-    private static InputStream unzipped(InputStream file) throws IOException {
-        InputStream in = new BufferedInputStream(file, BUFFER_BYTES);
-        try {
-            in.mark(2);
-            byte[] head = in.readNBytes(2);
-            in.reset();
-            return isGzip(head) ? new BufferedInputStream(new GZIPInputStream(in), BUFFER_BYTES) : in;
-        } catch (IOException e) {
-            in.close();
-            throw e;
+    /** Puts a file into the tree; one at the root may be a text. */
+    private void file(List<String> path, byte[] bytes) throws IOException {
+        tree.file(path, bytes);
+        if (path.size() == 1) {
+            offer(path, new ByteArrayInputStream(bytes), bytes.length);
         }
+    }
+
+    /** Offers a file that is not of the tree; compressed logs are of earlier boots. */
+    private void offer(List<String> path, InputStream in, long size) throws IOException {
+        TextInputs texts = beside;
+        if (texts == null || path.isEmpty() || path.contains("sys") || path.contains("proc") || size <= 0) {
+            return;
+        }
+        if (size > HostFiles.MAX_FILE_BYTES) {
+            leaveOut(path);
+            return;
+        }
+        byte[] bytes = in.readNBytes((int) size);
+        if (!path.equals(List.of(HostCapture.MISSING)) && (TextLines.isText(bytes) || AcpiReader.recognises(bytes))) {
+            texts.offer(TextLines.printable(String.join("/", path)), bytes);
+        }
+    }
+
+    private void leaveOut(List<String> path) {
+        if (beside != null) {
+            beside.leaveOut(TextLines.printable(String.join("/", path)) + ": is too big, expected at most "
+                    + (HostFiles.MAX_FILE_BYTES >> 20) + " MiB");
+        }
+    }
+
+    /** Diagnostics put all into one directory, with the name of the host and the time: the path goes on below it. */
+    private List<String> inHost(List<String> path) {
+        if (path.size() < 2) {
+            return path;
+        }
+        List<String> below = path.subList(1, path.size());
+        String host = null;
+        if (AT_ROOT.contains(path.get(0))) {
+            host = path.get(0).equals("sys") ? "" : null;
+        } else if (below.get(0).equals("sys") || BESIDE.contains(String.join("/", below))) {
+            host = path.get(0);
+        }
+        if (host != null && !host.equals(top)) {
+            if (top == null || !hasSysTree()) {
+                top = host;
+            } else if (!top.isEmpty() && !BESIDE.contains(String.join("/", below))) {
+                throw new InputException(source + ": holds sys/ twice, in '" + TextLines.printable(top) + "' and in '"
+                        + TextLines.printable(host) + "', expected the files of one host");
+            }
+        }
+        return path.get(0).equals(top) ? below : path;
     }
 
     private void readDirectory(Path top) throws IOException {
@@ -207,7 +323,8 @@ public final class CaptureFiles implements HostFiles {
                     String name = top.relativize(directory).toString();
                     List<String> path = path(name);
                     if (!isWanted(path) || !path.get(0).equals("sys")) {
-                        boolean leads = BESIDE.stream().anyMatch(file -> file.startsWith(name + "/"));
+                        boolean leads = path.get(0).equals(COMMANDS)
+                                || BESIDE.stream().anyMatch(file -> file.startsWith(name + "/"));
                         return leads ? FileVisitResult.CONTINUE : FileVisitResult.SKIP_SUBTREE;
                     }
                     count(1, 0, name);
@@ -222,6 +339,12 @@ public final class CaptureFiles implements HostFiles {
                 String name = top.relativize(file).toString();
                 List<String> path = path(name);
                 if (!isWanted(path)) {
+                    if (path.get(0).equals(COMMANDS) && attributes.isRegularFile()) {
+                        count(1, attributes.size(), name);
+                        try (InputStream in = Files.newInputStream(file)) {
+                            offer(path, in, attributes.size());
+                        }
+                    }
                     return FileVisitResult.CONTINUE;
                 }
                 count(1, 0, name);
@@ -229,7 +352,7 @@ public final class CaptureFiles implements HostFiles {
                     tree.link(path, target(name, Files.readSymbolicLink(file).toString()));
                 } else if (attributes.isRegularFile()) {
                     try (InputStream in = Files.newInputStream(file)) {
-                        tree.file(path, contents(in, name, attributes.size()));
+                        file(path, contents(in, name, attributes.size()));
                     }
                 }
                 countNodes();

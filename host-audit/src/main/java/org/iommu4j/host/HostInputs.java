@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
+import java.util.stream.Stream;
 import org.iommu4j.spi.IommuVendors;
 import org.jspecify.annotations.Nullable;
 
@@ -18,10 +21,15 @@ import org.jspecify.annotations.Nullable;
  * capture or the running host: two captures are of two hosts or of two times.
  */
 public final class HostInputs {
-    private static final int TAR_MAGIC_AT = 257;
     private static final String EXPECTED =
             "expected a directory or tar with a Linux sys/ tree, an ACPI table or acpidump,"
                     + " or text of lspci, dmesg or IOMMU groups";
+
+    /** Directories in one another in which files of a host are looked for. */
+    private static final int MAX_DEPTH = 6;
+
+    /** Files of a folder. */
+    private static final int MAX_FILES = 10_000;
 
     private final IommuVendors vendors;
     private final KernelLogReader logs;
@@ -58,42 +66,116 @@ public final class HostInputs {
     }
 
     /**
-     * Adds an input of any kind, recognised by what is in it.
+     * Adds an input of any kind, recognised by what is in it: a directory or archive with a {@code sys/} tree, texts or
+     * both; an ACPI table; a text, in which all known kinds may stand in any order. {@code /dev/stdin} is standard
+     * input.
      *
      * @throws UnknownInputException when it is none that is known
      * @throws InputException when it can't be read, or a second capture
      */
     public HostInputs path(Path path) {
         if (Files.isDirectory(path)) {
-            if (isRoot(path)) {
-                return live();
-            }
-            return capture(path);
+            return isRoot(path) ? live() : directory(path);
         }
-        if (isTar(path)) {
+        TextLines.requireContents(path);
+        if (Files.isRegularFile(path) && Packing.isArchive(path)) {
             return capture(path);
         }
         byte[] bytes = TextLines.bytes(path);
-        if (AcpiReader.recognises(bytes)) {
-            return acpi(path, bytes);
+        if (Packing.isArchive(bytes)) {
+            // A pipe can be read only once.
+            TextInputs texts = new TextInputs(logs);
+            return archive(
+                    path, CaptureFiles.ofArchive(new ByteArrayInputStream(bytes), path.toString(), texts), texts);
         }
-        byte[] text = TextLines.isText(bytes) ? PastedText.mended(bytes) : new byte[0];
-        List<String> lines = TextLines.of(text, path.toString());
-        for (String line : lines) {
-            if (AcpiReader.recognises(line)) {
-                return acpi(path, bytes);
+        return AcpiReader.recognises(bytes) ? acpi(path, bytes) : text(path, bytes);
+    }
+
+    private HostInputs text(Path path, byte[] bytes) {
+        byte[] text = PastedText.ofFile(bytes);
+        TextSections sections = TextSections.of(text, path.toString(), logs);
+        if (sections.kinds().size() == 1) {
+            switch (sections.kinds().iterator().next()) {
+                case ACPI -> acpi(path, bytes);
+                case LOG -> dmesg(path, text);
+                case GROUPS -> groups(path, TextLines.of(text, path.toString()));
+                case LSPCI -> lspci(path, TextLines.of(text, path.toString()));
+                case KERNEL -> sections.read(nameOf(path), host(path).input(path.toString()));
             }
-            if (logs.recognises(line)) {
-                return dmesg(path, text);
-            }
-            if (GroupListingReader.recognises(line)) {
-                return groups(path, lines);
-            }
-            if (LspciReader.recognises(line)) {
-                return lspci(path, lines);
+        } else if (sections.read(nameOf(path), HostEvidence.builder("trial")).isEmpty()) {
+            throw new UnknownInputException(path + ": is of no known kind, " + EXPECTED);
+        } else {
+            sections.read(nameOf(path), host(path).input(path.toString()));
+        }
+        return this;
+    }
+
+    /** Adds a directory: a capture, or else the files of one host, which may lie in directories of their own. */
+    private HostInputs directory(Path directory) {
+        if (hasSysTree(directory)) {
+            return capture(directory);
+        }
+        List<Path> inside = list(directory);
+        List<Path> captures = inside.stream().filter(HostInputs::hasSysTree).toList();
+        if (captures.size() > 1) {
+            throw new InputException(directory + ": holds sys/ twice, in " + captures.get(0) + " and in "
+                    + captures.get(1) + ", expected the files of one host; --fleet DIR audits many");
+        }
+        TextInputs texts = new TextInputs(logs);
+        captures.forEach(capture -> archive(directory, capture));
+        boolean any = !captures.isEmpty();
+        Deque<Path> left = new ArrayDeque<>(inside);
+        int files = 0;
+        while (!left.isEmpty()) {
+            Path path = left.pop();
+            if (Files.isRegularFile(path)) {
+                if (++files > MAX_FILES) {
+                    throw new InputException(directory + ": holds more than " + MAX_FILES + " files");
+                }
+                any |= offer(directory, path, texts);
+            } else if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)
+                    && !captures.contains(path)
+                    && path.getNameCount() - directory.getNameCount() < MAX_DEPTH) {
+                list(path).forEach(left::push);
             }
         }
-        throw new UnknownInputException(path + ": is of no known kind, " + EXPECTED);
+        if (!any && texts.isEmpty()) {
+            throw new InputException(directory + ": is not a capture, " + EXPECTED + "; " + texts.unread());
+        }
+        texts.requireOneHost(directory.toString());
+        texts.read(directory.toString(), true, host(directory));
+        return this;
+    }
+
+    /** Reads a capture among the files of a host at once; returns whether it is one. */
+    private boolean offer(Path directory, Path file, TextInputs texts) {
+        try {
+            TextLines.requireContents(file);
+            if (Packing.isArchive(file)) {
+                archive(directory, file);
+                return true;
+            }
+            texts.offer(TextLines.printable(directory.relativize(file).toString()), TextLines.bytes(file));
+        } catch (UnknownInputException e) {
+            texts.leaveOut(String.valueOf(e.getMessage()));
+        }
+        return false;
+    }
+
+    private static boolean hasSysTree(Path directory) {
+        return Files.isDirectory(directory.resolve("sys"));
+    }
+
+    /** Returns what a directory holds, in order, but what is hidden. */
+    private static List<Path> list(Path directory) {
+        try (Stream<Path> entries = Files.list(directory)) {
+            return entries.filter(entry -> !entry.getFileName().toString().startsWith("."))
+                    .limit(MAX_FILES)
+                    .sorted()
+                    .toList();
+        } catch (IOException e) {
+            throw new InputException(directory + ": can't be read (" + InputException.reason(e) + ")", e);
+        }
     }
 
     private void only(String capture) {
@@ -105,14 +187,40 @@ public final class HostInputs {
     }
 
     /**
-     * Adds a directory or tar with a {@code sys/} tree.
+     * Adds a directory, tar or zip with a {@code sys/} tree, or with texts.
      *
-     * @throws InputException when it can't be read, or one was added before
+     * @throws InputException when it can't be read, has neither, or one with {@code sys/} was added before
      */
     public HostInputs capture(Path path) {
-        only(path.toString());
-        CaptureFiles files = CaptureFiles.open(path);
-        SysfsReader.read(files, vendors, logs, host(path));
+        return archive(path, path);
+    }
+
+    private HostInputs archive(Path named, Path path) {
+        TextInputs texts = new TextInputs(logs);
+        return archive(named, CaptureFiles.read(path, texts), texts);
+    }
+
+    /**
+     * Adds a capture.
+     *
+     * @param named gives the host its name
+     * @param texts that lie beside the {@code sys/} tree, if there is one
+     */
+    private HostInputs archive(Path named, CaptureFiles files, TextInputs texts) {
+        if (files.hasSysTree()) {
+            only(files.source());
+            SysfsReader.read(files, vendors, logs, host(named));
+            texts.without(SysfsReader.LOGS);
+            if (SysfsReader.LOGS.stream().anyMatch(log -> files.bytes(log).isPresent())) {
+                texts.withoutLogs();
+            }
+        } else if (texts.isEmpty()) {
+            throw new InputException(files.source() + ": is not a capture, expected a directory or tar with a Linux"
+                    + " sys/ tree, or with known texts; " + texts.unread());
+        } else {
+            texts.requireOneHost(files.source());
+        }
+        texts.read(files.source(), !files.hasSysTree(), host(named));
         return this;
     }
 
@@ -197,8 +305,9 @@ public final class HostInputs {
             named.add(input);
         } else if (!named.isEmpty() && !named.contains(input)) {
             named.add(input);
-            Path directory = directory(input);
-            boolean together = named.stream().allMatch(each -> directory(each).equals(directory));
+            Path directory = directoryOf(input);
+            boolean together = named.stream()
+                    .allMatch(each -> directoryOf(each).equals(directory) && !TextLines.isDescriptor(each));
             known.named(
                     together && directory.getFileName() != null
                             ? nameOf(directory)
@@ -207,7 +316,7 @@ public final class HostInputs {
         return known;
     }
 
-    private static Path directory(Path input) {
+    private static Path directoryOf(Path input) {
         Path absolute = input.toAbsolutePath().normalize();
         Path parent = absolute.getParent();
         return parent == null ? absolute : parent;
@@ -233,29 +342,16 @@ public final class HostInputs {
         }
     }
 
-    /** A tar has a magic behind the first name; a compressed file is taken as a tar. */
-    private static boolean isTar(Path path) {
-        TextLines.requireContents(path);
-        if (!Files.isRegularFile(path)) {
-            return false;
-        }
-        try (InputStream in = Files.newInputStream(path)) {
-            byte[] head = in.readNBytes(TAR_MAGIC_AT + 5);
-            return CaptureFiles.isGzip(head)
-                    || (head.length == TAR_MAGIC_AT + 5
-                            && new String(head, TAR_MAGIC_AT, 5, StandardCharsets.ISO_8859_1).equals("ustar"));
-        } catch (IOException e) {
-            throw new InputException(path + ": can't be read (" + InputException.reason(e) + ")", e);
-        }
-    }
-
     private static Source source(Path file, Rank rank) {
         return new Source(nameOf(file), rank);
     }
 
     private static String nameOf(Path path) {
+        if (TextLines.isDescriptor(path)) {
+            return path.equals(TextLines.STANDARD_INPUT) ? "standard input" : "pipe";
+        }
         Path file = path.toAbsolutePath().normalize().getFileName();
         String name = TextLines.printable(file == null ? "host" : file.toString());
-        return name.replaceFirst("\\.tar(\\.gz)?$|\\.tgz$", "");
+        return name.replaceFirst("\\.(?:tar|tgz|zip|tar\\.gz|gz)$", "");
     }
 }

@@ -44,6 +44,11 @@ final class PastedText {
         mended = new ByteArrayOutputStream(size);
     }
 
+    /** Returns a file's text without the damage; nothing where the file is no text. */
+    static byte[] ofFile(byte[] bytes) {
+        return TextLines.isText(bytes) ? mended(bytes) : new byte[0];
+    }
+
     /** Returns a text as it was printed, in UTF-8, each line with a line feed. */
     static byte[] mended(byte[] text) {
         PastedText pasted = new PastedText(text.length + 1);

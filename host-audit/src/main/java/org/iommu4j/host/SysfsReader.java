@@ -42,8 +42,11 @@ final class SysfsReader {
     /** Whether VFIO assigns devices though interrupts are not remapped. */
     static final String UNSAFE_INTERRUPTS = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
 
+    /** Where sosreport keeps the kernel log. */
+    static final String LOG_OF_SOS = "sos_commands/kernel/dmesg";
+
     /** Where a kernel log may lie. */
-    static final List<String> LOGS = List.of("dmesg.txt", "dmesg", "dmesg.log", "var/log/dmesg");
+    static final List<String> LOGS = List.of("dmesg.txt", "dmesg", "dmesg.log", LOG_OF_SOS, "var/log/dmesg");
 
     private static final Source SOURCE = new Source("sysfs", Rank.SYSFS);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -27,19 +29,24 @@ final class TextLines {
     /** In place of a character that is left out. */
     private static final int INVISIBLE = -1;
 
+    /** What a shell pipes or redirects into the command. */
+    static final Path STANDARD_INPUT = Path.of("/dev/stdin");
+
     private static final int FILE_TYPE = 0170000;
     private static final int PIPE = 0010000;
+    private static final int SOCKET = 0140000;
 
     private TextLines() {}
 
     /**
-     * Reads a whole file.
+     * Reads a whole file, without gzip's compression.
      *
-     * @throws InputException when it has no contents that can be read or is longer than {@value #MAX_BYTES} bytes
+     * @throws InputException when it has no contents that can be read, is longer than {@value #MAX_BYTES} bytes, or is
+     *     compressed otherwise
      */
     static byte[] bytes(Path file) {
         requireContents(file);
-        try (InputStream in = Files.newInputStream(file)) {
+        try (InputStream in = Packing.unpacked(open(file), file.toString())) {
             byte[] bytes = in.readNBytes(MAX_BYTES + 1);
             if (bytes.length > MAX_BYTES) {
                 String message = file + ": is too big, expected at most " + (MAX_BYTES >> 20) + " MiB";
@@ -49,6 +56,11 @@ final class TextLines {
         } catch (IOException e) {
             throw new InputException(file + ": can't be read (" + InputException.reason(e) + ")", e);
         }
+    }
+
+    /** Standard input is taken as it is: a socket can't be opened by its path. */
+    private static InputStream open(Path file) throws IOException {
+        return file.equals(STANDARD_INPUT) ? new FileInputStream(FileDescriptor.in) : Files.newInputStream(file);
     }
 
     /**
@@ -77,13 +89,19 @@ final class TextLines {
         }
     }
 
+    /** Returns whether a path names what the command has open, so that it is no name of a host. */
+    static boolean isDescriptor(Path file) {
+        return file.equals(STANDARD_INPUT) || file.startsWith("/dev/fd") || file.startsWith("/proc/self/fd");
+    }
+
     /** {@code <(lspci -vvv)} of a shell, or what a pipe brings to {@code /dev/stdin}; not a terminal. */
     private static boolean isPipeOfShell(Path file) {
-        if (!file.startsWith("/dev/fd") && !file.startsWith("/proc/self/fd") && !file.equals(Path.of("/dev/stdin"))) {
+        if (!isDescriptor(file)) {
             return false;
         }
         try {
-            return Files.getAttribute(file, "unix:mode") instanceof Integer mode && (mode & FILE_TYPE) == PIPE;
+            return Files.getAttribute(file, "unix:mode") instanceof Integer mode
+                    && ((mode & FILE_TYPE) == PIPE || (file.equals(STANDARD_INPUT) && (mode & FILE_TYPE) == SOCKET));
         } catch (IOException | UnsupportedOperationException e) {
             return false;
         }

@@ -5,9 +5,13 @@
  *
  * <p>Read {@link org.iommu4j.host.HostEvidence} first: the facts, each with the input that states it. Then read {@link
  * org.iommu4j.host.Rank}: which input takes precedence where two differ. {@link org.iommu4j.host.HostInputs} reads the
- * running host, a directory or tar with a {@code sys/} tree, ACPI tables as bytes or as text of {@code acpidump}, and
- * the text of {@code lspci}, of kernel logs and of listings of IOMMU groups. {@link org.iommu4j.host.HostCapture} makes
- * such a tar.
+ * running host, a directory, tar or zip with a {@code sys/} tree, with texts or both, ACPI tables as bytes or as text of
+ * {@code acpidump}, and the text of {@code lspci}, of kernel logs and of listings of IOMMU groups. One text may hold all
+ * of them. {@link org.iommu4j.host.HostCapture} makes such a tar.
+ *
+ * <p>Of the logs that lie together the one of this boot is read: what {@code dmesg} printed before what a logger kept,
+ * and that before one whose name is that of an earlier boot. Other compression than gzip's is refused by name. A warning
+ * names what is not read.
  *
  * <p>An input is untrusted. Its size is bounded: 32 MiB of text; 4 MiB of a table; 16 MiB of a file; 256 MiB and
  * 200,000 entries of a capture, including all directories in their names; 4,096 characters of a path and of a link's

@@ -119,9 +119,19 @@ class HostInputsFuzzTest {
     }
 
     @FuzzTest(maxDuration = "10m")
-    void capture(byte[] tar) {
-        readOrRefused(host ->
-                SysfsReader.read(CaptureFiles.ofTar(new ByteArrayInputStream(tar), "fuzz"), VENDORS, LOGS, host));
+    void capture(byte[] archive) {
+        readOrRefused(host -> {
+            TextInputs texts = new TextInputs(LOGS);
+            SysfsReader.read(
+                    CaptureFiles.ofArchive(new ByteArrayInputStream(archive), "fuzz", texts), VENDORS, LOGS, host);
+            texts.read("fuzz", true, host);
+        });
+    }
+
+    @FuzzTest(maxDuration = "10m")
+    void textOfAllKinds(byte[] text) {
+        readOrRefused(host -> assertThat(TextSections.of(text, "fuzz", LOGS).read("fuzz", host))
+                .isSubsetOf(TextSections.Kind.values()));
     }
 
     @FuzzTest(maxDuration = "10m")

@@ -63,8 +63,8 @@ final class AuditCommand implements Callable<Integer> {
             paramLabel = "PATH",
             arity = "0..*",
             description =
-                    "A directory or tar with a Linux sys/ tree, an ACPI table or acpidump, or text of lspci, dmesg or"
-                            + " IOMMU groups.")
+                    "A directory, tar or zip with a Linux sys/ tree or texts, an ACPI table or acpidump, or text of"
+                            + " lspci, dmesg or IOMMU groups, all in one or not; - is standard input.")
     private List<String> paths = new ArrayList<>();
 
     @Option(

@@ -6,7 +6,7 @@ import org.iommu4j.host.InputException;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Reads a path. An empty one would be the current directory, and a variable of a shell that is not set is none. */
+/** Reads a path; {@code -} is standard input. An empty one would be the current directory, and a variable of a shell that is not set is none. */
 final class PathConverter implements ITypeConverter<Path> {
     /**
      * Reads one of many parameters, of which the library takes those that can't be converted for too many.
@@ -26,6 +26,6 @@ final class PathConverter implements ITypeConverter<Path> {
         if (value.isEmpty()) {
             throw new TypeConversionException("an empty path, expected a file or directory");
         }
-        return Path.of(value);
+        return Path.of(value.equals("-") ? "/dev/stdin" : value);
     }
 }

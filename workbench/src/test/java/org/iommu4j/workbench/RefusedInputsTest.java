@@ -102,8 +102,9 @@ class RefusedInputsTest {
         assertRefused("is a directory, expected a file", "audit", "--acpi", folder);
     }
 
-    @Test
-    void aPipeOfAShellIsRead() throws IOException, InterruptedException {
+    @ParameterizedTest
+    @ValueSource(strings = {"--lspci /dev/stdin", "--lspci -", "-", "/dev/stdin", "- < \"$1\"", "--lspci - < \"$1\""})
+    void whatAShellBringsOnStandardInputIsRead(String arguments) throws IOException, InterruptedException {
         Path listing = Files.writeString(folder.resolve("lspci.txt"), "00:02.0 VGA compatible controller: Maker\n");
         Path output = folder.resolve("output.txt");
         String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
@@ -111,7 +112,7 @@ class RefusedInputsTest {
         Process shell = new ProcessBuilder(
                         "sh",
                         "-c",
-                        "cat \"$1\" | \"$2\" -cp \"$3\" org.iommu4j.workbench.Main audit --lspci /dev/stdin",
+                        "cat \"$1\" | \"$2\" -cp \"$3\" org.iommu4j.workbench.Main audit " + arguments,
                         "sh",
                         listing.toString(),
                         java,
@@ -124,7 +125,7 @@ class RefusedInputsTest {
         } finally {
             shell.destroyForcibly();
         }
-        assertThat(Files.readString(output)).contains("00:02.0");
+        assertThat(Files.readString(output)).startsWith("standard input").contains("00:02.0");
         assertThat(shell.exitValue()).isZero();
     }
 
