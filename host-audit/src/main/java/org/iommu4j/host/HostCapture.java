@@ -13,7 +13,9 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.zip.GZIPOutputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.apache.commons.compress.archivers.tar.TarConstants;
@@ -21,7 +23,7 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.spi.IommuVendors;
 
 /**
- * Makes a capture of a host: a tar of the files that decide about its IOMMUs, under the paths that they have there.
+ * Makes a capture of a host: a tar, compressed by gzip or not, of the files that decide about its IOMMUs, under the paths that they have there.
  *
  * <p>Root is not required. Files that can't be read are reported, and listed in {@value #MISSING} inside the tar.
  * Serial numbers, vital product data, network addresses, UUIDs and host names are left out. From files that may hold
@@ -31,6 +33,8 @@ import org.iommu4j.spi.IommuVendors;
 public final class HostCapture {
     /** What could not be read. */
     public static final String MISSING = "MISSING.txt";
+
+    private static final Pattern COMPRESSED = Pattern.compile("(?is).*\\.(?:tar\\.gz|tgz)");
 
     private static final Set<String> FUNCTION_FILES =
             Set.of("class", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision", "numa_node");
@@ -76,7 +80,7 @@ public final class HostCapture {
      * Captures a host.
      *
      * @param root where its files are: {@code /} for the running host
-     * @param tar the file to make, for its owner only; a regular file that is there is replaced once the new one is
+     * @param tar the file to make, for its owner only, compressed where its name ends as of such; a regular file that is there is replaced once the new one is
      *     whole
      * @throws InputException when there is no PCI function below the root, the file can't be written, or what is there
      *     is no regular file
@@ -84,13 +88,21 @@ public final class HostCapture {
     public static Summary write(Path root, Path tar) {
         Objects.requireNonNull(root, "root");
         Objects.requireNonNull(tar, "tar");
-        HostCapture capture = new HostCapture(new LiveFiles(root));
+        return write(new LiveFiles(root), tar);
+    }
+
+    /** As {@link #write(Path, Path)}, of files that may have a kernel's log buffer of their own. */
+    static Summary write(LiveFiles files, Path tar) {
+        HostCapture capture = new HostCapture(files);
         try (WholeFile file = WholeFile.begin(tar);
-                OutputStream out = new BufferedOutputStream(file.stream());
+                OutputStream out = packed(tar, new BufferedOutputStream(file.stream()));
                 TarArchiveOutputStream archive = new TarArchiveOutputStream(out)) {
             archive.setLongFileMode(TarArchiveOutputStream.LONGFILE_POSIX);
             capture.writeAll(archive);
             archive.finish();
+            if (out instanceof GZIPOutputStream zipped) {
+                zipped.finish();
+            }
             out.flush();
             file.keep();
         } catch (IOException e) {
@@ -101,6 +113,10 @@ public final class HostCapture {
                 capture.files.list(SysfsReader.UNITS).size(),
                 capture.files.list(SysfsReader.GROUPS).size(),
                 capture.missing);
+    }
+
+    private static OutputStream packed(Path tar, OutputStream out) throws IOException {
+        return COMPRESSED.matcher(tar.toString()).matches() ? new GZIPOutputStream(out) : out;
     }
 
     private void writeAll(TarArchiveOutputStream tar) throws IOException {
@@ -226,21 +242,23 @@ public final class HostCapture {
         } else {
             missing.add("proc/cmdline: the kernel's parameters are unknown");
         }
-        for (String log : SysfsReader.LOGS) {
-            Optional<byte[]> bytes = files.bytes(log);
-            if (bytes.isPresent()) {
-                StringBuilder kept = new StringBuilder();
-                for (String line : TextLines.of(bytes.get())) {
-                    logs.essence(line)
-                            .ifPresent(essence ->
-                                    kept.append(Redaction.text(essence)).append('\n'));
-                }
-                text(tar, SysfsReader.LOGS.get(0), kept.toString());
-                return;
+        Optional<byte[]> log = SysfsReader.LOGS.stream()
+                .map(files::bytes)
+                .flatMap(Optional::stream)
+                .findFirst()
+                .or(files::kernelRing);
+        if (log.isPresent()) {
+            StringBuilder kept = new StringBuilder();
+            for (String line : TextLines.of(log.get())) {
+                logs.essence(line)
+                        .ifPresent(
+                                essence -> kept.append(Redaction.text(essence)).append('\n'));
             }
+            text(tar, SysfsReader.LOGS.get(0), kept.toString());
+        } else {
+            missing.add("kernel log: var/log/dmesg can't be read; run 'dmesg > dmesg.txt' as root and pass it with"
+                    + " --dmesg");
         }
-        missing.add(
-                "kernel log: var/log/dmesg can't be read; run 'dmesg > dmesg.txt' as root and pass it with --dmesg");
     }
 
     private void names(TarArchiveOutputStream tar) throws IOException {

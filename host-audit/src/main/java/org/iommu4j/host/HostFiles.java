@@ -45,6 +45,11 @@ public interface HostFiles {
         return bytes(path, max).map(TextLines::text);
     }
 
+    /** Returns the log that the running kernel still has in memory, as {@code dmesg} prints it; empty elsewhere. */
+    default Optional<byte[]> kernelRing() {
+        return Optional.empty();
+    }
+
     /** Returns the kernel's command line. */
     default Optional<String> commandLine() {
         return text("proc/cmdline", MAX_COMMAND_LINE);

@@ -49,7 +49,7 @@ final class KernelLogReader {
             Pattern.compile("Freeing unused kernel|Run \\S{0,64}init as init process|systemd\\[1\\]: ");
 
     /** The first program; no other word of a program's is taken for the kernel's. */
-    private static final String FIRST_PROGRAM = "systemd[1]: ";
+    static final String FIRST_PROGRAM = "systemd[1]: ";
 
     private static final Pattern FUNCTION = Pattern.compile(
             "pci (\\S{7,12}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");

@@ -9,19 +9,35 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** The files of the running host, read when they are asked for; only regular files. */
 final class LiveFiles implements HostFiles {
     private static final int MAX_NAMES = 65_536;
 
+    /** The root of the running host. */
+    private static final Path HOST = Path.of("/");
+
     private final Path root;
+    private final @Nullable Path ring;
 
     /**
-     * Reads below a root.
+     * Reads below a root; the kernel's log buffer only of the running host.
      *
      * @throws InputException when there is no such directory
      */
     LiveFiles(Path root) {
+        this(root, root.equals(HOST) ? Path.of("/dev/kmsg") : null);
+    }
+
+    /**
+     * Reads below a root.
+     *
+     * @param ring the kernel's log buffer; null for none
+     * @throws InputException when there is no such directory
+     */
+    LiveFiles(Path root, @Nullable Path ring) {
+        this.ring = ring;
         try {
             this.root = root.toRealPath();
         } catch (IOException e) {
@@ -32,6 +48,11 @@ final class LiveFiles implements HostFiles {
     @Override
     public String source() {
         return root.toString();
+    }
+
+    @Override
+    public Optional<byte[]> kernelRing() {
+        return Optional.ofNullable(ring).flatMap(KernelRing::read);
     }
 
     /** Returns Java's message when a file can't be read; empty when it can. */

@@ -294,6 +294,7 @@ final class SysfsReader {
                 return;
             }
         }
+        files.kernelRing().ifPresent(log -> logs.read(log, new Source("/dev/kmsg", Rank.LOG), host));
     }
 
     private void names() {

@@ -28,6 +28,7 @@
  * function that is known from text alone has the header type of an endpoint or of a bridge, and of its configuration
  * space only the parts that decide about groups, scopes and no-snoop. The vendors read the log lines of their own IOMMU
  * drivers ({@link org.iommu4j.spi.KernelLog}); lines that give no value are kept as text. The running host's log is
- * read from {@code /var/log/dmesg} where that exists, because {@code dmesg} is not executed.
+ * read from {@code /var/log/dmesg}, and where that is missing from {@code /dev/kmsg}, because {@code dmesg} is not
+ * executed.
  */
 package org.iommu4j.host;

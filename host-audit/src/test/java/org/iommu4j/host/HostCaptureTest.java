@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.BeforeEach;
@@ -21,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class HostCaptureTest {
     private static final PciAddress GRAPHICS = PciAddress.parse("0000:00:02.0");
@@ -277,6 +280,35 @@ class HostCaptureTest {
         assertThat(files.text("sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"))
                 .contains("N");
         assertThat(files.list("sys/module")).containsExactly("vfio_iommu_type1");
+    }
+
+    @Test
+    void theLogInTheKernelsMemoryIsCapturedWhereNoFileHasIt() throws IOException {
+        Files.delete(root.resolve("var/log/dmesg"));
+        Path ring = Files.writeString(
+                out.resolve("kmsg"),
+                "5,0,0,-;Linux version 6.1.0-56-amd64 (me@myhost) #1\n6,1,20,-;DMAR-IR: Enabled IRQ remapping in"
+                        + " x2apic mode\n30,2,30,-;systemd[1]: Hostname set to <myhost>.\n");
+        HostCapture.Summary summary = HostCapture.write(new LiveFiles(root, ring), out.resolve("host.tar"));
+        assertThat(summary.missing()).noneSatisfy(line -> assertThat(line).contains("kernel log"));
+        HostEvidence host = read(out.resolve("host.tar"));
+        assertThat(host.interruptRemapping()).isEqualTo(Answer.YES);
+        assertThat(CaptureFiles.open(out.resolve("host.tar")).text("dmesg.txt").orElseThrow())
+                .contains("Linux version 6.1.0-56-amd64", "systemd[1]:")
+                .doesNotContain("myhost");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"host.tar.gz", "host.TGZ"})
+    void aNameOfACompressedTarMakesOne(String name) throws IOException {
+        Path plain = out.resolve("host.tar");
+        Path compressed = out.resolve(name);
+        HostCapture.write(root, plain);
+        HostCapture.write(root, compressed);
+        try (InputStream in = new GZIPInputStream(Files.newInputStream(compressed))) {
+            assertThat(in.readAllBytes()).isEqualTo(Files.readAllBytes(plain));
+        }
+        same(read(compressed), read(plain));
     }
 
     @Test

@@ -39,7 +39,10 @@ final class CaptureCommand implements Callable<Integer> {
     @Spec
     private @Nullable CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "FILE.tar", description = "The tar to make.")
+    @Parameters(
+            index = "0",
+            paramLabel = "FILE.tar",
+            description = "The tar to make; a name in .tar.gz or .tgz compresses it.")
     private Path tar = Path.of("");
 
     @Option(names = "--root", hidden = true, paramLabel = "DIR", description = "Where the host's files are.")
