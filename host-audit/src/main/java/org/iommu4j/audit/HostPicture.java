@@ -13,6 +13,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.PciIsolation;
 import org.iommu4j.device.DeviceId;
@@ -30,6 +31,7 @@ import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitDescription;
@@ -60,6 +62,9 @@ final class HostPicture {
     private final SortedMap<PciAddress, Described> devices = new TreeMap<>();
     private final SortedMap<Integer, Group> groups = new TreeMap<>();
     private final Map<PciAddress, Group> groupOf = new HashMap<>();
+
+    /** Whether one vendor alone has units there, so that its unit translates for every device in a group. */
+    private boolean groupsTellUnits;
 
     private HostPicture(HostEvidence evidence) {
         this.evidence = evidence;
@@ -174,6 +179,10 @@ final class HostPicture {
             function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
         }
         SortedMap<String, ShownUnit> shown = shownUnits();
+        groupsTellUnits = Stream.concat(vendors.all().stream(), ForeignUnits.all().stream())
+                        .filter(vendor -> vendor.recognises(facts(shown, links)))
+                        .count()
+                == 1;
         for (IommuVendor vendor : vendors.all()) {
             describe(vendor, facts(shown, links), release, warnings);
         }
@@ -245,8 +254,20 @@ final class HostPicture {
     }
 
     private HostFacts facts(SortedMap<String, ShownUnit> shown, Map<DeviceId, String> links) {
+        LinuxStatements stated = evidence.stated();
         return new HostFacts(
-                evidence.firmware(), evidence.topology(), evidence.registers(), shown, links, evidence.bootOptions());
+                evidence.firmware(),
+                evidence.topology(),
+                evidence.registers(),
+                shown,
+                links,
+                evidence.bootOptions(),
+                groupsTellUnits ? stated : withoutGroups(stated));
+    }
+
+    private static LinuxStatements withoutGroups(LinuxStatements stated) {
+        return new LinuxStatements(
+                stated.drivers(), stated.iommuFunctions(), Set.of(), stated.identityMaps(), stated.regionsRelaxed());
     }
 
     /**
@@ -274,7 +295,8 @@ final class HostPicture {
                     List.of(),
                     Answer.NO);
         }
-        if (link == null && !placeIsEnough(host, address)) {
+        boolean byScope = device.unit() != null || device.translated() == Answer.NO;
+        if (link == null && byScope && !placeIsEnough(host, address)) {
             return new DeviceDescription(
                     address,
                     Answer.UNKNOWN,

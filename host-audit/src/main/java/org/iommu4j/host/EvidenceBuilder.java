@@ -47,6 +47,7 @@ public final class EvidenceBuilder {
     private final SortedMap<PciAddress, FunctionFacts> functions = new TreeMap<>();
     private final Listings listings = new Listings();
     private final SortedMap<String, UnitFacts> units = new TreeMap<>();
+    private final Map<String, SortedSet<PciAddress>> drivers = new TreeMap<>();
     private final Facts allUnits = new Facts(register -> register + " of all units", this::warn);
     private final SortedMap<Integer, Facts> groups = new TreeMap<>();
     private final List<Fact<String>> kernelLines = new ArrayList<>();
@@ -138,6 +139,12 @@ public final class EvidenceBuilder {
 
     private UnitFacts unitFacts(String unit) {
         return units.computeIfAbsent(unit, UnitFacts::new);
+    }
+
+    /** Records that a vendor's driver has units there, and which functions it calls units. */
+    EvidenceBuilder driver(String vendor, Collection<PciAddress> unitFunctions) {
+        drivers.computeIfAbsent(vendor, unused -> new TreeSet<>()).addAll(unitFunctions);
+        return this;
     }
 
     /** Records a unit's register base. */
@@ -296,6 +303,10 @@ public final class EvidenceBuilder {
 
     Facts host() {
         return host;
+    }
+
+    Map<String, SortedSet<PciAddress>> drivers() {
+        return drivers;
     }
 
     List<Fact<String>> kernelLines() {

@@ -12,11 +12,13 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
+import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.RegisterValues;
 
 /**
@@ -27,6 +29,9 @@ import org.iommu4j.spi.RegisterValues;
  * differ, the fact is unknown, and {@link #contradictions} has a line. The order of reading makes no difference.
  */
 public final class HostEvidence {
+    /** Base class and subclass of an IOMMU. */
+    private static final int IOMMU_CLASS = 0x0806;
+
     private final String name;
     private final Set<String> inputs;
     private final SortedMap<String, Fact<byte[]>> tables;
@@ -39,6 +44,7 @@ public final class HostEvidence {
     private final List<String> warnings;
     private final List<String> contradictions;
     private final boolean unsafeInterruptsAllowed;
+    private final LinuxStatements stated;
 
     HostEvidence(EvidenceBuilder builder, SortedMap<PciAddress, FunctionFacts> present) {
         this.name = builder.name();
@@ -54,9 +60,39 @@ public final class HostEvidence {
         Set<String> all = new LinkedHashSet<>(contradictions);
         all.addAll(builder.warnings());
         this.warnings = List.copyOf(all);
+        this.stated =
+                new LinuxStatements(builder.drivers(), iommuFunctions(present), grouped(functions), Map.of(), false);
         // Asked for each device, and a command line is long.
         this.unsafeInterruptsAllowed = facts.value(EvidenceBuilder.UNSAFE_INTERRUPTS)
                 .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
+    }
+
+    private static SortedMap<PciAddress, Integer> iommuFunctions(SortedMap<PciAddress, FunctionFacts> present) {
+        SortedMap<PciAddress, Integer> found = new TreeMap<>();
+        present.forEach((address, facts) -> {
+            if (facts.classCode()
+                    .map(Fact::value)
+                    .filter(code -> code == IOMMU_CLASS)
+                    .isPresent()) {
+                found.put(address, facts.vendorId().map(Fact::value).orElseGet(() -> vendorByName(facts)));
+            }
+        });
+        return found;
+    }
+
+    /** A listing without numbers has the vendor's name as pci.ids spells it. */
+    private static int vendorByName(FunctionFacts facts) {
+        return facts.name().map(Fact::value).map(PciIds::vendorOf).orElse(PciIds.UNKNOWN_VENDOR);
+    }
+
+    private static Set<DeviceId> grouped(SortedMap<PciAddress, FunctionEvidence> functions) {
+        Set<DeviceId> grouped = new LinkedHashSet<>();
+        functions.forEach((address, function) -> {
+            if (function.grouped() == Answer.YES) {
+                grouped.add(address);
+            }
+        });
+        return grouped;
     }
 
     /** Starts to gather what is known of a host called by a name for people. */
@@ -162,6 +198,11 @@ public final class HostEvidence {
     /** Returns the register values that a kernel log states for all units at once, by the manual's mnemonic. */
     public Map<String, Fact<Long>> registersOfEveryUnit() {
         return Collections.unmodifiableMap(registersOfAllUnits);
+    }
+
+    /** Returns what the host's Linux states of its IOMMU beyond units and links. */
+    public LinuxStatements stated() {
+        return stated;
     }
 
     /** Returns the groups that the host's own Linux formed; empty when no input lists them. */

@@ -8,7 +8,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.SortedSet;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.KernelLog;
 import org.jspecify.annotations.Nullable;
@@ -20,7 +22,9 @@ final class KernelBoot implements KernelLog.Findings {
     private final @Nullable String release;
     private @Nullable String running;
     private @Nullable String commandLine;
+    private @Nullable String speaker;
     private final Map<String, Unit> units = new TreeMap<>();
+    private final Map<String, SortedSet<PciAddress>> drivers = new TreeMap<>();
     private final Map<String, Long> everyUnit = new TreeMap<>();
     private final Map<PciAddress, Integer> groups = new TreeMap<>();
     private final Map<PciAddress, int[]> functions = new LinkedHashMap<>();
@@ -48,6 +52,28 @@ final class KernelBoot implements KernelLog.Findings {
     public void unit(String name, OptionalLong registerBase, Map<String, Long> registers) {
         units.put(name, new Unit(registerBase, Map.copyOf(registers)));
         toldAnything = true;
+    }
+
+    /** Names the vendor whose driver's line is read next. */
+    void speaks(String vendor) {
+        speaker = vendor;
+    }
+
+    @Override
+    public void present() {
+        ofSpeaker();
+    }
+
+    @Override
+    public void unitFunction(PciAddress function) {
+        SortedSet<PciAddress> known = ofSpeaker();
+        if (known.size() < MAX_KEPT) {
+            known.add(function);
+        }
+    }
+
+    private SortedSet<PciAddress> ofSpeaker() {
+        return drivers.computeIfAbsent(speaker == null ? "" : speaker, unused -> new TreeSet<>());
     }
 
     @Override
@@ -79,7 +105,7 @@ final class KernelBoot implements KernelLog.Findings {
 
     /** Returns whether a line of a vendor stated anything. */
     boolean statesAnything() {
-        return toldAnything || remapping != null || inUse || disabled || done;
+        return toldAnything || remapping != null || inUse || disabled || done || !drivers.isEmpty();
     }
 
     /** Records the release that a message of the running kernel names. */
@@ -152,6 +178,7 @@ final class KernelBoot implements KernelLog.Findings {
             unit.registerBase().ifPresent(base -> host.unit(name, base, source));
             unit.registers().forEach((register, value) -> host.register(name, register, value, source));
         });
+        drivers.forEach(host::driver);
         everyUnit.forEach((register, value) -> host.registerOfAllUnits(register, value, source));
         groups.forEach((address, group) -> host.function(address).group(group, source));
         recordFunctions(source, host);

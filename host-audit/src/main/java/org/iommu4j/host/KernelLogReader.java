@@ -97,6 +97,7 @@ final class KernelLogReader {
     private final long groupWords;
     private final long userSpaceWords;
     private final long iommuWords;
+    private final List<String> names = new ArrayList<>();
     private final List<KernelLog> vendors = new ArrayList<>();
     private final List<String> vendorsWords = new ArrayList<>();
     private final long[] ofVendor;
@@ -119,6 +120,7 @@ final class KernelLogReader {
         drivers.addAll(ForeignUnits.all());
         for (IommuVendor vendor : drivers) {
             KernelLog log = vendor.kernelLog();
+            names.add(vendor.name());
             vendors.add(log);
             vendorsWords.addAll(log.words());
             masks.add(add(words, log.words()));
@@ -309,9 +311,10 @@ final class KernelLogReader {
         }
     }
 
-    private void askVendors(String line, long found, KernelLog.Findings findings) {
+    private void askVendors(String line, long found, KernelBoot findings) {
         for (int i = 0; i < ofVendor.length; i++) {
             if ((found & ofVendor[i]) != 0) {
+                findings.speaks(names.get(i));
                 vendors.get(i).read(line, findings);
             }
         }

@@ -3,6 +3,7 @@ package org.iommu4j.host;
 
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -17,11 +18,38 @@ final class PciIds {
     /** Where hosts keep it. */
     static final String[] PLACES = {"usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids"};
 
+    /** The vendor id where none is known; no vendor has it. */
+    static final int UNKNOWN_VENDOR = 0xffff;
+
+    /** Makers of IOMMUs that are PCI functions, as lists of any year spell them; the longer spelling first. */
+    private static final Map<String, Integer> MAKERS = makers();
+
     private final Map<Integer, String> vendors = new HashMap<>();
     private final Map<Integer, String> devices = new HashMap<>();
     private final Map<Integer, String> classes = new HashMap<>();
 
     private PciIds() {}
+
+    private static Map<String, Integer> makers() {
+        Map<String, Integer> makers = new LinkedHashMap<>();
+        makers.put("Advanced Micro Devices, Inc. [AMD/ATI]", 0x1002);
+        makers.put("Advanced Micro Devices [AMD] nee ATI", 0x1002);
+        makers.put("Advanced Micro Devices nee ATI", 0x1002);
+        makers.put("ATI Technologies", 0x1002);
+        makers.put("Advanced Micro Devices", 0x1022);
+        makers.put("Chengdu Haiguang", 0x1d94);
+        return makers;
+    }
+
+    /** Returns the vendor id of an IOMMU's maker, {@link #UNKNOWN_VENDOR} where the name is of another maker. */
+    static int vendorOf(String deviceName) {
+        for (Map.Entry<String, Integer> maker : MAKERS.entrySet()) {
+            if (deviceName.startsWith(maker.getKey())) {
+                return maker.getValue();
+            }
+        }
+        return UNKNOWN_VENDOR;
+    }
 
     /** Reads a file, keeping the devices of some vendors. */
     static PciIds read(byte[] file, IntPredicate vendorWanted) {

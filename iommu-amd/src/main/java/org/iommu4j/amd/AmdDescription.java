@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.SortedSet;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.amd.acpi.AcpiName;
@@ -35,7 +36,7 @@ import org.jspecify.annotations.Nullable;
  * Describes a host without opening a driver.
  *
  * <p>The inputs are IVRS and register values, where known, and Linux's own view of its units and of each function's
- * link to a unit. The link takes precedence over the table. Linux shows {@code features} as {@code EFR2:EFR}. The half
+ * link to a unit. A log, a listing of groups and PCI classes do where there is neither. The link takes precedence over the table. Linux shows {@code features} as {@code EFR2:EFR}. The half
  * after the colon equals the images of EFR in IVHD blocks of types 11h and 40h; kernels from before EFR2 print only
  * that half.
  */
@@ -79,7 +80,7 @@ final class AmdDescription {
         } else if (facts.showsUnit(AmdNames::isUnit)) {
             devices = description.fromLinux();
         } else {
-            throw new IllegalArgumentException("firmware has no IVRS");
+            devices = description.fromFunctions(AmdNames.functions(facts.stated()));
         }
         return new HostDescription(
                 AmdNames.VENDOR,
@@ -110,8 +111,9 @@ final class AmdDescription {
      * ({@code parse_amd_iommu_options}), or a unit has no v2 tables ({@code amd_iommu_v2_pgtbl_supported}).
      */
     private List<KernelParameter> parameters() {
+        Answer unknownUnits = units.isEmpty() ? Answer.UNKNOWN : Answer.YES;
         boolean overruled = facts.bootOptions().hasLast("amd_iommu", "pgtbl_v1", "pgtbl_v2");
-        Answer possible = rules.guestTablesForAll() && !overruled ? Answer.YES : Answer.NO;
+        Answer possible = rules.guestTablesForAll() && !overruled ? unknownUnits : Answer.NO;
         for (UnitDescription unit : units) {
             Long efr = unit.registers().get(Features.EFR.name());
             if (efr == null) {
@@ -211,19 +213,56 @@ final class AmdDescription {
         });
         warnings.add("IVRS is not among the input: scopes and reserved regions are unknown, and a function's unit is"
                 + " the one that Linux linked it to");
+        return withoutTable(AmdNames.functions(facts.stated()));
+    }
+
+    /**
+     * Describes a host whose units are known as PCI functions, from a kernel log or a listing. Linux names units by
+     * their order in IVRS, so that here each has its function's address for a name.
+     */
+    private List<DeviceDescription> fromFunctions(SortedSet<PciAddress> functions) {
+        for (PciAddress function : functions) {
+            String id = function.toString();
+            Map<String, Long> registers = new LinkedHashMap<>();
+            for (String register : List.of(Features.EFR.name(), Features.EFR2.name())) {
+                facts.registers()
+                        .value(id, OptionalLong.empty(), register)
+                        .ifPresent(value -> registers.put(register, value));
+            }
+            units.add(unit(
+                    id,
+                    OptionalInt.of(function.segment()),
+                    OptionalLong.empty(),
+                    Answer.UNKNOWN,
+                    List.of(),
+                    Answer.UNKNOWN,
+                    registers));
+        }
+        warnings.add(
+                "IVRS is not among the input: scopes and reserved regions are unknown; the kernel's log, groups and"
+                        + " PCI classes show the units and the functions behind them");
+        return withoutTable(functions);
+    }
+
+    private List<DeviceDescription> withoutTable(SortedSet<PciAddress> unitFunctions) {
         List<DeviceDescription> devices = new ArrayList<>();
+        String only = units.size() == 1 ? units.get(0).id() : null;
         for (PciFunction function : facts.topology().functions()) {
-            String link = facts.unitLinks().get(function.address());
-            devices.add(
-                    link != null && AmdNames.isUnit(link)
-                            ? translated(function.address(), link, null, Answer.UNKNOWN)
-                            : unknown(function.address()));
+            PciAddress address = function.address();
+            String link = facts.unitLinks().get(address);
+            if (link != null && AmdNames.isUnit(link)) {
+                devices.add(translated(address, link, null, Answer.UNKNOWN));
+            } else if (facts.stated().grouped().contains(address)) {
+                devices.add(translated(address, only, null, Answer.UNKNOWN));
+            } else {
+                devices.add(unitFunctions.contains(address) ? untranslated(address) : unknown(address));
+            }
         }
         return devices;
     }
 
     private static DeviceDescription translated(
-            PciAddress address, String unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
+            PciAddress address, @Nullable String unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
         return new DeviceDescription(
                 address, Answer.YES, unit, Answer.YES, List.of(FORCED, CAPABLE), reserved, isolated);
     }
@@ -234,8 +273,9 @@ final class AmdDescription {
     }
 
     private static DeviceDescription unknown(PciAddress address) {
-        Reason why = new Reason("the unit that translates for the device is not known", "48882 5.2.2");
-        return new DeviceDescription(address, Answer.UNKNOWN, null, Answer.UNKNOWN, List.of(why), null, Answer.UNKNOWN);
+        Reason why = new Reason("the unit that translates for the device, if any, is not known", "48882 5.2.2");
+        return new DeviceDescription(
+                address, Answer.UNKNOWN, null, Answer.YES, List.of(FORCED, CAPABLE, why), null, Answer.UNKNOWN);
     }
 
     private static UnitDescription unit(

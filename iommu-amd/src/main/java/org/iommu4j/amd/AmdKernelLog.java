@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.KernelLog;
 
 /**
@@ -18,20 +19,42 @@ import org.iommu4j.spi.KernelLog;
  * 2.6.39 to 7.1.
  */
 final class AmdKernelLog implements KernelLog {
+    private static final String DETECTED = "Detected AMD IOMMU";
     private static final Pattern FEATURES =
             Pattern.compile("AMD-Vi:\\s+Extended features \\((?:0x)?([0-9a-f]{1,16})(?:, (?:0x)?([0-9a-f]{1,16}))?\\)");
     private static final Pattern GLOBAL =
             Pattern.compile("AMD-Vi: Using global IVHD EFR:\\s*0x([0-9a-f]{1,16}), EFR2:\\s*0x([0-9a-f]{1,16})");
 
+    /** Lines about a unit: of a new kernel's {@code pci_info}, and of kernels that print the address themselves. */
+    private static final Pattern FUNCTION = Pattern.compile(
+            "pci ([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]): AMD-Vi: (?:Found IOMMU|IOMMU performance counters|Unable to"
+                    + " (?:read|write)|Applying |Extended features)"
+                    + "|AMD-Vi: (?:Found|Enabling) IOMMU at ([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]) ");
+
+    /**
+     * Lines that the driver prints only where IVRS has units. The others are about its options and about AMD IOMMUv2,
+     * which it prints on every machine.
+     */
+    private static final Pattern PRESENT = Pattern.compile("AMD-Vi: {1,2}(?:Using |Found |Enabling |Extended features|"
+            + "Initialized |Interrupt remapping enabled|Virtual APIC enabled|X2APIC enabled|Lazy IO/TLB|ivrs|"
+            + "Event logged|Completion-Wait|Force to disable|Disabling interrupt remapping|device: |mmio-addr|"
+            + "AMD IOMMUv2 loaded|Unable to |Command buffer|IOMMU)|" + DETECTED + " #\\d|ACPI: IVRS ");
+
     @Override
     public List<String> words() {
-        return List.of("AMD-Vi", "IVRS", "IVHD");
+        return List.of("AMD-Vi", "IVRS", "IVHD", DETECTED);
     }
 
     @Override
     public void read(String line, Findings findings) {
         Objects.requireNonNull(line, "line");
         Objects.requireNonNull(findings, "findings");
+        Matcher function = FUNCTION.matcher(line);
+        if (function.find()) {
+            findings.unitFunction(PciAddress.parse(function.group(1) != null ? function.group(1) : function.group(2)));
+        } else if (PRESENT.matcher(line).find()) {
+            findings.present();
+        }
         if (line.contains("Extended features")) {
             features(FEATURES.matcher(line), findings);
         } else if (line.contains("Using global IVHD")) {

@@ -35,7 +35,10 @@ public final class AmdVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(AmdNames::isUnit);
+        return claims(facts.firmware())
+                || facts.showsUnit(AmdNames::isUnit)
+                || facts.stated().drivers().containsKey(AmdNames.VENDOR)
+                || !AmdNames.functions(facts.stated()).isEmpty();
     }
 
     @Override

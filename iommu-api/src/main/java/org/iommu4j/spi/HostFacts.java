@@ -25,6 +25,7 @@ import org.iommu4j.platform.FirmwareTables;
  *     smmu3.0x0000000009050000}, of any driver
  * @param unitLinks the name of the unit that Linux linked a device to
  * @param bootOptions what its kernel was told, as far as known
+ * @param stated what its Linux states beyond units and links
  */
 public record HostFacts(
         FirmwareTables firmware,
@@ -32,27 +33,29 @@ public record HostFacts(
         RegisterValues registers,
         SortedMap<String, ShownUnit> shownUnits,
         Map<DeviceId, String> unitLinks,
-        BootOptions bootOptions) {
+        BootOptions bootOptions,
+        LinuxStatements stated) {
     /** Copies the maps; units are sorted by number. */
     public HostFacts {
         Objects.requireNonNull(firmware, "firmware");
         Objects.requireNonNull(topology, "topology");
         Objects.requireNonNull(registers, "registers");
         Objects.requireNonNull(bootOptions, "bootOptions");
+        Objects.requireNonNull(stated, "stated");
         SortedMap<String, ShownUnit> sorted = new TreeMap<>(UnitNameOrder.BY_NUMBER);
         sorted.putAll(shownUnits);
         shownUnits = Collections.unmodifiableSortedMap(sorted);
         unitLinks = Collections.unmodifiableMap(new LinkedHashMap<>(unitLinks));
     }
 
-    /** Makes facts of a host whose command line is not known. */
+    /** Makes facts of a host whose command line and log are not known. */
     public HostFacts(
             FirmwareTables firmware,
             PciTopology topology,
             RegisterValues registers,
             SortedMap<String, ShownUnit> shownUnits,
             Map<DeviceId, String> unitLinks) {
-        this(firmware, topology, registers, shownUnits, unitLinks, BootOptions.DEFAULT);
+        this(firmware, topology, registers, shownUnits, unitLinks, BootOptions.DEFAULT, LinuxStatements.NONE);
     }
 
     /** Makes facts without anything that Linux shows. */

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalLong;
+import org.iommu4j.pci.PciAddress;
 
 /**
  * The lines that a vendor's driver prints into the kernel's log, and their meaning. Has no state [log-1].
@@ -61,6 +62,14 @@ public interface KernelLog {
 
         /** DMA is translated, or the driver was told to leave it alone; being in use takes precedence. */
         void inUse(boolean inUse);
+
+        /** The line shows that the driver has units on this host. */
+        default void present() {}
+
+        /** The line is about a unit that is a PCI function; it shows that the driver has units on this host. */
+        default void unitFunction(PciAddress function) {
+            Objects.requireNonNull(function, "function");
+        }
 
         /** The driver has said all that it says at boot: a fact that it has not stated by now does not hold. */
         void done();

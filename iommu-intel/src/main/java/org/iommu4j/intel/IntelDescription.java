@@ -91,9 +91,6 @@ final class IntelDescription {
     static HostDescription describe(HostFacts facts, LinuxRelease release) {
         IntelRules rules = IntelRules.of(release);
         Optional<byte[]> table = facts.firmware().table(DmarParser.SIGNATURE);
-        if (table.isEmpty() && !facts.showsUnit(IntelNames::isUnit)) {
-            throw new IllegalArgumentException("firmware has no DMAR table");
-        }
         Dmar dmar = table.map(DmarParser::parse).orElse(null);
         return new IntelDescription(facts, rules, dmar).describe();
     }

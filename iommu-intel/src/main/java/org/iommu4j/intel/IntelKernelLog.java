@@ -16,6 +16,7 @@ import org.iommu4j.spi.KernelLog;
  * 2.6.39 to 7.1.
  */
 final class IntelKernelLog implements KernelLog {
+    private static final String FAULT = "DRHD: handling fault";
     private static final String BASE = "reg_base_addr";
     private static final String REMAPPING = "IRQ remapping";
     private static final String REMAPPING_FAILED = "irq remapping";
@@ -27,15 +28,27 @@ final class IntelKernelLog implements KernelLog {
             Pattern.compile("(?:dmar|IOMMU )(\\d{1,4}): reg_base_addr ([0-9a-f]{1,16}) ver (\\d{1,2}):(\\d{1,2}) "
                     + "cap ([0-9a-f]{1,16}) ecap ([0-9a-f]{1,16})\\b");
 
+    /**
+     * Lines that the driver prints only where DMAR has units. Those about its options ({@code DMAR: IOMMU enabled}) it
+     * prints on every machine.
+     */
+    private static final Pattern PRESENT =
+            Pattern.compile("DMAR: ?(?:Host address width|DRHD|RMRR|ATSR|No ATSR|dmar\\d|"
+                    + "IOMMU feature|Intel\\(R\\) Virt|\\[|Device is ineligible|Setting |Hardware |Using |Unable to map|"
+                    + "Disable GFX|Forcing |No RMRR)|DMAR-IR: |DRHD: handling fault|ACPI: DMAR (?!0{16} )");
+
     @Override
     public List<String> words() {
-        return List.of("DMAR", BASE, REMAPPING, REMAPPING_FAILED, OLD_REMAPPING, IN_USE);
+        return List.of("DMAR", BASE, FAULT, REMAPPING, REMAPPING_FAILED, OLD_REMAPPING, IN_USE);
     }
 
     @Override
     public void read(String line, Findings findings) {
         Objects.requireNonNull(line, "line");
         Objects.requireNonNull(findings, "findings");
+        if (PRESENT.matcher(line).find()) {
+            findings.present();
+        }
         if (line.contains(BASE)) {
             Matcher unit = UNIT.matcher(line);
             if (unit.find()) {

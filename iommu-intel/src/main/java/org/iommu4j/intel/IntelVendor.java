@@ -39,7 +39,9 @@ public final class IntelVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(IntelNames::isUnit);
+        return claims(facts.firmware())
+                || facts.showsUnit(IntelNames::isUnit)
+                || facts.stated().drivers().containsKey(IntelNames.VENDOR);
     }
 
     @Override

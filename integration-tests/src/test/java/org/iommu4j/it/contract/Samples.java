@@ -112,6 +112,7 @@ import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.PageRequestGroups;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.RegisterValues;
@@ -216,7 +217,7 @@ final class Samples {
         PageRequest request = new PageRequest(0, true, false, false, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
         add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);
-        add(new ShownUnit(OptionalLong.empty(), Map.of()));
+        add(new ShownUnit(OptionalLong.empty(), Map.of()), LinuxStatements.NONE);
         add(
                 VfioOptions.DEFAULT,
                 KvmOptions.DEFAULT,
