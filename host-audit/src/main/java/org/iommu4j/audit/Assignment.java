@@ -60,14 +60,7 @@ public record Assignment(
         Set<PciAddress> wanted = new LinkedHashSet<>(chosen);
         List<AuditedDevice> devices = new ArrayList<>();
         for (PciAddress address : wanted) {
-            devices.add(audit.device(address)
-                    .orElseThrow(() -> new InputException("--assign: the input has no PCI function " + address
-                            + "; known: "
-                            + audit.devices().stream()
-                                    .map(device -> device.address().toString())
-                                    .limit(8)
-                                    .toList()
-                            + (audit.devices().size() > 8 ? " and more" : ""))));
+            devices.add(find(audit, address));
         }
         Answer assignable = Answer.YES;
         Set<Reason> obstacles = new LinkedHashSet<>();
@@ -103,6 +96,22 @@ public record Assignment(
                         .toList(),
                 paths,
                 List.copyOf(hints));
+    }
+
+    /**
+     * Returns a device of an audit.
+     *
+     * @throws InputException when the audit has no such device
+     */
+    static AuditedDevice find(Audit audit, PciAddress address) {
+        return audit.device(address)
+                .orElseThrow(() -> new InputException("--assign: the input has no PCI function " + address
+                        + "; known: "
+                        + audit.devices().stream()
+                                .map(device -> device.address().toString())
+                                .limit(8)
+                                .toList()
+                        + (audit.devices().size() > 8 ? " and more" : "")));
     }
 
     /**

@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  * @param linux the release whose rules apply
  * @param hostLinux the release that runs there, empty when the input does not state it
  * @param rule which units decide about no-snoop, null where no vendor was found
+ * @param noRule why none was chosen though vendors may be known: another hypervisor has the IOMMU, or the kernel's
+ *     number does not say which rule holds; null where one was chosen or no vendor was found
  * @param iommuInUse whether Linux translates DMA there
  * @param units its translation units
  * @param devices its PCI functions, sorted by address
@@ -35,6 +37,7 @@ public record Audit(
         LinuxRelease linux,
         Optional<LinuxRelease> hostLinux,
         @Nullable CoherencyRule rule,
+        @Nullable String noRule,
         Answer iommuInUse,
         List<AuditedUnit> units,
         List<AuditedDevice> devices,
@@ -126,7 +129,9 @@ public record Audit(
 
     /** Returns the rule that the answers follow, with its name and the release. */
     public String ruleInWords() {
-        return rule == null ? "no rule: no IOMMU vendor was found" : inWords(rule);
+        return rule != null
+                ? inWords(rule)
+                : "no rule: " + Objects.requireNonNullElse(noRule, "no IOMMU vendor was found");
     }
 
     static String inWords(CoherencyRule rule) {
@@ -139,6 +144,7 @@ public record Audit(
                 linux,
                 hostLinux,
                 rule,
+                noRule,
                 iommuInUse,
                 units,
                 devices,

@@ -55,7 +55,10 @@ public final class Auditor {
      * @throws IllegalArgumentException when no rules are built for the release asked for
      */
     public Audit audit(HostEvidence evidence, Optional<LinuxRelease> asked, Collection<PciAddress> assigned) {
-        return new Run(evidence, asked).audit(assigned);
+        Set<PciAddress> wanted = new LinkedHashSet<>(assigned);
+        return evidence.hypervisor()
+                .map(hypervisor -> OtherHypervisor.audit(evidence, hypervisor.value(), asked, wanted))
+                .orElseGet(() -> new Run(evidence, asked).audit(wanted));
     }
 
     /** One audit. */
@@ -88,6 +91,7 @@ public final class Auditor {
                     release,
                     evidence.linux(),
                     deciding == null ? null : deciding.rule(),
+                    null,
                     evidence.iommuInUse(),
                     units(),
                     devices,

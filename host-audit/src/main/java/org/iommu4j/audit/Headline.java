@@ -17,6 +17,7 @@ import org.iommu4j.spi.UnitDescription;
 public final class Headline {
     private static final int SHOWN = 2;
     private static final int TITLE = 56;
+    private static final String UNKNOWN_GUESTS = "UNKNOWN whether guests are coherent: ";
 
     /**
      * A line below the verdict.
@@ -63,7 +64,9 @@ public final class Headline {
             String guest = switch (asked.guest()) {
                 case COHERENT -> who + " is COHERENT";
                 case NONCOHERENT -> who + " is NONCOHERENT because of " + Assignment.join(asked.noncoherent());
-                case UNKNOWN -> "whether " + who + " is coherent is UNKNOWN";
+                case UNKNOWN ->
+                    "whether " + who + " is coherent is UNKNOWN"
+                            + (audit.noRule() == null ? "" : ": " + audit.noRule());
             };
             return guest
                     + unasked(asked)
@@ -106,6 +109,9 @@ public final class Headline {
     private static String guests(Audit audit) {
         List<AuditedDevice> devices = audit.judged();
         if (devices.isEmpty()) {
+            if (audit.noRule() != null) {
+                return UNKNOWN_GUESTS + audit.noRule();
+            }
             return audit.units().isEmpty() ? "its IOMMU is unknown" : unitsVerdict(audit);
         }
         List<AuditedDevice> bad = with(devices, Guest.NONCOHERENT);
@@ -114,10 +120,12 @@ public final class Headline {
             return "every device leaves its guest COHERENT";
         }
         if (unknown.size() == devices.size()) {
-            return "UNKNOWN whether guests are coherent: "
-                    + (audit.units().isEmpty()
-                            ? "the input has no IOMMU unit"
-                            : "the registers of the units, or the units of the devices, are unknown");
+            return UNKNOWN_GUESTS
+                    + (audit.noRule() != null
+                            ? audit.noRule()
+                            : audit.units().isEmpty()
+                                    ? "the input has no IOMMU unit"
+                                    : "the registers of the units, or the units of the devices, are unknown");
         }
         List<String> parts = new ArrayList<>();
         if (!bad.isEmpty()) {

@@ -30,6 +30,9 @@ public final class EvidenceBuilder {
     static final Key<Boolean> INTERRUPT_REMAPPING =
             Key.of("interrupt remapping", Boolean.class, EvidenceBuilder::onOff);
     static final Key<Boolean> IOMMU_IN_USE = Key.of("IOMMU in use", Boolean.class, EvidenceBuilder::onOff);
+    static final Key<String> HYPERVISOR = Key.of("hypervisor", String.class, EvidenceBuilder::quoted);
+    static final Key<Boolean> HYPERVISOR_BLOCKS =
+            Key.of("the hypervisor's snoop control", Boolean.class, EvidenceBuilder::onOff);
     static final Key<Boolean> UNSAFE_INTERRUPTS =
             Key.of("allow_unsafe_interrupts", Boolean.class, EvidenceBuilder::onOff);
 
@@ -247,6 +250,18 @@ public final class EvidenceBuilder {
     /** Records whether Linux uses an IOMMU for DMA. */
     EvidenceBuilder iommuInUse(boolean inUse, Source source) {
         host.record(IOMMU_IN_USE, inUse, source);
+        return this;
+    }
+
+    /** Records that a hypervisor other than Linux's own has the IOMMU. */
+    EvidenceBuilder hypervisor(String its, Source source) {
+        host.record(HYPERVISOR, its, source);
+        return this;
+    }
+
+    /** Records whether that hypervisor states that it blocks no-snoop. */
+    EvidenceBuilder hypervisorBlocksNoSnoop(boolean blocks, Source source) {
+        host.record(HYPERVISOR_BLOCKS, blocks, source);
         return this;
     }
 

@@ -230,6 +230,16 @@ public final class HostEvidence {
         return commandLine().map(Fact::value).map(BootOptions::new).orElse(BootOptions.DEFAULT);
     }
 
+    /** Returns the hypervisor under Linux that has the IOMMU, {@code Xen}; empty where Linux has it. */
+    public Optional<Fact<String>> hypervisor() {
+        return facts.find(EvidenceBuilder.HYPERVISOR);
+    }
+
+    /** Returns whether that hypervisor states that it blocks no-snoop for the whole machine. */
+    public Answer hypervisorBlocksNoSnoop() {
+        return answer(EvidenceBuilder.HYPERVISOR_BLOCKS);
+    }
+
     /** Returns whether Linux remaps interrupts there. */
     public Answer interruptRemapping() {
         return answer(EvidenceBuilder.INTERRUPT_REMAPPING);

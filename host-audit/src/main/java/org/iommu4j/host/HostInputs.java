@@ -103,6 +103,7 @@ public final class HostInputs {
                 case KERNEL -> sections.read(nameOf(path), host(path).input(path.toString()));
             }
         } else if (sections.read(nameOf(path), HostEvidence.builder("trial")).isEmpty()) {
+            TextLines.of(text, path.toString()).forEach(line -> OtherSystem.refuse(path.toString(), line));
             throw new UnknownInputException(path + ": is of no known kind, " + EXPECTED);
         } else {
             sections.read(nameOf(path), host(path).input(path.toString()));
@@ -263,6 +264,7 @@ public final class HostInputs {
 
     private HostInputs dmesg(Path file, byte[] text) {
         if (!logs.read(text, source(file, Rank.LOG), host(file).input(file.toString()))) {
+            TextLines.of(text, file.toString()).forEach(line -> OtherSystem.refuse(file.toString(), line));
             throw new InputException(file
                     + ": is not a kernel log with known lines, expected 'Linux version ...' or lines of "
                     + "DMAR or AMD-Vi");

@@ -32,6 +32,8 @@ final class KernelBoot implements KernelLog.Findings {
     private final List<String> lines = new ArrayList<>();
     private @Nullable Boolean remapping;
     private final Set<PciAddress> joined = new HashSet<>();
+    private boolean onXen;
+    private @Nullable Boolean xenBlocksNoSnoop;
     private boolean inUse;
     private boolean disabled;
     private boolean done;
@@ -52,6 +54,26 @@ final class KernelBoot implements KernelLog.Findings {
     public void unit(String name, OptionalLong registerBase, Map<String, Long> registers) {
         units.put(name, new Unit(registerBase, Map.copyOf(registers)));
         toldAnything = true;
+    }
+
+    /** Begins the boot that comes next in a log; Xen's own boot comes before that of its Linux. */
+    KernelBoot next(String itsRelease) {
+        KernelBoot next = new KernelBoot(itsRelease);
+        if (release == null) {
+            next.onXen = onXen;
+            next.xenBlocksNoSnoop = xenBlocksNoSnoop;
+        }
+        return next;
+    }
+
+    /**
+     * Records that Xen runs there.
+     *
+     * @param blocksNoSnoop whether it states that it blocks no-snoop, null where it does not say
+     */
+    void onXen(@Nullable Boolean blocksNoSnoop) {
+        onXen = true;
+        xenBlocksNoSnoop = blocksNoSnoop == null ? xenBlocksNoSnoop : blocksNoSnoop;
     }
 
     /** Names the vendor whose driver's line is read next. */
@@ -182,7 +204,14 @@ final class KernelBoot implements KernelLog.Findings {
         everyUnit.forEach((register, value) -> host.registerOfAllUnits(register, value, source));
         groups.forEach((address, group) -> host.function(address).group(group, source));
         recordFunctions(source, host);
-        boolean whole = release != null && done;
+        if (onXen) {
+            host.hypervisor(Xen.NAME, source);
+            if (xenBlocksNoSnoop != null) {
+                host.hypervisorBlocksNoSnoop(xenBlocksNoSnoop, source);
+            }
+        }
+        // Under Xen Linux sees no IOMMU, and its silence states nothing.
+        boolean whole = release != null && done && !onXen;
         if (remapping != null || whole) {
             host.interruptRemapping(remapping != null && remapping, source);
         }

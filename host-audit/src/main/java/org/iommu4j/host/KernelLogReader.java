@@ -97,6 +97,7 @@ final class KernelLogReader {
     private final long groupWords;
     private final long userSpaceWords;
     private final long iommuWords;
+    private final long xenWords;
     private final List<String> names = new ArrayList<>();
     private final List<KernelLog> vendors = new ArrayList<>();
     private final List<String> vendorsWords = new ArrayList<>();
@@ -115,6 +116,7 @@ final class KernelLogReader {
         groupWords = add(words, GROUP_WORDS);
         userSpaceWords = add(words, USER_SPACE_WORDS);
         iommuWords = add(words, IOMMU_WORDS);
+        xenWords = add(words, Xen.WORDS);
         List<Long> masks = new ArrayList<>();
         List<IommuVendor> drivers = new ArrayList<>(known.all());
         drivers.addAll(ForeignUnits.all());
@@ -150,6 +152,9 @@ final class KernelLogReader {
     }
 
     private boolean recognises(String line, long found) {
+        if ((found & xenWords) != 0 && Xen.isOwn(line)) {
+            return true;
+        }
         if ((found & versionWord) != 0 && VERSION.matcher(line).find()) {
             return true;
         }
@@ -187,6 +192,9 @@ final class KernelLogReader {
         }
         if (isOfProgram(line)) {
             return line.contains(FIRST_PROGRAM) ? Optional.of(FIRST_PROGRAM) : Optional.empty();
+        }
+        if ((found & xenWords) != 0 && Xen.shows(line)) {
+            return Optional.of(message(line));
         }
         String release = (found & versionWord) != 0 ? release(line) : null;
         if (release != null) {
@@ -252,14 +260,17 @@ final class KernelLogReader {
             long found = lines.words(filter);
             if (found != 0) {
                 String line = lines.line();
-                if (isOfProgram(line)) {
+                if ((found & xenWords) != 0 && Xen.shows(line)) {
+                    boot.onXen(Xen.blocksNoSnoop(line));
+                    any = any || recognises(line, found);
+                } else if (isOfProgram(line)) {
                     if (line.contains(FIRST_PROGRAM)) {
                         boot.done();
                     }
                 } else {
                     String release = (found & versionWord) != 0 ? release(line) : null;
                     if (release != null) {
-                        boot = new KernelBoot(release);
+                        boot = boot.next(release);
                     } else {
                         line(boot, line, found);
                     }

@@ -96,6 +96,7 @@ final class SysfsReader {
         reader.functions();
         reader.groups();
         host.listing(Listings.Kind.FUNCTIONS, reader.listed, SOURCE);
+        reader.hypervisor();
         reader.inUse();
         reader.unsafeInterrupts();
         reader.kernel(logs);
@@ -108,6 +109,11 @@ final class SysfsReader {
                     .filter(AcpiReader::recognises)
                     .ifPresent(bytes -> host.table(table, bytes, SOURCE));
         }
+    }
+
+    /** Linux below Xen has this file, and no units. */
+    private void hypervisor() {
+        files.text("sys/hypervisor/type").filter("xen"::equals).ifPresent(xen -> host.hypervisor(Xen.NAME, SOURCE));
     }
 
     private void units(IommuVendors vendors) {

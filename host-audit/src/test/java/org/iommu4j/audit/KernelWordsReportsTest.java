@@ -47,4 +47,15 @@ class KernelWordsReportsTest {
         assertThat(asked.dmaCcIommu()).isEqualTo(Answer.YES);
         assertThat(asked.guest()).isEqualTo(Guest.COHERENT);
     }
+
+    @Test
+    void xenHasTheIommuOfItsLinux() {
+        Audit audit = audit("11-xen-dom0");
+        assertThat(audit.devices()).isNotEmpty().allSatisfy(device -> {
+            assertThat(device.guest()).isEqualTo(Guest.UNKNOWN);
+            assertThat(device.assignable()).isEqualTo(Answer.UNKNOWN);
+        });
+        assertThat(audit.warnings()).singleElement().asString().contains("Xen", "xl dmesg");
+        assertThat(Headline.verdict(audit)).contains("Xen has the IOMMU");
+    }
 }
