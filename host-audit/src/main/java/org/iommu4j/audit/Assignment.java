@@ -186,21 +186,21 @@ public record Assignment(
                 Answers.word(device.noSnoopEnabled()),
                 "PCIe Device Control bit 11, Enable No Snoop"));
         String unit = device.unit();
+        String known = device.unitInWords();
         steps.add(new Step(
                 "translated by",
-                unit == null ? "no known unit" : unit,
+                known.equals("-") ? "no known unit" : known,
                 "Linux's iommu link, else the firmware's table"));
         Optional<AuditedUnit> found = unit == null ? Optional.empty() : audit.unit(unit);
-        Answer blocks =
-                found.map(its -> its.description().abilities().blocksNoSnoop()).orElse(Answer.UNKNOWN);
-        steps.add(new Step("unit can block no-snoop", Answers.word(blocks), "the unit's capability registers"));
+        List<AuditedUnit> units = found.map(List::of).orElseGet(() -> audit.candidates(device));
+        steps.add(new Step("unit can block no-snoop", blocks(units), "the unit's capability registers"));
         steps.add(new Step(
                 "domain enforces coherency",
                 Answers.word(device.enforceCacheCoherency()),
-                found.map(its -> Audit.inWords(its.rule())).orElseGet(audit::ruleInWords)));
+                units.stream().findFirst().map(its -> Audit.inWords(its.rule())).orElseGet(audit::ruleInWords)));
         steps.add(new Step(
                 "VFIO_DMA_CC_IOMMU",
-                container == Answer.UNKNOWN ? "unknown" : container == Answer.YES ? "1" : "0",
+                UnitAnswers.vfio(container),
                 "1 when all domains of the container enforce; always 0 before VFIO_SET_IOMMU"));
         steps.add(new Step(
                 "KVM non-coherent DMA",
@@ -208,5 +208,22 @@ public record Assignment(
                 rules.kvmSource()));
         steps.add(new Step("guest", guest.name(), rules.cost(guest)));
         return steps;
+    }
+
+    /** Returns whether units can block no-snoop, each by itself where they differ. */
+    private static String blocks(List<AuditedUnit> units) {
+        List<String> answers = units.stream()
+                .map(unit -> Answers.word(unit.description().abilities().blocksNoSnoop()))
+                .distinct()
+                .toList();
+        return answers.size() < 2
+                ? String.join("", answers.isEmpty() ? List.of("unknown") : answers)
+                : String.join(
+                        ", ",
+                        units.stream()
+                                .map(unit -> unit.description().id() + " "
+                                        + Answers.word(
+                                                unit.description().abilities().blocksNoSnoop()))
+                                .toList());
     }
 }

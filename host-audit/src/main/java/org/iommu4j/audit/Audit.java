@@ -72,6 +72,13 @@ public record Audit(
                 .findFirst();
     }
 
+    /** Returns the units of which one translates for a device, as far as its vendor tells them. */
+    List<AuditedUnit> candidates(AuditedDevice device) {
+        return units.stream()
+                .filter(unit -> device.candidates().contains(unit.description().id()))
+                .toList();
+    }
+
     /** Finds a unit by its id. */
     public Optional<AuditedUnit> unit(String id) {
         Objects.requireNonNull(id, "id");
@@ -101,12 +108,16 @@ public record Audit(
 
     /**
      * Returns how KVM treats the DMA of the virtual machine that was asked for, else of a guest that could get any of
-     * the devices. It is unknown when there is no such device, or when inputs contradict each other, unless the guest
-     * is known not to be coherent.
+     * the devices; where no input names a device, of any guest, if all units answer alike. It is unknown when there is
+     * no such device, or when inputs contradict each other, unless the guest is known not to be coherent.
      */
     public Guest overall() {
         if (assignment != null) {
             return assignment.guest();
+        }
+        if (devices.isEmpty() && iommuInUse != Answer.NO) {
+            Guest alike = Guest.of(UnitAnswers.alike(units));
+            return alike == Guest.COHERENT && !contradictions.isEmpty() ? Guest.UNKNOWN : alike;
         }
         List<AuditedDevice> candidates = candidates();
         Guest guest = candidates.isEmpty() || !contradictions.isEmpty() ? Guest.UNKNOWN : Guest.COHERENT;
@@ -119,12 +130,15 @@ public record Audit(
     /**
      * Returns whether a script may treat the guest as coherent. It may when the guest is known to be coherent and no
      * promise of the driver is known to be false. For a virtual machine, all its domains must also be known to enforce,
-     * even where KVM asks devices alone.
+     * even where KVM asks devices alone. Units alone do not suffice: the input must name the devices.
      */
     public boolean reliablyCoherent() {
-        return overall() == Guest.COHERENT
-                && falsePromises.isEmpty()
-                && (assignment == null || assignment.dmaCcIommu() == Answer.YES);
+        return overall() == Guest.COHERENT && !devices.isEmpty() && isKept();
+    }
+
+    /** Returns whether what KVM believes of a coherent guest holds, as far as known. */
+    boolean isKept() {
+        return falsePromises.isEmpty() && (assignment == null || assignment.dmaCcIommu() == Answer.YES);
     }
 
     /** Returns the rule that the answers follow, with its name and the release. */

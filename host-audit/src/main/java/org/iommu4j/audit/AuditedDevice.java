@@ -10,6 +10,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  * @param bridge whether it leads to another bus; bridges are never assigned
  * @param translated whether an IOMMU translates for it
  * @param unit the id of the unit that translates for it, null when there is none or it is unknown
+ * @param candidates the ids of the units that may translate for it, as far as its vendor tells them
  * @param group the number of its group, empty when there is none or it is unknown
  * @param classCode base class and subclass
  * @param className what the class is called
@@ -42,6 +44,7 @@ public record AuditedDevice(
         Answer bridge,
         Answer translated,
         @Nullable String unit,
+        List<String> candidates,
         OptionalInt group,
         OptionalInt classCode,
         Optional<String> className,
@@ -72,6 +75,7 @@ public record AuditedDevice(
         Objects.requireNonNull(assignable, "assignable");
         Objects.requireNonNull(assignableWithGroup, "assignableWithGroup");
         Objects.requireNonNull(guest, "guest");
+        candidates = List.copyOf(candidates);
         reservedRegions = reservedRegions == null ? null : List.copyOf(reservedRegions);
         obstacles = List.copyOf(obstacles);
         why = List.copyOf(why);
@@ -103,6 +107,16 @@ public record AuditedDevice(
     /** Returns the answer for people; a dash for an IOMMU, or where no IOMMU translates and so no guest gets it. */
     public String guestInWords() {
         return isIommu() || translated == Answer.NO ? "-" : guest.name();
+    }
+
+    /** Returns its unit for people, or the units of which one translates for it, or a dash. */
+    public String unitInWords() {
+        if (unit != null) {
+            return unit;
+        }
+        return candidates.isEmpty()
+                ? "-"
+                : (candidates.size() == 1 ? "perhaps " : "one of ") + UnitDescription.range(candidates);
     }
 
     /** Returns class and name for people, as far as known. */

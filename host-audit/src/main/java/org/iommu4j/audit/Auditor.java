@@ -18,6 +18,7 @@ import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
@@ -135,6 +136,7 @@ public final class Auditor {
                     function.bridge(),
                     translated,
                     description == null ? null : description.unit(),
+                    description == null ? List.of() : description.candidates(),
                     group,
                     function.classCode(),
                     function.className(),
@@ -176,7 +178,10 @@ public final class Auditor {
             for (HostDescription host : picture.hosts()) {
                 for (UnitDescription unit : host.units()) {
                     List<PciAddress> served = picture.behind(unit);
-                    units.add(new AuditedUnit(host.vendor(), host.rule(), unit, served));
+                    Answer enforces = host.rule() == CoherencyRule.PER_MACHINE
+                            ? host.everyUnitBlocks()
+                            : unit.abilities().blocksNoSnoop();
+                    units.add(new AuditedUnit(host.vendor(), host.rule(), unit, enforces, served));
                     if (unit.registers().isEmpty()) {
                         silent.add(unit.id());
                     }

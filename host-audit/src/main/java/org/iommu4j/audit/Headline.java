@@ -3,11 +3,9 @@ package org.iommu4j.audit;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -53,7 +51,7 @@ public final class Headline {
 
     /** Returns the answer whose colour the verdict has: an unreliable belief has the colour of a bad answer. */
     public static Guest shade(Audit audit) {
-        return audit.overall() != Guest.COHERENT || audit.reliablyCoherent() ? audit.overall() : Guest.NONCOHERENT;
+        return audit.overall() != Guest.COHERENT || audit.isKept() ? audit.overall() : Guest.NONCOHERENT;
     }
 
     /** What VFIO and KVM believe. */
@@ -66,7 +64,7 @@ public final class Headline {
                 case NONCOHERENT -> who + " is NONCOHERENT because of " + Assignment.join(asked.noncoherent());
                 case UNKNOWN ->
                     "whether " + who + " is coherent is UNKNOWN"
-                            + (audit.noRule() == null ? "" : ": " + audit.noRule());
+                            + (audit.noRule() == null ? byUnitOf(audit, asked) : ": " + audit.noRule());
             };
             return guest
                     + unasked(asked)
@@ -81,6 +79,23 @@ public final class Headline {
                     + (audit.units().isEmpty() ? "" : " now. With the IOMMU on: " + guests(audit));
         }
         return guests(audit) + (judgedAll(audit) ? "" : notTaken(audit));
+    }
+
+    /** Where a single device may be behind units that differ, each unit has its answer. */
+    private static String byUnitOf(Audit audit, Assignment asked) {
+        List<AuditedUnit> units = undecided(audit, asked);
+        return units.isEmpty() ? "" : ": " + UnitAnswers.guests(units);
+    }
+
+    /** Returns the units of which one has the only device of a virtual machine, where they differ; else none. */
+    private static List<AuditedUnit> undecided(Audit audit, Assignment asked) {
+        if (asked.devices().size() != 1 || !audit.contradictions().isEmpty()) {
+            return List.of();
+        }
+        List<AuditedUnit> units = audit.device(asked.devices().get(0))
+                .map(device -> audit.candidates(device))
+                .orElse(List.of());
+        return UnitAnswers.differ(units) ? units : List.of();
     }
 
     /** Since 6.2 KVM asks the devices that VFIO has, and a domain has all of their groups. */
@@ -120,6 +135,10 @@ public final class Headline {
             return "every device leaves its guest COHERENT";
         }
         if (unknown.size() == devices.size()) {
+            if (audit.noRule() == null && onUnitsAlone(audit)) {
+                return "whether a guest is coherent depends on its device's unit: " + UnitAnswers.guests(audit.units())
+                        + "; which unit a device has is UNKNOWN";
+            }
             return UNKNOWN_GUESTS
                     + (audit.noRule() != null
                             ? audit.noRule()
@@ -143,22 +162,37 @@ public final class Headline {
         return String.join(", ", parts);
     }
 
+    /** Returns whether the answer for every judged device is that of one of the units, which differ. */
+    private static boolean onUnitsAlone(Audit audit) {
+        return UnitAnswers.differ(audit.units())
+                && audit.judged().stream()
+                        .allMatch(device -> device.candidates().size() > 1 && device.guest() == Guest.UNKNOWN);
+    }
+
     private static String unitsVerdict(Audit audit) {
-        Set<Answer> answers = new LinkedHashSet<>();
-        audit.units().forEach(unit -> answers.add(unit.description().abilities().blocksNoSnoop()));
+        Answer alike = UnitAnswers.alike(audit.units());
         String count =
                 audit.units().size() == 1 ? "its unit" : "its " + audit.units().size() + " units";
-        if (answers.equals(Set.of(Answer.YES))) {
+        if (alike == Answer.YES) {
             return count + " can block no-snoop: guests are COHERENT; the devices are UNKNOWN";
         }
-        if (answers.equals(Set.of(Answer.NO))) {
-            return count + " can't block no-snoop: guests are NONCOHERENT; the devices are UNKNOWN";
+        if (alike == Answer.NO) {
+            List<String> bad = audit.units().stream()
+                    .map(AuditedUnit::description)
+                    .filter(unit -> unit.abilities().blocksNoSnoop() == Answer.NO)
+                    .map(UnitDescription::id)
+                    .toList();
+            return (bad.size() == audit.units().size() || bad.isEmpty()
+                            ? count + " can't block no-snoop"
+                            : UnitDescription.range(bad) + " can't block no-snoop, which decides for all")
+                    + ": guests are NONCOHERENT; the devices are UNKNOWN";
         }
-        if (answers.equals(Set.of(Answer.UNKNOWN))) {
+        if (!UnitAnswers.differ(audit.units())) {
             return audit.units().size() + (audit.units().size() == 1 ? " unit" : " units")
                     + " in its table; their devices, and whether they block no-snoop, are UNKNOWN";
         }
-        return "whether a guest is coherent depends on its device's unit; devices are UNKNOWN";
+        return "whether a guest is coherent depends on its device's unit: " + UnitAnswers.guests(audit.units())
+                + "; devices are UNKNOWN";
     }
 
     /** Returns the lines below the verdict, most important first. */
@@ -172,27 +206,29 @@ public final class Headline {
                     .limit(SHOWN)
                     .forEach(reason -> lines.add(
                             new Line(asked.assignable() == Answer.NO ? "refused" : "undecided", reason.text())));
-            lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(asked.dmaCcIommu())));
+            List<AuditedUnit> undecided = undecided(audit, asked);
+            lines.add(new Line(
+                    "VFIO_DMA_CC_IOMMU", undecided.isEmpty() ? vfio(asked.dmaCcIommu()) : UnitAnswers.vfio(undecided)));
             if (asked.guest() == Guest.NONCOHERENT) {
                 lines.add(new Line("cost", audit.cost()));
+            } else {
+                costByUnit(audit, undecided, lines);
             }
         } else {
             byUnit(audit, lines);
-            if (audit.devices().isEmpty() && !audit.units().isEmpty()) {
-                Answer all = audit.units().stream()
-                        .map(unit -> unit.description().abilities().blocksNoSnoop())
-                        .reduce(Answers::and)
-                        .orElse(Answer.UNKNOWN);
-                if (all != Answer.UNKNOWN) {
-                    lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(all)));
-                }
+            boolean byUnits = audit.devices().isEmpty() || onUnitsAlone(audit);
+            if (byUnits && UnitAnswers.differ(audit.units())) {
+                lines.add(new Line("VFIO_DMA_CC_IOMMU", UnitAnswers.vfio(audit.units())));
+            } else if (byUnits && UnitAnswers.alike(audit.units()) != Answer.UNKNOWN) {
+                lines.add(new Line("VFIO_DMA_CC_IOMMU", vfio(UnitAnswers.alike(audit.units()))));
             }
             if (audit.iommuInUse() == Answer.NO) {
                 audit.hints().stream().limit(1).forEach(hint -> lines.add(new Line("do", hint.text())));
             }
-            boolean nonCoherent = !addresses(audit, Guest.NONCOHERENT).isEmpty();
-            if (nonCoherent || (audit.devices().isEmpty() && anyUnit(audit, Answer.NO))) {
-                lines.add(new Line("cost", audit.cost()));
+            if (byUnits) {
+                costByUnit(audit, audit.units(), lines);
+            } else if (!addresses(audit, Guest.NONCOHERENT).isEmpty()) {
+                lines.add(new Line("cost", costOfDevices(audit)));
             }
         }
         lines.add(new Line("units", units(audit)));
@@ -200,17 +236,29 @@ public final class Headline {
         return lines;
     }
 
-    private static boolean anyUnit(Audit audit, Answer answer) {
-        return audit.units().stream()
-                .anyMatch(unit -> unit.description().abilities().blocksNoSnoop() == answer);
+    private static void costByUnit(Audit audit, List<AuditedUnit> units, List<Line> lines) {
+        String paying = UnitAnswers.with(units, Answer.NO);
+        if (!paying.isEmpty()) {
+            lines.add(
+                    new Line("cost", (UnitAnswers.differ(units) ? "behind " + paying + " only: " : "") + audit.cost()));
+        }
+    }
+
+    /** Where some devices pay and others do not, the cost is that of the units of those that do. */
+    private static String costOfDevices(Audit audit) {
+        List<String> paying = with(audit.judged(), Guest.NONCOHERENT).stream()
+                .map(AuditedDevice::unit)
+                .filter(Objects::nonNull)
+                .distinct()
+                .toList();
+        boolean some =
+                !paying.isEmpty() && !with(audit.judged(), Guest.COHERENT).isEmpty();
+        return (some ? "behind " + UnitDescription.range(paying) + " only: " : "") + audit.cost();
     }
 
     private static String vfio(Answer answer) {
-        return switch (answer) {
-            case YES -> "1 once the container has its IOMMU (always 0 before VFIO_SET_IOMMU)";
-            case NO -> "0";
-            case UNKNOWN -> "unknown";
-        };
+        return UnitAnswers.vfio(answer)
+                + (answer == Answer.YES ? " once the container has its IOMMU (always 0 before VFIO_SET_IOMMU)" : "");
     }
 
     /** Adds the devices that make a guest non-coherent, grouped by the unit that can't block no-snoop. */
@@ -248,7 +296,7 @@ public final class Headline {
                     .add(description.id());
         }
         List<String> parts = new ArrayList<>();
-        byAnswer.forEach((answer, ids) -> parts.add(range(ids)
+        byAnswer.forEach((answer, ids) -> parts.add(UnitDescription.range(ids)
                 + switch (answer) {
                     case YES -> " can block no-snoop";
                     case NO -> " can't block no-snoop";
@@ -260,16 +308,10 @@ public final class Headline {
                 .map(UnitDescription::id)
                 .toList();
         if (!bypassing.isEmpty()) {
-            parts.add(range(bypassing) + (bypassing.size() == 1 ? " walks its" : " walk their")
+            parts.add(UnitDescription.range(bypassing) + (bypassing.size() == 1 ? " walks its" : " walk their")
                     + " tables without snooping (affects the host only)");
         }
         return String.join("; ", parts);
-    }
-
-    private static String range(List<String> ids) {
-        return ids.size() <= 3
-                ? String.join(", ", ids)
-                : ids.get(0) + " .. " + ids.get(ids.size() - 1) + " (" + ids.size() + ")";
     }
 
     private static List<AuditedDevice> with(List<AuditedDevice> devices, Guest guest) {

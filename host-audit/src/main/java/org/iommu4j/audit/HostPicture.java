@@ -33,6 +33,7 @@ import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
@@ -248,19 +249,28 @@ final class HostPicture {
             Map<String, Long> registers = new TreeMap<>();
             unit.registers().forEach((register, value) -> registers.put(register, value.value()));
             Answer inUse = inSysfs ? Answer.of(unit.inSysfs()) : Answer.UNKNOWN;
-            shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers, inUse));
+            shown.put(unit.name(), new ShownUnit(unit.registerBase(), registers, inUse, unit.includeAll()));
         }
         return shown;
     }
 
     private HostFacts facts(SortedMap<String, ShownUnit> shown, Map<DeviceId, String> links) {
         LinuxStatements stated = evidence.stated();
+        Set<DeviceId> grouped = evidence.functions().stream()
+                .filter(function -> function.grouped() == Answer.YES)
+                .map(FunctionEvidence::address)
+                .collect(Collectors.toCollection(TreeSet::new));
         return new HostFacts(
                 evidence.firmware(),
                 evidence.topology(),
                 evidence.registers(),
                 shown,
                 links,
+                new ShownGroups(
+                        grouped,
+                        List.copyOf(evidence.groupOrder()),
+                        List.copyOf(evidence.scanOrder()),
+                        evidence.linux()),
                 evidence.bootOptions(),
                 groupsTellUnits ? stated : withoutGroups(stated));
     }
@@ -296,7 +306,7 @@ final class HostPicture {
                     Answer.NO);
         }
         boolean byScope = device.unit() != null || device.translated() == Answer.NO;
-        if (link == null && byScope && !placeIsEnough(host, address)) {
+        if (link == null && byScope && device.candidates().isEmpty() && !placeIsEnough(host, address)) {
             return new DeviceDescription(
                     address,
                     Answer.UNKNOWN,

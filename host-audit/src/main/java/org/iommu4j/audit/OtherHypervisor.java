@@ -75,6 +75,7 @@ final class OtherHypervisor {
                 function.bridge(),
                 Answer.UNKNOWN,
                 null,
+                List.of(),
                 OptionalInt.empty(),
                 function.classCode(),
                 function.className(),

@@ -19,6 +19,8 @@ import java.util.function.Supplier;
 import java.util.zip.CRC32;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.jspecify.annotations.Nullable;
 
 /** Gathers the facts of all inputs about a host; the {@link Rank} of each input decides. Not thread-safe. */
 public final class EvidenceBuilder {
@@ -37,6 +39,7 @@ public final class EvidenceBuilder {
             Key.of("allow_unsafe_interrupts", Boolean.class, EvidenceBuilder::onOff);
 
     private static final Key<Long> REGISTER_BASE = Key.ofHex("register base");
+    private static final Key<Boolean> INCLUDE_ALL = Key.of("INCLUDE_PCI_ALL", Boolean.class, EvidenceBuilder::onOff);
     private static final Key<String> GROUP_TYPE = Key.of("type", String.class, EvidenceBuilder::quoted);
     private static final Key<Regions> GROUP_RESERVED = Key.of("reserved regions", Regions.class, Regions::toString);
 
@@ -54,6 +57,7 @@ public final class EvidenceBuilder {
     private final Facts allUnits = new Facts(register -> register + " of all units", this::warn);
     private final SortedMap<Integer, Facts> groups = new TreeMap<>();
     private final List<Fact<String>> kernelLines = new ArrayList<>();
+    private @Nullable BootOrder bootOrder;
     private final List<String> warnings = new ArrayList<>();
 
     /** The facts about a unit. */
@@ -67,6 +71,16 @@ public final class EvidenceBuilder {
             facts = new Facts(words -> words + " of " + unit, EvidenceBuilder.this::warn);
             registers = new Facts(register -> register + " of " + unit, EvidenceBuilder.this::warn);
         }
+    }
+
+    /**
+     * The order in which Linux met functions at boot.
+     *
+     * @param joined in which they joined groups while drivers registered their units
+     * @param found in which they were found
+     */
+    record BootOrder(List<PciAddress> joined, List<PciAddress> found) {
+        private static final BootOrder UNKNOWN = new BootOrder(List.of(), List.of());
     }
 
     /** What Linux lists under {@code reserved_regions}. */
@@ -153,6 +167,12 @@ public final class EvidenceBuilder {
     /** Records a unit's register base. */
     EvidenceBuilder unit(String unit, long registerBase, Source source) {
         unitFacts(unit).facts.record(REGISTER_BASE, registerBase, source);
+        return this;
+    }
+
+    /** Records whether a unit has every function of its segment that no other unit names. */
+    EvidenceBuilder unitIncludesAll(String unit, boolean includeAll, Source source) {
+        unitFacts(unit).facts.record(INCLUDE_ALL, includeAll, source);
         return this;
     }
 
@@ -265,6 +285,16 @@ public final class EvidenceBuilder {
         return this;
     }
 
+    /**
+     * Records the orders in which a log's boot has functions join groups, and has them found. They are believed only
+     * while no other log has others.
+     */
+    EvidenceBuilder bootOrder(List<PciAddress> joined, List<PciAddress> found) {
+        BootOrder order = new BootOrder(List.copyOf(joined), List.copyOf(found));
+        bootOrder = bootOrder == null || bootOrder.equals(order) ? order : BootOrder.UNKNOWN;
+        return this;
+    }
+
     /** Keeps a line of a kernel log that bears on IOMMUs. */
     EvidenceBuilder kernelLine(String line, Source source) {
         if (kernelLines.size() < MAX_KERNEL_LINES) {
@@ -306,6 +336,10 @@ public final class EvidenceBuilder {
                             .flatMap(KernelNames::ofCommandLine)
                             .ifPresent(release -> kernelRelease(release, source)));
         }
+    }
+
+    BootOrder bootOrder() {
+        return bootOrder == null ? BootOrder.UNKNOWN : bootOrder;
     }
 
     String name() {
@@ -350,6 +384,7 @@ public final class EvidenceBuilder {
                         unit,
                         known.facts.value(REGISTER_BASE).map(OptionalLong::of).orElse(OptionalLong.empty()),
                         known.inSysfs,
+                        known.facts.value(INCLUDE_ALL).map(Answer::of).orElse(Answer.UNKNOWN),
                         known.attributes,
                         known.registers.all(Long.class))));
         return made;

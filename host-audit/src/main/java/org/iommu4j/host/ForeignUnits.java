@@ -208,7 +208,16 @@ public final class ForeignUnits implements IommuVendor {
         }
         boolean refused = !promisesCoherentDma && release.compareTo(PROMISE_REQUIRED) >= 0;
         return new HostDescription(
-                kind, rule, units, devices, List.of(), List.of(), virtualization, null, refused ? REFUSAL : null);
+                kind,
+                rule,
+                Answer.UNKNOWN,
+                units,
+                devices,
+                List.of(),
+                List.of(),
+                virtualization,
+                null,
+                refused ? REFUSAL : null);
     }
 
     /** Refuses: there is no driver here. */

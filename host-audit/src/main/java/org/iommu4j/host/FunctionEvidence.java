@@ -79,6 +79,7 @@ public final class FunctionEvidence implements PciFunction {
     }
 
     /** Returns whether it is known which bridge is above, or that none is. */
+    @Override
     public boolean placed() {
         return placed;
     }

@@ -41,6 +41,7 @@ public final class HostEvidence {
     private final SortedMap<Integer, GroupEvidence> groups;
     private final Facts facts;
     private final List<Fact<String>> kernelLines;
+    private final EvidenceBuilder.BootOrder bootOrder;
     private final List<String> warnings;
     private final List<String> contradictions;
     private final boolean unsafeInterruptsAllowed;
@@ -55,6 +56,7 @@ public final class HostEvidence {
         this.registersOfAllUnits = builder.registersOfAllUnits();
         this.groups = Collections.unmodifiableSortedMap(builder.groups(present.values()));
         this.facts = builder.host();
+        this.bootOrder = builder.bootOrder();
         this.kernelLines = List.copyOf(builder.kernelLines());
         this.contradictions = builder.contradictions(present.values());
         Set<String> all = new LinkedHashSet<>(contradictions);
@@ -269,6 +271,19 @@ public final class HostEvidence {
      */
     public List<Fact<String>> kernelLines() {
         return kernelLines;
+    }
+
+    /**
+     * Returns functions in the order in which they joined groups at boot while drivers registered their units; empty
+     * when no log holds that, or logs differ.
+     */
+    public List<PciAddress> groupOrder() {
+        return bootOrder.joined();
+    }
+
+    /** Returns functions in the order in which Linux found them at boot; empty when no log holds that, or logs differ. */
+    public List<PciAddress> scanOrder() {
+        return bootOrder.found();
     }
 
     /** Returns contradictions between inputs and what could not be read of them, one line each. */

@@ -4,6 +4,7 @@ package org.iommu4j.host;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -18,6 +19,7 @@ import org.jspecify.annotations.Nullable;
 /** Gathers the facts in the log of one boot. */
 final class KernelBoot implements KernelLog.Findings {
     private static final int MAX_KEPT = 1_000;
+    private static final int MAX_COMPLAINTS = 20;
 
     private final @Nullable String release;
     private @Nullable String running;
@@ -34,6 +36,10 @@ final class KernelBoot implements KernelLog.Findings {
     private final Set<PciAddress> joined = new HashSet<>();
     private boolean onXen;
     private @Nullable Boolean xenBlocksNoSnoop;
+    private final Set<PciAddress> order = new LinkedHashSet<>();
+    private final Map<Long, Boolean> includeAll = new TreeMap<>();
+    private final Set<String> complaints = new LinkedHashSet<>();
+    private boolean orderDisturbed;
     private boolean inUse;
     private boolean disabled;
     private boolean done;
@@ -105,6 +111,20 @@ final class KernelBoot implements KernelLog.Findings {
     }
 
     @Override
+    public void includeAll(long registerBase, boolean yes) {
+        if (includeAll.size() < MAX_KEPT) {
+            includeAll.put(registerBase, yes);
+        }
+    }
+
+    @Override
+    public void complaint(String sentence) {
+        if (complaints.size() < MAX_COMPLAINTS) {
+            complaints.add(sentence);
+        }
+    }
+
+    @Override
     public void interruptRemapping(boolean on) {
         remapping = on || (remapping != null && remapping);
     }
@@ -127,7 +147,14 @@ final class KernelBoot implements KernelLog.Findings {
 
     /** Returns whether a line of a vendor stated anything. */
     boolean statesAnything() {
-        return toldAnything || remapping != null || inUse || disabled || done || !drivers.isEmpty();
+        return toldAnything
+                || remapping != null
+                || inUse
+                || disabled
+                || done
+                || !drivers.isEmpty()
+                || !includeAll.isEmpty()
+                || !complaints.isEmpty();
     }
 
     /** Records the release that a message of the running kernel names. */
@@ -145,6 +172,9 @@ final class KernelBoot implements KernelLog.Findings {
         }
         if (joined.size() < EvidenceBuilder.MAX_FUNCTIONS) {
             joined.add(address);
+            if (!inUse) {
+                orderDisturbed |= !order.add(address);
+            }
         }
     }
 
@@ -155,6 +185,7 @@ final class KernelBoot implements KernelLog.Findings {
     }
 
     void leaves(PciAddress address) {
+        orderDisturbed |= !inUse;
         groups.remove(address);
     }
 
@@ -197,7 +228,13 @@ final class KernelBoot implements KernelLog.Findings {
         }
         units.forEach((name, unit) -> {
             host.unit(name);
-            unit.registerBase().ifPresent(base -> host.unit(name, base, source));
+            unit.registerBase().ifPresent(base -> {
+                host.unit(name, base, source);
+                Boolean all = includeAll.get(base);
+                if (all != null) {
+                    host.unitIncludesAll(name, all, source);
+                }
+            });
             unit.registers().forEach((register, value) -> host.register(name, register, value, source));
         });
         drivers.forEach(host::driver);
@@ -210,6 +247,11 @@ final class KernelBoot implements KernelLog.Findings {
                 host.hypervisorBlocksNoSnoop(xenBlocksNoSnoop, source);
             }
         }
+        // Before the driver says that it is done, only its registrations have functions join.
+        if (inUse && !orderDisturbed && !order.isEmpty()) {
+            host.bootOrder(List.copyOf(order), List.copyOf(functions.keySet()));
+        }
+        complaints.forEach(host::warn);
         // Under Xen Linux sees no IOMMU, and its silence states nothing.
         boolean whole = release != null && done && !onXen;
         if (remapping != null || whole) {

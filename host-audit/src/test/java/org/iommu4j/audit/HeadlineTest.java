@@ -129,8 +129,10 @@ class HeadlineTest {
                 "NO NO | its 2 units can't block no-snoop: guests are NONCOHERENT; the devices are UNKNOWN | 0",
                 "UNKNOWN UNKNOWN | 2 units in its table; their devices, and whether they block no-snoop, are "
                         + "UNKNOWN | ",
-                "YES NO | whether a guest is coherent depends on its device's unit; devices are UNKNOWN | 0",
-                "YES UNKNOWN | whether a guest is coherent depends on its device's unit; devices are UNKNOWN | "
+                "YES NO | whether a guest is coherent depends on its device's unit: NONCOHERENT behind v1, COHERENT "
+                        + "behind v0; devices are UNKNOWN | 0 behind v1, 1 behind v0",
+                "YES UNKNOWN | whether a guest is coherent depends on its device's unit: COHERENT behind v0, UNKNOWN "
+                        + "behind v1; devices are UNKNOWN | 1 behind v0, unknown behind v1"
             })
     void withoutDevicesTheUnitsAnswer(String units, String verdict, String dmaCc) throws IOException {
         int number = 0;
@@ -148,7 +150,54 @@ class HeadlineTest {
         assertThat(labels(audit).contains("cost"))
                 .as("a guest may pay")
                 .isEqualTo(units.contains("NO") && !units.contains("UNKNOWN"));
-        assertThat(audit.overall()).isEqualTo(Guest.UNKNOWN);
+        assertThat(audit.overall())
+                .isEqualTo(
+                        verdict.contains("guests are COHERENT")
+                                ? Guest.COHERENT
+                                : verdict.contains("guests are NONCOHERENT") ? Guest.NONCOHERENT : Guest.UNKNOWN);
+        assertThat(audit.reliablyCoherent()).as("no device is known").isFalse();
+        assertThat(Headline.shade(audit)).isEqualTo(audit.overall());
+    }
+
+    @Test
+    void theCostIsThatOfTheUnitsThatHaveIt() throws IOException {
+        vendor.unit("v0", Answer.YES, Answer.YES).unit("v1", Answer.NO, Answer.NO);
+        Audit units =
+                new Hosts(folder).vendors(vendor).text("dmesg.txt", Hosts.LOG).audit("6.1");
+        assertThat(line(units, "cost")).isEqualTo("behind v1 only: " + units.cost());
+        device("good").device("bad");
+        Audit devices = host(Hosts.LOG).audit("6.1");
+        assertThat(line(devices, "cost")).isEqualTo("behind bad only: " + devices.cost());
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "YES NO | v1 can't block no-snoop, which decides for all: guests are NONCOHERENT; the devices are "
+                        + "UNKNOWN | NONCOHERENT",
+                "YES YES | its 2 units can block no-snoop: guests are COHERENT; the devices are UNKNOWN | COHERENT",
+                "UNKNOWN NO | v1 can't block no-snoop, which decides for all: guests are NONCOHERENT; the devices "
+                        + "are UNKNOWN | NONCOHERENT",
+                "YES UNKNOWN | 2 units in its table; their devices, and whether they block no-snoop, are UNKNOWN | "
+                        + "UNKNOWN"
+            })
+    void underPerMachineOneUnitDecidesForAll(String units, String verdict, Guest guest) throws IOException {
+        vendor.rule(CoherencyRule.PER_MACHINE);
+        int number = 0;
+        for (String blocks : units.split(" ", -1)) {
+            vendor.unit("v" + number++, Answer.valueOf(blocks), Answer.YES);
+        }
+        Audit audit =
+                new Hosts(folder).vendors(vendor).text("dmesg.txt", Hosts.LOG).audit("5.15");
+        assertThat(Headline.verdict(audit)).isEqualTo(verdict);
+        assertThat(audit.overall()).isEqualTo(guest);
+        assertThat(audit.units())
+                .allSatisfy(unit -> assertThat(Guest.of(unit.enforces())).isEqualTo(guest));
+        if (guest == Guest.NONCOHERENT) {
+            assertThat(line(audit, "VFIO_DMA_CC_IOMMU")).isEqualTo("0");
+            assertThat(line(audit, "cost")).isEqualTo(audit.cost());
+        }
     }
 
     @Test

@@ -172,6 +172,12 @@ public final class MadeUpVendor implements IommuVendor {
         return new HostDescription(
                 name,
                 rule,
+                rule == CoherencyRule.PER_MACHINE
+                        ? units.stream()
+                                .map(unit -> unit.abilities().blocksNoSnoop())
+                                .reduce(Answers::and)
+                                .orElse(Answer.UNKNOWN)
+                        : Answer.UNKNOWN,
                 units,
                 List.copyOf(devices.values()),
                 parameters,

@@ -65,6 +65,7 @@ class WordsOfAnAuditTest {
                 bridge,
                 translated,
                 null,
+                List.of(),
                 OptionalInt.empty(),
                 classCode < 0 ? OptionalInt.empty() : OptionalInt.of(classCode),
                 Optional.ofNullable(className),

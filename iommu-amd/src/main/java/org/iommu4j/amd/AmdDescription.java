@@ -85,6 +85,7 @@ final class AmdDescription {
         return new HostDescription(
                 AmdNames.VENDOR,
                 CoherencyRule.ALWAYS,
+                Answer.UNKNOWN,
                 description.units,
                 devices,
                 description.parameters(),

@@ -11,6 +11,14 @@ public interface PciFunction {
     /** Returns the bridge directly above, empty on a root bus. */
     Optional<PciAddress> upstreamBridge();
 
+    /**
+     * Returns whether {@link #upstreamBridge} is known. If it is not, any bridge may be above. Of a running machine it
+     * always is; a listing without bus numbers does not have it.
+     */
+    default boolean placed() {
+        return true;
+    }
+
     /** Returns the physical function that it is a virtual one of (SR-IOV), empty when it is none. */
     default Optional<PciAddress> physicalFunction() {
         return Optional.empty();

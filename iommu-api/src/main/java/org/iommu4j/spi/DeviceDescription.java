@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  * @param id its address on PCI, or its name
  * @param translated whether a unit translates for it
  * @param unit the id of that unit, or null when none does or none is known
+ * @param candidates the ids of the units that may translate for it, the one that does alone where it is known; empty
+ *     where none does, nothing is known, or the vendor ignores that a function's place may be unknown
  * @param enforceCacheCoherency whether a domain of this device alone can block no-snoop
  * @param reasons why, the deciding one first
  * @param reservedRegions its reserved regions, sorted by start, or null when no table tells
@@ -22,6 +24,7 @@ public record DeviceDescription(
         DeviceId id,
         Answer translated,
         @Nullable String unit,
+        List<String> candidates,
         Answer enforceCacheCoherency,
         List<Reason> reasons,
         @Nullable List<ReservedRegion> reservedRegions,
@@ -32,7 +35,20 @@ public record DeviceDescription(
         Objects.requireNonNull(translated, "translated");
         Objects.requireNonNull(enforceCacheCoherency, "enforceCacheCoherency");
         Objects.requireNonNull(isolatedInterrupts, "isolatedInterrupts");
+        candidates = List.copyOf(candidates);
         reasons = List.copyOf(reasons);
         reservedRegions = reservedRegions == null ? null : List.copyOf(reservedRegions);
+    }
+
+    /** Makes a description without candidates: the place of the device is known, or the vendor ignores it. */
+    public DeviceDescription(
+            DeviceId id,
+            Answer translated,
+            @Nullable String unit,
+            Answer enforceCacheCoherency,
+            List<Reason> reasons,
+            @Nullable List<ReservedRegion> reservedRegions,
+            Answer isolatedInterrupts) {
+        this(id, translated, unit, List.of(), enforceCacheCoherency, reasons, reservedRegions, isolatedInterrupts);
     }
 }

@@ -11,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param vendor the vendor's name
  * @param rule whose ability decides about no-snoop under the release that was asked for
+ * @param everyUnitBlocks under {@link CoherencyRule#PER_MACHINE}, whether all units that Linux uses can block no-snoop;
+ *     UNKNOWN under other rules
  * @param units its units, in the firmware's order
  * @param devices every function of the topology
  * @param parameters what on the kernel's command line would change the answers
@@ -24,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 public record HostDescription(
         String vendor,
         CoherencyRule rule,
+        Answer everyUnitBlocks,
         List<UnitDescription> units,
         List<DeviceDescription> devices,
         List<KernelParameter> parameters,
@@ -35,13 +38,17 @@ public record HostDescription(
     public HostDescription {
         Objects.requireNonNull(vendor, "vendor");
         Objects.requireNonNull(rule, "rule");
+        Objects.requireNonNull(everyUnitBlocks, "everyUnitBlocks");
         units = List.copyOf(units);
         devices = List.copyOf(devices);
         parameters = List.copyOf(parameters);
         warnings = List.copyOf(warnings);
     }
 
-    /** Makes a description that says nothing of processors, and of a driver that keeps no device to itself. */
+    /**
+     * Makes a description that says nothing of processors and of all units together, and of a driver that keeps no
+     * device to itself.
+     */
     public HostDescription(
             String vendor,
             CoherencyRule rule,
@@ -49,6 +56,6 @@ public record HostDescription(
             List<DeviceDescription> devices,
             List<KernelParameter> parameters,
             List<String> warnings) {
-        this(vendor, rule, units, devices, parameters, warnings, null, null, null);
+        this(vendor, rule, Answer.UNKNOWN, units, devices, parameters, warnings, null, null, null);
     }
 }

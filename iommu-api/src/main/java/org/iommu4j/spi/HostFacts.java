@@ -24,6 +24,7 @@ import org.iommu4j.platform.FirmwareTables;
  * @param shownUnits units by the name that Linux gave them, for example {@code dmar0} or {@code
  *     smmu3.0x0000000009050000}, of any driver
  * @param unitLinks the name of the unit that Linux linked a device to
+ * @param groups what it shows of its groups
  * @param bootOptions what its kernel was told, as far as known
  * @param stated what its Linux states beyond units and links
  */
@@ -33,6 +34,7 @@ public record HostFacts(
         RegisterValues registers,
         SortedMap<String, ShownUnit> shownUnits,
         Map<DeviceId, String> unitLinks,
+        ShownGroups groups,
         BootOptions bootOptions,
         LinuxStatements stated) {
     /** Copies the maps; units are sorted by number. */
@@ -40,6 +42,7 @@ public record HostFacts(
         Objects.requireNonNull(firmware, "firmware");
         Objects.requireNonNull(topology, "topology");
         Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(groups, "groups");
         Objects.requireNonNull(bootOptions, "bootOptions");
         Objects.requireNonNull(stated, "stated");
         SortedMap<String, ShownUnit> sorted = new TreeMap<>(UnitNameOrder.BY_NUMBER);
@@ -48,14 +51,22 @@ public record HostFacts(
         unitLinks = Collections.unmodifiableMap(new LinkedHashMap<>(unitLinks));
     }
 
-    /** Makes facts of a host whose command line and log are not known. */
+    /** Makes facts of a host whose groups, command line and log are not known. */
     public HostFacts(
             FirmwareTables firmware,
             PciTopology topology,
             RegisterValues registers,
             SortedMap<String, ShownUnit> shownUnits,
             Map<DeviceId, String> unitLinks) {
-        this(firmware, topology, registers, shownUnits, unitLinks, BootOptions.DEFAULT, LinuxStatements.NONE);
+        this(
+                firmware,
+                topology,
+                registers,
+                shownUnits,
+                unitLinks,
+                ShownGroups.NONE,
+                BootOptions.DEFAULT,
+                LinuxStatements.NONE);
     }
 
     /** Makes facts without anything that Linux shows. */

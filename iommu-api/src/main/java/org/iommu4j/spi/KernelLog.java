@@ -57,6 +57,22 @@ public interface KernelLog {
         /** Register values, by the manual's mnemonic, that hold for every unit of the host. */
         void everyUnit(Map<String, Long> registers);
 
+        /**
+         * Whether a unit has every function of its segment that no other unit names, where the log shows that apart
+         * from the unit. The default ignores it.
+         *
+         * @param registerBase physical address of the unit's registers
+         */
+        default void includeAll(long registerBase, boolean includeAll) {}
+
+        /**
+         * A fault of the firmware of which the driver complains, and what it does about it, in a sentence for the
+         * operator. The default ignores it.
+         */
+        default void complaint(String sentence) {
+            Objects.requireNonNull(sentence, "sentence");
+        }
+
         /** Interrupts are remapped, or turning that on failed; having been on takes precedence over having failed. */
         void interruptRemapping(boolean on);
 

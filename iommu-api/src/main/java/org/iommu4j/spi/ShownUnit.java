@@ -14,8 +14,14 @@ import java.util.TreeMap;
  * @param registers the values that it shows, by the manual's mnemonic
  * @param inUse whether it uses the unit: what is under {@code /sys/class/iommu}, and nothing else where anything is;
  *     the log names units that are not used too
+ * @param includeAll whether it has every function of its segment that no other unit names, as the log shows
  */
-public record ShownUnit(OptionalLong registerBase, Map<String, Long> registers, Answer inUse) {
+public record ShownUnit(OptionalLong registerBase, Map<String, Long> registers, Answer inUse, Answer includeAll) {
+    /** Makes a unit of which is not known which functions it has. */
+    public ShownUnit(OptionalLong registerBase, Map<String, Long> registers, Answer inUse) {
+        this(registerBase, registers, inUse, Answer.UNKNOWN);
+    }
+
     /** Makes a unit of which is not known whether it is used. */
     public ShownUnit(OptionalLong registerBase, Map<String, Long> registers) {
         this(registerBase, registers, Answer.UNKNOWN);
@@ -25,6 +31,7 @@ public record ShownUnit(OptionalLong registerBase, Map<String, Long> registers, 
     public ShownUnit {
         Objects.requireNonNull(registerBase, "registerBase");
         Objects.requireNonNull(inUse, "inUse");
+        Objects.requireNonNull(includeAll, "includeAll");
         registers = Collections.unmodifiableMap(new TreeMap<>(registers));
     }
 }

@@ -42,4 +42,11 @@ public record UnitDescription(
         registers = Collections.unmodifiableMap(new LinkedHashMap<>(registers));
         fields = Collections.unmodifiableMap(new LinkedHashMap<>(fields));
     }
+
+    /** Returns the ids of some units for people, the middle of many left out: {@code dmar0 .. dmar8 (9)}. */
+    public static String range(List<String> ids) {
+        return ids.size() <= 3
+                ? String.join(", ", ids)
+                : ids.get(0) + " .. " + ids.get(ids.size() - 1) + " (" + ids.size() + ")";
+    }
 }

@@ -80,6 +80,93 @@ final class IntelCoherency {
         return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
     }
 
+    /**
+     * Describes a function for which one of several units translates, or may. Which one matters only where they
+     * differ.
+     *
+     * @param candidates these units, at least one
+     * @param translated whether one of them is known to translate
+     * @param why how they were found, null where nothing more is to say of it
+     */
+    DeviceDescription oneOf(
+            PciAddress address,
+            List<UnitDescription> candidates,
+            Answer translated,
+            @Nullable Reason why,
+            @Nullable List<ReservedRegion> reserved,
+            Answer isolated) {
+        List<UnitDescription> used = candidates.stream()
+                .filter(unit -> !ignored.containsKey(unit.id()))
+                .toList();
+        if (candidates.size() == 1 && translated == Answer.YES) {
+            DeviceDescription one = device(address, candidates.get(0), reserved, isolated);
+            return with(one, candidates, why);
+        }
+        Answer known = used.size() == candidates.size() ? translated : Answer.UNKNOWN;
+        List<Reason> reasons = new ArrayList<>();
+        Answer answer = rule == CoherencyRule.PER_MACHINE ? everyUnit(reasons) : alike(used);
+        if (rule != CoherencyRule.PER_MACHINE) {
+            reasons.add(alikeInWords(candidates, answer));
+        }
+        if (known == Answer.UNKNOWN && answer == Answer.YES) {
+            // Which unit it is makes no difference, but that one has it is not known.
+            answer = Answer.UNKNOWN;
+            reasons.clear();
+        }
+        if (known == Answer.UNKNOWN) {
+            reasons.add(new Reason("it is unknown whether a unit translates for it", "VT-d 8.3"));
+        }
+        return with(
+                new DeviceDescription(
+                        address,
+                        known,
+                        null,
+                        answer,
+                        reasons,
+                        known == Answer.YES ? reserved : null,
+                        known == Answer.YES ? isolated : Answer.UNKNOWN),
+                candidates,
+                why);
+    }
+
+    private static DeviceDescription with(
+            DeviceDescription device, List<UnitDescription> candidates, @Nullable Reason why) {
+        List<Reason> reasons = new ArrayList<>(device.reasons());
+        if (why != null) {
+            reasons.add(why);
+        }
+        return new DeviceDescription(
+                device.id(),
+                device.translated(),
+                device.unit(),
+                device.translated() == Answer.NO
+                        ? List.of()
+                        : candidates.stream().map(UnitDescription::id).toList(),
+                device.enforceCacheCoherency(),
+                reasons,
+                device.reservedRegions(),
+                device.isolatedInterrupts());
+    }
+
+    /** Returns what all of some units answer, UNKNOWN where they differ. */
+    private static Answer alike(List<UnitDescription> candidates) {
+        List<Answer> answers = candidates.stream()
+                .map(unit -> unit.abilities().blocksNoSnoop())
+                .distinct()
+                .toList();
+        return answers.size() == 1 ? answers.get(0) : Answer.UNKNOWN;
+    }
+
+    private static Reason alikeInWords(List<UnitDescription> candidates, Answer answer) {
+        List<String> ids = candidates.stream().map(UnitDescription::id).toList();
+        String one = "it is translated by one of " + UnitDescription.range(ids) + ", ";
+        return switch (answer) {
+            case YES -> new Reason(one + "all of them can block no-snoop (ECAP.SC = 1)", SC);
+            case NO -> new Reason(one + "none of them can block no-snoop (ECAP.SC = 0)", SC);
+            case UNKNOWN -> new Reason(one + "which one is unknown", "VT-d 8.3");
+        };
+    }
+
     /** Describes a function whose unit is unknown; one unit may still decide for all. */
     DeviceDescription unknown(PciAddress address) {
         List<Reason> reasons = new ArrayList<>();
@@ -90,6 +177,11 @@ final class IntelCoherency {
         reasons.add(new Reason("the unit that translates for the device is not known", "VT-d 8.3"));
         return new DeviceDescription(
                 address, Answer.UNKNOWN, null, decided ? Answer.NO : Answer.UNKNOWN, reasons, null, Answer.UNKNOWN);
+    }
+
+    /** Returns whether all units together block no-snoop, where the rule asks that; else UNKNOWN. */
+    Answer everyUnitBlocks() {
+        return rule == CoherencyRule.PER_MACHINE ? everyUnit(new ArrayList<>()) : Answer.UNKNOWN;
     }
 
     /**

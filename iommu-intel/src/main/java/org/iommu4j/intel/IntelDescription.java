@@ -12,6 +12,7 @@ import java.util.OptionalLong;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.bits.Layout;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.intel.acpi.DeviceScope;
 import org.iommu4j.intel.acpi.Dmar;
 import org.iommu4j.intel.acpi.DmarParser;
@@ -68,6 +69,12 @@ final class IntelDescription {
     /** The options of the command line that decide, on any host. */
     static final List<KernelParameter> PARAMETERS = List.of(ON, OFF, KernelParameter.EVERY_UNIT_OFF, GRAPHICS_OFF);
 
+    private static final Reason ONLY_UNIT = new Reason(
+            "the machine has no other unit, and Linux has the function in a group", "Linux intel_iommu_probe_device");
+
+    private static final Reason UNIT_OF_ALL =
+            new Reason("the machine has no other unit, and it has every function (INCLUDE_PCI_ALL)", "VT-d 8.3");
+
     private static final Reason RMRR_LOCK = new Reason(
             "the driver keeps the device for the firmware, EPERM", "Linux device_is_rmrr_locked (until 6.5)");
 
@@ -97,10 +104,18 @@ final class IntelDescription {
 
     private HostDescription describe() {
         List<DeviceDescription> devices = dmar == null ? fromLinux() : fromTable(dmar);
+        long inferred = devices.stream()
+                .filter(device -> device.reasons().contains(RegistrationPasses.INFERRED))
+                .count();
+        if (inferred > 0) {
+            warnings.add("the units of " + inferred + " functions are inferred from the order in which they join groups"
+                    + " in the log, which has as many passes over the bus as there are units");
+        }
         ignored.forEach((unit, why) -> warnings.add("Linux ignores " + unit + ": " + why.text()));
         return new HostDescription(
                 IntelNames.VENDOR,
                 rule,
+                new IntelCoherency(rule, units, ignored).everyUnitBlocks(),
                 units,
                 devices,
                 graphicsOff ? PARAMETERS : List.of(ON, OFF, KernelParameter.EVERY_UNIT_OFF),
@@ -151,20 +166,59 @@ final class IntelDescription {
         IntelCoherency coherency = new IntelCoherency(rule, units, ignored);
         ReservedRegions reserved = new ReservedRegions(table, scopes);
         Answer isolated = table.interruptRemapping() ? coherency.interruptRemapping() : Answer.NO;
+        Map<DeviceId, UnitDescription> inferred = inferred();
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
-            int index = scopes.unitOf(drhds, function);
-            UnitDescription unit = linked(function, index < 0 ? null : units.get(index));
-            devices.add(
-                    unit == null
-                            ? coherency.untranslated(function.address())
-                            : coherency.device(
-                                    function.address(),
-                                    unit,
-                                    reserved.isKnown(function) ? reserved.of(function) : null,
-                                    isolated));
+            List<UnitDescription> candidates =
+                    scopes.candidates(drhds, function).stream().map(units::get).toList();
+            UnitDescription guess = inferred.get(function.address());
+            boolean several = candidates.size() > 1;
+            Reason why = several && candidates.contains(guess) ? RegistrationPasses.INFERRED : null;
+            List<UnitDescription> narrowed = why == null || guess == null ? candidates : List.of(guess);
+            UnitDescription unit = linked(function);
+            if (unit == null && narrowed.isEmpty()) {
+                devices.add(coherency.untranslated(function.address()));
+                continue;
+            }
+            if (unit != null && !narrowed.contains(unit)) {
+                warnings.add(function.address() + " is translated by " + unit.id() + " in this Linux, by "
+                        + (narrowed.isEmpty() ? "no unit" : narrowed.get(0).id()) + " as we read its DMAR");
+            }
+            devices.add(coherency.oneOf(
+                    function.address(),
+                    unit == null ? narrowed : List.of(unit),
+                    Answer.of(unit != null || function.placed() || translates(function, candidates)),
+                    unit == null ? why : null,
+                    reserved.isKnown(function) ? reserved.of(function) : null,
+                    isolated));
         }
         return devices;
+    }
+
+    /** Where the bridge above is not known, a unit for the whole segment still has what no other unit has. */
+    private boolean translates(PciFunction function, List<UnitDescription> candidates) {
+        return isGrouped(function)
+                || candidates.stream()
+                        .anyMatch(unit -> unit.includeAll() == Answer.YES && !ignored.containsKey(unit.id()));
+    }
+
+    private boolean isGrouped(PciFunction function) {
+        return facts.groups().members().contains(function.address());
+    }
+
+    /** Returns the units that the order of groups in the log gives away. */
+    private Map<DeviceId, UnitDescription> inferred() {
+        Map<DeviceId, UnitDescription> links = new HashMap<>();
+        facts.topology().functions().forEach(function -> {
+            UnitDescription unit = linked(function);
+            if (unit != null) {
+                links.put(function.address(), unit);
+            }
+        });
+        return RegistrationPasses.infer(
+                facts.groups(),
+                units.stream().filter(unit -> !ignored.containsKey(unit.id())).toList(),
+                links);
     }
 
     /** A listing without it holds only some of the functions. */
@@ -203,21 +257,12 @@ final class IntelDescription {
     }
 
     private void addShown(String id, String linuxName, OptionalLong base) {
+        ShownUnit shown = facts.shownUnits().get(linuxName);
+        Answer includeAll = shown == null ? Answer.UNKNOWN : shown.includeAll();
         UnitDescription unit =
-                unit(id, OptionalInt.empty(), base, Answer.UNKNOWN, List.of(), registers(id, base, linuxName));
+                unit(id, OptionalInt.empty(), base, includeAll, List.of(), registers(id, base, linuxName));
         units.add(unit);
         byLinuxName.put(linuxName, unit);
-    }
-
-    /** Returns the unit to which Linux linked a function, else the table's unit. */
-    private @Nullable UnitDescription linked(PciFunction function, @Nullable UnitDescription listed) {
-        UnitDescription unit = linked(function);
-        if (unit == null || unit.equals(listed)) {
-            return listed;
-        }
-        warnings.add(function.address() + " is translated by " + unit.id() + " in this Linux, by "
-                + (listed == null ? "no unit" : listed.id()) + " as we read its DMAR");
-        return unit;
     }
 
     private @Nullable UnitDescription linked(PciFunction function) {
@@ -235,17 +280,56 @@ final class IntelDescription {
             }
         });
         warnings.add("DMAR is not among the input: scopes and reserved regions are unknown, and a function's unit is"
-                + " the one that Linux linked it to");
+                + " the one that Linux linked it to, else one of all that Linux shows");
         IntelCoherency coherency = new IntelCoherency(rule, units, ignored);
+        List<UnitDescription> used =
+                units.stream().filter(unit -> !ignored.containsKey(unit.id())).toList();
+        Map<DeviceId, UnitDescription> inferred = inferred();
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
+            PciAddress address = function.address();
             UnitDescription unit = linked(function);
-            devices.add(
-                    unit == null
-                            ? coherency.unknown(function.address())
-                            : coherency.device(function.address(), unit, null, coherency.interruptRemapping()));
+            UnitDescription guess = inferred.get(address);
+            boolean grouped = isGrouped(function);
+            Answer isolated = coherency.interruptRemapping();
+            if (unit != null) {
+                devices.add(coherency.device(address, unit, null, isolated));
+            } else if (guess != null && grouped) {
+                devices.add(coherency.oneOf(
+                        address, List.of(guess), Answer.YES, RegistrationPasses.INFERRED, null, isolated));
+            } else if (showsEveryUnit() && !used.isEmpty() && (grouped || isInFirstSegment(function, used))) {
+                Reason only = used.size() > 1 ? null : grouped ? ONLY_UNIT : UNIT_OF_ALL;
+                devices.add(coherency.oneOf(address, used, Answer.YES, only, null, isolated));
+            } else {
+                devices.add(coherency.unknown(address));
+            }
         }
         return devices;
+    }
+
+    /** A unit that the log shows for a whole segment is for the first one; other segments have units of their own. */
+    private static boolean isInFirstSegment(PciFunction function, List<UnitDescription> used) {
+        return function.address().segment() == 0 && used.stream().anyMatch(unit -> unit.includeAll() == Answer.YES);
+    }
+
+    /**
+     * Returns whether the units that Linux shows are all that there are: those of sysfs are, those of a log where none
+     * of their numbers is left out, and one of them is for the whole segment as far as the log has that.
+     */
+    private boolean showsEveryUnit() {
+        if (facts.showsUseOf(IntelNames::isUnit)) {
+            return true;
+        }
+        boolean flagsKnown = false;
+        boolean any = false;
+        for (int i = 0; i < units.size(); i++) {
+            if (!units.get(i).id().equals(IntelNames.unit(i))) {
+                return false;
+            }
+            flagsKnown |= units.get(i).includeAll() != Answer.UNKNOWN;
+            any |= units.get(i).includeAll() == Answer.YES;
+        }
+        return any || !flagsKnown;
     }
 
     private Map<Long, String> shownByBase() {

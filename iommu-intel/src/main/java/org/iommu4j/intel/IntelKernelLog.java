@@ -12,7 +12,7 @@ import org.iommu4j.spi.KernelLog;
 /**
  * Recognizes the kernel log lines of Linux's VT-d driver.
  *
- * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu), {@code irq_remapping.c} and {@code iommu.c},
+ * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu, dmar_table_print_dmar_entry), {@code irq_remapping.c} and {@code iommu.c},
  * 2.6.39 to 7.1.
  */
 final class IntelKernelLog implements KernelLog {
@@ -21,6 +21,8 @@ final class IntelKernelLog implements KernelLog {
     private static final String REMAPPING = "IRQ remapping";
     private static final String REMAPPING_FAILED = "irq remapping";
     private static final String OLD_REMAPPING = "Interrupt-remapping";
+    private static final String UNIT_FLAGS = "DRHD base: ";
+    private static final String FIRMWARE_BUG = "[Firmware Bug]";
     private static final String IN_USE = "Virtualization Technology for Directed I/O";
 
     /** Before 4.0 a unit is {@code IOMMU 1}. */
@@ -36,6 +38,11 @@ final class IntelKernelLog implements KernelLog {
             Pattern.compile("DMAR: ?(?:Host address width|DRHD|RMRR|ATSR|No ATSR|dmar\\d|"
                     + "IOMMU feature|Intel\\(R\\) Virt|\\[|Device is ineligible|Setting |Hardware |Using |Unable to map|"
                     + "Disable GFX|Forcing |No RMRR)|DMAR-IR: |DRHD: handling fault|ACPI: DMAR (?!0{16} )");
+
+    /** Bit 0 of the flags is INCLUDE_PCI_ALL. */
+    private static final Pattern FLAGS = Pattern.compile("DRHD base: 0x([0-9a-f]{1,16}) flags: 0x([0-9a-f]{1,2})\\b");
+
+    private static final Pattern BAD_RMRR = Pattern.compile(" RMRR \\[(0x[0-9a-f]{1,16})-(0x[0-9a-f]{1,16})\\]");
 
     @Override
     public List<String> words() {
@@ -62,6 +69,17 @@ final class IntelKernelLog implements KernelLog {
                                 hex(unit.group(5)),
                                 "ECAP",
                                 hex(unit.group(6))));
+            }
+        } else if (line.contains(UNIT_FLAGS)) {
+            Matcher flags = FLAGS.matcher(line);
+            if (flags.find()) {
+                findings.includeAll(hex(flags.group(1)), (hex(flags.group(2)) & 1) != 0);
+            }
+        } else if (line.contains(FIRMWARE_BUG)) {
+            Matcher region = BAD_RMRR.matcher(line);
+            if (region.find()) {
+                findings.complaint("Linux complains of firmware's reserved memory (RMRR) " + region.group(1) + " to "
+                        + region.group(2) + ": it warns and goes on, and the region stays in force");
             }
         } else if (line.contains("Enabled " + REMAPPING + " in") || line.contains("Enabled " + OLD_REMAPPING)) {
             findings.interruptRemapping(true);

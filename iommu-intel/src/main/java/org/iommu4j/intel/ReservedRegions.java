@@ -61,9 +61,17 @@ final class ReservedRegions {
 
     /**
      * Returns whether a function's deciding properties are known. Its class decides whether it must keep memory that
-     * firmware names, and not every input holds the class.
+     * firmware names, and not every input holds the class. Where the bridge above it is not known, it may be at the end
+     * of a path that can't be followed.
      */
     boolean isKnown(PciFunction function) {
+        if (!function.placed()
+                && rmrrs.stream()
+                        .anyMatch(rmrr -> !covers(rmrr, function)
+                                && rmrr.scopes().stream()
+                                        .anyMatch(scope -> scopes.mayCover(rmrr.segment(), scope, function)))) {
+            return false;
+        }
         return classCode(function) >>> 8 != BASE_CLASS_UNASSIGNED
                 || rmrrs.stream().noneMatch(rmrr -> covers(rmrr, function));
     }

@@ -124,7 +124,7 @@ class AuditCommandTest {
                 .hasSize(3)
                 .element(0)
                 .isEqualTo("host,linux,guest,units,cantBlock,devices,noncoherent,unknown,falsePromises,verdict");
-        assertThat(out.toString()).contains(",6.8,UNKNOWN,1,0,0,0,0,0,", ",6.8,UNKNOWN,1,1,0,0,0,0,");
+        assertThat(out.toString()).contains(",6.8,COHERENT,1,0,0,0,0,0,", ",6.8,NONCOHERENT,1,1,0,0,0,0,");
         assertThat(run("--fleet", fleet, "--require-coherent")).isEqualTo(1);
     }
 }

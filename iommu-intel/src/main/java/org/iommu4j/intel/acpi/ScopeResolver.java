@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.intel.acpi;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * valid whatever the bus numbers are.
  */
 public final class ScopeResolver {
+    private static final int SUBORDINATE_BUS = 0x1a;
 
     private final Map<PciAddress, PciFunction> functions = new HashMap<>();
     private final Map<PciAddress, Integer> secondaryBuses = new HashMap<>();
@@ -83,6 +85,61 @@ public final class ScopeResolver {
             return true;
         }
         return scope.type() == DeviceScope.BRIDGE && isBelow(function, named);
+    }
+
+    /**
+     * Returns whether a scope may name a function, or a bridge above it, as far as buses of bridges are known. So it
+     * does where {@link #covers} says so.
+     */
+    public boolean mayCover(int segment, DeviceScope scope, PciFunction function) {
+        if (covers(segment, scope, function)) {
+            return true;
+        }
+        if (!scope.isPci() || function.placed() || function.address().segment() != segment) {
+            return false;
+        }
+        Optional<PciFunction> named = find(segment, scope);
+        if (scope.type() == DeviceScope.BRIDGE) {
+            return named.isEmpty() || leadsTo(named.get(), function.address());
+        }
+        DeviceScope.Hop last = scope.path().get(scope.path().size() - 1);
+        return named.isEmpty()
+                && isObscure(segment, scope)
+                && last.device() == function.address().device()
+                && last.function() == function.address().function();
+    }
+
+    /** Where the buses of a bridge are not known, it may lead to any bus behind its own. */
+    private static boolean leadsTo(PciFunction bridge, PciAddress function) {
+        return bridge.config().isBridge()
+                ? bridge.config().secondaryBus() <= function.bus()
+                        && function.bus() <= bridge.config().read(SUBORDINATE_BUS, 1)
+                : bridge.address().bus() < function.bus();
+    }
+
+    /**
+     * Finds the units that may translate for a function: the one that does, or where the bridge above is not known, each
+     * that may have it in its scope, and the one for the whole segment.
+     *
+     * @return indexes into the units, sorted
+     */
+    public List<Integer> candidates(List<RemappingStructure.Drhd> units, PciFunction asked) {
+        PciFunction function = physical(asked);
+        int known = unitOf(units, function);
+        if (function.placed()
+                || (known >= 0
+                        && covers(units.get(known).segment(), units.get(known).scopes(), function))) {
+            return known < 0 ? List.of() : List.of(known);
+        }
+        List<Integer> candidates = new ArrayList<>();
+        for (int i = 0; i < units.size(); i++) {
+            RemappingStructure.Drhd unit = units.get(i);
+            boolean may = unit.scopes().stream().anyMatch(scope -> mayCover(unit.segment(), scope, function));
+            if (i == known || may) {
+                candidates.add(i);
+            }
+        }
+        return candidates;
     }
 
     /** Returns whether any of the scopes names a function. */

@@ -194,14 +194,13 @@ public final class AuditHtml {
     private void devices(List<AuditedDevice> devices) {
         header("address", "device", "unit", "group", "NoSnoop", "guest", "assignable", "driver");
         for (AuditedDevice device : devices) {
-            String unit = device.unit();
             String driver = device.driver();
             html.append("<tr>");
             cell("a", device.address().toString());
             html.append("<td>").append(escape(device.title()));
             why(device);
             html.append("</td>");
-            cell("a", unit == null ? "-" : unit);
+            cell("a", device.unitInWords());
             cell(
                     "",
                     device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-");

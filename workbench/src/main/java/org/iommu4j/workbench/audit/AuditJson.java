@@ -67,6 +67,7 @@ public final class AuditJson {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("id", description.id());
         node.put("vendor", unit.vendor());
+        node.put("guest", Guest.of(unit.enforces()).name());
         node.put(
                 "registerBase",
                 description.registerBase().isPresent()
@@ -116,6 +117,8 @@ public final class AuditJson {
         node.put("address", device.address().toString());
         put(node, "bridge", device.bridge());
         node.put("unit", device.unit());
+        ArrayNode candidates = node.putArray("unitCandidates");
+        device.candidates().forEach(candidates::add);
         node.put("group", device.group().isPresent() ? device.group().getAsInt() : null);
         node.put(
                 "class",

@@ -163,7 +163,7 @@ public final class AuditText {
             words.append(words.length() == 0 ? "" : ", ").append(entry);
         }
         if (unit.includeAll() == Answer.YES) {
-            words.append(words.length() == 0 ? "" : ", ").append("and every function that no other unit serves");
+            words.append(words.length() == 0 ? "" : ", and ").append("every function that no other unit serves");
         }
         if (unit.segment().isPresent() && unit.segment().getAsInt() != 0) {
             words.append(String.format(" (segment %04x)", unit.segment().getAsInt()));
@@ -199,12 +199,11 @@ public final class AuditText {
         boolean oneSegment = shown.stream().allMatch(device -> device.address().segment() == 0);
         Table table = new Table("address", "unit", "group", "NoSnoop", "guest", "assign", "driver", "device");
         for (AuditedDevice device : shown) {
-            String unit = device.unit();
             String driver = device.driver();
             String address = device.address().toString();
             table.row(
                     oneSegment ? address.substring("0000:".length()) : address,
-                    unit == null ? "-" : unit,
+                    device.unitInWords(),
                     device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-",
                     switch (device.noSnoopEnabled()) {
                         case YES -> "on";
