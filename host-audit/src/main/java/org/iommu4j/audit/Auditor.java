@@ -131,6 +131,9 @@ public final class Auditor {
                 hints.addAll(Hints.of(function, description, host));
             }
             group.ifPresent(id -> hints.addAll(viability.hints(address, id)));
+            if (!address.hasOwnRequesterId()) {
+                hints.add(Hints.belowVmd(picture.vmdAbove(address)));
+            }
             return new AuditedDevice(
                     address,
                     function.bridge(),

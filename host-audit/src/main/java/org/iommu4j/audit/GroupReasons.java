@@ -32,7 +32,7 @@ final class GroupReasons {
         Set<Reason> reasons = new LinkedHashSet<>();
         for (PciAddress member : members) {
             FunctionEvidence function = evidence.function(member).orElse(null);
-            if (function == null) {
+            if (function == null || !member.hasOwnRequesterId()) {
                 continue;
             }
             Optional<PciAddress> above = function.upstreamBridge();

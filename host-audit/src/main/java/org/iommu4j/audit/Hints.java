@@ -162,6 +162,14 @@ final class Hints {
                 .toList();
     }
 
+    /** Returns what can be done about a function that can't be assigned because a VMD is above it. */
+    static Reason belowVmd(Optional<PciAddress> vmd) {
+        return new Reason(
+                "assign " + vmd.map(address -> "the VMD " + address).orElse("the VMD")
+                        + " with all that is behind it, or turn VMD off in the firmware setup",
+                "Linux vmd.c");
+    }
+
     /** Returns what can be done about a group that VFIO refuses: the same for each of its devices. */
     static Reason ofGroup(int group, Collection<PciAddress> bound) {
         return new Reason(

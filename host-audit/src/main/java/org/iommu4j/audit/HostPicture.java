@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.SortedMap;
@@ -58,6 +59,7 @@ final class HostPicture {
 
     private final HostEvidence evidence;
     private final PciIsolation isolation;
+    private final Map<PciAddress, PciAddress> vmds;
     private final List<HostDescription> hosts = new ArrayList<>();
     private final List<String> notBuilt = new ArrayList<>();
     private final SortedMap<PciAddress, Described> devices = new TreeMap<>();
@@ -70,6 +72,7 @@ final class HostPicture {
     private HostPicture(HostEvidence evidence) {
         this.evidence = evidence;
         this.isolation = isolation(evidence);
+        this.vmds = Vmds.of(evidence);
     }
 
     /**
@@ -201,10 +204,44 @@ final class HostPicture {
             warnings.add("no driver of " + String.join(", ", notBuilt) + " is built for Linux " + release
                     + ": its units, and functions that no other vendor's unit has, are unknown");
         }
+        vmds.forEach((below, vmd) -> {
+            Described above = devices.get(vmd);
+            if (above != null) {
+                devices.put(below, new Described(behind(below, above.device()), above.host()));
+            }
+        });
         if (hosts.isEmpty() && notBuilt.isEmpty()) {
             warnings.add("the input has no firmware table and no unit of a known IOMMU vendor"
                     + (evidence.functions().isEmpty() ? "" : ": the units of the devices are unknown"));
         }
+    }
+
+    /** The unit sees the VMD's requests, and treats those of all functions below it alike. */
+    private DeviceDescription behind(PciAddress address, DeviceDescription vmd) {
+        List<Reason> reasons = new ArrayList<>(List.of(belowVmd(address)));
+        reasons.addAll(vmd.reasons());
+        return new DeviceDescription(
+                address,
+                vmd.translated(),
+                vmd.unit(),
+                vmd.enforceCacheCoherency(),
+                reasons,
+                vmd.reservedRegions(),
+                vmd.isolatedInterrupts());
+    }
+
+    /** Returns the VMD that a function is below; empty where it is unknown which is. */
+    Optional<PciAddress> vmdAbove(PciAddress address) {
+        return Optional.ofNullable(vmds.get(address));
+    }
+
+    /** Returns why a function below a VMD is no requester. */
+    Reason belowVmd(PciAddress address) {
+        return new Reason(
+                "it is below "
+                        + vmdAbove(address).map(vmd -> "the VMD " + vmd).orElse("a VMD")
+                        + " and has no requester id of its own: its requests carry the VMD's",
+                "Linux vmd.c, pci_real_dma_dev");
     }
 
     private void describe(IommuVendor vendor, HostFacts facts, LinuxRelease release, Collection<String> warnings) {
@@ -356,7 +393,13 @@ final class HostPicture {
         }
         List<List<PciAddress>> formed = isolation.groups(address -> translated(address) == Answer.YES);
         for (int i = 0; i < formed.size(); i++) {
-            putGroup(i, formed.get(i));
+            Set<PciAddress> members = new TreeSet<>(formed.get(i));
+            vmds.forEach((below, vmd) -> {
+                if (members.contains(vmd)) {
+                    members.add(below);
+                }
+            });
+            putGroup(i, members);
         }
         if (!formed.isEmpty()) {
             warnings.add("no input lists groups: iommu4j derives them from configuration space"

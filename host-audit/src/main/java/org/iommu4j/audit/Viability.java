@@ -97,6 +97,10 @@ final class Viability {
             verdict.no("it is an IOMMU", "its class " + String.format("%04x", PciClasses.IOMMU));
             return verdict.finding();
         }
+        if (!address.hasOwnRequesterId()) {
+            verdict.no(picture.belowVmd(address));
+            return verdict.finding();
+        }
         if (evidence.iommuInUse() == Answer.NO) {
             verdict.no(
                     "no IOMMU is in use on this host",
@@ -134,7 +138,7 @@ final class Viability {
     /** Answers for a group with the drivers that are bound now, and gives all obstacles. */
     Finding ofGroup(List<PciAddress> members) {
         Obstacles found = new Obstacles();
-        members.forEach(member -> boundTo(member, found));
+        members.stream().filter(PciAddress::hasOwnRequesterId).forEach(member -> boundTo(member, found));
         Verdict verdict = new Verdict();
         found.bound().values().forEach(verdict::no);
         found.boundBridges().values().forEach(verdict::no);
@@ -148,6 +152,7 @@ final class Viability {
      */
     List<Reason> hints(PciAddress address, int group) {
         if (!picture.isGrouped(address)
+                || !address.hasOwnRequesterId()
                 || !driversMatter(evidence.function(address).orElseThrow())) {
             return List.of();
         }
@@ -188,6 +193,9 @@ final class Viability {
     private Obstacles gather(List<PciAddress> members) {
         Obstacles found = new Obstacles();
         for (PciAddress member : members) {
+            if (!member.hasOwnRequesterId()) {
+                continue; // the VMD's driver made it, and takes it away when it leaves the VMD
+            }
             directRegions(member, found);
             if (!together.contains(member)) {
                 boundTo(member, found);

@@ -138,19 +138,26 @@ public final class HostEvidence {
         return List.copyOf(functions.values());
     }
 
+    /** Returns the functions whose requests carry their own requester id: all but those below a VMD. */
+    public List<FunctionEvidence> requesters() {
+        return functions.values().stream()
+                .filter(function -> function.address().hasOwnRequesterId())
+                .toList();
+    }
+
     /** Finds a function by its address. */
     public Optional<FunctionEvidence> function(PciAddress address) {
         return Optional.ofNullable(functions.get(address));
     }
 
     /**
-     * Returns the functions as a topology.
+     * Returns the functions as a topology, as the IOMMUs see it: without those below a VMD.
      *
      * <p>What is unknown of a function reads as absent; ask {@link #topologyKnown} before believing what follows from
      * absence.
      */
     public PciTopology topology() {
-        return () -> List.copyOf(functions.values());
+        return () -> List.copyOf(requesters());
     }
 
     /**
@@ -159,14 +166,14 @@ public final class HostEvidence {
      */
     public boolean topologyKnown() {
         return !functions.isEmpty()
-                && functions.values().stream()
+                && requesters().stream()
                         .allMatch(function ->
                                 function.placed() && function.knowledge().extendedCapabilities());
     }
 
     /** Returns whether the bridge above every function is known, so that scopes of the firmware's tables resolve. */
     public boolean placesKnown() {
-        return !functions.isEmpty() && functions.values().stream().allMatch(FunctionEvidence::placed);
+        return !functions.isEmpty() && requesters().stream().allMatch(FunctionEvidence::placed);
     }
 
     /** Returns the units that the inputs name, by the names that Linux gave them. */

@@ -32,8 +32,8 @@ final class KernelLogReader {
 
     private static final Pattern COMMAND_LINE = Pattern.compile("(Kernel c|\\bC)ommand line: (.*)$");
 
-    /** An address begins where no longer number does; with four digits each try on other text ends at once. */
-    private static final String ADDRESS = "(?<![0-9a-f:])([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])";
+    /** An address begins where no longer number does; each try on other text ends behind a few digits. */
+    private static final String ADDRESS = "(?<![0-9a-f:])(" + LspciTitle.DOMAIN + "[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])";
 
     private static final Pattern JOINS = Pattern.compile("(?:iommu: Adding device " + ADDRESS + " to group (\\d{1,6})|"
             + ADDRESS + ": Adding to iommu group (\\d{1,6}))\\s*$");
@@ -52,9 +52,9 @@ final class KernelLogReader {
     static final String FIRST_PROGRAM = "systemd[1]: ";
 
     private static final Pattern FUNCTION = Pattern.compile(
-            "pci (\\S{7,12}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");
+            "pci (\\S{7,16}): \\[([0-9a-f]{4}):([0-9a-f]{4})\\] type ([0-9a-f]{2}) class 0x([0-9a-f]{6})\\b");
     private static final Pattern BRIDGE =
-            Pattern.compile("pci (\\S{7,12}): (?:PCI|CardBus) bridge to \\[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\\]");
+            Pattern.compile("pci (\\S{7,16}): (?:PCI|CardBus) bridge to \\[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\\]");
     private static final Pattern ABOUT_IOMMU = Pattern.compile(
             "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA");
 
@@ -69,7 +69,7 @@ final class KernelLogReader {
             Pattern.compile("^" + STAMPS + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d{1,10}\\]: ");
 
     /** The device that a message is about. */
-    private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,12}: ");
+    private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,16}: ");
 
     private static final String LINUX = "Linux version ";
     private static final String PARAMETERS = "ommand line: ";

@@ -14,18 +14,15 @@ import org.jspecify.annotations.Nullable;
  * Reads what {@code lspci} printed, at any verbosity, with or without {@code -n}, {@code -nn}, {@code -k}, {@code -D}
  * and {@code -x}, {@code -xxx}, {@code -xxxx}.
  *
- * <p>Source: pciutils, {@code lspci.c}, {@code ls-caps.c}, {@code ls-ecaps.c}, versions 2.2 to 3.14. Domains of more
- * than four digits (functions below a VMD) are left out with a warning.
+ * <p>Source: pciutils, {@code lspci.c}, {@code ls-caps.c}, {@code ls-ecaps.c}, versions 2.2 to 3.14.
  */
 final class LspciReader {
     private static final Pattern TITLE =
-            Pattern.compile("((?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]) +(\\S.*)");
-    private static final Pattern LONG_DOMAIN =
-            Pattern.compile("[0-9a-fA-F]{5,8}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7] \\S.*");
+            Pattern.compile("(" + LspciTitle.DOMAIN + "?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]) +(\\S.*)");
 
     /** A line that begins with an address, whatever marks stand before it; details of a function are indented. */
-    private static final Pattern BEGINS_WITH_ADDRESS =
-            Pattern.compile("[^\\s\\w]?[^\\w\\t]{0,15}(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]\\b.*");
+    private static final Pattern BEGINS_WITH_ADDRESS = Pattern.compile(
+            "[^\\s\\w]?[^\\w\\t]{0,15}" + LspciTitle.DOMAIN + "?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]\\b.*");
 
     private static final int SHOWN = 60;
 
@@ -45,7 +42,6 @@ final class LspciReader {
     static int read(List<String> lines, Source source, EvidenceBuilder host) {
         TreeMap<PciAddress, LspciFunction> functions = new TreeMap<>();
         LspciFunction current = null;
-        boolean skipped = false;
         int number = 0;
         int lost = 0;
         String firstLost = "";
@@ -63,9 +59,6 @@ final class LspciReader {
                 if (functions.putIfAbsent(address, current) != null) {
                     current = null;
                 }
-            } else if (LONG_DOMAIN.matcher(line).matches()) {
-                skipped = true;
-                current = null;
             } else if (BEGINS_WITH_ADDRESS.matcher(line).matches()) {
                 firstLost = lost++ == 0 ? "line " + number + ", '" + start(line) + "'" : firstLost;
                 current = null;
@@ -73,15 +66,12 @@ final class LspciReader {
                 current = line(current, line);
             }
         }
-        if (skipped) {
-            host.warn(source + ": functions in domains of more than four digits (below a VMD) are ignored");
-        }
         if (lost > 0) {
             host.warn(source + ": " + firstLost + (lost > 1 ? " and " + (lost - 1) + " more" : "")
                     + ", begins with an address and does not name a function, so it is ignored, expected a form like"
                     + " '00:02.0 VGA compatible controller: Maker Graphics'");
         }
-        Map<Integer, Integer> inSlot = new HashMap<>();
+        Map<PciAddress, Integer> inSlot = new HashMap<>();
         functions.keySet().forEach(address -> inSlot.merge(slot(address), 1, Integer::sum));
         host.listing(Listings.Kind.FUNCTIONS, functions.keySet(), source);
         functions.forEach(
@@ -102,7 +92,7 @@ final class LspciReader {
         return line.length() > SHOWN ? line.substring(0, SHOWN) + "..." : line;
     }
 
-    private static int slot(PciAddress address) {
-        return address.segment() << 16 | address.requesterId() >> 3;
+    private static PciAddress slot(PciAddress address) {
+        return new PciAddress(address.segment(), address.bus(), address.device(), 0);
     }
 }

@@ -27,9 +27,12 @@ record LspciTitle(
         @Nullable String name,
         int vendorId,
         int deviceId) {
+    /** A domain with the colon behind it: four digits, or more for Linux's own, which are at most 0x7fffffff. */
+    static final String DOMAIN = "(?:(?:[0-9a-fA-F]{4}|[1-7]?[0-9a-fA-F]{5,7}):)";
+
     /** An address as tools print it, after anything but a part of another number. */
     static final Pattern ADDRESS = Pattern.compile(
-            "(?<![0-9a-fA-F:.])((?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7])(?![0-9a-fA-F.:])");
+            "(?<![0-9a-fA-F:.])(" + DOMAIN + "?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7])(?![0-9a-fA-F.:])");
 
     private static final Pattern CLASS_IN_WORDS = Pattern.compile("(?:\"?)(\\S.{0,120}?)(?: \\[([0-9a-f]{4})\\])?");
     private static final Pattern NUMERIC = Pattern.compile("(?:Class )?([0-9a-f]{4})");

@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Placement {
     private final Map<PciAddress, FunctionFacts> functions;
-    private final Map<Integer, PciAddress> bridgeTo = new HashMap<>();
+    private final Map<Long, PciAddress> bridgeTo = new HashMap<>();
     private final Map<Integer, Boolean> busesKnown = new HashMap<>();
     private final Map<PciAddress, PciAddress> physicalOf;
 
@@ -131,7 +131,7 @@ final class Placement {
         return bridge.segment() == function.segment() && bridge.bus() < function.bus();
     }
 
-    private static int bus(int segment, int bus) {
-        return segment << 8 | bus;
+    private static long bus(int segment, int bus) {
+        return (long) segment << 8 | bus;
     }
 }

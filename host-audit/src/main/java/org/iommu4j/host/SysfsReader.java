@@ -53,8 +53,7 @@ final class SysfsReader {
     /** What VFIO calls the groups that it makes where no IOMMU translates, {@code enable_unsafe_noiommu_mode}. */
     private static final String WITHOUT_IOMMU = "vfio-noiommu";
 
-    private static final Pattern ADDRESS = Pattern.compile("[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
-    private static final Pattern LONG_DOMAIN = Pattern.compile("[0-9a-f]{5,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
+    private static final Pattern ADDRESS = Pattern.compile(LspciTitle.DOMAIN + "[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]");
     private static final Pattern ROOT_BUS = Pattern.compile("pci[0-9a-f]{4,8}:[0-9a-f]{2}");
     private static final Pattern NUMBER = Pattern.compile("\\d{1,6}");
     private static final Pattern HEX = Pattern.compile("0x([0-9a-f]{1,8})");
@@ -158,16 +157,10 @@ final class SysfsReader {
     private void functions() {
         Set<String> units = new HashSet<>(files.list(UNITS));
         boolean driversShown = files.isDirectory("sys/bus/pci/drivers");
-        boolean skipped = false;
         for (String device : files.list(DEVICES)) {
             if (ADDRESS.matcher(device).matches()) {
                 function(device, units, driversShown);
-            } else {
-                skipped |= LONG_DOMAIN.matcher(device).matches();
             }
-        }
-        if (skipped) {
-            host.warn(files.source() + ": functions in domains of more than four digits (below a VMD) are ignored");
         }
     }
 

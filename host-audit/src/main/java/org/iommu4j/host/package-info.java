@@ -24,8 +24,10 @@
  * line about interrupt remapping or an IOMMU shows that they are off. An empty {@code iommu_groups} directory shows
  * that no IOMMU is in use. A device without a {@code driver} link, in a tree that shows drivers, has no driver.
  *
- * <p>Not modelled: functions in PCI domains of more than four digits (below an Intel VMD) are ignored with a warning. A
- * function that is known from text alone has the header type of an endpoint or of a bridge, and of its configuration
+ * <p>Functions below an Intel VMD, in domains of more than four digits, are functions of the host and members of the
+ * VMD's group. The IOMMUs see only the VMD, so that they are in no topology.
+ *
+ * <p>Not modelled: a function that is known from text alone has the header type of an endpoint or of a bridge, and of its configuration
  * space only the parts that decide about groups, scopes and no-snoop. The vendors read the log lines of their own IOMMU
  * drivers ({@link org.iommu4j.spi.KernelLog}); lines that give no value are kept as text. The running host's log is
  * read from {@code /var/log/dmesg}, and where that is missing from {@code /dev/kmsg}, because {@code dmesg} is not

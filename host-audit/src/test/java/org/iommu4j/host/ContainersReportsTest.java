@@ -7,6 +7,8 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Inputs as people post them, of files that hold or are held by others; beside each lies the right answer. */
 class ContainersReportsTest {
@@ -35,6 +37,16 @@ class ContainersReportsTest {
         HostEvidence host = read("20-compressed-text/dmesg.0.gz");
         assertThat(host.linux().orElseThrow()).hasToString("6.8.12-4-pve");
         assertThat(host.units()).containsOnlyKeys("dmar0");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"dmesg.txt", "groups.txt"})
+    void functionsBelowAVmdAreMembersOfItsGroup(String input) {
+        assertThat(read("14-functions-below-vmd/" + input).groups().get(9).members())
+                .containsExactly(
+                        PciAddress.parse("00:0e.0"),
+                        PciAddress.parse("10000:e0:06.0"),
+                        PciAddress.parse("10000:e1:00.0"));
     }
 
     @Test

@@ -68,7 +68,7 @@ class HostInputsFuzzTest {
         assertThat(PciGroups.of(host.topology(), address -> true).stream()
                         .mapToInt(List::size)
                         .sum())
-                .isEqualTo(host.functions().size());
+                .isEqualTo(host.requesters().size());
         for (IommuVendor vendor : VENDORS.claiming(host.firmware())) {
             describe(vendor, host);
         }
@@ -78,7 +78,7 @@ class HostInputsFuzzTest {
         try {
             assertThat(vendor.describe(host.firmware(), host.topology(), host.registers(), LinuxRelease.NEWEST)
                             .devices())
-                    .hasSameSizeAs(host.functions());
+                    .hasSameSizeAs(host.requesters());
         } catch (MalformedTableException e) {
             assertThat(e.getMessage()).doesNotContain("\n", "\u001b");
         }

@@ -201,11 +201,22 @@ class LspciReaderTest {
     }
 
     @Test
-    void functionsBelowAVmdAreLeftOutWithAWarning() throws IOException {
+    void functionsBelowAVmdAreFunctionsOfTheHostAndNoRequesters() throws IOException {
         HostEvidence host =
-                read("00:02.0 VGA compatible controller: A B\n10000:e0:06.0 PCI bridge: Intel Corporation X\n");
+                read("00:02.0 VGA compatible controller: A B\n10000:e0:06.0 PCI bridge: Intel Corporation X\n"
+                        + "7fffffff:e1:00.0 Network controller: A B\n");
+        assertThat(host.functions())
+                .extracting(function -> function.address().toString())
+                .containsExactly("0000:00:02.0", "10000:e0:06.0", "7fffffff:e1:00.0");
+        assertThat(host.requesters()).hasSize(1);
+        assertThat(host.topology().functions()).hasSize(1);
+        assertThat(host.warnings()).isEmpty();
+    }
+
+    @Test
+    void aDomainThatLinuxCannotHaveIsNone() throws IOException {
+        HostEvidence host = read("00:02.0 VGA compatible controller: A B\nffffffff:e0:06.0 PCI bridge: A B\n");
         assertThat(host.functions()).hasSize(1);
-        assertThat(host.warnings()).singleElement().asString().contains("VMD");
     }
 
     @Test

@@ -72,6 +72,32 @@ class SysfsReaderTest {
         assertThat(function.noSnoopEnabled()).isEqualTo(Answer.UNKNOWN);
     }
 
+    @Test
+    void functionsBelowAVmdAreMembersOfItsGroup() throws IOException {
+        Path vmd = Files.createDirectories(folder.resolve("sys/devices/pci0000:00/0000:00:0e.0"));
+        Files.write(vmd.resolve("config"), HostFixtures.express(0));
+        Path disk = Files.createDirectories(vmd.resolve("pci10000:e0/10000:e0:06.0/10000:e1:00.0"));
+        Files.write(disk.resolve("config"), HostFixtures.express(0x0810));
+        Files.write(disk.getParent().resolve("config"), HostFixtures.express(0));
+        Path bus = Files.createDirectories(folder.resolve("sys/bus/pci/devices"));
+        Path members = Files.createDirectories(folder.resolve("sys/kernel/iommu_groups/9/devices"));
+        for (Path device : new Path[] {vmd, disk.getParent(), disk}) {
+            Files.createSymbolicLink(bus.resolve(device.getFileName()), bus.relativize(device));
+            Files.createSymbolicLink(members.resolve(device.getFileName()), members.relativize(device));
+        }
+        HostEvidence host = read();
+        assertThat(host.groups().get(9).members())
+                .containsExactly(
+                        PciAddress.parse("00:0e.0"),
+                        PciAddress.parse("10000:e0:06.0"),
+                        PciAddress.parse("10000:e1:00.0"));
+        assertThat(host.function(PciAddress.parse("10000:e1:00.0"))
+                        .orElseThrow()
+                        .noSnoopEnabled())
+                .isEqualTo(Answer.YES);
+        assertThat(host.warnings()).isEmpty();
+    }
+
     /** VFIO makes a group of this name where no IOMMU is. */
     @Test
     void aGroupOfVfioWithoutIommuIsNone() throws IOException {

@@ -9,25 +9,29 @@ import org.iommu4j.device.DeviceId;
 /**
  * Where a PCI function is: segment, bus, device, function.
  *
- * @param segment 0 to 0xffff (Linux's domain number)
+ * @param segment 0 to 0x7fffffff (Linux's domain number, an {@code int}); firmware's have 16 bits, and those above are
+ *     of host bridges that a driver makes, such as that of an Intel VMD
  * @param bus 0 to 0xff
  * @param device 0 to 0x1f
  * @param function 0 to 7
  */
 public record PciAddress(int segment, int bus, int device, int function) implements DeviceId {
     private static final Pattern SYNTAX =
-            Pattern.compile("(?:([0-9a-fA-F]{4}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\\.([0-7])");
+            Pattern.compile("(?:([0-9a-fA-F]{4}|[1-7]?[0-9a-fA-F]{5,7}):)?([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\\.([0-7])");
+
+    /** The highest segment of firmware; MCFG and DMAR have 16 bits for it. */
+    private static final int LAST_OF_FIRMWARE = 0xffff;
 
     /** Checks the ranges. */
     public PciAddress {
-        if ((segment & ~0xffff) != 0 || (bus & ~0xff) != 0 || (device & ~0x1f) != 0 || (function & ~7) != 0) {
+        if (segment < 0 || (bus & ~0xff) != 0 || (device & ~0x1f) != 0 || (function & ~7) != 0) {
             throw new IllegalArgumentException("no such PCI address: segment " + segment + " bus " + bus + " device "
                     + device + " function " + function);
         }
     }
 
     /**
-     * Reads {@code 0000:02:00.0} or {@code 02:00.0}.
+     * Reads {@code 0000:02:00.0}, {@code 02:00.0} or {@code 10000:e1:00.0}.
      *
      * @throws IllegalArgumentException when the text is not such an address
      */
@@ -54,12 +58,22 @@ public record PciAddress(int segment, int bus, int device, int function) impleme
         return bus << 8 | device << 3 | function;
     }
 
+    /**
+     * Returns whether its requests carry its own requester id. Those of functions below an Intel VMD carry the VMD's;
+     * Linux numbers their domains from 0x10000. Source: {@code vmd.c}, {@code pci_real_dma_dev}.
+     */
+    public boolean hasOwnRequesterId() {
+        return segment <= LAST_OF_FIRMWARE;
+    }
+
     @Override
     public int compareTo(DeviceId other) {
         Objects.requireNonNull(other, "other");
-        return other instanceof PciAddress pci
-                ? Integer.compareUnsigned(segment << 16 | requesterId(), pci.segment << 16 | pci.requesterId())
-                : -1;
+        if (!(other instanceof PciAddress pci)) {
+            return -1;
+        }
+        int bySegment = Integer.compare(segment, pci.segment);
+        return bySegment != 0 ? bySegment : Integer.compare(requesterId(), pci.requesterId());
     }
 
     @Override

@@ -63,6 +63,10 @@ public final class Endpoint {
         this.unit = unit;
         this.rootComplex = rootComplex;
         PciAddress address = function.address();
+        if (!address.hasOwnRequesterId()) {
+            throw new IllegalArgumentException(
+                    address + " has no requester id of its own, expected a segment of at most 0xffff");
+        }
         tlp = new Tlp(address.toString(), address.segment() << 16 | address.requesterId());
     }
 

@@ -169,6 +169,20 @@ class PageRequestInterfaceTest {
     }
 
     @Test
+    void aFunctionBelowAVmdIsNoEndpoint() {
+        SimulatedFunction below = new SimulatedFunction(new FunctionDescription(
+                PciAddress.parse("10000:e1:00.0"),
+                Optional.empty(),
+                ConfigSpaceBuilder.endpoint(1, 2, ConfigSpaceBuilder.CLASS_VGA).build(),
+                Optional.empty(),
+                false));
+        RootComplex root = new RootComplex(new Memory(new FlatMemory(1 << 20)), trace, Optional.empty());
+        assertThatThrownBy(() -> new Endpoint(below, List.of(), null, root))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("10000:e1:00.0 has no requester id");
+    }
+
+    @Test
     void aFunctionAsksForAPageThatItIsNotGrantedAndGoesOnAfterTheAnswer() {
         enable();
         trace.start();

@@ -86,7 +86,8 @@ public final class CapturedMachine {
             throw new NotApplicableException(NotApplicable.MACHINE_LACKS, what);
         }
         List<FunctionDescription> functions = new ArrayList<>();
-        for (FunctionEvidence function : host.functions()) {
+        // What is below a VMD is no requester to the host's units.
+        for (FunctionEvidence function : host.requesters()) {
             functions.add(new FunctionDescription(
                     function.address(),
                     function.upstreamBridge(),
