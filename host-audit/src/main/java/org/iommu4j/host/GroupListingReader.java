@@ -204,6 +204,7 @@ final class GroupListingReader {
             member(
                     current,
                     PciAddress.parse(address.group(1)),
+                    line.substring(0, address.start()),
                     line.substring(next).strip());
             if (!address.find() || !line.substring(next, address.start()).matches("[ ,\\t]{1,40}")) {
                 return;
@@ -211,8 +212,9 @@ final class GroupListingReader {
         }
     }
 
-    private void member(Heading current, PciAddress address, String rest) {
-        LspciTitle title = LspciTitle.of(address, rest.startsWith("- ") ? rest.substring(2) : rest);
+    private void member(Heading current, PciAddress address, String tags, String rest) {
+        LspciTitle title = LspciTitle.of(address, rest.startsWith("- ") ? rest.substring(2) : rest)
+                .withIds(tags);
         FunctionFacts function = title.record(host, source).group(current.group, source);
         if (!unit.isEmpty()) {
             function.unit(unit, source);

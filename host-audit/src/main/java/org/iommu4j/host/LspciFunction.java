@@ -31,7 +31,9 @@ final class LspciFunction {
     private static final Pattern IOV_CONTROL = Pattern.compile("\\s+IOVCtl:\\s*Enable([+-]).*");
     private static final Pattern IOV_COUNT = Pattern.compile("\\s+Initial VFs: .*Number of VFs: (\\d{1,5})\\b.*");
     private static final Pattern IOV_PLACES = Pattern.compile("\\s+VF offset: (\\d{1,5}), stride: (\\d{1,5})\\b.*");
-    private static final Pattern GROUP = Pattern.compile("\\s+IOMMU group: (\\d{1,6})\\s*");
+    /** A line of its own at high verbosity, the end of the flags at low. */
+    private static final Pattern GROUP = Pattern.compile("\\s+(?:IOMMU group: |Flags: .*, IOMMU group )(\\d{1,6})\\s*");
+
     private static final Pattern DRIVER = Pattern.compile("\\s+Kernel driver in use: (\\S{1,64})\\s*");
     private static final Pattern EXPRESS = Pattern.compile("Express (?:\\(v\\d+\\) )?(.*)");
 

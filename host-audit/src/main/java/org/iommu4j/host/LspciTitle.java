@@ -38,6 +38,7 @@ record LspciTitle(
     private static final Pattern NUMERIC = Pattern.compile("(?:Class )?([0-9a-f]{4})");
     private static final Pattern NUMERIC_IDS = Pattern.compile("([0-9a-f]{4}):([0-9a-f]{4})(?: .*)?");
     private static final Pattern IDS = Pattern.compile("\\[([0-9a-f]{4}):([0-9a-f]{4})\\]");
+    private static final Pattern ID = Pattern.compile("(.{0,200}) \\[([0-9a-f]{4})\\]|([0-9a-f]{4})");
     private static final Pattern TAIL = Pattern.compile("(?: \\[[0-9a-f]{4}:[0-9a-f]{4}\\])?"
             + "(?: \\(rev [0-9a-f]{2}\\))?(?: \\(prog-if .{0,80}\\))?(?: \\[[a-z ]{1,40}\\])?$");
 
@@ -64,18 +65,27 @@ record LspciTitle(
         return false;
     }
 
-    /** Reads what follows the address: {@code VGA compatible controller [0300]: Intel ... [8086:1616] (rev 09)}. */
+    /**
+     * Reads what follows the address: {@code VGA compatible controller [0300]: Intel ... [8086:1616] (rev 09)}. Some
+     * listings have columns in place of the colon.
+     */
     static LspciTitle of(PciAddress address, String rest) {
         int colon = rest.indexOf(": ");
-        String kind = (colon < 0 ? rest : rest.substring(0, colon)).strip();
-        String device = colon < 0 ? "" : rest.substring(colon + 2).strip();
+        int column = rest.indexOf("  ");
+        boolean columns = column >= 0 && (colon < 0 || column < colon);
+        int end = columns ? column : colon;
+        String kind = (end < 0 ? rest : rest.substring(0, end)).strip();
+        String device = end < 0 ? "" : rest.substring(end + 2).strip();
+        return of(address, end < 0 ? "" : kind, device, NUMERIC.matcher(kind));
+    }
+
+    private static LspciTitle of(PciAddress address, String kind, String device, Matcher numeric) {
         String className = null;
         int classCode = -1;
-        Matcher numeric = NUMERIC.matcher(kind);
         Matcher words = CLASS_IN_WORDS.matcher(kind);
         if (numeric.matches()) {
             classCode = Integer.parseInt(numeric.group(1), 16);
-        } else if (colon >= 0 && words.matches()) {
+        } else if (words.matches()) {
             className = words.group(1);
             classCode = words.group(2) != null
                     ? Integer.parseInt(words.group(2), 16)
@@ -101,6 +111,47 @@ record LspciTitle(
         Matcher tail = TAIL.matcher(device);
         String name = tail.find() ? device.substring(0, tail.start()).strip() : device;
         return new LspciTitle(address, className, classCode, name.isEmpty() ? null : name, vendor, id);
+    }
+
+    /** Reads the fields of a record of {@code lspci -mm} or {@code -vmm}, each in words, as a number, or as both. */
+    static LspciTitle ofFields(PciAddress address, String kind, String vendor, String device) {
+        LspciTitle named = of(address, kind, "", NUMERIC.matcher(kind));
+        int vendorId = id(vendor);
+        int deviceId = id(device);
+        String name = (words(vendor) + " " + words(device)).strip();
+        return new LspciTitle(
+                address,
+                named.className,
+                named.classCode,
+                name.isEmpty() ? null : name,
+                vendorId >= 0 && deviceId >= 0 ? vendorId : -1,
+                vendorId >= 0 && deviceId >= 0 ? deviceId : -1);
+    }
+
+    private static int id(String field) {
+        Matcher id = ID.matcher(field);
+        return id.matches() ? Integer.parseInt(id.group(2) != null ? id.group(2) : id.group(3), 16) : -1;
+    }
+
+    private static String words(String field) {
+        Matcher id = ID.matcher(field);
+        return !id.matches()
+                ? field.strip()
+                : id.group(1) == null ? "" : id.group(1).strip();
+    }
+
+    /** Returns this with ids that stand elsewhere, where it has none. */
+    LspciTitle withIds(String elsewhere) {
+        Matcher ids = IDS.matcher(elsewhere);
+        return vendorId >= 0 || !ids.find()
+                ? this
+                : new LspciTitle(
+                        address,
+                        className,
+                        classCode,
+                        name,
+                        Integer.parseInt(ids.group(1), 16),
+                        Integer.parseInt(ids.group(2), 16));
     }
 
     /** Records the facts that the line states about the function. */

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -151,5 +152,23 @@ class GroupListingReaderTest {
         assertThat(List.copyOf(groups("IOMMU Group 3 04:00.0 Bridge: Maker of 05:00.0 and 06:00.0\n")
                         .keySet()))
                 .containsExactly("04:00.0");
+    }
+
+    @Test
+    void columnsAndTagsTellClassNameAndIds() {
+        HostEvidence host = read("""
+                Group 3:\t[8086:a110] [R] 00:1c.0  PCI bridge                               Maker Port: x4
+                \t\t[8086:10d3]     04:00.0  Ethernet controller [0200]               Maker Card
+                IOMMU group 5:\t[8086:1616] 00:02.0 VGA compatible controller: Maker Graphics (rev 09)
+                """);
+        FunctionEvidence port = host.function(PciAddress.parse("00:1c.0")).orElseThrow();
+        assertThat(port.bridge()).isEqualTo(Answer.YES);
+        assertThat(port.name()).contains("Maker Port: x4");
+        assertThat(port.deviceId()).hasValue(0xa110);
+        assertThat(host.function(PciAddress.parse("04:00.0")).orElseThrow().classCode())
+                .hasValue(0x0200);
+        FunctionEvidence graphics = host.function(PciAddress.parse("00:02.0")).orElseThrow();
+        assertThat(graphics.name()).contains("Maker Graphics");
+        assertThat(graphics.vendorId()).hasValue(0x8086);
     }
 }

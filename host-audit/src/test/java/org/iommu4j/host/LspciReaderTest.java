@@ -291,4 +291,98 @@ class LspciReaderTest {
         assertThat(function.pciExpress()).isEqualTo(Answer.YES);
         assertThat(function.noSnoopEnabled()).isEqualTo(Answer.UNKNOWN);
     }
+
+    // --- other layouts ---
+
+    @Test
+    void theGroupMayEndTheFlags() throws IOException {
+        HostEvidence host = read("04:00.0 Ethernet controller: Maker Card\n"
+                + "\tFlags: bus master, fast devsel, latency 0, IRQ 16, NUMA node 0, IOMMU group 21\n");
+        assertThat(host.groups().keySet()).containsExactly(21);
+    }
+
+    private static final String RECORD = """
+            Slot:\t04:00.0
+            Class:\tEthernet controller%s
+            Vendor:\tMaker, Inc. [MKR]%s
+            Device:\tCard%s
+            SVendor:\tOther [1043]
+            SDevice:\tBoard [8694]
+            Rev:\t02
+            ProgIf:\t00
+            Driver:\te1000e
+            Module:\te1000e
+            NUMANode:\t0
+            IOMMUGroup:\t21
+            """;
+
+    @Test
+    void recordsForProgramsAreReadInWordsAndNumbers() throws IOException {
+        for (String record : List.of(
+                RECORD.formatted(" [0200]", " [8086]", " [10d3]"),
+                RECORD.formatted(" [0200]", " [8086]", " [10d3]").replace('\t', ' '),
+                RECORD.formatted(" [0200]", " [8086]", " [10d3]").replace("Slot:", "Device:"))) {
+            HostEvidence host = read("Slot:\t00:00.0\nClass:\tHost bridge [0600]\nIOMMUGroup:\t0\n\n" + record);
+            assertThat(host.functions()).hasSize(2);
+            FunctionEvidence card = host.function(PciAddress.parse("04:00.0")).orElseThrow();
+            assertThat(card.classCode()).hasValue(0x0200);
+            assertThat(card.className()).contains("Ethernet controller");
+            assertThat(card.name()).contains("Maker, Inc. [MKR] Card");
+            assertThat(card.vendorId()).hasValue(0x8086);
+            assertThat(card.deviceId()).hasValue(0x10d3);
+            assertThat(card.driver().map(Fact::value)).contains("e1000e");
+            assertThat(card.group().map(Fact::value)).contains(21);
+            assertThat(host.groups().keySet()).containsExactly(0, 21);
+            assertThat(host.warnings()).isEmpty();
+        }
+        FunctionEvidence words = read(RECORD.formatted("", "", "")).functions().get(0);
+        assertThat(words.className()).contains("Ethernet controller");
+        assertThat(words.vendorId()).isEmpty();
+        FunctionEvidence numbers = read("Slot:\t04:00.0\nClass:\t0300\nVendor:\t8086\nDevice:\t10d3\nIOMMUGroup:\t21\n")
+                .functions()
+                .get(0);
+        assertThat(numbers.classCode()).hasValue(0x0300);
+        assertThat(numbers.deviceId()).hasValue(0x10d3);
+        assertThat(numbers.name()).isEmpty();
+    }
+
+    @Test
+    void linesOfQuotedFieldsAreRead() throws IOException {
+        HostEvidence host =
+                read("00:02.0 \"VGA compatible controller [0300]\" \"Maker [8086]\" \"A \\\"Card\\\" [1616]\""
+                        + " -r09 -p00 \"Other [1028]\" \"Board [0665]\"\n"
+                        + "00:1f.0 \"ISA bridge\" \"Maker\" \"LPC\" -r03 \"\" \"\"\n");
+        FunctionEvidence graphics = host.function(PciAddress.parse("00:02.0")).orElseThrow();
+        assertThat(graphics.classCode()).hasValue(0x0300);
+        assertThat(graphics.deviceId()).hasValue(0x1616);
+        assertThat(graphics.name()).contains("Maker A \"Card\"");
+        assertThat(host.function(PciAddress.parse("00:1f.0")).orElseThrow().classCode())
+                .hasValue(0x0601);
+        assertThat(host.warnings()).isEmpty();
+    }
+
+    @Test
+    void pathsTellTheBridgeAbove() throws IOException {
+        HostEvidence host = read("""
+                00:00.0 Host bridge: Maker Host
+                00:1c.0 PCI bridge: Maker Port
+                00:1c.0/04:00.0 PCI bridge: Maker Switch
+                00:1c.0/04:00.0/05:00.0 Ethernet controller: Maker Card
+                80:00.0 Ethernet controller: Maker Card
+                """);
+        assertThat(host.functions())
+                .extracting(function -> function.upstreamBridge()
+                        .map(bridge -> bridge.toString().substring(5))
+                        .orElse("-"))
+                .containsExactly("-", "-", "00:1c.0", "04:00.0", "-");
+        assertThat(host.placesKnown()).isTrue();
+        assertThat(host.warnings()).isEmpty();
+    }
+
+    @Test
+    void aPathWithoutBusesTellsNoAddress() throws IOException {
+        HostEvidence host = read("00:1c.0 PCI bridge: Maker Port\n00:1c.0/00.0 Ethernet controller: Maker Card\n");
+        assertThat(host.functions()).hasSize(1);
+        assertThat(host.warnings()).singleElement().asString().contains("'00:1c.0/00.0 Ethernet");
+    }
 }

@@ -92,4 +92,34 @@ class PastedReportsTest {
         assertThat(host.units().get("dmar0").registers().get("ECAP").value()).isEqualTo(0x7e3ff0505eL);
         assertThat(host.units().get("dmar1").registers().get("ECAP").value()).isEqualTo(0xf050daL);
     }
+
+    @Test
+    void recordsForProgramsAreReadWhole() {
+        HostEvidence host = read("09-lspci-group-line-as-heading/lspci-nnvmm.txt");
+        assertThat(groups(host)).isEqualTo(Map.of("00:01.1", 1, "00:02.0", 2, "03:00.0", 4));
+        assertThat(function(host, "00:01.1").classCode()).hasValue(0x0604);
+        assertThat(function(host, "00:01.1").deviceId()).hasValue(0x1633);
+        assertThat(function(host, "00:02.0").name()).contains("Dummy Host Bridge");
+        assertThat(function(host, "03:00.0").name()).contains("Advanced Micro Devices, Inc. [AMD/ATI] Cezanne");
+        assertThat(driver(host, "03:00.0")).isEqualTo("amdgpu");
+    }
+
+    @Test
+    void flagsNameTheGroup() {
+        HostEvidence host = read("17-lspci-v-flags-group/lspci.txt");
+        assertThat(groups(host)).isEqualTo(Map.of("01:00.0", 2, "01:00.1", 2));
+        assertThat(driver(host, "01:00.0")).isEqualTo("i40e");
+    }
+
+    @Test
+    void aListingInColumnsHasClassesNamesAndIds() {
+        HostEvidence host = read("30-listing-in-columns/groups.txt");
+        assertThat(groups(host)).isEqualTo(Map.of("00:03.1", 14, "09:00.0", 15, "09:00.1", 15, "09:00.2", 15));
+        assertThat(function(host, "00:03.1").bridge()).isEqualTo(Answer.YES);
+        FunctionEvidence card = function(host, "09:00.0");
+        assertThat(card.className()).contains("VGA compatible controller");
+        assertThat(card.name()).contains("TU116 [GeForce GTX 1660 SUPER]");
+        assertThat(card.vendorId()).hasValue(0x10de);
+        assertThat(card.deviceId()).hasValue(0x21c4);
+    }
 }
