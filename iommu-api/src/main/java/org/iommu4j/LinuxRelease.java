@@ -47,8 +47,14 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
     private static final Pattern KERNEL =
             Pattern.compile("(\\d{1,3})\\.(\\d{1,3})(?:\\.(\\d{1,6})(?!\\d))?((?:[^0-9].*)?)");
 
-    /** What enterprise distributions add: RHEL and its rebuilds, Oracle's UEK, SLES (as {@code -150600.23.7}). */
-    private static final Pattern ENTERPRISE = Pattern.compile(".*(?:\\.el\\d|uek|^-\\d{6}\\.\\d).*");
+    /**
+     * What vendors add that take drivers from later releases: RHEL and its rebuilds, Oracle's UEK, SLES and Leap (as
+     * {@code -150600.23.7}, {@code -lp152.19} and {@code -122.124-default}), openEuler and its kin, Android. ELRepo
+     * builds mainline for RHEL.
+     */
+    private static final Pattern ENTERPRISE = Pattern.compile("(?!.*\\.elrepo)(?:.*(?:\\.el\\d|uek"
+            + "|\\.(?:oe|an|al|ky)\\d|tlinux|-android\\d).*|-(?:\\d{6}|lp\\d{3})(?:[.-].*)?"
+            + "|-\\d{2,3}(?:\\.\\d{1,4}){0,3}-(?:default|preempt|azure|rt).*)");
 
     private static final Comparator<LinuxRelease> ORDER = Comparator.comparingInt(LinuxRelease::major)
             .thenComparingInt(LinuxRelease::minor)

@@ -74,6 +74,8 @@ class LinuxReleaseTest {
             6.1.0-56-amd64,      6.1,  0,  -56-amd64,     6.1,     true
             6.12.95+deb13-amd64, 6.12, 95, +deb13-amd64,  6.12.95, true
             6.8.12-4-pve,        6.8,  12, -4-pve,        6.8.12,  true
+            6.9.7-1.el9.elrepo.x86_64, 6.9, 7, -1.el9.elrepo.x86_64, 6.9.7, true
+            6.9.1-1-default,     6.9,  1,  -1-default,    6.9.1,   true
             7.0-rc3,             7.0,  0,  -rc3,          7.0,     true
             5.4,                 5.4,  0,  '',            5.4,     false
             4.19.0,              4.19, 0,  '',            4.19,    false
@@ -97,7 +99,14 @@ class LinuxReleaseTest {
         "5.14.0-503.el9.x86_64, 5.15",
         "6.12.0-211.el10, 6.12",
         "5.15.0-200.131.27.el8uek.x86_64, 5.15",
-        "6.4.0-150600.23.7-default, 6.4"
+        "6.4.0-150600.23.7-default, 6.4",
+        "6.4.0-150600-default, 6.4",
+        "5.3.18-lp152.19-default, 5.15",
+        "5.3.18-59.5-default, 5.15",
+        "4.12.14-122.124-default, 5.15",
+        "5.10.0-60.18.0.50.oe2203.x86_64, 5.15",
+        "5.10.134-16.al8.x86_64, 5.15",
+        "5.15.123-android14-11-g0123456789ab, 5.15"
     })
     void anEnterpriseKernelMayHaveTheRulesOfAnyReleaseSinceItsNumber(String kernel, String oldest) {
         LinuxRelease release = LinuxRelease.of(kernel);

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.CountedRemark;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
@@ -29,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  * @param contradictions the facts on which inputs of one rank contradict each other, so that no guest is known to be
  *     coherent
  * @param cost the cost of a guest that is not coherent, under this release
+ * @param remarks what Linux, firmware or QEMU said that an operator must know
  * @param hints what can be done about the host as a whole
  * @param warnings facts that are unknown, contradicted or not answered, one line each
  */
@@ -46,6 +48,7 @@ public record Audit(
         List<Reason> falsePromises,
         List<String> contradictions,
         String cost,
+        List<CountedRemark> remarks,
         List<Reason> hints,
         List<String> warnings) {
     /** Copies the lists. */
@@ -60,6 +63,7 @@ public record Audit(
         groups = List.copyOf(groups);
         falsePromises = List.copyOf(falsePromises);
         contradictions = List.copyOf(contradictions);
+        remarks = List.copyOf(remarks);
         hints = List.copyOf(hints);
         warnings = List.copyOf(warnings);
     }
@@ -167,6 +171,7 @@ public record Audit(
                 falsePromises,
                 contradictions,
                 cost,
+                remarks,
                 hints,
                 warnings);
     }

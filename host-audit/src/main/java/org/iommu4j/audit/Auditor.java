@@ -59,7 +59,18 @@ public final class Auditor {
         Set<PciAddress> wanted = new LinkedHashSet<>(assigned);
         return evidence.hypervisor()
                 .map(hypervisor -> OtherHypervisor.audit(evidence, hypervisor.value(), asked, wanted))
-                .orElseGet(() -> new Run(evidence, asked).audit(wanted));
+                .orElseGet(() -> ofLinux(evidence, asked, wanted));
+    }
+
+    private Audit ofLinux(HostEvidence evidence, Optional<LinuxRelease> asked, Set<PciAddress> wanted) {
+        LinuxRelease kernel = asked.or(evidence::linux).orElse(LinuxRelease.NEWEST);
+        if (!kernel.isEnterprise() || kernel.mayHold().isEmpty()) {
+            return new Run(evidence, asked).audit(wanted);
+        }
+        List<Audit> audits = VendorKernel.ruleSets(kernel, evidence, vendors).stream()
+                .map(release -> new Run(evidence, Optional.of(release)).audit(wanted))
+                .toList();
+        return VendorKernel.merge(kernel, audits);
     }
 
     /** One audit. */
@@ -101,6 +112,7 @@ public final class Auditor {
                     falsePromises(),
                     evidence.contradictions(),
                     rules.cost(Guest.NONCOHERENT),
+                    evidence.remarks(),
                     Hints.ofHost(evidence, picture.hosts(), vendors),
                     List.copyOf(warnings));
             return assigned.isEmpty() ? audit : audit.with(Assignment.of(audit, assigned, rules, viability));

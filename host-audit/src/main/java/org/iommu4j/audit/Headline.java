@@ -35,10 +35,10 @@ public final class Headline {
 
     /** Returns the host and its release; where the rules of another release apply, both releases. */
     public static String subject(Audit audit) {
-        String rules = audit.hostLinux().isPresent()
-                        && !audit.hostLinux().get().stable().equals(audit.linux())
-                ? audit.hostLinux().get().stable() + " by the rules of " + audit.linux()
-                : audit.linux().toString();
+        String rules = audit.hostLinux()
+                .filter(own -> !own.equals(audit.linux()) && !own.stable().equals(audit.linux()))
+                .map(own -> own.stable() + " by the rules of " + audit.linux())
+                .orElseGet(() -> audit.linux().toString());
         return audit.host() + ", Linux " + rules;
     }
 
@@ -232,7 +232,7 @@ public final class Headline {
             }
         }
         lines.add(new Line("units", units(audit)));
-        lines.add(new Line("rule", "Linux " + audit.linux() + ", " + audit.ruleInWords()));
+        lines.add(new Line("rule", "Linux " + audit.linux() + level(audit) + ", " + audit.ruleInWords()));
         return lines;
     }
 
@@ -254,6 +254,16 @@ public final class Headline {
         boolean some =
                 !paying.isEmpty() && !with(audit.judged(), Guest.COHERENT).isEmpty();
         return (some ? "behind " + UnitDescription.range(paying) + " only: " : "") + audit.cost();
+    }
+
+    /** A name with a build number has no patch level, so that what was back-ported to its series is not counted. */
+    private static String level(Audit audit) {
+        return audit.hostLinux()
+                .filter(own -> own.patch() == 0
+                        && !own.suffix().isEmpty()
+                        && own.base().equals(audit.linux()))
+                .map(own -> " (base release; the patch level is unknown)")
+                .orElse("");
     }
 
     private static String vfio(Answer answer) {

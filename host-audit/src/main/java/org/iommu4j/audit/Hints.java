@@ -137,6 +137,12 @@ final class Hints {
         if (!hosts.isEmpty()) {
             return parameters(evidence, parameters, KernelParameter.Effect.ENABLES, false);
         }
+        if (evidence.firmwareWithoutIommu()) {
+            return List.of(new Reason(
+                    "turn the IOMMU (VT-d, AMD-Vi) on in the firmware setup, if processor and board have one: firmware"
+                            + " gives Linux no table of an IOMMU",
+                    "ACPI tables of the input"));
+        }
         return List.of(new Reason(
                 "list /sys/firmware/acpi/tables as root: if no table of an IOMMU is there, turn the IOMMU on in the"
                         + " firmware setup, if processor and board have one",

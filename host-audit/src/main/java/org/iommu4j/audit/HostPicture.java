@@ -25,6 +25,7 @@ import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.InputException;
 import org.iommu4j.host.UnitEvidence;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.DeviceDescription;
@@ -58,6 +59,7 @@ final class HostPicture {
     record Group(int id, List<PciAddress> members) {}
 
     private final HostEvidence evidence;
+    private final PciTopology topology;
     private final PciIsolation isolation;
     private final Map<PciAddress, PciAddress> vmds;
     private final List<HostDescription> hosts = new ArrayList<>();
@@ -69,9 +71,10 @@ final class HostPicture {
     /** Whether one vendor alone has units there, so that its unit translates for every device in a group. */
     private boolean groupsTellUnits;
 
-    private HostPicture(HostEvidence evidence) {
+    private HostPicture(HostEvidence evidence, PciTopology topology) {
         this.evidence = evidence;
-        this.isolation = isolation(evidence);
+        this.topology = topology;
+        this.isolation = isolation(evidence, topology);
         this.vmds = Vmds.of(evidence);
     }
 
@@ -83,17 +86,24 @@ final class HostPicture {
      */
     static HostPicture of(
             HostEvidence evidence, IommuVendors vendors, LinuxRelease release, Collection<String> warnings) {
-        HostPicture picture = new HostPicture(evidence);
+        HostPicture picture = new HostPicture(evidence, evidence.topology());
         picture.describe(vendors, release, warnings);
         picture.formGroups(warnings);
         return picture;
     }
 
-    private static PciIsolation isolation(HostEvidence evidence) {
+    /** Returns what the vendors say of a host's units under a release, without its devices. */
+    static List<HostDescription> ofUnits(HostEvidence evidence, IommuVendors vendors, LinuxRelease release) {
+        HostPicture picture = new HostPicture(evidence, List::of);
+        picture.describe(vendors, release, new ArrayList<>());
+        return picture.hosts();
+    }
+
+    private static PciIsolation isolation(HostEvidence evidence, PciTopology topology) {
         try {
             return evidence.iommuInUse() == Answer.YES
-                    ? PciIsolation.asSet(evidence.topology())
-                    : PciIsolation.withAcsOn(evidence.topology());
+                    ? PciIsolation.asSet(topology)
+                    : PciIsolation.withAcsOn(topology);
         } catch (IllegalArgumentException e) {
             throw new InputException(evidence.name() + ": " + e.getMessage(), e);
         }
@@ -299,7 +309,7 @@ final class HostPicture {
                 .collect(Collectors.toCollection(TreeSet::new));
         return new HostFacts(
                 evidence.firmware(),
-                evidence.topology(),
+                topology,
                 evidence.registers(),
                 shown,
                 links,

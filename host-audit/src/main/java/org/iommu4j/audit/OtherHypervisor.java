@@ -63,6 +63,7 @@ final class OtherHypervisor {
                 List.of(),
                 evidence.contradictions(),
                 "depends on " + hypervisor,
+                evidence.remarks(),
                 List.of(),
                 warnings);
         return assigned.isEmpty() ? audit : audit.with(assignment(audit, assigned, why));

@@ -37,6 +37,11 @@ final class PciClasses {
 
     private PciClasses() {}
 
+    /** Returns whether a function may give up the memory that firmware wants mapped one to one: USB and graphics. */
+    static boolean isRelaxable(int classCode) {
+        return classCode == 0x0c03 || classCode >>> 8 == 0x03;
+    }
+
     static String name(int classCode) {
         return NAMES.getOrDefault(classCode, String.format("class %04x", classCode));
     }

@@ -9,9 +9,8 @@ import org.iommu4j.LinuxRelease;
 /**
  * Chooses the release whose rules apply when the user names none.
  *
- * <p>It is the host's own release where rules are built for it, with what was back-ported to its stable series. The
- * number of an enterprise kernel tells little of its drivers, and a warning states it. Else it is the nearest known
- * release, with a warning. Nothing that decides here changed between 4.x and the oldest known release. What changes
+ * <p>It is the host's own release where rules are built for it, with what was back-ported to its stable series. Else it
+ * is the nearest known release, with a warning. For an enterprise kernel see {@link VendorKernel}. Nothing that decides here changed between 4.x and the oldest known release. What changes
  * after the newest is unknown.
  */
 final class ReleaseChoice {
@@ -23,16 +22,10 @@ final class ReleaseChoice {
             return LinuxRelease.NEWEST;
         }
         LinuxRelease own = host.get();
-        if (own.isKnown() && !own.isEnterprise()) {
+        if (own.isKnown()) {
             return own.stable();
         }
         LinuxRelease nearest = nearest(own.base(), LinuxRelease.known());
-        if (!own.mayHold().isEmpty()) {
-            warnings.add("this host's Linux " + own
-                    + " is an enterprise kernel, whose drivers may be those of any release" + " from "
-                    + own.mayHold().get(0) + " to " + LinuxRelease.NEWEST + ": answered by " + nearest);
-            return nearest;
-        }
         warnings.add(
                 "no rules are built for this host's Linux " + own + ": the rules of the nearest apply, " + nearest);
         return nearest;

@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
@@ -18,6 +19,7 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.Reason;
 import org.jspecify.annotations.Nullable;
 
@@ -126,13 +128,26 @@ final class Viability {
         if (!picture.isGrouped(address)) {
             verdict.unknown("its group is unknown", "no group listing, no full configuration space");
         }
+        remarks(address, KernelRemark.Kind.NO_GROUP, verdict);
         Answer withGroup = verdict.answer;
+        remarks(address, KernelRemark.Kind.NOT_VIABLE, verdict);
         if (picture.isGrouped(address)) {
             reportOthers(group.bound(), address, verdict::no);
             reportOthers(group.boundBridges(), address, verdict::no);
             reportOthers(group.unknownDrivers(), address, verdict::unknown);
         }
         return verdict.finding(withGroup);
+    }
+
+    private void remarks(PciAddress address, KernelRemark.Kind kind, Verdict verdict) {
+        evidence.remarks().stream()
+                .map(CountedRemark::remark)
+                .filter(remark -> isOf(remark, kind, address))
+                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
+    }
+
+    private static boolean isOf(KernelRemark remark, KernelRemark.Kind kind, PciAddress address) {
+        return remark.kind() == kind && remark.device().filter(address::equals).isPresent();
     }
 
     /** Answers for a group with the drivers that are bound now, and gives all obstacles. */
@@ -220,14 +235,24 @@ final class Viability {
     }
 
     private void directRegions(PciAddress member, Obstacles found) {
+        evidence.remarks().stream()
+                .filter(refused -> isOf(refused.remark(), KernelRemark.Kind.REFUSED, member))
+                .forEach(refused -> found.direct()
+                        .add(new Reason(
+                                "Linux refused " + member + (refused.time().isEmpty() ? "" : " at " + refused.time())
+                                        + ": " + refused.remark().text(),
+                                refused.remark().meaning().source())));
         Reason lock = directLock(member);
-        if (lock == null) {
+        if (lock == null || evidence.stated().regionsRelaxed()) {
             return;
         }
         DeviceDescription description = picture.device(member);
         List<ReservedRegion> regions = description == null ? null : description.reservedRegions();
         if (regions == null) {
             regions = linuxRegions(member);
+        }
+        if (regions == null) {
+            regions = identityMaps(member);
         }
         if (regions == null) {
             found.unknownRegions()
@@ -265,6 +290,16 @@ final class Viability {
                 .flatMap(group -> group.reservedRegions())
                 .map(Fact::value)
                 .orElse(null);
+    }
+
+    /** Old kernels print what they map one to one; for USB and graphics that keeps no device from user space. */
+    private @Nullable List<ReservedRegion> identityMaps(PciAddress address) {
+        List<ReservedRegion> printed = evidence.stated().identityMaps().get(address);
+        FunctionEvidence function = evidence.function(address).orElse(null);
+        if (printed == null || function == null || function.classCode().isEmpty()) {
+            return null;
+        }
+        return PciClasses.isRelaxable(function.classCode().getAsInt()) ? List.of() : printed;
     }
 
     private void interrupts(@Nullable DeviceDescription description, Verdict verdict) {

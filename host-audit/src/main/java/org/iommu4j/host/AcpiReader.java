@@ -19,6 +19,10 @@ final class AcpiReader {
     static final int MAX_TABLE_BYTES = 4 << 20;
 
     private static final int HEADER_BYTES = 36;
+
+    /** The tables by which firmware describes IOMMUs, of any kind. */
+    private static final List<String> IOMMU_TABLES = List.of("DMAR", "IVRS", "IORT", "VIOT", "RIMT");
+
     private static final Pattern HEADING =
             Pattern.compile("\\s*([A-Z][A-Z0-9_]{3}|[A-Z]{3}!) @ (?:0x)?[0-9A-Fa-f]{1,16}\\s*");
     private static final Pattern BYTES =
@@ -88,7 +92,14 @@ final class AcpiReader {
                 table.add(Long.parseLong(bytes.group(1), 16), bytes.group(2));
             }
         }
-        return tables + record(table, source, host);
+        tables += record(table, source, host);
+        if (host.hasTable("FACP")
+                && host.hasTable("DSDT")
+                && IOMMU_TABLES.stream().noneMatch(host::hasTable)) {
+            // Only a whole dump has these two.
+            host.firmwareWithoutIommu(source);
+        }
+        return tables;
     }
 
     private static int record(@Nullable Table table, Source source, EvidenceBuilder host) {

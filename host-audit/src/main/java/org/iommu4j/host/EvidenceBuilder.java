@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -18,8 +19,11 @@ import java.util.TreeSet;
 import java.util.function.Supplier;
 import java.util.zip.CRC32;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.KernelRemark;
+import org.iommu4j.spi.LinuxStatements;
 import org.jspecify.annotations.Nullable;
 
 /** Gathers the facts of all inputs about a host; the {@link Rank} of each input decides. Not thread-safe. */
@@ -28,11 +32,14 @@ public final class EvidenceBuilder {
     static final int MAX_FUNCTIONS = 65_536;
 
     static final Key<String> KERNEL_RELEASE = Key.of("kernel release", String.class, EvidenceBuilder::quoted);
+    static final Key<String> KERNEL_LEVEL = Key.of("stable kernel", String.class, EvidenceBuilder::quoted);
     static final Key<String> COMMAND_LINE = Key.of("kernel command line", String.class, EvidenceBuilder::quoted);
     static final Key<Boolean> INTERRUPT_REMAPPING =
             Key.of("interrupt remapping", Boolean.class, EvidenceBuilder::onOff);
     static final Key<Boolean> IOMMU_IN_USE = Key.of("IOMMU in use", Boolean.class, EvidenceBuilder::onOff);
     static final Key<String> HYPERVISOR = Key.of("hypervisor", String.class, EvidenceBuilder::quoted);
+    static final Key<Boolean> FIRMWARE_WITHOUT_IOMMU =
+            Key.of("no IOMMU in firmware's tables", Boolean.class, EvidenceBuilder::onOff);
     static final Key<Boolean> HYPERVISOR_BLOCKS =
             Key.of("the hypervisor's snoop control", Boolean.class, EvidenceBuilder::onOff);
     static final Key<Boolean> UNSAFE_INTERRUPTS =
@@ -54,6 +61,9 @@ public final class EvidenceBuilder {
     private final Listings listings = new Listings();
     private final SortedMap<String, UnitFacts> units = new TreeMap<>();
     private final Map<String, SortedSet<PciAddress>> drivers = new TreeMap<>();
+    private final List<CountedRemark> remarks = new ArrayList<>();
+    private final Map<DeviceId, List<ReservedRegion>> identityMaps = new LinkedHashMap<>();
+    private boolean regionsRelaxed;
     private final Facts allUnits = new Facts(register -> register + " of all units", this::warn);
     private final SortedMap<Integer, Facts> groups = new TreeMap<>();
     private final List<Fact<String>> kernelLines = new ArrayList<>();
@@ -164,6 +174,39 @@ public final class EvidenceBuilder {
         return this;
     }
 
+    /** Records a remark; the function that Linux or QEMU was asked to give away is there. */
+    EvidenceBuilder remark(CountedRemark found, Source source) {
+        KernelRemark remark = found.remark();
+        if (remarks.size() < MAX_WARNINGS) {
+            remarks.add(new CountedRemark(remark, found.count(), found.time(), source.name()));
+        }
+        switch (remark.kind()) {
+            case REFUSED, NOT_VIABLE, NO_GROUP, PROBE_FAILED -> remark.device().ifPresent(this::function);
+            default -> {
+                // A fault may be of a requester id that no function has.
+            }
+        }
+        return this;
+    }
+
+    /** Records the memory that Linux maps one to one for a device. */
+    EvidenceBuilder identityMap(PciAddress device, List<ReservedRegion> regions) {
+        identityMaps.computeIfAbsent(device, unused -> new ArrayList<>()).addAll(regions);
+        return this;
+    }
+
+    /** Records that such memory keeps no device from user space. */
+    EvidenceBuilder regionsRelaxed() {
+        regionsRelaxed = true;
+        return this;
+    }
+
+    /** Records that firmware's tables are known and none is of an IOMMU, so that none can be in use. */
+    EvidenceBuilder firmwareWithoutIommu(Source source) {
+        host.record(FIRMWARE_WITHOUT_IOMMU, true, source);
+        return iommuInUse(false, source);
+    }
+
     /** Records a unit's register base. */
     EvidenceBuilder unit(String unit, long registerBase, Source source) {
         unitFacts(unit).facts.record(REGISTER_BASE, registerBase, source);
@@ -246,6 +289,12 @@ public final class EvidenceBuilder {
     /** Records the kernel's release. */
     EvidenceBuilder kernelRelease(String release, Source source) {
         host.record(KERNEL_RELEASE, release, source);
+        return this;
+    }
+
+    /** Records the stable kernel that the kernel was built from. */
+    EvidenceBuilder kernelLevel(String stable, Source source) {
+        host.record(KERNEL_LEVEL, stable, source);
         return this;
     }
 
@@ -354,8 +403,12 @@ public final class EvidenceBuilder {
         return host;
     }
 
-    Map<String, SortedSet<PciAddress>> drivers() {
-        return drivers;
+    List<CountedRemark> remarks() {
+        return remarks;
+    }
+
+    LinuxStatements stated(SortedMap<PciAddress, Integer> iommuFunctions, Set<DeviceId> grouped) {
+        return new LinuxStatements(drivers, iommuFunctions, grouped, identityMaps, regionsRelaxed);
     }
 
     List<Fact<String>> kernelLines() {

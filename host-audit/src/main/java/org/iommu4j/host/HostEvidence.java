@@ -46,6 +46,7 @@ public final class HostEvidence {
     private final List<String> contradictions;
     private final boolean unsafeInterruptsAllowed;
     private final LinuxStatements stated;
+    private final List<CountedRemark> remarks;
 
     HostEvidence(EvidenceBuilder builder, SortedMap<PciAddress, FunctionFacts> present) {
         this.name = builder.name();
@@ -62,8 +63,8 @@ public final class HostEvidence {
         Set<String> all = new LinkedHashSet<>(contradictions);
         all.addAll(builder.warnings());
         this.warnings = List.copyOf(all);
-        this.stated =
-                new LinuxStatements(builder.drivers(), iommuFunctions(present), grouped(functions), Map.of(), false);
+        this.stated = builder.stated(iommuFunctions(present), grouped(functions));
+        this.remarks = List.copyOf(builder.remarks());
         // Asked for each device, and a command line is long.
         this.unsafeInterruptsAllowed = facts.value(EvidenceBuilder.UNSAFE_INTERRUPTS)
                 .orElseGet(() -> bootOptions().isSet("vfio_iommu_type1.allow_unsafe_interrupts"));
@@ -224,9 +225,16 @@ public final class HostEvidence {
         return facts.find(EvidenceBuilder.KERNEL_RELEASE);
     }
 
-    /** Returns the release of Linux that runs there, known to us or not. */
+    /**
+     * Returns the release of Linux that runs there, known to us or not. Of a name with a build number, such as
+     * {@code 6.1.0-56-amd64}, it is the stable kernel that the log names as its origin, where it does.
+     */
     public Optional<LinuxRelease> linux() {
-        return kernelRelease().map(Fact::value).flatMap(LinuxRelease::ofKernel);
+        Optional<LinuxRelease> named = kernelRelease().map(Fact::value).flatMap(LinuxRelease::ofKernel);
+        Optional<LinuxRelease> built = facts.value(EvidenceBuilder.KERNEL_LEVEL).flatMap(LinuxRelease::ofKernel);
+        return named.map(own -> built.filter(
+                        origin -> own.patch() == 0 && own.base().equals(origin.base()))
+                .orElse(own));
     }
 
     /** Returns the kernel's command line. */
@@ -291,6 +299,16 @@ public final class HostEvidence {
     /** Returns functions in the order in which Linux found them at boot; empty when no log holds that, or logs differ. */
     public List<PciAddress> scanOrder() {
         return bootOrder.found();
+    }
+
+    /** Returns what Linux, firmware or QEMU said that an operator must know, in the order of the logs. */
+    public List<CountedRemark> remarks() {
+        return remarks;
+    }
+
+    /** Returns whether firmware's tables are known and none is of an IOMMU. */
+    public boolean firmwareWithoutIommu() {
+        return facts.value(EvidenceBuilder.FIRMWARE_WITHOUT_IOMMU).orElse(false);
     }
 
     /** Returns contradictions between inputs and what could not be read of them, one line each. */

@@ -12,17 +12,22 @@ import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.KernelRemark;
 import org.jspecify.annotations.Nullable;
 
 /** Gathers the facts in the log of one boot. */
 final class KernelBoot implements KernelLog.Findings {
     private static final int MAX_KEPT = 1_000;
     private static final int MAX_COMPLAINTS = 20;
+    private static final int MAX_REMARKS = 200;
 
     private final @Nullable String release;
     private @Nullable String running;
+    private @Nullable String level;
     private @Nullable String commandLine;
     private @Nullable String speaker;
     private final Map<String, Unit> units = new TreeMap<>();
@@ -34,6 +39,12 @@ final class KernelBoot implements KernelLog.Findings {
     private final List<String> lines = new ArrayList<>();
     private @Nullable Boolean remapping;
     private final Set<PciAddress> joined = new HashSet<>();
+    private final Map<String, CountedRemark> remarks = new LinkedHashMap<>();
+    private final Map<PciAddress, List<ReservedRegion>> identityMaps = new LinkedHashMap<>();
+    private boolean regionsRelaxed;
+    private boolean listsTables;
+    private boolean listsIommuTable;
+    private String time = "";
     private boolean onXen;
     private @Nullable Boolean xenBlocksNoSnoop;
     private final Set<PciAddress> order = new LinkedHashSet<>();
@@ -100,6 +111,44 @@ final class KernelBoot implements KernelLog.Findings {
         }
     }
 
+    /** Records when the line that is read next was printed, empty where it has no stamp. */
+    void at(String stamp) {
+        time = stamp;
+    }
+
+    @Override
+    public void remark(KernelRemark remark) {
+        String key = remark.kind() + " " + remark.device() + " " + remark.meaning()
+                + (remark.kind() == KernelRemark.Kind.FAULT ? "" : " " + remark.text());
+        CountedRemark known = remarks.get(key);
+        if (known != null) {
+            remarks.put(key, known.more(1));
+        } else if (remarks.size() < MAX_REMARKS) {
+            remarks.put(key, new CountedRemark(remark, 1, time, ""));
+        }
+    }
+
+    @Override
+    public void identityMap(PciAddress device, long start, long end) {
+        if (start >= 0 && start <= end && fits(identityMaps, device)) {
+            List<ReservedRegion> known = identityMaps.computeIfAbsent(device, unused -> new ArrayList<>());
+            if (known.size() < MAX_REMARKS) {
+                known.add(new ReservedRegion(start, end, ReservedRegion.Type.DIRECT, Prot.READ | Prot.WRITE));
+            }
+        }
+    }
+
+    @Override
+    public void regionsRelaxed() {
+        regionsRelaxed = true;
+    }
+
+    /** Records that the log lists a table of the firmware. */
+    void table(boolean ofIommu) {
+        listsTables = true;
+        listsIommuTable |= ofIommu;
+    }
+
     private SortedSet<PciAddress> ofSpeaker() {
         return drivers.computeIfAbsent(speaker == null ? "" : speaker, unused -> new TreeSet<>());
     }
@@ -154,12 +203,23 @@ final class KernelBoot implements KernelLog.Findings {
                 || done
                 || !drivers.isEmpty()
                 || !includeAll.isEmpty()
-                || !complaints.isEmpty();
+                || !complaints.isEmpty()
+                || hasRemarks();
     }
 
     /** Records the release that a message of the running kernel names. */
     void running(String name) {
         running = name;
+    }
+
+    /** Records the stable kernel that the release was built from. */
+    void level(String stable) {
+        level = stable;
+    }
+
+    /** Returns whether a line was one that an operator must know. */
+    boolean hasRemarks() {
+        return !remarks.isEmpty() || !identityMaps.isEmpty() || regionsRelaxed;
     }
 
     void commandLine(String text) {
@@ -223,6 +283,9 @@ final class KernelBoot implements KernelLog.Findings {
         if (named != null) {
             host.kernelRelease(named, source);
         }
+        if (release != null && level != null) {
+            host.kernelLevel(level, source);
+        }
         if (commandLine != null) {
             host.commandLine(commandLine, source);
         }
@@ -238,6 +301,11 @@ final class KernelBoot implements KernelLog.Findings {
             unit.registers().forEach((register, value) -> host.register(name, register, value, source));
         });
         drivers.forEach(host::driver);
+        remarks.values().forEach(found -> host.remark(found, source));
+        identityMaps.forEach(host::identityMap);
+        if (regionsRelaxed) {
+            host.regionsRelaxed();
+        }
         everyUnit.forEach((register, value) -> host.registerOfAllUnits(register, value, source));
         groups.forEach((address, group) -> host.function(address).group(group, source));
         recordFunctions(source, host);
@@ -256,6 +324,9 @@ final class KernelBoot implements KernelLog.Findings {
         boolean whole = release != null && done && !onXen;
         if (remapping != null || whole) {
             host.interruptRemapping(remapping != null && remapping, source);
+        }
+        if (whole && listsTables && !listsIommuTable) {
+            host.firmwareWithoutIommu(source);
         }
         boolean used = inUse || !joined.isEmpty();
         if (used || disabled || whole) {

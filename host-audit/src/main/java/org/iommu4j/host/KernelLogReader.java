@@ -30,6 +30,10 @@ final class KernelLogReader {
     private static final Pattern TAINT =
             Pattern.compile("(?:Not tainted|Tainted: [A-Z][A-Z ]{0,60}) " + KernelNames.RELEASE + " #\\d");
 
+    /** The stable kernel that Debian and Ubuntu built theirs from, behind the release's name and the compiler. */
+    private static final Pattern LEVEL =
+            Pattern.compile("(?: Debian |\\(Ubuntu \\S{1,64} )(\\d{1,3}\\.\\d{1,3}\\.\\d{1,6})(?=[-)])");
+
     private static final Pattern COMMAND_LINE = Pattern.compile("(Kernel c|\\bC)ommand line: (.*)$");
 
     /** An address begins where no longer number does; each try on other text ends behind a few digits. */
@@ -71,6 +75,13 @@ final class KernelLogReader {
     /** The device that a message is about. */
     private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,16}: ");
 
+    /** A line of the list of tables that Linux prints early. */
+    private static final Pattern TABLE =
+            Pattern.compile("ACPI: (FACP|DMAR|IVRS|IORT|VIOT|RIMT) (?:0x)?[0-9A-Fa-f]{8,16} ");
+
+    private static final Pattern STAMP = Pattern.compile("\\[ {0,6}(\\d{1,8})\\.\\d{6}\\]");
+    private static final List<String> TABLE_WORDS =
+            List.of("ACPI: FACP", "ACPI: DMAR", "ACPI: IVRS", "ACPI: IORT", "ACPI: VIOT", "ACPI: RIMT");
     private static final String LINUX = "Linux version ";
     private static final String PARAMETERS = "ommand line: ";
     private static final String TYPE = "] type ";
@@ -98,6 +109,8 @@ final class KernelLogReader {
     private final long userSpaceWords;
     private final long iommuWords;
     private final long xenWords;
+    private final long remarkWords;
+    private final long tableWords;
     private final List<String> names = new ArrayList<>();
     private final List<KernelLog> vendors = new ArrayList<>();
     private final List<String> vendorsWords = new ArrayList<>();
@@ -117,6 +130,8 @@ final class KernelLogReader {
         userSpaceWords = add(words, USER_SPACE_WORDS);
         iommuWords = add(words, IOMMU_WORDS);
         xenWords = add(words, Xen.WORDS);
+        remarkWords = add(words, LinuxRemarks.WORDS);
+        tableWords = add(words, TABLE_WORDS);
         List<Long> masks = new ArrayList<>();
         List<IommuVendor> drivers = new ArrayList<>(known.all());
         drivers.addAll(ForeignUnits.all());
@@ -164,6 +179,13 @@ final class KernelLogReader {
         if ((found & taintWords) != 0 && TAINT.matcher(line).find()) {
             return true;
         }
+        if ((found & remarkWords) != 0) {
+            KernelBoot alone = new KernelBoot(null);
+            LinuxRemarks.read(line, alone);
+            if (alone.hasRemarks()) {
+                return true;
+            }
+        }
         if ((found & ofVendors) == 0) {
             return false;
         }
@@ -176,7 +198,7 @@ final class KernelLogReader {
         }
         KernelBoot alone = new KernelBoot(null);
         askVendors(line, found, alone);
-        return alone.toldOfUnits();
+        return alone.toldOfUnits() || alone.hasRemarks();
     }
 
     /**
@@ -198,7 +220,9 @@ final class KernelLogReader {
         }
         String release = (found & versionWord) != 0 ? release(line) : null;
         if (release != null) {
-            return Optional.of(LINUX + release + " (builder)");
+            Matcher level = LEVEL.matcher(line);
+            return Optional.of(
+                    LINUX + release + " (builder)" + (level.find() ? " Debian " + level.group(1) + "-0" : ""));
         }
         if ((found & commandLineWord) != 0) {
             Matcher commandLine = COMMAND_LINE.matcher(line);
@@ -212,6 +236,7 @@ final class KernelLogReader {
                 .or(() -> part(found & functionWord, FUNCTION, line))
                 .or(() -> part(found & bridgeWord, BRIDGE, line))
                 .or(() -> part(found & userSpaceWords, USER_SPACE, line))
+                .or(() -> part(found & tableWords, TABLE, line))
                 .or(() -> Optional.of(message(line)).filter(message -> isOfDriver(message, found)));
     }
 
@@ -227,6 +252,13 @@ final class KernelLogReader {
     private boolean isOfDriver(String message, long found) {
         if (message.startsWith("iommu: ")) {
             return true;
+        }
+        if ((found & remarkWords) != 0 && !isOfQemu(message)) {
+            KernelBoot remark = new KernelBoot(null);
+            LinuxRemarks.read(message, remark);
+            if (remark.hasRemarks()) {
+                return true;
+            }
         }
         if ((found & ofVendors) == 0) {
             return false;
@@ -263,6 +295,9 @@ final class KernelLogReader {
                 if ((found & xenWords) != 0 && Xen.shows(line)) {
                     boot.onXen(Xen.blocksNoSnoop(line));
                     any = any || recognises(line, found);
+                } else if ((found & remarkWords) != 0 && isOfQemu(line)) {
+                    LinuxRemarks.read(line, boot);
+                    any = any || boot.hasRemarks();
                 } else if (isOfProgram(line)) {
                     if (line.contains(FIRST_PROGRAM)) {
                         boot.done();
@@ -271,6 +306,10 @@ final class KernelLogReader {
                     String release = (found & versionWord) != 0 ? release(line) : null;
                     if (release != null) {
                         boot = boot.next(release);
+                        Matcher level = LEVEL.matcher(line);
+                        if (level.find()) {
+                            boot.level(level.group(1));
+                        }
                     } else {
                         line(boot, line, found);
                     }
@@ -282,6 +321,11 @@ final class KernelLogReader {
             boot.record(source, host);
         }
         return any;
+    }
+
+    /** QEMU and libvirt say into their own logs what the kernel told them. */
+    private static boolean isOfQemu(String line) {
+        return line.contains(LinuxRemarks.NOT_VIABLE) || line.contains(LinuxRemarks.NO_GROUP);
     }
 
     private static @Nullable String release(String line) {
@@ -308,6 +352,17 @@ final class KernelLogReader {
                 || ((found & functionWord) != 0 && function(boot, line))
                 || ((found & bridgeWord) != 0 && bridge(boot, line))) {
             return;
+        }
+        Matcher stamp = STAMP.matcher(line);
+        boot.at(stamp.find() ? stamp.group(1) + " s" : "");
+        if ((found & tableWords) != 0) {
+            Matcher table = TABLE.matcher(line);
+            if (table.find()) {
+                boot.table(!table.group(1).equals("FACP"));
+            }
+        }
+        if ((found & remarkWords) != 0) {
+            LinuxRemarks.read(line, boot);
         }
         if ((found & userSpaceWords) != 0 && USER_SPACE.matcher(line).find()) {
             boot.done();

@@ -95,20 +95,6 @@ class AuditRulesTest {
         }
     }
 
-    @ParameterizedTest
-    @CsvSource({
-        "5.14.0-503.el9.x86_64, 5.15, 5.15",
-        "5.15.0-200.131.27.el8uek.x86_64, 5.15, 5.15",
-        "6.4.0-150600.23.7-default, 6.4, 6.4"
-    })
-    void ofAnEnterpriseKernelTheNumberSaysLittleAndThatIsSaid(String kernel, String release, String oldest) {
-        List<String> warnings = new ArrayList<>();
-        assertThat(ReleaseChoice.of(LinuxRelease.ofKernel(kernel), warnings)).hasToString(release);
-        assertThat(warnings)
-                .containsExactly("this host's Linux " + kernel + " is an enterprise kernel, whose drivers may be those "
-                        + "of any release from " + oldest + " to " + LinuxRelease.NEWEST + ": answered by " + release);
-    }
-
     /** The series as it was posted is nobody's kernel. */
     @Test
     void noHostIsAnsweredByWhatWasOnlyPosted() {

@@ -319,8 +319,8 @@ class HeadlineTest {
         assertThat(Headline.subject(host(Hosts.LOG).audit("6.6")))
                 .isEqualTo("dmesg.txt, Linux 6.1 by the rules of 6.6");
         assertThat(line(own, "rule"))
-                .isEqualTo(
-                        "Linux 6.1, PER_DOMAIN: the units behind the domain's devices must be able to block no-snoop");
+                .isEqualTo("Linux 6.1 (base release; the patch level is unknown), PER_DOMAIN: the units behind the"
+                        + " domain's devices must be able to block no-snoop");
         device("good");
         assertThat(Headline.subject(new Hosts(folder)
                         .vendors(vendor)

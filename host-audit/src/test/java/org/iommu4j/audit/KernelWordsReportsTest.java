@@ -58,4 +58,27 @@ class KernelWordsReportsTest {
         assertThat(audit.warnings()).singleElement().asString().contains("Xen", "xl dmesg");
         assertThat(Headline.verdict(audit)).contains("Xen has the IOMMU");
     }
+
+    @Test
+    void theNumberOfAVendorsKernelDecidesNothing() {
+        Audit audit = audit("13-vendor-kernel-el9", "01:00.0");
+        assertThat(audit.rule()).isNull();
+        assertThat(audit.ruleInWords()).contains("PER_MACHINE", "PER_DEVICE");
+        assertThat(audit.overall()).isEqualTo(Guest.UNKNOWN);
+    }
+
+    @Test
+    void whatLinuxRefusedIsRefused() {
+        Assignment asked = audit("06-log-says-ineligible", "04:00.1").assignment();
+        assertThat(asked).isNotNull();
+        assertThat(asked.assignable()).isEqualTo(Answer.NO);
+        assertThat(asked.obstacles())
+                .anyMatch(reason -> reason.text().contains("at 312 s: firmware reserves memory for it (RMRR)"));
+    }
+
+    @Test
+    void whatIsWrongWithATableIsRepeated() {
+        assertThat(audit("16-verdict-of-units-under-per-machine").remarks())
+                .anyMatch(found -> found.remark().text().contains("bad RMRR"));
+    }
 }

@@ -9,12 +9,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.OptionalLong;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class KernelLogReaderTest {
@@ -95,6 +97,21 @@ class KernelLogReaderTest {
         assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
         assertThat(host.kernelLines()).extracting(Fact::value).contains("DMAR: IOMMU feature sc_support inconsistent");
         assertThat(host.warnings()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "6.1.0-31-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14) 12.2.0) #1 SMP"
+                        + " PREEMPT_DYNAMIC Debian 6.1.128-1 (2025-02-07) | 6.1.128",
+                "6.8.0-31-generic (buildd@lcy02) (x86_64-linux-gnu-gcc-13) #31-Ubuntu SMP (Ubuntu 6.8.0-31.31-generic"
+                        + " 6.8.1) | 6.8.1",
+                "6.8.12-4-pve (build@proxmox) (gcc (Debian 12.2.0-14) 12.2.0) #1 SMP | 6.8.12-4-pve",
+                "6.1.0-31-amd64 (x@y) #1 SMP | 6.1.0-31-amd64"
+            })
+    void theStableKernelOfABuildIsKnownWhereTheLogNamesIt(String version, String linux) throws IOException {
+        assertThat(read("Linux version " + version + "\n").linux()).hasValue(LinuxRelease.of(linux));
     }
 
     @ParameterizedTest

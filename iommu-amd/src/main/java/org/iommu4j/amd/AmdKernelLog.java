@@ -55,6 +55,7 @@ final class AmdKernelLog implements KernelLog {
         } else if (PRESENT.matcher(line).find()) {
             findings.present();
         }
+        AmdRemarks.read(line, findings);
         if (line.contains("Extended features")) {
             features(FEATURES.matcher(line), findings);
         } else if (line.contains("Using global IVHD")) {

@@ -87,6 +87,24 @@ public interface KernelLog {
             Objects.requireNonNull(function, "function");
         }
 
+        /** The line is one that an operator must know. */
+        default void remark(KernelRemark remark) {
+            Objects.requireNonNull(remark, "remark");
+        }
+
+        /**
+         * The driver maps memory one to one for a device, because firmware asks for it.
+         *
+         * @param start first physical address
+         * @param end last physical address
+         */
+        default void identityMap(PciAddress device, long start, long end) {
+            Objects.requireNonNull(device, "device");
+        }
+
+        /** The driver keeps no device from user space because of memory that firmware wants mapped one to one. */
+        default void regionsRelaxed() {}
+
         /** The driver has said all that it says at boot: a fact that it has not stated by now does not hold. */
         void done();
     }

@@ -34,10 +34,10 @@ final class IntelKernelLog implements KernelLog {
      * Lines that the driver prints only where DMAR has units. Those about its options ({@code DMAR: IOMMU enabled}) it
      * prints on every machine.
      */
-    private static final Pattern PRESENT =
-            Pattern.compile("DMAR: ?(?:Host address width|DRHD|RMRR|ATSR|No ATSR|dmar\\d|"
-                    + "IOMMU feature|Intel\\(R\\) Virt|\\[|Device is ineligible|Setting |Hardware |Using |Unable to map|"
-                    + "Disable GFX|Forcing |No RMRR)|DMAR-IR: |DRHD: handling fault|ACPI: DMAR (?!0{16} )");
+    private static final Pattern PRESENT = Pattern.compile(
+            "DMAR: ?(?:Host address width|DRHD|RMRR|ATSR|No ATSR|dmar\\d|"
+                    + "IOMMU feature|Intel\\(R\\) Virt|\\[|Setting |Hardware |Using |Unable to map|"
+                    + "Disable GFX|Forcing |No RMRR)|Device is ineligible for IOMMU|DMAR-IR: |DRHD: handling fault|ACPI: DMAR (?!0{16} )");
 
     /** Bit 0 of the flags is INCLUDE_PCI_ALL. */
     private static final Pattern FLAGS = Pattern.compile("DRHD base: 0x([0-9a-f]{1,16}) flags: 0x([0-9a-f]{1,2})\\b");
@@ -46,7 +46,18 @@ final class IntelKernelLog implements KernelLog {
 
     @Override
     public List<String> words() {
-        return List.of("DMAR", BASE, FAULT, REMAPPING, REMAPPING_FAILED, OLD_REMAPPING, IN_USE);
+        return List.of(
+                "DMAR",
+                "RMRRs are",
+                "ineligible for IOMMU",
+                "Setting identity map",
+                "BIOS is broken",
+                BASE,
+                FAULT,
+                REMAPPING,
+                REMAPPING_FAILED,
+                OLD_REMAPPING,
+                IN_USE);
     }
 
     @Override
@@ -56,6 +67,7 @@ final class IntelKernelLog implements KernelLog {
         if (PRESENT.matcher(line).find()) {
             findings.present();
         }
+        IntelRemarks.read(line, findings);
         if (line.contains(BASE)) {
             Matcher unit = UNIT.matcher(line);
             if (unit.find()) {

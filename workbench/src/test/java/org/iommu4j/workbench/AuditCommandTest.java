@@ -96,7 +96,7 @@ class AuditCommandTest {
     void anEnterpriseKernelsNameIsAnsweredAsThatOfAHost() throws IOException {
         assertThat(run(log("f050da"), "--linux", "5.14.0-503.el9.x86_64")).isZero();
         assertThat(out.toString().replaceAll("\\s+", " "))
-                .contains("by the rules of 5.15", "Linux 5.14.0-503.el9.x86_64 is an enterprise kernel");
+                .contains("by the rules of 5.14.0-503.el9.x86_64", "does not say which of these holds: PER_MACHINE");
     }
 
     @Test

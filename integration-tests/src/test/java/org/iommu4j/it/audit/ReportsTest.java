@@ -169,7 +169,9 @@ class ReportsTest {
         assertThat(report.size()).isEqualTo(4);
         assertThat(report.anyUnusable()).isTrue();
         assertThat(report.anyNotCoherent()).isTrue();
-        assertThat(report.csv().lines()).hasSize(5).anyMatch(line -> line.startsWith("amd-qemu11,6.1,COHERENT,1,0,"));
+        assertThat(report.csv().lines())
+                .hasSize(5)
+                .anyMatch(line -> line.startsWith("amd-qemu11,6.1.192,COHERENT,1,0,"));
         assertThat(report.text().lines()).hasSize(5).allMatch(line -> line.length() <= AuditText.WIDTH);
         TreeSet<String> hosts = new TreeSet<>();
         report.jsonLines().lines().map(JSON::readTree).forEach(row -> {

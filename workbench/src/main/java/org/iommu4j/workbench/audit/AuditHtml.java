@@ -13,6 +13,7 @@ import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -73,6 +74,10 @@ public final class AuditHtml {
         units(audit);
         devices(audit);
         groups(audit);
+        if (!audit.remarks().isEmpty()) {
+            heading("What Linux, firmware or QEMU said");
+            reasons(audit.remarks().stream().map(CountedRemark::reason).toList());
+        }
         if (!audit.hints().isEmpty()) {
             heading("What can be done");
             reasons(audit.hints());

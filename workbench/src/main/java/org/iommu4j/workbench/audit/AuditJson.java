@@ -53,11 +53,20 @@ public final class AuditJson {
         audit.groups().forEach(group -> groups.add(group(group)));
         node.set("assignment", audit.assignment() == null ? null : assignment(audit.assignment()));
         reasons(node.putArray("falsePromises"), audit.falsePromises());
-        ArrayNode contradictions = node.putArray("contradictions");
-        audit.contradictions().forEach(contradictions::add);
+        strings(node.putArray("contradictions"), audit.contradictions());
+        ArrayNode remarks = node.putArray("remarks");
+        audit.remarks()
+                .forEach(found -> remarks.addObject()
+                        .put("kind", found.remark().kind().name())
+                        .put(
+                                "device",
+                                found.remark().device().map(Object::toString).orElse(null))
+                        .put("text", found.remark().text())
+                        .put("meaning", found.remark().meaning().text())
+                        .put("source", found.remark().meaning().source())
+                        .put("count", found.count()));
         reasons(node.putArray("hints"), audit.hints());
-        ArrayNode warnings = node.putArray("warnings");
-        audit.warnings().forEach(warnings::add);
+        strings(node.putArray("warnings"), audit.warnings());
         return node;
     }
 
@@ -93,7 +102,7 @@ public final class AuditJson {
                     named.addObject().put("name", entry.name()).put("address", entry.place());
             }
         }
-        addresses(node.putArray("devices"), unit.devices());
+        strings(node.putArray("devices"), unit.devices());
         put(node, "snoopControl", abilities.blocksNoSnoop());
         put(node, "coherentWalk", abilities.coherentWalk());
         put(node, "interruptRemapping", abilities.interruptRemapping());
@@ -134,11 +143,9 @@ public final class AuditJson {
         List<ReservedRegion> regions = device.reservedRegions();
         node.set("reservedRegions", regions == null ? null : regions(regions));
         put(node, "assignable", device.assignable());
-        ArrayNode obstacles = node.putArray("obstacles");
-        device.obstacles().forEach(reason -> obstacles.add(reason.toString()));
+        strings(node.putArray("obstacles"), device.obstacles());
         node.put("guest", device.guest().name());
-        ArrayNode why = node.putArray("why");
-        device.why().forEach(reason -> why.add(reason.toString()));
+        strings(node.putArray("why"), device.why());
         reasons(node.putArray("hints"), device.hints());
         return node;
     }
@@ -157,29 +164,26 @@ public final class AuditJson {
     private static ObjectNode group(AuditedGroup group) {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("id", group.id());
-        addresses(node.putArray("devices"), group.devices());
+        strings(node.putArray("devices"), group.devices());
         node.put("guest", group.guest().name());
-        addresses(node.putArray("noncoherent"), group.noncoherent());
+        strings(node.putArray("noncoherent"), group.noncoherent());
         put(node, "viable", group.viable());
-        ArrayNode blame = node.putArray("blame");
-        group.blame().forEach(reason -> blame.add(reason.toString()));
-        ArrayNode together = node.putArray("together");
-        group.together().forEach(reason -> together.add(reason.toString()));
+        strings(node.putArray("blame"), group.blame());
+        strings(node.putArray("together"), group.together());
         return node;
     }
 
     private static ObjectNode assignment(Assignment asked) {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
-        addresses(node.putArray("devices"), asked.devices());
+        strings(node.putArray("devices"), asked.devices());
         put(node, "assignable", asked.assignable());
-        ArrayNode obstacles = node.putArray("obstacles");
-        asked.obstacles().forEach(reason -> obstacles.add(reason.toString()));
+        strings(node.putArray("obstacles"), asked.obstacles());
         put(node, "dmaCcIommu", asked.dmaCcIommu());
         node.put(
                 "kvmNoncoherentDma",
                 asked.guest() == Guest.UNKNOWN ? null : Boolean.valueOf(asked.guest() == Guest.NONCOHERENT));
         node.put("guest", asked.guest().name());
-        addresses(node.putArray("noncoherent"), asked.noncoherent());
+        strings(node.putArray("noncoherent"), asked.noncoherent());
         ArrayNode paths = node.putArray("paths");
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
             ObjectNode entry = paths.addObject().put("device", path.getKey().toString());
@@ -199,8 +203,8 @@ public final class AuditJson {
         reasons.forEach(reason -> array.addObject().put("text", reason.text()).put("source", reason.source()));
     }
 
-    private static void addresses(ArrayNode array, Collection<PciAddress> addresses) {
-        addresses.forEach(address -> array.add(address.toString()));
+    private static void strings(ArrayNode array, Collection<?> items) {
+        items.forEach(item -> array.add(item.toString()));
     }
 
     private static void put(ObjectNode node, String name, Answer answer) {

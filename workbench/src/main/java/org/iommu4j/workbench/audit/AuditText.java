@@ -55,6 +55,10 @@ public final class AuditText {
         units(text, audit);
         devices(text, audit);
         groups(text, audit);
+        if (!audit.remarks().isEmpty()) {
+            section(text, "What Linux, firmware or QEMU said");
+            audit.remarks().forEach(found -> reason(text, "  - ", found.reason()));
+        }
         hints(text, audit);
         if (!audit.warnings().isEmpty()) {
             section(text, "Unknown or doubtful");
@@ -101,15 +105,13 @@ public final class AuditText {
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
             String title = audit.device(path.getKey()).map(AuditedDevice::title).orElse("");
             section(text, Printable.cut(path.getKey() + " " + title, WIDTH));
-            String arrow = "  ";
             for (Step step : path.getValue()) {
                 sentence(
                         text,
-                        arrow + step.what()
+                        "  " + step.what()
                                 + " ".repeat(Math.max(1, 28 - step.what().length())) + step.answer() + "  ",
                         "[" + step.source() + "]",
                         null);
-                arrow = "  ";
             }
         }
         if (!asked.hints().isEmpty()) {
