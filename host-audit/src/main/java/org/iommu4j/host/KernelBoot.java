@@ -22,7 +22,6 @@ import org.jspecify.annotations.Nullable;
 /** Gathers the facts in the log of one boot. */
 final class KernelBoot implements KernelLog.Findings {
     private static final int MAX_KEPT = 1_000;
-    private static final int MAX_COMPLAINTS = 20;
     private static final int MAX_REMARKS = 200;
 
     private final @Nullable String release;
@@ -49,7 +48,6 @@ final class KernelBoot implements KernelLog.Findings {
     private @Nullable Boolean xenBlocksNoSnoop;
     private final Set<PciAddress> order = new LinkedHashSet<>();
     private final Map<Long, Boolean> includeAll = new TreeMap<>();
-    private final Set<String> complaints = new LinkedHashSet<>();
     private boolean orderDisturbed;
     private boolean inUse;
     private boolean disabled;
@@ -167,13 +165,6 @@ final class KernelBoot implements KernelLog.Findings {
     }
 
     @Override
-    public void complaint(String sentence) {
-        if (complaints.size() < MAX_COMPLAINTS) {
-            complaints.add(sentence);
-        }
-    }
-
-    @Override
     public void interruptRemapping(boolean on) {
         remapping = on || (remapping != null && remapping);
     }
@@ -203,7 +194,6 @@ final class KernelBoot implements KernelLog.Findings {
                 || done
                 || !drivers.isEmpty()
                 || !includeAll.isEmpty()
-                || !complaints.isEmpty()
                 || hasRemarks();
     }
 
@@ -319,7 +309,6 @@ final class KernelBoot implements KernelLog.Findings {
         if (inUse && !orderDisturbed && !order.isEmpty()) {
             host.bootOrder(List.copyOf(order), List.copyOf(functions.keySet()));
         }
-        complaints.forEach(host::warn);
         // Under Xen Linux sees no IOMMU, and its silence states nothing.
         boolean whole = release != null && done && !onXen;
         if (remapping != null || whole) {

@@ -251,16 +251,4 @@ class UnitsOfDevicesTest {
                         .unit())
                 .isEqualTo("dmar0");
     }
-
-    @Test
-    void whatLinuxComplainsOfIsSaid() throws IOException {
-        assertThat(log(RELEASE + REST_UNIT
-                                + "DMAR: [Firmware Bug]: Your BIOS is broken; bad RMRR [0x3e2e0000-0x3e2fffff]\n"
-                                + "DMAR: [Firmware Bug]: No firmware reserved region can cover this RMRR "
-                                + "[0x3e2e0000-0x3e2fffff], contact BIOS vendor for fixes\n")
-                        .warnings())
-                .filteredOn(warning -> warning.contains("RMRR"))
-                .containsExactly("Linux complains of firmware's reserved memory (RMRR) 0x3e2e0000 to 0x3e2fffff: it "
-                        + "warns and goes on, and the region stays in force");
-    }
 }

@@ -65,14 +65,6 @@ public interface KernelLog {
          */
         default void includeAll(long registerBase, boolean includeAll) {}
 
-        /**
-         * A fault of the firmware of which the driver complains, and what it does about it, in a sentence for the
-         * operator. The default ignores it.
-         */
-        default void complaint(String sentence) {
-            Objects.requireNonNull(sentence, "sentence");
-        }
-
         /** Interrupts are remapped, or turning that on failed; having been on takes precedence over having failed. */
         void interruptRemapping(boolean on);
 

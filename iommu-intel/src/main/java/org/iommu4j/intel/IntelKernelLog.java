@@ -22,7 +22,6 @@ final class IntelKernelLog implements KernelLog {
     private static final String REMAPPING_FAILED = "irq remapping";
     private static final String OLD_REMAPPING = "Interrupt-remapping";
     private static final String UNIT_FLAGS = "DRHD base: ";
-    private static final String FIRMWARE_BUG = "[Firmware Bug]";
     private static final String IN_USE = "Virtualization Technology for Directed I/O";
 
     /** Before 4.0 a unit is {@code IOMMU 1}. */
@@ -42,7 +41,6 @@ final class IntelKernelLog implements KernelLog {
     /** Bit 0 of the flags is INCLUDE_PCI_ALL. */
     private static final Pattern FLAGS = Pattern.compile("DRHD base: 0x([0-9a-f]{1,16}) flags: 0x([0-9a-f]{1,2})\\b");
 
-    private static final Pattern BAD_RMRR = Pattern.compile(" RMRR \\[(0x[0-9a-f]{1,16})-(0x[0-9a-f]{1,16})\\]");
 
     @Override
     public List<String> words() {
@@ -86,12 +84,6 @@ final class IntelKernelLog implements KernelLog {
             Matcher flags = FLAGS.matcher(line);
             if (flags.find()) {
                 findings.includeAll(hex(flags.group(1)), (hex(flags.group(2)) & 1) != 0);
-            }
-        } else if (line.contains(FIRMWARE_BUG)) {
-            Matcher region = BAD_RMRR.matcher(line);
-            if (region.find()) {
-                findings.complaint("Linux complains of firmware's reserved memory (RMRR) " + region.group(1) + " to "
-                        + region.group(2) + ": it warns and goes on, and the region stays in force");
             }
         } else if (line.contains("Enabled " + REMAPPING + " in") || line.contains("Enabled " + OLD_REMAPPING)) {
             findings.interruptRemapping(true);
