@@ -120,7 +120,7 @@ final class KernelRing {
             all = read.toString(StandardCharsets.UTF_8);
         }
         StringBuilder lines = new StringBuilder();
-        for (String line : all.split("\n")) {
+        for (String line : all.lines().toList()) {
             Matcher record = RECORD.matcher(line);
             if (record.matches()) {
                 boolean ofKernel = Long.parseLong(record.group(1)) >> FACILITY_SHIFT == 0;

@@ -24,9 +24,9 @@ final class Packing {
     private static final Map<String, String> OTHERS = Map.of(
             "\u00fd7zXZ\0", "xz",
             "BZh", "bzip2",
-            "\u0028\u00b5\u002f\u00fd", "zstd",
+            "(\u00b5/\u00fd", "zstd",
             "\u0004\"M\u0018", "lz4",
-            "7z\u00bc\u00af\u0027\u001c", "7-Zip",
+            "7z\u00bc\u00af'\u001c", "7-Zip",
             "Rar!\u001a\u0007", "RAR");
 
     private Packing() {}

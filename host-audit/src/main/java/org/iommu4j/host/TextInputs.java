@@ -30,13 +30,24 @@ final class TextInputs {
     private final List<String> unknown = new ArrayList<>();
     private final List<String> leftOut = new ArrayList<>();
 
-    /**
-     * A text or table that states a fact.
-     *
-     * @param path where it is in the folder or archive
-     * @param kinds of its parts that state a fact; none for a table
-     */
-    private record Text(String path, byte[] bytes, Set<TextSections.Kind> kinds) {
+    /** A text or table that states a fact. */
+    private static final class Text {
+        private final String path;
+        private final byte[] bytes;
+        private final Set<TextSections.Kind> kinds;
+
+        /**
+         * Keeps one.
+         *
+         * @param path where it is in the folder or archive
+         * @param kinds of its parts that state a fact; none for a table
+         */
+        private Text(String path, byte[] bytes, Set<TextSections.Kind> kinds) {
+            this.path = path;
+            this.bytes = bytes;
+            this.kinds = kinds;
+        }
+
         private String name() {
             return path.substring(path.lastIndexOf('/') + 1);
         }
@@ -105,15 +116,15 @@ final class TextInputs {
      * @param paths of files that are read elsewhere
      */
     void without(List<String> paths) {
-        texts.removeIf(text -> paths.contains(text.path()));
+        texts.removeIf(text -> paths.contains(text.path));
     }
 
     /** Drops logs, where a better one is read elsewhere. */
     void withoutLogs() {
         texts.stream()
-                .filter(text -> text.kinds().equals(Set.of(TextSections.Kind.LOG)))
-                .forEach(text -> leftOut.add(text.path() + ": another log is read"));
-        texts.removeIf(text -> text.kinds().equals(Set.of(TextSections.Kind.LOG)));
+                .filter(text -> text.kinds.equals(Set.of(TextSections.Kind.LOG)))
+                .forEach(text -> leftOut.add(text.path + ": another log is read"));
+        texts.removeIf(text -> text.kinds.equals(Set.of(TextSections.Kind.LOG)));
     }
 
     /**
@@ -125,8 +136,8 @@ final class TextInputs {
         Map<String, Text> byName = new HashMap<>();
         for (Text text : texts) {
             Text other = byName.putIfAbsent(text.name(), text);
-            if (other != null && !Arrays.equals(other.bytes(), text.bytes())) {
-                throw new InputException(source + ": holds " + other.path() + " and " + text.path()
+            if (other != null && !Arrays.equals(other.bytes, text.bytes)) {
+                throw new InputException(source + ": holds " + other.path + " and " + text.path
                         + ", expected the files of one host; --fleet DIR audits many");
             }
         }
@@ -140,19 +151,19 @@ final class TextInputs {
      */
     void read(String source, boolean sayUnknown, EvidenceBuilder host) {
         int preferred = texts.stream()
-                .filter(text -> text.kinds().contains(TextSections.Kind.LOG))
+                .filter(text -> text.kinds.contains(TextSections.Kind.LOG))
                 .mapToInt(Text::preference)
                 .min()
                 .orElse(0);
         for (Text text : texts) {
             if (text.preference() > preferred) {
-                leftOut.add(text.path() + ": another log is read");
+                leftOut.add(text.path + ": another log is read");
             } else {
-                host.input(source + "/" + text.path());
-                if (text.kinds().isEmpty()) {
-                    AcpiReader.read(text.bytes(), new Source(text.path(), Rank.TABLE), host);
+                host.input(source + "/" + text.path);
+                if (text.kinds.isEmpty()) {
+                    AcpiReader.read(text.bytes, new Source(text.path, Rank.TABLE), host);
                 } else {
-                    TextSections.of(text.bytes(), text.path(), logs).read(text.path(), host);
+                    TextSections.of(text.bytes, text.path, logs).read(text.path, host);
                 }
             }
         }

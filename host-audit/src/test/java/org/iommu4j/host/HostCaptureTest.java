@@ -285,10 +285,11 @@ class HostCaptureTest {
     @Test
     void theLogInTheKernelsMemoryIsCapturedWhereNoFileHasIt() throws IOException {
         Files.delete(root.resolve("var/log/dmesg"));
-        Path ring = Files.writeString(
-                out.resolve("kmsg"),
-                "5,0,0,-;Linux version 6.1.0-56-amd64 (me@myhost) #1\n6,1,20,-;DMAR-IR: Enabled IRQ remapping in"
-                        + " x2apic mode\n30,2,30,-;systemd[1]: Hostname set to <myhost>.\n");
+        Path ring = Files.writeString(out.resolve("kmsg"), """
+                5,0,0,-;Linux version 6.1.0-56-amd64 (me@myhost) #1
+                6,1,20,-;DMAR-IR: Enabled IRQ remapping in x2apic mode
+                30,2,30,-;systemd[1]: Hostname set to <myhost>.
+                """);
         HostCapture.Summary summary = HostCapture.write(new LiveFiles(root, ring), out.resolve("host.tar"));
         assertThat(summary.missing()).noneSatisfy(line -> assertThat(line).contains("kernel log"));
         HostEvidence host = read(out.resolve("host.tar"));

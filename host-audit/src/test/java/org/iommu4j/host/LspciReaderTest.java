@@ -202,9 +202,11 @@ class LspciReaderTest {
 
     @Test
     void functionsBelowAVmdAreFunctionsOfTheHostAndNoRequesters() throws IOException {
-        HostEvidence host =
-                read("00:02.0 VGA compatible controller: A B\n10000:e0:06.0 PCI bridge: Intel Corporation X\n"
-                        + "7fffffff:e1:00.0 Network controller: A B\n");
+        HostEvidence host = read("""
+                00:02.0 VGA compatible controller: A B
+                10000:e0:06.0 PCI bridge: Intel Corporation X
+                7fffffff:e1:00.0 Network controller: A B
+                """);
         assertThat(host.functions())
                 .extracting(function -> function.address().toString())
                 .containsExactly("0000:00:02.0", "10000:e0:06.0", "7fffffff:e1:00.0");

@@ -28,11 +28,15 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Folders, archives and compressed texts. */
 class PackedInputsTest {
-    private static final String LOG = "[    0.000000] Linux version 6.8.12-4-pve (b@h) #1 SMP\n"
-            + "[    0.390000] pci 0000:03:00.0: Adding to iommu group 4\n";
+    private static final String LOG = """
+            [    0.000000] Linux version 6.8.12-4-pve (b@h) #1 SMP
+            [    0.390000] pci 0000:03:00.0: Adding to iommu group 4
+            """;
     private static final String OLD_LOG = LOG.replace("6.8.12-4-pve", "6.5.11-8-pve");
-    private static final String LSPCI =
-            "03:00.0 VGA compatible controller: Maker Graphics\n" + "\tKernel driver in use: vfio-pci\n";
+    private static final String LSPCI = """
+            03:00.0 VGA compatible controller: Maker Graphics
+            \tKernel driver in use: vfio-pci
+            """;
     private static final PciAddress GRAPHICS = PciAddress.parse("03:00.0");
 
     @TempDir

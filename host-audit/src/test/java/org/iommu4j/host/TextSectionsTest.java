@@ -53,8 +53,9 @@ class TextSectionsTest {
     @ValueSource(strings = {"LGP", "LPG", "GLP", "GPL", "PLG", "PGL"})
     void allPartsOfATextAreReadInAnyOrder(String order) throws IOException {
         StringBuilder text = new StringBuilder("My card is slow.\n\n");
-        for (char part : order.toCharArray()) {
-            text.append(part == 'L' ? LOG : part == 'G' ? GROUPS : LSPCI).append("\nAnd this:\n\n");
+        for (int i = 0; i < order.length(); i++) {
+            text.append(order.charAt(i) == 'L' ? LOG : order.charAt(i) == 'G' ? GROUPS : LSPCI)
+                    .append("\nAnd this:\n\n");
         }
         HostEvidence host = read(text.toString());
 
@@ -124,9 +125,11 @@ class TextSectionsTest {
 
     @Test
     void theFirstLineOfABootTakesPrecedenceOverTheNameOfItsImage() throws IOException {
-        HostEvidence host = read("[    0.000000] Linux version 6.1.0-13-amd64 (d@d) #1\n"
-                + "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.8.12-4-pve root=/dev/sda3 ro\n"
-                + "[    9.000000] CPU: 1 PID: 77 Comm: kvm Not tainted 6.5.0-1 #1\n");
+        HostEvidence host = read("""
+                [    0.000000] Linux version 6.1.0-13-amd64 (d@d) #1
+                [    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.8.12-4-pve root=/dev/sda3 ro
+                [    9.000000] CPU: 1 PID: 77 Comm: kvm Not tainted 6.5.0-1 #1
+                """);
         assertThat(host.linux().orElseThrow()).hasToString("6.1.0-13-amd64");
         assertThat(host.warnings()).isEmpty();
     }
