@@ -8,6 +8,7 @@
 @org.jspecify.annotations.NullMarked
 module org.iommu4j.audit {
     requires transitive org.iommu4j;
+    requires java.xml;
     requires org.apache.commons.compress;
     requires org.iommu4j.core;
     requires org.iommu4j.kvm;

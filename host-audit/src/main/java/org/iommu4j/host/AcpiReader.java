@@ -12,7 +12,9 @@ import org.jspecify.annotations.Nullable;
  * Reads ACPI tables: one as the bytes that firmware left, or several as the text that {@code acpidump} prints.
  *
  * <p>Text has, for each table, a line {@code DMAR @ 0x0000000000000000} and lines
- * {@code 0000: 44 4D 41 52 ...  DMAR...}. Source: ACPICA, {@code acpidump} and {@code acpixtract}.
+ * {@code 0000: 44 4D 41 52 ...  DMAR...}. What {@code iasl -d} prints ends with the same lines, below
+ * {@code Raw Table Data}; its words are not read, for the bytes say the same. Source: ACPICA, {@code acpidump},
+ * {@code acpixtract} and {@code iasl}.
  */
 final class AcpiReader {
     /** Bytes of one table; real remapping tables have a few thousand, a DSDT a few hundred thousand. */
@@ -25,6 +27,7 @@ final class AcpiReader {
 
     private static final Pattern HEADING =
             Pattern.compile("\\s*([A-Z][A-Z0-9_]{3}|[A-Z]{3}!) @ (?:0x)?[0-9A-Fa-f]{1,16}\\s*");
+    private static final Pattern RAW_DATA = Pattern.compile("\\s*Raw Table Data: Length \\d{1,10}\\b.*");
     private static final Pattern BYTES =
             Pattern.compile("\\s*([0-9A-Fa-f]{4,8}): ((?:[0-9A-Fa-f]{2} ){0,15}[0-9A-Fa-f]{2})(?: {1,}.*)?");
 
@@ -48,7 +51,7 @@ final class AcpiReader {
 
     /** Returns whether a line starts a table in text. */
     static boolean recognises(String line) {
-        return HEADING.matcher(line).matches();
+        return HEADING.matcher(line).matches() || RAW_DATA.matcher(line).matches();
     }
 
     /**
@@ -87,6 +90,13 @@ final class AcpiReader {
                 table = new Table(heading.group(1));
                 continue;
             }
+            if (RAW_DATA.matcher(line).matches()) {
+                if (table == null || table.length > 0) {
+                    tables += record(table, source, host);
+                    table = new Table("");
+                }
+                continue;
+            }
             Matcher bytes = BYTES.matcher(line);
             if (table != null && bytes.matches()) {
                 table.add(Long.parseLong(bytes.group(1), 16), bytes.group(2));
@@ -107,15 +117,21 @@ final class AcpiReader {
             return 0;
         }
         byte[] bytes = table.bytes();
+        String signature = table.signature.isEmpty() ? signature(bytes) : table.signature;
         if (table.broken || bytes.length < HEADER_BYTES || u32(bytes, 4) != bytes.length) {
-            host.warn(source + ": table " + table.signature + " is incomplete and is ignored");
+            host.warn(source + ": table " + signature + " is incomplete and is ignored");
             return 0;
         }
-        if (host.hasTable(table.signature) && !table.signature.equals("DMAR") && !table.signature.equals("IVRS")) {
+        if (host.hasTable(signature) && !signature.equals("DMAR") && !signature.equals("IVRS")) {
             return 1; // several SSDTs are as it should be
         }
-        host.table(table.signature, bytes, source);
+        host.table(signature, bytes, source);
         return 1;
+    }
+
+    /** Returns the signature that bytes begin with, printable. */
+    private static String signature(byte[] bytes) {
+        return Printable.line(new String(bytes, 0, Math.min(4, bytes.length), StandardCharsets.ISO_8859_1));
     }
 
     private static long u32(byte[] bytes, int at) {

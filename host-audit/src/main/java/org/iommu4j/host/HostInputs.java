@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 public final class HostInputs {
     private static final String EXPECTED =
             "expected a directory or tar with a Linux sys/ tree, an ACPI table or acpidump,"
-                    + " or text of lspci, dmesg or IOMMU groups";
+                    + " or text of lspci, dmesg, IOMMU groups, virsh nodedev-dumpxml, pvesh or iommu_regset";
 
     /** Directories in one another in which files of a host are looked for. */
     private static final int MAX_DEPTH = 6;
@@ -100,10 +100,11 @@ public final class HostInputs {
                 case LOG -> dmesg(path, text);
                 case GROUPS -> groups(path, TextLines.of(text, path.toString()));
                 case LSPCI -> lspci(path, TextLines.of(text, path.toString()));
-                case KERNEL -> sections.read(nameOf(path), host(path).input(path.toString()));
+                case NODE_DEVICES -> nodeDevices(path, TextLines.of(text, path.toString()));
+                case KERNEL, REGISTERS, PVESH -> sections.read(nameOf(path), host(path).input(path.toString()));
             }
         } else if (sections.read(nameOf(path), HostEvidence.builder("trial")).isEmpty()) {
-            TextLines.of(text, path.toString()).forEach(line -> OtherSystem.refuse(path.toString(), line));
+            TextLines.of(text, path.toString()).forEach(line -> refuse(path, line));
             throw new UnknownInputException(path + ": is of no known kind, " + EXPECTED);
         } else {
             sections.read(nameOf(path), host(path).input(path.toString()));
@@ -253,6 +254,23 @@ public final class HostInputs {
         if (LspciReader.read(lines, source(file, Rank.LSPCI), host(file).input(file.toString())) == 0) {
             throw new InputException(file + ": is not a listing of lspci, expected lines like"
                     + " '00:02.0 VGA compatible controller: Intel Corporation HD Graphics'");
+        }
+        return this;
+    }
+
+    /** Refuses by name what is known and not read. */
+    private static void refuse(Path path, String line) {
+        OtherSystem.refuse(path.toString(), line);
+        if (PveshReader.isJson(line)) {
+            throw new InputException(path + ": is JSON of pvesh, which is not read, expected its table:"
+                    + " 'pvesh get /nodes/localhost/hardware/pci' without --output-format");
+        }
+    }
+
+    private HostInputs nodeDevices(Path file, List<String> lines) {
+        if (NodeDeviceReader.read(lines, source(file, Rank.LSPCI), host(file).input(file.toString())) == 0) {
+            throw new InputException(
+                    file + ": holds no whole device, expected what 'virsh nodedev-dumpxml pci_0000_00_02_0' prints");
         }
         return this;
     }

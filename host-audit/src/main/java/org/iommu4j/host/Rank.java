@@ -8,12 +8,12 @@ package org.iommu4j.host;
  * differ, the fact is unknown: they are of two hosts or of two times, and nothing shows which one is meant.
  */
 public enum Rank {
-    /** The {@code sys/} and {@code proc/} of a host: Linux's own answer, from the time of the capture. */
+    /** The {@code sys/} and {@code proc/} of a host, debugfs included: Linux's own answer, from when it was copied. */
     SYSFS,
     /** An ACPI table by itself, or acpidump: the firmware's statement, which Linux may have overridden. */
     TABLE,
     /** A kernel log: Linux's own answer at boot. */
     LOG,
-    /** The output of lspci, and listings of groups, which are made with it: text of other tools, for people. */
+    /** The output of lspci, virsh and pvesh, and listings of groups, made with lspci: text of tools, for people. */
     LSPCI
 }

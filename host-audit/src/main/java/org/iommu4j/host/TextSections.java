@@ -28,7 +28,13 @@ final class TextSections {
         /** The output of lspci. */
         LSPCI,
         /** What uname, hostnamectl and /proc/cmdline print. */
-        KERNEL
+        KERNEL,
+        /** Registers of units, as debugfs shows them. */
+        REGISTERS,
+        /** Devices of virsh. */
+        NODE_DEVICES,
+        /** The table of pvesh. */
+        PVESH
     }
 
     /** A line of a kernel log, whether or not it states anything. */
@@ -97,6 +103,12 @@ final class TextSections {
                 kind = Kind.KERNEL;
             } else if (LspciReader.recognises(line) && !(kind == Kind.GROUPS && isMember(lines, i, apart, otherwise))) {
                 kind = Kind.LSPCI;
+            } else if (RegisterListing.recognises(line)) {
+                kind = Kind.REGISTERS;
+            } else if (NodeDeviceReader.recognises(line)) {
+                kind = Kind.NODE_DEVICES;
+            } else if (PveshReader.recognises(line)) {
+                kind = Kind.PVESH;
             } else if (kind == Kind.GROUPS && Character.isWhitespace(line.charAt(0))) {
                 otherwise |= LspciTitle.ADDRESS.matcher(line).find();
             }
@@ -147,6 +159,9 @@ final class TextSections {
             case GROUPS -> GroupListingReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
             case LSPCI -> LspciReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
             case KERNEL -> KernelNames.read(lines, new Source(name, Rank.LSPCI), host);
+            case REGISTERS -> RegisterListing.read(lines, new Source(name, Rank.SYSFS), host) > 0;
+            case NODE_DEVICES -> NodeDeviceReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
+            case PVESH -> PveshReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
         };
     }
 

@@ -109,6 +109,21 @@ class HostInputsFuzzTest {
     }
 
     @FuzzTest(maxDuration = "10m")
+    void nodeDevices(byte[] text) {
+        readOrRefused(host -> NodeDeviceReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
+    }
+
+    @FuzzTest(maxDuration = "10m")
+    void pvesh(byte[] text) {
+        readOrRefused(host -> PveshReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
+    }
+
+    @FuzzTest(maxDuration = "10m")
+    void registerListing(byte[] text) {
+        readOrRefused(host -> RegisterListing.read(TextLines.of(text, "fuzz"), FUZZ, host));
+    }
+
+    @FuzzTest(maxDuration = "10m")
     void acpidump(byte[] text) {
         readOrRefused(host -> AcpiReader.read(TextLines.of(text, "fuzz"), FUZZ, host));
     }

@@ -79,6 +79,22 @@ class HostInputsTest {
     }
 
     @Test
+    void aTableIsReadFromTheRawDataOfADisassembly() throws IOException {
+        String raw = asText(table()).replace("DMAR @ 0x0000000000000000\n", "").replace("  DMAR", "  // DMAR");
+        HostEvidence host = HostInputs.withInstalledVendors()
+                .path(file(
+                        "dmar.dsl",
+                        "/*\n * Disassembly of dmar.dat\n */\n\n"
+                                + "[000h 0000   4]                    Signature : \"DMAR\"    [DMA Remapping table]\n"
+                                + "[004h 0004   4]                 Table Length : 00000030\n\n"
+                                + "Raw Table Data: Length 48 (0x30)\n\n" + raw))
+                .read();
+        assertThat(host.tables()).containsOnlyKeys("DMAR");
+        assertThat(host.tables().get("DMAR")).isEqualTo(table());
+        assertThat(host.warnings()).isEmpty();
+    }
+
+    @Test
     void aTableInTextOfWhichALineIsMissingIsLeftOut() throws IOException {
         Path cut = file("acpidump.txt", asText(table()).replaceFirst("(?m)^ *0010:.*\n", ""));
         assertThatExceptionOfType(InputException.class)

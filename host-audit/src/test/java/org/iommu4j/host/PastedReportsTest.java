@@ -122,4 +122,13 @@ class PastedReportsTest {
         assertThat(card.vendorId()).hasValue(0x10de);
         assertThat(card.deviceId()).hasValue(0x21c4);
     }
+
+    @Test
+    void registersOfDebugfsTellUnitsAndTheirUse() {
+        HostEvidence host = read("27-folder-stdin-kernel-tools/iommu_regset.txt");
+        assertThat(host.units().keySet()).containsExactly("dmar0", "dmar1");
+        assertThat(host.units().get("dmar1").registers().get("ECAP").value()).isEqualTo(0xf050daL);
+        assertThat(host.units().get("dmar0").registers().keySet()).contains("CAP", "VER");
+        assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
+    }
 }

@@ -27,7 +27,7 @@ import org.iommu4j.sim.spi.RegisterDump;
  *       0x0000000000000010 0x00d2008c22260206}, and after the last one perhaps {@code 00000000fed90230: Cannot access
  *       memory};
  *   <li>an offset, or an address, and the 64 bits there, both hexadecimal: {@code 0x10 0xf00fca};
- *   <li>empty, or a comment that begins with {@code #}.
+ *   <li>empty, a comment that begins with {@code #}, or a line of the monitor's own with its prompt.
  * </ul>
  */
 public final class RegisterText {
@@ -41,7 +41,7 @@ public final class RegisterText {
 
     private static final Pattern MONITOR =
             Pattern.compile("([0-9a-fA-F]{8,16}):((?:\\s+0x(?:[0-9a-fA-F]{16}|[0-9a-fA-F]{8}))+)");
-    private static final Pattern NO_MEMORY = Pattern.compile("[0-9a-fA-F]{8,16}: Cannot access memory");
+    private static final Pattern NO_VALUE = Pattern.compile("[0-9a-fA-F]+: Cannot access memory|\\(qemu\\).*|xp /.*");
     private static final Pattern PLAIN =
             Pattern.compile("(?:0[xX])?([0-9a-fA-F]{1,16})\\s+(?:0[xX])?([0-9a-fA-F]{1,16})");
     private static final Pattern SPACE = Pattern.compile("\\s+");
@@ -96,7 +96,7 @@ public final class RegisterText {
     }
 
     private void line(int number, String line) {
-        if (line.isEmpty() || line.startsWith("#") || NO_MEMORY.matcher(line).matches()) {
+        if (line.isEmpty() || line.startsWith("#") || NO_VALUE.matcher(line).matches()) {
             return;
         }
         Matcher monitor = MONITOR.matcher(line);

@@ -30,6 +30,19 @@ class RegisterTextTest {
     }
 
     @Test
+    void theMonitorsPromptsAndWhatWasTypedThereAreSkipped() {
+        RegisterDump dump = parse(
+                "(qemu) xp /2gx 0xfed90000",
+                "00000000fed90000: 0x0000000000000010 0x00d2008c22260206",
+                "xp /2gx 0xfed90010",
+                "00000000fed90010: 0x8000000000f00fca 0xc700000000000000",
+                "(qemu) ");
+
+        assertThat(dump.registerBase()).isEqualTo(0xfed90000L);
+        assertThat(dump.words()).hasSize(4);
+    }
+
+    @Test
     void wordsOf32BitsAreJoined() {
         RegisterDump dump = parse("fed90008: 0x22260206 0x80d2008c 0x00f00fca");
 
