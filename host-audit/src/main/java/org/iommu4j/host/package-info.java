@@ -6,8 +6,9 @@
  * <p>Read {@link org.iommu4j.host.HostEvidence} first: the facts, each with the input that states it. Then read {@link
  * org.iommu4j.host.Rank}: which input takes precedence where two differ. {@link org.iommu4j.host.HostInputs} reads the
  * running host, a directory, tar or zip with a {@code sys/} tree, with texts or both, ACPI tables as bytes or as text of
- * {@code acpidump}, and the text of {@code lspci}, of kernel logs and of listings of IOMMU groups. One text may hold all
- * of them. {@link org.iommu4j.host.HostCapture} makes such a tar.
+ * {@code acpidump} or {@code iasl}, and the text of {@code lspci}, of kernel logs, of listings of IOMMU groups, of
+ * {@code virsh} and {@code pvesh}, and of registers in debugfs. One text may hold all of them, and pasted text is mended
+ * before a reader sees it. {@link org.iommu4j.host.HostCapture} makes such a tar.
  *
  * <p>Of the logs that lie together the one of this boot is read: what {@code dmesg} printed before what a logger kept,
  * and that before one whose name is that of an earlier boot. Other compression than gzip's is refused by name. A warning

@@ -298,8 +298,10 @@ class LspciReaderTest {
 
     @Test
     void theGroupMayEndTheFlags() throws IOException {
-        HostEvidence host = read("04:00.0 Ethernet controller: Maker Card\n"
-                + "\tFlags: bus master, fast devsel, latency 0, IRQ 16, NUMA node 0, IOMMU group 21\n");
+        HostEvidence host = read("""
+                04:00.0 Ethernet controller: Maker Card
+                \tFlags: bus master, fast devsel, latency 0, IRQ 16, NUMA node 0, IOMMU group 21
+                """);
         assertThat(host.groups().keySet()).containsExactly(21);
     }
 

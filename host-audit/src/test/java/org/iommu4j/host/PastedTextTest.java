@@ -208,8 +208,10 @@ class PastedTextTest {
                 "\tCapabilities: [40] Subsystem: Maker Board\n",
                 "\tFlags: bus master, fast devsel, latency 0, IRQ 16, IOMMU group 2\n",
                 "one line\n\nand another\n",
-                "[    0.136269] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da\n"
-                        + "Kernel command line: quiet intel_iommu=on\n",
+                """
+                [    0.136269] DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c40660462 ecap f050da
+                Kernel command line: quiet intel_iommu=on
+                """,
                 "1 apple\n3 pears\n",
                 "[16K] [m] [K] [size=512K]\n",
                 "a sentence of a letter that goes on for more than sixty columns and\nis folded, but no tool's\n"
@@ -245,16 +247,21 @@ class PastedTextTest {
 
     @Test
     void twoEntriesOnALineAreTwo() {
-        assertThat(mended("00:1c.0 PCI bridge [0604]: Maker Port [8086:a110] 04:00.0 Ethernet controller: Maker Card"
-                        + " Kernel driver in use: e1000e Kernel modules: e1000e\n"))
-                .isEqualTo(
-                        "00:1c.0 PCI bridge [0604]: Maker Port [8086:a110]\n04:00.0 Ethernet controller: Maker Card\n"
-                                + "\tKernel driver in use: e1000e\n\tKernel modules: e1000e\n");
+        String titles = "00:1c.0 PCI bridge [0604]: Maker Port [8086:a110] 04:00.0 Ethernet controller: Maker Card";
+        assertThat(mended(titles + " Kernel driver in use: e1000e Kernel modules: e1000e\n"))
+                .isEqualTo("""
+                        00:1c.0 PCI bridge [0604]: Maker Port [8086:a110]
+                        04:00.0 Ethernet controller: Maker Card
+                        \tKernel driver in use: e1000e
+                        \tKernel modules: e1000e
+                        """);
         assertThat(mended("[    0.136262] DMAR: one [    0.136269] DMAR: two\n"))
                 .isEqualTo("[    0.136262] DMAR: one\n[    0.136269] DMAR: two\n");
         assertThat(mended("IOMMU Group 1 00:1c.0 PCI bridge: Maker IOMMU Group 2 04:00.0 Ethernet controller: Maker\n"))
-                .isEqualTo("IOMMU Group 1 00:1c.0 PCI bridge: Maker\n"
-                        + "IOMMU Group 2 04:00.0 Ethernet controller: Maker\n");
+                .isEqualTo("""
+                        IOMMU Group 1 00:1c.0 PCI bridge: Maker
+                        IOMMU Group 2 04:00.0 Ethernet controller: Maker
+                        """);
         assertThat(mended("04:00.0 VGA controller: Maker [8086:1616] Subsystem: Other [1043:8694]\n"))
                 .isEqualTo("04:00.0 VGA controller: Maker [8086:1616]\n\tSubsystem: Other [1043:8694]\n");
     }
