@@ -3,6 +3,8 @@ package org.iommu4j.audit;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
@@ -12,6 +14,7 @@ import org.iommu4j.spi.Reason;
  *
  * @param id its number in the host's Linux, or ours where that is unknown
  * @param devices its functions
+ * @param named the names of its devices that are not on PCI; there are no answers for them
  * @param together why they are not isolated from each other, as far as their configuration space shows
  * @param viable whether VFIO accepts the group with the drivers that are bound now
  * @param blame why VFIO refuses it, or why that is unknown, one reason for each such member
@@ -21,6 +24,7 @@ import org.iommu4j.spi.Reason;
 public record AuditedGroup(
         int id,
         List<PciAddress> devices,
+        List<String> named,
         List<Reason> together,
         Answer viable,
         List<Reason> blame,
@@ -31,8 +35,15 @@ public record AuditedGroup(
         Objects.requireNonNull(viable, "viable");
         Objects.requireNonNull(guest, "guest");
         devices = List.copyOf(devices);
+        named = List.copyOf(named);
         together = List.copyOf(together);
         blame = List.copyOf(blame);
         noncoherent = List.copyOf(noncoherent);
+    }
+
+    /** Returns its functions and other devices, commas between them. */
+    public String inWords() {
+        return Stream.concat(devices.stream().map(PciAddress::toString), named.stream())
+                .collect(Collectors.joining(", "));
     }
 }

@@ -14,6 +14,7 @@ import java.util.Set;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.GroupEvidence;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
@@ -230,10 +231,11 @@ public final class Auditor {
                 if (guest == null) {
                     guest = bridgesOnly(members, byAddress);
                 }
-                Viability.Finding finding = viability.ofGroup(members);
+                Viability.Finding finding = viability.ofGroup(group.id(), members);
                 audited.add(new AuditedGroup(
                         group.id(),
                         members,
+                        named(group.id()),
                         GroupReasons.of(members, evidence, picture.isolation()),
                         finding.answer(),
                         finding.reasons(),
@@ -243,8 +245,13 @@ public final class Auditor {
             return audited;
         }
 
+        private List<String> named(int group) {
+            GroupEvidence known = evidence.groups().get(group);
+            return known == null ? List.of() : List.copyOf(known.named());
+        }
+
         private Guest bridgesOnly(List<PciAddress> members, Map<PciAddress, AuditedDevice> devices) {
-            Guest guest = Guest.COHERENT;
+            Guest guest = members.isEmpty() ? Guest.UNKNOWN : Guest.COHERENT;
             for (PciAddress member : members) {
                 AuditedDevice device = devices.get(member);
                 guest = guest.and(device == null ? Guest.UNKNOWN : device.guest());

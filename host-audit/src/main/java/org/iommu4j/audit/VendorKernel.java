@@ -214,6 +214,7 @@ final class VendorKernel {
         return new AuditedGroup(
                 first.id(),
                 first.devices(),
+                first.named(),
                 first.together(),
                 answer(each, AuditedGroup::viable),
                 obstacles(each, AuditedGroup::viable, AuditedGroup::blame),

@@ -14,6 +14,7 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
+import org.iommu4j.host.GroupEvidence;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -131,6 +132,7 @@ final class Viability {
         remarks(address, KernelRemark.Kind.NO_GROUP, verdict);
         Answer withGroup = verdict.answer;
         remarks(address, KernelRemark.Kind.NOT_VIABLE, verdict);
+        picture.groupId(address).ifPresent(id -> named(id, verdict));
         if (picture.isGrouped(address)) {
             reportOthers(group.bound(), address, verdict::no);
             reportOthers(group.boundBridges(), address, verdict::no);
@@ -150,14 +152,28 @@ final class Viability {
         return remark.kind() == kind && remark.device().filter(address::equals).isPresent();
     }
 
+    /** No input lists the drivers of devices that are not on PCI. */
+    private void named(int group, Verdict verdict) {
+        GroupEvidence known = evidence.groups().get(group);
+        Few few = new Few();
+        if (known != null) {
+            known.named()
+                    .forEach(device -> few.add(new Reason(
+                            "the driver of " + device + " of the same group is unknown",
+                            "Linux's log names no driver")));
+        }
+        few.report(verdict::unknown);
+    }
+
     /** Answers for a group with the drivers that are bound now, and gives all obstacles. */
-    Finding ofGroup(List<PciAddress> members) {
+    Finding ofGroup(int id, List<PciAddress> members) {
         Obstacles found = new Obstacles();
         members.stream().filter(PciAddress::hasOwnRequesterId).forEach(member -> boundTo(member, found));
         Verdict verdict = new Verdict();
         found.bound().values().forEach(verdict::no);
         found.boundBridges().values().forEach(verdict::no);
         found.unknownDrivers().values().forEach(verdict::unknown);
+        named(id, verdict);
         return verdict.finding();
     }
 

@@ -62,6 +62,7 @@ public final class EvidenceBuilder {
     private final SortedMap<String, UnitFacts> units = new TreeMap<>();
     private final Map<String, SortedSet<PciAddress>> drivers = new TreeMap<>();
     private final List<CountedRemark> remarks = new ArrayList<>();
+    private final Map<Integer, SortedSet<String>> namedMembers = new TreeMap<>();
     private final Map<DeviceId, List<ReservedRegion>> identityMaps = new LinkedHashMap<>();
     private boolean regionsRelaxed;
     private final Facts allUnits = new Facts(register -> register + " of all units", this::warn);
@@ -274,6 +275,13 @@ public final class EvidenceBuilder {
         return groups.computeIfAbsent(group, id -> new Facts(words -> words + " of group " + id, this::warn));
     }
 
+    /** Records that a device that is not on PCI is in a group. */
+    EvidenceBuilder groupMember(int group, String device) {
+        group(group);
+        namedMembers.computeIfAbsent(group, unused -> new TreeSet<>()).add(device);
+        return this;
+    }
+
     /** Records a group's default domain type. */
     EvidenceBuilder groupType(int group, String type, Source source) {
         groupFacts(group).record(GROUP_TYPE, type, source);
@@ -466,6 +474,7 @@ public final class EvidenceBuilder {
                     new GroupEvidence(
                             group,
                             Collections.unmodifiableSortedSet(of),
+                            Collections.unmodifiableSortedSet(namedMembers.getOrDefault(group, new TreeSet<>())),
                             known.find(GROUP_TYPE),
                             known.find(GROUP_RESERVED)
                                     .map(regions -> new Fact<>(regions.value().list(), regions.source()))));

@@ -5,8 +5,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -38,6 +40,29 @@ import org.jspecify.annotations.Nullable;
  * {@code .enforce_cache_coherency} ops, 5.19 to 7.3.
  */
 public final class ForeignUnits implements IommuVendor {
+    /**
+     * The lines of a driver, each of which begins with the driver's name and the unit's device.
+     *
+     * @param device after the driver's name
+     * @param prefix what stands before the device in the unit's name; a device that begins like it needs none
+     */
+    private record Line(Pattern device, String prefix) {
+        Line(String driver, String prefix) {
+            this(Pattern.compile("(?:^|[\\s\\]])(?:" + driver + ") ([0-9A-Za-z][\\w.:@-]{0,63}): "), prefix);
+        }
+
+        /** Returns the name of the unit that a line is about. */
+        Optional<String> unit(String line) {
+            Matcher matcher = device.matcher(line);
+            if (!matcher.find()) {
+                return Optional.empty();
+            }
+            String its = matcher.group(1);
+            boolean named = !prefix.isEmpty() && its.startsWith(prefix.substring(0, prefix.length() - 1) + ".");
+            return Optional.of(named ? its : prefix + its);
+        }
+    }
+
     private static final String CANNOT = "the driver can't block no-snoop";
 
     /** VFIO refuses a device whose IOMMU driver does not promise coherent DMA. */
@@ -50,8 +75,9 @@ public final class ForeignUnits implements IommuVendor {
     private static final List<IommuVendor> ALL = List.of(
             new ForeignUnits(
                     "smmuv3",
-                    "smmu3\\.0x[0-9a-f]{1,16}",
+                    "smmu3\\.0x[0-9a-f]{1,16}|arm-smmu-v3[.@].{1,64}",
                     List.of("arm-smmu-v3"),
+                    new Line("arm-smmu-v3", "arm-smmu-v3@"),
                     HardwareVirtualization.NONE,
                     CoherencyRule.PER_ROOT_COMPLEX,
                     new LinuxRelease(6, 13),
@@ -61,24 +87,34 @@ public final class ForeignUnits implements IommuVendor {
                             "Linux arm_smmu_enforce_cache_coherency (6.13)")),
             never(
                     "smmu",
-                    "smmu\\.0x[0-9a-f]{1,16}",
+                    "smmu\\.0x[0-9a-f]{1,16}|arm-smmu[.@].{1,64}",
                     List.of("arm-smmu"),
+                    new Line("arm-smmu", "arm-smmu@"),
                     HardwareVirtualization.NONE,
                     true,
                     "arm-smmu.c"),
-            never("virtioiommu", "virtio[0-9]{1,5}", List.of("virtio_iommu"), null, true, "virtio-iommu.c"),
+            never(
+                    "virtioiommu",
+                    "virtio[0-9]{1,5}",
+                    List.of("virtio_iommu"),
+                    new Line("virtio_iommu", ""),
+                    null,
+                    true,
+                    "virtio-iommu.c"),
             never(
                     "appledart",
                     "apple-dart(?:-apif)?\\..{1,64}",
                     List.of("apple-dart"),
+                    new Line("apple-dart", "apple-dart."),
                     HardwareVirtualization.NONE,
                     false,
                     "apple-dart.c"),
-            never("hyperv", "hv-iommu", List.of("hv-iommu", "Hyper-V IOMMU"), null, false, "hyperv/iommu.c"),
+            never("hyperv", "hv-iommu", List.of("hv-iommu", "Hyper-V IOMMU"), null, null, false, "hyperv/iommu.c"),
             never(
                     "riscv",
                     "riscv-iommu@.{1,64}",
                     List.of("riscv-iommu", "riscv,iommu"),
+                    new Line("riscv,iommu|riscv-iommu(?:-pci|-platform)?", "riscv-iommu@"),
                     HardwareVirtualization.NONE,
                     false,
                     "riscv/iommu.c"));
@@ -86,6 +122,7 @@ public final class ForeignUnits implements IommuVendor {
     private final String kind;
     private final Pattern name;
     private final List<String> words;
+    private final @Nullable Line line;
     private final @Nullable HardwareVirtualization virtualization;
     private final CoherencyRule rule;
     private final @Nullable LinuxRelease mayEnforceFrom;
@@ -98,6 +135,7 @@ public final class ForeignUnits implements IommuVendor {
      * @param kind the vendor's name
      * @param name what Linux calls such a unit under {@code /sys/class/iommu}, a regular expression
      * @param words what the driver's lines in the kernel's log have, one of them at least
+     * @param line what of such a line names the unit, null where none does
      * @param virtualization of the processors beside it, null where they may be of any kind
      * @param mayEnforceFrom the first release in which no-snoop may be blocked for some device, null where there is
      *     none
@@ -108,6 +146,7 @@ public final class ForeignUnits implements IommuVendor {
             String kind,
             String name,
             List<String> words,
+            @Nullable Line line,
             @Nullable HardwareVirtualization virtualization,
             CoherencyRule rule,
             @Nullable LinuxRelease mayEnforceFrom,
@@ -116,6 +155,7 @@ public final class ForeignUnits implements IommuVendor {
         this.kind = kind;
         this.name = Pattern.compile(name);
         this.words = List.copyOf(words);
+        this.line = line;
         this.virtualization = virtualization;
         this.rule = rule;
         this.mayEnforceFrom = mayEnforceFrom;
@@ -127,11 +167,13 @@ public final class ForeignUnits implements IommuVendor {
             String kind,
             String name,
             List<String> words,
+            @Nullable Line line,
             @Nullable HardwareVirtualization virtualization,
             boolean promisesCoherentDma,
             String file) {
         Reason why = new Reason(CANNOT, "Linux drivers/iommu " + file + ": no enforce_cache_coherency");
-        return new ForeignUnits(kind, name, words, virtualization, CoherencyRule.NEVER, null, promisesCoherentDma, why);
+        return new ForeignUnits(
+                kind, name, words, line, virtualization, CoherencyRule.NEVER, null, promisesCoherentDma, why);
     }
 
     /** Returns the rows, one vendor each. */
@@ -162,8 +204,9 @@ public final class ForeignUnits implements IommuVendor {
     }
 
     /**
-     * The lines that the driver of such a unit prints: they identify a log, and show that the unit is in use. No other
-     * fact is read from them.
+     * The lines that the driver of such a unit prints: they identify a log, name the unit, and show that it is in use.
+     * No other fact is read from them. Linux calls some units otherwise under {@code /sys/class/iommu}; where a tree
+     * shows these, they take precedence.
      */
     @Override
     public KernelLog kernelLog() {
@@ -176,6 +219,10 @@ public final class ForeignUnits implements IommuVendor {
             @Override
             public void read(String line, Findings findings) {
                 Objects.requireNonNull(line, "line");
+                Line known = ForeignUnits.this.line;
+                (known == null ? Optional.<String>empty() : known.unit(line))
+                        .filter(ForeignUnits.this::isNamed)
+                        .ifPresent(unit -> findings.unit(unit, OptionalLong.empty(), Map.of()));
                 findings.inUse(true);
             }
         };
@@ -188,8 +235,9 @@ public final class ForeignUnits implements IommuVendor {
         List<UnitDescription> units = new ArrayList<>();
         List<DeviceDescription> devices = new ArrayList<>();
         Answer enforces = mayEnforceFrom != null && release.compareTo(mayEnforceFrom) >= 0 ? Answer.UNKNOWN : Answer.NO;
-        facts.shownUnits().keySet().stream()
-                .filter(this::isNamed)
+        facts.shownUnits().entrySet().stream()
+                .filter(shown -> isNamed(shown.getKey()) && shown.getValue().inUse() != Answer.NO)
+                .map(Map.Entry::getKey)
                 .forEach(unit -> units.add(new UnitDescription(
                         unit,
                         OptionalInt.empty(),
@@ -200,8 +248,11 @@ public final class ForeignUnits implements IommuVendor {
                         Map.of(),
                         Map.of())));
         for (PciFunction function : facts.topology().functions()) {
-            String unit = facts.unitLinks().get(function.address());
-            if (unit != null && isNamed(unit)) {
+            String link = facts.unitLinks().get(function.address());
+            boolean linked = link != null && isNamed(link);
+            if (linked || facts.stated().grouped().contains(function.address())) {
+                String only = units.size() == 1 ? units.get(0).id() : null;
+                String unit = linked ? link : only;
                 devices.add(new DeviceDescription(
                         function.address(), Answer.YES, unit, enforces, List.of(why), null, Answer.UNKNOWN));
             }

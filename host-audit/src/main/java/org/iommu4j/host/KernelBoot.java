@@ -33,6 +33,7 @@ final class KernelBoot implements KernelLog.Findings {
     private final Map<String, SortedSet<PciAddress>> drivers = new TreeMap<>();
     private final Map<String, Long> everyUnit = new TreeMap<>();
     private final Map<PciAddress, Integer> groups = new TreeMap<>();
+    private final Map<String, Integer> namedGroups = new TreeMap<>();
     private final Map<PciAddress, int[]> functions = new LinkedHashMap<>();
     private final Map<PciAddress, int[]> bridges = new LinkedHashMap<>();
     private final List<String> lines = new ArrayList<>();
@@ -228,6 +229,13 @@ final class KernelBoot implements KernelLog.Findings {
         }
     }
 
+    /** Records the group of a device that is not on PCI. */
+    void joins(String device, int group) {
+        if (namedGroups.size() < EvidenceBuilder.MAX_FUNCTIONS) {
+            namedGroups.put(TextLines.printable(device), group);
+        }
+    }
+
     /** Records that the last group of a function was made by VFIO, where no IOMMU translates. */
     void joinedWithoutIommu(PciAddress address) {
         groups.remove(address);
@@ -317,7 +325,8 @@ final class KernelBoot implements KernelLog.Findings {
         if (whole && listsTables && !listsIommuTable) {
             host.firmwareWithoutIommu(source);
         }
-        boolean used = inUse || !joined.isEmpty();
+        namedGroups.forEach((device, group) -> host.groupMember(group, device));
+        boolean used = inUse || !joined.isEmpty() || !namedGroups.isEmpty();
         if (used || disabled || whole) {
             host.iommuInUse(used, source);
         }

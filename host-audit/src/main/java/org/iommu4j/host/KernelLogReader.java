@@ -41,6 +41,11 @@ final class KernelLogReader {
 
     private static final Pattern JOINS = Pattern.compile("(?:iommu: Adding device " + ADDRESS + " to group (\\d{1,6})|"
             + ADDRESS + ": Adding to iommu group (\\d{1,6}))\\s*$");
+    /** Of devices that are not on PCI; before their name is their bus, or nothing. */
+    private static final Pattern NAMED_JOINS =
+            Pattern.compile("(?:iommu: Adding device (\\S{1,128}) to group (\\d{1,6})|"
+                    + "(?:^|[\\s\\]])(\\S{1,128}): Adding to iommu group (\\d{1,6}))\\s*$");
+
     private static final Pattern LEAVES = Pattern.compile("(?:iommu: Removing device " + ADDRESS + " from group \\d+|"
             + ADDRESS + ": Removing from iommu group \\d+)\\s*$");
 
@@ -173,7 +178,8 @@ final class KernelLogReader {
         if ((found & versionWord) != 0 && VERSION.matcher(line).find()) {
             return true;
         }
-        if ((found & groupWords) != 0 && JOINS.matcher(line).find()) {
+        if ((found & groupWords) != 0
+                && (JOINS.matcher(line).find() || NAMED_JOINS.matcher(line).find())) {
             return true;
         }
         if ((found & taintWords) != 0 && TAINT.matcher(line).find()) {
@@ -231,6 +237,7 @@ final class KernelLogReader {
             }
         }
         return part(found & groupWords, JOINS, line)
+                .or(() -> part(found & groupWords, NAMED_JOINS, line).map(String::strip))
                 .or(() -> part(found & groupWords, LEAVES, line))
                 .or(() -> part(found & groupWords, WITHOUT_IOMMU, line))
                 .or(() -> part(found & functionWord, FUNCTION, line))
@@ -391,6 +398,12 @@ final class KernelLogReader {
         if (joins.find()) {
             boolean old = joins.group(1) != null;
             boot.joins(PciAddress.parse(joins.group(old ? 1 : 3)), Integer.parseInt(joins.group(old ? 2 : 4)));
+            return true;
+        }
+        Matcher named = NAMED_JOINS.matcher(line);
+        if (named.find()) {
+            boolean old = named.group(1) != null;
+            boot.joins(named.group(old ? 1 : 3), Integer.parseInt(named.group(old ? 2 : 4)));
             return true;
         }
         Matcher leaves = LEAVES.matcher(line);

@@ -170,4 +170,65 @@ class ForeignUnitsTest {
                 .isThrownBy(() -> ForeignUnits.all().get(0).open(context))
                 .matches(e -> e.errno() == Errno.ENODEV);
     }
+
+    @ParameterizedTest
+    @CsvSource({
+        "arm-smmu-v3 arm-smmu-v3.0.auto: ias 44-bit, arm-smmu-v3.0.auto, PER_ROOT_COMPLEX",
+        "arm-smmu-v3 9050000.iommu: ias 48-bit, arm-smmu-v3@9050000.iommu, PER_ROOT_COMPLEX",
+        "arm-smmu 5000000.iommu: probing hardware configuration..., arm-smmu@5000000.iommu, NEVER",
+        "arm-smmu arm-smmu.1.auto: SMMUv2 with:, arm-smmu.1.auto, NEVER",
+        "virtio_iommu virtio0: input address: 64 bits, virtio0, NEVER",
+        "apple-dart 231304000.iommu: DART [pagesize 4000] initialized, apple-dart.231304000.iommu, NEVER",
+        "'riscv,iommu 3010000.iommu: using wire-signaled interrupts', riscv-iommu@3010000.iommu, NEVER",
+        "riscv-iommu-pci 0000:00:01.0: using MSI interrupts, riscv-iommu@0000:00:01.0, NEVER"
+    })
+    void aLineOfItsDriverNamesTheUnitAndGroupsAreBehindIt(String line, String unit, CoherencyRule rule)
+            throws IOException {
+        Path log = Files.writeString(
+                folder.resolve("dmesg.txt"),
+                "[    1.0] " + line + "\n[    1.1] pci " + CARD + ": Adding to iommu group 3\n");
+        Audit audit = audit(HostInputs.withInstalledVendors().path(log).read(), IommuVendors.load(), "6.12");
+        assertThat(audit.units()).singleElement().satisfies(found -> {
+            assertThat(found.description().id()).isEqualTo(unit);
+            assertThat(found.devices()).containsExactly(PciAddress.parse(CARD));
+        });
+        assertThat(audit.rule()).isEqualTo(rule);
+        assertThat(card(audit).translated()).isEqualTo(Answer.YES);
+        assertThat(card(audit).guest()).isEqualTo(Guest.NONCOHERENT);
+    }
+
+    @Test
+    void theNamesThatATreeShowsTakePrecedenceOverThoseOfTheLog() throws IOException {
+        host("smmu3.0x0000000009050000");
+        Path log = Files.writeString(
+                folder.resolve("dmesg.txt"), "arm-smmu-v3 arm-smmu-v3.0.auto: ias 44-bit, oas 44-bit (features 0x1)\n");
+        HostEvidence both =
+                HostInputs.withInstalledVendors().capture(folder).path(log).read();
+        assertThat(audit(both, IommuVendors.load(), "6.12").units())
+                .extracting(unit -> unit.description().id())
+                .containsExactly("smmu3.0x0000000009050000");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "platform 3000000.usb: Adding to iommu group 3, 3000000.usb",
+        "amba 2c1f0000.dma: Adding to iommu group 3, 2c1f0000.dma",
+        "iommu: Adding device 3000000.usb to group 3, 3000000.usb"
+    })
+    void devicesThatAreNotOnPciAreInGroups(String line, String name) throws IOException {
+        Path log = Files.writeString(
+                folder.resolve("dmesg.txt"),
+                "[    1.1] " + line + "\n[    1.2] platform a.b: Adding to iommu group 4\n[    1.3] pci " + CARD
+                        + ": Adding to iommu group 4\n");
+        Audit audit = audit(HostInputs.withInstalledVendors().path(log).read(), IommuVendors.load(), "6.12");
+        assertThat(audit.iommuInUse()).isEqualTo(Answer.YES);
+        assertThat(audit.groups()).hasSize(2);
+        assertThat(audit.groups().get(0).named()).containsExactly(name);
+        assertThat(audit.groups().get(0).devices()).isEmpty();
+        assertThat(audit.groups().get(0).guest()).isEqualTo(Guest.UNKNOWN);
+        assertThat(audit.groups().get(1).inWords()).isEqualTo(CARD + ", a.b");
+        assertThat(audit.groups().get(1).viable()).isEqualTo(Answer.UNKNOWN);
+        assertThat(audit.groups().get(1).blame())
+                .anyMatch(reason -> reason.text().contains("a.b"));
+    }
 }

@@ -165,6 +165,7 @@ public final class AuditJson {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("id", group.id());
         strings(node.putArray("devices"), group.devices());
+        strings(node.putArray("named"), group.named());
         node.put("guest", group.guest().name());
         strings(node.putArray("noncoherent"), group.noncoherent());
         put(node, "viable", group.viable());

@@ -235,7 +235,8 @@ public final class AuditText {
 
     private void groups(StringBuilder text, Audit audit) {
         List<AuditedGroup> shown = audit.groups().stream()
-                .filter(group -> verbose || group.devices().size() > 1)
+                .filter(group ->
+                        verbose || group.devices().size() + group.named().size() > 1)
                 .toList();
         if (shown.isEmpty()) {
             return;
@@ -245,8 +246,7 @@ public final class AuditText {
             sentence(
                     text,
                     "  " + group.id() + "  ",
-                    group.guest() + ", viable now: " + Answers.word(group.viable()) + ": "
-                            + Assignment.join(group.devices()));
+                    group.guest() + ", viable now: " + Answers.word(group.viable()) + ": " + group.inWords());
             if (!group.noncoherent().isEmpty()) {
                 sentence(text, "     ", "not coherent because of " + Assignment.join(group.noncoherent()));
             }
