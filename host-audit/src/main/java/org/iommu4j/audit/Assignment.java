@@ -3,6 +3,7 @@ package org.iommu4j.audit;
 
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -84,10 +85,13 @@ public record Assignment(
         for (AuditedDevice device : devices) {
             paths.put(device.address(), path(audit, device, rules, container, guest));
         }
+        List<Reason> ordered = new ArrayList<>(obstacles);
+        // Regions that nobody knows of functions that nobody asked for are said last.
+        ordered.sort(Comparator.comparing(Viability::isOfUnknownRegions));
         return new Assignment(
                 List.copyOf(wanted),
                 assignable,
-                List.copyOf(obstacles),
+                ordered,
                 container,
                 guest,
                 counted.stream()

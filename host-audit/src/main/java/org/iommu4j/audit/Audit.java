@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.audit;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.host.CountedRemark;
+import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
@@ -21,7 +24,9 @@ import org.jspecify.annotations.Nullable;
  * @param rule which units decide about no-snoop, null where no vendor was found
  * @param noRule why none was chosen though vendors may be known: another hypervisor has the IOMMU, or the kernel's
  *     number does not say which rule holds; null where one was chosen or no vendor was found
+ * @param vendors the vendors whose units are there, by name; known where their units are not yet
  * @param iommuInUse whether Linux translates DMA there
+ * @param interruptRemapping whether Linux remaps interrupts there
  * @param units its translation units
  * @param devices its PCI functions, sorted by address
  * @param groups its groups, sorted by number
@@ -40,7 +45,9 @@ public record Audit(
         Optional<LinuxRelease> hostLinux,
         @Nullable CoherencyRule rule,
         @Nullable String noRule,
+        List<String> vendors,
         Answer iommuInUse,
+        Answer interruptRemapping,
         List<AuditedUnit> units,
         List<AuditedDevice> devices,
         List<AuditedGroup> groups,
@@ -57,7 +64,9 @@ public record Audit(
         Objects.requireNonNull(linux, "linux");
         Objects.requireNonNull(hostLinux, "hostLinux");
         Objects.requireNonNull(iommuInUse, "iommuInUse");
+        Objects.requireNonNull(interruptRemapping, "interruptRemapping");
         Objects.requireNonNull(cost, "cost");
+        vendors = List.copyOf(vendors);
         units = List.copyOf(units);
         devices = List.copyOf(devices);
         groups = List.copyOf(groups);
@@ -156,14 +165,45 @@ public record Audit(
         return rule + ": " + rule.meaning();
     }
 
+    /**
+     * Returns the audit of some devices and of what goes along with them: all of their groups.
+     *
+     * @throws InputException when there is no such device
+     */
+    public Audit only(Selection selection) {
+        Objects.requireNonNull(selection, "selection");
+        if (selection.isEmpty()) {
+            return this;
+        }
+        Set<Integer> along = new HashSet<>();
+        devices.stream().filter(selection::has).forEach(device -> device.group().ifPresent(along::add));
+        List<AuditedDevice> kept = devices.stream()
+                .filter(device -> selection.has(device)
+                        || (device.group().isPresent()
+                                && along.contains(device.group().getAsInt())))
+                .toList();
+        if (kept.isEmpty()) {
+            throw new InputException("the input has no device of " + selection);
+        }
+        List<AuditedGroup> around =
+                groups.stream().filter(group -> along.contains(group.id())).toList();
+        return copy(kept, around, assignment);
+    }
+
     Audit with(Assignment asked) {
+        return copy(devices, groups, asked);
+    }
+
+    private Audit copy(List<AuditedDevice> devices, List<AuditedGroup> groups, @Nullable Assignment asked) {
         return new Audit(
                 host,
                 linux,
                 hostLinux,
                 rule,
                 noRule,
+                vendors,
                 iommuInUse,
+                interruptRemapping,
                 units,
                 devices,
                 groups,

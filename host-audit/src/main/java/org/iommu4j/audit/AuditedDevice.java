@@ -25,6 +25,8 @@ import org.jspecify.annotations.Nullable;
  * @param classCode base class and subclass
  * @param className what the class is called
  * @param name what the device is called
+ * @param ids vendor and device id as {@code vfio-pci.ids} takes them, such as {@code 10de:128b}
+ * @param reset whether it can be reset before and after a guest has it
  * @param driver the driver that is bound, empty text when none is bound, null when unknown
  * @param noSnoopEnabled Enable No Snoop: whether it may send no-snoop at all; unknown also where it lacks the bit
  * @param noSnoopUse what its driver is known to do with no-snoop
@@ -49,6 +51,8 @@ public record AuditedDevice(
         OptionalInt classCode,
         Optional<String> className,
         Optional<String> name,
+        Optional<String> ids,
+        Reset reset,
         @Nullable String driver,
         Answer noSnoopEnabled,
         Optional<NoSnoopUse> noSnoopUse,
@@ -69,6 +73,8 @@ public record AuditedDevice(
         Objects.requireNonNull(classCode, "classCode");
         Objects.requireNonNull(className, "className");
         Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(ids, "ids");
+        Objects.requireNonNull(reset, "reset");
         Objects.requireNonNull(noSnoopEnabled, "noSnoopEnabled");
         Objects.requireNonNull(noSnoopUse, "noSnoopUse");
         Objects.requireNonNull(enforceCacheCoherency, "enforceCacheCoherency");
@@ -117,6 +123,17 @@ public record AuditedDevice(
         return candidates.isEmpty()
                 ? "-"
                 : (candidates.size() == 1 ? "perhaps " : "one of ") + UnitDescription.range(candidates);
+    }
+
+    /** Returns whether it is of the chipset: a part of the host, or a class that nobody gives to a guest. */
+    public boolean isOfChipset() {
+        return isPartOfHost() || (classCode.isPresent() && PciClasses.isOfChipset(classCode.getAsInt()));
+    }
+
+    /** Returns what it is, without its name. */
+    public String kind() {
+        String kind = className.orElse(classCode.isPresent() ? PciClasses.name(classCode.getAsInt()) : "");
+        return kind.isEmpty() ? "device of unknown class" : kind;
     }
 
     /** Returns class and name for people, as far as known. */

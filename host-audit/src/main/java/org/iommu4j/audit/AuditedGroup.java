@@ -8,6 +8,7 @@ import java.util.stream.Stream;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Functions that are assigned together or not at all.
@@ -16,6 +17,7 @@ import org.iommu4j.spi.Reason;
  * @param devices its functions
  * @param named the names of its devices that are not on PCI; there are no answers for them
  * @param together why they are not isolated from each other, as far as their configuration space shows
+ * @param doubt why its isolation from other groups is not real, or null where nothing is against it
  * @param viable whether VFIO accepts the group with the drivers that are bound now
  * @param blame why VFIO refuses it, or why that is unknown, one reason for each such member
  * @param guest how KVM treats the DMA of a guest with the whole group
@@ -26,6 +28,7 @@ public record AuditedGroup(
         List<PciAddress> devices,
         List<String> named,
         List<Reason> together,
+        @Nullable Reason doubt,
         Answer viable,
         List<Reason> blame,
         Guest guest,

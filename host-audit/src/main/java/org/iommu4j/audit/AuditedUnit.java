@@ -6,6 +6,8 @@ import java.util.Objects;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
+import org.iommu4j.spi.ScopeEntry;
+import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 
 /**
@@ -27,5 +29,49 @@ public record AuditedUnit(
         Objects.requireNonNull(description, "description");
         Objects.requireNonNull(enforces, "enforces");
         devices = List.copyOf(devices);
+    }
+
+    /** Returns what it has by the firmware's table or the log, for people; empty where neither tells. */
+    public String serves() {
+        StringBuilder words = new StringBuilder();
+        for (ScopeEntry entry : description.scope()) {
+            words.append(words.length() == 0 ? "" : ", ").append(entry);
+        }
+        if (description.includeAll() == Answer.YES) {
+            words.append(words.length() == 0 ? "" : ", and ").append("every function that no other unit serves");
+        }
+        int segment = description.segment().orElse(0);
+        return words + (segment == 0 ? "" : String.format(" (segment %04x)", segment));
+    }
+
+    /** Returns the stages of translation that it has, for people. */
+    public String stagesInWords() {
+        UnitAbilities abilities = description.abilities();
+        if (abilities.secondStage() == Answer.UNKNOWN) {
+            return "?";
+        }
+        return (abilities.firstStage() == Answer.YES ? "1st, " : "")
+                + (abilities.secondStage() == Answer.YES ? "2nd" : "none")
+                + (abilities.levels() > 0 ? " (" + abilities.levels() + "-level)" : "")
+                + (abilities.nested() == Answer.YES ? ", nested" : "");
+    }
+
+    /** Returns the sizes of its pages, for people. */
+    public String pageSizesInWords() {
+        long sizes = description.abilities().pageSizes();
+        if (sizes == 0) {
+            return "?";
+        }
+        if (Long.bitCount(sizes) > 4) {
+            return "4K and up";
+        }
+        StringBuilder text = new StringBuilder();
+        for (int bit = 0; bit < 64; bit++) {
+            if (((sizes >>> bit) & 1) != 0) {
+                String size = (1 << (bit % 10)) + (bit < 20 ? "K" : bit < 30 ? "M" : "G");
+                text.append(text.length() == 0 ? "" : " ").append(size);
+            }
+        }
+        return text.toString();
     }
 }

@@ -29,6 +29,10 @@ import org.iommu4j.spi.UnitDescription;
 
 /** Audits hosts. Thread-safe: its only state is the vendors. */
 public final class Auditor {
+    private static final Reason OVERRIDE = new Reason(
+            "pcie_acs_override is on the command line, so groups are smaller than what the hardware isolates",
+            "kernels with the ACS override patch");
+
     private final IommuVendors vendors;
 
     /** Makes an auditor that knows some vendors. */
@@ -105,7 +109,9 @@ public final class Auditor {
                     evidence.linux(),
                     deciding == null ? null : deciding.rule(),
                     null,
+                    picture.hosts().stream().map(HostDescription::vendor).toList(),
                     evidence.iommuInUse(),
+                    evidence.interruptRemapping(),
                     units(),
                     devices,
                     auditedGroups(devices, viability),
@@ -157,6 +163,8 @@ public final class Auditor {
                     function.classCode(),
                     function.className(),
                     function.name(),
+                    function.ids(),
+                    Reset.of(function),
                     driver,
                     function.noSnoopEnabled(),
                     use,
@@ -237,6 +245,7 @@ public final class Auditor {
                         members,
                         named(group.id()),
                         GroupReasons.of(members, evidence, picture.isolation()),
+                        evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : null,
                         finding.answer(),
                         finding.reasons(),
                         guest,

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,6 +18,19 @@ import org.jspecify.annotations.Nullable;
  */
 public record FleetRow(
         String host, Optional<Audit> audit, @Nullable String error, boolean outOfMemory) {
+    /** The columns' names, for CSV and tables. */
+    public static final List<String> COLUMNS = List.of(
+            "host",
+            "linux",
+            "guest",
+            "units",
+            "cantBlock",
+            "devices",
+            "noncoherent",
+            "unknown",
+            "falsePromises",
+            "verdict");
+
     /** Refuses what is missing. */
     public FleetRow {
         Objects.requireNonNull(host, "host");
@@ -40,6 +54,27 @@ public record FleetRow(
                 Optional.empty(),
                 "needs more memory than Java may use, expected more, for example by JAVA_TOOL_OPTIONS=-Xmx4g",
                 true);
+    }
+
+    /** Returns the cells of a host in the order of {@link #COLUMNS}. */
+    public List<String> cells() {
+        if (audit.isEmpty()) {
+            return List.of(host, "", "ERROR", "", "", "", "", "", "", Objects.requireNonNullElse(error, ""));
+        }
+        Audit found = audit.get();
+        return List.of(
+                host,
+                found.linux().toString(),
+                found.overall().name(),
+                Integer.toString(found.units().size()),
+                Long.toString(found.units().stream()
+                        .filter(unit -> unit.description().abilities().blocksNoSnoop() == Answer.NO)
+                        .count()),
+                Integer.toString(found.devices().size()),
+                Integer.toString(noncoherent().size()),
+                Integer.toString(Headline.addresses(found, Guest.UNKNOWN).size()),
+                Integer.toString(found.falsePromises().size()),
+                Headline.verdict(found));
     }
 
     /** Returns the devices that make a guest not coherent. */

@@ -2,18 +2,33 @@
 package org.iommu4j.audit;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
 /** Puts an audit into the few sentences that an operator must read first; the verdict leads. */
 public final class Headline {
+    /** What stands between a sentence that leaves something open and the command that settles it. */
+    public static final String SETTLE = ". Settle it: ";
+
     private static final int SHOWN = 2;
+    private static final int KINDS = 4;
+    private static final int NAMED = 3;
+    /** In place of a device, in a command that is about none. */
+    static final PciAddress HOST_BRIDGE = new PciAddress(0, 0, 0, 0);
+
     private static final int TITLE = 56;
     private static final String UNKNOWN_GUESTS = "UNKNOWN whether guests are coherent: ";
 
@@ -40,6 +55,13 @@ public final class Headline {
                 .map(own -> own.stable() + " by the rules of " + audit.linux())
                 .orElseGet(() -> audit.linux().toString());
         return audit.host() + ", Linux " + rules;
+    }
+
+    /** Returns the releases alone: the host's, and that of the rules where it is another. */
+    static String release(Audit audit) {
+        return audit.hostLinux().isEmpty()
+                ? "Linux unknown, by the rules of " + audit.linux()
+                : subject(audit).substring(audit.host().length() + 2);
     }
 
     /** Returns the verdict in one sentence, without the host's name. */
@@ -72,13 +94,22 @@ public final class Headline {
                         case YES -> "";
                         case NO -> ", but VFIO refuses it";
                         case UNKNOWN -> ", if VFIO accepts it";
-                    };
+                    }
+                    + alongWith(audit, asked);
         }
         if (audit.iommuInUse() == Answer.NO) {
             return "no IOMMU is in use: nothing can be assigned"
                     + (audit.units().isEmpty() ? "" : " now. With the IOMMU on: " + guests(audit));
         }
         return guests(audit) + (judgedAll(audit) ? "" : notTaken(audit));
+    }
+
+    private static String alongWith(Audit audit, Assignment asked) {
+        int along = new Passthrough(audit).alsoTaken(asked.devices());
+        return along == 0
+                ? ""
+                : "; " + along + (along == 1 ? " more device of its group goes" : " more devices of its group go")
+                        + " along";
     }
 
     /** Where a single device may be behind units that differ, each unit has its answer. */
@@ -202,10 +233,17 @@ public final class Headline {
         audit.falsePromises().forEach(reason -> lines.add(new Line("false promise", reason.text())));
         Assignment asked = audit.assignment();
         if (asked != null) {
+            groups(audit, asked, lines);
             asked.obstacles().stream()
                     .limit(SHOWN)
                     .forEach(reason -> lines.add(
-                            new Line(asked.assignable() == Answer.NO ? "refused" : "undecided", reason.text())));
+                            asked.assignable() == Answer.NO
+                                    ? new Line("refused", reason.text())
+                                    : new Line(
+                                            "undecided",
+                                            Question.settled(
+                                                    reason.text(),
+                                                    asked.devices().get(0)))));
             List<AuditedUnit> undecided = undecided(audit, asked);
             lines.add(new Line(
                     "VFIO_DMA_CC_IOMMU", undecided.isEmpty() ? vfio(asked.dmaCcIommu()) : UnitAnswers.vfio(undecided)));
@@ -231,9 +269,54 @@ public final class Headline {
                 lines.add(new Line("cost", costOfDevices(audit)));
             }
         }
+        settling(audit).ifPresent(command -> lines.add(new Line("settle it", command)));
         lines.add(new Line("units", units(audit)));
         lines.add(new Line("rule", "Linux " + audit.linux() + level(audit) + ", " + audit.ruleInWords()));
         return lines;
+    }
+
+    /** Returns the command that shows most of what the verdict leaves open. */
+    private static Optional<String> settling(Audit audit) {
+        if (audit.overall() != Guest.UNKNOWN
+                || audit.iommuInUse() == Answer.NO
+                || !audit.contradictions().isEmpty()
+                || (audit.assignment() == null
+                        && audit.candidates().isEmpty()
+                        && !audit.devices().isEmpty())) {
+            return Optional.empty();
+        }
+        if (audit.units().isEmpty()) {
+            return Optional.of(Question.UNITS.command(HOST_BRIDGE));
+        }
+        boolean silent = audit.units().stream()
+                .anyMatch(unit -> unit.description().registers().isEmpty());
+        Question open = silent
+                ? Question.REGISTERS
+                : audit.assignment() == null ? Question.UNITS_OF_DEVICES : Question.TRANSLATED;
+        PciAddress device = audit.assignment() == null
+                ? HOST_BRIDGE
+                : audit.assignment().devices().get(0);
+        return Optional.of(open.command(device));
+    }
+
+    /** Returns the warnings, each that leaves something open with the command that settles it. */
+    public static List<String> warnings(Audit audit) {
+        return audit.warnings().stream()
+                .map(warning -> Question.settled(warning, null))
+                .toList();
+    }
+
+    /** Adds the groups of which more is taken than was asked for. */
+    private static void groups(Audit audit, Assignment asked, List<Line> lines) {
+        Passthrough passthrough = new Passthrough(audit);
+        Set<OptionalInt> told = new HashSet<>();
+        for (PciAddress address : asked.devices()) {
+            AuditedDevice device = audit.device(address).orElseThrow();
+            if (told.size() < SHOWN && passthrough.alsoTaken(List.of(address)) > 0 && told.add(device.group())) {
+                lines.add(new Line(
+                        "group", passthrough.group(device) + ". " + String.join("", passthrough.loss(device))));
+            }
+        }
     }
 
     private static void costByUnit(Audit audit, List<AuditedUnit> units, List<Line> lines) {
@@ -294,10 +377,53 @@ public final class Headline {
         }
     }
 
+    /**
+     * Returns the chipset's functions in one line: how many there are, of which kinds, and their answers; empty where
+     * there are none. Bridges are never assigned.
+     */
+    public static String chipset(Audit audit) {
+        List<AuditedDevice> folded =
+                audit.devices().stream().filter(AuditedDevice::isOfChipset).toList();
+        if (folded.isEmpty()) {
+            return "";
+        }
+        Map<String, Integer> answers = new TreeMap<>();
+        folded.stream()
+                .filter(AuditedDevice::matters)
+                .forEach(device -> answers.merge(device.guest().name(), 1, Integer::sum));
+        List<String> kinds =
+                folded.stream().map(AuditedDevice::kind).distinct().limit(KINDS).toList();
+        String words = answers.entrySet().stream()
+                .map(answer -> answer.getValue() + " " + answer.getKey())
+                .collect(Collectors.joining(", "));
+        return "and " + folded.size() + " of the chipset (" + String.join(", ", kinds)
+                + (folded.stream().map(AuditedDevice::kind).distinct().count() > KINDS ? " and others" : "") + ")"
+                + (words.isEmpty() ? ", never assigned" : ": " + words);
+    }
+
+    /** Returns what can be done, a hint that applies to several devices once, with the first of them. */
+    public static List<String> hints(Audit audit) {
+        Map<Reason, List<PciAddress>> hints = new LinkedHashMap<>();
+        audit.hints().forEach(hint -> hints.put(hint, new ArrayList<>()));
+        for (AuditedDevice device : audit.devices()) {
+            for (Reason hint : device.hints()) {
+                hints.computeIfAbsent(hint, unused -> new ArrayList<>()).add(device.address());
+            }
+        }
+        List<String> lines = new ArrayList<>();
+        hints.forEach((hint, devices) -> lines.add((devices.isEmpty()
+                        ? ""
+                        : Assignment.join(devices.subList(0, Math.min(NAMED, devices.size())))
+                                + (devices.size() > NAMED ? " and " + (devices.size() - NAMED) + " more" : "")
+                                + ": ")
+                + hint));
+        return lines;
+    }
+
     /** Returns the units, grouped by answer: {@code dmar1 can block no-snoop; dmar0 can't block no-snoop}. */
     public static String units(Audit audit) {
         if (audit.units().isEmpty()) {
-            return "none known";
+            return "none known" + (audit.vendors().isEmpty() ? "" : " of " + String.join(", ", audit.vendors()));
         }
         Map<Answer, List<String>> byAnswer = new LinkedHashMap<>();
         for (AuditedUnit unit : audit.units()) {

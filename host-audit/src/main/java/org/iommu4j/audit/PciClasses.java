@@ -2,6 +2,7 @@
 package org.iommu4j.audit;
 
 import java.util.Map;
+import java.util.Set;
 
 /** Names of the classes that matter on hosts, for input without names. Source: PCI Code and ID Assignment. */
 final class PciClasses {
@@ -40,6 +41,17 @@ final class PciClasses {
     /** Returns whether a function may give up the memory that firmware wants mapped one to one: USB and graphics. */
     static boolean isRelaxable(int classCode) {
         return classCode == 0x0c03 || classCode >>> 8 == 0x03;
+    }
+
+    /** Bridges, and what chipsets and processors have for themselves. */
+    private static final Set<Integer> OF_CHIPSET =
+            Set.of(0x0500, 0x0580, 0x0780, 0x0880, 0x0c05, 0x0c80, 0x1080, 0x1101, 0x1180, 0x1300);
+
+    /** Returns whether functions of a class are of the host alone: nobody gives them to a guest. */
+    static boolean isOfChipset(int classCode) {
+        return classCode >>> 8 == 0x06
+                || (classCode >= 0x0800 && classCode <= 0x0807)
+                || OF_CHIPSET.contains(classCode);
     }
 
     static String name(int classCode) {

@@ -136,7 +136,9 @@ final class VendorKernel {
                 first.hostLinux(),
                 noRule == null ? first.rule() : null,
                 noRule,
+                first.vendors(),
                 first.iommuInUse(),
+                first.interruptRemapping(),
                 units,
                 devices,
                 groups,
@@ -196,6 +198,8 @@ final class VendorKernel {
                 first.classCode(),
                 first.className(),
                 first.name(),
+                first.ids(),
+                first.reset(),
                 first.driver(),
                 first.noSnoopEnabled(),
                 first.noSnoopUse(),
@@ -216,6 +220,7 @@ final class VendorKernel {
                 first.devices(),
                 first.named(),
                 first.together(),
+                first.doubt(),
                 answer(each, AuditedGroup::viable),
                 obstacles(each, AuditedGroup::viable, AuditedGroup::blame),
                 guest(each, AuditedGroup::guest),
@@ -227,11 +232,10 @@ final class VendorKernel {
         Map<PciAddress, List<Step>> paths = new LinkedHashMap<>();
         for (PciAddress device : first.devices()) {
             List<Step> steps = new ArrayList<>();
-            for (int i = 0; i < first.paths().get(device).size(); i++) {
+            for (int i = 0; i < steps(first, device).size(); i++) {
                 int at = i;
-                steps.add(step(each.stream()
-                        .map(asked -> asked.paths().get(device).get(at))
-                        .toList()));
+                steps.add(step(
+                        each.stream().map(asked -> steps(asked, device).get(at)).toList()));
             }
             paths.put(device, steps);
         }
@@ -244,6 +248,10 @@ final class VendorKernel {
                 common(each, Assignment::noncoherent),
                 paths,
                 common(each, Assignment::hints));
+    }
+
+    private static List<Step> steps(Assignment asked, PciAddress device) {
+        return Objects.requireNonNull(asked.paths().get(device), "each assigned device has a path");
     }
 
     private static Step step(List<Step> each) {

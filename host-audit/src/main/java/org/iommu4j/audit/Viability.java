@@ -35,6 +35,8 @@ final class Viability {
     private static final Reason CORE_LOCK =
             new Reason("the kernel does not release its group, EINVAL", "Linux iommu_group require_direct (6.6)");
 
+    private static final String UNKNOWN_REGIONS = "no firmware table, no group listing";
+
     /**
      * What was found about a device or a group.
      *
@@ -87,6 +89,11 @@ final class Viability {
     /** Returns one for devices that one virtual machine gets together. */
     Viability ofTogether(Set<PciAddress> devices) {
         return new Viability(picture, rules, devices);
+    }
+
+    /** Returns whether a reason is that reserved regions are unknown. */
+    static boolean isOfUnknownRegions(Reason reason) {
+        return reason.source().equals(UNKNOWN_REGIONS);
     }
 
     /** Answers for a device. */
@@ -272,9 +279,7 @@ final class Viability {
         }
         if (regions == null) {
             found.unknownRegions()
-                    .add(new Reason(
-                            "the reserved regions of " + member + " are unknown",
-                            "no firmware table, no group listing"));
+                    .add(new Reason("the reserved regions of " + member + " are unknown", UNKNOWN_REGIONS));
             return;
         }
         for (ReservedRegion region : regions) {

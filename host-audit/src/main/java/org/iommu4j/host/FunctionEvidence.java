@@ -122,6 +122,14 @@ public final class FunctionEvidence implements PciFunction {
         return number(facts.deviceId());
     }
 
+    /** Returns vendor and device id as {@code vfio-pci.ids} takes them: {@code 10de:2805}. */
+    public Optional<String> ids() {
+        return vendorId().isPresent() && deviceId().isPresent()
+                ? Optional.of(String.format(
+                        "%04x:%04x", vendorId().getAsInt(), deviceId().getAsInt()))
+                : Optional.empty();
+    }
+
     /** Returns base class and subclass, 16 bits: 0x0300 is a VGA controller. */
     public OptionalInt classCode() {
         return number(facts.classCode());
@@ -175,6 +183,19 @@ public final class FunctionEvidence implements PciFunction {
                 .map(Fact::value)
                 .map(Answer::of)
                 .orElse(Answer.UNKNOWN);
+    }
+
+    /** Returns whether it can be reset by itself, by its capabilities (FLR). */
+    public Answer functionLevelReset() {
+        return facts.resetsItself().map(Fact::value).map(Answer::of).orElse(Answer.UNKNOWN);
+    }
+
+    /**
+     * Returns the names that the host's own Linux has for the ways to reset it, such as {@code flr bus}; empty text where
+     * it has none.
+     */
+    public Optional<Fact<String>> resetMethods() {
+        return facts.resetMethods();
     }
 
     /** Returns the number of its IOMMU group in the host's own Linux. */

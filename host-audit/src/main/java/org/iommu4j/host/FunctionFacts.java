@@ -17,7 +17,11 @@ final class FunctionFacts {
     private static final int DEVICE_ID = 0x02;
     private static final int CLASS = 0x0a;
     private static final int NO_ID = 0xffff;
+    private static final int EXPRESS_DEVICE_CAPABILITIES = 4;
     private static final int EXPRESS_DEVICE_CONTROL = 8;
+    private static final int FUNCTION_LEVEL_RESET = 1 << 28;
+    private static final int CAPABILITY_ADVANCED_FEATURES = 0x13;
+    private static final int ADVANCED_FEATURES = 3;
     private static final int ENABLE_NO_SNOOP = 1 << 11;
 
     /** In place of a group's number: it is in none. */
@@ -33,6 +37,8 @@ final class FunctionFacts {
             Key.of("driver", String.class, driver -> driver.isEmpty() ? "none" : driver);
     private static final Key<Boolean> NO_SNOOP = Key.of("Enable No Snoop", Boolean.class, on -> on ? "on" : "off");
     private static final Key<Integer> DEVICE_CONTROL = Key.loose("Device Control", Integer.class);
+    private static final Key<Boolean> RESETS_ITSELF = Key.loose("function level reset", Boolean.class);
+    private static final Key<String> RESET_METHODS = Key.loose("reset methods", String.class);
     private static final Key<PciAddress> BRIDGE = Key.of("bridge above", PciAddress.class, PciAddress::toString);
     private static final Key<PciAddress> PHYSICAL = Key.of("physical function", PciAddress.class, PciAddress::toString);
     private static final Key<Boolean> ON_ROOT_BUS = Key.loose("root bus", Boolean.class);
@@ -74,6 +80,7 @@ final class FunctionFacts {
         classCode(read.read(CLASS, 2), source);
         ConfigKnowledge known = knowledgeOf(read);
         if (known.capabilities()) {
+            resetsItself(hasFunctionLevelReset(read), source);
             int express = read.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
             if (express != 0) {
                 int control = read.read(express + EXPRESS_DEVICE_CONTROL, 2);
@@ -84,6 +91,14 @@ final class FunctionFacts {
             }
         }
         return read(new ConfigReading(read, known, false, source));
+    }
+
+    /** Device Capabilities bit 28 of PCI Express, or bit 1 of the capabilities of Advanced Features. */
+    private static boolean hasFunctionLevelReset(KnownConfig read) {
+        int express = read.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
+        int advanced = read.findCapability(CAPABILITY_ADVANCED_FEATURES);
+        return (express != 0 && (read.read(express + EXPRESS_DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET) != 0)
+                || (advanced != 0 && (read.read(advanced + ADVANCED_FEATURES, 1) & 2) != 0);
     }
 
     private static boolean answers(KnownConfig config) {
@@ -137,6 +152,16 @@ final class FunctionFacts {
 
     FunctionFacts noSnoop(boolean enabled, Source source) {
         return record(NO_SNOOP, enabled, source);
+    }
+
+    /** Records whether it can be reset by itself. */
+    FunctionFacts resetsItself(boolean can, Source source) {
+        return record(RESETS_ITSELF, can, source);
+    }
+
+    /** Records the names that Linux has for the ways to reset it, spaces between them. */
+    FunctionFacts resetMethods(String methods, Source source) {
+        return record(RESET_METHODS, methods, source);
     }
 
     FunctionFacts vendorId(int id, Source source) {
@@ -233,6 +258,14 @@ final class FunctionFacts {
 
     Optional<Fact<Boolean>> noSnoop() {
         return facts.find(NO_SNOOP);
+    }
+
+    Optional<Fact<Boolean>> resetsItself() {
+        return facts.find(RESETS_ITSELF);
+    }
+
+    Optional<Fact<String>> resetMethods() {
+        return facts.find(RESET_METHODS);
     }
 
     Optional<Fact<Integer>> deviceControl() {

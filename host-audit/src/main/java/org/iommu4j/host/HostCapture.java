@@ -36,8 +36,15 @@ public final class HostCapture {
 
     private static final Pattern COMPRESSED = Pattern.compile("(?is).*\\.(?:tar\\.gz|tgz)");
 
-    private static final Set<String> FUNCTION_FILES =
-            Set.of("class", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision", "numa_node");
+    private static final Set<String> FUNCTION_FILES = Set.of(
+            "class",
+            "vendor",
+            "device",
+            "subsystem_vendor",
+            "subsystem_device",
+            "revision",
+            "numa_node",
+            SysfsReader.RESET_METHOD);
     private static final Set<String> FUNCTION_LINKS = Set.of("driver", "iommu", "iommu_group", "physfn");
 
     /** ACPI tables that describe IOMMUs, and where configuration space is. Others may hold licence keys. */

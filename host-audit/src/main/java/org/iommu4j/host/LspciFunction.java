@@ -27,6 +27,7 @@ final class LspciFunction {
     private static final Pattern BUSES =
             Pattern.compile("\\s+Bus: primary=([0-9a-f]{2}), secondary=([0-9a-f]{2}), subordinate=([0-9a-f]{2}).*");
     private static final Pattern NO_SNOOP = Pattern.compile("\\bNoSnoop([+-])");
+    private static final Pattern RESET = Pattern.compile("\\bFLR(?:eset)?([+-])");
     private static final Pattern ACS = Pattern.compile("\\s+ACS(Cap|Ctl):\\s*(.*)");
     private static final Pattern IOV_CONTROL = Pattern.compile("\\s+IOVCtl:\\s*Enable([+-]).*");
     private static final Pattern IOV_COUNT = Pattern.compile("\\s+Initial VFs: .*Number of VFs: (\\d{1,5})\\b.*");
@@ -91,6 +92,7 @@ final class LspciFunction {
     private final int[] extendedAt = new int[0x20];
     private int @Nullable [] buses;
     private @Nullable Boolean noSnoop;
+    private @Nullable Boolean reset;
     private int group = -1;
     private @Nullable String driver;
 
@@ -149,6 +151,10 @@ final class LspciFunction {
         if (bound.matches()) {
             driver = bound.group(1);
             return;
+        }
+        Matcher resets = RESET.matcher(line);
+        if (resets.find()) {
+            reset = resets.group(1).equals("+") || (reset != null && reset);
         }
         if (inExpress && noSnoop == null) {
             Matcher snoop = NO_SNOOP.matcher(line);
@@ -245,6 +251,9 @@ final class LspciFunction {
         }
         if (noSnoop != null && !isVirtual()) {
             function.noSnoop(noSnoop, source);
+        }
+        if (reset != null) {
+            function.resetsItself(reset, source);
         }
         byte[] raw = Arrays.copyOf(hex, hexLength);
         if (KnownConfig.usable(hexLength) > 0) {

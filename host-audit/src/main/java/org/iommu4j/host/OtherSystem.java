@@ -57,7 +57,7 @@ enum OtherSystem {
     /** Returns the system that prints a line, empty where a Linux may print it. */
     static Optional<OtherSystem> of(String line) {
         for (OtherSystem system : values()) {
-            if (system.lines.matcher(line).find()) {
+            if (system.lines.matcher(line).lookingAt()) {
                 return Optional.of(system);
             }
         }

@@ -39,6 +39,9 @@ final class SysfsReader {
     /** ACPI tables. */
     static final String TABLES = "sys/firmware/acpi/tables";
 
+    /** Below a function, the ways in which Linux can reset it, the first one that it takes first. */
+    static final String RESET_METHOD = "reset_method";
+
     /** Whether VFIO assigns devices though interrupts are not remapped. */
     static final String UNSAFE_INTERRUPTS = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
 
@@ -176,6 +179,8 @@ final class SysfsReader {
         hex(directory + "/vendor").ifPresent(id -> function.vendorId(id & 0xffff, SOURCE));
         hex(directory + "/device").ifPresent(id -> function.deviceId(id & 0xffff, SOURCE));
         hex(directory + "/class").ifPresent(code -> function.classCode(code >>> 8, SOURCE));
+        files.text(directory + "/" + RESET_METHOD)
+                .ifPresent(methods -> function.resetMethods(TextLines.printable(methods), SOURCE));
         files.resolve(directory + "/physfn")
                 .map(SysfsReader::lastName)
                 .filter(physical -> ADDRESS.matcher(physical).matches())

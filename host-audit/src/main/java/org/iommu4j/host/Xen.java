@@ -40,6 +40,9 @@ final class Xen {
     /** Returns whether a line of Xen's states that it blocks no-snoop, null where it does not say. */
     static @Nullable Boolean blocksNoSnoop(String line) {
         int at = line.indexOf(SNOOP);
-        return at < 0 || !isOwn(line) ? null : Boolean.valueOf(line.startsWith("enabled", at + SNOOP.length()));
+        if (at < 0 || !isOwn(line)) {
+            return null;
+        }
+        return line.startsWith("enabled", at + SNOOP.length());
     }
 }

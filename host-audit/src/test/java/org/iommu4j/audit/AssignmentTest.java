@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** One virtual machine that gets several devices: what VFIO and KVM answer for all of them together. */
 class AssignmentTest {
+    private static final String ALONG = "; 1 more device of its group goes along";
     private static final String GOOD = "0000:00:03.0";
     private static final String BAD = "0000:00:04.0";
     private static final String OPEN = "0000:00:05.0";
@@ -221,11 +222,13 @@ class AssignmentTest {
         assertThat(answer(asked, GOOD, "guest")).isEqualTo(guest.name());
         if (guest == Guest.NONCOHERENT) {
             assertThat(asked.noncoherent()).containsExactlyElementsOf(addresses(BAD));
-            assertThat(Headline.verdict(audit)).isEqualTo("a guest with " + GOOD + " is NONCOHERENT because of " + BAD);
+            assertThat(Headline.verdict(audit))
+                    .isEqualTo("a guest with " + GOOD + " is NONCOHERENT because of " + BAD + ALONG);
         } else {
             assertThat(asked.noncoherent()).isEmpty();
             assertThat(Headline.verdict(audit))
-                    .isEqualTo("a guest with " + GOOD + " is COHERENT, although its domain does not block no-snoop");
+                    .isEqualTo("a guest with " + GOOD + " is COHERENT, although its domain does not block no-snoop"
+                            + ALONG);
             assertThat(Headline.shade(audit)).isEqualTo(Guest.NONCOHERENT);
         }
         assertThat(texts(asked.hints()))
@@ -241,7 +244,7 @@ class AssignmentTest {
         assertThat(audit.reliablyCoherent()).as("fails closed").isFalse();
         assertThat(Headline.verdict(audit))
                 .isEqualTo("a guest with " + GOOD
-                        + " is COHERENT, although it is unknown whether its domain blocks no-snoop");
+                        + " is COHERENT, although it is unknown whether its domain blocks no-snoop" + ALONG);
     }
 
     @Test

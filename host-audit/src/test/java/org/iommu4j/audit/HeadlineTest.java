@@ -242,7 +242,8 @@ class HeadlineTest {
                 .audit("6.1", "00:01.0");
         assertThat(Headline.verdict(audit)).isEqualTo("a guest with 0000:00:01.0 is COHERENT, if VFIO accepts it");
         assertThat(labels(audit)).containsExactly("undecided", "VFIO_DMA_CC_IOMMU", "units", "rule");
-        assertThat(line(audit, "undecided")).isEqualTo("it is unknown whether Linux remaps interrupts");
+        assertThat(line(audit, "undecided"))
+                .isEqualTo("it is unknown whether Linux remaps interrupts. Settle it: sudo dmesg | grep -i remapping");
     }
 
     @Test
@@ -253,7 +254,12 @@ class HeadlineTest {
         functions.add(Hosts.function(more.replace("02.0", "02.1")) + Hosts.in(1, "e1000e"));
         vendor.has("00:02.0", "bad", Answer.NO).has("00:02.1", "bad", Answer.NO);
         Audit audit = host(Hosts.LOG).audit("6.6", "00:01.0");
-        assertThat(labels(audit)).containsExactly("refused", "refused", "VFIO_DMA_CC_IOMMU", "cost", "units", "rule");
+        assertThat(labels(audit))
+                .containsExactly("group", "refused", "refused", "VFIO_DMA_CC_IOMMU", "cost", "units", "rule");
+        assertThat(line(audit, "group"))
+                .isEqualTo("group 1 has 2 more: 00:02.0 Ethernet controller, 00:02.1 Ethernet controller. VFIO takes"
+                        + " 00:01.0 only when each of the 3 is without a driver or with vfio-pci: the host loses them all"
+                        + " while the guest runs");
         assertThat(line(audit, "VFIO_DMA_CC_IOMMU")).isEqualTo("0");
         assertThat(line(audit, "cost")).isEqualTo(audit.cost());
         assertThat(Objects.requireNonNull(audit.assignment()).obstacles()).hasSize(3);

@@ -21,10 +21,12 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What Linux, firmware and QEMU said, and what an audit answers because of it. */
 class RemarksTest {
-    private static final String BOOT =
-            "Linux version 6.8.0 (x@y) #1\nACPI: RSDP 0x00000000000F05B0 000024 (v02 ALASKA)\n"
-                    + "ACPI: FACP 0x000000007B7E7000 000114 (v06 ALASKA A M I    01072009 AMI  00010013)\n%s"
-                    + "Run /init as init process\n";
+    private static final String BOOT = """
+            Linux version 6.8.0 (x@y) #1
+            ACPI: RSDP 0x00000000000F05B0 000024 (v02 ALASKA)
+            ACPI: FACP 0x000000007B7E7000 000114 (v06 ALASKA A M I    01072009 AMI  00010013)
+            %sRun /init as init process
+            """;
 
     @TempDir
     private Path folder;
@@ -70,9 +72,11 @@ class RemarksTest {
 
     @Test
     void theLineOfIntelsDriverAloneNamesTheVendor() throws IOException {
-        assertThat(audit("pci 0000:04:00.1: DMAR: Device is ineligible for IOMMU domain attach due to platform RMRR\n")
-                        .rule())
-                .isEqualTo(CoherencyRule.PER_DEVICE);
+        Audit audit =
+                audit("pci 0000:04:00.1: DMAR: Device is ineligible for IOMMU domain attach due to platform RMRR\n");
+        assertThat(audit.rule()).isEqualTo(CoherencyRule.PER_DEVICE);
+        assertThat(audit.vendors()).containsExactly("intel");
+        assertThat(Headline.units(audit)).isEqualTo("none known of intel");
     }
 
     @ParameterizedTest

@@ -24,8 +24,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Kernels whose number does not say which rules hold. */
 class VendorKernelTest {
     private static final String EL9 = "5.14.0-570.23.1.el9_6.x86_64";
-    private static final String AMD = "AMD-Vi: Using global IVHD EFR:0x246577efa2254afa, EFR2:0x0\n"
-            + "pci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40\npci 0000:02:00.0: Adding to iommu group 2\n";
+    private static final String AMD = """
+            AMD-Vi: Using global IVHD EFR:0x246577efa2254afa, EFR2:0x0
+            pci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40
+            pci 0000:02:00.0: Adding to iommu group 2
+            """;
 
     /** Two units, and a listing of which function is behind which. */
     private static final String UNITS = """

@@ -52,11 +52,11 @@ class VendorsWithoutTablesTest {
 
     @Test
     void ofSeveralUnitsNoneIsNamedAndTheAnswerStands() throws IOException {
-        Audit audit = host.text(
-                        "dmesg.txt",
-                        "pci 0000:60:00.2: AMD-Vi: Found IOMMU cap 0x40\npci 0000:40:00.2: AMD-Vi: Found IOMMU cap 0x40\n"
-                                + "pci 0000:41:00.0: Adding to iommu group 12\n")
-                .audit("6.8");
+        Audit audit = host.text("dmesg.txt", """
+                        pci 0000:60:00.2: AMD-Vi: Found IOMMU cap 0x40
+                        pci 0000:40:00.2: AMD-Vi: Found IOMMU cap 0x40
+                        pci 0000:41:00.0: Adding to iommu group 12
+                        """).audit("6.8");
         assertThat(audit.units()).hasSize(2);
         assertThat(Hosts.device(audit, "41:00.0").unit()).isNull();
         assertThat(Hosts.device(audit, "41:00.0").guest()).isEqualTo(Guest.COHERENT);

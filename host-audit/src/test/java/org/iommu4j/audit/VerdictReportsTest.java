@@ -65,6 +65,16 @@ class VerdictReportsTest {
     }
 
     @Test
+    void theGroupIsSaidInTheHeadlineAndOfTheDevice() {
+        Audit audit = audit("23-what-else-goes-along", Optional.empty(), List.of("groups.txt"), "06:00.0");
+        assertThat(Headline.verdict(audit)).endsWith("4 more devices of its group go along");
+        assertThat(Headline.lines(audit).get(0).text())
+                .startsWith("group 12 has 5 more: 01:00.0 USB controller, 01:00.1 SATA controller, 03:00.0 Ethernet")
+                .contains("02:04.0 is a bridge and stays");
+        assertThat(Headline.lines(audit)).noneMatch(line -> line.text().contains("regions of 0000:01:00.0"));
+    }
+
+    @Test
     void theUnitForTheRestNeedsNoBusNumbers() {
         Audit audit = audit(
                 "28-include-all-without-bus-numbers",

@@ -70,6 +70,8 @@ class WordsOfAnAuditTest {
                 classCode < 0 ? OptionalInt.empty() : OptionalInt.of(classCode),
                 Optional.ofNullable(className),
                 Optional.ofNullable(name),
+                Optional.empty(),
+                Reset.UNKNOWN,
                 null,
                 Answer.UNKNOWN,
                 Optional.empty(),

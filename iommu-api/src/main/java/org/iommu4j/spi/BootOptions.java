@@ -74,6 +74,17 @@ public record BootOptions(String commandLine) {
         return set;
     }
 
+    /** Returns whether a parameter is there, whatever its value. */
+    public boolean isGiven(String parameter) {
+        Objects.requireNonNull(parameter, "parameter");
+        for (String word : commandLine.split("\\s+", -1)) {
+            if (word.equals(parameter) || word.startsWith(parameter + "=")) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /**
      * Returns whether interrupts may be remapped where the hardware can do it: unless the last of {@code intremap=on},
      * {@code intremap=off} and {@code nointremap} forbids it.

@@ -4,16 +4,23 @@ package org.iommu4j.workbench;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.audit.Audit;
 import org.iommu4j.audit.Auditor;
+import org.iommu4j.audit.Brief;
+import org.iommu4j.audit.DeviceKind;
+import org.iommu4j.audit.Selection;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.host.InputException;
 import org.iommu4j.pci.PciAddress;
@@ -50,7 +57,8 @@ import picocli.CommandLine.Spec;
             "promise that the IOMMU's driver does not keep.",
             "",
             "Examples:",
-            "  iommu4j audit",
+            "  iommu4j audit            (the running host, in brief; --verbose has all)",
+            "  iommu4j audit --gpu",
             "  iommu4j audit capture.tar --assign 0000:02:00.0,0000:02:00.1",
             "  iommu4j audit --acpi DMAR.dat --lspci lspci.txt --dmesg log.txt --linux 6.1",
             "  iommu4j audit --fleet captures/ --format csv --require-coherent"
@@ -94,6 +102,27 @@ final class AuditCommand implements Callable<Integer> {
             converter = AddressList.Converter.class,
             description = "Answers for one virtual machine with these devices.")
     private List<AddressList> assigned = new ArrayList<>();
+
+    @Option(
+            names = "--brief",
+            description = "PASS, WARN or FAIL for each prerequisite, in at most 15 lines; so does the command without"
+                    + " any option or input.")
+    private boolean brief;
+
+    @Option(names = "--gpu", description = "Speaks of graphics and of all in their groups; so do the next four.")
+    private boolean gpu;
+
+    @Option(names = "--net", description = "Network controllers.")
+    private boolean net;
+
+    @Option(names = "--nvme", description = "NVMe disks.")
+    private boolean nvme;
+
+    @Option(names = "--usb", description = "USB controllers.")
+    private boolean usb;
+
+    @Option(names = "--group", paramLabel = "N", description = "IOMMU groups by number.")
+    private Set<Integer> only = new TreeSet<>();
 
     @Option(names = "--require-coherent", description = "Exits 1 unless the guest is known to be coherent.")
     private boolean requireCoherent;
@@ -144,11 +173,17 @@ final class AuditCommand implements Callable<Integer> {
     private int one(Auditor auditor, IommuVendors vendors) {
         List<PciAddress> devices =
                 assigned.stream().flatMap(each -> each.addresses().stream()).toList();
-        Audit audit = auditor.audit(inputs(vendors).read(), release(), devices);
+        Audit audit = auditor.audit(inputs(vendors).read(), release(), devices).only(selection());
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
-            case TEXT -> out.print(new AuditText(commandLine.getColorScheme(), verbose).of(audit));
+            case TEXT -> {
+                if (brief || commandLine.getParseResult().expandedArgs().isEmpty()) {
+                    Brief.of(audit).forEach(out::println);
+                } else {
+                    out.print(new AuditText(commandLine.getColorScheme(), verbose).of(audit));
+                }
+            }
             case JSON -> out.println(AuditJson.of(audit));
             case HTML -> out.print(AuditHtml.of(audit));
             case CSV -> throw new InputException("--format csv needs --fleet, expected text, json or html");
@@ -157,9 +192,23 @@ final class AuditCommand implements Callable<Integer> {
         return requireCoherent && !audit.reliablyCoherent() ? Main.EXIT_BAD : 0;
     }
 
+    private Selection selection() {
+        Set<DeviceKind> kinds = EnumSet.noneOf(DeviceKind.class);
+        Map.of(DeviceKind.GRAPHICS, gpu, DeviceKind.NETWORK, net, DeviceKind.NVME, nvme, DeviceKind.USB, usb)
+                .forEach((kind, asked) -> {
+                    if (asked) {
+                        kinds.add(kind);
+                    }
+                });
+        return new Selection(kinds, only);
+    }
+
     private int many(Auditor auditor, IommuVendors vendors, Path directory) {
         if (!paths.isEmpty() || !acpi.isEmpty() || lspci != null || dmesg != null || groups != null) {
             throw new InputException("--fleet reads hosts from its directory, expected no other input");
+        }
+        if (!selection().isEmpty()) {
+            throw new InputException("--gpu, --net, --nvme, --usb and --group are about one host, expected no --fleet");
         }
         if (!assigned.isEmpty()) {
             throw new InputException("--assign asks about one host, expected no --fleet");

@@ -100,6 +100,25 @@ class AuditCommandTest {
     }
 
     @Test
+    void devicesAreAskedForByKindAndGroup() throws IOException {
+        assertThat(run(log("f050da"), "--lspci", lspci, "--gpu")).isZero();
+        assertThat(out.toString()).contains("00:02.0");
+        assertThat(run(log("f050da"), "--lspci", lspci, "--net", "--group", "3"))
+                .isEqualTo(2);
+        assertThat(err.toString()).contains("the input has no device of network, group 3");
+        assertThat(run("--fleet", directory, "--usb")).isEqualTo(2);
+    }
+
+    @Test
+    void inBriefItIsOneLineForEachPrerequisite() throws IOException {
+        assertThat(run(log("f050da"), "--lspci", lspci, "--brief")).isZero();
+        assertThat(out.toString().lines())
+                .hasSizeLessThanOrEqualTo(15)
+                .first()
+                .satisfies(line -> assertThat(line).startsWith("iommu4j audit, Linux 6.8"));
+    }
+
+    @Test
     void whatCannotBeUsedIsOneLineAndExitsTwo() throws IOException {
         assertThat(run(directory.resolve("absent.tar"))).isEqualTo(2);
         assertThat(run(log("f050da"), "--assign", "00:09.0")).isEqualTo(2);

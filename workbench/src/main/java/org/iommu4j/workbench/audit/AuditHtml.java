@@ -11,12 +11,12 @@ import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Passthrough;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
-import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
@@ -61,16 +61,13 @@ public final class AuditHtml {
                 .append(Headline.shade(audit))
                 .append("\">")
                 .append(escape(Headline.verdict(audit)))
-                .append("</p>\n<dl>");
-        for (Headline.Line line : Headline.lines(audit)) {
-            html.append("<dt>")
-                    .append(escape(line.label()))
-                    .append("</dt><dd>")
-                    .append(escape(line.text()))
-                    .append("</dd>");
-        }
-        html.append("</dl>\n");
+                .append("</p>\n");
+        lines(Headline.lines(audit));
         assignment(audit);
+        if (audit.assignment() == null) {
+            heading("What goes along (graphics, network, NVMe, USB)");
+            lines(new Passthrough(audit).all(true));
+        }
         units(audit);
         devices(audit);
         groups(audit);
@@ -85,7 +82,7 @@ public final class AuditHtml {
         if (!audit.warnings().isEmpty()) {
             heading("Unknown or doubtful");
             html.append("<ul>");
-            audit.warnings()
+            Headline.warnings(audit)
                     .forEach(warning ->
                             html.append("<li>").append(escape(warning)).append("</li>"));
             html.append("</ul>\n");
@@ -93,14 +90,28 @@ public final class AuditHtml {
         return html.append("</body></html>\n").toString();
     }
 
+    private void lines(List<Headline.Line> lines) {
+        html.append("<dl>");
+        for (Headline.Line line : lines) {
+            html.append("<dt>")
+                    .append(escape(line.label()))
+                    .append("</dt><dd>")
+                    .append(escape(line.text()))
+                    .append("</dd>");
+        }
+        html.append("</dl>\n");
+    }
+
     private void assignment(Audit audit) {
         Assignment asked = audit.assignment();
         if (asked == null) {
             return;
         }
+        Passthrough passthrough = new Passthrough(audit);
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
-            heading(path.getKey() + " "
-                    + audit.device(path.getKey()).map(AuditedDevice::title).orElse(""));
+            AuditedDevice device = audit.device(path.getKey()).orElseThrow();
+            heading(path.getKey() + " " + device.title());
+            lines(passthrough.of(device));
             html.append("<div class=\"path\">");
             String arrow = "";
             for (Step step : path.getValue()) {
@@ -144,15 +155,7 @@ public final class AuditHtml {
                     Answers.word(description.abilities().blocksNoSnoop()));
             cell("", Answers.word(description.abilities().coherentWalk()));
             cell("", Answers.word(description.abilities().interruptRemapping()));
-            StringBuilder scope = new StringBuilder();
-            description
-                    .scope()
-                    .forEach(entry ->
-                            scope.append(scope.length() == 0 ? "" : ", ").append(entry));
-            if (description.includeAll() == Answer.YES) {
-                scope.append(scope.length() == 0 ? "" : ", ").append("every function that no other unit serves");
-            }
-            cell("", scope.toString());
+            cell("", unit.serves());
             html.append("<td>");
             if (!description.fields().isEmpty()) {
                 html.append("<details><summary>");

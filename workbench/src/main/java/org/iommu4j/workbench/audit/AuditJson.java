@@ -13,6 +13,7 @@ import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Passthrough;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.pci.PciAddress;
@@ -42,16 +43,18 @@ public final class AuditJson {
         node.put("linux", audit.linux().toString());
         node.put("hostLinux", audit.hostLinux().map(Object::toString).orElse(null));
         node.put("rule", audit.rule() == null ? null : audit.rule().name());
+        strings(node.putArray("vendors"), audit.vendors());
         node.put("verdict", Headline.verdict(audit));
         node.put("guest", audit.overall().name());
         put(node, "iommuInUse", audit.iommuInUse());
+        put(node, "interruptRemapping", audit.interruptRemapping());
         ArrayNode units = node.putArray("units");
         audit.units().forEach(unit -> units.add(unit(unit)));
         ArrayNode devices = node.putArray("devices");
         audit.devices().forEach(device -> devices.add(device(device)));
         ArrayNode groups = node.putArray("groups");
         audit.groups().forEach(group -> groups.add(group(group)));
-        node.set("assignment", audit.assignment() == null ? null : assignment(audit.assignment()));
+        node.set("assignment", audit.assignment() == null ? null : assignment(audit, audit.assignment()));
         reasons(node.putArray("falsePromises"), audit.falsePromises());
         strings(node.putArray("contradictions"), audit.contradictions());
         ArrayNode remarks = node.putArray("remarks");
@@ -136,6 +139,8 @@ public final class AuditJson {
                         : null);
         node.put("className", device.className().orElse(null));
         node.put("name", device.name().orElse(null));
+        node.put("ids", device.ids().orElse(null));
+        put(node, "resets", device.reset().possible());
         node.put("driver", device.driver());
         put(node, "noSnoopEnabled", device.noSnoopEnabled());
         node.put("noSnoopUse", device.noSnoopUse().map(use -> use.kind().name()).orElse(null));
@@ -174,7 +179,8 @@ public final class AuditJson {
         return node;
     }
 
-    private static ObjectNode assignment(Assignment asked) {
+    private static ObjectNode assignment(Audit audit, Assignment asked) {
+        Passthrough passthrough = new Passthrough(audit);
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         strings(node.putArray("devices"), asked.devices());
         put(node, "assignable", asked.assignable());
@@ -188,6 +194,10 @@ public final class AuditJson {
         ArrayNode paths = node.putArray("paths");
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
             ObjectNode entry = paths.addObject().put("device", path.getKey().toString());
+            ArrayNode along = entry.putArray("passthrough");
+            passthrough
+                    .of(audit.device(path.getKey()).orElseThrow())
+                    .forEach(line -> along.addObject().put("what", line.label()).put("text", line.text()));
             ArrayNode steps = entry.putArray("steps");
             for (Step step : path.getValue()) {
                 steps.addObject()

@@ -2,9 +2,10 @@
 package org.iommu4j.workbench.audit;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.audit.Answers;
 import org.iommu4j.audit.Assignment;
@@ -14,13 +15,13 @@ import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Passthrough;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.Reason;
-import org.iommu4j.spi.ScopeEntry;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 import picocli.CommandLine.Help.ColorScheme;
@@ -31,9 +32,6 @@ public final class AuditText {
     public static final int WIDTH = 100;
 
     private static final int LABEL = 19;
-
-    /** Devices named before a hint that applies to several. */
-    private static final int SHOWN = 3;
 
     private final ColorScheme colors;
     private final boolean verbose;
@@ -52,6 +50,7 @@ public final class AuditText {
             sentence(text, label(line.label()), line.text(), null);
         }
         assignment(text, audit);
+        passthrough(text, audit);
         units(text, audit);
         devices(text, audit);
         groups(text, audit);
@@ -62,31 +61,18 @@ public final class AuditText {
         hints(text, audit);
         if (!audit.warnings().isEmpty()) {
             section(text, "Unknown or doubtful");
-            audit.warnings().forEach(warning -> sentence(text, "  - ", warning, null));
+            Headline.warnings(audit).forEach(warning -> sentence(text, "  - ", warning, null));
         }
         return text.toString();
     }
 
     /** Prints a hint that applies to several devices once. */
     private static void hints(StringBuilder text, Audit audit) {
-        Map<Reason, List<PciAddress>> hints = new LinkedHashMap<>();
-        audit.hints().forEach(hint -> hints.put(hint, new ArrayList<>()));
-        for (AuditedDevice device : audit.devices()) {
-            for (Reason hint : device.hints()) {
-                hints.computeIfAbsent(hint, unused -> new ArrayList<>()).add(device.address());
-            }
+        List<String> hints = Headline.hints(audit);
+        if (!hints.isEmpty()) {
+            section(text, "What can be done");
+            hints.forEach(hint -> sentence(text, "  - ", hint));
         }
-        if (hints.isEmpty()) {
-            return;
-        }
-        section(text, "What can be done");
-        hints.forEach((hint, devices) -> {
-            String who = devices.isEmpty()
-                    ? ""
-                    : Assignment.join(devices.subList(0, Math.min(SHOWN, devices.size())))
-                            + (devices.size() > SHOWN ? " and " + (devices.size() - SHOWN) + " more" : "") + ": ";
-            sentence(text, "  - ", who + hint);
-        });
     }
 
     private static void section(StringBuilder text, String title) {
@@ -102,9 +88,14 @@ public final class AuditText {
         if (asked == null) {
             return;
         }
+        Passthrough passthrough = new Passthrough(audit);
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
-            String title = audit.device(path.getKey()).map(AuditedDevice::title).orElse("");
-            section(text, Printable.cut(path.getKey() + " " + title, WIDTH));
+            AuditedDevice device = audit.device(path.getKey()).orElse(null);
+            section(text, Printable.cut(path.getKey() + " " + (device == null ? "" : device.title()), WIDTH));
+            if (device != null) {
+                passthrough.of(device).forEach(line -> sentence(text, label(line.label()), line.text()));
+                text.append('\n');
+            }
             for (Step step : path.getValue()) {
                 sentence(
                         text,
@@ -117,6 +108,15 @@ public final class AuditText {
         if (!asked.hints().isEmpty()) {
             section(text, "For this guest");
             asked.hints().forEach(hint -> reason(text, "  - ", hint));
+        }
+    }
+
+    /** Prints what goes along with each device that people assign. */
+    private void passthrough(StringBuilder text, Audit audit) {
+        List<Headline.Line> lines = audit.assignment() == null ? new Passthrough(audit).all(verbose) : List.of();
+        if (!lines.isEmpty()) {
+            section(text, "What goes along (graphics, network, NVMe, USB)");
+            lines.forEach(line -> sentence(text, "  " + line.label() + "  ", line.text()));
         }
     }
 
@@ -145,33 +145,19 @@ public final class AuditText {
                         case UNKNOWN -> "?";
                     },
                     mark(abilities.interruptRemapping()),
-                    stages(abilities),
+                    unit.stagesInWords(),
                     abilities.addressWidth() == 0 ? "?" : abilities.addressWidth() + " bit",
-                    pageSizes(abilities.pageSizes()),
+                    unit.pageSizesInWords(),
                     Integer.toString(unit.devices().size()));
         }
         table.print(text);
         for (AuditedUnit unit : audit.units()) {
-            scope(text, unit.description());
+            if (!unit.serves().isEmpty()) {
+                sentence(text, "  " + unit.description().id() + " serves  ", unit.serves());
+            }
             if (verbose) {
                 fields(text, unit.description());
             }
-        }
-    }
-
-    private static void scope(StringBuilder text, UnitDescription unit) {
-        StringBuilder words = new StringBuilder();
-        for (ScopeEntry entry : unit.scope()) {
-            words.append(words.length() == 0 ? "" : ", ").append(entry);
-        }
-        if (unit.includeAll() == Answer.YES) {
-            words.append(words.length() == 0 ? "" : ", and ").append("every function that no other unit serves");
-        }
-        if (unit.segment().isPresent() && unit.segment().getAsInt() != 0) {
-            words.append(String.format(" (segment %04x)", unit.segment().getAsInt()));
-        }
-        if (words.length() > 0) {
-            sentence(text, "  " + unit.id() + " serves  ", words.toString());
         }
     }
 
@@ -192,12 +178,17 @@ public final class AuditText {
 
     private void devices(StringBuilder text, Audit audit) {
         List<AuditedDevice> shown = audit.devices().stream()
-                .filter(device -> verbose || !device.isPartOfHost())
+                .filter(device -> verbose || !device.isOfChipset())
                 .toList();
-        if (shown.isEmpty()) {
+        String folded = verbose ? "" : Headline.chipset(audit);
+        if (shown.isEmpty() && folded.isEmpty()) {
             return;
         }
-        section(text, "Devices" + (verbose ? "" : " (without bridges and IOMMUs; --verbose shows all, with reasons)"));
+        section(text, "Devices" + (verbose ? "" : " (--verbose shows all, with reasons)"));
+        if (shown.isEmpty()) {
+            sentence(text, "  ", folded);
+            return;
+        }
         boolean oneSegment = shown.stream().allMatch(device -> device.address().segment() == 0);
         Table table = new Table("address", "unit", "group", "NoSnoop", "guest", "assign", "driver", "device");
         for (AuditedDevice device : shown) {
@@ -218,6 +209,9 @@ public final class AuditText {
                     device.shortTitle());
         }
         table.withoutSilentColumns().print(text, colors);
+        if (!folded.isEmpty()) {
+            sentence(text, "  ", folded);
+        }
         if (verbose) {
             for (AuditedDevice device : shown) {
                 text.append("  ").append(device.address()).append('\n');
@@ -234,9 +228,14 @@ public final class AuditText {
     }
 
     private void groups(StringBuilder text, Audit audit) {
+        Set<PciAddress> chipset = audit.devices().stream()
+                .filter(AuditedDevice::isOfChipset)
+                .map(AuditedDevice::address)
+                .collect(Collectors.toSet());
         List<AuditedGroup> shown = audit.groups().stream()
-                .filter(group ->
-                        verbose || group.devices().size() + group.named().size() > 1)
+                .filter(group -> verbose
+                        || (group.devices().size() + group.named().size() > 1
+                                && !(group.named().isEmpty() && chipset.containsAll(group.devices()))))
                 .toList();
         if (shown.isEmpty()) {
             return;
@@ -261,33 +260,6 @@ public final class AuditText {
         return answer == Answer.UNKNOWN ? "?" : Answers.word(answer);
     }
 
-    private static String stages(UnitAbilities abilities) {
-        if (abilities.secondStage() == Answer.UNKNOWN) {
-            return "?";
-        }
-        return (abilities.firstStage() == Answer.YES ? "1st, " : "")
-                + (abilities.secondStage() == Answer.YES ? "2nd" : "none")
-                + (abilities.levels() > 0 ? " (" + abilities.levels() + "-level)" : "")
-                + (abilities.nested() == Answer.YES ? ", nested" : "");
-    }
-
-    private static String pageSizes(long sizes) {
-        if (sizes == 0) {
-            return "?";
-        }
-        if (Long.bitCount(sizes) > 4) {
-            return "4K and up";
-        }
-        StringBuilder text = new StringBuilder();
-        for (int bit = 0; bit < 64; bit++) {
-            if (((sizes >>> bit) & 1) != 0) {
-                String size = (1 << (bit % 10)) + (bit < 20 ? "K" : bit < 30 ? "M" : "G");
-                text.append(text.length() == 0 ? "" : " ").append(size);
-            }
-        }
-        return text.toString();
-    }
-
     private static void reason(StringBuilder text, String start, Reason reason) {
         sentence(text, start, reason.toString());
     }
@@ -303,13 +275,23 @@ public final class AuditText {
                 .append('\n');
     }
 
-    /** Breaks between words, and indents what follows as far as the start; a word that is too long is cut. */
+    /**
+     * Breaks between words, and indents what follows as far as the start; a word that is too long is cut. A command that
+     * settles a question stays in one line, ready to paste.
+     */
     static String wrap(String start, String words) {
         StringBuilder text = new StringBuilder(Printable.line(start));
         String indent = " ".repeat(Math.max(4, Math.min(start.length(), WIDTH / 2)));
         int column = start.length();
         boolean first = true;
-        for (String word : Printable.line(words).split(" +", -1)) {
+        String line = Printable.line(words);
+        int command = line.indexOf(Headline.SETTLE);
+        int end = command < 0 ? line.length() : command + Headline.SETTLE.length() - 1;
+        List<String> parts = new ArrayList<>(List.of(line.substring(0, end).split(" +", -1)));
+        if (command >= 0) {
+            parts.add(line.substring(end + 1));
+        }
+        for (String word : parts) {
             if (column + (first ? 0 : 1) + word.length() > WIDTH) {
                 text.append('\n').append(indent);
                 column = indent.length();

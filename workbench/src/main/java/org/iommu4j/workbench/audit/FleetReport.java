@@ -9,15 +9,12 @@ import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.audit.Audit;
 import org.iommu4j.audit.Auditor;
 import org.iommu4j.audit.Fleet;
 import org.iommu4j.audit.FleetRow;
-import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.host.Printable;
-import org.iommu4j.spi.Answer;
 import org.iommu4j.workbench.output.Csv;
 import org.iommu4j.workbench.output.Json;
 import tools.jackson.databind.node.ArrayNode;
@@ -27,19 +24,6 @@ import tools.jackson.databind.node.ObjectNode;
 /** The audit of a directory of captures, one row per host. */
 public final class FleetReport {
     private static final int HOST_WIDTH = 28;
-
-    /** The columns' names, for CSV and tables. */
-    private static final List<String> COLUMNS = List.of(
-            "host",
-            "linux",
-            "guest",
-            "units",
-            "cantBlock",
-            "devices",
-            "noncoherent",
-            "unknown",
-            "falsePromises",
-            "verdict");
 
     private final List<FleetRow> rows;
 
@@ -98,7 +82,7 @@ public final class FleetReport {
         Table table = new Table(
                 "host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "false pr.", "verdict");
         for (FleetRow row : rows) {
-            String[] line = cells(row).toArray(String[]::new);
+            String[] line = row.cells().toArray(String[]::new);
             line[0] = Printable.cut(line[0], HOST_WIDTH);
             table.row(line);
         }
@@ -109,8 +93,8 @@ public final class FleetReport {
 
     /** Returns comma-separated values with a header (RFC 4180). */
     public String csv() {
-        StringBuilder text = new StringBuilder(Csv.row(COLUMNS));
-        rows.forEach(row -> text.append(Csv.row(cells(row))));
+        StringBuilder text = new StringBuilder(Csv.row(FleetRow.COLUMNS));
+        rows.forEach(row -> text.append(Csv.row(row.cells())));
         return text.toString();
     }
 
@@ -138,27 +122,5 @@ public final class FleetReport {
             text.append(Json.line(node)).append('\n');
         }
         return text.toString();
-    }
-
-    /** Returns the cells of a host in the order of {@link #COLUMNS}. */
-    private static List<String> cells(FleetRow row) {
-        if (row.audit().isEmpty()) {
-            String error = row.error();
-            return List.of(row.host(), "", "ERROR", "", "", "", "", "", "", error == null ? "" : error);
-        }
-        Audit found = row.audit().get();
-        return List.of(
-                row.host(),
-                found.linux().toString(),
-                found.overall().name(),
-                Integer.toString(found.units().size()),
-                Long.toString(found.units().stream()
-                        .filter(unit -> unit.description().abilities().blocksNoSnoop() == Answer.NO)
-                        .count()),
-                Integer.toString(found.devices().size()),
-                Integer.toString(row.noncoherent().size()),
-                Integer.toString(Headline.addresses(found, Guest.UNKNOWN).size()),
-                Integer.toString(found.falsePromises().size()),
-                Headline.verdict(found));
     }
 }

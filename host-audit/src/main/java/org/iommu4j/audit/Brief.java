@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.audit;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.host.Printable;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.Reason;
+import org.iommu4j.spi.UnitDescription;
+
+/**
+ * An audit in at most {@value #LINES} lines, fit for a forum: one prerequisite of device assignment each, with what to
+ * do in brackets. It has no name of the host, no file and no serial number.
+ */
+public final class Brief {
+    /** The most lines that it has. */
+    public static final int LINES = 15;
+
+    /** Devices with lines of their own. */
+    private static final int DEVICES = 2;
+
+    private static final int TITLE = 40;
+
+    /** How a prerequisite is met. */
+    private enum Result {
+        PASS,
+        WARN,
+        FAIL
+    }
+
+    private final Audit audit;
+    private final Passthrough passthrough;
+    private final List<String> lines = new ArrayList<>();
+
+    private Brief(Audit audit) {
+        this.audit = audit;
+        this.passthrough = new Passthrough(audit);
+    }
+
+    /** Returns the lines. */
+    public static List<String> of(Audit audit) {
+        return new Brief(Objects.requireNonNull(audit, "audit")).lines();
+    }
+
+    private List<String> lines() {
+        lines.add("iommu4j audit, " + Headline.release(audit));
+        iommu();
+        interrupts();
+        List<AuditedDevice> subjects = subjects();
+        subjects.stream().limit(DEVICES).forEach(this::device);
+        if (subjects.size() > DEVICES) {
+            int more = subjects.size() - DEVICES;
+            lines.add("      " + more + (more == 1 ? " more device" : " more devices")
+                    + " to assign [iommu4j audit --brief --assign BDF]");
+        }
+        coherency();
+        return List.copyOf(lines);
+    }
+
+    private void add(Result result, String text, String remedy) {
+        lines.add(result + "  " + text + (remedy.isEmpty() ? "" : " [" + remedy + "]"));
+    }
+
+    /** Returns the devices of the virtual machine, else those that people assign: graphics first. */
+    private List<AuditedDevice> subjects() {
+        Assignment asked = audit.assignment();
+        if (asked != null) {
+            return asked.devices().stream()
+                    .flatMap(address -> audit.device(address).stream())
+                    .toList();
+        }
+        return audit.devices().stream()
+                .filter(device ->
+                        !device.isPartOfHost() && DeviceKind.of(device).isPresent())
+                .sorted(Comparator.comparing(device -> DeviceKind.of(device).orElseThrow()))
+                .toList();
+    }
+
+    private void iommu() {
+        List<String> ids =
+                audit.units().stream().map(unit -> unit.description().id()).toList();
+        String units = ids.isEmpty() ? "" : ": " + UnitDescription.range(ids);
+        switch (audit.iommuInUse()) {
+            case YES -> add(Result.PASS, "IOMMU on" + units, "");
+            case NO ->
+                add(
+                        Result.FAIL,
+                        "IOMMU off",
+                        audit.hints().stream()
+                                .map(Reason::text)
+                                .filter(hint -> hint.startsWith("boot with ") || hint.startsWith("remove "))
+                                .map(hint -> hint.split(": ", 2)[0])
+                                .findFirst()
+                                .orElse("turn VT-d or AMD-Vi on in the firmware's setup"));
+            case UNKNOWN ->
+                add(Result.WARN, "IOMMU: unknown whether it is on" + units, "sudo dmesg | grep -e DMAR -e AMD-Vi");
+        }
+    }
+
+    private void interrupts() {
+        switch (audit.interruptRemapping()) {
+            case YES -> add(Result.PASS, "interrupt remapping on", "");
+            case NO ->
+                add(
+                        Result.FAIL,
+                        "interrupt remapping off",
+                        "firmware's setup, x2APIC; vfio_iommu_type1.allow_unsafe_interrupts=1 for trusted guests only");
+            case UNKNOWN ->
+                add(Result.WARN, "interrupt remapping: unknown", Question.INTERRUPTS.command(Headline.HOST_BRIDGE));
+        }
+    }
+
+    private void device(AuditedDevice device) {
+        group(device);
+        memory(device);
+        reset(device);
+        driver(device);
+    }
+
+    private static String name(AuditedDevice device) {
+        return Passthrough.brief(device.address());
+    }
+
+    private void group(AuditedDevice device) {
+        String start = name(device) + " " + Printable.cut(device.shortTitle(), TITLE) + ": ";
+        if (device.group().isEmpty()) {
+            add(
+                    Result.WARN,
+                    start + "group unknown",
+                    audit.iommuInUse() == Answer.NO
+                            ? "turn the IOMMU on first"
+                            : "lspci -v -s " + name(device) + " | grep -i 'iommu group'");
+            return;
+        }
+        List<AuditedDevice> strangers = passthrough.strangers(device);
+        String group = start + "group " + device.group().getAsInt();
+        if (passthrough.isOverridden(device)) {
+            add(Result.WARN, group + ", isolation not real", "pcie_acs_override: for trusted guests only");
+        } else if (strangers.isEmpty()) {
+            int own = passthrough.others(device).size();
+            add(Result.PASS, group + (own == 0 ? ", alone" : ", with its own functions only"), "");
+        } else {
+            add(
+                    Result.WARN,
+                    group + ", " + strangers.size()
+                            + (strangers.size() == 1 ? " other device goes along (" : " other devices go along (")
+                            + strangers.stream()
+                                    .map(AuditedDevice::kind)
+                                    .distinct()
+                                    .limit(2)
+                                    .collect(Collectors.joining(", "))
+                            + ")",
+                    "another slot, or ACS in the firmware's setup");
+        }
+    }
+
+    /** Memory that firmware reserves and Linux keeps mapped one to one stands against assignment. */
+    private void memory(AuditedDevice device) {
+        List<ReservedRegion> regions = device.reservedRegions();
+        boolean direct =
+                device.obstacles().stream().anyMatch(reason -> reason.text().contains("mapped one to one"));
+        if (direct) {
+            add(
+                    Result.FAIL,
+                    name(device) + ": firmware reserves memory for it or its group",
+                    "firmware's setup: turn off what uses it, such as remote management or RAID");
+        } else if (device.assignableWithGroup() == Answer.YES
+                || (regions != null
+                        && passthrough.others(device).isEmpty()
+                        && regions.stream().noneMatch(region -> region.type() == ReservedRegion.Type.DIRECT))) {
+            add(Result.PASS, name(device) + ": no memory reserved by firmware", "");
+        } else {
+            add(Result.WARN, name(device) + ": memory reserved by firmware is unknown", "sudo dmesg | grep -i rmrr");
+        }
+    }
+
+    private void reset(AuditedDevice device) {
+        switch (device.reset().possible()) {
+            case YES ->
+                add(Result.PASS, name(device) + ": reset " + device.reset().words(), "");
+            case NO -> add(Result.WARN, name(device) + ": no way to reset it", "reboot the host between guests");
+            case UNKNOWN ->
+                add(
+                        Result.WARN,
+                        name(device) + ": reset "
+                                + (device.reset().equals(Reset.UNKNOWN) ? "" : "by itself not possible, otherwise ")
+                                + "unknown",
+                        Question.RESET.command(device.address()));
+        }
+    }
+
+    private void driver(AuditedDevice device) {
+        List<AuditedDevice> bound = passthrough.others(device).stream()
+                .filter(Passthrough::isHeldByHost)
+                .toList();
+        String option = device.ids().map(ids -> "vfio-pci.ids=" + ids).orElse("bind vfio-pci to it");
+        if (!bound.isEmpty()) {
+            AuditedDevice first = bound.get(0);
+            add(
+                    Result.FAIL,
+                    name(first) + " of its group has driver " + first.driver()
+                            + (bound.size() > 1 ? ", and " + (bound.size() - 1) + " more" : ""),
+                    "unbind, or assign it too");
+        } else if (Passthrough.isHeldByHost(device)) {
+            add(Result.WARN, name(device) + " has driver " + device.driver(), option);
+        } else if (device.driver() == null) {
+            add(Result.WARN, name(device) + ": driver unknown", "lspci -nnk -s " + name(device));
+        } else {
+            add(Result.PASS, name(device) + ": no driver in the way", "");
+        }
+    }
+
+    /** Returns the devices that make guests not coherent, where they do not all. */
+    private String because() {
+        List<PciAddress> bad = audit.assignment() == null
+                ? Headline.addresses(audit, Guest.NONCOHERENT)
+                : audit.assignment().noncoherent();
+        return bad.isEmpty()
+                ? ""
+                : " with " + bad.stream().limit(2).map(Passthrough::brief).collect(Collectors.joining(", "))
+                        + (bad.size() > 2 ? " and " + (bad.size() - 2) + " more" : "");
+    }
+
+    private void coherency() {
+        if (!audit.falsePromises().isEmpty()) {
+            add(Result.WARN, "coherent for KVM, but the driver does not keep its promise", "see falsePromises of JSON");
+            return;
+        }
+        switch (audit.overall()) {
+            case COHERENT -> add(Result.PASS, "guests are coherent: no-snoop is blocked", "");
+            case NONCOHERENT ->
+                add(Result.WARN, "guests are not coherent" + because(), "they work, but " + audit.cost());
+            case UNKNOWN ->
+                add(
+                        Result.WARN,
+                        "coherent: unknown",
+                        audit.iommuInUse() == Answer.NO
+                                ? "turn the IOMMU on first"
+                                : "sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu");
+        }
+    }
+}
