@@ -17,6 +17,7 @@ final class FoldedLines {
     private static final int LEAST_WIDTH = 60;
 
     private static final int GREATEST_WIDTH = 140;
+    private static final int LEAST_TERMINAL = 80;
     private static final int TAB = 8;
 
     /** A line and its kind. */
@@ -34,7 +35,7 @@ final class FoldedLines {
                     + "(?: group)?)?)?|.*iommu: Adding device(?: \\S{7,12}(?: to(?: group)?)?)?");
 
     private static final Pattern ENDS = Pattern.compile(".*\\bto (?:iommu )?group \\d{1,6}\\s*");
-    private static final Pattern FLAGS = Pattern.compile("\\s*Flags: .*,\\s*");
+    private static final Pattern FLAGS = Pattern.compile("\\s*Flags: .*,(?: IOMMU(?: group)?)?\\s*");
     private static final Pattern BITS = Pattern.compile("(?:[A-Za-z0-9/<>=]{2,16}[+-]\\s*){1,20}");
 
     private FoldedLines() {}
@@ -51,7 +52,7 @@ final class FoldedLines {
             return lines;
         }
         boolean folded = width >= LEAST_WIDTH && width <= GREATEST_WIDTH;
-        boolean withinWords = folded && width % 10 == 0 && !foldsBetweenWords(lines, width);
+        boolean withinWords = width >= LEAST_TERMINAL && folded && width % 10 == 0 && !foldsBetweenWords(lines, width);
         List<Entry> joined = new ArrayList<>(lines.size());
         Entry before = Entry.NONE;
         int columns = 0;
@@ -94,8 +95,9 @@ final class FoldedLines {
             return true;
         }
         String rest = next.text();
-        boolean indented = rest.startsWith("  ") || rest.startsWith("\t");
-        if (!text || indented || ENDS.matcher(cut).matches()) {
+        boolean ofLspci = before.kind() == PrintedLine.TITLE || before.kind() == PrintedLine.DETAIL;
+        boolean detail = ofLspci && (rest.startsWith("  ") || rest.startsWith("\t"));
+        if (!text || detail || ENDS.matcher(cut).matches()) {
             return false;
         }
         return wouldNotFit

@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Reads listings of IOMMU groups as people's shell loops print them.
  *
- * <p>Known forms: group and function on one line ({@code IOMMU Group 1 00:01.0 PCI bridge [0604]: ...}); a heading per
+ * <p>Known forms: group and function on one line ({@code IOMMU Group 1 00:01.0 PCI bridge [0604]: ...},
+ * {@code (1) 00:01.0 ...}); a heading per
  * group ({@code IOMMU Group 1:}) with its functions below, after words or tags such as {@code Device:} or
  * {@code [RESET]}; paths ({@code /sys/kernel/iommu_groups/1/devices/0000:00:01.0}). A heading {@code IOMMU: dmar3}
  * names the unit of what follows. A kernel's command line that is printed before is read as well.
@@ -24,7 +25,8 @@ import org.jspecify.annotations.Nullable;
 final class GroupListingReader {
     private static final Pattern PATH = Pattern.compile("iommu_groups/(\\d{1,6})/devices/(\\S+)");
     private static final Pattern GROUP =
-            Pattern.compile("(?i)([\\s#*>|=-]*)(?:iommu[ _-]?)?group(?:\\s*#?\\s*|:\\s*|_)(\\d{1,6})\\b");
+            Pattern.compile("(?i)([\\s#*>|=-]*)(?:iommu[ _-]?)?group(?:\\s*#?\\s*|:\\s*|_)(\\d{1,6})\\b"
+                    + "|(\\s*)\\((\\d{1,6})\\)(?=\\s+(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]\\s)");
     private static final Pattern OF_LSPCI = Pattern.compile("\\s*IOMMU(?: group|Group):\\s*\\d{1,6}\\s*");
     private static final Pattern UNIT = Pattern.compile("^\\s*IOMMU: ([a-z]{1,16}\\d{1,6})\\s*$");
     private static final Pattern COMMAND_LINE = Pattern.compile("^\\s*(BOOT_IMAGE=\\S+ .*)$");
@@ -109,7 +111,7 @@ final class GroupListingReader {
 
     /** Returns whether a line is the heading of a group, with or without a member behind it. */
     static boolean heads(String line) {
-        if (!line.contains("roup") && !line.contains("ROUP")) {
+        if (!line.contains("roup") && !line.contains("ROUP") && line.indexOf('(') < 0) {
             return false;
         }
         Matcher heading = GROUP.matcher(line);
@@ -175,8 +177,11 @@ final class GroupListingReader {
         if (group.lookingAt()) {
             String rest = line.substring(group.end());
             Matcher address = member(rest);
-            Heading begun =
-                    new Heading(Integer.parseInt(group.group(2)), group.group(1).length(), address != null);
+            boolean inWords = group.group(2) != null;
+            Heading begun = new Heading(
+                    Integer.parseInt(group.group(inWords ? 2 : 4)),
+                    group.group(inWords ? 1 : 3).length(),
+                    address != null);
             heading = begun;
             if (address != null) {
                 member(begun, rest, address);

@@ -29,6 +29,8 @@ final class PastedText {
     private static final Pattern TWO_TITLES = Pattern.compile("(?<=\\S)\\s+(?=(?:[0-9a-f]{4}:)?[0-9a-f]{2}:"
             + "[01][0-9a-f]\\.[0-7] [A-Z0-9][A-Za-z0-9 /-]{2,60}(?: \\[[0-9a-f]{4}\\])?: )");
     private static final Pattern TWO_STAMPS = Pattern.compile("(?<=\\S)\\s+(?=\\[ {0,5}\\d{1,6}\\.\\d{6}\\] )");
+    private static final Pattern TWO_MESSAGES = Pattern.compile("(?<=[^\\s:])\\s+(?=DMAR: dmar\\d|AMD-Vi: "
+            + "|pci [0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]: Adding )");
     private static final Pattern TWO_GROUPS = Pattern.compile("(?<=\\S)\\s+(?=IOMMU [Gg]roup \\d{1,6}(?::|\\s))");
     private static final Pattern TWO_DETAILS =
             Pattern.compile("(?<=[0-9a-f]{4}\\]|[^\\s:\\]])\\s+(?=Kernel driver in use: "
@@ -148,23 +150,37 @@ final class PastedText {
 
     /** Entries of one kind that share a line; of lspci also details behind a title or another detail. */
     private static void split(Entry line, List<Entry> entries) {
-        Pattern next = next(line.kind());
-        Matcher second = next == null ? null : next.matcher(line.text());
-        int from = 0;
-        while (second != null && second.find()) {
-            splitDetails(Entry.of(line.text().substring(from, second.start())), entries);
-            from = second.end();
+        String text = line.text();
+        switch (line.kind()) {
+            case TITLE, DETAIL -> {
+                String indent =
+                        text.substring(0, text.length() - text.stripLeading().length());
+                split(text, TWO_TITLES.matcher(text), indent, entries);
+            }
+            case STAMPED -> split(text, TWO_STAMPS.matcher(text), "", entries);
+            case OTHER_BEGINNING -> split(text, TWO_MESSAGES.matcher(text), "", entries);
+            case HEADING -> {
+                List<Entry> headings = new ArrayList<>(1);
+                split(text, TWO_GROUPS.matcher(text), "", headings);
+                for (Entry heading : headings) {
+                    Matcher members = TWO_TITLES.matcher(heading.text());
+                    // The first is the heading's own.
+                    split(heading.text(), members.find() ? members : null, "\t", entries);
+                }
+            }
+            default -> entries.add(line);
         }
-        splitDetails(from == 0 ? line : Entry.of(line.text().substring(from)), entries);
     }
 
-    private static @Nullable Pattern next(PrintedLine kind) {
-        return switch (kind) {
-            case TITLE, DETAIL -> TWO_TITLES;
-            case STAMPED -> TWO_STAMPS;
-            case HEADING -> TWO_GROUPS;
-            default -> null;
-        };
+    private static void split(String line, @Nullable Matcher next, String indent, List<Entry> entries) {
+        int from = 0;
+        String before = "";
+        while (next != null && next.find()) {
+            splitDetails(Entry.of(before + line.substring(from, next.start())), entries);
+            from = next.end();
+            before = indent;
+        }
+        splitDetails(Entry.of(before + line.substring(from)), entries);
     }
 
     private static void splitDetails(Entry line, List<Entry> entries) {

@@ -146,6 +146,13 @@ class GroupListingReaderTest {
     }
 
     @Test
+    void aNumberInBracketsBeforeAnAddressIsAGroup() {
+        assertThat(groups(" (3) 04:00.0 Ethernet controller: Maker\n(12) 0000:05:00.0 VGA controller: Maker\n"))
+                .containsOnly(Map.entry("04:00.0", 3), Map.entry("05:00.0", 12));
+        assertThat(GroupListingReader.recognises("(3) 04:00 we met")).isFalse();
+    }
+
+    @Test
     void membersOnOneLineAreAllRead() {
         assertThat(groups("IOMMU Group 3: 0000:04:00.0 0000:04:00.1, 0000:04:00.2\n"))
                 .containsOnly(Map.entry("04:00.0", 3), Map.entry("04:00.1", 3), Map.entry("04:00.2", 3));

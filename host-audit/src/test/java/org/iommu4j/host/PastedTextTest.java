@@ -262,6 +262,14 @@ class PastedTextTest {
                         IOMMU Group 1 00:1c.0 PCI bridge: Maker
                         IOMMU Group 2 04:00.0 Ethernet controller: Maker
                         """);
+        String members = "00:1c.0 PCI bridge: Maker 04:00.0 Ethernet controller [0200]: Maker\n";
+        assertThat(mended("IOMMU Group 1: " + members))
+                .isEqualTo("IOMMU Group 1: 00:1c.0 PCI bridge: Maker\n\t04:00.0 Ethernet controller [0200]: Maker\n");
+        assertThat(mended("IOMMU Group 1:\n  " + members))
+                .isEqualTo(
+                        "IOMMU Group 1:\n  00:1c.0 PCI bridge: Maker\n  04:00.0 Ethernet controller [0200]: Maker\n");
+        assertThat(mended("DMAR: dmar0: one DMAR: dmar1: two\npci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40\n"))
+                .isEqualTo("DMAR: dmar0: one\nDMAR: dmar1: two\npci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40\n");
         assertThat(mended("04:00.0 VGA controller: Maker [8086:1616] Subsystem: Other [1043:8694]\n"))
                 .isEqualTo("04:00.0 VGA controller: Maker [8086:1616]\n\tSubsystem: Other [1043:8694]\n");
     }
@@ -276,9 +284,18 @@ class PastedTextTest {
     }
 
     @Test
-    void flagsThatEndWithACommaGoOn() {
-        assertThat(mended("\tFlags: bus master, fast devsel, latency 0, IRQ 16,\nIOMMU group 2\n"))
-                .isEqualTo("\tFlags: bus master, fast devsel, latency 0, IRQ 16, IOMMU group 2\n");
+    void flagsThatAreFoldedBeforeTheGroupGoOn() {
+        for (String cut : new String[] {" IOMMU group 2", " IOMMU\ngroup 2", " IOMMU group\n2", "\nIOMMU group 2"}) {
+            assertThat(mended("\tFlags: bus master, fast devsel, latency 0, IRQ 16," + cut + "\n"))
+                    .isEqualTo("\tFlags: bus master, fast devsel, latency 0, IRQ 16, IOMMU group 2\n");
+        }
+    }
+
+    @Test
+    void theRestOfAFoldedMessageMayBeIndented() {
+        String cut = "[    0.136262] DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap";
+        String rest = "1c0000c40660462 ecap 7e3ff0505e\n";
+        assertThat(mended(cut + "\n    " + rest)).isEqualTo(cut + " " + rest);
     }
 
     @Test
