@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
-import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Reads what tools print about the running kernel: {@code uname -a}, {@code hostnamectl} and {@code inxi}, and the
- * command line as {@code /proc/cmdline} has it.
+ * Reads what tools print about the running kernel: {@code uname -a}, {@code hostnamectl}, {@code inxi} and
+ * {@code pveversion}, and the command line as {@code /proc/cmdline} has it.
  */
 final class KernelNames {
     /** A release begins with two numbers; longer than Linux's {@code UTS_RELEASE} is none. */
@@ -16,7 +15,8 @@ final class KernelNames {
 
     private static final Pattern UNAME =
             Pattern.compile("^\\s{0,16}Linux \\S{1,64} " + RELEASE + " (?:#\\d|.{0,200}\\bGNU/Linux)");
-    private static final Pattern LABELLED = Pattern.compile("(?:^|\\s)Kernel: (?:Linux )?" + RELEASE + "(?:\\s|$)");
+    private static final Pattern LABELLED =
+            Pattern.compile("(?:^|[\\s(])(?:K|running k)ernel: (?:Linux )?" + RELEASE + "(?:[\\s)]|$)");
     private static final Pattern COMMAND_LINE = Pattern.compile("^\\s{0,16}(BOOT_IMAGE=\\S+ .*)$");
     private static final Pattern BOOT_IMAGE = Pattern.compile(
             "(?:^|\\s)BOOT_IMAGE=(?:\\S{0,200}/)?(?:vmlinu[xz]|bzImage|kernel)-" + RELEASE + "(?:\\s|$)");
@@ -25,11 +25,17 @@ final class KernelNames {
 
     /** Returns whether a line names the kernel. */
     static boolean recognises(String line) {
-        return release(line).isPresent() || COMMAND_LINE.matcher(line).matches();
+        return release(line).isPresent() || commandLine(line).isPresent();
     }
 
-    private static Optional<String> release(String line) {
+    /** Returns the release that a line names. */
+    static Optional<String> release(String line) {
         return first(UNAME, line).or(() -> first(LABELLED, line));
+    }
+
+    /** Returns the command line that a line is. */
+    static Optional<String> commandLine(String line) {
+        return first(COMMAND_LINE, line).map(String::strip);
     }
 
     private static Optional<String> first(Pattern pattern, String line) {
@@ -40,22 +46,5 @@ final class KernelNames {
     /** Returns the release by which a boot loader's entry calls the kernel that it loads. */
     static Optional<String> ofCommandLine(String commandLine) {
         return first(BOOT_IMAGE, commandLine).map(release -> release.replaceFirst("\\.(?:efi|img)$", ""));
-    }
-
-    /**
-     * Reads lines.
-     *
-     * @return whether any names the kernel
-     */
-    static boolean read(List<String> lines, Source source, EvidenceBuilder host) {
-        boolean any = false;
-        for (String line : lines) {
-            Optional<String> release = release(line);
-            release.ifPresent(found -> host.kernelRelease(found, source));
-            Optional<String> commandLine = first(COMMAND_LINE, line);
-            commandLine.ifPresent(found -> host.commandLine(found.strip(), source));
-            any |= release.isPresent() || commandLine.isPresent();
-        }
-        return any;
     }
 }

@@ -158,11 +158,21 @@ final class TextSections {
             case LOG -> logs.read(logOf(lines), new Source(name, Rank.LOG), host);
             case GROUPS -> GroupListingReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
             case LSPCI -> LspciReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
-            case KERNEL -> KernelNames.read(lines, new Source(name, Rank.LSPCI), host);
+            case KERNEL -> kernel(lines, new Source(name, Rank.LSPCI), host);
             case REGISTERS -> RegisterListing.read(lines, new Source(name, Rank.SYSFS), host) > 0;
             case NODE_DEVICES -> NodeDeviceReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
             case PVESH -> PveshReader.read(lines, new Source(name, Rank.LSPCI), host) > 0;
         };
+    }
+
+    private static boolean kernel(List<String> lines, Source source, EvidenceBuilder host) {
+        boolean any = false;
+        for (String line : lines) {
+            KernelNames.release(line).ifPresent(release -> host.kernelRelease(release, source));
+            KernelNames.commandLine(line).ifPresent(parameters -> host.commandLine(parameters, source));
+            any |= KernelNames.recognises(line);
+        }
+        return any;
     }
 
     private byte[] logOf(List<String> lines) {

@@ -111,6 +111,7 @@ class TextSectionsTest {
             strings = {
                 "Linux host 6.8.12-4-pve #1 SMP PREEMPT_DYNAMIC PMX 6.8.12-4 (2024-11-06T15:04Z) x86_64 GNU/Linux",
                 "          Kernel: Linux 6.8.12-4-pve",
+                "proxmox-ve: 8.2.0 (running kernel: 6.8.12-4-pve)",
                 "System:    Host: tower Kernel: 6.8.12-4-pve arch: x86_64 bits: 64",
                 "BOOT_IMAGE=/boot/vmlinuz-6.8.12-4-pve root=/dev/sda3 ro quiet",
                 "[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.8.12-4-pve root=/dev/sda3 ro quiet",
