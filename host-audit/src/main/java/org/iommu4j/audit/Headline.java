@@ -32,20 +32,6 @@ public final class Headline {
     private static final int TITLE = 56;
     private static final String UNKNOWN_GUESTS = "UNKNOWN whether guests are coherent: ";
 
-    /**
-     * A line below the verdict.
-     *
-     * @param label its subject, one or two words
-     * @param text the statement
-     */
-    public record Line(String label, String text) {
-        /** Refuses what is missing. */
-        public Line {
-            Objects.requireNonNull(label, "label");
-            Objects.requireNonNull(text, "text");
-        }
-    }
-
     private Headline() {}
 
     /** Returns the host and its release; where the rules of another release apply, both releases. */

@@ -41,15 +41,15 @@ public final class Passthrough {
     }
 
     /** Returns all that is to be said of a device, the group first. */
-    public List<Headline.Line> of(AuditedDevice device) {
+    public List<Line> of(AuditedDevice device) {
         Objects.requireNonNull(device, "device");
-        List<Headline.Line> lines = new ArrayList<>();
-        lines.add(new Headline.Line("group", group(device)));
-        loss(device).forEach(text -> lines.add(new Headline.Line("host loses", text)));
-        lines.add(new Headline.Line("drivers", drivers(device)));
-        isolation(device).forEach(text -> lines.add(new Headline.Line("isolation", text)));
-        lines.add(new Headline.Line("reset", reset(device)));
-        ids(device).forEach(text -> lines.add(new Headline.Line("ids", text)));
+        List<Line> lines = new ArrayList<>();
+        lines.add(new Line("group", group(device)));
+        loss(device).forEach(text -> lines.add(new Line("host loses", text)));
+        lines.add(new Line("drivers", drivers(device)));
+        isolation(device).forEach(text -> lines.add(new Line("isolation", text)));
+        lines.add(new Line("reset", reset(device)));
+        ids(device).forEach(text -> lines.add(new Line("ids", text)));
         return lines;
     }
 
@@ -59,8 +59,8 @@ public final class Passthrough {
      *
      * @param every whether all of them are shown
      */
-    public List<Headline.Line> all(boolean every) {
-        List<Headline.Line> lines = new ArrayList<>();
+    public List<Line> all(boolean every) {
+        List<Line> lines = new ArrayList<>();
         Map<Integer, String> described = new HashMap<>();
         int more = 0;
         for (AuditedDevice device : audit.devices()) {
@@ -71,10 +71,10 @@ public final class Passthrough {
                 more++;
                 continue;
             }
-            lines.add(new Headline.Line(brief(device.address()), inOneLine(device, described)));
+            lines.add(new Line(brief(device.address()), inOneLine(device, described)));
         }
         if (more > 0) {
-            lines.add(new Headline.Line("and " + more + " more", "--verbose shows them"));
+            lines.add(new Line("and " + more + " more", "--verbose shows them"));
         }
         return lines;
     }

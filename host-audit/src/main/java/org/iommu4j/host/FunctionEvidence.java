@@ -191,8 +191,8 @@ public final class FunctionEvidence implements PciFunction {
     }
 
     /**
-     * Returns the names that the host's own Linux has for the ways to reset it, such as {@code flr bus}; empty text where
-     * it has none.
+     * Returns the names that the host's own Linux has for the ways to reset it, such as {@code flr bus}; empty text
+     * where it has none.
      */
     public Optional<Fact<String>> resetMethods() {
         return facts.resetMethods();

@@ -296,7 +296,7 @@ public final class HostEvidence {
         return bootOrder.joined();
     }
 
-    /** Returns functions in the order in which Linux found them at boot; empty when no log holds that, or logs differ. */
+    /** Returns functions in the order in which Linux found them at boot; empty when no log has that, or logs differ. */
     public List<PciAddress> scanOrder() {
         return bootOrder.found();
     }

@@ -30,8 +30,7 @@ class AuditDetailsTest {
                 .audit("6.1");
         assertThat(audit.contradictions()).isNotEmpty();
         assertThat(Headline.lines(audit).get(0))
-                .isEqualTo(new Headline.Line(
-                        "contradiction", audit.contradictions().get(0)));
+                .isEqualTo(new Line("contradiction", audit.contradictions().get(0)));
     }
 
     @ParameterizedTest

@@ -257,9 +257,9 @@ class HeadlineTest {
         assertThat(labels(audit))
                 .containsExactly("group", "refused", "refused", "VFIO_DMA_CC_IOMMU", "cost", "units", "rule");
         assertThat(line(audit, "group"))
-                .isEqualTo("group 1 has 2 more: 00:02.0 Ethernet controller, 00:02.1 Ethernet controller. VFIO takes"
-                        + " 00:01.0 only when each of the 3 is without a driver or with vfio-pci: the host loses them all"
-                        + " while the guest runs");
+                .isEqualTo("group 1 has 2 more: 00:02.0 Ethernet controller, 00:02.1 Ethernet controller. VFIO"
+                        + " takes 00:01.0 only when each of the 3 is without a driver or with vfio-pci: the host loses"
+                        + " them all while the guest runs");
         assertThat(line(audit, "VFIO_DMA_CC_IOMMU")).isEqualTo("0");
         assertThat(line(audit, "cost")).isEqualTo(audit.cost());
         assertThat(Objects.requireNonNull(audit.assignment()).obstacles()).hasSize(3);
@@ -268,7 +268,7 @@ class HeadlineTest {
     // --- what else is said first ---
 
     private static List<String> labels(Audit audit) {
-        return Headline.lines(audit).stream().map(Headline.Line::label).toList();
+        return Headline.lines(audit).stream().map(Line::label).toList();
     }
 
     private static String line(Audit audit, String label) {
@@ -288,7 +288,7 @@ class HeadlineTest {
         assertThat(labels(audit)).containsExactly("not coherent", "not coherent", "cost", "units", "rule");
         assertThat(Headline.lines(audit))
                 .filteredOn(line -> line.label().equals("not coherent"))
-                .extracting(Headline.Line::text)
+                .extracting(Line::text)
                 .containsExactly(
                         "0000:00:01.0 Ethernet controller: Maker Card and 1 more: v says so",
                         "0000:00:02.0 Ethernet controller: Maker Card: v says so");

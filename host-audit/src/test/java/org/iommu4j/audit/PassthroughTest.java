@@ -45,7 +45,7 @@ class PassthroughTest {
                 .of(Hosts.device(audit, device)).stream()
                         .filter(line -> line.label().equals(label))
                         .findFirst()
-                        .map(Headline.Line::text)
+                        .map(Line::text)
                         .orElse("");
     }
 
@@ -118,10 +118,10 @@ class PassthroughTest {
     @Test
     void everyDeviceThatPeopleAssignHasItsLineAndAGroupIsDescribedOnce() throws IOException {
         String network = Hosts.function("04:00.0 Ethernet controller [0200]: Maker Net [1234:0006]");
-        List<Headline.Line> lines = new Passthrough(
+        List<Line> lines = new Passthrough(
                         audit(PORT + in(1), CARD + in(1), SOUND + in(1), DISK + in(2), network + in(1)))
                 .all(false);
-        assertThat(lines).extracting(Headline.Line::label).containsExactly("02:00.0", "04:00.0");
+        assertThat(lines).extracting(Line::label).containsExactly("02:00.0", "04:00.0");
         assertThat(lines.get(1).text()).isEqualTo("Ethernet controller: group 1, see 02:00.0; ids 1234:0006");
     }
 
@@ -207,10 +207,10 @@ class PassthroughTest {
     void anUnknownVerdictIsFollowedByTheCommandThatSettlesMostOfIt() throws IOException {
         assertThat(Headline.lines(
                         new Hosts(folder).vendors().lspci(CARD + in(1)).audit("6.6")))
-                .contains(new Headline.Line("settle it", "sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu"));
+                .contains(new Line("settle it", "sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu"));
         vendor.unit("v0", Answer.YES, Answer.YES).isUnsureOf("02:00.0");
         assertThat(Headline.lines(audit(CARD + in(1))))
-                .contains(new Headline.Line("settle it", "ls -d /sys/class/iommu/*/devices/*"));
+                .contains(new Line("settle it", "ls -d /sys/class/iommu/*/devices/*"));
     }
 
     @Test

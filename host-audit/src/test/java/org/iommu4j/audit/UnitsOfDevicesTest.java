@@ -124,8 +124,8 @@ class UnitsOfDevicesTest {
                         + "COHERENT behind dmar1");
         assertThat(Headline.lines(audit))
                 .contains(
-                        new Headline.Line("VFIO_DMA_CC_IOMMU", "0 behind dmar0, 1 behind dmar1"),
-                        new Headline.Line("cost", "behind dmar0 only: " + audit.cost()));
+                        new Line("VFIO_DMA_CC_IOMMU", "0 behind dmar0, 1 behind dmar1"),
+                        new Line("cost", "behind dmar0 only: " + audit.cost()));
         Audit all = log(RELEASE.replace("6.9.8", "5.19.0") + GRAPHICS_UNIT + REST_UNIT + joins("02:00.0") + IN_USE);
         assertThat(Headline.verdict(all))
                 .isEqualTo(

@@ -52,8 +52,7 @@ class VerdictReportsTest {
         assertThat(Headline.verdict(old)).contains("guests are NONCOHERENT");
         Audit newest = audit(report);
         assertThat(newest.overall()).isEqualTo(Guest.UNKNOWN);
-        assertThat(Headline.lines(newest))
-                .contains(new Headline.Line("VFIO_DMA_CC_IOMMU", "0 behind dmar0, 1 behind dmar1"));
+        assertThat(Headline.lines(newest)).contains(new Line("VFIO_DMA_CC_IOMMU", "0 behind dmar0, 1 behind dmar1"));
         assertThat(newest.remarks()).anyMatch(each -> each.remark().kind() == KernelRemark.Kind.FIRMWARE_BUG);
     }
 

@@ -12,8 +12,8 @@ import org.iommu4j.spi.KernelLog;
 /**
  * Recognizes the kernel log lines of Linux's VT-d driver.
  *
- * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu, dmar_table_print_dmar_entry), {@code irq_remapping.c} and {@code iommu.c},
- * 2.6.39 to 7.1.
+ * <p>Source: Linux {@code drivers/iommu/intel/dmar.c} (alloc_iommu, dmar_table_print_dmar_entry), {@code
+ * irq_remapping.c} and {@code iommu.c}, 2.6.39 to 7.1.
  */
 final class IntelKernelLog implements KernelLog {
     private static final String FAULT = "DRHD: handling fault";

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
@@ -33,6 +34,9 @@ final class RegistrationPasses {
                     + " in its turn",
             "Linux bus_iommu_probe, intel_iommu_probe_device (since 6.1)");
 
+    /** The first release whose units probe the bus one after the other. */
+    private static final LinuxRelease IN_TURN = new LinuxRelease(6, 1);
+
     private RegistrationPasses() {}
 
     /**
@@ -44,7 +48,7 @@ final class RegistrationPasses {
     static Map<DeviceId, UnitDescription> infer(
             ShownGroups groups, List<UnitDescription> units, Map<DeviceId, UnitDescription> linked) {
         boolean each = groups.linux()
-                .filter(linux -> !linux.isEnterprise() && linux.isAtLeast(6, 1))
+                .filter(linux -> !linux.isEnterprise() && linux.compareTo(IN_TURN) >= 0)
                 .isPresent();
         if (!each || units.size() < 2 || units.stream().anyMatch(unit -> unit.includeAll() == Answer.UNKNOWN)) {
             return Map.of();

@@ -39,10 +39,14 @@ import org.iommu4j.PageRequestGroup;
 import org.iommu4j.Prot;
 import org.iommu4j.audit.Audit;
 import org.iommu4j.audit.Auditor;
+import org.iommu4j.audit.DeviceKind;
 import org.iommu4j.audit.Fleet;
 import org.iommu4j.audit.FleetRow;
-import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Line;
 import org.iommu4j.audit.NoSnoopUse;
+import org.iommu4j.audit.Passthrough;
+import org.iommu4j.audit.Reset;
+import org.iommu4j.audit.Selection;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Access;
 import org.iommu4j.bits.BitField;
@@ -116,6 +120,7 @@ import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.PageRequestGroups;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.VendorContext;
@@ -217,7 +222,7 @@ final class Samples {
         PageRequest request = new PageRequest(0, true, false, false, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
         add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);
-        add(new ShownUnit(OptionalLong.empty(), Map.of()), LinuxStatements.NONE);
+        add(new ShownUnit(OptionalLong.empty(), Map.of()), LinuxStatements.NONE, ShownGroups.NONE);
         add(
                 VfioOptions.DEFAULT,
                 KvmOptions.DEFAULT,
@@ -333,10 +338,12 @@ final class Samples {
         add(new Fact<>(1L, "a log"), new InputException("no input"), new UnknownInputException("nothing known"));
         add(CaptureFiles.open(capture), capture.resolveSibling("absent.tar"), new TreeSet<>());
         add(audit.units().get(0).description());
+        add(Reset.UNKNOWN, new Passthrough(audit), DeviceKind.USB);
+        add(new Selection(Set.of(DeviceKind.USB), Set.of()));
         add(
                 new Fleet(auditor, () -> inputs, Optional.empty()),
                 new FleetRow("a host", Optional.of(audit), null, false));
-        add(new NoSnoopUse(NoSnoopUse.Kind.NONE, new Reason("it does", "its driver")), new Headline.Line("do", "it"));
+        add(new NoSnoopUse(NoSnoopUse.Kind.NONE, new Reason("it does", "its driver")), new Line("do", "it"));
         add((Supplier<HostInputs>) () -> inputs, new ByteArrayInputStream(new byte[0]));
         ForeignUnits.all().forEach(this::add);
     }

@@ -118,8 +118,8 @@ public final class ScopeResolver {
     }
 
     /**
-     * Finds the units that may translate for a function: the one that does, or where the bridge above is not known, each
-     * that may have it in its scope, and the one for the whole segment.
+     * Finds the units that may translate for a function: the one that does, or where the bridge above is not known,
+     * each that may have it in its scope, and the one for the whole segment.
      *
      * @return indexes into the units, sorted
      */

@@ -11,6 +11,7 @@ import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Line;
 import org.iommu4j.audit.Passthrough;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
@@ -90,9 +91,9 @@ public final class AuditHtml {
         return html.append("</body></html>\n").toString();
     }
 
-    private void lines(List<Headline.Line> lines) {
+    private void lines(List<Line> lines) {
         html.append("<dl>");
-        for (Headline.Line line : lines) {
+        for (Line line : lines) {
             html.append("<dt>")
                     .append(escape(line.label()))
                     .append("</dt><dd>")

@@ -15,6 +15,7 @@ import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
+import org.iommu4j.audit.Line;
 import org.iommu4j.audit.Passthrough;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
@@ -46,7 +47,7 @@ public final class AuditText {
     public String of(Audit audit) {
         StringBuilder text = new StringBuilder();
         sentence(text, "", Headline.subject(audit) + ": " + Headline.verdict(audit), Headline.shade(audit));
-        for (Headline.Line line : Headline.lines(audit)) {
+        for (Line line : Headline.lines(audit)) {
             sentence(text, label(line.label()), line.text(), null);
         }
         assignment(text, audit);
@@ -113,7 +114,7 @@ public final class AuditText {
 
     /** Prints what goes along with each device that people assign. */
     private void passthrough(StringBuilder text, Audit audit) {
-        List<Headline.Line> lines = audit.assignment() == null ? new Passthrough(audit).all(verbose) : List.of();
+        List<Line> lines = audit.assignment() == null ? new Passthrough(audit).all(verbose) : List.of();
         if (!lines.isEmpty()) {
             section(text, "What goes along (graphics, network, NVMe, USB)");
             lines.forEach(line -> sentence(text, "  " + line.label() + "  ", line.text()));
@@ -276,8 +277,8 @@ public final class AuditText {
     }
 
     /**
-     * Breaks between words, and indents what follows as far as the start; a word that is too long is cut. A command that
-     * settles a question stays in one line, ready to paste.
+     * Breaks between words, and indents what follows as far as the start; a word that is too long is cut. A command
+     * that settles a question stays in one line, ready to paste.
      */
     static String wrap(String start, String words) {
         StringBuilder text = new StringBuilder(Printable.line(start));
