@@ -26,6 +26,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
+import org.jspecify.annotations.Nullable;
 
 /** Audits hosts. Thread-safe: its only state is the vendors. */
 public final class Auditor {
@@ -220,6 +221,7 @@ public final class Auditor {
         private List<AuditedGroup> auditedGroups(List<AuditedDevice> devices, Viability viability) {
             Map<PciAddress, AuditedDevice> byAddress = new HashMap<>();
             devices.forEach(device -> byAddress.put(device.address(), device));
+            @Nullable Reason doubt = evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : null;
             List<AuditedGroup> audited = new ArrayList<>();
             for (HostPicture.Group group : picture.groups()) {
                 List<PciAddress> members = group.members();
@@ -245,7 +247,7 @@ public final class Auditor {
                         members,
                         named(group.id()),
                         GroupReasons.of(members, evidence, picture.isolation()),
-                        evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : null,
+                        doubt,
                         finding.answer(),
                         finding.reasons(),
                         guest,

@@ -285,6 +285,7 @@ final class IntelDescription {
         List<UnitDescription> used =
                 units.stream().filter(unit -> !ignored.containsKey(unit.id())).toList();
         Map<DeviceId, UnitDescription> inferred = inferred();
+        boolean whole = showsEveryUnit();
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
             PciAddress address = function.address();
@@ -297,7 +298,7 @@ final class IntelDescription {
             } else if (guess != null && grouped) {
                 devices.add(coherency.oneOf(
                         address, List.of(guess), Answer.YES, RegistrationPasses.INFERRED, null, isolated));
-            } else if (showsEveryUnit() && !used.isEmpty() && (grouped || isInFirstSegment(function, used))) {
+            } else if (whole && !used.isEmpty() && (grouped || isInFirstSegment(function, used))) {
                 Reason only = used.size() > 1 ? null : grouped ? ONLY_UNIT : UNIT_OF_ALL;
                 devices.add(coherency.oneOf(address, used, Answer.YES, only, null, isolated));
             } else {

@@ -24,7 +24,8 @@
  *       TranslatingDomain}; {@code PagingDomain} with {@code SecondStageDomain} and {@code FirstStageDomain}; {@code
  *       NestedDomain}.
  *   <li>Driver: {@code IntelIommu}, the opened driver; {@code IntelCoherency}, {@code
- *       RegistrationPasses}, {@code IntelDescription}, {@code IntelKernelLog} and {@code IntelSysfs}, which answer without opening the driver; {@code IntelVendor}.
+ *       RegistrationPasses}, {@code IntelDescription}, {@code IntelKernelLog} and {@code IntelSysfs}, which answer
+ *       without opening the driver; {@code IntelVendor}.
  * </ul>
  *
  * <h2>Source</h2>
