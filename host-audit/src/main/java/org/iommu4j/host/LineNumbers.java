@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 final class LineNumbers {
     private static final int SURE = 3;
     private static final Pattern NUMBER =
-            Pattern.compile("\\s{0,12}(\\d{1,7})(?:([:-])|([.|)\\u2502\\u2192])(?=\\s|$)|(?=\\s|$))");
+            Pattern.compile("\\s{0,12}[#L]?(\\d{1,7})(?:([:-])|([.|)\\u2502\\u2192])(?=\\s|$)|(?=\\s|$))");
     private static final Pattern OFFSET = Pattern.compile(" ?(?:0x)?[0-9A-Fa-f]{2}(?:\\s.*)?");
 
     private int last = -1;
@@ -82,7 +82,7 @@ final class LineNumbers {
     }
 
     private static @Nullable Numbered of(String line) {
-        if (line.isEmpty() || line.charAt(0) > '9') {
+        if (line.isEmpty() || (line.charAt(0) > '9' && line.charAt(0) != 'L')) {
             return null;
         }
         Matcher number = NUMBER.matcher(line);

@@ -28,7 +28,8 @@ final class PastedText {
 
     private static final Pattern TWO_TITLES = Pattern.compile("(?<=\\S)\\s+(?=(?:[0-9a-f]{4}:)?[0-9a-f]{2}:"
             + "[01][0-9a-f]\\.[0-7] [A-Z0-9][A-Za-z0-9 /-]{2,60}(?: \\[[0-9a-f]{4}\\])?: )");
-    private static final Pattern TWO_STAMPS = Pattern.compile("(?<=\\S)\\s+(?=\\[ {0,5}\\d{1,6}\\.\\d{6}\\] )");
+    private static final Pattern TWO_STAMPS = Pattern.compile("(?<=\\S)\\s+(?=\\[(?: {0,5}\\d{1,6}\\.\\d{6}"
+            + "|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d \\d{4})\\] )");
     private static final Pattern TWO_MESSAGES = Pattern.compile("(?<=[^\\s:])\\s+(?=DMAR: dmar\\d|AMD-Vi: "
             + "|pci [0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]: Adding )");
     private static final Pattern TWO_GROUPS = Pattern.compile("(?<=\\S)\\s+(?=IOMMU [Gg]roup \\d{1,6}(?::|\\s))");

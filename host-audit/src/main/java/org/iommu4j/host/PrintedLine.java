@@ -22,8 +22,10 @@ enum PrintedLine {
     /** Any other: other text, or the rest of the line before. */
     TEXT;
 
-    private static final Pattern STAMP = Pattern.compile("(?:<\\d{1,3}>)?\\[ {0,12}\\d{1,7}\\.\\d{3,9}\\]"
-            + "|[A-Z][a-z]{2} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d |\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d");
+    /** Seconds since boot or since the line before; a date, as {@code dmesg -T}, a syslog and a journal have it. */
+    private static final Pattern STAMP = Pattern.compile("(?:<\\d{1,3}>)?\\[ {0,12}\\+?\\d{1,7}\\.\\d{1,9}\\]"
+            + "|\\[[A-Z][a-z]{2}[ A-Za-z\\d]{1,12} \\d\\d:\\d\\d[ :\\d]{0,12}\\]"
+            + "|[A-Z][a-z]{2} [ \\d]\\d \\d\\d:\\d\\d:\\d\\d |\\[?\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d");
 
     private static final Pattern HEX_LINE = Pattern.compile("[0-9a-f]{2,3}:(?: [0-9a-f]{2}){16}\\s*");
 

@@ -121,6 +121,7 @@ class PastedTextTest {
                 named("numbers of an editor", numbered("%4d  ")),
                 named("grep -n", numbered("%d:")),
                 named("numbers and bars", numbered("%3d | ")),
+                named("numbers of a web page", numbered("L%d: ")),
                 named(
                         "numbered and quoted",
                         text -> eachLine(line -> "> " + line)
@@ -296,6 +297,25 @@ class PastedTextTest {
         String cut = "[    0.136262] DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap";
         String rest = "1c0000c40660462 ecap 7e3ff0505e\n";
         assertThat(mended(cut + "\n    " + rest)).isEqualTo(cut + " " + rest);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "[    0.136262] ",
+                "<6>[    0.136262] ",
+                "[  +0.000007] ",
+                "[Nov30 12:00] ",
+                "[Mon Nov 30 12:00:00 2026] ",
+                "Nov 30 12:00:00 host kernel: ",
+                "2026-11-30T12:00:00.136262+00:00 host kernel: "
+            })
+    void messagesAreFoldedAndStandAloneWhateverTheirStamps(String stamp) {
+        String cut = stamp + "DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap";
+        String next = stamp + "a message of more than sixty columns that tells nothing of interest\n";
+        String rest = "1c0000c40660462 ecap 7e3ff0505e\n";
+        assertThat(mended(next + cut + "\n" + rest + next)).isEqualTo(next + cut + " " + rest + next);
+        assertThat(mended(GROUPS + next)).isEqualTo(GROUPS + next);
     }
 
     @Test
