@@ -116,6 +116,7 @@ import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.PageRequestGroups;
 import org.iommu4j.spi.Reason;
@@ -221,6 +222,7 @@ final class Samples {
                 new FailNth());
         PageRequest request = new PageRequest(0, true, false, false, false);
         add(request, new PageRequestGroup(NIC, 1, 0, List.of(request)), new PageRequestGroups(NIC));
+        add(KernelRemark.of(KernelRemark.Kind.OFF, "it is off", new Reason("it is so", "a manual")));
         add(new Reason("it is so", "a manual"), UnitAbilities.UNKNOWN, RegisterValues.UNKNOWN, KernelLog.NONE);
         add(new ShownUnit(OptionalLong.empty(), Map.of()), LinuxStatements.NONE, ShownGroups.NONE);
         add(
