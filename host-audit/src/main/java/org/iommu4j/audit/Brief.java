@@ -238,7 +238,10 @@ public final class Brief {
             case UNKNOWN ->
                 add(
                         Result.WARN,
-                        "coherent: unknown",
+                        "coherent: "
+                                + (UnitAnswers.differ(audit.units())
+                                        ? UnitAnswers.guests(audit.units()) + "; the device's unit is unknown"
+                                        : "unknown"),
                         audit.iommuInUse() == Answer.NO
                                 ? "turn the IOMMU on first"
                                 : "sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu");

@@ -82,7 +82,8 @@ class BriefTest {
         String log = "Linux version 6.1.0-9-amd64 (x@y) #1\nRun /init as init process\n";
         assertThat(brief(log, List.of(CARD)))
                 .contains("FAIL  IOMMU off [boot with v_iommu=on]")
-                .contains("WARN  coherent: unknown [turn the IOMMU on first]")
+                .contains("WARN  coherent: NONCOHERENT behind v1, COHERENT behind v0; the device's unit is unknown"
+                        + " [turn the IOMMU on first]")
                 .anyMatch(line -> line.startsWith("FAIL  interrupt remapping off"));
     }
 
