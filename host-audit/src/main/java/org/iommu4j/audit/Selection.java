@@ -2,7 +2,9 @@
 package org.iommu4j.audit;
 
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.LinkedHashSet;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
@@ -18,6 +20,22 @@ public record Selection(Set<DeviceKind> kinds, Set<Integer> groups) {
     public Selection {
         kinds = Collections.unmodifiableSet(new LinkedHashSet<>(kinds));
         groups = Collections.unmodifiableSet(new TreeSet<>(groups));
+    }
+
+    /**
+     * Selects the kinds that are asked for.
+     *
+     * @param asked whether a kind is, by kind
+     * @param groups numbers of IOMMU groups
+     */
+    public static Selection of(Map<DeviceKind, Boolean> asked, Set<Integer> groups) {
+        Set<DeviceKind> kinds = EnumSet.noneOf(DeviceKind.class);
+        asked.forEach((kind, is) -> {
+            if (is) {
+                kinds.add(kind);
+            }
+        });
+        return new Selection(kinds, groups);
     }
 
     /** Returns whether nothing is selected, so that the audit speaks of all. */

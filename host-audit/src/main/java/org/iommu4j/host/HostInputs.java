@@ -101,7 +101,8 @@ public final class HostInputs {
                 case GROUPS -> groups(path, TextLines.of(text, path.toString()));
                 case LSPCI -> lspci(path, TextLines.of(text, path.toString()));
                 case NODE_DEVICES -> nodeDevices(path, TextLines.of(text, path.toString()));
-                case KERNEL, REGISTERS, PVESH -> sections.read(nameOf(path), host(path).input(path.toString()));
+                case KERNEL, REGISTERS, PVESH ->
+                    sections.read(nameOf(path), host(path).input(path.toString()));
             }
         } else if (sections.read(nameOf(path), HostEvidence.builder("trial")).isEmpty()) {
             TextLines.of(text, path.toString()).forEach(line -> refuse(path, line));

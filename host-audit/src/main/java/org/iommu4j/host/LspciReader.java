@@ -20,8 +20,8 @@ final class LspciReader {
     private static final String FUNCTION = "[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]";
 
     /** The domain; with {@code -PP} the bridges above; the function; what it is. */
-    private static final Pattern TITLE = Pattern.compile(
-            "(" + LspciTitle.DOMAIN + ")?(?:(?:" + FUNCTION + "/){0,255}(" + FUNCTION + ")/)?(" + FUNCTION + ") +(\\S.*)");
+    private static final Pattern TITLE = Pattern.compile("(" + LspciTitle.DOMAIN + ")?(?:(?:" + FUNCTION + "/){0,255}("
+            + FUNCTION + ")/)?(" + FUNCTION + ") +(\\S.*)");
 
     /** A line that begins with an address, whatever marks stand before it; details of a function are indented. */
     private static final Pattern BEGINS_WITH_ADDRESS = Pattern.compile(

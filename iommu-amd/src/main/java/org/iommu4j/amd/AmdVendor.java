@@ -74,8 +74,8 @@ public final class AmdVendor implements IommuVendor {
         Objects.requireNonNull(facts, "facts");
         Objects.requireNonNull(release, "release");
         if (!recognises(facts)) {
-            throw new IllegalArgumentException(
-                    "nothing of this host is for driver " + name() + ", expected its IVRS table, a unit or a line of its log");
+            throw new IllegalArgumentException("nothing of this host is for driver " + name()
+                    + ", expected its IVRS table, a unit or a line of its log");
         }
         return AmdDescription.describe(facts, release);
     }

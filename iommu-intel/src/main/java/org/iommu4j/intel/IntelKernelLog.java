@@ -41,7 +41,6 @@ final class IntelKernelLog implements KernelLog {
     /** Bit 0 of the flags is INCLUDE_PCI_ALL. */
     private static final Pattern FLAGS = Pattern.compile("DRHD base: 0x([0-9a-f]{1,16}) flags: 0x([0-9a-f]{1,2})\\b");
 
-
     @Override
     public List<String> words() {
         return List.of(

@@ -77,8 +77,8 @@ public final class IntelVendor implements IommuVendor {
         Objects.requireNonNull(facts, "facts");
         Objects.requireNonNull(release, "release");
         if (!recognises(facts)) {
-            throw new IllegalArgumentException(
-                    "nothing of this host is for driver " + name() + ", expected its DMAR table, a unit or a line of its log");
+            throw new IllegalArgumentException("nothing of this host is for driver " + name()
+                    + ", expected its DMAR table, a unit or a line of its log");
         }
         return IntelDescription.describe(facts, release);
     }

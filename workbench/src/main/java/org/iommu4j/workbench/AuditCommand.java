@@ -4,7 +4,6 @@ package org.iommu4j.workbench;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -177,13 +176,11 @@ final class AuditCommand implements Callable<Integer> {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         switch (format) {
-            case TEXT -> {
-                if (brief || commandLine.getParseResult().expandedArgs().isEmpty()) {
-                    Brief.of(audit).forEach(out::println);
-                } else {
-                    out.print(new AuditText(commandLine.getColorScheme(), verbose).of(audit));
-                }
-            }
+            case TEXT ->
+                out.print(
+                        brief || commandLine.getParseResult().expandedArgs().isEmpty()
+                                ? String.join("\n", Brief.of(audit)) + "\n"
+                                : new AuditText(commandLine.getColorScheme(), verbose).of(audit));
             case JSON -> out.println(AuditJson.of(audit));
             case HTML -> out.print(AuditHtml.of(audit));
             case CSV -> throw new InputException("--format csv needs --fleet, expected text, json or html");
@@ -193,14 +190,9 @@ final class AuditCommand implements Callable<Integer> {
     }
 
     private Selection selection() {
-        Set<DeviceKind> kinds = EnumSet.noneOf(DeviceKind.class);
-        Map.of(DeviceKind.GRAPHICS, gpu, DeviceKind.NETWORK, net, DeviceKind.NVME, nvme, DeviceKind.USB, usb)
-                .forEach((kind, asked) -> {
-                    if (asked) {
-                        kinds.add(kind);
-                    }
-                });
-        return new Selection(kinds, only);
+        Map<DeviceKind, Boolean> kinds =
+                Map.of(DeviceKind.GRAPHICS, gpu, DeviceKind.NETWORK, net, DeviceKind.NVME, nvme, DeviceKind.USB, usb);
+        return Selection.of(kinds, only);
     }
 
     private int many(Auditor auditor, IommuVendors vendors, Path directory) {

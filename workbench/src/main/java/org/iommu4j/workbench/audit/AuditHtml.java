@@ -3,6 +3,7 @@ package org.iommu4j.workbench.audit;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.iommu4j.audit.Answers;
 import org.iommu4j.audit.Assignment;
 import org.iommu4j.audit.Audit;
@@ -110,9 +111,9 @@ public final class AuditHtml {
         }
         Passthrough passthrough = new Passthrough(audit);
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
-            AuditedDevice device = audit.device(path.getKey()).orElseThrow();
-            heading(path.getKey() + " " + device.title());
-            lines(passthrough.of(device));
+            Optional<AuditedDevice> device = audit.device(path.getKey());
+            heading(path.getKey() + " " + device.map(AuditedDevice::title).orElse(""));
+            device.ifPresent(known -> lines(passthrough.of(known)));
             html.append("<div class=\"path\">");
             String arrow = "";
             for (Step step : path.getValue()) {

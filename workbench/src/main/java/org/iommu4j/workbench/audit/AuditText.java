@@ -4,6 +4,7 @@ package org.iommu4j.workbench.audit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.iommu4j.ReservedRegion;
@@ -81,7 +82,7 @@ public final class AuditText {
     }
 
     private static String label(String label) {
-        return "  " + label + " ".repeat(Math.max(1, LABEL - label.length()));
+        return String.format("  %-" + (LABEL - 1) + "s ", label);
     }
 
     private void assignment(StringBuilder text, Audit audit) {
@@ -91,19 +92,16 @@ public final class AuditText {
         }
         Passthrough passthrough = new Passthrough(audit);
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
-            AuditedDevice device = audit.device(path.getKey()).orElse(null);
-            section(text, Printable.cut(path.getKey() + " " + (device == null ? "" : device.title()), WIDTH));
-            if (device != null) {
-                passthrough.of(device).forEach(line -> sentence(text, label(line.label()), line.text()));
+            Optional<AuditedDevice> device = audit.device(path.getKey());
+            String title = device.map(AuditedDevice::title).orElse("");
+            section(text, Printable.cut(path.getKey() + " " + title, WIDTH));
+            device.ifPresent(known -> {
+                passthrough.of(known).forEach(line -> sentence(text, label(line.label()), line.text()));
                 text.append('\n');
-            }
+            });
             for (Step step : path.getValue()) {
-                sentence(
-                        text,
-                        "  " + step.what()
-                                + " ".repeat(Math.max(1, 28 - step.what().length())) + step.answer() + "  ",
-                        "[" + step.source() + "]",
-                        null);
+                String what = String.format("  %-27s %s  ", step.what(), step.answer());
+                sentence(text, what, "[" + step.source() + "]", null);
             }
         }
         if (!asked.hints().isEmpty()) {
