@@ -85,8 +85,7 @@ final class KernelLogReader {
             Pattern.compile("ACPI: (FACP|DMAR|IVRS|IORT|VIOT|RIMT) (?:0x)?[0-9A-Fa-f]{8,16} ");
 
     private static final Pattern STAMP = Pattern.compile("\\[ {0,6}(\\d{1,8})\\.\\d{6}\\]");
-    private static final List<String> TABLE_WORDS =
-            List.of("ACPI: FACP", "ACPI: DMAR", "ACPI: IVRS", "ACPI: IORT", "ACPI: VIOT", "ACPI: RIMT");
+    private static final List<String> TABLE_WORDS = List.of("ACPI: ");
     private static final String LINUX = "Linux version ";
     private static final String PARAMETERS = "ommand line: ";
     private static final String TYPE = "] type ";

@@ -48,7 +48,6 @@ final class IntelKernelLog implements KernelLog {
                 "RMRRs are",
                 "ineligible for IOMMU",
                 "Setting identity map",
-                "BIOS is broken",
                 BASE,
                 FAULT,
                 REMAPPING,
