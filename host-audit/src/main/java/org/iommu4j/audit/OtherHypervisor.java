@@ -47,7 +47,8 @@ final class OtherHypervisor {
                     case YES -> "Its own answer for the whole machine is Snoop Control enabled: it blocks no-snoop";
                     case NO -> "Its own answer for the whole machine is Snoop Control not enabled: no-snoop may pass";
                     case UNKNOWN ->
-                        "Its own answer for the whole machine is in xl dmesg: Intel VT-d Snoop Control enabled, or not enabled";
+                        "Its own answer for the whole machine is in xl dmesg: Intel VT-d Snoop Control enabled, "
+                                + "or not enabled";
                 });
         Audit audit = new Audit(
                 evidence.name(),

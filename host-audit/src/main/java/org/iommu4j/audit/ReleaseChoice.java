@@ -10,8 +10,8 @@ import org.iommu4j.LinuxRelease;
  * Chooses the release whose rules apply when the user names none.
  *
  * <p>It is the host's own release where rules are built for it, with what was back-ported to its stable series. Else it
- * is the nearest known release, with a warning. For an enterprise kernel see {@link VendorKernel}. Nothing that decides here changed between 4.x and the oldest known release. What changes
- * after the newest is unknown.
+ * is the nearest known release, with a warning. For an enterprise kernel see {@link VendorKernel}. Nothing that decides
+ * here changed between 4.x and the oldest known release. What changes after the newest is unknown.
  */
 final class ReleaseChoice {
     private ReleaseChoice() {}

@@ -35,7 +35,8 @@ final class LinuxRemarks {
                     + ": probe with driver vfio-pci failed with error -(\\d{1,4})");
 
     private static final Reason ON_FIRMWARE = new Reason(
-            "firmware uses this memory (RMRR, IVMD) and Linux keeps the device for it; look for a setting of the slot in"
+            "firmware uses this memory (RMRR, IVMD) and Linux keeps the device for it; look for a setting of "
+                    + "the slot in"
                     + " the firmware setup",
             "Linux __iommu_device_set_domain require_direct (6.6)");
     private static final Reason ON_OVERRIDE = new Reason(
@@ -95,7 +96,8 @@ final class LinuxRemarks {
     private static String meaning(String error) {
         return switch (error) {
             case "22" ->
-                "EINVAL: it is in no IOMMU group, so that the IOMMU is off or has no unit for it; or it is a bridge, or its"
+                "EINVAL: it is in no IOMMU group, so that the IOMMU is off or has no unit for it; or it is a "
+                        + "bridge, or its"
                         + " IOMMU does not promise coherent DMA (5.19)";
             case "16" -> "EBUSY: another user has it, or its physical function has virtual functions in use";
             case "19" -> "ENODEV: it does not answer, often because it is in D3cold or lost its link";

@@ -27,7 +27,8 @@ enum OtherSystem {
     FREEBSD(
             "FreeBSD",
             "^(?:\\[[^\\]]{1,20}\\] )?Copyright \\(c\\) 1992-\\d{4} The FreeBSD Project"
-                    + "|^(?:\\[[^\\]]{1,20}\\] )?FreeBSD \\d{1,2}\\.\\d{1,2}-[A-Z]|^FreeBSD \\S{1,64} \\d{1,2}\\.\\d{1,2}-[A-Z]"
+                    + "|^(?:\\[[^\\]]{1,20}\\] )?FreeBSD \\d{1,2}\\.\\d{1,2}-[A-Z]|^FreeBSD \\S{1,64} "
+                    + "\\d{1,2}\\.\\d{1,2}-[A-Z]"
                     + "|^\\w{1,16}\\d{1,4}@pci\\d{1,5}:\\d{1,3}:\\d{1,2}:\\d:\\s"),
     /** Its {@code dmesg} and {@code uname -a}. */
     OPENBSD("OpenBSD", "^OpenBSD \\d\\.\\d{1,2}(?:-\\w{1,16})? \\(|^OpenBSD \\S{1,64} \\d\\.\\d{1,2} "),
@@ -36,7 +37,8 @@ enum OtherSystem {
     /** Its log, {@code uname -a}, {@code sw_vers}, {@code system_profiler}. */
     MACOS(
             "macOS",
-            "^(?:.{0,80}: )?Darwin Kernel Version \\d|^Darwin \\S{1,64} \\d{1,2}\\.|^ProductName:\\s{1,8}(?:macOS|Mac OS X)"
+            "^(?:.{0,80}: )?Darwin Kernel Version \\d|^Darwin \\S{1,64} "
+                    + "\\d{1,2}\\.|^ProductName:\\s{1,8}(?:macOS|Mac OS X)"
                     + "|^\\s{2,8}System Version: (?:macOS|OS X) |^(?:.{0,80} )?kernel\\[0\\]: .{0,80}AppleVTD"),
     /** {@code uname -a} and the log of illumos and Solaris. */
     SOLARIS("Solaris or illumos", "^(?:.{0,80} )?SunOS Release 5\\.|^SunOS \\S{1,64} 5\\.");

@@ -49,11 +49,14 @@ class RemarksTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "[  312.000000] vfio-pci 0000:04:00.1: DMAR: Device is ineligible for IOMMU domain attach due to platform RMRR"
+                "[  312.000000] vfio-pci 0000:04:00.1: DMAR: Device is ineligible for IOMMU domain attach due "
+                        + "to platform RMRR"
                         + " requirement.  Contact your platform vendor.",
-                "[  312.100000] vfio-pci 0000:04:00.1: Device is ineligible for IOMMU domain attach due to platform RMRR"
+                "[  312.100000] vfio-pci 0000:04:00.1: Device is ineligible for IOMMU domain attach due to "
+                        + "platform RMRR"
                         + " requirement.  Contact your platform vendor.",
-                "[  312.200000] vfio-pci 0000:04:00.1: Firmware has requested this device have a 1:1 IOMMU mapping, rejecting"
+                "[  312.200000] vfio-pci 0000:04:00.1: Firmware has requested this device have a 1:1 IOMMU "
+                        + "mapping, rejecting"
                         + " configuring the device without a 1:1 mapping. Contact your platform vendor."
             })
     void whatLinuxRefusedIsRefused(String line) throws IOException {
@@ -119,15 +122,19 @@ class RemarksTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "DMAR: [DMA Read NO_PASID] Request device [03:00.1] fault addr 0xfffe0000 [fault reason 0x06] PTE Read access"
+                "DMAR: [DMA Read NO_PASID] Request device [03:00.1] fault addr 0xfffe0000 [fault reason 0x06] "
+                        + "PTE Read access"
                         + " is not set | its read of address 0xfffe0000, fault reason 0x06 | nothing that it may read",
-                "DMAR: [DMA Write] Request device [03:00.1] fault addr fffe0000 [fault reason 02] Present bit in context"
+                "DMAR: [DMA Write] Request device [03:00.1] fault addr fffe0000 [fault reason 02] Present bit "
+                        + "in context"
                         + " entry is clear | its write to address 0xfffe0000, fault reason 0x02 | DMA alias",
                 "DMAR:[DMA Write] Request device [03:00.1] fault addr fffe0000 | its write to address 0xfffe0000 |"
                         + " its access was blocked",
-                "DMAR: [INTR-REMAP] Request device [03:00.1] fault index 1c [fault reason 38] Blocked an interrupt request"
+                "DMAR: [INTR-REMAP] Request device [03:00.1] fault index 1c [fault reason 38] Blocked an "
+                        + "interrupt request"
                         + " | interrupt through entry 0x1c, fault reason 0x26 | another function's entry",
-                "AMD-Vi: Event logged [IO_PAGE_FAULT device=03:00.1 domain=0x000a address=0x00000000fffe0000 flags=0x0020]"
+                "AMD-Vi: Event logged [IO_PAGE_FAULT device=03:00.1 domain=0x000a address=0x00000000fffe0000 "
+                        + "flags=0x0020]"
                         + " | IO_PAGE_FAULT at address 0x00000000fffe0000 | nothing that the device may access",
                 "ahci 0000:03:00.1: AMD-Vi: Event logged [IO_PAGE_FAULT domain=0x000a address=0xfffe0000 flags=0x0020]"
                         + " | IO_PAGE_FAULT at address 0xfffe0000 | nothing that the device may access",
@@ -151,16 +158,19 @@ class RemarksTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "DMAR: [Firmware Bug]: Your BIOS is broken; bad RMRR [0x000000003e2e0000-0x000000003e2fffff] | FIRMWARE_BUG"
+                "DMAR: [Firmware Bug]: Your BIOS is broken; bad RMRR [0x000000003e2e0000-0x000000003e2fffff] | "
+                        + "FIRMWARE_BUG"
                         + " | bad RMRR",
                 "[Firmware Bug]: AMD-Vi: IOAPIC[9] not in IVRS table | FIRMWARE_BUG | IOAPIC[9] not in IVRS",
                 "DMAR: IOMMU feature sc_support inconsistent | UNITS_DIFFER | differ in snoop control",
-                "Warning: PCIe ACS overrides enabled; This may allow non-IOMMU protected peer-to-peer DMA | NO_ISOLATION |"
+                "Warning: PCIe ACS overrides enabled; This may allow non-IOMMU protected peer-to-peer DMA | "
+                        + "NO_ISOLATION |"
                         + " overrides ACS",
                 "AMD-Vi: Disabling interrupt remapping | NO_REMAPPING | interrupt remapping off",
                 "vfio-pci: probe of 0000:01:00.0 failed with error -22 | PROBE_FAILED | error -22",
                 "vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -22 | PROBE_FAILED | error -22",
-                "vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param | NO_REMAPPING | found"
+                "vfio_iommu_type1_attach_group: No interrupt remapping support.  Use the module param | "
+                        + "NO_REMAPPING | found"
                         + " no interrupt remapping",
                 "DMAR: No DMAR devices found | OFF | no unit"
             })

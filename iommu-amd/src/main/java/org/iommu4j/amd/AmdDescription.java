@@ -36,9 +36,9 @@ import org.jspecify.annotations.Nullable;
  * Describes a host without opening a driver.
  *
  * <p>The inputs are IVRS and register values, where known, and Linux's own view of its units and of each function's
- * link to a unit. A log, a listing of groups and PCI classes do where there is neither. The link takes precedence over the table. Linux shows {@code features} as {@code EFR2:EFR}. The half
- * after the colon equals the images of EFR in IVHD blocks of types 11h and 40h; kernels from before EFR2 print only
- * that half.
+ * link to a unit. A log, a listing of groups and PCI classes do where there is neither. The link takes precedence over
+ * the table. Linux shows {@code features} as {@code EFR2:EFR}. The half after the colon equals the images of EFR in
+ * IVHD blocks of types 11h and 40h; kernels from before EFR2 print only that half.
  */
 final class AmdDescription {
     private static final Reason FORCED = new Reason(

@@ -27,7 +27,8 @@ final class AmdKernelLog implements KernelLog {
 
     /** Lines about a unit: of a new kernel's {@code pci_info}, and of kernels that print the address themselves. */
     private static final Pattern FUNCTION = Pattern.compile(
-            "pci ([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]): AMD-Vi: (?:Found IOMMU|IOMMU performance counters|Unable to"
+            "pci ([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]): AMD-Vi: (?:Found IOMMU|IOMMU performance "
+                    + "counters|Unable to"
                     + " (?:read|write)|Applying |Extended features)"
                     + "|AMD-Vi: (?:Found|Enabling) IOMMU at ([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]) ");
 

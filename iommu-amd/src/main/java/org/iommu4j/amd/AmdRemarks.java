@@ -19,7 +19,8 @@ final class AmdRemarks {
 
     /** Of newer kernels the device is before the driver's name. */
     private static final Pattern EVENT = Pattern.compile("(?:(?<![0-9a-f:])" + ADDRESS
-            + ": )?AMD-Vi: Event logged \\[([A-Z_]{4,40})(?: device=((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]))?"
+            + ": )?AMD-Vi: Event logged \\[([A-Z_]{4,40})(?: "
+            + "device=((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]))?"
             + "([^\\]]{0,160})");
 
     private static final Pattern AT = Pattern.compile("address=0x([0-9a-f]{1,16})");

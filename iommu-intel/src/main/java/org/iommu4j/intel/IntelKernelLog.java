@@ -33,10 +33,11 @@ final class IntelKernelLog implements KernelLog {
      * Lines that the driver prints only where DMAR has units. Those about its options ({@code DMAR: IOMMU enabled}) it
      * prints on every machine.
      */
-    private static final Pattern PRESENT = Pattern.compile(
-            "DMAR: ?(?:Host address width|DRHD|RMRR|ATSR|No ATSR|dmar\\d|"
+    private static final Pattern PRESENT =
+            Pattern.compile("DMAR: ?(?:Host address width|DRHD|RMRR|ATSR|No ATSR|dmar\\d|"
                     + "IOMMU feature|Intel\\(R\\) Virt|\\[|Setting |Hardware |Using |Unable to map|"
-                    + "Disable GFX|Forcing |No RMRR)|Device is ineligible for IOMMU|DMAR-IR: |DRHD: handling fault|ACPI: DMAR (?!0{16} )");
+                    + "Disable GFX|Forcing |No RMRR)|Device is ineligible for IOMMU|DMAR-IR: |DRHD: handling "
+                    + "fault|ACPI: DMAR (?!0{16} )");
 
     /** Bit 0 of the flags is INCLUDE_PCI_ALL. */
     private static final Pattern FLAGS = Pattern.compile("DRHD base: 0x([0-9a-f]{1,16}) flags: 0x([0-9a-f]{1,2})\\b");

@@ -29,14 +29,15 @@ final class IntelRemarks {
                     + "\\[((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])\\](?: PASID [0-9a-fx]{1,10})? fault "
                     + "(?:addr|index) ?(?:0x)?([0-9a-f]{1,16})(?: ?\\[fault reason (0x)?([0-9a-f]{1,2})\\])?");
     private static final Pattern FIRMWARE = Pattern.compile("(?:\\[Firmware Bug\\]: |Your BIOS is broken[;,]).*");
-    private static final Pattern IDENTITY = Pattern.compile(
-            "Setting identity map for device "
-                    + "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]) \\[(?:mem )?0x([0-9a-f]{1,15}) ?- ?0x([0-9a-f]{1,15})\\]");
+    private static final Pattern IDENTITY = Pattern.compile("Setting identity map for device "
+            + "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]) \\[(?:mem )?0x([0-9a-f]{1,15}) ?- "
+            + "?0x([0-9a-f]{1,15})\\]");
 
     private static final int MAX_TEXT = 200;
 
     private static final Reason ON_REFUSAL = new Reason(
-            "on servers of HPE turn off shared memory (RMRR) for the slot in the firmware setup; or boot a kernel with the"
+            "on servers of HPE turn off shared memory (RMRR) for the slot in the firmware setup; or boot a "
+                    + "kernel with the"
                     + " out-of-tree relax_rmrr patch",
             "Linux intel_iommu_attach_device, EPERM");
     private static final Reason ON_RELAXED = new Reason(
