@@ -23,7 +23,8 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.spi.IommuVendors;
 
 /**
- * Makes a capture of a host: a tar, compressed by gzip or not, of the files that decide about its IOMMUs, under the paths that they have there.
+ * Makes a capture of a host: a tar, compressed by gzip or not, of the files that decide about its IOMMUs, under the
+ * paths that they have there.
  *
  * <p>Root is not required. Files that can't be read are reported, and listed in {@value #MISSING} inside the tar.
  * Serial numbers, vital product data, network addresses, UUIDs and host names are left out. From files that may hold
@@ -87,8 +88,8 @@ public final class HostCapture {
      * Captures a host.
      *
      * @param root where its files are: {@code /} for the running host
-     * @param tar the file to make, for its owner only, compressed where its name ends as of such; a regular file that is there is replaced once the new one is
-     *     whole
+     * @param tar the file to make, for its owner only, compressed where its name ends as of such; a regular file that
+     *     is there is replaced once the new one is whole
      * @throws InputException when there is no PCI function below the root, the file can't be written, or what is there
      *     is no regular file
      */

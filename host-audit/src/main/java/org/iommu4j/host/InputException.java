@@ -20,7 +20,9 @@ public class InputException extends RuntimeException {
         super(Objects.requireNonNull(message, "message"), Objects.requireNonNull(cause, "cause"));
     }
 
-    /** Returns the reason in one line; for a file that is absent or not for this user, Java's own message is its name. */
+    /**
+     * Returns the reason in one line; for a file that is absent or not for this user, Java's own message is its name.
+     */
     static String reason(IOException failure) {
         String message = failure.getMessage();
         if (message == null) {

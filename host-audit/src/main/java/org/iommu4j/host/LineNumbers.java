@@ -8,8 +8,8 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Finds and removes the numbers that {@code cat -n}, {@code nl}, {@code grep -n}, {@code less -N} and editors put before
- * lines.
+ * Finds and removes the numbers that {@code cat -n}, {@code nl}, {@code grep -n}, {@code less -N} and editors put
+ * before lines.
  *
  * <p>A number by itself may be an address or an offset. It counts as a line's number where the lines around go on
  * counting: by one, or in any steps where all lines of a paragraph have a colon or a dash behind it, as grep prints.

@@ -55,7 +55,9 @@ record LspciTitle(
             "iommu", 0x0806,
             "usb controller", 0x0c03);
 
-    /** Returns whether a line has an address; nearly all without one are told by the places of colons and dots alone. */
+    /**
+     * Returns whether a line has an address; nearly all without one are told by the places of colons and dots alone.
+     */
     static boolean hasAddress(String line) {
         for (int dot = line.indexOf('.'); dot >= 0; dot = line.indexOf('.', dot + 1)) {
             if (dot >= 5 && line.charAt(dot - 3) == ':') {

@@ -19,8 +19,8 @@ import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads what {@code virsh nodedev-dumpxml} prints for PCI functions: any number of {@code <device>} elements, with other
- * text between them.
+ * Reads what {@code virsh nodedev-dumpxml} prints for PCI functions: any number of {@code <device>} elements, with
+ * other text between them.
  *
  * <p>Each element is parsed by itself, without a document type, entities or anything from outside. Source: libvirt,
  * {@code docs/formatnode.rst}, {@code src/conf/node_device_conf.c}.

@@ -19,15 +19,15 @@ import org.junit.jupiter.params.provider.ValueSource;
 class PveshReaderTest {
     private static final String TABLE = """
             \u250c\u2500\u2500\u2500\u252c\u2500\u2500\u2500\u2510
-            \u2502 class    \u2502 device \u2502 id           \u2502 iommugroup \u2502 vendor \u2502 device_name    \u2502 mdev \u2502 vendor_name \u2502
+            | class    | device | id           | iommugroup | vendor | device_name    | mdev | vendor_name |
             \u255e\u2550\u2550\u2550\u256a\u2550\u2550\u2550\u2561
-            \u2502 0x060400 \u2502 0xa110 \u2502 0000:00:1c.0 \u2502          6 \u2502 0x8086 \u2502 Port #1        \u2502      \u2502 Maker       \u2502
+            | 0x060400 | 0xa110 | 0000:00:1c.0 |          6 | 0x8086 | Port #1        |      | Maker       |
             \u251c\u2500\u2500\u2500\u253c\u2500\u2500\u2500\u2524
-            \u2502 0x020000 \u2502 0x10d3 \u2502 0000:04:00.0 \u2502          7 \u2502 0x8086 \u2502 Card           \u2502    1 \u2502 Maker       \u2502
+            | 0x020000 | 0x10d3 | 0000:04:00.0 |          7 | 0x8086 | Card           |    1 | Maker       |
             \u251c\u2500\u2500\u2500\u253c\u2500\u2500\u2500\u2524
-            \u2502 0x078000 \u2502 0xa13a \u2502 0000:00:16.0 \u2502         -1 \u2502 0x8086 \u2502                \u2502      \u2502 Maker       \u2502
+            | 0x078000 | 0xa13a | 0000:00:16.0 |         -1 | 0x8086 |                |      | Maker       |
             \u2514\u2500\u2500\u2500\u2534\u2500\u2500\u2500\u2518
-            """;
+            """.replace('|', '\u2502');
 
     @TempDir
     private Path folder;

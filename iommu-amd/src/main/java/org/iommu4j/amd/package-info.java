@@ -21,8 +21,8 @@
  *       DomainState}; {@code AmdDevice}.
  *   <li>Domain: {@code Attacher}, which moves devices by device table entries and GCR3 tables; {@code AmdDomain},
  *       {@code StaticDomain}; {@code PagingDomain} with {@code HostDomain} and {@code GuestDomain}.
- *   <li>Driver: {@code AmdIommu}, the opened driver; {@code AmdDescription}, {@code AmdSysfs} and {@code AmdKernelLog},
- *       which answer without opening the driver; {@code AmdVendor}.
+ *   <li>Driver: {@code AmdIommu}, the opened driver; {@code AmdDescription}, {@code AmdSysfs}, {@code AmdRemarks} and
+ *       {@code AmdKernelLog}, which answer without opening the driver; {@code AmdVendor}.
  * </ul>
  *
  * <h2>Source</h2>

@@ -23,9 +23,9 @@
  *   <li>Domain: {@code CacheTags}; {@code IntelDomain}, which moves devices; {@code StaticDomain}; {@code
  *       TranslatingDomain}; {@code PagingDomain} with {@code SecondStageDomain} and {@code FirstStageDomain}; {@code
  *       NestedDomain}.
- *   <li>Driver: {@code IntelIommu}, the opened driver; {@code IntelCoherency}, {@code
- *       RegistrationPasses}, {@code IntelDescription}, {@code IntelKernelLog} and {@code IntelSysfs}, which answer
- *       without opening the driver; {@code IntelVendor}.
+ *   <li>Driver: {@code IntelIommu}, the opened driver; {@code IntelCoherency}, {@code RegistrationPasses}, {@code
+ *       IntelDescription}, {@code IntelRemarks}, {@code IntelKernelLog} and {@code IntelSysfs}, which answer without
+ *       opening the driver; {@code IntelVendor}.
  * </ul>
  *
  * <h2>Source</h2>

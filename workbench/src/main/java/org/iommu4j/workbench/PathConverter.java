@@ -6,7 +6,10 @@ import org.iommu4j.host.InputException;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Reads a path; {@code -} is standard input. An empty one would be the current directory, and a variable of a shell that is not set is none. */
+/**
+ * Reads a path; {@code -} is standard input. An empty one would be the current directory, and a variable of a shell
+ * that is not set is none.
+ */
 final class PathConverter implements ITypeConverter<Path> {
     /**
      * Reads one of many parameters, of which the library takes those that can't be converted for too many.

@@ -56,24 +56,19 @@ public final class AuditText {
         units(text, audit);
         devices(text, audit);
         groups(text, audit);
-        if (!audit.remarks().isEmpty()) {
-            section(text, "What Linux, firmware or QEMU said");
-            audit.remarks().forEach(found -> reason(text, "  - ", found.reason()));
-        }
-        hints(text, audit);
-        if (!audit.warnings().isEmpty()) {
-            section(text, "Unknown or doubtful");
-            Headline.warnings(audit).forEach(warning -> sentence(text, "  - ", warning, null));
-        }
+        list(
+                text,
+                "What Linux, firmware or QEMU said",
+                audit.remarks().stream().map(found -> found.reason().toString()).toList());
+        list(text, "What can be done", Headline.hints(audit));
+        list(text, "Unknown or doubtful", Headline.warnings(audit));
         return text.toString();
     }
 
-    /** Prints a hint that applies to several devices once. */
-    private static void hints(StringBuilder text, Audit audit) {
-        List<String> hints = Headline.hints(audit);
-        if (!hints.isEmpty()) {
-            section(text, "What can be done");
-            hints.forEach(hint -> sentence(text, "  - ", hint));
+    private static void list(StringBuilder text, String title, List<String> sentences) {
+        if (!sentences.isEmpty()) {
+            section(text, title);
+            sentences.forEach(each -> sentence(text, "  - ", each));
         }
     }
 
