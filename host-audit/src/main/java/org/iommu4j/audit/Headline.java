@@ -272,7 +272,8 @@ public final class Headline {
             return Optional.empty();
         }
         if (audit.units().isEmpty()) {
-            return Optional.of(Question.UNITS.command(HOST_BRIDGE));
+            boolean hypervisor = audit.noRule() != null && audit.vendors().isEmpty();
+            return Optional.of((hypervisor ? Question.HYPERVISOR : Question.UNITS).command(HOST_BRIDGE));
         }
         boolean silent = audit.units().stream()
                 .anyMatch(unit -> unit.description().registers().isEmpty());

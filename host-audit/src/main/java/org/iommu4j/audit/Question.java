@@ -27,6 +27,8 @@ enum Question {
     REGISTERS("registers of ", "sudo dmesg | grep -e DMAR -e AMD-Vi"),
     /** The units of a host. */
     UNITS("the input has no firmware table and no unit", "sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu"),
+    /** The answer of the hypervisor that has the IOMMU. */
+    HYPERVISOR("Xen has the IOMMU", "sudo xl dmesg | grep -i snoop"),
     /** The units of functions. */
     UNITS_OF_DEVICES("it is unknown for ", "ls -d /sys/class/iommu/*/devices/*"),
     /** The functions of a host. */

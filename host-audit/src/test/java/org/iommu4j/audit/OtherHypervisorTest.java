@@ -49,6 +49,7 @@ class OtherHypervisorTest {
         assertThat(audit.hints()).isEmpty();
         assertThat(Headline.verdict(audit)).contains("UNKNOWN", "Xen has the IOMMU");
         assertThat(audit.ruleInWords()).contains("no rule", "Xen");
+        assertThat(Headline.lines(audit)).contains(new Line("settle it", "sudo xl dmesg | grep -i snoop"));
     }
 
     @ParameterizedTest
