@@ -127,7 +127,9 @@ public final class Brief {
     }
 
     private void group(AuditedDevice device) {
-        String start = name(device) + " " + Printable.cut(device.shortTitle(), TITLE) + ": ";
+        String title = device.shortTitle();
+        String start = name(device) + " "
+                + (title.length() > TITLE ? Printable.cut(device.kind(), TITLE) : Printable.line(title)) + ": ";
         if (device.group().isEmpty()) {
             add(
                     Result.WARN,
@@ -147,15 +149,14 @@ public final class Brief {
         } else {
             add(
                     Result.WARN,
-                    group + ", " + strangers.size()
-                            + (strangers.size() == 1 ? " other device goes along (" : " other devices go along (")
+                    group + ", with " + strangers.size() + (strangers.size() == 1 ? " other (" : " others (")
                             + strangers.stream()
                                     .map(AuditedDevice::kind)
                                     .distinct()
                                     .limit(2)
                                     .collect(Collectors.joining(", "))
                             + ")",
-                    "another slot, or ACS in the firmware's setup");
+                    "another slot, or ACS in firmware");
         }
     }
 

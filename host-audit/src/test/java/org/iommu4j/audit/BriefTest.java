@@ -54,8 +54,8 @@ class BriefTest {
     void whoGoesAlongAndWhichDriverIsInTheWayIsSaid() throws IOException {
         assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"), DISK + Hosts.in(1, "ahci")), "02:00.0"))
                 .contains(
-                        "WARN  02:00.0 VGA compatible controller: Maker Card: group 1, 1 other device goes along (SATA"
-                                + " controller) [another slot, or ACS in the firmware's setup]",
+                        "WARN  02:00.0 VGA compatible controller: Maker Card: group 1, with 1 other (SATA controller)"
+                                + " [another slot, or ACS in firmware]",
                         "FAIL  03:00.0 of its group has driver ahci [unbind, or assign it too]");
         assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"))))
                 .contains("WARN  02:00.0 has driver nouveau [vfio-pci.ids=1234:0003]");
