@@ -33,7 +33,6 @@ import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.ShownUnit;
@@ -302,29 +301,24 @@ final class HostPicture {
     }
 
     private HostFacts facts(SortedMap<String, ShownUnit> shown, Map<DeviceId, String> links) {
-        LinuxStatements stated = evidence.stated();
-        Set<DeviceId> grouped = evidence.functions().stream()
-                .filter(function -> function.grouped() == Answer.YES)
-                .map(FunctionEvidence::address)
-                .collect(Collectors.toCollection(TreeSet::new));
         return new HostFacts(
                 evidence.firmware(),
                 topology,
                 evidence.registers(),
                 shown,
                 links,
-                new ShownGroups(
-                        grouped,
-                        List.copyOf(evidence.groupOrder()),
-                        List.copyOf(evidence.scanOrder()),
-                        evidence.linux()),
+                groupsTellUnits ? shownGroups() : ShownGroups.NONE,
                 evidence.bootOptions(),
-                groupsTellUnits ? stated : withoutGroups(stated));
+                evidence.stated());
     }
 
-    private static LinuxStatements withoutGroups(LinuxStatements stated) {
-        return new LinuxStatements(
-                stated.drivers(), stated.iommuFunctions(), Set.of(), stated.identityMaps(), stated.regionsRelaxed());
+    private ShownGroups shownGroups() {
+        Set<DeviceId> grouped = evidence.functions().stream()
+                .filter(function -> function.grouped() == Answer.YES)
+                .map(FunctionEvidence::address)
+                .collect(Collectors.toCollection(TreeSet::new));
+        return new ShownGroups(
+                grouped, List.copyOf(evidence.groupOrder()), List.copyOf(evidence.scanOrder()), evidence.linux());
     }
 
     /**

@@ -415,8 +415,8 @@ public final class EvidenceBuilder {
         return remarks;
     }
 
-    LinuxStatements stated(SortedMap<PciAddress, Integer> iommuFunctions, Set<DeviceId> grouped) {
-        return new LinuxStatements(drivers, iommuFunctions, grouped, identityMaps, regionsRelaxed);
+    LinuxStatements stated(SortedMap<PciAddress, Integer> iommuFunctions) {
+        return new LinuxStatements(drivers, iommuFunctions, identityMaps, regionsRelaxed);
     }
 
     List<Fact<String>> kernelLines() {

@@ -250,7 +250,7 @@ public final class ForeignUnits implements IommuVendor {
         for (PciFunction function : facts.topology().functions()) {
             String link = facts.unitLinks().get(function.address());
             boolean linked = link != null && isNamed(link);
-            if (linked || facts.stated().grouped().contains(function.address())) {
+            if (linked || facts.groups().members().contains(function.address())) {
                 String only = units.size() == 1 ? units.get(0).id() : null;
                 String unit = linked ? link : only;
                 devices.add(new DeviceDescription(

@@ -12,7 +12,6 @@ import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
@@ -63,7 +62,7 @@ public final class HostEvidence {
         Set<String> all = new LinkedHashSet<>(contradictions);
         all.addAll(builder.warnings());
         this.warnings = List.copyOf(all);
-        this.stated = builder.stated(iommuFunctions(present), grouped(functions));
+        this.stated = builder.stated(iommuFunctions(present));
         this.remarks = List.copyOf(builder.remarks());
         // Asked for each device, and a command line is long.
         this.unsafeInterruptsAllowed = facts.value(EvidenceBuilder.UNSAFE_INTERRUPTS)
@@ -86,16 +85,6 @@ public final class HostEvidence {
     /** A listing without numbers has the vendor's name as pci.ids spells it. */
     private static int vendorByName(FunctionFacts facts) {
         return facts.name().map(Fact::value).map(PciIds::vendorOf).orElse(PciIds.UNKNOWN_VENDOR);
-    }
-
-    private static Set<DeviceId> grouped(SortedMap<PciAddress, FunctionEvidence> functions) {
-        Set<DeviceId> grouped = new LinkedHashSet<>();
-        functions.forEach((address, function) -> {
-            if (function.grouped() == Answer.YES) {
-                grouped.add(address);
-            }
-        });
-        return grouped;
     }
 
     /** Starts to gather what is known of a host called by a name for people. */

@@ -253,7 +253,7 @@ final class AmdDescription {
             String link = facts.unitLinks().get(address);
             if (link != null && AmdNames.isUnit(link)) {
                 devices.add(translated(address, link, null, Answer.UNKNOWN));
-            } else if (facts.stated().grouped().contains(address)) {
+            } else if (facts.groups().members().contains(address)) {
                 devices.add(translated(address, only, null, Answer.UNKNOWN));
             } else {
                 devices.add(unitFunctions.contains(address) ? untranslated(address) : unknown(address));

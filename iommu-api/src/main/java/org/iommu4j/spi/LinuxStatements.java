@@ -3,10 +3,8 @@ package org.iommu4j.spi;
 
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.SortedMap;
 import java.util.SortedSet;
 import java.util.TreeMap;
@@ -16,12 +14,11 @@ import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 
 /**
- * What a host's Linux states of its IOMMU beyond units and links: in its log, by its groups, and by PCI classes.
+ * What a host's Linux states of its IOMMU beyond units, links and groups: in its log, and by PCI classes.
  *
  * @param drivers the vendors whose driver printed that it has units there, by name; each with the PCI functions that
  *     its lines call units
  * @param iommuFunctions the PCI functions of class 0806h, each with its PCI vendor id, 0xffff where that is not known
- * @param grouped the devices that are in a group, so that some unit translates for them
  * @param identityMaps the regions that Linux printed to map one to one for a device, as its firmware asks
  * @param regionsRelaxed whether Linux printed that such regions keep no device from user space, which only a patched
  *     kernel does
@@ -29,12 +26,11 @@ import org.iommu4j.pci.PciAddress;
 public record LinuxStatements(
         Map<String, SortedSet<PciAddress>> drivers,
         SortedMap<PciAddress, Integer> iommuFunctions,
-        Set<DeviceId> grouped,
         Map<DeviceId, List<ReservedRegion>> identityMaps,
         boolean regionsRelaxed) {
     /** No statement. */
     public static final LinuxStatements NONE =
-            new LinuxStatements(Map.of(), Collections.emptySortedMap(), Set.of(), Map.of(), false);
+            new LinuxStatements(Map.of(), Collections.emptySortedMap(), Map.of(), false);
 
     /** Copies the collections. */
     public LinuxStatements {
@@ -42,7 +38,6 @@ public record LinuxStatements(
         drivers.forEach((name, units) -> named.put(name, Collections.unmodifiableSortedSet(new TreeSet<>(units))));
         drivers = Collections.unmodifiableMap(named);
         iommuFunctions = Collections.unmodifiableSortedMap(new TreeMap<>(iommuFunctions));
-        grouped = Collections.unmodifiableSet(new LinkedHashSet<>(grouped));
         Map<DeviceId, List<ReservedRegion>> regions = new LinkedHashMap<>();
         identityMaps.forEach((device, its) -> regions.put(device, List.copyOf(its)));
         identityMaps = Collections.unmodifiableMap(regions);

@@ -11,7 +11,8 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.device.DeviceId;
 
 /**
- * What the host's own Linux shows of its groups. A driver has a device in a group only when a unit translates for it.
+ * What the host's own Linux shows of its groups, where one vendor alone has units. A driver has a device in a group
+ * only when a unit translates for it.
  *
  * @param members the devices that are in a group
  * @param joined devices in the order in which the log has them join while drivers register their units; empty where no
