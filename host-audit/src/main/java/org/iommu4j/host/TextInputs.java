@@ -4,6 +4,7 @@ package org.iommu4j.host;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -26,6 +27,9 @@ final class TextInputs {
     private static final int SHOWN = 3;
 
     private final KernelLogReader logs;
+    /** Files in the order in which they were offered, by path: most are read elsewhere, and never recognised here. */
+    private final Map<String, byte[]> offered = new LinkedHashMap<>();
+
     private final List<Text> texts = new ArrayList<>();
     private final List<String> unknown = new ArrayList<>();
     private final List<String> leftOut = new ArrayList<>();
@@ -66,11 +70,21 @@ final class TextInputs {
     }
 
     /**
-     * Takes a file, if it states a fact.
+     * Offers a file, which is taken if it states a fact.
      *
      * @param path where it is in the folder or archive, printable
      */
     void offer(String path, byte[] bytes) {
+        offered.put(path, bytes);
+    }
+
+    private List<Text> texts() {
+        offered.forEach(this::recognise);
+        offered.clear();
+        return texts;
+    }
+
+    private void recognise(String path, byte[] bytes) {
         if (AcpiReader.recognises(bytes)) {
             texts.add(new Text(path, bytes, Set.of()));
             return;
@@ -95,11 +109,12 @@ final class TextInputs {
 
     /** Returns whether there is none that states a fact. */
     boolean isEmpty() {
-        return texts.isEmpty();
+        return texts().isEmpty();
     }
 
     /** Returns up to three files, by the reason why they are not read. */
     String unread() {
+        texts();
         List<String> all = new ArrayList<>(leftOut);
         unknown.forEach(path -> all.add(path + ": is of no known kind"));
         return all.isEmpty() ? "it holds no file" : shown(all, "; ");
@@ -116,12 +131,13 @@ final class TextInputs {
      * @param paths of files that are read elsewhere
      */
     void without(List<String> paths) {
+        paths.forEach(offered::remove);
         texts.removeIf(text -> paths.contains(text.path));
     }
 
     /** Drops logs, where a better one is read elsewhere. */
     void withoutLogs() {
-        texts.stream()
+        texts().stream()
                 .filter(text -> text.kinds.equals(Set.of(TextSections.Kind.LOG)))
                 .forEach(text -> leftOut.add(text.path + ": another log is read"));
         texts.removeIf(text -> text.kinds.equals(Set.of(TextSections.Kind.LOG)));
@@ -134,7 +150,7 @@ final class TextInputs {
      */
     void requireOneHost(String source) {
         Map<String, Text> byName = new HashMap<>();
-        for (Text text : texts) {
+        for (Text text : texts()) {
             Text other = byName.putIfAbsent(text.name(), text);
             if (other != null && !Arrays.equals(other.bytes, text.bytes)) {
                 throw new InputException(source + ": holds " + other.path + " and " + text.path
@@ -150,7 +166,7 @@ final class TextInputs {
      * @param sayUnknown whether files of no known kind are reported too
      */
     void read(String source, boolean sayUnknown, EvidenceBuilder host) {
-        int preferred = texts.stream()
+        int preferred = texts().stream()
                 .filter(text -> text.kinds.contains(TextSections.Kind.LOG))
                 .mapToInt(Text::preference)
                 .min()
