@@ -16,8 +16,7 @@ public enum Ability {
     IDENTITY("allocating an IDENTITY domain is refused with EOPNOTSUPP") {
         @Override
         void assertConsequence(Bench bench) {
-            Errnos.assertRefused(
-                    Errno.EOPNOTSUPP, () -> bench.iommu().allocate(DomainType.IDENTITY, bench.device()));
+            Errnos.assertRefused(Errno.EOPNOTSUPP, () -> bench.iommu().allocate(DomainType.IDENTITY, bench.device()));
         }
     },
     /** A page can be mapped that devices write and can't read. */

@@ -170,7 +170,8 @@ public final class Bench {
      * behind it.
      */
     public long iova() {
-        return traits().addressBits() > 36 ? 1L << Math.min(38, traits().addressBits() - 1)
+        return traits().addressBits() > 36
+                ? 1L << Math.min(38, traits().addressBits() - 1)
                 : 1L << (traits().addressBits() - 1);
     }
 
@@ -294,7 +295,9 @@ public final class Bench {
         long in = out * 31 + 7;
         steps.note("device writes at 0x%x", iova);
         assertThat(who.write(iova, in, false)).as("device writes at 0x%x", iova).isTrue();
-        assertThat(load(physicalAddress)).as("CPU reads at 0x%x", physicalAddress).isEqualTo(in);
+        assertThat(load(physicalAddress))
+                .as("CPU reads at 0x%x", physicalAddress)
+                .isEqualTo(in);
     }
 
     /** Asserts that the first device can neither read nor write at an IOVA. */
@@ -307,7 +310,9 @@ public final class Bench {
         steps.note("device reads and writes at 0x%x", iova);
         who.read(iova, false);
         assertThat(who.status()).as("a read at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
-        assertThat(who.write(iova, 1, false)).as("a write at 0x%x is accepted", iova).isFalse();
+        assertThat(who.write(iova, 1, false))
+                .as("a write at 0x%x is accepted", iova)
+                .isFalse();
         assertThat(who.status()).as("a write at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
     }
 }

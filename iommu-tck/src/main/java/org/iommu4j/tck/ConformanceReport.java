@@ -94,7 +94,8 @@ final class ConformanceReport implements AutoCloseable {
     }
 
     private void writeJson(Writer out) {
-        try (JsonGenerator json = new JsonFactory().createGenerator(tools.jackson.core.ObjectWriteContext.empty(), out)) {
+        try (JsonGenerator json =
+                new JsonFactory().createGenerator(tools.jackson.core.ObjectWriteContext.empty(), out)) {
             json.writeStartObject();
             json.writeStringProperty("vendor", vendor);
             json.writeArrayPropertyStart("promises");
@@ -107,7 +108,8 @@ final class ConformanceReport implements AutoCloseable {
                     json.writeStringProperty("state", "unchecked");
                     if (Promises.whyUnchecked(promise.getKey()).isPresent()) {
                         json.writeStringProperty(
-                                "reason", Promises.whyUnchecked(promise.getKey()).get());
+                                "reason",
+                                Promises.whyUnchecked(promise.getKey()).get());
                     }
                 } else {
                     json.writeStringProperty("state", state(entry));
@@ -147,6 +149,9 @@ final class ConformanceReport implements AutoCloseable {
     }
 
     private static String escape(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;")
+                .replace("<", "&lt;")
+                .replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 }

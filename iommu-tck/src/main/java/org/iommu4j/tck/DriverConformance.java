@@ -2,12 +2,7 @@
 package org.iommu4j.tck;
 
 import org.iommu4j.tck.driver.MappingContract;
-import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.Nested;
-import org.junit.jupiter.api.extension.ExtendWith;
-import org.junit.jupiter.params.Parameter;
-import org.junit.jupiter.params.ParameterizedClass;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * The promises of an opened driver, its devices and its domains, on machines with the vendor's silicon.
@@ -22,15 +17,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  * }
  * }</pre>
  */
-@ParameterizedClass(name = "{0}")
-@MethodSource("subjects")
-@DisplayNameGeneration(PromiseNames.class)
-@ExtendWith(KitExtension.class)
-public abstract class DriverConformance {
-    /** What is tested; set by JUnit. */
-    @Parameter
-    Subject subject;
-
+public abstract class DriverConformance extends Conformance {
     /** Made by JUnit. */
     protected DriverConformance() {}
 

@@ -42,7 +42,7 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
 
     private static Subject subject(ExtensionContext context) {
         return context.getRequiredTestInstances()
-                .findInstance(DriverConformance.class)
+                .findInstance(Conformance.class)
                 .orElseThrow()
                 .subject;
     }
@@ -103,21 +103,32 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
     private static Throwable broken(Throwable failure, List<Ability> absent, ExtensionContext context) {
         StringBuilder message = new StringBuilder("promise broken\n");
         for (String id : promises(context)) {
-            message.append("  [").append(id).append("] ").append(Promises.sentence(id)).append('\n');
+            message.append("  [")
+                    .append(id)
+                    .append("] ")
+                    .append(Promises.sentence(id))
+                    .append('\n');
         }
         message.append("by ").append(subject(context)).append('\n');
         for (Ability ability : absent) {
             message.append("which lacks ").append(ability).append(", so that ").append(ability.consequence());
             message.append('\n');
         }
-        message.append(failure.getMessage() == null ? failure.toString() : failure.getMessage().strip());
+        message.append(
+                failure.getMessage() == null
+                        ? failure.toString()
+                        : failure.getMessage().strip());
         Bench bench = context.getStore(KIT).get(Bench.class, Bench.class);
         if (bench != null && !bench.steps().isEmpty()) {
             message.append("\nafter these steps:\n").append(bench.steps());
         }
         if (bench != null && bench.seed().isPresent()) {
             long seed = bench.seed().getAsLong();
-            message.append("\nseed ").append(seed).append(", -Diommu4j.seed=").append(seed).append(" replays it");
+            message.append("\nseed ")
+                    .append(seed)
+                    .append(", -Diommu4j.seed=")
+                    .append(seed)
+                    .append(" replays it");
         }
         return new BrokenPromiseError(message.toString(), failure);
     }
@@ -136,6 +147,9 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
                         ? ConformanceReport.Outcome.PASSED
                         : ConformanceReport.Outcome.ABSENT;
         List<Ability> absent = outcome == ConformanceReport.Outcome.ABSENT ? absent(context) : List.of();
+        if (context.getConfigurationParameter("iommu4j.tck.report.off").isPresent()) {
+            return;
+        }
         ConformanceReport report = ConformanceReport.of(context, subject(context));
         for (String id : promises(context)) {
             report.add(id, outcome, subject(context), context.getDisplayName(), absent);

@@ -15,7 +15,8 @@ public final class PromiseNames extends DisplayNameGenerator.Standard {
     @Override
     public String generateDisplayNameForMethod(
             List<Class<?>> enclosingInstanceTypes, Class<?> testClass, Method testMethod) {
-        String words = testMethod.getName().replaceAll("(?<=[a-z0-9])(?=[A-Z])", " ").toLowerCase(Locale.ROOT);
+        String words =
+                testMethod.getName().replaceAll("(?<=[a-z0-9])(?=[A-Z])", " ").toLowerCase(Locale.ROOT);
         return AnnotationSupport.findAnnotation(testMethod, Promise.class)
                 .map(promise -> words + " [" + String.join(", ", promise.value()) + "]")
                 .orElse(words);
@@ -23,6 +24,9 @@ public final class PromiseNames extends DisplayNameGenerator.Standard {
 
     @Override
     public String generateDisplayNameForNestedClass(List<Class<?>> enclosingInstanceTypes, Class<?> nestedClass) {
-        return nestedClass.getSimpleName().replaceAll("(?<=[a-z0-9])(?=[A-Z])", " ").toLowerCase(Locale.ROOT);
+        return nestedClass
+                .getSimpleName()
+                .replaceAll("(?<=[a-z0-9])(?=[A-Z])", " ")
+                .toLowerCase(Locale.ROOT);
     }
 }

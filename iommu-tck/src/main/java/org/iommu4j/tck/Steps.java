@@ -35,8 +35,7 @@ public final class Steps {
         StringJoiner lines = new StringJoiner("\n");
         long number = count - last.size();
         for (Object[] step : last) {
-            lines.add("  " + ++number + ". "
-                    + String.format(Locale.ROOT, (String) step[0], (Object[]) step[1]));
+            lines.add("  " + ++number + ". " + String.format(Locale.ROOT, (String) step[0], (Object[]) step[1]));
         }
         return lines.toString();
     }

@@ -74,7 +74,10 @@ class PromisesTest {
         Path resource = Checkout.root().resolve("iommu-tck/src/main/resources/org/iommu4j/tck/promises.tsv");
         StringBuilder expected = new StringBuilder();
         for (Promise promise : promises()) {
-            expected.append(promise.id()).append('\t').append(promise.sentence()).append('\n');
+            expected.append(promise.id())
+                    .append('\t')
+                    .append(promise.sentence())
+                    .append('\n');
         }
         if (Boolean.getBoolean("iommu4j.contracts.write")) {
             Files.writeString(resource, expected);

@@ -23,8 +23,7 @@ class IntelDriverConformanceTest extends DriverConformance {
                 .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
                 .build();
         return Subject.both(
-                VtdUnitProvider.machine(
-                        "intel-sc", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
+                VtdUnitProvider.machine("intel-sc", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
                 second);
     }
 }

@@ -25,8 +25,12 @@ public abstract class MappingContract {
         bench.map(domain, bench.iova(), bench.scratch(), bench.granule(), 1, Prot.READ);
         bench.store(bench.scratch(), 0x1234);
 
-        assertThat(bench.requester().read(bench.iova(), false)).as("the device reads").isEqualTo(0x1234);
-        assertThat(bench.requester().write(bench.iova(), 5, false)).as("a write is accepted").isFalse();
+        assertThat(bench.requester().read(bench.iova(), false))
+                .as("the device reads")
+                .isEqualTo(0x1234);
+        assertThat(bench.requester().write(bench.iova(), 5, false))
+                .as("a write is accepted")
+                .isFalse();
         assertThat(bench.load(bench.scratch())).as("memory").isEqualTo(0x1234);
     }
 
@@ -38,8 +42,12 @@ public abstract class MappingContract {
         bench.map(domain, bench.iova(), bench.scratch(), bench.granule(), 1, Prot.WRITE);
         bench.store(bench.scratch(), 0x1234);
 
-        assertThat(bench.requester().read(bench.iova(), false)).as("the device reads").isNotEqualTo(0x1234);
-        assertThat(bench.requester().write(bench.iova(), 5, false)).as("a write is accepted").isTrue();
+        assertThat(bench.requester().read(bench.iova(), false))
+                .as("the device reads")
+                .isNotEqualTo(0x1234);
+        assertThat(bench.requester().write(bench.iova(), 5, false))
+                .as("a write is accepted")
+                .isTrue();
         assertThat(bench.load(bench.scratch())).as("memory").isEqualTo(5);
     }
 
