@@ -22,4 +22,8 @@ module org.iommu4j.tck {
             org.junit.platform.commons;
     opens org.iommu4j.tck.driver to
             org.junit.platform.commons;
+    opens org.iommu4j.tck.silicon to
+            org.junit.platform.commons;
+    opens org.iommu4j.tck.vendor to
+            org.junit.platform.commons;
 }

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck;
 
+import org.iommu4j.tck.silicon.FabricContract;
+import org.iommu4j.tck.silicon.ProviderContract;
+import org.iommu4j.tck.silicon.TableReaderContract;
+import org.iommu4j.tck.silicon.UnitContract;
+import org.junit.jupiter.api.Nested;
+
 /**
  * The promises of simulated silicon: its units, their registers, faults and state, and its reader of tables.
  *
@@ -9,4 +15,20 @@ package org.iommu4j.tck;
 public abstract class SiliconConformance extends Conformance {
     /** Made by JUnit. */
     protected SiliconConformance() {}
+
+    /** {@link org.iommu4j.sim.spi.TranslationUnit}. */
+    @Nested
+    class Units extends UnitContract {}
+
+    /** {@link org.iommu4j.sim.spi.TranslationUnitProvider}. */
+    @Nested
+    class Providers extends ProviderContract {}
+
+    /** {@link org.iommu4j.sim.spi.TableReader}. */
+    @Nested
+    class Readers extends TableReaderContract {}
+
+    /** {@link org.iommu4j.sim.spi.Fabric}, as a unit uses it. */
+    @Nested
+    class Fabrics extends FabricContract {}
 }

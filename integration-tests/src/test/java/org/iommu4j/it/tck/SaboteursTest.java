@@ -25,7 +25,15 @@ class SaboteursTest {
             new KitIndex(Sabotaged.Driver.class, Sabotaged.Vendor.class, Sabotaged.Silicon.class);
 
     private static List<Saboteur> saboteurs() {
-        return Saboteur.all(MappingSaboteurs.all());
+        return Saboteur.all(
+                MappingSaboteurs.all(),
+                DomainSaboteurs.all(),
+                DriverSaboteurs.all(),
+                AttachingSaboteurs.all(),
+                CapabilitySaboteurs.all(),
+                VendorSaboteurs.all(),
+                PortSaboteurs.all(),
+                SiliconSaboteurs.all());
     }
 
     @TestFactory
