@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Random;
+import java.util.function.UnaryOperator;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
@@ -44,13 +45,18 @@ public final class Bench {
     private final IommuDevice second;
     private final Requester requester;
     private final Requester secondRequester;
-    private final Steps steps = new Steps();
+    private final Steps steps;
     private long seed = Long.getLong("iommu4j.seed", System.nanoTime());
     private boolean seeded;
 
     /** Builds the machine and opens the one driver that claims it. */
     public Bench(Subject subject) {
+        this(subject, new Steps());
+    }
+
+    private Bench(Subject subject, Steps steps) {
         this.subject = subject;
+        this.steps = steps;
         machine = subject.caches()
                 ? subject.machines().create(subject.machine())
                 : subject.machines().createFlat(subject.machine());
@@ -64,6 +70,14 @@ public final class Bench {
         second = probe(ids.get(1));
         requester = Requester.of(machine, ids.get(0));
         secondRequester = Requester.of(machine, ids.get(1));
+    }
+
+    /**
+     * Returns a bench on a machine of its own, like this one, whose driver gets other ports, made from those that it
+     * would get. It notes its steps in this one's account.
+     */
+    public Bench on(UnaryOperator<VendorContext> ports) {
+        return new Bench(subject.withPorts(ports), steps);
     }
 
     /** Returns the devices behind units: the first one, then first one behind another unit if any, then the rest. */
@@ -178,6 +192,20 @@ public final class Bench {
     /** Returns memory for devices: the second half of the machine's, aligned to the largest power of two in it. */
     public long scratch() {
         return subject.machine().memoryBytes() / 2;
+    }
+
+    /** Returns the page sizes of a domain, in bytes, in ascending order. */
+    public List<Long> pageSizes(IommuDomain domain) {
+        List<Long> sizes = new ArrayList<>();
+        for (long left = domain.pageSizes(); left != 0; left &= left - 1) {
+            sizes.add(Long.lowestOneBit(left));
+        }
+        return sizes;
+    }
+
+    /** Returns what one table of the last level maps in most formats: a word for each page, in a table of one page. */
+    public long tableSpan() {
+        return Math.min(granule() / Long.BYTES * granule(), (traits().lastIova() - iova() + 1) / 8);
     }
 
     /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
