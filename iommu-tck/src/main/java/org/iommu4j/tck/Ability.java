@@ -5,10 +5,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.EnumSet;
 import java.util.Set;
+import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
 import org.iommu4j.Prot;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
 
 /** What a driver or its unit may be able to do, and what follows where it is not. */
 public enum Ability {
@@ -100,6 +104,64 @@ public enum Ability {
             bench.assertBlocked(bench.iova());
             domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, Bench.READ_WRITE);
             bench.assertReaches(bench.iova(), bench.scratch());
+        }
+    },
+    /** Functions on PCI are behind units; told by the machine. */
+    PCI_DEVICES("no function of the machine is taken under care") {
+        @Override
+        void assertConsequence(Bench bench) {
+            bench.machine()
+                    .topology()
+                    .functions()
+                    .forEach(function -> assertThat(bench.iommu()
+                                    .probe(function, function.address().requesterId()))
+                            .as("%s", function.address())
+                            .isEmpty());
+        }
+    },
+    /** Devices that are not on PCI are behind units; told by the machine. */
+    NAMED_DEVICES("no device of any name is taken under care, by an open driver or by a closed one") {
+        @Override
+        void assertConsequence(Bench bench) {
+            NamedDevice nothing = new NamedDevice("\\_SB.NONE");
+            assertThat(bench.iommu().probe(nothing)).isEmpty();
+            bench.machine()
+                    .namedDevices()
+                    .forEach(device -> assertThat(bench.iommu().probe(device))
+                            .as("%s", device)
+                            .isEmpty());
+            bench.iommu().close();
+            assertThat(bench.iommu().probe(nothing)).isEmpty();
+        }
+    },
+    /** A domain takes one of a limited number of ids when it is allocated, fewer than 70,000. */
+    ID_PER_DOMAIN("2,000 domains without tables can be there at once") {
+        @Override
+        void assertConsequence(Bench bench) {
+            DomainType type = bench.traits().has(IDENTITY) ? DomainType.IDENTITY : DomainType.BLOCKED;
+            for (int i = 0; i < 2_000; i++) {
+                bench.iommu().allocate(type, bench.device());
+            }
+        }
+    },
+    /** A domain takes one of a unit's ids when a device is attached, and the machine has more devices than ids. */
+    ID_PER_ATTACHMENT("each device can be in a domain of its own at the same time") {
+        @Override
+        void assertConsequence(Bench bench) {
+            for (DeviceId id : bench.ids()) {
+                IommuDevice device = bench.probe(id);
+                bench.attach(bench.iommu().allocate(DomainType.UNMANAGED, device), device);
+            }
+        }
+    },
+    /** Reports of refused requests with a PASID tell it. */
+    FAULT_PASIDS("a report of a refused request with a PASID does not tell it") {
+        @Override
+        void assertConsequence(Bench bench) {
+            bench.requester().withPasid(1).read(bench.iova(), false);
+            assertThat(bench.iommu().takeFaults())
+                    .extracting(DmaFault::pasid)
+                    .allMatch(pasid -> pasid == DmaFault.NO_PASID);
         }
     },
     /** The driver waits for the unit's invalidations, which can fail to complete. */

@@ -23,7 +23,6 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.PlatformDeviceDescription;
-import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -57,13 +56,9 @@ public final class Bench {
     private Bench(Subject subject, Steps steps) {
         this.subject = subject;
         this.steps = steps;
-        machine = subject.caches()
-                ? subject.machines().create(subject.machine())
-                : subject.machines().createFlat(subject.machine());
-        List<IommuVendor> claiming = subject.vendors().claiming(machine.firmware());
-        assertThat(claiming).as("vendors that claim %s", subject).hasSize(1);
-        context = subject.ports().apply(machine.vendorContext(subject.release()));
-        iommu = claiming.get(0).open(context);
+        machine = subject.build();
+        context = subject.context(machine);
+        iommu = subject.claimant().open(context);
         ids = translatedDevices(subject);
         assertThat(ids).as("devices behind units of %s", subject).hasSizeGreaterThan(1);
         device = probe(ids.get(0));

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck;
 
+import static org.assertj.core.api.Assertions.assertThat;
+
 import java.util.List;
 import java.util.Objects;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 
@@ -35,7 +39,7 @@ public record Subject(
         IommuVendors vendors,
         MachineFactory machines,
         UnaryOperator<VendorContext> ports) {
-    /** Refuses what is missing. */
+    /** Refuses what is missing; adds to the traits what the machine tells of its devices. */
     public Subject {
         Objects.requireNonNull(name, "name");
         Objects.requireNonNull(machine, "machine");
@@ -44,6 +48,12 @@ public record Subject(
         Objects.requireNonNull(vendors, "vendors");
         Objects.requireNonNull(machines, "machines");
         Objects.requireNonNull(ports, "ports");
+        if (machine.functions().stream().anyMatch(function -> function.unit().isPresent())) {
+            traits = traits.with().can(Ability.PCI_DEVICES).build();
+        }
+        if (machine.platformDevices().stream().anyMatch(device -> device.unit().isPresent())) {
+            traits = traits.with().can(Ability.NAMED_DEVICES).build();
+        }
     }
 
     /** Returns a machine with CPU caches, with the vendors and the silicon of the path and the newest release. */
@@ -88,6 +98,23 @@ public record Subject(
     /** Returns the same whose driver gets other ports, made from those that it would get. */
     public Subject withPorts(UnaryOperator<VendorContext> more) {
         return with(vendors, machines, context -> more.apply(ports.apply(context)));
+    }
+
+    /** Builds a machine, on which no driver is opened. */
+    public Machine build() {
+        return caches ? machines.create(machine) : machines.createFlat(machine);
+    }
+
+    /** Returns the one vendor that claims the machine. */
+    public IommuVendor claimant() {
+        List<IommuVendor> claiming = vendors.claiming(machine.firmware());
+        assertThat(claiming).as("vendors that claim %s", this).hasSize(1);
+        return claiming.get(0);
+    }
+
+    /** Returns what a driver gets on a machine of this kind. */
+    public VendorContext context(Machine built) {
+        return ports.apply(built.vendorContext(release));
     }
 
     /** Returns the name of the vendor that claims the machine; what its report is called. */

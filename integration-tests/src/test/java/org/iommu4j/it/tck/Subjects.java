@@ -21,6 +21,19 @@ final class Subjects {
         return Stream.of(intel());
     }
 
+    /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
+    static Stream<Subject> rare() {
+        return Stream.of(nonCoherentWalk());
+    }
+
+    private static Subject nonCoherentWalk() {
+        Subject intel = intel();
+        return Subject.of(
+                VtdUnitProvider.machine(
+                        "intel-non-coherent", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL & ~1),
+                intel.traits().with().snoopedWalks(false).build());
+    }
+
     private static Subject intel() {
         return Subject.of(
                 VtdUnitProvider.machine("intel-sc", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
