@@ -200,7 +200,14 @@ public final class Bench {
 
     /** Returns what one table of the last level maps in most formats: a word for each page, in a table of one page. */
     public long tableSpan() {
-        return Math.min(granule() / Long.BYTES * granule(), (traits().lastIova() - iova() + 1) / 8);
+        return Math.min(granule() / Long.BYTES * granule(), room() / 8);
+    }
+
+    /** Returns how many bytes can be mapped from {@link #iova} on, at most 1 TiB: a multiple of the granule. */
+    public long room() {
+        long most = 1L << 40;
+        long rest = traits().lastIova() - iova();
+        return rest < 0 || rest >= most ? most : rest + 1;
     }
 
     /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */

@@ -625,9 +625,6 @@ public abstract class DomainContract {
             assertConstant(bench, domain);
         }
         for (IommuDomain domain : ofEveryType(bench)) {
-            if (!bench.traits().has(Ability.PASID)) {
-                assertThat(domain.pasidAttachment()).isEmpty();
-            }
             assertConstant(bench, domain);
         }
     }

@@ -300,13 +300,18 @@ final class Interleavings {
                     && info.getThreadState() == Thread.State.BLOCKED
                     && info.getLockOwnerId() == threads[other].getId()
                     && !ended[other]
-                    && !waiting[other]) {
+                    && !isBlocked(other)) {
                 waiting[me] = true;
                 give(other);
             }
         } finally {
             lock.unlock();
         }
+    }
+
+    /** Returns whether an operation waits for a lock; one that has waited may hold it by now. */
+    private boolean isBlocked(int operation) {
+        return waiting[operation] && threads[operation].getState() == Thread.State.BLOCKED;
     }
 
     private void give(int operation) {

@@ -793,7 +793,7 @@ public abstract class MappingContract {
         assertThat(domain.translate(bench.iova() + 4 * page)).isEqualTo(bench.scratch());
         assertRefused(NOT_COMPLETED, () -> domain.syncMap(bench.iova(), page));
         assertRefused(Errno.EADDRINUSE, () -> domain.map(bench.iova(), bench.scratch(), page, 1, READ_WRITE));
-        assertRefused(NOT_COMPLETED, () -> domain.attach(bench.second()));
+        assertRefused(NOT_COMPLETED, () -> domain.detach(bench.device()));
     }
 
     @Test
