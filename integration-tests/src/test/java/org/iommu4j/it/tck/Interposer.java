@@ -4,6 +4,7 @@ package org.iommu4j.it.tck;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
+import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -73,8 +74,8 @@ final class Interposer {
             Stream.of(FRONT, PORTS, SILICON).flatMap(List::stream).toList();
 
     private final List<Change> changes;
-    private final Map<Object, Object> shown = new IdentityHashMap<>();
-    private final Map<Object, Object> real = new IdentityHashMap<>();
+    private final Map<Object, Object> shown = Collections.synchronizedMap(new IdentityHashMap<>());
+    private final Map<Object, Object> real = Collections.synchronizedMap(new IdentityHashMap<>());
 
     Interposer(List<Change> changes) {
         this.changes = List.copyOf(changes);
@@ -196,6 +197,7 @@ final class Interposer {
         return PORTS.contains(type) ? concerns(List.of(type)) : concerns(SILICON);
     }
 
+    /** Shows an object as a proxy of all interfaces of the contract that it has: a domain may be its own capability. */
     private <T> T show(Class<T> type, T object) {
         if (!isShown(type) || real.containsKey(object)) {
             return object;
@@ -203,20 +205,22 @@ final class Interposer {
         return type.cast(shown.computeIfAbsent(object, target -> {
             Object proxy = Proxy.newProxyInstance(
                     Interposer.class.getClassLoader(),
-                    new Class<?>[] {type},
-                    (self, method, arguments) -> call(type, target, method, arguments));
+                    ALL.stream().filter(each -> each.isInstance(target)).toArray(Class<?>[]::new),
+                    (self, method, arguments) -> call(target, method, arguments));
             real.put(proxy, target);
             return proxy;
         }));
     }
 
-    private Object call(Class<?> type, Object target, Method method, Object[] given) throws Throwable {
+    private Object call(Object target, Method method, Object[] given) throws Throwable {
         Object[] arguments = given == null ? new Object[0] : given.clone();
         for (int i = 0; i < arguments.length; i++) {
             arguments[i] = unwrapped(arguments[i]);
         }
         for (Change change : changes) {
-            if (change.type() == type && change.method().equals(method.getName())) {
+            if (method.getDeclaringClass().isAssignableFrom(change.type())
+                    && change.type().isInstance(target)
+                    && change.method().equals(method.getName())) {
                 return wrapped(change.handler().handle(new Call(this, target, method, arguments)));
             }
         }
