@@ -226,6 +226,11 @@ final class MinimalIommu implements Iommu {
     }
 
     @Override
+    public long faultOverflows() {
+        return unit.faultOverflows();
+    }
+
+    @Override
     public long quarantinedFrames() {
         return unit.quarantined();
     }

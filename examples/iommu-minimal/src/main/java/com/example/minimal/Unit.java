@@ -37,6 +37,7 @@ final class Unit {
     private static final int ADDRESS = 0x28;
     private static final int FAULT = 0x30;
     private static final BitField F = BitField.bit(63, "F");
+    private static final BitField O = BitField.bit(62, "O");
     private static final BitField W = BitField.bit(61, "W");
     private static final BitField REASON = BitField.bits(23, 16, "REASON");
     private static final BitField FAULT_ID = BitField.bits(15, 0, "ID");
@@ -55,6 +56,7 @@ final class Unit {
     private final BooleanSupplier idle; // made once, so that waiting allocates nothing
     private final List<DmaFault> faults = new ArrayList<>();
     private final AtomicLong quarantined = new AtomicLong();
+    private long overflows;
     private boolean broken;
     private boolean released;
 
@@ -129,6 +131,10 @@ final class Unit {
         return taken;
     }
 
+    synchronized long faultOverflows() {
+        return overflows;
+    }
+
     private void readFaults() {
         while (!released) {
             long fault = window.read64(FAULT);
@@ -137,6 +143,7 @@ final class Unit {
                 return;
             }
             window.write64(FAULT, 0);
+            overflows += O.get(fault);
             int reason = (int) REASON.get(fault);
             faults.add(new DmaFault(
                     MinimalVendor.UNIT,

@@ -19,8 +19,8 @@
  *              Bits 1:0, CMD: 1 all; 2 the device table entry of the requester in bits 31:16, ID; 3 the pages from
  *              FIRST to LAST, and the tables on the way to them, of the top table in bits 51:12, TOP
  * 0x28 ADDRESS bits 63:2 of the address of the oldest refused request that is in the log, which has room for 32
- * 0x30 FAULT   of the same: bit 63, F: there is one; bit 61, W: it wrote; bits 23:16 the reason; bits 15:0, ID.
- *              A write takes it out of the log
+ * 0x30 FAULT   of the same: bit 63, F: there is one; bit 62, O: there was no room for later ones; bit 61, W: it wrote;
+ *              bits 23:16 the reason; bits 15:0, ID. A write takes it out of the log
  * </pre>
  *
  * <p><b>Device table</b>: 512 KiB, a word for each requester id. Bit 0, V: valid, else all is refused. Bit 1, T:

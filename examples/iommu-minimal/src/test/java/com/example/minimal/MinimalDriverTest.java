@@ -90,6 +90,19 @@ class MinimalDriverTest {
         assertThat(iommu.takeFaults()).isEmpty();
     }
 
+    @Test
+    void refusalsThatWereLostAreCountedOnceForEachTimeThatTheLogWasFull() {
+        Iommu iommu = open(context -> context);
+        for (int i = 0; i < 100; i++) {
+            endpoint.read(IOVA, false);
+        }
+        assertThat(iommu.faultOverflows()).as("not yet read").isZero();
+        assertThat(iommu.takeFaults()).hasSize(32);
+        assertThat(iommu.faultOverflows()).isOne();
+        endpoint.read(IOVA, false);
+        assertThat(iommu.takeFaults()).as("recording goes on").hasSize(1);
+    }
+
     /** Functions behind a bridge can share an id; it stays in use until the last of them is blocked. */
     @Test
     void anAliasIsTranslatedWhileOneOfItsDevicesIsAttached() {

@@ -35,6 +35,7 @@ final class MinimalUnit implements TranslationUnit {
     private static final int HAS_PASID = 6;
 
     private static final BitField FAULT_F = BitField.bit(63, "F");
+    private static final BitField FAULT_O = BitField.bit(62, "O");
     private static final BitField FAULT_W = BitField.bit(61, "W");
     private static final BitField FAULT_REASON = BitField.bits(23, 16, "REASON");
     private static final int LOG_SIZE = 32;
@@ -202,6 +203,8 @@ final class MinimalUnit implements TranslationUnit {
                     | (RequestFlags.writes(flags) ? FAULT_W.mask() : 0)
                     | FAULT_REASON.of(reason)
                     | (sourceId & 0xffff);
+        } else {
+            faults[faults.length - 1] |= FAULT_O.mask();
         }
         return Translation.fault(reason);
     }

@@ -88,6 +88,7 @@ class MinimalUnitTest {
         }
         for (int i = 0; i < 32; i++) {
             assertThat(unit.readRegister64(0x28)).isEqualTo(i * 4096);
+            assertThat(unit.readRegister64(0x30) >>> 62).as("F, and O").isEqualTo(i == 31 ? 3 : 2);
             unit.writeRegister64(0x30, 0);
         }
         assertThat(unit.readRegister64(0x30)).isZero();
