@@ -33,7 +33,7 @@ public final class DomainConfigurations {
                 PageRequestsOnSiliconTest.Vendor.AMD.configuration());
     }
 
-    /** Returns that of a vendor which has no more than a vendor must have: the example's, which can't block no-snoop. */
+    /** Returns that of the example, which has no more than a vendor must have, and can't block no-snoop. */
     public static Configuration smallest() {
         return example("minimal-nosc");
     }
