@@ -31,7 +31,7 @@ import org.iommu4j.spi.VendorContext;
  * <p>The IOVAs that tests use begin at {@link #iova}; the memory that devices read and write there is {@link #scratch},
  * which no table is in. Calls by these methods are noted for the message of a failure.
  */
-public final class Bench {
+public final class Bench implements Account {
     /** Ordinary protection. */
     public static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
 
@@ -164,7 +164,7 @@ public final class Bench {
         return secondRequester;
     }
 
-    /** Returns the account of what the test did. */
+    @Override
     public Steps steps() {
         return steps;
     }
@@ -216,8 +216,8 @@ public final class Bench {
         return new Random(seed);
     }
 
-    /** Returns the seed, if the test asked for random numbers. */
-    OptionalLong seed() {
+    @Override
+    public OptionalLong seed() {
         return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
     }
 

@@ -8,6 +8,7 @@ import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
+import java.util.List;
 import java.util.stream.Stream;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
@@ -77,5 +78,21 @@ final class Subjects {
                         .enforcement(Enforcement.GRANTED)
                         .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
                         .build());
+    }
+
+    /** Returns lines that a subject's driver prints. */
+    static List<String> kernelLines(Subject subject) {
+        return switch (subject.traits().enforcement()) {
+            case GRANTED, REFUSED ->
+                List.of(
+                        "DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap c0000020660462 ecap f0101a",
+                        "DMAR: DRHD base: 0x000000fed90000 flags: 0x1",
+                        "DMAR-IR: Enabled IRQ remapping in x2apic mode");
+            case UNCONDITIONAL, PRETENDED ->
+                List.of(
+                        "pci 0000:00:00.2: AMD-Vi: Extended features (0x58f77ef22294a5a, 0x1b): PPR NX GT",
+                        "AMD-Vi: Interrupt remapping enabled");
+            case ABSENT -> List.of();
+        };
     }
 }
