@@ -35,6 +35,7 @@ import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.it.tck.Interposer.Call;
 import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
@@ -357,6 +358,13 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> capabilities() {
         List<Saboteur> all = new ArrayList<>();
+        all.add(new Saboteur(
+                "enforce-1",
+                "leaves the bit out of entries that blocks no-snoop",
+                subject -> subject.withPorts(context -> subject.vendor().equals("amd")
+                        ? ForgetfulMemory.withoutFc(context)
+                        : ForgetfulMemory.withoutSnp(context)),
+                traits -> traits.has(Ability.COMPLETION) && traits.enforcement().isKept()));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "close", call -> Optional.empty())
                 .where(Ability.ENFORCEMENT));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "map", call -> Optional.empty())

@@ -7,8 +7,10 @@ import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
-/** The contract on VT-d: every kind of unit that changes how the driver has to act. */
-class IntelDomainContractTest extends IommuDomainContract {
+/** VT-d in legacy mode: every kind of unit that changes how the driver has to act. */
+final class IntelConfigurations {
+    private IntelConfigurations() {}
+
     static List<Configuration> configurations() {
         List<Configuration> all = new ArrayList<>();
         long cap = VtdUnitProvider.CAP_4_LEVEL;

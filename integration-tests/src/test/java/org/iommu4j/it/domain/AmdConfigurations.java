@@ -8,10 +8,12 @@ import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 
-/** The contract on AMD-Vi's host tables: every kind of unit that changes how the driver has to act. */
-class AmdDomainContractTest extends IommuDomainContract {
+/** AMD-Vi's host tables: every kind of unit that changes how the driver has to act. */
+final class AmdConfigurations {
     private static final int NP_CACHE = 1 << 26;
     private static final String NO_INVALIDATE_ALL = "no invalidate-all";
+
+    private AmdConfigurations() {}
 
     static List<Configuration> configurations() {
         List<Configuration> all = new ArrayList<>();

@@ -6,10 +6,12 @@ import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.MachineDescription;
 
-/** The contract on AMD-Vi's guest tables, which {@code amd_iommu=pgtbl_v2} gives to every domain. */
-class AmdGuestDomainContractTest extends IommuDomainContract {
+/** AMD-Vi's guest tables, which {@code amd_iommu=pgtbl_v2} gives to every domain. */
+final class AmdGuestConfigurations {
     /** PPRSup, GTSup, GLXSup 2, PASmax 15, GIoSup. */
     private static final long EFR = AmdViUnitProvider.EFR_6_LEVEL | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48;
+
+    private AmdGuestConfigurations() {}
 
     static List<Configuration> configurations() {
         Configuration fourLevels = of("guest tables", 4);

@@ -13,14 +13,16 @@ import java.util.List;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
 /**
- * The contract on VT-d's scalable mode, with either stage.
+ * VT-d's scalable mode, with either stage.
  *
  * <p>A first stage without snoop control is not among them: there Linux 7.1 lets a device into a domain that promised,
  * see {@link ScalableOnSiliconTest}.
  */
-class IntelScalableDomainContractTest extends IommuDomainContract {
+final class IntelScalableConfigurations {
     /** ECAP.SC. */
     private static final long SNOOP_CONTROL = 1L << 7;
+
+    private IntelScalableConfigurations() {}
 
     static List<Configuration> configurations() {
         long first = ECAP | FIRST_STAGE;
