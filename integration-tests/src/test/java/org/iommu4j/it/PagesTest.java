@@ -76,6 +76,7 @@ class PagesTest {
                 "vfio-core/src");
         all.addAll(Checkout.sources(
                 "kvm-x86/src", "host-audit/src", "workbench/src", "integration-tests/src", "witnesses/src"));
+        all.addAll(Checkout.sources("iommu-tck/src", "examples"));
         int checked = 0;
         for (String page : List.of(
                 "docs/reading-guide.md",
@@ -83,6 +84,7 @@ class PagesTest {
                 "docs/style.md",
                 "CONTRIBUTING.md",
                 "docs/testing.md",
+                "docs/new-vendor.md",
                 "README.md")) {
             for (String line : Files.readAllLines(root.resolve(page))) {
                 checked += check(line, all, line);

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Random;
+import java.util.function.UnaryOperator;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
@@ -33,7 +34,7 @@ import org.jspecify.annotations.Nullable;
  * <p>The IOVAs that tests use begin at {@link #iova}; the memory that devices read and write there is {@link #scratch},
  * which no table is in. Calls by these methods are noted for the message of a failure.
  */
-public final class Bench {
+public final class Bench implements Account {
     /** Ordinary protection. */
     public static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
 
@@ -46,22 +47,23 @@ public final class Bench {
     private @Nullable IommuDevice second;
     private final Requester requester;
     private final Requester secondRequester;
-    private final Steps steps = new Steps();
+    private final Steps steps;
     private long seed = Long.getLong("iommu4j.seed", System.nanoTime());
     private boolean seeded;
 
     /** Builds the machine, opens the one driver that claims it, and probes two devices. */
     public Bench(Subject subject) {
-        this(subject, true);
+        this(subject, new Steps(), true);
     }
 
     /** Builds the machine and opens the driver; a device is probed when something first asks for it. */
     public static Bench unprobed(Subject subject) {
-        return new Bench(subject, false);
+        return new Bench(subject, new Steps(), false);
     }
 
-    private Bench(Subject subject, boolean probes) {
+    private Bench(Subject subject, Steps steps, boolean probes) {
         this.subject = subject;
+        this.steps = steps;
         machine = subject.build();
         context = subject.context(machine);
         iommu = subject.claimant().open(context);
@@ -73,6 +75,14 @@ public final class Bench {
         }
         requester = Requester.of(machine, ids.get(0));
         secondRequester = Requester.of(machine, ids.get(1));
+    }
+
+    /**
+     * Returns a bench on a machine of its own, like this one, whose driver gets other ports, made from those that it
+     * would get. It notes its steps in this one's account.
+     */
+    public Bench on(UnaryOperator<VendorContext> ports) {
+        return new Bench(subject.withPorts(ports), steps, true);
     }
 
     /** Returns the devices behind units: the first one, then first one behind another unit if any, then the rest. */
@@ -188,7 +198,7 @@ public final class Bench {
         return secondRequester;
     }
 
-    /** Returns the account of what the test did. */
+    @Override
     public Steps steps() {
         return steps;
     }
@@ -213,14 +223,35 @@ public final class Bench {
         return subject.machine().memoryBytes() / 2;
     }
 
+    /** Returns the page sizes of a domain, in bytes, in ascending order. */
+    public List<Long> pageSizes(IommuDomain domain) {
+        List<Long> sizes = new ArrayList<>();
+        for (long left = domain.pageSizes(); left != 0; left &= left - 1) {
+            sizes.add(Long.lowestOneBit(left));
+        }
+        return sizes;
+    }
+
+    /** Returns what one table of the last level maps in most formats: a word for each page, in a table of one page. */
+    public long tableSpan() {
+        return Math.min(granule() / Long.BYTES * granule(), room() / 8);
+    }
+
+    /** Returns how many bytes can be mapped from {@link #iova} on, at most 1 TiB: a multiple of the granule. */
+    public long room() {
+        long most = 1L << 40;
+        long rest = traits().lastIova() - iova();
+        return rest < 0 || rest >= most ? most : rest + 1;
+    }
+
     /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
     public Random random() {
         seeded = true;
         return new Random(seed);
     }
 
-    /** Returns the seed, if the test asked for random numbers. */
-    OptionalLong seed() {
+    @Override
+    public OptionalLong seed() {
         return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
     }
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.FileVisitResult;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
@@ -17,6 +18,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.jar.JarOutputStream;
+import java.util.zip.ZipEntry;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -48,6 +51,8 @@ class LauncherTest {
             mkdir -p workbench/target/lib && echo built >workbench/target/iommu4j.jar
             """;
 
+    private static final String VENDOR_PATH = "workbench/src/dist/bin/vendor-path.sh";
+
     private static final Instant PAST = Instant.parse("2024-01-01T00:00:00Z");
 
     /** What Linux gives a user without rights. */
@@ -71,6 +76,8 @@ class LauncherTest {
         Path launcher = root.resolve("iommu4j");
         Files.copy(Path.of("..", "iommu4j"), launcher);
         executable(launcher);
+        Path vendorPath = Files.createDirectories(root.resolve(VENDOR_PATH).getParent());
+        Files.copy(Path.of("..", VENDOR_PATH), vendorPath.resolve("vendor-path.sh"));
         source("pom.xml");
         source("workbench/pom.xml");
         source("workbench/src/main/java/A.java");
@@ -168,6 +175,52 @@ class LauncherTest {
         assertThat(out.toString())
                 .as("Guice's classes made by sun.misc.Unsafe")
                 .contains(" -Dguice_bytecode_gen_option=DISABLED ");
+    }
+
+    private Path vendorJar(String name, String service) throws IOException {
+        Path jar = folder.resolve(name);
+        try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
+            out.putNextEntry(new ZipEntry("META-INF/services/" + service));
+            out.write("com.example.Foo\n".getBytes(StandardCharsets.UTF_8));
+        }
+        return jar;
+    }
+
+    @Test
+    void vendorsOfAPathAreOnTheClassPath() throws IOException, InterruptedException {
+        built();
+        Path driver = vendorJar("a driver.jar", "org.iommu4j.spi.IommuVendor");
+        Path silicon = vendorJar("silicon.jar", "org.iommu4j.sim.spi.TranslationUnitProvider");
+        String path = driver + ":" + silicon;
+        String expected = "-XX:SharedArchiveFile=" + target.resolve("iommu4j.jsa")
+                + " --enable-native-access=ALL-UNNAMED -cp " + target.resolve("iommu4j.jar") + ":" + path
+                + " org.iommu4j.workbench.Main cases -h\n";
+
+        assertThat(launch("--vendor-path", path, "cases", "-h")).isEqualTo(1);
+        assertThat(out.toString()).endsWith(expected);
+        assertThat(launch("--vendor-path=" + path, "cases", "-h")).isEqualTo(1);
+        assertThat(out.toString()).endsWith(expected);
+        environment.put("IOMMU4J_VENDOR_PATH", path);
+        assertThat(launch("cases", "-h")).isEqualTo(1);
+        assertThat(out.toString()).endsWith(expected);
+        assertThat(launch("--vendor-path", driver.toString(), "cases")).isEqualTo(1);
+        assertThat(out.toString()).as("the option takes precedence").contains(":" + driver + " org");
+        assertThat(err.toString()).isEmpty();
+    }
+
+    @Test
+    void aVendorPathThatLacksAJarOrAVendorIsOneLine() throws IOException, InterruptedException {
+        built();
+        Path driver = vendorJar("driver.jar", "org.iommu4j.spi.IommuVendor");
+        Path other = vendorJar("other.jar", "java.sql.Driver");
+
+        assertThat(launch("--vendor-path", driver + ":nowhere.jar", "cases")).isEqualTo(2);
+        assertOneLine("vendor path: nowhere.jar is missing or can't be read");
+        assertThat(launch("--vendor-path", other.toString(), "cases")).isEqualTo(2);
+        assertOneLine("vendor path: neither a vendor nor silicon in " + other);
+        assertThat(launch("--vendor-path")).isEqualTo(2);
+        assertOneLine("--vendor-path: expected jars");
+        assertThat(launch("--vendor-path", other + ":" + driver, "cases")).as("what a vendor needs").isEqualTo(1);
     }
 
     @Test
