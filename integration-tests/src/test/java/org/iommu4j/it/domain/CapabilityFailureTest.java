@@ -55,8 +55,7 @@ class CapabilityFailureTest {
 
     static List<Configuration> withDirtyTracking() {
         Configuration scalable = ScalableMachines.of("scalable", CAP, EVERYTHING);
-        return List.of(
-                scalable, ScalableMachines.withDevices(scalable, true), AmdConfigurations.withDirtyTracking());
+        return List.of(scalable, ScalableMachines.withDevices(scalable, true), AmdConfigurations.withDirtyTracking());
     }
 
     static List<Configuration> withNesting() {

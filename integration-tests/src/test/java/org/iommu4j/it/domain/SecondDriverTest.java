@@ -36,8 +36,7 @@ class SecondDriverTest {
                         ScalableMachines.EVERYTHING,
                         ScalableMachines.CAP,
                         ScalableMachines.EVERYTHING),
-                AmdConfigurations.of(
-                        "AMD-Vi", AmdViUnitProvider.machine("amd-6", AmdViUnitProvider.EFR_6_LEVEL, 0)));
+                AmdConfigurations.of("AMD-Vi", AmdViUnitProvider.machine("amd-6", AmdViUnitProvider.EFR_6_LEVEL, 0)));
     }
 
     static List<Configuration> withTheSmallest() {

@@ -54,10 +54,9 @@ class AmdDriverConformanceTest extends DriverConformance {
     static List<Subject> subjects() {
         List<Subject> all = new ArrayList<>();
         Traits sixLevels = host(64).build();
-        all.addAll(Subject.both(AmdViUnitProvider.machine("amd-6", EFR, 0), sixLevels).toList());
-        all.add(Subject.of(
-                        AmdViUnitProvider.machine("amd-5", (EFR & ~HATS) | (1 << 10), 0),
-                        host(57).build())
+        all.addAll(Subject.both(AmdViUnitProvider.machine("amd-6", EFR, 0), sixLevels)
+                .toList());
+        all.add(Subject.of(AmdViUnitProvider.machine("amd-5", (EFR & ~HATS) | (1 << 10), 0), host(57).build())
                 .flat());
         all.add(Subject.of(AmdViUnitProvider.machine("amd-4", EFR & ~HATS, 0), host(48).build())
                 .flat());
@@ -94,9 +93,8 @@ class AmdDriverConformanceTest extends DriverConformance {
                 .toList();
         return machine.withUnits(units)
                 .withFunctions(machine.functions().stream()
-                        .map(function -> function.address().toString().equals("0000:00:00.2")
-                                ? withNpCache(function)
-                                : function)
+                        .map(function ->
+                                function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
                         .toList());
     }
 
