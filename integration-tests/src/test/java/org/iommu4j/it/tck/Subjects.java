@@ -9,6 +9,7 @@ import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.List;
 import java.util.stream.Stream;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
@@ -24,7 +25,7 @@ final class Subjects {
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk());
+        return Stream.of(nonCoherentWalk(), amd());
     }
 
     private static Subject nonCoherentWalk() {
@@ -33,6 +34,16 @@ final class Subjects {
                 VtdUnitProvider.machine(
                         "intel-non-coherent", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL & ~1),
                 intel.traits().with().snoopedWalks(false).build());
+    }
+
+    private static Subject amd() {
+        return Subject.of(
+                AmdViUnitProvider.machine("amd", AmdViUnitProvider.EFR_6_LEVEL, 0),
+                Traits.builder()
+                        .addressBits(64)
+                        .enforcement(Enforcement.UNCONDITIONAL)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .build());
     }
 
     private static Subject intel() {
