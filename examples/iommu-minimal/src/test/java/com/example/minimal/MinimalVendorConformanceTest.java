@@ -2,8 +2,8 @@
 package com.example.minimal;
 
 import java.util.stream.Stream;
-import org.iommu4j.tck.VendorConformance;
 import org.iommu4j.tck.Subject;
+import org.iommu4j.tck.VendorConformance;
 
 /** The kit's tests, which are inherited. */
 class MinimalVendorConformanceTest extends VendorConformance {
