@@ -14,6 +14,8 @@ module org.iommu4j.tck {
     requires transitive org.junit.jupiter.params;
     requires transitive org.assertj.core;
     requires static transitive org.jspecify;
+    requires java.management;
+    requires static jdk.management;
     requires tools.jackson.core;
 
     exports org.iommu4j.tck;

@@ -41,15 +41,20 @@ final class AmdKernelLog implements KernelLog {
             + "Event logged|Completion-Wait|Force to disable|Disabling interrupt remapping|device: |mmio-addr|"
             + "AMD IOMMUv2 loaded|Unable to |Command buffer|IOMMU)|" + DETECTED + " #\\d|ACPI: IVRS ");
 
+    private static final List<String> WORDS = List.of("AMD-Vi", "IVRS", "IVHD", DETECTED);
+
     @Override
     public List<String> words() {
-        return List.of("AMD-Vi", "IVRS", "IVHD", DETECTED);
+        return WORDS;
     }
 
     @Override
     public void read(String line, Findings findings) {
         Objects.requireNonNull(line, "line");
         Objects.requireNonNull(findings, "findings");
+        if (WORDS.stream().noneMatch(line::contains)) {
+            return;
+        }
         Matcher function = FUNCTION.matcher(line);
         if (function.find()) {
             findings.unitFunction(PciAddress.parse(function.group(1) != null ? function.group(1) : function.group(2)));

@@ -179,7 +179,7 @@ final class AmdUnit {
      *
      * @param gcr3OfGuests whether GCR3 tables above host tables are at guest physical addresses, where the unit can do
      *     that
-     * @throws IommuException ETIMEDOUT
+     * @throws IommuException ENODEV (the registers keep nothing), ETIMEDOUT
      */
     void enable(DeviceTable table, boolean gcr3OfGuests) {
         synchronized (commands) {
@@ -190,6 +190,10 @@ final class AmdUnit {
     private void turnOn(DeviceTable table, boolean gcr3OfGuests) {
         disable();
         window.write64(Registers.DEV_TAB_BAR.offset(), table.register());
+        long kept = window.read64(Registers.DEV_TAB_BAR.offset());
+        if (kept == 0 || kept == GONE) {
+            throw noDevice(id, block, "its device table register does not keep what is written");
+        }
         buffer.program();
         events.program();
         long control = commands.control();

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param unit the id of that unit, or null when none does or none is known
  * @param candidates the ids of the units that may translate for it, the one that does alone where it is known; empty
  *     where none does, nothing is known, or the vendor ignores that a function's place may be unknown
- * @param enforceCacheCoherency whether a domain of this device alone can block no-snoop
+ * @param enforceCacheCoherency whether a domain of this device alone can block no-snoop, if a unit translates for it
  * @param reasons why, the deciding one first
  * @param reservedRegions its reserved regions, sorted by start, or null when no table tells
  * @param isolatedInterrupts whether the hardware can keep its interrupts to its own vectors

@@ -62,7 +62,8 @@ public interface IommuVendor {
     /**
      * Returns all parameters of the kernel's command line that can change a description, on any host and under any
      * release; a description has those that matter for it [parameters-1]. Where values of one parameter take each other
-     * back, a description has only the one that has an effect [parameters-2].
+     * back, a description has only the one that has an effect: it has one value of a parameter for each effect
+     * [parameters-2].
      */
     default List<KernelParameter> kernelParameters() {
         return List.of();

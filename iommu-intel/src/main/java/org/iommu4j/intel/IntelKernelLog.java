@@ -42,25 +42,30 @@ final class IntelKernelLog implements KernelLog {
     /** Bit 0 of the flags is INCLUDE_PCI_ALL. */
     private static final Pattern FLAGS = Pattern.compile("DRHD base: 0x([0-9a-f]{1,16}) flags: 0x([0-9a-f]{1,2})\\b");
 
+    private static final List<String> WORDS = List.of(
+            "DMAR",
+            "RMRRs are",
+            "ineligible for IOMMU",
+            "Setting identity map",
+            BASE,
+            FAULT,
+            REMAPPING,
+            REMAPPING_FAILED,
+            OLD_REMAPPING,
+            IN_USE);
+
     @Override
     public List<String> words() {
-        return List.of(
-                "DMAR",
-                "RMRRs are",
-                "ineligible for IOMMU",
-                "Setting identity map",
-                BASE,
-                FAULT,
-                REMAPPING,
-                REMAPPING_FAILED,
-                OLD_REMAPPING,
-                IN_USE);
+        return WORDS;
     }
 
     @Override
     public void read(String line, Findings findings) {
         Objects.requireNonNull(line, "line");
         Objects.requireNonNull(findings, "findings");
+        if (WORDS.stream().noneMatch(line::contains)) {
+            return;
+        }
         if (PRESENT.matcher(line).find()) {
             findings.present();
         }

@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import java.util.Random;
+import java.util.function.UnaryOperator;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
@@ -30,7 +31,7 @@ import org.iommu4j.spi.VendorContext;
  * <p>The IOVAs that tests use begin at {@link #iova}; the memory that devices read and write there is {@link #scratch},
  * which no table is in. Calls by these methods are noted for the message of a failure.
  */
-public final class Bench {
+public final class Bench implements Account {
     /** Ordinary protection. */
     public static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
 
@@ -43,13 +44,18 @@ public final class Bench {
     private final IommuDevice second;
     private final Requester requester;
     private final Requester secondRequester;
-    private final Steps steps = new Steps();
+    private final Steps steps;
     private long seed = Long.getLong("iommu4j.seed", System.nanoTime());
     private boolean seeded;
 
     /** Builds the machine and opens the one driver that claims it. */
     public Bench(Subject subject) {
+        this(subject, new Steps());
+    }
+
+    private Bench(Subject subject, Steps steps) {
         this.subject = subject;
+        this.steps = steps;
         machine = subject.build();
         context = subject.context(machine);
         iommu = subject.claimant().open(context);
@@ -59,6 +65,14 @@ public final class Bench {
         second = probe(ids.get(1));
         requester = Requester.of(machine, ids.get(0));
         secondRequester = Requester.of(machine, ids.get(1));
+    }
+
+    /**
+     * Returns a bench on a machine of its own, like this one, whose driver gets other ports, made from those that it
+     * would get. It notes its steps in this one's account.
+     */
+    public Bench on(UnaryOperator<VendorContext> ports) {
+        return new Bench(subject.withPorts(ports), steps);
     }
 
     /** Returns the devices behind units: the first one, then first one behind another unit if any, then the rest. */
@@ -150,7 +164,7 @@ public final class Bench {
         return secondRequester;
     }
 
-    /** Returns the account of what the test did. */
+    @Override
     public Steps steps() {
         return steps;
     }
@@ -175,14 +189,35 @@ public final class Bench {
         return subject.machine().memoryBytes() / 2;
     }
 
+    /** Returns the page sizes of a domain, in bytes, in ascending order. */
+    public List<Long> pageSizes(IommuDomain domain) {
+        List<Long> sizes = new ArrayList<>();
+        for (long left = domain.pageSizes(); left != 0; left &= left - 1) {
+            sizes.add(Long.lowestOneBit(left));
+        }
+        return sizes;
+    }
+
+    /** Returns what one table of the last level maps in most formats: a word for each page, in a table of one page. */
+    public long tableSpan() {
+        return Math.min(granule() / Long.BYTES * granule(), room() / 8);
+    }
+
+    /** Returns how many bytes can be mapped from {@link #iova} on, at most 1 TiB: a multiple of the granule. */
+    public long room() {
+        long most = 1L << 40;
+        long rest = traits().lastIova() - iova();
+        return rest < 0 || rest >= most ? most : rest + 1;
+    }
+
     /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
     public Random random() {
         seeded = true;
         return new Random(seed);
     }
 
-    /** Returns the seed, if the test asked for random numbers. */
-    OptionalLong seed() {
+    @Override
+    public OptionalLong seed() {
         return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
     }
 

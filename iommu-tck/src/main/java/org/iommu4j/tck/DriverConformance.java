@@ -11,6 +11,7 @@ import org.iommu4j.tck.driver.FaultContract;
 import org.iommu4j.tck.driver.IsolationContract;
 import org.iommu4j.tck.driver.MappingContract;
 import org.iommu4j.tck.driver.NestingContract;
+import org.iommu4j.tck.driver.OpeningOnMachineContract;
 import org.iommu4j.tck.driver.PageRequestContract;
 import org.iommu4j.tck.driver.PasidContract;
 import org.iommu4j.tck.driver.PortContract;
@@ -89,4 +90,8 @@ public abstract class DriverConformance extends Conformance {
     /** What a driver does with its ports: {@link org.iommu4j.spi.VendorContext}. */
     @Nested
     class PortUse extends PortContract {}
+
+    /** {@link org.iommu4j.spi.IommuVendor#open} and {@link org.iommu4j.spi.IommuVendor#describe} on a machine. */
+    @Nested
+    class OpeningOnMachine extends OpeningOnMachineContract {}
 }

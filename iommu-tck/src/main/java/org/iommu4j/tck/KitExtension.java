@@ -26,13 +26,20 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
 
     @Override
     public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
-        return parameter.getParameter().getType() == Bench.class;
+        Class<?> type = parameter.getParameter().getType();
+        return type == Bench.class || type == VendorBench.class;
     }
 
     /** The bench of a test, made when something first asks for it. */
     @Override
-    public Bench resolveParameter(ParameterContext parameter, ExtensionContext context) {
-        return bench(context);
+    public Account resolveParameter(ParameterContext parameter, ExtensionContext context) {
+        return parameter.getParameter().getType() == Bench.class ? bench(context) : vendorBench(context);
+    }
+
+    private static VendorBench vendorBench(ExtensionContext context) {
+        return context.getStore(KIT)
+                .getOrComputeIfAbsent(
+                        VendorBench.class, ignored -> new VendorBench(subject(context)), VendorBench.class);
     }
 
     private static Bench bench(ExtensionContext context) {
@@ -118,12 +125,15 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
                 failure.getMessage() == null
                         ? failure.toString()
                         : failure.getMessage().strip());
-        Bench bench = context.getStore(KIT).get(Bench.class, Bench.class);
-        if (bench != null && !bench.steps().isEmpty()) {
-            message.append("\nafter these steps:\n").append(bench.steps());
+        Account account = context.getStore(KIT).get(Bench.class, Bench.class);
+        if (account == null) {
+            account = context.getStore(KIT).get(VendorBench.class, VendorBench.class);
         }
-        if (bench != null && bench.seed().isPresent()) {
-            long seed = bench.seed().getAsLong();
+        if (account != null && !account.steps().isEmpty()) {
+            message.append("\nafter these steps:\n").append(account.steps());
+        }
+        if (account != null && account.seed().isPresent()) {
+            long seed = account.seed().getAsLong();
             message.append("\nseed ")
                     .append(seed)
                     .append(", -Diommu4j.seed=")

@@ -13,12 +13,18 @@ import org.jspecify.annotations.Nullable;
 final class AddressedFunctions implements UnitFabric.Devices {
     private final SimulatedFunction[] functions;
     private final int[] sourceIds;
+
+    /** The name of the unit that each is behind; asking a function for it would allocate at each invalidation. */
+    private final @Nullable String[] units;
+
     private final Trace trace;
 
     AddressedFunctions(SimulatedFunction[] functions, List<TranslationUnitSpec> units, Trace trace) {
         this.functions = functions;
         this.sourceIds = new int[functions.length];
+        this.units = new String[functions.length];
         for (int i = 0; i < functions.length; i++) {
+            this.units[i] = functions[i].unit().orElse(null);
             sourceIds[i] = sourceId(functions[i], units);
         }
         this.trace = trace;
@@ -43,8 +49,7 @@ final class AddressedFunctions implements UnitFabric.Devices {
 
     private @Nullable SimulatedFunction find(String unit, int sourceId) {
         for (int i = 0; i < functions.length; i++) {
-            if (sourceIds[i] == sourceId
-                    && functions[i].unit().filter(unit::equals).isPresent()) {
+            if (sourceIds[i] == sourceId && unit.equals(units[i])) {
                 return functions[i];
             }
         }

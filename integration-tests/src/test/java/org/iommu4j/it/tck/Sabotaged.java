@@ -35,6 +35,11 @@ final class Sabotaged {
         static List<Subject> subjects() {
             return List.of(SUBJECT.get());
         }
+
+        @Override
+        protected List<String> kernelLines() {
+            return Subjects.kernelLines(SUBJECT.get());
+        }
     }
 
     /** Of silicon. */

@@ -4,10 +4,13 @@ package org.iommu4j.it.tck;
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
+import java.util.List;
 import java.util.stream.Stream;
+import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
@@ -18,12 +21,12 @@ final class Subjects {
     private Subjects() {}
 
     static Stream<Subject> all() {
-        return Stream.of(intel());
+        return Stream.of(intel(), amd());
     }
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk());
+        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage());
     }
 
     private static Subject nonCoherentWalk() {
@@ -34,6 +37,39 @@ final class Subjects {
                 intel.traits().with().snoopedWalks(false).build());
     }
 
+    private static Subject cachingMode() {
+        return Subject.of(
+                VtdUnitProvider.machine(
+                        "intel-caching-mode",
+                        VtdUnitProvider.CAP_4_LEVEL | VtdUnitProvider.CAP_CM,
+                        VtdUnitProvider.ECAP_SNOOP_CONTROL),
+                intel().traits().with().can(NEGATIVE_CACHE).build());
+    }
+
+    /** Scalable mode with a first stage, whose entries always grant reading: SMTS, FLTS, SMPWC. */
+    private static Subject firstStage() {
+        return Subject.of(
+                VtdUnitProvider.machine(
+                        "intel-first-stage",
+                        VtdUnitProvider.CAP_4_LEVEL | 1L << 56,
+                        VtdUnitProvider.ECAP_SNOOP_CONTROL | 1L << 43 | 1L << 47 | 1L << 48),
+                Traits.builder()
+                        .addressBits(47)
+                        .enforcement(Enforcement.GRANTED)
+                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .build());
+    }
+
+    private static Subject amd() {
+        return Subject.of(
+                AmdViUnitProvider.machine("amd", AmdViUnitProvider.EFR_6_LEVEL, 0),
+                Traits.builder()
+                        .addressBits(64)
+                        .enforcement(Enforcement.UNCONDITIONAL)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .build());
+    }
+
     private static Subject intel() {
         return Subject.of(
                 VtdUnitProvider.machine("intel-sc", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
@@ -42,5 +78,21 @@ final class Subjects {
                         .enforcement(Enforcement.GRANTED)
                         .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
                         .build());
+    }
+
+    /** Returns lines that a subject's driver prints. */
+    static List<String> kernelLines(Subject subject) {
+        return switch (subject.traits().enforcement()) {
+            case GRANTED, REFUSED ->
+                List.of(
+                        "DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap c0000020660462 ecap f0101a",
+                        "DMAR: DRHD base: 0x000000fed90000 flags: 0x1",
+                        "DMAR-IR: Enabled IRQ remapping in x2apic mode");
+            case UNCONDITIONAL, PRETENDED ->
+                List.of(
+                        "pci 0000:00:00.2: AMD-Vi: Extended features (0x58f77ef22294a5a, 0x1b): PPR NX GT",
+                        "AMD-Vi: Interrupt remapping enabled");
+            case ABSENT -> List.of();
+        };
     }
 }
