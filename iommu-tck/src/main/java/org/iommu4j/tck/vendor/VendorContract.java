@@ -177,9 +177,11 @@ public abstract class VendorContract {
         assertThat(vendor.claims(VendorBench.firmware(others)))
                 .as("tables of other names with the same bytes")
                 .isFalse();
-        assertThat(vendor.claims(bench.subject().machine().firmware()))
-                .as("asked again")
-                .isTrue();
+        for (int i = 0; i < 100; i++) {
+            assertThat(vendor.claims(bench.subject().machine().firmware()))
+                    .as("asked again")
+                    .isTrue();
+        }
     }
 
     @Test
@@ -402,7 +404,7 @@ public abstract class VendorContract {
         private AskedMap(Map<String, String> files, String directory) {
             this.files = new LinkedHashMap<>(files);
             if (!directory.isEmpty()) {
-                this.files.put(directory, "");
+                this.files.put(directory, "a directory");
             }
         }
 
