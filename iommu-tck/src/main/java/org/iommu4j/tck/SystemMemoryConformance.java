@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 
 /** The promises of {@link SystemMemory}. */
 public abstract class SystemMemoryConformance extends PortConformance {
-    private static final long BYTES = 1L << 20;
+    private static final long BYTES = 1L << 19;
     private static final int WORDS = SystemMemory.FRAME_WORDS;
 
     /** How often a word may change between a load and a compare-and-set. */

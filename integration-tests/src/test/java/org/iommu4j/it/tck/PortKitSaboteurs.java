@@ -214,7 +214,7 @@ final class PortKitSaboteurs {
                         "wraps around",
                         type,
                         "compareAndSet",
-                        call -> call.with(0, call.number(0) & (1L << 20) - 1).proceed()),
+                        call -> call.with(0, call.number(0) & (1L << 19) - 1).proceed()),
                 of("memory-write-back-1", "writes nothing back", type, "writeBack", call -> null),
                 of(
                         "memory-write-back-1",
