@@ -172,7 +172,9 @@ public abstract class RegisterSpaceConformance extends PortConformance {
             }
         });
         Registers given = newRegisters();
-        assertThat(given.map().read64(given.readOnly())).as("hardware that is there").isEqualTo(given.readOnlyValue());
+        assertThat(given.map().read64(given.readOnly()))
+                .as("hardware that is there")
+                .isEqualTo(given.readOnlyValue());
     }
 
     @Test
