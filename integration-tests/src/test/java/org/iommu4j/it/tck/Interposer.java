@@ -3,7 +3,10 @@ package org.iommu4j.it.tck;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.Proxy;
+import java.lang.reflect.Type;
+import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -73,7 +76,9 @@ final class Interposer {
             Stream.of(FRONT, PORTS, SILICON).flatMap(List::stream).toList();
 
     private final List<Change> changes;
-    private final Map<Object, Object> shown = new IdentityHashMap<>();
+    /** By interface: one object may be of several, as a domain that is its own attachment of PASIDs. */
+    private final Map<Class<?>, Map<Object, Object>> shown = new HashMap<>();
+
     private final Map<Object, Object> real = new IdentityHashMap<>();
 
     Interposer(List<Change> changes) {
@@ -200,7 +205,8 @@ final class Interposer {
         if (!isShown(type) || real.containsKey(object)) {
             return object;
         }
-        return type.cast(shown.computeIfAbsent(object, target -> {
+        Map<Object, Object> ofType = shown.computeIfAbsent(type, ignored -> new IdentityHashMap<>());
+        return type.cast(ofType.computeIfAbsent(object, target -> {
             Object proxy = Proxy.newProxyInstance(
                     Interposer.class.getClassLoader(),
                     new Class<?>[] {type},
@@ -217,10 +223,10 @@ final class Interposer {
         }
         for (Change change : changes) {
             if (change.type() == type && change.method().equals(method.getName())) {
-                return wrapped(change.handler().handle(new Call(this, target, method, arguments)));
+                return wrapped(method, change.handler().handle(new Call(this, target, method, arguments)));
             }
         }
-        return wrapped(invoke(target, method, arguments));
+        return wrapped(method, invoke(target, method, arguments));
     }
 
     private Object invoke(Object target, Method method, Object[] arguments) throws Throwable {
@@ -238,16 +244,16 @@ final class Interposer {
                 : real.getOrDefault(argument, argument);
     }
 
-    private Object wrapped(Object result) {
+    private Object wrapped(Method method, Object result) {
         if (result instanceof Optional<?> optional) {
-            return optional.map(this::wrapped);
+            return optional.map(value -> wrapped(
+                    ((ParameterizedType) method.getGenericReturnType()).getActualTypeArguments()[0], value));
         }
-        for (Class<?> type : ALL) {
-            if (type.isInstance(result)) {
-                return shown(type, result);
-            }
-        }
-        return result;
+        return wrapped(method.getReturnType(), result);
+    }
+
+    private Object wrapped(Type declared, Object result) {
+        return ALL.contains(declared) && result != null ? shown((Class<?>) declared, result) : result;
     }
 
     private <T> T shown(Class<T> type, Object object) {
