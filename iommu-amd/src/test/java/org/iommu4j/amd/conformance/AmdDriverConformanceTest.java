@@ -3,9 +3,11 @@ package org.iommu4j.amd.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
+import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
@@ -36,6 +38,9 @@ class AmdDriverConformanceTest extends DriverConformance {
 
     /** HASup, HDSup. */
     private static final long DIRTY_EFR = EFR | 1L << 49 | 1L << 52;
+
+    /** Guest tables and written pages, EPHSup, and automatic answers to page requests that are lost. */
+    private static final long CAPABLE_EFR = GUEST_EFR | DIRTY_EFR | 1L << 50 | 1L << 41;
 
     private static Traits.Builder host(int bits) {
         return Traits.builder()
@@ -77,6 +82,11 @@ class AmdDriverConformanceTest extends DriverConformance {
         all.add(Subject.of(guestTables(5), guest(56).build()));
         all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
+        all.addAll(Subject.both(
+                        withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
+                                .build())
+                .toList());
         return all;
     }
 
@@ -119,6 +129,25 @@ class AmdDriverConformanceTest extends DriverConformance {
                 .map(function -> function.address().equals(BuiltInTopology.GPU)
                                 || function.address().equals(BuiltInTopology.SECOND_GPU)
                         ? withPasid(function, translationCaches)
+                        : function)
+                .toList());
+    }
+
+    /** Returns the machine whose first GPU can have PASIDs, a translation cache and 64 page requests. */
+    private static MachineDescription withPageRequests(MachineDescription machine) {
+        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .pasid(16)
+                .ats()
+                .pri(64)
+                .build();
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(BuiltInTopology.GPU)
+                        ? new FunctionDescription(
+                                function.address(),
+                                function.upstreamBridge(),
+                                config,
+                                function.unit(),
+                                function.externalFacing())
                         : function)
                 .toList());
     }

@@ -2,9 +2,12 @@
 package org.iommu4j.intel.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
+import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
+import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
@@ -89,7 +92,22 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(withDevices(legacy("SC, coherent walk", CAP, SC), true).flat());
         all.add(withDevices(legacy("SC, non-coherent walk", CAP, SC & ~1), true));
         all.addAll(scalable());
+        all.addAll(capable());
         return all;
+    }
+
+    /** Both stages, PRS, and all that devices can have. */
+    private static List<Subject> capable() {
+        long ecap = SECOND | FIRST | NESTING_PASID_DIRTY | 1L << 29;
+        Subject unit = scalable("all capabilities", SCALABLE_CAP, ecap);
+        Traits traits = unit.traits()
+                .with()
+                .can(PASID, PAGE_REQUESTS, DIRTY_TRACKING, FAULT_PASIDS)
+                .nests(new VtdGuest())
+                .build();
+        Subject all = Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
+                .named(unit.name());
+        return List.of(all, all.flat());
     }
 
     private static List<Subject> scalable() {
