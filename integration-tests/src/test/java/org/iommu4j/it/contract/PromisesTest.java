@@ -68,6 +68,26 @@ class PromisesTest {
                 .hasContent(expected);
     }
 
+    /** The kit quotes promises where there are no sources. */
+    @Test
+    void theKitsSentencesAreWrittenFromTheJavadoc() throws IOException {
+        Path resource = Checkout.root().resolve("iommu-tck/src/main/resources/org/iommu4j/tck/promises.tsv");
+        StringBuilder expected = new StringBuilder();
+        for (Promise promise : promises()) {
+            expected.append(promise.id())
+                    .append('\t')
+                    .append(promise.sentence())
+                    .append('\n');
+        }
+        if (Boolean.getBoolean("iommu4j.contracts.write")) {
+            Files.writeString(resource, expected);
+        }
+        assertThat(resource)
+                .as("-Diommu4j.contracts.write=true writes it anew")
+                .exists()
+                .hasContent(expected.toString());
+    }
+
     @Test
     void anIdStandsForOnePromise() throws IOException {
         List<String> ids = promises().stream().map(Promise::id).toList();

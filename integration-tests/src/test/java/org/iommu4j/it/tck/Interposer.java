@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.tck;
+
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.capability.CacheCoherencyEnforcement;
+import org.iommu4j.capability.DirtyTracking;
+import org.iommu4j.capability.GuestInvalidation;
+import org.iommu4j.capability.Nesting;
+import org.iommu4j.capability.PageRequests;
+import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.Waiter;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.TableReader;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.VendorContext;
+import org.iommu4j.tck.Subject;
+
+/**
+ * Stands between a driver, its callers, its ports and its silicon, and changes the calls that it was told to.
+ *
+ * <p>Every object of an interface of the contract is shown as a proxy, and unwrapped again where it is an argument. An
+ * object whose interface no change concerns, and which leads to none that does, is left as it is.
+ */
+final class Interposer {
+    /** Interfaces that callers of a driver see. */
+    private static final List<Class<?>> FRONT = List.of(
+            IommuVendor.class,
+            Iommu.class,
+            IommuDevice.class,
+            IommuDomain.class,
+            CacheCoherencyEnforcement.class,
+            DirtyTracking.class,
+            GuestInvalidation.class,
+            Nesting.class,
+            PageRequests.class,
+            PasidAttachment.class,
+            KernelLog.class);
+
+    /** Interfaces that a driver calls. */
+    private static final List<Class<?>> PORTS = List.of(
+            SystemMemory.class,
+            FrameAllocator.class,
+            RegisterSpace.class,
+            RegisterWindow.class,
+            Waiter.class,
+            FirmwareTables.class);
+
+    /** Interfaces of silicon. */
+    private static final List<Class<?>> SILICON =
+            List.of(TranslationUnitProvider.class, TranslationUnit.class, TableReader.class, Fabric.class);
+
+    private static final List<Class<?>> ALL =
+            Stream.of(FRONT, PORTS, SILICON).flatMap(List::stream).toList();
+
+    private final List<Change> changes;
+    private final Map<Object, Object> shown = new IdentityHashMap<>();
+    private final Map<Object, Object> real = new IdentityHashMap<>();
+
+    Interposer(List<Change> changes) {
+        this.changes = List.copyOf(changes);
+    }
+
+    /**
+     * What becomes of the calls of one method.
+     *
+     * @param type the interface of the contract
+     * @param method its name, of all overloads
+     * @param handler does it
+     */
+    record Change(Class<?> type, String method, Handler handler) {}
+
+    /** Does a call in place of the real object. */
+    @FunctionalInterface
+    interface Handler {
+        /** Returns the call's result. */
+        Object handle(Call call) throws Throwable;
+    }
+
+    /** One call; its arguments may be changed before it proceeds. */
+    static final class Call {
+        private final Interposer interposer;
+        private final Object target;
+        private final Method method;
+        private final Object[] arguments;
+
+        private Call(Interposer interposer, Object target, Method method, Object[] arguments) {
+            this.interposer = interposer;
+            this.target = target;
+            this.method = method;
+            this.arguments = arguments;
+        }
+
+        /** Returns the real object, for calls past every change. */
+        <T> T target(Class<T> type) {
+            return type.cast(target);
+        }
+
+        /** Returns how many arguments there are. */
+        int count() {
+            return arguments.length;
+        }
+
+        /** Returns an argument; objects of the contract are the real ones. */
+        <T> T argument(int index, Class<T> type) {
+            return type.cast(arguments[index]);
+        }
+
+        /** Returns a number. */
+        long number(int index) {
+            return ((Number) arguments[index]).longValue();
+        }
+
+        /** Changes an argument. */
+        Call with(int index, Object value) {
+            arguments[index] = value;
+            return this;
+        }
+
+        /** Does the real call. */
+        Object proceed() throws Throwable {
+            return interposer.invoke(target, method, arguments);
+        }
+    }
+
+    /** Returns one that stands everywhere and changes nothing. */
+    static Interposer transparent() {
+        Handler unchanged = Call::proceed;
+        return new Interposer(List.of(
+                new Change(IommuVendor.class, "name", unchanged),
+                new Change(TranslationUnitProvider.class, "name", unchanged),
+                new Change(SystemMemory.class, "writeBack", unchanged),
+                new Change(FrameAllocator.class, "free", unchanged),
+                new Change(RegisterWindow.class, "release", unchanged),
+                new Change(Waiter.class, "await", unchanged),
+                new Change(FirmwareTables.class, "table", unchanged)));
+    }
+
+    /** Returns the subject with this between its parts. */
+    Subject between(Subject subject) {
+        IommuVendors vendors = !concerns(FRONT)
+                ? subject.vendors()
+                : IommuVendors.of(subject.vendors().all().stream()
+                        .map(vendor -> show(IommuVendor.class, vendor))
+                        .toList());
+        MachineFactory machines = !concerns(SILICON)
+                ? subject.machines()
+                : new MachineFactory(subject.machines().providers().stream()
+                        .map(provider -> show(TranslationUnitProvider.class, provider))
+                        .toList());
+        return subject.with(vendors, machines, context -> ports(subject.ports().apply(context)));
+    }
+
+    private VendorContext ports(VendorContext context) {
+        return new VendorContext(
+                show(SystemMemory.class, context.memory()),
+                show(FrameAllocator.class, context.frames()),
+                show(RegisterSpace.class, context.registers()),
+                show(Waiter.class, context.waiter()),
+                show(FirmwareTables.class, context.firmware()),
+                context.topology(),
+                context.bootOptions(),
+                context.release());
+    }
+
+    private boolean concerns(List<Class<?>> types) {
+        return changes.stream().anyMatch(change -> types.contains(change.type()));
+    }
+
+    private boolean isShown(Class<?> type) {
+        if (FRONT.contains(type)) {
+            return concerns(FRONT);
+        }
+        if (type == RegisterSpace.class) {
+            return concerns(List.of(RegisterSpace.class, RegisterWindow.class));
+        }
+        return PORTS.contains(type) ? concerns(List.of(type)) : concerns(SILICON);
+    }
+
+    private <T> T show(Class<T> type, T object) {
+        if (!isShown(type) || real.containsKey(object)) {
+            return object;
+        }
+        return type.cast(shown.computeIfAbsent(object, target -> {
+            Object proxy = Proxy.newProxyInstance(
+                    Interposer.class.getClassLoader(),
+                    new Class<?>[] {type},
+                    (self, method, arguments) -> call(type, target, method, arguments));
+            real.put(proxy, target);
+            return proxy;
+        }));
+    }
+
+    private Object call(Class<?> type, Object target, Method method, Object[] given) throws Throwable {
+        Object[] arguments = given == null ? new Object[0] : given.clone();
+        for (int i = 0; i < arguments.length; i++) {
+            arguments[i] = unwrapped(arguments[i]);
+        }
+        for (Change change : changes) {
+            if (change.type() == type && change.method().equals(method.getName())) {
+                return wrapped(change.handler().handle(new Call(this, target, method, arguments)));
+            }
+        }
+        return wrapped(invoke(target, method, arguments));
+    }
+
+    private Object invoke(Object target, Method method, Object[] arguments) throws Throwable {
+        try {
+            return method.invoke(target, arguments);
+        } catch (InvocationTargetException e) {
+            throw e.getCause();
+        }
+    }
+
+    private Object unwrapped(Object argument) {
+        // A unit is handed its fabric once, and calls it from then on.
+        return argument instanceof Fabric fabric && isShown(Fabric.class)
+                ? show(Fabric.class, fabric)
+                : real.getOrDefault(argument, argument);
+    }
+
+    private Object wrapped(Object result) {
+        if (result instanceof Optional<?> optional) {
+            return optional.map(this::wrapped);
+        }
+        for (Class<?> type : ALL) {
+            if (type.isInstance(result)) {
+                return shown(type, result);
+            }
+        }
+        return result;
+    }
+
+    private <T> T shown(Class<T> type, Object object) {
+        return show(type, type.cast(object));
+    }
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.tck;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.Random;
+import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.Prot;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.pcie.RequestStatus;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.PlatformDeviceDescription;
+import org.iommu4j.spi.VendorContext;
+
+/**
+ * A machine with its driver opened and two devices probed: what a test of a driver needs.
+ *
+ * <p>The IOVAs that tests use begin at {@link #iova}; the memory that devices read and write there is {@link #scratch},
+ * which no table is in. Calls by these methods are noted for the message of a failure.
+ */
+public final class Bench {
+    /** Ordinary protection. */
+    public static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
+
+    private final Subject subject;
+    private final Machine machine;
+    private final VendorContext context;
+    private final Iommu iommu;
+    private final List<DeviceId> ids;
+    private final IommuDevice device;
+    private final IommuDevice second;
+    private final Requester requester;
+    private final Requester secondRequester;
+    private final Steps steps = new Steps();
+    private long seed = Long.getLong("iommu4j.seed", System.nanoTime());
+    private boolean seeded;
+
+    /** Builds the machine and opens the one driver that claims it. */
+    public Bench(Subject subject) {
+        this.subject = subject;
+        machine = subject.build();
+        context = subject.context(machine);
+        iommu = subject.claimant().open(context);
+        ids = translatedDevices(subject);
+        assertThat(ids).as("devices behind units of %s", subject).hasSizeGreaterThan(1);
+        device = probe(ids.get(0));
+        second = probe(ids.get(1));
+        requester = Requester.of(machine, ids.get(0));
+        secondRequester = Requester.of(machine, ids.get(1));
+    }
+
+    /** Returns the devices behind units: the first one, then first one behind another unit if any, then the rest. */
+    private static List<DeviceId> translatedDevices(Subject subject) {
+        List<DeviceId> found = new ArrayList<>();
+        List<String> units = new ArrayList<>();
+        for (FunctionDescription function : subject.machine().functions()) {
+            // A header of type 0: no bridge.
+            if (function.unit().isPresent() && (function.config()[0x0e] & 0x7f) == 0) {
+                found.add(function.address());
+                units.add(function.unit().get());
+            }
+        }
+        for (PlatformDeviceDescription device : subject.machine().platformDevices()) {
+            if (device.unit().isPresent()) {
+                found.add(device.id());
+                units.add(device.unit().get());
+            }
+        }
+        for (int i = 1; i < found.size(); i++) {
+            if (!units.get(i).equals(units.get(0))) {
+                found.add(1, found.remove(i));
+                break;
+            }
+        }
+        return found;
+    }
+
+    /** Probes a device of the machine, which a unit translates for. */
+    public IommuDevice probe(DeviceId id) {
+        return (id instanceof PciAddress address
+                        ? iommu.probe(function(address), address.requesterId())
+                        : iommu.probe((NamedDevice) id))
+                .orElseThrow(() -> new AssertionError("no unit translates for " + id));
+    }
+
+    /** Returns a function of the machine. */
+    public PciFunction function(PciAddress address) {
+        return machine.topology().function(address).orElseThrow();
+    }
+
+    /** Returns what is tested. */
+    public Subject subject() {
+        return subject;
+    }
+
+    /** Returns what its vendor says of it. */
+    public Traits traits() {
+        return subject.traits();
+    }
+
+    /** Returns the machine. */
+    public Machine machine() {
+        return machine;
+    }
+
+    /** Returns what the driver was opened with. */
+    public VendorContext context() {
+        return context;
+    }
+
+    /** Returns the opened driver. */
+    public Iommu iommu() {
+        return iommu;
+    }
+
+    /** Returns the ids of all devices behind units; the bench's two come first. */
+    public List<DeviceId> ids() {
+        return List.copyOf(ids);
+    }
+
+    /** Returns the first device. */
+    public IommuDevice device() {
+        return device;
+    }
+
+    /** Returns the second device, which is behind another unit if there is one. */
+    public IommuDevice second() {
+        return second;
+    }
+
+    /** Returns the first device's DMA. */
+    public Requester requester() {
+        return requester;
+    }
+
+    /** Returns the second device's DMA. */
+    public Requester secondRequester() {
+        return secondRequester;
+    }
+
+    /** Returns the account of what the test did. */
+    public Steps steps() {
+        return steps;
+    }
+
+    /** Returns the smallest page, in bytes. */
+    public long granule() {
+        return traits().granule();
+    }
+
+    /**
+     * Returns where tests map: aligned to 1 GiB unless the aperture is small, with a quarter of the aperture or 64 GiB
+     * behind it.
+     */
+    public long iova() {
+        return traits().addressBits() > 36
+                ? 1L << Math.min(38, traits().addressBits() - 1)
+                : 1L << (traits().addressBits() - 1);
+    }
+
+    /** Returns memory for devices: the second half of the machine's, aligned to the largest power of two in it. */
+    public long scratch() {
+        return subject.machine().memoryBytes() / 2;
+    }
+
+    /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
+    public Random random() {
+        seeded = true;
+        return new Random(seed);
+    }
+
+    /** Returns the seed, if the test asked for random numbers. */
+    OptionalLong seed() {
+        return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
+    }
+
+    // What tests do.
+
+    /** Allocates a domain for the first device and attaches it. */
+    public IommuDomain attached() {
+        IommuDomain domain = domain();
+        attach(domain, device);
+        return domain;
+    }
+
+    /** Allocates a domain for the first device. */
+    public IommuDomain domain() {
+        steps.note("allocate(UNMANAGED, %s)", device.id());
+        return iommu.allocate(DomainType.UNMANAGED, device);
+    }
+
+    /** Attaches, which must succeed. */
+    public void attach(IommuDomain domain, IommuDevice attached) {
+        steps.note("attach(%s)", attached.id());
+        assertThat(domain.attach(attached)).as("attach(%s)", attached.id()).isEqualTo(AttachResult.ATTACHED);
+    }
+
+    /** Detaches. */
+    public void detach(IommuDomain domain, IommuDevice attached) {
+        steps.note("detach(%s)", attached.id());
+        domain.detach(attached);
+    }
+
+    /** Maps one run and syncs. */
+    public void map(IommuDomain domain, long iova, long physicalAddress, long pageSize, long count, int prot) {
+        mapOnly(domain, iova, physicalAddress, pageSize, count, prot);
+        steps.note("syncMap(0x%x, 0x%x)", iova, pageSize * count);
+        domain.syncMap(iova, pageSize * count);
+    }
+
+    /** Maps one page of the granule for reading and writing, and syncs. */
+    public void map(IommuDomain domain, long iova, long physicalAddress) {
+        map(domain, iova, physicalAddress, granule(), 1, READ_WRITE);
+    }
+
+    /** Maps one run without a sync. */
+    public void mapOnly(IommuDomain domain, long iova, long physicalAddress, long pageSize, long count, int prot) {
+        steps.note("map(0x%x, 0x%x, 0x%x x %d, %s)", iova, physicalAddress, pageSize, count, Prot.toString(prot));
+        domain.map(iova, physicalAddress, pageSize, count, prot);
+    }
+
+    /** Unmaps and syncs; returns the bytes unmapped. */
+    public long unmap(IommuDomain domain, long iova, long size) {
+        IotlbGather gather = new IotlbGather();
+        long unmapped = unmap(domain, iova, size, gather);
+        sync(domain, gather);
+        return unmapped;
+    }
+
+    /** Unmaps and leaves the sync to the caller; returns the bytes unmapped. */
+    public long unmap(IommuDomain domain, long iova, long size, IotlbGather gather) {
+        long unmapped = domain.unmap(iova, size, gather);
+        steps.note("unmap(0x%x, 0x%x) = 0x%x", iova, size, unmapped);
+        return unmapped;
+    }
+
+    /** Unmaps all of a range without a sync, and returns what waits for one. */
+    public IotlbGather unmapOnly(IommuDomain domain, long iova, long size) {
+        IotlbGather gather = new IotlbGather();
+        assertThat(unmap(domain, iova, size, gather)).as("bytes unmapped").isEqualTo(size);
+        return gather;
+    }
+
+    /** Syncs. */
+    public void sync(IommuDomain domain, IotlbGather gather) {
+        steps.note("sync(%s)", gather);
+        domain.sync(gather);
+    }
+
+    /** Stores a word as CPU 0 does. */
+    public void store(long physicalAddress, long value) {
+        machine.memory(0).store(physicalAddress, value);
+    }
+
+    /** Loads a word as CPU 0 does. */
+    public long load(long physicalAddress) {
+        return machine.memory(0).load(physicalAddress);
+    }
+
+    /** Returns the frames that the driver holds: what a leak would raise. */
+    public long framesInUse() {
+        return context.frames().inUse();
+    }
+
+    // What tests assert.
+
+    /** Asserts that the first device reads and writes a physical word through an IOVA. */
+    public void assertReaches(long iova, long physicalAddress) {
+        assertReaches(requester, iova, physicalAddress);
+    }
+
+    /** Asserts that a device reads and writes a physical word through an IOVA. */
+    public void assertReaches(Requester who, long iova, long physicalAddress) {
+        long out = ~iova * 31 + physicalAddress;
+        store(physicalAddress, out);
+        steps.note("device reads at 0x%x", iova);
+        assertThat(who.read(iova, false)).as("device reads at 0x%x", iova).isEqualTo(out);
+        long in = out * 31 + 7;
+        steps.note("device writes at 0x%x", iova);
+        assertThat(who.write(iova, in, false)).as("device writes at 0x%x", iova).isTrue();
+        assertThat(load(physicalAddress))
+                .as("CPU reads at 0x%x", physicalAddress)
+                .isEqualTo(in);
+    }
+
+    /** Asserts that the first device can neither read nor write at an IOVA. */
+    public void assertBlocked(long iova) {
+        assertBlocked(requester, iova);
+    }
+
+    /** Asserts that a device can neither read nor write at an IOVA. */
+    public void assertBlocked(Requester who, long iova) {
+        steps.note("device reads and writes at 0x%x", iova);
+        who.read(iova, false);
+        assertThat(who.status()).as("a read at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        assertThat(who.write(iova, 1, false))
+                .as("a write at 0x%x is accepted", iova)
+                .isFalse();
+        assertThat(who.status()).as("a write at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+    }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.tck;
+
+import java.lang.reflect.Method;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
+import org.junit.jupiter.api.extension.InvocationInterceptor;
+import org.junit.jupiter.api.extension.ParameterContext;
+import org.junit.jupiter.api.extension.ParameterResolver;
+import org.junit.jupiter.api.extension.ReflectiveInvocationContext;
+import org.junit.platform.commons.support.AnnotationSupport;
+import org.opentest4j.TestAbortedException;
+
+/**
+ * Gives tests a {@link Bench}, asserts consequences where abilities are absent, puts the promise into failures, and
+ * keeps the account for the report.
+ */
+final class KitExtension implements ParameterResolver, InvocationInterceptor, AfterTestExecutionCallback {
+    private static final Namespace KIT = Namespace.create(KitExtension.class);
+
+    KitExtension() {}
+
+    @Override
+    public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
+        return parameter.getParameter().getType() == Bench.class;
+    }
+
+    /** The bench of a test, made when something first asks for it. */
+    @Override
+    public Bench resolveParameter(ParameterContext parameter, ExtensionContext context) {
+        return bench(context);
+    }
+
+    private static Bench bench(ExtensionContext context) {
+        return context.getStore(KIT)
+                .getOrComputeIfAbsent(Bench.class, ignored -> new Bench(subject(context)), Bench.class);
+    }
+
+    private static Subject subject(ExtensionContext context) {
+        return context.getRequiredTestInstances()
+                .findInstance(Conformance.class)
+                .orElseThrow()
+                .subject;
+    }
+
+    @Override
+    public void interceptTestMethod(
+            Invocation<Void> invocation, ReflectiveInvocationContext<Method> method, ExtensionContext context)
+            throws Throwable {
+        intercept(invocation, context);
+    }
+
+    @Override
+    public void interceptTestTemplateMethod(
+            Invocation<Void> invocation, ReflectiveInvocationContext<Method> method, ExtensionContext context)
+            throws Throwable {
+        intercept(invocation, context);
+    }
+
+    private static void intercept(Invocation<Void> invocation, ExtensionContext context) throws Throwable {
+        List<Ability> absent = absent(context);
+        try {
+            if (absent.isEmpty()) {
+                invocation.proceed();
+            } else {
+                invocation.skip();
+                for (Ability ability : absent) {
+                    ability.assertConsequence(bench(context));
+                }
+                context.getStore(KIT).put(Ability.class, absent);
+            }
+        } catch (TestAbortedException aborted) {
+            throw aborted;
+        } catch (Throwable failure) {
+            throw broken(failure, absent, context);
+        }
+    }
+
+    private static List<Ability> absent(ExtensionContext context) {
+        List<Ability> absent = new ArrayList<>();
+        Traits traits = subject(context).traits();
+        List<NeedsAbility> needs = new ArrayList<>();
+        AnnotationSupport.findAnnotation(context.getRequiredTestMethod(), NeedsAbility.class)
+                .ifPresent(needs::add);
+        for (Class<?> type = context.getRequiredTestClass(); type != null; type = type.getSuperclass()) {
+            Optional.ofNullable(type.getAnnotation(NeedsAbility.class)).ifPresent(needs::add);
+        }
+        for (NeedsAbility need : needs) {
+            for (Ability ability : need.value()) {
+                if (!traits.has(ability) && !absent.contains(ability)) {
+                    absent.add(ability);
+                }
+            }
+        }
+        return absent;
+    }
+
+    /** What a failure looks like: the promise, the subject, what was seen, the steps, the seed. */
+    private static Throwable broken(Throwable failure, List<Ability> absent, ExtensionContext context) {
+        StringBuilder message = new StringBuilder("promise broken\n");
+        for (String id : promises(context)) {
+            message.append("  [")
+                    .append(id)
+                    .append("] ")
+                    .append(Promises.sentence(id))
+                    .append('\n');
+        }
+        message.append("by ").append(subject(context)).append('\n');
+        for (Ability ability : absent) {
+            message.append("which lacks ").append(ability).append(", so that ").append(ability.consequence());
+            message.append('\n');
+        }
+        message.append(
+                failure.getMessage() == null
+                        ? failure.toString()
+                        : failure.getMessage().strip());
+        Bench bench = context.getStore(KIT).get(Bench.class, Bench.class);
+        if (bench != null && !bench.steps().isEmpty()) {
+            message.append("\nafter these steps:\n").append(bench.steps());
+        }
+        if (bench != null && bench.seed().isPresent()) {
+            long seed = bench.seed().getAsLong();
+            message.append("\nseed ")
+                    .append(seed)
+                    .append(", -Diommu4j.seed=")
+                    .append(seed)
+                    .append(" replays it");
+        }
+        return new BrokenPromiseError(message.toString(), failure);
+    }
+
+    private static List<String> promises(ExtensionContext context) {
+        return AnnotationSupport.findAnnotation(context.getRequiredTestMethod(), Promise.class)
+                .map(promise -> List.of(promise.value()))
+                .orElse(List.of());
+    }
+
+    @Override
+    public void afterTestExecution(ExtensionContext context) {
+        ConformanceReport.Outcome outcome = context.getExecutionException().isPresent()
+                ? ConformanceReport.Outcome.FAILED
+                : context.getStore(KIT).get(Ability.class) == null
+                        ? ConformanceReport.Outcome.PASSED
+                        : ConformanceReport.Outcome.ABSENT;
+        List<Ability> absent = outcome == ConformanceReport.Outcome.ABSENT ? absent(context) : List.of();
+        if (context.getConfigurationParameter("iommu4j.tck.report.off").isPresent()) {
+            return;
+        }
+        ConformanceReport report = ConformanceReport.of(context, subject(context));
+        for (String id : promises(context)) {
+            report.add(id, outcome, subject(context), context.getDisplayName(), absent);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.tck;
+
+import org.iommu4j.tck.silicon.FabricContract;
+import org.iommu4j.tck.silicon.ProviderContract;
+import org.iommu4j.tck.silicon.TableReaderContract;
+import org.iommu4j.tck.silicon.UnitContract;
+import org.junit.jupiter.api.Nested;
+
+/**
+ * The promises of simulated silicon: its units, their registers, faults and state, and its reader of tables.
+ *
+ * <p>The vendor's driver sets the units up, so that the driver has to be on the path too.
+ */
+public abstract class SiliconConformance extends Conformance {
+    /** Made by JUnit. */
+    protected SiliconConformance() {}
+
+    /** {@link org.iommu4j.sim.spi.TranslationUnit}. */
+    @Nested
+    class Units extends UnitContract {}
+
+    /** {@link org.iommu4j.sim.spi.TranslationUnitProvider}. */
+    @Nested
+    class Providers extends ProviderContract {}
+
+    /** {@link org.iommu4j.sim.spi.TableReader}. */
+    @Nested
+    class Readers extends TableReaderContract {}
+
+    /** {@link org.iommu4j.sim.spi.Fabric}, as a unit uses it. */
+    @Nested
+    class Fabrics extends FabricContract {}
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.tck;
+
+import java.util.function.LongUnaryOperator;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.platform.RegisterSpace;
+
+/**
+ * A walk of a unit's tables, written apart from its driver and its silicon: a second witness of what a device reaches.
+ */
+@FunctionalInterface
+public interface TableWalk {
+    /**
+     * Walks as the hardware would, from the unit's registers on.
+     *
+     * @param registers the unit's registers
+     * @param memory loads a word by its physical address, as the unit sees it
+     * @param device whose address space
+     * @return the physical address of the byte, or {@link org.iommu4j.IommuDomain#UNMAPPED}
+     */
+    long translate(RegisterSpace registers, LongUnaryOperator memory, DeviceId device, long iova);
+}
