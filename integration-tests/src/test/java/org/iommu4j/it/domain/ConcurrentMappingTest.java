@@ -48,6 +48,7 @@ class ConcurrentMappingTest {
         long second = ECAP | SECOND_STAGE;
         Configuration pasids = ScalableMachines.of("PASIDs", CAP, EVERYTHING);
         return List.of(
+                DomainConfigurations.smallest().flat(),
                 IntelDomainContractTest.configurations().get(0).flat(),
                 IntelDomainContractTest.configurations().get(5).flat(),
                 ScalableMachines.of("second stage", CAP, second).flat(),

@@ -3,7 +3,7 @@ package org.iommu4j.it.domain;
 
 import java.util.List;
 import org.iommu4j.it.domain.Configuration.Enforcement;
-import org.iommu4j.it.minimal.MinimalSilicon;
+import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
@@ -33,17 +33,23 @@ public final class DomainConfigurations {
                 PageRequestsOnSiliconTest.Vendor.AMD.configuration());
     }
 
-    /** Returns that of the minimal vendor, which has no more than a vendor must have. */
+    /** Returns that of a vendor which has no more than a vendor must have: the example's, which can't block no-snoop. */
     public static Configuration smallest() {
-        MachineDescription machine = MinimalSilicon.machine(true);
+        return example("minimal-nosc");
+    }
+
+    /** Returns that of one of the example's machines. */
+    static Configuration example(String machineName) {
+        MachineDescription machine = MachineFactory.load().named(machineName);
+        boolean snoopControl = machineName.equals("minimal");
         return new Configuration(
-                "minimal",
+                machineName,
                 machine,
-                false,
+                true,
                 true,
                 false,
-                Enforcement.ABSENT,
-                new MinimalLeaves(machine.units().get(0).registerBase()));
+                snoopControl ? Enforcement.UNCONDITIONAL : Enforcement.ABSENT,
+                new MinimalLeaves(machine.units().get(0).registerBase(), snoopControl));
     }
 
     private static final long FIRST_STAGE =

@@ -70,6 +70,7 @@ class FailureInjectionTest {
                     .findFirst()
                     .orElseThrow());
         }
+        all.add(DomainConfigurations.smallest());
         all.add(AmdDomainContractTest.configurations().get(0));
         all.add(AmdDomainContractTest.configurations().get(4));
         all.add(AmdGuestDomainContractTest.of("guest tables", 4));

@@ -44,7 +44,8 @@ class HotPathAllocationTest {
                 IntelDomainContractTest.configurations().get(0),
                 IntelDomainContractTest.configurations().get(5),
                 AmdDomainContractTest.configurations().get(0),
-                AmdDomainContractTest.configurations().get(4))) {
+                AmdDomainContractTest.configurations().get(4),
+                DomainConfigurations.smallest())) {
             all.add(configuration);
             all.add(configuration.flat());
         }

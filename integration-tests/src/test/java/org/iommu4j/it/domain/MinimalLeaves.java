@@ -6,34 +6,45 @@ import org.iommu4j.Prot;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
-/** Leaves of the minimal unit: one table of one level, a word for each 64 KiB. */
-record MinimalLeaves(long registerBase) implements LeafFormat {
-    private static final long PAGE = 64 << 10;
-    private static final long ENTRIES = 1 << 15;
+/**
+ * Leaves of the example's unit: 3 levels, 4 KiB pages, rights in bits 1:0.
+ *
+ * @param snoopControl whether the unit blocks no-snoop, whatever a leaf has
+ */
+record MinimalLeaves(long registerBase, boolean snoopControl) implements LeafFormat {
+    private static final long PAGE = 4096;
+    private static final long ADDRESS = 0x000f_ffff_ffff_f000L;
+    private static final int TABLE = 0x08;
 
     @Override
     public Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova) {
-        long table = registers.map(registerBase, 1 << 19).read64(device.requesterId() * Long.BYTES);
-        if (table == 0 || iova < 0 || iova / PAGE >= ENTRIES) {
+        long devices = registers.map(registerBase, 4096).read64(TABLE);
+        long entry = memory.applyAsLong(devices + device.requesterId() * Long.BYTES);
+        if ((entry & 3) != 3 || iova >>> 39 != 0) {
             return Leaf.NONE;
         }
-        long at = table + iova / PAGE * Long.BYTES;
-        long entry = memory.applyAsLong(at);
-        return entry == 0
-                ? Leaf.NONE
-                : new Leaf(
-                        entry,
-                        at,
-                        PAGE,
-                        (entry & -PAGE) | (iova & (PAGE - 1)),
-                        (entry & Prot.READ) != 0,
-                        (entry & Prot.WRITE) != 0,
-                        false);
+        long at = 0;
+        for (int shift = 30; shift >= 12; shift -= 9) {
+            at = (entry & ADDRESS) + (iova >>> shift & 511) * Long.BYTES;
+            entry = memory.applyAsLong(at);
+            if (entry == 0) {
+                return Leaf.NONE;
+            }
+        }
+        return new Leaf(
+                entry,
+                at,
+                PAGE,
+                (entry & ADDRESS) | (iova & (PAGE - 1)),
+                (entry & Prot.READ) != 0,
+                (entry & Prot.WRITE) != 0,
+                snoopControl);
     }
 
+    /** The unit has none. */
     @Override
     public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
-        throw new UnsupportedOperationException("a minimal unit has no domain ids");
+        return 0;
     }
 
     @Override

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.it.minimal;
+package org.iommu4j.it.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.iommu4j.Errno;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.audit.Audit;
 import org.iommu4j.audit.AuditedDevice;
@@ -40,27 +39,27 @@ import org.junit.jupiter.api.io.TempDir;
  * A stranger's vendor runs the built-in cases without a change elsewhere, and its missing abilities have their
  * consequences.
  */
-class MinimalVendorTest {
-    private static Outcome run(Case story, boolean coherent) {
-        return new CaseRunner(MachineFactory.load(), IommuVendors.load())
-                .run(story, MinimalSilicon.machine(coherent), LinuxRelease.NEWEST);
+class ExampleVendorTest {
+    private static Outcome run(Case story, String machine) {
+        MachineFactory factory = MachineFactory.load();
+        return new CaseRunner(factory, IommuVendors.load()).run(story, factory.named(machine), LinuxRelease.NEWEST);
     }
 
     @Test
-    void vfioRefusesADeviceWithoutCacheCoherency() {
-        Outcome outcome = run(new GuestNoSnoop(), false);
+    void withTheEnforcementOpNoSnoopIsBlockedAndKvmIgnoresWbinvd() {
+        Outcome outcome = run(new GuestNoSnoop(), "minimal");
 
         assertThat(outcome.vendor()).isEqualTo("minimal");
-        assertThat(outcome.verdict()).isEqualTo(Verdict.REFUSED);
-        assertThat(outcome.errno()).isEqualTo(Errno.EINVAL);
-        assertThat(outcome.refusal()).contains("CACHE_COHERENCY");
-        assertThat(outcome.decision()).isNull();
-        assertThat(outcome.domains()).isEmpty();
+        assertThat(outcome.verdict()).isEqualTo(Verdict.COHERENT);
+        assertThat(outcome.decision())
+                .isEqualTo(new Decision(Enforcement.ENFORCED, true, false, Wbinvd.NOP, GuestMemoryType.GUEST_PAT));
+        assertThat(outcome.noSnoopSent()).isEqualTo(2);
+        assertThat(outcome.noSnoopPassed()).isZero();
     }
 
     @Test
     void withoutTheEnforcementOpKvmMustExecuteWbinvd() {
-        Outcome outcome = run(new GuestNoSnoop(), true);
+        Outcome outcome = run(new GuestNoSnoop(), "minimal-nosc");
 
         assertThat(outcome.decision())
                 .isEqualTo(new Decision(Enforcement.ABSENT, false, true, Wbinvd.EXECUTED, GuestMemoryType.GUEST_PAT));
@@ -71,7 +70,7 @@ class MinimalVendorTest {
 
     @Test
     void aGuestThatForgetsToFlushReadsOldData() {
-        Outcome outcome = run(new GuestForgetsFlush(), true);
+        Outcome outcome = run(new GuestForgetsFlush(), "minimal-nosc");
 
         assertThat(outcome.verdict()).isEqualTo(Verdict.CORRUPTED);
         assertThat(outcome.blame()).isEqualTo(Blame.GUEST_DRIVER);
@@ -82,7 +81,7 @@ class MinimalVendorTest {
     void aHostIsAuditedByNothingButWhatTheDriverPrintedThere(@TempDir Path folder) throws IOException {
         Path log = Files.writeString(folder.resolve("host.log"), """
                 [    0.000000] Linux version 6.8.0-40-generic (buildd@x) #40
-                [    0.200000] minimal: mini0: registers at 0xfedc0000, FEAT 0x2a
+                [    0.200000] minimal: minimal0: registers at 0xfedc0000, CAP 0x1
                 [    0.210000] minimal: interrupts are remapped
                 [    0.300000] pci 0000:00:02.0: [8086:1616] type 00 class 0x030000
                 [    0.400000] minimal: translating
@@ -98,11 +97,11 @@ class MinimalVendorTest {
         assertThat(audit.units()).singleElement().satisfies(unit -> {
             assertThat(unit.vendor()).isEqualTo("minimal");
             assertThat(unit.description().registerBase()).hasValue(0xfedc_0000L);
-            assertThat(unit.description().registers()).containsExactly(Map.entry("FEAT", 0x2aL));
+            assertThat(unit.description().registers()).containsExactly(Map.entry("CAP", 1L));
             assertThat(unit.devices()).containsExactly(PciAddress.parse("00:02.0"));
         });
         AuditedDevice device = audit.device(PciAddress.parse("00:02.0")).orElseThrow();
         assertThat(device.guest()).isEqualTo(Guest.NONCOHERENT);
-        assertThat(device.why()).first().asString().contains("MinimalIommu");
+        assertThat(device.why()).first().asString().contains("CAP has SC");
     }
 }
