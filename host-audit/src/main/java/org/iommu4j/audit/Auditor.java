@@ -156,6 +156,8 @@ public final class Auditor {
             }
             return new AuditedDevice(
                     address,
+                    function.upstreamBridge().or(() -> picture.vmdAbove(address)),
+                    function.physicalFunction(),
                     function.bridge(),
                     translated,
                     description == null ? null : description.unit(),

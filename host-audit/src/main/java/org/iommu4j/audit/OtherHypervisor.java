@@ -76,6 +76,8 @@ final class OtherHypervisor {
         String driver = function.driver().map(Fact::value).orElse(null);
         return new AuditedDevice(
                 function.address(),
+                function.upstreamBridge(),
+                function.physicalFunction(),
                 function.bridge(),
                 Answer.UNKNOWN,
                 null,

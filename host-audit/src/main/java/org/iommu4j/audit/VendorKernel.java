@@ -190,6 +190,8 @@ final class VendorKernel {
         }
         return new AuditedDevice(
                 first.address(),
+                first.above(),
+                first.physicalFunction(),
                 first.bridge(),
                 answer(each, AuditedDevice::translated),
                 first.unit(),
