@@ -157,7 +157,8 @@ public final class Auditor {
             if (!address.hasOwnRequesterId()) {
                 hints.add(Hints.belowVmd(picture.vmdAbove(address)));
             }
-            return draft.translated(translated)
+            return draft.below(picture.vmdAbove(address))
+                    .translated(translated)
                     .described(description)
                     .group(group)
                     .enforceCacheCoherency(enforced)

@@ -20,6 +20,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class DeviceDraft {
     private final PciAddress address;
+    private final Optional<PciAddress> physicalFunction;
     private final Answer bridge;
     private final OptionalInt classCode;
     private final Optional<String> className;
@@ -29,6 +30,7 @@ final class DeviceDraft {
     private final @Nullable String driver;
     private final Answer noSnoopEnabled;
     private final Optional<NoSnoopUse> noSnoopUse;
+    private Optional<PciAddress> above;
     private Answer translated = Answer.UNKNOWN;
     private @Nullable String unit;
     private List<String> candidates = List.of();
@@ -45,6 +47,8 @@ final class DeviceDraft {
     /** Takes what the input states of a function; every answer is unknown. */
     DeviceDraft(FunctionEvidence function) {
         address = function.address();
+        above = function.upstreamBridge();
+        physicalFunction = function.physicalFunction();
         bridge = function.bridge();
         classCode = function.classCode();
         className = function.className();
@@ -59,6 +63,8 @@ final class DeviceDraft {
     /** Takes all of a device, to change some of its answers. */
     DeviceDraft(AuditedDevice device) {
         address = device.address();
+        above = device.above();
+        physicalFunction = device.physicalFunction();
         bridge = device.bridge();
         classCode = device.classCode();
         className = device.className();
@@ -85,6 +91,12 @@ final class DeviceDraft {
     /** Returns what its driver is known to do with no-snoop. */
     Optional<NoSnoopUse> noSnoopUse() {
         return noSnoopUse;
+    }
+
+    /** Takes the VMD that a function's domain is below, where no bridge is above it. */
+    DeviceDraft below(Optional<PciAddress> vmd) {
+        above = above.or(() -> vmd);
+        return this;
     }
 
     DeviceDraft translated(Answer answer) {
@@ -138,6 +150,8 @@ final class DeviceDraft {
     AuditedDevice build() {
         return new AuditedDevice(
                 address,
+                above,
+                physicalFunction,
                 bridge,
                 translated,
                 unit,
