@@ -12,7 +12,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.GroupEvidence;
 import org.iommu4j.host.HostEvidence;
@@ -136,14 +135,13 @@ public final class Auditor {
                     : description.enforceCacheCoherency();
             Viability.Finding finding = viability.of(address);
             OptionalInt group = picture.groupId(address);
-            String driver = function.driver().map(Fact::value).orElse(null);
-            Optional<NoSnoopUse> use = driver == null ? Optional.empty() : NoSnoopUse.of(driver);
+            DeviceDraft draft = new DeviceDraft(function);
             List<Reason> why = new ArrayList<>();
             if (description != null) {
                 why.addAll(description.reasons());
             }
             why.add(enabled(function));
-            use.map(NoSnoopUse::why).ifPresent(why::add);
+            draft.noSnoopUse().map(NoSnoopUse::why).ifPresent(why::add);
             why.addAll(finding.reasons());
             List<Reason> hints = new ArrayList<>();
             HostDescription host = picture.host(address);
@@ -154,29 +152,14 @@ public final class Auditor {
             if (!address.hasOwnRequesterId()) {
                 hints.add(Hints.belowVmd(picture.vmdAbove(address)));
             }
-            return new AuditedDevice(
-                    address,
-                    function.bridge(),
-                    translated,
-                    description == null ? null : description.unit(),
-                    description == null ? List.of() : description.candidates(),
-                    group,
-                    function.classCode(),
-                    function.className(),
-                    function.name(),
-                    function.ids(),
-                    Reset.of(function),
-                    driver,
-                    function.noSnoopEnabled(),
-                    use,
-                    enforced,
-                    description == null ? null : description.reservedRegions(),
-                    finding.answer(),
-                    finding.withGroup(),
-                    finding.reasons(),
-                    Guest.of(enforced),
-                    why,
-                    hints);
+            return draft.translated(translated)
+                    .described(description)
+                    .group(group)
+                    .enforceCacheCoherency(enforced)
+                    .assignable(finding.answer(), finding.withGroup(), finding.reasons())
+                    .guest(Guest.of(enforced), why)
+                    .hints(hints)
+                    .build();
         }
 
         private static Reason enabled(FunctionEvidence function) {

@@ -6,10 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.InputException;
@@ -73,30 +71,10 @@ final class OtherHypervisor {
     }
 
     private static AuditedDevice device(FunctionEvidence function, Reason why) {
-        String driver = function.driver().map(Fact::value).orElse(null);
-        return new AuditedDevice(
-                function.address(),
-                function.bridge(),
-                Answer.UNKNOWN,
-                null,
-                List.of(),
-                OptionalInt.empty(),
-                function.classCode(),
-                function.className(),
-                function.name(),
-                function.ids(),
-                Reset.of(function),
-                driver,
-                function.noSnoopEnabled(),
-                driver == null ? Optional.empty() : NoSnoopUse.of(driver),
-                Answer.UNKNOWN,
-                null,
-                Answer.UNKNOWN,
-                Answer.UNKNOWN,
-                List.of(why),
-                Guest.UNKNOWN,
-                List.of(why),
-                List.of());
+        return new DeviceDraft(function)
+                .assignable(Answer.UNKNOWN, Answer.UNKNOWN, List.of(why))
+                .guest(Guest.UNKNOWN, List.of(why))
+                .build();
     }
 
     private static Assignment assignment(Audit audit, Set<PciAddress> assigned, Reason why) {
