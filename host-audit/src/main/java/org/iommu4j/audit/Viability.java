@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
@@ -136,9 +137,17 @@ final class Viability {
         if (!picture.isGrouped(address)) {
             verdict.unknown("its group is unknown", "no group listing, no full configuration space");
         }
-        remarks(address, KernelRemark.Kind.NO_GROUP, verdict);
+        remarks(address, KernelRemark.Kind.NO_GROUP)
+                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
         Answer withGroup = verdict.answer;
-        remarks(address, KernelRemark.Kind.NOT_VIABLE, verdict);
+        remarks(address, KernelRemark.Kind.NOT_VIABLE)
+                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
+        if (function.driver().filter(driver -> isOfVfio(driver.value())).isEmpty()) {
+            remarks(address, KernelRemark.Kind.PROBE_FAILED)
+                    .forEach(remark -> verdict.no(
+                            remark.text() + ": " + remark.meaning().text(),
+                            remark.meaning().source()));
+        }
         picture.groupId(address).ifPresent(id -> named(id, verdict));
         if (picture.isGrouped(address)) {
             reportOthers(group.bound(), address, verdict::no);
@@ -148,11 +157,8 @@ final class Viability {
         return verdict.finding(withGroup);
     }
 
-    private void remarks(PciAddress address, KernelRemark.Kind kind, Verdict verdict) {
-        evidence.remarks().stream()
-                .map(CountedRemark::remark)
-                .filter(remark -> isOf(remark, kind, address))
-                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
+    private Stream<KernelRemark> remarks(PciAddress address, KernelRemark.Kind kind) {
+        return evidence.remarks().stream().map(CountedRemark::remark).filter(remark -> isOf(remark, kind, address));
     }
 
     private static boolean isOf(KernelRemark remark, KernelRemark.Kind kind, PciAddress address) {

@@ -331,7 +331,9 @@ final class KernelLogReader {
 
     /** QEMU and libvirt say into their own logs what the kernel told them. */
     private static boolean isOfQemu(String line) {
-        return line.contains(LinuxRemarks.NOT_VIABLE) || line.contains(LinuxRemarks.NO_GROUP);
+        return line.contains(LinuxRemarks.NOT_VIABLE)
+                || line.contains(LinuxRemarks.NO_GROUP)
+                || line.contains(LinuxRemarks.NO_CONTAINER);
     }
 
     private static @Nullable String release(String line) {
