@@ -14,17 +14,22 @@ import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
 /**
- * An audit in at most {@value #LINES} lines, fit for a forum: one prerequisite of device assignment each, with what to
- * do in brackets. It has no name of the host, no file and no serial number.
+ * An audit in at most {@value #LINES} lines of at most {@value #WIDTH} columns, fit for a forum: one prerequisite of
+ * device assignment each, with what to do in brackets. What to do is in a line of its own where it does not fit; only a
+ * command may be longer. It has no name of the host, no file and no serial number.
  */
 public final class Brief {
     /** The most lines that it has. */
     public static final int LINES = 15;
 
-    /** Devices with lines of their own. */
+    /** The most columns of a line. */
+    public static final int WIDTH = 80;
+
+    /** Devices with lines of their own, at most. */
     private static final int DEVICES = 2;
 
     private static final int TITLE = 40;
+    private static final String INDENT = "      ";
 
     /** How a prerequisite is met. */
     private enum Result {
@@ -44,26 +49,36 @@ public final class Brief {
 
     /** Returns the lines. */
     public static List<String> of(Audit audit) {
-        return new Brief(Objects.requireNonNull(audit, "audit")).lines();
+        Objects.requireNonNull(audit, "audit");
+        List<String> lines = new Brief(audit).lines(DEVICES);
+        return lines.size() > LINES ? new Brief(audit).lines(1) : lines;
     }
 
-    private List<String> lines() {
-        lines.add("iommu4j audit, " + Headline.release(audit));
+    private List<String> lines(int most) {
+        add("", "iommu4j audit, " + Headline.release(audit), "");
         iommu();
         interrupts();
         List<AuditedDevice> subjects = subjects();
-        subjects.stream().limit(DEVICES).forEach(this::device);
-        if (subjects.size() > DEVICES) {
-            int more = subjects.size() - DEVICES;
-            lines.add("      " + more + (more == 1 ? " more device" : " more devices")
-                    + " to assign [iommu4j audit --brief --assign BDF]");
+        subjects.stream().limit(most).forEach(this::device);
+        if (subjects.size() > most) {
+            int more = subjects.size() - most;
+            add(
+                    INDENT,
+                    more + (more == 1 ? " more device" : " more devices") + " to assign",
+                    "iommu4j audit --brief --assign BDF");
         }
         coherency();
         return List.copyOf(lines);
     }
 
     private void add(Result result, String text, String remedy) {
-        lines.add(result + "  " + text + (remedy.isEmpty() ? "" : " [" + remedy + "]"));
+        add(result + "  ", text, remedy);
+    }
+
+    private void add(String start, String text, String remedy) {
+        Prose.wrap(start, text, remedy.isEmpty() ? "" : "[" + remedy + "]", WIDTH)
+                .lines()
+                .forEach(lines::add);
     }
 
     /** Returns the devices of the virtual machine, else those that people assign: graphics first. */
@@ -109,7 +124,7 @@ public final class Brief {
                 add(
                         Result.FAIL,
                         "interrupt remapping off",
-                        "firmware's setup, x2APIC; vfio_iommu_type1.allow_unsafe_interrupts=1 for trusted guests only");
+                        "firmware's setup: x2APIC; else allow_unsafe_interrupts, for trusted guests");
             case UNKNOWN ->
                 add(Result.WARN, "interrupt remapping: unknown", Question.INTERRUPTS.command(Headline.HOST_BRIDGE));
         }
@@ -169,14 +184,14 @@ public final class Brief {
             add(
                     Result.FAIL,
                     name(device) + ": firmware reserves memory for it or its group",
-                    "firmware's setup: turn off what uses it, such as remote management or RAID");
+                    "firmware's setup: turn off its user, e.g. remote management or RAID");
         } else if (device.assignableWithGroup() == Answer.YES
                 || (regions != null
                         && passthrough.others(device).isEmpty()
                         && regions.stream().noneMatch(region -> region.type() == ReservedRegion.Type.DIRECT))) {
             add(Result.PASS, name(device) + ": no memory reserved by firmware", "");
         } else {
-            add(Result.WARN, name(device) + ": memory reserved by firmware is unknown", "sudo dmesg | grep -i rmrr");
+            add(Result.WARN, name(device) + ": reserved memory unknown", "sudo dmesg | grep -i rmrr");
         }
     }
 
@@ -188,9 +203,10 @@ public final class Brief {
             case UNKNOWN ->
                 add(
                         Result.WARN,
-                        name(device) + ": reset "
-                                + (device.reset().equals(Reset.UNKNOWN) ? "" : "by itself not possible, otherwise ")
-                                + "unknown",
+                        name(device)
+                                + (device.reset().equals(Reset.UNKNOWN)
+                                        ? " reset unknown"
+                                        : " can't reset itself, other resets unknown"),
                         Question.RESET.command(device.address()));
         }
     }
@@ -235,7 +251,10 @@ public final class Brief {
         switch (audit.overall()) {
             case COHERENT -> add(Result.PASS, "guests are coherent: no-snoop is blocked", "");
             case NONCOHERENT ->
-                add(Result.WARN, "guests are not coherent" + because(), "they work, but " + audit.cost());
+                add(
+                        Result.WARN,
+                        "guests are not coherent" + because(),
+                        "they work, but slower: WBINVD flushes the host's caches");
             case UNKNOWN ->
                 add(
                         Result.WARN,

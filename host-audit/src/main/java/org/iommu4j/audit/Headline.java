@@ -23,6 +23,9 @@ public final class Headline {
     /** What stands between a sentence that leaves something open and the command that settles it. */
     public static final String SETTLE = ". Settle it: ";
 
+    /** The label of a line that is one command, ready to paste. */
+    public static final String COMMAND = "settle it";
+
     private static final int SHOWN = 2;
     private static final int KINDS = 4;
     private static final int NAMED = 3;
@@ -255,7 +258,7 @@ public final class Headline {
                 lines.add(new Line("cost", costOfDevices(audit)));
             }
         }
-        settling(audit).ifPresent(command -> lines.add(new Line("settle it", command)));
+        settling(audit).ifPresent(command -> lines.add(new Line(COMMAND, command)));
         lines.add(new Line("units", units(audit)));
         lines.add(new Line("rule", "Linux " + audit.linux() + level(audit) + ", " + audit.ruleInWords()));
         return lines;

@@ -100,6 +100,9 @@ public final class Passthrough {
             parts.add("reset " + device.reset().words());
         }
         device.ids().ifPresent(ids -> parts.add("ids " + ids));
+        if (device.group().isEmpty()) {
+            parts.add(parts.remove(0)); // its command ends the line, so that it can be pasted
+        }
         return device.kind() + ": " + String.join("; ", parts);
     }
 

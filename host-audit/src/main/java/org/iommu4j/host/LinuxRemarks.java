@@ -25,7 +25,8 @@ final class LinuxRemarks {
     private static final String NO_REMAPPING = "No interrupt remapping";
 
     /** Words of which each such line has one. */
-    static final List<String> WORDS = List.of(ONE_TO_ONE, OVERRIDE, NOT_VIABLE, NO_GROUP, NO_CONTAINER, FAILED, NO_REMAPPING);
+    static final List<String> WORDS =
+            List.of(ONE_TO_ONE, OVERRIDE, NOT_VIABLE, NO_GROUP, NO_CONTAINER, FAILED, NO_REMAPPING);
 
     private static final String ADDRESS = "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])";
     private static final Pattern DEVICE = Pattern.compile("(?<![0-9a-f:])" + ADDRESS + ": ");

@@ -358,7 +358,7 @@ class SameVerdictEverywhereTest {
     }
 
     private static void assertText(Audit audit, String where) {
-        String text = new AuditText(Help.defaultColorScheme(Help.Ansi.OFF), false).of(audit);
+        String text = new AuditText(Help.defaultColorScheme(Help.Ansi.OFF), false, 100).of(audit);
         String flat = text.replaceAll("\\s+", " ");
         assertThat(flat).as(where).startsWith(Headline.subject(audit) + ": " + Headline.verdict(audit));
         for (AuditedDevice device : audit.devices()) {
