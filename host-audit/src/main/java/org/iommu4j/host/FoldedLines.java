@@ -40,6 +40,11 @@ final class FoldedLines {
 
     private FoldedLines() {}
 
+    /** Returns whether a line of the kernel's drivers is cut before what matters. */
+    static boolean lacksItsEnd(String line) {
+        return LACKS_ITS_END.matcher(line).matches();
+    }
+
     /** Returns the lines of a paragraph, with those that were folded as one. */
     static List<Entry> joined(List<Entry> lines) {
         int width = 0;

@@ -37,6 +37,7 @@ final class KernelBoot implements KernelLog.Findings {
     private final Map<PciAddress, int[]> functions = new LinkedHashMap<>();
     private final Map<PciAddress, int[]> bridges = new LinkedHashMap<>();
     private final List<String> lines = new ArrayList<>();
+    private final Set<String> cut = new LinkedHashSet<>();
     private @Nullable Boolean remapping;
     private final Set<PciAddress> joined = new HashSet<>();
     private final Map<String, CountedRemark> remarks = new LinkedHashMap<>();
@@ -261,6 +262,13 @@ final class KernelBoot implements KernelLog.Findings {
         }
     }
 
+    /** Records a line that lacks its end, as where only a part of a log was copied. */
+    void cut(String line) {
+        if (cut.size() < MAX_REMARKS) {
+            cut.add(line);
+        }
+    }
+
     void keep(String line) {
         if (lines.size() < MAX_KEPT) {
             lines.add(line);
@@ -331,6 +339,7 @@ final class KernelBoot implements KernelLog.Findings {
             host.iommuInUse(used, source);
         }
         lines.forEach(line -> host.kernelLine(line, source));
+        cut.forEach(line -> host.warn("not read: a line of " + source.name() + " that lacks its end: " + line));
     }
 
     private void recordFunctions(Source source, EvidenceBuilder host) {

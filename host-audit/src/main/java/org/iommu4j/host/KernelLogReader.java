@@ -361,6 +361,9 @@ final class KernelLogReader {
                 || ((found & bridgeWord) != 0 && bridge(boot, line))) {
             return;
         }
+        if (FoldedLines.lacksItsEnd(line)) {
+            boot.cut(message(line));
+        }
         Matcher stamp = STAMP.matcher(line);
         boot.at(stamp.find() ? stamp.group(1) + " s" : "");
         if ((found & tableWords) != 0) {
