@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.GroupEvidence;
 import org.iommu4j.host.HostEvidence;
@@ -96,7 +97,11 @@ public final class Auditor {
 
         Audit audit(Collection<PciAddress> assigned) {
             HostDescription deciding = picture.deciding();
-            AuditRules rules = AuditRules.of(release, deciding == null ? null : deciding.virtualization());
+            AuditRules rules = AuditRules.of(
+                    release,
+                    evidence.virtualization()
+                            .map(Fact::value)
+                            .orElse(deciding == null ? null : deciding.virtualization()));
             Viability viability = new Viability(picture, rules);
             List<AuditedDevice> devices = new ArrayList<>();
             for (FunctionEvidence function : evidence.functions()) {

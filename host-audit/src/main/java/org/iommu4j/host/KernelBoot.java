@@ -15,6 +15,7 @@ import java.util.TreeSet;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.KernelRemark;
 import org.jspecify.annotations.Nullable;
@@ -39,6 +40,7 @@ final class KernelBoot implements KernelLog.Findings {
     private final List<String> lines = new ArrayList<>();
     private final Set<String> cut = new LinkedHashSet<>();
     private @Nullable Boolean remapping;
+    private @Nullable HardwareVirtualization virtualization;
     private final Set<PciAddress> joined = new HashSet<>();
     private final Map<String, CountedRemark> remarks = new LinkedHashMap<>();
     private final Map<PciAddress, List<ReservedRegion>> identityMaps = new LinkedHashMap<>();
@@ -141,6 +143,11 @@ final class KernelBoot implements KernelLog.Findings {
     @Override
     public void regionsRelaxed() {
         regionsRelaxed = true;
+    }
+
+    /** Records the extension of the first processor. */
+    void virtualization(HardwareVirtualization extension) {
+        virtualization = extension;
     }
 
     /** Records that the log lists a table of the firmware. */
@@ -306,6 +313,9 @@ final class KernelBoot implements KernelLog.Findings {
             });
             unit.registers().forEach((register, value) -> host.register(name, register, value, source));
         });
+        if (virtualization != null) {
+            host.virtualization(virtualization, source);
+        }
         drivers.forEach(host::driver);
         remarks.values().forEach(found -> host.remark(found, source));
         identityMaps.forEach(host::identityMap);

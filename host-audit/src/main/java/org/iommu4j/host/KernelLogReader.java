@@ -115,6 +115,7 @@ final class KernelLogReader {
     private final long xenWords;
     private final long remarkWords;
     private final long tableWords;
+    private final long processorWords;
     private final List<String> names = new ArrayList<>();
     private final List<KernelLog> vendors = new ArrayList<>();
     private final List<String> vendorsWords = new ArrayList<>();
@@ -136,6 +137,7 @@ final class KernelLogReader {
         xenWords = add(words, Xen.WORDS);
         remarkWords = add(words, LinuxRemarks.WORDS);
         tableWords = add(words, TABLE_WORDS);
+        processorWords = add(words, Processors.WORDS);
         List<Long> masks = new ArrayList<>();
         List<IommuVendor> drivers = new ArrayList<>(known.all());
         drivers.addAll(ForeignUnits.all());
@@ -243,6 +245,7 @@ final class KernelLogReader {
                 .or(() -> part(found & bridgeWord, BRIDGE, line))
                 .or(() -> part(found & userSpaceWords, USER_SPACE, line))
                 .or(() -> part(found & tableWords, TABLE, line))
+                .or(() -> (found & processorWords) != 0 ? Processors.essence(line) : Optional.empty())
                 .or(() -> Optional.of(message(line)).filter(message -> isOfDriver(message, found)));
     }
 
@@ -371,6 +374,9 @@ final class KernelLogReader {
             if (table.find()) {
                 boot.table(!table.group(1).equals("FACP"));
             }
+        }
+        if ((found & processorWords) != 0) {
+            Processors.ofLog(line).ifPresent(boot::virtualization);
         }
         if ((found & remarkWords) != 0) {
             LinuxRemarks.read(line, boot);

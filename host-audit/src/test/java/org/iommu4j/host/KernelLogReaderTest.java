@@ -76,8 +76,9 @@ class KernelLogReaderTest {
         boolean whole = line.startsWith("AMD");
         HostEvidence host = read("[    0.1] DMAR: Host address width 39\n[    0.2] " + line + "\n");
         assertThat(host.units()).isEmpty();
-        assertThat(host.warnings().stream().anyMatch(warning -> warning.startsWith("not read: a line of ")
-                        && warning.endsWith(" that lacks its end: " + line)))
+        assertThat(host.warnings().stream()
+                        .anyMatch(warning -> warning.startsWith("not read: a line of ")
+                                && warning.endsWith(" that lacks its end: " + line)))
                 .isEqualTo(!whole);
     }
 
