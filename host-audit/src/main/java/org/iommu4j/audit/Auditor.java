@@ -201,7 +201,7 @@ public final class Auditor {
                 }
             }
             if (!silent.isEmpty()) {
-                warnings.add("registers of " + String.join(", ", silent) + " are unknown: no input states them");
+                warnings.add(Question.REGISTERS.open(String.join(", ", silent) + " are unknown: no input states them"));
             }
             return units;
         }
@@ -275,15 +275,15 @@ public final class Auditor {
 
         private void warnAboutUnknown(List<AuditedDevice> devices) {
             if (devices.isEmpty()) {
-                warnings.add("the input has no PCI function: devices and groups are unknown");
+                warnings.add(Question.FUNCTIONS.open(": devices and groups are unknown"));
                 return;
             }
             long unknown = devices.stream()
                     .filter(device -> device.matters() && device.guest() == Guest.UNKNOWN)
                     .count();
             if (unknown > 0) {
-                warnings.add("it is unknown for " + unknown + " of " + devices.size()
-                        + " functions whether a guest is coherent");
+                warnings.add(Question.UNITS_OF_DEVICES.open(
+                        unknown + " of " + devices.size() + " functions whether a guest is coherent"));
             }
             List<PciAddress> bits = devices.stream()
                     .filter(device -> device.noSnoopEnabled() == Answer.UNKNOWN
@@ -293,15 +293,15 @@ public final class Auditor {
                     .map(AuditedDevice::address)
                     .toList();
             if (!bits.isEmpty()) {
-                warnings.add("Enable No Snoop is unknown for " + bits.size() + " functions: "
+                warnings.add(Question.NO_SNOOP.open(" for " + bits.size() + " functions: "
                         + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
-                        + (bits.size() > 3 ? " and others" : ""));
+                        + (bits.size() > 3 ? " and others" : "")));
             }
             if (evidence.interruptRemapping() == Answer.UNKNOWN) {
-                warnings.add("it is unknown whether Linux remaps interrupts: no input states it");
+                warnings.add(Question.INTERRUPTS.open(": no input states it"));
             }
             if (evidence.iommuInUse() == Answer.UNKNOWN) {
-                warnings.add("it is unknown whether Linux uses the IOMMU: the answers assume that it does");
+                warnings.add(Question.IN_USE.open(": the answers assume that it does"));
             }
         }
     }

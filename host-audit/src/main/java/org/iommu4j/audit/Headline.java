@@ -296,6 +296,21 @@ public final class Headline {
                 .toList();
     }
 
+    /** Returns the commands that settle what warnings, and the obstacles of a virtual machine, leave open. */
+    public static Map<String, String> questions(Audit audit) {
+        Map<String, String> commands = new LinkedHashMap<>();
+        audit.warnings()
+                .forEach(warning -> Question.settling(warning, null).ifPresent(its -> commands.put(warning, its)));
+        Assignment asked = audit.assignment();
+        if (asked != null && asked.assignable() == Answer.UNKNOWN) {
+            asked.obstacles()
+                    .forEach(reason -> Question.settling(
+                                    reason.text(), asked.devices().get(0))
+                            .ifPresent(its -> commands.put(reason.text(), its)));
+        }
+        return commands;
+    }
+
     /** Adds the groups of which more is taken than was asked for. */
     private static void groups(Audit audit, Assignment asked, List<Line> lines) {
         Passthrough passthrough = new Passthrough(audit);

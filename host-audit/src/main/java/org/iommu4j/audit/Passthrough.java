@@ -110,7 +110,7 @@ public final class Passthrough {
     String group(AuditedDevice device) {
         List<AuditedDevice> members = members(device);
         if (device.group().isEmpty()) {
-            return Question.GROUP.after("its group is unknown", device.address());
+            return Question.GROUP.after(Question.GROUP.open(""), device.address());
         }
         String start = "group " + device.group().getAsInt() + " has ";
         List<AuditedDevice> others = others(device);

@@ -120,7 +120,7 @@ final class Viability {
         }
         DeviceDescription description = picture.device(address);
         if (description == null || description.translated() == Answer.UNKNOWN) {
-            verdict.unknown("it is unknown whether an IOMMU translates for it", "no firmware table, no iommu link");
+            verdict.unknown(Question.TRANSLATED.open(""), "no firmware table, no iommu link");
         } else if (description.translated() == Answer.NO) {
             verdict.no(
                     "no IOMMU translates for it", description.reasons().get(0).source());
@@ -135,7 +135,7 @@ final class Viability {
         group.unknownRegions().report(verdict::unknown);
         interrupts(description, verdict);
         if (!picture.isGrouped(address)) {
-            verdict.unknown("its group is unknown", "no group listing, no full configuration space");
+            verdict.unknown(Question.GROUP.open(""), "no group listing, no full configuration space");
         }
         remarks(address, KernelRemark.Kind.NO_GROUP)
                 .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
@@ -172,7 +172,7 @@ final class Viability {
         if (known != null) {
             known.named()
                     .forEach(device -> few.add(new Reason(
-                            "the driver of " + device + " of the same group is unknown",
+                            Question.DRIVER.open(device + " of the same group is unknown"),
                             "Linux's log names no driver")));
         }
         few.report(verdict::unknown);
@@ -284,8 +284,7 @@ final class Viability {
             regions = identityMaps(member);
         }
         if (regions == null) {
-            found.unknownRegions()
-                    .add(new Reason("the reserved regions of " + member + " are unknown", UNKNOWN_REGIONS));
+            found.unknownRegions().add(new Reason(Question.REGIONS.open(member + " are unknown"), UNKNOWN_REGIONS));
             return;
         }
         for (ReservedRegion region : regions) {
@@ -338,7 +337,7 @@ final class Viability {
         if (linux == Answer.NO || (linux == Answer.UNKNOWN && hardware == Answer.NO)) {
             verdict.no("interrupts are not remapped", "Linux vfio_iommu_type1_attach_group, EPERM");
         } else if (linux == Answer.UNKNOWN) {
-            verdict.unknown("it is unknown whether Linux remaps interrupts", "the input has no kernel log");
+            verdict.unknown(Question.INTERRUPTS.open(""), "the input has no kernel log");
         }
     }
 
@@ -351,7 +350,9 @@ final class Viability {
         Optional<String> driver = function.driver().map(Fact::value);
         if (driver.isEmpty()) {
             found.unknownDrivers()
-                    .put(member, new Reason("the driver of " + member + " is unknown", "no driver link, no lspci -k"));
+                    .put(
+                            member,
+                            new Reason(Question.DRIVER.open(member + " is unknown"), "no driver link, no lspci -k"));
         } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
             (bridge ? found.boundBridges() : found.bound())
                     .put(

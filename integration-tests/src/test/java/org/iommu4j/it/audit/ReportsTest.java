@@ -8,8 +8,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.iommu4j.audit.Audit;
@@ -59,6 +62,28 @@ class ReportsTest {
                 .isEmpty();
         assertThat(JSON.readTree(AuditJson.of(asked)).get("assignment").isObject())
                 .isTrue();
+    }
+
+    @Test
+    void whatTheJsonLeavesOpenHasTheCommandThatSettlesIt() throws IOException {
+        Audit audit = Audits.assigning(Path.of("../docs/audit/dmesg.txt"), "6.12", "01:00.0");
+        JsonNode json = JSON.readTree(AuditJson.of(audit));
+        assertThat(JsonSchema.errors(schema(), json)).isEmpty();
+        Map<String, String> commands = new TreeMap<>();
+        json.get("questions")
+                .forEach(each -> commands.put(
+                        each.get("text").asString(), each.get("command").asString()));
+        assertThat(commands)
+                .containsEntry(
+                        "the reserved regions of 0000:01:00.0 are unknown",
+                        "cat /sys/bus/pci/devices/0000:01:00.0/iommu_group/reserved_regions")
+                .containsEntry(
+                        "Enable No Snoop is unknown for 4 functions: 0000:00:00.0, 0000:00:02.0, 0000:01:00.0 and others",
+                        "sudo lspci -vv -s 0000:00:00.0 | grep NoSnoop");
+        List<String> said = new ArrayList<>();
+        json.get("warnings").forEach(each -> said.add(each.asString()));
+        json.get("assignment").get("obstacles").forEach(each -> said.add(each.asString()));
+        assertThat(commands.keySet()).allMatch(open -> said.stream().anyMatch(text -> text.startsWith(open)));
     }
 
     @Test
