@@ -215,8 +215,7 @@ public final class HostCapture {
         String vendor = number(directory + "/vendor");
         String code = number(directory + "/class");
         String base = "c " + part(code, 0);
-        names.addAll(List.of(
-                vendor, vendor + " " + number(directory + "/device"), base, base + " " + part(code, 2)));
+        names.addAll(List.of(vendor, vendor + " " + number(directory + "/device"), base, base + " " + part(code, 2)));
         names.remove("");
     }
 

@@ -43,7 +43,10 @@ final class LogEssence {
             "");
 
     private static final List<Edit> PREFIXES = List.of(
-            new Edit("^.{0,120} kernel: ", ""), new Edit("^kern *:[a-z]{1,8} *: ", ""), new Edit("^<[0-9]{1,3}>", ""), new Edit("^" + STAMPS, ""));
+            new Edit("^.{0,120} kernel: ", ""),
+            new Edit("^kern *:[a-z]{1,8} *: ", ""),
+            new Edit("^<[0-9]{1,3}>", ""),
+            new Edit("^" + STAMPS, ""));
 
     static final Edit COMMAND_LINE = new Edit("^(Kernel c|C)ommand line: ", "");
 
@@ -92,7 +95,8 @@ final class LogEssence {
     String of(byte[] log) {
         StringBuilder kept = new StringBuilder();
         for (String line : new String(log, StandardCharsets.ISO_8859_1).split("[\n\r\u000b\f]")) {
-            of(plain(line)).ifPresent(essence -> kept.append(Redaction.text(essence)).append('\n'));
+            of(plain(line))
+                    .ifPresent(essence -> kept.append(Redaction.text(essence)).append('\n'));
         }
         return kept.toString();
     }

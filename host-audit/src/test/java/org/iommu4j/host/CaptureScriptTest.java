@@ -98,9 +98,7 @@ class CaptureScriptTest {
         write(directory + "config", config);
         link("sys/bus/pci/devices/" + name, "../../../devices/pci0000:00/" + path);
         link(directory + "iommu_group", "../".repeat(path.split("/").length + 2) + "kernel/iommu_groups/1");
-        link(
-                "sys/kernel/iommu_groups/1/devices/" + name,
-                "../../../../devices/pci0000:00/" + path);
+        link("sys/kernel/iommu_groups/1/devices/" + name, "../../../../devices/pci0000:00/" + path);
         return directory;
     }
 
@@ -245,10 +243,14 @@ class CaptureScriptTest {
             Files.deleteIfExists(tar);
             IommuVendors vendors = IommuVendors.load();
             Files.move(out.resolve("java.tar"), tar);
-            String ours = new Auditor(vendors).audit(new HostInputs(vendors).path(tar).read()).toString();
+            String ours = new Auditor(vendors)
+                    .audit(new HostInputs(vendors).path(tar).read())
+                    .toString();
             Files.delete(tar);
             Files.move(out.resolve("shell.tar"), tar);
-            assertThat(new Auditor(vendors).audit(new HostInputs(vendors).path(tar).read()).toString())
+            assertThat(new Auditor(vendors)
+                            .audit(new HostInputs(vendors).path(tar).read())
+                            .toString())
                     .isEqualTo(ours);
         }
     }
@@ -313,7 +315,10 @@ class CaptureScriptTest {
         Path tar = out.resolve("host.tar");
         HostCapture.write(root, tar);
         IommuVendors vendors = IommuVendors.load();
-        assertThat(new Auditor(vendors).audit(new HostInputs(vendors).path(tar).read()).overall().toString())
+        assertThat(new Auditor(vendors)
+                        .audit(new HostInputs(vendors).path(tar).read())
+                        .overall()
+                        .toString())
                 .isEqualTo("UNKNOWN");
         assertThat(new HostInputs(vendors).path(tar).read().hypervisor())
                 .map(Fact::value)
