@@ -40,10 +40,10 @@ class CaptureScriptTest {
     private record Run(int code, String out, String err) {}
 
     static Stream<List<String>> shells() {
-        List<List<String>> found = Stream.of(List.of("dash"), List.of("bash"), List.of("busybox", "sh"), List.of("sh"))
+        List<List<String>> found = Stream.of(List.of("dash"), List.of("bash"), List.of("busybox", "sh"))
                 .filter(shell -> isInstalled(shell.get(0)))
                 .toList();
-        assumeTrue(!found.isEmpty(), "no POSIX shell is installed");
+        assumeTrue(!found.isEmpty(), "none of dash, bash and busybox is installed");
         return found.stream();
     }
 
@@ -149,7 +149,7 @@ class CaptureScriptTest {
                 [    0.3] pci 0000:00:02.0: [8086:1616] type 00 class 0x030000 PCIe Root Complex
                 [    0.3] ACPI: DMAR 0x000000001FFE3083 0000B8 (v01 MYHOST  BXPC     00000001 BXPC 00000001)
                 [    0.4] DMAR: of aa:bb:cc:dd:ee:ff aa-bb-cc-dd-ee-ff 01234567-89ab-cdef-0123-456789abcdef (me@myhost)
-                [    0.4] DMAR: tab\there, a\u0001a:bb:cc:dd:ee:ff and \u00e4\u00b6a:bb:cc:dd:ee:ff\r
+                [    0.4] DMAR: tab\there, a\u0001a:bb:cc:dd:ee:ff and a\u00b6a:bb:cc:dd:ee:ff\r
                 [    0.4] pci 0000:00:01.0: AMD-Vi: Found IOMMU cap 0x40
                 [    0.4] pci 0000:00:14.0: Firmware has requested this device have a 1:1 IOMMU mapping, rejecting it
                 [    0.5] vfio-pci: probe of 0000:01:00.0 failed with error -22
@@ -234,7 +234,7 @@ class CaptureScriptTest {
     @ParameterizedTest
     @MethodSource("shells")
     void theTestHostsAreCapturedAndAuditedAlike(List<String> shell) throws IOException, InterruptedException {
-        for (String name : List.of("amd-qemu11", "intel-iommu-off", "intel-sc0")) {
+        for (String name : List.of("amd-qemu11", "intel-sc0")) {
             Path host = Files.createDirectory(out.resolve(name));
             unpack(CAPTURES.resolve(name + ".tar"), host);
             assertSame(host, shell);
