@@ -194,18 +194,6 @@ final class KernelBoot implements KernelLog.Findings {
         return toldAnything;
     }
 
-    /** Returns whether a line of a vendor stated anything. */
-    boolean statesAnything() {
-        return toldAnything
-                || remapping != null
-                || inUse
-                || disabled
-                || done
-                || !drivers.isEmpty()
-                || !includeAll.isEmpty()
-                || hasRemarks();
-    }
-
     /** Records the release that a message of the running kernel names. */
     void running(String name) {
         running = name;

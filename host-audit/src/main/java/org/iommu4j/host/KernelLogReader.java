@@ -4,7 +4,6 @@ package org.iommu4j.host;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.pci.PciAddress;
@@ -76,9 +75,6 @@ final class KernelLogReader {
     /** A program and its process, as loggers print them; the kernel has none. */
     private static final Pattern PROGRAM =
             Pattern.compile("^" + STAMPS + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d{1,10}\\]: ");
-
-    /** The device that a message is about. */
-    private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,16}: ");
 
     /** A line of the list of tables that Linux prints early. */
     private static final Pattern TABLE =
@@ -206,76 +202,6 @@ final class KernelLogReader {
         KernelBoot alone = new KernelBoot(null);
         askVendors(line, found, alone);
         return alone.toldOfUnits() || alone.hasRemarks();
-    }
-
-    /**
-     * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver
-     * and of the IOMMU core the message, without what a logger put before it. Nothing of other lines, and of programs
-     * no more than that the first one runs: they name the host, its network cards and its guests.
-     */
-    Optional<String> essence(String line) {
-        byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
-        long found = filter.in(bytes, 0, bytes.length);
-        if (found == 0) {
-            return Optional.empty();
-        }
-        if (isOfProgram(line)) {
-            return line.contains(FIRST_PROGRAM) ? Optional.of(FIRST_PROGRAM) : Optional.empty();
-        }
-        if ((found & xenWords) != 0 && Xen.shows(line)) {
-            return Optional.of(message(line));
-        }
-        String release = (found & versionWord) != 0 ? release(line) : null;
-        if (release != null) {
-            Matcher level = LEVEL.matcher(line);
-            return Optional.of(
-                    LINUX + release + " (builder)" + (level.find() ? " Debian " + level.group(1) + "-0" : ""));
-        }
-        if ((found & commandLineWord) != 0) {
-            Matcher commandLine = COMMAND_LINE.matcher(line);
-            if (commandLine.find()) {
-                return Optional.of(commandLine.group(1) + PARAMETERS + parameters.of(commandLine.group(2)));
-            }
-        }
-        return part(found & groupWords, JOINS, line)
-                .or(() -> part(found & groupWords, NAMED_JOINS, line).map(String::strip))
-                .or(() -> part(found & groupWords, LEAVES, line))
-                .or(() -> part(found & groupWords, WITHOUT_IOMMU, line))
-                .or(() -> part(found & functionWord, FUNCTION, line))
-                .or(() -> part(found & bridgeWord, BRIDGE, line))
-                .or(() -> part(found & userSpaceWords, USER_SPACE, line))
-                .or(() -> part(found & tableWords, TABLE, line))
-                .or(() -> (found & processorWords) != 0 ? Processors.essence(line) : Optional.empty())
-                .or(() -> Optional.of(message(line)).filter(message -> isOfDriver(message, found)));
-    }
-
-    private static Optional<String> part(long found, Pattern pattern, String line) {
-        Matcher matcher = pattern.matcher(line);
-        return found != 0 && matcher.find() ? Optional.of(matcher.group()) : Optional.empty();
-    }
-
-    /**
-     * Returns whether a message is the IOMMU core's, begins like a vendor's driver's, or states a fact to that driver's
-     * reader.
-     */
-    private boolean isOfDriver(String message, long found) {
-        if (message.startsWith("iommu: ")) {
-            return true;
-        }
-        if ((found & remarkWords) != 0 && !isOfQemu(message)) {
-            KernelBoot remark = new KernelBoot(null);
-            LinuxRemarks.read(message, remark);
-            if (remark.hasRemarks()) {
-                return true;
-            }
-        }
-        if ((found & ofVendors) == 0) {
-            return false;
-        }
-        String afterDevice = DEVICE.matcher(message).replaceFirst("");
-        KernelBoot alone = new KernelBoot(null);
-        askVendors(message, found, alone);
-        return alone.statesAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
     }
 
     /** Programs write into the kernel's log too, and a logger puts the kernel's name before what it finds there. */

@@ -20,16 +20,15 @@ final class Processors {
 
     private static final Pattern LOG =
             Pattern.compile("\\bCPU0: (?:(AMD|Hygon) |Intel\\(R\\)|Genuine Intel|VIA |ZHAOXIN )");
+
+    /** Leaves of a message what is read of it. */
+    static final Edit ESSENCE = new Edit(
+            "^(smpboot: )?(CPU0: (AMD |Hygon |Intel\\(R\\)|Genuine Intel|VIA |ZHAOXIN )).*$", "smpboot: \\2");
+
     private static final Pattern LISTING = Pattern.compile("^\\s{0,16}(?:vendor_id|Vendor ID)\\s{0,40}:\\s{1,40}"
             + "(?:(AuthenticAMD|HygonGenuine)|GenuineIntel|CentaurHauls|Shanghai)\\b");
 
     private Processors() {}
-
-    /** Returns what a log prints of the first processor, as far as it is read here. */
-    static Optional<String> essence(String line) {
-        Matcher first = LOG.matcher(line);
-        return first.find() ? Optional.of("smpboot: " + first.group()) : Optional.empty();
-    }
 
     /** Returns the extension of the processor that a line of a log names. */
     static Optional<HardwareVirtualization> ofLog(String line) {
