@@ -36,6 +36,16 @@ final class FoldedLines {
 
     private static final Pattern ENDS = Pattern.compile(".*\\bto (?:iommu )?group \\d{1,6}\\s*");
     private static final Pattern FLAGS = Pattern.compile("\\s*Flags: .*,(?: IOMMU(?: group)?)?\\s*");
+
+    /** The end of a title that has the code of its class, and the ids with which such a title ends. */
+    private static final Pattern CODE = Pattern.compile(".* \\[[0-9a-f]{4}\\]:(?: .*)?");
+
+    private static final Pattern IDS = Pattern.compile(".*\\[[0-9a-f]{4}:[0-9a-f]{4}\\].*");
+    private static final Pattern REST_OF_TITLE =
+            Pattern.compile(".{0,120}?(?:\\[[0-9a-f]{4}:|[0-9a-f]{0,4}:)?[0-9a-f]{0,4}\\](?: \\(.{0,40})?");
+    private static final Pattern WITHIN_IDS = Pattern.compile(".*\\[[0-9a-f]{0,4}(?::[0-9a-f]{0,4})?");
+    private static final Pattern REST_OF_IDS = Pattern.compile("(?:[0-9a-f]{0,4}:)?[0-9a-f]{0,4}\\](?: \\(.{0,40})?");
+
     private static final Pattern BITS = Pattern.compile("(?:[A-Za-z0-9/<>=]{2,16}[+-]\\s*){1,20}");
 
     private FoldedLines() {}
@@ -45,8 +55,10 @@ final class FoldedLines {
         int width = 0;
         boolean any = false;
         for (Entry line : lines) {
-            width = Math.max(width, columns(line.text()));
-            any |= line.kind() == PrintedLine.TEXT || line.kind() == PrintedLine.HEADING;
+            width = Math.max(width, columns(line.text().stripTrailing()));
+            any |= line.kind() == PrintedLine.TEXT
+                    || line.kind() == PrintedLine.HEADING
+                    || line.kind() == PrintedLine.TITLE;
         }
         if (!any) {
             return lines;
@@ -59,14 +71,16 @@ final class FoldedLines {
         for (Entry line : lines) {
             if (goesOn(before, line, folded && !fits(columns, line.text(), width))) {
                 boolean word = withinWords && columns == width && line.text().charAt(0) != ' ';
+                String rest = line.text().strip();
                 before = new Entry(
-                        before.text() + (word ? "" : " ") + line.text().strip(), before.kind());
+                        before.text().stripTrailing() + (word || isCutWithinIds(before.text(), rest) ? "" : " ") + rest,
+                        before.kind());
                 joined.set(joined.size() - 1, before);
             } else {
                 joined.add(line);
                 before = line;
             }
-            columns = columns(line.text());
+            columns = columns(line.text().stripTrailing());
         }
         return joined;
     }
@@ -80,13 +94,16 @@ final class FoldedLines {
                 return true;
             }
             before = goesOn ? before : line;
-            columns = columns(line.text());
+            columns = columns(line.text().stripTrailing());
         }
         return false;
     }
 
     private static boolean goesOn(Entry before, Entry next, boolean wouldNotFit) {
         boolean text = next.kind() == PrintedLine.TEXT;
+        if (isRestOfTitle(before, next)) {
+            return true;
+        }
         if (!canBeFolded(before.kind()) || (!text && next.kind() != PrintedLine.HEADING)) {
             return false;
         }
@@ -103,6 +120,24 @@ final class FoldedLines {
         return wouldNotFit
                 || LACKS_ITS_END.matcher(cut).matches()
                 || (before.kind() == PrintedLine.DETAIL && BITS.matcher(rest).matches());
+    }
+
+    /** Returns whether a title lacks its ids, and they are what a line that begins nothing else ends with. */
+    private static boolean isRestOfTitle(Entry before, Entry next) {
+        boolean title = before.kind() == PrintedLine.TITLE || before.kind() == PrintedLine.HEADING;
+        boolean rest = next.kind() == PrintedLine.TEXT || next.kind() == PrintedLine.OTHER_BEGINNING;
+        if (!title || !rest || LspciTitle.hasAddress(next.text())) {
+            return false;
+        }
+        return CODE.matcher(before.text()).matches()
+                && !IDS.matcher(before.text()).matches()
+                && REST_OF_TITLE.matcher(next.text().strip()).matches();
+    }
+
+    private static boolean isCutWithinIds(String title, String rest) {
+        return CODE.matcher(title).matches()
+                && WITHIN_IDS.matcher(title).matches()
+                && REST_OF_IDS.matcher(rest).matches();
     }
 
     private static boolean canBeFolded(PrintedLine kind) {
