@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.GroupEvidence;
@@ -24,6 +25,7 @@ import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
@@ -221,7 +223,7 @@ public final class Auditor {
         private List<AuditedGroup> auditedGroups(List<AuditedDevice> devices, Viability viability) {
             Map<PciAddress, AuditedDevice> byAddress = new HashMap<>();
             devices.forEach(device -> byAddress.put(device.address(), device));
-            @Nullable Reason doubt = evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : null;
+            @Nullable Reason doubt = doubt();
             List<AuditedGroup> audited = new ArrayList<>();
             for (HostPicture.Group group : picture.groups()) {
                 List<PciAddress> members = group.members();
@@ -254,6 +256,16 @@ public final class Auditor {
                         noncoherent));
             }
             return audited;
+        }
+
+        /** Returns why groups may be smaller than what the hardware isolates, null where nothing shows that. */
+        private @Nullable Reason doubt() {
+            Optional<Reason> printed = evidence.remarks().stream()
+                    .map(CountedRemark::remark)
+                    .filter(remark -> remark.kind() == KernelRemark.Kind.NO_ISOLATION)
+                    .map(remark -> new Reason(remark.text(), remark.meaning().source()))
+                    .findFirst();
+            return evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : printed.orElse(null);
         }
 
         private List<String> named(int group) {
