@@ -203,13 +203,16 @@ public final class Auditor {
             List<AuditedUnit> units = new ArrayList<>();
             List<String> silent = new ArrayList<>();
             for (HostDescription host : picture.hosts()) {
+                // Of units that no vendor drives, no register is asked for.
+                boolean driven =
+                        vendors.all().stream().anyMatch(vendor -> vendor.name().equals(host.vendor()));
                 for (UnitDescription unit : host.units()) {
                     List<PciAddress> served = picture.behind(unit);
                     Answer enforces = host.rule() == CoherencyRule.PER_MACHINE
                             ? host.everyUnitBlocks()
                             : unit.abilities().blocksNoSnoop();
                     units.add(new AuditedUnit(host.vendor(), host.rule(), unit, enforces, served));
-                    if (unit.registers().isEmpty()) {
+                    if (driven && unit.registers().isEmpty()) {
                         silent.add(unit.id());
                     }
                 }

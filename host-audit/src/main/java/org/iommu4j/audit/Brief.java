@@ -10,7 +10,6 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
-import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
 /**
@@ -110,9 +109,7 @@ public final class Brief {
                         Result.FAIL,
                         "IOMMU off",
                         audit.hints().stream()
-                                .map(Reason::text)
-                                .filter(hint -> hint.startsWith("boot with ") || hint.startsWith("remove "))
-                                .map(hint -> hint.split(": ", 2)[0])
+                                .map(hint -> hint.text().split(": ", 2)[0])
                                 .findFirst()
                                 .orElse("turn VT-d or AMD-Vi on in the firmware's setup"));
             case UNKNOWN ->
