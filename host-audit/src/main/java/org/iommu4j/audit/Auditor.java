@@ -268,7 +268,10 @@ public final class Auditor {
                     .filter(remark -> remark.kind() == KernelRemark.Kind.NO_ISOLATION)
                     .map(remark -> new Reason(remark.text(), remark.meaning().source()))
                     .findFirst();
-            return evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : printed.orElse(null);
+            // A kernel without the patch says that it does not know the parameter, which then does nothing.
+            boolean unknown = evidence.kernelLines().stream()
+                    .anyMatch(line -> line.value().equals("this kernel does not know pcie_acs_override"));
+            return evidence.bootOptions().isGiven("pcie_acs_override") && !unknown ? OVERRIDE : printed.orElse(null);
         }
 
         private List<String> named(int group) {
@@ -320,7 +323,8 @@ public final class Auditor {
                     .map(AuditedDevice::address)
                     .toList();
             if (!bits.isEmpty()) {
-                warnings.add("Enable No Snoop is unknown for " + bits.size() + " functions: "
+                warnings.add("Enable No Snoop is unknown for " + bits.size()
+                        + (bits.size() == 1 ? " function: " : " functions: ")
                         + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
                         + (bits.size() > 3 ? " and others" : ""));
             }

@@ -22,6 +22,12 @@ final class BootParameters {
     private static final Pattern OF_EVERY_HOST = Pattern.compile(
             "iommu(?:\\.\\w+)?|(?:no)?intremap|pci|pcie_acs_override|vfio(?:_pci|_iommu_type1)?\\.\\w+|iommu4j\\.\\w+");
 
+    /** The parameter of the out-of-tree patch that splits groups. */
+    static final String ACS_OVERRIDE = "pcie_acs_override";
+
+    /** In place of the line in which a kernel without that patch says so. */
+    static final String ACS_OVERRIDE_UNKNOWN = "this kernel does not know " + ACS_OVERRIDE;
+
     private final Set<String> ofVendors;
 
     /** Makes one that knows the parameters of some vendors' drivers. */

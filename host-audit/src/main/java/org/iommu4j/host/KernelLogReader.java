@@ -99,6 +99,9 @@ final class KernelLogReader {
             "for vfio-noiommu group");
     private static final List<String> USER_SPACE_WORDS =
             List.of("Freeing unused kernel", "as init process", FIRST_PROGRAM);
+    /** Linux passes what it does not know to the first program ({@code print_unknown_bootoptions}, 5.14). */
+    private static final String UNKNOWN_PARAMETERS = "ommand line parameters";
+
     private static final List<String> IOMMU_WORDS = List.of(
             "iommu",
             "IOMMU",
@@ -110,7 +113,8 @@ final class KernelLogReader {
             "vfio",
             "VFIO",
             "PCI-DMA",
-            "Hypervisor detected");
+            "Hypervisor detected",
+            UNKNOWN_PARAMETERS);
 
     private final BootParameters parameters;
     private final WordFilter filter;
@@ -357,6 +361,12 @@ final class KernelLogReader {
                 boot.commandLine(commandLine.group(2).strip());
                 return;
             }
+        }
+        if ((found & iommuWords) != 0 && line.contains(UNKNOWN_PARAMETERS)) {
+            if (line.contains(BootParameters.ACS_OVERRIDE)) {
+                boot.keep(BootParameters.ACS_OVERRIDE_UNKNOWN);
+            }
+            return; // the others are of programs, and may be secret
         }
         if ((found & taintWords) != 0) {
             Matcher taint = TAINT.matcher(line);
