@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.GroupEvidence;
@@ -24,6 +25,7 @@ import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
@@ -190,13 +192,16 @@ public final class Auditor {
             List<AuditedUnit> units = new ArrayList<>();
             List<String> silent = new ArrayList<>();
             for (HostDescription host : picture.hosts()) {
+                // Of units that no vendor drives, no register is asked for.
+                boolean driven =
+                        vendors.all().stream().anyMatch(vendor -> vendor.name().equals(host.vendor()));
                 for (UnitDescription unit : host.units()) {
                     List<PciAddress> served = picture.behind(unit);
                     Answer enforces = host.rule() == CoherencyRule.PER_MACHINE
                             ? host.everyUnitBlocks()
                             : unit.abilities().blocksNoSnoop();
                     units.add(new AuditedUnit(host.vendor(), host.rule(), unit, enforces, served));
-                    if (unit.registers().isEmpty()) {
+                    if (driven && unit.registers().isEmpty()) {
                         silent.add(unit.id());
                     }
                 }
@@ -210,7 +215,7 @@ public final class Auditor {
         private List<AuditedGroup> auditedGroups(List<AuditedDevice> devices, Viability viability) {
             Map<PciAddress, AuditedDevice> byAddress = new HashMap<>();
             devices.forEach(device -> byAddress.put(device.address(), device));
-            @Nullable Reason doubt = evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : null;
+            @Nullable Reason doubt = doubt();
             List<AuditedGroup> audited = new ArrayList<>();
             for (HostPicture.Group group : picture.groups()) {
                 List<PciAddress> members = group.members();
@@ -243,6 +248,19 @@ public final class Auditor {
                         noncoherent));
             }
             return audited;
+        }
+
+        /** Returns why groups may be smaller than what the hardware isolates, null where nothing shows that. */
+        private @Nullable Reason doubt() {
+            Optional<Reason> printed = evidence.remarks().stream()
+                    .map(CountedRemark::remark)
+                    .filter(remark -> remark.kind() == KernelRemark.Kind.NO_ISOLATION)
+                    .map(remark -> new Reason(remark.text(), remark.meaning().source()))
+                    .findFirst();
+            // A kernel without the patch says that it does not know the parameter, which then does nothing.
+            boolean unknown = evidence.kernelLines().stream()
+                    .anyMatch(line -> line.value().equals("this kernel does not know pcie_acs_override"));
+            return evidence.bootOptions().isGiven("pcie_acs_override") && !unknown ? OVERRIDE : printed.orElse(null);
         }
 
         private List<String> named(int group) {
@@ -294,7 +312,8 @@ public final class Auditor {
                     .map(AuditedDevice::address)
                     .toList();
             if (!bits.isEmpty()) {
-                warnings.add(Question.NO_SNOOP.open(" for " + bits.size() + " functions: "
+                warnings.add(Question.NO_SNOOP.open(" for " + bits.size()
+                        + (bits.size() == 1 ? " function: " : " functions: ")
                         + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
                         + (bits.size() > 3 ? " and others" : "")));
             }

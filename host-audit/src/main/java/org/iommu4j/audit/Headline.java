@@ -234,6 +234,7 @@ public final class Headline {
                                                     reason.text(),
                                                     asked.devices().get(0)))));
             List<AuditedUnit> undecided = undecided(audit, asked);
+            doubt(audit).ifPresent(doubt -> lines.add(new Line("isolation", "not real: " + doubt)));
             lines.add(new Line(
                     "VFIO_DMA_CC_IOMMU", undecided.isEmpty() ? vfio(asked.dmaCcIommu()) : UnitAnswers.vfio(undecided)));
             if (asked.guest() == Guest.NONCOHERENT) {
@@ -242,6 +243,7 @@ public final class Headline {
                 costByUnit(audit, undecided, lines);
             }
         } else {
+            doubt(audit).ifPresent(doubt -> lines.add(new Line("isolation", "not real: " + doubt)));
             byUnit(audit, lines);
             boolean byUnits = audit.devices().isEmpty() || onUnitsAlone(audit);
             if (byUnits && UnitAnswers.differ(audit.units())) {
@@ -265,7 +267,7 @@ public final class Headline {
     }
 
     /** Returns the command that shows most of what the verdict leaves open. */
-    private static Optional<String> settling(Audit audit) {
+    static Optional<String> settling(Audit audit) {
         if (audit.overall() != Guest.UNKNOWN
                 || audit.iommuInUse() == Answer.NO
                 || !audit.contradictions().isEmpty()
@@ -275,8 +277,8 @@ public final class Headline {
             return Optional.empty();
         }
         if (audit.units().isEmpty()) {
-            boolean hypervisor = audit.noRule() != null && audit.vendors().isEmpty();
-            return Optional.of((hypervisor ? Question.HYPERVISOR : Question.UNITS).command(HOST_BRIDGE));
+            return Optional.of(
+                    (OtherHypervisor.has(audit) ? Question.HYPERVISOR : Question.UNITS).command(HOST_BRIDGE));
         }
         boolean silent = audit.units().stream()
                 .anyMatch(unit -> unit.description().registers().isEmpty());
@@ -287,6 +289,15 @@ public final class Headline {
                 ? HOST_BRIDGE
                 : audit.assignment().devices().get(0);
         return Optional.of(open.command(device));
+    }
+
+    /** Returns why the groups do not isolate; the override of ACS is for all of them. */
+    static Optional<String> doubt(Audit audit) {
+        return audit.groups().stream()
+                .map(AuditedGroup::doubt)
+                .filter(Objects::nonNull)
+                .map(Reason::text)
+                .findFirst();
     }
 
     /** Returns the warnings, each that leaves something open with the command that settles it. */
@@ -453,6 +464,16 @@ public final class Headline {
                     + " tables without snooping (affects the host only)");
         }
         return String.join("; ", parts);
+    }
+
+    /** Returns what guests would be if VFIO took the devices that it refuses. */
+    static String wouldBe(Audit audit) {
+        Guest guest = audit.judged().stream().map(AuditedDevice::guest).reduce(Guest.COHERENT, Guest::and);
+        return switch (guest) {
+            case COHERENT -> "guests would be coherent";
+            case NONCOHERENT -> "guests would not all be coherent";
+            case UNKNOWN -> "whether guests would be coherent is unknown";
+        };
     }
 
     private static List<AuditedDevice> with(List<AuditedDevice> devices, Guest guest) {

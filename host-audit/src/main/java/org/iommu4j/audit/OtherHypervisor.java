@@ -22,7 +22,14 @@ import org.iommu4j.spi.Reason;
  * for none ({@code iommu_snoop}, xen/drivers/passthrough/vtd/iommu.c), and prints which.
  */
 final class OtherHypervisor {
+    private static final String ITSELF = " has the IOMMU and assigns devices itself";
+
     private OtherHypervisor() {}
+
+    /** Returns whether an audit is of such a host. */
+    static boolean has(Audit audit) {
+        return audit.noRule() != null && audit.noRule().contains(ITSELF);
+    }
 
     /**
      * Audits a host.
@@ -31,9 +38,7 @@ final class OtherHypervisor {
      */
     static Audit audit(
             HostEvidence evidence, String hypervisor, Optional<LinuxRelease> asked, Set<PciAddress> assigned) {
-        Reason why = new Reason(
-                hypervisor + " has the IOMMU and assigns devices itself; VFIO's and KVM's rules do not hold",
-                "Linux arch/x86/xen");
+        Reason why = new Reason(hypervisor + ITSELF + "; VFIO's and KVM's rules do not hold", "Linux arch/x86/xen");
         List<AuditedDevice> devices = new ArrayList<>();
         evidence.functions().forEach(function -> devices.add(device(function, why)));
         LinuxRelease release = asked.or(evidence::linux)

@@ -36,6 +36,7 @@ final class Viability {
     private static final Reason CORE_LOCK =
             new Reason("the kernel does not release its group, EINVAL", "Linux iommu_group require_direct (6.6)");
 
+    private static final String REFUSED = "Linux refused ";
     private static final String UNKNOWN_REGIONS = "no firmware table, no group listing";
 
     /**
@@ -95,6 +96,11 @@ final class Viability {
     /** Returns whether a reason is that reserved regions are unknown. */
     static boolean isOfUnknownRegions(Reason reason) {
         return reason.source().equals(UNKNOWN_REGIONS);
+    }
+
+    /** Returns whether a reason is that firmware reserves memory for a function of the group. */
+    static boolean isOfReservedMemory(Reason reason) {
+        return reason.text().contains("mapped one to one") || reason.text().startsWith(REFUSED);
     }
 
     /** Answers for a device. */
@@ -268,8 +274,8 @@ final class Viability {
                 .filter(refused -> isOf(refused.remark(), KernelRemark.Kind.REFUSED, member))
                 .forEach(refused -> found.direct()
                         .add(new Reason(
-                                "Linux refused " + member + (refused.time().isEmpty() ? "" : " at " + refused.time())
-                                        + ": " + refused.remark().text(),
+                                REFUSED + member + (refused.time().isEmpty() ? "" : " at " + refused.time()) + ": "
+                                        + refused.remark().text(),
                                 refused.remark().meaning().source())));
         Reason lock = directLock(member);
         if (lock == null || evidence.stated().regionsRelaxed()) {

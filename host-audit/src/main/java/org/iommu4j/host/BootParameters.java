@@ -24,6 +24,12 @@ final class BootParameters {
     private static final String OF_EVERY_HOST = "iommu(\\." + WORD + ")?|(no)?intremap|pci|pcie_acs_override"
             + "|vfio(_pci|_iommu_type1)?\\." + WORD + "|iommu4j\\." + WORD;
 
+    /** The parameter of the out-of-tree patch that splits groups. */
+    static final String ACS_OVERRIDE = "pcie_acs_override";
+
+    /** In place of the line in which a kernel without that patch says so. */
+    static final String ACS_OVERRIDE_UNKNOWN = "this kernel does not know " + ACS_OVERRIDE;
+
     private final String names;
     private final Pattern known;
 

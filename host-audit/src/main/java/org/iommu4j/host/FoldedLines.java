@@ -19,6 +19,7 @@ final class FoldedLines {
     private static final int GREATEST_WIDTH = 140;
     private static final int LEAST_TERMINAL = 80;
     private static final int TAB = 8;
+    private static final int MAX_TITLE = 400;
 
     /** A line and its kind. */
     record Entry(String text, PrintedLine kind) {
@@ -131,7 +132,11 @@ final class FoldedLines {
     private static boolean isRestOfTitle(Entry before, Entry next) {
         boolean title = before.kind() == PrintedLine.TITLE || before.kind() == PrintedLine.HEADING;
         boolean rest = next.kind() == PrintedLine.TEXT || next.kind() == PrintedLine.OTHER_BEGINNING;
-        if (!title || !rest || LspciTitle.hasAddress(next.text())) {
+        if (!title
+                || !rest
+                || before.text().length() > MAX_TITLE
+                || next.text().length() > MAX_TITLE
+                || LspciTitle.hasAddress(next.text())) {
             return false;
         }
         return CODE.matcher(before.text()).matches()
@@ -140,7 +145,8 @@ final class FoldedLines {
     }
 
     private static boolean isCutWithinIds(String title, String rest) {
-        return CODE.matcher(title).matches()
+        return title.length() <= MAX_TITLE
+                && CODE.matcher(title).matches()
                 && WITHIN_IDS.matcher(title).matches()
                 && REST_OF_IDS.matcher(rest).matches();
     }

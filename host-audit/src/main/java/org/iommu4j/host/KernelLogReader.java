@@ -64,7 +64,7 @@ final class KernelLogReader {
     private static final Pattern BRIDGE =
             Pattern.compile("pci (\\S{7,16}): (?:PCI|CardBus) bridge to \\[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\\]");
     private static final Pattern ABOUT_IOMMU = Pattern.compile(
-            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA");
+            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA|Hypervisor detected: ");
 
     /** A priority, a time stamp, and the thread or CPU that called, which kernels with {@code PRINTK_CALLER} name. */
     private static final String STAMPS = "(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\](?: ?\\[ {0,12}[CT]\\d{1,10}\\])? )?";
@@ -95,8 +95,22 @@ final class KernelLogReader {
             "for vfio-noiommu group");
     private static final List<String> USER_SPACE_WORDS =
             List.of("Freeing unused kernel", "as init process", FIRST_PROGRAM);
-    private static final List<String> IOMMU_WORDS =
-            List.of("iommu", "IOMMU", "Iommu", "noop ", "NOOP ", "emapping", "REMAPPING", "vfio", "VFIO", "PCI-DMA");
+    /** Linux passes what it does not know to the first program ({@code print_unknown_bootoptions}, 5.14). */
+    private static final String UNKNOWN_PARAMETERS = "ommand line parameters";
+
+    private static final List<String> IOMMU_WORDS = List.of(
+            "iommu",
+            "IOMMU",
+            "Iommu",
+            "noop ",
+            "NOOP ",
+            "emapping",
+            "REMAPPING",
+            "vfio",
+            "VFIO",
+            "PCI-DMA",
+            "Hypervisor detected",
+            UNKNOWN_PARAMETERS);
 
     private final BootParameters parameters;
     private final WordFilter filter;
@@ -278,6 +292,12 @@ final class KernelLogReader {
                 boot.commandLine(commandLine.group(2).strip());
                 return;
             }
+        }
+        if ((found & iommuWords) != 0 && line.contains(UNKNOWN_PARAMETERS)) {
+            if (line.contains(BootParameters.ACS_OVERRIDE)) {
+                boot.keep(BootParameters.ACS_OVERRIDE_UNKNOWN);
+            }
+            return; // the others are of programs, and may be secret
         }
         if ((found & taintWords) != 0) {
             Matcher taint = TAINT.matcher(line);

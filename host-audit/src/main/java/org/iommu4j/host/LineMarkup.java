@@ -15,17 +15,23 @@ final class LineMarkup {
             "^(?:<" + HTML + "(?:\\s[^>]{0,120})?>|\\[" + FORUM + "(?:=[^\\]]{0,60})?\\])+(?=[^<\\[]|\\[\\s)",
             Pattern.CASE_INSENSITIVE);
     private static final Pattern CLOSING =
-            Pattern.compile("(?<=\\S)\\s*(?:</" + HTML + ">|\\[/" + FORUM + "\\])+\\s*$", Pattern.CASE_INSENSITIVE);
+            Pattern.compile("(?<=\\S)\\s{0,8}(?:</" + HTML + ">|\\[/" + FORUM + "\\])+\\s*$", Pattern.CASE_INSENSITIVE);
     private static final Pattern BREAK =
             Pattern.compile("\\s{0,8}(?:<|&lt;)br ?/?(?:>|&gt;)", Pattern.CASE_INSENSITIVE);
 
     /** Marks that stand on both sides of a line, and nowhere within it. */
     private static final List<String> MARKS = List.of("```", "``", "`", "**", "__", "|");
 
+    /** No tool prints a longer line, and what is longer is no paste of one. */
+    private static final int MAX_LINE = 4096;
+
     private LineMarkup() {}
 
     /** Returns the lines that a line shows where it is rendered. */
     static List<String> removed(String line) {
+        if (line.length() > MAX_LINE) {
+            return List.of(line);
+        }
         if (line.indexOf('<') < 0 && line.indexOf('[') < 0 && line.indexOf('&') < 0) {
             return List.of(unmarked(line));
         }

@@ -22,8 +22,8 @@ final class Processors {
             Pattern.compile("\\bCPU0: (?:(AMD|Hygon) |Intel\\(R\\)|Genuine Intel|VIA |ZHAOXIN )");
 
     /** Leaves of a message what is read of it. */
-    static final Edit ESSENCE = new Edit(
-            "^(smpboot: )?(CPU0: (AMD |Hygon |Intel\\(R\\)|Genuine Intel|VIA |ZHAOXIN )).*$", "smpboot: \\2");
+    static final Edit ESSENCE =
+            new Edit("^(smpboot: )?(CPU0: (AMD |Hygon |Intel\\(R\\)|Genuine Intel|VIA |ZHAOXIN )).*$", "smpboot: \\2");
 
     private static final Pattern LISTING = Pattern.compile("^\\s{0,16}(?:vendor_id|Vendor ID)\\s{0,40}:\\s{1,40}"
             + "(?:(AuthenticAMD|HygonGenuine)|GenuineIntel|CentaurHauls|Shanghai)\\b");

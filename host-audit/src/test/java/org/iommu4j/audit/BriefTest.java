@@ -54,9 +54,10 @@ class BriefTest {
     void whoGoesAlongAndWhichDriverIsInTheWayIsSaid() throws IOException {
         assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"), DISK + Hosts.in(1, "ahci")), "02:00.0"))
                 .contains(
-                        "WARN  02:00.0 VGA compatible controller: Maker Card: group 1, with 1 other (SATA",
-                        "      controller) [another slot, or ACS in firmware]",
-                        "FAIL  03:00.0 of its group has driver ahci [unbind, or assign it too]");
+                        "WARN  02:00.0 VGA compatible controller: Maker Card: group 1, with 1 other (SATA controller)"
+                                + " [another slot, or ACS in firmware]",
+                        "FAIL  02:00.0 has driver nouveau, 03:00.0 of its group has driver ahci"
+                                + " [unbind, or assign it too]");
         assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"))))
                 .contains("WARN  02:00.0 has driver nouveau [vfio-pci.ids=1234:0003]");
     }
@@ -66,6 +67,77 @@ class BriefTest {
         vendor.has("02:00.0", "v0", Answer.YES, Regions.DIRECT);
         assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "vfio-pci"))))
                 .anyMatch(line -> line.startsWith("FAIL  02:00.0: firmware reserves memory"));
+    }
+
+    /** The units may know of no memory, and the log has Linux's refusal. */
+    @Test
+    void whatLinuxRefusedForReservedMemoryFails() throws IOException {
+        String refusal = "vfio-pci 0000:02:00.0: Firmware has requested this device have a 1:1 IOMMU mapping,"
+                + " rejecting configuring the device without a 1:1 mapping. Contact your platform vendor.\n";
+        assertThat(brief(Hosts.LOG + refusal, List.of(CARD + Hosts.in(1, "vfio-pci"))))
+                .anyMatch(line -> line.startsWith("FAIL  02:00.0: firmware reserves memory"))
+                .noneMatch(line -> line.contains("is unknown"))
+                .last()
+                .isEqualTo("FAIL  VFIO refuses every device; guests would be coherent [audit --assign BDF says why]");
+    }
+
+    @Test
+    void theDevicesThatVfioHasComeFirst() throws IOException {
+        String network = Hosts.function("04:00.0 Ethernet controller [0200]: Maker Net [1234:0004]");
+        assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"), network + Hosts.in(3, "vfio-pci"))))
+                .element(3)
+                .asString()
+                .startsWith("PASS  04:00.0 Ethernet controller");
+    }
+
+    /** An option that takes the second card as well would take it from the host. */
+    @Test
+    void idsOfTwoCardsAreNoRemedyForOne() throws IOException {
+        String twin = Hosts.function("05:00.0 VGA compatible controller [0300]: Maker Card [1234:0003]");
+        assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"), twin + Hosts.in(3, "nouveau")), "02:00.0"))
+                .contains("WARN  02:00.0 has driver nouveau [driverctl set-override 0000:02:00.0 vfio-pci;"
+                        + " its ids would also take 05:00.0]");
+    }
+
+    @Test
+    void allFunctionsOfACardAreBoundByOneOption() throws IOException {
+        String audio = Hosts.function("02:00.1 Audio device [0403]: Maker Sound [1234:0006]");
+        vendor.has("02:00.1", "v0", Answer.YES);
+        assertThat(brief(
+                        Hosts.LOG,
+                        List.of(CARD + Hosts.in(1, "nouveau"), audio + Hosts.in(1, "snd_hda_intel")),
+                        "02:00.0"))
+                .contains("FAIL  02:00.0 has driver nouveau, 02:00.1 of its group has driver snd_hda_intel"
+                        + " [vfio-pci.ids=1234:0003,1234:0006]");
+    }
+
+    /** A log names the members of groups, and rarely what they are. */
+    @Test
+    void aMemberThatMayBeABridgeIsNoStranger() throws IOException {
+        String port = "pci 0000:00:01.0: Adding to iommu group 1\n";
+        vendor.has("00:01.0", "v0", Answer.YES);
+        assertThat(brief(Hosts.LOG + port, List.of(CARD + Hosts.in(1, "vfio-pci")), "02:00.0"))
+                .contains("WARN  02:00.0 VGA compatible controller: Maker Card: group 1, with 1 of unknown class,"
+                        + " which stay if they are bridges [lspci -nn]");
+    }
+
+    @Test
+    void theOverrideOfAcsIsWarnedOfWhereNoDeviceIsNamed() throws IOException {
+        assertThat(brief(
+                        Hosts.LOG + "Warning: PCIe ACS overrides enabled; This may allow non-IOMMU protected"
+                                + " peer-to-peer DMA\n",
+                        List.of(DISK + Hosts.in(1, "ahci"))))
+                .contains("WARN  groups: isolation not real [pcie_acs_override: for trusted guests only]");
+    }
+
+    @Test
+    void underXenItsCommandsAreTheRemedies() throws IOException {
+        assertThat(brief("Linux version 6.1.0 (x) #1\nBooting paravirtualized kernel on Xen\n", List.of(CARD)))
+                .containsExactly(
+                        "iommu4j audit, Linux 6.1 by the rules of 6.6",
+                        "WARN  Xen has the IOMMU and assigns devices itself; VFIO's and KVM's rules do not hold"
+                                + " [xl pci-assignable-list]",
+                        "WARN  coherent: unknown [sudo xl dmesg | grep -i snoop]");
     }
 
     @Test

@@ -267,6 +267,24 @@ class RemarksTest {
         assertThat(on.hints()).noneMatch(hint -> hint.text().contains("no table"));
     }
 
+    /** No setting of its firmware turns an IOMMU on: its host gives it one, or not. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "Hypervisor detected: KVM\n",
+                "Hypervisor detected: VMware\n",
+                "pci 0000:00:02.0: [1af4:1041] type 00 class 0x020000\n"
+            })
+    void aVirtualMachineIsNotSentIntoItsFirmware(String line) throws IOException {
+        Audit audit = audit(String.format(BOOT, line));
+        assertThat(audit.iommuInUse()).isEqualTo(Answer.NO);
+        assertThat(audit.hints())
+                .singleElement()
+                .asString()
+                .startsWith("give this virtual machine an IOMMU on its own host: with QEMU intel-iommu");
+        assertThat(Brief.of(audit)).contains("FAIL  IOMMU off [give this virtual machine an IOMMU on its own host]");
+    }
+
     @Test
     void aWholeDumpWithoutATableShowsThatFirmwareHasItOff() throws IOException {
         Audit audit = host.text("acpidump.txt", dump("FACP") + dump("DSDT")).audit("6.8");

@@ -4,6 +4,7 @@ package org.iommu4j.host;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -87,8 +88,17 @@ class ProcessorsTest {
 
     @Test
     void aCaptureKeepsTheMakerAlone() {
-        assertThat(new KernelLogReader(IommuVendors.load())
-                        .essence("[    0.2] smpboot: CPU0: AMD EPYC 7763 64-Core Processor (family: 0x19)"))
-                .contains("smpboot: CPU0: AMD ");
+        String log = "[    0.2] smpboot: CPU0: AMD EPYC 7763 64-Core Processor (family: 0x19)\n"
+                + "[    0.3] smpboot: CPU0: Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz (family: 0x6)\n";
+        assertThat(new LogEssence(IommuVendors.load()).of(log.getBytes(StandardCharsets.US_ASCII)))
+                .isEqualTo("smpboot: CPU0: AMD \nsmpboot: CPU0: Intel(R)\n");
+    }
+
+    @Test
+    void aCaptureKeepsThatTheKernelDoesNotKnowTheAcsOverrideAndNoOtherParameter() {
+        String log = "[    0.1] Unknown kernel command line parameters \"secret=1 pcie_acs_override=downstream x=2\","
+                + " will be passed to user space.\n";
+        assertThat(new LogEssence(IommuVendors.load()).of(log.getBytes(StandardCharsets.US_ASCII)))
+                .isEqualTo("Unknown kernel command line parameters pcie_acs_override\n");
     }
 }
