@@ -322,15 +322,15 @@ public final class Headline {
         return commands;
     }
 
-    /** Adds the groups of which more is taken than was asked for. */
+    /** Adds the groups of which the host loses more than was asked for. */
     private static void groups(Audit audit, Assignment asked, List<Line> lines) {
         Passthrough passthrough = new Passthrough(audit);
         Set<OptionalInt> told = new HashSet<>();
         for (PciAddress address : asked.devices()) {
             AuditedDevice device = audit.device(address).orElseThrow();
-            if (told.size() < SHOWN && passthrough.alsoTaken(List.of(address)) > 0 && told.add(device.group())) {
-                lines.add(new Line(
-                        "group", passthrough.group(device) + ". " + String.join("", passthrough.loss(device))));
+            List<String> loss = passthrough.loss(device);
+            if (told.size() < SHOWN && !loss.isEmpty() && told.add(device.group())) {
+                lines.add(new Line("group", passthrough.group(device) + ". " + String.join(". ", loss)));
             }
         }
     }

@@ -165,12 +165,34 @@ public final class Passthrough {
 
     /** Returns what the host has no longer while the guest runs; empty where that is the device alone. */
     List<String> loss(AuditedDevice device) {
+        List<String> parts = new ArrayList<>();
         List<AuditedDevice> others = others(device);
-        return others.isEmpty()
-                ? List.of()
-                : List.of("VFIO takes " + brief(device.address()) + " only when each of the "
-                        + (others.size() == 1 ? "two" : others.size() + 1)
-                        + " is without a driver or with vfio-pci: the host loses them all while the guest runs");
+        if (!others.isEmpty()) {
+            parts.add("VFIO takes " + brief(device.address()) + " only when each of the "
+                    + (others.size() == 1 ? "two" : others.size() + 1)
+                    + " is without a driver or with vfio-pci: the host loses them all while the guest runs");
+        }
+        parts.addAll(virtualFunctions(device));
+        return parts;
+    }
+
+    /**
+     * Returns which virtual functions go with the drivers of the physical ones in the group of a device: a driver that
+     * lets a function go disables SR-IOV. Source: Linux {@code Documentation/PCI/pci-iov-howto.rst}.
+     */
+    List<String> virtualFunctions(AuditedDevice device) {
+        List<String> parts = new ArrayList<>();
+        for (AuditedDevice physical : with(device)) {
+            List<AuditedDevice> virtual = audit.devices().stream()
+                    .filter(other ->
+                            other.physicalFunction().filter(physical.address()::equals).isPresent())
+                    .toList();
+            if (!virtual.isEmpty() && (physical.driver() == null || isHeldByHost(physical))) {
+                parts.add("SR-IOV: " + names(virtual, false) + (virtual.size() == 1 ? " goes" : " go")
+                        + " when the driver of " + brief(physical.address()) + " does");
+            }
+        }
+        return parts;
     }
 
     /** Returns how many devices go along that nobody asked for. */
@@ -281,7 +303,11 @@ public final class Passthrough {
             return option(device);
         }
         return "driverctl set-override " + device.address() + " vfio-pci"
-                + (device.ids().isEmpty() ? "" : "; its ids would also take " + names(alike, false));
+                + (device.ids().isEmpty()
+                        ? ""
+                        : "; its ids take "
+                                + (alike.size() == 1 ? brief(alike.get(0).address()) : alike.size() + " others")
+                                + " too");
     }
 
     /** Returns the other devices of its group that go along and are of other cards. */

@@ -30,10 +30,16 @@ final class FoldedLines {
         }
     }
 
-    /** Lines of the kernel's drivers that are cut before what matters. */
-    private static final Pattern LACKS_ITS_END = Pattern.compile(
-            ".*\\breg_base_addr(?!.*\\becap [0-9a-f]).*|.*Extended features \\([^)]*|.*: Adding(?: to(?: iommu"
-                    + "(?: group)?)?)?|.*iommu: Adding device(?: \\S{7,12}(?: to(?: group)?)?)?");
+    private static final String UNIT = "reg_base_addr";
+    private static final Pattern LAST_OF_UNIT = Pattern.compile("\\becap [0-9a-f]");
+    private static final String FEATURES = "Extended features (";
+
+    /** How a device's joining of a group ends where it is cut. */
+    private static final Pattern CUT_JOIN = Pattern.compile("(?:: Adding(?: to(?: iommu(?: group)?)?)?"
+            + "|iommu: Adding device(?: \\S{7,12}(?: to(?: group)?)?)?)\\z");
+
+    /** No joining is longer. */
+    private static final int MAX_JOIN = 64;
 
     private static final Pattern ENDS = Pattern.compile(".*\\bto (?:iommu )?group \\d{1,6}\\s*");
     private static final Pattern FLAGS = Pattern.compile("\\s*Flags: .*,(?: IOMMU(?: group)?)?\\s*");
@@ -53,7 +59,12 @@ final class FoldedLines {
 
     /** Returns whether a line of the kernel's drivers is cut before what matters. */
     static boolean lacksItsEnd(String line) {
-        return LACKS_ITS_END.matcher(line).matches();
+        int unit = line.lastIndexOf(UNIT);
+        int features = line.lastIndexOf(FEATURES);
+        return (unit >= 0 && !LAST_OF_UNIT.matcher(line).find(unit))
+                || (features >= 0 && line.indexOf(')', features) < 0)
+                || CUT_JOIN.matcher(line.substring(Math.max(0, line.length() - MAX_JOIN)))
+                        .find();
     }
 
     /** Returns the lines of a paragraph, with those that were folded as one. */
@@ -124,7 +135,7 @@ final class FoldedLines {
             return false;
         }
         return wouldNotFit
-                || LACKS_ITS_END.matcher(cut).matches()
+                || lacksItsEnd(cut)
                 || (before.kind() == PrintedLine.DETAIL && BITS.matcher(rest).matches());
     }
 

@@ -81,6 +81,9 @@ final class KernelLogReader {
             Pattern.compile("ACPI: (FACP|DMAR|IVRS|IORT|VIOT|RIMT) (?:0x)?[0-9A-Fa-f]{8,16} ");
 
     private static final Pattern STAMP = Pattern.compile("\\[ {0,6}(\\d{1,8})\\.\\d{6}\\]");
+    /** Nothing that a logger puts before a message and its time stamp is longer. */
+    private static final int MAX_PREFIX = 256;
+
     private static final List<String> TABLE_WORDS = List.of("ACPI: ");
     private static final String LINUX = "Linux version ";
     private static final String PARAMETERS = "ommand line: ";
@@ -313,7 +316,7 @@ final class KernelLogReader {
         if (FoldedLines.lacksItsEnd(line)) {
             boot.cut(message(line));
         }
-        Matcher stamp = STAMP.matcher(line);
+        Matcher stamp = STAMP.matcher(line).region(0, Math.min(line.length(), MAX_PREFIX));
         boot.at(stamp.find() ? stamp.group(1) + " s" : "");
         if ((found & tableWords) != 0) {
             Matcher table = TABLE.matcher(line);

@@ -64,7 +64,8 @@ final class LogEssence {
             new Edit("^(.* )?([^ ]{1,128}: (Adding to|Removing from) iommu group [0-9]{1,6}) *$", "\\2"),
             new Edit("^(.* )?([^ ]{1,128}: Adding kernel taint for vfio-noiommu group on device).*$", "\\2"),
             new Edit(
-                    "^(Booting paravirtualized kernel on Xen|Xen version: [0-9.]{1,20}|Hypervisor detected: [0-9A-Za-z -]{1,32}"
+                    "^(Booting paravirtualized kernel on Xen|Xen version: [0-9.]{1,20}|"
+                            + "Hypervisor detected: (Xen( PV| HVM)?|VMware|Microsoft Hyper-?V|KVM|ACRN|Jailhouse|Bhyve)"
                             + "|pci [0-9a-f:.]{7,16}: \\[[0-9a-f]{4}:[0-9a-f]{4}] type [0-9a-f]{2} class 0x[0-9a-f]{6}"
                             + "|ACPI: (FACP|DMAR|IVRS|IORT|VIOT|RIMT) (0x)?[0-9A-Fa-f]{8,16} "
                             + "|Run [^ ]{0,64}init as init process|Freeing unused kernel).*$",

@@ -28,12 +28,20 @@ class BriefTest {
             .has("02:00.0", "v0", Answer.YES)
             .has("03:00.0", "v1", Answer.NO);
 
-    private List<String> brief(String log, List<String> functions, String... assigned) throws IOException {
+    private List<String> lines(String log, List<String> functions, String... assigned) throws IOException {
         return Brief.of(new Hosts(folder)
                 .vendors(vendor)
                 .lspci(functions.toArray(String[]::new))
                 .text("dmesg.txt", log)
                 .audit("6.6", assigned));
+    }
+
+    /** Returns the lines before they are broken. */
+    private List<String> brief(String log, List<String> functions, String... assigned) throws IOException {
+        return String.join("\n", lines(log, functions, assigned))
+                .replaceAll("\n {6}(?! )", " ")
+                .lines()
+                .toList();
     }
 
     @Test
@@ -96,7 +104,7 @@ class BriefTest {
         String twin = Hosts.function("05:00.0 VGA compatible controller [0300]: Maker Card [1234:0003]");
         assertThat(brief(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"), twin + Hosts.in(3, "nouveau")), "02:00.0"))
                 .contains("WARN  02:00.0 has driver nouveau [driverctl set-override 0000:02:00.0 vfio-pci;"
-                        + " its ids would also take 05:00.0]");
+                        + " its ids take 05:00.0 too]");
     }
 
     @Test
@@ -143,9 +151,8 @@ class BriefTest {
     @Test
     void aGuestThatIsNotCoherentIsWarnedOfWithItsCost() throws IOException {
         assertThat(brief(Hosts.LOG, List.of(DISK + Hosts.in(2, "vfio-pci")), "03:00.0"))
-                .endsWith(
-                        "WARN  guests are not coherent with 03:00.0",
-                        "      [they work, but slower: WBINVD flushes the host's caches]");
+                .endsWith("WARN  guests are not coherent with 03:00.0"
+                        + " [they work, but slower: WBINVD flushes the host's caches]");
     }
 
     @Test
@@ -154,9 +161,8 @@ class BriefTest {
         String log = "Linux version 6.1.0-9-amd64 (x@y) #1\nRun /init as init process\n";
         assertThat(brief(log, List.of(CARD)))
                 .contains("FAIL  IOMMU off [boot with v_iommu=on]")
-                .contains(
-                        "WARN  coherent: NONCOHERENT behind v1, COHERENT behind v0; the device's unit is",
-                        "      unknown [turn the IOMMU on first]")
+                .contains("WARN  coherent: NONCOHERENT behind v1, COHERENT behind v0; the device's unit is unknown"
+                        + " [turn the IOMMU on first]")
                 .anyMatch(line -> line.startsWith("FAIL  interrupt remapping off"));
     }
 
@@ -166,10 +172,24 @@ class BriefTest {
         for (int i = 0; i < functions.length; i++) {
             functions[i] = CARD.replace("02:00.0", "02:0" + i + ".0") + Hosts.in(i, "nouveau");
         }
-        List<String> lines = brief(Hosts.LOG, List.of(functions));
+        List<String> lines = lines(Hosts.LOG, List.of(functions));
         assertThat(lines)
                 .hasSizeLessThanOrEqualTo(Brief.LINES)
-                .contains("      7 more devices to assign [iommu4j audit --brief --assign BDF]");
-        assertThat(lines).noneMatch(line -> line.contains("dmesg.txt") || line.contains(folder.toString()));
+                .contains("      8 more devices to assign [iommu4j audit --brief --assign BDF]")
+                .allMatch(line -> line.length() <= Brief.WIDTH)
+                .noneMatch(line -> line.contains("dmesg.txt") || line.contains(folder.toString()));
+    }
+
+    /** Only what is to be pasted may be longer than a terminal is wide: it is never broken. */
+    @Test
+    void linesFitATerminalAndWhatIsToBePastedIsWhole() throws IOException {
+        String twin = Hosts.function("05:00.0 VGA compatible controller [0300]: Maker Card [1234:0003]");
+        assertThat(lines(Hosts.LOG, List.of(CARD + Hosts.in(1, "nouveau"), twin + Hosts.in(3, "nouveau")), "02:00.0"))
+                .contains(
+                        "WARN  02:00.0 has driver nouveau",
+                        "      [driverctl set-override 0000:02:00.0 vfio-pci; its ids take 05:00.0 too]")
+                .allMatch(line -> line.length() <= Brief.WIDTH);
+        assertThat(lines(Hosts.LOG, List.of(DISK + Hosts.in(2, "vfio-pci")), "03:00.0"))
+                .allMatch(line -> line.length() <= Brief.WIDTH);
     }
 }

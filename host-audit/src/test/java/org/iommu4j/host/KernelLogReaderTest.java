@@ -273,11 +273,11 @@ class KernelLogReaderTest {
     }
 
     @Test
-    @Timeout(30)
+    @Timeout(20)
     void manyBracketsAreSeenThroughInNoTime() throws IOException {
         for (String piece : new String[] {"[ 1.0]", "[T1]", "[ 1.0] ", "[ T1] ", "[", "a ", "a[1]"}) {
             String line = piece.repeat((TextLines.MAX_LINE - 40) / piece.length());
-            HostEvidence host = read(BOOT + (line + " DMAR: iommu\n").repeat(1_000));
+            HostEvidence host = read(BOOT + (line + " DMAR: iommu\n").repeat(100));
             assertThat(host.groups()).hasSize(2);
         }
     }
