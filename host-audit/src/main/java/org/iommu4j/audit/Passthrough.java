@@ -184,8 +184,9 @@ public final class Passthrough {
         List<String> parts = new ArrayList<>();
         for (AuditedDevice physical : with(device)) {
             List<AuditedDevice> virtual = audit.devices().stream()
-                    .filter(other ->
-                            other.physicalFunction().filter(physical.address()::equals).isPresent())
+                    .filter(other -> other.physicalFunction()
+                            .filter(physical.address()::equals)
+                            .isPresent())
                     .toList();
             if (!virtual.isEmpty() && (physical.driver() == null || isHeldByHost(physical))) {
                 parts.add("SR-IOV: " + names(virtual, false) + (virtual.size() == 1 ? " goes" : " go")

@@ -18,7 +18,9 @@ class EditTest {
     @Test
     void itReplacesUntilNoMatchIsLeft() {
         assertThat(edit.all("abca/cabd")).isEqualTo("<b/><//>abd");
-        assertThat(new Edit("xy", "").all("xxyy")).as("what a replacement joins").isEmpty();
+        assertThat(new Edit("xy", "").all("xxyy"))
+                .as("what a replacement joins")
+                .isEmpty();
     }
 
     @Test

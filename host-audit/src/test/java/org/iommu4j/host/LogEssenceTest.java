@@ -110,8 +110,7 @@ class LogEssenceTest {
 
     @Test
     void controlCharactersPartNoAddressAndALongLineIsCut() {
-        assertThat(of("DMAR:\ta\u0001a:bb:cc:dd:ee:ff\rmyhost"))
-                .isEqualTo("DMAR: XX:XX:XX:XX:XX:XX\n");
+        assertThat(of("DMAR:\ta\u0001a:bb:cc:dd:ee:ff\rmyhost")).isEqualTo("DMAR: XX:XX:XX:XX:XX:XX\n");
         assertThat(of("DMAR: " + "x".repeat(TextLines.MAX_LINE) + "myhost")).hasSize(TextLines.MAX_LINE + 1);
     }
 }

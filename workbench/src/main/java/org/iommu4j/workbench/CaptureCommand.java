@@ -25,8 +25,10 @@ import picocli.CommandLine.Spec;
             "Root can read more; what is missing is reported, also inside the tar. It has no serial numbers, MAC"
                     + " addresses, UUIDs or host names, and of command line and log what IOMMUs, PCI and VFIO need."
         },
-        footer = "%nExamples:%n  sudo iommu4j capture host.tar%n"
-                + "  iommu4j capture --script | ssh root@host 'cd /tmp && sh -s -- host.tar'")
+        footer = {
+            "%nExamples:%n  sudo iommu4j capture host.tar",
+            "  iommu4j capture --script | ssh root@host 'cd /tmp && sh -s -- host.tar'"
+        })
 final class CaptureCommand implements Callable<Integer> {
     @Spec
     private @Nullable CommandSpec spec;
