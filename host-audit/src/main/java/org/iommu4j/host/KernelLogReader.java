@@ -64,7 +64,8 @@ final class KernelLogReader {
     private static final Pattern BRIDGE =
             Pattern.compile("pci (\\S{7,16}): (?:PCI|CardBus) bridge to \\[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\\]");
     private static final Pattern ABOUT_IOMMU = Pattern.compile(
-            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA|Hypervisor detected: ");
+            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA"
+                    + "|Hypervisor detected: ");
 
     /** A priority, a time stamp, and the thread or CPU that called, which kernels with {@code PRINTK_CALLER} name. */
     private static final String STAMPS = "(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\](?: ?\\[ {0,12}[CT]\\d{1,10}\\])? )?";

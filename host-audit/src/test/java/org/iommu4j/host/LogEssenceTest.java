@@ -20,8 +20,10 @@ class LogEssenceTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '~', quoteCharacter = '`', textBlock = """
-            Linux version 6.1.0-9-amd64 (me@myhost) (gcc) #1 SMP Debian 6.1.27-1 (2023) ~ Linux version 6.1.0-9-amd64 (builder) Debian 6.1.27-0
-            Linux version 5.15.0-1-generic (b@myhost) (Ubuntu 5.15.0-1.1-generic 5.15.39) ~ Linux version 5.15.0-1-generic (builder) Debian 5.15.39-0
+            Linux version 6.1.0-9-amd64 (me@myhost) (gcc) #1 SMP Debian 6.1.27-1 (2023) ~\
+             Linux version 6.1.0-9-amd64 (builder) Debian 6.1.27-0
+            Linux version 5.15.0-1-generic (b@myhost) (Ubuntu 5.15.0-1.1-generic 5.15.39) ~\
+             Linux version 5.15.0-1-generic (builder) Debian 5.15.39-0
             Linux version 6.6.1 (me@myhost) (gcc) #1 SMP ~ Linux version 6.6.1 (builder)
             Command line: root=/dev/myhost intel_iommu=on ~ Command line: intel_iommu=on
             Kernel command line: host=myhost amd_iommu=off ~ Kernel command line: amd_iommu=off
@@ -29,23 +31,28 @@ class LogEssenceTest {
             iommu: Removing device 0000:00:02.0 from group 1 ~ iommu: Removing device 0000:00:02.0 from group 1
             pci 0000:00:02.0: Adding to iommu group 1 ~ 0000:00:02.0: Adding to iommu group 1
             pci 0000:00:02.0: Removing from iommu group 1 ~ 0000:00:02.0: Removing from iommu group 1
-            vfio-pci 0000:00:02.0: Adding kernel taint for vfio-noiommu group on device myhost ~ 0000:00:02.0: Adding kernel taint for vfio-noiommu group on device
+            vfio-pci 0000:00:02.0: Adding kernel taint for vfio-noiommu group on device myhost ~\
+             0000:00:02.0: Adding kernel taint for vfio-noiommu group on device
             Booting paravirtualized kernel on Xen myhost ~ Booting paravirtualized kernel on Xen
             Xen version: 4.17.1 (of myhost) ~ Xen version: 4.17.1
             Hypervisor detected: Microsoft Hyper-V of myhost ~ Hypervisor detected: Microsoft Hyper-V
             Hypervisor detected: Xen HVM ~ Hypervisor detected: Xen HVM
             Hypervisor detected: Xen ~ Hypervisor detected: Xen
             Hypervisor detected: KVM ~ Hypervisor detected: KVM
-            pci 0000:00:02.0: [8086:1616] type 00 class 0x030000 conventional ~ pci 0000:00:02.0: [8086:1616] type 00 class 0x030000
+            pci 0000:00:02.0: [8086:1616] type 00 class 0x030000 conventional ~\
+             pci 0000:00:02.0: [8086:1616] type 00 class 0x030000
             ACPI: DMAR 0x000000001FFE3083 0000B8 (v01 MYHOST BXPC) ~ `ACPI: DMAR 0x000000001FFE3083 `
             Run /sbin/init as init process ~ Run /sbin/init as init process
             Freeing unused kernel image memory ~ Freeing unused kernel
             smpboot: CPU0: Intel(R) Xeon(R) of myhost ~ smpboot: CPU0: Intel(R)
             CPU0: AMD EPYC 7313 of myhost ~ `smpboot: CPU0: AMD `
-            Unknown kernel command line parameters "h=myhost pcie_acs_override=downstream", will be passed ~ Unknown kernel command line parameters pcie_acs_override
+            Unknown kernel command line parameters "h=myhost pcie_acs_override=downstream", will be passed ~\
+             Unknown kernel command line parameters pcie_acs_override
             iommu: Default domain type: Translated ~ iommu: Default domain type: Translated
-            vfio-pci: probe of 0000:01:00.0 failed with error -22 ~ vfio-pci: probe of 0000:01:00.0 failed with error -22
-            vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -22 ~ vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -22
+            vfio-pci: probe of 0000:01:00.0 failed with error -22 ~\
+             vfio-pci: probe of 0000:01:00.0 failed with error -22
+            vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -22 ~\
+             vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -22
             Warning: PCIe ACS overrides enabled; This may allow ~ Warning: PCIe ACS overrides enabled; This may allow
             DMAR: IOMMU enabled ~ DMAR: IOMMU enabled
             pci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40 ~ pci 0000:00:00.2: AMD-Vi: Found IOMMU cap 0x40
