@@ -141,7 +141,8 @@ public final class Brief {
                         "interrupt remapping off",
                         audit.iommuInUse() == Answer.NO
                                 ? "comes with the IOMMU"
-                                : "firmware's setup, x2APIC; vfio_iommu_type1.allow_unsafe_interrupts=1 for trusted guests only");
+                                : "firmware's setup, x2APIC; vfio_iommu_type1.allow_unsafe_interrupts=1"
+                                        + " for trusted guests only");
             case UNKNOWN ->
                 add(Result.WARN, "interrupt remapping: unknown", Question.INTERRUPTS.command(Headline.HOST_BRIDGE));
         }

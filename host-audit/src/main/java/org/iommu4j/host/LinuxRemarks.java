@@ -104,8 +104,8 @@ final class LinuxRemarks {
     private static String meaning(String error) {
         return switch (error) {
             case "22" ->
-                "EINVAL: it is in no IOMMU group, so that the IOMMU is off or has no unit for it; or it is a bridge or on"
-                        + " vfio-pci's deny list, or its IOMMU does not promise coherent DMA (5.19)";
+                "EINVAL: it is in no IOMMU group, so that the IOMMU is off or has no unit for it; or it is a bridge or"
+                        + " on vfio-pci's deny list, or its IOMMU does not promise coherent DMA (5.19)";
             case "16" -> "EBUSY: another user has it, or its physical function has virtual functions in use";
             case "19" -> "ENODEV: it does not answer, often because it is in D3cold or lost its link";
             case "1" -> "EPERM: the host's drivers or firmware keep it";

@@ -55,7 +55,7 @@ file() {
 }
 link() { [ -L "$root/$1" ] && to=$(readlink "$root/$1") && plain "$to" && entry "$1" 2 "$to" "$tmp/none"; }
 resolve() { # sets real to the directory that a path names
-  real=$(cd -P -- "$root/$1" 2>/dev/null && pwd -P) && case $real in "$root"/*) real=${real#"$root"/} ;; *) real='' ;; esac
+  real=$(cd -P -- "$root/$1" 2>/dev/null && pwd -P) && case $real in "$root"/*) real=${real#"$root"/};; *) real= ;; esac
   plain "$real"
 }
 # Left out: Vital Product Data and serial numbers of configuration space, and of texts all but what decides.

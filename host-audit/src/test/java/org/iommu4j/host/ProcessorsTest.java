@@ -67,7 +67,8 @@ class ProcessorsTest {
     @Test
     void whatElseALogSaysOfAProcessorNamesNone() throws IOException {
         assertThat(read(UNIT
-                                + "[    0.2] mce: CPU0: Thermal monitoring enabled (TM1)\n[    0.3] x86: CPU0: Package 0\n")
+                                + "[    0.2] mce: CPU0: Thermal monitoring enabled (TM1)\n"
+                                + "[    0.3] x86: CPU0: Package 0\n")
                         .virtualization())
                 .isEmpty();
     }

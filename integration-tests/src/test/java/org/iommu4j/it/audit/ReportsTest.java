@@ -78,7 +78,8 @@ class ReportsTest {
                         "the reserved regions of 0000:01:00.0 are unknown",
                         "cat /sys/bus/pci/devices/0000:01:00.0/iommu_group/reserved_regions")
                 .containsEntry(
-                        "Enable No Snoop is unknown for 4 functions: 0000:00:00.0, 0000:00:02.0, 0000:01:00.0 and others",
+                        "Enable No Snoop is unknown for 4 functions: 0000:00:00.0, 0000:00:02.0, 0000:01:00.0"
+                                + " and others",
                         "sudo lspci -vv -s 0000:00:00.0 | grep NoSnoop");
         List<String> said = new ArrayList<>();
         json.get("warnings").forEach(each -> said.add(each.asString()));

@@ -33,7 +33,7 @@ public final class DomainConfigurations {
                 PageRequestsOnSiliconTest.Vendor.AMD.configuration());
     }
 
-    /** Returns that of a vendor which has no more than a vendor must have: the example's, which can't block no-snoop. */
+    /** Returns that of a vendor which has no more than a vendor must have: the example's, which blocks nothing. */
     public static Configuration smallest() {
         return example("minimal-nosc");
     }
