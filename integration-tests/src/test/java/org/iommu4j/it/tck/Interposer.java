@@ -4,6 +4,7 @@ package org.iommu4j.it.tck;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
+import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -74,7 +75,7 @@ final class Interposer {
 
     private final List<Change> changes;
     private final Map<Object, Object> shown = new IdentityHashMap<>();
-    private final Map<Object, Object> real = new IdentityHashMap<>();
+    private final Map<Object, Object> real = Collections.synchronizedMap(new IdentityHashMap<>());
 
     Interposer(List<Change> changes) {
         this.changes = List.copyOf(changes);
@@ -200,23 +201,28 @@ final class Interposer {
         if (!isShown(type) || real.containsKey(object)) {
             return object;
         }
-        return type.cast(shown.computeIfAbsent(object, target -> {
-            Object proxy = Proxy.newProxyInstance(
-                    Interposer.class.getClassLoader(),
-                    new Class<?>[] {type},
-                    (self, method, arguments) -> call(type, target, method, arguments));
-            real.put(proxy, target);
-            return proxy;
-        }));
+        return type.cast(proxy(object));
     }
 
-    private Object call(Class<?> type, Object target, Method method, Object[] given) throws Throwable {
+    /** One object may have several interfaces: a domain that is its own control over no-snoop. */
+    private synchronized Object proxy(Object object) {
+        return shown.computeIfAbsent(object, target -> {
+            Object proxy = Proxy.newProxyInstance(
+                    Interposer.class.getClassLoader(),
+                    ALL.stream().filter(type -> type.isInstance(target)).toArray(Class<?>[]::new),
+                    (self, method, arguments) -> call(target, method, arguments));
+            real.put(proxy, target);
+            return proxy;
+        });
+    }
+
+    private Object call(Object target, Method method, Object[] given) throws Throwable {
         Object[] arguments = given == null ? new Object[0] : given.clone();
         for (int i = 0; i < arguments.length; i++) {
             arguments[i] = unwrapped(arguments[i]);
         }
         for (Change change : changes) {
-            if (change.type() == type && change.method().equals(method.getName())) {
+            if (change.type() == method.getDeclaringClass() && change.method().equals(method.getName())) {
                 return wrapped(change.handler().handle(new Call(this, target, method, arguments)));
             }
         }

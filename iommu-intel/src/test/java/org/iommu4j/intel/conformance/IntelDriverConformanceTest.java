@@ -2,6 +2,7 @@
 package org.iommu4j.intel.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
+import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
@@ -144,7 +145,9 @@ class IntelDriverConformanceTest extends DriverConformance {
         Traits.Builder traits = traits(first ? cap & ~VtdUnitProvider.CAP_CM : cap, ecap)
                 .addressBits(first ? bits - 1 : bits)
                 .snoopedWalks((ecap & COHERENT) == COHERENT);
-        if (!first) {
+        if (first) {
+            traits.can(EARLIER_MAPPINGS);
+        } else {
             traits.can(WRITE_ONLY);
         }
         return Subject.of(machine(name, cap, ecap), traits.build()).named(name);

@@ -131,7 +131,7 @@ public abstract class DriverClosingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("driver-close-2")
     void everyFailureOfAPortWhileClosingIsCounted(Bench given) {
-        for (long n = 1; ; n++) {
+        for (long n = 1; ; n = NthFailure.next(n)) {
             var failures = new FailNth();
             Bench bench = new Bench(given.subject().flat().withPorts(context -> context.failing(failures)));
             leaveOpen(bench);

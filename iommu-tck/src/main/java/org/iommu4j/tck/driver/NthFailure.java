@@ -86,7 +86,7 @@ final class NthFailure {
     /** Has every fallible step fail once, on benches that are made otherwise. */
     Set<Errno> everyStep(Function<Subject, Bench> benches, Function<Bench, Operation> operations) {
         Set<Errno> seen = EnumSet.noneOf(Errno.class);
-        for (long n = 1; ; n++) {
+        for (long n = 1; ; n = next(n)) {
             FailNth failures = new FailNth();
             Bench bench = benches.apply(subject.withPorts(context -> ports.apply(context, failures)));
             Operation operation = operations.apply(bench);
@@ -111,6 +111,11 @@ final class NthFailure {
             }
             finish(bench, operation, at);
         }
+    }
+
+    /** Every one of the first failures; then fewer, for the drivers that take thousands of steps. */
+    static long next(long n) {
+        return n < 150 ? n + 1 : n + n / 2;
     }
 
     private static Optional<Errno> fail(FailNth failures, Operation operation, long n) {
