@@ -3,6 +3,7 @@ package org.iommu4j.intel.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
@@ -96,7 +97,7 @@ class IntelDriverConformanceTest extends DriverConformance {
         Subject second = scalable("second stage", SCALABLE_CAP, SECOND);
         Subject first = scalable("first stage", SCALABLE_CAP, FIRST);
         Subject pasids = scalable("first stage, PASIDs", SCALABLE_CAP, FIRST | NESTING_PASID_DIRTY);
-        Traits twoStages = pasids.traits().with().can(PASID).build();
+        Traits twoStages = pasids.traits().with().can(PASID, FAULT_PASIDS).build();
         pasids = Subject.of(pasids.machine(), twoStages).named(pasids.name());
         return List.of(
                 second,
