@@ -85,7 +85,9 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(legacy("register-based invalidation", CAP, REGISTERS_ONLY).flat());
         all.add(legacy("QEMU 7.2's unit", QEMU_CAP, 0xf00f4aL));
         all.add(legacy("QEMU 7.2's unit with snoop control", QEMU_CAP, 0xf00fcaL));
-        all.add(Subject.of(IntelMachines.twoUnits(CAP, SC), legacy(CAP, SC)).named("two units").flat());
+        all.add(Subject.of(IntelMachines.twoUnits(CAP, SC), legacy(CAP, SC))
+                .named("two units")
+                .flat());
         all.add(withDevices(legacy("SC, coherent walk", CAP, SC), true).flat());
         all.add(withDevices(legacy("SC, non-coherent walk", CAP, SC & ~1), true));
         all.addAll(scalable());

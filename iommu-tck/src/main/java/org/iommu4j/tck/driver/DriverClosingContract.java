@@ -304,8 +304,8 @@ public abstract class DriverClosingContract {
 
     private static List<Object> answers(Bench bench) {
         Iommu iommu = bench.iommu();
-        List<Object> all = new ArrayList<>(List.of(
-                iommu.vendor(), iommu.release(), iommu.units(), iommu.quarantinedFrames()));
+        List<Object> all =
+                new ArrayList<>(List.of(iommu.vendor(), iommu.release(), iommu.units(), iommu.quarantinedFrames()));
         for (IommuDevice device : List.of(bench.device(), bench.second())) {
             for (IommuCapability capability : IommuCapability.values()) {
                 all.add(iommu.capable(device, capability));

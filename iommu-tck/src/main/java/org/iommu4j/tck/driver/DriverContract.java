@@ -851,8 +851,8 @@ public abstract class DriverContract {
 
     private static void assertRefusedOrAble(Bench bench, DomainFlag flag) {
         IommuDomain[] domain = new IommuDomain[1];
-        Optional<Errno> errno = Errnos.of(
-                () -> domain[0] = bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(flag)));
+        Optional<Errno> errno =
+                Errnos.of(() -> domain[0] = bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(flag)));
         if (errno.isPresent()) {
             assertThat(errno).contains(Errno.EOPNOTSUPP);
             return;
@@ -891,8 +891,8 @@ public abstract class DriverContract {
     }
 
     private static void assertBothOrNeither(Bench bench, Set<DomainFlag> flags) {
-        boolean able =
-                flags.stream().allMatch(flag -> flag == DomainFlag.PASID || bench.traits().has(FLAGS.get(flag)));
+        boolean able = flags.stream()
+                .allMatch(flag -> flag == DomainFlag.PASID || bench.traits().has(FLAGS.get(flag)));
         IommuDomain[] domain = new IommuDomain[1];
         Optional<Errno> errno =
                 Errnos.of(() -> domain[0] = bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), flags));

@@ -141,7 +141,9 @@ final class NthFailure {
                 return;
             }
             if (again.get() != Errno.ENOMEM) {
-                assertThat(operation.spareFrames()).as("what the last try left, so that this one got further").isPositive();
+                assertThat(operation.spareFrames())
+                        .as("what the last try left, so that this one got further")
+                        .isPositive();
                 assertThat(again.get()).isIn(Errno.ETIMEDOUT, Errno.EIO);
                 return;
             }
