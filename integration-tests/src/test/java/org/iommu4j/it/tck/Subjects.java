@@ -4,8 +4,11 @@ package org.iommu4j.it.tck;
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
+import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
+import static org.iommu4j.tck.Ability.INCOMPATIBLE;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
@@ -17,8 +20,8 @@ import java.util.stream.Stream;
 import org.iommu4j.it.domain.Machines;
 import org.iommu4j.it.domain.ScalableMachines;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
-import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
 import org.iommu4j.tck.Traits.Enforcement;
@@ -33,7 +36,7 @@ final class Subjects {
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage());
+        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits());
     }
 
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
@@ -101,8 +104,15 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(47)
                         .enforcement(Enforcement.GRANTED)
-                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, EARLIER_MAPPINGS)
                         .build());
+    }
+
+    /** The second device's unit has no snoop control. */
+    private static Subject twoUnits() {
+        return Subject.of(
+                MachineFactory.load().named("intel-mixed"),
+                intel().traits().with().can(INCOMPATIBLE).build());
     }
 
     private static Subject amd() {
@@ -111,7 +121,7 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(64)
                         .enforcement(Enforcement.UNCONDITIONAL)
-                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN)
                         .build());
     }
 
