@@ -31,6 +31,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
     }
 
     /** Bytes without any meaning of their own. */
+    @SuppressWarnings("ArrayRecordComponent") // private, and its bytes are changed in place
     private record Bytes(byte[] bytes) implements ConfigSpace {
         @Override
         public int size() {
@@ -41,7 +42,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         public int read(int offset, int count) {
             int value = 0;
             for (int i = count - 1; i >= 0; i--) {
-                value = value << 8 | (offset + i < bytes.length ? bytes[offset + i] & 0xff : 0xff);
+                value = (value << 8) | (offset + i < bytes.length ? bytes[offset + i] & 0xff : 0xff);
             }
             return value;
         }
@@ -49,7 +50,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         @Override
         public void write(int offset, int count, int value) {
             for (int i = 0; i < count && offset + i < bytes.length; i++) {
-                bytes[offset + i] = (byte) (value >>> 8 * i);
+                bytes[offset + i] = (byte) (value >>> (8 * i));
             }
         }
     }
@@ -75,11 +76,11 @@ public abstract class ConfigSpaceConformance extends PortConformance {
             for (int half = 0; half < 4; half += 2) {
                 assertThat(config.read(offset + half, 2))
                         .as("2 bytes at 0x%x", offset + half)
-                        .isEqualTo(word >>> 8 * half & 0xffff);
+                        .isEqualTo((word >>> (8 * half)) & 0xffff);
             }
             for (int each = 0; each < 4; each++) {
                 int read = config.read(offset + each, 1);
-                assertThat(read).as("the byte at 0x%x", offset + each).isEqualTo(word >>> 8 * each & 0xff);
+                assertThat(read).as("the byte at 0x%x", offset + each).isEqualTo((word >>> (8 * each)) & 0xff);
                 high |= read > 0x7f;
             }
         }
@@ -258,9 +259,9 @@ public abstract class ConfigSpaceConformance extends PortConformance {
     }
 
     private static void putExtended(byte[] bytes, int at, int id, int next) {
-        int header = id | 1 << 16 | next << 20;
+        int header = id | (1 << 16) | (next << 20);
         for (int i = 0; i < 4; i++) {
-            bytes[at + i] = (byte) (header >>> 8 * i);
+            bytes[at + i] = (byte) (header >>> (8 * i));
         }
     }
 

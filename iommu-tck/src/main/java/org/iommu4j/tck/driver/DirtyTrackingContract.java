@@ -347,7 +347,7 @@ public abstract class DirtyTrackingContract {
             Set<Integer> expected =
                     Stream.of(7, 8, 63).map(page -> page / pages).collect(Collectors.toSet());
             for (int i = 0; i < 64 / pages; i++) {
-                assertThat(bitmap.isMarked(bench.iova() + i * pages * recorded.page))
+                assertThat(bitmap.isMarked(bench.iova() + (long) i * pages * recorded.page))
                         .as("bit %d of %d pages each", i, pages)
                         .isEqualTo(expected.contains(i));
             }

@@ -115,16 +115,16 @@ public abstract class MappingContract {
             }
         }
         for (int i = 0; i < places.size(); i++) {
-            bench.map(domain, places.get(i), bench.scratch() + 2 * i * bench.granule());
+            bench.map(domain, places.get(i), bench.scratch() + 2L * i * bench.granule());
             if (in(other, places.get(i))) {
-                bench.map(other, places.get(i), bench.scratch() + (2 * i + 1) * bench.granule());
+                bench.map(other, places.get(i), bench.scratch() + (2L * i + 1) * bench.granule());
             }
         }
         for (int i = 0; i < places.size(); i++) {
-            bench.assertReaches(places.get(i), bench.scratch() + 2 * i * bench.granule());
+            bench.assertReaches(places.get(i), bench.scratch() + 2L * i * bench.granule());
             if (in(other, places.get(i))) {
                 bench.assertReaches(
-                        bench.secondRequester(), places.get(i), bench.scratch() + (2 * i + 1) * bench.granule());
+                        bench.secondRequester(), places.get(i), bench.scratch() + (2L * i + 1) * bench.granule());
             }
         }
     }
@@ -631,7 +631,7 @@ public abstract class MappingContract {
         }
         // The run wraps around the address space, once or to where it began.
         assertOutOfRange(bench, domain, -page & end, physical, page, 2);
-        long allPages = 1L << Long.SIZE - Long.numberOfTrailingZeros(page);
+        long allPages = 1L << (Long.SIZE - Long.numberOfTrailingZeros(page));
         assertOutOfRange(bench, domain, free, 0, page, allPages);
         assertOutOfRange(bench, domain, free, 0, page, allPages + 1);
         assertOutOfRange(bench, domain, free, 0, page, Long.MAX_VALUE);

@@ -88,8 +88,8 @@ public abstract class PasidContract {
         /** Makes a domain with four pages of its own, and one that is at another place in each domain. */
         private IommuDomain mapped(int number) {
             IommuDomain domain = domain(bench);
-            bench.map(domain, bench.iova(), bench.scratch() + 8 * number * page, page, 4, READ_WRITE);
-            bench.map(domain, bench.iova() + (16 + number) * page, bench.scratch() + (8 * number + 5) * page);
+            bench.map(domain, bench.iova(), bench.scratch() + 8L * number * page, page, 4, READ_WRITE);
+            bench.map(domain, bench.iova() + (16 + number) * page, bench.scratch() + (8L * number + 5) * page);
             return domain;
         }
 
@@ -110,7 +110,7 @@ public abstract class PasidContract {
             for (int other = 0; other < 4; other++) {
                 long iova = bench.iova() + (16 + other) * page;
                 if (other == number) {
-                    bench.assertReaches(who, iova, bench.scratch() + (8 * number + 5) * page);
+                    bench.assertReaches(who, iova, bench.scratch() + (8L * number + 5) * page);
                 } else {
                     bench.assertBlocked(who, iova);
                 }

@@ -340,7 +340,7 @@ public abstract class PortContract {
                 assertThat(opened.get()).as("opening").isIn(Errno.ENODEV, Errno.ETIMEDOUT, Errno.EIO);
                 continue;
             }
-            useGone(given, iommu[0], machine, subject);
+            useGone(given, iommu[0], machine);
             watch[0].assertInsideWindows();
             if (!watch[0].isGone()) {
                 return;
@@ -349,7 +349,7 @@ public abstract class PortContract {
         }
     }
 
-    private static void useGone(Bench names, Iommu iommu, Machine machine, Subject subject) {
+    private static void useGone(Bench names, Iommu iommu, Machine machine) {
         DeviceId id = names.ids().get(0);
         IommuDevice[] device = new IommuDevice[1];
         IommuDomain[] domain = new IommuDomain[1];
@@ -375,7 +375,7 @@ public abstract class PortContract {
                 iommu::close,
                 iommu::takeFaults);
         for (Runnable step : life) {
-            if (device[0] == null && step != life.get(0) || domain[0] == null && life.indexOf(step) > 1) {
+            if ((device[0] == null && step != life.get(0)) || (domain[0] == null && life.indexOf(step) > 1)) {
                 continue;
             }
             Optional<Errno> errno = Errnos.of(step::run);

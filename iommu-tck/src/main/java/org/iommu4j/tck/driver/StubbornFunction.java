@@ -51,7 +51,7 @@ final class StubbornFunction implements PciFunction {
                 int status = config.findExtendedCapability(EXTENDED_CAPABILITY_PRI) + PRI_STATUS;
                 int value = config.read(offset, bytes);
                 return busy && offset <= status && offset + bytes > status + 1
-                        ? value & ~(STOPPED << 8 * (status - offset))
+                        ? value & ~(STOPPED << (8 * (status - offset)))
                         : value;
             }
 
