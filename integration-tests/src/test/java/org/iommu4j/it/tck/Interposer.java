@@ -6,6 +6,7 @@ import java.lang.reflect.Method;
 import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.Proxy;
 import java.lang.reflect.Type;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -77,9 +78,9 @@ final class Interposer {
 
     private final List<Change> changes;
     /** By interface: one object may be of several, as a domain that is its own attachment of PASIDs. */
-    private final Map<Class<?>, Map<Object, Object>> shown = new HashMap<>();
+    private final Map<Class<?>, Map<Object, Object>> shown = Collections.synchronizedMap(new HashMap<>());
 
-    private final Map<Object, Object> real = new IdentityHashMap<>();
+    private final Map<Object, Object> real = Collections.synchronizedMap(new IdentityHashMap<>());
 
     Interposer(List<Change> changes) {
         this.changes = List.copyOf(changes);
@@ -205,7 +206,8 @@ final class Interposer {
         if (!isShown(type) || real.containsKey(object)) {
             return object;
         }
-        Map<Object, Object> ofType = shown.computeIfAbsent(type, ignored -> new IdentityHashMap<>());
+        Map<Object, Object> ofType =
+                shown.computeIfAbsent(type, ignored -> Collections.synchronizedMap(new IdentityHashMap<>()));
         return type.cast(ofType.computeIfAbsent(object, target -> {
             Object proxy = Proxy.newProxyInstance(
                     Interposer.class.getClassLoader(),
