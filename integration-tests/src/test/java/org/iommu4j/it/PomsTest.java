@@ -72,7 +72,9 @@ class PomsTest {
                         .get(0),
                 "dependency");
 
-        assertThat(children(bom, "parent")).as("what a parent manages would come along").isEmpty();
+        assertThat(children(bom, "parent"))
+                .as("what a parent manages would come along")
+                .isEmpty();
         assertThat(text(bom, "version")).isEqualTo(version);
         assertThat(managed)
                 .extracting(dependency -> text(dependency, "artifactId"))

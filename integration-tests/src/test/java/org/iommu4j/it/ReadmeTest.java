@@ -60,7 +60,8 @@ class ReadmeTest {
     }
 
     private static String comment(List<String> code, String call) {
-        String line = code.stream().filter(text -> text.contains(call)).findFirst().orElseThrow();
+        String line =
+                code.stream().filter(text -> text.contains(call)).findFirst().orElseThrow();
         return line.substring(line.indexOf("// ") + 3);
     }
 
@@ -79,7 +80,8 @@ class ReadmeTest {
     private static List<String> run(Path folder) throws Exception {
         PrintStream before = System.out;
         ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
+        try (URLClassLoader loader =
+                new URLClassLoader(new URL[] {folder.toUri().toURL()})) {
             System.setOut(new PrintStream(printed, true, StandardCharsets.UTF_8));
             loader.loadClass("Readme").getMethod("main", String[].class).invoke(null, (Object) new String[0]);
         } finally {
@@ -114,7 +116,9 @@ class ReadmeTest {
     }
 
     private static List<String> quoted(String cell) {
-        return Stream.of(cell.split("`")).filter(text -> text.matches("[A-Za-z0-9.-]+")).toList();
+        return Stream.of(cell.split("`"))
+                .filter(text -> text.matches("[A-Za-z0-9.-]+"))
+                .toList();
     }
 
     private static List<String> libraries() throws IOException {

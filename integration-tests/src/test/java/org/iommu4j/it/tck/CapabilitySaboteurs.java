@@ -24,6 +24,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.LongPredicate;
+import java.util.function.LongUnaryOperator;
 import java.util.function.Supplier;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DirtyBitmap;
@@ -167,9 +168,10 @@ final class CapabilitySaboteurs {
                         }
                         return result;
                     }),
-                    new Change(DirtyTracking.class, READ, call -> pretended.contains(call.target(Object.class))
-                            ? null
-                            : call.proceed()),
+                    new Change(
+                            DirtyTracking.class,
+                            READ,
+                            call -> pretended.contains(call.target(Object.class)) ? null : call.proceed()),
                     new Change(IommuDomain.class, "attach", call -> {
                         DirtyTracking tracking =
                                 call.target(IommuDomain.class).dirtyTracking().orElse(null);
@@ -251,7 +253,8 @@ final class CapabilitySaboteurs {
                 return call.proceed();
             }));
         }));
-        all.addAll(DIRTY.errno("set-dirty-4", SET, null, Errno.ENODEV, NOT_COMPLETED).subList(0, 2));
+        all.addAll(DIRTY.errno("set-dirty-4", SET, null, Errno.ENODEV, NOT_COMPLETED)
+                .subList(0, 2));
         all.add(DIRTY.of("set-dirty-4", "hides that a stop timed out", SET, call -> {
             try {
                 return call.proceed();
@@ -265,8 +268,10 @@ final class CapabilitySaboteurs {
         all.add(DIRTY.changes("set-dirty-4", "has started when it says that it did not", () -> {
             Set<Object> failed = new HashSet<>();
             return List.of(
-                    new Change(DirtyTracking.class, SET, afterError(NOT_COMPLETED, call -> enabled(call)
-                            && failed.add(call.target(Object.class)))),
+                    new Change(
+                            DirtyTracking.class,
+                            SET,
+                            afterError(NOT_COMPLETED, call -> enabled(call) && failed.add(call.target(Object.class)))),
                     new Change(
                             DirtyTracking.class,
                             READ,
@@ -325,8 +330,11 @@ final class CapabilitySaboteurs {
             bitmap(call).clear();
             return call.proceed();
         }));
-        all.add(DIRTY.of("read-dirty-1", "does not see the end of the aperture", READ, call ->
-                bitmap(call).start() > IOVA << 4 || bitmap(call).start() < 0 ? null : call.proceed()));
+        all.add(DIRTY.of(
+                "read-dirty-1",
+                "does not see the end of the aperture",
+                READ,
+                call -> bitmap(call).start() > IOVA << 4 || bitmap(call).start() < 0 ? null : call.proceed()));
         all.add(DIRTY.of("read-dirty-1", "marks everything from the first to the last", READ, call -> {
             DirtyBitmap given = bitmap(call);
             Object result = call.proceed();
@@ -350,12 +358,18 @@ final class CapabilitySaboteurs {
             long last = bitmap(call).size() / PAGE - 1;
             return isDirty(tracking, end) ? marking(call, i -> i != last) : call.proceed();
         }));
-        all.add(DIRTY.of("read-dirty-2", "marks half of a large leaf", READ, call -> marking(
-                call, i -> bitmap(call).size() < 256 * PAGE || i < 255)));
+        all.add(DIRTY.of(
+                "read-dirty-2",
+                "marks half of a large leaf",
+                READ,
+                call -> marking(call, i -> bitmap(call).size() < 256 * PAGE || i < 255)));
         all.add(DIRTY.of("read-dirty-3", "clears the page behind the range", READ, call -> {
             Object result = call.proceed();
             if (clear(call)) {
-                clear(call.target(DirtyTracking.class), bitmap(call).start() + bitmap(call).size(), 1);
+                clear(
+                        call.target(DirtyTracking.class),
+                        bitmap(call).start() + bitmap(call).size(),
+                        1);
             }
             return result;
         }));
@@ -380,8 +394,11 @@ final class CapabilitySaboteurs {
             }
             return result;
         }));
-        all.add(DIRTY.of("read-dirty-4", "clears nothing", READ, call -> call.with(1, false)
-                .proceed()));
+        all.add(DIRTY.of(
+                "read-dirty-4",
+                "clears nothing",
+                READ,
+                call -> call.with(1, false).proceed()));
         all.add(DIRTY.with("read-dirty-4", "clears every second time", READ, () -> {
             Memory times = new Memory();
             return call -> call.with(1, clear(call) && times.next(call.target(Object.class)) % 2 == 1)
@@ -412,8 +429,11 @@ final class CapabilitySaboteurs {
                     }));
                 })
                 .where(DIRTY_TRACKING));
-        all.add(DIRTY.of("read-dirty-5", "clears always", READ, call -> call.with(1, true)
-                .proceed()));
+        all.add(DIRTY.of(
+                "read-dirty-5",
+                "clears always",
+                READ,
+                call -> call.with(1, true).proceed()));
         all.add(DIRTY.with("read-dirty-5", "clears at the fourth reading", READ, () -> {
             Memory times = new Memory();
             return call -> call.with(1, clear(call) || times.next(call.target(Object.class)) == 4)
@@ -502,11 +522,18 @@ final class CapabilitySaboteurs {
             Homes homes = new Homes();
             return call -> homes.of(call) != null ? AttachResult.ATTACHED : homes.attach(call);
         }));
-        all.add(PASIDS.of("attach-pasid-1", "knows 512 PASIDs", attach, when(
-                call -> pasid(call) > 511 && pasid(call) < device(call).maxPasids() - 1,
-                call -> call.with(1, pasid(call) & 511).proceed())));
-        all.add(PASIDS.of("attach-pasid-1", "leaves out the last PASID", attach, when(
-                call -> pasid(call) == device(call).maxPasids() - 1, call -> AttachResult.ATTACHED)));
+        all.add(PASIDS.of(
+                "attach-pasid-1",
+                "knows 512 PASIDs",
+                attach,
+                when(
+                        call -> pasid(call) > 511 && pasid(call) < device(call).maxPasids() - 1,
+                        call -> call.with(1, pasid(call) & 511).proceed())));
+        all.add(PASIDS.of(
+                "attach-pasid-1",
+                "leaves out the last PASID",
+                attach,
+                when(call -> pasid(call) == device(call).maxPasids() - 1, call -> AttachResult.ATTACHED)));
         all.add(PASIDS.changes("attach-pasid-1", "attaches no second device's PASID", () -> {
             AtomicReference<Object> first = new AtomicReference<>();
             return List.of(new Change(PasidAttachment.class, attach, call -> {
@@ -514,8 +541,12 @@ final class CapabilitySaboteurs {
                 return first.get() == device(call) ? call.proceed() : AttachResult.ATTACHED;
             }));
         }));
-        all.add(Saboteur.of("attach-pasid-1", "a device keeps its PASIDs' translations", Fabric.class, "invalidateDevice", when(
-                        call -> call.number(1) > 0, call -> true))
+        all.add(Saboteur.of(
+                        "attach-pasid-1",
+                        "a device keeps its PASIDs' translations",
+                        Fabric.class,
+                        "invalidateDevice",
+                        when(call -> call.number(1) > 0, call -> true))
                 .where(PASID));
         all.add(PASIDS.of("attach-pasid-2", "takes the next PASID along", attach, call -> {
             Object result = call.proceed();
@@ -537,8 +568,7 @@ final class CapabilitySaboteurs {
             return List.of(
                     new Change(IommuDomain.class, "pasidAttachment", call -> {
                         Object result = call.proceed();
-                        ((Optional<?>) result)
-                                .ifPresent(own -> domains.put(own, call.target(IommuDomain.class)));
+                        ((Optional<?>) result).ifPresent(own -> domains.put(own, call.target(IommuDomain.class)));
                         return result;
                     }),
                     new Change(PasidAttachment.class, attach, call -> {
@@ -579,13 +609,25 @@ final class CapabilitySaboteurs {
                 })
                 .where(traits -> traits.enforcement() == Enforcement.UNCONDITIONAL));
         all.addAll(PASIDS.errno("attach-pasid-4", attach, AttachResult.ATTACHED, Errno.ERANGE, List.of(Errno.EINVAL)));
-        all.add(PASIDS.of("attach-pasid-4", "takes what is too much for the last", attach, when(
-                call -> device(call).maxPasids() > 0 && pasid(call) >= device(call).maxPasids(),
-                call -> call.with(1, device(call).maxPasids() - 1).proceed())));
-        all.add(PASIDS.of("attach-pasid-4", "takes 0 for nothing", attach, when(
-                call -> pasid(call) == 0, call -> AttachResult.incompatible("sabotage"))));
+        all.add(PASIDS.of(
+                "attach-pasid-4",
+                "takes what is too much for the last",
+                attach,
+                when(
+                        call -> device(call).maxPasids() > 0
+                                && pasid(call) >= device(call).maxPasids(),
+                        call -> call.with(1, device(call).maxPasids() - 1).proceed())));
+        all.add(PASIDS.of(
+                "attach-pasid-4",
+                "takes 0 for nothing",
+                attach,
+                when(call -> pasid(call) == 0, call -> AttachResult.incompatible("sabotage"))));
         all.addAll(PASIDS.errno(
-                "attach-pasid-5", attach, AttachResult.incompatible("sabotage"), Errno.EINVAL, List.of(Errno.EOPNOTSUPP)));
+                "attach-pasid-5",
+                attach,
+                AttachResult.incompatible("sabotage"),
+                Errno.EINVAL,
+                List.of(Errno.EOPNOTSUPP)));
         all.addAll(PASIDS.errno("attach-pasid-6", attach, AttachResult.ATTACHED, Errno.EINVAL, NOT_COMPLETED)
                 .subList(0, 2));
         all.addAll(PASIDS.errno("attach-pasid-6", attach, AttachResult.ATTACHED, Errno.EFAULT, List.of(Errno.ENOMEM))
@@ -599,8 +641,9 @@ final class CapabilitySaboteurs {
                         return homes.attach(call);
                     } catch (IommuException e) {
                         if (e.errno() == errno) {
-                            homes.homes.keySet().stream().toList().forEach(key ->
-                                    homes.drop((IommuDevice) key.get(0), (Long) key.get(1)));
+                            homes.homes.keySet().stream()
+                                    .toList()
+                                    .forEach(key -> homes.drop((IommuDevice) key.get(0), (Long) key.get(1)));
                         }
                         throw e;
                     }
@@ -609,17 +652,21 @@ final class CapabilitySaboteurs {
         }
         all.add(PASIDS.changes("attach-pasid-8", "loses memory at ENOMEM", () -> {
             AtomicReference<Object> kept = new AtomicReference<>();
-            return List.of(new Change(FrameAllocator.class, "inUse", call -> (long) call.proceed()
-                            + (kept.get() == null ? 0 : 1)), new Change(PasidAttachment.class, attach, call -> {
-                try {
-                    return call.proceed();
-                } catch (IommuException e) {
-                    if (e.errno() == Errno.ENOMEM) {
-                        kept.set(call.target(Object.class));
-                    }
-                    throw e;
-                }
-            }));
+            return List.of(
+                    new Change(
+                            FrameAllocator.class,
+                            "inUse",
+                            call -> (long) call.proceed() + (kept.get() == null ? 0 : 1)),
+                    new Change(PasidAttachment.class, attach, call -> {
+                        try {
+                            return call.proceed();
+                        } catch (IommuException e) {
+                            if (e.errno() == Errno.ENOMEM) {
+                                kept.set(call.target(Object.class));
+                            }
+                            throw e;
+                        }
+                    }));
         }));
         all.add(PASIDS.changes("attach-pasid-8", "lets a PASID go that it refused", () -> {
             Set<Object> refused = new HashSet<>();
@@ -632,9 +679,10 @@ final class CapabilitySaboteurs {
                             throw e;
                         }
                     }),
-                    new Change(PasidAttachment.class, "detach", call -> refused.contains(Homes.key(call))
-                            ? null
-                            : call.proceed()));
+                    new Change(
+                            PasidAttachment.class,
+                            "detach",
+                            call -> refused.contains(Homes.key(call)) ? null : call.proceed()));
         }));
         return all;
     }
@@ -643,13 +691,21 @@ final class CapabilitySaboteurs {
         List<Saboteur> all = new ArrayList<>();
         String detach = "detach";
         all.add(PASIDS.of("detach-pasid-1", "detaches nothing", detach, call -> null));
-        all.add(PASIDS.of("detach-pasid-1", "detaches no PASID beyond the first table", detach, when(
-                call -> pasid(call) > 512, call -> null)));
+        all.add(PASIDS.of(
+                "detach-pasid-1",
+                "detaches no PASID beyond the first table",
+                detach,
+                when(call -> pasid(call) > 512, call -> null)));
         all.add(PASIDS.with("detach-pasid-1", "detaches each PASID once", detach, () -> {
             Memory times = new Memory();
             return call -> times.next(Homes.key(call)) > 1 ? null : call.proceed();
         }));
-        all.add(Saboteur.of("detach-pasid-1", "a device keeps its translations", Fabric.class, "invalidateDevice", call -> true)
+        all.add(Saboteur.of(
+                        "detach-pasid-1",
+                        "a device keeps its translations",
+                        Fabric.class,
+                        "invalidateDevice",
+                        call -> true)
                 .where(PASID));
         all.add(PASIDS.changes("detach-pasid-1", "detaches at the next call", () -> {
             AtomicReference<Runnable> late = new AtomicReference<>(() -> {});
@@ -707,7 +763,8 @@ final class CapabilitySaboteurs {
                 throw e;
             }
         }));
-        all.addAll(PASIDS.errno("detach-pasid-4", detach, null, Errno.ENODEV, NOT_COMPLETED).subList(0, 2));
+        all.addAll(PASIDS.errno("detach-pasid-4", detach, null, Errno.ENODEV, NOT_COMPLETED)
+                .subList(0, 2));
         all.add(PASIDS.changes("detach-pasid-4", "takes a second detach after a time-out", () -> {
             AtomicBoolean failed = new AtomicBoolean();
             return List.of(new Change(PasidAttachment.class, detach, call -> {
@@ -729,8 +786,10 @@ final class CapabilitySaboteurs {
                         failed.set(true);
                         return null;
                     })),
-                    new Change(PasidAttachment.class, "attach", when(
-                            call -> failed.get(), call -> AttachResult.ATTACHED)));
+                    new Change(
+                            PasidAttachment.class,
+                            "attach",
+                            when(call -> failed.get(), call -> AttachResult.ATTACHED)));
         }));
         all.addAll(PASIDS.errno("detach-pasid-5", detach, null, Errno.EINVAL, List.of(Errno.ENODEV)));
         return all;
@@ -764,8 +823,10 @@ final class CapabilitySaboteurs {
                             inside.set(false);
                         }
                     }),
-                    new Change(Fabric.class, "respondToPageRequest", when(
-                            call -> inside.get() && call.number(3) == 1, call -> null)));
+                    new Change(
+                            Fabric.class,
+                            "respondToPageRequest",
+                            when(call -> inside.get() && call.number(3) == 1, call -> null)));
         });
     }
 
@@ -774,11 +835,21 @@ final class CapabilitySaboteurs {
         String take = "take";
         String respond = "respondToPageRequest";
         all.add(lost("page-requests-1", "answers nobody's requests not at all", PageRequests.class, take));
-        all.add(Saboteur.of("page-requests-1", "answers no request without PASID", Fabric.class, respond, when(
-                        call -> call.number(1) == TranslationUnit.NO_PASID, call -> null))
+        all.add(Saboteur.of(
+                        "page-requests-1",
+                        "answers no request without PASID",
+                        Fabric.class,
+                        respond,
+                        when(call -> call.number(1) == TranslationUnit.NO_PASID, call -> null))
                 .where(PAGE_REQUESTS));
-        all.add(Saboteur.of("page-requests-1", "answers nobody's requests as a success", Fabric.class, respond, when(
-                        call -> call.number(3) == 1, call -> call.with(3, 0).proceed()))
+        all.add(Saboteur.of(
+                        "page-requests-1",
+                        "answers nobody's requests as a success",
+                        Fabric.class,
+                        respond,
+                        when(
+                                call -> call.number(3) == 1,
+                                call -> call.with(3, 0).proceed()))
                 .where(PAGE_REQUESTS));
         all.add(PAGES.of("page-requests-1", "hands out one PASID alone", take, call -> {
             List<PageRequestGroup> groups = groups(call);
@@ -852,8 +923,12 @@ final class CapabilitySaboteurs {
                         starts.merge(call.target(Object.class), 1, Integer::sum);
                         return result;
                     }),
-                    new Change(PageRequests.class, disable, call ->
-                            starts.merge(call.target(Object.class), -1, Integer::sum) > 0 ? null : call.proceed()));
+                    new Change(
+                            PageRequests.class,
+                            disable,
+                            call -> starts.merge(call.target(Object.class), -1, Integer::sum) > 0
+                                    ? null
+                                    : call.proceed()));
         }));
         all.addAll(PAGES.errno("enable-2", enable, null, Errno.EIO, List.of(Errno.EBUSY)));
         all.addAll(PAGES.errno("enable-3", enable, null, Errno.EINVAL, List.of(Errno.ENODEV))
@@ -892,7 +967,8 @@ final class CapabilitySaboteurs {
                         return result;
                     }));
         }));
-        all.addAll(PAGES.errno("disable-2", disable, null, Errno.EINVAL, NOT_COMPLETED).subList(0, 2));
+        all.addAll(PAGES.errno("disable-2", disable, null, Errno.EINVAL, NOT_COMPLETED)
+                .subList(0, 2));
         all.add(PAGES.of("disable-2", "goes on after a time-out", disable, afterError(NOT_COMPLETED, call -> {
             call.target(PageRequests.class).enable();
             return null;
@@ -974,7 +1050,8 @@ final class CapabilitySaboteurs {
                         return call.proceed();
                     }));
         }));
-        all.addAll(PAGES.errno("take-3", take, List.of(), Errno.ENODEV, NOT_COMPLETED).subList(0, 2));
+        all.addAll(PAGES.errno("take-3", take, List.of(), Errno.ENODEV, NOT_COMPLETED)
+                .subList(0, 2));
         all.add(PAGES.of("overflows-1", "counts twice", "overflows", call -> 2 * (long) call.proceed()));
         all.add(PAGES.of("overflows-1", "counts once", "overflows", call -> Math.min(1, (long) call.proceed())));
         all.add(PAGES.of("overflows-1", "counts nothing", "overflows", call -> 0L));
@@ -991,7 +1068,11 @@ final class CapabilitySaboteurs {
             List<PageRequestGroup> groups = groups(call);
             if (call.target(PageRequests.class).overflows() > 0) {
                 groups.replaceAll(group -> group.index() == 501
-                        ? like(group, List.of(new PageRequest(IOVA + 2 * PAGE, true, false, false, false), group.pages().get(0)))
+                        ? like(
+                                group,
+                                List.of(
+                                        new PageRequest(IOVA + 2 * PAGE, true, false, false, false),
+                                        group.pages().get(0)))
                         : group);
             }
             return groups;
@@ -999,8 +1080,8 @@ final class CapabilitySaboteurs {
         all.add(PAGES.of("overflows-2", "forgets later parts too", take, call -> {
             List<PageRequestGroup> groups = groups(call);
             if (call.target(PageRequests.class).overflows() > 0) {
-                groups.replaceAll(group -> like(
-                        group, List.of(group.pages().get(group.pages().size() - 1))));
+                groups.replaceAll(group ->
+                        like(group, List.of(group.pages().get(group.pages().size() - 1))));
             }
             return groups;
         }));
@@ -1018,18 +1099,35 @@ final class CapabilitySaboteurs {
     private static List<Saboteur> answering() {
         List<Saboteur> all = new ArrayList<>();
         String respond = "respond";
-        all.add(PAGES.of("respond-1", "says success always", respond, call -> call.with(1, PageResponse.SUCCESS)
-                .proceed()));
-        all.add(PAGES.of("respond-1", "takes a failure for an invalid request", respond, when(
-                call -> call.argument(1, PageResponse.class) == PageResponse.FAILURE,
-                call -> call.with(1, PageResponse.INVALID).proceed())));
-        all.add(Saboteur.of("respond-1", "answers the group before", Fabric.class, "respondToPageRequest", when(
-                        call -> call.number(2) > 0,
-                        call -> call.with(2, (int) call.number(2) - 1).proceed()))
+        all.add(PAGES.of(
+                "respond-1",
+                "says success always",
+                respond,
+                call -> call.with(1, PageResponse.SUCCESS).proceed()));
+        all.add(PAGES.of(
+                "respond-1",
+                "takes a failure for an invalid request",
+                respond,
+                when(
+                        call -> call.argument(1, PageResponse.class) == PageResponse.FAILURE,
+                        call -> call.with(1, PageResponse.INVALID).proceed())));
+        all.add(Saboteur.of(
+                        "respond-1",
+                        "answers the group before",
+                        Fabric.class,
+                        "respondToPageRequest",
+                        when(
+                                call -> call.number(2) > 0,
+                                call -> call.with(2, (int) call.number(2) - 1).proceed()))
                 .where(PAGE_REQUESTS));
-        all.add(Saboteur.of("respond-1", "answers with another PASID", Fabric.class, "respondToPageRequest", when(
-                        call -> call.number(1) == 70,
-                        call -> call.with(1, 5).proceed()))
+        all.add(Saboteur.of(
+                        "respond-1",
+                        "answers with another PASID",
+                        Fabric.class,
+                        "respondToPageRequest",
+                        when(
+                                call -> call.number(1) == 70,
+                                call -> call.with(1, 5).proceed()))
                 .where(PAGE_REQUESTS));
         all.add(Saboteur.of("respond-1", "answers each group twice", Fabric.class, "respondToPageRequest", call -> {
                     call.proceed();
@@ -1044,9 +1142,12 @@ final class CapabilitySaboteurs {
                         taken.addAll(groups);
                         return groups;
                     }),
-                    new Change(PageRequests.class, respond, call -> taken.isEmpty()
-                            ? call.proceed()
-                            : call.with(0, taken.remove(0)).proceed()));
+                    new Change(
+                            PageRequests.class,
+                            respond,
+                            call -> taken.isEmpty()
+                                    ? call.proceed()
+                                    : call.with(0, taken.remove(0)).proceed()));
         }));
         all.add(PAGES.changes("respond-2", "takes an equal group for the same", () -> {
             List<PageRequestGroup> taken = new ArrayList<>();
@@ -1093,7 +1194,8 @@ final class CapabilitySaboteurs {
         }));
         all.addAll(PAGES.errno("respond-4", respond, null, Errno.EINVAL, List.of(Errno.ENODEV))
                 .subList(0, 2));
-        all.addAll(PAGES.errno("respond-5", respond, null, Errno.EINVAL, NOT_COMPLETED).subList(0, 2));
+        all.addAll(PAGES.errno("respond-5", respond, null, Errno.EINVAL, NOT_COMPLETED)
+                .subList(0, 2));
         return all;
     }
 
@@ -1128,41 +1230,56 @@ final class CapabilitySaboteurs {
                 return first.get() == device(call) ? call.proceed() : AttachResult.ATTACHED;
             }));
         }));
-        all.add(NEST.changes("nest-1", "calls a nested domain unmanaged", () -> List.of(
-                new Change(IommuDomain.class, "type", call -> call.proceed() == DomainType.NESTED
-                        ? DomainType.UNMANAGED
-                        : call.proceed()))));
-        all.add(NEST.changes("nest-2", "takes nothing away from a guest", () -> List.of(
-                new Change(IommuDomain.class, "unmap", when(
-                        call -> call.target(IommuDomain.class).nesting().isPresent(), call -> call.number(1))))));
-        all.add(NEST.changes("nest-2", "has no unit forget what a guest had", () -> List.of(
-                new Change(IommuDomain.class, "sync", when(
-                        call -> call.target(IommuDomain.class).nesting().isPresent(), call -> null)))));
-        all.add(Saboteur.of("nest-2", "reads over the reserved bit of guests", Fabric.class, "read", call -> {
-                    long word = (long) call.proceed();
-                    return (word & 4) != 0 ? word & ~(1L << 51) : word;
-                })
-                .where(NESTING));
-        all.add(Saboteur.of("nest-2", "reads over the reserved bit of parents", Fabric.class, "read", call -> {
-                    long word = (long) call.proceed();
-                    return (word & 4) == 0 ? word & ~(1L << 51) : word;
-                })
-                .where(NESTING));
-        all.add(NEST.changes("nest-3", "closes the parent", () -> List.of(
-                new Change(IommuDomain.class, "close", call -> call.target(IommuDomain.class)
-                                .nesting()
-                                .isPresent()
-                        ? onError(List.of(Errno.EBUSY), busy -> null).handle(call)
-                        : call.proceed()))));
-        all.add(NEST.changes("nest-3", "has another errno for a parent", () -> List.of(
-                new Change(IommuDomain.class, "close", call -> call.target(IommuDomain.class)
-                                .nesting()
-                                .isPresent()
-                        ? onError(List.of(Errno.EBUSY), busy -> {
-                                    throw new IommuException(Errno.EINVAL, "sabotage");
-                                })
-                                .handle(call)
-                        : call.proceed()))));
+        all.add(NEST.changes(
+                "nest-1",
+                "calls a nested domain unmanaged",
+                () -> List.of(new Change(
+                        IommuDomain.class,
+                        "type",
+                        call -> call.proceed() == DomainType.NESTED ? DomainType.UNMANAGED : call.proceed()))));
+        all.add(NEST.changes(
+                "nest-2",
+                "takes nothing away from a guest",
+                () -> List.of(new Change(
+                        IommuDomain.class,
+                        "unmap",
+                        when(call -> call.target(IommuDomain.class).nesting().isPresent(), call -> call.number(1))))));
+        all.add(NEST.changes(
+                "nest-2",
+                "has no unit forget what a guest had",
+                () -> List.of(new Change(
+                        IommuDomain.class,
+                        "sync",
+                        when(call -> call.target(IommuDomain.class).nesting().isPresent(), call -> null)))));
+        all.add(NEST.changes(
+                "nest-2",
+                "reads over the reserved bit of guests",
+                () -> reading(word -> (word & 4) != 0 ? word & ~(1L << 51) : word)));
+        all.add(NEST.changes(
+                "nest-2",
+                "reads over the reserved bit of parents",
+                () -> reading(word -> (word & 4) == 0 ? word & ~(1L << 51) : word)));
+        all.add(NEST.changes(
+                "nest-3",
+                "closes the parent",
+                () -> List.of(new Change(
+                        IommuDomain.class,
+                        "close",
+                        call -> call.target(IommuDomain.class).nesting().isPresent()
+                                ? onError(List.of(Errno.EBUSY), busy -> null).handle(call)
+                                : call.proceed()))));
+        all.add(NEST.changes(
+                "nest-3",
+                "has another errno for a parent",
+                () -> List.of(new Change(
+                        IommuDomain.class,
+                        "close",
+                        call -> call.target(IommuDomain.class).nesting().isPresent()
+                                ? onError(List.of(Errno.EBUSY), busy -> {
+                                            throw new IommuException(Errno.EINVAL, "sabotage");
+                                        })
+                                        .handle(call)
+                                : call.proceed()))));
         all.add(NEST.changes("nest-3", "counts a domain that it could not make", () -> {
             Set<Object> failed = new HashSet<>();
             return List.of(
@@ -1203,8 +1320,14 @@ final class CapabilitySaboteurs {
         all.addAll(NEST.errno("nest-4", nest, null, Errno.EOPNOTSUPP, List.of(Errno.EINVAL)));
         all.add(NEST.changes("nest-4", "keeps a frame for a table that it refuses", () -> {
             Domains.Opened opened = new Domains.Opened();
-            return List.of(opened.change(), new Change(Nesting.class, nest, afterError(List.of(Errno.EINVAL), call ->
-                    opened.frames().allocate(0))));
+            return List.of(
+                    opened.change(),
+                    new Change(
+                            Nesting.class,
+                            nest,
+                            afterError(
+                                    List.of(Errno.EINVAL),
+                                    call -> opened.frames().allocate(0))));
         }));
         all.addAll(NEST.errno("nest-5", nest, null, Errno.EINVAL, List.of(Errno.EOPNOTSUPP)));
         all.addAll(NEST.errno("nest-6", nest, null, Errno.EINVAL, List.of(Errno.ENODEV)));
@@ -1228,6 +1351,13 @@ final class CapabilitySaboteurs {
             }));
         }));
         return all;
+    }
+
+    /** The unit reads other words, and sets no flags in them: what it compares would differ for ever. */
+    private static List<Change> reading(LongUnaryOperator word) {
+        return List.of(
+                new Change(Fabric.class, "read", call -> word.applyAsLong((long) call.proceed())),
+                new Change(Fabric.class, "compareAndSet", call -> true));
     }
 
     private static List<Saboteur> invalidating() {

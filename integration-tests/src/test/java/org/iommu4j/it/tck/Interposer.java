@@ -248,8 +248,8 @@ final class Interposer {
 
     private Object wrapped(Method method, Object result) {
         if (result instanceof Optional<?> optional) {
-            return optional.map(value -> wrapped(
-                    ((ParameterizedType) method.getGenericReturnType()).getActualTypeArguments()[0], value));
+            return optional.map(value ->
+                    wrapped(((ParameterizedType) method.getGenericReturnType()).getActualTypeArguments()[0], value));
         }
         return wrapped(method.getReturnType(), result);
     }

@@ -87,7 +87,9 @@ final class Paging {
             if (requester.status() == RequestStatus.PAGE_AWAITED) {
                 bench.machine().runPending();
                 List<PageRequestGroup> groups = requests.take();
-                assertThat(groups).as("requests for page %d, of which none is open", page).hasSize(1);
+                assertThat(groups)
+                        .as("requests for page %d, of which none is open", page)
+                        .hasSize(1);
                 provide(bench.iova() + page * bench.granule());
                 assertThat(answer(groups.get(0))).isTrue();
                 assertThat(requester.read(bench.iova() + page * bench.granule(), false))
