@@ -30,14 +30,15 @@ public interface Iommu extends AutoCloseable {
      *
      * <p>Probing the same function again returns the same device [probe-1]. After an attachment the unit translates
      * requests with each of the aliases, after a detachment it blocks each [probe-2]. Functions may share an alias
-     * [probe-3]. The aliases are requester ids. Firmware may map them to source ids of the unit, which can be wider
+     * [probe-3]: they are in one group, and move together. The aliases are requester ids. Firmware may map them to source ids of the unit, which can be wider
      * than 16 bits: the driver reads that map itself.
      *
      * @param function the PCI function
      * @param dmaAliases every requester id (bus 15:8, device 7:3, function 2:0) with which the function's requests may
      *     leave its root port, its own first; all of the function's segment
      * @return the device, or empty when no unit translates for it [probe-4]
-     * @throws IommuException ENODEV when the driver is closed [probe-5]; ENOMEM, and nothing has leaked [probe-6]
+     * @throws IommuException ENODEV when the driver is closed [probe-5]; ENOMEM, and nothing has leaked: a table that
+     *     the unit now has stays, empty, for the next attempt [probe-6]
      */
     Optional<IommuDevice> probe(PciFunction function, int... dmaAliases);
 
@@ -72,8 +73,9 @@ public interface Iommu extends AutoCloseable {
      * <p>Domains can be allocated and closed any number of times: frames and ids come back [allocate-2].
      *
      * @throws IommuException ENOMEM [allocate-3]; ENOSPC (out of domain ids, where the vendor takes one per domain)
-     *     [allocate-4]; EOPNOTSUPP when the device's unit can't do this type [allocate-5]; ENODEV when the device is
-     *     another driver's, or this driver is closed [allocate-6]
+     *     [allocate-4]; EOPNOTSUPP when the device's unit can't do this type, and for {@link DomainType#NESTED}, which
+     *     a parent makes [allocate-5]; ENODEV when the device is another driver's, or this driver is closed
+     *     [allocate-6]
      */
     IommuDomain allocate(DomainType type, IommuDevice device);
 

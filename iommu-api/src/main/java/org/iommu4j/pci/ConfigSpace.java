@@ -4,7 +4,8 @@ package org.iommu4j.pci;
 /**
  * A function's PCI configuration space, little endian.
  *
- * <p>256 bytes for conventional PCI, 4096 for PCI Express; reads beyond what is there return all ones.
+ * <p>256 bytes for conventional PCI, 4096 for PCI Express. Reads beyond what is there return all ones [config-1], and
+ * writes there are lost [config-2].
  */
 public interface ConfigSpace {
     /** Bytes of a conventional PCI function. */
@@ -33,44 +34,45 @@ public interface ConfigSpace {
 
     /**
      * Returns the number of bytes known: 64 (seen without privilege), {@value #CONVENTIONAL_BYTES} or
-     * {@value #EXPRESS_BYTES}.
+     * {@value #EXPRESS_BYTES} [config-size-1].
      */
     int size();
 
     /**
-     * Reads 1, 2 or 4 bytes, zero-extended for 1 and 2.
+     * Reads 1, 2 or 4 bytes, zero-extended for 1 and 2 [config-read-1].
      *
      * @param offset aligned to {@code bytes}
      */
     int read(int offset, int bytes);
 
-    /** Writes 1, 2 or 4 bytes; read-only bits stay as they are. */
+    /** Writes 1, 2 or 4 bytes; read-only bits stay as they are [config-write-1]. */
     void write(int offset, int bytes, int value);
 
     /**
-     * Returns the layout of the header: 0 of an endpoint, 1 of a bridge to PCI, 2 of a bridge to CardBus; up to 0x7f.
+     * Returns the layout of the header: 0 of an endpoint, 1 of a bridge to PCI, 2 of a bridge to CardBus; up to 0x7f
+     * [header-layout-1].
      */
     default int headerLayout() {
         return read(0x0e, 1) & 0x7f;
     }
 
-    /** Returns whether the header says that the device may have further functions. */
+    /** Returns whether the header says that the device may have further functions [multi-function-1]. */
     default boolean isMultiFunction() {
         return (read(0x0e, 1) & 0x80) != 0;
     }
 
-    /** Returns whether this is a bridge: its header has the layout of one, with bus numbers. */
+    /** Returns whether this is a bridge: its header has the layout of one, with bus numbers [bridge-1]. */
     default boolean isBridge() {
         int layout = headerLayout();
         return layout == 1 || layout == 2;
     }
 
-    /** Returns the bus below a bridge, 0 to 0xff; of no meaning for others. */
+    /** Returns the bus below a bridge, 0 to 0xff; of no meaning for others [secondary-bus-1]. */
     default int secondaryBus() {
         return read(0x19, 1);
     }
 
-    /** Returns the offset of a capability in the list, or 0; a list that loops ends. */
+    /** Returns the offset of a capability in the list, or 0; a list that loops ends [capability-1]. */
     default int findCapability(int id) {
         if ((read(0x06, 2) & 0x10) == 0) {
             return 0;
@@ -85,7 +87,7 @@ public interface ConfigSpace {
         return 0;
     }
 
-    /** Returns the offset of an extended capability, or 0; a list that loops ends. */
+    /** Returns the offset of an extended capability, or 0; a list that loops ends [extended-capability-1]. */
     default int findExtendedCapability(int id) {
         if (size() <= 0x100) {
             return 0;

@@ -231,7 +231,7 @@ final class IntelIommu implements Iommu {
         IntelUnit unit = own.unit();
         checkFlags(type, own, flags);
         if (type == DomainType.NESTED) {
-            throw new IommuException(Errno.EINVAL, "a nested domain is made by its parent");
+            throw new IommuException(Errno.EOPNOTSUPP, "a nested domain is made by its parent");
         }
         if (type == DomainType.IDENTITY && !unit.ecap().passThrough()) {
             throw new IommuException(Errno.EOPNOTSUPP, unit.name() + " has no pass-through (ECAP.PT is 0)");

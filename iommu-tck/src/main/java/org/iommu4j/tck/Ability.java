@@ -166,6 +166,27 @@ public enum Ability {
             }
         }
     },
+    /** A domain that blocks no-snoop when it is asked does so through mappings of before too. */
+    EARLIER_MAPPINGS("blocking no-snoop leaves mappings of before as they are") {
+        @Override
+        void assertConsequence(Bench bench) {
+            var domain = bench.attached();
+            bench.map(domain, bench.iova(), bench.scratch());
+            domain.cacheCoherencyEnforcement().ifPresent(control -> control.enforce());
+            bench.assertReaches(bench.iova(), bench.scratch());
+        }
+    },
+    /** The unit of the second device can't block no-snoop, that of the first one can. */
+    INCOMPATIBLE("a domain that was asked to block no-snoop takes the second device too") {
+        @Override
+        void assertConsequence(Bench bench) {
+            var domain = bench.attached();
+            domain.cacheCoherencyEnforcement().ifPresent(control -> control.enforce());
+            bench.attach(domain, bench.second());
+            bench.map(domain, bench.iova(), bench.scratch());
+            bench.assertReaches(bench.secondRequester(), bench.iova(), bench.scratch());
+        }
+    },
     /** Reports of refused requests with a PASID tell it. */
     FAULT_PASIDS("a report of a refused request with a PASID does not tell it") {
         @Override

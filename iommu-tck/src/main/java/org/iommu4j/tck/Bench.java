@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Random;
 import java.util.function.UnaryOperator;
@@ -23,7 +24,9 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.PlatformDeviceDescription;
+import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.spi.VendorContext;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A machine with its driver opened and two devices probed: what a test of a driver needs.
@@ -40,20 +43,25 @@ public final class Bench implements Account {
     private final VendorContext context;
     private final Iommu iommu;
     private final List<DeviceId> ids;
-    private final IommuDevice device;
-    private final IommuDevice second;
+    private @Nullable IommuDevice device;
+    private @Nullable IommuDevice second;
     private final Requester requester;
     private final Requester secondRequester;
     private final Steps steps;
     private long seed = Long.getLong("iommu4j.seed", System.nanoTime());
     private boolean seeded;
 
-    /** Builds the machine and opens the one driver that claims it. */
+    /** Builds the machine, opens the one driver that claims it, and probes two devices. */
     public Bench(Subject subject) {
-        this(subject, new Steps());
+        this(subject, new Steps(), true);
     }
 
-    private Bench(Subject subject, Steps steps) {
+    /** Builds the machine and opens the driver; a device is probed when something first asks for it. */
+    public static Bench unprobed(Subject subject) {
+        return new Bench(subject, new Steps(), false);
+    }
+
+    private Bench(Subject subject, Steps steps, boolean probes) {
         this.subject = subject;
         this.steps = steps;
         machine = subject.build();
@@ -61,8 +69,10 @@ public final class Bench implements Account {
         iommu = subject.claimant().open(context);
         ids = translatedDevices(subject);
         assertThat(ids).as("devices behind units of %s", subject).hasSizeGreaterThan(1);
-        device = probe(ids.get(0));
-        second = probe(ids.get(1));
+        if (probes) {
+            device = probe(ids.get(0));
+            second = probe(ids.get(1));
+        }
         requester = Requester.of(machine, ids.get(0));
         secondRequester = Requester.of(machine, ids.get(1));
     }
@@ -72,7 +82,7 @@ public final class Bench implements Account {
      * would get. It notes its steps in this one's account.
      */
     public Bench on(UnaryOperator<VendorContext> ports) {
-        return new Bench(subject.withPorts(ports), steps);
+        return new Bench(subject.withPorts(ports), steps, true);
     }
 
     /** Returns the devices behind units: the first one, then first one behind another unit if any, then the rest. */
@@ -114,6 +124,20 @@ public final class Bench implements Account {
         return machine.topology().function(address).orElseThrow();
     }
 
+    /** Returns the unit of the machine that a device's requests pass. */
+    public TranslationUnit unitOf(DeviceId id) {
+        Optional<String> unit = id instanceof PciAddress address
+                ? subject.machine().functions().stream()
+                        .filter(each -> each.address().equals(address))
+                        .findFirst()
+                        .flatMap(FunctionDescription::unit)
+                : subject.machine().platformDevices().stream()
+                        .filter(each -> each.id().equals(id))
+                        .findFirst()
+                        .flatMap(PlatformDeviceDescription::unit);
+        return machine.unit(unit.orElseThrow(() -> new AssertionError("no unit translates for " + id)));
+    }
+
     /** Returns what is tested. */
     public Subject subject() {
         return subject;
@@ -146,12 +170,22 @@ public final class Bench implements Account {
 
     /** Returns the first device. */
     public IommuDevice device() {
-        return device;
+        IommuDevice known = device;
+        if (known == null) {
+            known = probe(ids.get(0));
+            device = known;
+        }
+        return known;
     }
 
     /** Returns the second device, which is behind another unit if there is one. */
     public IommuDevice second() {
-        return second;
+        IommuDevice known = second;
+        if (known == null) {
+            known = probe(ids.get(1));
+            second = known;
+        }
+        return known;
     }
 
     /** Returns the first device's DMA. */
@@ -226,14 +260,14 @@ public final class Bench implements Account {
     /** Allocates a domain for the first device and attaches it. */
     public IommuDomain attached() {
         IommuDomain domain = domain();
-        attach(domain, device);
+        attach(domain, device());
         return domain;
     }
 
     /** Allocates a domain for the first device. */
     public IommuDomain domain() {
-        steps.note("allocate(UNMANAGED, %s)", device.id());
-        return iommu.allocate(DomainType.UNMANAGED, device);
+        steps.note("allocate(UNMANAGED, %s)", device().id());
+        return iommu.allocate(DomainType.UNMANAGED, device());
     }
 
     /** Attaches, which must succeed. */

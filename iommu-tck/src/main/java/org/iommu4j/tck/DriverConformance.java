@@ -5,6 +5,7 @@ import org.iommu4j.tck.driver.AttachingContract;
 import org.iommu4j.tck.driver.DeviceContract;
 import org.iommu4j.tck.driver.DirtyTrackingContract;
 import org.iommu4j.tck.driver.DomainContract;
+import org.iommu4j.tck.driver.DriverClosingContract;
 import org.iommu4j.tck.driver.DriverContract;
 import org.iommu4j.tck.driver.EnforcementContract;
 import org.iommu4j.tck.driver.FaultContract;
@@ -51,9 +52,13 @@ public abstract class DriverConformance extends Conformance {
     @Nested
     class Isolation extends IsolationContract {}
 
-    /** {@link org.iommu4j.Iommu} as such: units, probing, capabilities, allocation, closing. */
+    /** {@link org.iommu4j.Iommu} as such: units, probing, capabilities, allocation. */
     @Nested
     class Drivers extends DriverContract {}
+
+    /** {@link org.iommu4j.Iommu#close}. */
+    @Nested
+    class Closing extends DriverClosingContract {}
 
     /** {@link org.iommu4j.IommuDevice}. */
     @Nested

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.util.EnumSet;
+import java.util.Optional;
 import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.Errno;
@@ -25,5 +26,21 @@ public final class Errnos {
     /** Asserts that a call is refused with an errno, and that the message says something. */
     public static void assertRefused(Errno expected, ThrowingCallable call) {
         assertRefused(EnumSet.of(expected), call);
+    }
+
+    /**
+     * Returns the errno that a call is refused with, empty when it returns; anything else that it throws is a failure
+     * of the test.
+     */
+    public static Optional<Errno> of(ThrowingCallable call) {
+        Throwable thrown = catchThrowable(call);
+        if (thrown == null) {
+            return Optional.empty();
+        }
+        if (!(thrown instanceof IommuException refusal)) {
+            throw new AssertionError("expected no exception but an IommuException", thrown);
+        }
+        assertThat(refusal.getMessage()).as("the message of a refusal").isNotBlank();
+        return Optional.of(refusal.errno());
     }
 }

@@ -90,6 +90,16 @@ public record Subject(
         return new Subject(name + ", Linux " + other, machine, traits, caches, other, vendors, machines, ports);
     }
 
+    /** Returns the same on another machine. */
+    public Subject on(MachineDescription other) {
+        return new Subject(name, other, traits, caches, release, vendors, machines, ports);
+    }
+
+    /** Returns the same with CPU caches in front of memory. */
+    public Subject cached() {
+        return new Subject(name, machine, traits, true, release, vendors, machines, ports);
+    }
+
     /** Returns the same with other vendors, other silicon and other ports. */
     public Subject with(IommuVendors other, MachineFactory factory, UnaryOperator<VendorContext> otherPorts) {
         return new Subject(name, machine, traits, caches, release, other, factory, otherPorts);

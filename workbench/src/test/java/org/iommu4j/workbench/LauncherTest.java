@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
-import java.nio.file.FileVisitResult;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
@@ -18,9 +18,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import java.util.jar.JarOutputStream;
 import java.util.zip.ZipEntry;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -220,7 +220,9 @@ class LauncherTest {
         assertOneLine("vendor path: neither a vendor nor silicon in " + other);
         assertThat(launch("--vendor-path")).isEqualTo(2);
         assertOneLine("--vendor-path: expected jars");
-        assertThat(launch("--vendor-path", other + ":" + driver, "cases")).as("what a vendor needs").isEqualTo(1);
+        assertThat(launch("--vendor-path", other + ":" + driver, "cases"))
+                .as("what a vendor needs")
+                .isEqualTo(1);
     }
 
     @Test

@@ -2,15 +2,19 @@
 package com.example.minimal;
 
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
+import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
@@ -33,6 +37,7 @@ public final class MinimalVendor implements IommuVendor {
     static final String NAME = "minimal";
     static final String UNIT = "minimal0";
     private static final String SIGNATURE = "MINI";
+    private static final String CAP = "CAP";
 
     /** For {@link java.util.ServiceLoader}. */
     public MinimalVendor() {}
@@ -49,7 +54,24 @@ public final class MinimalVendor implements IommuVendor {
 
     @Override
     public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.shownUnits().containsKey(UNIT);
+        return claims(facts.firmware()) || facts.showsUnit(MinimalVendor::isOwn);
+    }
+
+    private static boolean isOwn(String unit) {
+        return HostFacts.isNamed(unit, NAME);
+    }
+
+    @Override
+    public Optional<ShownUnit> describeSysfsUnit(String name, Map<String, String> attributes, FirmwareTables firmware) {
+        if (!isOwn(name)) {
+            return Optional.empty();
+        }
+        String cap = attributes.get("minimal-iommu/cap");
+        if (cap == null || !cap.matches("[0-9a-f]{1,16}")) {
+            throw new IllegalArgumentException(name + ": expected minimal-iommu/cap, up to 16 hexadecimal digits");
+        }
+        Map<String, Long> registers = Map.of(CAP, Long.parseUnsignedLong(cap, 16));
+        return Optional.of(new ShownUnit(OptionalLong.empty(), registers, Answer.YES));
     }
 
     @Override
@@ -63,56 +85,71 @@ public final class MinimalVendor implements IommuVendor {
             throw new IllegalArgumentException("no " + SIGNATURE + " and no " + UNIT + ", or no driver for " + release);
         }
         List<String> warnings = new ArrayList<>();
-        OptionalLong base = registerBase(facts, warnings);
-        ShownUnit shown = facts.shownUnits().get(UNIT);
-        OptionalLong capability = shown != null && shown.registers().containsKey("CAP")
-                ? OptionalLong.of(shown.registers().get("CAP"))
-                : facts.registers().value(UNIT, base, "CAP");
-        Answer blocks = capability.isEmpty() ? Answer.UNKNOWN : Answer.of(Unit.SC.isSet(capability.getAsLong()));
-        UnitDescription unit = new UnitDescription(
-                UNIT,
-                OptionalInt.of(0),
-                base,
-                Answer.YES,
-                List.of(),
-                UnitAbilities.UNKNOWN.blockingNoSnoop(blocks),
-                capability.isEmpty() ? Map.of() : Map.of("CAP", capability.getAsLong()),
-                capability.isEmpty() ? Map.of() : Map.of("CAP.SC", Unit.SC.get(capability.getAsLong())));
+        OptionalLong tableBase = OptionalLong.empty();
+        Set<String> names = new LinkedHashSet<>();
+        Optional<byte[]> bytes = facts.firmware().table(SIGNATURE);
+        if (bytes.isPresent()) {
+            AcpiTable table = AcpiTable.parse(SIGNATURE, bytes.get());
+            tableBase = OptionalLong.of(table.u64(AcpiTable.HEADER_LENGTH));
+            names.add(UNIT);
+            if (!table.checksumValid()) {
+                warnings.add(SIGNATURE + ": the checksum is wrong");
+            }
+        }
+        facts.shownUnits().keySet().stream().filter(MinimalVendor::isOwn).forEach(names::add);
+        List<UnitDescription> units = new ArrayList<>();
+        for (String name : names) {
+            units.add(describe(name, facts, name.equals(UNIT) ? tableBase : OptionalLong.empty(), warnings));
+        }
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
-            devices.add(describe(function, blocks));
+            devices.add(describe(function, facts, units));
         }
-        return new HostDescription(NAME, CoherencyRule.PER_DEVICE, List.of(unit), devices, List.of(), warnings);
+        return new HostDescription(NAME, CoherencyRule.PER_DEVICE, units, devices, List.of(), warnings);
     }
 
-    /** What Linux shows takes precedence. */
-    private static OptionalLong registerBase(HostFacts facts, List<String> warnings) {
-        ShownUnit shown = facts.shownUnits().get(UNIT);
-        OptionalLong known = shown == null ? OptionalLong.empty() : shown.registerBase();
-        Optional<byte[]> bytes = facts.firmware().table(SIGNATURE);
-        if (bytes.isEmpty()) {
-            return known;
+    /** What Linux shows takes precedence over the table. */
+    private static UnitDescription describe(
+            String name, HostFacts facts, OptionalLong tableBase, List<String> warnings) {
+        ShownUnit shown = facts.shownUnits().get(name);
+        OptionalLong base = shown != null && shown.registerBase().isPresent() ? shown.registerBase() : tableBase;
+        if (!base.equals(tableBase) && claims(facts)) {
+            warnings.add(name + ": Linux shows it where " + SIGNATURE + " has none");
         }
-        AcpiTable table = AcpiTable.parse(SIGNATURE, bytes.get());
-        OptionalLong base = OptionalLong.of(table.u64(AcpiTable.HEADER_LENGTH));
-        if (!table.checksumValid()) {
-            warnings.add(SIGNATURE + ": the checksum is wrong");
-        }
-        if (known.isPresent() && !known.equals(base)) {
-            warnings.add(SIGNATURE + ": " + UNIT + " is elsewhere than Linux shows it");
-        }
-        return known.isPresent() ? known : base;
+        OptionalLong read = shown != null && shown.registers().containsKey(CAP)
+                ? OptionalLong.of(shown.registers().get(CAP))
+                : facts.registers().value(name, base, CAP);
+        long cap = read.orElse(0);
+        boolean known = Unit.VERSION.get(cap) == 1;
+        boolean told = tableBase.isPresent();
+        return new UnitDescription(
+                name,
+                told ? OptionalInt.of(0) : OptionalInt.empty(),
+                base,
+                told ? Answer.YES : Answer.UNKNOWN,
+                List.of(),
+                UnitAbilities.UNKNOWN.blockingNoSnoop(known ? Answer.of(Unit.SC.isSet(cap)) : Answer.UNKNOWN),
+                known ? Map.of(CAP, cap) : Map.of(),
+                known ? Map.of("CAP.SC", Unit.SC.get(cap)) : Map.of());
     }
 
-    private static DeviceDescription describe(PciFunction function, Answer blocks) {
-        if (function.address().segment() != 0) {
+    private static boolean claims(HostFacts facts) {
+        return facts.firmware().table(SIGNATURE).isPresent();
+    }
+
+    private static DeviceDescription describe(PciFunction function, HostFacts facts, List<UnitDescription> units) {
+        PciAddress address = function.address();
+        if (address.segment() != 0) {
             Reason why = new Reason("the unit translates for segment 0 only", "manual, Firmware");
-            return new DeviceDescription(
-                    function.address(), Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
+            return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
         }
+        String link = facts.unitLinks().get(address);
+        UnitDescription unit =
+                units.stream().filter(one -> one.id().equals(link)).findFirst().orElse(units.get(0));
+        Answer blocks = unit.abilities().blocksNoSnoop();
         Reason why = new Reason("the unit blocks no-snoop where CAP has SC: " + blocks, "manual, Registers");
-        return new DeviceDescription(
-                function.address(), Answer.YES, UNIT, blocks, List.of(why), MinimalDevice.RESERVED_REGIONS, Answer.YES);
+        List<ReservedRegion> regions = claims(facts) ? MinimalDevice.RESERVED_REGIONS : null;
+        return new DeviceDescription(address, Answer.YES, unit.id(), blocks, List.of(why), regions, Answer.YES);
     }
 
     @Override

@@ -41,6 +41,8 @@ class PromisesTest {
             "RegisterWindow",
             "Waiter",
             "FirmwareTables",
+            "ProcessMemory",
+            "ConfigSpace",
             "TranslationUnit",
             "TranslationUnitProvider",
             "TableReader",

@@ -190,7 +190,7 @@ final class QemuMachine implements DmaMachine {
                 return true;
             }
         }
-        return false;
+        return condition.getAsBoolean();
     }
 
     @Override

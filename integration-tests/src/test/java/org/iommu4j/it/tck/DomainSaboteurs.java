@@ -35,6 +35,7 @@ import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.it.tck.Interposer.Call;
 import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
@@ -218,9 +219,7 @@ final class DomainSaboteurs {
                         "loses a page when it can't be closed",
                         "close",
                         afterError(List.of(Errno.EBUSY), call -> {
-                            for (long iova = 1L << 30;
-                                    iova > 0 && iova < domain(call).apertureEnd();
-                                    iova <<= 1) {
+                            for (long iova = 1L << 30; iova > 0 && iova != 1L << 47; iova <<= 1) {
                                 unmap(domain(call), iova, page(call));
                             }
                             return null;
@@ -496,6 +495,13 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> capabilities() {
         List<Saboteur> all = new ArrayList<>();
+        all.add(new Saboteur(
+                "enforce-1",
+                "leaves the bit out of entries that blocks no-snoop",
+                subject -> subject.withPorts(context -> subject.vendor().equals("amd")
+                        ? ForgetfulMemory.withoutFc(context)
+                        : ForgetfulMemory.withoutSnp(context)),
+                traits -> traits.has(Ability.COMPLETION) && traits.enforcement().isKept()));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "close", call -> Optional.empty())
                 .where(Ability.ENFORCEMENT));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "map", call -> Optional.empty())
@@ -642,7 +648,7 @@ final class DomainSaboteurs {
                 }),
                 misnamed("close-5", "close", Errno.EBUSY, Errno.EINVAL),
                 of("close-5", "unmaps before it is refused", "close", call -> {
-                    for (long iova = 1L << 30; iova > 0 && iova < domain(call).apertureEnd(); iova <<= 1) {
+                    for (long iova = 1L << 30; iova > 0 && iova != 1L << 47; iova <<= 1) {
                         if (isOpen(call)) {
                             unmap(domain(call), iova, page(call));
                         }

@@ -3,11 +3,8 @@ package org.iommu4j.it.tck;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.lang.reflect.ParameterizedType;
 import java.lang.reflect.Proxy;
-import java.lang.reflect.Type;
 import java.util.Collections;
-import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -77,9 +74,7 @@ final class Interposer {
             Stream.of(FRONT, PORTS, SILICON).flatMap(List::stream).toList();
 
     private final List<Change> changes;
-    /** By interface: one object may be of several, as a domain that is its own attachment of PASIDs. */
-    private final Map<Class<?>, Map<Object, Object>> shown = Collections.synchronizedMap(new HashMap<>());
-
+    private final Map<Object, Object> shown = Collections.synchronizedMap(new IdentityHashMap<>());
     private final Map<Object, Object> real = Collections.synchronizedMap(new IdentityHashMap<>());
 
     Interposer(List<Change> changes) {
@@ -202,33 +197,37 @@ final class Interposer {
         return PORTS.contains(type) ? concerns(List.of(type)) : concerns(SILICON);
     }
 
+    /** Shows an object as a proxy of all interfaces of the contract that it has: a domain may be its own capability. */
     private <T> T show(Class<T> type, T object) {
         if (!isShown(type) || real.containsKey(object)) {
             return object;
         }
-        Map<Object, Object> ofType =
-                shown.computeIfAbsent(type, ignored -> Collections.synchronizedMap(new IdentityHashMap<>()));
-        return type.cast(ofType.computeIfAbsent(object, target -> {
+        return type.cast(shown.computeIfAbsent(object, target -> {
+            // A domain may be its own control over no-snoop: the proxy is all that the object is.
+            Class<?>[] types =
+                    ALL.stream().filter(each -> each.isInstance(target)).toArray(Class<?>[]::new);
             Object proxy = Proxy.newProxyInstance(
                     Interposer.class.getClassLoader(),
-                    new Class<?>[] {type},
-                    (self, method, arguments) -> call(type, target, method, arguments));
+                    types,
+                    (self, method, arguments) -> call(target, method, arguments));
             real.put(proxy, target);
             return proxy;
         }));
     }
 
-    private Object call(Class<?> type, Object target, Method method, Object[] given) throws Throwable {
+    private Object call(Object target, Method method, Object[] given) throws Throwable {
         Object[] arguments = given == null ? new Object[0] : given.clone();
         for (int i = 0; i < arguments.length; i++) {
             arguments[i] = unwrapped(arguments[i]);
         }
         for (Change change : changes) {
-            if (change.type() == type && change.method().equals(method.getName())) {
-                return wrapped(method, change.handler().handle(new Call(this, target, method, arguments)));
+            if (method.getDeclaringClass().isAssignableFrom(change.type())
+                    && change.type().isInstance(target)
+                    && change.method().equals(method.getName())) {
+                return wrapped(change.handler().handle(new Call(this, target, method, arguments)));
             }
         }
-        return wrapped(method, invoke(target, method, arguments));
+        return wrapped(invoke(target, method, arguments));
     }
 
     private Object invoke(Object target, Method method, Object[] arguments) throws Throwable {
@@ -246,16 +245,16 @@ final class Interposer {
                 : real.getOrDefault(argument, argument);
     }
 
-    private Object wrapped(Method method, Object result) {
+    private Object wrapped(Object result) {
         if (result instanceof Optional<?> optional) {
-            return optional.map(value ->
-                    wrapped(((ParameterizedType) method.getGenericReturnType()).getActualTypeArguments()[0], value));
+            return optional.map(this::wrapped);
         }
-        return wrapped(method.getReturnType(), result);
-    }
-
-    private Object wrapped(Type declared, Object result) {
-        return ALL.contains(declared) && result != null ? shown((Class<?>) declared, result) : result;
+        for (Class<?> type : ALL) {
+            if (type.isInstance(result)) {
+                return shown(type, result);
+            }
+        }
+        return result;
     }
 
     private <T> T shown(Class<T> type, Object object) {

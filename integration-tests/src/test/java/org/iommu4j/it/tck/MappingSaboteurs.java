@@ -17,6 +17,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
@@ -29,6 +30,7 @@ import org.iommu4j.it.tck.Interposer.Call;
 import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Traits;
 
@@ -199,6 +201,32 @@ final class MappingSaboteurs {
                 silent("map-11", "map", null, Errno.ENOMEM));
     }
 
+    /** Has a driver's memory forget something, which looks different with each vendor. */
+    private static Saboteur forgetful(
+            String promise, String about, UnaryOperator<VendorContext> intel, UnaryOperator<VendorContext> amd) {
+        return new Saboteur(
+                promise,
+                about,
+                subject -> subject.withPorts(subject.vendor().equals("amd") ? amd : intel),
+                traits -> traits.has(Ability.COMPLETION));
+    }
+
+    private static Saboteur withoutTables(String promise) {
+        return forgetful(
+                promise,
+                "tells the unit of changed leaves only, where tables went",
+                ForgetfulMemory::withoutVtdTableInvalidation,
+                ForgetfulMemory::withoutAmdTableInvalidation);
+    }
+
+    private static Saboteur withoutPages(String promise) {
+        return forgetful(
+                promise,
+                "tells the unit of another domain's pages",
+                ForgetfulMemory::withoutVtdIotlbInvalidation,
+                ForgetfulMemory::withoutAmdPageInvalidation);
+    }
+
     private static List<Saboteur> tables() {
         return List.of(
                 Saboteur.of("map-3", "takes a frame at each refused run", () -> {
@@ -250,13 +278,7 @@ final class MappingSaboteurs {
                             }),
                             new Change(FrameAllocator.class, "free", when(call -> mapping[0], call -> null)));
                 }),
-                new Saboteur(
-                        "map-4",
-                        "tells the unit of changed leaves only, where tables went",
-                        subject -> subject.withPorts(context -> subject.vendor().equals("amd")
-                                ? ForgetfulMemory.withoutAmdTableInvalidation(context)
-                                : ForgetfulMemory.withoutVtdTableInvalidation(context)),
-                        traits -> traits.has(Ability.COMPLETION)),
+                withoutTables("map-4"),
                 silent("map-12", "map", null, Errno.ETIMEDOUT, Errno.EIO).where(Ability.COMPLETION),
                 of("map-12", "calls an unconfirmed table a missing frame", "map", onError(NOT_COMPLETED, call -> {
                             throw new IommuException(Errno.ENOMEM, "sabotage");
@@ -451,6 +473,7 @@ final class MappingSaboteurs {
                             return when(call -> !known.add(domain(call)), call -> null);
                         })
                         .where(Ability.NEGATIVE_CACHE),
+                withoutPages("sync-map-1").where(Ability.NEGATIVE_CACHE),
                 silent("sync-map-2", "syncMap", null, Errno.ETIMEDOUT, Errno.EIO)
                         .where(Ability.NEGATIVE_CACHE, Ability.COMPLETION),
                 of(
@@ -720,6 +743,8 @@ final class MappingSaboteurs {
                             }),
                             new Change(FrameAllocator.class, "free", when(call -> syncing[0], call -> null)));
                 }),
+                withoutTables("sync-1"),
+                withoutPages("sync-2"),
                 of(
                                 "sync-2",
                                 "invalidates nothing where no table went",

@@ -4,8 +4,11 @@ package org.iommu4j.it.tck;
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
+import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
+import static org.iommu4j.tck.Ability.INCOMPATIBLE;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
@@ -17,22 +20,23 @@ import java.util.stream.Stream;
 import org.iommu4j.it.domain.Machines;
 import org.iommu4j.it.domain.ScalableMachines;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
+import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
 import org.iommu4j.tck.Traits.Enforcement;
 
-/** The whole drivers that saboteurs break: one of each vendor. */
+/** The whole drivers that saboteurs break: one of each vendor, the example's among them. */
 final class Subjects {
     private Subjects() {}
 
     static Stream<Subject> all() {
-        return Stream.of(intel(), amd());
+        return Stream.of(intel(), amd(), minimal());
     }
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage());
+        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits());
     }
 
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
@@ -94,8 +98,15 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(47)
                         .enforcement(Enforcement.GRANTED)
-                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, EARLIER_MAPPINGS)
                         .build());
+    }
+
+    /** The second device's unit has no snoop control. */
+    private static Subject twoUnits() {
+        return Subject.of(
+                MachineFactory.load().named("intel-mixed"),
+                intel().traits().with().can(INCOMPATIBLE).build());
     }
 
     private static Subject amd() {
@@ -104,7 +115,7 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(64)
                         .enforcement(Enforcement.UNCONDITIONAL)
-                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN)
                         .build());
     }
 
@@ -118,19 +129,34 @@ final class Subjects {
                         .build());
     }
 
+    private static Subject minimal() {
+        return Subject.of(
+                MachineFactory.load().named("minimal"),
+                Traits.builder()
+                        .addressBits(39)
+                        .enforcement(Enforcement.UNCONDITIONAL)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .build());
+    }
+
     /** Returns lines that a subject's driver prints. */
     static List<String> kernelLines(Subject subject) {
-        return switch (subject.traits().enforcement()) {
-            case GRANTED, REFUSED ->
+        return switch (subject.vendor()) {
+            case "intel" ->
                 List.of(
                         "DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap c0000020660462 ecap f0101a",
                         "DMAR: DRHD base: 0x000000fed90000 flags: 0x1",
                         "DMAR-IR: Enabled IRQ remapping in x2apic mode");
-            case UNCONDITIONAL, PRETENDED ->
+            case "amd" ->
                 List.of(
                         "pci 0000:00:00.2: AMD-Vi: Extended features (0x58f77ef22294a5a, 0x1b): PPR NX GT",
                         "AMD-Vi: Interrupt remapping enabled");
-            case ABSENT -> List.of();
+            case "minimal" ->
+                List.of(
+                        "minimal: minimal0: registers at 0xfed80000, CAP 0x101",
+                        "minimal: interrupts are remapped",
+                        "minimal: translating");
+            default -> throw new IllegalArgumentException("no lines of the vendor " + subject.vendor());
         };
     }
 }

@@ -26,6 +26,7 @@ import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.CoherencyRule;
 import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
@@ -414,11 +415,11 @@ final class VendorSaboteurs {
                     }
                     return call.proceed();
                 }),
-                Saboteur.of("describe-1", "describes a host differently the second time", () -> {
+                Saboteur.of("describe-1", "describes a host differently every second time", () -> {
                     AtomicInteger times = new AtomicInteger();
                     return List.of(new Interposer.Change(IommuVendor.class, "describe", call -> {
                         HostDescription all = (HostDescription) call.proceed();
-                        return times.getAndIncrement() == 0
+                        return times.getAndIncrement() % 2 == 0
                                 ? all
                                 : with(all, all.units(), all.devices(), all.parameters(), List.of("again"));
                     }));
@@ -703,12 +704,7 @@ final class VendorSaboteurs {
                         } catch (MalformedTableException e) {
                             return last.get() == null
                                     ? new HostDescription(
-                                            "x",
-                                            org.iommu4j.spi.CoherencyRule.NEVER,
-                                            List.of(),
-                                            List.of(),
-                                            List.of(),
-                                            List.of())
+                                            "x", CoherencyRule.NEVER, List.of(), List.of(), List.of(), List.of())
                                     : last.get();
                         }
                     }));
@@ -727,7 +723,7 @@ final class VendorSaboteurs {
                         throw e;
                     } catch (IllegalArgumentException e) {
                         return new HostDescription(
-                                "x", org.iommu4j.spi.CoherencyRule.NEVER, List.of(), List.of(), List.of(), List.of());
+                                "x", CoherencyRule.NEVER, List.of(), List.of(), List.of(), List.of());
                     }
                 }),
                 vendor(

@@ -6,6 +6,7 @@ import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
@@ -46,14 +47,14 @@ class AmdDriverConformanceTest extends DriverConformance {
         return Traits.builder()
                 .addressBits(bits)
                 .enforcement(Enforcement.UNCONDITIONAL)
-                .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION);
+                .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
 
     private static Traits.Builder guest(int bits) {
         return Traits.builder()
                 .addressBits(bits)
                 .enforcement(Enforcement.PRETENDED)
-                .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION);
+                .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
 
     static List<Subject> subjects() {

@@ -3,6 +3,7 @@ package org.iommu4j.intel.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
@@ -115,7 +116,7 @@ class IntelDriverConformanceTest extends DriverConformance {
         Subject second = scalable("second stage", SCALABLE_CAP, SECOND);
         Subject first = scalable("first stage", SCALABLE_CAP, FIRST);
         Subject pasids = scalable("first stage, PASIDs", SCALABLE_CAP, FIRST | NESTING_PASID_DIRTY);
-        Traits twoStages = pasids.traits().with().can(PASID).build();
+        Traits twoStages = pasids.traits().with().can(PASID, FAULT_PASIDS).build();
         pasids = Subject.of(pasids.machine(), twoStages).named(pasids.name());
         return List.of(
                 second,
@@ -164,7 +165,9 @@ class IntelDriverConformanceTest extends DriverConformance {
         Traits.Builder traits = traits(first ? cap & ~VtdUnitProvider.CAP_CM : cap, ecap)
                 .addressBits(first ? bits - 1 : bits)
                 .snoopedWalks((ecap & COHERENT) == COHERENT);
-        if (!first) {
+        if (first) {
+            traits.can(EARLIER_MAPPINGS);
+        } else {
             traits.can(WRITE_ONLY);
         }
         return Subject.of(machine(name, cap, ecap), traits.build()).named(name);

@@ -478,6 +478,14 @@ public abstract class DomainContract {
             assertThat(bench.unmap(domain, spot.iova(), size)).isEqualTo(size);
             assertThat(domain.translate(spot.iova())).isEqualTo(IommuDomain.UNMAPPED);
         }
+        // What is mapped elsewhere is found there.
+        for (int i = 0; i < 3; i++) {
+            bench.map(domain, bench.iova(), bench.scratch() + i * bench.granule());
+            assertThat(domain.translate(bench.iova() + 9)).isEqualTo(bench.scratch() + i * bench.granule() + 9);
+            bench.assertReaches(bench.iova(), bench.scratch() + i * bench.granule());
+            assertThat(bench.unmap(domain, bench.iova(), bench.granule())).isEqualTo(bench.granule());
+            assertThat(domain.translate(bench.iova() + 9)).isEqualTo(IommuDomain.UNMAPPED);
+        }
         // Rights make no difference: the page is mapped.
         bench.map(domain, bench.iova(), bench.scratch(), bench.granule(), 1, Prot.READ);
         bench.map(domain, bench.iova() + bench.granule(), bench.scratch(), bench.granule(), 1, Prot.WRITE);

@@ -189,7 +189,11 @@ public abstract class OpeningOnMachineContract {
     void driversOnTwoPlatformsDoNotSeeEachOther(Bench bench) {
         Machine other = anotherMachine(bench);
         VendorContext context = other.vendorContext(bench.subject().release());
+        long ofFirst = bench.context().frames().inUse();
         Iommu second = vendor(bench).open(context);
+        assertThat(bench.context().frames().inUse())
+                .as("the first machine's frames")
+                .isEqualTo(ofFirst);
         long before = other.digest();
         long frames = context.frames().inUse();
 

@@ -1,8 +1,520 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.driver;
 
-/** What a driver does with its ports: {@link org.iommu4j.spi.VendorContext}. */
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.iommu4j.tck.Errnos.assertRefused;
+
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import org.iommu4j.DomainType;
+import org.iommu4j.Errno;
+import org.iommu4j.Iommu;
+import org.iommu4j.IommuCapability;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.device.DeviceId;
+import org.iommu4j.device.NamedDevice;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.support.FailNth;
+import org.iommu4j.sim.machine.Machine;
+import org.iommu4j.sim.spi.RequestFlags;
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.spi.VendorContext;
+import org.iommu4j.tck.Ability;
+import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
+import org.iommu4j.tck.NeedsAbility;
+import org.iommu4j.tck.Promise;
+import org.iommu4j.tck.Requester;
+import org.iommu4j.tck.Subject;
+import org.junit.jupiter.api.Test;
+
+/** What a driver does with its ports: {@link VendorContext}. */
 public abstract class PortContract {
     /** Made by JUnit. */
     protected PortContract() {}
+
+    private static long page(Bench bench, long page) {
+        return bench.iova() + page * bench.granule();
+    }
+
+    private static long frame(Bench bench, int frame) {
+        return bench.scratch() + frame * bench.granule();
+    }
+
+    /** A driver's ordinary life: every call that changes something. */
+    private static void live(Bench bench) {
+        IommuDomain domain = bench.attached();
+        bench.attach(domain, bench.second());
+        bench.map(domain, page(bench, 0), frame(bench, 0), bench.granule(), 600, Bench.READ_WRITE);
+        bench.assertReaches(page(bench, 0), frame(bench, 0));
+        bench.unmap(domain, page(bench, 0), 600 * bench.granule());
+        bench.assertBlocked(page(bench, 0));
+        bench.map(domain, page(bench, 1), frame(bench, 1));
+        bench.assertReaches(page(bench, 1), frame(bench, 1));
+        domain.cacheCoherencyEnforcement().ifPresent(control -> control.enforce());
+        IommuDomain other = bench.iommu().allocate(DomainType.DMA, bench.device());
+        bench.attach(other, bench.device());
+        bench.map(other, page(bench, 0), frame(bench, 2));
+        bench.assertReaches(page(bench, 0), frame(bench, 2));
+        bench.iommu().takeFaults();
+        bench.detach(other, bench.device());
+        bench.detach(domain, bench.second());
+        other.close();
+        domain.close();
+        bench.iommu().close();
+        bench.iommu().takeFaults();
+        assertThat(bench.framesInUse()).as("frames in use").isZero();
+    }
+
+    // ---- frames ----------------------------------------------------------------------------------------------------
+
+    /**
+     * Frames come full of the words that a driver makes of a page that leads to one place: whatever it does not clear
+     * leads there.
+     */
+    @Test
+    @Promise("port-1")
+    void aNewFrameIsClearedBeforeAUnitReadsIt(Bench given) {
+        Subject subject = given.traits().snoopedWalks()
+                ? given.subject().flat()
+                : given.subject().cached();
+        Set<Long> words = StoredWords.of(subject);
+        int tried = 0;
+        for (long word : words) {
+            Bench bench = new Bench(subject.withPorts(
+                    context -> Ports.withFrames(context, new FilledFrames(context.frames(), context.memory(), word))));
+            assertNothingButWhatIsMapped(bench);
+            tried++;
+        }
+        assertThat(tried).isPositive();
+    }
+
+    private static void assertNothingButWhatIsMapped(Bench bench) {
+        // What leads through several tables ends in the last of them, or in this page.
+        for (int word = 0; word < 8; word++) {
+            bench.store(bench.scratch() + word * 8L, 0x7777);
+        }
+        for (DeviceId id : bench.ids()) {
+            assertAllBlocked(bench, Requester.of(bench.machine(), id), Long.MIN_VALUE);
+        }
+        assertOtherRequestersAreBlocked(bench);
+        IommuDomain domain = bench.attached();
+        assertAllBlocked(bench, bench.requester(), Long.MIN_VALUE);
+        for (int page : new int[] {0, 511, 512}) {
+            bench.map(domain, page(bench, page), frame(bench, 4));
+            bench.assertReaches(page(bench, page), frame(bench, 4));
+            assertAllBlocked(bench, bench.requester(), page(bench, page));
+            bench.unmap(domain, page(bench, page), bench.granule());
+            assertAllBlocked(bench, bench.requester(), Long.MIN_VALUE);
+        }
+        assertOtherRequestersAreBlocked(bench);
+        IommuDomain second = bench.iommu().allocate(DomainType.DMA, bench.second());
+        bench.attach(second, bench.second());
+        assertAllBlocked(bench, bench.secondRequester(), Long.MIN_VALUE);
+    }
+
+    /** Asserts that nothing is reached at places that differ from the mapped ones in one bit, and far away. */
+    private static void assertAllBlocked(Bench bench, Requester requester, long mapped) {
+        long granule = bench.granule();
+        long last = bench.traits().lastIova() & -granule;
+        List<Long> places =
+                new ArrayList<>(List.of(bench.traits().firstIova(), last, page(bench, 1), page(bench, 300)));
+        for (long bit = granule; bit != 0 && Long.compareUnsigned(bit, last) < 0; bit <<= 1) {
+            places.add(bench.iova() ^ bit);
+            places.add(page(bench, 511) ^ bit);
+        }
+        for (long place : places) {
+            if (place != mapped && !isInterrupt(bench, place) && Long.compareUnsigned(place, last) <= 0) {
+                bench.assertBlocked(requester, place);
+            }
+        }
+    }
+
+    private static boolean isInterrupt(Bench bench, long iova) {
+        return bench.subject()
+                .machine()
+                .interruptWindow()
+                .map(window -> Long.compareUnsigned(iova - window.start(), window.size()) < 0)
+                .orElse(false);
+    }
+
+    /** Requester ids of no device of the machine are blocked too. */
+    private static void assertOtherRequestersAreBlocked(Bench bench) {
+        for (DeviceId id : bench.ids()) {
+            if (!(id instanceof PciAddress address)) {
+                continue;
+            }
+            TranslationUnit unit = bench.unitOf(id);
+            for (int bit = 0; bit < 16; bit++) {
+                int other = address.requesterId() ^ 1 << bit;
+                if (bench.subject().machine().functions().stream()
+                        .anyMatch(function -> function.address().segment() == address.segment()
+                                && function.address().requesterId() == other)) {
+                    continue;
+                }
+                long answer = unit.translate(
+                        unit.spec().sourceId(address.segment(), other),
+                        TranslationUnit.NO_PASID,
+                        bench.iova(),
+                        RequestFlags.READ);
+                assertThat(Translation.isFault(answer))
+                        .as("a request as 0x%x is refused", other)
+                        .isTrue();
+            }
+        }
+        bench.iommu().takeFaults();
+    }
+
+    // ---- write-backs -----------------------------------------------------------------------------------------------
+
+    /** With CPU caches, and a unit that looks past them, each store that is not written back is one it misses. */
+    @Test
+    @Promise("port-2")
+    void aUnitThatDoesNotSnoopReadsWhatWasStored(Bench given) {
+        Bench bench = new Bench(given.subject().cached());
+        for (int round = 0; round < 2; round++) {
+            IommuDomain domain = bench.attached();
+            bench.attach(domain, bench.second());
+            // Far apart, so that no store's write-back covers another's.
+            long stride = bench.granule() << 9;
+            for (int i = 0; i < 4; i++) {
+                long iova = bench.iova() + i * stride;
+                bench.map(domain, iova, frame(bench, i));
+                bench.assertReaches(iova, frame(bench, i));
+                bench.assertReaches(bench.secondRequester(), iova, frame(bench, i));
+                bench.map(domain, iova + 64 * bench.granule(), frame(bench, i + 1));
+                bench.assertReaches(iova + 64 * bench.granule(), frame(bench, i + 1));
+            }
+            for (int i = 3; i >= 0; i--) {
+                long iova = bench.iova() + i * stride;
+                bench.unmap(domain, iova, bench.granule());
+                bench.assertBlocked(iova);
+                bench.assertBlocked(bench.secondRequester(), iova);
+                bench.map(domain, iova, frame(bench, 8 + i));
+                bench.assertReaches(iova, frame(bench, 8 + i));
+            }
+            for (int count : new int[] {1, 3, 7, 8, 9, 63, 512, 700}) {
+                long iova = bench.iova() + 16 * stride;
+                bench.map(domain, iova, frame(bench, 0), bench.granule(), count, Bench.READ_WRITE);
+                for (int i : new int[] {0, count / 2, count - 1}) {
+                    bench.assertReaches(iova + i * bench.granule(), frame(bench, i));
+                }
+                bench.unmap(domain, iova, count * bench.granule());
+                for (int i : new int[] {0, count / 2, count - 1}) {
+                    bench.assertBlocked(iova + i * bench.granule());
+                }
+            }
+            largePages(bench, domain);
+            IommuDomain next = bench.iommu().allocate(DomainType.DMA, bench.device());
+            bench.map(next, page(bench, 0), frame(bench, 5));
+            bench.attach(next, bench.device());
+            bench.assertReaches(page(bench, 0), frame(bench, 5));
+            bench.assertBlocked(page(bench, 64));
+            bench.attach(domain, bench.device());
+            bench.assertReaches(page(bench, 64), frame(bench, 1));
+            bench.detach(domain, bench.device());
+            bench.assertBlocked(page(bench, 64));
+            bench.assertReaches(bench.secondRequester(), page(bench, 64), frame(bench, 1));
+            bench.detach(domain, bench.second());
+            bench.assertBlocked(bench.secondRequester(), page(bench, 64));
+            next.close();
+            domain.close();
+        }
+        bench.iommu().close();
+    }
+
+    private static void largePages(Bench bench, IommuDomain domain) {
+        long iova = bench.iova() + (1L << 31);
+        for (long size = bench.granule() << 1; size > 0 && size <= bench.scratch() / 2; size <<= 1) {
+            if ((domain.pageSizes() & size) == 0) {
+                continue;
+            }
+            // Over a table that was there, and became empty.
+            bench.map(domain, iova, frame(bench, 3));
+            bench.assertReaches(iova, frame(bench, 3));
+            bench.unmap(domain, iova, bench.granule());
+            bench.map(domain, iova, bench.scratch(), size, 1, Bench.READ_WRITE);
+            bench.assertReaches(iova + size - 8, bench.scratch() + size - 8);
+            bench.unmap(domain, iova, size);
+            bench.assertBlocked(iova);
+            bench.assertBlocked(iova + size - 8);
+        }
+    }
+
+    // ---- waits and registers ---------------------------------------------------------------------------------------
+
+    @Test
+    @Promise("port-3")
+    void itWaitsByTheWaiterAlone(Bench given) {
+        PortWatch[] watch = new PortWatch[1];
+        Subject watched = given.subject().withPorts(context -> {
+            watch[0] = new PortWatch(context);
+            return watch[0].context();
+        });
+        Bench bench = new Bench(watched);
+        watch[0].start();
+        // A thread that sleeps, waits for a monitor's notice or joins another notices that it was interrupted.
+        Thread.currentThread().interrupt();
+        try {
+            live(bench);
+        } finally {
+            assertThat(Thread.interrupted())
+                    .as("the thread's interruption, which a sleep takes away, is still there")
+                    .isTrue();
+        }
+        watch[0].assertNoPolling();
+        watch[0].assertWaitsEnd();
+    }
+
+    @Test
+    @NeedsAbility(Ability.COMPLETION)
+    @Promise("port-3")
+    void aUnitThatNeverAnswersIsWaitedForByTheWaiterAlone(Bench given) {
+        PortWatch[] watch = new PortWatch[1];
+        Bench bench = new Bench(given.subject().withPorts(context -> {
+            watch[0] = new PortWatch(context);
+            return watch[0].context();
+        }));
+        IommuDomain domain = bench.attached();
+        bench.map(domain, page(bench, 0), frame(bench, 0));
+        bench.assertReaches(page(bench, 0), frame(bench, 0));
+        IotlbGather gather = bench.unmapOnly(domain, page(bench, 0), bench.granule());
+        watch[0].start();
+        watch[0].timeOut(true);
+        Thread.currentThread().interrupt();
+        try {
+            assertRefused(Errno.ETIMEDOUT, () -> domain.sync(gather));
+            assertRefused(EnumSet.of(Errno.ETIMEDOUT, Errno.EIO), () -> domain.detach(bench.device()));
+            domain.close();
+            bench.iommu().takeFaults();
+            bench.iommu().close();
+        } finally {
+            assertThat(Thread.interrupted()).as("the thread's interruption").isTrue();
+        }
+        watch[0].assertNoPolling();
+        watch[0].assertWaitsEnd();
+        assertThat(watch[0].waits()).as("waits").isPositive();
+    }
+
+    @Test
+    @Promise("port-4")
+    void itTouchesRegistersInsideItsWindowsOnly(Bench given) {
+        PortWatch[] watch = new PortWatch[1];
+        Bench bench = new Bench(given.subject().withPorts(context -> {
+            watch[0] = new PortWatch(context);
+            return watch[0].context();
+        }));
+        live(bench);
+        for (DeviceId id : bench.ids()) {
+            Errnos.of(() -> bench.probe(id));
+        }
+        bench.iommu().close();
+        watch[0].assertInsideWindows();
+        assertThat(watch[0].openWindows()).as("windows that were not released").isZero();
+    }
+
+    /** From the n-th read on, registers read all ones: hardware that was pulled out. */
+    @Test
+    @Promise("port-4")
+    void noWaitIsEndlessWhereRegistersReadAllOnes(Bench given) {
+        for (long n = 0; n < 400; n = n < 24 ? n + 1 : n + n / 4) {
+            PortWatch[] watch = new PortWatch[1];
+            long from = n;
+            Subject subject = given.subject().flat().withPorts(context -> {
+                watch[0] = new PortWatch(context);
+                watch[0].goneAfter(from);
+                return watch[0].context();
+            });
+            Machine machine = subject.build();
+            Iommu[] iommu = new Iommu[1];
+            Optional<Errno> opened =
+                    Errnos.of(() -> iommu[0] = subject.claimant().open(subject.context(machine)));
+            if (opened.isPresent()) {
+                assertThat(opened.get()).as("opening").isIn(Errno.ENODEV, Errno.ETIMEDOUT, Errno.EIO);
+                continue;
+            }
+            useGone(given, iommu[0], machine, subject);
+            watch[0].assertInsideWindows();
+            if (!watch[0].isGone()) {
+                return;
+            }
+            assertThat(machine.frames().inUse()).as("frames in use").isEqualTo(iommu[0].quarantinedFrames());
+        }
+    }
+
+    private static void useGone(Bench names, Iommu iommu, Machine machine, Subject subject) {
+        DeviceId id = names.ids().get(0);
+        IommuDevice[] device = new IommuDevice[1];
+        IommuDomain[] domain = new IommuDomain[1];
+        List<Runnable> life = List.of(
+                () -> device[0] = (id instanceof PciAddress address
+                                ? iommu.probe(
+                                        machine.topology().function(address).orElseThrow(), address.requesterId())
+                                : iommu.probe((NamedDevice) id))
+                        .orElseThrow(),
+                () -> domain[0] = iommu.allocate(DomainType.UNMANAGED, device[0]),
+                () -> domain[0].attach(device[0]),
+                () -> domain[0].map(names.iova(), names.scratch(), names.granule(), 1, Bench.READ_WRITE),
+                () -> domain[0].syncMap(names.iova(), names.granule()),
+                () -> {
+                    IotlbGather gather = new IotlbGather();
+                    domain[0].unmap(names.iova(), names.granule(), gather);
+                    domain[0].sync(gather);
+                },
+                iommu::takeFaults,
+                () -> iommu.capable(device[0], IommuCapability.CACHE_COHERENCY),
+                () -> domain[0].detach(device[0]),
+                () -> domain[0].close(),
+                iommu::close,
+                iommu::takeFaults);
+        for (Runnable step : life) {
+            if (device[0] == null && step != life.get(0) || domain[0] == null && life.indexOf(step) > 1) {
+                continue;
+            }
+            Optional<Errno> errno = Errnos.of(step::run);
+            errno.ifPresent(
+                    refusal -> assertThat(refusal).isIn(Errno.ETIMEDOUT, Errno.EIO, Errno.ENODEV, Errno.EINVAL));
+        }
+        iommu.close();
+    }
+
+    // ---- failures --------------------------------------------------------------------------------------------------
+
+    @Test
+    @Promise("port-5")
+    void whenAPortFailsInOpeningNothingIsLeftAndTheNextAttemptSucceeds(Bench given) {
+        Subject subject = given.subject().flat();
+        IommuVendor vendor = subject.claimant();
+        for (long n = 1; ; n = NthFailure.next(n)) {
+            FailNth failures = new FailNth();
+            Machine machine = subject.build();
+            VendorContext context = subject.context(machine).failing(failures);
+            Iommu[] iommu = new Iommu[1];
+            failures.arm(n);
+            Optional<Errno> errno = Errnos.of(() -> iommu[0] = vendor.open(context));
+            failures.disarm();
+            if (errno.isPresent()) {
+                assertThat(errno.get())
+                        .as("failure %d", n)
+                        .isIn(Errno.ENOMEM, Errno.ETIMEDOUT, Errno.ENODEV, Errno.EIO);
+                assertThat(machine.frames().inUse())
+                        .as("frames in use after failure %d", n)
+                        .isZero();
+                iommu[0] = vendor.open(context);
+            }
+            assertThat(iommu[0].quarantinedFrames()).isZero();
+            iommu[0].close();
+            assertThat(machine.frames().inUse())
+                    .as("frames in use when it is closed")
+                    .isZero();
+            if (!failures.fired()) {
+                assertThat(errno).isEmpty();
+                return;
+            }
+        }
+    }
+
+    @Test
+    @Promise("port-5")
+    void whenAPortFailsTheStateIsAsBeforeAndTheNextAttemptSucceeds(Bench given) {
+        NthFailure failures = NthFailure.ofEveryPort(given.subject());
+        DeviceId first = given.ids().get(0);
+        Set<Errno> seen = EnumSet.noneOf(Errno.class);
+        seen.addAll(failures.everyStep(Bench::unprobed, bench -> new Probing(bench, first)));
+        seen.addAll(failures.everyStep(bench -> new Allocating(bench, DomainType.UNMANAGED, Set.of())));
+        seen.addAll(failures.everyStep(bench -> new Moving(bench, DomainType.UNMANAGED)));
+        seen.addAll(failures.everyStep(Detaching::new));
+        seen.addAll(failures.everyStep(Mapping::new));
+        seen.addAll(failures.everyStep(Unmapping::new));
+        assertThat(seen).contains(Errno.ENOMEM);
+    }
+
+    // ---- other platforms -------------------------------------------------------------------------------------------
+
+    @Test
+    @Promise("port-6")
+    void driversOnTwoPlatformsDontSeeEachOther(Bench one) {
+        Bench two = new Bench(one.subject());
+        IommuDomain here = one.attached();
+        one.map(here, page(one, 0), frame(one, 0));
+        one.assertReaches(page(one, 0), frame(one, 0));
+        one.machine().runPending();
+        long digest = one.machine().digest();
+        long frames = one.framesInUse();
+
+        IommuDomain there = two.attached();
+        two.assertBlocked(page(two, 0));
+        two.map(there, page(two, 0), frame(two, 9));
+        two.map(there, page(two, 5), frame(two, 5));
+        two.assertReaches(page(two, 0), frame(two, 9));
+        two.unmap(there, page(two, 0), two.granule());
+        two.assertBlocked(page(two, 0));
+        two.attach(there, two.second());
+        two.detach(there, two.second());
+        there.cacheCoherencyEnforcement().ifPresent(control -> control.enforce());
+        two.secondRequester().read(page(two, 3), false);
+        assertThat(one.machine().digest()).as("the first machine").isEqualTo(digest);
+        assertThat(one.framesInUse()).as("frames of the first machine").isEqualTo(frames);
+        assertThat(one.iommu().takeFaults()).as("faults of the first machine").isEmpty();
+        assertThat(here.translate(page(one, 5))).isEqualTo(IommuDomain.UNMAPPED);
+        assertThat(here.translate(page(one, 0))).isEqualTo(frame(one, 0));
+        assertThat(one.iommu().units()).isEqualTo(two.iommu().units());
+        if (one.traits().has(Ability.FAULT_REPORTS)) {
+            assertThat(two.iommu().takeFaults())
+                    .as("faults of the second machine")
+                    .isNotEmpty();
+        }
+        one.assertReaches(page(one, 0), frame(one, 0));
+
+        // The one is closed, and the other goes on; one that is opened then begins anew.
+        two.detach(there, two.device());
+        two.iommu().close();
+        one.assertReaches(page(one, 0), frame(one, 0));
+        one.map(here, page(one, 1), frame(one, 1));
+        one.assertReaches(page(one, 1), frame(one, 1));
+        assertRefused(Errno.EBUSY, one.iommu()::close);
+        Bench three = new Bench(one.subject());
+        three.assertBlocked(page(three, 0));
+        assertThat(three.framesInUse()).as("frames of a new machine").isEqualTo(new Bench(one.subject()).framesInUse());
+        assertThat(three.device()).isNotSameAs(one.device());
+        IommuDomain fresh = three.attached();
+        assertThat(fresh.translate(page(three, 0))).isEqualTo(IommuDomain.UNMAPPED);
+        three.assertBlocked(page(three, 0));
+        one.detach(here, one.device());
+        one.iommu().close();
+        three.map(fresh, page(three, 0), frame(three, 3));
+        three.assertReaches(page(three, 0), frame(three, 3));
+    }
+
+    @Test
+    @NeedsAbility(Ability.COMPLETION)
+    @Promise("port-6")
+    void aBrokenUnitBreaksNoOtherPlatform(Bench one) {
+        Silence silence = new Silence(one.subject());
+        Bench two = silence.bench();
+        IommuDomain here = one.attached();
+        IommuDomain there = two.attached();
+        two.map(there, page(two, 0), frame(two, 0));
+        two.assertReaches(page(two, 0), frame(two, 0));
+        IotlbGather gather = two.unmapOnly(there, page(two, 0), two.granule());
+        silence.begin();
+        assertRefused(Errno.ETIMEDOUT, () -> there.sync(gather));
+        silence.end();
+
+        assertThat(one.iommu().quarantinedFrames()).isZero();
+        one.map(here, page(one, 0), frame(one, 0));
+        one.assertReaches(page(one, 0), frame(one, 0));
+        one.unmap(here, page(one, 0), one.granule());
+        one.assertBlocked(page(one, 0));
+        one.detach(here, one.device());
+        one.iommu().close();
+        assertThat(one.framesInUse()).isZero();
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.driver;
 
+import java.util.function.Consumer;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.FrameAllocator;
@@ -45,6 +46,14 @@ final class SpoiltFrames implements FrameAllocator {
         this.memory = memory;
         this.trapOrder = trapOrder;
         this.trap = pool.allocate(trapOrder);
+    }
+
+    /** Does something on a bench, and again on one like it whose frames are spoilt. */
+    static void onBoth(Bench bench, Consumer<Bench> test) {
+        test.accept(bench);
+        Maker maker = new Maker();
+        test.accept(maker.like(bench));
+        maker.assertUntouched();
     }
 
     /** Makes benches like another, on such frames, and remembers the last ones. */

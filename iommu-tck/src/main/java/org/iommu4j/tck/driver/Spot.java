@@ -18,8 +18,7 @@ record Spot(long iova, long physicalAddress, long offset) {
     static Spot of(Bench bench, IommuDomain domain, long size) {
         long physical = bench.scratch() & -size;
         long offset = bench.scratch() - physical;
-        if ((bench.iova() & (size - 1)) == 0
-                && Long.compareUnsigned(bench.iova() - 1, domain.apertureEnd() - size) <= 0) {
+        if ((bench.iova() & (size - 1)) == 0 && Long.compareUnsigned(bench.iova(), domain.apertureEnd() - size) < 0) {
             return new Spot(bench.iova(), physical, offset);
         }
         boolean second = Long.compareUnsigned(size - 1, domain.apertureEnd() - size) <= 0;

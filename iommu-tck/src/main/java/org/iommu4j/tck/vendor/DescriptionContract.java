@@ -314,6 +314,24 @@ public abstract class DescriptionContract {
         assertThat(added(description, linked(bench, Map.of())))
                 .as("warnings of a difference")
                 .anyMatch(warning -> warning.contains(more));
+        for (PciFunction function : bench.topology().functions()) {
+            HostDescription linked = bench.vendor()
+                    .describe(
+                            bench.facts(
+                                    bench.subject().machine().firmware(),
+                                    bench.topology(),
+                                    bench.values(),
+                                    units,
+                                    Map.of(function.address(), more),
+                                    BootOptions.DEFAULT),
+                            bench.release());
+            assertThat(device(linked, function.address()).unit())
+                    .as("the unit of %s, which no table has", function.address())
+                    .isEqualTo(more);
+            assertThat(added(linked, description))
+                    .as("warnings of a difference")
+                    .anyMatch(warning -> warning.contains(function.address().toString()));
+        }
     }
 
     @Test

@@ -15,6 +15,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /** The unit. Registers, steps and refusals lock it, translations do not. */
 final class MinimalUnit implements TranslationUnit {
+    private static final BitField VERSION = BitField.bits(7, 0, "VERSION");
     private static final BitField SC = BitField.bit(8, "SC");
     private static final BitField CMD = BitField.bits(1, 0, "CMD");
     private static final BitField ID = BitField.bits(31, 16, "ID");
@@ -59,7 +60,9 @@ final class MinimalUnit implements TranslationUnit {
     MinimalUnit(TranslationUnitSpec spec, Fabric fabric) {
         this.spec = spec;
         this.fabric = fabric;
-        spec.register("CAP");
+        if (VERSION.get(spec.register("CAP")) != 1) {
+            throw new IllegalArgumentException("CAP of unit " + spec.name() + " is not of version 1");
+        }
     }
 
     @Override
@@ -100,9 +103,12 @@ final class MinimalUnit implements TranslationUnit {
         return (int) (readRegister64(offset & -Long.BYTES) >>> (offset % Long.BYTES * Byte.SIZE));
     }
 
-    /** Ignored: registers are written whole. */
     @Override
-    public void writeRegister32(int offset, int value) {}
+    public synchronized void writeRegister32(int offset, int value) {
+        int shift = offset % Long.BYTES * Byte.SIZE;
+        long rest = readRegister64(offset & -Long.BYTES) & ~(0xffffffffL << shift);
+        writeRegister64(offset & -Long.BYTES, rest | (value & 0xffffffffL) << shift);
+    }
 
     // --- invalidations ---
 
