@@ -8,6 +8,7 @@ import org.iommu4j.DirtyBitmap;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
 import org.iommu4j.amd.fmt.Command;
 import org.iommu4j.amd.fmt.DeviceTableEntry;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
@@ -121,9 +122,10 @@ final class HostDomain extends PagingDomain implements DirtyTracking {
         if (!tracking) {
             throw new IommuException(Errno.EINVAL, this + ": written pages are not recorded");
         }
-        if (table.readDirty(bitmap, clear)) {
-            IommuException failure =
-                    forget(bitmap.start(), bitmap.start() + bitmap.size() - 1, "clearing the record of written pages");
+        IotlbGather cleared = new IotlbGather();
+        table.readDirty(bitmap, clear, cleared);
+        if (cleared.hasRange()) {
+            IommuException failure = forget(cleared.start(), cleared.end(), "clearing the record of written pages");
             if (failure != null) {
                 throw failure;
             }

@@ -10,6 +10,7 @@ import static org.iommu4j.amd.fmt.HostPageEntry.NEXT_LEVEL;
 
 import org.iommu4j.DirtyBitmap;
 import org.iommu4j.IommuException;
+import org.iommu4j.IotlbGather;
 import org.iommu4j.Prot;
 import org.iommu4j.amd.fmt.HostPageEntry;
 import org.iommu4j.platform.SystemMemory;
@@ -77,11 +78,10 @@ final class HostPageTable extends PageTable {
      * written when any slot has it.
      *
      * @param clear whether to clear the record, slot by slot and without losing a page that is written at the same time
-     * @return whether anything was cleared; units may still hold those pages as written
+     * @param cleared gets the leaves that were cleared, whole: units may still hold each part of them as written
      */
-    boolean readDirty(DirtyBitmap bitmap, boolean clear) {
+    void readDirty(DirtyBitmap bitmap, boolean clear, IotlbGather cleared) {
         long last = minUnsigned(bitmap.start() + bitmap.size() - 1, lastReachable(levels()));
-        boolean cleared = false;
         long at = bitmap.start();
         while (Long.compareUnsigned(at, last) <= 0) {
             long place = descend(at, 1);
@@ -100,17 +100,18 @@ final class HostPageTable extends PageTable {
                     long firstSlot = firstEntry + ((long) index(start, level) << ENTRY_SHIFT);
                     if (written(firstSlot, 1 << (covers - shift(level)), clear)) {
                         bitmap.mark(start, 1L << covers);
-                        cleared |= clear;
+                        if (clear) {
+                            cleared.addRange(start, start + (1L << covers) - 1);
+                        }
                     }
                 }
                 long end = lastInTable(at, last, covers);
                 if (end == last) {
-                    return cleared;
+                    return;
                 }
                 at = end + 1;
             } while (index(at, level) != 0);
         }
-        return cleared;
     }
 
     private boolean written(long firstSlot, int slots, boolean clear) {

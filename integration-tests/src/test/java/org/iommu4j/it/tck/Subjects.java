@@ -59,14 +59,8 @@ final class Subjects {
 
     /** Guest tables, HASup, EPHSup, HDSup, and automatic answers to page requests that are lost. */
     private static Subject capableAmd() {
-        long efr = AmdViUnitProvider.EFR_6_LEVEL
-                | 1 << 1
-                | 1 << 4
-                | 2 << 14
-                | 15L << 32
-                | 1L << 41
-                | 7L << 48
-                | 1L << 52;
+        long efr =
+                AmdViUnitProvider.EFR_6_LEVEL | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 41 | 7L << 48 | 1L << 52;
         return Subject.of(
                         Machines.withPageRequests(
                                 Machines.withPasids(AmdViUnitProvider.machine("amd-capable", efr, 0), true)),

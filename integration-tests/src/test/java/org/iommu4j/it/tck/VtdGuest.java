@@ -35,13 +35,12 @@ final class VtdGuest implements GuestTables {
             long next = root + (LEVELS - level + 1) * FRAME;
             memory.store(slot(root, level, virtualAddress), next | PRESENT | WRITABLE | USER);
         }
-        long leaf =
-                switch (entry) {
-                    case READ_WRITE -> guestPhysicalAddress | PRESENT | WRITABLE | USER;
-                    case READ_ONLY -> guestPhysicalAddress | PRESENT | USER;
-                    case ABSENT -> 0;
-                    case RESERVED -> guestPhysicalAddress | PRESENT | WRITABLE | USER | RESERVED_BIT;
-                };
+        long leaf = switch (entry) {
+            case READ_WRITE -> guestPhysicalAddress | PRESENT | WRITABLE | USER;
+            case READ_ONLY -> guestPhysicalAddress | PRESENT | USER;
+            case ABSENT -> 0;
+            case RESERVED -> guestPhysicalAddress | PRESENT | WRITABLE | USER | RESERVED_BIT;
+        };
         memory.store(slot(root, 1, virtualAddress), leaf);
     }
 

@@ -398,6 +398,11 @@ public abstract class DirtyTrackingContract {
         recorded.assertWritten(true, PAGES - 1);
     }
 
+    /** Returns where pages of a size can be mapped, in tables without small ones. */
+    private static long behindSmallPages(Bench bench, long size) {
+        return bench.iova() + Math.max(2 * size, 4 * bench.tableSpan());
+    }
+
     private static List<Long> largeSizes(Recorded recorded) {
         return recorded.bench.pageSizes(recorded.domain).stream()
                 .filter(size -> size > recorded.page && size <= 1L << 30)
@@ -413,7 +418,7 @@ public abstract class DirtyTrackingContract {
         long page = recorded.page;
         for (long size : largeSizes(recorded)) {
             Spot spot = Spot.of(bench, recorded.domain, size);
-            long base = bench.iova() + 2 * size;
+            long base = behindSmallPages(bench, size);
             bench.map(recorded.domain, base, spot.physicalAddress(), size, 1, READ_WRITE);
             long pages = size / page;
             long shown = Math.min(pages, 600);
@@ -493,7 +498,7 @@ public abstract class DirtyTrackingContract {
         // A large page beside the range, and one that is only touched by another's clearing.
         for (long size : largeSizes(recorded)) {
             Spot spot = Spot.of(bench, recorded.domain, size);
-            long base = bench.iova() + 2 * size;
+            long base = behindSmallPages(bench, size);
             bench.map(recorded.domain, base, spot.physicalAddress(), size, 1, READ_WRITE);
             bench.map(recorded.domain, base + size, spot.physicalAddress(), size, 1, READ_WRITE);
             recorded.write(bench.requester(), base + spot.offset());

@@ -352,7 +352,12 @@ public abstract class NestingContract {
             }
             assertThat(bench.framesInUse()).isEqualTo(before);
         }
-        guest.attached().detach(bench.device());
+        IommuDomain nested = guest.attached();
+        guest.assertAll();
+        nested.detach(bench.device());
+        nested.close();
+        // Nothing is left of what could not be made.
+        guest.parent.close();
         new EachFailure(whole).of(EnumSet.of(Errno.ENOMEM, Errno.ENOSPC), other -> {
             Guest another = new Guest(other);
             return new EachFailure.Attempt() {
