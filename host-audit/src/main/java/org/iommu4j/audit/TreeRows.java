@@ -177,8 +177,8 @@ final class TreeRows {
     /** Functions of equal text are one row; one that is special, or has others below or with it, is alone. */
     private String likeness(AuditedDevice device) {
         boolean alone = device.group().isEmpty()
-                || groups.containsKey(device.group().getAsInt())
-                        && groups.get(device.group().getAsInt()).devices().size() == 1;
+                || (groups.containsKey(device.group().getAsInt())
+                        && groups.get(device.group().getAsInt()).devices().size() == 1);
         if (asked.contains(device.address()) || below.containsKey(device.address()) || !alone) {
             return device.address().toString();
         }

@@ -116,7 +116,6 @@ final class KernelLogReader {
             "Hypervisor detected",
             UNKNOWN_PARAMETERS);
 
-    private final BootParameters parameters;
     private final WordFilter filter;
     private final long versionWord;
     private final long commandLineWord;
@@ -138,7 +137,6 @@ final class KernelLogReader {
 
     /** Makes a reader that knows the lines of some vendors' drivers. */
     KernelLogReader(IommuVendors known) {
-        parameters = new BootParameters(known);
         List<String> words = new ArrayList<>();
         versionWord = add(words, List.of(LINUX));
         commandLineWord = add(words, List.of(PARAMETERS));

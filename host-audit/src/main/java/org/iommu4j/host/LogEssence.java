@@ -31,8 +31,6 @@ final class LogEssence {
     private static final String LABELS =
             "(\\[Firmware (Bug|Warn)]: )?(Warning: )?([0-9A-Za-z_/-]{1,32}( [0-9a-f:.]{1,16})?: ){0,2}";
 
-    private static final String ADDRESS = "[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]";
-
     /** A process of the name kernel is a logger's word for the kernel. */
     private static final Edit LOGGER = new Edit(" kernel\\[[0-9]{1,10}]: ", " kernel: ");
 
@@ -97,7 +95,7 @@ final class LogEssence {
     /** Returns what a capture keeps of a log, one line each. */
     String of(byte[] log) {
         StringBuilder kept = new StringBuilder();
-        for (String line : new String(log, StandardCharsets.ISO_8859_1).split("[\n\r\u000b\f]")) {
+        for (String line : new String(log, StandardCharsets.ISO_8859_1).split("[\n\r\u000b\f]", -1)) {
             of(plain(line))
                     .ifPresent(essence -> kept.append(Redaction.text(essence)).append('\n'));
         }

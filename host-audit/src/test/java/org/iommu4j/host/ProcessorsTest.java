@@ -89,8 +89,10 @@ class ProcessorsTest {
 
     @Test
     void aCaptureKeepsTheMakerAlone() {
-        String log = "[    0.2] smpboot: CPU0: AMD EPYC 7763 64-Core Processor (family: 0x19)\n"
-                + "[    0.3] smpboot: CPU0: Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz (family: 0x6)\n";
+        String log = """
+                [    0.2] smpboot: CPU0: AMD EPYC 7763 64-Core Processor (family: 0x19)
+                [    0.3] smpboot: CPU0: Intel(R) Xeon(R) Gold 6330 CPU @ 2.00GHz (family: 0x6)
+                """;
         assertThat(new LogEssence(IommuVendors.load()).of(log.getBytes(StandardCharsets.US_ASCII)))
                 .isEqualTo("smpboot: CPU0: AMD \nsmpboot: CPU0: Intel(R)\n");
     }

@@ -168,8 +168,12 @@ class AuditPictureTest {
                 """);
         for (int i = 0; i < 63; i++) {
             lspci.append(String.format(
-                    "01:%02x.%d Ethernet controller [0200]: Maker Virtual [8086:1889]\n\tIOMMU group: %d\n"
-                            + "\tKernel driver in use: iavf\n\n",
+                    """
+                    01:%02x.%d Ethernet controller [0200]: Maker Virtual [8086:1889]
+                    \tIOMMU group: %d
+                    \tKernel driver in use: iavf
+
+                    """,
                     0x10 + i / 8, i % 8, 20 + i));
         }
         Path file = Files.writeString(folder.resolve("lspci.txt"), lspci.toString());
@@ -218,8 +222,10 @@ class AuditPictureTest {
     void textOfACaptureIsNoMarkup() throws IOException {
         Path file = Files.writeString(
                 folder.resolve("l]]><script>.txt"),
-                "00:02.0 VGA compatible controller: </title></svg><script>alert(1)</script> & \"x\" \u0001\u2028\n"
-                        + "\tKernel driver in use: <b>'&amp;\n");
+                """
+                00:02.0 VGA compatible controller: </title></svg><script>alert(1)</script> & "x" \u0001\u2028
+                \tKernel driver in use: <b>'&amp;
+                """);
         Audit audit = Audits.of(file);
 
         Element svg = parsed(AuditPicture.svg(audit));

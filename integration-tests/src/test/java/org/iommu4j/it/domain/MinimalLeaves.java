@@ -19,7 +19,7 @@ record MinimalLeaves(long registerBase, boolean snoopControl) implements LeafFor
     @Override
     public Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova) {
         long devices = registers.map(registerBase, 4096).read64(TABLE);
-        long entry = memory.applyAsLong(devices + device.requesterId() * Long.BYTES);
+        long entry = memory.applyAsLong(devices + (long) device.requesterId() * Long.BYTES);
         if ((entry & 3) != 3 || iova >>> 39 != 0) {
             return Leaf.NONE;
         }

@@ -5,7 +5,6 @@ import static org.iommu4j.it.tck.Domains.afterError;
 import static org.iommu4j.it.tck.Domains.domain;
 import static org.iommu4j.it.tck.Domains.dummy;
 import static org.iommu4j.it.tck.Domains.misnamed;
-import static org.iommu4j.it.tck.Domains.of;
 import static org.iommu4j.it.tck.Domains.onError;
 import static org.iommu4j.it.tck.Domains.page;
 import static org.iommu4j.it.tck.Domains.silent;
@@ -64,30 +63,30 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> addresses() {
         return List.of(
-                of("domain-1", "takes IOVAs for signed numbers", "map", when(call -> call.number(0) < 0, call -> {
+                Domains.of("domain-1", "takes IOVAs for signed numbers", "map", when(call -> call.number(0) < 0, call -> {
                     throw new IommuException(Errno.EINVAL, "sabotage");
                 })),
-                of(
+                Domains.of(
                                 "domain-1",
                                 "translates no negative number",
                                 "translate",
                                 when(call -> call.number(0) < 0, call -> IommuDomain.UNMAPPED))
                         .where(traits -> traits.addressBits() == 64),
-                of(
+                Domains.of(
                                 "domain-1",
                                 "takes a size for pages",
                                 "syncMap",
                                 call -> call.with(1, call.number(1) / page(call))
                                         .proceed())
                         .where(Ability.NEGATIVE_CACHE),
-                of(
+                Domains.of(
                         "domain-1",
                         "unmaps in pages",
                         "unmap",
                         when(
                                 call -> call.number(1) > 1L && domain(call).pageSizes() != 0,
                                 call -> (long) call.proceed() / page(call))),
-                of(
+                Domains.of(
                         "domain-1",
                         "loses the upper half of addresses",
                         "map",
@@ -214,7 +213,7 @@ final class DomainSaboteurs {
                                 return null;
                             })));
                 }),
-                of(
+                Domains.of(
                         "domain-5",
                         "loses a page when it can't be closed",
                         "close",
@@ -224,13 +223,13 @@ final class DomainSaboteurs {
                             }
                             return null;
                         })),
-                of(
+                Domains.of(
                         "domain-5",
                         "maps the page before a run that is too long",
                         "map",
                         afterError(
                                 List.of(Errno.ERANGE), call -> call.with(3, 1L).proceed())),
-                of(
+                Domains.of(
                         "domain-5",
                         "maps for reading where it refuses other rights",
                         "map",
@@ -291,7 +290,7 @@ final class DomainSaboteurs {
                         "type",
                         "attach",
                         call -> call.proceed() == DomainType.DMA ? DomainType.UNMANAGED : call.proceed()),
-                of(
+                Domains.of(
                         "type-1",
                         "calls a DMA domain UNMANAGED",
                         "type",
@@ -306,7 +305,7 @@ final class DomainSaboteurs {
                 changes("domain-iommu-1", "iommu", "close", call -> {
                     throw new IommuException(Errno.ENODEV, "sabotage");
                 }),
-                of("format-1", "has no name for its format", "format", call -> ""),
+                Domains.of("format-1", "has no name for its format", "format", call -> ""),
                 changes("format-1", "format", "map", call -> call.proceed() + "-2"),
                 changes("format-1", "format", "close", call -> "closed"),
                 Saboteur.of("format-2", "refuses devices for which it was not made with ENODEV", () -> {
@@ -337,24 +336,24 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> sizes() {
         return List.of(
-                of(
+                Domains.of(
                         "page-sizes-1",
                         "names a size too small",
                         "pageSizes",
                         call -> (long) call.proceed() | Long.lowestOneBit((long) call.proceed()) >>> 1),
-                of(
+                Domains.of(
                         "page-sizes-1",
                         "does not name its smallest size",
                         "pageSizes",
                         call -> Long.bitCount((long) call.proceed()) > 1
                                 ? (Object) ((long) call.proceed() & (long) call.proceed() - 1)
                                 : (Object) ((long) call.proceed() << 1)),
-                of(
+                Domains.of(
                         "page-sizes-1",
                         "names a size too large",
                         "pageSizes",
                         call -> (long) call.proceed() == 0 ? (Object) 0L : (Object) ((long) call.proceed() | 1L << 39)),
-                of(
+                Domains.of(
                         "page-sizes-2",
                         "names sizes of a blocked domain",
                         "pageSizes",
@@ -369,28 +368,28 @@ final class DomainSaboteurs {
                         "pageSizes",
                         "close",
                         call -> domain(call).type() == DomainType.BLOCKED ? 1L : 0L),
-                of(
+                Domains.of(
                         "aperture-1",
                         "starts at the second page",
                         "apertureStart",
                         call -> domain(call).type().isPaging()
                                 ? (Object) ((long) call.proceed() + page(call))
                                 : call.proceed()),
-                of(
+                Domains.of(
                         "aperture-1",
                         "starts inside a page",
                         "apertureStart",
                         call -> domain(call).type().isPaging() ? (Object) ((long) call.proceed() + 8) : call.proceed()),
-                of(
+                Domains.of(
                         "aperture-2",
                         "starts late where there are no pages",
                         "apertureStart",
                         call -> domain(call).type().isPaging() ? call.proceed() : (Object) 4096L),
                 changes("aperture-2", "apertureStart", "detach", call -> (long) call.proceed() + page(call)),
-                of("aperture-3", "ends a page later", "apertureEnd", call -> (long) call.proceed() + page(call)),
-                of("aperture-3", "ends a page earlier", "apertureEnd", call -> (long) call.proceed() - page(call)),
-                of("aperture-3", "ends after its last byte", "apertureEnd", call -> (long) call.proceed() + 1),
-                of(
+                Domains.of("aperture-3", "ends a page later", "apertureEnd", call -> (long) call.proceed() + page(call)),
+                Domains.of("aperture-3", "ends a page earlier", "apertureEnd", call -> (long) call.proceed() - page(call)),
+                Domains.of("aperture-3", "ends after its last byte", "apertureEnd", call -> (long) call.proceed() + 1),
+                Domains.of(
                         "aperture-3",
                         "refuses its last page",
                         "map",
@@ -408,7 +407,7 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> translations() {
         return List.of(
-                of(
+                Domains.of(
                         "translate-1",
                         "answers for the page and not for the byte",
                         "translate",
@@ -416,14 +415,14 @@ final class DomainSaboteurs {
                                 call -> domain(call).type().isPaging(),
                                 call -> call.with(0, call.number(0) & -page(call))
                                         .proceed())),
-                of(
+                Domains.of(
                         "translate-1",
                         "answers for the word and not for the byte",
                         "translate",
                         when(
                                 call -> domain(call).type().isPaging(),
                                 call -> call.with(0, call.number(0) & -8).proceed())),
-                of(
+                Domains.of(
                         "translate-1",
                         "answers for the middle of large pages with their start",
                         "translate",
@@ -448,19 +447,19 @@ final class DomainSaboteurs {
                                 : first.computeIfAbsent(call.number(0), at -> found);
                     };
                 }),
-                of("translate-2", "finds what is mapped a page before as well", "translate", call -> {
+                Domains.of("translate-2", "finds what is mapped a page before as well", "translate", call -> {
                     long found = (long) call.proceed();
                     long before = domain(call).translate(call.number(0) - page(call));
                     return found != IommuDomain.UNMAPPED || before == IommuDomain.UNMAPPED
                             ? (Object) found
                             : (Object) (before + page(call));
                 }),
-                of(
+                Domains.of(
                         "translate-2",
                         "ignores the upper bits of an address",
                         "translate",
                         call -> call.with(0, call.number(0) & (1L << 40) - 1).proceed()),
-                of(
+                Domains.of(
                                 "translate-3",
                                 "blocks the first page of identity",
                                 "translate",
@@ -468,12 +467,12 @@ final class DomainSaboteurs {
                                         call -> domain(call).type() == DomainType.IDENTITY && call.number(0) == 0,
                                         call -> IommuDomain.UNMAPPED))
                         .where(Ability.IDENTITY),
-                of(
+                Domains.of(
                         "translate-3",
                         "passes addresses of a blocked domain",
                         "translate",
                         when(call -> domain(call).type() == DomainType.BLOCKED, call -> call.number(0))),
-                of(
+                Domains.of(
                                 "translate-3",
                                 "answers for pages of identity",
                                 "translate",
@@ -482,7 +481,7 @@ final class DomainSaboteurs {
                                         call -> call.number(0) & -4096))
                         .where(Ability.IDENTITY),
                 silent("translate-4", "translate", IommuDomain.UNMAPPED, Errno.ENODEV),
-                of(
+                Domains.of(
                         "translate-4",
                         "answers for addresses beyond the aperture when closed",
                         "translate",
@@ -506,7 +505,7 @@ final class DomainSaboteurs {
                 .where(Ability.ENFORCEMENT));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "map", call -> Optional.empty())
                 .where(Ability.ENFORCEMENT));
-        all.add(of(
+        all.add(Domains.of(
                         "enforcement-1",
                         "has the control in DMA domains only",
                         "cacheCoherencyEnforcement",
@@ -514,7 +513,7 @@ final class DomainSaboteurs {
                 .where(Ability.ENFORCEMENT));
         all.add(changes("dirty-tracking-1", "dirtyTracking", "attach", call -> Optional.of(dummy(DirtyTracking.class)))
                 .where(traits -> !traits.has(Ability.DIRTY_TRACKING)));
-        all.add(of(
+        all.add(Domains.of(
                 "dirty-tracking-1",
                 "has a record without pages",
                 "dirtyTracking",
@@ -527,12 +526,12 @@ final class DomainSaboteurs {
                 .where(traits -> !traits.has(Ability.PASID)));
         all.add(changes("nesting-1", "nesting", "map", call -> Optional.of(dummy(Nesting.class)))
                 .where(traits -> !traits.has(Ability.NESTING)));
-        all.add(of(
+        all.add(Domains.of(
                 "nesting-1",
                 "lets a blocked domain be a parent",
                 "nesting",
                 when(call -> domain(call).type() == DomainType.BLOCKED, call -> Optional.of(dummy(Nesting.class)))));
-        all.add(of(
+        all.add(Domains.of(
                 "guest-invalidation-1",
                 "takes a guest's invalidations without nesting",
                 "guestInvalidation",
@@ -626,7 +625,7 @@ final class DomainSaboteurs {
                 silent("close-4", "translate", IommuDomain.UNMAPPED, Errno.ENODEV),
                 silent("close-4", "detach", null, Errno.ENODEV),
                 misnamed("close-4", "unmap", Errno.ENODEV, Errno.EINVAL),
-                of(
+                Domains.of(
                         "close-4",
                         "notices nothing where nothing is gathered",
                         "sync",
@@ -647,7 +646,7 @@ final class DomainSaboteurs {
                     throw new IommuException(Errno.ENODEV, "sabotage");
                 }),
                 misnamed("close-5", "close", Errno.EBUSY, Errno.EINVAL),
-                of("close-5", "unmaps before it is refused", "close", call -> {
+                Domains.of("close-5", "unmaps before it is refused", "close", call -> {
                     for (long iova = 1L << 30; iova > 0 && iova != 1L << 47; iova <<= 1) {
                         if (isOpen(call)) {
                             unmap(domain(call), iova, page(call));

@@ -110,7 +110,7 @@ final class DriverSaboteurs {
                             return refuse(Errno.EBUSY);
                         }
                         try {
-                            Thread.yield();
+                            Thread.onSpinWait();
                             return call.proceed();
                         } finally {
                             busy.set(false);
@@ -151,7 +151,7 @@ final class DriverSaboteurs {
                 of("probe-1", "makes a device anew", "probe", call -> ((Optional<?>) call.proceed())
                         .map(device -> copy((IommuDevice) device))),
                 with("probe-1", "knows a function by its object", "probe", () -> {
-                    Map<Object, Object> known = new IdentityHashMap<>();
+                    IdentityHashMap<Object, Object> known = new IdentityHashMap<>();
                     return call -> {
                         Object function = call.argument(0, Object.class);
                         Object found = call.proceed();

@@ -4,7 +4,6 @@ package org.iommu4j.it.tck;
 import static org.iommu4j.it.tck.Domains.afterError;
 import static org.iommu4j.it.tck.Domains.domain;
 import static org.iommu4j.it.tck.Domains.misnamed;
-import static org.iommu4j.it.tck.Domains.of;
 import static org.iommu4j.it.tck.Domains.onError;
 import static org.iommu4j.it.tck.Domains.page;
 import static org.iommu4j.it.tck.Domains.silent;
@@ -64,7 +63,7 @@ final class MappingSaboteurs {
 
     private static List<Saboteur> reaching() {
         return List.of(
-                of(
+                Domains.of(
                         "map-1",
                         "maps runs one page too far",
                         "map",
@@ -72,14 +71,14 @@ final class MappingSaboteurs {
                                 call -> call.number(COUNT) > 1,
                                 call -> call.with(PHYSICAL, call.number(PHYSICAL) + call.number(SIZE))
                                         .proceed())),
-                of(
+                Domains.of(
                         "map-1",
                         "leaves out the last page of long runs",
                         "map",
                         when(
                                 call -> call.number(COUNT) > 8,
                                 call -> call.with(COUNT, call.number(COUNT) - 1).proceed())),
-                of(
+                Domains.of(
                         "map-1",
                         "maps the second part of a run over a table's end like the first",
                         "map",
@@ -147,25 +146,25 @@ final class MappingSaboteurs {
     private static List<Saboteur> allOrNothing() {
         List<Errno> inUse = List.of(Errno.EADDRINUSE);
         return List.of(
-                of(
+                Domains.of(
                         "map-2",
                         "leaves the first page of a run that met a mapping",
                         "map",
                         afterError(inUse, call -> call.with(COUNT, 1L).proceed())),
-                of("map-2", "leaves the last page of a run that met a mapping", "map", afterError(inUse, call -> {
+                Domains.of("map-2", "leaves the last page of a run that met a mapping", "map", afterError(inUse, call -> {
                     long rest = (call.number(COUNT) - 1) * call.number(SIZE);
                     return call.with(IOVA, call.number(IOVA) + rest)
                             .with(PHYSICAL, call.number(PHYSICAL) + rest)
                             .with(COUNT, 1L)
                             .proceed();
                 })),
-                of("map-2", "takes away what was in the run's way", "map", afterError(inUse, call -> {
+                Domains.of("map-2", "takes away what was in the run's way", "map", afterError(inUse, call -> {
                     for (long i = 0; i < Math.min(call.number(COUNT), 64); i++) {
                         unmap(domain(call), call.number(IOVA) + i * call.number(SIZE), page(call));
                     }
                     return null;
                 })),
-                of("map-2", "gives pages in the way the rights of the run", "map", afterError(inUse, call -> {
+                Domains.of("map-2", "gives pages in the way the rights of the run", "map", afterError(inUse, call -> {
                     for (long i = 0; i < Math.min(call.number(COUNT), 64); i++) {
                         long at = call.number(IOVA) + i * call.number(SIZE);
                         long physical = domain(call).translate(at);
@@ -176,7 +175,7 @@ final class MappingSaboteurs {
                     }
                     return null;
                 })),
-                of(
+                Domains.of(
                         "map-2",
                         "leaves a page where a frame was missing",
                         "map",
@@ -280,23 +279,23 @@ final class MappingSaboteurs {
                 }),
                 withoutTables("map-4"),
                 silent("map-12", "map", null, Errno.ETIMEDOUT, Errno.EIO).where(Ability.COMPLETION),
-                of("map-12", "calls an unconfirmed table a missing frame", "map", onError(NOT_COMPLETED, call -> {
+                Domains.of("map-12", "calls an unconfirmed table a missing frame", "map", onError(NOT_COMPLETED, call -> {
                             throw new IommuException(Errno.ENOMEM, "sabotage");
                         }))
                         .where(Ability.COMPLETION),
-                of("map-12", "leaves the large page", "map", afterError(NOT_COMPLETED, Call::proceed))
+                Domains.of("map-12", "leaves the large page", "map", afterError(NOT_COMPLETED, Call::proceed))
                         .where(Ability.COMPLETION));
     }
 
     private static List<Saboteur> rights() {
         return List.of(
-                of(
+                Domains.of(
                         "map-5",
                         "grants writing where only reading was asked for",
                         "map",
                         call -> call.with(PROT, (int) call.number(PROT) | Prot.READ_WRITE)
                                 .proceed()),
-                of(
+                Domains.of(
                         "map-5",
                         "grants writing on large pages",
                         "map",
@@ -304,7 +303,7 @@ final class MappingSaboteurs {
                                 MappingSaboteurs::isLarge,
                                 call -> call.with(PROT, (int) call.number(PROT) | Prot.WRITE)
                                         .proceed())),
-                of(
+                Domains.of(
                         "map-5",
                         "grants writing from the second page of a run on",
                         "map",
@@ -329,21 +328,21 @@ final class MappingSaboteurs {
                                             (int) call.number(PROT)))
                                     .proceed());
                 }),
-                of(
+                Domains.of(
                         "map-5",
                         "takes writing from pages that are not cached",
                         "map",
                         when(
                                 call -> call.number(PROT) == Prot.READ_WRITE,
                                 call -> call.with(PROT, Prot.READ).proceed())),
-                of(
+                Domains.of(
                                 "map-5",
                                 "grants reading where only writing was asked for",
                                 "map",
                                 call -> call.with(PROT, (int) call.number(PROT) | Prot.READ)
                                         .proceed())
                         .where(Ability.WRITE_ONLY),
-                of(
+                Domains.of(
                                 "map-6",
                                 "refuses writing alone",
                                 "map",
@@ -351,7 +350,7 @@ final class MappingSaboteurs {
                                     throw new IommuException(Errno.EINVAL, "sabotage");
                                 }))
                         .where(traits -> !traits.has(Ability.WRITE_ONLY)),
-                of(
+                Domains.of(
                                 "map-6",
                                 "takes writing alone for reading",
                                 "map",
@@ -364,20 +363,20 @@ final class MappingSaboteurs {
 
     private static List<Saboteur> refusals() {
         return List.of(
-                of(
+                Domains.of(
                         "map-7",
                         "maps without rights",
                         "map",
                         when(
                                 call -> (call.number(PROT) & Prot.READ_WRITE) == 0,
                                 call -> call.with(PROT, Prot.READ).proceed())),
-                of("map-7", "accepts a run of no pages", "map", when(call -> call.number(COUNT) == 0, call -> null)),
-                of(
+                Domains.of("map-7", "accepts a run of no pages", "map", when(call -> call.number(COUNT) == 0, call -> null)),
+                Domains.of(
                         "map-7",
                         "rounds an IOVA down",
                         "map",
                         call -> call.with(IOVA, call.number(IOVA) & -page(call)).proceed()),
-                of(
+                Domains.of(
                         "map-7",
                         "rounds the physical address of a large page down",
                         "map",
@@ -385,14 +384,14 @@ final class MappingSaboteurs {
                                 MappingSaboteurs::isLarge,
                                 call -> call.with(PHYSICAL, call.number(PHYSICAL) & -call.number(SIZE))
                                         .proceed())),
-                of(
+                Domains.of(
                         "map-7",
                         "accepts mappings of a blocked domain",
                         "map",
                         when(call -> domain(call).type() == DomainType.BLOCKED, call -> null)),
                 misnamed("map-7", "map", Errno.EINVAL, Errno.ENXIO),
                 misnamed("map-8", "map", Errno.ENXIO, Errno.EINVAL),
-                of(
+                Domains.of(
                         "map-8",
                         "maps three pages at once",
                         "map",
@@ -401,7 +400,7 @@ final class MappingSaboteurs {
                                 call -> call.with(SIZE, page(call))
                                         .with(COUNT, 3L)
                                         .proceed())),
-                of(
+                Domains.of(
                         "map-8",
                         "takes half a page for a page",
                         "map",
@@ -409,13 +408,13 @@ final class MappingSaboteurs {
                                 call -> call.number(SIZE) == page(call) / 2,
                                 call -> call.with(SIZE, page(call)).proceed())),
                 misnamed("map-9", "map", Errno.ERANGE, Errno.EINVAL),
-                of(
+                Domains.of(
                         "map-9",
                         "cuts physical addresses",
                         "map",
                         call -> call.with(PHYSICAL, call.number(PHYSICAL) & (1L << 52) - 1)
                                 .proceed()),
-                of(
+                Domains.of(
                         "map-9",
                         "cuts runs at the end of the aperture",
                         "map",
@@ -425,7 +424,7 @@ final class MappingSaboteurs {
                             return call.with(COUNT, Math.min(call.number(COUNT), pages == -1 ? 1 : pages + 1))
                                     .proceed();
                         })),
-                of(
+                Domains.of(
                         "map-9",
                         "maps one page of a run that wraps",
                         "map",
@@ -433,7 +432,7 @@ final class MappingSaboteurs {
                                 call -> call.number(COUNT) > 1L << 51,
                                 call -> call.with(COUNT, 1L).proceed())),
                 misnamed("map-10", "map", Errno.EADDRINUSE, Errno.EBUSY),
-                of(
+                Domains.of(
                         "map-10",
                         "accepts a mapping that is there already",
                         "map",
@@ -442,7 +441,7 @@ final class MappingSaboteurs {
                                         && domain(call).translate(call.number(IOVA)) == call.number(PHYSICAL)
                                         && call.number(SIZE) == page(call),
                                 call -> null)),
-                of("map-10", "replaces small pages by a large one", "map", onError(List.of(Errno.EADDRINUSE), call -> {
+                Domains.of("map-10", "replaces small pages by a large one", "map", onError(List.of(Errno.EADDRINUSE), call -> {
                     if (!isLarge(call)) {
                         throw new IommuException(Errno.EADDRINUSE, "as it was");
                     }
@@ -458,8 +457,8 @@ final class MappingSaboteurs {
 
     private static List<Saboteur> syncMap() {
         return List.of(
-                of("sync-map-1", "does nothing", "syncMap", call -> null).where(Ability.NEGATIVE_CACHE),
-                of(
+                Domains.of("sync-map-1", "does nothing", "syncMap", call -> null).where(Ability.NEGATIVE_CACHE),
+                Domains.of(
                                 "sync-map-1",
                                 "announces all but the last page",
                                 "syncMap",
@@ -476,7 +475,7 @@ final class MappingSaboteurs {
                 withoutPages("sync-map-1").where(Ability.NEGATIVE_CACHE),
                 silent("sync-map-2", "syncMap", null, Errno.ETIMEDOUT, Errno.EIO)
                         .where(Ability.NEGATIVE_CACHE, Ability.COMPLETION),
-                of(
+                Domains.of(
                                 "sync-map-2",
                                 "takes the entries back",
                                 "syncMap",
@@ -484,12 +483,12 @@ final class MappingSaboteurs {
                                         NOT_COMPLETED,
                                         call -> domain(call).unmap(call.number(0), call.number(1), new IotlbGather())))
                         .where(Ability.NEGATIVE_CACHE, Ability.COMPLETION),
-                of("sync-map-2", "has the wrong errno", "syncMap", onError(NOT_COMPLETED, call -> {
+                Domains.of("sync-map-2", "has the wrong errno", "syncMap", onError(NOT_COMPLETED, call -> {
                             throw new IommuException(Errno.EINVAL, "sabotage");
                         }))
                         .where(Ability.NEGATIVE_CACHE, Ability.COMPLETION),
                 silent("sync-map-3", "syncMap", null, Errno.ENODEV),
-                of(
+                Domains.of(
                         "sync-map-3",
                         "notices nothing where nothing was mapped",
                         "syncMap",
@@ -498,31 +497,31 @@ final class MappingSaboteurs {
 
     private static List<Saboteur> unmapping() {
         return List.of(
-                of(
+                Domains.of(
                         "unmap-1",
                         "stops at the end of a table",
                         "unmap",
                         when(
-                                call -> call.number(0) >>> 21 != call.number(0) + call.number(1) - 1 >>> 21
-                                        && (call.number(0) & (1 << 21) - 1) != 0
+                                call -> call.number(0) >>> 21 != (call.number(0) + call.number(1) - 1) >>> 21
+                                        && (call.number(0) & ((1 << 21) - 1)) != 0
                                         && call.number(1) < 1L << 40,
-                                call -> call.with(1, (1 << 21) - (call.number(0) & (1 << 21) - 1))
+                                call -> call.with(1, (1 << 21) - (call.number(0) & ((1 << 21) - 1)))
                                         .proceed())),
-                of("unmap-1", "goes over a hole of one page", "unmap", call -> {
+                Domains.of("unmap-1", "goes over a hole of one page", "unmap", call -> {
                     long done = (long) call.proceed();
                     if (done != 0 && done + page(call) < call.number(1)) {
                         unmap(domain(call), call.number(0) + done + page(call), page(call));
                     }
                     return done;
                 }),
-                of(
+                Domains.of(
                         "unmap-1",
                         "unmaps six pages at most",
                         "unmap",
                         when(
                                 call -> call.number(1) > 6 * page(call) && call.number(1) % page(call) == 0,
                                 call -> call.with(1, 6 * page(call)).proceed())),
-                of("unmap-2", "throws where nothing is mapped", "unmap", call -> {
+                Domains.of("unmap-2", "throws where nothing is mapped", "unmap", call -> {
                     if (call.proceed().equals(0L)) {
                         throw new IommuException(Errno.EINVAL, "sabotage");
                     }
@@ -535,7 +534,7 @@ final class MappingSaboteurs {
                         return call.proceed();
                     }));
                 }),
-                of("unmap-2", "throws where very much is unmapped", "unmap", call -> {
+                Domains.of("unmap-2", "throws where very much is unmapped", "unmap", call -> {
                             long done = (long) call.proceed();
                             if (done > 1L << 27 && domain(call).translate(call.number(0)) == IommuDomain.UNMAPPED) {
                                 throw new IommuException(Errno.ETIMEDOUT, "sabotage");
@@ -543,7 +542,7 @@ final class MappingSaboteurs {
                             return done;
                         })
                         .where(Ability.COMPLETION),
-                of("unmap-3", "goes back to the start of the page", "unmap", call -> {
+                Domains.of("unmap-3", "goes back to the start of the page", "unmap", call -> {
                     long done = (long) call.proceed();
                     for (long sizes = domain(call).pageSizes(); done == 0 && sizes != 0; sizes &= sizes - 1) {
                         long size = Long.lowestOneBit(sizes);
@@ -554,18 +553,18 @@ final class MappingSaboteurs {
                     }
                     return done;
                 }),
-                of("unmap-3", "calls the rest of the page unmapped", "unmap", call -> {
+                Domains.of("unmap-3", "calls the rest of the page unmapped", "unmap", call -> {
                     long done = (long) call.proceed();
                     return done == 0 && domain(call).translate(call.number(0)) != IommuDomain.UNMAPPED
                             ? (Object) call.number(1)
                             : (Object) done;
                 }),
-                of(
+                Domains.of(
                         "unmap-4",
                         "returns no more than what was asked for",
                         "unmap",
                         call -> Math.min((long) call.proceed(), call.number(1))),
-                of("unmap-4", "does not gather what it unmapped beyond the request", "unmap", call -> {
+                Domains.of("unmap-4", "does not gather what it unmapped beyond the request", "unmap", call -> {
                     IotlbGather own = new IotlbGather();
                     long done = domain(call).unmap(call.number(0), call.number(1), own);
                     add(
@@ -575,7 +574,7 @@ final class MappingSaboteurs {
                             call.number(0) + Math.min(done, call.number(1)) - 1);
                     return done;
                 }),
-                of("unmap-5", "unmaps a page more", "unmap", call -> {
+                Domains.of("unmap-5", "unmaps a page more", "unmap", call -> {
                     long done = (long) call.proceed();
                     if (done > page(call)) {
                         domain(call).unmap(call.number(0) + done, page(call), new IotlbGather());
@@ -592,26 +591,26 @@ final class MappingSaboteurs {
                         return call.proceed();
                     };
                 }),
-                of("unmap-5", "takes the first page of a table along with all others", "unmap", call -> {
+                Domains.of("unmap-5", "takes the first page of a table along with all others", "unmap", call -> {
                     long done = (long) call.proceed();
                     if (done == (1L << 21) - 2 * page(call)) {
                         unmap(domain(call), call.number(0) - page(call), page(call));
                     }
                     return done;
                 }),
-                of("unmap-9", "counts pages", "unmap", call -> (long) call.proceed() / page(call)),
-                of(
+                Domains.of("unmap-9", "counts pages", "unmap", call -> (long) call.proceed() / page(call)),
+                Domains.of(
                         "unmap-9",
                         "returns what was asked for",
                         "unmap",
                         call -> call.proceed().equals(0L) ? (Object) 0L : (Object) call.number(1)),
-                of("unmap-10", "calls a hole a page", "unmap", call -> Math.max((long) call.proceed(), page(call))),
-                of(
+                Domains.of("unmap-10", "calls a hole a page", "unmap", call -> Math.max((long) call.proceed(), page(call))),
+                Domains.of(
                         "unmap-10",
                         "rounds addresses down",
                         "unmap",
                         call -> call.with(0, call.number(0) & -page(call)).proceed()),
-                of(
+                Domains.of(
                         "unmap-10",
                         "rounds sizes up",
                         "unmap",
@@ -619,7 +618,7 @@ final class MappingSaboteurs {
                                 call -> call.number(1) > 0,
                                 call -> call.with(1, call.number(1) + page(call) - 1 & -page(call))
                                         .proceed())),
-                of(
+                Domains.of(
                         "unmap-10",
                         "cuts a range at the aperture's end",
                         "unmap",
@@ -629,7 +628,7 @@ final class MappingSaboteurs {
                                         > 0,
                                 call -> call.with(1, domain(call).apertureEnd() - call.number(0) + 1)
                                         .proceed())),
-                of(
+                Domains.of(
                         "unmap-10",
                         "unmaps in a domain without tables",
                         "unmap",
@@ -649,7 +648,7 @@ final class MappingSaboteurs {
     }
 
     private static Saboteur gathers(String promise, String about, boolean always, long before, long after) {
-        return of(promise, about, "unmap", call -> {
+        return Domains.of(promise, about, "unmap", call -> {
             IotlbGather own = new IotlbGather();
             long done = domain(call).unmap(call.number(0), call.number(1), own);
             IotlbGather given = call.argument(2, IotlbGather.class);
@@ -668,7 +667,7 @@ final class MappingSaboteurs {
                 gathers("unmap-6", "gathers the page before", false, 1, 0),
                 gathers("unmap-6", "gathers all but the first page", false, -1, 0),
                 gathers("unmap-6", "gathers where nothing was unmapped", true, 0, 0),
-                of("unmap-6", "gathers what was asked for", "unmap", call -> {
+                Domains.of("unmap-6", "gathers what was asked for", "unmap", call -> {
                     Object done = call.proceed();
                     if (!done.equals(0L)) {
                         call.argument(2, IotlbGather.class)
@@ -676,7 +675,7 @@ final class MappingSaboteurs {
                     }
                     return done;
                 }),
-                of("unmap-7", "frees tables before sync", "unmap", call -> {
+                Domains.of("unmap-7", "frees tables before sync", "unmap", call -> {
                     Object done = call.proceed();
                     IotlbGather gather = call.argument(2, IotlbGather.class);
                     if (gather.frameCount() > 0) {
@@ -687,7 +686,7 @@ final class MappingSaboteurs {
                     }
                     return done;
                 }),
-                of("unmap-7", "loses one of several tables", "unmap", call -> {
+                Domains.of("unmap-7", "loses one of several tables", "unmap", call -> {
                     IotlbGather own = new IotlbGather();
                     Object done = domain(call).unmap(call.number(0), call.number(1), own);
                     IotlbGather given = call.argument(2, IotlbGather.class);
@@ -699,20 +698,20 @@ final class MappingSaboteurs {
                     }
                     return done;
                 }),
-                of("unmap-8", "loses the tables that find no room", "unmap", call -> {
+                Domains.of("unmap-8", "loses the tables that find no room", "unmap", call -> {
                     IotlbGather own = new IotlbGather();
                     Object done = domain(call).unmap(call.number(0), call.number(1), own);
                     add(call.argument(2, IotlbGather.class), own, own.start(), own.end());
                     return done;
                 }),
-                of("unmap-8", "empties a full gather without a sync", "unmap", call -> {
+                Domains.of("unmap-8", "empties a full gather without a sync", "unmap", call -> {
                     IotlbGather gather = call.argument(2, IotlbGather.class);
                     if (gather.frameCount() == IotlbGather.MAX_FRAMES) {
                         gather.reset();
                     }
                     return call.proceed();
                 }),
-                of(
+                Domains.of(
                         "unmap-8",
                         "does not go on where a gather is full",
                         "unmap",
@@ -723,7 +722,7 @@ final class MappingSaboteurs {
 
     private static List<Saboteur> syncing() {
         return List.of(
-                of("sync-1", "leaves the gather as it is", "sync", call -> {
+                Domains.of("sync-1", "leaves the gather as it is", "sync", call -> {
                     IotlbGather gather = call.argument(0, IotlbGather.class);
                     IotlbGather copy = new IotlbGather();
                     add(copy, gather, gather.start(), gather.end());
@@ -745,7 +744,7 @@ final class MappingSaboteurs {
                 }),
                 withoutTables("sync-1"),
                 withoutPages("sync-2"),
-                of(
+                Domains.of(
                                 "sync-2",
                                 "invalidates nothing where no table went",
                                 "sync",
@@ -754,7 +753,7 @@ final class MappingSaboteurs {
                                     return null;
                                 }))
                         .where(Ability.TRANSLATION_CACHE),
-                of("sync-2", "leaves out the last page", "sync", call -> {
+                Domains.of("sync-2", "leaves out the last page", "sync", call -> {
                             IotlbGather gather = call.argument(0, IotlbGather.class);
                             IotlbGather copy = new IotlbGather();
                             add(copy, gather, gather.start(), gather.end() - page(call));
@@ -763,7 +762,7 @@ final class MappingSaboteurs {
                             return null;
                         })
                         .where(Ability.TRANSLATION_CACHE),
-                of("sync-2", "leaves out the second half of large ranges", "sync", call -> {
+                Domains.of("sync-2", "leaves out the second half of large ranges", "sync", call -> {
                             IotlbGather gather = call.argument(0, IotlbGather.class);
                             long size = gather.end() - gather.start() + 1;
                             IotlbGather copy = new IotlbGather();
@@ -788,7 +787,7 @@ final class MappingSaboteurs {
                                     });
                         })
                         .where(Ability.TRANSLATION_CACHE),
-                of("sync-3", "sends a command for nothing", "sync", call -> {
+                Domains.of("sync-3", "sends a command for nothing", "sync", call -> {
                             IotlbGather gather = call.argument(0, IotlbGather.class);
                             if (gather.isEmpty() && domain(call).pageSizes() != 0) {
                                 gather.addRange(0, page(call) - 1);
@@ -812,7 +811,7 @@ final class MappingSaboteurs {
                         })
                         .where(Ability.COMPLETION),
                 silent("sync-4", "sync", null, Errno.ETIMEDOUT, Errno.EIO).where(Ability.COMPLETION),
-                of("sync-4", "leaves the range on the gather", "sync", afterError(NOT_COMPLETED, call -> {
+                Domains.of("sync-4", "leaves the range on the gather", "sync", afterError(NOT_COMPLETED, call -> {
                             call.argument(0, IotlbGather.class).addRange(0, page(call) - 1);
                             return null;
                         }))
@@ -836,7 +835,7 @@ final class MappingSaboteurs {
                         .where(Ability.COMPLETION)
                         .where(traits -> traits.tables() == Traits.Tables.IN_FRAMES),
                 silent("sync-5", "sync", null, Errno.ENODEV),
-                of(
+                Domains.of(
                         "sync-5",
                         "notices nothing where nothing is gathered",
                         "sync",

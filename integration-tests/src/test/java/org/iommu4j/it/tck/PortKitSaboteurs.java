@@ -113,7 +113,7 @@ final class PortKitSaboteurs {
                     if (real.load(call.number(0)) != call.number(1)) {
                         return false;
                     }
-                    Thread.yield();
+                    Thread.onSpinWait();
                     real.store(call.number(0), call.number(2));
                     return true;
                 }),
@@ -446,7 +446,7 @@ final class PortKitSaboteurs {
                     access,
                     instead(
                             IllegalStateException.class,
-                            call -> access.equals("read64") ? (Object) (-1L) : access.startsWith("read") ? -1 : null)));
+                            call -> access.equals("read64") ? (Object) Long.valueOf(-1) : access.startsWith("read") ? -1 : null)));
         }
         return all;
     }

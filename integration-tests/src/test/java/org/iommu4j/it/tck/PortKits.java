@@ -53,11 +53,11 @@ final class PortKits {
                 Memory.class,
                 CachedMemory.class,
                 Frames.class,
-                Registers.class,
+                RegisterWindows.class,
                 Waiting.class,
                 Tables.class,
                 Config.class,
-                Process.class);
+                UserMemory.class);
     }
 
     private static Machine machine() {
@@ -113,7 +113,7 @@ final class PortKits {
     }
 
     /** Of registers, which are an array. */
-    static class Registers extends RegisterSpaceConformance {
+    static class RegisterWindows extends RegisterSpaceConformance {
         @Override
         protected Registers newRegisters() {
             RegisterArray array = new RegisterArray();
@@ -190,7 +190,7 @@ final class PortKits {
     }
 
     /** Of a user's memory. */
-    static class Process extends ProcessMemoryConformance {
+    static class UserMemory extends ProcessMemoryConformance {
         @Override
         protected ProcessMemory newProcess(long memlockPages, boolean capIpcLock) {
             UserProcess process = machine().newProcess(memlockPages, capIpcLock);

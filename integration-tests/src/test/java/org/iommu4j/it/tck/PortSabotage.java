@@ -34,6 +34,7 @@ record PortSabotage(String promise, String about, Class<?> type, String method, 
     }
 
     /** One call. */
+    @SuppressWarnings("ArrayRecordComponent") // as the reflected call has them
     record Call(Object target, Method method, Object[] arguments) {
         /** Does the real call. */
         Object proceed() throws Throwable {

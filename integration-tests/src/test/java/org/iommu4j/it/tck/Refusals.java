@@ -13,6 +13,7 @@ final class Refusals {
     private Refusals() {}
 
     /** Refuses a call. */
+    @SuppressWarnings("DoNotCallSuggester") // to be the value of a lambda
     static Object refuse(Errno errno) {
         throw new IommuException(errno, "sabotage");
     }

@@ -686,12 +686,14 @@ final class VendorSaboteurs {
                     }
                 }),
                 vendor("describe-8", "runs over the end of a short table", "describe", call -> {
-                    call.argument(0, HostFacts.class)
+                    Optional<byte[]> table = call.argument(0, HostFacts.class)
                             .firmware()
                             .table("DMAR")
                             .or(() ->
-                                    call.argument(0, HostFacts.class).firmware().table("IVRS"))
-                            .map(table -> table[39]);
+                                    call.argument(0, HostFacts.class).firmware().table("IVRS"));
+                    if (table.isPresent() && table.get()[39] == 0) {
+                        return call.proceed();
+                    }
                     return call.proceed();
                 }),
                 Saboteur.of("describe-8", "describes nothing where the table is malformed", () -> {

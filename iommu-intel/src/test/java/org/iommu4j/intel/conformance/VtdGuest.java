@@ -26,13 +26,13 @@ final class VtdGuest implements GuestTables {
     }
 
     private static long slot(long root, int level, long virtualAddress) {
-        return root + (LEVELS - level) * FRAME + (virtualAddress >>> 12 + 9 * (level - 1) & 511) * Long.BYTES;
+        return root + (long) (LEVELS - level) * FRAME + ((virtualAddress >>> (12 + 9 * (level - 1))) & 511) * Long.BYTES;
     }
 
     @Override
     public void map(Memory memory, long root, long virtualAddress, long guestPhysicalAddress, Entry entry) {
         for (int level = LEVELS; level > 1; level--) {
-            long next = root + (LEVELS - level + 1) * FRAME;
+            long next = root + (LEVELS - level + 1L) * FRAME;
             memory.store(slot(root, level, virtualAddress), next | PRESENT | WRITABLE | USER);
         }
         long leaf = switch (entry) {
