@@ -102,12 +102,12 @@ public record Subject(
 
     /** Returns the same on another machine. */
     public Subject on(MachineDescription other) {
-        return new Subject(name, other, traits, caches, release, vendors, machines, ports);
+        return new Subject(name, other, traits, caches, release, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same with CPU caches in front of memory. */
     public Subject cached() {
-        return new Subject(name, machine, traits, true, release, vendors, machines, ports);
+        return new Subject(name, machine, traits, true, release, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same with other vendors, other silicon and other ports. */

@@ -131,7 +131,8 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(47)
                         .enforcement(Enforcement.GRANTED)
-                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER, EARLIER_MAPPINGS)
+                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
+                        .can(EARLIER_MAPPINGS)
                         .build());
     }
 
@@ -148,7 +149,8 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(64)
                         .enforcement(Enforcement.UNCONDITIONAL)
-                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER, ID_PER_DOMAIN)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
+                        .can(ID_PER_DOMAIN)
                         .build());
     }
 
