@@ -2,6 +2,7 @@
 package org.iommu4j.it.tck;
 
 import static org.iommu4j.it.tck.Domains.when;
+import static org.iommu4j.tck.Ability.TABLE_READER;
 import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 
 import java.util.ArrayList;
@@ -56,7 +57,13 @@ final class SiliconSaboteurs {
                 readers(),
                 visits(),
                 fabrics(),
-                devices());
+                devices()).stream()
+                // Only a unit with tables for a reader has a queue in memory, whose reads show a lock.
+                .map(saboteur -> saboteur.promise().matches("(reader|tables)-.*")
+                                || saboteur.about().equals("locks the unit to translate")
+                        ? saboteur.where(TABLE_READER)
+                        : saboteur)
+                .toList();
     }
 
     private static Saboteur unit(String promise, String about, String method, Handler handler) {
@@ -121,8 +128,8 @@ final class SiliconSaboteurs {
                     return false;
                 }),
                 with("unit-step-1", "says true of the first idle step", TranslationUnit.class, "step", () -> {
-                    AtomicInteger idle = new AtomicInteger();
-                    return call -> (boolean) call.proceed() || idle.getAndIncrement() == 0;
+                    Map<Object, Integer> idle = new IdentityHashMap<>();
+                    return call -> (boolean) call.proceed() || idle.merge(unit(call), 1, Integer::sum) == 1;
                 }),
                 unit("unit-step-2", "always has more to do", "step", call -> {
                     call.proceed();
@@ -637,7 +644,7 @@ final class SiliconSaboteurs {
                             TranslationUnitSpec spec = call.argument(0, TranslationUnitSpec.class);
                             Map<String, Long> registers = spec.provider().equals("vtd")
                                     ? Map.of("VER", 0x10L, "CAP", 0xd2078c106f0466L, "ECAP", 0xf020dfL)
-                                    : Map.of("EFR", 0L);
+                                    : Map.of("EFR", 0L, "CAP", 1L);
                             return call.with(
                                             0,
                                             new TranslationUnitSpec(
