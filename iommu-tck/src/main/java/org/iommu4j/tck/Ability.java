@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Set;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
@@ -16,6 +18,10 @@ import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.device.NamedDevice;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.RequestFlags;
+import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.TranslationUnit;
 
 /** What a driver or its unit may be able to do, and what follows where it is not. */
 public enum Ability {
@@ -195,6 +201,38 @@ public enum Ability {
             assertThat(bench.iommu().takeFaults())
                     .extracting(DmaFault::pasid)
                     .allMatch(pasid -> pasid == DmaFault.NO_PASID);
+        }
+    },
+    /** The unit answers the first device's ATS translation requests. */
+    TRANSLATION_REQUESTS("a translation request of the device is granted nothing") {
+        @Override
+        void assertConsequence(Bench bench) {
+            bench.map(bench.attached(), bench.iova(), bench.scratch());
+            SiliconBench silicon = new SiliconBench(bench.subject());
+            long answer = bench.machine()
+                    .unit(silicon.unit(bench.device().id()))
+                    .requestTranslation(
+                            silicon.sourceId(bench.device().id()),
+                            TranslationUnit.NO_PASID,
+                            bench.iova(),
+                            RequestFlags.READ);
+            assertThat(Translation.isFault(answer))
+                    .as("%s is a refusal", Translation.toString(answer))
+                    .isTrue();
+        }
+    },
+    /** The silicon reads tables in a memory image. */
+    TABLE_READER("no registers have a reader of tables") {
+        @Override
+        void assertConsequence(Bench bench) {
+            SiliconBench silicon = new SiliconBench(bench.subject());
+            Map<Integer, Long> words = new HashMap<>();
+            TranslationUnit unit = bench.machine().units().get(0);
+            for (int offset = 0; offset < 256; offset += 8) {
+                words.put(offset, unit.readRegister64(offset));
+            }
+            RegisterDump dump = new RegisterDump(unit.spec().registerBase(), words);
+            assertThat(silicon.provider().reader(dump, new NoMemory())).isEmpty();
         }
     },
     /** The driver waits for the unit's invalidations, which can fail to complete. */

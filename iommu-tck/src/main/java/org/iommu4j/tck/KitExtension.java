@@ -27,13 +27,23 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
     @Override
     public boolean supportsParameter(ParameterContext parameter, ExtensionContext context) {
         Class<?> type = parameter.getParameter().getType();
-        return type == Bench.class || type == VendorBench.class;
+        return type == Bench.class || type == VendorBench.class || type == SiliconBench.class;
     }
 
     /** The bench of a test, made when something first asks for it. */
     @Override
     public Account resolveParameter(ParameterContext parameter, ExtensionContext context) {
-        return parameter.getParameter().getType() == Bench.class ? bench(context) : vendorBench(context);
+        Class<?> type = parameter.getParameter().getType();
+        if (type == SiliconBench.class) {
+            return siliconBench(context);
+        }
+        return type == Bench.class ? bench(context) : vendorBench(context);
+    }
+
+    private static SiliconBench siliconBench(ExtensionContext context) {
+        return context.getStore(KIT)
+                .getOrComputeIfAbsent(
+                        SiliconBench.class, ignored -> new SiliconBench(subject(context)), SiliconBench.class);
     }
 
     private static VendorBench vendorBench(ExtensionContext context) {
@@ -128,6 +138,9 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
         Account account = context.getStore(KIT).get(Bench.class, Bench.class);
         if (account == null) {
             account = context.getStore(KIT).get(VendorBench.class, VendorBench.class);
+        }
+        if (account == null) {
+            account = context.getStore(KIT).get(SiliconBench.class, SiliconBench.class);
         }
         if (account != null && !account.steps().isEmpty()) {
             message.append("\nafter these steps:\n").append(account.steps());

@@ -3,8 +3,10 @@ package org.iommu4j.tck;
 
 import org.iommu4j.tck.silicon.FabricContract;
 import org.iommu4j.tck.silicon.ProviderContract;
+import org.iommu4j.tck.silicon.RegisterContract;
 import org.iommu4j.tck.silicon.TableReaderContract;
 import org.iommu4j.tck.silicon.UnitContract;
+import org.iommu4j.tck.silicon.UnitTranslationContract;
 import org.junit.jupiter.api.Nested;
 
 /**
@@ -16,9 +18,17 @@ public abstract class SiliconConformance extends Conformance {
     /** Made by JUnit. */
     protected SiliconConformance() {}
 
-    /** {@link org.iommu4j.sim.spi.TranslationUnit}. */
+    /** {@link org.iommu4j.sim.spi.TranslationUnit}: steps, memory, threads, its state as a whole. */
     @Nested
     class Units extends UnitContract {}
+
+    /** A unit's registers. */
+    @Nested
+    class Registers extends RegisterContract {}
+
+    /** What a unit answers to requests. */
+    @Nested
+    class Translations extends UnitTranslationContract {}
 
     /** {@link org.iommu4j.sim.spi.TranslationUnitProvider}. */
     @Nested

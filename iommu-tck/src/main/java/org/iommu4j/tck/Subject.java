@@ -10,7 +10,9 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
@@ -29,6 +31,7 @@ import org.iommu4j.spi.VendorContext;
  * @param vendors of which one claims the machine
  * @param machines builds the machine
  * @param ports what the driver gets in place of the machine's ports
+ * @param fabrics what a unit gets in place of the machine's memory; a platform of one's own puts it here
  */
 public record Subject(
         String name,
@@ -38,7 +41,11 @@ public record Subject(
         LinuxRelease release,
         IommuVendors vendors,
         MachineFactory machines,
-        UnaryOperator<VendorContext> ports) {
+        UnaryOperator<VendorContext> ports,
+        UnaryOperator<Fabric> fabrics) {
+    /** The machine's own. */
+    private static final UnaryOperator<Fabric> OWN = UnaryOperator.identity();
+
     /** Refuses what is missing; adds to the traits what the machine tells of its devices. */
     public Subject {
         Objects.requireNonNull(name, "name");
@@ -48,6 +55,7 @@ public record Subject(
         Objects.requireNonNull(vendors, "vendors");
         Objects.requireNonNull(machines, "machines");
         Objects.requireNonNull(ports, "ports");
+        Objects.requireNonNull(fabrics, "fabrics");
         if (machine.functions().stream().anyMatch(function -> function.unit().isPresent())) {
             traits = traits.with().can(Ability.PCI_DEVICES).build();
         }
@@ -66,7 +74,8 @@ public record Subject(
                 LinuxRelease.NEWEST,
                 IommuVendors.load(),
                 MachineFactory.load(),
-                UnaryOperator.identity());
+                UnaryOperator.identity(),
+                OWN);
     }
 
     /** Returns a machine twice, with CPU caches and without, which is what most vendors' classes list. */
@@ -77,32 +86,33 @@ public record Subject(
 
     /** Returns the same without caches in front of memory. */
     public Subject flat() {
-        return new Subject(name + ", flat memory", machine, traits, false, release, vendors, machines, ports);
+        return new Subject(name + ", flat memory", machine, traits, false, release, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same under another name. */
     public Subject named(String other) {
-        return new Subject(other, machine, traits, caches, release, vendors, machines, ports);
+        return new Subject(other, machine, traits, caches, release, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same under another release's rules. */
     public Subject under(LinuxRelease other) {
-        return new Subject(name + ", Linux " + other, machine, traits, caches, other, vendors, machines, ports);
+        return new Subject(
+                name + ", Linux " + other, machine, traits, caches, other, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same on another machine. */
     public Subject on(MachineDescription other) {
-        return new Subject(name, other, traits, caches, release, vendors, machines, ports);
+        return new Subject(name, other, traits, caches, release, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same with CPU caches in front of memory. */
     public Subject cached() {
-        return new Subject(name, machine, traits, true, release, vendors, machines, ports);
+        return new Subject(name, machine, traits, true, release, vendors, machines, ports, fabrics);
     }
 
     /** Returns the same with other vendors, other silicon and other ports. */
     public Subject with(IommuVendors other, MachineFactory factory, UnaryOperator<VendorContext> otherPorts) {
-        return new Subject(name, machine, traits, caches, release, other, factory, otherPorts);
+        return new Subject(name, machine, traits, caches, release, other, factory, otherPorts, fabrics);
     }
 
     /** Returns the same whose driver gets other ports, made from those that it would get. */
@@ -110,9 +120,28 @@ public record Subject(
         return with(vendors, machines, context -> more.apply(ports.apply(context)));
     }
 
+    /** Returns the same whose units get other fabrics, made from those that they would get. */
+    public Subject withFabrics(UnaryOperator<Fabric> more) {
+        return new Subject(
+                name,
+                machine,
+                traits,
+                caches,
+                release,
+                vendors,
+                machines,
+                ports,
+                fabric -> more.apply(fabrics.apply(fabric)));
+    }
+
     /** Builds a machine, on which no driver is opened. */
     public Machine build() {
-        return caches ? machines.create(machine) : machines.createFlat(machine);
+        MachineFactory factory = fabrics == OWN
+                ? machines
+                : new MachineFactory(machines.providers().stream()
+                        .<TranslationUnitProvider>map(provider -> new ProviderOver(provider, fabrics))
+                        .toList());
+        return caches ? factory.create(machine) : factory.createFlat(machine);
     }
 
     /** Returns the one vendor that claims the machine. */

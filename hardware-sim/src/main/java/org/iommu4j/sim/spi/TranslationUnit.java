@@ -66,7 +66,11 @@ public interface TranslationUnit {
     /** Reads a 64-bit register at an offset in bytes, aligned to 8 [unit-read-sixty-four-1]. */
     long readRegister64(int offset);
 
-    /** Writes a 32-bit register [unit-write-thirty-two-1]. */
+    /**
+     * Writes a 32-bit register, or half of a 64-bit one [unit-write-thirty-two-1].
+     *
+     * @throws IllegalStateException when the unit's registers are written whole
+     */
     void writeRegister32(int offset, int value);
 
     /** Writes a 64-bit register [unit-write-sixty-four-1]. */
@@ -99,7 +103,8 @@ public interface TranslationUnit {
     /**
      * Checks a request whose address the device translated itself by an earlier {@link #requestTranslation}.
      *
-     * @return the {@link Translation} of the address to itself, or a recorded fault [unit-pass-1]
+     * @return the {@link Translation} of the address to itself, or a recorded fault; a unit that grants no translation
+     *     request may treat this like {@link #translate} [unit-pass-1]
      */
     default long passTranslated(int sourceId, int pasid, long address, int flags) {
         return translate(sourceId, pasid, address, flags);

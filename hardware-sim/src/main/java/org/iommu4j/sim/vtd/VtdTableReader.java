@@ -60,7 +60,10 @@ final class VtdTableReader implements TableReader {
 
     @Override
     public void visit(int requesterId, TableVisitor visitor) {
-        memory.make(visitor, () -> visitRequester(requesterId, visitor));
+        // A source id is a requester id, of 16 bits.
+        if (requesterId >>> 16 == 0) {
+            memory.make(visitor, () -> visitRequester(requesterId, visitor));
+        }
     }
 
     private void visitAll(TableVisitor visitor) {

@@ -68,10 +68,11 @@ final class Interposer {
 
     /** Interfaces of silicon. */
     private static final List<Class<?>> SILICON =
-            List.of(TranslationUnitProvider.class, TranslationUnit.class, TableReader.class, Fabric.class);
+            List.of(TranslationUnitProvider.class, TranslationUnit.class, TableReader.class);
 
-    private static final List<Class<?>> ALL =
-            Stream.of(FRONT, PORTS, SILICON).flatMap(List::stream).toList();
+    private static final List<Class<?>> ALL = Stream.of(FRONT, PORTS, SILICON, List.<Class<?>>of(Fabric.class))
+            .flatMap(List::stream)
+            .toList();
 
     private final List<Change> changes;
     private final Map<Object, Object> shown = Collections.synchronizedMap(new IdentityHashMap<>());
@@ -149,6 +150,7 @@ final class Interposer {
         return new Interposer(List.of(
                 new Change(IommuVendor.class, "name", unchanged),
                 new Change(TranslationUnitProvider.class, "name", unchanged),
+                new Change(Fabric.class, "status", unchanged),
                 new Change(SystemMemory.class, "writeBack", unchanged),
                 new Change(FrameAllocator.class, "free", unchanged),
                 new Change(RegisterWindow.class, "release", unchanged),
@@ -168,7 +170,9 @@ final class Interposer {
                 : new MachineFactory(subject.machines().providers().stream()
                         .map(provider -> show(TranslationUnitProvider.class, provider))
                         .toList());
-        return subject.with(vendors, machines, context -> ports(subject.ports().apply(context)));
+        Subject between =
+                subject.with(vendors, machines, context -> ports(subject.ports().apply(context)));
+        return concerns(List.of(Fabric.class)) ? between.withFabrics(fabric -> show(Fabric.class, fabric)) : between;
     }
 
     private VendorContext ports(VendorContext context) {
@@ -194,7 +198,7 @@ final class Interposer {
         if (type == RegisterSpace.class) {
             return concerns(List.of(RegisterSpace.class, RegisterWindow.class));
         }
-        return PORTS.contains(type) ? concerns(List.of(type)) : concerns(SILICON);
+        return SILICON.contains(type) ? concerns(SILICON) : concerns(List.of(type));
     }
 
     /** Shows an object as a proxy of all interfaces of the contract that it has: a domain may be its own capability. */
@@ -218,7 +222,9 @@ final class Interposer {
     private Object call(Object target, Method method, Object[] given) throws Throwable {
         Object[] arguments = given == null ? new Object[0] : given.clone();
         for (int i = 0; i < arguments.length; i++) {
-            arguments[i] = unwrapped(arguments[i]);
+            // A unit is handed its fabric once, and calls it from then on.
+            arguments[i] =
+                    arguments[i] instanceof Fabric ? arguments[i] : real.getOrDefault(arguments[i], arguments[i]);
         }
         for (Change change : changes) {
             if (method.getDeclaringClass().isAssignableFrom(change.type())
@@ -236,13 +242,6 @@ final class Interposer {
         } catch (InvocationTargetException e) {
             throw e.getCause();
         }
-    }
-
-    private Object unwrapped(Object argument) {
-        // A unit is handed its fabric once, and calls it from then on.
-        return argument instanceof Fabric fabric && isShown(Fabric.class)
-                ? show(Fabric.class, fabric)
-                : real.getOrDefault(argument, argument);
     }
 
     private Object wrapped(Object result) {

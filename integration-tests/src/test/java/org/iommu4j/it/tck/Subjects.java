@@ -12,7 +12,9 @@ import static org.iommu4j.tck.Ability.INCOMPATIBLE;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
+import static org.iommu4j.tck.Ability.TABLE_READER;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
+import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.List;
@@ -21,6 +23,10 @@ import org.iommu4j.it.domain.Machines;
 import org.iommu4j.it.domain.ScalableMachines;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.pcie.BuiltInTopology;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
@@ -36,7 +42,7 @@ final class Subjects {
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits());
+        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits(), translationCache());
     }
 
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
@@ -88,6 +94,27 @@ final class Subjects {
                 intel().traits().with().can(NEGATIVE_CACHE).build());
     }
 
+    /** A device with ATS. */
+    private static Subject translationCache() {
+        Subject amd = amd();
+        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .ats()
+                .build();
+        MachineDescription machine = amd.machine()
+                .withFunctions(amd.machine().functions().stream()
+                        .map(function -> !function.address().equals(BuiltInTopology.GPU)
+                                ? function
+                                : new FunctionDescription(
+                                        function.address(),
+                                        function.upstreamBridge(),
+                                        config,
+                                        function.unit(),
+                                        function.externalFacing()))
+                        .toList());
+        return Subject.of(machine, amd.traits().with().can(TRANSLATION_REQUESTS).build())
+                .named("amd-ats");
+    }
+
     /** Scalable mode with a first stage, whose entries always grant reading: SMTS, FLTS, SMPWC. */
     private static Subject firstStage() {
         return Subject.of(
@@ -98,7 +125,8 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(47)
                         .enforcement(Enforcement.GRANTED)
-                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, EARLIER_MAPPINGS)
+                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
+                        .can(EARLIER_MAPPINGS)
                         .build());
     }
 
@@ -115,7 +143,8 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(64)
                         .enforcement(Enforcement.UNCONDITIONAL)
-                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
+                        .can(ID_PER_DOMAIN)
                         .build());
     }
 
@@ -125,7 +154,7 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(48)
                         .enforcement(Enforcement.GRANTED)
-                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, TABLE_READER)
                         .build());
     }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.it.tck;
+
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TableReader;
+import org.iommu4j.sim.spi.TranslationUnit;
+import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
+import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.tck.Subject;
+
+/** Silicon and memory that take bytes from the heap now and then; proxies would at each call. */
+final class Silicons {
+    /** Keeps the compiler from doing without. */
+    static volatile Object sink;
+
+    private Silicons() {}
+
+    private static void take(boolean really) {
+        if (really) {
+            sink = new long[1];
+        }
+    }
+
+    /** Returns a subject whose units are others, made from its own. */
+    static Subject withUnits(Subject subject, UnaryOperator<TranslationUnit> units) {
+        List<TranslationUnitProvider> providers = subject.machines().providers().stream()
+                .<TranslationUnitProvider>map(provider -> new Provider(provider, units, new int[1]))
+                .toList();
+        return subject.with(subject.vendors(), new MachineFactory(providers), subject.ports());
+    }
+
+    /** A provider of other units. It has state: a counter of calls. */
+    record Provider(TranslationUnitProvider provider, UnaryOperator<TranslationUnit> units, int[] calls)
+            implements TranslationUnitProvider {
+        @Override
+        public String name() {
+            return provider.name();
+        }
+
+        @Override
+        public List<MachineDescription> machines() {
+            return provider.machines();
+        }
+
+        @Override
+        public Optional<TranslationUnitSpec> recognise(
+                String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
+            return provider.recognise(name, attributes, known, firmware);
+        }
+
+        @Override
+        public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+            return provider.reader(registers, memory);
+        }
+
+        @Override
+        public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
+            calls[0]++;
+            return units.apply(provider.create(spec, fabric));
+        }
+    }
+
+    /** Takes bytes when it refuses, or when it doesn't. */
+    record AllocatingUnit(TranslationUnit unit, boolean refusals, boolean successes) implements TranslationUnit {
+        @Override
+        public TranslationUnitSpec spec() {
+            return unit.spec();
+        }
+
+        @Override
+        public int readRegister32(int offset) {
+            return unit.readRegister32(offset);
+        }
+
+        @Override
+        public long readRegister64(int offset) {
+            return unit.readRegister64(offset);
+        }
+
+        @Override
+        public void writeRegister32(int offset, int value) {
+            unit.writeRegister32(offset, value);
+        }
+
+        @Override
+        public void writeRegister64(int offset, long value) {
+            unit.writeRegister64(offset, value);
+        }
+
+        @Override
+        public long translate(int sourceId, int pasid, long address, int flags) {
+            long answer = unit.translate(sourceId, pasid, address, flags);
+            take(answer < 0 ? refusals : successes);
+            return answer;
+        }
+
+        @Override
+        public boolean step() {
+            return unit.step();
+        }
+
+        @Override
+        public void reset() {
+            unit.reset();
+        }
+
+        @Override
+        public void addTo(StateDigest digest) {
+            unit.addTo(digest);
+        }
+    }
+
+    /** Takes bytes when it reads, or when it writes. */
+    record AllocatingFabric(Fabric fabric, boolean reads, boolean writes) implements Fabric {
+        @Override
+        public boolean isMemory(long physicalAddress) {
+            return fabric.isMemory(physicalAddress);
+        }
+
+        @Override
+        public long read(long physicalAddress, boolean snoop) {
+            take(reads);
+            return fabric.read(physicalAddress, snoop);
+        }
+
+        @Override
+        public void write(long physicalAddress, long value, boolean snoop) {
+            fabric.write(physicalAddress, value, snoop);
+        }
+
+        @Override
+        public void write32(long physicalAddress, int value, boolean snoop) {
+            fabric.write32(physicalAddress, value, snoop);
+        }
+
+        @Override
+        public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
+            take(writes);
+            return fabric.compareAndSet(physicalAddress, expected, value, snoop);
+        }
+    }
+}
