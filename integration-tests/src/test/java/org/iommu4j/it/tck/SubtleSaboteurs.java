@@ -34,9 +34,11 @@ final class SubtleSaboteurs {
 
     private static List<Saboteur> mapping() {
         return List.of(
-                of("translate-1", "loses bit 51 of physical addresses", "map", call -> call.with(
-                                1, call.number(1) & ~(1L << 51))
-                        .proceed()),
+                of(
+                        "translate-1",
+                        "loses bit 51 of physical addresses",
+                        "map",
+                        call -> call.with(1, call.number(1) & ~(1L << 51)).proceed()),
                 of("map-2", "leaves what is inside the aperture", "map", afterError(List.of(Errno.ERANGE), call -> {
                     long room = domain(call).apertureEnd() - call.number(0) + 1;
                     long pages = Long.divideUnsigned(room, Math.max(1, call.number(2)));
@@ -47,37 +49,55 @@ final class SubtleSaboteurs {
                 without("NOEXEC", Prot.NOEXEC),
                 without("MMIO", Prot.MMIO),
                 without("PRIV", Prot.PRIV),
-                of("map-9", "cuts physical addresses of large pages", "map", when(
-                        call -> call.number(2) > page(call),
-                        call -> call.with(1, call.number(1) & (1L << 52) - 1).proceed())));
+                of(
+                        "map-9",
+                        "cuts physical addresses of large pages",
+                        "map",
+                        when(
+                                call -> call.number(2) > page(call),
+                                call -> call.with(1, call.number(1) & (1L << 52) - 1)
+                                        .proceed())));
     }
 
     private static Saboteur without(String name, int hint) {
-        return of("map-5", "takes writing from pages with " + name, "map", when(
-                call -> (call.number(4) & hint) != 0, call -> call.with(
-                                4, (int) call.number(4) & ~Prot.WRITE | Prot.READ)
-                        .proceed()));
+        return of(
+                "map-5",
+                "takes writing from pages with " + name,
+                "map",
+                when(
+                        call -> (call.number(4) & hint) != 0,
+                        call -> call.with(4, (int) call.number(4) & ~Prot.WRITE | Prot.READ)
+                                .proceed()));
     }
 
     private static List<Saboteur> unmapping() {
         return List.of(
-                of("unmap-9", "leaves the last page of long runs", "unmap", when(
-                        call -> call.number(1) > 100 * page(call), call -> {
+                of(
+                        "unmap-9",
+                        "leaves the last page of long runs",
+                        "unmap",
+                        when(call -> call.number(1) > 100 * page(call), call -> {
                             long all = call.number(1);
                             long done = (long) call.with(1, all - page(call)).proceed();
                             return done == all - page(call) ? all : done;
                         })),
-                of("unmap-1", "leaves the last page before a table's end", "unmap", when(
-                        call -> call.number(1) > page(call) && (call.number(0) + call.number(1)) % TABLE == 0, call -> {
-                            long end = call.number(0) + call.number(1);
-                            long all = call.number(1);
-                            long done = (long) call.with(1, all - page(call)).proceed();
-                            if (done != all - page(call)) {
-                                return done;
-                            }
-                            call.argument(2, IotlbGather.class).addRange(end - page(call), end - 1);
-                            return all;
-                        })),
+                of(
+                        "unmap-1",
+                        "leaves the last page before a table's end",
+                        "unmap",
+                        when(
+                                call -> call.number(1) > page(call) && (call.number(0) + call.number(1)) % TABLE == 0,
+                                call -> {
+                                    long end = call.number(0) + call.number(1);
+                                    long all = call.number(1);
+                                    long done = (long)
+                                            call.with(1, all - page(call)).proceed();
+                                    if (done != all - page(call)) {
+                                        return done;
+                                    }
+                                    call.argument(2, IotlbGather.class).addRange(end - page(call), end - 1);
+                                    return all;
+                                })),
                 of("unmap-5", "unmaps a page one table on", "unmap", call -> {
                     long done = (long) call.proceed();
                     if (done == page(call)) {
@@ -85,33 +105,53 @@ final class SubtleSaboteurs {
                     }
                     return done;
                 }),
-                of("sync-2", "leaves out the aperture's last page", "sync", when(
-                        call -> call.argument(0, IotlbGather.class).hasRange()
-                                && call.argument(0, IotlbGather.class).end()
-                                        == domain(call).apertureEnd(),
-                        call -> {
-                            call.argument(0, IotlbGather.class).reset();
-                            return null;
-                        })),
-                of("sync-2", "leaves out page 0", "sync", when(
-                        call -> call.argument(0, IotlbGather.class).hasRange()
-                                && call.argument(0, IotlbGather.class).start() == 0,
-                        call -> {
-                            call.argument(0, IotlbGather.class).reset();
-                            return null;
-                        })));
+                of(
+                        "sync-2",
+                        "leaves out the aperture's last page",
+                        "sync",
+                        when(
+                                call -> call.argument(0, IotlbGather.class).hasRange()
+                                        && call.argument(0, IotlbGather.class).end()
+                                                == domain(call).apertureEnd(),
+                                call -> {
+                                    call.argument(0, IotlbGather.class).reset();
+                                    return null;
+                                })),
+                of(
+                        "sync-2",
+                        "leaves out page 0",
+                        "sync",
+                        when(
+                                call -> call.argument(0, IotlbGather.class).hasRange()
+                                        && call.argument(0, IotlbGather.class).start() == 0,
+                                call -> {
+                                    call.argument(0, IotlbGather.class).reset();
+                                    return null;
+                                })));
     }
 
     private static List<Saboteur> domains() {
         return List.of(
-                of("translate-2", "finds pages beyond the aperture", "translate", when(
-                                call -> domain(call).type().isPaging(), call -> call.with(
-                                                0, call.number(0) & domain(call).apertureEnd())
-                                        .proceed()))
+                of(
+                                "translate-2",
+                                "finds pages beyond the aperture",
+                                "translate",
+                                when(
+                                        call -> domain(call).type().isPaging(),
+                                        call -> call.with(
+                                                        0,
+                                                        call.number(0)
+                                                                & domain(call).apertureEnd())
+                                                .proceed()))
                         .where(traits -> traits.addressBits() < 64),
-                of("translate-3", "has 52 bits of identity", "translate", when(
-                                call -> domain(call).type() == DomainType.IDENTITY && call.number(0) >>> 52 != 0,
-                                call -> IommuDomain.UNMAPPED))
+                of(
+                                "translate-3",
+                                "has 52 bits of identity",
+                                "translate",
+                                when(
+                                        call -> domain(call).type() == DomainType.IDENTITY
+                                                && call.number(0) >>> 52 != 0,
+                                        call -> IommuDomain.UNMAPPED))
                         .where(Ability.IDENTITY),
                 Saboteur.of("close-1", "keeps a frame for no-snoop", () -> {
                             Opened opened = new Opened();
@@ -149,10 +189,15 @@ final class SubtleSaboteurs {
                                 call -> ((List<?>) call.proceed())
                                         .stream().distinct().toList())
                         .where(Ability.FAULT_REPORTS),
-                Saboteur.of("faults-1", "loses reports when it is asked for lost ones", Iommu.class, "faultOverflows", call -> {
-                            call.target(Iommu.class).takeFaults();
-                            return call.proceed();
-                        })
+                Saboteur.of(
+                                "faults-1",
+                                "loses reports when it is asked for lost ones",
+                                Iommu.class,
+                                "faultOverflows",
+                                call -> {
+                                    call.target(Iommu.class).takeFaults();
+                                    return call.proceed();
+                                })
                         .where(Ability.FAULT_REPORTS),
                 Saboteur.of("allocate-1", "has a page at the end of a new domain", Iommu.class, "allocate", call -> {
                     IommuDomain domain = (IommuDomain) call.proceed();

@@ -162,7 +162,8 @@ public abstract class DomainContract {
                 assertThat(domain.translate(bench.iova() + i * page)).isEqualTo(bench.scratch() + i * page);
                 bench.assertReaches(bench.iova() + i * page, bench.scratch() + i * page);
             }
-            assertThat(bench.requester().write(bench.iova() + 4 * page, 1, false)).isFalse();
+            assertThat(bench.requester().write(bench.iova() + 4 * page, 1, false))
+                    .isFalse();
             bench.assertReaches(bench.secondRequester(), bench.iova(), bench.scratch() + 8 * page);
             bench.assertBlocked(bench.secondRequester(), bench.iova() + 2 * page);
             bench.assertBlocked(bench.iova() + 8 * page);
@@ -211,8 +212,7 @@ public abstract class DomainContract {
             bench.assertReaches(bench.iova(), bench.scratch());
             ask(bench, domain, constants, "the last page is mapped");
             assertRefused(
-                    Errno.EADDRINUSE,
-                    () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, READ_WRITE));
+                    Errno.EADDRINUSE, () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, READ_WRITE));
             ask(bench, domain, constants, "a page is refused");
         }
         attachSecond(bench, domain);
@@ -249,13 +249,16 @@ public abstract class DomainContract {
 
     private static void ask(Bench bench, IommuDomain domain, List<Object> constants, String when) {
         bench.steps().note("%s", when);
-        assertThat(constants(domain)).as("what the domain says of itself when %s", when).isEqualTo(constants);
+        assertThat(constants(domain))
+                .as("what the domain says of itself when %s", when)
+                .isEqualTo(constants);
     }
 
     private static List<IommuDomain> ofEveryType(Bench bench) {
         List<IommuDomain> all = new ArrayList<>();
         for (DomainType type : DomainType.values()) {
-            if (type != DomainType.NESTED && (type != DomainType.IDENTITY || bench.traits().has(Ability.IDENTITY))) {
+            if (type != DomainType.NESTED
+                    && (type != DomainType.IDENTITY || bench.traits().has(Ability.IDENTITY))) {
                 bench.steps().note("allocate(%s)", type);
                 all.add(bench.iommu().allocate(type, bench.device()));
             }
@@ -276,7 +279,9 @@ public abstract class DomainContract {
             assertThat(bench.iommu().allocate(type, bench.second()).type()).isEqualTo(type);
         }
         if (bench.traits().has(Ability.IDENTITY)) {
-            assertThat(bench.iommu().allocate(DomainType.IDENTITY, bench.device()).type())
+            assertThat(bench.iommu()
+                            .allocate(DomainType.IDENTITY, bench.device())
+                            .type())
                     .isEqualTo(DomainType.IDENTITY);
         }
     }
@@ -319,7 +324,8 @@ public abstract class DomainContract {
                 for (IommuDomain other : domains) {
                     if (isHome && other.format().equals(home.format())) {
                         bench.steps().note("attach(%s) to a domain with its format", device.id());
-                        Throwable thrown = catchThrowable(() -> assertThat(other.attach(device)).isNotNull());
+                        Throwable thrown = catchThrowable(
+                                () -> assertThat(other.attach(device)).isNotNull());
                         assertThat(thrown).as("attaching to %s", other.format()).isNull();
                         assertThat(home.attach(device).attached()).isTrue();
                     }
@@ -536,10 +542,15 @@ public abstract class DomainContract {
                         .as("byte %d at %s", i, at)
                         .isEqualTo(translated == IommuDomain.UNMAPPED ? IommuDomain.UNMAPPED : translated + i);
             }
-            bench.traits().walk().ifPresent(walk -> assertThat(
-                            walk.translate(bench.machine().registers(), memory, bench.device().id(), iova))
-                    .as("what the vendor's own walk finds at %s", at)
-                    .isEqualTo(translated));
+            bench.traits()
+                    .walk()
+                    .ifPresent(walk -> assertThat(walk.translate(
+                                    bench.machine().registers(),
+                                    memory,
+                                    bench.device().id(),
+                                    iova))
+                            .as("what the vendor's own walk finds at %s", at)
+                            .isEqualTo(translated));
             boolean inScratch = translated >= bench.scratch()
                     && translated < bench.subject().machine().memoryBytes();
             if (inScratch) {
@@ -559,7 +570,18 @@ public abstract class DomainContract {
     @Test
     @Promise("translate-3")
     void identityTranslatesToItselfAndBlockedToNothing(Bench bench) {
-        long[] addresses = {0, 1, bench.scratch(), bench.scratch() + 5, bench.iova(), bench.iova() + 7, 1L << 40, 1L << 52 | 3, Long.MIN_VALUE, -2};
+        long[] addresses = {
+            0,
+            1,
+            bench.scratch(),
+            bench.scratch() + 5,
+            bench.iova(),
+            bench.iova() + 7,
+            1L << 40,
+            1L << 52 | 3,
+            Long.MIN_VALUE,
+            -2
+        };
         IommuDomain blocked = bench.iommu().allocate(DomainType.BLOCKED, bench.device());
         for (int round = 0; round < 2; round++) {
             for (long address : addresses) {
@@ -594,7 +616,9 @@ public abstract class DomainContract {
     @Promise("translate-1")
     void everyBitOfAPhysicalAddressIsKept(Bench bench) {
         IommuDomain domain = bench.domain();
-        for (int bit = Long.numberOfTrailingZeros(bench.granule()); bit < bench.traits().physicalBits(); bit++) {
+        for (int bit = Long.numberOfTrailingZeros(bench.granule());
+                bit < bench.traits().physicalBits();
+                bit++) {
             domain.map(bench.iova(), 1L << bit, bench.granule(), 1, Bench.READ_WRITE);
             assertThat(domain.translate(bench.iova() + 5)).as("bit %d", bit).isEqualTo(1L << bit | 5);
             bench.unmap(domain, bench.iova(), bench.granule());

@@ -124,9 +124,7 @@ public abstract class MappingContract {
             bench.assertReaches(places.get(i), bench.scratch() + 2 * i * bench.granule());
             if (in(other, places.get(i))) {
                 bench.assertReaches(
-                        bench.secondRequester(),
-                        places.get(i),
-                        bench.scratch() + (2 * i + 1) * bench.granule());
+                        bench.secondRequester(), places.get(i), bench.scratch() + (2 * i + 1) * bench.granule());
             }
         }
     }
@@ -186,8 +184,15 @@ public abstract class MappingContract {
 
         // Over two tables, up to its last page, from its first, in its middle; one page alone.
         long[][] runs = {
-            {boundary - 4 * page, 7}, {boundary - 4 * page, 9}, {boundary + 2 * page, 3}, {boundary + 2 * page, 1},
-            {boundary, 3}, {iova, 1}, {iova, 2}, {iova + page, span / page + 2}, {boundary + page, span / page + 5}
+            {boundary - 4 * page, 7},
+            {boundary - 4 * page, 9},
+            {boundary + 2 * page, 3},
+            {boundary + 2 * page, 1},
+            {boundary, 3},
+            {iova, 1},
+            {iova, 2},
+            {iova + page, span / page + 2},
+            {boundary + page, span / page + 5}
         };
         for (long[] run : runs) {
             bench.steps().note("map(0x%x, %d pages), which meets a mapping", run[0], run[1]);
@@ -236,8 +241,7 @@ public abstract class MappingContract {
             bench.map(domain, bench.iova(), 0, size, 1, READ_WRITE);
             for (long at : new long[] {0, page, size / 2, size - page}) {
                 assertRefused(
-                        Errno.EADDRINUSE,
-                        () -> domain.map(bench.iova() + at, bench.scratch(), page, 1, READ_WRITE));
+                        Errno.EADDRINUSE, () -> domain.map(bench.iova() + at, bench.scratch(), page, 1, READ_WRITE));
                 assertThat(domain.translate(bench.iova() + at)).isEqualTo(at);
             }
             assertRefused(Errno.EADDRINUSE, () -> domain.map(bench.iova(), 0, size, 1, READ_WRITE));
@@ -284,15 +288,16 @@ public abstract class MappingContract {
         bench.assertBlocked(bench.iova() - page);
         bench.detach(domain, bench.device());
         domain.close();
-        assertThat(bench.framesInUse()).as("frames in use after the domain is closed").isEqualTo(before);
+        assertThat(bench.framesInUse())
+                .as("frames in use after the domain is closed")
+                .isEqualTo(before);
         assertEveryFailureLeavesNothing(bench, false);
     }
 
     /** The n-th allocation of a frame fails, for each n, while a run needs tables at every level. */
     private static void assertEveryFailureLeavesNothing(Bench whole, boolean again) {
         FailNth failures = new FailNth();
-        Bench bench = whole.on(context ->
-                Ports.with(context, context.memory(), failures.frames(context.frames())));
+        Bench bench = whole.on(context -> Ports.with(context, context.memory(), failures.frames(context.frames())));
         long page = bench.granule();
         long empty = bench.framesInUse();
         long iova = bench.iova() + (bench.iova() >>> 1 & -2 * bench.tableSpan()) - 2 * page;
@@ -323,7 +328,9 @@ public abstract class MappingContract {
             }
             bench.detach(domain, bench.device());
             domain.close();
-            assertThat(bench.framesInUse()).as("frames in use after the domain is closed").isEqualTo(empty);
+            assertThat(bench.framesInUse())
+                    .as("frames in use after the domain is closed")
+                    .isEqualTo(empty);
         }
     }
 
@@ -573,8 +580,7 @@ public abstract class MappingContract {
             IommuDomain domain = bench.iommu().allocate(type, bench.device());
             for (int round = 0; round < 2; round++) {
                 assertRefused(
-                        Errno.EINVAL,
-                        () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, READ_WRITE));
+                        Errno.EINVAL, () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, READ_WRITE));
                 assertRefused(Errno.EINVAL, () -> domain.map(0, 0, bench.granule(), 1, Prot.READ));
                 bench.attach(domain, bench.device());
             }
@@ -681,7 +687,9 @@ public abstract class MappingContract {
                 }
             }
             bench.map(domain, free, limit - page, page, 1, READ_WRITE);
-            assertThat(domain.translate(free)).as("the last page of the table's").isEqualTo(limit - page);
+            assertThat(domain.translate(free))
+                    .as("the last page of the table's")
+                    .isEqualTo(limit - page);
         }
         for (long size : bench.pageSizes(domain)) {
             if (size != page && Long.compareUnsigned(end - (size - 1), free + size) > 0) {
@@ -727,7 +735,9 @@ public abstract class MappingContract {
             assertThat(domain.translate(spot.iova())).isEqualTo(IommuDomain.UNMAPPED);
             assertThat(domain.translate(spot.iova() + size - 1)).isEqualTo(IommuDomain.UNMAPPED);
             assertThat(domain.translate(spot.iova() + size)).isEqualTo(bench.scratch());
-            assertThat(bench.iommu().quarantinedFrames()).as("quarantined frames").isPositive();
+            assertThat(bench.iommu().quarantinedFrames())
+                    .as("quarantined frames")
+                    .isPositive();
             assertThat(bench.framesInUse()).as("frames that are kept").isEqualTo(frames);
             assertThat(domain.unmap(spot.iova(), size, new IotlbGather()))
                     .as("what is left of it")
@@ -806,8 +816,7 @@ public abstract class MappingContract {
             domain.syncMap(bench.iova(), count * page);
             for (int i = count - 1; i >= 0; i--) {
                 bench.assertReaches(bench.iova() + i * page, bench.scratch() + i * page);
-                bench.assertReaches(
-                        other, bench.iova() + i * page, bench.scratch() + i * page);
+                bench.assertReaches(other, bench.iova() + i * page, bench.scratch() + i * page);
             }
             assertThat(bench.unmap(domain, bench.iova(), count * page)).isEqualTo(count * page);
         }
@@ -845,10 +854,8 @@ public abstract class MappingContract {
         long frames = bench.framesInUse();
         for (int round = 0; round < 2; round++) {
             assertRefused(
-                    Errno.ENODEV,
-                    () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, READ_WRITE));
-            assertRefused(
-                    Errno.ENODEV, () -> domain.map(0, bench.scratch(), bench.granule(), 2, Prot.READ));
+                    Errno.ENODEV, () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, READ_WRITE));
+            assertRefused(Errno.ENODEV, () -> domain.map(0, bench.scratch(), bench.granule(), 2, Prot.READ));
             assertRefused(Errno.ENODEV, () -> domain.syncMap(bench.iova(), bench.granule()));
             assertRefused(Errno.ENODEV, () -> domain.syncMap(0, 0));
         }

@@ -64,7 +64,8 @@ public abstract class UnmappingContract {
             for (int hole : new int[] {5, -1}) {
                 mapAlike(bench, domain, size, 7);
                 if (hole > 0) {
-                    assertThat(bench.unmap(domain, spot.iova() + hole * size, size)).isEqualTo(size);
+                    assertThat(bench.unmap(domain, spot.iova() + hole * size, size))
+                            .isEqualTo(size);
                 }
                 for (int i = 0; i < 7; i++) {
                     if (i != hole) {
@@ -104,7 +105,13 @@ public abstract class UnmappingContract {
         // Three pages, a table full of pages or one large page, and two more pages; then a hole.
         bench.map(domain, iova, bench.scratch(), page, 3, READ_WRITE);
         boolean large = (domain.pageSizes() & span) != 0;
-        bench.map(domain, iova + 3 * page, bench.scratch() & -span, large ? span : page, large ? 1 : span / page, READ_WRITE);
+        bench.map(
+                domain,
+                iova + 3 * page,
+                bench.scratch() & -span,
+                large ? span : page,
+                large ? 1 : span / page,
+                READ_WRITE);
         bench.map(domain, iova + 3 * page + span, bench.scratch(), page, 2, READ_WRITE);
         bench.map(domain, iova + 6 * page + span, bench.scratch());
         long[] looked = {0, page, 3 * page + (bench.scratch() & (span - 1)), 3 * page + span, 4 * page + span};
@@ -173,7 +180,8 @@ public abstract class UnmappingContract {
             mapAlike(bench, domain, size, 2);
             for (long inside : new long[] {page, size / 2, size - page, size + page, 2 * size - page}) {
                 for (long wanted : new long[] {page, size, 2 * size, size - inside % size}) {
-                    assertThat(bench.unmap(domain, spot.iova() + inside, wanted, gather)).isZero();
+                    assertThat(bench.unmap(domain, spot.iova() + inside, wanted, gather))
+                            .isZero();
                 }
                 assertThat(gather.isEmpty()).isTrue();
                 assertThat(domain.translate(spot.iova() + inside)).isEqualTo(spot.physicalAddress() + inside % size);
@@ -275,7 +283,8 @@ public abstract class UnmappingContract {
         assertThat(domain.translate(second)).isEqualTo(bench.scratch() & -far);
         assertThat(domain.translate(second + far - 1)).isEqualTo((bench.scratch() & -far) + far - 1);
         assertThat(bench.requester().write(second + far - 8, 1, false)
-                        || (bench.scratch() & -far) + far > bench.subject().machine().memoryBytes())
+                        || (bench.scratch() & -far) + far
+                                > bench.subject().machine().memoryBytes())
                 .as("the last page of the table is written")
                 .isTrue();
     }
@@ -301,14 +310,16 @@ public abstract class UnmappingContract {
         }
         bench.map(domain, bench.iova(), bench.scratch(), page, 12, READ_WRITE);
         IotlbGather gather = new IotlbGather();
-        assertThat(bench.unmap(domain, bench.iova() + 12 * page, 4 * page, gather)).isZero();
+        assertThat(bench.unmap(domain, bench.iova() + 12 * page, 4 * page, gather))
+                .isZero();
         assertThat(bench.unmap(domain, bench.iova() - page, 4 * page, gather)).isZero();
         assertThat(gather.isEmpty()).as("a gather of nothing is empty").isTrue();
         assertThat(bench.unmap(domain, bench.iova() + 4 * page, page, gather)).isEqualTo(page);
         assertThat(gather.start()).isEqualTo(bench.iova() + 4 * page);
         assertThat(gather.end()).isEqualTo(bench.iova() + 5 * page - 1);
         // What is unmapped beside it is added, on either side.
-        assertThat(bench.unmap(domain, bench.iova() + 5 * page, 2 * page, gather)).isEqualTo(2 * page);
+        assertThat(bench.unmap(domain, bench.iova() + 5 * page, 2 * page, gather))
+                .isEqualTo(2 * page);
         assertThat(gather.start()).isEqualTo(bench.iova() + 4 * page);
         assertThat(gather.end()).isEqualTo(bench.iova() + 7 * page - 1);
         assertThat(bench.unmap(domain, bench.iova() + 3 * page, page, gather)).isEqualTo(page);
@@ -789,9 +800,7 @@ public abstract class UnmappingContract {
         bench.sync(domain, gather);
         int synced = trace.size();
         bench.sync(domain, gather);
-        assertThat(trace.size())
-                .as("events of a gather that sync has emptied")
-                .isEqualTo(synced);
+        assertThat(trace.size()).as("events of a gather that sync has emptied").isEqualTo(synced);
         trace.stop();
     }
 
@@ -820,7 +829,8 @@ public abstract class UnmappingContract {
         domain.sync(new IotlbGather());
         domain.map(bench.iova(), bench.scratch(), page, 2, READ_WRITE);
         for (int i = 0; i < 2; i++) {
-            assertThat(bench.unmap(domain, bench.iova() + i * page, page, gather)).isEqualTo(page);
+            assertThat(bench.unmap(domain, bench.iova() + i * page, page, gather))
+                    .isEqualTo(page);
             assertRefused(NOT_COMPLETED, () -> domain.sync(gather));
             assertThat(gather.isEmpty()).isTrue();
         }
