@@ -52,6 +52,9 @@ record AuditRules(
 
     /** Returns the cost of an answer for the guest. */
     String cost(Guest guest) {
+        if (virtualization == HardwareVirtualization.NONE && guest != Guest.UNKNOWN) {
+            return "KVM does nothing about caches on such processors, whose guests maintain them by themselves";
+        }
         return switch (guest) {
             case COHERENT -> "the guest's WBINVD does nothing" + memory(false);
             case NONCOHERENT -> "the guest's WBINVD flushes the host's caches" + memory(true);
@@ -60,7 +63,7 @@ record AuditRules(
     }
 
     private String memory(boolean noncoherent) {
-        if (virtualization == null || virtualization == HardwareVirtualization.NONE) {
+        if (virtualization == null) {
             return "";
         }
         GuestTreatment treatment = GuestTreatment.of(release, virtualization, noncoherent);

@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * A PCI function of the host, and the answer for a guest that gets it.
  *
  * @param address its address
+ * @param above the bridge directly above, or the VMD; empty on a root bus, and where it is unknown
+ * @param physicalFunction the function that it is a virtual one of (SR-IOV), empty when it is none
  * @param bridge whether it leads to another bus; bridges are never assigned
  * @param translated whether an IOMMU translates for it
  * @param unit the id of the unit that translates for it, null when there is none or it is unknown
@@ -43,6 +45,8 @@ import org.jspecify.annotations.Nullable;
  */
 public record AuditedDevice(
         PciAddress address,
+        Optional<PciAddress> above,
+        Optional<PciAddress> physicalFunction,
         Answer bridge,
         Answer translated,
         @Nullable String unit,
@@ -67,6 +71,8 @@ public record AuditedDevice(
     /** Copies the lists. */
     public AuditedDevice {
         Objects.requireNonNull(address, "address");
+        Objects.requireNonNull(above, "above");
+        Objects.requireNonNull(physicalFunction, "physicalFunction");
         Objects.requireNonNull(bridge, "bridge");
         Objects.requireNonNull(translated, "translated");
         Objects.requireNonNull(group, "group");

@@ -49,4 +49,13 @@ public record AuditedGroup(
         return Stream.concat(devices.stream().map(PciAddress::toString), named.stream())
                 .collect(Collectors.joining(", "));
     }
+
+    /** Returns whether VFIO accepts it with the drivers that are bound now, for people. */
+    public String viableInWords() {
+        return switch (viable) {
+            case YES -> "VFIO accepts it as it is now";
+            case NO -> "VFIO refuses it as it is now";
+            case UNKNOWN -> "whether VFIO accepts it as it is now is unknown";
+        };
+    }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.audit;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.CoherencyRule;
@@ -73,5 +75,23 @@ public record AuditedUnit(
             }
         }
         return text.toString();
+    }
+
+    /** Returns its registers, each with its value and its fields by the manual's mnemonics. */
+    public List<Line> registers() {
+        List<Line> lines = new ArrayList<>();
+        description.registers().forEach((register, value) -> {
+            StringBuilder words = new StringBuilder(Hex.of(value)).append(':');
+            description.fields().forEach((field, number) -> {
+                if (field.startsWith(register + ".")) {
+                    words.append(' ')
+                            .append(field.substring(register.length() + 1))
+                            .append('=')
+                            .append(number > 9 ? Hex.of(number) : number);
+                }
+            });
+            lines.add(new Line(description.id() + " " + register, words.toString()));
+        });
+        return lines;
     }
 }

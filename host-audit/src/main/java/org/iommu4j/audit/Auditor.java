@@ -12,6 +12,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.GroupEvidence;
@@ -24,6 +25,7 @@ import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.KernelParameter;
+import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 import org.jspecify.annotations.Nullable;
@@ -97,7 +99,11 @@ public final class Auditor {
 
         Audit audit(Collection<PciAddress> assigned) {
             HostDescription deciding = picture.deciding();
-            AuditRules rules = AuditRules.of(release, deciding == null ? null : deciding.virtualization());
+            AuditRules rules = AuditRules.of(
+                    release,
+                    evidence.virtualization()
+                            .map(Fact::value)
+                            .orElse(deciding == null ? null : deciding.virtualization()));
             Viability viability = new Viability(picture, rules);
             List<AuditedDevice> devices = new ArrayList<>();
             for (FunctionEvidence function : evidence.functions()) {
@@ -136,14 +142,13 @@ public final class Auditor {
                     : description.enforceCacheCoherency();
             Viability.Finding finding = viability.of(address);
             OptionalInt group = picture.groupId(address);
-            String driver = function.driver().map(Fact::value).orElse(null);
-            Optional<NoSnoopUse> use = driver == null ? Optional.empty() : NoSnoopUse.of(driver);
+            DeviceDraft draft = new DeviceDraft(function);
             List<Reason> why = new ArrayList<>();
             if (description != null) {
                 why.addAll(description.reasons());
             }
             why.add(enabled(function));
-            use.map(NoSnoopUse::why).ifPresent(why::add);
+            draft.noSnoopUse().map(NoSnoopUse::why).ifPresent(why::add);
             why.addAll(finding.reasons());
             List<Reason> hints = new ArrayList<>();
             HostDescription host = picture.host(address);
@@ -154,29 +159,15 @@ public final class Auditor {
             if (!address.hasOwnRequesterId()) {
                 hints.add(Hints.belowVmd(picture.vmdAbove(address)));
             }
-            return new AuditedDevice(
-                    address,
-                    function.bridge(),
-                    translated,
-                    description == null ? null : description.unit(),
-                    description == null ? List.of() : description.candidates(),
-                    group,
-                    function.classCode(),
-                    function.className(),
-                    function.name(),
-                    function.ids(),
-                    Reset.of(function),
-                    driver,
-                    function.noSnoopEnabled(),
-                    use,
-                    enforced,
-                    description == null ? null : description.reservedRegions(),
-                    finding.answer(),
-                    finding.withGroup(),
-                    finding.reasons(),
-                    Guest.of(enforced),
-                    why,
-                    hints);
+            return draft.below(picture.vmdAbove(address))
+                    .translated(translated)
+                    .described(description)
+                    .group(group)
+                    .enforceCacheCoherency(enforced)
+                    .assignable(finding.answer(), finding.withGroup(), finding.reasons())
+                    .guest(Guest.of(enforced), why)
+                    .hints(hints)
+                    .build();
         }
 
         private static Reason enabled(FunctionEvidence function) {
@@ -201,19 +192,22 @@ public final class Auditor {
             List<AuditedUnit> units = new ArrayList<>();
             List<String> silent = new ArrayList<>();
             for (HostDescription host : picture.hosts()) {
+                // Of units that no vendor drives, no register is asked for.
+                boolean driven =
+                        vendors.all().stream().anyMatch(vendor -> vendor.name().equals(host.vendor()));
                 for (UnitDescription unit : host.units()) {
                     List<PciAddress> served = picture.behind(unit);
                     Answer enforces = host.rule() == CoherencyRule.PER_MACHINE
                             ? host.everyUnitBlocks()
                             : unit.abilities().blocksNoSnoop();
                     units.add(new AuditedUnit(host.vendor(), host.rule(), unit, enforces, served));
-                    if (unit.registers().isEmpty()) {
+                    if (driven && unit.registers().isEmpty()) {
                         silent.add(unit.id());
                     }
                 }
             }
             if (!silent.isEmpty()) {
-                warnings.add("registers of " + String.join(", ", silent) + " are unknown: no input states them");
+                warnings.add(Question.REGISTERS.open(String.join(", ", silent) + " are unknown: no input states them"));
             }
             return units;
         }
@@ -221,7 +215,7 @@ public final class Auditor {
         private List<AuditedGroup> auditedGroups(List<AuditedDevice> devices, Viability viability) {
             Map<PciAddress, AuditedDevice> byAddress = new HashMap<>();
             devices.forEach(device -> byAddress.put(device.address(), device));
-            @Nullable Reason doubt = evidence.bootOptions().isGiven("pcie_acs_override") ? OVERRIDE : null;
+            @Nullable Reason doubt = doubt();
             List<AuditedGroup> audited = new ArrayList<>();
             for (HostPicture.Group group : picture.groups()) {
                 List<PciAddress> members = group.members();
@@ -256,6 +250,19 @@ public final class Auditor {
             return audited;
         }
 
+        /** Returns why groups may be smaller than what the hardware isolates, null where nothing shows that. */
+        private @Nullable Reason doubt() {
+            Optional<Reason> printed = evidence.remarks().stream()
+                    .map(CountedRemark::remark)
+                    .filter(remark -> remark.kind() == KernelRemark.Kind.NO_ISOLATION)
+                    .map(remark -> new Reason(remark.text(), remark.meaning().source()))
+                    .findFirst();
+            // A kernel without the patch says that it does not know the parameter, which then does nothing.
+            boolean unknown = evidence.kernelLines().stream()
+                    .anyMatch(line -> line.value().equals("this kernel does not know pcie_acs_override"));
+            return evidence.bootOptions().isGiven("pcie_acs_override") && !unknown ? OVERRIDE : printed.orElse(null);
+        }
+
         private List<String> named(int group) {
             GroupEvidence known = evidence.groups().get(group);
             return known == null ? List.of() : List.copyOf(known.named());
@@ -287,15 +294,15 @@ public final class Auditor {
 
         private void warnAboutUnknown(List<AuditedDevice> devices) {
             if (devices.isEmpty()) {
-                warnings.add("the input has no PCI function: devices and groups are unknown");
+                warnings.add(Question.FUNCTIONS.open(": devices and groups are unknown"));
                 return;
             }
             long unknown = devices.stream()
                     .filter(device -> device.matters() && device.guest() == Guest.UNKNOWN)
                     .count();
             if (unknown > 0) {
-                warnings.add("it is unknown for " + unknown + " of " + devices.size()
-                        + " functions whether a guest is coherent");
+                warnings.add(Question.UNITS_OF_DEVICES.open(
+                        unknown + " of " + devices.size() + " functions whether a guest is coherent"));
             }
             List<PciAddress> bits = devices.stream()
                     .filter(device -> device.noSnoopEnabled() == Answer.UNKNOWN
@@ -305,15 +312,16 @@ public final class Auditor {
                     .map(AuditedDevice::address)
                     .toList();
             if (!bits.isEmpty()) {
-                warnings.add("Enable No Snoop is unknown for " + bits.size() + " functions: "
+                warnings.add(Question.NO_SNOOP.open(" for " + bits.size()
+                        + (bits.size() == 1 ? " function: " : " functions: ")
                         + Assignment.join(bits.subList(0, Math.min(3, bits.size())))
-                        + (bits.size() > 3 ? " and others" : ""));
+                        + (bits.size() > 3 ? " and others" : "")));
             }
             if (evidence.interruptRemapping() == Answer.UNKNOWN) {
-                warnings.add("it is unknown whether Linux remaps interrupts: no input states it");
+                warnings.add(Question.INTERRUPTS.open(": no input states it"));
             }
             if (evidence.iommuInUse() == Answer.UNKNOWN) {
-                warnings.add("it is unknown whether Linux uses the IOMMU: the answers assume that it does");
+                warnings.add(Question.IN_USE.open(": the answers assume that it does"));
             }
         }
     }

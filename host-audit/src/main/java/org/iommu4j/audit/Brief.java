@@ -10,21 +10,29 @@ import org.iommu4j.ReservedRegion;
 import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Answer;
-import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
 
 /**
- * An audit in at most {@value #LINES} lines, fit for a forum: one prerequisite of device assignment each, with what to
- * do in brackets. It has no name of the host, no file and no serial number.
+ * An audit in at most {@value #LINES} lines of at most {@value #WIDTH} columns, fit for a forum: one prerequisite of
+ * device assignment each, with what to do in brackets. What to do is in a line of its own where it does not fit; only a
+ * command may be longer. It has no name of the host, no file and no serial number.
  */
 public final class Brief {
     /** The most lines that it has. */
     public static final int LINES = 15;
 
-    /** Devices with lines of their own. */
+    /** The most columns of a line. */
+    public static final int WIDTH = 80;
+
+    /** Devices with lines of their own, at most. */
     private static final int DEVICES = 2;
 
     private static final int TITLE = 40;
+    private static final String INDENT = "      ";
+    /** Kinds of devices that are named of one group. */
+    private static final int KINDS = 3;
+
+    private static final String OVERRIDDEN = "pcie_acs_override: for trusted guests only";
 
     /** How a prerequisite is met. */
     private enum Result {
@@ -44,29 +52,47 @@ public final class Brief {
 
     /** Returns the lines. */
     public static List<String> of(Audit audit) {
-        return new Brief(Objects.requireNonNull(audit, "audit")).lines();
+        Objects.requireNonNull(audit, "audit");
+        List<String> lines = new Brief(audit).lines(DEVICES);
+        return lines.size() > LINES ? new Brief(audit).lines(1) : lines;
     }
 
-    private List<String> lines() {
-        lines.add("iommu4j audit, " + Headline.release(audit));
+    private List<String> lines(int most) {
+        add("", "iommu4j audit, " + Headline.release(audit), "");
+        if (OtherHypervisor.has(audit)) {
+            add(Result.WARN, Objects.requireNonNull(audit.noRule()), "xl pci-assignable-list");
+            coherency();
+            return List.copyOf(lines);
+        }
         iommu();
         interrupts();
         List<AuditedDevice> subjects = subjects();
-        subjects.stream().limit(DEVICES).forEach(this::device);
-        if (subjects.size() > DEVICES) {
-            int more = subjects.size() - DEVICES;
-            lines.add("      " + more + (more == 1 ? " more device" : " more devices")
-                    + " to assign [iommu4j audit --brief --assign BDF]");
+        subjects.stream().limit(most).forEach(this::device);
+        if (subjects.isEmpty() && Headline.doubt(audit).isPresent()) {
+            add(Result.WARN, "groups: isolation not real", OVERRIDDEN);
+        }
+        if (subjects.size() > most) {
+            int more = subjects.size() - most;
+            add(
+                    INDENT,
+                    more + (more == 1 ? " more device" : " more devices") + " to assign",
+                    "iommu4j audit --brief --assign BDF");
         }
         coherency();
         return List.copyOf(lines);
     }
 
     private void add(Result result, String text, String remedy) {
-        lines.add(result + "  " + text + (remedy.isEmpty() ? "" : " [" + remedy + "]"));
+        add(result + "  ", text, remedy);
     }
 
-    /** Returns the devices of the virtual machine, else those that people assign: graphics first. */
+    private void add(String start, String text, String remedy) {
+        Prose.wrap(start, text, remedy.isEmpty() ? "" : "[" + remedy + "]", WIDTH)
+                .lines()
+                .forEach(lines::add);
+    }
+
+    /** Returns the devices of the virtual machine, else those that people assign: those of VFIO, graphics first. */
     private List<AuditedDevice> subjects() {
         Assignment asked = audit.assignment();
         if (asked != null) {
@@ -77,8 +103,14 @@ public final class Brief {
         return audit.devices().stream()
                 .filter(device ->
                         !device.isPartOfHost() && DeviceKind.of(device).isPresent())
-                .sorted(Comparator.comparing(device -> DeviceKind.of(device).orElseThrow()))
+                .sorted(Comparator.comparing((AuditedDevice device) -> !isOfVfio(device))
+                        .thenComparing(device -> DeviceKind.of(device).orElseThrow()))
                 .toList();
+    }
+
+    private static boolean isOfVfio(AuditedDevice device) {
+        String driver = device.driver();
+        return driver != null && Viability.isOfVfio(driver);
     }
 
     private void iommu() {
@@ -92,9 +124,7 @@ public final class Brief {
                         Result.FAIL,
                         "IOMMU off",
                         audit.hints().stream()
-                                .map(Reason::text)
-                                .filter(hint -> hint.startsWith("boot with ") || hint.startsWith("remove "))
-                                .map(hint -> hint.split(": ", 2)[0])
+                                .map(hint -> hint.text().split(": ", 2)[0])
                                 .findFirst()
                                 .orElse("turn VT-d or AMD-Vi on in the firmware's setup"));
             case UNKNOWN ->
@@ -109,7 +139,10 @@ public final class Brief {
                 add(
                         Result.FAIL,
                         "interrupt remapping off",
-                        "firmware's setup, x2APIC; vfio_iommu_type1.allow_unsafe_interrupts=1 for trusted guests only");
+                        audit.iommuInUse() == Answer.NO
+                                ? "comes with the IOMMU"
+                                : "firmware's setup, x2APIC; vfio_iommu_type1.allow_unsafe_interrupts=1"
+                                        + " for trusted guests only");
             case UNKNOWN ->
                 add(Result.WARN, "interrupt remapping: unknown", Question.INTERRUPTS.command(Headline.HOST_BRIDGE));
         }
@@ -142,20 +175,23 @@ public final class Brief {
         List<AuditedDevice> strangers = passthrough.strangers(device);
         String group = start + "group " + device.group().getAsInt();
         if (passthrough.isOverridden(device)) {
-            add(Result.WARN, group + ", isolation not real", "pcie_acs_override: for trusted guests only");
+            add(Result.WARN, group + ", isolation not real", OVERRIDDEN);
         } else if (strangers.isEmpty()) {
             int own = passthrough.others(device).size();
             add(Result.PASS, group + (own == 0 ? ", alone" : ", with its own functions only"), "");
+        } else if (passthrough.ofUnknownClass(device).size() == strangers.size()) {
+            add(
+                    Result.WARN,
+                    group + ", with " + strangers.size() + " of unknown class, which stay if they are bridges",
+                    "lspci -nn");
         } else {
+            List<String> kinds =
+                    strangers.stream().map(AuditedDevice::kind).distinct().toList();
             add(
                     Result.WARN,
                     group + ", with " + strangers.size() + (strangers.size() == 1 ? " other (" : " others (")
-                            + strangers.stream()
-                                    .map(AuditedDevice::kind)
-                                    .distinct()
-                                    .limit(2)
-                                    .collect(Collectors.joining(", "))
-                            + ")",
+                            + kinds.stream().limit(KINDS).collect(Collectors.joining(", "))
+                            + (kinds.size() > KINDS ? ", .." : "") + ")",
                     "another slot, or ACS in firmware");
         }
     }
@@ -163,20 +199,24 @@ public final class Brief {
     /** Memory that firmware reserves and Linux keeps mapped one to one stands against assignment. */
     private void memory(AuditedDevice device) {
         List<ReservedRegion> regions = device.reservedRegions();
-        boolean direct =
-                device.obstacles().stream().anyMatch(reason -> reason.text().contains("mapped one to one"));
-        if (direct) {
+        if (audit.iommuInUse() == Answer.NO) {
+            return; // nothing refuses it for that before the IOMMU is on
+        }
+        if (device.obstacles().stream().anyMatch(Viability::isOfReservedMemory)) {
             add(
                     Result.FAIL,
                     name(device) + ": firmware reserves memory for it or its group",
-                    "firmware's setup: turn off what uses it, such as remote management or RAID");
+                    "firmware's setup: shared memory (RMRR) of the slot on HPE servers; or a kernel with relax_rmrr");
         } else if (device.assignableWithGroup() == Answer.YES
                 || (regions != null
                         && passthrough.others(device).isEmpty()
                         && regions.stream().noneMatch(region -> region.type() == ReservedRegion.Type.DIRECT))) {
             add(Result.PASS, name(device) + ": no memory reserved by firmware", "");
         } else {
-            add(Result.WARN, name(device) + ": memory reserved by firmware is unknown", "sudo dmesg | grep -i rmrr");
+            add(
+                    Result.WARN,
+                    name(device) + ": memory reserved by firmware is unknown",
+                    Question.REGIONS.command(device.address()));
         }
     }
 
@@ -188,9 +228,10 @@ public final class Brief {
             case UNKNOWN ->
                 add(
                         Result.WARN,
-                        name(device) + ": reset "
-                                + (device.reset().equals(Reset.UNKNOWN) ? "" : "by itself not possible, otherwise ")
-                                + "unknown",
+                        name(device)
+                                + (device.reset().equals(Reset.UNKNOWN)
+                                        ? " reset unknown"
+                                        : " can't reset itself, other resets unknown"),
                         Question.RESET.command(device.address()));
         }
     }
@@ -199,16 +240,17 @@ public final class Brief {
         List<AuditedDevice> bound = passthrough.others(device).stream()
                 .filter(Passthrough::isHeldByHost)
                 .toList();
-        String option = device.ids().map(ids -> "vfio-pci.ids=" + ids).orElse("bind vfio-pci to it");
+        List<AuditedDevice> card = passthrough.card(device);
         if (!bound.isEmpty()) {
             AuditedDevice first = bound.get(0);
             add(
                     Result.FAIL,
-                    name(first) + " of its group has driver " + first.driver()
+                    (Passthrough.isHeldByHost(device) ? name(device) + " has driver " + device.driver() + ", " : "")
+                            + name(first) + " of its group has driver " + first.driver()
                             + (bound.size() > 1 ? ", and " + (bound.size() - 1) + " more" : ""),
-                    "unbind, or assign it too");
+                    card.containsAll(bound) ? passthrough.binding(device) : "unbind, or assign it too");
         } else if (Passthrough.isHeldByHost(device)) {
-            add(Result.WARN, name(device) + " has driver " + device.driver(), option);
+            add(Result.WARN, name(device) + " has driver " + device.driver(), passthrough.binding(device));
         } else if (device.driver() == null) {
             add(Result.WARN, name(device) + ": driver unknown", "lspci -nnk -s " + name(device));
         } else {
@@ -232,10 +274,21 @@ public final class Brief {
             add(Result.WARN, "coherent for KVM, but the driver does not keep its promise", "see falsePromises of JSON");
             return;
         }
+        if (audit.assignment() == null
+                && audit.candidates().isEmpty()
+                && !audit.judged().isEmpty()
+                && audit.iommuInUse() != Answer.NO
+                && !OtherHypervisor.has(audit)) {
+            add(Result.FAIL, "VFIO refuses every device; " + Headline.wouldBe(audit), "audit --assign BDF says why");
+            return;
+        }
         switch (audit.overall()) {
             case COHERENT -> add(Result.PASS, "guests are coherent: no-snoop is blocked", "");
             case NONCOHERENT ->
-                add(Result.WARN, "guests are not coherent" + because(), "they work, but " + audit.cost());
+                add(
+                        Result.WARN,
+                        "guests are not coherent" + because(),
+                        "they work, but slower: WBINVD flushes the host's caches");
             case UNKNOWN ->
                 add(
                         Result.WARN,
@@ -245,7 +298,7 @@ public final class Brief {
                                         : "unknown"),
                         audit.iommuInUse() == Answer.NO
                                 ? "turn the IOMMU on first"
-                                : "sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu");
+                                : Headline.settling(audit).orElse("sudo dmesg | grep -e DMAR -e AMD-Vi -e iommu"));
         }
     }
 }

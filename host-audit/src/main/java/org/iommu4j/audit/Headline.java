@@ -23,6 +23,9 @@ public final class Headline {
     /** What stands between a sentence that leaves something open and the command that settles it. */
     public static final String SETTLE = ". Settle it: ";
 
+    /** The label of a line that is one command, ready to paste. */
+    public static final String COMMAND = "settle it";
+
     private static final int SHOWN = 2;
     private static final int KINDS = 4;
     private static final int NAMED = 3;
@@ -231,6 +234,7 @@ public final class Headline {
                                                     reason.text(),
                                                     asked.devices().get(0)))));
             List<AuditedUnit> undecided = undecided(audit, asked);
+            doubt(audit).ifPresent(doubt -> lines.add(new Line("isolation", "not real: " + doubt)));
             lines.add(new Line(
                     "VFIO_DMA_CC_IOMMU", undecided.isEmpty() ? vfio(asked.dmaCcIommu()) : UnitAnswers.vfio(undecided)));
             if (asked.guest() == Guest.NONCOHERENT) {
@@ -239,6 +243,7 @@ public final class Headline {
                 costByUnit(audit, undecided, lines);
             }
         } else {
+            doubt(audit).ifPresent(doubt -> lines.add(new Line("isolation", "not real: " + doubt)));
             byUnit(audit, lines);
             boolean byUnits = audit.devices().isEmpty() || onUnitsAlone(audit);
             if (byUnits && UnitAnswers.differ(audit.units())) {
@@ -255,14 +260,14 @@ public final class Headline {
                 lines.add(new Line("cost", costOfDevices(audit)));
             }
         }
-        settling(audit).ifPresent(command -> lines.add(new Line("settle it", command)));
+        settling(audit).ifPresent(command -> lines.add(new Line(COMMAND, command)));
         lines.add(new Line("units", units(audit)));
         lines.add(new Line("rule", "Linux " + audit.linux() + level(audit) + ", " + audit.ruleInWords()));
         return lines;
     }
 
     /** Returns the command that shows most of what the verdict leaves open. */
-    private static Optional<String> settling(Audit audit) {
+    static Optional<String> settling(Audit audit) {
         if (audit.overall() != Guest.UNKNOWN
                 || audit.iommuInUse() == Answer.NO
                 || !audit.contradictions().isEmpty()
@@ -272,8 +277,8 @@ public final class Headline {
             return Optional.empty();
         }
         if (audit.units().isEmpty()) {
-            boolean hypervisor = audit.noRule() != null && audit.vendors().isEmpty();
-            return Optional.of((hypervisor ? Question.HYPERVISOR : Question.UNITS).command(HOST_BRIDGE));
+            return Optional.of(
+                    (OtherHypervisor.has(audit) ? Question.HYPERVISOR : Question.UNITS).command(HOST_BRIDGE));
         }
         boolean silent = audit.units().stream()
                 .anyMatch(unit -> unit.description().registers().isEmpty());
@@ -286,6 +291,15 @@ public final class Headline {
         return Optional.of(open.command(device));
     }
 
+    /** Returns why the groups do not isolate; the override of ACS is for all of them. */
+    static Optional<String> doubt(Audit audit) {
+        return audit.groups().stream()
+                .map(AuditedGroup::doubt)
+                .filter(Objects::nonNull)
+                .map(Reason::text)
+                .findFirst();
+    }
+
     /** Returns the warnings, each that leaves something open with the command that settles it. */
     public static List<String> warnings(Audit audit) {
         return audit.warnings().stream()
@@ -293,15 +307,30 @@ public final class Headline {
                 .toList();
     }
 
-    /** Adds the groups of which more is taken than was asked for. */
+    /** Returns the commands that settle what warnings, and the obstacles of a virtual machine, leave open. */
+    public static Map<String, String> questions(Audit audit) {
+        Map<String, String> commands = new LinkedHashMap<>();
+        audit.warnings()
+                .forEach(warning -> Question.settling(warning, null).ifPresent(its -> commands.put(warning, its)));
+        Assignment asked = audit.assignment();
+        if (asked != null && asked.assignable() == Answer.UNKNOWN) {
+            asked.obstacles()
+                    .forEach(reason -> Question.settling(
+                                    reason.text(), asked.devices().get(0))
+                            .ifPresent(its -> commands.put(reason.text(), its)));
+        }
+        return commands;
+    }
+
+    /** Adds the groups of which the host loses more than was asked for. */
     private static void groups(Audit audit, Assignment asked, List<Line> lines) {
         Passthrough passthrough = new Passthrough(audit);
         Set<OptionalInt> told = new HashSet<>();
         for (PciAddress address : asked.devices()) {
             AuditedDevice device = audit.device(address).orElseThrow();
-            if (told.size() < SHOWN && passthrough.alsoTaken(List.of(address)) > 0 && told.add(device.group())) {
-                lines.add(new Line(
-                        "group", passthrough.group(device) + ". " + String.join("", passthrough.loss(device))));
+            List<String> loss = passthrough.loss(device);
+            if (told.size() < SHOWN && !loss.isEmpty() && told.add(device.group())) {
+                lines.add(new Line("group", passthrough.group(device) + ". " + String.join(". ", loss)));
             }
         }
     }
@@ -435,6 +464,16 @@ public final class Headline {
                     + " tables without snooping (affects the host only)");
         }
         return String.join("; ", parts);
+    }
+
+    /** Returns what guests would be if VFIO took the devices that it refuses. */
+    static String wouldBe(Audit audit) {
+        Guest guest = audit.judged().stream().map(AuditedDevice::guest).reduce(Guest.COHERENT, Guest::and);
+        return switch (guest) {
+            case COHERENT -> "guests would be coherent";
+            case NONCOHERENT -> "guests would not all be coherent";
+            case UNKNOWN -> "whether guests would be coherent is unknown";
+        };
     }
 
     private static List<AuditedDevice> with(List<AuditedDevice> devices, Guest guest) {

@@ -137,6 +137,10 @@ final class Hints {
         if (!hosts.isEmpty()) {
             return parameters(evidence, parameters, KernelParameter.Effect.ENABLES, false);
         }
+        Optional<Reason> virtual = VirtualMachines.advice(evidence);
+        if (virtual.isPresent()) {
+            return List.of(virtual.get());
+        }
         if (evidence.firmwareWithoutIommu()) {
             return List.of(new Reason(
                     "turn the IOMMU (VT-d, AMD-Vi) on in the firmware setup, if processor and board have one: firmware"

@@ -220,8 +220,8 @@ final class HostPicture {
             }
         });
         if (hosts.isEmpty() && notBuilt.isEmpty()) {
-            warnings.add("the input has no firmware table and no unit of a known IOMMU vendor"
-                    + (evidence.functions().isEmpty() ? "" : ": the units of the devices are unknown"));
+            warnings.add(Question.UNITS.open(" of a known IOMMU vendor"
+                    + (evidence.functions().isEmpty() ? "" : ": the units of the devices are unknown")));
         }
     }
 
@@ -392,7 +392,7 @@ final class HostPicture {
             return;
         }
         if (!evidence.topologyKnown()) {
-            warnings.add("groups are unknown: no input lists them, and configuration space is not fully known");
+            warnings.add(Question.GROUPS.open(": no input lists them, and configuration space is not fully known"));
             return;
         }
         List<List<PciAddress>> formed = isolation.groups(address -> translated(address) == Answer.YES);

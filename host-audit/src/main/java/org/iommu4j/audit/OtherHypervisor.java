@@ -6,10 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.host.Fact;
 import org.iommu4j.host.FunctionEvidence;
 import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.InputException;
@@ -24,7 +22,14 @@ import org.iommu4j.spi.Reason;
  * for none ({@code iommu_snoop}, xen/drivers/passthrough/vtd/iommu.c), and prints which.
  */
 final class OtherHypervisor {
+    private static final String ITSELF = " has the IOMMU and assigns devices itself";
+
     private OtherHypervisor() {}
+
+    /** Returns whether an audit is of such a host. */
+    static boolean has(Audit audit) {
+        return audit.noRule() != null && audit.noRule().contains(ITSELF);
+    }
 
     /**
      * Audits a host.
@@ -33,9 +38,7 @@ final class OtherHypervisor {
      */
     static Audit audit(
             HostEvidence evidence, String hypervisor, Optional<LinuxRelease> asked, Set<PciAddress> assigned) {
-        Reason why = new Reason(
-                hypervisor + " has the IOMMU and assigns devices itself; VFIO's and KVM's rules do not hold",
-                "Linux arch/x86/xen");
+        Reason why = new Reason(hypervisor + ITSELF + "; VFIO's and KVM's rules do not hold", "Linux arch/x86/xen");
         List<AuditedDevice> devices = new ArrayList<>();
         evidence.functions().forEach(function -> devices.add(device(function, why)));
         LinuxRelease release = asked.or(evidence::linux)
@@ -73,30 +76,10 @@ final class OtherHypervisor {
     }
 
     private static AuditedDevice device(FunctionEvidence function, Reason why) {
-        String driver = function.driver().map(Fact::value).orElse(null);
-        return new AuditedDevice(
-                function.address(),
-                function.bridge(),
-                Answer.UNKNOWN,
-                null,
-                List.of(),
-                OptionalInt.empty(),
-                function.classCode(),
-                function.className(),
-                function.name(),
-                function.ids(),
-                Reset.of(function),
-                driver,
-                function.noSnoopEnabled(),
-                driver == null ? Optional.empty() : NoSnoopUse.of(driver),
-                Answer.UNKNOWN,
-                null,
-                Answer.UNKNOWN,
-                Answer.UNKNOWN,
-                List.of(why),
-                Guest.UNKNOWN,
-                List.of(why),
-                List.of());
+        return new DeviceDraft(function)
+                .assignable(Answer.UNKNOWN, Answer.UNKNOWN, List.of(why))
+                .guest(Guest.UNKNOWN, List.of(why))
+                .build();
     }
 
     private static Assignment assignment(Audit audit, Set<PciAddress> assigned, Reason why) {

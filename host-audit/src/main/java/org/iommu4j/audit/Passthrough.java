@@ -83,10 +83,13 @@ public final class Passthrough {
         List<String> parts = new ArrayList<>();
         int id = device.group().orElse(-1);
         String earlier = described.get(id);
-        if (earlier == null) {
+        if (id < 0) {
+            parts.add(earlier == null ? without(Question.GROUPS, device) : "no group known, see " + earlier);
+            described.putIfAbsent(id, brief(device.address()));
+        } else if (earlier == null) {
             parts.add(group(device));
             parts.addAll(loss(device));
-            if (id >= 0 && members(device).size() > 1) {
+            if (members(device).size() > 1) {
                 described.put(id, brief(device.address()));
             }
         } else {
@@ -100,6 +103,9 @@ public final class Passthrough {
             parts.add("reset " + device.reset().words());
         }
         device.ids().ifPresent(ids -> parts.add("ids " + ids));
+        if (device.group().isEmpty()) {
+            parts.add(parts.remove(0)); // its command ends the line, so that it can be pasted
+        }
         return device.kind() + ": " + String.join("; ", parts);
     }
 
@@ -107,7 +113,7 @@ public final class Passthrough {
     String group(AuditedDevice device) {
         List<AuditedDevice> members = members(device);
         if (device.group().isEmpty()) {
-            return Question.GROUP.after("its group is unknown", device.address());
+            return without(Question.GROUP, device);
         }
         String start = "group " + device.group().getAsInt() + " has ";
         List<AuditedDevice> others = others(device);
@@ -125,18 +131,69 @@ public final class Passthrough {
         String card = same.isEmpty()
                 ? ""
                 : ". " + names(same, false) + (same.size() == 1 ? " is of the same device" : " are of the same device");
+        List<AuditedDevice> unsure = ofUnknownClass(device);
+        String unless = unsure.isEmpty()
+                ? ""
+                : ". " + names(unsure, false)
+                        + (unsure.size() == 1 ? " stays if it is a bridge" : ": those that are bridges stay")
+                        + Headline.SETTLE + "lspci -nn"
+                        + (unsure.size() == 1 ? " -s " + unsure.get(0).address() : "");
         return start + (members.size() - 1) + " more: "
-                + (others.isEmpty() ? staying : names(others, true) + (staying.isEmpty() ? "" : "; " + staying)) + card;
+                + (others.isEmpty() ? staying : names(others, true) + (staying.isEmpty() ? "" : "; " + staying)) + card
+                + unless;
+    }
+
+    /** A function has no group where Linux uses no IOMMU, or another hypervisor does; else the group is unknown. */
+    private String without(Question question, AuditedDevice device) {
+        if (audit.iommuInUse() == Answer.NO) {
+            return "no group, for no IOMMU is in use";
+        }
+        return OtherHypervisor.has(audit)
+                ? "no group: " + audit.noRule()
+                : question.after(
+                        question == Question.GROUPS ? "groups are unknown" : "its group is unknown", device.address());
+    }
+
+    /** Returns the functions of its group of which no input tells the class, so that each may be a bridge. */
+    List<AuditedDevice> ofUnknownClass(AuditedDevice device) {
+        return strangers(device).stream()
+                .filter(other -> other.bridge() == Answer.UNKNOWN
+                        && other.classCode().isEmpty()
+                        && other.className().isEmpty())
+                .toList();
     }
 
     /** Returns what the host has no longer while the guest runs; empty where that is the device alone. */
     List<String> loss(AuditedDevice device) {
+        List<String> parts = new ArrayList<>();
         List<AuditedDevice> others = others(device);
-        return others.isEmpty()
-                ? List.of()
-                : List.of("VFIO takes " + brief(device.address()) + " only when each of the "
-                        + (others.size() == 1 ? "two" : others.size() + 1)
-                        + " is without a driver or with vfio-pci: the host loses them all while the guest runs");
+        if (!others.isEmpty()) {
+            parts.add("VFIO takes " + brief(device.address()) + " only when each of the "
+                    + (others.size() == 1 ? "two" : others.size() + 1)
+                    + " is without a driver or with vfio-pci: the host loses them all while the guest runs");
+        }
+        parts.addAll(virtualFunctions(device));
+        return parts;
+    }
+
+    /**
+     * Returns which virtual functions go with the drivers of the physical ones in the group of a device: a driver that
+     * lets a function go disables SR-IOV. Source: Linux {@code Documentation/PCI/pci-iov-howto.rst}.
+     */
+    List<String> virtualFunctions(AuditedDevice device) {
+        List<String> parts = new ArrayList<>();
+        for (AuditedDevice physical : with(device)) {
+            List<AuditedDevice> virtual = audit.devices().stream()
+                    .filter(other -> other.physicalFunction()
+                            .filter(physical.address()::equals)
+                            .isPresent())
+                    .toList();
+            if (!virtual.isEmpty() && (physical.driver() == null || isHeldByHost(physical))) {
+                parts.add("SR-IOV: " + names(virtual, false) + (virtual.size() == 1 ? " goes" : " go")
+                        + " when the driver of " + brief(physical.address()) + " does");
+            }
+        }
+        return parts;
     }
 
     /** Returns how many devices go along that nobody asked for. */
@@ -208,18 +265,50 @@ public final class Passthrough {
 
     /** Returns the option of {@code vfio-pci} for a card, and which other devices of the host it would take too. */
     private List<String> ids(AuditedDevice device) {
-        List<AuditedDevice> card = new ArrayList<>(List.of(device));
-        others(device).stream().filter(other -> isOfOneCard(device, other)).forEach(card::add);
-        Set<String> ids =
-                card.stream().flatMap(each -> each.ids().stream()).collect(Collectors.toCollection(LinkedHashSet::new));
         if (device.ids().isEmpty()) {
             return List.of(Question.IDS.after("unknown", device.address()));
         }
-        List<AuditedDevice> alike = audit.devices().stream()
+        List<AuditedDevice> alike = alike(device);
+        return List.of(option(device) + (alike.isEmpty() ? "" : ", which also takes " + names(alike, false)));
+    }
+
+    /** Returns a card: a device and its other functions of the same group. */
+    List<AuditedDevice> card(AuditedDevice device) {
+        List<AuditedDevice> card = new ArrayList<>(List.of(device));
+        others(device).stream().filter(other -> isOfOneCard(device, other)).forEach(card::add);
+        return card;
+    }
+
+    private Set<String> idsOfCard(AuditedDevice device) {
+        return card(device).stream()
+                .flatMap(each -> each.ids().stream())
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+    }
+
+    private String option(AuditedDevice device) {
+        return "vfio-pci.ids=" + String.join(",", idsOfCard(device));
+    }
+
+    private List<AuditedDevice> alike(AuditedDevice device) {
+        Set<String> ids = idsOfCard(device);
+        List<AuditedDevice> card = card(device);
+        return audit.devices().stream()
                 .filter(other -> other.ids().filter(ids::contains).isPresent() && !card.contains(other))
                 .toList();
-        return List.of("vfio-pci.ids=" + String.join(",", ids)
-                + (alike.isEmpty() ? "" : ", which also takes " + names(alike, false)));
+    }
+
+    /** Returns how vfio-pci gets a card, and nothing else of the host. */
+    String binding(AuditedDevice device) {
+        List<AuditedDevice> alike = alike(device);
+        if (device.ids().isPresent() && alike.isEmpty()) {
+            return option(device);
+        }
+        return "driverctl set-override " + device.address() + " vfio-pci"
+                + (device.ids().isEmpty()
+                        ? ""
+                        : "; its ids take "
+                                + (alike.size() == 1 ? brief(alike.get(0).address()) : alike.size() + " others")
+                                + " too");
     }
 
     /** Returns the other devices of its group that go along and are of other cards. */

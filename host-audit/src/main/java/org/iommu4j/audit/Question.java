@@ -9,7 +9,12 @@ import java.util.stream.Stream;
 import org.iommu4j.pci.PciAddress;
 import org.jspecify.annotations.Nullable;
 
-/** What an audit may not know, and the one command that settles it, ready to paste. */
+/**
+ * What an audit may not know, and the one command that settles it, ready to paste.
+ *
+ * <p>Each has the words with which its sentences begin. A sentence that leaves something open is made by {@link #open},
+ * and recognised by the same words.
+ */
 enum Question {
     /** Whether interrupts are remapped. */
     INTERRUPTS("it is unknown whether Linux remaps interrupts", "sudo dmesg | grep -i remapping"),
@@ -54,6 +59,11 @@ enum Question {
         this.command = command;
     }
 
+    /** Returns the sentence that leaves this open: its words, and what follows them. */
+    String open(String rest) {
+        return words + rest;
+    }
+
     /** Returns the command for a function; the first address in a sentence, where it names one, is of the function. */
     String command(PciAddress device) {
         return String.format(command, device);
@@ -70,6 +80,17 @@ enum Question {
      * @param asked the function that it is about where it names none; null where it is about none
      */
     static String settled(String sentence, @Nullable PciAddress asked) {
+        return settling(sentence, asked)
+                .map(command -> sentence + Headline.SETTLE + command)
+                .orElse(sentence);
+    }
+
+    /**
+     * Returns the command that settles a sentence, empty where it leaves nothing open.
+     *
+     * @param asked the function that it is about where it names none; null where it is about none
+     */
+    static Optional<String> settling(String sentence, @Nullable PciAddress asked) {
         Objects.requireNonNull(sentence, "sentence");
         Optional<Question> open = Stream.of(values())
                 .filter(each -> sentence.startsWith(each.words))
@@ -77,8 +98,8 @@ enum Question {
         Matcher named = ADDRESS.matcher(sentence);
         PciAddress device = named.find() ? PciAddress.parse(named.group()) : asked;
         if (open.isEmpty() || (device == null && open.get().command.contains("%s"))) {
-            return sentence;
+            return Optional.empty();
         }
-        return sentence + Headline.SETTLE + String.format(open.get().command, device);
+        return Optional.of(String.format(open.get().command, device));
     }
 }

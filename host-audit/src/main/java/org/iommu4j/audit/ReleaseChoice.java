@@ -18,7 +18,7 @@ final class ReleaseChoice {
 
     static LinuxRelease of(Optional<LinuxRelease> host, Collection<String> warnings) {
         if (host.isEmpty()) {
-            warnings.add("the host's kernel release is unknown: the rules of the newest apply, " + LinuxRelease.NEWEST);
+            warnings.add(Question.RELEASE.open(": the rules of the newest apply, " + LinuxRelease.NEWEST));
             return LinuxRelease.NEWEST;
         }
         LinuxRelease own = host.get();

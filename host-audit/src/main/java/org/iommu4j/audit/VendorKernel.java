@@ -188,29 +188,17 @@ final class VendorKernel {
         if (!same(each, AuditedDevice::enforceCacheCoherency)) {
             why.add(0, undecided());
         }
-        return new AuditedDevice(
-                first.address(),
-                first.bridge(),
-                answer(each, AuditedDevice::translated),
-                first.unit(),
-                first.candidates(),
-                first.group(),
-                first.classCode(),
-                first.className(),
-                first.name(),
-                first.ids(),
-                first.reset(),
-                first.driver(),
-                first.noSnoopEnabled(),
-                first.noSnoopUse(),
-                enforced,
-                same(each, AuditedDevice::reservedRegions) ? first.reservedRegions() : null,
-                answer(each, AuditedDevice::assignable),
-                answer(each, AuditedDevice::assignableWithGroup),
-                obstacles(each, AuditedDevice::assignable, AuditedDevice::obstacles),
-                guest(each, AuditedDevice::guest),
-                why,
-                common(each, AuditedDevice::hints));
+        return new DeviceDraft(first)
+                .translated(answer(each, AuditedDevice::translated))
+                .enforceCacheCoherency(enforced)
+                .reservedRegions(same(each, AuditedDevice::reservedRegions) ? first.reservedRegions() : null)
+                .assignable(
+                        answer(each, AuditedDevice::assignable),
+                        answer(each, AuditedDevice::assignableWithGroup),
+                        obstacles(each, AuditedDevice::assignable, AuditedDevice::obstacles))
+                .guest(guest(each, AuditedDevice::guest), why)
+                .hints(common(each, AuditedDevice::hints))
+                .build();
     }
 
     private AuditedGroup group(List<AuditedGroup> each) {

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.host.CountedRemark;
 import org.iommu4j.host.Fact;
@@ -35,6 +36,7 @@ final class Viability {
     private static final Reason CORE_LOCK =
             new Reason("the kernel does not release its group, EINVAL", "Linux iommu_group require_direct (6.6)");
 
+    private static final String REFUSED = "Linux refused ";
     private static final String UNKNOWN_REGIONS = "no firmware table, no group listing";
 
     /**
@@ -96,6 +98,11 @@ final class Viability {
         return reason.source().equals(UNKNOWN_REGIONS);
     }
 
+    /** Returns whether a reason is that firmware reserves memory for a function of the group. */
+    static boolean isOfReservedMemory(Reason reason) {
+        return reason.text().contains("mapped one to one") || reason.text().startsWith(REFUSED);
+    }
+
     /** Answers for a device. */
     Finding of(PciAddress address) {
         Verdict verdict = new Verdict();
@@ -119,7 +126,7 @@ final class Viability {
         }
         DeviceDescription description = picture.device(address);
         if (description == null || description.translated() == Answer.UNKNOWN) {
-            verdict.unknown("it is unknown whether an IOMMU translates for it", "no firmware table, no iommu link");
+            verdict.unknown(Question.TRANSLATED.open(""), "no firmware table, no iommu link");
         } else if (description.translated() == Answer.NO) {
             verdict.no(
                     "no IOMMU translates for it", description.reasons().get(0).source());
@@ -134,11 +141,19 @@ final class Viability {
         group.unknownRegions().report(verdict::unknown);
         interrupts(description, verdict);
         if (!picture.isGrouped(address)) {
-            verdict.unknown("its group is unknown", "no group listing, no full configuration space");
+            verdict.unknown(Question.GROUP.open(""), "no group listing, no full configuration space");
         }
-        remarks(address, KernelRemark.Kind.NO_GROUP, verdict);
+        remarks(address, KernelRemark.Kind.NO_GROUP)
+                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
         Answer withGroup = verdict.answer;
-        remarks(address, KernelRemark.Kind.NOT_VIABLE, verdict);
+        remarks(address, KernelRemark.Kind.NOT_VIABLE)
+                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
+        if (function.driver().filter(driver -> isOfVfio(driver.value())).isEmpty()) {
+            remarks(address, KernelRemark.Kind.PROBE_FAILED)
+                    .forEach(remark -> verdict.no(
+                            remark.text() + ": " + remark.meaning().text(),
+                            remark.meaning().source()));
+        }
         picture.groupId(address).ifPresent(id -> named(id, verdict));
         if (picture.isGrouped(address)) {
             reportOthers(group.bound(), address, verdict::no);
@@ -148,11 +163,8 @@ final class Viability {
         return verdict.finding(withGroup);
     }
 
-    private void remarks(PciAddress address, KernelRemark.Kind kind, Verdict verdict) {
-        evidence.remarks().stream()
-                .map(CountedRemark::remark)
-                .filter(remark -> isOf(remark, kind, address))
-                .forEach(remark -> verdict.no(remark.text(), remark.meaning().source()));
+    private Stream<KernelRemark> remarks(PciAddress address, KernelRemark.Kind kind) {
+        return evidence.remarks().stream().map(CountedRemark::remark).filter(remark -> isOf(remark, kind, address));
     }
 
     private static boolean isOf(KernelRemark remark, KernelRemark.Kind kind, PciAddress address) {
@@ -166,7 +178,7 @@ final class Viability {
         if (known != null) {
             known.named()
                     .forEach(device -> few.add(new Reason(
-                            "the driver of " + device + " of the same group is unknown",
+                            Question.DRIVER.open(device + " of the same group is unknown"),
                             "Linux's log names no driver")));
         }
         few.report(verdict::unknown);
@@ -262,8 +274,8 @@ final class Viability {
                 .filter(refused -> isOf(refused.remark(), KernelRemark.Kind.REFUSED, member))
                 .forEach(refused -> found.direct()
                         .add(new Reason(
-                                "Linux refused " + member + (refused.time().isEmpty() ? "" : " at " + refused.time())
-                                        + ": " + refused.remark().text(),
+                                REFUSED + member + (refused.time().isEmpty() ? "" : " at " + refused.time()) + ": "
+                                        + refused.remark().text(),
                                 refused.remark().meaning().source())));
         Reason lock = directLock(member);
         if (lock == null || evidence.stated().regionsRelaxed()) {
@@ -278,8 +290,7 @@ final class Viability {
             regions = identityMaps(member);
         }
         if (regions == null) {
-            found.unknownRegions()
-                    .add(new Reason("the reserved regions of " + member + " are unknown", UNKNOWN_REGIONS));
+            found.unknownRegions().add(new Reason(Question.REGIONS.open(member + " are unknown"), UNKNOWN_REGIONS));
             return;
         }
         for (ReservedRegion region : regions) {
@@ -332,7 +343,7 @@ final class Viability {
         if (linux == Answer.NO || (linux == Answer.UNKNOWN && hardware == Answer.NO)) {
             verdict.no("interrupts are not remapped", "Linux vfio_iommu_type1_attach_group, EPERM");
         } else if (linux == Answer.UNKNOWN) {
-            verdict.unknown("it is unknown whether Linux remaps interrupts", "the input has no kernel log");
+            verdict.unknown(Question.INTERRUPTS.open(""), "the input has no kernel log");
         }
     }
 
@@ -345,7 +356,9 @@ final class Viability {
         Optional<String> driver = function.driver().map(Fact::value);
         if (driver.isEmpty()) {
             found.unknownDrivers()
-                    .put(member, new Reason("the driver of " + member + " is unknown", "no driver link, no lspci -k"));
+                    .put(
+                            member,
+                            new Reason(Question.DRIVER.open(member + " is unknown"), "no driver link, no lspci -k"));
         } else if (!driver.get().isEmpty() && !leavesDmaAlone(driver.get())) {
             (bridge ? found.boundBridges() : found.bound())
                     .put(

@@ -3,11 +3,10 @@ package org.iommu4j.host;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.iommu4j.spi.IommuVendors;
-import org.iommu4j.spi.KernelParameter;
 
 /**
  * Selects the parameters of a kernel's command line that a capture keeps.
@@ -19,17 +18,37 @@ import org.iommu4j.spi.KernelParameter;
  * <p>Source: {@code lib/cmdline.c} next_arg, {@code kernel/params.c} parse_args.
  */
 final class BootParameters {
-    private static final Pattern OF_EVERY_HOST = Pattern.compile(
-            "iommu(?:\\.\\w+)?|(?:no)?intremap|pci|pcie_acs_override|vfio(?:_pci|_iommu_type1)?\\.\\w+|iommu4j\\.\\w+");
+    private static final String WORD = "[0-9A-Za-z_]+";
 
-    private final Set<String> ofVendors;
+    /** An extended regular expression, as {@code awk} knows it too. */
+    private static final String OF_EVERY_HOST = "iommu(\\." + WORD + ")?|(no)?intremap|pci|pcie_acs_override"
+            + "|vfio(_pci|_iommu_type1)?\\." + WORD + "|iommu4j\\." + WORD;
+
+    /** The parameter of the out-of-tree patch that splits groups. */
+    static final String ACS_OVERRIDE = "pcie_acs_override";
+
+    /** In place of the line in which a kernel without that patch says so. */
+    static final String ACS_OVERRIDE_UNKNOWN = "this kernel does not know " + ACS_OVERRIDE;
+
+    private final String names;
+    private final Pattern known;
 
     /** Makes one that knows the parameters of some vendors' drivers. */
     BootParameters(IommuVendors vendors) {
-        ofVendors = vendors.all().stream()
-                .flatMap(vendor -> vendor.kernelParameters().stream())
-                .map(KernelParameter::parameter)
-                .collect(Collectors.toUnmodifiableSet());
+        names = Stream.concat(
+                        Stream.of(OF_EVERY_HOST),
+                        vendors.all().stream()
+                                .flatMap(vendor -> vendor.kernelParameters().stream())
+                                .map(parameter -> Edit.quoted(parameter.parameter()))
+                                .distinct()
+                                .sorted())
+                .collect(Collectors.joining("|"));
+        known = Pattern.compile(names);
+    }
+
+    /** Returns the names that are known, as a regular expression. */
+    String names() {
+        return names;
     }
 
     /** Returns the known parameters of a command line; those after two dashes do not belong to the kernel. */
@@ -64,13 +83,13 @@ final class BootParameters {
         return c == ' ' || (c >= '\t' && c <= '\r') || c == '\u00a0';
     }
 
-    /** Linux takes a dash in a name for an underscore. No value that is known holds white space. */
+    /** Linux takes a dash in a name for an underscore. A value that is known is printable ASCII without a blank. */
     private boolean isKnown(String word) {
-        if (word.chars().anyMatch(c -> isSpace((char) c))) {
+        if (word.chars().anyMatch(c -> c <= ' ' || c >= 0x7f)) {
             return false;
         }
         int equals = word.indexOf('=');
         String name = (equals < 0 ? word : word.substring(0, equals)).replace('-', '_');
-        return ofVendors.contains(name) || OF_EVERY_HOST.matcher(name).matches();
+        return known.matcher(name).matches();
     }
 }

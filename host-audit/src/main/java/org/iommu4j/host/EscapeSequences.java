@@ -20,6 +20,8 @@ final class EscapeSequences {
     private static final Pattern SHOWN = Pattern.compile(
             "(?:\\^\\[|\\\\(?:e|x1[bB]|033|u001[bB])|[\\u241b\\u2190\\ufffd])\\[[0-9;:?]{0,24}[A-Za-z]");
 
+    private static final String SHOWN_FIRST = "^\\\u241b\u2190\ufffd";
+
     /** A colour whose escape character was lost; nothing that tools print in brackets is a number and one letter m. */
     private static final Pattern BARE = Pattern.compile("\\??\\[\\d{1,3}(?:;\\d{1,3}){0,7}m");
 
@@ -107,10 +109,15 @@ final class EscapeSequences {
     }
 
     private static String remainsRemoved(String line) {
-        String plain = SHOWN.matcher(line).replaceAll("");
+        String plain = mayShow(line) ? SHOWN.matcher(line).replaceAll("") : line;
         String uncoloured = BARE.matcher(plain).replaceAll("");
         return uncoloured.length() == plain.length()
                 ? plain
                 : BARE_RESET.matcher(uncoloured).replaceAll("");
+    }
+
+    /** Most lines have none of the characters that a shown sequence begins with, and a look at them is fast. */
+    private static boolean mayShow(String line) {
+        return SHOWN_FIRST.chars().anyMatch(c -> line.indexOf(c) >= 0);
     }
 }

@@ -21,6 +21,7 @@ import java.util.zip.CRC32;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.KernelRemark;
 import org.iommu4j.spi.LinuxStatements;
@@ -36,6 +37,7 @@ public final class EvidenceBuilder {
     static final Key<String> COMMAND_LINE = Key.of("kernel command line", String.class, EvidenceBuilder::quoted);
     static final Key<Boolean> INTERRUPT_REMAPPING =
             Key.of("interrupt remapping", Boolean.class, EvidenceBuilder::onOff);
+    static final Key<HardwareVirtualization> VIRTUALIZATION = Key.loose("virtualization", HardwareVirtualization.class);
     static final Key<Boolean> IOMMU_IN_USE = Key.of("IOMMU in use", Boolean.class, EvidenceBuilder::onOff);
     static final Key<String> HYPERVISOR = Key.of("hypervisor", String.class, EvidenceBuilder::quoted);
     static final Key<Boolean> FIRMWARE_WITHOUT_IOMMU =
@@ -309,6 +311,12 @@ public final class EvidenceBuilder {
     /** Records the kernel's command line. */
     EvidenceBuilder commandLine(String commandLine, Source source) {
         host.record(COMMAND_LINE, commandLine, source);
+        return this;
+    }
+
+    /** Records the extension of the host's processors. */
+    EvidenceBuilder virtualization(HardwareVirtualization extension, Source source) {
+        host.record(VIRTUALIZATION, extension, source);
         return this;
     }
 

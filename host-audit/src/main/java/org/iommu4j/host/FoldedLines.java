@@ -19,6 +19,7 @@ final class FoldedLines {
     private static final int GREATEST_WIDTH = 140;
     private static final int LEAST_TERMINAL = 80;
     private static final int TAB = 8;
+    private static final int MAX_TITLE = 400;
 
     /** A line and its kind. */
     record Entry(String text, PrintedLine kind) {
@@ -29,24 +30,52 @@ final class FoldedLines {
         }
     }
 
-    /** Lines of the kernel's drivers that are cut before what matters. */
-    private static final Pattern LACKS_ITS_END = Pattern.compile(
-            ".*\\breg_base_addr(?!.*\\becap [0-9a-f]).*|.*Extended features \\([^)]*|.*: Adding(?: to(?: iommu"
-                    + "(?: group)?)?)?|.*iommu: Adding device(?: \\S{7,12}(?: to(?: group)?)?)?");
+    private static final String UNIT = "reg_base_addr";
+    private static final Pattern LAST_OF_UNIT = Pattern.compile("\\becap [0-9a-f]");
+    private static final String FEATURES = "Extended features (";
+
+    /** How a device's joining of a group ends where it is cut. */
+    private static final Pattern CUT_JOIN = Pattern.compile("(?:: Adding(?: to(?: iommu(?: group)?)?)?"
+            + "|iommu: Adding device(?: \\S{7,12}(?: to(?: group)?)?)?)\\z");
+
+    /** No joining is longer. */
+    private static final int MAX_JOIN = 64;
 
     private static final Pattern ENDS = Pattern.compile(".*\\bto (?:iommu )?group \\d{1,6}\\s*");
     private static final Pattern FLAGS = Pattern.compile("\\s*Flags: .*,(?: IOMMU(?: group)?)?\\s*");
+
+    /** The end of a title that has the code of its class, and the ids with which such a title ends. */
+    private static final Pattern CODE = Pattern.compile(".* \\[[0-9a-f]{4}\\]:(?: .*)?");
+
+    private static final Pattern IDS = Pattern.compile(".*\\[[0-9a-f]{4}:[0-9a-f]{4}\\].*");
+    private static final Pattern REST_OF_TITLE =
+            Pattern.compile(".{0,120}?(?:\\[[0-9a-f]{4}:|[0-9a-f]{0,4}:)?[0-9a-f]{0,4}\\](?: \\(.{0,40})?");
+    private static final Pattern WITHIN_IDS = Pattern.compile(".*\\[[0-9a-f]{0,4}(?::[0-9a-f]{0,4})?");
+    private static final Pattern REST_OF_IDS = Pattern.compile("(?:[0-9a-f]{0,4}:)?[0-9a-f]{0,4}\\](?: \\(.{0,40})?");
+
     private static final Pattern BITS = Pattern.compile("(?:[A-Za-z0-9/<>=]{2,16}[+-]\\s*){1,20}");
 
     private FoldedLines() {}
+
+    /** Returns whether a line of the kernel's drivers is cut before what matters. */
+    static boolean lacksItsEnd(String line) {
+        int unit = line.lastIndexOf(UNIT);
+        int features = line.lastIndexOf(FEATURES);
+        return (unit >= 0 && !LAST_OF_UNIT.matcher(line).find(unit))
+                || (features >= 0 && line.indexOf(')', features) < 0)
+                || CUT_JOIN.matcher(line.substring(Math.max(0, line.length() - MAX_JOIN)))
+                        .find();
+    }
 
     /** Returns the lines of a paragraph, with those that were folded as one. */
     static List<Entry> joined(List<Entry> lines) {
         int width = 0;
         boolean any = false;
         for (Entry line : lines) {
-            width = Math.max(width, columns(line.text()));
-            any |= line.kind() == PrintedLine.TEXT || line.kind() == PrintedLine.HEADING;
+            width = Math.max(width, columns(line.text().stripTrailing()));
+            any |= line.kind() == PrintedLine.TEXT
+                    || line.kind() == PrintedLine.HEADING
+                    || line.kind() == PrintedLine.TITLE;
         }
         if (!any) {
             return lines;
@@ -59,14 +88,16 @@ final class FoldedLines {
         for (Entry line : lines) {
             if (goesOn(before, line, folded && !fits(columns, line.text(), width))) {
                 boolean word = withinWords && columns == width && line.text().charAt(0) != ' ';
+                String rest = line.text().strip();
                 before = new Entry(
-                        before.text() + (word ? "" : " ") + line.text().strip(), before.kind());
+                        before.text().stripTrailing() + (word || isCutWithinIds(before.text(), rest) ? "" : " ") + rest,
+                        before.kind());
                 joined.set(joined.size() - 1, before);
             } else {
                 joined.add(line);
                 before = line;
             }
-            columns = columns(line.text());
+            columns = columns(line.text().stripTrailing());
         }
         return joined;
     }
@@ -80,13 +111,16 @@ final class FoldedLines {
                 return true;
             }
             before = goesOn ? before : line;
-            columns = columns(line.text());
+            columns = columns(line.text().stripTrailing());
         }
         return false;
     }
 
     private static boolean goesOn(Entry before, Entry next, boolean wouldNotFit) {
         boolean text = next.kind() == PrintedLine.TEXT;
+        if (isRestOfTitle(before, next)) {
+            return true;
+        }
         if (!canBeFolded(before.kind()) || (!text && next.kind() != PrintedLine.HEADING)) {
             return false;
         }
@@ -101,8 +135,31 @@ final class FoldedLines {
             return false;
         }
         return wouldNotFit
-                || LACKS_ITS_END.matcher(cut).matches()
+                || lacksItsEnd(cut)
                 || (before.kind() == PrintedLine.DETAIL && BITS.matcher(rest).matches());
+    }
+
+    /** Returns whether a title lacks its ids, and they are what a line that begins nothing else ends with. */
+    private static boolean isRestOfTitle(Entry before, Entry next) {
+        boolean title = before.kind() == PrintedLine.TITLE || before.kind() == PrintedLine.HEADING;
+        boolean rest = next.kind() == PrintedLine.TEXT || next.kind() == PrintedLine.OTHER_BEGINNING;
+        if (!title
+                || !rest
+                || before.text().length() > MAX_TITLE
+                || next.text().length() > MAX_TITLE
+                || LspciTitle.hasAddress(next.text())) {
+            return false;
+        }
+        return CODE.matcher(before.text()).matches()
+                && !IDS.matcher(before.text()).matches()
+                && REST_OF_TITLE.matcher(next.text().strip()).matches();
+    }
+
+    private static boolean isCutWithinIds(String title, String rest) {
+        return title.length() <= MAX_TITLE
+                && CODE.matcher(title).matches()
+                && WITHIN_IDS.matcher(title).matches()
+                && REST_OF_IDS.matcher(rest).matches();
     }
 
     private static boolean canBeFolded(PrintedLine kind) {

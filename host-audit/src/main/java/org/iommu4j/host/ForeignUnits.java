@@ -234,6 +234,7 @@ public final class ForeignUnits implements IommuVendor {
         Objects.requireNonNull(release, "release");
         List<UnitDescription> units = new ArrayList<>();
         List<DeviceDescription> devices = new ArrayList<>();
+        LinuxRelease from = mayEnforceFrom;
         Answer enforces = mayEnforceFrom != null && release.compareTo(mayEnforceFrom) >= 0 ? Answer.UNKNOWN : Answer.NO;
         facts.shownUnits().entrySet().stream()
                 .filter(shown -> isNamed(shown.getKey()) && shown.getValue().inUse() != Answer.NO)
@@ -247,14 +248,24 @@ public final class ForeignUnits implements IommuVendor {
                         UnitAbilities.UNKNOWN.blockingNoSnoop(enforces),
                         Map.of(),
                         Map.of())));
+        List<String> ids = units.stream().map(UnitDescription::id).toList();
+        Reason reason =
+                enforces == Answer.NO && from != null ? new Reason(CANNOT + " before " + from, why.source()) : why;
         for (PciFunction function : facts.topology().functions()) {
             String link = facts.unitLinks().get(function.address());
             boolean linked = link != null && isNamed(link);
             if (linked || facts.groups().members().contains(function.address())) {
-                String only = units.size() == 1 ? units.get(0).id() : null;
+                String only = ids.size() == 1 ? ids.get(0) : null;
                 String unit = linked ? link : only;
                 devices.add(new DeviceDescription(
-                        function.address(), Answer.YES, unit, enforces, List.of(why), null, Answer.UNKNOWN));
+                        function.address(),
+                        Answer.YES,
+                        unit,
+                        unit == null ? ids : List.of(unit),
+                        enforces,
+                        List.of(reason),
+                        null,
+                        Answer.UNKNOWN));
             }
         }
         boolean refused = !promisesCoherentDma && release.compareTo(PROMISE_REQUIRED) >= 0;

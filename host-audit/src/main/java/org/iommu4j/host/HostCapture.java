@@ -7,7 +7,6 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -37,27 +36,50 @@ public final class HostCapture {
 
     private static final Pattern COMPRESSED = Pattern.compile("(?is).*\\.(?:tar\\.gz|tgz)");
 
-    private static final Set<String> FUNCTION_FILES = Set.of(
+    /** What of a function's directory is captured, in order; links are captured as such. */
+    static final List<String> OF_FUNCTION = List.of(
             "class",
-            "vendor",
+            Redaction.CONFIG,
             "device",
-            "subsystem_vendor",
-            "subsystem_device",
-            "revision",
+            "driver",
+            "iommu",
+            "iommu_group",
             "numa_node",
-            SysfsReader.RESET_METHOD);
-    private static final Set<String> FUNCTION_LINKS = Set.of("driver", "iommu", "iommu_group", "physfn");
+            "physfn",
+            SysfsReader.RESET_METHOD,
+            "revision",
+            "subsystem_device",
+            "subsystem_vendor",
+            "vendor");
+
+    static final List<String> LINKS = List.of("driver", "iommu", "iommu_group", "physfn");
+
+    /** Below a group. */
+    static final List<String> OF_GROUP = List.of(SysfsReader.GROUP_NAME, "/type", "/reserved_regions");
 
     /** ACPI tables that describe IOMMUs, and where configuration space is. Others may hold licence keys. */
-    private static final List<String> TABLES = List.of("DMAR", "IVRS", "IORT", "RIMT", "VIOT", "MCFG");
+    static final List<String> TABLES = List.of("DMAR", "IVRS", "IORT", "RIMT", "VIOT", "MCFG");
 
-    private static final String DRIVERS = "sys/bus/pci/drivers";
+    static final List<String> FILES =
+            List.of(SysfsReader.UNSAFE_INTERRUPTS, SysfsReader.HYPERVISOR, SysfsReader.RELEASE_FILE);
+
+    static final String COMMAND_LINE = "proc/cmdline";
+    static final String NO_COMMAND_LINE = COMMAND_LINE + ": the kernel's parameters are unknown";
+    static final String NO_LOG =
+            "kernel log: var/log/dmesg can't be read; run 'dmesg > dmesg.txt' as root and pass it with --dmesg";
+    static final String ROOT_ONLY = "functions after the header: only root may read it; without it neither Enable No"
+            + " Snoop nor ACS is known";
+
+    /** Names and paths of other characters, which sysfs does not have, are left out. */
+    private static final Pattern PLAIN = Pattern.compile("[ -~]+");
+
+    static final String DRIVERS = "sys/bus/pci/drivers";
 
     private final LiveFiles files;
     private final BootParameters parameters;
-    private final KernelLogReader logs;
+    private final LogEssence logs;
     private final Set<String> directories = new TreeSet<>();
-    private final Set<String> written = new HashSet<>();
+    private final Set<String> names = new TreeSet<>();
     private final List<String> missing = new ArrayList<>();
     private int functions;
     private int headersOnly;
@@ -66,7 +88,7 @@ public final class HostCapture {
         IommuVendors vendors = IommuVendors.load();
         this.files = files;
         this.parameters = new BootParameters(vendors);
-        this.logs = new KernelLogReader(vendors);
+        this.logs = new LogEssence(vendors);
     }
 
     /**
@@ -82,6 +104,14 @@ public final class HostCapture {
         public Summary {
             missing = List.copyOf(missing);
         }
+    }
+
+    /**
+     * Returns a script for a POSIX shell that makes the same tar on a host without Java: {@code sh capture.sh
+     * FILE.tar}.
+     */
+    public static String script() {
+        return CaptureScript.text(IommuVendors.load());
     }
 
     /**
@@ -118,8 +148,8 @@ public final class HostCapture {
         }
         return new Summary(
                 capture.functions,
-                capture.files.list(SysfsReader.UNITS).size(),
-                capture.files.list(SysfsReader.GROUPS).size(),
+                capture.list(SysfsReader.UNITS).size(),
+                capture.list(SysfsReader.GROUPS).size(),
                 capture.missing);
     }
 
@@ -135,17 +165,19 @@ public final class HostCapture {
         }
         units(tar);
         groups(tar);
-        tables(tar);
-        file(tar, SysfsReader.UNSAFE_INTERRUPTS);
+        for (String table : TABLES) {
+            file(tar, SysfsReader.TABLES + "/" + table);
+        }
+        for (String path : FILES) {
+            file(tar, path);
+        }
         kernel(tar);
         names(tar);
         for (String directory : directories) {
             directory(tar, directory);
         }
         if (headersOnly > 0) {
-            missing.add("configuration space of " + headersOnly + " of " + functions
-                    + " functions after the header: only root may read it; without it neither Enable No Snoop nor"
-                    + " ACS is known");
+            missing.add("configuration space of " + headersOnly + " of " + functions + " " + ROOT_ONLY);
         }
         text(tar, MISSING, missing.isEmpty() ? "Nothing is missing.\n" : lines(missing));
     }
@@ -156,13 +188,10 @@ public final class HostCapture {
 
     private void functions(TarArchiveOutputStream tar) throws IOException {
         keepDirectory(DRIVERS);
-        for (String name : files.list(SysfsReader.DEVICES)) {
+        for (String name : list(SysfsReader.DEVICES)) {
             String path = SysfsReader.DEVICES + "/" + name;
-            Optional<String> link = files.linkTarget(path);
-            if (link.isPresent()) {
-                link(tar, path, link.get());
-            }
-            Optional<String> real = files.resolve(path);
+            link(tar, path);
+            Optional<String> real = resolve(path).filter(files::isDirectory);
             if (real.isEmpty()) {
                 missing.add(path + ": is a dangling link");
                 continue;
@@ -173,42 +202,58 @@ public final class HostCapture {
     }
 
     private void function(TarArchiveOutputStream tar, String directory) throws IOException {
-        for (String name : new TreeSet<>(files.list(directory))) {
+        for (String name : OF_FUNCTION) {
             String path = directory + "/" + name;
-            if (FUNCTION_FILES.contains(name)) {
+            if (LINKS.contains(name)) {
+                if (link(tar, path)) {
+                    resolve(path).ifPresent(this::keepDirectory);
+                }
+            } else {
                 file(tar, path);
-            } else if (FUNCTION_LINKS.contains(name)) {
-                Optional<String> target = files.linkTarget(path);
-                if (target.isPresent()) {
-                    link(tar, path, target.get());
-                    files.resolve(path).ifPresent(this::keepDirectory);
-                }
-            } else if (name.equals("config")) {
-                Optional<byte[]> config = files.bytes(path);
-                if (config.isPresent()) {
-                    headersOnly += config.get().length < ConfigSpace.CONVENTIONAL_BYTES ? 1 : 0;
-                    bytes(tar, path, Redaction.config(config.get()));
-                } else {
-                    refused(path);
-                }
             }
         }
+        String vendor = number(directory + "/vendor");
+        String code = number(directory + "/class");
+        String base = "c " + part(code, 0);
+        names.addAll(List.of(vendor, vendor + " " + number(directory + "/device"), base, base + " " + part(code, 2)));
+        names.remove("");
+    }
+
+    private List<String> list(String path) {
+        return files.list(path).stream()
+                .filter(name -> isPlain(name) && !name.startsWith("."))
+                .toList();
+    }
+
+    private Optional<String> resolve(String path) {
+        return files.resolve(path).filter(HostCapture::isPlain);
+    }
+
+    private static boolean isPlain(String path) {
+        return PLAIN.matcher(path).matches();
+    }
+
+    /** Returns the digits of a number that sysfs has, empty where there is none. */
+    private String number(String path) {
+        String text = files.text(path).orElse("");
+        return text.substring(Math.min(2, text.length()));
+    }
+
+    private static String part(String digits, int from) {
+        return digits.substring(Math.min(from, digits.length()), Math.min(from + 2, digits.length()));
     }
 
     private void units(TarArchiveOutputStream tar) throws IOException {
         keepDirectory(SysfsReader.UNITS);
-        for (String name : files.list(SysfsReader.UNITS)) {
+        for (String name : list(SysfsReader.UNITS)) {
             String path = SysfsReader.UNITS + "/" + name;
-            Optional<String> link = files.linkTarget(path);
-            if (link.isPresent()) {
-                link(tar, path, link.get());
-            }
-            String real = files.resolve(path).orElse(path);
+            link(tar, path);
+            String real = resolve(path).orElse(path);
             keepDirectory(real);
-            for (String driver : files.list(real)) {
+            for (String driver : list(real)) {
                 String attributes = real + "/" + driver;
                 if (driver.endsWith("-iommu") && files.linkTarget(attributes).isEmpty()) {
-                    for (String attribute : files.list(attributes)) {
+                    for (String attribute : list(attributes)) {
                         file(tar, attributes + "/" + attribute);
                     }
                 }
@@ -218,37 +263,25 @@ public final class HostCapture {
 
     private void groups(TarArchiveOutputStream tar) throws IOException {
         keepDirectory(SysfsReader.GROUPS);
-        for (String group : files.list(SysfsReader.GROUPS)) {
+        for (String group : list(SysfsReader.GROUPS)) {
             String path = SysfsReader.GROUPS + "/" + group;
             keepDirectory(path);
-            file(tar, path + SysfsReader.GROUP_NAME);
-            file(tar, path + "/type");
-            file(tar, path + "/reserved_regions");
-            for (String device : files.list(path + "/devices")) {
-                Optional<String> target = files.linkTarget(path + "/devices/" + device);
-                if (target.isPresent()) {
-                    link(tar, path + "/devices/" + device, target.get());
-                }
+            for (String name : OF_GROUP) {
+                file(tar, path + name);
             }
-        }
-    }
-
-    private void tables(TarArchiveOutputStream tar) throws IOException {
-        List<String> there = files.list(SysfsReader.TABLES);
-        for (String table : TABLES) {
-            if (there.contains(table)) {
-                file(tar, SysfsReader.TABLES + "/" + table);
+            for (String device : list(path + "/devices")) {
+                link(tar, path + "/devices/" + device);
             }
         }
     }
 
     private void kernel(TarArchiveOutputStream tar) throws IOException {
-        file(tar, "proc/sys/kernel/osrelease");
-        Optional<String> commandLine = files.commandLine();
+        Optional<byte[]> commandLine = files.bytes(COMMAND_LINE);
         if (commandLine.isPresent()) {
-            text(tar, "proc/cmdline", Redaction.text(parameters.of(commandLine.get())) + "\n");
+            String text = new String(commandLine.get(), StandardCharsets.ISO_8859_1);
+            text(tar, COMMAND_LINE, Redaction.text(parameters.of(text)) + "\n");
         } else {
-            missing.add("proc/cmdline: the kernel's parameters are unknown");
+            missing.add(NO_COMMAND_LINE);
         }
         Optional<byte[]> log = SysfsReader.LOGS.stream()
                 .map(files::bytes)
@@ -256,61 +289,31 @@ public final class HostCapture {
                 .findFirst()
                 .or(files::kernelRing);
         if (log.isPresent()) {
-            StringBuilder kept = new StringBuilder();
-            for (String line : TextLines.of(log.get())) {
-                logs.essence(line)
-                        .ifPresent(
-                                essence -> kept.append(Redaction.text(essence)).append('\n'));
-            }
-            text(tar, SysfsReader.LOGS.get(0), kept.toString());
+            text(tar, SysfsReader.LOGS.get(0), logs.of(log.get()));
         } else {
-            missing.add("kernel log: var/log/dmesg can't be read; run 'dmesg > dmesg.txt' as root and pass it with"
-                    + " --dmesg");
+            missing.add(NO_LOG);
         }
     }
 
     private void names(TarArchiveOutputStream tar) throws IOException {
-        Set<Integer> devices = new TreeSet<>();
-        Set<Integer> classes = new TreeSet<>();
-        for (String name : files.list(SysfsReader.DEVICES)) {
-            String path = SysfsReader.DEVICES + "/" + name;
-            int vendor = number(path + "/vendor");
-            int device = number(path + "/device");
-            int code = number(path + "/class");
-            if (vendor >= 0 && device >= 0) {
-                devices.add(vendor << 16 | device);
-            }
-            if (code >= 0) {
-                classes.add(code >>> 8);
-            }
-        }
         for (String place : PciIds.PLACES) {
             Optional<byte[]> file = files.bytes(place);
             if (file.isPresent()) {
-                Set<Integer> vendors = new HashSet<>();
-                devices.forEach(pair -> vendors.add(pair >>> 16));
-                text(tar, place, PciIds.read(file.get(), vendors::contains).only(devices, classes));
+                entry(tar, new TarArchiveEntry(place, true), PciIds.only(file.get(), names));
                 return;
             }
         }
     }
 
-    private int number(String path) {
-        String text = files.text(path).orElse("");
-        return text.matches("0x[0-9a-f]{1,6}") ? Integer.parseInt(text.substring(2), 16) : -1;
-    }
-
     private void file(TarArchiveOutputStream tar, String path) throws IOException {
         Optional<byte[]> contents = files.bytes(path);
         if (contents.isPresent()) {
-            bytes(tar, path, contents.get());
+            boolean config = path.endsWith("/" + Redaction.CONFIG);
+            headersOnly += config && contents.get().length < ConfigSpace.CONVENTIONAL_BYTES ? 1 : 0;
+            entry(tar, new TarArchiveEntry(path, true), config ? Redaction.config(contents.get()) : contents.get());
         } else if (files.exists(path)) {
-            refused(path);
+            missing.add(path + (files.isReadable(path) ? ": can't be read" : ": permission denied"));
         }
-    }
-
-    private void refused(String path) {
-        missing.add(path + ": " + files.refusal(path).orElse("can't be read"));
     }
 
     private void keepDirectory(String path) {
@@ -323,22 +326,19 @@ public final class HostCapture {
         entry(tar, new TarArchiveEntry(path, true), text.getBytes(StandardCharsets.UTF_8));
     }
 
-    private void bytes(TarArchiveOutputStream tar, String path, byte[] bytes) throws IOException {
-        if (written.add(path)) {
-            entry(tar, new TarArchiveEntry(path, true), bytes);
-        }
-    }
-
-    private void directory(TarArchiveOutputStream tar, String path) throws IOException {
+    private static void directory(TarArchiveOutputStream tar, String path) throws IOException {
         entry(tar, new TarArchiveEntry(path + "/", true), new byte[0]);
     }
 
-    private void link(TarArchiveOutputStream tar, String path, String target) throws IOException {
-        if (written.add(path)) {
+    /** Captures a link; returns whether there is one. */
+    private boolean link(TarArchiveOutputStream tar, String path) throws IOException {
+        Optional<String> target = files.linkTarget(path).filter(HostCapture::isPlain);
+        if (target.isPresent()) {
             TarArchiveEntry link = new TarArchiveEntry(path, TarConstants.LF_SYMLINK);
-            link.setLinkName(target);
+            link.setLinkName(target.get());
             entry(tar, link, new byte[0]);
         }
+        return target.isPresent();
     }
 
     /** Entries hold neither their maker nor their time. */

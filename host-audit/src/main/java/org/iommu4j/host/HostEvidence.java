@@ -15,6 +15,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciTopology;
 import org.iommu4j.platform.FirmwareTables;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.Answer;
 import org.iommu4j.spi.BootOptions;
 import org.iommu4j.spi.LinuxStatements;
@@ -244,6 +245,11 @@ public final class HostEvidence {
     /** Returns whether that hypervisor states that it blocks no-snoop for the whole machine. */
     public Answer hypervisorBlocksNoSnoop() {
         return answer(EvidenceBuilder.HYPERVISOR_BLOCKS);
+    }
+
+    /** Returns the extension of the host's processors, by their maker; empty where no input names it. */
+    public Optional<Fact<HardwareVirtualization>> virtualization() {
+        return facts.find(EvidenceBuilder.VIRTUALIZATION);
     }
 
     /** Returns whether Linux remaps interrupts there. */

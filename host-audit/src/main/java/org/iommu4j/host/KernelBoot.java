@@ -15,6 +15,7 @@ import java.util.TreeSet;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.KernelRemark;
 import org.jspecify.annotations.Nullable;
@@ -37,7 +38,9 @@ final class KernelBoot implements KernelLog.Findings {
     private final Map<PciAddress, int[]> functions = new LinkedHashMap<>();
     private final Map<PciAddress, int[]> bridges = new LinkedHashMap<>();
     private final List<String> lines = new ArrayList<>();
+    private final Set<String> cut = new LinkedHashSet<>();
     private @Nullable Boolean remapping;
+    private @Nullable HardwareVirtualization virtualization;
     private final Set<PciAddress> joined = new HashSet<>();
     private final Map<String, CountedRemark> remarks = new LinkedHashMap<>();
     private final Map<PciAddress, List<ReservedRegion>> identityMaps = new LinkedHashMap<>();
@@ -142,6 +145,11 @@ final class KernelBoot implements KernelLog.Findings {
         regionsRelaxed = true;
     }
 
+    /** Records the extension of the first processor. */
+    void virtualization(HardwareVirtualization extension) {
+        virtualization = extension;
+    }
+
     /** Records that the log lists a table of the firmware. */
     void table(boolean ofIommu) {
         listsTables = true;
@@ -184,18 +192,6 @@ final class KernelBoot implements KernelLog.Findings {
     /** Returns whether the log states anything about units; other lines of a vendor may state less. */
     boolean toldOfUnits() {
         return toldAnything;
-    }
-
-    /** Returns whether a line of a vendor stated anything. */
-    boolean statesAnything() {
-        return toldAnything
-                || remapping != null
-                || inUse
-                || disabled
-                || done
-                || !drivers.isEmpty()
-                || !includeAll.isEmpty()
-                || hasRemarks();
     }
 
     /** Records the release that a message of the running kernel names. */
@@ -261,6 +257,13 @@ final class KernelBoot implements KernelLog.Findings {
         }
     }
 
+    /** Records a line that lacks its end, as where only a part of a log was copied. */
+    void cut(String line) {
+        if (cut.size() < MAX_REMARKS) {
+            cut.add(line);
+        }
+    }
+
     void keep(String line) {
         if (lines.size() < MAX_KEPT) {
             lines.add(line);
@@ -298,6 +301,9 @@ final class KernelBoot implements KernelLog.Findings {
             });
             unit.registers().forEach((register, value) -> host.register(name, register, value, source));
         });
+        if (virtualization != null) {
+            host.virtualization(virtualization, source);
+        }
         drivers.forEach(host::driver);
         remarks.values().forEach(found -> host.remark(found, source));
         identityMaps.forEach(host::identityMap);
@@ -331,6 +337,7 @@ final class KernelBoot implements KernelLog.Findings {
             host.iommuInUse(used, source);
         }
         lines.forEach(line -> host.kernelLine(line, source));
+        cut.forEach(line -> host.warn("not read: a line of " + source.name() + " that lacks its end: " + line));
     }
 
     private void recordFunctions(Source source, EvidenceBuilder host) {

@@ -4,7 +4,6 @@ package org.iommu4j.host;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.iommu4j.pci.PciAddress;
@@ -65,7 +64,8 @@ final class KernelLogReader {
     private static final Pattern BRIDGE =
             Pattern.compile("pci (\\S{7,16}): (?:PCI|CardBus) bridge to \\[bus ([0-9a-f]{2})(?:-([0-9a-f]{2}))?\\]");
     private static final Pattern ABOUT_IOMMU = Pattern.compile(
-            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA");
+            "(?i:\\biommu\\b|iommu group|snoop control|(?:irq|interrupt)[ -]remapping|\\bvfio\\b)|PCI-DMA"
+                    + "|Hypervisor detected: ");
 
     /** A priority, a time stamp, and the thread or CPU that called, which kernels with {@code PRINTK_CALLER} name. */
     private static final String STAMPS = "(?:<\\d{1,3}>)?(?:\\[[^\\]]{1,40}\\](?: ?\\[ {0,12}[CT]\\d{1,10}\\])? )?";
@@ -77,14 +77,14 @@ final class KernelLogReader {
     private static final Pattern PROGRAM =
             Pattern.compile("^" + STAMPS + "(?:\\S{0,63}[^\\s:] ){0,5}(?!kernel\\[)[^\\s\\[]{1,64}\\[\\d{1,10}\\]: ");
 
-    /** The device that a message is about. */
-    private static final Pattern DEVICE = Pattern.compile("^[\\w-]{1,32} [0-9a-f:.]{7,16}: ");
-
     /** A line of the list of tables that Linux prints early. */
     private static final Pattern TABLE =
             Pattern.compile("ACPI: (FACP|DMAR|IVRS|IORT|VIOT|RIMT) (?:0x)?[0-9A-Fa-f]{8,16} ");
 
     private static final Pattern STAMP = Pattern.compile("\\[ {0,6}(\\d{1,8})\\.\\d{6}\\]");
+    /** Nothing that a logger puts before a message and its time stamp is longer. */
+    private static final int MAX_PREFIX = 256;
+
     private static final List<String> TABLE_WORDS = List.of("ACPI: ");
     private static final String LINUX = "Linux version ";
     private static final String PARAMETERS = "ommand line: ";
@@ -99,8 +99,22 @@ final class KernelLogReader {
             "for vfio-noiommu group");
     private static final List<String> USER_SPACE_WORDS =
             List.of("Freeing unused kernel", "as init process", FIRST_PROGRAM);
-    private static final List<String> IOMMU_WORDS =
-            List.of("iommu", "IOMMU", "Iommu", "noop ", "NOOP ", "emapping", "REMAPPING", "vfio", "VFIO", "PCI-DMA");
+    /** Linux passes what it does not know to the first program ({@code print_unknown_bootoptions}, 5.14). */
+    private static final String UNKNOWN_PARAMETERS = "ommand line parameters";
+
+    private static final List<String> IOMMU_WORDS = List.of(
+            "iommu",
+            "IOMMU",
+            "Iommu",
+            "noop ",
+            "NOOP ",
+            "emapping",
+            "REMAPPING",
+            "vfio",
+            "VFIO",
+            "PCI-DMA",
+            "Hypervisor detected",
+            UNKNOWN_PARAMETERS);
 
     private final BootParameters parameters;
     private final WordFilter filter;
@@ -115,6 +129,7 @@ final class KernelLogReader {
     private final long xenWords;
     private final long remarkWords;
     private final long tableWords;
+    private final long processorWords;
     private final List<String> names = new ArrayList<>();
     private final List<KernelLog> vendors = new ArrayList<>();
     private final List<String> vendorsWords = new ArrayList<>();
@@ -136,6 +151,7 @@ final class KernelLogReader {
         xenWords = add(words, Xen.WORDS);
         remarkWords = add(words, LinuxRemarks.WORDS);
         tableWords = add(words, TABLE_WORDS);
+        processorWords = add(words, Processors.WORDS);
         List<Long> masks = new ArrayList<>();
         List<IommuVendor> drivers = new ArrayList<>(known.all());
         drivers.addAll(ForeignUnits.all());
@@ -206,75 +222,6 @@ final class KernelLogReader {
         return alone.toldOfUnits() || alone.hasRemarks();
     }
 
-    /**
-     * Returns what of a line a capture keeps: of a line that is read here the part that is read, of a vendor's driver
-     * and of the IOMMU core the message, without what a logger put before it. Nothing of other lines, and of programs
-     * no more than that the first one runs: they name the host, its network cards and its guests.
-     */
-    Optional<String> essence(String line) {
-        byte[] bytes = line.getBytes(StandardCharsets.UTF_8);
-        long found = filter.in(bytes, 0, bytes.length);
-        if (found == 0) {
-            return Optional.empty();
-        }
-        if (isOfProgram(line)) {
-            return line.contains(FIRST_PROGRAM) ? Optional.of(FIRST_PROGRAM) : Optional.empty();
-        }
-        if ((found & xenWords) != 0 && Xen.shows(line)) {
-            return Optional.of(message(line));
-        }
-        String release = (found & versionWord) != 0 ? release(line) : null;
-        if (release != null) {
-            Matcher level = LEVEL.matcher(line);
-            return Optional.of(
-                    LINUX + release + " (builder)" + (level.find() ? " Debian " + level.group(1) + "-0" : ""));
-        }
-        if ((found & commandLineWord) != 0) {
-            Matcher commandLine = COMMAND_LINE.matcher(line);
-            if (commandLine.find()) {
-                return Optional.of(commandLine.group(1) + PARAMETERS + parameters.of(commandLine.group(2)));
-            }
-        }
-        return part(found & groupWords, JOINS, line)
-                .or(() -> part(found & groupWords, NAMED_JOINS, line).map(String::strip))
-                .or(() -> part(found & groupWords, LEAVES, line))
-                .or(() -> part(found & groupWords, WITHOUT_IOMMU, line))
-                .or(() -> part(found & functionWord, FUNCTION, line))
-                .or(() -> part(found & bridgeWord, BRIDGE, line))
-                .or(() -> part(found & userSpaceWords, USER_SPACE, line))
-                .or(() -> part(found & tableWords, TABLE, line))
-                .or(() -> Optional.of(message(line)).filter(message -> isOfDriver(message, found)));
-    }
-
-    private static Optional<String> part(long found, Pattern pattern, String line) {
-        Matcher matcher = pattern.matcher(line);
-        return found != 0 && matcher.find() ? Optional.of(matcher.group()) : Optional.empty();
-    }
-
-    /**
-     * Returns whether a message is the IOMMU core's, begins like a vendor's driver's, or states a fact to that driver's
-     * reader.
-     */
-    private boolean isOfDriver(String message, long found) {
-        if (message.startsWith("iommu: ")) {
-            return true;
-        }
-        if ((found & remarkWords) != 0 && !isOfQemu(message)) {
-            KernelBoot remark = new KernelBoot(null);
-            LinuxRemarks.read(message, remark);
-            if (remark.hasRemarks()) {
-                return true;
-            }
-        }
-        if ((found & ofVendors) == 0) {
-            return false;
-        }
-        String afterDevice = DEVICE.matcher(message).replaceFirst("");
-        KernelBoot alone = new KernelBoot(null);
-        askVendors(message, found, alone);
-        return alone.statesAnything() || vendorsWords.stream().anyMatch(afterDevice::startsWith);
-    }
-
     /** Programs write into the kernel's log too, and a logger puts the kernel's name before what it finds there. */
     private static boolean isOfProgram(String line) {
         return PROGRAM.matcher(line).find() || PROGRAM.matcher(message(line)).find();
@@ -331,7 +278,9 @@ final class KernelLogReader {
 
     /** QEMU and libvirt say into their own logs what the kernel told them. */
     private static boolean isOfQemu(String line) {
-        return line.contains(LinuxRemarks.NOT_VIABLE) || line.contains(LinuxRemarks.NO_GROUP);
+        return line.contains(LinuxRemarks.NOT_VIABLE)
+                || line.contains(LinuxRemarks.NO_GROUP)
+                || line.contains(LinuxRemarks.NO_CONTAINER);
     }
 
     private static @Nullable String release(String line) {
@@ -348,6 +297,12 @@ final class KernelLogReader {
                 return;
             }
         }
+        if ((found & iommuWords) != 0 && line.contains(UNKNOWN_PARAMETERS)) {
+            if (line.contains(BootParameters.ACS_OVERRIDE)) {
+                boot.keep(BootParameters.ACS_OVERRIDE_UNKNOWN);
+            }
+            return; // the others are of programs, and may be secret
+        }
         if ((found & taintWords) != 0) {
             Matcher taint = TAINT.matcher(line);
             if (taint.find()) {
@@ -359,13 +314,19 @@ final class KernelLogReader {
                 || ((found & bridgeWord) != 0 && bridge(boot, line))) {
             return;
         }
-        Matcher stamp = STAMP.matcher(line);
+        if (FoldedLines.lacksItsEnd(line)) {
+            boot.cut(message(line));
+        }
+        Matcher stamp = STAMP.matcher(line).region(0, Math.min(line.length(), MAX_PREFIX));
         boot.at(stamp.find() ? stamp.group(1) + " s" : "");
         if ((found & tableWords) != 0) {
             Matcher table = TABLE.matcher(line);
             if (table.find()) {
                 boot.table(!table.group(1).equals("FACP"));
             }
+        }
+        if ((found & processorWords) != 0) {
+            Processors.ofLog(line).ifPresent(boot::virtualization);
         }
         if ((found & remarkWords) != 0) {
             LinuxRemarks.read(line, boot);

@@ -7,7 +7,7 @@ import java.util.regex.Pattern;
 
 /**
  * Reads what tools print about the running kernel: {@code uname -a}, {@code hostnamectl}, {@code inxi} and
- * {@code pveversion}, and the command line as {@code /proc/cmdline} has it.
+ * {@code pveversion}, and the command line as {@code /proc/cmdline} has it. Recognizes the processors' maker too.
  */
 final class KernelNames {
     /** A release begins with two numbers; longer than Linux's {@code UTS_RELEASE} is none. */
@@ -23,9 +23,11 @@ final class KernelNames {
 
     private KernelNames() {}
 
-    /** Returns whether a line names the kernel. */
+    /** Returns whether a line names the kernel or the processors. */
     static boolean recognises(String line) {
-        return release(line).isPresent() || commandLine(line).isPresent();
+        return release(line).isPresent()
+                || commandLine(line).isPresent()
+                || Processors.ofListing(line).isPresent();
     }
 
     /** Returns the release that a line names. */

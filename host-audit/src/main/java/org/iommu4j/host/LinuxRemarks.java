@@ -20,15 +20,19 @@ final class LinuxRemarks {
     private static final String OVERRIDE = "PCIe ACS overrides enabled";
     static final String NOT_VIABLE = "is not viable";
     static final String NO_GROUP = "no iommu_group";
+    static final String NO_CONTAINER = "failed to setup container for group";
     private static final String FAILED = "failed with error -";
     private static final String NO_REMAPPING = "No interrupt remapping";
 
     /** Words of which each such line has one. */
-    static final List<String> WORDS = List.of(ONE_TO_ONE, OVERRIDE, NOT_VIABLE, NO_GROUP, FAILED, NO_REMAPPING);
+    static final List<String> WORDS =
+            List.of(ONE_TO_ONE, OVERRIDE, NOT_VIABLE, NO_GROUP, NO_CONTAINER, FAILED, NO_REMAPPING);
 
     private static final String ADDRESS = "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])";
     private static final Pattern DEVICE = Pattern.compile("(?<![0-9a-f:])" + ADDRESS + ": ");
     private static final Pattern GROUP_NOT_VIABLE = Pattern.compile("group (\\d{1,6}) is not viable");
+    private static final Pattern CONTAINER = Pattern.compile(
+            NO_CONTAINER + " (\\d{1,6}): (?:[Ff]ailed to set [a-z ]{1,30}: )?([A-Za-z/][A-Za-z/ ]{1,60})");
     private static final Pattern HOST_DEVICE = Pattern.compile("(?:vfio|host=|error:)[ :]{0,2}" + ADDRESS);
     private static final Pattern PROBE =
             Pattern.compile("vfio-pci: probe of " + ADDRESS + " failed with error -(\\d{1,4})" + "|vfio-pci " + ADDRESS
@@ -49,6 +53,10 @@ final class LinuxRemarks {
             "no IOMMU translates for the device: the IOMMU is off in firmware or on the kernel's command line, or there"
                     + " is none",
             "QEMU vfio_realize");
+    private static final Reason ON_CONTAINER = new Reason(
+            "where it is not permitted, interrupts are not remapped, or firmware reserves memory for a device of the"
+                    + " group (RMRR); the kernel's log says which",
+            "QEMU vfio_get_group, Linux vfio_iommu_type1_attach_group");
     private static final Reason ON_REMAPPING = new Reason(
             "VFIO refuses devices without interrupt remapping unless allow_unsafe_interrupts is set",
             "Linux vfio_iommu_type1_attach_group");
@@ -96,9 +104,8 @@ final class LinuxRemarks {
     private static String meaning(String error) {
         return switch (error) {
             case "22" ->
-                "EINVAL: it is in no IOMMU group, so that the IOMMU is off or has no unit for it; or it is a "
-                        + "bridge, or its"
-                        + " IOMMU does not promise coherent DMA (5.19)";
+                "EINVAL: it is in no IOMMU group, so that the IOMMU is off or has no unit for it; or it is a bridge or"
+                        + " on vfio-pci's deny list, or its IOMMU does not promise coherent DMA (5.19)";
             case "16" -> "EBUSY: another user has it, or its physical function has virtual functions in use";
             case "19" -> "ENODEV: it does not answer, often because it is in D3cold or lost its link";
             case "1" -> "EPERM: the host's drivers or firmware keep it";
@@ -109,8 +116,18 @@ final class LinuxRemarks {
     private static void qemu(String line, KernelBoot findings) {
         Matcher group = GROUP_NOT_VIABLE.matcher(line);
         Matcher host = HOST_DEVICE.matcher(line);
+        Matcher container = CONTAINER.matcher(line);
         PciAddress device = host.find() ? PciAddress.parse(host.group(1)) : null;
-        if (group.find()) {
+        if (container.find() && device != null) {
+            int number = Integer.parseInt(container.group(1));
+            findings.remark(KernelRemark.of(
+                    KernelRemark.Kind.REFUSED,
+                    device,
+                    "QEMU could not use its group " + number + ": "
+                            + container.group(2).strip(),
+                    ON_CONTAINER));
+            findings.joins(device, number);
+        } else if (group.find()) {
             int number = Integer.parseInt(group.group(1));
             String text = "QEMU found that group " + number + " is not viable";
             findings.remark(

@@ -55,14 +55,9 @@ final class LiveFiles implements HostFiles {
         return Optional.ofNullable(ring).flatMap(KernelRing::read);
     }
 
-    /** Returns Java's message when a file can't be read; empty when it can. */
-    Optional<String> refusal(String path) {
-        try (InputStream in = Files.newInputStream(root.resolve(path))) {
-            in.read();
-            return Optional.empty();
-        } catch (IOException e) {
-            return Optional.of(InputException.reason(e));
-        }
+    /** Returns whether the user may read a file. */
+    boolean isReadable(String path) {
+        return Files.isReadable(root.resolve(path));
     }
 
     boolean exists(String path) {

@@ -2,8 +2,10 @@
 package org.iommu4j.host;
 
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -36,6 +38,10 @@ final class LspciFunction {
     private static final Pattern GROUP = Pattern.compile("\\s+(?:IOMMU group: |Flags: .*, IOMMU group )(\\d{1,6})\\s*");
 
     private static final Pattern DRIVER = Pattern.compile("\\s+Kernel driver in use: (\\S{1,64})\\s*");
+
+    /** A function has each of these once; where one comes again, the title of another function is missing before. */
+    private static final Pattern ONCE = Pattern.compile("\\s+(Subsystem|Kernel driver in use|IOMMU group): ");
+
     private static final Pattern EXPRESS = Pattern.compile("Express (?:\\(v\\d+\\) )?(.*)");
 
     /** Device/port types of the PCI Express Capabilities register by the words that pciutils has for them. */
@@ -94,6 +100,8 @@ final class LspciFunction {
     private @Nullable Boolean noSnoop;
     private @Nullable Boolean reset;
     private int group = -1;
+    private final Set<String> seen = new HashSet<>();
+    private boolean ended;
     private @Nullable String driver;
 
     LspciFunction(LspciTitle title) {
@@ -104,6 +112,11 @@ final class LspciFunction {
     void line(String line) {
         if (!Character.isWhitespace(line.charAt(0))) {
             hexLine(line);
+            return;
+        }
+        Matcher once = ONCE.matcher(line);
+        ended |= once.lookingAt() && !seen.add(once.group(1));
+        if (ended) {
             return;
         }
         verbose |= VERBOSE.matcher(line).matches();

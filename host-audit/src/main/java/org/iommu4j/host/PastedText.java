@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Undoes what happens to text between the terminal that showed it and the file that we read, before any reader sees it.
  *
- * <p>That is: colours and other escape sequences; UTF-16, byte order marks, blanks of all kinds; quoting
+ * <p>That is: colours and other escape sequences; markup; UTF-16, byte order marks, blanks of all kinds; quoting
  * ({@code > }); line numbers; marks and blanks that all lines of a paragraph begin with; an empty line after each line;
  * two entries on a line; lines that were folded at a width; indents that were lost. Undamaged lines stay as they are,
  * and what is not known for damage is text.
@@ -57,7 +57,8 @@ final class PastedText {
         PastedText pasted = new PastedText(text.length + 1);
         TextLines.Cursor lines = new TextLines.Cursor(text);
         while (lines.next()) {
-            pasted.line(unquoted(lines.lineWithout(EscapeSequences::removed)));
+            LineMarkup.removed(unquoted(lines.lineWithout(EscapeSequences::removed)))
+                    .forEach(pasted::line);
         }
         pasted.endOfParagraph();
         pasted.endOfSingleLines();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
+import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -90,30 +91,33 @@ final class PciIds {
         return Optional.of(maker + " " + (what == null ? String.format("Device [%04x]", device) : what));
     }
 
-    /** Returns a file with only the given devices and classes. */
-    String only(Set<Integer> vendorAndDevice, Set<Integer> classCodes) {
-        StringBuilder file = new StringBuilder();
-        Set<Integer> done = new HashSet<>();
-        vendorAndDevice.stream().sorted(Integer::compareUnsigned).forEach(pair -> {
-            String vendor = vendors.get(pair >>> 16);
-            if (vendor != null && done.add(pair >>> 16)) {
-                file.append(String.format("%04x  %s%n", pair >>> 16, vendor));
+    /**
+     * Returns the lines of a file that name some devices and classes, with those of their vendors and base classes.
+     *
+     * @param wanted {@code 8086} for a vendor, {@code 8086 1616} for a device, {@code c 03} for a base class, {@code c
+     *     03 00} for a class
+     */
+    static byte[] only(byte[] file, Set<String> wanted) {
+        StringBuilder kept = new StringBuilder();
+        String head = "";
+        for (String line : new String(file, StandardCharsets.ISO_8859_1).split("\n")) {
+            String key = "";
+            if (!line.startsWith("\t")) {
+                head = part(line, 0, 4);
+                key = head;
+            } else if (!line.startsWith("\t\t")) {
+                key = head + " " + part(line, 1, head.startsWith("c ") ? 2 : 4);
             }
-            String device = devices.get(pair);
-            if (device != null) {
-                file.append(String.format("\t%04x  %s%n", pair & 0xffff, device));
+            if (wanted.contains(key)) {
+                kept.append(line).append('\n');
             }
-        });
-        classCodes.stream().sorted().forEach(code -> {
-            String name = classes.get(code);
-            if (name != null) {
-                if (done.add(-1 - (code >> 8))) {
-                    file.append(String.format("C %02x  class%n", code >> 8));
-                }
-                file.append(String.format("\t%02x  %s%n", code & 0xff, name));
-            }
-        });
-        return file.toString();
+        }
+        return kept.toString().getBytes(StandardCharsets.ISO_8859_1);
+    }
+
+    private static String part(String line, int from, int length) {
+        return line.substring(Math.min(from, line.length()), Math.min(from + length, line.length()))
+                .toLowerCase(Locale.ROOT);
     }
 
     private static int hex(String line, int at, int digits) {

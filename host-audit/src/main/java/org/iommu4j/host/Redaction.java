@@ -1,29 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.host;
 
-import java.util.regex.Pattern;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
 import org.iommu4j.pci.ConfigSpace;
 
 /** Removes from a capture the data that identifies a machine. */
 final class Redaction {
+    /** The file of a function that is configuration space. */
+    static final String CONFIG = "config";
+
     /** Device Serial Number extended capability; on network cards it holds the MAC address. */
-    private static final int EXTENDED_CAPABILITY_SERIAL_NUMBER = 0x0003;
+    static final int EXTENDED_CAPABILITY_SERIAL_NUMBER = 0x0003;
 
     /** Vital Product Data capability, whose data register holds what was last read. */
-    private static final int CAPABILITY_VITAL_PRODUCT_DATA = 0x03;
+    static final int CAPABILITY_VITAL_PRODUCT_DATA = 0x03;
 
-    private static final int MAX_HOPS = 960;
-    private static final Pattern MAC =
-            Pattern.compile("(?i)(?<![0-9a-f:-])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5,7}(?![0-9a-f:-])");
-    private static final Pattern UUID = Pattern.compile(
-            "(?i)(?<![0-9a-f])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f])");
-    private static final Pattern BUILDER = Pattern.compile("\\(\\S{1,64}@\\S{1,64}\\)");
+    static final int MAX_HOPS = 960;
+
+    private static final String HEX = "[0-9A-Fa-f]";
+    private static final String PAIR = HEX + "{2}";
+
+    /** MAC addresses, UUIDs, and who built the kernel. */
+    private static final List<Edit> TEXT = List.of(
+            new Edit(
+                    "(^|[^0-9A-Fa-f:-])" + PAIR + "([:-]" + PAIR + "){5,7}($|[^0-9A-Fa-f:-])",
+                    "\\1XX:XX:XX:XX:XX:XX\\3"),
+            new Edit(
+                    "(^|[^0-9A-Fa-f])" + HEX + "{8}-(" + HEX + "{4}-){3}" + HEX + "{12}($|[^0-9A-Fa-f])",
+                    "\\1XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX\\3"),
+            new Edit("\\([^ ]{1,64}@[^ ]{1,64}\\)", "(builder)"));
 
     private Redaction() {}
 
     /** Returns configuration space with serial numbers and vital product data as zeros. */
     static byte[] config(byte[] bytes) {
-        KnownConfig config = new KnownConfig(bytes);
+        KnownConfig config = new KnownConfig(Arrays.copyOf(bytes, ConfigSpace.EXPRESS_BYTES));
         byte[] masked = bytes.clone();
         int vital = config.findCapability(CAPABILITY_VITAL_PRODUCT_DATA);
         if (vital != 0) {
@@ -43,11 +56,19 @@ final class Redaction {
         return masked;
     }
 
-    /** Returns text without MAC addresses, UUIDs and who built the kernel. */
+    /** Returns a line of printable ASCII without MAC addresses, UUIDs and the name of the kernel's builder. */
     static String text(String text) {
-        String masked = MAC.matcher(text).replaceAll("XX:XX:XX:XX:XX:XX");
-        masked = UUID.matcher(masked).replaceAll("XXXXXXXX-XXXX-XXXX-XXXX-XXXXXXXXXXXX");
-        return BUILDER.matcher(masked).replaceAll("(builder)");
+        String masked = text;
+        for (Edit edit : TEXT) {
+            masked = edit.all(masked);
+        }
+        return masked;
+    }
+
+    /** Returns the arguments of {@code sed} that do the same. */
+    static List<String> commands() {
+        return Stream.concat(Stream.of("-e :m"), TEXT.stream().map(edit -> edit.replaceAndGo("m")))
+                .toList();
     }
 
     private static void clear(byte[] bytes, int from, int count) {

@@ -45,6 +45,12 @@ final class SysfsReader {
     /** Whether VFIO assigns devices though interrupts are not remapped. */
     static final String UNSAFE_INTERRUPTS = "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts";
 
+    /** What has the machine, where Linux is below a hypervisor such as Xen. */
+    static final String HYPERVISOR = "sys/hypervisor/type";
+
+    /** What the kernel is called. */
+    static final String RELEASE_FILE = "proc/sys/kernel/osrelease";
+
     /** Where sosreport keeps the kernel log. */
     static final String LOG_OF_SOS = "sos_commands/kernel/dmesg";
 
@@ -115,7 +121,7 @@ final class SysfsReader {
 
     /** Linux below Xen has this file, and no units. */
     private void hypervisor() {
-        files.text("sys/hypervisor/type").filter("xen"::equals).ifPresent(xen -> host.hypervisor(Xen.NAME, SOURCE));
+        files.text(HYPERVISOR).filter("xen"::equals).ifPresent(xen -> host.hypervisor(Xen.NAME, SOURCE));
     }
 
     private void units(IommuVendors vendors) {
@@ -280,7 +286,7 @@ final class SysfsReader {
     }
 
     private void kernel(KernelLogReader logs) {
-        Optional<String> release = files.text("proc/sys/kernel/osrelease");
+        Optional<String> release = files.text(RELEASE_FILE);
         if (release.isEmpty()) {
             release = files.text("proc/version")
                     .map(RELEASE::matcher)

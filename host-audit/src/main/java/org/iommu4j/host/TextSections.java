@@ -27,7 +27,7 @@ final class TextSections {
         GROUPS,
         /** The output of lspci. */
         LSPCI,
-        /** What uname, hostnamectl and /proc/cmdline print. */
+        /** What uname, hostnamectl, lscpu, /proc/cmdline and /proc/cpuinfo print. */
         KERNEL,
         /** Registers of units, as debugfs shows them. */
         REGISTERS,
@@ -170,6 +170,7 @@ final class TextSections {
         for (String line : lines) {
             KernelNames.release(line).ifPresent(release -> host.kernelRelease(release, source));
             KernelNames.commandLine(line).ifPresent(parameters -> host.commandLine(parameters, source));
+            Processors.ofListing(line).ifPresent(extension -> host.virtualization(extension, source));
             any |= KernelNames.recognises(line);
         }
         return any;

@@ -33,6 +33,8 @@ class AuditRulesTest {
         "7.1, VMX, COHERENT, the guest's WBINVD does nothing; guest memory is write-back regardless of guest PAT",
         "6.10, SVM, COHERENT, 'the guest''s WBINVD does nothing; guest PAT is honoured, as in every guest on such"
                 + " processors'",
+        "6.12, NONE, NONCOHERENT, 'KVM does nothing about caches on such processors, whose guests maintain them by "
+                + "themselves'",
         "7.1, VMX, UNKNOWN, depends on unknown facts"
     })
     void aGuestPaysWhatItsReleaseAndProcessorsAsk(

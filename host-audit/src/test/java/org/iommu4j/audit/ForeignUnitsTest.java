@@ -106,6 +106,21 @@ class ForeignUnitsTest {
         assertThat(card.guest()).isEqualTo(guest);
     }
 
+    /** A flag of IORT is no reason under a release that does not ask for it, and WBINVD is of x86. */
+    @Test
+    void onArmNothingIsSaidOfX86() throws IOException {
+        Audit audit = new Hosts(folder).text("dmesg.txt", """
+                        arm-smmu-v3 arm-smmu-v3.0.auto: ias 48-bit, oas 48-bit (features 0x000c1fff)
+                        arm-smmu-v3 arm-smmu-v3.1.auto: ias 48-bit, oas 48-bit (features 0x000c1fff)
+                        pci 000c:01:00.0: Adding to iommu group 1
+                        """).audit("6.8");
+        AuditedDevice card = audit.devices().get(0);
+        assertThat(card.why().get(0).text()).isEqualTo("the driver can't block no-snoop before 6.13");
+        assertThat(card.candidates()).containsExactly("arm-smmu-v3.0.auto", "arm-smmu-v3.1.auto");
+        assertThat(audit.cost()).doesNotContain("WBINVD");
+        assertThat(audit.warnings()).noneMatch(warning -> warning.startsWith("registers of"));
+    }
+
     @ParameterizedTest
     @CsvSource({"apple-dart.231004000.iommu", "hv-iommu", "riscv-iommu@0000:00:01.0"})
     void vfioTakesNoDeviceWhoseDriverDoesNotPromiseCoherentDma(String unit) throws IOException {

@@ -240,7 +240,8 @@ class GroupsOfAnAuditTest {
                     .reduce((a, b) -> a + ", " + b)
                     .orElseThrow();
             assertThat(about(audit, "Enable No Snoop"))
-                    .containsExactly("Enable No Snoop is unknown for " + known + " functions: " + named
+                    .containsExactly("Enable No Snoop is unknown for " + known
+                            + (known == 1 ? " function: " : " functions: ") + named
                             + (known > 3 ? " and others" : ""));
         }
         assertThat(about(

@@ -84,6 +84,22 @@ class PassthroughTest {
         assertThat(line(audit, "02:00.0", "ids")).isEqualTo("vfio-pci.ids=1234:0003, which also takes 04:00.0");
     }
 
+    /** A kernel without the patch ignores the parameter, and says so since 5.14. */
+    @Test
+    void anOverrideThatTheKernelDoesNotKnowSplitsNoGroup() throws IOException {
+        String given = "Kernel command line: pcie_acs_override=downstream\n";
+        for (String start :
+                new String[] {"Unknown kernel command line parameters \"", "Unknown command line parameters: "}) {
+            Audit audit = new Hosts(folder)
+                    .lspci(Hosts.function("02:00.0 VGA compatible controller: Maker Card") + Hosts.in(1, "vfio-pci"))
+                    .text("dmesg.txt", Hosts.LOG + given + start + "secret=1 pcie_acs_override=downstream\"\n")
+                    .audit("6.6");
+            assertThat(audit.groups())
+                    .singleElement()
+                    .satisfies(group -> assertThat(group.doubt()).isNull());
+        }
+    }
+
     @Test
     void theOverrideOfAcsMakesNoIsolation() throws IOException {
         Audit audit = new Hosts(folder)

@@ -198,6 +198,55 @@ class RemarksTest {
         assertThat(device.assignableWithGroup()).as("with its group").isNotEqualTo(Answer.NO);
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "vfio-pci: probe of 0000:01:00.0 failed with error -22 | error -22: EINVAL: it is in no IOMMU group",
+                "vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -16 | error -16: EBUSY: another",
+                "vfio-pci 0000:01:00.0: probe with driver vfio-pci failed with error -19 | error -19: ENODEV: it does"
+            })
+    void aFailedProbeRefusesTheDeviceWithTheMeaningOfItsError(String line, String text) throws IOException {
+        Audit audit = audit(line + "\n", "01:00.0");
+        AuditedDevice device = Hosts.device(audit, "01:00.0");
+        assertThat(device.assignable()).isEqualTo(Answer.NO);
+        assertThat(device.obstacles()).first().satisfies(reason -> {
+            assertThat(reason.text()).startsWith("vfio-pci refused it with " + text);
+            assertThat(reason.source()).isEqualTo("Linux vfio_pci_core_register_device");
+        });
+        assertThat(Headline.lines(audit))
+                .anyMatch(said -> said.label().equals("refused") && said.text().contains(text));
+    }
+
+    @Test
+    void aProbeThatFailedBeforeVfioHadTheDeviceRefusesNothing() throws IOException {
+        Audit audit = host.text("dmesg.txt", "vfio-pci: probe of 0000:01:00.0 failed with error -16\n")
+                .text("lspci.txt", "01:00.0 VGA compatible controller: A card\n\tKernel driver in use: vfio-pci\n")
+                .audit("6.8");
+        assertThat(Hosts.device(audit, "01:00.0").driver()).isEqualTo("vfio-pci");
+        assertThat(Hosts.device(audit, "01:00.0").assignable()).isEqualTo(Answer.UNKNOWN);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "qemu-system-x86_64: -device vfio-pci,host=0000:01:00.0: vfio 0000:01:00.0: failed to setup container"
+                        + " for group 12: Failed to set iommu for container: Operation not permitted",
+                "qemu: vfio 0000:01:00.0: failed to setup container for group 12: failed to set iommu for container:"
+                        + " Operation not permitted"
+            })
+    void aGroupThatQemuCouldNotUseIsRefusedWithTheLikelyCause(String line) throws IOException {
+        Audit audit = audit(line + "\n", "01:00.0");
+        AuditedDevice device = Hosts.device(audit, "01:00.0");
+        assertThat(device.group()).hasValue(12);
+        assertThat(device.assignable()).isEqualTo(Answer.NO);
+        assertThat(device.obstacles().get(0).text())
+                .isEqualTo("Linux refused 0000:01:00.0: QEMU could not use its group 12: Operation not permitted");
+        assertThat(audit.remarks())
+                .singleElement()
+                .satisfies(found -> assertThat(found.reason().text()).contains("interrupts are not remapped", "RMRR"));
+    }
+
     @Test
     void aDeviceForWhichQemuFoundNoGroupIsRefused() throws IOException {
         assertThat(Hosts.device(
@@ -216,6 +265,24 @@ class RemarksTest {
                 .text("on.txt", String.format(BOOT, "ACPI: DMAR 0x000000007B7E8000 0000A8 (v01 INTEL  EDK2)\n"))
                 .audit("6.8");
         assertThat(on.hints()).noneMatch(hint -> hint.text().contains("no table"));
+    }
+
+    /** No setting of its firmware turns an IOMMU on: its host gives it one, or not. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "Hypervisor detected: KVM\n",
+                "Hypervisor detected: VMware\n",
+                "pci 0000:00:02.0: [1af4:1041] type 00 class 0x020000\n"
+            })
+    void aVirtualMachineIsNotSentIntoItsFirmware(String line) throws IOException {
+        Audit audit = audit(String.format(BOOT, line));
+        assertThat(audit.iommuInUse()).isEqualTo(Answer.NO);
+        assertThat(audit.hints())
+                .singleElement()
+                .asString()
+                .startsWith("give this virtual machine an IOMMU on its own host: with QEMU intel-iommu");
+        assertThat(Brief.of(audit)).contains("FAIL  IOMMU off [give this virtual machine an IOMMU on its own host]");
     }
 
     @Test

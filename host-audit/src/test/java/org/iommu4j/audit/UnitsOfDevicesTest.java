@@ -152,6 +152,15 @@ class UnitsOfDevicesTest {
                 .anyMatch(warning -> warning.startsWith("the units of 4 functions are inferred from the order"));
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"6.1.0", "6.2.16", "6.8.0-45-generic", "6.11.0", "6.12.30", "7.1.0"})
+    void everyReleaseFromSixOneOnTellsTheUnitsByTheOrder(String release) throws IOException {
+        String log =
+                RELEASE.replace("6.9.8", release) + GRAPHICS_UNIT + REST_UNIT + joins("00:02.0", "00:00.0") + IN_USE;
+        assertThat(after(log, "00:02.0").unit()).isEqualTo("dmar0");
+        assertThat(after(log, "00:00.0").unit()).isEqualTo("dmar1");
+    }
+
     @Test
     void ofUnitsWithoutTheRestTheNewestIsFirst() throws IOException {
         String third =

@@ -59,6 +59,7 @@ class VendorsWithoutTablesTest {
                         """).audit("6.8");
         assertThat(audit.units()).hasSize(2);
         assertThat(Hosts.device(audit, "41:00.0").unit()).isNull();
+        assertThat(Hosts.device(audit, "41:00.0").candidates()).containsExactly("0000:40:00.2", "0000:60:00.2");
         assertThat(Hosts.device(audit, "41:00.0").guest()).isEqualTo(Guest.COHERENT);
     }
 

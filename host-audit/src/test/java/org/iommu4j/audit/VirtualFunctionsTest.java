@@ -78,6 +78,29 @@ class VirtualFunctionsTest {
         assertThat(Hosts.device(off, "04:10.0").noSnoopEnabled()).isEqualTo(Answer.NO);
     }
 
+    /** Linux removes them before the driver lets the physical function go. */
+    @Test
+    void aPhysicalFunctionThatIsGivenAwayTakesItsVirtualOnesFromTheHost() throws IOException {
+        String driver = "\tKernel driver in use: ixgbe\n";
+        Audit audit = host().lspci(HOST_BRIDGE, PORT, physical(true) + SRIOV + driver, VIRTUAL, SECOND)
+                .audit("6.1", "03:00.0");
+        String loss = "SR-IOV: 04:10.0, 04:10.4 go when the driver of 03:00.0 does";
+        Passthrough passthrough = new Passthrough(audit);
+        assertThat(passthrough.of(Hosts.device(audit, "03:00.0"))).contains(new Line("host loses", loss));
+        assertThat(passthrough.of(Hosts.device(audit, "04:10.0")))
+                .extracting(Line::text)
+                .doesNotContain(loss);
+        assertThat(Headline.lines(audit)).extracting(Line::text).anyMatch(text -> text.contains(loss));
+
+        Audit ofVfio = new Hosts(Files.createDirectory(folder.resolve("vfio")))
+                .lspci(HOST_BRIDGE, PORT, physical(true) + SRIOV + driver.replace("ixgbe", "vfio-pci"), VIRTUAL)
+                .audit("6.1", "03:00.0");
+        assertThat(new Passthrough(ofVfio).of(Hosts.device(ofVfio, "03:00.0")))
+                .as("vfio-pci keeps them")
+                .extracting(Line::text)
+                .noneMatch(text -> text.startsWith("SR-IOV"));
+    }
+
     /** A virtual function shows no ids of its own; that is not how one looks that does not answer. */
     @Test
     void linuxsLinkNamesThePhysicalFunction() throws IOException {

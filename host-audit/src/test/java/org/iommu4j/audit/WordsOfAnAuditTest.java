@@ -62,6 +62,8 @@ class WordsOfAnAuditTest {
             @Nullable String name) {
         return new AuditedDevice(
                 PciAddress.parse("00:03.0"),
+                Optional.empty(),
+                Optional.empty(),
                 bridge,
                 translated,
                 null,

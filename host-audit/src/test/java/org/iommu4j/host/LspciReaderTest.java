@@ -18,6 +18,25 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class LspciReaderTest {
+    /** Where a title is missing and no empty line parts functions, what comes again is of another function. */
+    @Test
+    void detailsThatComeAgainAreOfAnotherFunction(@TempDir Path text) throws IOException {
+        HostEvidence host = HostInputs.withInstalledVendors()
+                .lspci(Files.writeString(text.resolve("lspci.txt"), """
+                        01:00.0 VGA compatible controller: Maker Card
+                        \tSubsystem: Maker Board
+                        \tIOMMU group: 2
+                        \tKernel driver in use: nouveau
+                        \tSubsystem: Other Board
+                        \tIOMMU group: 7
+                        \tKernel driver in use: nvme
+                        """))
+                .read();
+        FunctionEvidence card = host.functions().get(0);
+        assertThat(card.driver().map(Fact::value)).contains("nouveau");
+        assertThat(card.group().map(Fact::value)).contains(2);
+    }
+
     private static final String VERBOSE = """
             00:00.0 Host bridge [0600]: Maker Bridge [8086:2f00] (rev 02)
             \tControl: I/O- Mem- BusMaster- VGASnoop-

@@ -103,6 +103,11 @@ class PastedTextTest {
         });
     }
 
+    /** Folds as mail in format=flowed does: the blank stays before the break. */
+    private static UnaryOperator<String> flowed(int width) {
+        return text -> folded(width, false).apply(text).replaceAll("(?m)(?<=[^\\s:+-])$(?!\\n\\n|\\n[\\t ]|\\z)", " ");
+    }
+
     private static Arguments named(String name, UnaryOperator<String> damage) {
         return Arguments.of(name, damage);
     }
@@ -139,6 +144,15 @@ class PastedTextTest {
                         text -> text.replaceAll("(\\d+:\\d+)", "\u001b[01;31m\u001b[K$1\u001b[m\u001b[K")),
                 named("colours without escape", text -> text.replaceAll("(\\d+:\\d+)", "[01;31m[K$1[m[K")),
                 named("colours as carets", text -> text.replaceAll("(?m)^(\\s*)(\\S+)", "$1^[[33m$2^[[0m")),
+                named("breaks of HTML", eachLine(line -> line + "<br />")),
+                named("breaks of HTML as text", eachLine(line -> line + "&lt;br&gt;")),
+                named("breaks of Markdown", eachLine(line -> line.isEmpty() ? line : line + "\\")),
+                named("code by line", eachLine(line -> line.isEmpty() ? line : "`" + line + "`")),
+                named("bold by line", eachLine(line -> line.isEmpty() ? line : "**" + line + "**")),
+                named("in a table", eachLine(line -> "| " + line + " |")),
+                named("tags of HTML", text -> "<pre class=\"x\"><code>" + text.stripTrailing() + "</code></pre>\n"),
+                named("tags of a forum", text -> "[CODE=bash]" + text.stripTrailing() + "[/CODE]\n"),
+                named("format=flowed", flowed(74)),
                 named("typescript", text -> "\u001b]0;user@host\u0007" + text.replace("group", "g\bgroup")),
                 named("shell and fences", text -> "Hello,\n\n```\n# lspci -vvv\n" + text + "```\n\nthanks\n"));
     }
@@ -316,6 +330,20 @@ class PastedTextTest {
         String rest = "1c0000c40660462 ecap 7e3ff0505e\n";
         assertThat(mended(next + cut + "\n" + rest + next)).isEqualTo(next + cut + " " + rest + next);
         assertThat(mended(GROUPS + next)).isEqualTo(GROUPS + next);
+    }
+
+    /** What a title is cut before are its ids, whatever the width of the window was. */
+    @Test
+    void aTitleGoesOnUpToItsIds() {
+        String member = "IOMMU Group 2 04:00.0 Ethernet controller [0200]: Maker Card [8086:10d3] (rev 01)";
+        for (String title : List.of(member, member.substring(14))) {
+            for (String cut : List.of(" Card", " [8086", "8086:", ":10d3", "d3]")) {
+                int at = title.indexOf(cut);
+                assertThat(mended(title.substring(0, at) + "\n" + title.substring(at) + "\n"))
+                        .as("cut before '%s'", cut)
+                        .isEqualTo(title + "\n");
+            }
+        }
     }
 
     @Test

@@ -97,7 +97,7 @@ class ReadmeTest {
                 .toList();
         List<String> artifacts = new ArrayList<>();
         for (String row : rows) {
-            List<String> cells = List.of(row.split("\\|"));
+            List<String> cells = List.of(row.split("\\|", -1));
             List<String> modules = quoted(cells.get(3));
             List<String> named = quoted(cells.get(2));
             assertThat(modules).as(row).hasSameSizeAs(named);
@@ -116,7 +116,7 @@ class ReadmeTest {
     }
 
     private static List<String> quoted(String cell) {
-        return Stream.of(cell.split("`"))
+        return Stream.of(cell.split("`", -1))
                 .filter(text -> text.matches("[A-Za-z0-9.-]+"))
                 .toList();
     }

@@ -254,7 +254,18 @@ final class AmdDescription {
             if (link != null && AmdNames.isUnit(link)) {
                 devices.add(translated(address, link, null, Answer.UNKNOWN));
             } else if (facts.groups().members().contains(address)) {
-                devices.add(translated(address, only, null, Answer.UNKNOWN));
+                devices.add(
+                        only != null
+                                ? translated(address, only, null, Answer.UNKNOWN)
+                                : new DeviceDescription(
+                                        address,
+                                        Answer.YES,
+                                        null,
+                                        units.stream().map(UnitDescription::id).toList(),
+                                        Answer.YES,
+                                        List.of(FORCED, CAPABLE),
+                                        null,
+                                        Answer.UNKNOWN));
             } else {
                 devices.add(unitFunctions.contains(address) ? untranslated(address) : unknown(address));
             }
@@ -263,7 +274,7 @@ final class AmdDescription {
     }
 
     private static DeviceDescription translated(
-            PciAddress address, @Nullable String unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
+            PciAddress address, String unit, @Nullable List<ReservedRegion> reserved, Answer isolated) {
         return new DeviceDescription(
                 address, Answer.YES, unit, Answer.YES, List.of(FORCED, CAPABLE), reserved, isolated);
     }

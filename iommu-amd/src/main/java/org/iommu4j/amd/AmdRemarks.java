@@ -25,7 +25,6 @@ final class AmdRemarks {
 
     private static final Pattern AT = Pattern.compile("address=0x([0-9a-f]{1,16})");
     private static final Pattern FIRMWARE = Pattern.compile("\\[Firmware Bug\\]: .*");
-    private static final int MAX_TEXT = 200;
 
     private static final Reason ON_FIRMWARE = new Reason(
             "firmware's IVRS is wrong; Linux leaves interrupt remapping off where it names no I/O APIC",
@@ -44,11 +43,7 @@ final class AmdRemarks {
         } else if (line.contains("Firmware Bug")) {
             Matcher firmware = FIRMWARE.matcher(line);
             if (firmware.find()) {
-                String text = firmware.group().strip();
-                findings.remark(KernelRemark.of(
-                        KernelRemark.Kind.FIRMWARE_BUG,
-                        text.substring(0, Math.min(MAX_TEXT, text.length())),
-                        ON_FIRMWARE));
+                findings.remark(KernelRemark.quoting(KernelRemark.Kind.FIRMWARE_BUG, firmware.group(), ON_FIRMWARE));
             }
         } else if (line.contains("Disabling interrupt remapping")) {
             findings.interruptRemapping(false);

@@ -245,16 +245,6 @@ class SiliconUnitsTest {
                     ? window
                     : new RegisterWindow() {
                         @Override
-                        public int read8(int offset) {
-                            return window.read8(offset);
-                        }
-
-                        @Override
-                        public int read16(int offset) {
-                            return window.read16(offset);
-                        }
-
-                        @Override
                         public int read32(int offset) {
                             return window.read32(offset);
                         }
@@ -262,16 +252,6 @@ class SiliconUnitsTest {
                         @Override
                         public long read64(int offset) {
                             return window.read64(offset) | (offset == 0x2020 && runsForEver ? 1 << 4 : 0);
-                        }
-
-                        @Override
-                        public void write8(int offset, int value) {
-                            window.write8(offset, value);
-                        }
-
-                        @Override
-                        public void write16(int offset, int value) {
-                            window.write16(offset, value);
                         }
 
                         @Override

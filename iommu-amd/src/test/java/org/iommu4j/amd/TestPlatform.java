@@ -70,16 +70,6 @@ final class TestPlatform {
         }
 
         @Override
-        public int read8(int offset) {
-            throw new UnsupportedOperationException("8-bit read at 0x" + Integer.toHexString(offset));
-        }
-
-        @Override
-        public int read16(int offset) {
-            throw new UnsupportedOperationException("16-bit read at 0x" + Integer.toHexString(offset));
-        }
-
-        @Override
         public int read32(int offset) {
             return (int) (read64(offset & ~7) >>> ((offset & 4) * 8));
         }
@@ -87,16 +77,6 @@ final class TestPlatform {
         @Override
         public long read64(int offset) {
             return gone ? -1L : offset == 0x30 ? efr : registers[offset / 8];
-        }
-
-        @Override
-        public void write8(int offset, int value) {
-            throw new UnsupportedOperationException("8-bit write at 0x" + Integer.toHexString(offset));
-        }
-
-        @Override
-        public void write16(int offset, int value) {
-            throw new UnsupportedOperationException("16-bit write at 0x" + Integer.toHexString(offset));
         }
 
         @Override

@@ -40,6 +40,9 @@ public record KernelRemark(Kind kind, Optional<PciAddress> device, String text, 
         OFF
     }
 
+    /** The most characters of a quotation. */
+    private static final int MAX_QUOTED = 200;
+
     /** Refuses what is missing. */
     public KernelRemark {
         Objects.requireNonNull(kind, "kind");
@@ -56,5 +59,14 @@ public record KernelRemark(Kind kind, Optional<PciAddress> device, String text, 
     /** Makes a remark about a device. */
     public static KernelRemark of(Kind kind, PciAddress device, String text, Reason meaning) {
         return new KernelRemark(kind, Optional.of(device), text, meaning);
+    }
+
+    /**
+     * Makes a remark about the host in the words of the log, without white space around them and at most
+     * {@value #MAX_QUOTED} characters of them.
+     */
+    public static KernelRemark quoting(Kind kind, String words, Reason meaning) {
+        String text = words.strip();
+        return of(kind, text.substring(0, Math.min(MAX_QUOTED, text.length())), meaning);
     }
 }

@@ -18,11 +18,13 @@ import org.iommu4j.spi.KernelLog;
 final class IntelKernelLog implements KernelLog {
     private static final String FAULT = "DRHD: handling fault";
     private static final String BASE = "reg_base_addr";
+    private static final String ENABLED = "Enabled ";
+    private static final String FAILED = "Failed to enable ";
     private static final String REMAPPING = "IRQ remapping";
     private static final String REMAPPING_FAILED = "irq remapping";
     private static final String OLD_REMAPPING = "Interrupt-remapping";
     private static final String UNIT_FLAGS = "DRHD base: ";
-    private static final String IN_USE = "Virtualization Technology for Directed I/O";
+    private static final String IN_USE = "Intel(R) Virtualization Technology for Directed I/O";
 
     /** Before 4.0 a unit is {@code IOMMU 1}. */
     private static final Pattern UNIT =
@@ -44,14 +46,15 @@ final class IntelKernelLog implements KernelLog {
 
     private static final List<String> WORDS = List.of(
             "DMAR",
-            "RMRRs are",
-            "ineligible for IOMMU",
+            "assuming all RMRRs are",
+            "Device is ineligible for IOMMU",
             "Setting identity map",
             BASE,
             FAULT,
-            REMAPPING,
-            REMAPPING_FAILED,
-            OLD_REMAPPING,
+            ENABLED + REMAPPING,
+            FAILED + REMAPPING_FAILED,
+            ENABLED + OLD_REMAPPING,
+            FAILED + OLD_REMAPPING,
             IN_USE);
 
     @Override
@@ -89,12 +92,11 @@ final class IntelKernelLog implements KernelLog {
             if (flags.find()) {
                 findings.includeAll(hex(flags.group(1)), (hex(flags.group(2)) & 1) != 0);
             }
-        } else if (line.contains("Enabled " + REMAPPING + " in") || line.contains("Enabled " + OLD_REMAPPING)) {
+        } else if (line.contains(ENABLED + REMAPPING + " in") || line.contains(ENABLED + OLD_REMAPPING)) {
             findings.interruptRemapping(true);
-        } else if (line.contains("Failed to enable " + REMAPPING_FAILED)
-                || line.contains("Failed to enable " + OLD_REMAPPING)) {
+        } else if (line.contains(FAILED + REMAPPING_FAILED) || line.contains(FAILED + OLD_REMAPPING)) {
             findings.interruptRemapping(false);
-        } else if (line.contains("Intel(R) " + IN_USE)) {
+        } else if (line.contains(IN_USE)) {
             findings.inUse(true);
         } else if (line.contains("DMAR: IOMMU disabled")) {
             findings.inUse(false);

@@ -33,8 +33,6 @@ final class IntelRemarks {
             + "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]) \\[(?:mem )?0x([0-9a-f]{1,15}) ?- "
             + "?0x([0-9a-f]{1,15})\\]");
 
-    private static final int MAX_TEXT = 200;
-
     private static final Reason ON_REFUSAL = new Reason(
             "on servers of HPE turn off shared memory (RMRR) for the slot in the firmware setup; or boot a "
                     + "kernel with the"
@@ -84,11 +82,7 @@ final class IntelRemarks {
         } else if (line.contains("DMAR") && (line.contains("Firmware Bug") || line.contains("BIOS is broken"))) {
             Matcher firmware = FIRMWARE.matcher(line);
             if (firmware.find()) {
-                String text = firmware.group().strip();
-                findings.remark(KernelRemark.of(
-                        KernelRemark.Kind.FIRMWARE_BUG,
-                        text.substring(0, Math.min(MAX_TEXT, text.length())),
-                        ON_FIRMWARE));
+                findings.remark(KernelRemark.quoting(KernelRemark.Kind.FIRMWARE_BUG, firmware.group(), ON_FIRMWARE));
             }
         } else {
             Matcher identity = IDENTITY.matcher(line);

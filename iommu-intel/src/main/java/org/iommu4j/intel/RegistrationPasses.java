@@ -25,7 +25,11 @@ import org.iommu4j.spi.UnitDescription;
  * one back.
  *
  * <p>Source: Linux {@code iommu_device_register}, {@code bus_iommu_probe}, {@code intel_iommu_probe_device}, {@code
- * dmar_register_drhd_unit}, 6.1 to 7.1.
+ * dmar_register_drhd_unit}, 6.1 to 7.1, without a gap. Until 6.0 {@code intel_iommu_init} registered all units and then
+ * probed the bus once ({@code bus_set_iommu}). Commit 57365a04c921 ("iommu: Move bus setup to IOMMU device
+ * registration", 6.1) made each registration probe; "iommu/vt-d: Handle race between registration and device probe" of
+ * the same series turns functions of units without {@code ops} away. Stable series before 6.1 have the second alone,
+ * which changes nothing there.
  */
 final class RegistrationPasses {
     /** How a unit was found. */

@@ -77,16 +77,6 @@ final class RegistersDouble implements RegisterWindow, Waiter {
     }
 
     @Override
-    public int read8(int offset) {
-        throw new UnsupportedOperationException("8-bit read at 0x" + Integer.toHexString(offset));
-    }
-
-    @Override
-    public int read16(int offset) {
-        throw new UnsupportedOperationException("16-bit read at 0x" + Integer.toHexString(offset));
-    }
-
-    @Override
     public int read32(int offset) {
         if (gone) {
             return -1;
@@ -100,16 +90,6 @@ final class RegistersDouble implements RegisterWindow, Waiter {
             return -1;
         }
         return offset == 0x80 ? (long) head * descriptor() : values.get(offset);
-    }
-
-    @Override
-    public void write8(int offset, int value) {
-        throw new UnsupportedOperationException("8-bit write at 0x" + Integer.toHexString(offset));
-    }
-
-    @Override
-    public void write16(int offset, int value) {
-        throw new UnsupportedOperationException("16-bit write at 0x" + Integer.toHexString(offset));
     }
 
     @Override

@@ -31,6 +31,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
     }
 
     /** Bytes without any meaning of their own. */
+    @SuppressWarnings("ArrayRecordComponent") // private, and its bytes are changed in place
     private record Bytes(byte[] bytes) implements ConfigSpace {
         @Override
         public int size() {
@@ -41,7 +42,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         public int read(int offset, int count) {
             int value = 0;
             for (int i = count - 1; i >= 0; i--) {
-                value = value << 8 | (offset + i < bytes.length ? bytes[offset + i] & 0xff : 0xff);
+                value = (value << 8) | (offset + i < bytes.length ? bytes[offset + i] & 0xff : 0xff);
             }
             return value;
         }
@@ -49,7 +50,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         @Override
         public void write(int offset, int count, int value) {
             for (int i = 0; i < count && offset + i < bytes.length; i++) {
-                bytes[offset + i] = (byte) (value >>> 8 * i);
+                bytes[offset + i] = (byte) (value >>> (8 * i));
             }
         }
     }
@@ -75,11 +76,11 @@ public abstract class ConfigSpaceConformance extends PortConformance {
             for (int half = 0; half < 4; half += 2) {
                 assertThat(config.read(offset + half, 2))
                         .as("2 bytes at 0x%x", offset + half)
-                        .isEqualTo(word >>> 8 * half & 0xffff);
+                        .isEqualTo((word >>> (8 * half)) & 0xffff);
             }
             for (int each = 0; each < 4; each++) {
                 int read = config.read(offset + each, 1);
-                assertThat(read).as("the byte at 0x%x", offset + each).isEqualTo(word >>> 8 * each & 0xff);
+                assertThat(read).as("the byte at 0x%x", offset + each).isEqualTo((word >>> (8 * each)) & 0xff);
                 high |= read > 0x7f;
             }
         }
@@ -105,8 +106,12 @@ public abstract class ConfigSpaceConformance extends PortConformance {
                 config.write(offset, 2, 0);
                 config.write(offset, 1, 0);
                 assertThat(config.read(offset, 4)).as("4 bytes at 0x%x", offset).isEqualTo(-1);
-                assertThat(config.read(offset + 2, 2)).as("2 bytes at 0x%x", offset + 2).isEqualTo(0xffff);
-                assertThat(config.read(offset + 3, 1)).as("the byte at 0x%x", offset + 3).isEqualTo(0xff);
+                assertThat(config.read(offset + 2, 2))
+                        .as("2 bytes at 0x%x", offset + 2)
+                        .isEqualTo(0xffff);
+                assertThat(config.read(offset + 3, 1))
+                        .as("the byte at 0x%x", offset + 3)
+                        .isEqualTo(0xff);
             }
             assertThat(checksum(config)).as("what is there").isEqualTo(before);
         }
@@ -132,7 +137,9 @@ public abstract class ConfigSpaceConformance extends PortConformance {
                 config.write(offset, 4, value);
                 config.write(offset, 2, value);
                 config.write(offset + 3, 1, value);
-                assertThat(config.read(offset, 4)).as("the register at 0x%x", offset).isEqualTo(before);
+                assertThat(config.read(offset, 4))
+                        .as("the register at 0x%x", offset)
+                        .isEqualTo(before);
             }
         }
         int header = config.read(HEADER, 1);
@@ -146,7 +153,9 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         assertThat(config.read(4, 2) & 0x6).as("memory space and bus mastering").isEqualTo(0x6);
         config.write(4, 1, 0x04);
         assertThat(config.read(4, 2) & 0x6).as("a byte was written").isEqualTo(0x4);
-        assertThat(config.read(STATUS, 2) & 0x10).as("the capability list's bit").isEqualTo(status);
+        assertThat(config.read(STATUS, 2) & 0x10)
+                .as("the capability list's bit")
+                .isEqualTo(status);
         config.write(0x3c, 1, 0x0b);
         assertThat(config.read(0x3c, 1)).as("the interrupt line").isEqualTo(0x0b);
         config.write(0x3c, 1, 0xfe);
@@ -156,8 +165,7 @@ public abstract class ConfigSpaceConformance extends PortConformance {
     @Test
     @Promise("header-layout-1")
     void theLayoutIsTheHeaderTypeWithoutItsHighBit() {
-        assertThat(newConfigSpace().headerLayout())
-                .isEqualTo(newConfigSpace().read(HEADER, 1) & 0x7f);
+        assertThat(newConfigSpace().headerLayout()).isEqualTo(newConfigSpace().read(HEADER, 1) & 0x7f);
         for (int type : new int[] {0, 1, 2, 0x7f, 0x80, 0x81, 0x82, 0xff}) {
             assertThat(withByte(HEADER, type).headerLayout()).isEqualTo(type & 0x7f);
         }
@@ -227,10 +235,14 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         assertThat(newConfigSpace(bytes).findCapability(1)).as("without a list").isZero();
         bytes[STATUS] = 0x10;
         put(bytes, 0xfc, 0x11, 0x60);
-        assertThat(newConfigSpace(bytes).findCapability(9)).as("in a list that loops").isZero();
+        assertThat(newConfigSpace(bytes).findCapability(9))
+                .as("in a list that loops")
+                .isZero();
         assertThat(newConfigSpace(bytes).findCapability(0x11)).isEqualTo(0xfc);
         bytes[0x34] = 0x20;
-        assertThat(newConfigSpace(bytes).findCapability(1)).as("in a list inside the header").isZero();
+        assertThat(newConfigSpace(bytes).findCapability(1))
+                .as("in a list inside the header")
+                .isZero();
 
         ConfigSpace own = newConfigSpace();
         for (int id = 0; id < 0x20; id++) {
@@ -247,9 +259,9 @@ public abstract class ConfigSpaceConformance extends PortConformance {
     }
 
     private static void putExtended(byte[] bytes, int at, int id, int next) {
-        int header = id | 1 << 16 | next << 20;
+        int header = id | (1 << 16) | (next << 20);
         for (int i = 0; i < 4; i++) {
-            bytes[at + i] = (byte) (header >>> 8 * i);
+            bytes[at + i] = (byte) (header >>> (8 * i));
         }
     }
 
@@ -267,16 +279,24 @@ public abstract class ConfigSpaceConformance extends PortConformance {
         assertThat(config.findExtendedCapability(0x0d)).isEqualTo(0x200);
         assertThat(config.findExtendedCapability(0x0f)).isEqualTo(0x140);
         assertThat(config.findExtendedCapability(0x1b)).isEqualTo(0xffc);
-        assertThat(config.findExtendedCapability(0x13)).as("one outside the list").isZero();
+        assertThat(config.findExtendedCapability(0x13))
+                .as("one outside the list")
+                .isZero();
         assertThat(newConfigSpace(Arrays.copyOf(bytes, 256)).findExtendedCapability(1))
                 .as("of a conventional function")
                 .isZero();
-        assertThat(newConfigSpace(new byte[4096]).findExtendedCapability(0)).as("in an empty list").isZero();
+        assertThat(newConfigSpace(new byte[4096]).findExtendedCapability(0))
+                .as("in an empty list")
+                .isZero();
         putExtended(bytes, 0xffc, 0x1b, 0x200);
-        assertThat(newConfigSpace(bytes).findExtendedCapability(0x13)).as("in a list that loops").isZero();
+        assertThat(newConfigSpace(bytes).findExtendedCapability(0x13))
+                .as("in a list that loops")
+                .isZero();
         assertThat(newConfigSpace(bytes).findExtendedCapability(0x1b)).isEqualTo(0xffc);
         Arrays.fill(bytes, FIRST_EXTENDED, bytes.length, (byte) -1);
-        assertThat(newConfigSpace(bytes).findExtendedCapability(0xffff)).as("where nothing answers").isZero();
+        assertThat(newConfigSpace(bytes).findExtendedCapability(0xffff))
+                .as("where nothing answers")
+                .isZero();
     }
 
     /** Any bytes at all: the lists end. */
@@ -293,7 +313,8 @@ public abstract class ConfigSpaceConformance extends PortConformance {
             for (int id : new int[] {0x10, 0x05, 0xff}) {
                 found.put(id, config.findCapability(id));
             }
-            found.forEach((id, offset) -> assertThat(offset == 0 || config.read(offset, 1) == id).isTrue());
+            found.forEach((id, offset) ->
+                    assertThat(offset == 0 || config.read(offset, 1) == id).isTrue());
             int extended = config.findExtendedCapability(random.nextInt(1 << 16));
             assertThat(extended).isBetween(0, 4095);
         }

@@ -17,6 +17,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 @MethodSource("subjects")
 @DisplayNameGeneration(PromiseNames.class)
 @ExtendWith(KitExtension.class)
+@SuppressWarnings("exports") // the extension is the kit's own
 public abstract class Conformance {
     /** What is tested; set by JUnit. */
     @Parameter

@@ -35,9 +35,10 @@ public abstract class FirmwareTablesConformance extends PortConformance {
                 byte[] copy = firmware.table(signature).orElseThrow();
                 assertThat(copy).as("table %s", signature).isEqualTo(table);
                 Arrays.fill(copy, (byte) 0x5a);
-                assertThat(firmware.table(signature)).hasValueSatisfying(again -> assertThat(again)
-                        .as("table %s after its copy was changed", signature)
-                        .isEqualTo(table));
+                assertThat(firmware.table(signature))
+                        .hasValueSatisfying(again -> assertThat(again)
+                                .as("table %s after its copy was changed", signature)
+                                .isEqualTo(table));
             });
             for (String absent : new String[] {"NONE", "", "aaaa", "AAA", "AAAAA"}) {
                 assertThat(firmware.table(absent)).as("table '%s'", absent).isEmpty();

@@ -9,6 +9,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 /** Tests of one port of a platform; a platform's author extends one of the classes that extend this. */
 @DisplayNameGeneration(PromiseNames.class)
 @ExtendWith(PortExtension.class)
+@SuppressWarnings("exports") // the extension is the kit's own
 public abstract class PortConformance {
     private final long seed = Long.getLong("iommu4j.seed", System.nanoTime());
     private boolean seeded;

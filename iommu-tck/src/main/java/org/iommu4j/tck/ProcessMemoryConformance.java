@@ -156,7 +156,9 @@ public abstract class ProcessMemoryConformance extends PortConformance {
         assertThat(process.charged()).isEqualTo(LIMIT - 7);
         process.uncharge(0);
         process.charge(7);
-        assertThat(process.charged()).as("what was taken back can be charged again").isEqualTo(LIMIT);
+        assertThat(process.charged())
+                .as("what was taken back can be charged again")
+                .isEqualTo(LIMIT);
         process.uncharge(LIMIT);
         assertThat(process.charged()).isZero();
         process.pin(WRITABLE, 1, true, new long[1]);

@@ -172,7 +172,9 @@ public abstract class RegisterSpaceConformance extends PortConformance {
             }
         });
         Registers given = newRegisters();
-        assertThat(given.map().read64(given.readOnly())).as("hardware that is there").isEqualTo(given.readOnlyValue());
+        assertThat(given.map().read64(given.readOnly()))
+                .as("hardware that is there")
+                .isEqualTo(given.readOnlyValue());
     }
 
     @Test
@@ -186,15 +188,15 @@ public abstract class RegisterSpaceConformance extends PortConformance {
             long mask = at == given.readOnly() ? -1L : given.writableMask();
             assertThat(window.read64(at) & mask).isEqualTo(value);
             for (int i = 0; i < 8; i += 4) {
-                assertThat(window.read32(at + i) & (int) (mask >>> 8 * i))
+                assertThat(window.read32(at + i) & (int) (mask >>> (8 * i)))
                         .as("32 bits at 0x%x", at + i)
-                        .isEqualTo((int) (value >>> 8 * i));
+                        .isEqualTo((int) (value >>> (8 * i)));
             }
             for (int i = 0; i < 8; i += 2) {
                 assertThat(window.read16(at + i)).as("no sign").isBetween(0, 0xffff);
-                assertThat(window.read16(at + i) & (int) (mask >>> 8 * i) & 0xffff)
+                assertThat(window.read16(at + i) & (int) (mask >>> (8 * i)) & 0xffff)
                         .as("16 bits at 0x%x", at + i)
-                        .isEqualTo((int) (value >>> 8 * i) & 0xffff);
+                        .isEqualTo((int) (value >>> (8 * i)) & 0xffff);
             }
         }
     }
@@ -208,10 +210,10 @@ public abstract class RegisterSpaceConformance extends PortConformance {
         for (int i = 0; i < 8; i++) {
             assertThat(window.read8(given.readOnly() + i))
                     .as("byte %d", i)
-                    .isEqualTo((int) (given.readOnlyValue() >>> 8 * i) & 0xff);
-            assertThat(window.read8(given.writable() + i) & (int) (given.writableMask() >>> 8 * i) & 0xff)
+                    .isEqualTo((int) (given.readOnlyValue() >>> (8 * i)) & 0xff);
+            assertThat(window.read8(given.writable() + i) & (int) (given.writableMask() >>> (8 * i)) & 0xff)
                     .as("byte %d", i)
-                    .isEqualTo((int) ((PATTERN & given.writableMask()) >>> 8 * i) & 0xff);
+                    .isEqualTo((int) ((PATTERN & given.writableMask()) >>> (8 * i)) & 0xff);
         }
     }
 
@@ -266,8 +268,8 @@ public abstract class RegisterSpaceConformance extends PortConformance {
         }
         long expected = 0;
         for (int i = 0; i < 8; i++) {
-            window.write8(given.writable() + i, 0xfffffe00 | 0x91 + i);
-            expected |= (0x91L + i) << 8 * i;
+            window.write8(given.writable() + i, 0xfffffe00 | (0x91 + i));
+            expected |= (0x91L + i) << (8 * i);
             assertHolds(given, window, expected);
         }
     }
@@ -284,8 +286,8 @@ public abstract class RegisterSpaceConformance extends PortConformance {
         }
         long expected = 0;
         for (int i = 0; i < 8; i += 2) {
-            window.write16(given.writable() + i, 0xfffe0000 | 0x9182 + i);
-            expected |= (0x9182L + i) << 8 * i;
+            window.write16(given.writable() + i, 0xfffe0000 | (0x9182 + i));
+            expected |= (0x9182L + i) << (8 * i);
             assertHolds(given, window, expected);
         }
     }

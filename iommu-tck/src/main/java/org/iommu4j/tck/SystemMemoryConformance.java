@@ -10,8 +10,14 @@ import org.junit.jupiter.api.Test;
 
 /** The promises of {@link SystemMemory}. */
 public abstract class SystemMemoryConformance extends PortConformance {
-    private static final long BYTES = 1L << 20;
+    private static final long BYTES = 1L << 19;
     private static final int WORDS = SystemMemory.FRAME_WORDS;
+
+    /** How often a word may change between a load and a compare-and-set. */
+    private static final int MOST_ATTEMPTS = 1_000_000;
+
+    /** How long a reader waits for the last store of a writer. */
+    private static final long PATIENCE_NANOS = 2_000_000_000L;
 
     /** Made by JUnit. */
     protected SystemMemoryConformance() {}
@@ -105,8 +111,12 @@ public abstract class SystemMemoryConformance extends PortConformance {
             }
             cpu = random.nextBoolean() ? memory : other;
             assertThat(cpu.load(probe * 8L)).as("word %d, step %d", probe, i).isEqualTo(model[probe]);
-            assertThat(cpu.leadingClear(probe * 8L, mask, count)).as("clear, step %d", i).isEqualTo(clear);
-            assertThat(cpu.leadingSet(probe * 8L, mask, count)).as("set, step %d", i).isEqualTo(set);
+            assertThat(cpu.leadingClear(probe * 8L, mask, count))
+                    .as("clear, step %d", i)
+                    .isEqualTo(clear);
+            assertThat(cpu.leadingSet(probe * 8L, mask, count))
+                    .as("set, step %d", i)
+                    .isEqualTo(set);
         }
         for (int i = 0; i < model.length; i++) {
             assertThat(memory.load(i * 8L)).as("word %d", i).isEqualTo(model[i]);
@@ -127,7 +137,9 @@ public abstract class SystemMemoryConformance extends PortConformance {
                         .isEqualTo(0x8000_0000_0000_0803L + i * 0x1000L);
             }
             if (count < 510) {
-                assertThat(memory.load(0x3008 + count * 8L)).as("the word after").isEqualTo(0x55);
+                assertThat(memory.load(0x3008 + count * 8L))
+                        .as("the word after")
+                        .isEqualTo(0x55);
             }
         }
         memory.storeRun(0x4000, 1, -3, WORDS);
@@ -204,8 +216,12 @@ public abstract class SystemMemoryConformance extends PortConformance {
 
     private static void increment(SystemMemory memory, int times) {
         for (int i = 0; i < times; i++) {
+            int attempts = 0;
             long seen;
             do {
+                if (++attempts > MOST_ATTEMPTS) {
+                    throw new AssertionError("a word never has the value that was just loaded");
+                }
                 seen = memory.load(0x7000);
             } while (!memory.compareAndSet(0x7000, seen, seen + 1));
         }
@@ -234,10 +250,18 @@ public abstract class SystemMemoryConformance extends PortConformance {
         };
         Threads.Work reader = () -> {
             long flag = 0;
+            long end = System.nanoTime() + PATIENCE_NANOS;
             while (flag < last) {
+                if (System.nanoTime() > end) {
+                    throw new AssertionError("a store of another thread does not arrive, the last was " + flag);
+                }
                 flag = other.load(0x8000);
-                assertThat(other.load(0x9000)).as("a word stored before the flag").isGreaterThanOrEqualTo(flag);
-                assertThat(other.load(0xa078)).as("the end of a run before the flag").isGreaterThanOrEqualTo(flag);
+                assertThat(other.load(0x9000))
+                        .as("a word stored before the flag")
+                        .isGreaterThanOrEqualTo(flag);
+                assertThat(other.load(0xa078))
+                        .as("the end of a run before the flag")
+                        .isGreaterThanOrEqualTo(flag);
                 assertThat(other.load(0xa000)).as("the start of a run").isGreaterThanOrEqualTo(flag);
             }
         };

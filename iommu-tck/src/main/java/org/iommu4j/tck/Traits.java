@@ -21,6 +21,7 @@ import java.util.Set;
  * @param snoopedWalks whether the unit snoops the CPU caches when it walks; if not, the driver has to write back
  * @param abilities what the driver and its unit can do
  * @param walk a walk of the tables that is independent of the silicon, as a second witness
+ * @param guestTables what a guest does; there when domains nest
  */
 public record Traits(
         long granule,
@@ -32,7 +33,8 @@ public record Traits(
         Enforcement enforcement,
         boolean snoopedWalks,
         Set<Ability> abilities,
-        Optional<TableWalk> walk) {
+        Optional<TableWalk> walk,
+        Optional<GuestTables> guestTables) {
 
     /** What a unit does with requests while translation is off. */
     public enum WhileOff {
@@ -84,6 +86,10 @@ public record Traits(
         Objects.requireNonNull(tables, "tables");
         Objects.requireNonNull(enforcement, "enforcement");
         Objects.requireNonNull(walk, "walk");
+        Objects.requireNonNull(guestTables, "guestTables");
+        if (abilities.contains(Ability.NESTING) != guestTables.isPresent()) {
+            throw new IllegalArgumentException("NESTING is said together with guest tables, or neither is");
+        }
         if (granule < 4096 || Long.bitCount(granule) != 1) {
             throw new IllegalArgumentException("granule " + granule + ", expected a power of two of at least 4096");
         }
@@ -139,6 +145,7 @@ public record Traits(
         builder.abilities.addAll(abilities);
         builder.abilities.remove(Ability.ENFORCEMENT);
         builder.walk = walk;
+        builder.guestTables = guestTables;
         return builder;
     }
 
@@ -154,6 +161,7 @@ public record Traits(
         private boolean snoopedWalks = true;
         private final EnumSet<Ability> abilities = EnumSet.noneOf(Ability.class);
         private Optional<TableWalk> walk = Optional.empty();
+        private Optional<GuestTables> guestTables = Optional.empty();
 
         private Builder() {}
 
@@ -217,6 +225,12 @@ public record Traits(
             return this;
         }
 
+        /** Says that domains nest, below tables that such a guest writes. */
+        public Builder nests(GuestTables guest) {
+            guestTables = Optional.of(guest);
+            return can(Ability.NESTING);
+        }
+
         /**
          * Makes the traits.
          *
@@ -233,7 +247,8 @@ public record Traits(
                     enforcement,
                     snoopedWalks,
                     abilities,
-                    walk);
+                    walk,
+                    guestTables);
         }
     }
 }

@@ -48,7 +48,9 @@ public abstract class WaiterConformance extends PortConformance {
     void aConditionIsLookedAtAtLeastOnce() {
         for (long ticks : new long[] {0, 1, 2, PLENTY, Long.MAX_VALUE}) {
             Looks holds = new Looks(1);
-            assertThat(newWaiter().await(holds, ticks)).as("with %d ticks", ticks).isTrue();
+            assertThat(newWaiter().await(holds, ticks))
+                    .as("with %d ticks", ticks)
+                    .isTrue();
             assertThat(holds.count).as("looks with %d ticks", ticks).isPositive();
             Looks never = new Looks(Long.MAX_VALUE);
             newWaiter().await(never, ticks);
@@ -61,12 +63,18 @@ public abstract class WaiterConformance extends PortConformance {
     void aConditionThatNeverHoldsIsATimeOut() {
         Waiter waiter = newWaiter();
         for (long ticks : new long[] {0, 1, 2, 1000, Long.MAX_VALUE}) {
-            assertThat(waiter.await(() -> false, ticks)).as("with %d ticks", ticks).isFalse();
-            assertThat(waiter.await(() -> true, ticks)).as("with %d ticks", ticks).isTrue();
+            assertThat(waiter.await(() -> false, ticks))
+                    .as("with %d ticks", ticks)
+                    .isFalse();
+            assertThat(waiter.await(() -> true, ticks))
+                    .as("with %d ticks", ticks)
+                    .isTrue();
         }
         Pending pending = newPending();
         assertThat(pending.waiter().await(() -> false, PLENTY)).isFalse();
-        assertThat(pending.done().getAsBoolean()).as("the hardware worked on meanwhile").isTrue();
+        assertThat(pending.done().getAsBoolean())
+                .as("the hardware worked on meanwhile")
+                .isTrue();
     }
 
     @Test
@@ -77,7 +85,8 @@ public abstract class WaiterConformance extends PortConformance {
         assertThat(pending.waiter().await(pending.done(), PLENTY)).isTrue();
         assertThat(pending.done().getAsBoolean()).as("done after the wait").isTrue();
         Looks again = new Looks(1);
-        assertThat(pending.waiter().await(() -> again.getAsBoolean() && pending.done().getAsBoolean(), PLENTY))
+        assertThat(pending.waiter()
+                        .await(() -> again.getAsBoolean() && pending.done().getAsBoolean(), PLENTY))
                 .as("waiting again")
                 .isTrue();
         assertThat(again.count).as("looks at what holds already").isEqualTo(1);
@@ -96,7 +105,9 @@ public abstract class WaiterConformance extends PortConformance {
                 Looks again = new Looks(Long.MAX_VALUE);
                 assertThat(second.waiter().await(again, ticks)).isEqualTo(answer);
                 assertThat(again.count).as("looks with %d ticks", ticks).isEqualTo(once.count);
-                assertThat(second.done().getAsBoolean()).as("done with %d ticks", ticks).isEqualTo(done);
+                assertThat(second.done().getAsBoolean())
+                        .as("done with %d ticks", ticks)
+                        .isEqualTo(done);
             }
         }
     }

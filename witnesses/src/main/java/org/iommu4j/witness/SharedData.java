@@ -68,8 +68,11 @@ public enum SharedData {
     static Path find(String name) {
         SharedData witness = of(name);
         String directory = System.getProperty(DIRECTORY);
-        Path path = directory == null ? null : Path.of(directory).resolve(name);
-        String problem = problem(path);
+        Path shared = directory == null ? null : Path.of(directory);
+        Path path = shared == null ? null : shared.resolve(name);
+        // Where all of a witness is absent, every file of it has the same reason, so the report has one line of it.
+        String problem = problem(shared == null ? null : shared.resolve(witness.place));
+        problem = problem == null ? problem(path) : problem;
         if (problem == null && path != null) {
             return path;
         }

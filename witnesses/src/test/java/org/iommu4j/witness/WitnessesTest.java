@@ -74,13 +74,25 @@ class WitnessesTest {
     }
 
     @Test
-    void whatIsAbsentSkipsTheTest() {
+    void whatIsAbsentSkipsTheTest() throws IOException {
+        Files.createDirectories(folder.resolve("shared/linux/vfio"));
         String wanted = folder.resolve("shared/linux/vfio/6.1-sc0.txt").toString();
         assertThatThrownBy(() -> SharedData.path("linux/vfio/6.1-sc0.txt"))
                 .isInstanceOf(TestAbortedException.class)
                 .hasMessageContaining("no " + wanted);
         assertThat(Witnesses.account())
                 .contains("shared/linux/vfio          skipped once: no " + wanted
+                        + " (-Diommu4j.shared=DIR names the directory)");
+    }
+
+    @Test
+    void anAbsentWitnessIsOneReasonHoweverManyOfItsFilesAreAskedFor() {
+        for (int i = 0; i < 100; i++) {
+            String name = "linux/vfio/6." + i + ".txt";
+            assertThatThrownBy(() -> SharedData.path(name)).isInstanceOf(TestAbortedException.class);
+        }
+        assertThat(Witnesses.account())
+                .contains("shared/linux/vfio          skipped 100 times: no " + folder.resolve("shared/linux/vfio")
                         + " (-Diommu4j.shared=DIR names the directory)");
     }
 

@@ -180,7 +180,7 @@ final class AuditCommand implements Callable<Integer> {
                 out.print(
                         brief || commandLine.getParseResult().expandedArgs().isEmpty()
                                 ? String.join("\n", Brief.of(audit)) + "\n"
-                                : new AuditText(commandLine.getColorScheme(), verbose).of(audit));
+                                : new AuditText(commandLine.getColorScheme(), verbose, Terminal.columns()).of(audit));
             case JSON -> out.println(AuditJson.of(audit));
             case HTML -> out.print(AuditHtml.of(audit));
             case CSV -> throw new InputException("--format csv needs --fleet, expected text, json or html");

@@ -9,6 +9,7 @@ import org.iommu4j.host.HostCapture;
 import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -20,43 +21,44 @@ import picocli.CommandLine.Spec;
         name = "capture",
         mixinStandardHelpOptions = true,
         description = {
-            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar, for later use or for use"
-                    + " on another machine.",
-            "",
-            "Run it as root: other users can read neither all of configuration space nor ACPI tables. Files that can't"
-                    + " be read are reported, and listed in MISSING.txt inside the tar. It holds no serial numbers,"
-                    + " MAC addresses, UUIDs or host names. Of the kernel's command line it holds only parameters of"
-                    + " IOMMUs, PCI and VFIO. Of the kernel's log it holds only the places and groups of functions, and"
-                    + " the findings of IOMMU drivers."
+            "Captures this host's PCI functions, IOMMUs, groups and ACPI tables into a tar for another machine.%n",
+            "Root can read more; what is missing is reported, also inside the tar. It has no serial numbers, MAC"
+                    + " addresses, UUIDs or host names, and of command line and log what IOMMUs, PCI and VFIO need."
         },
         footer = {
-            "",
-            "Examples:",
-            "  sudo iommu4j capture host.tar",
-            "  iommu4j run guest-no-snoop --host host.tar --device 0000:02:00.0"
+            "%nExamples:%n  sudo iommu4j capture host.tar",
+            "  iommu4j capture --script | ssh root@host 'cd /tmp && sh -s -- host.tar'"
         })
 final class CaptureCommand implements Callable<Integer> {
     @Spec
     private @Nullable CommandSpec spec;
 
-    @Parameters(
-            index = "0",
-            paramLabel = "FILE.tar",
-            description = "The tar to make; a name in .tar.gz or .tgz compresses it.")
-    private Path tar = Path.of("");
+    @ArgGroup(multiplicity = "1")
+    private Wanted wanted = new Wanted();
 
     @Option(names = "--root", hidden = true, paramLabel = "DIR", description = "Where the host's files are.")
     private Path root = Path.of("/");
 
+    private static final class Wanted {
+        @Parameters(paramLabel = "FILE.tar", description = "The tar to make; .tar.gz or .tgz compresses it.")
+        private @Nullable Path tar;
+
+        @Option(names = "--script", description = "Prints a shell script that makes the tar on a host without Java.")
+        private boolean script;
+    }
+
     @Override
     public Integer call() {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
-        HostCapture.Summary summary = HostCapture.write(root, tar);
+        PrintWriter out = commandLine.getOut();
+        if (wanted.script || wanted.tar == null) {
+            HostCapture.script().lines().forEach(out::println);
+            return 0;
+        }
+        HostCapture.Summary summary = HostCapture.write(root, wanted.tar);
         PrintWriter err = commandLine.getErr();
         summary.missing().forEach(line -> err.println(Printable.line("iommu4j: missing: " + line)));
-        err.flush();
-        PrintWriter out = commandLine.getOut();
-        out.println(Printable.line(tar + ": PCI functions " + summary.functions() + ", IOMMUs " + summary.units()
+        out.println(Printable.line(wanted.tar + ": PCI functions " + summary.functions() + ", IOMMUs " + summary.units()
                 + ", groups " + summary.groups()));
         out.flush();
         return 0;

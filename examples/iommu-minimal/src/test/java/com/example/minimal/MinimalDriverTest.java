@@ -207,7 +207,7 @@ class MinimalDriverTest {
         ExecutorService threads = Executors.newFixedThreadPool(2);
         List<Future<?>> results = new ArrayList<>();
         for (int thread = 0; thread < 2; thread++) {
-            long first = thread * 256;
+            long first = thread * 256L;
             results.add(threads.submit(() -> work(domain, endpoint.fork(), first)));
         }
         threads.shutdown();

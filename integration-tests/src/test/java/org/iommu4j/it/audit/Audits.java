@@ -49,7 +49,7 @@ final class Audits {
     }
 
     static List<String> text(Audit audit) {
-        return new AuditText(Help.defaultColorScheme(Ansi.OFF), false)
+        return new AuditText(Help.defaultColorScheme(Ansi.OFF), false, 100)
                 .of(audit)
                 .lines()
                 .toList();

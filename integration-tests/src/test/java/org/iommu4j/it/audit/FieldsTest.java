@@ -94,7 +94,7 @@ class FieldsTest {
         Path table = Files.write(folder.resolve("IVRS.dat"), HandMadeTables.ivrs(0x246577efa2254afaL));
         int printed = 0;
         for (Audit audit : new Audit[] {Audits.of(intel), Audits.of(amd, table)}) {
-            String verbose = new AuditText(Help.defaultColorScheme(Ansi.OFF), true)
+            String verbose = new AuditText(Help.defaultColorScheme(Ansi.OFF), true, 100)
                     .of(audit)
                     .replaceAll("\\s+", " ");
             Map<String, Long> fields = audit.units().get(0).description().fields();

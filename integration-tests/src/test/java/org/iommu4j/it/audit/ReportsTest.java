@@ -8,10 +8,15 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.Brief;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Step;
 import org.iommu4j.host.HostInputs;
@@ -26,6 +31,7 @@ import org.iommu4j.workbench.audit.FleetReport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine.Help;
 import picocli.CommandLine.Help.Ansi;
@@ -59,22 +65,83 @@ class ReportsTest {
     }
 
     @Test
+    void whatTheJsonLeavesOpenHasTheCommandThatSettlesIt() throws IOException {
+        Audit audit = Audits.assigning(Path.of("../docs/audit/dmesg.txt"), "6.12", "01:00.0");
+        JsonNode json = JSON.readTree(AuditJson.of(audit));
+        assertThat(JsonSchema.errors(schema(), json)).isEmpty();
+        Map<String, String> commands = new TreeMap<>();
+        json.get("questions")
+                .forEach(each -> commands.put(
+                        each.get("text").asString(), each.get("command").asString()));
+        assertThat(commands)
+                .containsEntry(
+                        "the reserved regions of 0000:01:00.0 are unknown",
+                        "cat /sys/bus/pci/devices/0000:01:00.0/iommu_group/reserved_regions")
+                .containsEntry(
+                        "Enable No Snoop is unknown for 4 functions: 0000:00:00.0, 0000:00:02.0, 0000:01:00.0"
+                                + " and others",
+                        "sudo lspci -vv -s 0000:00:00.0 | grep NoSnoop");
+        List<String> said = new ArrayList<>();
+        json.get("warnings").forEach(each -> said.add(each.asString()));
+        json.get("assignment").get("obstacles").forEach(each -> said.add(each.asString()));
+        assertThat(commands.keySet()).allMatch(open -> said.stream().anyMatch(text -> text.startsWith(open)));
+    }
+
+    @Test
     void thePublishedSchemaIsTheOneInTheCommand() throws IOException {
         Path published = Path.of("../docs/audit.schema.json");
         assertThat(JSON.readTree(Files.readString(published))).isEqualTo(schema());
     }
 
+    private static Stream<Audit> auditsOfEveryKind() {
+        Stream<Audit> captures = Stream.of("intel-sc0", "intel-sc1", "intel-iommu-off", "amd-qemu11")
+                .flatMap(name -> Stream.of(
+                        Audits.of(Audits.capture(name)),
+                        Audits.assigning(Audits.capture(name), "6.1", "00:05.0", "02:00.0")));
+        Stream<Audit> texts = Stream.of(
+                Audits.of(Path.of("../docs/audit/dmesg.txt")),
+                Audits.assigning(Path.of("../docs/audit/dmesg.txt"), "6.12", "01:00.0"),
+                Audits.of(Path.of("../docs/audit/post.txt")),
+                Audits.assigning(Path.of("../docs/audit/post.txt"), "6.12", "02:00.0"));
+        return Stream.concat(captures, texts);
+    }
+
+    /** Commands are whole, so that they can be pasted. */
+    private static boolean fits(String line, int width) {
+        return line.length() <= width
+                || line.matches(
+                        " +\\[?(?:(?:settle it +)?(?:sudo |readlink |lspci |cat |ls |find )|vfio-pci\\.ids=).*");
+    }
+
     @ParameterizedTest
-    @ValueSource(strings = {"intel-sc0", "intel-sc1", "intel-iommu-off", "amd-qemu11"})
-    void textFitsIntoAHundredColumnsWithoutColour(String name) {
-        Audit audit = Audits.assigning(Audits.capture(name), "6.1", "00:05.0", "02:00.0");
-        for (boolean verbose : new boolean[] {false, true}) {
-            String text = new AuditText(Help.defaultColorScheme(Ansi.OFF), verbose).of(audit);
-            assertThat(text.lines()).allMatch(line -> line.length() <= AuditText.WIDTH);
-            assertThat(text).doesNotContain("\u001b");
+    @MethodSource("auditsOfEveryKind")
+    void textFitsIntoTheColumnsWithoutColour(Audit audit) {
+        for (int width : new int[] {80, 100}) {
+            for (boolean verbose : new boolean[] {false, true}) {
+                String text = new AuditText(Help.defaultColorScheme(Ansi.OFF), verbose, width).of(audit);
+                assertThat(text.lines())
+                        .allMatch(line -> fits(line, width))
+                        .allMatch(line -> line.equals(line.stripTrailing()));
+                assertThat(text).doesNotContain("\u001b");
+            }
         }
-        assertThat(new AuditText(Help.defaultColorScheme(Ansi.ON), false).of(audit))
+        assertThat(new AuditText(Help.defaultColorScheme(Ansi.ON), false, 80).of(audit))
                 .contains("\u001b[");
+    }
+
+    @ParameterizedTest
+    @MethodSource("auditsOfEveryKind")
+    void aReportInBriefFitsIntoAPost(Audit audit) {
+        assertThat(Brief.of(audit)).hasSizeLessThanOrEqualTo(Brief.LINES).allMatch(line -> fits(line, Brief.WIDTH));
+    }
+
+    @Test
+    void aTableFoldsWhatItWouldElseCut() {
+        Audit audit = Audits.of(Path.of("../docs/audit/dmesg.txt"));
+        assertThat(new AuditText(Help.defaultColorScheme(Ansi.OFF), false, 80).of(audit))
+                .contains(
+                        "  dmar0  0xfed90000  CAN'T     not       yes  2nd        39 bit  4K 2M   1\n",
+                        "                     BLOCK     coherent       (4-level)          1G\n");
     }
 
     @ParameterizedTest
@@ -172,7 +239,7 @@ class ReportsTest {
         assertThat(report.csv().lines())
                 .hasSize(5)
                 .anyMatch(line -> line.startsWith("amd-qemu11,6.1.192,COHERENT,1,0,"));
-        assertThat(report.text().lines()).hasSize(5).allMatch(line -> line.length() <= AuditText.WIDTH);
+        assertThat(report.text().lines()).hasSize(5).allMatch(line -> line.length() <= 100);
         TreeSet<String> hosts = new TreeSet<>();
         report.jsonLines().lines().map(JSON::readTree).forEach(row -> {
             hosts.add(row.get("host").asString());

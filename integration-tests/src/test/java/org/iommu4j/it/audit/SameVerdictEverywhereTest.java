@@ -23,6 +23,7 @@ import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
 import org.iommu4j.audit.Hosts;
 import org.iommu4j.audit.MadeUpVendor;
+import org.iommu4j.audit.Markup;
 import org.iommu4j.audit.Regions;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.pci.PciAddress;
@@ -358,7 +359,7 @@ class SameVerdictEverywhereTest {
     }
 
     private static void assertText(Audit audit, String where) {
-        String text = new AuditText(Help.defaultColorScheme(Help.Ansi.OFF), false).of(audit);
+        String text = new AuditText(Help.defaultColorScheme(Help.Ansi.OFF), false, 100).of(audit);
         String flat = text.replaceAll("\\s+", " ");
         assertThat(flat).as(where).startsWith(Headline.subject(audit) + ": " + Headline.verdict(audit));
         for (AuditedDevice device : audit.devices()) {
@@ -385,8 +386,8 @@ class SameVerdictEverywhereTest {
         String html = AuditHtml.of(audit);
         assertThat(html)
                 .as(where)
-                .contains("<p class=\"verdict " + Headline.shade(audit) + "\">"
-                        + AuditHtml.escape(Headline.verdict(audit)) + "</p>");
+                .contains("<p class=\"verdict " + Headline.shade(audit) + "\">" + Markup.escape(Headline.verdict(audit))
+                        + "</p>");
         for (AuditedDevice device : audit.devices()) {
             String row = html.lines()
                     .filter(line -> line.startsWith("<tr><td class=\"a\">" + device.address() + "<"))

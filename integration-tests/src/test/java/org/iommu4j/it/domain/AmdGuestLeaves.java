@@ -91,11 +91,6 @@ public record AmdGuestLeaves(long registerBase) implements LeafFormat {
     }
 
     @Override
-    public boolean hasWriteOnly() {
-        return false;
-    }
-
-    @Override
     public int replicas(long pageSize) {
         return 1;
     }

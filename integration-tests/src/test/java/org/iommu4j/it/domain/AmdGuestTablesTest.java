@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 class AmdGuestTablesTest {
     @Test
     void everyDomainHasGuestTablesAndWorksForTwoDevicesThroughCore() {
-        Bench bench = new Bench(AmdGuestDomainContractTest.of("guest tables", 4));
+        Bench bench = new Bench(AmdGuestConfigurations.of("guest tables", 4));
         IommuDomain domain = bench.attached();
         assertThat(domain.format()).isEqualTo("amd-guest-v2");
         bench.attach(domain, bench.second());

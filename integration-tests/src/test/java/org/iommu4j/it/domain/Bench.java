@@ -14,6 +14,7 @@ import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
@@ -24,8 +25,7 @@ import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
 
 /**
- * A machine with its driver opened and two devices probed: what a test of domains needs. Frames are
- * {@link PoisonedFrames}.
+ * A machine with its driver opened and two devices probed: what a test of domains needs.
  */
 public class Bench {
     /** The first device. */
@@ -45,7 +45,7 @@ public class Bench {
 
     private final Configuration configuration;
     private final Machine machine;
-    private final PoisonedFrames frames;
+    private final FrameAllocator frames;
     private final Iommu iommu;
     private final IommuDevice device;
     private final IommuDevice second;
@@ -81,17 +81,8 @@ public class Bench {
         List<IommuVendor> claiming = IommuVendors.load().claiming(machine.firmware());
         assertThat(claiming).as("vendors that claim %s", configuration).hasSize(1);
         VendorContext context = machine.vendorContext(release);
-        frames = new PoisonedFrames(context.frames(), machine.memory(0), configuration.leaves());
-        iommu = claiming.get(0)
-                .open(wrapping.wrap(new VendorContext(
-                        context.memory(),
-                        frames,
-                        context.registers(),
-                        context.waiter(),
-                        context.firmware(),
-                        context.topology(),
-                        context.bootOptions(),
-                        context.release())));
+        frames = context.frames();
+        iommu = claiming.get(0).open(wrapping.wrap(context));
         device = probe(DEVICE);
         second = probe(SECOND);
     }
@@ -157,14 +148,9 @@ public class Bench {
     /** Unmaps and lets the hardware know. */
     public long unmap(IommuDomain domain, long iova, long size) {
         IotlbGather gather = new IotlbGather();
-        long unmapped = unmapNosync(domain, iova, size, gather);
+        long unmapped = domain.unmap(iova, size, gather);
         domain.sync(gather);
         return unmapped;
-    }
-
-    /** Unmaps, and leaves it to the caller to let the hardware know. */
-    public long unmapNosync(IommuDomain domain, long iova, long size, IotlbGather gather) {
-        return domain.unmap(iova, size, gather);
     }
 
     /** Walks the first device's tables as hardware would. */

@@ -49,14 +49,13 @@ class CapabilityFailureTest {
                 ScalableMachines.withDevices(first, true),
                 ScalableMachines.withDevices(second, true),
                 ScalableMachines.withDevices(nonCoherent, true),
-                AmdGuestDomainContractTest.withPasids(false),
-                AmdGuestDomainContractTest.withPasids(true));
+                AmdGuestConfigurations.withPasids(false),
+                AmdGuestConfigurations.withPasids(true));
     }
 
     static List<Configuration> withDirtyTracking() {
         Configuration scalable = ScalableMachines.of("scalable", CAP, EVERYTHING);
-        return List.of(
-                scalable, ScalableMachines.withDevices(scalable, true), AmdDomainContractTest.withDirtyTracking());
+        return List.of(scalable, ScalableMachines.withDevices(scalable, true), AmdConfigurations.withDirtyTracking());
     }
 
     static List<Configuration> withNesting() {

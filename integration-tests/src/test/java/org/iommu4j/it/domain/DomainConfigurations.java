@@ -5,23 +5,10 @@ import java.util.List;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.vtd.VtdUnitProvider;
 
-/** Choices among the contract's configurations, for tests outside this package. */
+/** Choices among the configurations, for tests outside this package. */
 public final class DomainConfigurations {
     private DomainConfigurations() {}
-
-    /** Returns those whose tables differ in how two threads meet in them, over flat memory. */
-    public static List<Configuration> interleaved() {
-        return List.of(
-                IntelDomainContractTest.of("VT-d, coherent walk", CAP, SC).flat(),
-                IntelDomainContractTest.of("VT-d, non-coherent walk", CAP, SC & ~1L)
-                        .flat(),
-                ScalableMachines.of("first stage, non-coherent walk", ScalableMachines.CAP, FIRST_STAGE)
-                        .flat(),
-                AmdDomainContractTest.configurations().get(0).flat(),
-                AmdGuestDomainContractTest.of("AMD guest tables", 4).flat());
-    }
 
     /**
      * Returns one of each vendor whose unit and first device can do all that a driver can be asked for: every kind of
@@ -51,9 +38,4 @@ public final class DomainConfigurations {
                 snoopControl ? Enforcement.UNCONDITIONAL : Enforcement.ABSENT,
                 new MinimalLeaves(machine.units().get(0).registerBase(), snoopControl));
     }
-
-    private static final long FIRST_STAGE =
-            (ScalableMachines.ECAP | ScalableMachines.FIRST_STAGE) & ~ScalableMachines.COHERENT;
-    private static final long CAP = VtdUnitProvider.CAP_4_LEVEL;
-    private static final long SC = VtdUnitProvider.ECAP_SNOOP_CONTROL;
 }

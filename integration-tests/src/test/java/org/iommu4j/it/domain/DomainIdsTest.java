@@ -20,7 +20,7 @@ class DomainIdsTest {
     @Test
     void intelTakesAnIdForADomainWithDevicesOnAUnitAndGivesItBack() {
         // CAP.ND 0: 16 ids, of which 0 is reserved and 1 is Linux's own.
-        Bench bench = new Bench(IntelDomainContractTest.configurations().stream()
+        Bench bench = new Bench(IntelConfigurations.configurations().stream()
                 .filter(configuration -> configuration.name().equals("16 domain ids"))
                 .findFirst()
                 .orElseThrow());
@@ -35,7 +35,7 @@ class DomainIdsTest {
 
     @Test
     void amdTakesAnIdForEveryDomainAndRefusesWithEnospcWhenNoneIsLeft() {
-        Bench bench = new Bench(AmdDomainContractTest.configurations().get(0).flat());
+        Bench bench = new Bench(AmdConfigurations.configurations().get(0).flat());
         List<IommuDomain> domains = new ArrayList<>();
         // Id 0 stands for no domain.
         for (int i = 1; i < 1 << 16; i++) {

@@ -65,16 +65,16 @@ class FailureInjectionTest {
         List<Configuration> all = new ArrayList<>();
         for (String name : List.of(
                 "SC, coherent walk", "no SC, non-coherent walk", "caching mode", "register-based invalidation")) {
-            all.add(IntelDomainContractTest.configurations().stream()
+            all.add(IntelConfigurations.configurations().stream()
                     .filter(configuration -> configuration.name().equals(name))
                     .findFirst()
                     .orElseThrow());
         }
         all.add(DomainConfigurations.smallest());
-        all.add(AmdDomainContractTest.configurations().get(0));
-        all.add(AmdDomainContractTest.configurations().get(4));
-        all.add(AmdGuestDomainContractTest.of("guest tables", 4));
-        all.add(AmdGuestDomainContractTest.withPasids(true));
+        all.add(AmdConfigurations.configurations().get(0));
+        all.add(AmdConfigurations.configurations().get(4));
+        all.add(AmdGuestConfigurations.of("guest tables", 4));
+        all.add(AmdGuestConfigurations.withPasids(true));
         all.addAll(scalable());
         return all;
     }

@@ -41,7 +41,7 @@ class GuestTablesOnSiliconTest {
 
     private static Configuration configuration(boolean iotlbs) {
         MachineDescription machine = AmdViUnitProvider.machine("amd-guest", EFR, 0);
-        return AmdDomainContractTest.of("guest tables", Machines.withPasids(machine, iotlbs));
+        return AmdConfigurations.of("guest tables", Machines.withPasids(machine, iotlbs));
     }
 
     private static Bench bench(boolean iotlbs) {

@@ -41,10 +41,10 @@ class HotPathAllocationTest {
     static List<Configuration> configurations() {
         List<Configuration> all = new ArrayList<>();
         for (Configuration configuration : List.of(
-                IntelDomainContractTest.configurations().get(0),
-                IntelDomainContractTest.configurations().get(5),
-                AmdDomainContractTest.configurations().get(0),
-                AmdDomainContractTest.configurations().get(4),
+                IntelConfigurations.configurations().get(0),
+                IntelConfigurations.configurations().get(5),
+                AmdConfigurations.configurations().get(0),
+                AmdConfigurations.configurations().get(4),
                 DomainConfigurations.smallest())) {
             all.add(configuration);
             all.add(configuration.flat());

@@ -33,11 +33,6 @@ public interface LeafFormat {
      */
     long linuxLeaf(long physicalAddress, long pageSize, int prot, boolean enforced);
 
-    /** Returns whether a page can be written and not read. */
-    default boolean hasWriteOnly() {
-        return true;
-    }
-
     /** Returns how many equal words stand for a page of a size. */
     int replicas(long pageSize);
 

@@ -76,7 +76,7 @@ class PageRequestsOnSiliconTest {
     private static final long AUTO_RESPONSE = 1L << 41;
 
     private static Configuration amd(long efr) {
-        return AmdDomainContractTest.of(
+        return AmdConfigurations.of(
                 "page requests", Machines.withPageRequests(AmdViUnitProvider.machine("amd-pages", efr, 0)));
     }
 

@@ -7,14 +7,10 @@ import static org.iommu4j.it.domain.Bench.IOVA;
 import static org.iommu4j.it.domain.Bench.SCRATCH;
 
 import java.util.List;
-import java.util.function.Consumer;
-import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.it.domain.Bench.Wrapping;
 import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.it.sabotage.RewiredVendor;
 import org.iommu4j.platform.HardwareVirtualization;
@@ -41,8 +37,8 @@ import org.iommu4j.workbench.scenario.Wiring;
 import org.junit.jupiter.api.Test;
 
 /**
- * One thing is broken at a time, from outside; a named case or a promise of the contract must notice, and does not
- * without.
+ * One thing is broken at a time, from outside; a named case must notice, and does not without. What promises of the
+ * contract notice is in {@code org.iommu4j.it.tck}.
  */
 class SabotageTest {
     private static final MachineFactory MACHINES = MachineFactory.load();
@@ -57,38 +53,11 @@ class SabotageTest {
                 .run(story, MACHINES.named(machine), LinuxRelease.NEWEST);
     }
 
-    /** Asserts that a promise of the contract holds on a whole driver and is broken by a wrapped one. */
-    private static void assertNoticed(
-            IommuDomainContract contract,
-            Configuration configuration,
-            Wrapping sabotage,
-            Consumer<IommuDomainContract> promise) {
-        assertNoticed(contract, configuration, () -> new Bench(configuration, sabotage), promise);
-    }
-
-    /** Asserts that a promise of the contract holds on a whole bench and is broken on another. */
-    private static void assertNoticed(
-            IommuDomainContract contract,
-            Configuration configuration,
-            Supplier<Bench> sabotaged,
-            Consumer<IommuDomainContract> promise) {
-        contract.configuration = configuration;
-        contract.bench = new Bench(configuration);
-        promise.accept(contract);
-        contract.bench = sabotaged.get();
-        assertThatThrownBy(() -> promise.accept(contract), "sabotage on %s", configuration)
-                .isInstanceOf(AssertionError.class);
-    }
-
     private static Configuration intel(String name) {
-        return IntelDomainContractTest.configurations().stream()
+        return IntelConfigurations.configurations().stream()
                 .filter(configuration -> configuration.name().equals(name))
                 .findFirst()
                 .orElseThrow();
-    }
-
-    private static Configuration amd() {
-        return AmdDomainContractTest.configurations().get(0);
     }
 
     @Test
@@ -112,14 +81,6 @@ class SabotageTest {
         assertThat(outcome.decision().wbinvd()).isEqualTo(Wbinvd.NOP);
         assertThat(outcome.noSnoopPassed()).isEqualTo(2);
         assertThat(outcome.blame()).isEqualTo(Blame.HOST);
-
-        Configuration configuration = intel("SC, coherent walk");
-        for (Consumer<IommuDomainContract> promise : List.<Consumer<IommuDomainContract>>of(
-                contract -> contract.new CacheCoherency().leavesSayWhatWasAnswered(),
-                contract -> contract.new CacheCoherency().noSnoopIsBlockedWhereItWasGrantedAndPassesTheCachesWhereNot(),
-                contract -> contract.new CacheCoherency().enforcementBindsADeviceThatIsAttachedLater())) {
-            assertNoticed(new IntelDomainContractTest(), configuration, ForgetfulMemory::withoutSnp, promise);
-        }
     }
 
     @Test
@@ -130,13 +91,6 @@ class SabotageTest {
         assertThat(outcome.decision().enforceCacheCoherency()).isEqualTo(Enforcement.ENFORCED);
         assertThat(outcome.noSnoopPassed()).isEqualTo(2);
         assertThat(outcome.blame()).isEqualTo(Blame.HOST);
-
-        for (Consumer<IommuDomainContract> promise : List.<Consumer<IommuDomainContract>>of(
-                contract -> contract.new CacheCoherency().leavesSayWhatWasAnswered(),
-                contract -> contract.new CacheCoherency().noSnoopIsBlockedWhereItWasGrantedAndPassesTheCachesWhereNot(),
-                contract -> contract.new Protection().leafEntriesAreThoseOfLinux())) {
-            assertNoticed(new AmdDomainContractTest(), amd(), ForgetfulMemory::withoutFc, promise);
-        }
     }
 
     /**
@@ -173,12 +127,6 @@ class SabotageTest {
         IommuDomain other = snooping.attached();
         snooping.map(other, IOVA, SCRATCH);
         snooping.assertReaches(IOVA, SCRATCH);
-
-        assertNoticed(
-                new IntelDomainContractTest(),
-                configuration,
-                ForgetfulMemory::withoutWriteBack,
-                contract -> contract.new Mapping().aRunAcrossTablesMapsEveryPageToItsOwnFrame());
     }
 
     private static List<Long> unitReads(Trace trace, long address) {
@@ -186,98 +134,6 @@ class SabotageTest {
                 .filter(event -> trace.kind(event) == TraceKind.UNIT_READ && trace.address(event) == address)
                 .mapToObj(trace::value)
                 .toList();
-    }
-
-    @Test
-    void noIotlbInvalidation() {
-        for (Consumer<IommuDomainContract> promise : List.<Consumer<IommuDomainContract>>of(
-                contract -> contract.new Unmapping().aTranslationThatHardwareHoldsStandsUntilSyncAndNotAfter(),
-                contract -> contract.new Unmapping().remappingElsewhereIsSeen(),
-                contract -> contract.new Attaching().twoDevicesShareADomain())) {
-            assertNoticed(
-                    new IntelDomainContractTest(),
-                    intel("SC, coherent walk"),
-                    ForgetfulMemory::withoutVtdIotlbInvalidation,
-                    promise);
-            assertNoticed(new AmdDomainContractTest(), amd(), ForgetfulMemory::withoutAmdPageInvalidation, promise);
-        }
-        // Where absent entries are remembered, a driver that does not tell of new ones is noticed as well.
-        assertNoticed(
-                new IntelDomainContractTest(),
-                intel("caching mode"),
-                ForgetfulMemory::withoutVtdIotlbInvalidation,
-                contract -> contract.new Unmapping().aMappingIsSeenThoughTheDeviceWasRefusedThereBefore());
-    }
-
-    /** A driver whose unmap gathers all but the last page: the device keeps it. */
-    private static final class ShortGather extends Bench {
-        private ShortGather(Configuration configuration) {
-            super(configuration);
-        }
-
-        @Override
-        public long unmapNosync(IommuDomain domain, long iova, long size, IotlbGather gather) {
-            IotlbGather whole = new IotlbGather();
-            long unmapped = super.unmapNosync(domain, iova, size, whole);
-            if (unmapped != 0) {
-                gather.addRange(whole.start(), whole.end() - 4096);
-            }
-            for (int i = 0; i < whole.frameCount(); i++) {
-                gather.addFrame(whole.frame(i), whole.order(i));
-            }
-            return unmapped;
-        }
-    }
-
-    @Test
-    void aGatherThatMissesTheLastPage() {
-        for (Configuration configuration : List.of(
-                intel("SC, coherent walk"),
-                intel("two units"),
-                intel("SC, coherent walk, device TLBs"),
-                intel("register-based invalidation"),
-                amd(),
-                AmdDomainContractTest.withDirtyTracking())) {
-            for (int count : new int[] {2, 3, 5, 9, 17}) {
-                assertNoticed(
-                        new IntelDomainContractTest(),
-                        configuration,
-                        () -> new ShortGather(configuration),
-                        contract -> contract.new Unmapping().forgetsAll(contract.bench, 4096, count));
-            }
-        }
-        assertNoticed(
-                new IntelDomainContractTest(),
-                intel("SC, coherent walk"),
-                () -> new ShortGather(intel("SC, coherent walk")),
-                contract -> contract.new Unmapping().oneUnmapOverTablesAndPageSizesForgetsAllOfIt());
-    }
-
-    @Test
-    void aWalkThroughAFreedTable() {
-        for (Consumer<IommuDomainContract> promise : List.<Consumer<IommuDomainContract>>of(
-                contract -> contract.new Unmapping().tablesThatBecomeEmptyAreFreedBySyncAndNotBefore(),
-                contract -> contract.new Unmapping().moreEmptyTablesThanAGatherHoldsAreAllFreed(),
-                contract -> contract.new Mapping().anEmptyLowerTableIsReplacedByALargeLeafAndFreed())) {
-            for (String name : List.of("SC, coherent walk", "SC, non-coherent walk", "two units")) {
-                assertNoticed(
-                        new IntelDomainContractTest(),
-                        intel(name),
-                        ForgetfulMemory::withoutVtdTableInvalidation,
-                        promise);
-            }
-            assertNoticed(
-                    new IntelScalableDomainContractTest(),
-                    IntelScalableDomainContractTest.configurations().get(0),
-                    ForgetfulMemory::withoutVtdTableInvalidation,
-                    promise);
-            assertNoticed(new AmdDomainContractTest(), amd(), ForgetfulMemory::withoutAmdTableInvalidation, promise);
-            assertNoticed(
-                    new AmdGuestDomainContractTest(),
-                    AmdGuestDomainContractTest.configurations().get(0),
-                    ForgetfulMemory::withoutAmdTableInvalidation,
-                    promise);
-        }
     }
 
     /** A CPU on which WBINVD does nothing. */

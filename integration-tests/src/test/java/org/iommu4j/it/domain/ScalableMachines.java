@@ -12,7 +12,7 @@ import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
 /** VT-d machines in scalable mode, whose devices can have PASIDs and translation caches. */
-final class ScalableMachines {
+public final class ScalableMachines {
     /** Snoop control, coherent walks, device TLBs, and scalable mode with neither stage: SMTS, SMPWC. */
     static final long ECAP = VtdUnitProvider.ECAP_SNOOP_CONTROL | 1L << 43 | 1L << 48;
 
@@ -90,6 +90,12 @@ final class ScalableMachines {
                 configuration.cachesNotPresent(),
                 configuration.enforcement(),
                 configuration.leaves());
+    }
+
+    /** Returns a unit with everything, PRS besides, whose first device can ask for pages. */
+    public static MachineDescription withEverything() {
+        Configuration unit = of("everything", CAP, EVERYTHING | 1L << 29);
+        return Machines.withPageRequests(withDevices(unit, true).machine());
     }
 
     /** Adds the structure (ATSR, VT-d 8.5) that lets devices below every root port have translation caches. */

@@ -25,9 +25,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 class SecondDriverTest {
     static List<Configuration> configurations() {
         return List.of(
-                IntelDomainContractTest.of("VT-d", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
+                IntelConfigurations.of("VT-d", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
                 // Registers of more than a page: fault records at 0x1000.
-                IntelDomainContractTest.of(
+                IntelConfigurations.of(
                         "VT-d with registers of two pages",
                         (VtdUnitProvider.CAP_4_LEVEL & ~(0x3ffL << 24)) | (0x100L << 24),
                         VtdUnitProvider.ECAP_SNOOP_CONTROL),
@@ -36,8 +36,7 @@ class SecondDriverTest {
                         ScalableMachines.EVERYTHING,
                         ScalableMachines.CAP,
                         ScalableMachines.EVERYTHING),
-                AmdDomainContractTest.of(
-                        "AMD-Vi", AmdViUnitProvider.machine("amd-6", AmdViUnitProvider.EFR_6_LEVEL, 0)));
+                AmdConfigurations.of("AMD-Vi", AmdViUnitProvider.machine("amd-6", AmdViUnitProvider.EFR_6_LEVEL, 0)));
     }
 
     static List<Configuration> withTheSmallest() {

@@ -58,7 +58,7 @@ class UseAfterCloseTest {
     }
 
     static List<Kind> kinds() {
-        Configuration legacy = IntelDomainContractTest.configurations().get(0);
+        Configuration legacy = IntelConfigurations.configurations().get(0);
         Configuration intel = DomainConfigurations.withEveryAbility().get(0);
         Configuration amd = DomainConfigurations.withEveryAbility().get(1);
         Configuration smallest = DomainConfigurations.smallest();

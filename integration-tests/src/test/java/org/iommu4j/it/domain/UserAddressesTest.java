@@ -27,7 +27,7 @@ class UserAddressesTest {
         "0xfffffffffffff000, 0x2000, EOVERFLOW",
     })
     void addressesOfTheKernelsHalfFaultAndNothingStaysPinned(String address, String size, Errno errno) {
-        Bench bench = new Bench(AmdDomainContractTest.configurations().get(0).flat());
+        Bench bench = new Bench(AmdConfigurations.configurations().get(0).flat());
         IommuCore core = IommuCore.open(bench.iommu(), bench.machine().topology());
         Vfio vfio = new Vfio(core, VfioOptions.DEFAULT.withAllowUnsafeInterrupts(true));
         UserProcess process = bench.machine().newProcess(100, false);

@@ -130,11 +130,6 @@ public record VtdLeaves(long registerBase, boolean firstStage) implements LeafFo
     }
 
     @Override
-    public boolean hasWriteOnly() {
-        return !firstStage;
-    }
-
-    @Override
     public int replicas(long pageSize) {
         return 1;
     }

@@ -24,7 +24,7 @@ final class QemuMemory implements SystemMemory {
     private long check(long physicalAddress, int words) {
         if (physicalAddress < 0
                 || (physicalAddress & 7) != 0
-                || physicalAddress + words * 8L > size
+                || physicalAddress > size - words * 8L
                 || words < 1
                 || (physicalAddress % FRAME_SIZE) / 8 + words > FRAME_WORDS) {
             throw new IllegalStateException(words + " words at 0x" + Long.toHexString(physicalAddress)

@@ -35,6 +35,7 @@ import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.it.tck.Interposer.Call;
 import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
@@ -50,7 +51,15 @@ final class DomainSaboteurs {
 
     static List<Saboteur> all() {
         return Saboteur.all(
-                addresses(), threads(), bytes(), kinds(), constants(), sizes(), translations(), capabilities(), closing());
+                addresses(),
+                threads(),
+                bytes(),
+                kinds(),
+                constants(),
+                sizes(),
+                translations(),
+                capabilities(),
+                closing());
     }
 
     private static List<Saboteur> addresses() {
@@ -58,19 +67,37 @@ final class DomainSaboteurs {
                 of("domain-1", "takes IOVAs for signed numbers", "map", when(call -> call.number(0) < 0, call -> {
                     throw new IommuException(Errno.EINVAL, "sabotage");
                 })),
-                of("domain-1", "translates no negative number", "translate", when(
-                                call -> call.number(0) < 0, call -> IommuDomain.UNMAPPED))
+                of(
+                                "domain-1",
+                                "translates no negative number",
+                                "translate",
+                                when(call -> call.number(0) < 0, call -> IommuDomain.UNMAPPED))
                         .where(traits -> traits.addressBits() == 64),
-                of("domain-1", "takes a size for pages", "syncMap", call -> call.with(1, call.number(1) / page(call))
-                                .proceed())
+                of(
+                                "domain-1",
+                                "takes a size for pages",
+                                "syncMap",
+                                call -> call.with(1, call.number(1) / page(call))
+                                        .proceed())
                         .where(Ability.NEGATIVE_CACHE),
-                of("domain-1", "unmaps in pages", "unmap", when(
-                        call -> call.number(1) > 1L && domain(call).pageSizes() != 0,
-                        call -> (long) call.proceed() / page(call))),
-                of("domain-1", "loses the upper half of addresses", "map", when(
-                        call -> Long.compareUnsigned(call.number(0), domain(call).apertureEnd() >>> 1) > 0
-                                && call.number(3) > 1,
-                        call -> call.with(3, 1L).proceed())));
+                of(
+                        "domain-1",
+                        "unmaps in pages",
+                        "unmap",
+                        when(
+                                call -> call.number(1) > 1L && domain(call).pageSizes() != 0,
+                                call -> (long) call.proceed() / page(call))),
+                of(
+                        "domain-1",
+                        "loses the upper half of addresses",
+                        "map",
+                        when(
+                                call -> Long.compareUnsigned(
+                                                        call.number(0),
+                                                        domain(call).apertureEnd() >>> 1)
+                                                > 0
+                                        && call.number(3) > 1,
+                                call -> call.with(3, 1L).proceed())));
     }
 
     private static List<Saboteur> threads() {
@@ -106,10 +133,15 @@ final class DomainSaboteurs {
                         return first[0] == Thread.currentThread() ? call.proceed() : (Object) IommuDomain.UNMAPPED;
                     };
                 }),
-                Saboteur.of("domain-2", "installs tables without a look at what is there", SystemMemory.class, "compareAndSet", call -> {
-                            call.target(SystemMemory.class).store(call.number(0), call.number(2));
-                            return true;
-                        })
+                Saboteur.of(
+                                "domain-2",
+                                "installs tables without a look at what is there",
+                                SystemMemory.class,
+                                "compareAndSet",
+                                call -> {
+                                    call.target(SystemMemory.class).store(call.number(0), call.number(2));
+                                    return true;
+                                })
                         .where(traits -> traits.tables() == Traits.Tables.IN_FRAMES));
     }
 
@@ -144,21 +176,37 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> kinds() {
         return List.of(
-                Saboteur.of("domain-4", "lets a blocked device pass", Iommu.class, "allocate", when(
-                                call -> call.count() == 2 && call.argument(0, DomainType.class) == DomainType.BLOCKED,
-                                call -> call.with(0, DomainType.IDENTITY).proceed()))
+                Saboteur.of(
+                                "domain-4",
+                                "lets a blocked device pass",
+                                Iommu.class,
+                                "allocate",
+                                when(
+                                        call -> call.count() == 2
+                                                && call.argument(0, DomainType.class) == DomainType.BLOCKED,
+                                        call -> call.with(0, DomainType.IDENTITY)
+                                                .proceed()))
                         .where(Ability.IDENTITY),
-                Saboteur.of("domain-4", "blocks a passing device", Iommu.class, "allocate", when(
-                                call -> call.argument(0, DomainType.class) == DomainType.IDENTITY,
-                                call -> call.with(0, DomainType.BLOCKED).proceed()))
+                Saboteur.of(
+                                "domain-4",
+                                "blocks a passing device",
+                                Iommu.class,
+                                "allocate",
+                                when(
+                                        call -> call.argument(0, DomainType.class) == DomainType.IDENTITY,
+                                        call -> call.with(0, DomainType.BLOCKED).proceed()))
                         .where(Ability.IDENTITY),
-                Saboteur.of("domain-4", "leaves a device where it was instead of blocking it", IommuDomain.class, "attach", when(
-                        call -> domain(call).type() == DomainType.BLOCKED,
-                        call -> AttachResult.ATTACHED)),
+                Saboteur.of(
+                        "domain-4",
+                        "leaves a device where it was instead of blocking it",
+                        IommuDomain.class,
+                        "attach",
+                        when(call -> domain(call).type() == DomainType.BLOCKED, call -> AttachResult.ATTACHED)),
                 Saboteur.of("domain-5", "detaches a device that another domain has", () -> {
                     Map<Object, IommuDomain> homes = new HashMap<>();
-                    return List.of(homes(homes), new Change(
-                            IommuDomain.class, "detach", afterError(List.of(Errno.EINVAL), call -> {
+                    return List.of(
+                            homes(homes),
+                            new Change(IommuDomain.class, "detach", afterError(List.of(Errno.EINVAL), call -> {
                                 IommuDevice device = call.argument(0, IommuDevice.class);
                                 if (homes.get(device) != null) {
                                     homes.get(device).detach(device);
@@ -166,16 +214,31 @@ final class DomainSaboteurs {
                                 return null;
                             })));
                 }),
-                of("domain-5", "loses a page when it can't be closed", "close", afterError(List.of(Errno.EBUSY), call -> {
-                    for (long iova = 1L << 30; iova > 0 && iova != 1L << 47; iova <<= 1) {
-                        unmap(domain(call), iova, page(call));
-                    }
-                    return null;
-                })),
-                of("domain-5", "maps the page before a run that is too long", "map", afterError(List.of(Errno.ERANGE), call ->
-                        call.with(3, 1L).proceed())),
-                of("domain-5", "maps for reading where it refuses other rights", "map", afterError(List.of(Errno.EINVAL), call ->
-                        call.with(4, 1).with(0, call.number(0) & -page(call)).proceed())),
+                of(
+                        "domain-5",
+                        "loses a page when it can't be closed",
+                        "close",
+                        afterError(List.of(Errno.EBUSY), call -> {
+                            for (long iova = 1L << 30; iova > 0 && iova != 1L << 47; iova <<= 1) {
+                                unmap(domain(call), iova, page(call));
+                            }
+                            return null;
+                        })),
+                of(
+                        "domain-5",
+                        "maps the page before a run that is too long",
+                        "map",
+                        afterError(
+                                List.of(Errno.ERANGE), call -> call.with(3, 1L).proceed())),
+                of(
+                        "domain-5",
+                        "maps for reading where it refuses other rights",
+                        "map",
+                        afterError(
+                                List.of(Errno.EINVAL),
+                                call -> call.with(4, 1)
+                                        .with(0, call.number(0) & -page(call))
+                                        .proceed())),
                 Saboteur.of("domain-5", "blocks its own device when it refuses a stranger's", () -> {
                     Map<Object, IommuDomain> homes = new HashMap<>();
                     List<Change> changes = new ArrayList<>();
@@ -223,12 +286,16 @@ final class DomainSaboteurs {
     private static List<Saboteur> constants() {
         return List.of(
                 changes("type-1", "type", "close", call -> DomainType.BLOCKED),
-                changes("type-1", "type", "attach", call -> call.proceed() == DomainType.DMA
-                        ? DomainType.UNMANAGED
-                        : call.proceed()),
-                of("type-1", "calls a DMA domain UNMANAGED", "type", call -> call.proceed() == DomainType.DMA
-                        ? DomainType.UNMANAGED
-                        : call.proceed()),
+                changes(
+                        "type-1",
+                        "type",
+                        "attach",
+                        call -> call.proceed() == DomainType.DMA ? DomainType.UNMANAGED : call.proceed()),
+                of(
+                        "type-1",
+                        "calls a DMA domain UNMANAGED",
+                        "type",
+                        call -> call.proceed() == DomainType.DMA ? DomainType.UNMANAGED : call.proceed()),
                 with("domain-iommu-1", "names the driver of the first domain", "iommu", () -> {
                     AtomicReference<Object> first = new AtomicReference<>();
                     return call -> {
@@ -250,54 +317,90 @@ final class DomainSaboteurs {
                                 madeFor.put(domain, call.argument(1, IommuDevice.class));
                                 return domain;
                             }),
-                            new Change(IommuDomain.class, "attach", when(
-                                    call -> domain(call).type() == DomainType.DMA
-                                            && madeFor.get(domain(call)) != call.argument(0, IommuDevice.class),
-                                    call -> {
-                                        throw new IommuException(Errno.ENODEV, "sabotage");
-                                    })));
+                            new Change(
+                                    IommuDomain.class,
+                                    "attach",
+                                    when(
+                                            call -> domain(call).type() == DomainType.DMA
+                                                    && madeFor.get(domain(call)) != call.argument(0, IommuDevice.class),
+                                            call -> {
+                                                throw new IommuException(Errno.ENODEV, "sabotage");
+                                            })));
                 }),
-                Saboteur.of("format-2", "has no answer for a device that fits", IommuDomain.class, "attach", when(
-                        call -> domain(call).type() == DomainType.DMA, call -> null)));
+                Saboteur.of(
+                        "format-2",
+                        "has no answer for a device that fits",
+                        IommuDomain.class,
+                        "attach",
+                        when(call -> domain(call).type() == DomainType.DMA, call -> null)));
     }
 
     private static List<Saboteur> sizes() {
         return List.of(
-                of("page-sizes-1", "names a size too small", "pageSizes", call -> (long) call.proceed()
-                        | Long.lowestOneBit((long) call.proceed()) >>> 1),
-                of("page-sizes-1", "does not name its smallest size", "pageSizes", call -> Long.bitCount(
-                                        (long) call.proceed())
-                                > 1
-                        ? (Object) ((long) call.proceed() & (long) call.proceed() - 1)
-                        : (Object) ((long) call.proceed() << 1)),
-                of("page-sizes-1", "names a size too large", "pageSizes", call -> (long) call.proceed() == 0
-                        ? (Object) 0L
-                        : (Object) ((long) call.proceed() | 1L << 39)),
-                of("page-sizes-2", "names sizes of a blocked domain", "pageSizes", call -> Math.max(
-                        (long) call.proceed(), 4096L)),
-                changes("page-sizes-2", "pageSizes", "map", call -> Long.lowestOneBit((long) call.proceed()) | 1L << 62),
-                changes("page-sizes-2", "pageSizes", "close", call -> domain(call).type() == DomainType.BLOCKED ? 1L : 0L),
-                of("aperture-1", "starts at the second page", "apertureStart", call -> domain(call).type().isPaging()
-                        ? (Object) ((long) call.proceed() + page(call))
-                        : call.proceed()),
-                of("aperture-1", "starts inside a page", "apertureStart", call -> domain(call).type().isPaging()
-                        ? (Object) ((long) call.proceed() + 8)
-                        : call.proceed()),
-                of("aperture-2", "starts late where there are no pages", "apertureStart", call -> domain(call)
-                                .type()
-                                .isPaging()
-                        ? call.proceed()
-                        : (Object) 4096L),
+                of(
+                        "page-sizes-1",
+                        "names a size too small",
+                        "pageSizes",
+                        call -> (long) call.proceed() | Long.lowestOneBit((long) call.proceed()) >>> 1),
+                of(
+                        "page-sizes-1",
+                        "does not name its smallest size",
+                        "pageSizes",
+                        call -> Long.bitCount((long) call.proceed()) > 1
+                                ? (Object) ((long) call.proceed() & (long) call.proceed() - 1)
+                                : (Object) ((long) call.proceed() << 1)),
+                of(
+                        "page-sizes-1",
+                        "names a size too large",
+                        "pageSizes",
+                        call -> (long) call.proceed() == 0 ? (Object) 0L : (Object) ((long) call.proceed() | 1L << 39)),
+                of(
+                        "page-sizes-2",
+                        "names sizes of a blocked domain",
+                        "pageSizes",
+                        call -> Math.max((long) call.proceed(), 4096L)),
+                changes(
+                        "page-sizes-2",
+                        "pageSizes",
+                        "map",
+                        call -> Long.lowestOneBit((long) call.proceed()) | 1L << 62),
+                changes(
+                        "page-sizes-2",
+                        "pageSizes",
+                        "close",
+                        call -> domain(call).type() == DomainType.BLOCKED ? 1L : 0L),
+                of(
+                        "aperture-1",
+                        "starts at the second page",
+                        "apertureStart",
+                        call -> domain(call).type().isPaging()
+                                ? (Object) ((long) call.proceed() + page(call))
+                                : call.proceed()),
+                of(
+                        "aperture-1",
+                        "starts inside a page",
+                        "apertureStart",
+                        call -> domain(call).type().isPaging() ? (Object) ((long) call.proceed() + 8) : call.proceed()),
+                of(
+                        "aperture-2",
+                        "starts late where there are no pages",
+                        "apertureStart",
+                        call -> domain(call).type().isPaging() ? call.proceed() : (Object) 4096L),
                 changes("aperture-2", "apertureStart", "detach", call -> (long) call.proceed() + page(call)),
                 of("aperture-3", "ends a page later", "apertureEnd", call -> (long) call.proceed() + page(call)),
                 of("aperture-3", "ends a page earlier", "apertureEnd", call -> (long) call.proceed() - page(call)),
                 of("aperture-3", "ends after its last byte", "apertureEnd", call -> (long) call.proceed() + 1),
-                of("aperture-3", "refuses its last page", "map", when(
-                        call -> domain(call).type().isPaging()
-                                && call.number(0) + page(call) - 1 == domain(call).apertureEnd(),
-                        call -> {
-                            throw new IommuException(Errno.ERANGE, "sabotage");
-                        })),
+                of(
+                        "aperture-3",
+                        "refuses its last page",
+                        "map",
+                        when(
+                                call -> domain(call).type().isPaging()
+                                        && call.number(0) + page(call) - 1
+                                                == domain(call).apertureEnd(),
+                                call -> {
+                                    throw new IommuException(Errno.ERANGE, "sabotage");
+                                })),
                 changes("aperture-4", "apertureEnd", "map", call -> (long) call.proceed() >>> 1),
                 changes("aperture-4", "apertureEnd", "close", call -> 0L),
                 changes("aperture-4", "apertureEnd", "detach", call -> (long) call.proceed() >>> 1));
@@ -305,20 +408,37 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> translations() {
         return List.of(
-                of("translate-1", "answers for the page and not for the byte", "translate", when(
-                        call -> domain(call).type().isPaging(), call -> call.with(0, call.number(0) & -page(call))
-                                .proceed())),
-                of("translate-1", "answers for the word and not for the byte", "translate", when(
-                        call -> domain(call).type().isPaging(), call -> call.with(0, call.number(0) & -8)
-                                .proceed())),
-                of("translate-1", "answers for the middle of large pages with their start", "translate", when(
-                        call -> call.number(0) % page(call) == 0 && domain(call).pageSizes() != 0, call -> {
-                            long found = (long) call.proceed();
-                            long before = domain(call).translate(call.number(0) - page(call));
-                            return found != IommuDomain.UNMAPPED && before == found - page(call) && found > 1 << 21
-                                    ? (Object) before
-                                    : (Object) found;
-                        })),
+                of(
+                        "translate-1",
+                        "answers for the page and not for the byte",
+                        "translate",
+                        when(
+                                call -> domain(call).type().isPaging(),
+                                call -> call.with(0, call.number(0) & -page(call))
+                                        .proceed())),
+                of(
+                        "translate-1",
+                        "answers for the word and not for the byte",
+                        "translate",
+                        when(
+                                call -> domain(call).type().isPaging(),
+                                call -> call.with(0, call.number(0) & -8).proceed())),
+                of(
+                        "translate-1",
+                        "answers for the middle of large pages with their start",
+                        "translate",
+                        when(
+                                call -> call.number(0) % page(call) == 0
+                                        && domain(call).pageSizes() != 0,
+                                call -> {
+                                    long found = (long) call.proceed();
+                                    long before = domain(call).translate(call.number(0) - page(call));
+                                    return found != IommuDomain.UNMAPPED
+                                                    && before == found - page(call)
+                                                    && found > 1 << 21
+                                            ? (Object) before
+                                            : (Object) found;
+                                })),
                 with("translate-2", "remembers its first answer", "translate", () -> {
                     Map<Long, Object> first = new HashMap<>();
                     return call -> {
@@ -335,39 +455,70 @@ final class DomainSaboteurs {
                             ? (Object) found
                             : (Object) (before + page(call));
                 }),
-                of("translate-2", "ignores the upper bits of an address", "translate", call -> call.with(
-                                        0, call.number(0) & (1L << 40) - 1)
-                                .proceed()),
-                of("translate-3", "blocks the first page of identity", "translate", when(
-                                call -> domain(call).type() == DomainType.IDENTITY && call.number(0) == 0,
-                                call -> IommuDomain.UNMAPPED))
+                of(
+                        "translate-2",
+                        "ignores the upper bits of an address",
+                        "translate",
+                        call -> call.with(0, call.number(0) & (1L << 40) - 1).proceed()),
+                of(
+                                "translate-3",
+                                "blocks the first page of identity",
+                                "translate",
+                                when(
+                                        call -> domain(call).type() == DomainType.IDENTITY && call.number(0) == 0,
+                                        call -> IommuDomain.UNMAPPED))
                         .where(Ability.IDENTITY),
-                of("translate-3", "passes addresses of a blocked domain", "translate", when(
-                        call -> domain(call).type() == DomainType.BLOCKED, call -> call.number(0))),
-                of("translate-3", "answers for pages of identity", "translate", when(
-                                call -> domain(call).type() == DomainType.IDENTITY, call -> call.number(0) & -4096))
+                of(
+                        "translate-3",
+                        "passes addresses of a blocked domain",
+                        "translate",
+                        when(call -> domain(call).type() == DomainType.BLOCKED, call -> call.number(0))),
+                of(
+                                "translate-3",
+                                "answers for pages of identity",
+                                "translate",
+                                when(
+                                        call -> domain(call).type() == DomainType.IDENTITY,
+                                        call -> call.number(0) & -4096))
                         .where(Ability.IDENTITY),
                 silent("translate-4", "translate", IommuDomain.UNMAPPED, Errno.ENODEV),
-                of("translate-4", "answers for addresses beyond the aperture when closed", "translate", when(
-                        call -> Long.compareUnsigned(
-                                        call.number(0), domain(call).apertureEnd())
-                                >= 0,
-                        call -> IommuDomain.UNMAPPED)));
+                of(
+                        "translate-4",
+                        "answers for addresses beyond the aperture when closed",
+                        "translate",
+                        when(
+                                call -> Long.compareUnsigned(
+                                                call.number(0), domain(call).apertureEnd())
+                                        >= 0,
+                                call -> IommuDomain.UNMAPPED)));
     }
 
     private static List<Saboteur> capabilities() {
         List<Saboteur> all = new ArrayList<>();
+        all.add(new Saboteur(
+                "enforce-1",
+                "leaves the bit out of entries that blocks no-snoop",
+                subject -> subject.withPorts(context -> subject.vendor().equals("amd")
+                        ? ForgetfulMemory.withoutFc(context)
+                        : ForgetfulMemory.withoutSnp(context)),
+                traits -> traits.has(Ability.COMPLETION) && traits.enforcement().isKept()));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "close", call -> Optional.empty())
                 .where(Ability.ENFORCEMENT));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "map", call -> Optional.empty())
                 .where(Ability.ENFORCEMENT));
-        all.add(of("enforcement-1", "has the control in DMA domains only", "cacheCoherencyEnforcement", when(
-                        call -> domain(call).type() == DomainType.UNMANAGED, call -> Optional.empty()))
+        all.add(of(
+                        "enforcement-1",
+                        "has the control in DMA domains only",
+                        "cacheCoherencyEnforcement",
+                        when(call -> domain(call).type() == DomainType.UNMANAGED, call -> Optional.empty()))
                 .where(Ability.ENFORCEMENT));
         all.add(changes("dirty-tracking-1", "dirtyTracking", "attach", call -> Optional.of(dummy(DirtyTracking.class)))
                 .where(traits -> !traits.has(Ability.DIRTY_TRACKING)));
-        all.add(of("dirty-tracking-1", "has a record without pages", "dirtyTracking", when(
-                call -> !domain(call).type().isPaging(), call -> Optional.of(dummy(DirtyTracking.class)))));
+        all.add(of(
+                "dirty-tracking-1",
+                "has a record without pages",
+                "dirtyTracking",
+                when(call -> !domain(call).type().isPaging(), call -> Optional.of(dummy(DirtyTracking.class)))));
         all.add(changes(
                         "pasid-attachment-1",
                         "pasidAttachment",
@@ -376,11 +527,18 @@ final class DomainSaboteurs {
                 .where(traits -> !traits.has(Ability.PASID)));
         all.add(changes("nesting-1", "nesting", "map", call -> Optional.of(dummy(Nesting.class)))
                 .where(traits -> !traits.has(Ability.NESTING)));
-        all.add(of("nesting-1", "lets a blocked domain be a parent", "nesting", when(
-                call -> domain(call).type() == DomainType.BLOCKED, call -> Optional.of(dummy(Nesting.class)))));
-        all.add(of("guest-invalidation-1", "takes a guest's invalidations without nesting", "guestInvalidation", when(
-                call -> domain(call).type() == DomainType.UNMANAGED,
-                call -> Optional.of(dummy(GuestInvalidation.class)))));
+        all.add(of(
+                "nesting-1",
+                "lets a blocked domain be a parent",
+                "nesting",
+                when(call -> domain(call).type() == DomainType.BLOCKED, call -> Optional.of(dummy(Nesting.class)))));
+        all.add(of(
+                "guest-invalidation-1",
+                "takes a guest's invalidations without nesting",
+                "guestInvalidation",
+                when(
+                        call -> domain(call).type() == DomainType.UNMANAGED,
+                        call -> Optional.of(dummy(GuestInvalidation.class)))));
         all.add(changes(
                 "guest-invalidation-1",
                 "guestInvalidation",
@@ -402,8 +560,10 @@ final class DomainSaboteurs {
                                             closing[0] = Integer.MIN_VALUE;
                                         }
                                     }),
-                                    new Change(FrameAllocator.class, "free", when(
-                                            call -> ++closing[0] == 2, call -> null)));
+                                    new Change(
+                                            FrameAllocator.class,
+                                            "free",
+                                            when(call -> ++closing[0] == 2, call -> null)));
                         })
                         .where(traits -> traits.tables() == Traits.Tables.IN_FRAMES),
                 with("close-1", "keeps every third domain", "close", () -> {
@@ -412,8 +572,8 @@ final class DomainSaboteurs {
                 }),
                 Saboteur.of("close-2", "detaches the last device", () -> {
                     Map<Object, IommuDomain> homes = new HashMap<>();
-                    return List.of(homes(homes), new Change(
-                            IommuDomain.class, "close", onError(List.of(Errno.EBUSY), call -> {
+                    return List.of(
+                            homes(homes), new Change(IommuDomain.class, "close", onError(List.of(Errno.EBUSY), call -> {
                                 for (Map.Entry<Object, IommuDomain> home : homes.entrySet()) {
                                     if (home.getValue() == domain(call)) {
                                         detachIfThere(domain(call), (IommuDevice) home.getKey());
@@ -466,12 +626,16 @@ final class DomainSaboteurs {
                 silent("close-4", "translate", IommuDomain.UNMAPPED, Errno.ENODEV),
                 silent("close-4", "detach", null, Errno.ENODEV),
                 misnamed("close-4", "unmap", Errno.ENODEV, Errno.EINVAL),
-                of("close-4", "notices nothing where nothing is gathered", "sync", onError(List.of(Errno.ENODEV), call -> {
-                    if (call.argument(0, IotlbGather.class).isEmpty()) {
-                        return null;
-                    }
-                    throw new IommuException(Errno.ENODEV, "as it was");
-                })),
+                of(
+                        "close-4",
+                        "notices nothing where nothing is gathered",
+                        "sync",
+                        onError(List.of(Errno.ENODEV), call -> {
+                            if (call.argument(0, IotlbGather.class).isEmpty()) {
+                                return null;
+                            }
+                            throw new IommuException(Errno.ENODEV, "as it was");
+                        })),
                 Saboteur.of(
                                 "close-4",
                                 "answers for no-snoop when it is closed",
@@ -499,9 +663,12 @@ final class DomainSaboteurs {
                                 devices.merge(domain(call), 1, Integer::sum);
                                 return result;
                             }),
-                            new Change(IommuDomain.class, "close", when(
-                                    call -> devices.getOrDefault(domain(call), 0) == 1,
-                                    onError(List.of(Errno.EBUSY), call -> null))));
+                            new Change(
+                                    IommuDomain.class,
+                                    "close",
+                                    when(
+                                            call -> devices.getOrDefault(domain(call), 0) == 1,
+                                            onError(List.of(Errno.EBUSY), call -> null))));
                 }));
     }
 

@@ -27,8 +27,7 @@ final class Domains {
 
     /** A saboteur of one method of domains, with state. */
     static Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-        return Saboteur.of(
-                promise, about, () -> List.of(new Change(IommuDomain.class, method, handler.get())));
+        return Saboteur.of(promise, about, () -> List.of(new Change(IommuDomain.class, method, handler.get())));
     }
 
     /** Refusals of one kind are swallowed. */

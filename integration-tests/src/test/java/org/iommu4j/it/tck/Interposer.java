@@ -204,7 +204,8 @@ final class Interposer {
         }
         return type.cast(shown.computeIfAbsent(object, target -> {
             // A domain may be its own control over no-snoop: the proxy is all that the object is.
-            Class<?>[] types = ALL.stream().filter(each -> each.isInstance(target)).toArray(Class<?>[]::new);
+            Class<?>[] types =
+                    ALL.stream().filter(each -> each.isInstance(target)).toArray(Class<?>[]::new);
             Object proxy = Proxy.newProxyInstance(
                     Interposer.class.getClassLoader(),
                     types,

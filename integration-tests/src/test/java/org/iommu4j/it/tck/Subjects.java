@@ -2,14 +2,23 @@
 package org.iommu4j.it.tck;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
+import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
+import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
+import static org.iommu4j.tck.Ability.INCOMPATIBLE;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
+import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
+import static org.iommu4j.tck.Ability.PASID;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.List;
 import java.util.stream.Stream;
+import org.iommu4j.it.domain.Machines;
+import org.iommu4j.it.domain.ScalableMachines;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
@@ -27,7 +36,45 @@ final class Subjects {
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), minimal());
+        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits(), minimal());
+    }
+
+    /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
+    static Stream<Subject> capable() {
+        return Stream.of(capableIntel(), capableAmd());
+    }
+
+    private static Subject capableIntel() {
+        return Subject.of(
+                        ScalableMachines.withEverything(),
+                        firstStage()
+                                .traits()
+                                .with()
+                                .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
+                                .nests(new VtdGuest())
+                                .build())
+                .named("intel-capable")
+                .flat();
+    }
+
+    /** Guest tables, HASup, EPHSup, HDSup, and automatic answers to page requests that are lost. */
+    private static Subject capableAmd() {
+        long efr = AmdViUnitProvider.EFR_6_LEVEL
+                | 1 << 1
+                | 1 << 4
+                | 2 << 14
+                | 15L << 32
+                | 1L << 41
+                | 7L << 48
+                | 1L << 52;
+        return Subject.of(
+                        Machines.withPageRequests(
+                                Machines.withPasids(AmdViUnitProvider.machine("amd-capable", efr, 0), true)),
+                        amd().traits()
+                                .with()
+                                .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
+                                .build())
+                .flat();
     }
 
     private static Subject nonCoherentWalk() {
@@ -57,8 +104,15 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(47)
                         .enforcement(Enforcement.GRANTED)
-                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, EARLIER_MAPPINGS)
                         .build());
+    }
+
+    /** The second device's unit has no snoop control. */
+    private static Subject twoUnits() {
+        return Subject.of(
+                MachineFactory.load().named("intel-mixed"),
+                intel().traits().with().can(INCOMPATIBLE).build());
     }
 
     private static Subject amd() {
@@ -67,7 +121,7 @@ final class Subjects {
                 Traits.builder()
                         .addressBits(64)
                         .enforcement(Enforcement.UNCONDITIONAL)
-                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION)
+                        .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN)
                         .build());
     }
 

@@ -269,14 +269,12 @@ final class VendorSaboteurs {
                         "recognises-1",
                         "recognises a host by its units alone",
                         "recognises",
-                        call -> !call.argument(0, HostFacts.class).shownUnits().isEmpty()
-                                && (boolean) call.proceed()),
+                        call -> !call.argument(0, HostFacts.class).shownUnits().isEmpty() && (boolean) call.proceed()),
                 vendor(
                         "recognises-1",
                         "recognises a host by any unit",
                         "recognises",
-                        call -> !call.argument(0, HostFacts.class).shownUnits().isEmpty()
-                                || (boolean) call.proceed()),
+                        call -> !call.argument(0, HostFacts.class).shownUnits().isEmpty() || (boolean) call.proceed()),
                 vendor(
                         "recognises-1",
                         "recognises no host with a damaged table",
@@ -426,34 +424,48 @@ final class VendorSaboteurs {
                                 : with(all, all.units(), all.devices(), all.parameters(), List.of("again"));
                     }));
                 }),
-                units("describe-2", "guesses that a unit has every function", unit -> unit.includeAll() == Answer.UNKNOWN
-                        ? new UnitDescription(
-                                unit.id(),
-                                unit.segment(),
-                                OptionalLong.of(0xfed90000L),
-                                Answer.NO,
-                                unit.scope(),
-                                unit.abilities(),
-                                unit.registers(),
-                                unit.fields())
-                        : unit),
-                eachDevice("describe-2", "guesses that no unit translates", device -> device(
-                        device,
-                        device.translated() == Answer.UNKNOWN ? Answer.NO : device.translated(),
-                        device.enforceCacheCoherency(),
-                        device.reasons(),
-                        device.isolatedInterrupts())),
-                eachDevice("describe-2", "guesses that there are no regions", device ->
-                        device.reservedRegions() == null ? regions(device, List.of()) : device),
-                eachDevice("describe-2", "guesses that interrupts are not isolated", device -> device(
-                        device,
-                        device.translated(),
-                        device.enforceCacheCoherency(),
-                        device.reasons(),
-                        device.isolatedInterrupts() == Answer.UNKNOWN ? Answer.NO : device.isolatedInterrupts())),
+                units(
+                        "describe-2",
+                        "guesses that a unit has every function",
+                        unit -> unit.includeAll() == Answer.UNKNOWN
+                                ? new UnitDescription(
+                                        unit.id(),
+                                        unit.segment(),
+                                        OptionalLong.of(0xfed90000L),
+                                        Answer.NO,
+                                        unit.scope(),
+                                        unit.abilities(),
+                                        unit.registers(),
+                                        unit.fields())
+                                : unit),
+                eachDevice(
+                        "describe-2",
+                        "guesses that no unit translates",
+                        device -> device(
+                                device,
+                                device.translated() == Answer.UNKNOWN ? Answer.NO : device.translated(),
+                                device.enforceCacheCoherency(),
+                                device.reasons(),
+                                device.isolatedInterrupts())),
+                eachDevice(
+                        "describe-2",
+                        "guesses that there are no regions",
+                        device -> device.reservedRegions() == null ? regions(device, List.of()) : device),
+                eachDevice(
+                        "describe-2",
+                        "guesses that interrupts are not isolated",
+                        device -> device(
+                                device,
+                                device.translated(),
+                                device.enforceCacheCoherency(),
+                                device.reasons(),
+                                device.isolatedInterrupts() == Answer.UNKNOWN
+                                        ? Answer.NO
+                                        : device.isolatedInterrupts())),
                 vendor("describe-2", "invents a register that was not read", "describe", call -> {
                     HostDescription all = (HostDescription) call.proceed();
-                    boolean unread = all.units().stream().anyMatch(unit -> unit.registers().isEmpty());
+                    boolean unread = all.units().stream()
+                            .anyMatch(unit -> unit.registers().isEmpty());
                     return !unread
                             ? all
                             : with(
@@ -520,26 +532,32 @@ final class VendorSaboteurs {
                     warnings.add("the checksum may be wrong");
                     return with(all, all.units(), all.devices(), all.parameters(), warnings);
                 }),
-                units("describe-5", "numbers units from 1", unit -> new UnitDescription(
-                        unit.id().replace('0', '1'),
-                        unit.segment(),
-                        unit.registerBase(),
-                        unit.includeAll(),
-                        unit.scope(),
-                        unit.abilities(),
-                        unit.registers(),
-                        unit.fields())),
-                units("describe-5", "has registers a page too high", unit -> new UnitDescription(
-                        unit.id(),
-                        unit.segment(),
-                        unit.registerBase().isPresent()
-                                ? OptionalLong.of(unit.registerBase().getAsLong() + 4096)
-                                : OptionalLong.empty(),
-                        unit.includeAll(),
-                        unit.scope(),
-                        unit.abilities(),
-                        unit.registers(),
-                        unit.fields())),
+                units(
+                        "describe-5",
+                        "numbers units from 1",
+                        unit -> new UnitDescription(
+                                unit.id().replace('0', '1'),
+                                unit.segment(),
+                                unit.registerBase(),
+                                unit.includeAll(),
+                                unit.scope(),
+                                unit.abilities(),
+                                unit.registers(),
+                                unit.fields())),
+                units(
+                        "describe-5",
+                        "has registers a page too high",
+                        unit -> new UnitDescription(
+                                unit.id(),
+                                unit.segment(),
+                                unit.registerBase().isPresent()
+                                        ? OptionalLong.of(unit.registerBase().getAsLong() + 4096)
+                                        : OptionalLong.empty(),
+                                unit.includeAll(),
+                                unit.scope(),
+                                unit.abilities(),
+                                unit.registers(),
+                                unit.fields())),
                 described("describe-5", "has an empty unit first", all -> {
                     List<UnitDescription> more = new ArrayList<>(all.units());
                     if (!more.isEmpty()) {
@@ -558,9 +576,12 @@ final class VendorSaboteurs {
                     }
                     return with(all, more, all.devices(), all.parameters(), all.warnings());
                 }),
-                devices("describe-6", "leaves out functions that no unit translates", all -> all.stream()
-                        .filter(device -> device.translated() != Answer.NO)
-                        .toList())
+                devices(
+                                "describe-6",
+                                "leaves out functions that no unit translates",
+                                all -> all.stream()
+                                        .filter(device -> device.translated() != Answer.NO)
+                                        .toList())
                         .where(traits -> traits.enforcement() == Traits.Enforcement.UNCONDITIONAL),
                 devices("describe-6", "has the last function twice", all -> {
                     List<DeviceDescription> more = new ArrayList<>(all);
@@ -569,10 +590,14 @@ final class VendorSaboteurs {
                     }
                     return more;
                 }),
-                devices("describe-6", "leaves out the last function", all ->
-                        all.isEmpty() ? all : all.subList(0, all.size() - 1)),
-                eachDevice("describe-6", "gives no reason where it does not know", device ->
-                        device.translated() == Answer.YES
+                devices(
+                        "describe-6",
+                        "leaves out the last function",
+                        all -> all.isEmpty() ? all : all.subList(0, all.size() - 1)),
+                eachDevice(
+                        "describe-6",
+                        "gives no reason where it does not know",
+                        device -> device.translated() == Answer.YES
                                 ? device
                                 : device(
                                         device,
@@ -591,27 +616,37 @@ final class VendorSaboteurs {
                             device.isolatedInterrupts());
                 }),
                 eachDevice("describe-6", "has regions in another order", device -> {
-                    if (device.reservedRegions() == null) {
-                        return device;
-                    }
-                    List<ReservedRegion> reversed = new ArrayList<>(device.reservedRegions());
-                    Collections.reverse(reversed);
-                    return regions(device, reversed);
-                }).where(traits -> traits.enforcement() == Traits.Enforcement.UNCONDITIONAL),
-                eachDevice("describe-7", "has all interrupts isolated but not those of the driver", device -> device(
-                        device,
-                        device.translated(),
-                        device.enforceCacheCoherency(),
-                        device.reasons(),
-                        device.isolatedInterrupts() == Answer.YES ? Answer.NO : Answer.YES)),
-                eachDevice("describe-7", "has no-snoop of devices below a bridge not blocked", device -> device(
-                        device,
-                        device.translated(),
-                        device.id().toString().endsWith("01:00.0") ? Answer.NO : device.enforceCacheCoherency(),
-                        device.reasons(),
-                        device.isolatedInterrupts())),
-                eachDevice("describe-7", "leaves out the last region", device ->
-                        device.reservedRegions() == null || device.reservedRegions().isEmpty()
+                            if (device.reservedRegions() == null) {
+                                return device;
+                            }
+                            List<ReservedRegion> reversed = new ArrayList<>(device.reservedRegions());
+                            Collections.reverse(reversed);
+                            return regions(device, reversed);
+                        })
+                        .where(traits -> traits.enforcement() == Traits.Enforcement.UNCONDITIONAL),
+                eachDevice(
+                        "describe-7",
+                        "has all interrupts isolated but not those of the driver",
+                        device -> device(
+                                device,
+                                device.translated(),
+                                device.enforceCacheCoherency(),
+                                device.reasons(),
+                                device.isolatedInterrupts() == Answer.YES ? Answer.NO : Answer.YES)),
+                eachDevice(
+                        "describe-7",
+                        "has no-snoop of devices below a bridge not blocked",
+                        device -> device(
+                                device,
+                                device.translated(),
+                                device.id().toString().endsWith("01:00.0") ? Answer.NO : device.enforceCacheCoherency(),
+                                device.reasons(),
+                                device.isolatedInterrupts())),
+                eachDevice(
+                        "describe-7",
+                        "leaves out the last region",
+                        device -> device.reservedRegions() == null
+                                        || device.reservedRegions().isEmpty()
                                 ? device
                                 : regions(
                                         device,
@@ -619,14 +654,11 @@ final class VendorSaboteurs {
                                                 .subList(
                                                         0,
                                                         device.reservedRegions().size() - 1))),
-                eachDevice("describe-7", "has the second GPU untranslated", device ->
-                        device.id().toString().endsWith("02:00.0")
-                                ? device(
-                                        device,
-                                        Answer.NO,
-                                        Answer.NO,
-                                        device.reasons(),
-                                        device.isolatedInterrupts())
+                eachDevice(
+                        "describe-7",
+                        "has the second GPU untranslated",
+                        device -> device.id().toString().endsWith("02:00.0")
+                                ? device(device, Answer.NO, Answer.NO, device.reasons(), device.isolatedInterrupts())
                                 : device));
     }
 
@@ -657,7 +689,8 @@ final class VendorSaboteurs {
                     call.argument(0, HostFacts.class)
                             .firmware()
                             .table("DMAR")
-                            .or(() -> call.argument(0, HostFacts.class).firmware().table("IVRS"))
+                            .or(() ->
+                                    call.argument(0, HostFacts.class).firmware().table("IVRS"))
                             .map(table -> table[39]);
                     return call.proceed();
                 }),
@@ -671,12 +704,7 @@ final class VendorSaboteurs {
                         } catch (MalformedTableException e) {
                             return last.get() == null
                                     ? new HostDescription(
-                                            "x",
-                                            CoherencyRule.NEVER,
-                                            List.of(),
-                                            List.of(),
-                                            List.of(),
-                                            List.of())
+                                            "x", CoherencyRule.NEVER, List.of(), List.of(), List.of(), List.of())
                                     : last.get();
                         }
                     }));
@@ -695,12 +723,7 @@ final class VendorSaboteurs {
                         throw e;
                     } catch (IllegalArgumentException e) {
                         return new HostDescription(
-                                "x",
-                                CoherencyRule.NEVER,
-                                List.of(),
-                                List.of(),
-                                List.of(),
-                                List.of());
+                                "x", CoherencyRule.NEVER, List.of(), List.of(), List.of(), List.of());
                     }
                 }),
                 vendor(
@@ -739,14 +762,17 @@ final class VendorSaboteurs {
     private static List<Saboteur> opening() {
         return List.of(
                 vendor("open-1", "leaves the second device in an identity domain", "open", call -> {
-                    Iommu iommu = (Iommu) call.proceed();
-                    List<PciFunction> functions =
-                            call.argument(0, VendorContext.class).topology().functions();
-                    PciFunction last = functions.get(functions.size() - 1);
-                    IommuDevice device = iommu.probe(last, last.address().requesterId()).orElseThrow();
-                    iommu.allocate(DomainType.IDENTITY, device).attach(device);
-                    return iommu;
-                })
+                            Iommu iommu = (Iommu) call.proceed();
+                            List<PciFunction> functions = call.argument(0, VendorContext.class)
+                                    .topology()
+                                    .functions();
+                            PciFunction last = functions.get(functions.size() - 1);
+                            IommuDevice device = iommu.probe(
+                                            last, last.address().requesterId())
+                                    .orElseThrow();
+                            iommu.allocate(DomainType.IDENTITY, device).attach(device);
+                            return iommu;
+                        })
                         .where(Ability.IDENTITY),
                 Saboteur.of("open-1", "goes on with what the last driver had", () -> {
                     Map<Object, Object> opened = new LinkedHashMap<>();
@@ -810,7 +836,8 @@ final class VendorSaboteurs {
                 errno("open-5", "has ENODEV for a malformed table", Errno.EINVAL, Errno.ENODEV),
                 vendor("open-5", "does not look at the checksum", "open", call -> {
                     VendorContext own = call.argument(0, VendorContext.class);
-                    FirmwareTables right = signature -> own.firmware().table(signature).map(VendorSaboteurs::summed);
+                    FirmwareTables right =
+                            signature -> own.firmware().table(signature).map(VendorSaboteurs::summed);
                     return call.with(
                                     0,
                                     new VendorContext(
@@ -879,27 +906,23 @@ final class VendorSaboteurs {
                     return call.proceed();
                 }),
                 errno("open-9", "has an errno that is not listed", Errno.EINVAL, Errno.EFAULT),
-                vendor(
-                        "open-10",
-                        "opens by the newest rules where it has none",
-                        "open",
-                        call -> {
-                            VendorContext own = call.argument(0, VendorContext.class);
-                            return call.target(IommuVendor.class).supports(own.release())
-                                    ? call.proceed()
-                                    : call.with(
-                                                    0,
-                                                    new VendorContext(
-                                                            own.memory(),
-                                                            own.frames(),
-                                                            own.registers(),
-                                                            own.waiter(),
-                                                            own.firmware(),
-                                                            own.topology(),
-                                                            own.bootOptions(),
-                                                            LinuxRelease.NEWEST))
-                                            .proceed();
-                        }),
+                vendor("open-10", "opens by the newest rules where it has none", "open", call -> {
+                    VendorContext own = call.argument(0, VendorContext.class);
+                    return call.target(IommuVendor.class).supports(own.release())
+                            ? call.proceed()
+                            : call.with(
+                                            0,
+                                            new VendorContext(
+                                                    own.memory(),
+                                                    own.frames(),
+                                                    own.registers(),
+                                                    own.waiter(),
+                                                    own.firmware(),
+                                                    own.topology(),
+                                                    own.bootOptions(),
+                                                    LinuxRelease.NEWEST))
+                                    .proceed();
+                }),
                 vendor("open-10", "has an errno for a release that it does not know", "open", call -> {
                     try {
                         return call.proceed();
@@ -981,7 +1004,10 @@ final class VendorSaboteurs {
                     return call.proceed();
                 }),
                 log("log-read-1", "tells nothing", "read", call -> null),
-                log("log-read-1", "reads only lines that begin with a word", "read", call ->
-                        call.argument(0, String.class).startsWith("host ") ? null : call.proceed()));
+                log(
+                        "log-read-1",
+                        "reads only lines that begin with a word",
+                        "read",
+                        call -> call.argument(0, String.class).startsWith("host ") ? null : call.proceed()));
     }
 }

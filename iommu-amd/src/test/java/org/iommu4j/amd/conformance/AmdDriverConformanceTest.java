@@ -3,9 +3,12 @@ package org.iommu4j.amd.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
+import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
@@ -37,27 +40,29 @@ class AmdDriverConformanceTest extends DriverConformance {
     /** HASup, HDSup. */
     private static final long DIRTY_EFR = EFR | 1L << 49 | 1L << 52;
 
+    /** Guest tables and written pages, EPHSup, and automatic answers to page requests that are lost. */
+    private static final long CAPABLE_EFR = GUEST_EFR | DIRTY_EFR | 1L << 50 | 1L << 41;
+
     private static Traits.Builder host(int bits) {
         return Traits.builder()
                 .addressBits(bits)
                 .enforcement(Enforcement.UNCONDITIONAL)
-                .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION);
+                .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
 
     private static Traits.Builder guest(int bits) {
         return Traits.builder()
                 .addressBits(bits)
                 .enforcement(Enforcement.PRETENDED)
-                .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION);
+                .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
 
     static List<Subject> subjects() {
         List<Subject> all = new ArrayList<>();
         Traits sixLevels = host(64).build();
-        all.addAll(Subject.both(AmdViUnitProvider.machine("amd-6", EFR, 0), sixLevels).toList());
-        all.add(Subject.of(
-                        AmdViUnitProvider.machine("amd-5", (EFR & ~HATS) | (1 << 10), 0),
-                        host(57).build())
+        all.addAll(Subject.both(AmdViUnitProvider.machine("amd-6", EFR, 0), sixLevels)
+                .toList());
+        all.add(Subject.of(AmdViUnitProvider.machine("amd-5", (EFR & ~HATS) | (1 << 10), 0), host(57).build())
                 .flat());
         all.add(Subject.of(AmdViUnitProvider.machine("amd-4", EFR & ~HATS, 0), host(48).build())
                 .flat());
@@ -78,6 +83,11 @@ class AmdDriverConformanceTest extends DriverConformance {
         all.add(Subject.of(guestTables(5), guest(56).build()));
         all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
+        all.addAll(Subject.both(
+                        withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
+                                .build())
+                .toList());
         return all;
     }
 
@@ -94,9 +104,8 @@ class AmdDriverConformanceTest extends DriverConformance {
                 .toList();
         return machine.withUnits(units)
                 .withFunctions(machine.functions().stream()
-                        .map(function -> function.address().toString().equals("0000:00:00.2")
-                                ? withNpCache(function)
-                                : function)
+                        .map(function ->
+                                function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
                         .toList());
     }
 
@@ -121,6 +130,25 @@ class AmdDriverConformanceTest extends DriverConformance {
                 .map(function -> function.address().equals(BuiltInTopology.GPU)
                                 || function.address().equals(BuiltInTopology.SECOND_GPU)
                         ? withPasid(function, translationCaches)
+                        : function)
+                .toList());
+    }
+
+    /** Returns the machine whose first GPU can have PASIDs, a translation cache and 64 page requests. */
+    private static MachineDescription withPageRequests(MachineDescription machine) {
+        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .pasid(16)
+                .ats()
+                .pri(64)
+                .build();
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(BuiltInTopology.GPU)
+                        ? new FunctionDescription(
+                                function.address(),
+                                function.upstreamBridge(),
+                                config,
+                                function.unit(),
+                                function.externalFacing())
                         : function)
                 .toList());
     }

@@ -2,9 +2,13 @@
 package org.iommu4j.intel.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
+import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
+import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
@@ -83,11 +87,28 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(legacy("register-based invalidation", CAP, REGISTERS_ONLY).flat());
         all.add(legacy("QEMU 7.2's unit", QEMU_CAP, 0xf00f4aL));
         all.add(legacy("QEMU 7.2's unit with snoop control", QEMU_CAP, 0xf00fcaL));
-        all.add(Subject.of(IntelMachines.twoUnits(CAP, SC), legacy(CAP, SC)).named("two units").flat());
+        all.add(Subject.of(IntelMachines.twoUnits(CAP, SC), legacy(CAP, SC))
+                .named("two units")
+                .flat());
         all.add(withDevices(legacy("SC, coherent walk", CAP, SC), true).flat());
         all.add(withDevices(legacy("SC, non-coherent walk", CAP, SC & ~1), true));
         all.addAll(scalable());
+        all.addAll(capable());
         return all;
+    }
+
+    /** Both stages, PRS, and all that devices can have. */
+    private static List<Subject> capable() {
+        long ecap = SECOND | FIRST | NESTING_PASID_DIRTY | 1L << 29;
+        Subject unit = scalable("all capabilities", SCALABLE_CAP, ecap);
+        Traits traits = unit.traits()
+                .with()
+                .can(PASID, PAGE_REQUESTS, DIRTY_TRACKING, FAULT_PASIDS)
+                .nests(new VtdGuest())
+                .build();
+        Subject all = Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
+                .named(unit.name());
+        return List.of(all, all.flat());
     }
 
     private static List<Subject> scalable() {
@@ -95,7 +116,7 @@ class IntelDriverConformanceTest extends DriverConformance {
         Subject second = scalable("second stage", SCALABLE_CAP, SECOND);
         Subject first = scalable("first stage", SCALABLE_CAP, FIRST);
         Subject pasids = scalable("first stage, PASIDs", SCALABLE_CAP, FIRST | NESTING_PASID_DIRTY);
-        Traits twoStages = pasids.traits().with().can(PASID).build();
+        Traits twoStages = pasids.traits().with().can(PASID, FAULT_PASIDS).build();
         pasids = Subject.of(pasids.machine(), twoStages).named(pasids.name());
         return List.of(
                 second,
@@ -144,7 +165,9 @@ class IntelDriverConformanceTest extends DriverConformance {
         Traits.Builder traits = traits(first ? cap & ~VtdUnitProvider.CAP_CM : cap, ecap)
                 .addressBits(first ? bits - 1 : bits)
                 .snoopedWalks((ecap & COHERENT) == COHERENT);
-        if (!first) {
+        if (first) {
+            traits.can(EARLIER_MAPPINGS);
+        } else {
             traits.can(WRITE_ONLY);
         }
         return Subject.of(machine(name, cap, ecap), traits.build()).named(name);

@@ -46,6 +46,25 @@ final class IntelMachines {
                         .toList());
     }
 
+    /** Returns the machine whose first GPU can have PASIDs, a translation cache and 64 page requests. */
+    static MachineDescription withPageRequests(MachineDescription machine) {
+        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
+                .pasid(16)
+                .ats()
+                .pri(64)
+                .build();
+        return machine.withFunctions(machine.functions().stream()
+                .map(function -> function.address().equals(BuiltInTopology.GPU)
+                        ? new FunctionDescription(
+                                function.address(),
+                                function.upstreamBridge(),
+                                config,
+                                function.unit(),
+                                function.externalFacing())
+                        : function)
+                .toList());
+    }
+
     private static FunctionDescription withPasid(FunctionDescription function, boolean translationCache) {
         ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
                 .pasid(16);

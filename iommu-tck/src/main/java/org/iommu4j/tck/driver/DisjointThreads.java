@@ -47,9 +47,9 @@ final class DisjointThreads {
         List<Future<Integer>> results = new ArrayList<>();
         for (int thread = 0; thread < THREADS; thread++) {
             // Whoever has no device to itself looks at translations only.
-            @Nullable Requester who = thread == 0
-                    ? bench.requester()
-                    : thread == 1 && second != bench.requester() ? second : null;
+            @Nullable
+            Requester who =
+                    thread == 0 ? bench.requester() : thread == 1 && second != bench.requester() ? second : null;
             results.add(threads.submit(new Worker(bench, domain, who, thread, seed + thread, start)));
         }
         threads.shutdown();

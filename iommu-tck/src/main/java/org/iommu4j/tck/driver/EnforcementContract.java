@@ -71,7 +71,7 @@ public abstract class EnforcementContract {
     /** Returns whether no-snoop is blocked in a domain that gave an answer. */
     private static boolean blocks(Bench bench, boolean answer) {
         Enforcement enforcement = bench.traits().enforcement();
-        return enforcement == Enforcement.UNCONDITIONAL || answer && enforcement.isKept();
+        return enforcement == Enforcement.UNCONDITIONAL || (answer && enforcement.isKept());
     }
 
     private static long page(Bench bench, int page) {

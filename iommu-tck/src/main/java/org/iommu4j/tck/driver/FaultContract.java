@@ -45,11 +45,14 @@ public abstract class FaultContract {
     }
 
     private static void assertReport(
-            DmaFault fault, Bench bench, IommuDevice device, long iova, boolean write, int reason) {
+            DmaFault fault, Bench bench, IommuDevice device, long iova, boolean write, int reason, boolean attached) {
         assertThat(fault.unit()).isEqualTo(bench.unitOf(device.id()).spec().name());
         assertThat(bench.iommu().units()).contains(fault.unit());
         assertThat(fault.requester()).as("%s", fault).isEqualTo(device.id());
-        assertThat(fault.pasid()).as("PASID of %s", fault).isEqualTo(DmaFault.NO_PASID);
+        // Where tables for PASIDs are in use, ordinary requests may go through that of PASID 0.
+        assertThat(fault.pasid())
+                .as("PASID of %s", fault)
+                .isIn(attached ? List.of(DmaFault.NO_PASID, 0) : List.of(DmaFault.NO_PASID));
         assertThat(fault.address() & TOLD).as("address of %s", fault).isEqualTo(iova & TOLD);
         assertThat(fault.write()).as("%s wrote", fault).isEqualTo(write);
         assertThat(fault.reason()).as("reason of %s", fault).isEqualTo(reason);
@@ -112,8 +115,8 @@ public abstract class FaultContract {
     /** All are reported in order; of a log that overflowed, those that found room. */
     private static void assertReported(List<String> found, List<String> expected, boolean overflowed) {
         if (overflowed) {
-            assertThat(expected).as("what was refused").containsSubsequence(found);
-            assertThat(found).as("reports").isNotEmpty();
+            List<String> reported = expected.stream().filter(found::contains).toList();
+            assertThat(found).as("reports of %s", expected).isEqualTo(reported);
         } else {
             assertThat(found).as("reports").isEqualTo(expected);
         }
@@ -133,7 +136,7 @@ public abstract class FaultContract {
                     int reason = requester.fault();
                     List<DmaFault> faults = bench.iommu().takeFaults();
                     assertThat(faults).hasSize(1);
-                    assertReport(faults.get(0), bench, device, iova, write, reason);
+                    assertReport(faults.get(0), bench, device, iova, write, reason, false);
                 }
             }
             IommuDomain domain = bench.iommu().allocate(DomainType.UNMANAGED, device);
@@ -142,9 +145,9 @@ public abstract class FaultContract {
             bench.iommu().takeFaults();
             if (!Attached.cachesTranslations(requester)) {
                 refuse(requester, page(bench, 0), true);
-                assertReport(one(bench), bench, device, page(bench, 0), true, requester.fault());
+                assertReport(one(bench), bench, device, page(bench, 0), true, requester.fault(), true);
                 refuse(requester, page(bench, 3), false);
-                assertReport(one(bench), bench, device, page(bench, 3), false, requester.fault());
+                assertReport(one(bench), bench, device, page(bench, 3), false, requester.fault(), true);
             }
             bench.detach(domain, device);
             domain.close();
@@ -298,13 +301,10 @@ public abstract class FaultContract {
     @Test
     @Promise("faults-3")
     void overflowsAreNoneWhereNothingIsLost(Bench bench) {
-        refuseSome(bench);
-        bench.iommu().takeFaults();
-        assertThat(bench.iommu().faultOverflows()).isZero();
-    }
-
-    private static void refuseSome(Bench bench) {
-        List<Long> places = new ArrayList<>(List.of(page(bench, 0), page(bench, 1)));
-        places.forEach(bench::assertBlocked);
+        for (int i = 0; i < 5; i++) {
+            refuse(bench.requester(), page(bench, i), i % 2 == 0);
+            bench.iommu().takeFaults();
+            assertThat(bench.iommu().faultOverflows()).isZero();
+        }
     }
 }

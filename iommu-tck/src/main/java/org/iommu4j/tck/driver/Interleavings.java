@@ -152,7 +152,8 @@ final class Interleavings {
             for (String[] access : accesses.subList(first, accesses.size())) {
                 String left = access[0] == null ? "" : access[0];
                 String right = access[1] == null ? "" : access[1];
-                table.append('\n').append(String.format("  %-44s %s", left, right).stripTrailing());
+                table.append('\n')
+                        .append(String.format("  %-44s %s", left, right).stripTrailing());
             }
         } finally {
             lock.unlock();

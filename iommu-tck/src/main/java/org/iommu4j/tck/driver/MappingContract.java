@@ -115,16 +115,16 @@ public abstract class MappingContract {
             }
         }
         for (int i = 0; i < places.size(); i++) {
-            bench.map(domain, places.get(i), bench.scratch() + 2 * i * bench.granule());
+            bench.map(domain, places.get(i), bench.scratch() + 2L * i * bench.granule());
             if (in(other, places.get(i))) {
-                bench.map(other, places.get(i), bench.scratch() + (2 * i + 1) * bench.granule());
+                bench.map(other, places.get(i), bench.scratch() + (2L * i + 1) * bench.granule());
             }
         }
         for (int i = 0; i < places.size(); i++) {
-            bench.assertReaches(places.get(i), bench.scratch() + 2 * i * bench.granule());
+            bench.assertReaches(places.get(i), bench.scratch() + 2L * i * bench.granule());
             if (in(other, places.get(i))) {
                 bench.assertReaches(
-                        bench.secondRequester(), places.get(i), bench.scratch() + (2 * i + 1) * bench.granule());
+                        bench.secondRequester(), places.get(i), bench.scratch() + (2L * i + 1) * bench.granule());
             }
         }
     }
@@ -613,7 +613,7 @@ public abstract class MappingContract {
         long page = bench.granule();
         int[] hints = {0, Prot.CACHE, Prot.NOEXEC, Prot.MMIO, Prot.PRIV, Prot.CACHE | Prot.NOEXEC | Prot.PRIV};
         for (int i = 0; i < hints.length; i++) {
-            long iova = bench.iova() + 2 * i * page;
+            long iova = bench.iova() + 2L * i * page;
             bench.map(domain, iova, bench.scratch() + i * page, page, 1, Prot.READ_WRITE | hints[i]);
             bench.assertReaches(iova, bench.scratch() + i * page);
             bench.map(domain, iova + page, bench.scratch() + i * page, page, 1, Prot.READ | hints[i]);
@@ -663,7 +663,7 @@ public abstract class MappingContract {
         }
         // The run wraps around the address space, once or to where it began.
         assertOutOfRange(bench, domain, -page & end, physical, page, 2);
-        long allPages = 1L << Long.SIZE - Long.numberOfTrailingZeros(page);
+        long allPages = 1L << (Long.SIZE - Long.numberOfTrailingZeros(page));
         assertOutOfRange(bench, domain, free, 0, page, allPages);
         assertOutOfRange(bench, domain, free, 0, page, allPages + 1);
         assertOutOfRange(bench, domain, free, 0, page, Long.MAX_VALUE);

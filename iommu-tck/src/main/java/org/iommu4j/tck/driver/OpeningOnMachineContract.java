@@ -447,7 +447,7 @@ public abstract class OpeningOnMachineContract {
                 continue;
             }
             AttachResult attached = domain.attach(device.get());
-            if (attached == AttachResult.ATTACHED) {
+            if (attached.attached()) {
                 boolean enforced = domain.cacheCoherencyEnforcement()
                         .map(CacheCoherencyEnforcement::enforce)
                         .orElse(false);

@@ -88,8 +88,8 @@ public abstract class PortContract {
         Set<Long> words = StoredWords.of(subject);
         int tried = 0;
         for (long word : words) {
-            Bench bench = new Bench(subject.withPorts(context -> Ports.withFrames(
-                            context, new FilledFrames(context.frames(), context.memory(), word))));
+            Bench bench = new Bench(subject.withPorts(
+                    context -> Ports.withFrames(context, new FilledFrames(context.frames(), context.memory(), word))));
             assertNothingButWhatIsMapped(bench);
             tried++;
         }
@@ -124,7 +124,8 @@ public abstract class PortContract {
     private static void assertAllBlocked(Bench bench, Requester requester, long mapped) {
         long granule = bench.granule();
         long last = bench.traits().lastIova() & -granule;
-        List<Long> places = new ArrayList<>(List.of(bench.traits().firstIova(), last, page(bench, 1), page(bench, 300)));
+        List<Long> places =
+                new ArrayList<>(List.of(bench.traits().firstIova(), last, page(bench, 1), page(bench, 300)));
         for (long bit = granule; bit != 0 && Long.compareUnsigned(bit, last) < 0; bit <<= 1) {
             places.add(bench.iova() ^ bit);
             places.add(page(bench, 511) ^ bit);
@@ -339,18 +340,16 @@ public abstract class PortContract {
                 assertThat(opened.get()).as("opening").isIn(Errno.ENODEV, Errno.ETIMEDOUT, Errno.EIO);
                 continue;
             }
-            useGone(given, iommu[0], machine, subject);
+            useGone(given, iommu[0], machine);
             watch[0].assertInsideWindows();
             if (!watch[0].isGone()) {
                 return;
             }
-            assertThat(machine.frames().inUse())
-                    .as("frames in use")
-                    .isEqualTo(iommu[0].quarantinedFrames());
+            assertThat(machine.frames().inUse()).as("frames in use").isEqualTo(iommu[0].quarantinedFrames());
         }
     }
 
-    private static void useGone(Bench names, Iommu iommu, Machine machine, Subject subject) {
+    private static void useGone(Bench names, Iommu iommu, Machine machine) {
         DeviceId id = names.ids().get(0);
         IommuDevice[] device = new IommuDevice[1];
         IommuDomain[] domain = new IommuDomain[1];
@@ -376,12 +375,12 @@ public abstract class PortContract {
                 iommu::close,
                 iommu::takeFaults);
         for (Runnable step : life) {
-            if (device[0] == null && step != life.get(0) || domain[0] == null && life.indexOf(step) > 1) {
+            if ((device[0] == null && step != life.get(0)) || (domain[0] == null && life.indexOf(step) > 1)) {
                 continue;
             }
             Optional<Errno> errno = Errnos.of(step::run);
-            errno.ifPresent(refusal ->
-                    assertThat(refusal).isIn(Errno.ETIMEDOUT, Errno.EIO, Errno.ENODEV, Errno.EINVAL));
+            errno.ifPresent(
+                    refusal -> assertThat(refusal).isIn(Errno.ETIMEDOUT, Errno.EIO, Errno.ENODEV, Errno.EINVAL));
         }
         iommu.close();
     }
@@ -393,7 +392,7 @@ public abstract class PortContract {
     void whenAPortFailsInOpeningNothingIsLeftAndTheNextAttemptSucceeds(Bench given) {
         Subject subject = given.subject().flat();
         IommuVendor vendor = subject.claimant();
-        for (long n = 1; ; n++) {
+        for (long n = 1; ; n = NthFailure.next(n)) {
             FailNth failures = new FailNth();
             Machine machine = subject.build();
             VendorContext context = subject.context(machine).failing(failures);
@@ -468,7 +467,9 @@ public abstract class PortContract {
         assertThat(here.translate(page(one, 0))).isEqualTo(frame(one, 0));
         assertThat(one.iommu().units()).isEqualTo(two.iommu().units());
         if (one.traits().has(Ability.FAULT_REPORTS)) {
-            assertThat(two.iommu().takeFaults()).as("faults of the second machine").isNotEmpty();
+            assertThat(two.iommu().takeFaults())
+                    .as("faults of the second machine")
+                    .isNotEmpty();
         }
         one.assertReaches(page(one, 0), frame(one, 0));
 
@@ -481,9 +482,7 @@ public abstract class PortContract {
         assertRefused(Errno.EBUSY, one.iommu()::close);
         Bench three = new Bench(one.subject());
         three.assertBlocked(page(three, 0));
-        assertThat(three.framesInUse())
-                .as("frames of a new machine")
-                .isEqualTo(new Bench(one.subject()).framesInUse());
+        assertThat(three.framesInUse()).as("frames of a new machine").isEqualTo(new Bench(one.subject()).framesInUse());
         assertThat(three.device()).isNotSameAs(one.device());
         IommuDomain fresh = three.attached();
         assertThat(fresh.translate(page(three, 0))).isEqualTo(IommuDomain.UNMAPPED);

@@ -45,8 +45,8 @@ final class PortWatch {
     VendorContext context() {
         return Ports.withMemory(
                 Ports.withRegisters(
-                        Ports.withWaiter(context, this::await), (base, size) -> new Window(
-                                context.registers().map(base, size), size)),
+                        Ports.withWaiter(context, this::await),
+                        (base, size) -> new Window(context.registers().map(base, size), size)),
                 new Memory(context.memory()));
     }
 
@@ -142,8 +142,9 @@ final class PortWatch {
                 return true;
             }
             if (++readsOfNothing > ENDLESS) {
-                throw new AssertionError("more than " + ENDLESS + " reads of registers that are all ones, the last at 0x"
-                        + Integer.toHexString(offset) + ": an endless wait");
+                throw new AssertionError(
+                        "more than " + ENDLESS + " reads of registers that are all ones, the last at 0x"
+                                + Integer.toHexString(offset) + ": an endless wait");
             }
             return false;
         }

@@ -189,7 +189,9 @@ final class RandomHistory {
             gone.add(new long[] {at, end});
             at = end;
         }
-        assertThat(bench.unmap(space.domain, iova, wanted, space.gather)).as("bytes unmapped").isEqualTo(at - iova);
+        assertThat(bench.unmap(space.domain, iova, wanted, space.gather))
+                .as("bytes unmapped")
+                .isEqualTo(at - iova);
         space.waiting.addAll(gone);
         if (random.nextInt(3) != 0) {
             sync(space);
@@ -214,7 +216,9 @@ final class RandomHistory {
         AttachResult result = space.domain.attach(device.device);
         assertThat(result).isNotNull();
         if (result.attached()) {
-            assertThat(!space.enforced || capable || !bench.traits().enforcement().isKept())
+            assertThat(!space.enforced
+                            || capable
+                            || !bench.traits().enforcement().isKept())
                     .as("a device that can't block no-snoop is in a domain that does")
                     .isTrue();
             device.space = space;
@@ -286,19 +290,20 @@ final class RandomHistory {
             return;
         }
         boolean noSnoop = device.requester.marksNoSnoop() && random.nextInt(4) == 0;
-        boolean blocked = run.blocks() && space.enforced && bench.traits().enforcement().isKept();
+        boolean blocked =
+                run.blocks() && space.enforced && bench.traits().enforcement().isKept();
         bench.store(physical, ++token);
         if (noSnoop && !blocked && bench.subject().caches()) {
             // It may pass the caches by: what it is to find there is written back first.
             bench.machine().memory(0).writeBack(physical & -LINE, LINE);
         }
         assertThat(device.requester.read(iova, noSnoop))
-                .as("%s reads at 0x%x, which leads to 0x%x%s", device.device.id(), iova, physical, kind(noSnoop, blocked))
+                .as(
+                        "%s reads at 0x%x, which leads to 0x%x%s",
+                        device.device.id(), iova, physical, kind(noSnoop, blocked))
                 .isEqualTo(token);
         boolean written = device.requester.write(iova, ++token, noSnoop);
-        assertThat(written)
-                .as("%s writes at 0x%x", device.device.id(), iova)
-                .isEqualTo((run.prot() & Prot.WRITE) != 0);
+        assertThat(written).as("%s writes at 0x%x", device.device.id(), iova).isEqualTo((run.prot() & Prot.WRITE) != 0);
         if (noSnoop && !blocked) {
             bench.machine().drainCaches();
             return;

@@ -160,7 +160,8 @@ final class TableInterleavings {
     private void assertAt(IommuDomain domain, long at, long physicalAddress) {
         assertThat(domain.translate(at)).as("translation of 0x%x", at).isEqualTo(physicalAddress);
         explorer.step(() -> String.format(Locale.ROOT, "device writes at 0x%x", at));
-        assertThat(bench.requester().write(at, 1, false)).as("a write at 0x%x", at)
+        assertThat(bench.requester().write(at, 1, false))
+                .as("a write at 0x%x", at)
                 .isEqualTo(physicalAddress != IommuDomain.UNMAPPED);
         if (physicalAddress == IommuDomain.UNMAPPED) {
             assertThat(bench.requester().status()).isEqualTo(RequestStatus.TRANSLATION_FAULT);

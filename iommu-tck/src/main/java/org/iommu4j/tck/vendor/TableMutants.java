@@ -22,7 +22,7 @@ final class TableMutants {
     static byte[] sealed(byte[] table) {
         byte[] right = table.clone();
         for (int i = 0; i < 4 && LENGTH + i < right.length; i++) {
-            right[LENGTH + i] = (byte) (right.length >>> 8 * i);
+            right[LENGTH + i] = (byte) (right.length >>> (8 * i));
         }
         return summed(right);
     }

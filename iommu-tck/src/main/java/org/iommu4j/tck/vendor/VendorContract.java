@@ -110,7 +110,7 @@ public abstract class VendorContract {
                 }
             }
             byte[] table = bench.table(bench.signature());
-            catchThrowable(() -> vendor.describe(
+            Throwable ignored = catchThrowable(() -> vendor.describe(
                     bench.facts(bench.firmwareWith(new byte[3]), bench.topology(), bench.values()), bench.release()));
             vendor.describe(
                     bench.facts(
@@ -369,7 +369,7 @@ public abstract class VendorContract {
         for (String directory : List.of("", bench.vendor().name() + "-iommu/")) {
             for (int round = 0; round < 16; round++) {
                 AskedMap asked = new AskedMap(found, directory);
-                catchThrowable(() -> vendor.describeSysfsUnit(
+                Throwable ignored = catchThrowable(() -> vendor.describeSysfsUnit(
                         unit.name(), asked, bench.subject().machine().firmware()));
                 int before = found.size();
                 for (String path : asked.missed) {

@@ -21,8 +21,8 @@ class SimulatedConfigSpaceConformanceTest extends ConfigSpaceConformance {
 
     @Override
     protected ConfigSpace newConfigSpace(byte[] bytes) {
-        return new SimulatedFunction(new FunctionDescription(
-                        BuiltInTopology.GPU, Optional.empty(), bytes, Optional.empty(), false))
+        return new SimulatedFunction(
+                        new FunctionDescription(BuiltInTopology.GPU, Optional.empty(), bytes, Optional.empty(), false))
                 .config();
     }
 }

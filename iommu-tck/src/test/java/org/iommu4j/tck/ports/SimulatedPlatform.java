@@ -20,8 +20,7 @@ final class SimulatedPlatform {
     private SimulatedPlatform() {}
 
     static MachineDescription description() {
-        return VtdUnitProvider.machine(
-                "ports", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL);
+        return VtdUnitProvider.machine("ports", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL);
     }
 
     static Machine flat() {

@@ -7,17 +7,18 @@ import java.util.Optional;
 import org.iommu4j.audit.Answers;
 import org.iommu4j.audit.Assignment;
 import org.iommu4j.audit.Audit;
+import org.iommu4j.audit.AuditPicture;
 import org.iommu4j.audit.AuditedDevice;
 import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
 import org.iommu4j.audit.Line;
+import org.iommu4j.audit.Markup;
 import org.iommu4j.audit.Passthrough;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.host.CountedRemark;
-import org.iommu4j.host.Printable;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.spi.Reason;
 import org.iommu4j.spi.UnitDescription;
@@ -54,21 +55,26 @@ public final class AuditHtml {
     private String page(Audit audit) {
         html.append("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")
                 .append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>")
-                .append(escape(audit.host()))
+                .append(Markup.escape(audit.host()))
                 .append(" - iommu4j audit</title><style>\n")
                 .append(STYLE)
                 .append("</style></head><body>\n");
-        html.append("<h1>").append(escape(Headline.subject(audit))).append("</h1>\n");
+        html.append("<h1>").append(Markup.escape(Headline.subject(audit))).append("</h1>\n");
         html.append("<p class=\"verdict ")
                 .append(Headline.shade(audit))
                 .append("\">")
-                .append(escape(Headline.verdict(audit)))
+                .append(Markup.escape(Headline.verdict(audit)))
                 .append("</p>\n");
         lines(Headline.lines(audit));
         assignment(audit);
         if (audit.assignment() == null) {
             heading("What goes along (graphics, network, NVMe, USB)");
             lines(new Passthrough(audit).all(true));
+        }
+        String picture = AuditPicture.svg(audit);
+        if (!picture.isEmpty()) {
+            heading("Units, bridges, functions and groups");
+            html.append(picture);
         }
         units(audit);
         devices(audit);
@@ -77,28 +83,28 @@ public final class AuditHtml {
             heading("What Linux, firmware or QEMU said");
             reasons(audit.remarks().stream().map(CountedRemark::reason).toList());
         }
-        if (!audit.hints().isEmpty()) {
-            heading("What can be done");
-            reasons(audit.hints());
-        }
-        if (!audit.warnings().isEmpty()) {
-            heading("Unknown or doubtful");
+        list("What can be done", Headline.hints(audit));
+        list("Unknown or doubtful", Headline.warnings(audit));
+        return html.append("</body></html>\n").toString();
+    }
+
+    private void list(String title, List<String> sentences) {
+        if (!sentences.isEmpty()) {
+            heading(title);
             html.append("<ul>");
-            Headline.warnings(audit)
-                    .forEach(warning ->
-                            html.append("<li>").append(escape(warning)).append("</li>"));
+            sentences.forEach(
+                    each -> html.append("<li>").append(Markup.escape(each)).append("</li>"));
             html.append("</ul>\n");
         }
-        return html.append("</body></html>\n").toString();
     }
 
     private void lines(List<Line> lines) {
         html.append("<dl>");
         for (Line line : lines) {
             html.append("<dt>")
-                    .append(escape(line.label()))
+                    .append(Markup.escape(line.label()))
                     .append("</dt><dd>")
-                    .append(escape(line.text()))
+                    .append(Markup.escape(line.text()))
                     .append("</dd>");
         }
         html.append("</dl>\n");
@@ -119,13 +125,13 @@ public final class AuditHtml {
             for (Step step : path.getValue()) {
                 html.append(arrow)
                         .append("<div class=\"step\"><b class=\"")
-                        .append(escape(step.answer()))
+                        .append(Markup.escape(step.answer()))
                         .append("\">")
-                        .append(escape(step.answer()))
+                        .append(Markup.escape(step.answer()))
                         .append("</b>")
-                        .append(escape(step.what()))
+                        .append(Markup.escape(step.what()))
                         .append("<div class=\"source\">")
-                        .append(escape(step.source()))
+                        .append(Markup.escape(step.source()))
                         .append("</div></div>");
                 arrow = "<span class=\"arrow\">&rarr;</span>";
             }
@@ -163,14 +169,14 @@ public final class AuditHtml {
                 html.append("<details><summary>");
                 description
                         .registers()
-                        .forEach((register, value) -> html.append(escape(register))
+                        .forEach((register, value) -> html.append(Markup.escape(register))
                                 .append(" <code>0x")
                                 .append(Long.toHexString(value))
                                 .append("</code> "));
                 html.append("</summary><code style=\"white-space:normal\">");
                 description
                         .fields()
-                        .forEach((field, value) -> html.append(escape(field))
+                        .forEach((field, value) -> html.append(Markup.escape(field))
                                 .append('=')
                                 .append(value > 9 ? Hex.of(value) : value.toString())
                                 .append(' '));
@@ -207,10 +213,10 @@ public final class AuditHtml {
             String driver = device.driver();
             html.append("<tr>");
             cell("a", device.address().toString());
-            html.append("<td>").append(escape(device.title()));
+            html.append("<td>").append(Markup.escape(device.title()));
             why(device);
             html.append("</td>");
-            cell("a", device.unitInWords());
+            cell("", device.unitInWords());
             cell(
                     "",
                     device.group().isPresent() ? Integer.toString(device.group().getAsInt()) : "-");
@@ -232,7 +238,7 @@ public final class AuditHtml {
     /** Prints the reasons below the title, because the table has no room for another column. */
     private void why(AuditedDevice device) {
         html.append("<details><summary class=\"source\">")
-                .append(escape(device.why().get(0).text()))
+                .append(Markup.escape(device.why().get(0).text()))
                 .append("</summary>");
         reasons(device.why());
         if (!device.hints().isEmpty()) {
@@ -263,13 +269,13 @@ public final class AuditHtml {
     }
 
     private void heading(String text) {
-        html.append("<h2>").append(escape(text)).append("</h2>\n");
+        html.append("<h2>").append(Markup.escape(text)).append("</h2>\n");
     }
 
     private void header(String... titles) {
         html.append("<table><tr>");
         for (String title : titles) {
-            html.append("<th>").append(escape(title)).append("</th>");
+            html.append("<th>").append(Markup.escape(title)).append("</th>");
         }
         html.append("</tr>\n");
     }
@@ -278,7 +284,7 @@ public final class AuditHtml {
         html.append("<td")
                 .append(style.isEmpty() ? "" : " class=\"" + style + "\"")
                 .append('>');
-        html.append(escape(text)).append("</td>");
+        html.append(Markup.escape(text)).append("</td>");
     }
 
     private void reasons(List<Reason> reasons) {
@@ -288,28 +294,11 @@ public final class AuditHtml {
         html.append("<ul>");
         for (Reason reason : reasons) {
             html.append("<li>")
-                    .append(escape(reason.text()))
+                    .append(Markup.escape(reason.text()))
                     .append(" <span class=\"source\">")
-                    .append(escape(reason.source()))
+                    .append(Markup.escape(reason.source()))
                     .append("</span></li>");
         }
         html.append("</ul>");
-    }
-
-    /**
-     * Escapes a text. Text of a capture is untrusted and never becomes markup. Characters outside ASCII become
-     * references, which are right in every locale.
-     */
-    public static String escape(String text) {
-        String line = Printable.line(text);
-        StringBuilder safe = new StringBuilder(line.length() + 16);
-        line.codePoints().forEach(c -> {
-            if (c >= 0x7f || "&<>\"'".indexOf(c) >= 0) {
-                safe.append("&#").append(c).append(';');
-            } else {
-                safe.appendCodePoint(c);
-            }
-        });
-        return safe.toString();
     }
 }

@@ -70,6 +70,10 @@ public final class AuditJson {
                         .put("count", found.count()));
         reasons(node.putArray("hints"), audit.hints());
         strings(node.putArray("warnings"), audit.warnings());
+        ArrayNode questions = node.putArray("questions");
+        Headline.questions(audit)
+                .forEach((text, command) ->
+                        questions.addObject().put("text", text).put("command", command));
         return node;
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.audit;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -14,10 +13,10 @@ import org.iommu4j.audit.Audit;
 import org.iommu4j.audit.AuditedDevice;
 import org.iommu4j.audit.AuditedGroup;
 import org.iommu4j.audit.AuditedUnit;
-import org.iommu4j.audit.Guest;
 import org.iommu4j.audit.Headline;
 import org.iommu4j.audit.Line;
 import org.iommu4j.audit.Passthrough;
+import org.iommu4j.audit.Prose;
 import org.iommu4j.audit.Step;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.host.Printable;
@@ -28,28 +27,34 @@ import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 import picocli.CommandLine.Help.ColorScheme;
 
-/** Prints an audit for people: the verdict first, then units, devices and groups as tables of at most 100 columns. */
+/** Prints an audit for people: the verdict first, then units, devices and groups as tables. Only commands are wider. */
 public final class AuditText {
-    /** The widest line. */
-    public static final int WIDTH = 100;
-
     private static final int LABEL = 19;
 
     private final ColorScheme colors;
     private final boolean verbose;
+    private final int width;
 
-    /** Makes a report in a terminal's colours; a verbose one has every field, device and reason. */
-    public AuditText(ColorScheme colors, boolean verbose) {
+    /** Makes a report in a terminal's colours and columns; a verbose one has every field, device and reason. */
+    public AuditText(ColorScheme colors, boolean verbose, int width) {
         this.colors = colors;
         this.verbose = verbose;
+        this.width = width;
     }
 
     /** Returns the report. */
     public String of(Audit audit) {
         StringBuilder text = new StringBuilder();
-        sentence(text, "", Headline.subject(audit) + ": " + Headline.verdict(audit), Headline.shade(audit));
+        String verdict = Prose.wrap("", Headline.subject(audit) + ": " + Headline.verdict(audit), width);
+        text.append(Table.paint(colors, Headline.shade(audit), verdict)).append('\n');
         for (Line line : Headline.lines(audit)) {
-            sentence(text, label(line.label()), line.text(), null);
+            if (line.label().equals(Headline.COMMAND)) {
+                text.append(label(line.label()))
+                        .append(Printable.line(line.text()))
+                        .append('\n');
+            } else {
+                sentence(text, label(line.label()), line.text());
+            }
         }
         assignment(text, audit);
         passthrough(text, audit);
@@ -65,7 +70,7 @@ public final class AuditText {
         return text.toString();
     }
 
-    private static void list(StringBuilder text, String title, List<String> sentences) {
+    private void list(StringBuilder text, String title, List<String> sentences) {
         if (!sentences.isEmpty()) {
             section(text, title);
             sentences.forEach(each -> sentence(text, "  - ", each));
@@ -89,14 +94,13 @@ public final class AuditText {
         for (Map.Entry<PciAddress, List<Step>> path : asked.paths().entrySet()) {
             Optional<AuditedDevice> device = audit.device(path.getKey());
             String title = device.map(AuditedDevice::title).orElse("");
-            section(text, Printable.cut(path.getKey() + " " + title, WIDTH));
+            section(text, Printable.cut(path.getKey() + " " + title, width));
             device.ifPresent(known -> {
                 passthrough.of(known).forEach(line -> sentence(text, label(line.label()), line.text()));
                 text.append('\n');
             });
             for (Step step : path.getValue()) {
-                String what = String.format("  %-27s %s  ", step.what(), step.answer());
-                sentence(text, what, "[" + step.source() + "]", null);
+                sentence(text, String.format("  %-27s ", step.what()), step.answer() + " [" + step.source() + "]");
             }
         }
         if (!asked.hints().isEmpty()) {
@@ -119,7 +123,8 @@ public final class AuditText {
             return;
         }
         section(text, "Units");
-        Table table = new Table("unit", "registers", "no-snoop", "walk", "IR", "stages", "width", "pages", "devices");
+        Table table = new Table(
+                width, 3, "unit", "registers", "no-snoop", "walk", "IR", "stages", "width", "pages", "devices");
         for (AuditedUnit unit : audit.units()) {
             UnitDescription description = unit.description();
             UnitAbilities abilities = description.abilities();
@@ -144,30 +149,15 @@ public final class AuditText {
                     unit.pageSizesInWords(),
                     Integer.toString(unit.devices().size()));
         }
-        table.print(text);
+        table.print(text, null);
         for (AuditedUnit unit : audit.units()) {
             if (!unit.serves().isEmpty()) {
                 sentence(text, "  " + unit.description().id() + " serves  ", unit.serves());
             }
             if (verbose) {
-                fields(text, unit.description());
+                unit.registers().forEach(line -> sentence(text, "  " + line.label() + "  ", line.text()));
             }
         }
-    }
-
-    private static void fields(StringBuilder text, UnitDescription unit) {
-        unit.registers().forEach((register, value) -> {
-            StringBuilder words = new StringBuilder(Hex.of(value) + ":");
-            unit.fields().forEach((field, number) -> {
-                if (field.startsWith(register + ".")) {
-                    words.append(' ')
-                            .append(field.substring(register.length() + 1))
-                            .append('=')
-                            .append(number > 9 ? Hex.of(number) : number);
-                }
-            });
-            sentence(text, "  " + unit.id() + " " + register + "  ", words.toString());
-        });
     }
 
     private void devices(StringBuilder text, Audit audit) {
@@ -184,7 +174,7 @@ public final class AuditText {
             return;
         }
         boolean oneSegment = shown.stream().allMatch(device -> device.address().segment() == 0);
-        Table table = new Table("address", "unit", "group", "NoSnoop", "guest", "assign", "driver", "device");
+        Table table = new Table(width, 2, "address", "unit", "group", "NoSnoop", "guest", "assign", "driver", "device");
         for (AuditedDevice device : shown) {
             String driver = device.driver();
             String address = device.address().toString();
@@ -239,7 +229,7 @@ public final class AuditText {
             sentence(
                     text,
                     "  " + group.id() + "  ",
-                    group.guest() + ", viable now: " + Answers.word(group.viable()) + ": " + group.inWords());
+                    group.inWords() + ": " + group.guest() + "; " + group.viableInWords());
             if (!group.noncoherent().isEmpty()) {
                 sentence(text, "     ", "not coherent because of " + Assignment.join(group.noncoherent()));
             }
@@ -254,48 +244,11 @@ public final class AuditText {
         return answer == Answer.UNKNOWN ? "?" : Answers.word(answer);
     }
 
-    private static void reason(StringBuilder text, String start, Reason reason) {
+    private void reason(StringBuilder text, String start, Reason reason) {
         sentence(text, start, reason.toString());
     }
 
-    private static void sentence(StringBuilder text, String start, String words) {
-        text.append(wrap(start, words)).append('\n');
-    }
-
-    private void sentence(
-            StringBuilder text, String start, String words, @org.jspecify.annotations.Nullable Guest guest) {
-        String wrapped = wrap(start, words);
-        text.append(guest == null ? wrapped : Table.paint(colors, guest, wrapped))
-                .append('\n');
-    }
-
-    /**
-     * Breaks between words, and indents what follows as far as the start; a word that is too long is cut. A command
-     * that settles a question stays in one line, ready to paste.
-     */
-    static String wrap(String start, String words) {
-        StringBuilder text = new StringBuilder(Printable.line(start));
-        String indent = " ".repeat(Math.max(4, Math.min(start.length(), WIDTH / 2)));
-        int column = start.length();
-        boolean first = true;
-        String line = Printable.line(words);
-        int command = line.indexOf(Headline.SETTLE);
-        int end = command < 0 ? line.length() : command + Headline.SETTLE.length() - 1;
-        List<String> parts = new ArrayList<>(List.of(line.substring(0, end).split(" +", -1)));
-        if (command >= 0) {
-            parts.add(line.substring(end + 1));
-        }
-        for (String word : parts) {
-            if (column + (first ? 0 : 1) + word.length() > WIDTH) {
-                text.append('\n').append(indent);
-                column = indent.length();
-                first = true;
-            }
-            String fitting = Printable.cut(word, WIDTH - indent.length());
-            text.append(first ? "" : " ").append(fitting);
-            column += fitting.length() + (first ? 0 : 1);
-            first = false;
-        }
-        return text.toString();
+    private void sentence(StringBuilder text, String start, String words) {
+        text.append(Prose.wrap(start, words, width)).append('\n');
     }
 }

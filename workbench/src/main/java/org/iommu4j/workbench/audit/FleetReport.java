@@ -23,6 +23,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** The audit of a directory of captures, one row per host. */
 public final class FleetReport {
+    private static final int WIDTH = 100;
     private static final int HOST_WIDTH = 28;
 
     private final List<FleetRow> rows;
@@ -77,17 +78,28 @@ public final class FleetReport {
                 .anyMatch(row -> row.audit().isPresent() && !row.audit().get().reliablyCoherent());
     }
 
-    /** Returns a table for people. */
+    /** Returns a table for people, one line for each host. */
     public String text() {
         Table table = new Table(
-                "host", "linux", "guest", "units", "can't block", "devices", "nonc.", "unkn.", "false pr.", "verdict");
+                WIDTH,
+                1,
+                "host",
+                "linux",
+                "guest",
+                "units",
+                "can't block",
+                "devices",
+                "nonc.",
+                "unkn.",
+                "false pr.",
+                "verdict");
         for (FleetRow row : rows) {
             String[] line = row.cells().toArray(String[]::new);
             line[0] = Printable.cut(line[0], HOST_WIDTH);
             table.row(line);
         }
         StringBuilder text = new StringBuilder();
-        table.print(text);
+        table.print(text, null);
         return text.toString();
     }
 

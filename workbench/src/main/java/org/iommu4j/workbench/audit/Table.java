@@ -3,20 +3,24 @@ package org.iommu4j.workbench.audit;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
+import org.iommu4j.audit.Columns;
 import org.iommu4j.audit.Guest;
 import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Help.ColorScheme;
 
-/** Rows in aligned columns; the last column is cut where it would be too wide. */
+/** Rows in aligned columns; cells that are too wide go on in further lines, and what does not fit there is cut. */
 final class Table {
-    private static final String INDENT = "  ";
-    private static final int LAST_AT_LEAST = 8;
-
     private final List<String[]> rows = new ArrayList<>();
+    private final int width;
+    private final int lines;
 
-    Table(String... headers) {
+    /** Makes a table of at most a width, whose rows have at most some lines. */
+    Table(int width, int lines, String... headers) {
+        this.width = width;
+        this.lines = lines;
         rows.add(headers);
     }
 
@@ -36,7 +40,7 @@ final class Table {
                 kept.add(i);
             }
         }
-        Table table = new Table();
+        Table table = new Table(width, lines);
         table.rows.clear();
         for (String[] row : rows) {
             table.row(kept.stream().map(column -> row[column]).toArray(String[]::new));
@@ -44,54 +48,24 @@ final class Table {
         return table;
     }
 
-    void print(StringBuilder text) {
-        print(text, null);
-    }
-
     void print(StringBuilder text, @Nullable ColorScheme colors) {
-        int columns = rows.get(0).length;
-        int[] widths = new int[columns];
-        for (String[] row : rows) {
-            for (int i = 0; i < columns; i++) {
-                widths[i] = Math.max(widths[i], row[i].length());
+        List<List<String>> laidOut = Columns.of(rows, width, lines);
+        for (int i = 0; i < rows.size(); i++) {
+            Guest guest = Stream.of(rows.get(i))
+                    .flatMap(cell -> guest(cell).stream())
+                    .findFirst()
+                    .orElse(null);
+            for (String line : laidOut.get(i)) {
+                text.append(colors == null || guest == null ? line : paint(colors, guest, line))
+                        .append('\n');
             }
-        }
-        int used = INDENT.length() + 2 * (columns - 1);
-        for (int i = 0; i < columns - 1; i++) {
-            used += widths[i];
-        }
-        // If the table is too wide, the widest columns before the last are narrowed.
-        int last = Math.min(LAST_AT_LEAST, widths[columns - 1]);
-        while (used + last > AuditText.WIDTH) {
-            int widest = 0;
-            for (int i = 1; i < columns - 1; i++) {
-                widest = widths[i] >= widths[widest] ? i : widest;
-            }
-            widths[widest]--;
-            used--;
-        }
-        widths[columns - 1] = Math.min(widths[columns - 1], AuditText.WIDTH - used);
-        for (String[] row : rows) {
-            StringBuilder line = new StringBuilder(INDENT);
-            Guest guest = null;
-            for (int i = 0; i < columns; i++) {
-                String cell = Printable.cut(row[i], widths[i]);
-                line.append(i == 0 ? "" : "  ").append(cell).append(" ".repeat(widths[i] - cell.length()));
-                guest = guest == null ? guest(cell) : guest;
-            }
-            String plain = line.toString().stripTrailing();
-            text.append(colors == null || guest == null ? plain : paint(colors, guest, plain))
-                    .append('\n');
         }
     }
 
-    private static @Nullable Guest guest(String cell) {
-        for (Guest guest : Guest.values()) {
-            if (guest.name().equals(cell)) {
-                return guest;
-            }
-        }
-        return null;
+    private static Optional<Guest> guest(String cell) {
+        return Stream.of(Guest.values())
+                .filter(guest -> guest.name().equals(cell))
+                .findFirst();
     }
 
     /** Returns the text in an answer's colour; text that is not for a terminal comes back as it is. */

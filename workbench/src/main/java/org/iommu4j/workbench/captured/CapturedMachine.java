@@ -105,8 +105,11 @@ public final class CapturedMachine {
                 host.interruptRemapping() != Answer.NO ? BootOptions.DEFAULT : BootOptions.NO_INTERRUPT_REMAPPING);
     }
 
-    /** The vendor that describes the host knows the CPUs beside its units; without one no guest runs. */
+    /** Where no input names the CPUs, the vendor knows those beside its units; without one no guest runs. */
     private static HardwareVirtualization virtualization(HostEvidence host, IommuVendors vendors) {
+        if (host.virtualization().isPresent()) {
+            return host.virtualization().get().value();
+        }
         try {
             return vendors.claiming(host.firmware()).stream()
                     .map(each -> each.describe(host.firmware(), host.topology(), host.registers(), LinuxRelease.NEWEST))

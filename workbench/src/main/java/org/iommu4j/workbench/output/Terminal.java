@@ -11,7 +11,23 @@ public final class Terminal {
     private static final int STANDARD_OUTPUT = 1;
     private static final int STANDARD_ERROR = 2;
 
+    private static final int COLUMNS = 80;
+    private static final int MOST_COLUMNS = 100;
+
     private Terminal() {}
+
+    /** Returns how wide a report on standard output is, {@value #COLUMNS} to {@value #MOST_COLUMNS} columns. */
+    public static int columns() {
+        return columns(System.getenv(), isTerminal(STANDARD_OUTPUT));
+    }
+
+    /** Only of a terminal the environment knows the width ({@code COLUMNS}); reading is hard beyond the most. */
+    static int columns(Map<String, String> environment, boolean terminal) {
+        String columns = environment.getOrDefault("COLUMNS", "");
+        return terminal && columns.matches("[1-9][0-9]{1,3}")
+                ? Math.max(COLUMNS, Math.min(MOST_COLUMNS, Integer.parseInt(columns)))
+                : COLUMNS;
+    }
 
     /** Returns whether answers on standard output are coloured. */
     public static boolean hasColours() {

@@ -116,6 +116,11 @@ class CapturedMachineTest {
         assertThat(unit.register("EFR")).isEqualTo(0x206d73ef22254adeL);
         assertThat(unit.register("CAP")).isEqualTo(0x090b_000fL);
         assertThat(describe().processors().virtualization()).isEqualTo(HardwareVirtualization.SVM);
+        log("[ 0.1] AMD-Vi: Extended features (0x206d73ef22254ade): PPR X2APIC NX GT IA GA PC\n"
+                + "[ 0.2] smpboot: CPU0: Intel(R) Xeon(R) CPU (family: 0x6, model: 0x3f, stepping: 0x2)");
+        assertThat(describe().processors().virtualization())
+                .as("QEMU emulates AMD's unit beside any processor")
+                .isEqualTo(HardwareVirtualization.VMX);
         Files.write(tables.resolve("IVRS"), ivrs(0xa0));
         assertThat(describe().units().get(0).register("CAP")).isEqualTo(0x080b_000fL);
     }

@@ -33,4 +33,16 @@ class TerminalTest {
         assertThat(Terminal.hasColours(Map.of("NO_COLOR", "1", "CLICOLOR_FORCE", "1"), true))
                 .isFalse();
     }
+
+    @Test
+    void aReportIsAsWideAsTheTerminalBetweenEightyAndAHundredColumns() {
+        assertThat(Terminal.columns(Map.of("COLUMNS", "92"), true)).isEqualTo(92);
+        assertThat(Terminal.columns(Map.of("COLUMNS", "200"), true)).isEqualTo(100);
+        assertThat(Terminal.columns(Map.of("COLUMNS", "40"), true)).isEqualTo(80);
+        assertThat(Terminal.columns(Map.of("COLUMNS", "92"), false))
+                .as("a file")
+                .isEqualTo(80);
+        assertThat(Terminal.columns(Map.of("COLUMNS", "wide"), true)).isEqualTo(80);
+        assertThat(Terminal.columns(Map.of(), true)).isEqualTo(80);
+    }
 }

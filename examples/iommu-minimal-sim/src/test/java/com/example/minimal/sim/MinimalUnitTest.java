@@ -84,10 +84,10 @@ class MinimalUnitTest {
     @Test
     void theLogHasRoomFor32() {
         for (int i = 0; i < 40; i++) {
-            read(REQUESTER, i * 4096);
+            read(REQUESTER, i * 4096L);
         }
         for (int i = 0; i < 32; i++) {
-            assertThat(unit.readRegister64(0x28)).isEqualTo(i * 4096);
+            assertThat(unit.readRegister64(0x28)).isEqualTo(i * 4096L);
             assertThat(unit.readRegister64(0x30) >>> 62).as("F, and O").isEqualTo(i == 31 ? 3 : 2);
             unit.writeRegister64(0x30, 0);
         }

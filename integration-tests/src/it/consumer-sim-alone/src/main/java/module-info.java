@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** A program of somebody else. */
+module com.example.alone {
+    requires org.iommu4j.sim;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.tck.driver;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowable;
+
+import java.util.EnumSet;
+import java.util.Set;
+import java.util.function.Function;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.platform.support.FailNth;
+import org.iommu4j.spi.VendorContext;
+import org.iommu4j.tck.Bench;
+
+/**
+ * Does something on one fresh machine after another, and each time the next thing in it that can fail does: a frame, a
+ * wait, a register.
+ */
+final class EachFailure {
+    private final Bench bench;
+
+    EachFailure(Bench bench) {
+        this.bench = bench;
+    }
+
+    /** Something on a machine of its own, whose making brought about what is to be there before. */
+    interface Attempt {
+        void run();
+
+        /** Asserts that all is as if it had been done. */
+        void assertDone();
+
+        /** Asserts what holds after a failure. */
+        void assertFailed(Errno errno);
+    }
+
+    /** Has every step fail once, and returns the errnos that were seen; all others are assertion errors. */
+    Set<Errno> of(Set<Errno> allowed, Function<Bench, Attempt> attempts) {
+        Set<Errno> seen = EnumSet.noneOf(Errno.class);
+        for (long n = 1; ; n++) {
+            FailNth failures = new FailNth();
+            Attempt attempt = attempts.apply(bench.on(context -> failing(context, failures)));
+            bench.steps().note("failure %d", n);
+            failures.arm(n);
+            Throwable thrown = catchThrowable(attempt::run);
+            failures.disarm();
+            if (thrown == null) {
+                attempt.assertDone();
+            } else {
+                assertThat(thrown).isInstanceOf(IommuException.class);
+                Errno errno = ((IommuException) thrown).errno();
+                assertThat(errno).isIn(allowed);
+                seen.add(errno);
+                attempt.assertFailed(errno);
+            }
+            if (!failures.fired()) {
+                return seen;
+            }
+        }
+    }
+
+    private static VendorContext failing(VendorContext context, FailNth failures) {
+        return new VendorContext(
+                context.memory(),
+                failures.frames(context.frames()),
+                failures.registers(context.registers()),
+                failures.waiter(context.waiter()),
+                context.firmware(),
+                context.topology(),
+                context.bootOptions(),
+                context.release());
+    }
+}
