@@ -28,6 +28,7 @@ class SaboteursTest {
         return Saboteur.all(
                 MappingSaboteurs.all(),
                 DomainSaboteurs.all(),
+                SubtleSaboteurs.all(),
                 DriverSaboteurs.all(),
                 AttachingSaboteurs.all(),
                 CapabilitySaboteurs.all(),

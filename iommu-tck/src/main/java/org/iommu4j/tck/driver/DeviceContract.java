@@ -118,8 +118,9 @@ public abstract class DeviceContract {
                             .as("regions of %s, and what is said of them without opening", id)
                             .isEqualTo(described));
         }
-        IommuDomain domain = bench.attached();
         List<ReservedRegion> regions = bench.device().reservedRegions();
+        IommuDomain domain = bench.attached();
+        assertThat(bench.device().reservedRegions()).as("attached").isEqualTo(regions);
         bench.map(domain, bench.iova(), bench.scratch());
         assertThat(bench.device().reservedRegions()).as("attached").isEqualTo(regions);
     }

@@ -570,7 +570,18 @@ public abstract class DomainContract {
     @Test
     @Promise("translate-3")
     void identityTranslatesToItselfAndBlockedToNothing(Bench bench) {
-        long[] addresses = {0, 1, bench.scratch(), bench.scratch() + 5, bench.iova(), bench.iova() + 7, 1L << 40};
+        long[] addresses = {
+            0,
+            1,
+            bench.scratch(),
+            bench.scratch() + 5,
+            bench.iova(),
+            bench.iova() + 7,
+            1L << 40,
+            1L << 52 | 3,
+            Long.MIN_VALUE,
+            -2
+        };
         IommuDomain blocked = bench.iommu().allocate(DomainType.BLOCKED, bench.device());
         for (int round = 0; round < 2; round++) {
             for (long address : addresses) {
@@ -586,6 +597,65 @@ public abstract class DomainContract {
                 }
                 bench.attach(identity, bench.device());
             }
+        }
+    }
+
+    @Test
+    @Promise("translate-2")
+    void whatIsBeyondTheApertureIsNoOtherNameOfWhatIsInIt(Bench bench) {
+        IommuDomain domain = bench.attached();
+        bench.map(domain, bench.iova(), bench.scratch());
+        for (int bit = bench.traits().addressBits(); bit < Long.SIZE; bit++) {
+            assertThat(domain.translate(bench.iova() | 1L << bit))
+                    .as("with bit %d", bit)
+                    .isEqualTo(IommuDomain.UNMAPPED);
+        }
+    }
+
+    @Test
+    @Promise("translate-1")
+    void everyBitOfAPhysicalAddressIsKept(Bench bench) {
+        IommuDomain domain = bench.domain();
+        for (int bit = Long.numberOfTrailingZeros(bench.granule());
+                bit < bench.traits().physicalBits();
+                bit++) {
+            domain.map(bench.iova(), 1L << bit, bench.granule(), 1, Bench.READ_WRITE);
+            assertThat(domain.translate(bench.iova() + 5)).as("bit %d", bit).isEqualTo(1L << bit | 5);
+            bench.unmap(domain, bench.iova(), bench.granule());
+        }
+    }
+
+    @Test
+    @Promise("domain-5")
+    void aDomainThatStaysOpenChangesNoOther(Bench bench) {
+        IommuDomain busy = bench.attached();
+        IommuDomain other = bench.domain();
+        bench.map(other, bench.iova(), bench.scratch());
+        assertRefused(Errno.EBUSY, busy::close);
+        assertThat(other.translate(bench.iova())).isEqualTo(bench.scratch());
+        bench.attach(other, bench.device());
+        bench.assertReaches(bench.iova(), bench.scratch());
+    }
+
+    @Test
+    @Promise("close-1")
+    void whateverADomainMappedOrWasAskedItsFramesComeBack(Bench bench) {
+        bench.domain().close();
+        long before = bench.framesInUse();
+        for (int round = 0; round < 3; round++) {
+            IommuDomain domain = bench.attached();
+            for (long size : bench.pageSizes(domain)) {
+                Spot spot = Spot.of(bench, domain, size);
+                domain.map(spot.iova(), spot.physicalAddress(), size, 1, Bench.READ_WRITE);
+                bench.unmap(domain, spot.iova(), size);
+                domain.map(spot.iova(), spot.physicalAddress(), size, 1, Bench.READ_WRITE);
+                bench.unmap(domain, spot.iova(), size);
+            }
+            domain.cacheCoherencyEnforcement().ifPresent(control -> control.enforce());
+            bench.map(domain, bench.iova(), bench.scratch());
+            bench.detach(domain, bench.device());
+            domain.close();
+            assertThat(bench.framesInUse()).as("frames in use, round %d", round).isEqualTo(before);
         }
     }
 

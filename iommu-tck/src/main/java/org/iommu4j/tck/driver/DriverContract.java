@@ -57,8 +57,10 @@ public abstract class DriverContract {
 
     @Test
     @Promise("driver-1")
-    void everyDeviceIsBlockedAfterOpening(Bench ignored) {
-        Bench bench = Bench.unprobed(ignored.subject());
+    void everyDeviceIsBlockedAfterOpening(Bench probed) {
+        assertBlockedEverywhere(probed, probed.device().id());
+        assertBlockedEverywhere(probed, probed.second().id());
+        Bench bench = Bench.unprobed(probed.subject());
         for (DeviceId id : bench.ids()) {
             assertBlockedEverywhere(bench, id);
         }
@@ -185,7 +187,8 @@ public abstract class DriverContract {
     @Test
     @Promise("units-1")
     void unitsAreNamedInTheOrderOfTheTable(Bench bench) {
-        List<String> units = bench.iommu().units();
+        List<String> units = Bench.unprobed(bench.subject()).iommu().units();
+        assertThat(bench.iommu().units()).as("with devices").isEqualTo(units);
         assertThat(units).doesNotHaveDuplicates().isEqualTo(names(Described.of(bench)));
         Set<String> needed = new LinkedHashSet<>();
         bench.ids().forEach(id -> needed.add(bench.unitOf(id).spec().name()));
@@ -597,7 +600,9 @@ public abstract class DriverContract {
             if (type.isPaging()) {
                 assertThat(domain.translate(bench.iova())).isEqualTo(IommuDomain.UNMAPPED);
                 assertThat(domain.translate(domain.apertureStart())).isEqualTo(IommuDomain.UNMAPPED);
+                assertThat(domain.translate(domain.apertureEnd())).isEqualTo(IommuDomain.UNMAPPED);
                 bench.attach(domain, bench.device());
+                bench.assertBlocked(domain.apertureEnd() & -bench.granule());
                 bench.assertBlocked(bench.iova());
                 bench.assertBlocked(domain.apertureStart());
                 bench.map(domain, bench.iova(), bench.scratch() + bench.granule());

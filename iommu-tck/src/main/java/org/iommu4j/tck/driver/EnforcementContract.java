@@ -338,6 +338,7 @@ public abstract class EnforcementContract {
         if (both) {
             IommuDomain domain = bench.attached();
             bench.attach(domain, bench.second());
+            bench.map(domain, page(bench, 0), frame(bench, 0));
             assertThat(enforce(bench, domain)).as("of both devices").isTrue();
         }
         boolean first = bench.iommu().capable(bench.device(), IommuCapability.ENFORCE_CACHE_COHERENCY);

@@ -88,6 +88,15 @@ public abstract class FaultContract {
             }
             assertThat(bench.iommu().takeFaults()).as("taken again").isEmpty();
         }
+        // The same request again is refused again, and asking how many were lost loses none.
+        for (int i = 0; i < 3; i++) {
+            refuse(bench.requester(), page(bench, 1), false);
+        }
+        long lost = bench.iommu().faultOverflows();
+        List<DmaFault> alike = bench.iommu().takeFaults();
+        assertThat(alike.size() == 3 || bench.iommu().faultOverflows() > 0 && !alike.isEmpty())
+                .as("%d reports of three requests alike, %d overflows", alike.size(), lost)
+                .isTrue();
         // What the driver does in between takes nothing out.
         refuse(bench.requester(), page(bench, 0), false);
         IommuDomain domain = bench.attached();

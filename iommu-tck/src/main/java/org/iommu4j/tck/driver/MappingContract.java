@@ -590,6 +590,38 @@ public abstract class MappingContract {
     }
 
     @Test
+    @Promise("map-2")
+    void ofARunThatLeavesTheApertureNothingIsMapped(Bench bench) {
+        IommuDomain domain = bench.attached();
+        long page = bench.granule();
+        long last = domain.apertureEnd() - (page - 1);
+        for (int inside : new int[] {1, 2, 5}) {
+            long first = last - (inside - 1) * page;
+            assertRefused(Errno.ERANGE, () -> domain.map(first, bench.scratch(), page, inside + 1, READ_WRITE));
+            for (int i = 0; i < inside; i++) {
+                assertThat(domain.translate(first + i * page)).isEqualTo(IommuDomain.UNMAPPED);
+            }
+            bench.assertBlocked(first);
+            bench.assertBlocked(last);
+        }
+    }
+
+    @Test
+    @Promise("map-5")
+    void whatElseIsAskedOfAPageTakesNoRightAway(Bench bench) {
+        IommuDomain domain = bench.attached();
+        long page = bench.granule();
+        int[] hints = {0, Prot.CACHE, Prot.NOEXEC, Prot.MMIO, Prot.PRIV, Prot.CACHE | Prot.NOEXEC | Prot.PRIV};
+        for (int i = 0; i < hints.length; i++) {
+            long iova = bench.iova() + 2L * i * page;
+            bench.map(domain, iova, bench.scratch() + i * page, page, 1, Prot.READ_WRITE | hints[i]);
+            bench.assertReaches(iova, bench.scratch() + i * page);
+            bench.map(domain, iova + page, bench.scratch() + i * page, page, 1, Prot.READ | hints[i]);
+            assertThat(bench.requester().write(iova + page, 1, false)).isFalse();
+        }
+    }
+
+    @Test
     @Promise("map-8")
     void aPageSizeThatTheDomainDoesNotHaveIsRefusedWithEnxio(Bench bench) {
         IommuDomain domain = bench.attached();
@@ -648,6 +680,12 @@ public abstract class MappingContract {
             assertOutOfRange(bench, domain, free, limit - 3 * page, page, 4);
             assertOutOfRange(bench, domain, free, -page, page, 1);
             assertOutOfRange(bench, domain, free, Long.MIN_VALUE, page, 1);
+            for (long size : bench.pageSizes(domain)) {
+                if (Long.compareUnsigned(size, limit) < 0 && (free & size - 1) == 0) {
+                    assertOutOfRange(bench, domain, free, limit, size, 1);
+                    assertOutOfRange(bench, domain, free, limit - size, size, 2);
+                }
+            }
             bench.map(domain, free, limit - page, page, 1, READ_WRITE);
             assertThat(domain.translate(free))
                     .as("the last page of the table's")

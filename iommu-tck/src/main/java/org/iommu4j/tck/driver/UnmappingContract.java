@@ -10,6 +10,9 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
@@ -326,7 +329,7 @@ public abstract class UnmappingContract {
     }
 
     @Test
-    @Promise({"unmap-7", "sync-1"})
+    @Promise({"unmap-7", "sync-1", "unmap-6"})
     void tablesThatBecomeEmptyRideOnTheGatherAndComeBackBySync(Bench bench) {
         SpoiltFrames.onBoth(bench, UnmappingContract::assertTablesRideOnTheGather);
     }
@@ -449,6 +452,61 @@ public abstract class UnmappingContract {
         assertThat(bench.framesInUse()).as("frames in use").isEqualTo(before);
         for (int i = 0; i < tables; i++) {
             bench.assertBlocked(base + i * span + at);
+        }
+    }
+
+    @Test
+    @Promise({"unmap-9", "unmap-1"})
+    void ofLongRunsNoPageIsLeft(Bench bench) {
+        IommuDomain domain = bench.attached();
+        Requester other = attachSecond(bench, domain);
+        long page = bench.granule();
+        long span = bench.tableSpan();
+        long target = bench.scratch() & -span;
+        for (long[] run : new long[][] {
+            {0, span}, {span - 3 * page, 3 * page}, {page, 2 * span - page}, {page, span + page}, {3 * page, 120 * page}
+        }) {
+            long first = bench.iova() + run[0];
+            bench.map(domain, first, target, page, run[1] / page, READ_WRITE);
+            assertThat(bench.unmap(domain, first, run[1])).isEqualTo(run[1]);
+            for (long at = 0; at < run[1]; at += page) {
+                assertThat(domain.translate(first + at)).as("0x%x", first + at).isEqualTo(IommuDomain.UNMAPPED);
+            }
+            for (long at : new long[] {0, run[1] - page}) {
+                bench.assertBlocked(first + at);
+                bench.assertBlocked(other, first + at);
+            }
+        }
+    }
+
+    @Test
+    @Promise("unmap-5")
+    void whatIsAPageATableOrALargePageAwayStays(Bench bench) {
+        IommuDomain domain = bench.attached();
+        long page = bench.granule();
+        Set<Long> distances = new TreeSet<>(bench.pageSizes(domain));
+        distances.add(bench.tableSpan());
+        for (long distance : distances) {
+            if (distance < bench.room() / 4) {
+                long middle = bench.iova() + distance;
+                bench.map(domain, middle - distance, bench.scratch());
+                bench.map(domain, middle, bench.scratch() + page);
+                bench.map(domain, middle + distance, bench.scratch() + 2 * page);
+                assertThat(bench.unmap(domain, middle, page)).isEqualTo(page);
+                bench.assertReaches(middle - distance, bench.scratch());
+                bench.assertReaches(middle + distance, bench.scratch() + 2 * page);
+                bench.unmap(domain, middle - distance, page);
+                bench.unmap(domain, middle + distance, page);
+            }
+        }
+        for (long size : sizes(bench, domain)) {
+            Spot spot = Spot.of(bench, domain, size);
+            mapAlike(bench, domain, size, 3);
+            assertThat(bench.unmap(domain, spot.iova() + size, page)).isEqualTo(size);
+            assertThat(domain.translate(spot.iova())).isEqualTo(spot.physicalAddress());
+            assertThat(domain.translate(spot.iova() + 2 * size)).isEqualTo(spot.physicalAddress());
+            bench.unmap(domain, spot.iova(), size);
+            bench.unmap(domain, spot.iova() + 2 * size, size);
         }
     }
 
@@ -606,6 +664,39 @@ public abstract class UnmappingContract {
     }
 
     // sync.
+
+    @Test
+    @Promise("sync-2")
+    void theFirstAndTheLastPageThatCanBeMappedAreForgotten(Bench bench) {
+        IommuDomain domain = bench.attached();
+        long page = bench.granule();
+        for (long iova : new long[] {domain.apertureStart(), domain.apertureEnd() - (page - 1)}) {
+            bench.map(domain, iova, bench.scratch());
+            bench.assertReaches(iova, bench.scratch());
+            assertThat(bench.unmap(domain, iova, page)).isEqualTo(page);
+            bench.assertBlocked(iova);
+        }
+    }
+
+    @Test
+    @Promise("sync-2")
+    void aDeviceThatCameBackForgetsAsWellAndForEveryThread(Bench given) {
+        // A machine with caches belongs to one thread.
+        Bench bench = new Bench(given.subject().flat());
+        IommuDomain domain = bench.attached();
+        Requester other = attachSecond(bench, domain);
+        for (int round = 0; round < 3; round++) {
+            bench.map(domain, bench.iova(), bench.scratch());
+            bench.assertReaches(bench.iova(), bench.scratch());
+            bench.assertReaches(other, bench.iova(), bench.scratch());
+            IotlbGather gather = bench.unmapOnly(domain, bench.iova(), bench.granule());
+            CompletableFuture.runAsync(() -> domain.sync(gather)).join();
+            bench.assertBlocked(bench.iova());
+            bench.assertBlocked(other, bench.iova());
+            bench.detach(domain, bench.device());
+            bench.attach(domain, bench.device());
+        }
+    }
 
     @Test
     @Promise({"sync-2", "sync-1"})
