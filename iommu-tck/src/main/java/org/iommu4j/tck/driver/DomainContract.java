@@ -578,7 +578,7 @@ public abstract class DomainContract {
             bench.iova(),
             bench.iova() + 7,
             1L << 40,
-            1L << 52 | 3,
+            (1L << 52) | 3,
             Long.MIN_VALUE,
             -2
         };
@@ -606,7 +606,7 @@ public abstract class DomainContract {
         IommuDomain domain = bench.attached();
         bench.map(domain, bench.iova(), bench.scratch());
         for (int bit = bench.traits().addressBits(); bit < Long.SIZE; bit++) {
-            assertThat(domain.translate(bench.iova() | 1L << bit))
+            assertThat(domain.translate(bench.iova() | (1L << bit)))
                     .as("with bit %d", bit)
                     .isEqualTo(IommuDomain.UNMAPPED);
         }
@@ -620,7 +620,7 @@ public abstract class DomainContract {
                 bit < bench.traits().physicalBits();
                 bit++) {
             domain.map(bench.iova(), 1L << bit, bench.granule(), 1, Bench.READ_WRITE);
-            assertThat(domain.translate(bench.iova() + 5)).as("bit %d", bit).isEqualTo(1L << bit | 5);
+            assertThat(domain.translate(bench.iova() + 5)).as("bit %d", bit).isEqualTo((1L << bit) | 5);
             bench.unmap(domain, bench.iova(), bench.granule());
         }
     }

@@ -681,7 +681,7 @@ public abstract class MappingContract {
             assertOutOfRange(bench, domain, free, -page, page, 1);
             assertOutOfRange(bench, domain, free, Long.MIN_VALUE, page, 1);
             for (long size : bench.pageSizes(domain)) {
-                if (Long.compareUnsigned(size, limit) < 0 && (free & size - 1) == 0) {
+                if (Long.compareUnsigned(size, limit) < 0 && (free & (size - 1)) == 0) {
                     assertOutOfRange(bench, domain, free, limit, size, 1);
                     assertOutOfRange(bench, domain, free, limit - size, size, 2);
                 }
