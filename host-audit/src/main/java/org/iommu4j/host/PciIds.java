@@ -100,7 +100,7 @@ final class PciIds {
     static byte[] only(byte[] file, Set<String> wanted) {
         StringBuilder kept = new StringBuilder();
         String head = "";
-        for (String line : new String(file, StandardCharsets.ISO_8859_1).split("\n")) {
+        for (String line : new String(file, StandardCharsets.ISO_8859_1).split("\n", -1)) {
             String key = "";
             if (!line.startsWith("\t")) {
                 head = part(line, 0, 4);

@@ -167,14 +167,12 @@ class AuditPictureTest {
 
                 """);
         for (int i = 0; i < 63; i++) {
-            lspci.append(String.format(
-                    """
+            lspci.append(String.format("""
                     01:%02x.%d Ethernet controller [0200]: Maker Virtual [8086:1889]
                     \tIOMMU group: %d
                     \tKernel driver in use: iavf
 
-                    """,
-                    0x10 + i / 8, i % 8, 20 + i));
+                    """, 0x10 + i / 8, i % 8, 20 + i));
         }
         Path file = Files.writeString(folder.resolve("lspci.txt"), lspci.toString());
         Audit audit = Audits.assigning(file, "7.1", "01:10.3");
@@ -220,9 +218,7 @@ class AuditPictureTest {
 
     @Test
     void textOfACaptureIsNoMarkup() throws IOException {
-        Path file = Files.writeString(
-                folder.resolve("l]]><script>.txt"),
-                """
+        Path file = Files.writeString(folder.resolve("l]]><script>.txt"), """
                 00:02.0 VGA compatible controller: </title></svg><script>alert(1)</script> & "x" \u0001\u2028
                 \tKernel driver in use: <b>'&amp;
                 """);

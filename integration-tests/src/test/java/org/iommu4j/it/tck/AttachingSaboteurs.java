@@ -101,7 +101,8 @@ final class AttachingSaboteurs {
                         Object result = call.proceed();
                         at.put(device, here);
                         if (old != null && old != here) {
-                            for (Map.Entry<IommuDevice, IommuDomain> other : Map.copyOf(at).entrySet()) {
+                            for (Map.Entry<IommuDevice, IommuDomain> other :
+                                    Map.copyOf(at).entrySet()) {
                                 if (other.getValue() == old) {
                                     old.detach(other.getKey());
                                     at.remove(other.getKey());
@@ -111,10 +112,13 @@ final class AttachingSaboteurs {
                         return result;
                     }));
                 }),
-                where("attach-3", "is incompatible with what it has", places -> call ->
-                        places.of.get(call.argument(0, IommuDevice.class)) == call.target(IommuDomain.class)
-                                ? AttachResult.incompatible("sabotage")
-                                : call.proceed()),
+                where(
+                        "attach-3",
+                        "is incompatible with what it has",
+                        places -> call ->
+                                places.of.get(call.argument(0, IommuDevice.class)) == call.target(IommuDomain.class)
+                                        ? AttachResult.incompatible("sabotage")
+                                        : call.proceed()),
                 where("attach-3", "attaches anew", places -> call -> {
                     IommuDevice device = call.argument(0, IommuDevice.class);
                     IommuDomain here = call.target(IommuDomain.class);
@@ -167,18 +171,27 @@ final class AttachingSaboteurs {
                     }
                     return call.proceed();
                 }),
-                where("attach-8", "has one id", places -> call -> places.of.isEmpty()
-                                || places.of.get(call.argument(0, IommuDevice.class)) != null
-                        ? call.proceed()
-                        : refuse(Errno.ENOSPC))
+                where(
+                                "attach-8",
+                                "has one id",
+                                places -> call -> places.of.isEmpty()
+                                                || places.of.get(call.argument(0, IommuDevice.class)) != null
+                                        ? call.proceed()
+                                        : refuse(Errno.ENOSPC))
                         .where(traits -> !traits.has(Ability.ID_PER_ATTACHMENT)),
-                of("attach-9", "takes a time-out for success", "attach", caught(
-                                Errno.ETIMEDOUT, () -> AttachResult.ATTACHED))
+                of(
+                                "attach-9",
+                                "takes a time-out for success",
+                                "attach",
+                                caught(Errno.ETIMEDOUT, () -> AttachResult.ATTACHED))
                         .where(Ability.COMPLETION),
                 of("attach-9", "takes a time-out for a failure", "attach", swap(Errno.ETIMEDOUT, Errno.EINVAL))
                         .where(Ability.COMPLETION),
-                of("attach-10", "is incompatible with a stranger", "attach", caught(
-                        Errno.ENODEV, () -> AttachResult.incompatible("sabotage"))),
+                of(
+                        "attach-10",
+                        "is incompatible with a stranger",
+                        "attach",
+                        caught(Errno.ENODEV, () -> AttachResult.incompatible("sabotage"))),
                 of("attach-10", "finds a stranger invalid", "attach", swap(Errno.ENODEV, Errno.EINVAL)),
                 where("attach-11", "takes a device out when it fails", places -> call -> {
                     IommuDevice device = call.argument(0, IommuDevice.class);
@@ -205,7 +218,8 @@ final class AttachingSaboteurs {
                     FrameAllocator[] frames = new FrameAllocator[1];
                     return List.of(
                             new Change(IommuVendor.class, "open", call -> {
-                                frames[0] = call.argument(0, VendorContext.class).frames();
+                                frames[0] =
+                                        call.argument(0, VendorContext.class).frames();
                                 return call.proceed();
                             }),
                             new Change(IommuDomain.class, "detach", call -> {
@@ -243,9 +257,12 @@ final class AttachingSaboteurs {
                                         asked.set(true);
                                         return call.proceed();
                                     }),
-                                    new Change(IommuDomain.class, "attach", call -> asked.get()
-                                            ? AttachResult.incompatible("sabotage")
-                                            : call.proceed()));
+                                    new Change(
+                                            IommuDomain.class,
+                                            "attach",
+                                            call -> asked.get()
+                                                    ? AttachResult.incompatible("sabotage")
+                                                    : call.proceed()));
                         })
                         .where(Ability.ENFORCEMENT),
                 of("enforce-2", "takes a device that can't", "attach", call -> {

@@ -861,7 +861,7 @@ final class CapabilitySaboteurs {
         all.add(lost("page-requests-2", "answers nothing at a stop", PageRequests.class, "disable"));
         all.add(PAGES.changes("page-requests-2", "answers all PASIDs at a detach of one", () -> {
             Set<Object> asked = Collections.newSetFromMap(new IdentityHashMap<>());
-            Map<Object, PageRequests> by = new IdentityHashMap<>();
+            IdentityHashMap<Object, PageRequests> by = new IdentityHashMap<>();
             return List.of(
                     new Change(PageRequests.class, take, call -> {
                         List<PageRequestGroup> groups = groups(call);
@@ -875,7 +875,7 @@ final class CapabilitySaboteurs {
                             try {
                                 by.get(group).respond((PageRequestGroup) group, PageResponse.INVALID);
                             } catch (IommuException answered) {
-                                continue;
+                                // as it should be
                             }
                         }
                         asked.clear();

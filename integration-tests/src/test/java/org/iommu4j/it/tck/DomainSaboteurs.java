@@ -63,9 +63,10 @@ final class DomainSaboteurs {
 
     private static List<Saboteur> addresses() {
         return List.of(
-                Domains.of("domain-1", "takes IOVAs for signed numbers", "map", when(call -> call.number(0) < 0, call -> {
-                    throw new IommuException(Errno.EINVAL, "sabotage");
-                })),
+                Domains.of(
+                        "domain-1", "takes IOVAs for signed numbers", "map", when(call -> call.number(0) < 0, call -> {
+                            throw new IommuException(Errno.EINVAL, "sabotage");
+                        })),
                 Domains.of(
                                 "domain-1",
                                 "translates no negative number",
@@ -386,8 +387,10 @@ final class DomainSaboteurs {
                         "apertureStart",
                         call -> domain(call).type().isPaging() ? call.proceed() : (Object) 4096L),
                 changes("aperture-2", "apertureStart", "detach", call -> (long) call.proceed() + page(call)),
-                Domains.of("aperture-3", "ends a page later", "apertureEnd", call -> (long) call.proceed() + page(call)),
-                Domains.of("aperture-3", "ends a page earlier", "apertureEnd", call -> (long) call.proceed() - page(call)),
+                Domains.of(
+                        "aperture-3", "ends a page later", "apertureEnd", call -> (long) call.proceed() + page(call)),
+                Domains.of(
+                        "aperture-3", "ends a page earlier", "apertureEnd", call -> (long) call.proceed() - page(call)),
                 Domains.of("aperture-3", "ends after its last byte", "apertureEnd", call -> (long) call.proceed() + 1),
                 Domains.of(
                         "aperture-3",

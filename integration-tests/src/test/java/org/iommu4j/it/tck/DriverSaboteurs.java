@@ -49,7 +49,15 @@ final class DriverSaboteurs {
 
     static List<Saboteur> all() {
         return Saboteur.all(
-                opening(), probing(), named(), capabilities(), allocating(), flags(), faults(), quarantine(), closing(),
+                opening(),
+                probing(),
+                named(),
+                capabilities(),
+                allocating(),
+                flags(),
+                faults(),
+                quarantine(),
+                closing(),
                 devices());
     }
 
@@ -72,6 +80,7 @@ final class DriverSaboteurs {
                 (self, method, arguments) -> method.invoke(device, arguments));
     }
 
+    @SuppressWarnings("ThreadPriorityCheck") // the other thread is to come in between
     private static List<Saboteur> opening() {
         return List.of(
                 Saboteur.of("driver-1", "lets one device pass from the start", IommuVendor.class, "open", call -> {
@@ -80,14 +89,19 @@ final class DriverSaboteurs {
                                     .topology()
                                     .functions();
                             PciFunction last = functions.get(functions.size() - 1);
-                            IommuDevice device = iommu.probe(last, last.address().requesterId())
+                            IommuDevice device = iommu.probe(
+                                            last, last.address().requesterId())
                                     .orElseThrow();
                             iommu.allocate(DomainType.IDENTITY, device).attach(device);
                             return iommu;
                         })
                         .where(Ability.IDENTITY),
-                Saboteur.of("driver-2", "says that a driver is missing, not that there is one", IommuVendor.class,
-                        "open", swap(Errno.EBUSY, Errno.ENODEV)),
+                Saboteur.of(
+                        "driver-2",
+                        "says that a driver is missing, not that there is one",
+                        IommuVendor.class,
+                        "open",
+                        swap(Errno.EBUSY, Errno.ENODEV)),
                 Refusals.with("driver-2", "gives the first driver out again", IommuVendor.class, "open", () -> {
                     Object[] first = new Object[1];
                     return call -> {
@@ -110,7 +124,7 @@ final class DriverSaboteurs {
                             return refuse(Errno.EBUSY);
                         }
                         try {
-                            Thread.onSpinWait();
+                            Thread.yield();
                             return call.proceed();
                         } finally {
                             busy.set(false);
@@ -124,9 +138,11 @@ final class DriverSaboteurs {
                         return first[0] == Thread.currentThread() ? call.proceed() : Optional.empty();
                     };
                 }),
-                of("driver-vendor-1", "writes its name large", "vendor", call -> call.proceed()
-                        .toString()
-                        .toUpperCase(Locale.ROOT)),
+                of(
+                        "driver-vendor-1",
+                        "writes its name large",
+                        "vendor",
+                        call -> call.proceed().toString().toUpperCase(Locale.ROOT)),
                 with("driver-vendor-1", "forgets its name", "vendor", () -> {
                     AtomicInteger count = new AtomicInteger();
                     return call -> count.getAndIncrement() == 0 ? call.proceed() : "";
@@ -148,8 +164,11 @@ final class DriverSaboteurs {
 
     private static List<Saboteur> probing() {
         return List.of(
-                of("probe-1", "makes a device anew", "probe", call -> ((Optional<?>) call.proceed())
-                        .map(device -> copy((IommuDevice) device))),
+                of(
+                        "probe-1",
+                        "makes a device anew",
+                        "probe",
+                        call -> ((Optional<?>) call.proceed()).map(device -> copy((IommuDevice) device))),
                 with("probe-1", "knows a function by its object", "probe", () -> {
                     IdentityHashMap<Object, Object> known = new IdentityHashMap<>();
                     return call -> {
@@ -165,10 +184,14 @@ final class DriverSaboteurs {
                                 : found;
                     };
                 }),
-                of("probe-2", "knows no alias", "probe", call -> call.count() < 2
-                        || call.argument(1, int[].class).length < 2
-                        ? call.proceed()
-                        : call.with(1, new int[] {call.argument(1, int[].class)[0]}).proceed()),
+                of(
+                        "probe-2",
+                        "knows no alias",
+                        "probe",
+                        call -> call.count() < 2 || call.argument(1, int[].class).length < 2
+                                ? call.proceed()
+                                : call.with(1, new int[] {call.argument(1, int[].class)[0]})
+                                        .proceed()),
                 with("probe-3", "refuses an alias that it has seen", "probe", () -> {
                     Map<Integer, Object> seen = new HashMap<>();
                     return call -> {
@@ -258,10 +281,13 @@ final class DriverSaboteurs {
                     domain.attach(call.argument(1, IommuDevice.class));
                     return domain;
                 }),
-                of("allocate-1", "makes a domain of another type", "allocate", call -> call.argument(0, Object.class)
-                                == DomainType.DMA
-                        ? call.with(0, DomainType.UNMANAGED).proceed()
-                        : call.proceed()),
+                of(
+                        "allocate-1",
+                        "makes a domain of another type",
+                        "allocate",
+                        call -> call.argument(0, Object.class) == DomainType.DMA
+                                ? call.with(0, DomainType.UNMANAGED).proceed()
+                                : call.proceed()),
                 with("allocate-2", "makes one more now and then", "allocate", () -> {
                     AtomicInteger count = new AtomicInteger();
                     return call -> {
@@ -287,11 +313,13 @@ final class DriverSaboteurs {
                 of("allocate-4", "takes ids for frames", "allocate", swap(Errno.ENOSPC, Errno.ENOMEM))
                         .where(Ability.ID_PER_DOMAIN),
                 of("allocate-5", "finds a type invalid", "allocate", swap(Errno.EOPNOTSUPP, Errno.EINVAL)),
-                of("allocate-5", "makes a blocked domain for a nested one", "allocate", call -> call.argument(
-                                        0, Object.class)
-                                == DomainType.NESTED
-                        ? call.with(0, DomainType.BLOCKED).proceed()
-                        : call.proceed()),
+                of(
+                        "allocate-5",
+                        "makes a blocked domain for a nested one",
+                        "allocate",
+                        call -> call.argument(0, Object.class) == DomainType.NESTED
+                                ? call.with(0, DomainType.BLOCKED).proceed()
+                                : call.proceed()),
                 of("allocate-6", "finds a stranger invalid", "allocate", swap(Errno.ENODEV, Errno.EINVAL)));
     }
 
@@ -301,27 +329,41 @@ final class DriverSaboteurs {
                         .allocate(call.argument(0, DomainType.class), call.argument(1, IommuDevice.class))
                 : call.proceed();
         return List.of(
-                of("allocate-flags-1", "has no domain without a flag", "allocate", call -> call.count() == 3
-                                && call.argument(2, Set.class).isEmpty()
-                        ? refuse(Errno.EINVAL)
-                        : call.proceed()),
-                of("allocate-flags-1", "makes a blocked domain without flags", "allocate", call -> call.count() == 3
-                                && call.argument(2, Set.class).isEmpty()
-                        ? call.target(Iommu.class).allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class))
-                        : call.proceed()),
+                of(
+                        "allocate-flags-1",
+                        "has no domain without a flag",
+                        "allocate",
+                        call -> call.count() == 3 && call.argument(2, Set.class).isEmpty()
+                                ? refuse(Errno.EINVAL)
+                                : call.proceed()),
+                of(
+                        "allocate-flags-1",
+                        "makes a blocked domain without flags",
+                        "allocate",
+                        call -> call.count() == 3 && call.argument(2, Set.class).isEmpty()
+                                ? call.target(Iommu.class)
+                                        .allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class))
+                                : call.proceed()),
                 of("allocate-flags-2", "ignores flags", "allocate", ignoring),
                 of("allocate-flags-2", "finds a flag invalid", "allocate", swap(Errno.EOPNOTSUPP, Errno.EINVAL)),
-                of("allocate-flags-3", "ignores flags of other types", "allocate", call -> call.count() == 3
-                                && call.argument(0, Object.class) != DomainType.UNMANAGED
-                        ? ignoring.handle(call)
-                        : call.proceed()));
+                of(
+                        "allocate-flags-3",
+                        "ignores flags of other types",
+                        "allocate",
+                        call -> call.count() == 3 && call.argument(0, Object.class) != DomainType.UNMANAGED
+                                ? ignoring.handle(call)
+                                : call.proceed()));
     }
 
     private static Saboteur report(String about, UnaryOperator<DmaFault> change) {
-        return of("faults-2", about, "takeFaults", call -> ((List<?>) call.proceed())
-                        .stream()
-                                .map(fault -> change.apply((DmaFault) fault))
-                                .toList())
+        return of(
+                        "faults-2",
+                        about,
+                        "takeFaults",
+                        call -> ((List<?>) call.proceed())
+                                .stream()
+                                        .map(fault -> change.apply((DmaFault) fault))
+                                        .toList())
                 .where(Ability.FAULT_REPORTS);
     }
 
@@ -332,9 +374,9 @@ final class DriverSaboteurs {
 
     private static List<Saboteur> faults() {
         return List.of(
-                reports("loses the last of several", faults -> faults.size() > 1
-                        ? faults.subList(0, faults.size() - 1)
-                        : faults),
+                reports(
+                        "loses the last of several",
+                        faults -> faults.size() > 1 ? faults.subList(0, faults.size() - 1) : faults),
                 reports("reports the newest first", faults -> {
                     Collections.reverse(faults);
                     return faults;
@@ -353,27 +395,76 @@ final class DriverSaboteurs {
                             };
                         })
                         .where(Ability.FAULT_REPORTS),
-                report("names another unit", fault -> new DmaFault(
-                        "unit", fault.requester(), fault.pasid(), fault.address(), fault.write(), fault.reason(),
-                        fault.description())),
-                report("names the device by its id", fault -> new DmaFault(
-                        fault.unit(), new NamedDevice("source-id:0x1"), fault.pasid(), fault.address(), fault.write(),
-                        fault.reason(), fault.description())),
-                report("reports PASID 0", fault -> new DmaFault(
-                        fault.unit(), fault.requester(), 0, fault.address(), fault.write(), fault.reason(),
-                        fault.description())),
-                report("reports 32 bits of an address", fault -> new DmaFault(
-                        fault.unit(), fault.requester(), fault.pasid(), fault.address() & 0xffffffffL, fault.write(),
-                        fault.reason(), fault.description())),
-                report("takes writes for reads", fault -> new DmaFault(
-                        fault.unit(), fault.requester(), fault.pasid(), fault.address(), false, fault.reason(),
-                        fault.description())),
-                report("has no reason", fault -> new DmaFault(
-                        fault.unit(), fault.requester(), fault.pasid(), fault.address(), fault.write(), 0,
-                        fault.description())),
-                report("has no words", fault -> new DmaFault(
-                        fault.unit(), fault.requester(), fault.pasid(), fault.address(), fault.write(), fault.reason(),
-                        "")),
+                report(
+                        "names another unit",
+                        fault -> new DmaFault(
+                                "unit",
+                                fault.requester(),
+                                fault.pasid(),
+                                fault.address(),
+                                fault.write(),
+                                fault.reason(),
+                                fault.description())),
+                report(
+                        "names the device by its id",
+                        fault -> new DmaFault(
+                                fault.unit(),
+                                new NamedDevice("source-id:0x1"),
+                                fault.pasid(),
+                                fault.address(),
+                                fault.write(),
+                                fault.reason(),
+                                fault.description())),
+                report(
+                        "reports PASID 0",
+                        fault -> new DmaFault(
+                                fault.unit(),
+                                fault.requester(),
+                                0,
+                                fault.address(),
+                                fault.write(),
+                                fault.reason(),
+                                fault.description())),
+                report(
+                        "reports 32 bits of an address",
+                        fault -> new DmaFault(
+                                fault.unit(),
+                                fault.requester(),
+                                fault.pasid(),
+                                fault.address() & 0xffffffffL,
+                                fault.write(),
+                                fault.reason(),
+                                fault.description())),
+                report(
+                        "takes writes for reads",
+                        fault -> new DmaFault(
+                                fault.unit(),
+                                fault.requester(),
+                                fault.pasid(),
+                                fault.address(),
+                                false,
+                                fault.reason(),
+                                fault.description())),
+                report(
+                        "has no reason",
+                        fault -> new DmaFault(
+                                fault.unit(),
+                                fault.requester(),
+                                fault.pasid(),
+                                fault.address(),
+                                fault.write(),
+                                0,
+                                fault.description())),
+                report(
+                        "has no words",
+                        fault -> new DmaFault(
+                                fault.unit(),
+                                fault.requester(),
+                                fault.pasid(),
+                                fault.address(),
+                                fault.write(),
+                                fault.reason(),
+                                "")),
                 of("faults-3", "never says that refusals were lost", "faultOverflows", call -> 0L)
                         .where(Ability.FAULT_REPORTS),
                 with("faults-3", "counts anew after each question", "faultOverflows", () -> {
@@ -398,7 +489,8 @@ final class DriverSaboteurs {
 
     private static List<Saboteur> quarantine() {
         return List.of(
-                of("quarantine-1", "counts none", "quarantinedFrames", call -> 0L).where(Ability.COMPLETION),
+                of("quarantine-1", "counts none", "quarantinedFrames", call -> 0L)
+                        .where(Ability.COMPLETION),
                 of("quarantine-1", "counts one more", "quarantinedFrames", call -> 1L + (long) call.proceed()),
                 of("quarantine-1", "counts half", "quarantinedFrames", call -> (long) call.proceed() / 2)
                         .where(Ability.COMPLETION),
@@ -410,9 +502,10 @@ final class DriverSaboteurs {
                                         closed.set(true);
                                         return null;
                                     }),
-                                    new Change(Iommu.class, "quarantinedFrames", call -> closed.get()
-                                            ? (Object) 0L
-                                            : call.proceed()));
+                                    new Change(
+                                            Iommu.class,
+                                            "quarantinedFrames",
+                                            call -> closed.get() ? (Object) 0L : call.proceed()));
                         })
                         .where(Ability.COMPLETION),
                 Saboteur.of("quarantine-2", "refuses to count when it is closed", () -> {
@@ -423,9 +516,10 @@ final class DriverSaboteurs {
                                 closed.set(true);
                                 return null;
                             }),
-                            new Change(Iommu.class, "quarantinedFrames", call -> closed.get()
-                                    ? refuse(Errno.ENODEV)
-                                    : call.proceed()));
+                            new Change(
+                                    Iommu.class,
+                                    "quarantinedFrames",
+                                    call -> closed.get() ? refuse(Errno.ENODEV) : call.proceed()));
                 }));
     }
 
@@ -465,8 +559,12 @@ final class DriverSaboteurs {
                 whileClosing("driver-close-1", "leaves translation on", RegisterWindow.class, "write32", call -> null)
                         .where(traits -> traits.enforcement() == Enforcement.GRANTED),
                 whileClosing("driver-close-1", "leaves domains' tables", FrameAllocator.class, "free", call -> null),
-                closed("driver-close-2", "counts half of what it keeps", Iommu.class, "quarantinedFrames", call ->
-                                (long) call.proceed() / 2)
+                closed(
+                                "driver-close-2",
+                                "counts half of what it keeps",
+                                Iommu.class,
+                                "quarantinedFrames",
+                                call -> (long) call.proceed() / 2)
                         .where(Ability.COMPLETION),
                 with("driver-close-3", "refuses to be closed again", "close", () -> {
                     Set<Object> closed = Collections.newSetFromMap(new IdentityHashMap<>());
@@ -497,21 +595,36 @@ final class DriverSaboteurs {
                                 return null;
                             }));
                 }),
-                closed("driver-close-4", "translates in a closed domain", IommuDomain.class, "translate", call ->
-                        IommuDomain.UNMAPPED),
+                closed(
+                        "driver-close-4",
+                        "translates in a closed domain",
+                        IommuDomain.class,
+                        "translate",
+                        call -> IommuDomain.UNMAPPED),
                 closed("driver-close-4", "unmaps in a closed domain", IommuDomain.class, "unmap", call -> 0L),
                 closed("driver-close-4", "forgets its format", IommuDomain.class, "format", call -> "closed"),
-                device("driver-close-5", "has page requests that nothing can have", "pageRequests", call -> Optional.of(
-                                fakeRequests()))
+                device(
+                                "driver-close-5",
+                                "has page requests that nothing can have",
+                                "pageRequests",
+                                call -> Optional.of(fakeRequests()))
                         .where(traits -> !traits.has(Ability.PAGE_REQUESTS)),
                 closed("driver-close-6", "probes when it is closed", Iommu.class, "probe", call -> Optional.empty()),
                 closed("driver-close-6", "finds itself busy", Iommu.class, "allocate", call -> refuse(Errno.EBUSY)),
                 closed("driver-close-7", "has no units when it is closed", Iommu.class, "units", call -> List.of()),
-                closed("driver-close-7", "forgets faults when it is closed", Iommu.class, "takeFaults", call ->
-                                List.of())
+                closed(
+                                "driver-close-7",
+                                "forgets faults when it is closed",
+                                Iommu.class,
+                                "takeFaults",
+                                call -> List.of())
                         .where(Ability.FAULT_REPORTS),
-                closed("driver-close-7", "isolates nothing when it is closed", IommuDevice.class, "isolatedMsi", call ->
-                        refuse(Errno.ENODEV)),
+                closed(
+                        "driver-close-7",
+                        "isolates nothing when it is closed",
+                        IommuDevice.class,
+                        "isolatedMsi",
+                        call -> refuse(Errno.ENODEV)),
                 Saboteur.of("driver-close-8", "keeps its registers", RegisterWindow.class, "release", call -> null),
                 of("driver-close-9", "stays open without a word", "close", caught(Errno.EBUSY, () -> "")),
                 of("driver-close-9", "has the wrong reason", "close", swap(Errno.EBUSY, Errno.EINVAL)));
@@ -526,8 +639,11 @@ final class DriverSaboteurs {
 
     private static List<Saboteur> devices() {
         return List.of(
-                of("device-1", "makes a device for each question", "probe", call -> ((Optional<?>) call.proceed())
-                        .map(device -> copy((IommuDevice) device))),
+                of(
+                        "device-1",
+                        "makes a device for each question",
+                        "probe",
+                        call -> ((Optional<?>) call.proceed()).map(device -> copy((IommuDevice) device))),
                 with("device-1", "has one device for all", "probe", () -> {
                     Object[] first = new Object[1];
                     return call -> {
@@ -536,8 +652,11 @@ final class DriverSaboteurs {
                         return ((Optional<?>) found).isPresent() ? first[0] : found;
                     };
                 }),
-                device("device-id-1", "has a name in place of its address", "id", call -> new NamedDevice(
-                        call.proceed().toString())),
+                device(
+                        "device-id-1",
+                        "has a name in place of its address",
+                        "id",
+                        call -> new NamedDevice(call.proceed().toString())),
                 closed("device-id-1", "forgets its id", IommuDevice.class, "id", call -> UNKNOWN),
                 Refusals.with("device-iommu-1", "names the first driver", IommuDevice.class, "iommu", () -> {
                     Object[] first = new Object[1];
@@ -565,8 +684,11 @@ final class DriverSaboteurs {
                 }),
                 device("max-pasids-1", "has three", "maxPasids", call -> 3),
                 device("max-pasids-1", "has those that there are at most", "maxPasids", call -> 1 << 20),
-                device("page-requests-of-device-1", "has requests that can't be", "pageRequests", call -> Optional.of(
-                                fakeRequests()))
+                device(
+                                "page-requests-of-device-1",
+                                "has requests that can't be",
+                                "pageRequests",
+                                call -> Optional.of(fakeRequests()))
                         .where(traits -> !traits.has(Ability.PAGE_REQUESTS)));
     }
 }

@@ -151,13 +151,14 @@ final class MappingSaboteurs {
                         "leaves the first page of a run that met a mapping",
                         "map",
                         afterError(inUse, call -> call.with(COUNT, 1L).proceed())),
-                Domains.of("map-2", "leaves the last page of a run that met a mapping", "map", afterError(inUse, call -> {
-                    long rest = (call.number(COUNT) - 1) * call.number(SIZE);
-                    return call.with(IOVA, call.number(IOVA) + rest)
-                            .with(PHYSICAL, call.number(PHYSICAL) + rest)
-                            .with(COUNT, 1L)
-                            .proceed();
-                })),
+                Domains.of(
+                        "map-2", "leaves the last page of a run that met a mapping", "map", afterError(inUse, call -> {
+                            long rest = (call.number(COUNT) - 1) * call.number(SIZE);
+                            return call.with(IOVA, call.number(IOVA) + rest)
+                                    .with(PHYSICAL, call.number(PHYSICAL) + rest)
+                                    .with(COUNT, 1L)
+                                    .proceed();
+                        })),
                 Domains.of("map-2", "takes away what was in the run's way", "map", afterError(inUse, call -> {
                     for (long i = 0; i < Math.min(call.number(COUNT), 64); i++) {
                         unmap(domain(call), call.number(IOVA) + i * call.number(SIZE), page(call));
@@ -279,9 +280,13 @@ final class MappingSaboteurs {
                 }),
                 withoutTables("map-4"),
                 silent("map-12", "map", null, Errno.ETIMEDOUT, Errno.EIO).where(Ability.COMPLETION),
-                Domains.of("map-12", "calls an unconfirmed table a missing frame", "map", onError(NOT_COMPLETED, call -> {
-                            throw new IommuException(Errno.ENOMEM, "sabotage");
-                        }))
+                Domains.of(
+                                "map-12",
+                                "calls an unconfirmed table a missing frame",
+                                "map",
+                                onError(NOT_COMPLETED, call -> {
+                                    throw new IommuException(Errno.ENOMEM, "sabotage");
+                                }))
                         .where(Ability.COMPLETION),
                 Domains.of("map-12", "leaves the large page", "map", afterError(NOT_COMPLETED, Call::proceed))
                         .where(Ability.COMPLETION));
@@ -370,7 +375,11 @@ final class MappingSaboteurs {
                         when(
                                 call -> (call.number(PROT) & Prot.READ_WRITE) == 0,
                                 call -> call.with(PROT, Prot.READ).proceed())),
-                Domains.of("map-7", "accepts a run of no pages", "map", when(call -> call.number(COUNT) == 0, call -> null)),
+                Domains.of(
+                        "map-7",
+                        "accepts a run of no pages",
+                        "map",
+                        when(call -> call.number(COUNT) == 0, call -> null)),
                 Domains.of(
                         "map-7",
                         "rounds an IOVA down",
@@ -441,23 +450,28 @@ final class MappingSaboteurs {
                                         && domain(call).translate(call.number(IOVA)) == call.number(PHYSICAL)
                                         && call.number(SIZE) == page(call),
                                 call -> null)),
-                Domains.of("map-10", "replaces small pages by a large one", "map", onError(List.of(Errno.EADDRINUSE), call -> {
-                    if (!isLarge(call)) {
-                        throw new IommuException(Errno.EADDRINUSE, "as it was");
-                    }
-                    long most = Math.min(call.number(SIZE), 1 << 24);
-                    for (long at = 0; at < most; at += page(call)) {
-                        unmap(domain(call), call.number(IOVA) + at, page(call));
-                    }
-                    return call.proceed();
-                })),
+                Domains.of(
+                        "map-10",
+                        "replaces small pages by a large one",
+                        "map",
+                        onError(List.of(Errno.EADDRINUSE), call -> {
+                            if (!isLarge(call)) {
+                                throw new IommuException(Errno.EADDRINUSE, "as it was");
+                            }
+                            long most = Math.min(call.number(SIZE), 1 << 24);
+                            for (long at = 0; at < most; at += page(call)) {
+                                unmap(domain(call), call.number(IOVA) + at, page(call));
+                            }
+                            return call.proceed();
+                        })),
                 silent("map-13", "map", null, Errno.ENODEV),
                 misnamed("map-13", "map", Errno.ENODEV, Errno.EINVAL));
     }
 
     private static List<Saboteur> syncMap() {
         return List.of(
-                Domains.of("sync-map-1", "does nothing", "syncMap", call -> null).where(Ability.NEGATIVE_CACHE),
+                Domains.of("sync-map-1", "does nothing", "syncMap", call -> null)
+                        .where(Ability.NEGATIVE_CACHE),
                 Domains.of(
                                 "sync-map-1",
                                 "announces all but the last page",
@@ -604,7 +618,11 @@ final class MappingSaboteurs {
                         "returns what was asked for",
                         "unmap",
                         call -> call.proceed().equals(0L) ? (Object) 0L : (Object) call.number(1)),
-                Domains.of("unmap-10", "calls a hole a page", "unmap", call -> Math.max((long) call.proceed(), page(call))),
+                Domains.of(
+                        "unmap-10",
+                        "calls a hole a page",
+                        "unmap",
+                        call -> Math.max((long) call.proceed(), page(call))),
                 Domains.of(
                         "unmap-10",
                         "rounds addresses down",

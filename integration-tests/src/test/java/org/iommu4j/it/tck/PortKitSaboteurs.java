@@ -67,6 +67,7 @@ final class PortKitSaboteurs {
         };
     }
 
+    @SuppressWarnings("ThreadPriorityCheck") // the other thread is to come in between
     private static List<PortSabotage> memory() {
         Class<?> type = SystemMemory.class;
         return List.of(
@@ -113,7 +114,7 @@ final class PortKitSaboteurs {
                     if (real.load(call.number(0)) != call.number(1)) {
                         return false;
                     }
-                    Thread.onSpinWait();
+                    Thread.yield();
                     real.store(call.number(0), call.number(2));
                     return true;
                 }),
@@ -446,7 +447,9 @@ final class PortKitSaboteurs {
                     access,
                     instead(
                             IllegalStateException.class,
-                            call -> access.equals("read64") ? (Object) Long.valueOf(-1) : access.startsWith("read") ? -1 : null)));
+                            call -> access.equals("read64")
+                                    ? (Object) Long.valueOf(-1)
+                                    : access.startsWith("read") ? -1 : null)));
         }
         return all;
     }

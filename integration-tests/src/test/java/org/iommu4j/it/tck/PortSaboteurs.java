@@ -46,18 +46,26 @@ final class PortSaboteurs {
 
     private static List<Saboteur> memory() {
         return List.of(
-                memory("port-1", "clears no frame", "storeRun", () -> call -> call.number(1) == 0 && call.number(3) == 512
-                        ? null
-                        : call.proceed()),
-                memory("port-1", "clears all of a frame but its last word", "storeRun", () -> call ->
-                        call.number(1) == 0 && call.number(3) == 512
+                memory(
+                        "port-1",
+                        "clears no frame",
+                        "storeRun",
+                        () -> call -> call.number(1) == 0 && call.number(3) == 512 ? null : call.proceed()),
+                memory(
+                        "port-1",
+                        "clears all of a frame but its last word",
+                        "storeRun",
+                        () -> call -> call.number(1) == 0 && call.number(3) == 512
                                 ? call.with(3, 511).proceed()
                                 : call.proceed()),
                 memory("port-2", "writes nothing back", "writeBack", () -> call -> null)
                         .where(PortSaboteurs::looksPastCaches),
-                memory("port-2", "writes back the first line of several", "writeBack", () -> call -> call.number(1) > 64
-                                ? call.with(1, 64L).proceed()
-                                : call.proceed())
+                memory(
+                                "port-2",
+                                "writes back the first line of several",
+                                "writeBack",
+                                () -> call ->
+                                        call.number(1) > 64 ? call.with(1, 64L).proceed() : call.proceed())
                         .where(PortSaboteurs::looksPastCaches),
                 memory("port-2", "writes nothing back later on", "writeBack", () -> {
                             AtomicInteger count = new AtomicInteger();
@@ -75,9 +83,10 @@ final class PortSaboteurs {
                                             unmapping.set(false);
                                         }
                                     }),
-                                    new Change(SystemMemory.class, "writeBack", call -> unmapping.get()
-                                            ? null
-                                            : call.proceed()));
+                                    new Change(
+                                            SystemMemory.class,
+                                            "writeBack",
+                                            call -> unmapping.get() ? null : call.proceed()));
                         })
                         .where(PortSaboteurs::looksPastCaches));
     }
@@ -123,8 +132,12 @@ final class PortSaboteurs {
                         ports.memory().load(0x1000);
                     }
                 }),
-                opened("port-3", "waits without an end", IommuDomain.class, "detach", ports -> ports.waiter()
-                        .await(() -> true, Long.MAX_VALUE)));
+                opened(
+                        "port-3",
+                        "waits without an end",
+                        IommuDomain.class,
+                        "detach",
+                        ports -> ports.waiter().await(() -> true, Long.MAX_VALUE)));
     }
 
     private static Saboteur windows(String about, Behind behind) {
@@ -219,9 +232,10 @@ final class PortSaboteurs {
                                 closed.set(true);
                                 return null;
                             }),
-                            new Change(IommuDomain.class, "map", call -> closed.get()
-                                    ? refuse(Errno.ENODEV)
-                                    : call.proceed()));
+                            new Change(
+                                    IommuDomain.class,
+                                    "map",
+                                    call -> closed.get() ? refuse(Errno.ENODEV) : call.proceed()));
                 }));
     }
 

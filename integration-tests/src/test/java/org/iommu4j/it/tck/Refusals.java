@@ -38,8 +38,7 @@ final class Refusals {
     }
 
     /** Makes a saboteur with state. */
-    static Saboteur with(
-            String promise, String about, Class<?> type, String method, Supplier<Handler> handler) {
+    static Saboteur with(String promise, String about, Class<?> type, String method, Supplier<Handler> handler) {
         return Saboteur.of(promise, about, () -> List.of(new Change(type, method, handler.get())));
     }
 }

@@ -34,6 +34,7 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.tck.Traits;
 
 /** Silicon that is wrong. */
+@SuppressWarnings("ThreadPriorityCheck") // another thread is to come in between
 final class SiliconSaboteurs {
     private static final int ADDRESS = 2;
     private static final int FLAGS = 3;
@@ -43,21 +44,22 @@ final class SiliconSaboteurs {
 
     static List<Saboteur> all() {
         return Saboteur.all(
-                work(),
-                threads(),
-                memory(),
-                registers(),
-                translations(),
-                translationRequests(),
-                pageRequests(),
-                state(),
-                providers(),
-                recognition(),
-                creation(),
-                readers(),
-                visits(),
-                fabrics(),
-                devices()).stream()
+                        work(),
+                        threads(),
+                        memory(),
+                        registers(),
+                        translations(),
+                        translationRequests(),
+                        pageRequests(),
+                        state(),
+                        providers(),
+                        recognition(),
+                        creation(),
+                        readers(),
+                        visits(),
+                        fabrics(),
+                        devices())
+                .stream()
                 // Only a unit with tables for a reader has a queue in memory, whose reads show a lock.
                 .map(saboteur -> saboteur.promise().matches("(reader|tables)-.*")
                                 || saboteur.about().equals("locks the unit to translate")
@@ -128,7 +130,7 @@ final class SiliconSaboteurs {
                     return false;
                 }),
                 with("unit-step-1", "says true of the first idle step", TranslationUnit.class, "step", () -> {
-                    Map<Object, Integer> idle = new IdentityHashMap<>();
+                    IdentityHashMap<Object, Integer> idle = new IdentityHashMap<>();
                     return call -> (boolean) call.proceed() || idle.merge(unit(call), 1, Integer::sum) == 1;
                 }),
                 unit("unit-step-2", "always has more to do", "step", call -> {
@@ -463,7 +465,7 @@ final class SiliconSaboteurs {
         return List.of(
                 unit("unit-reset-1", "does nothing", "reset", call -> null),
                 with("unit-reset-1", "resets once only", TranslationUnit.class, "reset", () -> {
-                    Map<Object, Integer> calls = new IdentityHashMap<>();
+                    IdentityHashMap<Object, Integer> calls = new IdentityHashMap<>();
                     return call -> calls.merge(unit(call), 1, Integer::sum) == 2 ? null : call.proceed();
                 }),
                 Saboteur.of("unit-reset-1", "keeps the last register that was written", () -> {

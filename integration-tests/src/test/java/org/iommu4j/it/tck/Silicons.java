@@ -40,6 +40,7 @@ final class Silicons {
     }
 
     /** A provider of other units. It has state: a counter of calls. */
+    @SuppressWarnings("ArrayRecordComponent") // counts the calls
     record Provider(TranslationUnitProvider provider, UnaryOperator<TranslationUnit> units, int[] calls)
             implements TranslationUnitProvider {
         @Override

@@ -3,8 +3,8 @@ package org.iommu4j.it.tck;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
-import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;

@@ -3,7 +3,6 @@ package org.iommu4j.it.tck;
 
 import static org.iommu4j.it.tck.Domains.afterError;
 import static org.iommu4j.it.tck.Domains.domain;
-import static org.iommu4j.it.tck.Domains.of;
 import static org.iommu4j.it.tck.Domains.page;
 import static org.iommu4j.it.tck.Domains.unmap;
 import static org.iommu4j.it.tck.Domains.when;
@@ -34,22 +33,26 @@ final class SubtleSaboteurs {
 
     private static List<Saboteur> mapping() {
         return List.of(
-                of(
+                Domains.of(
                         "translate-1",
                         "loses bit 51 of physical addresses",
                         "map",
                         call -> call.with(1, call.number(1) & ~(1L << 51)).proceed()),
-                of("map-2", "leaves what is inside the aperture", "map", afterError(List.of(Errno.ERANGE), call -> {
-                    long room = domain(call).apertureEnd() - call.number(0) + 1;
-                    long pages = Long.divideUnsigned(room, Math.max(1, call.number(2)));
-                    return pages > 0 && pages < call.number(3)
-                            ? call.with(3, pages).proceed()
-                            : null;
-                })),
+                Domains.of(
+                        "map-2",
+                        "leaves what is inside the aperture",
+                        "map",
+                        afterError(List.of(Errno.ERANGE), call -> {
+                            long room = domain(call).apertureEnd() - call.number(0) + 1;
+                            long pages = Long.divideUnsigned(room, Math.max(1, call.number(2)));
+                            return pages > 0 && pages < call.number(3)
+                                    ? call.with(3, pages).proceed()
+                                    : null;
+                        })),
                 without("NOEXEC", Prot.NOEXEC),
                 without("MMIO", Prot.MMIO),
                 without("PRIV", Prot.PRIV),
-                of(
+                Domains.of(
                         "map-9",
                         "cuts physical addresses of large pages",
                         "map",
@@ -60,19 +63,19 @@ final class SubtleSaboteurs {
     }
 
     private static Saboteur without(String name, int hint) {
-        return of(
+        return Domains.of(
                 "map-5",
                 "takes writing from pages with " + name,
                 "map",
                 when(
                         call -> (call.number(4) & hint) != 0,
-                        call -> call.with(4, (int) call.number(4) & ~Prot.WRITE | Prot.READ)
+                        call -> call.with(4, ((int) call.number(4) & ~Prot.WRITE) | Prot.READ)
                                 .proceed()));
     }
 
     private static List<Saboteur> unmapping() {
         return List.of(
-                of(
+                Domains.of(
                         "unmap-9",
                         "leaves the last page of long runs",
                         "unmap",
@@ -81,7 +84,7 @@ final class SubtleSaboteurs {
                             long done = (long) call.with(1, all - page(call)).proceed();
                             return done == all - page(call) ? all : done;
                         })),
-                of(
+                Domains.of(
                         "unmap-1",
                         "leaves the last page before a table's end",
                         "unmap",
@@ -98,14 +101,14 @@ final class SubtleSaboteurs {
                                     call.argument(2, IotlbGather.class).addRange(end - page(call), end - 1);
                                     return all;
                                 })),
-                of("unmap-5", "unmaps a page one table on", "unmap", call -> {
+                Domains.of("unmap-5", "unmaps a page one table on", "unmap", call -> {
                     long done = (long) call.proceed();
                     if (done == page(call)) {
                         unmap(domain(call), call.number(0) + TABLE, page(call));
                     }
                     return done;
                 }),
-                of(
+                Domains.of(
                         "sync-2",
                         "leaves out the aperture's last page",
                         "sync",
@@ -117,7 +120,7 @@ final class SubtleSaboteurs {
                                     call.argument(0, IotlbGather.class).reset();
                                     return null;
                                 })),
-                of(
+                Domains.of(
                         "sync-2",
                         "leaves out page 0",
                         "sync",
@@ -132,7 +135,7 @@ final class SubtleSaboteurs {
 
     private static List<Saboteur> domains() {
         return List.of(
-                of(
+                Domains.of(
                                 "translate-2",
                                 "finds pages beyond the aperture",
                                 "translate",
@@ -144,7 +147,7 @@ final class SubtleSaboteurs {
                                                                 & domain(call).apertureEnd())
                                                 .proceed()))
                         .where(traits -> traits.addressBits() < 64),
-                of(
+                Domains.of(
                                 "translate-3",
                                 "has 52 bits of identity",
                                 "translate",

@@ -26,7 +26,9 @@ final class VtdGuest implements GuestTables {
     }
 
     private static long slot(long root, int level, long virtualAddress) {
-        return root + (long) (LEVELS - level) * FRAME + ((virtualAddress >>> (12 + 9 * (level - 1))) & 511) * Long.BYTES;
+        return root
+                + (long) (LEVELS - level) * FRAME
+                + ((virtualAddress >>> (12 + 9 * (level - 1))) & 511) * Long.BYTES;
     }
 
     @Override

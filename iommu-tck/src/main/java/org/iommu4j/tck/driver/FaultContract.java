@@ -94,7 +94,7 @@ public abstract class FaultContract {
         }
         long lost = bench.iommu().faultOverflows();
         List<DmaFault> alike = bench.iommu().takeFaults();
-        assertThat(alike.size() == 3 || bench.iommu().faultOverflows() > 0 && !alike.isEmpty())
+        assertThat(alike.size() == 3 || (bench.iommu().faultOverflows() > 0 && !alike.isEmpty()))
                 .as("%d reports of three requests alike, %d overflows", alike.size(), lost)
                 .isTrue();
         // What the driver does in between takes nothing out.

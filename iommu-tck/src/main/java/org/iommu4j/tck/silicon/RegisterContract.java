@@ -85,7 +85,7 @@ public abstract class RegisterContract {
         TranslationUnit unit = used(silicon);
         for (int offset = 0; offset < silicon.spec().registerSize(); offset += 2) {
             int whole = unit.readRegister32(offset & -4);
-            assertAt(16, offset, unit.readRegister16(offset), whole >>> (offset & 2) * 8 & 0xffff);
+            assertAt(16, offset, unit.readRegister16(offset), (whole >>> ((offset & 2) * 8)) & 0xffff);
         }
     }
 
@@ -95,7 +95,7 @@ public abstract class RegisterContract {
         TranslationUnit unit = used(silicon);
         for (int offset = 0; offset < silicon.spec().registerSize(); offset++) {
             int whole = unit.readRegister32(offset & -4);
-            assertAt(8, offset, unit.readRegister8(offset), whole >>> (offset & 3) * 8 & 0xff);
+            assertAt(8, offset, unit.readRegister8(offset), (whole >>> ((offset & 3) * 8)) & 0xff);
         }
     }
 
@@ -120,7 +120,7 @@ public abstract class RegisterContract {
     private static void assertTakenOrThrown(SiliconBench silicon, int bytes, Writer writer) {
         TranslationUnit unit = silicon.create(new NoMemory());
         long before = digest(unit);
-        int mask = (1 << 8 * bytes) - 1;
+        int mask = (1 << (8 * bytes)) - 1;
         for (int offset = 0; offset < silicon.spec().registerSize(); offset += bytes) {
             int at = offset;
             boolean thrown = false;
@@ -181,7 +181,9 @@ public abstract class RegisterContract {
                 // A command is begun by its lower half, which is all of it then.
                 whole.writeRegister64(offset, 0x8765_4321L);
                 halves.writeRegister32(offset, 0x8765_4321);
-                assertThat(digest(halves)).as("the digest after a command at 0x%x", offset).isEqualTo(digest(whole));
+                assertThat(digest(halves))
+                        .as("the digest after a command at 0x%x", offset)
+                        .isEqualTo(digest(whole));
                 whole.reset();
                 halves.reset();
                 continue;
