@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
 # Part of every launcher, which sources it without arguments: takes --vendor-path off the launcher's own arguments.
 #
 # Sets vendor_path to jars and directories of more vendors and silicon, or to nothing. The option takes precedence over

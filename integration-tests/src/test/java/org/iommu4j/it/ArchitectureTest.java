@@ -40,6 +40,7 @@ import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.kvm.VirtualMachine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.tck.Subject;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.workbench.Main;
@@ -279,6 +280,25 @@ class ArchitectureTest {
                 .dependOnClassesThat()
                 .resideInAPackage("org.iommu4j.audit..")
                 .check(CLASSES);
+    }
+
+    /** It would otherwise hold a vendor to what another one is like. */
+    @Test
+    void theKitSeesNoVendorAndNoConsumer() {
+        JavaClasses kit = new ClassFileImporter()
+                .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+                .importUrl(Subject.class.getProtectionDomain().getCodeSource().getLocation());
+        assertThat(kit).hasSizeGreaterThan(40);
+        noClasses()
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(inHouse(
+                        new String[] {
+                            "..vfio..", "..kvm..", "..host..", "..audit..", "..workbench..", "..sim.vtd..", "..sim.amdvi.."
+                        },
+                        "intel",
+                        "amd"))
+                .check(kit);
     }
 
     @Test

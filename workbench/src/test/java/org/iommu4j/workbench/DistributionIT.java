@@ -121,6 +121,21 @@ class DistributionIT {
     }
 
     @Test
+    void moreVendorsAreAddedByAnOptionAndAMissingJarIsNamed() throws IOException, InterruptedException {
+        Path jar = folder.resolve("vendor");
+        Path services = Files.createDirectories(jar.resolve("META-INF/services"));
+        Files.writeString(services.resolve("org.iommu4j.spi.IommuVendor"), "org.example.Absent\n");
+
+        assertThat(launch("--vendor-path", jar.toString(), "run", "guest-no-snoop"))
+                .as("the vendor's class is looked for")
+                .isEqualTo(2);
+        assertThat(err).contains("org.example.Absent");
+        assertThat(launch("--vendor-path", folder.resolve("none.jar").toString(), "cases"))
+                .isEqualTo(2);
+        assertThat(err).startsWith("iommu4j: vendor path: ").contains("none.jar is missing").hasLineCount(1);
+    }
+
+    @Test
     void theVersionIsTheArchives() throws IOException, InterruptedException {
         assertThat(launch("--version")).as(err).isZero();
 
