@@ -294,7 +294,13 @@ class ArchitectureTest {
                 .dependOnClassesThat()
                 .resideInAnyPackage(inHouse(
                         new String[] {
-                            "..vfio..", "..kvm..", "..host..", "..audit..", "..workbench..", "..sim.vtd..", "..sim.amdvi.."
+                            "..vfio..",
+                            "..kvm..",
+                            "..host..",
+                            "..audit..",
+                            "..workbench..",
+                            "..sim.vtd..",
+                            "..sim.amdvi.."
                         },
                         "intel",
                         "amd"))

@@ -3,7 +3,6 @@ package org.iommu4j.amd.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
-import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
@@ -85,8 +84,7 @@ class AmdDriverConformanceTest extends DriverConformance {
                 .named("amd-v2-4, PASIDs, IOTLBs"));
         all.addAll(Subject.both(
                         withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
-                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
-                                .build())
+                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS).build())
                 .toList());
         return all;
     }
