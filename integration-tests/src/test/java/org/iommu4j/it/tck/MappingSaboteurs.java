@@ -401,6 +401,10 @@ final class MappingSaboteurs {
                 misnamed("map-7", "map", Errno.EINVAL, Errno.ENXIO),
                 misnamed("map-8", "map", Errno.ENXIO, Errno.EINVAL),
                 Domains.of(
+                        "map-8", "maps pages of no bytes", "map", call -> call.number(2) == 0 ? null : call.proceed()),
+                Domains.of(
+                        "map-7", "maps fewer than no pages", "map", call -> call.number(3) < 0 ? null : call.proceed()),
+                Domains.of(
                         "map-8",
                         "maps three pages at once",
                         "map",

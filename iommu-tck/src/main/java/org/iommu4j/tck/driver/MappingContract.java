@@ -564,7 +564,9 @@ public abstract class MappingContract {
                 }
             }
         }
-        assertRefusedAndUnchanged(bench, Errno.EINVAL, domain, free, bench.scratch(), page, 0, READ_WRITE);
+        for (long none : new long[] {0, -1, Long.MIN_VALUE}) {
+            assertRefusedAndUnchanged(bench, Errno.EINVAL, domain, free, bench.scratch(), page, none, READ_WRITE);
+        }
         bench.assertReaches(bench.iova(), bench.scratch());
         bench.assertBlocked(free);
     }
@@ -630,6 +632,10 @@ public abstract class MappingContract {
             if ((domain.pageSizes() & size) == 0) {
                 assertRefusedAndUnchanged(bench, Errno.ENXIO, domain, 0, 0, size, 1, READ_WRITE);
             }
+        }
+        // No bit at all, and the highest, which no power of two of a signed number reaches.
+        for (long size : new long[] {0, Long.MIN_VALUE, -1}) {
+            assertRefusedAndUnchanged(bench, Errno.ENXIO, domain, 0, 0, size, 1, READ_WRITE);
         }
         for (long size : bench.pageSizes(domain)) {
             // Not one page: three, or one and a half, of those that there are.
