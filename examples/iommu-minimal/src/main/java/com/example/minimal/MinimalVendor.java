@@ -103,7 +103,7 @@ public final class MinimalVendor implements IommuVendor {
         }
         List<DeviceDescription> devices = new ArrayList<>();
         for (PciFunction function : facts.topology().functions()) {
-            devices.add(describe(function, facts, units));
+            devices.add(describe(function, facts, units, warnings));
         }
         return new HostDescription(NAME, CoherencyRule.PER_DEVICE, units, devices, List.of(), warnings);
     }
@@ -137,7 +137,8 @@ public final class MinimalVendor implements IommuVendor {
         return facts.firmware().table(SIGNATURE).isPresent();
     }
 
-    private static DeviceDescription describe(PciFunction function, HostFacts facts, List<UnitDescription> units) {
+    private static DeviceDescription describe(
+            PciFunction function, HostFacts facts, List<UnitDescription> units, List<String> warnings) {
         PciAddress address = function.address();
         if (address.segment() != 0) {
             Reason why = new Reason("the unit translates for segment 0 only", "manual, Firmware");
@@ -146,6 +147,9 @@ public final class MinimalVendor implements IommuVendor {
         String link = facts.unitLinks().get(address);
         UnitDescription unit =
                 units.stream().filter(one -> one.id().equals(link)).findFirst().orElse(units.get(0));
+        if (claims(facts) && !unit.id().equals(UNIT)) {
+            warnings.add(address + ": Linux has it behind " + unit.id() + ", " + SIGNATURE + " behind " + UNIT);
+        }
         Answer blocks = unit.abilities().blocksNoSnoop();
         Reason why = new Reason("the unit blocks no-snoop where CAP has SC: " + blocks, "manual, Registers");
         List<ReservedRegion> regions = claims(facts) ? MinimalDevice.RESERVED_REGIONS : null;
