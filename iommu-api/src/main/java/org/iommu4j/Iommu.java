@@ -30,8 +30,8 @@ public interface Iommu extends AutoCloseable {
      *
      * <p>Probing the same function again returns the same device [probe-1]. After an attachment the unit translates
      * requests with each of the aliases, after a detachment it blocks each [probe-2]. Functions may share an alias
-     * [probe-3]: they are in one group, and move together. The aliases are requester ids. Firmware may map them to source ids of the unit, which can be wider
-     * than 16 bits: the driver reads that map itself.
+     * [probe-3]: they are in one group, and move together. The aliases are requester ids. Firmware may map them to
+     * source ids of the unit, which can be wider than 16 bits: the driver reads that map itself.
      *
      * @param function the PCI function
      * @param dmaAliases every requester id (bus 15:8, device 7:3, function 2:0) with which the function's requests may

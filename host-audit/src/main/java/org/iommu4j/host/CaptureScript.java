@@ -14,15 +14,22 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.spi.IommuVendors;
 
 /** The shell script that makes a capture without Java: a template, and the lists and patterns of a capture. */
-final class CaptureScript {
+public final class CaptureScript {
     private static final String TEMPLATE = "capture.sh";
     private static final int FIRST = 60;
     private static final int WIDTH = 200;
 
     private CaptureScript() {}
 
-    /** Returns the script, for the drivers of some vendors. */
-    static String text(IommuVendors vendors) {
+    /**
+     * Returns a script for a POSIX shell that makes on a host without Java the tar that {@link HostCapture} makes:
+     * {@code sh capture.sh FILE.tar}.
+     */
+    public static String text() {
+        return text(IommuVendors.load());
+    }
+
+    private static String text(IommuVendors vendors) {
         LogEssence logs = new LogEssence(vendors);
         Map<String, String> values = new LinkedHashMap<>();
         values.put("MAX", String.valueOf(HostFiles.MAX_FILE_BYTES));

@@ -107,14 +107,6 @@ public final class HostCapture {
     }
 
     /**
-     * Returns a script for a POSIX shell that makes the same tar on a host without Java: {@code sh capture.sh
-     * FILE.tar}.
-     */
-    public static String script() {
-        return CaptureScript.text(IommuVendors.load());
-    }
-
-    /**
      * Captures a host.
      *
      * @param root where its files are: {@code /} for the running host

@@ -53,7 +53,7 @@ class CaptureScriptTest {
     }
 
     private Run run(List<String> shell, String... arguments) throws IOException, InterruptedException {
-        Path script = Files.writeString(out.resolve("capture.sh"), HostCapture.script());
+        Path script = Files.writeString(out.resolve("capture.sh"), CaptureScript.text());
         List<String> command = new ArrayList<>(shell);
         command.add(script.toString());
         command.addAll(List.of(arguments));
@@ -308,7 +308,7 @@ class CaptureScriptTest {
 
     @Test
     void theScriptIsShortAndComplete() {
-        assertThat(HostCapture.script().lines()).hasSizeLessThan(150).noneMatch(line -> line.matches(".*@[A-Z_]+@.*"));
+        assertThat(CaptureScript.text().lines()).hasSizeLessThan(150).noneMatch(line -> line.matches(".*@[A-Z_]+@.*"));
     }
 
     /** Linux below Xen has no units, and says in one file that Xen has them. */

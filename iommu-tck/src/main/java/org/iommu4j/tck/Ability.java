@@ -59,8 +59,7 @@ public enum Ability {
         }
     },
     /** Domains can be attached to a PASID of the bench's devices. */
-    PASID(
-            "the device knows no PASIDs, and the flag is refused with EOPNOTSUPP or the domain attaches none of the device") {
+    PASID("the device knows no PASIDs, and the flag is refused with EOPNOTSUPP or the domain attaches none of it") {
         @Override
         void assertConsequence(Bench bench) {
             assertThat(bench.device().maxPasids()).isZero();

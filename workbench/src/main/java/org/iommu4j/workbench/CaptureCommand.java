@@ -5,6 +5,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import org.iommu4j.host.CaptureScript;
 import org.iommu4j.host.HostCapture;
 import org.iommu4j.host.Printable;
 import org.jspecify.annotations.Nullable;
@@ -52,7 +53,7 @@ final class CaptureCommand implements Callable<Integer> {
         CommandLine commandLine = Objects.requireNonNull(spec).commandLine();
         PrintWriter out = commandLine.getOut();
         if (wanted.script || wanted.tar == null) {
-            HostCapture.script().lines().forEach(out::println);
+            CaptureScript.text().lines().forEach(out::println);
             return 0;
         }
         HostCapture.Summary summary = HostCapture.write(root, wanted.tar);

@@ -132,7 +132,10 @@ class DistributionIT {
         assertThat(err).contains("org.example.Absent");
         assertThat(launch("--vendor-path", folder.resolve("none.jar").toString(), "cases"))
                 .isEqualTo(2);
-        assertThat(err).startsWith("iommu4j: vendor path: ").contains("none.jar is missing").hasLineCount(1);
+        assertThat(err)
+                .startsWith("iommu4j: vendor path: ")
+                .contains("none.jar is missing")
+                .hasLineCount(1);
     }
 
     @Test

@@ -130,9 +130,10 @@ final class MinimalIommu implements Iommu {
 
     @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
+        Objects.requireNonNull(capability, "capability");
         own(device);
         return capability == IommuCapability.CACHE_COHERENCY
-                || (Objects.requireNonNull(capability) == IommuCapability.ENFORCE_CACHE_COHERENCY && snoopControl);
+                || (capability == IommuCapability.ENFORCE_CACHE_COHERENCY && snoopControl);
     }
 
     @Override
@@ -142,6 +143,8 @@ final class MinimalIommu implements Iommu {
 
     @Override
     public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(flags, "flags");
         checkOpen();
         own(device);
         if (type == DomainType.NESTED || !flags.isEmpty()) {

@@ -3,6 +3,7 @@ package com.example.minimal;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -20,6 +21,7 @@ final class MinimalKernelLog implements KernelLog {
 
     @Override
     public void read(String line, Findings findings) {
+        Objects.requireNonNull(findings, "findings");
         Matcher unit = UNIT.matcher(line);
         if (unit.find()) {
             OptionalLong base = OptionalLong.of(Long.parseUnsignedLong(unit.group(2), 16));

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
@@ -63,6 +64,8 @@ public final class MinimalVendor implements IommuVendor {
 
     @Override
     public Optional<ShownUnit> describeSysfsUnit(String name, Map<String, String> attributes, FirmwareTables firmware) {
+        Objects.requireNonNull(attributes, "attributes");
+        Objects.requireNonNull(firmware, "firmware");
         if (!isOwn(name)) {
             return Optional.empty();
         }
@@ -81,6 +84,7 @@ public final class MinimalVendor implements IommuVendor {
 
     @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
+        Objects.requireNonNull(release, "release");
         if (!recognises(facts) || !supports(release)) {
             throw new IllegalArgumentException("no " + SIGNATURE + " and no " + UNIT + ", or no driver for " + release);
         }

@@ -413,7 +413,9 @@ class FailureInjectionTest {
                 assertThat(machine.frames().inUse()).isZero();
             }
         }
-        assertThat(refused).isGreaterThan(5);
+        assertThat(refused)
+                .as("refusals: a frame, a wait and a register at least")
+                .isGreaterThanOrEqualTo(3);
     }
 
     @ParameterizedTest(name = "{0}")

@@ -539,7 +539,7 @@ final class SiliconSaboteurs {
                 silicon("silicon-name-1", "has a name with a capital", "name", call -> "X" + call.proceed()),
                 with("silicon-name-1", "has another name later", TranslationUnitProvider.class, "name", () -> {
                     AtomicInteger calls = new AtomicInteger();
-                    return call -> call.proceed() + (calls.incrementAndGet() > 6 ? "x" : "");
+                    return call -> call.proceed() + (calls.incrementAndGet() > 4 ? "x" : "");
                 }),
                 machines("machines-1", "names two machines alike", machines -> {
                     List<MachineDescription> twice = new ArrayList<>(machines);

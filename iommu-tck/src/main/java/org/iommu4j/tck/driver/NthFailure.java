@@ -18,7 +18,8 @@ import org.iommu4j.tck.Subject;
 /**
  * Does an operation on one fresh machine after another, and each time the next thing in it that can fail does.
  *
- * <p>After each failure: what was before stands, nothing leaked, and the next attempt succeeds, unless a unit is broken.
+ * <p>After each failure: what was before stands, nothing leaked, and the next attempt succeeds, unless a unit is
+ * broken.
  * Then all is closed, and only frames that are counted as quarantined are kept.
  */
 final class NthFailure {
