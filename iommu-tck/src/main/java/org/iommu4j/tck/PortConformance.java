@@ -11,7 +11,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(PortExtension.class)
 @SuppressWarnings("exports") // the extension is the kit's own
 public abstract class PortConformance {
-    private final long seed = Long.getLong("iommu4j.seed", System.nanoTime());
+    private final long seed = Long.getLong("iommu4j.seed", 20261130L);
     private boolean seeded;
 
     PortConformance() {}
