@@ -339,8 +339,8 @@ class IommuGroupTest {
         }
         order.verify(target).attach(devices.get(0));
         order.verify(target).attach(devices.get(1));
-        for (char device : returning.toCharArray()) {
-            order.verify(old).attach(devices.get(device - '0'));
+        for (int i = 0; i < returning.length(); i++) {
+            order.verify(old).attach(devices.get(returning.charAt(i) - '0'));
         }
         if (returning.isEmpty()) {
             order.verify(target).detach(devices.get(0));
