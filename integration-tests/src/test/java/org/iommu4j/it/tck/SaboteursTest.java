@@ -33,6 +33,7 @@ class SaboteursTest {
                 AttachingSaboteurs.all(),
                 CapabilitySaboteurs.all(),
                 VendorSaboteurs.all(),
+                DirectRegionSaboteurs.all(),
                 PortSaboteurs.all(),
                 SiliconSaboteurs.all());
     }

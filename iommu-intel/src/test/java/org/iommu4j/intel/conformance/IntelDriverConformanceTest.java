@@ -7,6 +7,7 @@ import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.KEEPS_DIRECT_DEVICES;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
 import static org.iommu4j.tck.Ability.PASID;
@@ -15,6 +16,7 @@ import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.DriverConformance;
@@ -94,7 +96,22 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(withDevices(legacy("SC, non-coherent walk", CAP, SC & ~1), true));
         all.addAll(scalable());
         all.addAll(capable());
+        all.addAll(withReservedMemory());
         return all;
+    }
+
+    /** Before 6.6 the driver keeps the network card from users; a mapping to write could be read too. */
+    private static List<Subject> withReservedMemory() {
+        MachineDescription machine = IntelMachines.withReservedMemory(machine("RMRR", CAP, SC));
+        Traits traits = IntelMachines.withReservedMemory(legacy(CAP, SC));
+        Traits before = IntelMachines.withReservedMemory(
+                traits(CAP, SC).addressBits(48).can(KEEPS_DIRECT_DEVICES).build());
+        return List.of(
+                Subject.of(machine, traits).named("RMRR").flat(),
+                Subject.of(machine, before)
+                        .named("RMRR")
+                        .flat()
+                        .under(LinuxRelease.of("6.5")));
     }
 
     /** Both stages, PRS, and all that devices can have. */

@@ -42,7 +42,9 @@ import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.spi.VendorContext;
+import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
 import org.iommu4j.tck.Subject;
@@ -410,6 +412,25 @@ public abstract class OpeningOnMachineContract {
                 .isEqualTo(bench.iommu().units());
     }
 
+    /** A description says it, too. */
+    @Test
+    @NeedsAbility(Ability.KEEPS_DIRECT_DEVICES)
+    @Promise("describe-7")
+    void aDeviceWhoseMemoryMustStayMappedIsTheKernels(Bench bench) {
+        assertThat(describe(bench).directLock()).as("why the driver keeps devices").isNotNull();
+        for (DeviceId id : bench.traits().directRegions().keySet()) {
+            if (bench.traits().isDirect(id)) {
+                IommuDevice device = bench.probe(id);
+                IommuDomain ofKernel = bench.iommu().allocate(DomainType.DMA, device);
+                bench.map(ofKernel, bench.iova(), bench.scratch());
+                bench.attach(ofKernel, device);
+                IommuDomain ofUser = bench.iommu().allocate(DomainType.UNMANAGED, device);
+                assertRefused(Errno.EPERM, () -> ofUser.attach(device));
+                bench.assertReaches(Requester.of(bench.machine(), id), bench.iova(), bench.scratch());
+            }
+        }
+    }
+
     @Test
     @Promise("describe-7")
     void aDescriptionAgreesWithTheOpenedDriver(Bench bench) {
@@ -443,7 +464,12 @@ public abstract class OpeningOnMachineContract {
                     .anyMatch(region -> region.type() == ReservedRegion.Type.DIRECT);
             if (direct && description.directLock() != null) {
                 assertRefused(Errno.EPERM, () -> domain.attach(device.get()));
+                bench.assertBlocked(Requester.of(bench.machine(), function.address()), bench.iova());
                 domain.close();
+                IommuDomain ofKernel = bench.iommu().allocate(DomainType.DMA, device.get());
+                bench.attach(ofKernel, device.get());
+                bench.detach(ofKernel, device.get());
+                ofKernel.close();
                 continue;
             }
             AttachResult attached = domain.attach(device.get());
