@@ -447,6 +447,17 @@ final class DriverSaboteurs {
                                 fault.reason(),
                                 fault.description())),
                 report(
+                                "forgets PASIDs",
+                                fault -> new DmaFault(
+                                        fault.unit(),
+                                        fault.requester(),
+                                        DmaFault.NO_PASID,
+                                        fault.address(),
+                                        fault.write(),
+                                        fault.reason(),
+                                        fault.description()))
+                        .where(Ability.FAULT_PASIDS),
+                report(
                         "reports 32 bits of an address",
                         fault -> new DmaFault(
                                 fault.unit(),

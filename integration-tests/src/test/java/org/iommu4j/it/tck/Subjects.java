@@ -82,7 +82,7 @@ final class Subjects {
                                 Machines.withPasids(AmdViUnitProvider.machine("amd-capable", efr, 0), true)),
                         amd().traits()
                                 .with()
-                                .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS)
+                                .can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
                                 .build())
                 .flat();
     }

@@ -3,6 +3,7 @@ package org.iommu4j.amd.conformance;
 
 import static org.iommu4j.tck.Ability.COMPLETION;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
+import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
@@ -84,11 +85,12 @@ class AmdDriverConformanceTest extends DriverConformance {
         MachineDescription fourLevels = guestTables(4);
         all.addAll(Subject.both(fourLevels, guest(47).build()).toList());
         all.add(Subject.of(guestTables(5), guest(56).build()));
-        all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID).build())
+        all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
         all.addAll(Subject.both(
                         withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
-                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS).build())
+                        host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
+                                .build())
                 .toList());
         all.addAll(withUnityMaps(
                 Subject.of(AmdViUnitProvider.machine("amd-6", EFR, 0), sixLevels),
