@@ -34,6 +34,7 @@ class SaboteursTest {
                 CapabilitySaboteurs.all(),
                 VendorSaboteurs.all(),
                 DirectRegionSaboteurs.all(),
+                FewIdSaboteurs.all(),
                 PortSaboteurs.all(),
                 SiliconSaboteurs.all());
     }
@@ -48,7 +49,7 @@ class SaboteursTest {
                                 subject + ": " + saboteur, () -> assertCaught(saboteur, subject))));
     }
 
-    /** Returns the ordinary subjects that a saboteur applies to, or else the first rare one, or else capable ones. */
+    /** Returns the ordinary subjects that a saboteur applies to, or else the first rare one, or else capable ones, or else scarce ones. */
     private static List<Subject> subjects(Saboteur saboteur) {
         List<Subject> ordinary = Subjects.all()
                 .filter(subject -> saboteur.applies().test(subject.traits()))
@@ -60,9 +61,15 @@ class SaboteursTest {
                 .filter(subject -> saboteur.applies().test(subject.traits()))
                 .limit(1)
                 .toList();
-        return !rare.isEmpty()
-                ? rare
-                : Subjects.capable()
+        if (!rare.isEmpty()) {
+            return rare;
+        }
+        List<Subject> capable = Subjects.capable()
+                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .toList();
+        return !capable.isEmpty()
+                ? capable
+                : Subjects.scarce()
                         .filter(subject -> saboteur.applies().test(subject.traits()))
                         .toList();
     }

@@ -7,6 +7,7 @@ import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_ATTACHMENT;
 import static org.iommu4j.tck.Ability.ID_PER_DOMAIN;
 import static org.iommu4j.tck.Ability.INCOMPATIBLE;
 import static org.iommu4j.tck.Ability.KEEPS_DIRECT_DEVICES;
@@ -19,6 +20,7 @@ import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -36,6 +38,7 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
@@ -58,6 +61,11 @@ final class Subjects {
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
     static Stream<Subject> capable() {
         return Stream.of(capableIntel(), capableAmd());
+    }
+
+    /** Returns a capable subject whose unit runs out of ids; a saboteur that applies to no other gets it. */
+    static Stream<Subject> scarce() {
+        return Stream.of(fewIds());
     }
 
     private static Subject capableIntel() {
@@ -170,6 +178,39 @@ final class Subjects {
                 .named("intel-rmrr")
                 .flat()
                 .under(LinuxRelease.of("6.5"));
+    }
+
+    /** All capabilities, 16 domain ids (CAP.ND is 0), and more devices than that. */
+    private static Subject fewIds() {
+        Subject capable = capableIntel();
+        TranslationUnitSpec unit = capable.machine().units().get(0);
+        Map<String, Long> registers = new HashMap<>(unit.registers());
+        registers.put("CAP", unit.register("CAP") & ~7L);
+        List<FunctionDescription> functions =
+                new ArrayList<>(capable.machine().functions());
+        for (int i = 0; i < 16; i++) {
+            functions.add(new FunctionDescription(
+                    new PciAddress(0, 0x1f, i, 0),
+                    Optional.empty(),
+                    ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
+                            .build(),
+                    Optional.of(unit.name()),
+                    false));
+        }
+        MachineDescription machine = capable.machine()
+                .withUnits(List.of(new TranslationUnitSpec(
+                        unit.provider(),
+                        unit.name(),
+                        unit.segment(),
+                        unit.registerBase(),
+                        unit.registerSize(),
+                        registers)))
+                .withFunctions(functions);
+        return Subject.of(
+                        machine,
+                        capable.traits().with().can(ID_PER_ATTACHMENT).build())
+                .named("intel-16-ids")
+                .flat();
     }
 
     /** Firmware has memory of the second GPU mapped one to one, to read only. */

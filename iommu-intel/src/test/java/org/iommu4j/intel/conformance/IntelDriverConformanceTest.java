@@ -7,6 +7,7 @@ import static org.iommu4j.tck.Ability.EARLIER_MAPPINGS;
 import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
+import static org.iommu4j.tck.Ability.ID_PER_ATTACHMENT;
 import static org.iommu4j.tck.Ability.KEEPS_DIRECT_DEVICES;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
@@ -114,18 +115,30 @@ class IntelDriverConformanceTest extends DriverConformance {
                         .under(LinuxRelease.of("6.5")));
     }
 
-    /** Both stages, PRS, and all that devices can have. */
     private static List<Subject> capable() {
+        Subject all = capable("all capabilities", SCALABLE_CAP);
+        Subject few = capable("all capabilities, 16 domain ids", SCALABLE_CAP & ~7L);
+        return List.of(
+                all,
+                all.flat(),
+                Subject.of(
+                                IntelMachines.withNetworkCards(few.machine(), 16),
+                                few.traits().with().can(ID_PER_ATTACHMENT).build())
+                        .named(few.name())
+                        .flat());
+    }
+
+    /** Both stages, PRS, and all that devices can have. */
+    private static Subject capable(String name, long cap) {
         long ecap = SECOND | FIRST | NESTING_PASID_DIRTY | 1L << 29;
-        Subject unit = scalable("all capabilities", SCALABLE_CAP, ecap);
+        Subject unit = scalable(name, cap, ecap);
         Traits traits = unit.traits()
                 .with()
                 .can(PASID, PAGE_REQUESTS, DIRTY_TRACKING, FAULT_PASIDS)
                 .nests(new VtdGuest())
                 .build();
-        Subject all = Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
-                .named(unit.name());
-        return List.of(all, all.flat());
+        return Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
+                .named(name);
     }
 
     private static List<Subject> scalable() {

@@ -80,25 +80,6 @@ final class IntelMachines {
      * in two parts that overlap, and of the first GPU.
      */
     static MachineDescription withReservedMemory(MachineDescription machine) {
-        List<FunctionDescription> functions = new ArrayList<>(machine.functions());
-        functions.add(
-                3,
-                new FunctionDescription(
-                        PORT,
-                        Optional.empty(),
-                        ConfigSpaceBuilder.rootPort(0x1b36, 0x000c, 0, NETWORK_CARD.bus(), NETWORK_CARD.bus())
-                                .acs(ConfigSpaceBuilder.ACS_ISOLATING)
-                                .build(),
-                        Optional.of("dmar0"),
-                        false));
-        functions.add(
-                new FunctionDescription(
-                        NETWORK_CARD,
-                        Optional.of(PORT),
-                        ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
-                                .build(),
-                        Optional.of("dmar0"),
-                        false));
         Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
         tables.put(
                 "DMAR",
@@ -111,7 +92,32 @@ final class IntelMachines {
                         .reservedMemory(0xe008000, 0xe017fff)
                         .endpoint(0, PORT.device(), 0, 0, 0)
                         .build());
-        return machine.withFunctions(functions).withAcpiTables(tables);
+        return withNetworkCards(machine, 1).withAcpiTables(tables);
+    }
+
+    /** Returns the machine with a root port and network cards below it. */
+    static MachineDescription withNetworkCards(MachineDescription machine, int count) {
+        List<FunctionDescription> functions = new ArrayList<>(machine.functions());
+        functions.add(
+                3,
+                new FunctionDescription(
+                        PORT,
+                        Optional.empty(),
+                        ConfigSpaceBuilder.rootPort(0x1b36, 0x000c, 0, NETWORK_CARD.bus(), NETWORK_CARD.bus())
+                                .acs(ConfigSpaceBuilder.ACS_ISOLATING)
+                                .build(),
+                        Optional.of("dmar0"),
+                        false));
+        for (int i = 0; i < count; i++) {
+            functions.add(new FunctionDescription(
+                    new PciAddress(0, NETWORK_CARD.bus(), i, 0),
+                    Optional.of(PORT),
+                    ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
+                            .build(),
+                    Optional.of("dmar0"),
+                    false));
+        }
+        return machine.withFunctions(functions);
     }
 
     /** Returns traits of {@link #withReservedMemory}: display devices may give theirs up. */
