@@ -24,8 +24,8 @@ import org.iommu4j.device.DeviceId;
  * @param tables where tables are
  * @param enforcement what a domain answers when it is asked to block no-snoop
  * @param snoopedWalks whether the unit snoops the CPU caches when it walks; if not, the driver has to write back
- * @param directRegions memory that firmware has mapped one to one, with the rights of that mapping, by device: sorted by
- *     start; a device that is not named has none
+ * @param directRegions by device, memory that firmware has mapped one to one, with that mapping's rights; sorted by
+ *     start, and a device that is not named has none
  * @param abilities what the driver and its unit can do
  * @param walk a walk of the tables that is independent of the silicon, as a second witness
  * @param guestTables what a guest does; there when domains nest

@@ -49,7 +49,7 @@ class SaboteursTest {
                                 subject + ": " + saboteur, () -> assertCaught(saboteur, subject))));
     }
 
-    /** Returns the ordinary subjects that a saboteur applies to, or else the first rare one, or else capable ones, or else scarce ones. */
+    /** Returns the subjects of a saboteur: ordinary ones, else the first rare one, else capable ones, else scarce. */
     private static List<Subject> subjects(Saboteur saboteur) {
         List<Subject> ordinary = Subjects.all()
                 .filter(subject -> saboteur.applies().test(subject.traits()))

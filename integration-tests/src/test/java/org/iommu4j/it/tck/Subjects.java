@@ -55,7 +55,15 @@ final class Subjects {
 
     /** Returns subjects with what no ordinary one has; a saboteur that applies to none of those gets one of these. */
     static Stream<Subject> rare() {
-        return Stream.of(nonCoherentWalk(), cachingMode(), firstStage(), twoUnits(), translationCache(), minimal(), locked(), unityMaps());
+        return Stream.of(
+                nonCoherentWalk(),
+                cachingMode(),
+                firstStage(),
+                twoUnits(),
+                translationCache(),
+                minimal(),
+                locked(),
+                unityMaps());
     }
 
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
