@@ -52,8 +52,8 @@ final class QemuMachine implements DmaMachine {
     private static final long KERNEL_FRAMES = 1L << 20;
 
     /**
-     * QEMU does what a register write asks for before it answers: what it has not done by then it never will. Nothing is
-     * left that could be done in a wait, so that the kit of waiters has nothing to test here.
+     * QEMU does what a register write asks for before it answers: what it has not done by then it never will. Nothing
+     * is left for a wait, so that the kit of waiters has nothing to test here.
      */
     private static final int MOST_POLLS = 100;
 

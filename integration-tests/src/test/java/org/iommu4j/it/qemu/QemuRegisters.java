@@ -4,8 +4,8 @@ package org.iommu4j.it.qemu;
 import org.iommu4j.platform.RegisterWindow;
 
 /**
- * Memory-mapped registers of the emulated machine; where nothing answers reads are as QEMU makes them. Neither of QEMU's
- * units has registers of 8 and 16 bits.
+ * Memory-mapped registers of the emulated machine; where nothing answers reads are as QEMU makes them. Neither of
+ * QEMU's units has registers of 8 and 16 bits.
  */
 record QemuRegisters(QtestSocket qtest, long base, int size) implements RegisterWindow {
     @Override
