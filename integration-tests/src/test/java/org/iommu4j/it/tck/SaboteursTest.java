@@ -35,6 +35,7 @@ class SaboteursTest {
                 VendorSaboteurs.all(),
                 DirectRegionSaboteurs.all(),
                 FewIdSaboteurs.all(),
+                WalkSaboteurs.all(),
                 PortSaboteurs.all(),
                 SiliconSaboteurs.all());
     }

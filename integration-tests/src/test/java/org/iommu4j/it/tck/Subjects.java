@@ -63,7 +63,8 @@ final class Subjects {
                 translationCache(),
                 minimal(),
                 locked(),
-                unityMaps());
+                unityMaps(),
+                walked());
     }
 
     /** Returns subjects with all capabilities; a saboteur that applies to none of the others gets all of these. */
@@ -218,6 +219,16 @@ final class Subjects {
                         machine,
                         capable.traits().with().can(ID_PER_ATTACHMENT).build())
                 .named("intel-16-ids")
+                .flat();
+    }
+
+    /** A walk of its tables is a witness beside driver and silicon. */
+    private static Subject walked() {
+        Subject intel = intel();
+        return Subject.of(
+                        intel.machine(),
+                        intel.traits().with().walk(WalkSaboteurs::walk).build())
+                .named("intel-walked")
                 .flat();
     }
 

@@ -50,6 +50,7 @@ class AmdDriverConformanceTest extends DriverConformance {
     private static Traits.Builder host(int bits) {
         return Traits.builder()
                 .addressBits(bits)
+                .walk(new AmdViWalk())
                 .enforcement(Enforcement.UNCONDITIONAL)
                 .can(IDENTITY, WRITE_ONLY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }
@@ -57,6 +58,7 @@ class AmdDriverConformanceTest extends DriverConformance {
     private static Traits.Builder guest(int bits) {
         return Traits.builder()
                 .addressBits(bits)
+                .walk(new AmdViWalk())
                 .enforcement(Enforcement.PRETENDED)
                 .can(IDENTITY, TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION, ID_PER_DOMAIN);
     }

@@ -205,6 +205,7 @@ class IntelDriverConformanceTest extends DriverConformance {
 
     private static Traits.Builder traits(long cap, long ecap) {
         Traits.Builder traits = Traits.builder()
+                .walk(new VtdWalk())
                 .enforcement((ecap >>> 7 & 1) != 0 ? Enforcement.GRANTED : Enforcement.REFUSED)
                 .can(TRANSLATION_CACHE, FAULT_REPORTS, COMPLETION);
         if ((ecap >>> 6 & 1) != 0) {
