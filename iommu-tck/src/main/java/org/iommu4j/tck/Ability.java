@@ -151,16 +151,6 @@ public enum Ability {
             assertThat(bench.iommu().probe(nothing)).isEmpty();
         }
     },
-    /** There is a walk of the tables that is independent of driver and silicon; told by the trait. */
-    TABLE_WALK("driver and silicon alone say what a device reaches, and agree") {
-        @Override
-        void assertConsequence(Bench bench) {
-            IommuDomain domain = bench.attached();
-            bench.map(domain, bench.iova(), bench.scratch());
-            bench.assertReaches(bench.iova(), bench.scratch());
-            assertThat(domain.translate(bench.iova())).isEqualTo(bench.scratch());
-        }
-    },
     /** Firmware has memory mapped one to one for some device; what and whose is a trait of its own. */
     DIRECT_REGIONS("no device has a region that is to be mapped one to one") {
         @Override

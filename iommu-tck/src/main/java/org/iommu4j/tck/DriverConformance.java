@@ -16,7 +16,6 @@ import org.iommu4j.tck.driver.OpeningOnMachineContract;
 import org.iommu4j.tck.driver.PageRequestContract;
 import org.iommu4j.tck.driver.PasidContract;
 import org.iommu4j.tck.driver.PortContract;
-import org.iommu4j.tck.driver.TableWalkContract;
 import org.iommu4j.tck.driver.UnmappingContract;
 import org.junit.jupiter.api.Nested;
 
@@ -40,10 +39,6 @@ public abstract class DriverConformance extends Conformance {
     /** {@link org.iommu4j.IommuDomain#map} and {@link org.iommu4j.IommuDomain#syncMap}. */
     @Nested
     class Mapping extends MappingContract {}
-
-    /** The same as a witness sees it that is neither driver nor silicon. */
-    @Nested
-    class TableWalking extends TableWalkContract {}
 
     /** {@link org.iommu4j.IommuDomain#unmap} and {@link org.iommu4j.IommuDomain#sync}. */
     @Nested

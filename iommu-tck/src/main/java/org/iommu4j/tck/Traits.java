@@ -132,11 +132,6 @@ public record Traits(
         } else if (all.contains(Ability.DIRECT_REGIONS)) {
             throw new IllegalArgumentException("DIRECT_REGIONS is said by the trait directRegions, which is empty");
         }
-        if (walk.isPresent()) {
-            all.add(Ability.TABLE_WALK);
-        } else if (all.contains(Ability.TABLE_WALK)) {
-            throw new IllegalArgumentException("TABLE_WALK is said by the trait walk, which is empty");
-        }
         abilities = Set.copyOf(all);
     }
 
@@ -174,7 +169,7 @@ public record Traits(
         builder.snoopedWalks = snoopedWalks;
         builder.abilities.addAll(abilities);
         builder.directRegions.putAll(directRegions);
-        builder.abilities.removeAll(Set.of(Ability.ENFORCEMENT, Ability.DIRECT_REGIONS, Ability.TABLE_WALK));
+        builder.abilities.removeAll(Set.of(Ability.ENFORCEMENT, Ability.DIRECT_REGIONS));
         builder.walk = walk;
         builder.guestTables = guestTables;
         return builder;

@@ -13,7 +13,6 @@ import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.spi.Fabric;
-import org.iommu4j.tck.Ability;
 
 /** Drivers whose silicon is wrong in the same way: what only a witness apart from both can see. */
 final class WalkSaboteurs {
@@ -34,7 +33,7 @@ final class WalkSaboteurs {
         }
         return List.of(Saboteur.of(
                         "translate-2", "has each table in the frame beside it, and so has the unit", () -> changes)
-                .where(Ability.TABLE_WALK));
+                .where(traits -> traits.walk().isPresent()));
     }
 
     /** Swaps neighbouring frames of the kernel's half of memory. */

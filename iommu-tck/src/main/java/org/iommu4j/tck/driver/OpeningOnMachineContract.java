@@ -64,7 +64,7 @@ public abstract class OpeningOnMachineContract {
 
     /** Returns ports of the bench's machine over some registers. */
     private static VendorContext ports(Machine machine, Subject subject, RegisterSpace registers) {
-        VendorContext context = subject.ports().apply(machine.vendorContext(subject.release()));
+        VendorContext context = subject.context(machine);
         return new VendorContext(
                 context.memory(),
                 context.frames(),
@@ -77,10 +77,7 @@ public abstract class OpeningOnMachineContract {
     }
 
     private static Machine anotherMachine(Bench bench) {
-        Subject subject = bench.subject();
-        return subject.caches()
-                ? subject.machines().create(subject.machine())
-                : subject.machines().createFlat(subject.machine());
+        return bench.subject().build();
     }
 
     private static void closed(Bench bench) {
@@ -108,7 +105,7 @@ public abstract class OpeningOnMachineContract {
         }
         bench.steps().note("open again, without closing");
 
-        Iommu iommu = vendor(bench).open(machine.vendorContext(bench.subject().release()));
+        Iommu iommu = vendor(bench).open(bench.subject().context(machine));
 
         for (DeviceId id : bench.ids()) {
             bench.assertBlocked(Requester.of(machine, id), bench.iova());
@@ -136,8 +133,7 @@ public abstract class OpeningOnMachineContract {
             }
             machine.runPending();
             bench.steps().note("open where registers were written, round %d", round);
-            Iommu iommu =
-                    vendor(bench).open(machine.vendorContext(bench.subject().release()));
+            Iommu iommu = vendor(bench).open(bench.subject().context(machine));
             for (DeviceId id : bench.ids()) {
                 bench.assertBlocked(Requester.of(machine, id), bench.scratch());
             }
@@ -149,7 +145,7 @@ public abstract class OpeningOnMachineContract {
     @Promise("open-1")
     void everyDeviceIsBlockedAlsoOneThatWasNeverProbed(Bench bench) {
         Machine machine = anotherMachine(bench);
-        vendor(bench).open(machine.vendorContext(bench.subject().release()));
+        vendor(bench).open(bench.subject().context(machine));
         for (DeviceId id : bench.ids()) {
             for (long address : new long[] {bench.iova(), bench.scratch(), 0x10000, 0}) {
                 bench.assertBlocked(Requester.of(machine, id), address);
@@ -190,7 +186,7 @@ public abstract class OpeningOnMachineContract {
     @Promise("open-2")
     void driversOnTwoPlatformsDoNotSeeEachOther(Bench bench) {
         Machine other = anotherMachine(bench);
-        VendorContext context = other.vendorContext(bench.subject().release());
+        VendorContext context = bench.subject().context(other);
         long ofFirst = bench.context().frames().inUse();
         Iommu second = vendor(bench).open(context);
         assertThat(bench.context().frames().inUse())
@@ -341,7 +337,7 @@ public abstract class OpeningOnMachineContract {
         closed(bench);
         for (int n = 0; n < MOST_FAILURES; n++) {
             Machine machine = anotherMachine(bench);
-            VendorContext context = machine.vendorContext(bench.subject().release());
+            VendorContext context = bench.subject().context(machine);
             List<Integer> waits = new ArrayList<>();
             int last = n;
             Waiter stopping = (condition, ticks) -> {
