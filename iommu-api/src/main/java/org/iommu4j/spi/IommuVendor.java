@@ -30,9 +30,9 @@ public interface IommuVendor {
     /**
      * Returns whether something in the facts is this vendor's: its table, or a unit that Linux shows [recognises-1].
      *
-     * <p>A shown unit is known by its name alone, since {@link ShownUnit} keeps no attributes and a log shows none. This
-     * and {@link #describeSysfsUnit} agree about each unit that Linux shows: what is read there is recognised here, by
-     * the names that the driver gives its units.
+     * <p>A shown unit is known by its name alone, since {@link ShownUnit} keeps no attributes and a log shows none.
+     * This and {@link #describeSysfsUnit} agree about each unit that Linux shows: what is read there is recognised
+     * here, by the names that the driver gives its units.
      */
     default boolean recognises(HostFacts facts) {
         return claims(facts.firmware());

@@ -94,8 +94,12 @@ public abstract class OpeningOnMachineContract {
     @Promise("open-1")
     void unitsThatWereLeftOnAreTakenOverWithEveryDeviceBlocked(Bench bench) {
         Machine machine = anotherMachine(bench);
+        // Where ids are few, not every device can be in a domain of its own.
+        List<DeviceId> ids = bench.traits().has(Ability.ID_PER_ATTACHMENT)
+                ? bench.ids().subList(0, 2)
+                : bench.ids();
         Iommu last = vendor(bench).open(ports(machine, bench.subject(), machine.registers()));
-        for (DeviceId id : bench.ids()) {
+        for (DeviceId id : ids) {
             IommuDomain domain = attach(last, machine, id);
             domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, Bench.READ_WRITE);
             domain.syncMap(bench.iova(), bench.granule());
