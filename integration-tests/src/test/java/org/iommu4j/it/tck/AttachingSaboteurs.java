@@ -5,6 +5,7 @@ import static org.iommu4j.it.tck.Refusals.caught;
 import static org.iommu4j.it.tck.Refusals.refuse;
 import static org.iommu4j.it.tck.Refusals.swap;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -248,8 +249,21 @@ final class AttachingSaboteurs {
 
     private static List<Saboteur> enforcing() {
         return List.of(
-                control("enforce-1", "promises and does nothing", () -> call -> true)
+                control("enforce-8", "promises and does nothing", () -> call -> true)
                         .where(AttachingSaboteurs::grants),
+                Saboteur.of("enforce-9", "promises, and leaves earlier mappings until there is a later one", () -> {
+                            List<CacheCoherencyEnforcement> promised = new ArrayList<>();
+                            return List.of(
+                                    new Change(CacheCoherencyEnforcement.class, "enforce", call -> {
+                                        promised.add(call.target(CacheCoherencyEnforcement.class));
+                                        return true;
+                                    }),
+                                    new Change(IommuDomain.class, "map", call -> {
+                                        promised.forEach(CacheCoherencyEnforcement::enforce);
+                                        return call.proceed();
+                                    }));
+                        })
+                        .where(traits -> grants(traits) && traits.has(Ability.EARLIER_MAPPINGS)),
                 Saboteur.of("enforce-2", "takes no device at all once it promised", () -> {
                             AtomicBoolean asked = new AtomicBoolean();
                             return List.of(

@@ -498,7 +498,7 @@ final class DomainSaboteurs {
     private static List<Saboteur> capabilities() {
         List<Saboteur> all = new ArrayList<>();
         all.add(new Saboteur(
-                "enforce-1",
+                "enforce-8",
                 "leaves the bit out of entries that blocks no-snoop",
                 subject -> subject.withPorts(context -> subject.vendor().equals("amd")
                         ? ForgetfulMemory.withoutFc(context)

@@ -83,8 +83,8 @@ public abstract class EnforcementContract {
     }
 
     @Test
-    @Promise("enforce-1")
-    void afterTrueNoMappingLetsNoSnoopPass(Bench given) {
+    @Promise("enforce-8")
+    void afterTrueNoNewMappingLetsNoSnoopPass(Bench given) {
         Bench bench = cached(given);
         for (IommuDevice device : List.of(bench.device(), bench.second())) {
             Requester requester = Requester.of(bench.machine(), device.id());
@@ -133,8 +133,8 @@ public abstract class EnforcementContract {
     }
 
     @Test
-    @Promise("enforce-1")
-    void mappingsOfBeforeTrueAreBoundWhereTheReleaseHasItSo(Bench given) {
+    @Promise("enforce-9")
+    void mappingsOfBeforeTrueAreBoundUnlessTheReleaseLeavesThem(Bench given) {
         Bench bench = cached(given);
         IommuDomain domain = bench.attached();
         bench.map(domain, page(bench, 0), frame(bench, 0), bench.granule(), 3, Bench.READ_WRITE);
@@ -151,7 +151,7 @@ public abstract class EnforcementContract {
     }
 
     @Test
-    @Promise({"enforce-1", "enforce-2"})
+    @Promise({"enforce-8", "enforce-2"})
     void aDeviceThatIsAttachedLaterIsBoundToo(Bench given) {
         Bench bench = cached(given);
         boolean able = bench.traits().enforcement().answer();
@@ -257,7 +257,7 @@ public abstract class EnforcementContract {
 
     /** One domain's answer is no other's. */
     @Test
-    @Promise({"enforce-4", "enforce-1"})
+    @Promise({"enforce-4", "enforce-8"})
     void askingOneDomainChangesNoOther(Bench given) {
         Bench bench = cached(given);
         IommuDomain asked = bench.attached();
