@@ -29,6 +29,7 @@ import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.tck.support.ReadOnlyFunction;
 import org.jspecify.annotations.Nullable;
 
 /**

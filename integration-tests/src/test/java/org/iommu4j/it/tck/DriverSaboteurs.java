@@ -32,6 +32,7 @@ import org.iommu4j.capability.PageRequests;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.RegisterSpace;
@@ -170,18 +171,16 @@ final class DriverSaboteurs {
                         "probe",
                         call -> ((Optional<?>) call.proceed()).map(device -> copy((IommuDevice) device))),
                 with("probe-1", "knows a function by its object", "probe", () -> {
-                    IdentityHashMap<Object, Object> known = new IdentityHashMap<>();
+                    Map<PciAddress, PciFunction> known = new HashMap<>();
                     return call -> {
-                        Object function = call.argument(0, Object.class);
                         Object found = call.proceed();
-                        if (known.isEmpty() || known.containsKey(function) || !((Optional<?>) found).isPresent()) {
-                            known.put(function, found);
+                        if (!(call.argument(0, Object.class) instanceof PciFunction function)) {
                             return found;
                         }
-                        known.put(function, found);
-                        return function.getClass().isRecord()
-                                ? ((Optional<?>) found).map(device -> copy((IommuDevice) device))
-                                : found;
+                        Object first = known.computeIfAbsent(function.address(), address -> function);
+                        return first == function
+                                ? found
+                                : ((Optional<?>) found).map(device -> copy((IommuDevice) device));
                     };
                 }),
                 of(

@@ -425,17 +425,15 @@ public abstract class AttachingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise({"attach-9", "attach-11"})
     void anAttachmentThatIsNotConfirmedLeavesTheDeviceWhereItWas(Bench ignored) {
-        Silence silence = new Silence(ignored.subject());
-        Bench bench = silence.bench();
+        Silence silence = new Silence();
+        Bench bench = ignored.on(silence::in);
         IommuDomain old = bench.attached();
         use(bench, old, bench.device(), 0);
         IommuDomain next = bench.domain();
         bench.map(next, page(bench, 0), frame(bench, 8));
         bench.map(next, page(bench, 9), frame(bench, 9));
 
-        silence.begin();
-        assertRefused(Errno.ETIMEDOUT, () -> next.attach(bench.device()));
-        silence.end();
+        silence.during(() -> assertRefused(Errno.ETIMEDOUT, () -> next.attach(bench.device())));
 
         use2(bench, bench.device());
         bench.assertBlocked(page(bench, 9));
@@ -555,20 +553,18 @@ public abstract class AttachingContract {
     @Test
     @Promise("detach-2")
     void detachingTakesNoFrame(Bench ignored) {
-        CountedFrames[] frames = new CountedFrames[1];
-        Bench bench = new Bench(ignored.subject().withPorts(context -> {
-            frames[0] = new CountedFrames(context.frames());
-            return Ports.withFrames(context, frames[0]);
-        }));
+        CountedFrames frames = new CountedFrames();
+        Bench bench = ignored.on(frames::in);
         IommuDomain domain = bench.attached();
         bench.attach(domain, bench.second());
         use(bench, domain, bench.device(), 0);
         for (int round = 0; round < 3; round++) {
-            frames[0].refuse(true);
+            long calls = frames.calls();
+            frames.exhausted(true);
             bench.detach(domain, bench.device());
             bench.detach(domain, bench.second());
-            frames[0].refuse(false);
-            assertThat(frames[0].asked()).as("frames that were asked for").isZero();
+            frames.exhausted(false);
+            assertThat(frames.calls()).as("frames asked for").isEqualTo(calls);
             bench.assertBlocked(page(bench, 0));
             bench.attach(domain, bench.second());
             bench.attach(domain, bench.device());
@@ -610,14 +606,12 @@ public abstract class AttachingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("detach-4")
     void aDetachmentThatIsNotConfirmedIsDoneAllTheSameAndBreaksTheUnit(Bench ignored) {
-        Silence silence = new Silence(ignored.subject());
-        Bench bench = silence.bench();
+        Silence silence = new Silence();
+        Bench bench = ignored.on(silence::in);
         IommuDomain domain = bench.attached();
         use(bench, domain, bench.device(), 0);
 
-        silence.begin();
-        assertRefused(Errno.ETIMEDOUT, () -> domain.detach(bench.device()));
-        silence.end();
+        silence.during(() -> assertRefused(Errno.ETIMEDOUT, () -> domain.detach(bench.device())));
 
         assertRefused(Errno.EINVAL, () -> domain.detach(bench.device()));
         IommuDomain next = bench.domain();
@@ -640,14 +634,12 @@ public abstract class AttachingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("detach-4")
     void aDetachmentFromABrokenUnitIsDoneAllTheSame(Bench ignored) {
-        Silence silence = new Silence(ignored.subject());
-        Bench bench = silence.bench();
+        Silence silence = new Silence();
+        Bench bench = ignored.on(silence::in);
         IommuDomain domain = bench.attached();
         use(bench, domain, bench.device(), 0);
         var gather = bench.unmapOnly(domain, page(bench, 0), bench.granule());
-        silence.begin();
-        assertRefused(Errno.ETIMEDOUT, () -> domain.sync(gather));
-        silence.end();
+        silence.during(() -> assertRefused(Errno.ETIMEDOUT, () -> domain.sync(gather)));
 
         assertRefused(Errno.EIO, () -> domain.detach(bench.device()));
         assertRefused(Errno.EINVAL, () -> domain.detach(bench.device()));

@@ -240,12 +240,12 @@ public abstract class DirtyTrackingContract {
     @Promise("set-dirty-4")
     void aUnitThatDoesNotAnswerIsTold(Bench whole) {
         for (boolean start : new boolean[] {true, false}) {
-            Ports.Silencer unit = new Ports.Silencer();
-            Recorded recorded = new Recorded(whole.on(unit::apply), true);
+            Silence silence = new Silence();
+            Recorded recorded = new Recorded(whole.on(silence::in), true);
             recorded.write(1);
             recorded.record(!start);
             recorded.write(2);
-            unit.during(() -> assertRefused(NOT_COMPLETED, () -> recorded.record(start)));
+            silence.during(() -> assertRefused(NOT_COMPLETED, () -> recorded.record(start)));
             if (start) {
                 assertRefused(Errno.EINVAL, () -> recorded.read(recorded.bitmap(0, 1), false));
             } else {
@@ -609,14 +609,14 @@ public abstract class DirtyTrackingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("read-dirty-7")
     void clearingWhereTheUnitDoesNotAnswerFailsAndStillTells(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Recorded recorded = new Recorded(whole.on(unit::apply), true);
+        Silence silence = new Silence();
+        Recorded recorded = new Recorded(whole.on(silence::in), true);
         recorded.record(true);
         recorded.clear();
         recorded.write(5);
         recorded.write(9);
         DirtyBitmap bitmap = recorded.bitmap(0, PAGES);
-        unit.during(() -> assertRefused(NOT_COMPLETED, () -> recorded.read(bitmap, true)));
+        silence.during(() -> assertRefused(NOT_COMPLETED, () -> recorded.read(bitmap, true)));
         assertThat(bitmap.count()).as("what was cleared is told").isEqualTo(2);
         assertThat(bitmap.isMarked(recorded.at(5))).isTrue();
         assertThat(bitmap.isMarked(recorded.at(9))).isTrue();

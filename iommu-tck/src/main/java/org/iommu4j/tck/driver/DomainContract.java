@@ -452,7 +452,7 @@ public abstract class DomainContract {
     @Test
     @Promise("domain-3")
     void mappingUnmappingTranslatingAndSyncingAllocateNothing(Bench bench) {
-        Bytes.assertHotPathsAllocateNothing(bench, bench.attached());
+        HotPaths.assertAllocateNothing(bench, bench.attached());
     }
 
     // Translations.

@@ -713,8 +713,8 @@ public abstract class MappingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("map-12")
     void aLargePageIsTakenBackWhenTheUnitDoesNotConfirmThatItForgotTheTable(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Bench bench = whole.on(unit::apply);
+        Silence silence = new Silence();
+        Bench bench = whole.on(silence::in);
         IommuDomain domain = bench.attached();
         long page = bench.granule();
         for (long size : bench.pageSizes(domain)) {
@@ -735,7 +735,7 @@ public abstract class MappingContract {
             bench.map(domain, spot.iova() + size - page, bench.scratch());
             assertThat(bench.unmap(domain, spot.iova() + size - page, page)).isEqualTo(page);
             frames = bench.framesInUse();
-            unit.during(() -> assertRefused(
+            silence.during(() -> assertRefused(
                     NOT_COMPLETED, () -> domain.map(spot.iova(), spot.physicalAddress(), size, 1, READ_WRITE)));
 
             assertThat(domain.translate(spot.iova())).isEqualTo(IommuDomain.UNMAPPED);
@@ -832,14 +832,14 @@ public abstract class MappingContract {
     @NeedsAbility({Ability.NEGATIVE_CACHE, Ability.COMPLETION})
     @Promise("sync-map-2")
     void aSyncMapThatDoesNotCompleteBreaksTheUnitAndKeepsTheEntries(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Bench bench = whole.on(unit::apply);
+        Silence silence = new Silence();
+        Bench bench = whole.on(silence::in);
         IommuDomain domain = bench.attached();
         long page = bench.granule();
         bench.map(domain, bench.iova() + 4 * page, bench.scratch());
         bench.mapOnly(domain, bench.iova(), bench.scratch(), page, 3, READ_WRITE);
 
-        unit.during(() -> assertRefused(NOT_COMPLETED, () -> domain.syncMap(bench.iova(), 3 * page)));
+        silence.during(() -> assertRefused(NOT_COMPLETED, () -> domain.syncMap(bench.iova(), 3 * page)));
 
         for (int i = 0; i < 3; i++) {
             assertThat(domain.translate(bench.iova() + i * page)).isEqualTo(bench.scratch() + i * page);

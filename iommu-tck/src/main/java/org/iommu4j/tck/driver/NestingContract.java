@@ -335,17 +335,14 @@ public abstract class NestingContract {
     @Test
     @Promise("nest-7")
     void withoutFramesANestedDomainIsMadeOrThereIsNoMemory(Bench whole) {
-        Ports.CountedFrames[] frames = new Ports.CountedFrames[1];
-        Bench bench = whole.on(context -> {
-            frames[0] = new Ports.CountedFrames(context.frames());
-            return Ports.with(context, context.memory(), frames[0]);
-        });
+        CountedFrames frames = new CountedFrames();
+        Bench bench = whole.on(frames::in);
         Guest guest = new Guest(bench);
         for (int round = 0; round < 3; round++) {
             long before = bench.framesInUse();
-            frames[0].exhausted(true);
+            frames.exhausted(true);
             Throwable thrown = catchThrowable(() -> guest.nested().close());
-            frames[0].exhausted(false);
+            frames.exhausted(false);
             if (thrown != null) {
                 assertThat(thrown).isInstanceOf(IommuException.class);
                 assertThat(((IommuException) thrown).errno()).isIn(Errno.ENOMEM, Errno.ENOSPC);
@@ -515,11 +512,11 @@ public abstract class NestingContract {
     @Promise("invalidate-5")
     void aUnitThatDoesNotAnswerIsTold(Bench whole) {
         for (boolean all : new boolean[] {false, true}) {
-            Ports.Silencer unit = new Ports.Silencer();
-            Guest guest = new Guest(whole.on(unit::apply));
+            Silence silence = new Silence();
+            Guest guest = new Guest(whole.on(silence::in));
             IommuDomain nested = guest.attached();
             guest.assertAll();
-            unit.during(() -> assertRefused(
+            silence.during(() -> assertRefused(
                     NOT_COMPLETED,
                     () -> invalidate(guest.bench, nested, all ? guest.tables.all() : guest.tables.page(guest.at(1)))));
             assertRefused(NOT_COMPLETED, () -> invalidate(guest.bench, nested, guest.tables.all()));

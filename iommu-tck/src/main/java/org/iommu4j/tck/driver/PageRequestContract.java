@@ -416,11 +416,11 @@ public abstract class PageRequestContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("disable-2")
     void whereTheUnitDoesNotAnswerTheDeviceIsStoppedAllTheSame(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Asker asker = new Asker(whole.on(unit::apply));
+        Silence silence = new Silence();
+        Asker asker = new Asker(whole.on(silence::in));
         asker.ask(asker.endpoint, 0);
         PageRequestGroup group = asker.takeOne();
-        unit.during(() -> assertRefused(NOT_COMPLETED, asker.requests::disable));
+        silence.during(() -> assertRefused(NOT_COMPLETED, asker.requests::disable));
         assertThat(asker.endpoint.requestPages(false, asker.at(1))).isFalse();
         assertThat(asker.other.requestPages(false, asker.at(1))).isFalse();
         assertThat(asker.take()).isEmpty();
@@ -519,12 +519,12 @@ public abstract class PageRequestContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("take-3")
     void takingTellsThatAnAnswerWasNotPassedOn(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Asker asker = new Asker(whole.on(unit::apply));
+        Silence silence = new Silence();
+        Asker asker = new Asker(whole.on(silence::in));
         assertThat(asker.with(NO_DOMAINS_PASID).requestPages(false, asker.at(0)))
                 .isTrue();
         asker.bench.machine().runPending();
-        unit.during(() -> assertRefused(NOT_COMPLETED, asker.requests::take));
+        silence.during(() -> assertRefused(NOT_COMPLETED, asker.requests::take));
     }
 
     // Answering.
@@ -637,11 +637,11 @@ public abstract class PageRequestContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("respond-5")
     void anAnswerThatIsNotPassedOnIsTold(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Asker asker = new Asker(whole.on(unit::apply));
+        Silence silence = new Silence();
+        Asker asker = new Asker(whole.on(silence::in));
         asker.ask(asker.endpoint, 0);
         PageRequestGroup group = asker.takeOne();
-        unit.during(() -> assertRefused(NOT_COMPLETED, () -> asker.requests.respond(group, PageResponse.SUCCESS)));
+        silence.during(() -> assertRefused(NOT_COMPLETED, () -> asker.requests.respond(group, PageResponse.SUCCESS)));
         new EachFailure(whole).of(NOT_COMPLETED, bench -> {
             Asker other = new Asker(bench);
             other.ask(other.endpoint, 0);

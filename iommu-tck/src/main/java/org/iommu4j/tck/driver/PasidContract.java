@@ -302,11 +302,8 @@ public abstract class PasidContract {
     @Promise({"attach-pasid-6", "attach-pasid-8"})
     void withoutFramesThereIsOneErrnoAndNothingChanges(Bench whole) {
         for (boolean moves : new boolean[] {false, true}) {
-            Ports.CountedFrames[] frames = new Ports.CountedFrames[1];
-            Homes homes = new Homes(whole.on(context -> {
-                frames[0] = new Ports.CountedFrames(context.frames());
-                return Ports.with(context, context.memory(), frames[0]);
-            }));
+            CountedFrames frames = new CountedFrames();
+            Homes homes = new Homes(whole.on(frames::in));
             Bench bench = homes.bench;
             if (moves) {
                 attach(bench, homes.one, FAR);
@@ -314,7 +311,7 @@ public abstract class PasidContract {
             int refused = 0;
             for (int pasid : List.of(FAR, 1, 2 * FAR, bench.device().maxPasids() - 1)) {
                 long inUse = bench.framesInUse();
-                frames[0].exhausted(true);
+                frames.exhausted(true);
                 try {
                     assertThat(pasids(homes.two).attach(bench.device(), pasid).attached())
                             .isTrue();
@@ -329,7 +326,7 @@ public abstract class PasidContract {
                     }
                     assertRefused(Errno.EINVAL, () -> pasids(homes.two).detach(bench.device(), pasid));
                 } finally {
-                    frames[0].exhausted(false);
+                    frames.exhausted(false);
                 }
                 homes.assertOrdinaryGoOn();
                 attach(bench, homes.two, pasid);
@@ -388,11 +385,11 @@ public abstract class PasidContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise({"attach-pasid-6", "attach-pasid-8"})
     void aUnitThatDoesNotAnswerLeavesAPasidWhereItWas(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Homes homes = new Homes(whole.on(unit::apply));
+        Silence silence = new Silence();
+        Homes homes = new Homes(whole.on(silence::in));
         attach(homes.bench, homes.one, 5);
         homes.assertIn(homes.one, homes.with(5));
-        unit.during(() -> assertRefused(NOT_COMPLETED, () -> pasids(homes.two).attach(homes.bench.device(), 5)));
+        silence.during(() -> assertRefused(NOT_COMPLETED, () -> pasids(homes.two).attach(homes.bench.device(), 5)));
         homes.bench.assertReaches(homes.with(5), homes.bench.iova(), homes.bench.scratch() + 16 * homes.page);
         homes.bench.assertReaches(homes.bench.iova(), homes.bench.scratch());
         assertRefused(Errno.EINVAL, () -> pasids(homes.two).detach(homes.bench.device(), 5));
@@ -465,26 +462,23 @@ public abstract class PasidContract {
     @Test
     @Promise("detach-pasid-2")
     void detachingTakesNoFrameAndWorksWithoutAny(Bench whole) {
-        Ports.CountedFrames[] frames = new Ports.CountedFrames[1];
-        Homes homes = new Homes(whole.on(context -> {
-            frames[0] = new Ports.CountedFrames(context.frames());
-            return Ports.with(context, context.memory(), frames[0]);
-        }));
+        CountedFrames frames = new CountedFrames();
+        Homes homes = new Homes(whole.on(frames::in));
         List<Integer> all = all(homes.bench.device());
         for (int pasid : all) {
             attach(homes.bench, homes.one, pasid);
         }
         attach(homes.bench, homes.two, 5);
-        long calls = frames[0].calls();
-        frames[0].exhausted(true);
+        long calls = frames.calls();
+        frames.exhausted(true);
         for (int pasid : all) {
             detach(homes.bench, homes.one, pasid);
             homes.assertNowhere(homes.with(pasid));
         }
         detach(homes.bench, homes.two, 5);
         assertRefused(Errno.EINVAL, () -> pasids(homes.two).detach(homes.bench.device(), 5));
-        assertThat(frames[0].calls()).as("frames asked for").isEqualTo(calls);
-        frames[0].exhausted(false);
+        assertThat(frames.calls()).as("frames asked for").isEqualTo(calls);
+        frames.exhausted(false);
     }
 
     @Test
@@ -517,13 +511,13 @@ public abstract class PasidContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("detach-pasid-4")
     void whereTheUnitDoesNotAnswerThePasidIsDetachedAllTheSame(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Homes homes = new Homes(whole.on(unit::apply));
+        Silence silence = new Silence();
+        Homes homes = new Homes(whole.on(silence::in));
         Bench bench = homes.bench;
         attach(bench, homes.one, 5);
         attach(bench, homes.one, 6);
         homes.assertIn(homes.one, homes.with(5));
-        unit.during(() -> assertRefused(NOT_COMPLETED, () -> detach(bench, homes.one, 5)));
+        silence.during(() -> assertRefused(NOT_COMPLETED, () -> detach(bench, homes.one, 5)));
         assertRefused(Errno.EINVAL, () -> detach(bench, homes.one, 5));
         assertRefused(Errno.EIO, () -> pasids(homes.one).attach(bench.device(), 7));
         assertRefused(Errno.EIO, () -> pasids(homes.two).attach(bench.device(), 6));

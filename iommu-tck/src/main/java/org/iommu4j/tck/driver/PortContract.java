@@ -88,8 +88,7 @@ public abstract class PortContract {
         Set<Long> words = StoredWords.of(subject);
         int tried = 0;
         for (long word : words) {
-            Bench bench = new Bench(subject.withPorts(
-                    context -> Ports.withFrames(context, new FilledFrames(context.frames(), context.memory(), word))));
+            Bench bench = new Bench(subject.withPorts(context -> FilledFrames.in(context, word)));
             assertNothingButWhatIsMapped(bench);
             tried++;
         }
@@ -253,13 +252,9 @@ public abstract class PortContract {
     @Test
     @Promise("port-3")
     void itWaitsByTheWaiterAlone(Bench given) {
-        PortWatch[] watch = new PortWatch[1];
-        Subject watched = given.subject().withPorts(context -> {
-            watch[0] = new PortWatch(context);
-            return watch[0].context();
-        });
-        Bench bench = new Bench(watched);
-        watch[0].start();
+        PortWatch watch = new PortWatch();
+        Bench bench = given.on(watch::in);
+        watch.start();
         // A thread that sleeps, waits for a monitor's notice or joins another notices that it was interrupted.
         Thread.currentThread().interrupt();
         try {
@@ -269,25 +264,22 @@ public abstract class PortContract {
                     .as("the thread's interruption, which a sleep takes away, is still there")
                     .isTrue();
         }
-        watch[0].assertNoPolling();
-        watch[0].assertWaitsEnd();
+        watch.assertNoPolling();
+        watch.assertWaitsEnd();
     }
 
     @Test
     @NeedsAbility(Ability.COMPLETION)
     @Promise("port-3")
     void aUnitThatNeverAnswersIsWaitedForByTheWaiterAlone(Bench given) {
-        PortWatch[] watch = new PortWatch[1];
-        Bench bench = new Bench(given.subject().withPorts(context -> {
-            watch[0] = new PortWatch(context);
-            return watch[0].context();
-        }));
+        PortWatch watch = new PortWatch();
+        Bench bench = given.on(watch::in);
         IommuDomain domain = bench.attached();
         bench.map(domain, page(bench, 0), frame(bench, 0));
         bench.assertReaches(page(bench, 0), frame(bench, 0));
         IotlbGather gather = bench.unmapOnly(domain, page(bench, 0), bench.granule());
-        watch[0].start();
-        watch[0].timeOut(true);
+        watch.start();
+        watch.timeOut(true);
         Thread.currentThread().interrupt();
         try {
             assertRefused(Errno.ETIMEDOUT, () -> domain.sync(gather));
@@ -298,26 +290,23 @@ public abstract class PortContract {
         } finally {
             assertThat(Thread.interrupted()).as("the thread's interruption").isTrue();
         }
-        watch[0].assertNoPolling();
-        watch[0].assertWaitsEnd();
-        assertThat(watch[0].waits()).as("waits").isPositive();
+        watch.assertNoPolling();
+        watch.assertWaitsEnd();
+        assertThat(watch.waits()).as("waits").isPositive();
     }
 
     @Test
     @Promise("port-4")
     void itTouchesRegistersInsideItsWindowsOnly(Bench given) {
-        PortWatch[] watch = new PortWatch[1];
-        Bench bench = new Bench(given.subject().withPorts(context -> {
-            watch[0] = new PortWatch(context);
-            return watch[0].context();
-        }));
+        PortWatch watch = new PortWatch();
+        Bench bench = given.on(watch::in);
         live(bench);
         for (DeviceId id : bench.ids()) {
             Errnos.of(() -> bench.probe(id));
         }
         bench.iommu().close();
-        watch[0].assertInsideWindows();
-        assertThat(watch[0].openWindows()).as("windows that were not released").isZero();
+        watch.assertInsideWindows();
+        assertThat(watch.openWindows()).as("windows that were not released").isZero();
     }
 
     /** From the n-th read on, registers read all ones: hardware that was pulled out. */
@@ -325,13 +314,9 @@ public abstract class PortContract {
     @Promise("port-4")
     void noWaitIsEndlessWhereRegistersReadAllOnes(Bench given) {
         for (long n = 0; n < 400; n = n < 24 ? n + 1 : n + n / 4) {
-            PortWatch[] watch = new PortWatch[1];
-            long from = n;
-            Subject subject = given.subject().flat().withPorts(context -> {
-                watch[0] = new PortWatch(context);
-                watch[0].goneAfter(from);
-                return watch[0].context();
-            });
+            PortWatch watch = new PortWatch();
+            watch.goneAfter(n);
+            Subject subject = given.subject().flat().withPorts(watch::in);
             Machine machine = subject.build();
             Iommu[] iommu = new Iommu[1];
             Optional<Errno> opened =
@@ -341,8 +326,8 @@ public abstract class PortContract {
                 continue;
             }
             useGone(given, iommu[0], machine);
-            watch[0].assertInsideWindows();
-            if (!watch[0].isGone()) {
+            watch.assertInsideWindows();
+            if (!watch.isGone()) {
                 return;
             }
             assertThat(machine.frames().inUse()).as("frames in use").isEqualTo(iommu[0].quarantinedFrames());
@@ -497,16 +482,14 @@ public abstract class PortContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise("port-6")
     void aBrokenUnitBreaksNoOtherPlatform(Bench one) {
-        Silence silence = new Silence(one.subject());
-        Bench two = silence.bench();
+        Silence silence = new Silence();
+        Bench two = one.on(silence::in);
         IommuDomain here = one.attached();
         IommuDomain there = two.attached();
         two.map(there, page(two, 0), frame(two, 0));
         two.assertReaches(page(two, 0), frame(two, 0));
         IotlbGather gather = two.unmapOnly(there, page(two, 0), two.granule());
-        silence.begin();
-        assertRefused(Errno.ETIMEDOUT, () -> there.sync(gather));
-        silence.end();
+        silence.during(() -> assertRefused(Errno.ETIMEDOUT, () -> there.sync(gather)));
 
         assertThat(one.iommu().quarantinedFrames()).isZero();
         one.map(here, page(one, 0), frame(one, 0));

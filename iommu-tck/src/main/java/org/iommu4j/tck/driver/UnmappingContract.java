@@ -573,11 +573,8 @@ public abstract class UnmappingContract {
     @Test
     @Promise("unmap-2")
     void unmappingNeitherThrowsNorTakesAFrame(Bench whole) {
-        Ports.CountedFrames[] frames = new Ports.CountedFrames[1];
-        Bench bench = whole.on(context -> {
-            frames[0] = new Ports.CountedFrames(context.frames());
-            return Ports.with(context, context.memory(), frames[0]);
-        });
+        CountedFrames frames = new CountedFrames();
+        Bench bench = whole.on(frames::in);
         IommuDomain domain = bench.attached();
         long page = bench.granule();
         long span = bench.tableSpan();
@@ -588,8 +585,8 @@ public abstract class UnmappingContract {
                 bench.map(domain, bench.iova() + size, 0, size, 1, READ_WRITE);
             }
         }
-        long calls = frames[0].calls();
-        frames[0].exhausted(true);
+        long calls = frames.calls();
+        frames.exhausted(true);
         Random random = bench.random();
         IotlbGather gather = new IotlbGather();
         long[] iovas = {0, -1, Long.MIN_VALUE, Long.MAX_VALUE, domain.apertureEnd(), domain.apertureStart(), 8};
@@ -607,8 +604,8 @@ public abstract class UnmappingContract {
         for (int i = 0; i < 9; i++) {
             bench.unmap(domain, bench.iova() + i * page, page);
         }
-        assertThat(frames[0].calls()).as("frames asked for").isEqualTo(calls);
-        frames[0].exhausted(false);
+        assertThat(frames.calls()).as("frames asked for").isEqualTo(calls);
+        frames.exhausted(false);
         assertThat(domain.translate(bench.iova())).isEqualTo(IommuDomain.UNMAPPED);
     }
 
@@ -616,8 +613,8 @@ public abstract class UnmappingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise({"unmap-2", "sync-4"})
     void unmappingGoesOnWhereTheUnitDoesNotAnswer(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Bench bench = whole.on(unit::apply);
+        Silence silence = new Silence();
+        Bench bench = whole.on(silence::in);
         IommuDomain domain = bench.attached();
         long page = bench.granule();
         long span = bench.tableSpan();
@@ -625,7 +622,7 @@ public abstract class UnmappingContract {
         long before = bench.framesInUse();
         bench.map(domain, bench.iova(), bench.scratch() & -span, page, tables * (span / page), READ_WRITE);
         IotlbGather gather = new IotlbGather();
-        unit.during(() -> {
+        silence.during(() -> {
             assertThat(bench.unmap(domain, bench.iova(), tables * span, gather)).isEqualTo(tables * span);
             assertRefused(NOT_COMPLETED, () -> domain.sync(gather));
         });
@@ -808,8 +805,8 @@ public abstract class UnmappingContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise({"sync-4", "sync-3"})
     void aSyncThatDoesNotCompleteQuarantinesTheFramesAndBreaksTheUnit(Bench whole) {
-        Ports.Silencer unit = new Ports.Silencer();
-        Bench bench = whole.on(unit::apply);
+        Silence silence = new Silence();
+        Bench bench = whole.on(silence::in);
         IommuDomain domain = bench.attached();
         long page = bench.granule();
         long span = bench.tableSpan();
@@ -819,7 +816,7 @@ public abstract class UnmappingContract {
         IotlbGather gather = new IotlbGather();
         assertThat(bench.unmap(domain, bench.iova(), 3 * span, gather)).isEqualTo(3 * span);
         long waiting = gather.totalFrames();
-        unit.during(() -> assertRefused(NOT_COMPLETED, () -> domain.sync(gather)));
+        silence.during(() -> assertRefused(NOT_COMPLETED, () -> domain.sync(gather)));
 
         assertThat(bench.iommu().quarantinedFrames()).as("quarantined frames").isEqualTo(waiting);
         assertThat(bench.framesInUse()).as("frames that are not used again").isEqualTo(frames);
