@@ -17,15 +17,29 @@ public final class Errnos {
 
     /** Asserts that a call is refused with one of some errnos, and that the message says something. */
     public static void assertRefused(Set<Errno> expected, ThrowingCallable call) {
-        Throwable thrown = catchThrowable(call);
-        assertThat(thrown).as("a refusal with %s", expected).isInstanceOf(IommuException.class);
-        assertThat(((IommuException) thrown).errno()).as(thrown.getMessage()).isIn(expected);
-        assertThat(thrown.getMessage()).as("the message of a refusal").isNotBlank();
+        assertThat(isDone(expected, call))
+                .as("the call returns, and is not refused with %s", expected)
+                .isFalse();
     }
 
     /** Asserts that a call is refused with an errno, and that the message says something. */
     public static void assertRefused(Errno expected, ThrowingCallable call) {
         assertRefused(EnumSet.of(expected), call);
+    }
+
+    /**
+     * Returns whether a call returns; asserts that it is refused with one of some errnos otherwise, and that the
+     * message says something.
+     */
+    public static boolean isDone(Set<Errno> refusals, ThrowingCallable call) {
+        Throwable thrown = catchThrowable(call);
+        if (thrown == null) {
+            return true;
+        }
+        assertThat(thrown).as("a refusal with %s", refusals).isInstanceOf(IommuException.class);
+        assertThat(((IommuException) thrown).errno()).as(thrown.getMessage()).isIn(refusals);
+        assertThat(thrown.getMessage()).as("the message of a refusal").isNotBlank();
+        return false;
     }
 
     /**

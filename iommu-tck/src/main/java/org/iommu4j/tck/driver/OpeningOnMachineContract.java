@@ -2,10 +2,10 @@
 package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -18,7 +18,6 @@ import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IommuException;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.capability.CacheCoherencyEnforcement;
 import org.iommu4j.device.DeviceId;
@@ -43,6 +42,7 @@ import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
 import org.iommu4j.tck.Subject;
@@ -208,9 +208,9 @@ public abstract class OpeningOnMachineContract {
         bench.assertBlocked(Requester.of(other, bench.ids().get(0)), bench.iova());
         assertThat(second.takeFaults())
                 .allSatisfy(fault -> assertThat(second.units()).contains(fault.unit()));
-        assertThat(catchThrowable(() -> second.allocate(DomainType.UNMANAGED, bench.device())))
+        assertThat(Errnos.of(() -> second.allocate(DomainType.UNMANAGED, bench.device())))
                 .as("a device of the other driver")
-                .isInstanceOf(IommuException.class);
+                .isPresent();
 
         assertWorks(bench, other, second, bench.ids().get(0));
         second.close();
@@ -258,15 +258,13 @@ public abstract class OpeningOnMachineContract {
         int failures = 0;
         for (int n = 1; n <= MOST_FAILURES; n++) {
             injector.arm(n);
-            Throwable thrown = catchThrowable(() -> vendor(bench).open(failing).close());
+            bench.steps().note("open while allocation %d fails", n);
+            Optional<Errno> errno = Errnos.of(() -> vendor(bench).open(failing).close());
             if (!injector.fired()) {
-                assertThat(thrown).as("opening without a failure").isNull();
+                assertThat(errno).as("opening without a failure").isEmpty();
                 break;
             }
-            bench.steps().note("open while allocation %d fails", n);
-            assertRefused(Errno.ENOMEM, () -> {
-                throw thrown == null ? new AssertionError("opened without a frame") : thrown;
-            });
+            assertThat(errno).as("opening without a frame").contains(Errno.ENOMEM);
             failures++;
             assertOff(bench, context);
         }
@@ -299,22 +297,18 @@ public abstract class OpeningOnMachineContract {
         for (int n = 1; n <= MOST_FAILURES; n++) {
             injector.arm(n);
             Iommu[] opened = new Iommu[1];
-            Throwable thrown = catchThrowable(() -> opened[0] = vendor(bench).open(failing));
+            bench.steps().note("open while wait %d times out", n);
+            Optional<Errno> errno = Errnos.of(() -> opened[0] = vendor(bench).open(failing));
             boolean fired = injector.fired();
             injector.disarm();
             if (opened[0] != null) {
                 opened[0].close();
             }
             if (!fired) {
-                assertThat(thrown).as("opening without a failure").isNull();
+                assertThat(errno).as("opening without a failure").isEmpty();
                 break;
             }
-            bench.steps().note("open while wait %d times out", n);
-            if (thrown != null) {
-                assertRefused(Errno.ETIMEDOUT, () -> {
-                    throw thrown;
-                });
-            }
+            errno.ifPresent(refused -> assertThat(refused).isEqualTo(Errno.ETIMEDOUT));
             assertOff(bench, context);
         }
         vendor(bench).open(context).close();
@@ -346,14 +340,10 @@ public abstract class OpeningOnMachineContract {
                 waits.add(waits.size());
                 return waits.size() <= last ? context.waiter().await(condition, ticks) : condition.getAsBoolean();
             };
-            Throwable thrown = catchThrowable(() -> vendor(bench).open(with(context, stopping)));
-            if (thrown == null) {
+            bench.steps().note("open where the unit stops after %d waits", n);
+            if (Errnos.isDone(EnumSet.of(Errno.ETIMEDOUT), () -> vendor(bench).open(with(context, stopping)))) {
                 break;
             }
-            bench.steps().note("open where the unit stops after %d waits", n);
-            assertRefused(Errno.ETIMEDOUT, () -> {
-                throw thrown;
-            });
             for (TranslationUnitSpec unit : bench.subject().machine().units()) {
                 context.registers()
                         .map(unit.registerBase(), unit.registerSize())
