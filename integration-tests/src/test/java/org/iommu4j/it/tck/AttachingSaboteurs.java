@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Refusals.caught;
-import static org.iommu4j.it.tck.Refusals.refuse;
-import static org.iommu4j.it.tck.Refusals.swap;
+import static org.iommu4j.it.tck.Handlers.caught;
+import static org.iommu4j.it.tck.Handlers.refuse;
+import static org.iommu4j.it.tck.Handlers.swap;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -44,7 +44,7 @@ final class AttachingSaboteurs {
     }
 
     private static Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-        return Refusals.with(promise, about, IommuDomain.class, method, handler);
+        return Saboteur.with(promise, about, IommuDomain.class, method, handler);
     }
 
     /** Knows where each device is: the real device to the real domain. */
@@ -82,7 +82,7 @@ final class AttachingSaboteurs {
                             ? call.proceed()
                             : AttachResult.ATTACHED;
                 }),
-                Refusals.with("attach-1", "moves a device once", IommuDomain.class, "attach", () -> {
+                Saboteur.with("attach-1", "moves a device once", IommuDomain.class, "attach", () -> {
                     AtomicInteger count = new AtomicInteger();
                     return call -> count.incrementAndGet() > 3 ? AttachResult.ATTACHED : call.proceed();
                 }),
@@ -239,7 +239,7 @@ final class AttachingSaboteurs {
     }
 
     private static Saboteur control(String promise, String about, Supplier<Handler> handler) {
-        return Refusals.with(promise, about, CacheCoherencyEnforcement.class, "enforce", handler)
+        return Saboteur.with(promise, about, CacheCoherencyEnforcement.class, "enforce", handler)
                 .where(Ability.ENFORCEMENT);
     }
 

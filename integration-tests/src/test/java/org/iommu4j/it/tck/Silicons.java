@@ -77,32 +77,26 @@ final class Silicons {
     }
 
     /** Takes bytes when it reads, or when it writes. */
-    record AllocatingFabric(Fabric fabric, boolean reads, boolean writes) implements Fabric {
-        @Override
-        public boolean isMemory(long physicalAddress) {
-            return fabric.isMemory(physicalAddress);
+    static final class AllocatingFabric extends FabricOver {
+        private final boolean reads;
+        private final boolean writes;
+
+        AllocatingFabric(Fabric fabric, boolean reads, boolean writes) {
+            super(fabric);
+            this.reads = reads;
+            this.writes = writes;
         }
 
         @Override
         public long read(long physicalAddress, boolean snoop) {
             take(reads);
-            return fabric.read(physicalAddress, snoop);
-        }
-
-        @Override
-        public void write(long physicalAddress, long value, boolean snoop) {
-            fabric.write(physicalAddress, value, snoop);
-        }
-
-        @Override
-        public void write32(long physicalAddress, int value, boolean snoop) {
-            fabric.write32(physicalAddress, value, snoop);
+            return super.read(physicalAddress, snoop);
         }
 
         @Override
         public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
             take(writes);
-            return fabric.compareAndSet(physicalAddress, expected, value, snoop);
+            return super.compareAndSet(physicalAddress, expected, value, snoop);
         }
     }
 }
