@@ -4,6 +4,7 @@ package org.iommu4j.tck;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Optional;
 import java.util.Set;
@@ -11,8 +12,12 @@ import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 
-/** Assertions about refusals. */
+/** Assertions about refusals, and the errnos that several of them have. */
 public final class Errnos {
+    /** What a call is refused with when an invalidation did not complete: ETIMEDOUT at first, EIO from then on. */
+    public static final Set<Errno> NOT_COMPLETED =
+            Collections.unmodifiableSet(EnumSet.of(Errno.ETIMEDOUT, Errno.EIO));
+
     private Errnos() {}
 
     /** Asserts that a call is refused with one of some errnos, and that the message says something. */

@@ -3,10 +3,10 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
@@ -31,7 +31,6 @@ import org.junit.jupiter.api.Test;
 /** {@link DirtyTracking}. */
 @NeedsAbility(Ability.DIRTY_TRACKING)
 public abstract class DirtyTrackingContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
     private static final int PAGES = 200;
 
     /** Made by JUnit. */

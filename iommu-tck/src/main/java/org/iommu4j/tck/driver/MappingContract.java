@@ -3,10 +3,10 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import org.iommu4j.DomainType;
@@ -25,8 +25,6 @@ import org.junit.jupiter.api.Test;
 
 /** {@link IommuDomain#map} and {@link IommuDomain#syncMap}. */
 public abstract class MappingContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
-
     /** Made by JUnit. */
     protected MappingContract() {}
 

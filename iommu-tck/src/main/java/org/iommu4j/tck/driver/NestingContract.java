@@ -3,6 +3,7 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.EnumSet;
@@ -30,7 +31,6 @@ import org.junit.jupiter.api.Test;
 /** {@link Nesting} and {@link GuestInvalidation}. */
 @NeedsAbility(Ability.NESTING)
 public abstract class NestingContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
     private static final int DATA = 8;
 
     /** Made by JUnit. */

@@ -3,12 +3,12 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 import static org.iommu4j.tck.driver.PasidContract.attach;
 import static org.iommu4j.tck.driver.PasidContract.detach;
 
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -41,7 +41,6 @@ import org.junit.jupiter.api.Test;
 /** {@link PageRequests}. */
 @NeedsAbility(Ability.PAGE_REQUESTS)
 public abstract class PageRequestContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
     private static final int PASID = 5;
     private static final int OTHER_PASID = 70;
 

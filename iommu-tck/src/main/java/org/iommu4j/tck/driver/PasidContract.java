@@ -3,6 +3,7 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
@@ -29,7 +30,6 @@ import org.junit.jupiter.api.Test;
 /** {@link PasidAttachment}. */
 @NeedsAbility(Ability.PASID)
 public abstract class PasidContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
     private static final EnumSet<Errno> OUT_OF_ROOM = EnumSet.of(Errno.ENOMEM, Errno.ENOSPC);
     private static final EnumSet<Errno> FAILURES = EnumSet.of(Errno.ENOMEM, Errno.ENOSPC, Errno.ETIMEDOUT, Errno.EIO);
 

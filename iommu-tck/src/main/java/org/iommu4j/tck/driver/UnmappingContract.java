@@ -3,11 +3,11 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 import static org.iommu4j.tck.driver.MappingContract.attachSecond;
 
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
@@ -27,8 +27,6 @@ import org.junit.jupiter.api.Test;
 
 /** {@link IommuDomain#unmap} and {@link IommuDomain#sync}. */
 public abstract class UnmappingContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
-
     /** Sizes above are not tried in numbers: a few of them would leave small apertures. */
     private static final long LARGEST = 1L << 30;
 
