@@ -4,6 +4,8 @@ package org.iommu4j.tck.driver;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
+import static org.iommu4j.tck.driver.Places.frame;
+import static org.iommu4j.tck.driver.Places.page;
 
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -39,14 +41,6 @@ public abstract class AttachingContract {
             bench.map(domain, page(bench, page), frame(bench, first + page));
             bench.assertReaches(requester(bench, device), page(bench, page), frame(bench, first + page));
         }
-    }
-
-    private static long page(Bench bench, int page) {
-        return bench.iova() + page * bench.granule();
-    }
-
-    private static long frame(Bench bench, int frame) {
-        return bench.scratch() + frame * bench.granule();
     }
 
     // ---- attaching -------------------------------------------------------------------------------------------------

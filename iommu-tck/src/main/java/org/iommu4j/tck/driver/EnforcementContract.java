@@ -3,6 +3,8 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Errnos.assertRefused;
+import static org.iommu4j.tck.driver.Places.frame;
+import static org.iommu4j.tck.driver.Places.page;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -73,14 +75,6 @@ public abstract class EnforcementContract {
     private static boolean blocks(Bench bench, boolean answer) {
         Enforcement enforcement = bench.traits().enforcement();
         return enforcement == Enforcement.UNCONDITIONAL || (answer && enforcement.isKept());
-    }
-
-    private static long page(Bench bench, int page) {
-        return bench.iova() + page * bench.granule();
-    }
-
-    private static long frame(Bench bench, int frame) {
-        return bench.scratch() + frame * bench.granule();
     }
 
     @Test

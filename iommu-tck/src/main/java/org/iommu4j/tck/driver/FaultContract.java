@@ -3,6 +3,7 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Errnos.assertRefused;
+import static org.iommu4j.tck.driver.Places.page;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -30,10 +31,6 @@ public abstract class FaultContract {
 
     /** Made by JUnit. */
     protected FaultContract() {}
-
-    private static long page(Bench bench, int page) {
-        return bench.iova() + page * bench.granule();
-    }
 
     private static void refuse(Requester requester, long iova, boolean write) {
         if (write) {

@@ -4,6 +4,8 @@ package org.iommu4j.tck.driver;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
+import static org.iommu4j.tck.driver.Places.frame;
+import static org.iommu4j.tck.driver.Places.page;
 
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -40,14 +42,6 @@ import org.junit.jupiter.api.Test;
 public abstract class PortContract {
     /** Made by JUnit. */
     protected PortContract() {}
-
-    private static long page(Bench bench, long page) {
-        return bench.iova() + page * bench.granule();
-    }
-
-    private static long frame(Bench bench, int frame) {
-        return bench.scratch() + frame * bench.granule();
-    }
 
     /** A driver's ordinary life: every call that changes something. */
     private static void live(Bench bench) {
