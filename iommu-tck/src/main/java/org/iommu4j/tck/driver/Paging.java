@@ -193,8 +193,8 @@ final class Paging {
     private int move() {
         int rounds = 0;
         while (rounds < MOVES && goesOn()) {
-            PasidContract.pasids(domain).detach(bench.device(), pasid);
-            PasidContract.pasids(domain).attach(bench.device(), pasid);
+            Homes.pasids(domain).detach(bench.device(), pasid);
+            Homes.pasids(domain).attach(bench.device(), pasid);
             rounds++;
             int enough = answered.get() + ANSWERS_PER_MOVE;
             while (answered.get() < enough && goesOn()) {
