@@ -9,7 +9,6 @@ import java.util.Set;
 import java.util.function.Function;
 import org.iommu4j.Errno;
 import org.iommu4j.platform.support.FailNth;
-import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Bench;
 import org.iommu4j.tck.Errnos;
 
@@ -40,7 +39,7 @@ final class EachFailure {
         Set<Errno> seen = EnumSet.noneOf(Errno.class);
         for (long n = 1; ; n++) {
             FailNth failures = new FailNth();
-            Attempt attempt = attempts.apply(bench.on(context -> failing(context, failures)));
+            Attempt attempt = attempts.apply(bench.on(context -> context.failing(failures)));
             bench.steps().note("failure %d", n);
             failures.arm(n);
             Optional<Errno> errno = Errnos.of(attempt::run);
@@ -56,17 +55,5 @@ final class EachFailure {
                 return seen;
             }
         }
-    }
-
-    private static VendorContext failing(VendorContext context, FailNth failures) {
-        return new VendorContext(
-                context.memory(),
-                failures.frames(context.frames()),
-                failures.registers(context.registers()),
-                failures.waiter(context.waiter()),
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
     }
 }

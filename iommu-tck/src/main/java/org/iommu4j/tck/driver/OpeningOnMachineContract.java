@@ -63,15 +63,7 @@ public abstract class OpeningOnMachineContract {
     /** Returns ports of the bench's machine over some registers. */
     private static VendorContext ports(Machine machine, Subject subject, RegisterSpace registers) {
         VendorContext context = subject.ports().apply(machine.vendorContext(subject.release()));
-        return new VendorContext(
-                context.memory(),
-                context.frames(),
-                registers,
-                context.waiter(),
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
+        return Ports.withRegisters(context, registers);
     }
 
     private static Machine anotherMachine(Bench bench) {
@@ -246,15 +238,7 @@ public abstract class OpeningOnMachineContract {
         closed(bench);
         FailNth injector = new FailNth();
         VendorContext context = bench.context();
-        VendorContext failing = new VendorContext(
-                context.memory(),
-                injector.frames(context.frames()),
-                context.registers(),
-                context.waiter(),
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
+        VendorContext failing = Ports.withFrames(context, injector.frames(context.frames()));
         int failures = 0;
         for (int n = 1; n <= MOST_FAILURES; n++) {
             injector.arm(n);
@@ -293,7 +277,7 @@ public abstract class OpeningOnMachineContract {
         closed(bench);
         FailNth injector = new FailNth();
         VendorContext context = bench.context();
-        VendorContext failing = with(context, injector.waiter(context.waiter()));
+        VendorContext failing = Ports.withWaiter(context, injector.waiter(context.waiter()));
         for (int n = 1; n <= MOST_FAILURES; n++) {
             injector.arm(n);
             Iommu[] opened = new Iommu[1];
@@ -314,18 +298,6 @@ public abstract class OpeningOnMachineContract {
         vendor(bench).open(context).close();
     }
 
-    private static VendorContext with(VendorContext context, Waiter waiter) {
-        return new VendorContext(
-                context.memory(),
-                context.frames(),
-                context.registers(),
-                waiter,
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release());
-    }
-
     /** The unit stops for good at some wait: what it may use is kept, and all registers are given back. */
     @Test
     @Promise({"open-7", "open-8"})
@@ -341,7 +313,8 @@ public abstract class OpeningOnMachineContract {
                 return waits.size() <= last ? context.waiter().await(condition, ticks) : condition.getAsBoolean();
             };
             bench.steps().note("open where the unit stops after %d waits", n);
-            if (Errnos.isDone(EnumSet.of(Errno.ETIMEDOUT), () -> vendor(bench).open(with(context, stopping)))) {
+            VendorContext stopped = Ports.withWaiter(context, stopping);
+            if (Errnos.isDone(EnumSet.of(Errno.ETIMEDOUT), () -> vendor(bench).open(stopped))) {
                 break;
             }
             for (TranslationUnitSpec unit : bench.subject().machine().units()) {

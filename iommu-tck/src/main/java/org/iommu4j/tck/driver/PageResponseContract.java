@@ -19,7 +19,6 @@ import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.sim.pcie.RequestStatus;
-import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
 import org.iommu4j.tck.NeedsAbility;
@@ -99,18 +98,10 @@ public abstract class PageResponseContract {
     @Promise("take-2")
     void takingWaitsForNothing(Bench whole) {
         long[] waits = new long[1];
-        Bench bench = whole.on(context -> new VendorContext(
-                context.memory(),
-                context.frames(),
-                context.registers(),
-                (condition, ticks) -> {
-                    waits[0]++;
-                    return context.waiter().await(condition, ticks);
-                },
-                context.firmware(),
-                context.topology(),
-                context.bootOptions(),
-                context.release()));
+        Bench bench = whole.on(context -> Ports.withWaiter(context, (condition, ticks) -> {
+            waits[0]++;
+            return context.waiter().await(condition, ticks);
+        }));
         Asker asker = new Asker(bench);
         long before = waits[0];
         assertThat(asker.requests.take()).isEmpty();
