@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 def consumer = evaluate(new File(basedir, '../../../src/it/consumer.groovy'))
 consumer.gets('iommu-api', 'iommu-intel', 'jspecify', 'slf4j-api')
-consumer.prints(consumer.onModulePath('com.example.consumer/com.example.consumer.Main'), 'found intel from module org.iommu4j')
+consumer.prints(
+        consumer.onModulePath('com.example.consumer/com.example.consumer.Main'), 'found intel from module org.iommu4j')
 true
