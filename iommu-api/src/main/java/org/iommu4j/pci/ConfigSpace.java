@@ -4,8 +4,8 @@ package org.iommu4j.pci;
 /**
  * A function's PCI configuration space, little endian.
  *
- * <p>256 bytes for conventional PCI, 4096 for PCI Express. Reads beyond what is there return all ones [config-1], and
- * writes there are lost [config-2].
+ * <p>256 bytes for conventional PCI, 4096 for PCI Express. Reads beyond the space return all ones [config-1]. Writes
+ * beyond the space are lost [config-2].
  */
 public interface ConfigSpace {
     /** Bytes of a conventional PCI function. */
@@ -33,8 +33,8 @@ public interface ConfigSpace {
     int EXTENDED_CAPABILITY_PASID = 0x001b;
 
     /**
-     * Returns the number of bytes known: 64 (seen without privilege), {@value #CONVENTIONAL_BYTES} or
-     * {@value #EXPRESS_BYTES} [config-size-1].
+     * Returns the number of bytes known: 64 (seen without privilege), 256 ({@link #CONVENTIONAL_BYTES}) or 4096
+     * ({@link #EXPRESS_BYTES}) [config-size-1].
      */
     int size();
 

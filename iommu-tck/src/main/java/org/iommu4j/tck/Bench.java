@@ -6,8 +6,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
-import java.util.Random;
 import java.util.function.UnaryOperator;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -34,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * <p>The IOVAs that tests use begin at {@link #iova}; the memory that devices read and write there is {@link #scratch},
  * which no table is in. Calls by these methods are noted for the message of a failure.
  */
-public final class Bench implements Account {
+public final class Bench extends Account {
     /** Ordinary protection. */
     public static final int READ_WRITE = Prot.READ_WRITE | Prot.CACHE;
 
@@ -47,23 +45,20 @@ public final class Bench implements Account {
     private @Nullable IommuDevice second;
     private final Requester requester;
     private final Requester secondRequester;
-    private final Steps steps;
-    private long seed = Long.getLong("iommu4j.seed", 20261130L);
-    private boolean seeded;
 
     /** Builds the machine, opens the one driver that claims it, and probes two devices. */
     public Bench(Subject subject) {
-        this(subject, new Steps(), true);
+        this(subject, new Account(), true);
     }
 
     /** Builds the machine and opens the driver; a device is probed when something first asks for it. */
     public static Bench unprobed(Subject subject) {
-        return new Bench(subject, new Steps(), false);
+        return new Bench(subject, new Account(), false);
     }
 
-    private Bench(Subject subject, Steps steps, boolean probes) {
+    private Bench(Subject subject, Account account, boolean probes) {
+        super(account);
         this.subject = subject;
-        this.steps = steps;
         machine = subject.build();
         context = subject.context(machine);
         iommu = subject.claimant().open(context);
@@ -79,10 +74,10 @@ public final class Bench implements Account {
 
     /**
      * Returns a bench on a machine of its own, like this one, whose driver gets other ports, made from those that it
-     * would get. It notes its steps in this one's account.
+     * would get. Its steps and its seed are in this one's account.
      */
     public Bench on(UnaryOperator<VendorContext> ports) {
-        return new Bench(subject.withPorts(ports), steps, true);
+        return new Bench(subject.withPorts(ports), this, true);
     }
 
     /**
@@ -209,11 +204,6 @@ public final class Bench implements Account {
         return secondRequester;
     }
 
-    @Override
-    public Steps steps() {
-        return steps;
-    }
-
     /** Returns the smallest page, in bytes. */
     public long granule() {
         return traits().granule();
@@ -255,17 +245,6 @@ public final class Bench implements Account {
         return rest < 0 || rest >= most ? most : rest + 1;
     }
 
-    /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
-    public Random random() {
-        seeded = true;
-        return new Random(seed);
-    }
-
-    @Override
-    public OptionalLong seed() {
-        return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
-    }
-
     // What tests do.
 
     /** Allocates a domain for the first device and attaches it. */
@@ -277,26 +256,26 @@ public final class Bench implements Account {
 
     /** Allocates a domain for the first device. */
     public IommuDomain domain() {
-        steps.note("allocate(UNMANAGED, %s)", device().id());
+        steps().note("allocate(UNMANAGED, %s)", device().id());
         return iommu.allocate(DomainType.UNMANAGED, device());
     }
 
     /** Attaches, which must succeed. */
     public void attach(IommuDomain domain, IommuDevice attached) {
-        steps.note("attach(%s)", attached.id());
+        steps().note("attach(%s)", attached.id());
         assertThat(domain.attach(attached)).as("attach(%s)", attached.id()).isEqualTo(AttachResult.ATTACHED);
     }
 
     /** Detaches. */
     public void detach(IommuDomain domain, IommuDevice attached) {
-        steps.note("detach(%s)", attached.id());
+        steps().note("detach(%s)", attached.id());
         domain.detach(attached);
     }
 
     /** Maps one run and syncs. */
     public void map(IommuDomain domain, long iova, long physicalAddress, long pageSize, long count, int prot) {
         mapOnly(domain, iova, physicalAddress, pageSize, count, prot);
-        steps.note("syncMap(0x%x, 0x%x)", iova, pageSize * count);
+        steps().note("syncMap(0x%x, 0x%x)", iova, pageSize * count);
         domain.syncMap(iova, pageSize * count);
     }
 
@@ -307,7 +286,7 @@ public final class Bench implements Account {
 
     /** Maps one run without a sync. */
     public void mapOnly(IommuDomain domain, long iova, long physicalAddress, long pageSize, long count, int prot) {
-        steps.note("map(0x%x, 0x%x, 0x%x x %d, %s)", iova, physicalAddress, pageSize, count, Prot.toString(prot));
+        steps().note("map(0x%x, 0x%x, 0x%x x %d, %s)", iova, physicalAddress, pageSize, count, Prot.toString(prot));
         domain.map(iova, physicalAddress, pageSize, count, prot);
     }
 
@@ -322,7 +301,7 @@ public final class Bench implements Account {
     /** Unmaps and leaves the sync to the caller; returns the bytes unmapped. */
     public long unmap(IommuDomain domain, long iova, long size, IotlbGather gather) {
         long unmapped = domain.unmap(iova, size, gather);
-        steps.note("unmap(0x%x, 0x%x) = 0x%x", iova, size, unmapped);
+        steps().note("unmap(0x%x, 0x%x) = 0x%x", iova, size, unmapped);
         return unmapped;
     }
 
@@ -335,7 +314,7 @@ public final class Bench implements Account {
 
     /** Syncs. */
     public void sync(IommuDomain domain, IotlbGather gather) {
-        steps.note("sync(%s)", gather);
+        steps().note("sync(%s)", gather);
         domain.sync(gather);
     }
 
@@ -365,10 +344,10 @@ public final class Bench implements Account {
     public void assertReaches(Requester who, long iova, long physicalAddress) {
         long out = ~iova * 31 + physicalAddress;
         store(physicalAddress, out);
-        steps.note("device reads at 0x%x", iova);
+        steps().note("device reads at 0x%x", iova);
         assertThat(who.read(iova, false)).as("device reads at 0x%x", iova).isEqualTo(out);
         long in = out * 31 + 7;
-        steps.note("device writes at 0x%x", iova);
+        steps().note("device writes at 0x%x", iova);
         assertThat(who.write(iova, in, false)).as("device writes at 0x%x", iova).isTrue();
         assertThat(load(physicalAddress))
                 .as("CPU reads at 0x%x", physicalAddress)
@@ -382,7 +361,7 @@ public final class Bench implements Account {
 
     /** Asserts that a device can neither read nor write at an IOVA. */
     public void assertBlocked(Requester who, long iova) {
-        steps.note("device reads and writes at 0x%x", iova);
+        steps().note("device reads and writes at 0x%x", iova);
         who.read(iova, false);
         assertThat(who.status()).as("a read at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
         assertThat(who.write(iova, 1, false))

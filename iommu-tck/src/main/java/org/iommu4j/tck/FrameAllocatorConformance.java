@@ -7,13 +7,13 @@ import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.Errno;
-import org.iommu4j.IommuException;
 import org.iommu4j.platform.FrameAllocator;
 import org.junit.jupiter.api.Test;
 
@@ -68,13 +68,11 @@ public abstract class FrameAllocatorConformance extends PortConformance {
         for (int i = 0; i < 3000; i++) {
             if (random.nextInt(5) > 1 || blocks.isEmpty()) {
                 int order = random.nextInt(random.nextInt(20) == 0 ? MOST_ORDER + 1 : 5);
-                try {
+                Errnos.isDone(EnumSet.of(Errno.ENOMEM), () -> {
                     Block block = new Block(frames.allocate(order), order);
                     take(given, block);
                     blocks.add(block);
-                } catch (IommuException e) {
-                    assertThat(e.errno()).isEqualTo(Errno.ENOMEM);
-                }
+                });
             } else {
                 Block block = blocks.remove(random.nextInt(blocks.size()));
                 for (Block part : parts(block, random)) {
@@ -114,14 +112,11 @@ public abstract class FrameAllocatorConformance extends PortConformance {
         Set<Long> distinct = new HashSet<>();
         boolean exhausted = false;
         while (!exhausted && given.size() <= MOST_FRAMES) {
-            try {
+            exhausted = !Errnos.isDone(EnumSet.of(Errno.ENOMEM), () -> {
                 long frame = frames.allocate(0);
                 take(distinct, new Block(frame, 0));
                 given.add(frame);
-            } catch (IommuException e) {
-                assertThat(e.errno()).isEqualTo(Errno.ENOMEM);
-                exhausted = true;
-            }
+            });
         }
         assertThat(given.size()).isBetween(64, MOST_FRAMES);
         for (int order = 0; order <= MOST_ORDER; order++) {

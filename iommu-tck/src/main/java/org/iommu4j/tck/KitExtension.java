@@ -5,6 +5,7 @@ import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.AfterTestExecutionCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ExtensionContext.Namespace;
@@ -118,48 +119,25 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
 
     /** What a failure looks like: the promise, the subject, what was seen, the steps, the seed. */
     private static Throwable broken(Throwable failure, List<Ability> absent, ExtensionContext context) {
-        StringBuilder message = new StringBuilder("promise broken\n");
-        for (String id : promises(context)) {
-            message.append("  [")
-                    .append(id)
-                    .append("] ")
-                    .append(Promises.sentence(id))
-                    .append('\n');
-        }
-        message.append("by ").append(subject(context)).append('\n');
+        List<String> by = new ArrayList<>();
+        by.add("by " + subject(context));
         for (Ability ability : absent) {
-            message.append("which lacks ").append(ability).append(", so that ").append(ability.consequence());
-            message.append('\n');
+            by.add("which lacks " + ability + ", so that " + ability.consequence());
         }
-        message.append(
-                failure.getMessage() == null
-                        ? failure.toString()
-                        : failure.getMessage().strip());
-        Account account = context.getStore(KIT).get(Bench.class, Bench.class);
-        if (account == null) {
-            account = context.getStore(KIT).get(VendorBench.class, VendorBench.class);
-        }
-        if (account == null) {
-            account = context.getStore(KIT).get(SiliconBench.class, SiliconBench.class);
-        }
-        if (account != null && !account.steps().isEmpty()) {
-            message.append("\nafter these steps:\n").append(account.steps());
-        }
-        if (account != null && account.seed().isPresent()) {
-            long seed = account.seed().getAsLong();
-            message.append("\nseed ")
-                    .append(seed)
-                    .append(", -Diommu4j.seed=")
-                    .append(seed)
-                    .append(" replays it");
-        }
-        return new BrokenPromiseError(message.toString(), failure);
+        Account account = account(context);
+        return BrokenPromiseError.of(
+                context.getRequiredTestMethod(), by, failure, account == null ? "" : account.lines());
     }
 
-    private static List<String> promises(ExtensionContext context) {
-        return AnnotationSupport.findAnnotation(context.getRequiredTestMethod(), Promise.class)
-                .map(promise -> List.of(promise.value()))
-                .orElse(List.of());
+    /** Returns the bench of a test, null where it had none. */
+    private static @Nullable Account account(ExtensionContext context) {
+        for (Class<? extends Account> type : List.of(Bench.class, VendorBench.class, SiliconBench.class)) {
+            Account account = context.getStore(KIT).get(type, type);
+            if (account != null) {
+                return account;
+            }
+        }
+        return null;
     }
 
     @Override
@@ -174,7 +152,7 @@ final class KitExtension implements ParameterResolver, InvocationInterceptor, Af
             return;
         }
         ConformanceReport report = ConformanceReport.of(context, subject(context));
-        for (String id : promises(context)) {
+        for (String id : Promises.of(context.getRequiredTestMethod())) {
             report.add(id, outcome, subject(context), context.getDisplayName(), absent);
         }
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck;
 
-import java.util.OptionalLong;
 import java.util.Random;
 import org.junit.jupiter.api.DisplayNameGeneration;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -11,8 +10,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(PortExtension.class)
 @SuppressWarnings("exports") // the extension is the kit's own
 public abstract class PortConformance {
-    private final long seed = Long.getLong("iommu4j.seed", 20261130L);
-    private boolean seeded;
+    private final Seed seed = new Seed();
 
     PortConformance() {}
 
@@ -23,12 +21,11 @@ public abstract class PortConformance {
 
     /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
     final Random random() {
-        seeded = true;
-        return new Random(seed);
+        return seed.random();
     }
 
-    /** Returns the seed, if the test asked for random numbers. */
-    final OptionalLong seed() {
-        return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
+    /** Returns where the test's random numbers come from. */
+    final Seed seed() {
+        return seed;
     }
 }

@@ -5,7 +5,6 @@ import java.lang.reflect.Method;
 import java.util.List;
 import java.util.Locale;
 import org.junit.jupiter.api.DisplayNameGenerator;
-import org.junit.platform.commons.support.AnnotationSupport;
 
 /** Names tests by their methods' words and the promises' ids: {@code a read only page cant be written [map-5]}. */
 public final class PromiseNames extends DisplayNameGenerator.Standard {
@@ -17,9 +16,8 @@ public final class PromiseNames extends DisplayNameGenerator.Standard {
             List<Class<?>> enclosingInstanceTypes, Class<?> testClass, Method testMethod) {
         String words =
                 testMethod.getName().replaceAll("(?<=[a-z0-9])(?=[A-Z])", " ").toLowerCase(Locale.ROOT);
-        return AnnotationSupport.findAnnotation(testMethod, Promise.class)
-                .map(promise -> words + " [" + String.join(", ", promise.value()) + "]")
-                .orElse(words);
+        List<String> promises = Promises.of(testMethod);
+        return promises.isEmpty() ? words : words + " [" + String.join(", ", promises) + "]";
     }
 
     @Override

@@ -6,11 +6,14 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.junit.platform.commons.support.AnnotationSupport;
 
 /** The sentences of all promises by their ids, as the Javadoc has them. */
 public final class Promises {
@@ -40,6 +43,13 @@ public final class Promises {
     /** Returns why the kit does not check a promise, empty when it does. */
     public static Optional<String> whyUnchecked(String id) {
         return Optional.ofNullable(UNCHECKED.get(id));
+    }
+
+    /** Returns the ids of the promises that a test checks. */
+    static List<String> of(Method test) {
+        return AnnotationSupport.findAnnotation(test, Promise.class)
+                .map(promise -> List.of(promise.value()))
+                .orElse(List.of());
     }
 
     private static Map<String, String> read(String resource) {

@@ -4,7 +4,6 @@ package org.iommu4j.tck;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.UnaryOperator;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
@@ -15,9 +14,8 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.ShownUnit;
 
-/** A provider whose units get other fabrics than the machine's. */
-record ProviderOver(TranslationUnitProvider provider, UnaryOperator<Fabric> fabrics)
-        implements TranslationUnitProvider {
+/** A provider whose units are made by something else, which is given the provider that would make them. */
+record ProviderOver(TranslationUnitProvider provider, Subject.UnitMaker maker) implements TranslationUnitProvider {
     @Override
     public String name() {
         return provider.name();
@@ -41,6 +39,6 @@ record ProviderOver(TranslationUnitProvider provider, UnaryOperator<Fabric> fabr
 
     @Override
     public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
-        return provider.create(spec, fabrics.apply(fabric));
+        return maker.create(provider, spec, fabric);
     }
 }

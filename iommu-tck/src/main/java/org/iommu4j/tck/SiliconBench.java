@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck;
 
-import java.util.OptionalLong;
-import java.util.Random;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.spi.Fabric;
@@ -14,11 +12,8 @@ import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /** Silicon and the machine that is described with it: nothing is built before a test asks. */
-public final class SiliconBench implements Account {
+public final class SiliconBench extends Account {
     private final Subject subject;
-    private final Steps steps = new Steps();
-    private final long seed = Long.getLong("iommu4j.seed", 20261130L);
-    private boolean seeded;
 
     /** Makes a bench; nothing is built yet. */
     SiliconBench(Subject subject) {
@@ -96,21 +91,5 @@ public final class SiliconBench implements Account {
         StateDigest digest = new StateDigest();
         unit.addTo(digest);
         return digest.value();
-    }
-
-    /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
-    public Random random() {
-        seeded = true;
-        return new Random(seed);
-    }
-
-    @Override
-    public Steps steps() {
-        return steps;
-    }
-
-    @Override
-    public OptionalLong seed() {
-        return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
     }
 }

@@ -6,6 +6,7 @@ import org.iommu4j.tck.silicon.ProviderContract;
 import org.iommu4j.tck.silicon.RegisterContract;
 import org.iommu4j.tck.silicon.TableReaderContract;
 import org.iommu4j.tck.silicon.UnitContract;
+import org.iommu4j.tck.silicon.UnitStateContract;
 import org.iommu4j.tck.silicon.UnitTranslationContract;
 import org.junit.jupiter.api.Nested;
 
@@ -18,9 +19,13 @@ public abstract class SiliconConformance extends Conformance {
     /** Made by JUnit. */
     protected SiliconConformance() {}
 
-    /** {@link org.iommu4j.sim.spi.TranslationUnit}: steps, memory, threads, its state as a whole. */
+    /** {@link org.iommu4j.sim.spi.TranslationUnit}: steps, memory, threads. */
     @Nested
     class Units extends UnitContract {}
+
+    /** The state of a unit as a whole. */
+    @Nested
+    class UnitStates extends UnitStateContract {}
 
     /** A unit's registers. */
     @Nested

@@ -12,7 +12,9 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.spi.VendorContext;
@@ -134,13 +136,29 @@ public record Subject(
                 fabric -> more.apply(fabrics.apply(fabric)));
     }
 
+    /** Returns the same whose units are made by something else, which is given the silicon that would make them. */
+    public Subject withUnits(UnitMaker maker) {
+        return with(vendors, over(maker), ports);
+    }
+
+    private MachineFactory over(UnitMaker maker) {
+        return new MachineFactory(machines.providers().stream()
+                .<TranslationUnitProvider>map(provider -> new ProviderOver(provider, maker))
+                .toList());
+    }
+
+    /** Makes units in place of silicon. */
+    @FunctionalInterface
+    public interface UnitMaker {
+        /** Makes a unit, as {@link TranslationUnitProvider#create} of the silicon would. */
+        TranslationUnit create(TranslationUnitProvider silicon, TranslationUnitSpec spec, Fabric fabric);
+    }
+
     /** Builds a machine, on which no driver is opened. */
     public Machine build() {
         MachineFactory factory = fabrics == OWN
                 ? machines
-                : new MachineFactory(machines.providers().stream()
-                        .<TranslationUnitProvider>map(provider -> new ProviderOver(provider, fabrics))
-                        .toList());
+                : over((provider, spec, fabric) -> provider.create(spec, fabrics.apply(fabric)));
         return caches ? factory.create(machine) : factory.createFlat(machine);
     }
 

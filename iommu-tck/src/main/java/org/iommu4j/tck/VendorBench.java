@@ -9,7 +9,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.Random;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import org.iommu4j.LinuxRelease;
@@ -29,6 +28,7 @@ import org.iommu4j.spi.LinuxStatements;
 import org.iommu4j.spi.RegisterValues;
 import org.iommu4j.spi.ShownGroups;
 import org.iommu4j.spi.ShownUnit;
+import org.iommu4j.tck.support.ReadOnlyFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,11 +36,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>What a driver gets when it is opened here is a {@link ScriptedPlatform}.
  */
-public final class VendorBench implements Account {
+public final class VendorBench extends Account {
     private final Subject subject;
-    private final Steps steps = new Steps();
-    private final long seed = Long.getLong("iommu4j.seed", 20261130L);
-    private boolean seeded;
     private @Nullable String signature;
     private @Nullable PciTopology topology;
 
@@ -188,24 +185,8 @@ public final class VendorBench implements Account {
         return new ScriptedPlatform(subject, topology());
     }
 
-    /** Returns random numbers; their seed is printed when the test fails, and {@code -Diommu4j.seed} sets it. */
-    public Random random() {
-        seeded = true;
-        return new Random(seed);
-    }
-
     /** Returns how many mutants a test tries: {@code -Diommu4j.tck.mutants}, or the test's own number. */
     public int mutants(int moderate) {
         return Integer.getInteger("iommu4j.tck.mutants", moderate);
-    }
-
-    @Override
-    public Steps steps() {
-        return steps;
-    }
-
-    @Override
-    public OptionalLong seed() {
-        return seeded ? OptionalLong.of(seed) : OptionalLong.empty();
     }
 }

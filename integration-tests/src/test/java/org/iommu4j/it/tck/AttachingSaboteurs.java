@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Refusals.caught;
-import static org.iommu4j.it.tck.Refusals.refuse;
-import static org.iommu4j.it.tck.Refusals.swap;
+import static org.iommu4j.it.tck.Handlers.caught;
+import static org.iommu4j.it.tck.Handlers.refuse;
+import static org.iommu4j.it.tck.Handlers.swap;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -43,7 +44,7 @@ final class AttachingSaboteurs {
     }
 
     private static Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-        return Refusals.with(promise, about, IommuDomain.class, method, handler);
+        return Saboteur.with(promise, about, IommuDomain.class, method, handler);
     }
 
     /** Knows where each device is: the real device to the real domain. */
@@ -81,7 +82,7 @@ final class AttachingSaboteurs {
                             ? call.proceed()
                             : AttachResult.ATTACHED;
                 }),
-                Refusals.with("attach-1", "moves a device once", IommuDomain.class, "attach", () -> {
+                Saboteur.with("attach-1", "moves a device once", IommuDomain.class, "attach", () -> {
                     AtomicInteger count = new AtomicInteger();
                     return call -> count.incrementAndGet() > 3 ? AttachResult.ATTACHED : call.proceed();
                 }),
@@ -238,7 +239,7 @@ final class AttachingSaboteurs {
     }
 
     private static Saboteur control(String promise, String about, Supplier<Handler> handler) {
-        return Refusals.with(promise, about, CacheCoherencyEnforcement.class, "enforce", handler)
+        return Saboteur.with(promise, about, CacheCoherencyEnforcement.class, "enforce", handler)
                 .where(Ability.ENFORCEMENT);
     }
 
@@ -248,8 +249,21 @@ final class AttachingSaboteurs {
 
     private static List<Saboteur> enforcing() {
         return List.of(
-                control("enforce-1", "promises and does nothing", () -> call -> true)
+                control("enforce-8", "promises and does nothing", () -> call -> true)
                         .where(AttachingSaboteurs::grants),
+                Saboteur.of("enforce-9", "promises, and leaves earlier mappings until there is a later one", () -> {
+                            List<CacheCoherencyEnforcement> promised = new ArrayList<>();
+                            return List.of(
+                                    new Change(CacheCoherencyEnforcement.class, "enforce", call -> {
+                                        promised.add(call.target(CacheCoherencyEnforcement.class));
+                                        return true;
+                                    }),
+                                    new Change(IommuDomain.class, "map", call -> {
+                                        promised.forEach(CacheCoherencyEnforcement::enforce);
+                                        return call.proceed();
+                                    }));
+                        })
+                        .where(traits -> grants(traits) && traits.has(Ability.EARLIER_MAPPINGS)),
                 Saboteur.of("enforce-2", "takes no device at all once it promised", () -> {
                             AtomicBoolean asked = new AtomicBoolean();
                             return List.of(

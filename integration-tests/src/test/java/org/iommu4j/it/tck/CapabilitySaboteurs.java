@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Domains.afterError;
-import static org.iommu4j.it.tck.Domains.onError;
-import static org.iommu4j.it.tck.Domains.when;
+import static org.iommu4j.it.tck.Handlers.afterError;
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.refuse;
+import static org.iommu4j.it.tck.Handlers.when;
 import static org.iommu4j.tck.Ability.DIRTY_TRACKING;
 import static org.iommu4j.tck.Ability.NESTING;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
@@ -84,7 +85,7 @@ final class CapabilitySaboteurs {
         }
 
         Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-            return Saboteur.of(promise, about, () -> List.of(new Change(type, method, handler.get())))
+            return Saboteur.with(promise, about, type, method, handler)
                     .where(ability);
         }
 
@@ -96,21 +97,16 @@ final class CapabilitySaboteurs {
         List<Saboteur> errno(String promise, String method, Object result, Errno other, List<Errno> errnos) {
             return List.of(
                     of(promise, method + " hides " + errnos, method, onError(errnos, call -> result)),
-                    of(promise, method + " throws " + other + " for " + errnos, method, onError(errnos, call -> {
-                        throw new IommuException(other, "sabotage");
-                    })),
+                    of(
+                            promise,
+                            method + " throws " + other + " for " + errnos,
+                            method,
+                            onError(errnos, call -> refuse(other))),
                     with(promise, method + " throws " + errnos + " the first time only", method, () -> {
                         AtomicInteger times = new AtomicInteger();
-                        return call -> {
-                            try {
-                                return call.proceed();
-                            } catch (IommuException e) {
-                                if (errnos.contains(e.errno()) && times.getAndIncrement() > 0) {
-                                    return result;
-                                }
-                                throw e;
-                            }
-                        };
+                        return onError(
+                                (call, errno) -> errnos.contains(errno) && times.getAndIncrement() > 0,
+                                call -> result);
                     }));
         }
     }
@@ -255,16 +251,11 @@ final class CapabilitySaboteurs {
         }));
         all.addAll(DIRTY.errno("set-dirty-4", SET, null, Errno.ENODEV, NOT_COMPLETED)
                 .subList(0, 2));
-        all.add(DIRTY.of("set-dirty-4", "hides that a stop timed out", SET, call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                if (!enabled(call) && NOT_COMPLETED.contains(e.errno())) {
-                    return null;
-                }
-                throw e;
-            }
-        }));
+        all.add(DIRTY.of(
+                "set-dirty-4",
+                "hides that a stop timed out",
+                SET,
+                onError((call, errno) -> !enabled(call) && NOT_COMPLETED.contains(errno), call -> null)));
         all.add(DIRTY.changes("set-dirty-4", "has started when it says that it did not", () -> {
             Set<Object> failed = new HashSet<>();
             return List.of(
@@ -657,16 +648,10 @@ final class CapabilitySaboteurs {
                             FrameAllocator.class,
                             "inUse",
                             call -> (long) call.proceed() + (kept.get() == null ? 0 : 1)),
-                    new Change(PasidAttachment.class, attach, call -> {
-                        try {
-                            return call.proceed();
-                        } catch (IommuException e) {
-                            if (e.errno() == Errno.ENOMEM) {
-                                kept.set(call.target(Object.class));
-                            }
-                            throw e;
-                        }
-                    }));
+                    new Change(PasidAttachment.class, attach, afterError(List.of(Errno.ENOMEM), call -> {
+                        kept.set(call.target(Object.class));
+                        return null;
+                    })));
         }));
         all.add(PASIDS.changes("attach-pasid-8", "lets a PASID go that it refused", () -> {
             Set<Object> refused = new HashSet<>();
@@ -753,16 +738,14 @@ final class CapabilitySaboteurs {
                         return null;
                     })));
         }));
-        all.add(PASIDS.of("detach-pasid-3", "takes numbers out of range for detached", detach, call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                if (e.errno() == Errno.EINVAL && pasid(call) >= device(call).maxPasids()) {
-                    return null;
-                }
-                throw e;
-            }
-        }));
+        all.add(PASIDS.of(
+                "detach-pasid-3",
+                "takes numbers out of range for detached",
+                detach,
+                onError(
+                        (call, errno) -> errno == Errno.EINVAL
+                                && pasid(call) >= device(call).maxPasids(),
+                        call -> null)));
         all.addAll(PASIDS.errno("detach-pasid-4", detach, null, Errno.ENODEV, NOT_COMPLETED)
                 .subList(0, 2));
         all.add(PASIDS.changes("detach-pasid-4", "takes a second detach after a time-out", () -> {
@@ -1181,16 +1164,10 @@ final class CapabilitySaboteurs {
                         stopped.set(true);
                         return call.proceed();
                     }),
-                    new Change(PageRequests.class, respond, call -> {
-                        try {
-                            return call.proceed();
-                        } catch (IommuException e) {
-                            if (stopped.get() && e.errno() == Errno.EINVAL) {
-                                return null;
-                            }
-                            throw e;
-                        }
-                    }));
+                    new Change(
+                            PageRequests.class,
+                            respond,
+                            onError((call, errno) -> stopped.get() && errno == Errno.EINVAL, call -> null)));
         }));
         all.addAll(PAGES.errno("respond-4", respond, null, Errno.EINVAL, List.of(Errno.ENODEV))
                 .subList(0, 2));
@@ -1306,16 +1283,10 @@ final class CapabilitySaboteurs {
                         detached.set(call.target(IommuDomain.class).type() == DomainType.NESTED);
                         return call.proceed();
                     }),
-                    new Change(IommuDomain.class, "close", call -> {
-                        try {
-                            return call.proceed();
-                        } catch (IommuException e) {
-                            if (detached.get() && e.errno() == Errno.EBUSY) {
-                                return null;
-                            }
-                            throw e;
-                        }
-                    }));
+                    new Change(
+                            IommuDomain.class,
+                            "close",
+                            onError((call, errno) -> detached.get() && errno == Errno.EBUSY, call -> null)));
         }));
         all.addAll(NEST.errno("nest-4", nest, null, Errno.EOPNOTSUPP, List.of(Errno.EINVAL)));
         all.add(NEST.changes("nest-4", "keeps a frame for a table that it refuses", () -> {

@@ -76,7 +76,7 @@ final class DirectRegionSaboteurs {
                                 "keeps devices with EINVAL",
                                 IommuDomain.class,
                                 "attach",
-                                Refusals.swap(Errno.EPERM, Errno.EINVAL))
+                                Handlers.swap(Errno.EPERM, Errno.EINVAL))
                         .where(Ability.KEEPS_DIRECT_DEVICES));
     }
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Domains.afterError;
 import static org.iommu4j.it.tck.Domains.domain;
 import static org.iommu4j.it.tck.Domains.dummy;
 import static org.iommu4j.it.tck.Domains.misnamed;
-import static org.iommu4j.it.tck.Domains.onError;
 import static org.iommu4j.it.tck.Domains.page;
 import static org.iommu4j.it.tck.Domains.silent;
 import static org.iommu4j.it.tck.Domains.unmap;
-import static org.iommu4j.it.tck.Domains.when;
 import static org.iommu4j.it.tck.Domains.with;
+import static org.iommu4j.it.tck.Handlers.afterError;
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.when;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -498,7 +498,7 @@ final class DomainSaboteurs {
     private static List<Saboteur> capabilities() {
         List<Saboteur> all = new ArrayList<>();
         all.add(new Saboteur(
-                "enforce-1",
+                "enforce-8",
                 "leaves the bit out of entries that blocks no-snoop",
                 subject -> subject.withPorts(context -> subject.vendor().equals("amd")
                         ? ForgetfulMemory.withoutFc(context)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.swap;
+
 import java.lang.reflect.Proxy;
 import java.util.List;
-import java.util.function.Predicate;
 import java.util.function.Supplier;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IommuException;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.it.tck.Interposer.Call;
 import org.iommu4j.it.tck.Interposer.Change;
@@ -27,7 +28,7 @@ final class Domains {
 
     /** A saboteur of one method of domains, with state. */
     static Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-        return Saboteur.of(promise, about, () -> List.of(new Change(IommuDomain.class, method, handler.get())));
+        return Saboteur.with(promise, about, IommuDomain.class, method, handler);
     }
 
     /** Refusals of one kind are swallowed. */
@@ -37,47 +38,7 @@ final class Domains {
 
     /** Refusals of one kind have another errno. */
     static Saboteur misnamed(String promise, String method, Errno errno, Errno other) {
-        return of(promise, method + " throws " + other + " for " + errno, method, onError(List.of(errno), call -> {
-            throw new IommuException(other, "sabotage");
-        }));
-    }
-
-    /** Returns a handler that does something else after a refusal. */
-    static Handler onError(List<Errno> errnos, Handler instead) {
-        return call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                if (!errnos.contains(e.errno())) {
-                    throw e;
-                }
-                return instead.handle(call);
-            }
-        };
-    }
-
-    /** Returns a handler that does something after a refusal, which is passed on. */
-    static Handler afterError(List<Errno> errnos, Handler more) {
-        return call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                if (errnos.contains(e.errno())) {
-                    try {
-                        more.handle(call);
-                    } catch (IommuException ignored) {
-                        // What is refused as well changes nothing.
-                        throw e;
-                    }
-                }
-                throw e;
-            }
-        };
-    }
-
-    /** Returns a handler that changes calls that it is told of. */
-    static Handler when(Predicate<Call> condition, Handler change) {
-        return call -> condition.test(call) ? change.handle(call) : call.proceed();
+        return of(promise, method + " throws " + other + " for " + errno, method, swap(errno, other));
     }
 
     /** Returns the domain that is called. */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Refusals.caught;
-import static org.iommu4j.it.tck.Refusals.refuse;
-import static org.iommu4j.it.tck.Refusals.swap;
+import static org.iommu4j.it.tck.Handlers.caught;
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.refuse;
+import static org.iommu4j.it.tck.Handlers.swap;
+import static org.iommu4j.it.tck.Saboteur.onceClosed;
 
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;
@@ -26,13 +28,13 @@ import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.device.NamedDevice;
 import org.iommu4j.it.tck.Interposer.Change;
 import org.iommu4j.it.tck.Interposer.Handler;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.FrameAllocator;
 import org.iommu4j.platform.RegisterSpace;
@@ -67,7 +69,7 @@ final class DriverSaboteurs {
     }
 
     private static Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-        return Refusals.with(promise, about, Iommu.class, method, handler);
+        return Saboteur.with(promise, about, Iommu.class, method, handler);
     }
 
     private static Saboteur device(String promise, String about, String method, Handler handler) {
@@ -81,21 +83,24 @@ final class DriverSaboteurs {
                 (self, method, arguments) -> method.invoke(device, arguments));
     }
 
+    /** Opens, and lets the last device pass. */
+    static Handler passing() {
+        return call -> {
+            Iommu iommu = (Iommu) call.proceed();
+            List<PciFunction> functions =
+                    call.argument(0, VendorContext.class).topology().functions();
+            PciFunction last = functions.get(functions.size() - 1);
+            IommuDevice device =
+                    iommu.probe(last, last.address().requesterId()).orElseThrow();
+            iommu.allocate(DomainType.IDENTITY, device).attach(device);
+            return iommu;
+        };
+    }
+
     @SuppressWarnings("ThreadPriorityCheck") // the other thread is to come in between
     private static List<Saboteur> opening() {
         return List.of(
-                Saboteur.of("driver-1", "lets one device pass from the start", IommuVendor.class, "open", call -> {
-                            Iommu iommu = (Iommu) call.proceed();
-                            List<PciFunction> functions = call.argument(0, VendorContext.class)
-                                    .topology()
-                                    .functions();
-                            PciFunction last = functions.get(functions.size() - 1);
-                            IommuDevice device = iommu.probe(
-                                            last, last.address().requesterId())
-                                    .orElseThrow();
-                            iommu.allocate(DomainType.IDENTITY, device).attach(device);
-                            return iommu;
-                        })
+                Saboteur.of("driver-1", "lets one device pass from the start", IommuVendor.class, "open", passing())
                         .where(Ability.IDENTITY),
                 Saboteur.of(
                         "driver-2",
@@ -103,20 +108,10 @@ final class DriverSaboteurs {
                         IommuVendor.class,
                         "open",
                         swap(Errno.EBUSY, Errno.ENODEV)),
-                Refusals.with("driver-2", "gives the first driver out again", IommuVendor.class, "open", () -> {
+                Saboteur.with("driver-2", "gives the first driver out again", IommuVendor.class, "open", () -> {
                     Object[] first = new Object[1];
-                    return call -> {
-                        try {
-                            Object opened = call.proceed();
-                            first[0] = opened;
-                            return opened;
-                        } catch (IommuException e) {
-                            if (e.errno() == Errno.EBUSY) {
-                                return first[0];
-                            }
-                            throw e;
-                        }
-                    };
+                    Handler again = caught(Errno.EBUSY, () -> first[0]);
+                    return call -> first[0] = again.handle(call);
                 }),
                 with("driver-3", "allocates for one thread at a time, and refuses another", "allocate", () -> {
                     AtomicBoolean busy = new AtomicBoolean();
@@ -171,18 +166,16 @@ final class DriverSaboteurs {
                         "probe",
                         call -> ((Optional<?>) call.proceed()).map(device -> copy((IommuDevice) device))),
                 with("probe-1", "knows a function by its object", "probe", () -> {
-                    IdentityHashMap<Object, Object> known = new IdentityHashMap<>();
+                    Map<PciAddress, PciFunction> known = new HashMap<>();
                     return call -> {
-                        Object function = call.argument(0, Object.class);
                         Object found = call.proceed();
-                        if (known.isEmpty() || known.containsKey(function) || !((Optional<?>) found).isPresent()) {
-                            known.put(function, found);
+                        if (!(call.argument(0, Object.class) instanceof PciFunction function)) {
                             return found;
                         }
-                        known.put(function, found);
-                        return function.getClass().isRecord()
-                                ? ((Optional<?>) found).map(device -> copy((IommuDevice) device))
-                                : found;
+                        Object first = known.computeIfAbsent(function.address(), address -> function);
+                        return first == function
+                                ? found
+                                : ((Optional<?>) found).map(device -> copy((IommuDevice) device));
                     };
                 }),
                 of(
@@ -320,17 +313,12 @@ final class DriverSaboteurs {
                     };
                 }),
                 of("allocate-3", "takes frames for ids", "allocate", swap(Errno.ENOMEM, Errno.ENOSPC)),
-                of("allocate-3", "has a blocked domain where frames lack", "allocate", call -> {
-                    try {
-                        return call.proceed();
-                    } catch (IommuException e) {
-                        if (e.errno() == Errno.ENOMEM) {
-                            return call.target(Iommu.class)
-                                    .allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class));
-                        }
-                        throw e;
-                    }
-                }),
+                of(
+                        "allocate-3",
+                        "has a blocked domain where frames lack",
+                        "allocate",
+                        onError(List.of(Errno.ENOMEM), call -> call.target(Iommu.class)
+                                .allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class)))),
                 of("allocate-4", "takes ids for frames", "allocate", swap(Errno.ENOSPC, Errno.ENOMEM))
                         .where(Ability.ID_PER_DOMAIN),
                 of("allocate-5", "finds a type invalid", "allocate", swap(Errno.EOPNOTSUPP, Errno.EINVAL)),
@@ -526,49 +514,22 @@ final class DriverSaboteurs {
                 of("quarantine-1", "counts one more", "quarantinedFrames", call -> 1L + (long) call.proceed()),
                 of("quarantine-1", "counts half", "quarantinedFrames", call -> (long) call.proceed() / 2)
                         .where(Ability.COMPLETION),
-                Saboteur.of("quarantine-2", "counts none when it is closed", () -> {
-                            AtomicBoolean closed = new AtomicBoolean();
-                            return List.of(
-                                    new Change(Iommu.class, "close", call -> {
-                                        call.proceed();
-                                        closed.set(true);
-                                        return null;
-                                    }),
-                                    new Change(
-                                            Iommu.class,
-                                            "quarantinedFrames",
-                                            call -> closed.get() ? (Object) 0L : call.proceed()));
-                        })
+                onceClosed(
+                                "quarantine-2",
+                                "counts none when it is closed",
+                                Iommu.class,
+                                "quarantinedFrames",
+                                call -> 0L)
                         .where(Ability.COMPLETION),
-                Saboteur.of("quarantine-2", "refuses to count when it is closed", () -> {
-                    AtomicBoolean closed = new AtomicBoolean();
-                    return List.of(
-                            new Change(Iommu.class, "close", call -> {
-                                call.proceed();
-                                closed.set(true);
-                                return null;
-                            }),
-                            new Change(
-                                    Iommu.class,
-                                    "quarantinedFrames",
-                                    call -> closed.get() ? refuse(Errno.ENODEV) : call.proceed()));
-                }));
+                onceClosed(
+                        "quarantine-2",
+                        "refuses to count when it is closed",
+                        Iommu.class,
+                        "quarantinedFrames",
+                        call -> refuse(Errno.ENODEV)));
     }
 
-    /** Does one thing while a driver is closed, and another afterwards. */
-    private static Saboteur closed(String promise, String about, Class<?> type, String method, Handler after) {
-        return Saboteur.of(promise, about, () -> {
-            AtomicBoolean closed = new AtomicBoolean();
-            return List.of(
-                    new Change(Iommu.class, "close", call -> {
-                        call.proceed();
-                        closed.set(true);
-                        return null;
-                    }),
-                    new Change(type, method, call -> closed.get() ? after.handle(call) : call.proceed()));
-        });
-    }
-
+    /** Changes the calls of one method while a driver is being closed. */
     private static Saboteur whileClosing(String promise, String about, Class<?> type, String method, Handler during) {
         return Saboteur.of(promise, about, () -> {
             AtomicBoolean closing = new AtomicBoolean();
@@ -591,7 +552,7 @@ final class DriverSaboteurs {
                 whileClosing("driver-close-1", "leaves translation on", RegisterWindow.class, "write32", call -> null)
                         .where(traits -> traits.enforcement() == Enforcement.GRANTED),
                 whileClosing("driver-close-1", "leaves domains' tables", FrameAllocator.class, "free", call -> null),
-                closed(
+                onceClosed(
                                 "driver-close-2",
                                 "counts half of what it keeps",
                                 Iommu.class,
@@ -627,31 +588,36 @@ final class DriverSaboteurs {
                                 return null;
                             }));
                 }),
-                closed(
+                onceClosed(
                         "driver-close-4",
                         "translates in a closed domain",
                         IommuDomain.class,
                         "translate",
                         call -> IommuDomain.UNMAPPED),
-                closed("driver-close-4", "unmaps in a closed domain", IommuDomain.class, "unmap", call -> 0L),
-                closed("driver-close-4", "forgets its format", IommuDomain.class, "format", call -> "closed"),
+                onceClosed("driver-close-4", "unmaps in a closed domain", IommuDomain.class, "unmap", call -> 0L),
+                onceClosed("driver-close-4", "forgets its format", IommuDomain.class, "format", call -> "closed"),
                 device(
                                 "driver-close-5",
                                 "has page requests that nothing can have",
                                 "pageRequests",
                                 call -> Optional.of(fakeRequests()))
                         .where(traits -> !traits.has(Ability.PAGE_REQUESTS)),
-                closed("driver-close-6", "probes when it is closed", Iommu.class, "probe", call -> Optional.empty()),
-                closed("driver-close-6", "finds itself busy", Iommu.class, "allocate", call -> refuse(Errno.EBUSY)),
-                closed("driver-close-7", "has no units when it is closed", Iommu.class, "units", call -> List.of()),
-                closed(
+                onceClosed(
+                        "driver-close-6",
+                        "probes when it is closed",
+                        Iommu.class,
+                        "probe",
+                        call -> Optional.empty()),
+                onceClosed("driver-close-6", "finds itself busy", Iommu.class, "allocate", call -> refuse(Errno.EBUSY)),
+                onceClosed("driver-close-7", "has no units when it is closed", Iommu.class, "units", call -> List.of()),
+                onceClosed(
                                 "driver-close-7",
                                 "forgets faults when it is closed",
                                 Iommu.class,
                                 "takeFaults",
                                 call -> List.of())
                         .where(Ability.FAULT_REPORTS),
-                closed(
+                onceClosed(
                         "driver-close-7",
                         "isolates nothing when it is closed",
                         IommuDevice.class,
@@ -689,8 +655,8 @@ final class DriverSaboteurs {
                         "has a name in place of its address",
                         "id",
                         call -> new NamedDevice(call.proceed().toString())),
-                closed("device-id-1", "forgets its id", IommuDevice.class, "id", call -> UNKNOWN),
-                Refusals.with("device-iommu-1", "names the first driver", IommuDevice.class, "iommu", () -> {
+                onceClosed("device-id-1", "forgets its id", IommuDevice.class, "id", call -> UNKNOWN),
+                Saboteur.with("device-iommu-1", "names the first driver", IommuDevice.class, "iommu", () -> {
                     Object[] first = new Object[1];
                     return call -> {
                         Object iommu = call.proceed();
@@ -710,7 +676,7 @@ final class DriverSaboteurs {
                     return regions;
                 }),
                 device("isolated-msi-1", "says the opposite", "isolatedMsi", call -> !(boolean) call.proceed()),
-                Refusals.with("isolated-msi-1", "says the opposite later", IommuDevice.class, "isolatedMsi", () -> {
+                Saboteur.with("isolated-msi-1", "says the opposite later", IommuDevice.class, "isolatedMsi", () -> {
                     AtomicInteger count = new AtomicInteger();
                     return call -> count.incrementAndGet() > 3 ? !(boolean) call.proceed() : call.proceed();
                 }),

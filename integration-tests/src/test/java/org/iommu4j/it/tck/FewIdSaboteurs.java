@@ -23,7 +23,7 @@ final class FewIdSaboteurs {
                                 "has EBUSY where there is no id",
                                 PasidAttachment.class,
                                 "attach",
-                                Refusals.swap(Errno.ENOSPC, Errno.EBUSY))
+                                Handlers.swap(Errno.ENOSPC, Errno.EBUSY))
                         .where(Ability.ID_PER_ATTACHMENT, Ability.PASID),
                 Saboteur.of("attach-pasid-8", "detaches a PASID for which there is no id", () -> {
                             Map<Integer, PasidAttachment> homes = new HashMap<>();

@@ -19,8 +19,10 @@ import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.capability.PasidAttachment;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
@@ -57,14 +59,16 @@ final class Interposer {
             PasidAttachment.class,
             KernelLog.class);
 
-    /** Interfaces that a driver calls. */
+    /** Interfaces of ports. */
     private static final List<Class<?>> PORTS = List.of(
             SystemMemory.class,
             FrameAllocator.class,
             RegisterSpace.class,
             RegisterWindow.class,
             Waiter.class,
-            FirmwareTables.class);
+            FirmwareTables.class,
+            ConfigSpace.class,
+            ProcessMemory.class);
 
     /** Interfaces of silicon. */
     private static final List<Class<?>> SILICON =
@@ -173,6 +177,11 @@ final class Interposer {
         Subject between =
                 subject.with(vendors, machines, context -> ports(subject.ports().apply(context)));
         return concerns(List.of(Fabric.class)) ? between.withFabrics(fabric -> show(Fabric.class, fabric)) : between;
+    }
+
+    /** Returns a port with this between it and its callers. */
+    <T> T over(Class<T> port, T good) {
+        return show(port, good);
     }
 
     private VendorContext ports(VendorContext context) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Domains.afterError;
 import static org.iommu4j.it.tck.Domains.domain;
 import static org.iommu4j.it.tck.Domains.misnamed;
-import static org.iommu4j.it.tck.Domains.onError;
 import static org.iommu4j.it.tck.Domains.page;
 import static org.iommu4j.it.tck.Domains.silent;
 import static org.iommu4j.it.tck.Domains.unmap;
-import static org.iommu4j.it.tck.Domains.when;
 import static org.iommu4j.it.tck.Domains.with;
+import static org.iommu4j.it.tck.Handlers.afterError;
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.when;
 
 import java.util.HashMap;
 import java.util.HashSet;

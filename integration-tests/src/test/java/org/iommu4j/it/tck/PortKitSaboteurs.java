@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
+import static org.iommu4j.it.tck.Handlers.caught;
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.swap;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -12,8 +16,8 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
-import org.iommu4j.it.tck.PortSabotage.Call;
-import org.iommu4j.it.tck.PortSabotage.Handler;
+import org.iommu4j.it.tck.Interposer.Call;
+import org.iommu4j.it.tck.Interposer.Handler;
 import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.platform.FrameAllocator;
@@ -57,16 +61,6 @@ final class PortKitSaboteurs {
         };
     }
 
-    private static Handler errno(Errno from, Errno to) {
-        return call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                throw e.errno() == from ? new IommuException(to, "sabotaged", e) : e;
-            }
-        };
-    }
-
     @SuppressWarnings("ThreadPriorityCheck") // the other thread is to come in between
     private static List<PortSabotage> memory() {
         Class<?> type = SystemMemory.class;
@@ -83,7 +77,7 @@ final class PortKitSaboteurs {
                         type,
                         "load",
                         call -> (call.number(0) & 0xfff) == 0xff8
-                                ? call.real(SystemMemory.class).load(call.number(0) - 8)
+                                ? call.target(SystemMemory.class).load(call.number(0) - 8)
                                 : call.proceed()),
                 of(
                         "memory-store-1",
@@ -102,7 +96,7 @@ final class PortKitSaboteurs {
                     return true;
                 }),
                 of("memory-cas-1", "compares the low half", type, "compareAndSet", call -> {
-                    SystemMemory real = call.real(SystemMemory.class);
+                    SystemMemory real = call.target(SystemMemory.class);
                     if ((int) real.load(call.number(0)) != (int) call.number(1)) {
                         return false;
                     }
@@ -110,7 +104,7 @@ final class PortKitSaboteurs {
                     return true;
                 }),
                 of("memory-cas-1", "is not atomic", type, "compareAndSet", call -> {
-                    SystemMemory real = call.real(SystemMemory.class);
+                    SystemMemory real = call.target(SystemMemory.class);
                     if (real.load(call.number(0)) != call.number(1)) {
                         return false;
                     }
@@ -119,8 +113,8 @@ final class PortKitSaboteurs {
                     return true;
                 }),
                 of("memory-cas-1", "stores without comparing", type, "compareAndSet", call -> {
-                    boolean had = call.real(SystemMemory.class).load(call.number(0)) == call.number(1);
-                    call.real(SystemMemory.class).store(call.number(0), call.number(2));
+                    boolean had = call.target(SystemMemory.class).load(call.number(0)) == call.number(1);
+                    call.target(SystemMemory.class).store(call.number(0), call.number(2));
                     return had;
                 }),
                 of(
@@ -140,7 +134,7 @@ final class PortKitSaboteurs {
                 of("memory-run-1", "stores one word too many", type, "storeRun", call -> {
                     long end = call.number(0) + call.number(3) * 8;
                     if ((end & 0xfff) != 0) {
-                        call.real(SystemMemory.class).store(end, 0);
+                        call.target(SystemMemory.class).store(end, 0);
                     }
                     return call.proceed();
                 }),
@@ -161,7 +155,7 @@ final class PortKitSaboteurs {
                     return call.with(2, left).proceed();
                 }),
                 of("memory-set-1", "wants every bit of the mask", type, "leadingSet", call -> {
-                    SystemMemory real = call.real(SystemMemory.class);
+                    SystemMemory real = call.target(SystemMemory.class);
                     int i = 0;
                     while (i < call.number(2)
                             && (real.load(call.number(0) + i * 8L) & call.number(1)) == call.number(1)) {
@@ -183,7 +177,7 @@ final class PortKitSaboteurs {
                             last = kept.put(Thread.currentThread(), new long[] {call.number(0), call.number(1)});
                         }
                         if (last != null) {
-                            call.real(SystemMemory.class).store(last[0], last[1]);
+                            call.target(SystemMemory.class).store(last[0], last[1]);
                         }
                         return null;
                     };
@@ -195,7 +189,7 @@ final class PortKitSaboteurs {
                     }
                     long last = call.number(1) + 15 * call.number(2);
                     call.with(3, 15).proceed();
-                    call.real(SystemMemory.class).store(call.number(0) + 15 * 8, last - 1);
+                    call.target(SystemMemory.class).store(call.number(0) + 15 * 8, last - 1);
                     return null;
                 }),
                 of(
@@ -262,7 +256,7 @@ final class PortKitSaboteurs {
                         call -> call.number(0) > 4
                                 ? call.with(0, (int) call.number(0) - 1).proceed()
                                 : call.proceed()),
-                of("frames-allocate-2", "has another errno", type, "allocate", errno(Errno.ENOMEM, Errno.EINVAL)),
+                of("frames-allocate-2", "has another errno", type, "allocate", swap(Errno.ENOMEM, Errno.EINVAL)),
                 of(
                         "frames-allocate-2",
                         "returns 0 where none is left",
@@ -293,7 +287,7 @@ final class PortKitSaboteurs {
                     } catch (IllegalStateException e) {
                         if (call.number(1) > 0 && call.number(1) < 4) {
                             try {
-                                call.real(FrameAllocator.class).free(call.number(0), 0);
+                                call.target(FrameAllocator.class).free(call.number(0), 0);
                             } catch (IllegalStateException second) {
                                 e.addSuppressed(second);
                             }
@@ -329,36 +323,27 @@ final class PortKitSaboteurs {
         Class<?> space = RegisterSpace.class;
         Class<?> window = RegisterWindow.class;
         List<PortSabotage> all = new ArrayList<>(List.of(
-                of("registers-map-1", "keeps registers from nobody", space, "map", call -> {
-                    try {
-                        return call.proceed();
-                    } catch (IommuException e) {
-                        if (e.errno() == Errno.EBUSY) {
-                            return new RegisterArray().map(RegisterArray.BASE, RegisterArray.SIZE);
-                        }
-                        throw e;
-                    }
-                }),
+                of(
+                        "registers-map-1",
+                        "keeps registers from nobody",
+                        space,
+                        "map",
+                        caught(
+                                Errno.EBUSY,
+                                () -> new RegisterArray().map(RegisterArray.BASE, RegisterArray.SIZE))),
                 of(
                         "registers-map-2",
                         "maps what is not there",
                         space,
                         "map",
                         call -> call.with(0, RegisterArray.BASE).proceed()),
-                of("registers-map-2", "has ENODEV where nothing is", space, "map", errno(Errno.ENXIO, Errno.ENODEV)),
-                of("registers-map-3", "has ENXIO for another driver's", space, "map", errno(Errno.EBUSY, Errno.ENXIO)),
+                of("registers-map-2", "has ENODEV where nothing is", space, "map", swap(Errno.ENXIO, Errno.ENODEV)),
+                of("registers-map-3", "has ENXIO for another driver's", space, "map", swap(Errno.EBUSY, Errno.ENXIO)),
                 new PortSabotage("registers-map-3", "refuses another driver the first time only", space, "map", () -> {
                     AtomicInteger refused = new AtomicInteger();
-                    return call -> {
-                        try {
-                            return call.proceed();
-                        } catch (IommuException e) {
-                            if (e.errno() == Errno.EBUSY && refused.getAndIncrement() > 0) {
-                                return new RegisterArray().map(RegisterArray.BASE, RegisterArray.SIZE);
-                            }
-                            throw e;
-                        }
-                    };
+                    return onError(
+                            (call, errno) -> errno == Errno.EBUSY && refused.getAndIncrement() > 0,
+                            call -> new RegisterArray().map(RegisterArray.BASE, RegisterArray.SIZE));
                 }),
                 of("release-1", "never gives registers back", window, "release", call -> null),
                 new PortSabotage("release-2", "fails when it is released again", window, "release", () -> {
@@ -389,7 +374,7 @@ final class PortKitSaboteurs {
                 of("registers-5", "reads zeros from registers that are not there", window, "read8", call -> 0),
                 of("registers-5", "ignores writes of registers that are not there", window, "write16", call -> null),
                 of("registers-5", "writes 32 bits where it has no 16", window, "write16", call -> {
-                    call.real(RegisterWindow.class).write32((int) call.number(0) & ~3, (int) call.number(1));
+                    call.target(RegisterWindow.class).write32((int) call.number(0) & ~3, (int) call.number(1));
                     return null;
                 }),
                 of("read-eight-1", "reads a byte with its sign", window, "read8", call ->
@@ -413,7 +398,7 @@ final class PortKitSaboteurs {
                         "read64",
                         call -> Long.rotateLeft((long) call.proceed(), 32)),
                 of("write-eight-1", "writes 16 bits", window, "write8", call -> {
-                    RegisterWindow real = call.real(RegisterWindow.class);
+                    RegisterWindow real = call.target(RegisterWindow.class);
                     int offset = (int) call.number(0) & ~1;
                     real.write16(offset, (int) call.number(1) & 0xff);
                     return null;
@@ -425,18 +410,18 @@ final class PortKitSaboteurs {
                         "write8",
                         call -> call.number(0) % 2 == 0 ? call.proceed() : null),
                 of("write-sixteen-1", "writes 32 bits", window, "write16", call -> {
-                    call.real(RegisterWindow.class).write32((int) call.number(0) & ~3, (int) call.number(1));
+                    call.target(RegisterWindow.class).write32((int) call.number(0) & ~3, (int) call.number(1));
                     return null;
                 }),
                 of("write-thirty-two-1", "clears the other half", window, "write32", call -> {
-                    RegisterWindow real = call.real(RegisterWindow.class);
+                    RegisterWindow real = call.target(RegisterWindow.class);
                     int offset = (int) call.number(0);
                     long value = call.number(1) & 0xffffffffL;
                     real.write64(offset & ~7, (offset & 4) == 0 ? value : value << 32);
                     return null;
                 }),
                 of("write-sixty-four-1", "writes the low half", window, "write64", call -> {
-                    call.real(RegisterWindow.class).write32((int) call.number(0), (int) call.number(1));
+                    call.target(RegisterWindow.class).write32((int) call.number(0), (int) call.number(1));
                     return null;
                 }),
                 new PortSabotage(
@@ -494,7 +479,7 @@ final class PortKitSaboteurs {
                     return held && call.number(1) != 0 && call.number(1) != 1;
                 }),
                 of("waiter-1", "looks as often as the clock says", type, "await", call -> {
-                    BooleanSupplier condition = (BooleanSupplier) call.arguments()[0];
+                    BooleanSupplier condition = call.argument(0, BooleanSupplier.class);
                     for (long i = System.nanoTime() / 1000 % 61; i > 0; i--) {
                         if (condition.getAsBoolean()) {
                             return true;
@@ -522,7 +507,7 @@ final class PortKitSaboteurs {
                                 })),
                 new PortSabotage("table-1", "hands out the table itself", type, "table", () -> {
                     Map<Object, Object> kept = new HashMap<>();
-                    return call -> kept.computeIfAbsent(call.arguments()[0], signature -> {
+                    return call -> kept.computeIfAbsent(call.argument(0, Object.class), signature -> {
                         try {
                             return call.proceed();
                         } catch (Throwable e) {
@@ -539,7 +524,7 @@ final class PortKitSaboteurs {
                                 .map(byte[].class::cast)
                                 .map(table -> table.length < 36 ? table : Arrays.copyOfRange(table, 36, table.length))),
                 of("table-1", "finds a table by its first three letters", type, "table", call -> {
-                    String signature = (String) call.arguments()[0];
+                    String signature = call.argument(0, String.class);
                     return signature.equals("AAA") ? call.with(0, "AAAA").proceed() : call.proceed();
                 }),
                 of(
@@ -560,15 +545,15 @@ final class PortKitSaboteurs {
                         "reads zeros beyond the end",
                         type,
                         "read",
-                        call -> call.number(0) >= call.real(ConfigSpace.class).size() ? 0 : call.proceed()),
+                        call -> call.number(0) >= call.target(ConfigSpace.class).size() ? 0 : call.proceed()),
                 of(
                         "config-1",
                         "reads 32 ones of every width",
                         type,
                         "read",
-                        call -> call.number(0) >= call.real(ConfigSpace.class).size() ? -1 : call.proceed()),
+                        call -> call.number(0) >= call.target(ConfigSpace.class).size() ? -1 : call.proceed()),
                 of("config-2", "wraps writes around", type, "write", call -> {
-                    int size = call.real(ConfigSpace.class).size();
+                    int size = call.target(ConfigSpace.class).size();
                     return call.with(0, (int) call.number(0) % size).proceed();
                 }),
                 of(
@@ -602,7 +587,7 @@ final class PortKitSaboteurs {
                         "keeps the high bit",
                         type,
                         "headerLayout",
-                        call -> call.real(ConfigSpace.class).read(0x0e, 1)),
+                        call -> call.target(ConfigSpace.class).read(0x0e, 1)),
                 of("header-layout-1", "knows three layouts", type, "headerLayout", call -> (int) call.proceed() & 3),
                 of(
                         "multi-function-1",
@@ -610,30 +595,30 @@ final class PortKitSaboteurs {
                         type,
                         "isMultiFunction",
                         call -> (boolean) call.proceed()
-                                || call.real(ConfigSpace.class).isBridge()),
+                                || call.target(ConfigSpace.class).isBridge()),
                 of(
                         "bridge-1",
                         "does not know CardBus",
                         type,
                         "isBridge",
-                        call -> call.real(ConfigSpace.class).headerLayout() == 1),
+                        call -> call.target(ConfigSpace.class).headerLayout() == 1),
                 of(
                         "bridge-1",
                         "takes a multi-function bridge for none",
                         type,
                         "isBridge",
                         call -> (boolean) call.proceed()
-                                && !call.real(ConfigSpace.class).isMultiFunction()),
+                                && !call.target(ConfigSpace.class).isMultiFunction()),
                 of(
                         "secondary-bus-1",
                         "returns the primary bus",
                         type,
                         "secondaryBus",
-                        call -> call.real(ConfigSpace.class).read(0x18, 1)),
+                        call -> call.target(ConfigSpace.class).read(0x18, 1)),
                 of("secondary-bus-1", "returns a byte with its sign", type, "secondaryBus", call ->
                         (int) (byte) (int) call.proceed()),
                 of("capability-1", "does not look at the status register", type, "findCapability", call -> {
-                    ConfigSpace real = call.real(ConfigSpace.class);
+                    ConfigSpace real = call.target(ConfigSpace.class);
                     int at = real.read(0x34, 1) & 0xfc;
                     for (int hops = 0; at >= 0x40 && hops < 48; hops++) {
                         if (real.read(at, 1) == call.number(0)) {
@@ -656,7 +641,7 @@ final class PortKitSaboteurs {
                         "findExtendedCapability",
                         call -> (int) call.proceed() == 0x100 ? 0x100 : 0),
                 of("extended-capability-1", "looks beyond the list", type, "findExtendedCapability", call -> {
-                    ConfigSpace real = call.real(ConfigSpace.class);
+                    ConfigSpace real = call.target(ConfigSpace.class);
                     for (int at = 0x100; at < real.size(); at += 4) {
                         if ((real.read(at, 4) & 0xffff) == call.number(0)) {
                             return at;
@@ -682,8 +667,8 @@ final class PortKitSaboteurs {
                         "translate",
                         call -> call.with(0, call.number(0) & Long.MAX_VALUE).proceed()),
                 of("pin-1", "pins the first page alone", type, "pin", call -> {
-                    ProcessMemory real = call.real(ProcessMemory.class);
-                    long[] frames = (long[]) call.arguments()[3];
+                    ProcessMemory real = call.target(ProcessMemory.class);
+                    long[] frames = call.argument(3, long[].class);
                     real.pin(call.number(0), 1, false, frames);
                     for (int i = 1; i < call.number(1); i++) {
                         frames[i] = real.translate(call.number(0) + i * 4096L);
@@ -696,7 +681,7 @@ final class PortKitSaboteurs {
                     } catch (IommuException e) {
                         if (call.number(1) > 1) {
                             try {
-                                call.real(ProcessMemory.class).pin(call.number(0), 1, false, new long[1]);
+                                call.target(ProcessMemory.class).pin(call.number(0), 1, false, new long[1]);
                             } catch (IommuException second) {
                                 e.addSuppressed(second);
                             }
@@ -706,7 +691,7 @@ final class PortKitSaboteurs {
                 }),
                 of("pin-2", "reports the first frame and those after it", type, "pin", call -> {
                     call.proceed();
-                    long[] frames = (long[]) call.arguments()[3];
+                    long[] frames = call.argument(3, long[].class);
                     for (int i = 1; i < call.number(1); i++) {
                         frames[i] = frames[0] + i * 8192L;
                     }
@@ -714,7 +699,7 @@ final class PortKitSaboteurs {
                 }),
                 of("pin-2", "reports frames behind the last", type, "pin", call -> {
                     call.proceed();
-                    long[] frames = (long[]) call.arguments()[3];
+                    long[] frames = call.argument(3, long[].class);
                     if (frames.length > call.number(1)) {
                         frames[(int) call.number(1)] = 0;
                     }
@@ -726,7 +711,7 @@ final class PortKitSaboteurs {
                         type,
                         "pin",
                         call -> call.with(2, false).proceed()),
-                of("pin-3", "has ENOMEM for a page that is not there", type, "pin", errno(Errno.EFAULT, Errno.ENOMEM)),
+                of("pin-3", "has ENOMEM for a page that is not there", type, "pin", swap(Errno.EFAULT, Errno.ENOMEM)),
                 of(
                         "pin-3",
                         "pins an address of the kernel's half",
@@ -752,7 +737,7 @@ final class PortKitSaboteurs {
                         "forgets pages that were not written",
                         type,
                         "unpin",
-                        call -> (boolean) call.arguments()[1] ? call.proceed() : null),
+                        call -> call.argument(1, Boolean.class) ? call.proceed() : null),
                 of("pinned-1", "counts pages once", type, "pinned", call -> Math.min(16L, (long) call.proceed())),
                 of(
                         "charge-1",
@@ -770,13 +755,13 @@ final class PortKitSaboteurs {
                     try {
                         return call.proceed();
                     } catch (IommuException e) {
-                        if (call.real(ProcessMemory.class).charged() == 0) {
-                            call.real(ProcessMemory.class).charge(1);
+                        if (call.target(ProcessMemory.class).charged() == 0) {
+                            call.target(ProcessMemory.class).charge(1);
                         }
                         throw e;
                     }
                 }),
-                of("charge-2", "has EINVAL beyond the limit", type, "charge", errno(Errno.ENOMEM, Errno.EINVAL)),
+                of("charge-2", "has EINVAL beyond the limit", type, "charge", swap(Errno.ENOMEM, Errno.EINVAL)),
                 of("charge-2", "has no limit", type, "charge", instead(IommuException.class, call -> null)),
                 of(
                         "uncharge-1",

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import java.lang.reflect.Proxy;
+import java.util.List;
 import java.util.function.Supplier;
+import org.iommu4j.it.tck.Interposer.Call;
+import org.iommu4j.it.tck.Interposer.Change;
+import org.iommu4j.it.tck.Interposer.Handler;
 import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 
@@ -26,53 +27,12 @@ record PortSabotage(String promise, String about, Class<?> type, String method, 
         return new PortSabotage(promise, about, type, method, () -> handler);
     }
 
-    /** Does a call in place of the real port. */
-    @FunctionalInterface
-    interface Handler {
-        /** Returns the call's result. */
-        Object handle(Call call) throws Throwable;
-    }
-
-    /** One call. */
-    @SuppressWarnings("ArrayRecordComponent") // as the reflected call has them
-    record Call(Object target, Method method, Object[] arguments) {
-        /** Does the real call. */
-        Object proceed() throws Throwable {
-            try {
-                return method.invoke(target, arguments);
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        }
-
-        /** Changes an argument. */
-        Call with(int index, Object value) {
-            arguments[index] = value;
-            return this;
-        }
-
-        /** Returns a number. */
-        long number(int index) {
-            return ((Number) arguments[index]).longValue();
-        }
-
-        /** Returns the real port. */
-        <T> T real(Class<T> as) {
-            return as.cast(target);
-        }
-    }
-
     /** Returns a port as this leaves it. */
     <T> T of(Class<T> port, T good) {
         if (port != type) {
             return good;
         }
-        Handler acting = handler.get();
-        return port.cast(Proxy.newProxyInstance(
-                PortSabotage.class.getClassLoader(), new Class<?>[] {port}, (self, called, given) -> {
-                    Call call = new Call(good, called, given == null ? new Object[0] : given);
-                    return called.getName().equals(method) ? acting.handle(call) : call.proceed();
-                }));
+        return new Interposer(List.of(new Change(type, method, handler.get()))).over(port, good);
     }
 
     /** Returns registers as this leaves them; their windows too. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Refusals.refuse;
+import static org.iommu4j.it.tck.Handlers.refuse;
 
 import java.util.HashMap;
 import java.util.List;
@@ -36,7 +36,7 @@ final class PortSaboteurs {
     }
 
     private static Saboteur memory(String promise, String about, String method, Supplier<Handler> handler) {
-        return Refusals.with(promise, about, SystemMemory.class, method, handler)
+        return Saboteur.with(promise, about, SystemMemory.class, method, handler)
                 .where(traits -> traits.tables() == Tables.IN_FRAMES);
     }
 
@@ -186,7 +186,7 @@ final class PortSaboteurs {
 
     private static List<Saboteur> failures() {
         return List.of(
-                Refusals.with("port-5", "never allocates again", Iommu.class, "allocate", () -> {
+                Saboteur.with("port-5", "never allocates again", Iommu.class, "allocate", () -> {
                     AtomicBoolean failed = new AtomicBoolean();
                     return call -> {
                         if (failed.get()) {
@@ -200,7 +200,7 @@ final class PortSaboteurs {
                         }
                     };
                 }),
-                Refusals.with("port-5", "never opens again", IommuVendor.class, "open", () -> {
+                Saboteur.with("port-5", "never opens again", IommuVendor.class, "open", () -> {
                     AtomicLong failed = new AtomicLong();
                     return call -> {
                         if (failed.get() > 0) {
@@ -218,25 +218,18 @@ final class PortSaboteurs {
 
     private static List<Saboteur> platforms() {
         return List.of(
-                Refusals.with("port-6", "knows functions of all machines", Iommu.class, "probe", () -> {
+                Saboteur.with("port-6", "knows functions of all machines", Iommu.class, "probe", () -> {
                     Map<DeviceId, Object> known = new HashMap<>();
                     return call -> call.argument(0, Object.class) instanceof PciFunction function
                             ? known.computeIfAbsent(function.address(), address -> proceed(call))
                             : call.proceed();
                 }),
-                Saboteur.of("port-6", "is closed when another is", () -> {
-                    AtomicBoolean closed = new AtomicBoolean();
-                    return List.of(
-                            new Change(Iommu.class, "close", call -> {
-                                call.proceed();
-                                closed.set(true);
-                                return null;
-                            }),
-                            new Change(
-                                    IommuDomain.class,
-                                    "map",
-                                    call -> closed.get() ? refuse(Errno.ENODEV) : call.proceed()));
-                }));
+                Saboteur.onceClosed(
+                        "port-6",
+                        "is closed when another is",
+                        IommuDomain.class,
+                        "map",
+                        call -> refuse(Errno.ENODEV)));
     }
 
     private static Optional<?> proceed(Interposer.Call call) {

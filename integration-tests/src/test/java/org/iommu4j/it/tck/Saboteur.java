@@ -3,9 +3,11 @@ package org.iommu4j.it.tck;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import org.iommu4j.Iommu;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
@@ -27,6 +29,23 @@ record Saboteur(String promise, String about, UnaryOperator<Subject> sabotage, P
     /** Makes a saboteur of the calls of one method. */
     static Saboteur of(String promise, String about, Class<?> type, String method, Interposer.Handler handler) {
         return of(promise, about, () -> List.of(new Interposer.Change(type, method, handler)));
+    }
+
+    /** Makes a saboteur of the calls of one method, with state that is made anew for each run. */
+    static Saboteur with(
+            String promise, String about, Class<?> type, String method, Supplier<Interposer.Handler> handler) {
+        return of(promise, about, () -> List.of(new Interposer.Change(type, method, handler.get())));
+    }
+
+    /** Makes a saboteur of the calls of one method, from when a driver is closed. */
+    static Saboteur onceClosed(
+            String promise, String about, Class<?> type, String method, Interposer.Handler handler) {
+        return of(promise, about, () -> {
+            AtomicBoolean closed = new AtomicBoolean();
+            return List.of(
+                    new Interposer.Change(Iommu.class, "close", Handlers.noting(closed)),
+                    new Interposer.Change(type, method, Handlers.when(call -> closed.get(), handler)));
+        });
     }
 
     /** Returns the same, for subjects that have some abilities. */

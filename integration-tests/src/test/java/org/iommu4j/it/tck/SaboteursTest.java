@@ -3,21 +3,19 @@ package org.iommu4j.it.tck;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.iommu4j.IommuDomain;
 import org.iommu4j.tck.Promises;
 import org.iommu4j.tck.Subject;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
-import org.junit.platform.engine.DiscoverySelector;
-import org.junit.platform.engine.TestExecutionResult;
-import org.junit.platform.testkit.engine.EngineExecutionResults;
-import org.junit.platform.testkit.engine.EngineTestKit;
-import org.junit.platform.testkit.engine.Event;
 
 /** Every promise that the kit checks has a saboteur, and the kit catches each by its promise. */
 class SaboteursTest {
@@ -42,12 +40,13 @@ class SaboteursTest {
 
     @TestFactory
     Stream<DynamicTest> theKitCatches() {
-        String only = System.getProperty("iommu4j.tck.promise", "");
         return saboteurs().stream()
-                .filter(saboteur -> only.isEmpty() || saboteur.promise().matches(only))
+                .filter(saboteur -> selected().test(saboteur.promise()))
                 .flatMap(saboteur -> subjects(saboteur).stream()
                         .map(subject -> DynamicTest.dynamicTest(
-                                subject + ": " + saboteur, () -> assertCaught(saboteur, subject))));
+                                subject + ": " + saboteur,
+                                () -> run(saboteur.sabotage().apply(subject))
+                                        .assertCaught(saboteur.promise(), saboteur + " on " + subject))));
     }
 
     /** Returns the subjects of a saboteur: ordinary ones, else the first rare one, else capable ones, else scarce. */
@@ -83,49 +82,46 @@ class SaboteursTest {
                         .isNotEmpty());
     }
 
-    private static void assertCaught(Saboteur saboteur, Subject subject) {
-        List<String> failures =
-                failures(KIT.tests(saboteur.promise()), saboteur.sabotage().apply(subject));
-        assertThat(failures).as("failures with %s on %s", saboteur, subject).isNotEmpty();
-        assertThat(failures)
-                .anySatisfy(message -> assertThat(message)
-                        .contains("[" + saboteur.promise() + "] " + Promises.sentence(saboteur.promise())));
-    }
-
     /** Otherwise the proxies themselves might be what is caught. */
     @TestFactory
     Stream<DynamicTest> theKitFindsNothingWhereOnlyProxiesStandBetween() {
-        String only = System.getProperty("iommu4j.tck.promise", "");
-        return Subjects.all()
-                .flatMap(subject -> KIT.promises().stream()
-                        .filter(id -> only.isEmpty() || id.matches(only))
+        return nothingIsFound(
+                Subjects.all(),
+                KIT.promises().stream()
                         // A proxy allocates at each call.
                         .filter(id -> !List.of("domain-3", "unit-translate-2", "fabric-3")
                                 .contains(id))
-                        .map(id -> DynamicTest.dynamicTest(
-                                subject + ": " + id,
-                                () -> assertThat(failures(
-                                                KIT.tests(id),
-                                                Interposer.transparent().between(subject)))
-                                        .isEmpty())));
+                        .toList());
     }
 
     /** The same of the promises that saboteurs break on capable subjects. */
     @TestFactory
     Stream<DynamicTest> theKitFindsNothingOnCapableSubjects() {
-        String only = System.getProperty("iommu4j.tck.promise", "");
         Set<String> ids = CapabilitySaboteurs.all().stream()
                 .map(Saboteur::promise)
-                .filter(id -> only.isEmpty() || id.matches(only))
                 .collect(Collectors.toCollection(TreeSet::new));
-        return Subjects.capable()
-                .flatMap(subject -> ids.stream()
-                        .map(id -> DynamicTest.dynamicTest(
-                                subject + ": " + id,
-                                () -> assertThat(failures(
-                                                KIT.tests(id),
-                                                Interposer.transparent().between(subject)))
-                                        .isEmpty())));
+        return nothingIsFound(Subjects.capable(), ids);
+    }
+
+    private static Stream<DynamicTest> nothingIsFound(Stream<Subject> subjects, Collection<String> promises) {
+        return subjects.flatMap(subject -> promises.stream()
+                .filter(selected())
+                .map(id -> DynamicTest.dynamicTest(
+                        subject + ": " + id,
+                        () -> run(Interposer.transparent().between(subject)).assertNothingFound(id))));
+    }
+
+    @Test
+    void aFailureTellsItsSubjectItsStepsAndItsSeed() {
+        Subject subject = Subjects.all().findFirst().orElseThrow();
+        Saboteur saboteur =
+                Saboteur.of("unmap-2", "unmaps less than nothing", IommuDomain.class, "unmap", call -> -1L);
+        long seed = Long.getLong("iommu4j.seed", 20261130L);
+        assertThat(run(saboteur.sabotage().apply(subject)).failures("unmap-2"))
+                .anySatisfy(message -> assertThat(message)
+                        .startsWith("promise broken\n  [unmap-2] ")
+                        .contains("\nby " + subject + "\n", "\nafter these steps:\n", " map(0x")
+                        .endsWith("\nseed " + seed + ", -Diommu4j.seed=" + seed + " replays it"));
     }
 
     @Test
@@ -144,24 +140,12 @@ class SaboteursTest {
         assertThat(unchecked).isEmpty();
     }
 
-    private static List<String> failures(List<DiscoverySelector> tests, Subject subject) {
-        assertThat(tests).as("tests of the promise").isNotEmpty();
-        EngineExecutionResults[] results = new EngineExecutionResults[1];
-        Sabotaged.over(
-                subject,
-                () -> results[0] = EngineTestKit.engine("junit-jupiter")
-                        .configurationParameter("iommu4j.tck.report.off", "true")
-                        .selectors(tests.toArray(DiscoverySelector[]::new))
-                        .execute());
-        return results[0].allEvents().failed().stream()
-                .map(SaboteursTest::message)
-                .toList();
+    private static KitRun run(Subject subject) {
+        return new KitRun(KIT, work -> Sabotaged.over(subject, work));
     }
 
-    private static String message(Event event) {
-        return event.getRequiredPayload(TestExecutionResult.class)
-                .getThrowable()
-                .map(Throwable::getMessage)
-                .orElse("");
+    private static Predicate<String> selected() {
+        String only = System.getProperty("iommu4j.tck.promise", "");
+        return id -> only.isEmpty() || id.matches(only);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Domains.when;
+import static org.iommu4j.it.tck.Handlers.when;
 import static org.iommu4j.tck.Ability.TABLE_READER;
 import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 
@@ -15,6 +15,7 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import org.iommu4j.Prot;
 import org.iommu4j.it.tck.Interposer.Call;
 import org.iommu4j.it.tck.Interposer.Change;
@@ -86,7 +87,7 @@ final class SiliconSaboteurs {
 
     private static Saboteur with(
             String promise, String about, Class<?> type, String method, Supplier<Handler> handler) {
-        return Saboteur.of(promise, about, () -> List.of(new Change(type, method, handler.get())));
+        return Saboteur.with(promise, about, type, method, handler);
     }
 
     private static TranslationUnit unit(Call call) {
@@ -188,7 +189,7 @@ final class SiliconSaboteurs {
                 }));
     }
 
-    private static Saboteur snooping(String promise, String about, java.util.function.UnaryOperator<Boolean> snoop) {
+    private static Saboteur snooping(String promise, String about, UnaryOperator<Boolean> snoop) {
         return silicon(
                 promise,
                 about,
@@ -198,35 +199,17 @@ final class SiliconSaboteurs {
     }
 
     /** Reads with snooping of its own. */
-    private record Snooping(Fabric fabric, java.util.function.UnaryOperator<Boolean> snooping) implements Fabric {
-        @Override
-        public boolean isMemory(long physicalAddress) {
-            return fabric.isMemory(physicalAddress);
-        }
+    private static final class Snooping extends FabricOver {
+        private final UnaryOperator<Boolean> snooping;
 
-        @Override
-        public AccessStatus status(long physicalAddress, boolean snoop) {
-            return fabric.status(physicalAddress, snoop);
+        private Snooping(Fabric fabric, UnaryOperator<Boolean> snooping) {
+            super(fabric);
+            this.snooping = snooping;
         }
 
         @Override
         public long read(long physicalAddress, boolean snoop) {
-            return fabric.read(physicalAddress, snooping.apply(snoop));
-        }
-
-        @Override
-        public void write(long physicalAddress, long value, boolean snoop) {
-            fabric.write(physicalAddress, value, snoop);
-        }
-
-        @Override
-        public void write32(long physicalAddress, int value, boolean snoop) {
-            fabric.write32(physicalAddress, value, snoop);
-        }
-
-        @Override
-        public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
-            return fabric.compareAndSet(physicalAddress, expected, value, snoop);
+            return super.read(physicalAddress, snooping.apply(snoop));
         }
     }
 
@@ -582,7 +565,7 @@ final class SiliconSaboteurs {
     }
 
     private static Saboteur machines(
-            String promise, String about, java.util.function.UnaryOperator<List<MachineDescription>> change) {
+            String promise, String about, UnaryOperator<List<MachineDescription>> change) {
         return silicon(promise, about, "machines", call -> {
             @SuppressWarnings("unchecked")
             List<MachineDescription> machines = (List<MachineDescription>) call.proceed();
@@ -748,7 +731,7 @@ final class SiliconSaboteurs {
 
     /** Returns a saboteur of visits, whose last argument is the visitor. */
     private static Saboteur visit(
-            String promise, String about, java.util.function.UnaryOperator<TableVisitor> visitors) {
+            String promise, String about, UnaryOperator<TableVisitor> visitors) {
         return reader(
                 promise,
                 about,
@@ -906,47 +889,27 @@ final class SiliconSaboteurs {
     // Fabrics.
 
     private static List<Saboteur> fabrics() {
+        return Saboteur.all(
+                snooping("fabric-1", false, "past the caches"),
+                snooping("fabric-2", true, "with a snoop, each time"),
+                otherFabrics());
+    }
+
+    /** One for each access: it snoops always or never. */
+    private static List<Saboteur> snooping(String promise, boolean snoop, String how) {
+        Map<String, Integer> accesses = Map.of("read", 1, "write", 2, "write32", 2, "compareAndSet", 3);
+        return accesses.keySet().stream()
+                .sorted()
+                .map(access -> fabric(
+                        promise,
+                        access + " " + how,
+                        access,
+                        call -> call.with(accesses.get(access), snoop).proceed()))
+                .toList();
+    }
+
+    private static List<Saboteur> otherFabrics() {
         return List.of(
-                fabric(
-                        "fabric-1",
-                        "reads past the caches",
-                        "read",
-                        call -> call.with(1, false).proceed()),
-                fabric(
-                        "fabric-1",
-                        "writes past the caches",
-                        "write",
-                        call -> call.with(2, false).proceed()),
-                fabric(
-                        "fabric-1",
-                        "writes halves past the caches",
-                        "write32",
-                        call -> call.with(2, false).proceed()),
-                fabric(
-                        "fabric-1",
-                        "exchanges past the caches",
-                        "compareAndSet",
-                        call -> call.with(3, false).proceed()),
-                fabric(
-                        "fabric-2",
-                        "snoops each read",
-                        "read",
-                        call -> call.with(1, true).proceed()),
-                fabric(
-                        "fabric-2",
-                        "snoops each write",
-                        "write",
-                        call -> call.with(2, true).proceed()),
-                fabric(
-                        "fabric-2",
-                        "snoops each half",
-                        "write32",
-                        call -> call.with(2, true).proceed()),
-                fabric(
-                        "fabric-2",
-                        "snoops each exchange",
-                        "compareAndSet",
-                        call -> call.with(3, true).proceed()),
                 new Saboteur(
                         "fabric-3",
                         "allocates when it reads",

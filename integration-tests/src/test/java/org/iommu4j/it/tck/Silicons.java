@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.function.UnaryOperator;
-import org.iommu4j.platform.FirmwareTables;
-import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.Fabric;
-import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.RegisterDump;
 import org.iommu4j.sim.spi.StateDigest;
-import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
-import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
-import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.tck.Subject;
 
 /** Silicon and memory that take bytes from the heap now and then; proxies would at each call. */
@@ -33,42 +23,7 @@ final class Silicons {
 
     /** Returns a subject whose units are others, made from its own. */
     static Subject withUnits(Subject subject, UnaryOperator<TranslationUnit> units) {
-        List<TranslationUnitProvider> providers = subject.machines().providers().stream()
-                .<TranslationUnitProvider>map(provider -> new Provider(provider, units, new int[1]))
-                .toList();
-        return subject.with(subject.vendors(), new MachineFactory(providers), subject.ports());
-    }
-
-    /** A provider of other units. It has state: a counter of calls. */
-    @SuppressWarnings("ArrayRecordComponent") // counts the calls
-    record Provider(TranslationUnitProvider provider, UnaryOperator<TranslationUnit> units, int[] calls)
-            implements TranslationUnitProvider {
-        @Override
-        public String name() {
-            return provider.name();
-        }
-
-        @Override
-        public List<MachineDescription> machines() {
-            return provider.machines();
-        }
-
-        @Override
-        public Optional<TranslationUnitSpec> recognise(
-                String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
-            return provider.recognise(name, attributes, known, firmware);
-        }
-
-        @Override
-        public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
-            return provider.reader(registers, memory);
-        }
-
-        @Override
-        public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
-            calls[0]++;
-            return units.apply(provider.create(spec, fabric));
-        }
+        return subject.withUnits((silicon, spec, fabric) -> units.apply(silicon.create(spec, fabric)));
     }
 
     /** Takes bytes when it refuses, or when it doesn't. */
@@ -122,32 +77,26 @@ final class Silicons {
     }
 
     /** Takes bytes when it reads, or when it writes. */
-    record AllocatingFabric(Fabric fabric, boolean reads, boolean writes) implements Fabric {
-        @Override
-        public boolean isMemory(long physicalAddress) {
-            return fabric.isMemory(physicalAddress);
+    static final class AllocatingFabric extends FabricOver {
+        private final boolean reads;
+        private final boolean writes;
+
+        AllocatingFabric(Fabric fabric, boolean reads, boolean writes) {
+            super(fabric);
+            this.reads = reads;
+            this.writes = writes;
         }
 
         @Override
         public long read(long physicalAddress, boolean snoop) {
             take(reads);
-            return fabric.read(physicalAddress, snoop);
-        }
-
-        @Override
-        public void write(long physicalAddress, long value, boolean snoop) {
-            fabric.write(physicalAddress, value, snoop);
-        }
-
-        @Override
-        public void write32(long physicalAddress, int value, boolean snoop) {
-            fabric.write32(physicalAddress, value, snoop);
+            return super.read(physicalAddress, snoop);
         }
 
         @Override
         public boolean compareAndSet(long physicalAddress, long expected, long value, boolean snoop) {
             take(writes);
-            return fabric.compareAndSet(physicalAddress, expected, value, snoop);
+            return super.compareAndSet(physicalAddress, expected, value, snoop);
         }
     }
 }

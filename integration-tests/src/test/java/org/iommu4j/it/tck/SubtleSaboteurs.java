@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
-import static org.iommu4j.it.tck.Domains.afterError;
 import static org.iommu4j.it.tck.Domains.domain;
 import static org.iommu4j.it.tck.Domains.page;
 import static org.iommu4j.it.tck.Domains.unmap;
-import static org.iommu4j.it.tck.Domains.when;
+import static org.iommu4j.it.tck.Handlers.afterError;
+import static org.iommu4j.it.tck.Handlers.when;
 
 import java.util.ArrayList;
 import java.util.List;

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.tck;
 
+import static org.iommu4j.it.tck.Handlers.afterError;
+import static org.iommu4j.it.tck.Handlers.onError;
+import static org.iommu4j.it.tck.Handlers.refuse;
+import static org.iommu4j.it.tck.Handlers.swap;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -15,10 +20,8 @@ import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.UnaryOperator;
-import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
-import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.ReservedRegion;
@@ -738,43 +741,23 @@ final class VendorSaboteurs {
     }
 
     private static Saboteur errno(String promise, String about, Errno from, Errno to) {
-        return vendor(promise, about, "open", call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                throw e.errno() == from ? new IommuException(to, "sabotaged", e) : e;
-            }
-        });
+        return vendor(promise, about, "open", swap(from, to));
     }
 
     /** Keeps a frame when opening fails in one way. */
     private static Saboteur leak(String promise, Errno errno) {
-        return vendor(promise, "keeps a frame when opening fails with " + errno, "open", call -> {
-            try {
-                return call.proceed();
-            } catch (IommuException e) {
-                if (e.errno() == errno) {
-                    call.argument(0, VendorContext.class).frames().allocate(0);
-                }
-                throw e;
-            }
-        });
+        return vendor(
+                promise,
+                "keeps a frame when opening fails with " + errno,
+                "open",
+                afterError(List.of(errno), call -> call.argument(0, VendorContext.class)
+                        .frames()
+                        .allocate(0)));
     }
 
     private static List<Saboteur> opening() {
         return List.of(
-                vendor("open-1", "leaves the second device in an identity domain", "open", call -> {
-                            Iommu iommu = (Iommu) call.proceed();
-                            List<PciFunction> functions = call.argument(0, VendorContext.class)
-                                    .topology()
-                                    .functions();
-                            PciFunction last = functions.get(functions.size() - 1);
-                            IommuDevice device = iommu.probe(
-                                            last, last.address().requesterId())
-                                    .orElseThrow();
-                            iommu.allocate(DomainType.IDENTITY, device).attach(device);
-                            return iommu;
-                        })
+                vendor("open-1", "leaves the second device in an identity domain", "open", DriverSaboteurs.passing())
                         .where(Ability.IDENTITY),
                 Saboteur.of("open-1", "goes on with what the last driver had", () -> {
                     Map<Object, Object> opened = new LinkedHashMap<>();
@@ -825,15 +808,12 @@ final class VendorSaboteurs {
                 leak("open-4", Errno.EBUSY),
                 Saboteur.of("open-4", "sees another driver the first time only", () -> {
                     AtomicInteger times = new AtomicInteger();
-                    return List.of(new Interposer.Change(IommuVendor.class, "open", call -> {
-                        try {
-                            return call.proceed();
-                        } catch (IommuException e) {
-                            throw e.errno() == Errno.EBUSY && times.incrementAndGet() > 1
-                                    ? new IommuException(Errno.ENODEV, "sabotaged")
-                                    : e;
-                        }
-                    }));
+                    return List.of(new Interposer.Change(
+                            IommuVendor.class,
+                            "open",
+                            onError(
+                                    (call, errno) -> errno == Errno.EBUSY && times.incrementAndGet() > 1,
+                                    call -> refuse(Errno.ENODEV))));
                 }),
                 errno("open-5", "has ENODEV for a malformed table", Errno.EINVAL, Errno.ENODEV),
                 vendor("open-5", "does not look at the checksum", "open", call -> {

@@ -5,42 +5,40 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.FrameAllocator;
+import org.iommu4j.spi.VendorContext;
 
-/** Frames that are refused, and the asking counted, when that is turned on. */
-final class CountedFrames implements FrameAllocator {
-    private final FrameAllocator frames;
-    private final AtomicLong asked = new AtomicLong();
-    private volatile boolean refusing;
+/** Frames whose allocations are counted, and that can all be gone. */
+final class CountedFrames {
+    private final AtomicLong calls = new AtomicLong();
+    private volatile boolean exhausted;
 
-    CountedFrames(FrameAllocator frames) {
-        this.frames = frames;
+    /** Returns a context whose driver gets such frames. */
+    VendorContext in(VendorContext context) {
+        return Ports.withFrames(context, new Counted(context.frames()));
     }
 
-    void refuse(boolean on) {
-        refusing = on;
+    /** Returns how many allocations were asked for. */
+    long calls() {
+        return calls.get();
     }
 
-    /** Returns how often frames were asked for while they were refused. */
-    long asked() {
-        return asked.get();
+    /** Has every allocation be refused with ENOMEM, or none. */
+    void exhausted(boolean value) {
+        exhausted = value;
     }
 
-    @Override
-    public long allocate(int order) {
-        if (refusing) {
-            asked.incrementAndGet();
-            throw new IommuException(Errno.ENOMEM, "no frame of order " + order + " is given out now");
+    private final class Counted extends FramesOver {
+        private Counted(FrameAllocator frames) {
+            super(frames);
         }
-        return frames.allocate(order);
-    }
 
-    @Override
-    public void free(long physicalAddress, int order) {
-        frames.free(physicalAddress, order);
-    }
-
-    @Override
-    public long inUse() {
-        return frames.inUse();
+        @Override
+        public long allocate(int order) {
+            calls.incrementAndGet();
+            if (exhausted) {
+                throw new IommuException(Errno.ENOMEM, "no frame of order " + order + " is left");
+            }
+            return super.allocate(order);
+        }
     }
 }

@@ -40,7 +40,7 @@ final class DisjointThreads {
     static void run(Bench bench, IommuDomain domain) throws Exception {
         long frames = bench.framesInUse();
         bench.map(domain, bench.iova() + 7 * bench.tableSpan(), bench.scratch());
-        Requester second = MappingContract.attachSecond(bench, domain);
+        Requester second = Mapped.attachSecond(bench, domain);
         ExecutorService threads = Executors.newFixedThreadPool(THREADS);
         long seed = bench.random().nextLong();
         CyclicBarrier start = new CyclicBarrier(THREADS);

@@ -3,6 +3,7 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Errnos.assertRefused;
+import static org.iommu4j.tck.driver.Places.page;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -37,10 +38,6 @@ public abstract class FaultContract {
 
     /** Made by JUnit. */
     protected FaultContract() {}
-
-    private static long page(Bench bench, int page) {
-        return bench.iova() + page * bench.granule();
-    }
 
     private static void refuse(Requester requester, long iova, boolean write) {
         if (write) {
@@ -257,8 +254,8 @@ public abstract class FaultContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise({"quarantine-1", "quarantine-2"})
     void framesThatWaitForAnInvalidationThatNeverCompletesAreKeptAndCounted(Bench given) {
-        Silence silence = new Silence(given.subject());
-        Bench bench = silence.bench();
+        Silence silence = new Silence();
+        Bench bench = given.on(silence::in);
         IommuDomain domain = bench.attached();
         int count = (int) ((4L << 20) / bench.granule());
         bench.map(domain, bench.iova(), bench.scratch(), bench.granule(), count, Bench.READ_WRITE);
@@ -271,9 +268,7 @@ public abstract class FaultContract {
             waiting += 1L << gather.order(i);
         }
 
-        silence.begin();
-        assertRefused(Errno.ETIMEDOUT, () -> domain.sync(gather));
-        silence.end();
+        silence.during(() -> assertRefused(Errno.ETIMEDOUT, () -> domain.sync(gather)));
 
         assertThat(bench.iommu().quarantinedFrames()).as("quarantined frames").isEqualTo(waiting);
         assertThat(bench.framesInUse()).as("frames in use").isEqualTo(frames);
@@ -299,17 +294,15 @@ public abstract class FaultContract {
     @NeedsAbility(Ability.COMPLETION)
     @Promise({"quarantine-1", "driver-close-2"})
     void whatAUnitMayStillUseWhenTheDriverIsClosedIsKeptAndCounted(Bench given) {
-        Silence silence = new Silence(given.subject());
-        Bench bench = silence.bench();
+        Silence silence = new Silence();
+        Bench bench = given.on(silence::in);
         IommuDomain domain = bench.attached();
         bench.map(domain, bench.iova(), bench.scratch());
         bench.assertReaches(bench.iova(), bench.scratch());
         bench.detach(domain, bench.device());
         assertThat(bench.iommu().quarantinedFrames()).isZero();
 
-        silence.begin();
-        bench.iommu().close();
-        silence.end();
+        silence.during(bench.iommu()::close);
 
         long kept = bench.iommu().quarantinedFrames();
         assertThat(kept).as("quarantined frames").isPositive();

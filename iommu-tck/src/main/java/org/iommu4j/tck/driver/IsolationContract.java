@@ -11,7 +11,7 @@ public abstract class IsolationContract {
     protected IsolationContract() {}
 
     @Test
-    @Promise({"sync-2", "attach-1", "enforce-1"})
+    @Promise({"sync-2", "attach-1", "enforce-8"})
     void devicesReachWhatTheirDomainMapsAndNothingElseInRandomHistories(Bench bench) {
         new RandomHistory(bench).run();
     }

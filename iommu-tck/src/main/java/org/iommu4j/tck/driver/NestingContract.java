@@ -2,130 +2,37 @@
 package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.catchThrowable;
 import static org.iommu4j.tck.Bench.READ_WRITE;
 import static org.iommu4j.tck.Errnos.assertRefused;
+import static org.iommu4j.tck.driver.Guest.DATA;
+import static org.iommu4j.tck.driver.Guest.invalidate;
 
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.UnaryOperator;
-import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IommuException;
-import org.iommu4j.capability.GuestInvalidation;
-import org.iommu4j.capability.GuestInvalidationRequest;
 import org.iommu4j.capability.GuestTable;
 import org.iommu4j.capability.Nesting;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
 import org.iommu4j.tck.Errnos;
-import org.iommu4j.tck.GuestTables;
 import org.iommu4j.tck.GuestTables.Entry;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
 import org.junit.jupiter.api.Test;
 
-/** {@link Nesting} and {@link GuestInvalidation}. */
+/** {@link Nesting}. */
 @NeedsAbility(Ability.NESTING)
 public abstract class NestingContract {
-    private static final EnumSet<Errno> NOT_COMPLETED = EnumSet.of(Errno.ETIMEDOUT, Errno.EIO);
-    private static final int DATA = 8;
-
     /** Made by JUnit. */
     protected NestingContract() {}
-
-    /** A guest with its memory below a parent: two sets of tables, and pages of data behind them. */
-    private static final class Guest {
-        final Bench bench;
-        final GuestTables tables;
-        final IommuDomain parent;
-        final Nesting nesting;
-        final long page;
-        final long root;
-        final long otherRoot;
-        final long data;
-        final long virtual;
-
-        Guest(Bench bench) {
-            this.bench = bench;
-            tables = bench.traits().guestTables().orElseThrow();
-            page = bench.granule();
-            root = bench.iova();
-            otherRoot = root + tables.tableBytes();
-            data = otherRoot + tables.tableBytes();
-            virtual = (1L << 35) + 5 * page;
-            parent = bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(DomainFlag.NEST_PARENT));
-            bench.map(parent, root, bench.scratch(), page, (data - root) / page + DATA, READ_WRITE);
-            nesting = parent.nesting().orElseThrow();
-            for (int i = 0; i < 4; i++) {
-                write(i, i, Entry.READ_WRITE);
-            }
-        }
-
-        long host(long guestPhysical) {
-            return bench.scratch() + (guestPhysical - root);
-        }
-
-        long at(int number) {
-            return virtual + number * page;
-        }
-
-        long hostOf(int number) {
-            return host(data + number * page);
-        }
-
-        void write(int virtualPage, int dataPage, Entry entry) {
-            write(root, virtualPage, data + dataPage * page, entry);
-        }
-
-        void write(long tableRoot, int virtualPage, long target, Entry entry) {
-            bench.steps().note("guest maps 0x%x to 0x%x, %s", at(virtualPage), target, entry);
-            tables.map(
-                    (address, value) -> bench.store(host(address), value), tableRoot, at(virtualPage), target, entry);
-        }
-
-        IommuDomain nested() {
-            return nested(root);
-        }
-
-        IommuDomain nested(long tableRoot) {
-            bench.steps().note("allocateNested(0x%x)", tableRoot);
-            return nesting.allocateNested(bench.device(), tables.table(tableRoot));
-        }
-
-        IommuDomain attached() {
-            IommuDomain nested = nested();
-            bench.attach(nested, bench.device());
-            return nested;
-        }
-
-        void assertReaches(int virtualPage, int dataPage) {
-            bench.assertReaches(at(virtualPage), hostOf(dataPage));
-        }
-
-        void assertAll() {
-            for (int i = 0; i < 4; i++) {
-                assertReaches(i, i);
-            }
-        }
-    }
-
-    private static GuestInvalidation invalidation(IommuDomain nested) {
-        return nested.guestInvalidation().orElseThrow();
-    }
-
-    private static void invalidate(Bench bench, IommuDomain nested, GuestInvalidationRequest request) {
-        bench.steps().note("invalidate(%s)", request);
-        invalidation(nested).invalidate(request);
-    }
 
     // Translation.
 
@@ -309,9 +216,6 @@ public abstract class NestingContract {
     /** A table as no vendor has it. */
     private record StrangeTable() implements GuestTable {}
 
-    /** A request as no vendor has it. */
-    private record StrangeRequest() implements GuestInvalidationRequest {}
-
     @Test
     @Promise("nest-5")
     void anotherVendorsTableIsNotSupported(Bench bench) {
@@ -340,21 +244,15 @@ public abstract class NestingContract {
     @Test
     @Promise("nest-7")
     void withoutFramesANestedDomainIsMadeOrThereIsNoMemory(Bench whole) {
-        Ports.CountedFrames[] frames = new Ports.CountedFrames[1];
-        Bench bench = whole.on(context -> {
-            frames[0] = new Ports.CountedFrames(context.frames());
-            return Ports.with(context, context.memory(), frames[0]);
-        });
+        CountedFrames frames = new CountedFrames();
+        Bench bench = whole.on(frames::in);
         Guest guest = new Guest(bench);
         for (int round = 0; round < 3; round++) {
             long before = bench.framesInUse();
-            frames[0].exhausted(true);
-            Throwable thrown = catchThrowable(() -> guest.nested().close());
-            frames[0].exhausted(false);
-            if (thrown != null) {
-                assertThat(thrown).isInstanceOf(IommuException.class);
-                assertThat(((IommuException) thrown).errno()).isIn(Errno.ENOMEM, Errno.ENOSPC);
-            }
+            frames.exhausted(true);
+            Errnos.isDone(
+                    EnumSet.of(Errno.ENOMEM, Errno.ENOSPC), () -> guest.nested().close());
+            frames.exhausted(false);
             assertThat(bench.framesInUse()).isEqualTo(before);
         }
         IommuDomain nested = guest.attached();
@@ -458,140 +356,6 @@ public abstract class NestingContract {
                     assertRefused(Errno.EBUSY, guest.parent::close);
                     nested.close();
                     guest.parent.close();
-                }
-            };
-        });
-    }
-
-    // The guest's invalidations.
-
-    @Test
-    @Promise("invalidate-1")
-    void aGuestsChangeCountsOnceItsInvalidationIsPassedOn(Bench bench) {
-        Guest guest = new Guest(bench);
-        IommuDomain nested = guest.attached();
-        bench.attach(nested, bench.second());
-        Requester second = bench.secondRequester();
-        for (int round = 0; round < 3; round++) {
-            for (int changed = 0; changed < 4; changed++) {
-                for (int i = 0; i < 4; i++) {
-                    guest.assertReaches(i, i);
-                    bench.assertReaches(second, guest.at(i), guest.hostOf(i));
-                }
-                guest.write(changed, changed + 4, Entry.READ_WRITE);
-                invalidate(bench, nested, round == 2 ? guest.tables.all() : guest.tables.page(guest.at(changed)));
-                guest.assertReaches(changed, changed + 4);
-                bench.assertReaches(second, guest.at(changed), guest.hostOf(changed + 4));
-                guest.write(changed, 0, Entry.ABSENT);
-                invalidate(bench, nested, guest.tables.page(guest.at(changed)));
-                bench.assertBlocked(guest.at(changed));
-                bench.assertBlocked(second, guest.at(changed));
-                guest.write(changed, changed, Entry.READ_WRITE);
-                invalidate(bench, nested, guest.tables.page(guest.at(changed)));
-                guest.assertReaches(changed, changed);
-            }
-        }
-        // Fewer rights.
-        bench.assertReaches(second, guest.at(1), guest.hostOf(1));
-        guest.write(1, 1, Entry.READ_ONLY);
-        invalidate(bench, nested, guest.tables.page(guest.at(1)));
-        assertThat(bench.requester().write(guest.at(1), 1, false)).isFalse();
-        assertThat(second.write(guest.at(1), 1, false)).isFalse();
-        // A table this time.
-        guest.assertReaches(2, 2);
-        bench.assertReaches(second, guest.at(3), guest.hostOf(3));
-        guest.tables.cut((address, value) -> bench.store(guest.host(address), value), guest.root, guest.at(0));
-        invalidate(bench, nested, guest.tables.all());
-        for (int i = 3; i >= 0; i--) {
-            bench.assertBlocked(guest.at(i));
-            bench.assertBlocked(second, guest.at(i));
-        }
-    }
-
-    @Test
-    @Promise("invalidate-2")
-    void whatIsForgottenBesidesIsFoundAgain(Bench bench) {
-        Guest guest = new Guest(bench);
-        guest.write(guest.otherRoot, 0, guest.data + 7 * guest.page, Entry.READ_WRITE);
-        IommuDomain nested = guest.attached();
-        IommuDomain other = guest.nested(guest.otherRoot);
-        bench.attach(other, bench.second());
-        for (GuestInvalidationRequest request :
-                new GuestInvalidationRequest[] {guest.tables.page(guest.at(1)), guest.tables.all()}) {
-            guest.assertAll();
-            invalidate(bench, nested, request);
-            guest.assertAll();
-            bench.assertReaches(bench.secondRequester(), guest.at(0), guest.hostOf(7));
-            bench.assertBlocked(guest.at(5));
-        }
-        bench.unmap(guest.parent, guest.data + 3 * guest.page, guest.page);
-        invalidate(bench, nested, guest.tables.page(guest.at(0)));
-        bench.assertBlocked(guest.at(3));
-        guest.assertReaches(0, 0);
-    }
-
-    @Test
-    @Promise("invalidate-3")
-    void aMalformedRequestIsRefused(Bench bench) {
-        Guest guest = new Guest(bench);
-        IommuDomain nested = guest.attached();
-        assertThat(guest.tables.malformed()).isNotEmpty();
-        for (int round = 0; round < 2; round++) {
-            for (GuestInvalidationRequest request : guest.tables.malformed()) {
-                assertRefused(Errno.EINVAL, () -> invalidate(bench, nested, request));
-            }
-            assertRefused(Errno.EINVAL, () -> invalidate(bench, nested, new StrangeRequest()));
-            guest.assertAll();
-        }
-        invalidate(bench, nested, guest.tables.page(guest.at(0)));
-    }
-
-    @Test
-    @Promise("invalidate-4")
-    void aClosedDomainTakesNoInvalidations(Bench bench) {
-        Guest guest = new Guest(bench);
-        IommuDomain nested = guest.attached();
-        GuestInvalidation kept = invalidation(nested);
-        nested.detach(bench.device());
-        kept.invalidate(guest.tables.all());
-        nested.close();
-        assertRefused(Errno.ENODEV, () -> kept.invalidate(guest.tables.all()));
-        assertRefused(Errno.ENODEV, () -> kept.invalidate(guest.tables.page(guest.at(0))));
-    }
-
-    @Test
-    @NeedsAbility(Ability.COMPLETION)
-    @Promise("invalidate-5")
-    void aUnitThatDoesNotAnswerIsTold(Bench whole) {
-        for (boolean all : new boolean[] {false, true}) {
-            Ports.Silencer unit = new Ports.Silencer();
-            Guest guest = new Guest(whole.on(unit::apply));
-            IommuDomain nested = guest.attached();
-            guest.assertAll();
-            unit.during(() -> assertRefused(
-                    NOT_COMPLETED,
-                    () -> invalidate(guest.bench, nested, all ? guest.tables.all() : guest.tables.page(guest.at(1)))));
-            assertRefused(NOT_COMPLETED, () -> invalidate(guest.bench, nested, guest.tables.all()));
-        }
-        new EachFailure(whole).of(NOT_COMPLETED, bench -> {
-            Guest guest = new Guest(bench);
-            IommuDomain nested = guest.attached();
-            guest.assertAll();
-            guest.write(1, 6, Entry.READ_WRITE);
-            return new EachFailure.Attempt() {
-                @Override
-                public void run() {
-                    invalidate(bench, nested, guest.tables.page(guest.at(1)));
-                }
-
-                @Override
-                public void assertDone() {
-                    guest.assertReaches(1, 6);
-                }
-
-                @Override
-                public void assertFailed(Errno errno) {
-                    guest.assertReaches(0, 0);
                 }
             };
         });

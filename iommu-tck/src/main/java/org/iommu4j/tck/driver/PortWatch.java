@@ -6,8 +6,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BooleanSupplier;
+import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.platform.Waiter;
 import org.iommu4j.spi.VendorContext;
 
 /**
@@ -23,7 +25,6 @@ final class PortWatch {
     /** More reads of hardware that is gone than any driver needs for what a test does. */
     private static final long ENDLESS = 100_000;
 
-    private final VendorContext context;
     private final List<String> outside = new ArrayList<>();
     private boolean watching;
     private boolean waiting;
@@ -38,16 +39,29 @@ final class PortWatch {
     private long readsLeft = Long.MAX_VALUE;
     private long readsOfNothing;
 
-    PortWatch(VendorContext context) {
-        this.context = context;
-    }
-
-    VendorContext context() {
+    /** Returns a context whose registers, memory and waiter are watched. */
+    VendorContext in(VendorContext context) {
+        Waiter waiter = context.waiter();
+        RegisterSpace registers = context.registers();
         return Ports.withMemory(
                 Ports.withRegisters(
-                        Ports.withWaiter(context, this::await),
-                        (base, size) -> new Window(context.registers().map(base, size), size)),
-                new Memory(context.memory()));
+                        Ports.withWaiter(context, (condition, ticks) -> await(waiter, condition, ticks)),
+                        (base, size) -> new Window(registers.map(base, size), size)),
+                watched(context.memory()));
+    }
+
+    private SystemMemory watched(SystemMemory memory) {
+        SteppedMemory stepped = new SteppedMemory(memory);
+        stepped.tell((access, address, value) -> {
+            switch (access) {
+                case LOAD, COMPARE_AND_SET -> look(Long.MIN_VALUE | address);
+                case STORE, STORE_RUN -> act();
+                case LEADING_CLEAR, LEADING_SET, WRITE_BACK -> {
+                    // Neither a look at one word nor an act that changes what is seen there.
+                }
+            }
+        });
+        return stepped;
     }
 
     /** From now on looks and waits are counted. */
@@ -93,7 +107,7 @@ final class PortWatch {
         assertThat(outside).as("accesses outside of windows").isEmpty();
     }
 
-    private boolean await(BooleanSupplier condition, long ticks) {
+    private boolean await(Waiter waiter, BooleanSupplier condition, long ticks) {
         if (watching) {
             waits++;
             longestWait = Math.max(longestWait, ticks);
@@ -103,7 +117,7 @@ final class PortWatch {
         boolean outer = waiting;
         waiting = true;
         try {
-            return timingOut ? condition.getAsBoolean() : context.waiter().await(condition, ticks);
+            return timingOut ? condition.getAsBoolean() : waiter.await(condition, ticks);
         } finally {
             waiting = outer;
         }
@@ -217,53 +231,6 @@ final class PortWatch {
                 openWindows--;
             }
             window.release();
-        }
-    }
-
-    private final class Memory implements SystemMemory {
-        private final SystemMemory memory;
-
-        private Memory(SystemMemory memory) {
-            this.memory = memory;
-        }
-
-        @Override
-        public long load(long physicalAddress) {
-            look(Long.MIN_VALUE | physicalAddress);
-            return memory.load(physicalAddress);
-        }
-
-        @Override
-        public void store(long physicalAddress, long value) {
-            act();
-            memory.store(physicalAddress, value);
-        }
-
-        @Override
-        public boolean compareAndSet(long physicalAddress, long expected, long value) {
-            look(Long.MIN_VALUE | physicalAddress);
-            return memory.compareAndSet(physicalAddress, expected, value);
-        }
-
-        @Override
-        public void storeRun(long physicalAddress, long first, long increment, int count) {
-            act();
-            memory.storeRun(physicalAddress, first, increment, count);
-        }
-
-        @Override
-        public int leadingClear(long physicalAddress, long mask, int count) {
-            return memory.leadingClear(physicalAddress, mask, count);
-        }
-
-        @Override
-        public int leadingSet(long physicalAddress, long mask, int count) {
-            return memory.leadingSet(physicalAddress, mask, count);
-        }
-
-        @Override
-        public void writeBack(long physicalAddress, long size) {
-            memory.writeBack(physicalAddress, size);
         }
     }
 }

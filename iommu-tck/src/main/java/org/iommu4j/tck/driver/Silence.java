@@ -1,44 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.driver;
 
-import java.util.function.BooleanSupplier;
 import org.iommu4j.platform.Waiter;
-import org.iommu4j.tck.Bench;
-import org.iommu4j.tck.Subject;
+import org.iommu4j.spi.VendorContext;
 
-/** A machine's hardware that stops answering when it is told to: waits are time-outs, and nothing happens in them. */
+/** Hardware that can stop answering: waits are time-outs then, and nothing happens in them. */
 final class Silence {
     private boolean silent;
-    private final Bench bench;
 
-    Silence(Subject subject) {
-        bench = new Bench(subject.withPorts(context -> Ports.withWaiter(context, new SilentWaiter(context.waiter()))));
+    /** Returns a context whose driver waits for such hardware. */
+    VendorContext in(VendorContext context) {
+        Waiter waiter = context.waiter();
+        return Ports.withWaiter(context, (condition, ticks) -> !silent && waiter.await(condition, ticks));
     }
 
-    Bench bench() {
-        return bench;
-    }
-
-    /** From now on nothing is answered. */
-    void begin() {
+    /** Does something while nothing is answered. */
+    void during(Runnable work) {
         silent = true;
-    }
-
-    /** From now on all is answered again. */
-    void end() {
-        silent = false;
-    }
-
-    private final class SilentWaiter implements Waiter {
-        private final Waiter waiter;
-
-        private SilentWaiter(Waiter waiter) {
-            this.waiter = waiter;
-        }
-
-        @Override
-        public boolean await(BooleanSupplier condition, long ticks) {
-            return !silent && waiter.await(condition, ticks);
+        try {
+            work.run();
+        } finally {
+            silent = false;
         }
     }
 }

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.tck.driver;
 
-import java.util.Optional;
 import org.iommu4j.pci.ConfigSpace;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
+import org.iommu4j.tck.support.FunctionOver;
 
 /** A function that can claim that it has not stopped its page requests. */
-final class StubbornFunction implements PciFunction {
+final class StubbornFunction extends FunctionOver {
     private static final int PRI_STATUS = 6;
     private static final int STOPPED = 1 << 8;
 
-    private final PciFunction function;
     private boolean busy;
 
     StubbornFunction(PciFunction function) {
-        this.function = function;
+        super(function);
     }
 
     void busy(boolean value) {
@@ -23,29 +21,9 @@ final class StubbornFunction implements PciFunction {
     }
 
     @Override
-    public PciAddress address() {
-        return function.address();
-    }
-
-    @Override
-    public Optional<PciAddress> upstreamBridge() {
-        return function.upstreamBridge();
-    }
-
-    @Override
-    public boolean externalFacing() {
-        return function.externalFacing();
-    }
-
-    @Override
     public ConfigSpace config() {
-        ConfigSpace config = function.config();
-        return new ConfigSpace() {
-            @Override
-            public int size() {
-                return config.size();
-            }
-
+        ConfigSpace config = super.config();
+        return new ConfigOver(config) {
             @Override
             public int read(int offset, int bytes) {
                 int status = config.findExtendedCapability(EXTENDED_CAPABILITY_PRI) + PRI_STATUS;
@@ -53,11 +31,6 @@ final class StubbornFunction implements PciFunction {
                 return busy && offset <= status && offset + bytes > status + 1
                         ? value & ~(STOPPED << (8 * (status - offset)))
                         : value;
-            }
-
-            @Override
-            public void write(int offset, int bytes, int value) {
-                config.write(offset, bytes, value);
             }
         };
     }

@@ -10,18 +10,18 @@ import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.machine.Machine;
-import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.pcie.FunctionConfig;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.tck.Ability;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.SiliconBench;
+import org.iommu4j.tck.support.Allocations;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -443,14 +443,10 @@ public abstract class FabricContract {
     @Promise("fabric-respond-1")
     @NeedsAbility(Ability.PCI_DEVICES)
     void anAnswerReachesTheDeviceThatWaits(SiliconBench silicon) {
-        PciAddress address = silicon.subject().machine().functions().stream()
-                .filter(function -> function.unit().isPresent() && (function.config()[0x0e] & 0x7f) == 0)
-                .map(FunctionDescription::address)
-                .findFirst()
-                .orElseThrow();
+        MachineDescription plain = silicon.subject().machine();
+        PciAddress address = Machines.firstEndpoint(plain);
         List<WatchedUnit> units = new ArrayList<>();
-        Machine machine = Watched.build(
-                silicon.subject(), withPageRequests(silicon.subject().machine(), address), units);
+        Machine machine = Watched.build(silicon.subject(), Machines.withPageRequests(plain), units);
         Fabric fabric = units.stream()
                 .filter(unit -> unit.spec().name().equals(silicon.unit(address)))
                 .findFirst()
@@ -481,22 +477,5 @@ public abstract class FabricContract {
             fabric.respondToPageRequest(sourceId, pasid, group, codes[group]);
             assertThat(endpoint.lastPageResponse()).as("the answer").isEqualTo(codes[group]);
         }
-    }
-
-    private static MachineDescription withPageRequests(MachineDescription machine, PciAddress address) {
-        return machine.withFunctions(machine.functions().stream()
-                .map(function -> !function.address().equals(address)
-                        ? function
-                        : new FunctionDescription(
-                                address,
-                                function.upstreamBridge(),
-                                ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                                        .pasid(16)
-                                        .ats()
-                                        .pri(64)
-                                        .build(),
-                                function.unit(),
-                                function.externalFacing()))
-                .toList());
     }
 }

@@ -18,6 +18,7 @@ import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.SiliconBench;
+import org.iommu4j.tck.support.Allocations;
 import org.junit.jupiter.api.Test;
 
 /** What a unit answers to requests. */

@@ -5,20 +5,12 @@ import static org.iommu4j.tck.Bench.READ_WRITE;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.Prot;
-import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.sim.machine.Machine;
-import org.iommu4j.sim.machine.MachineFactory;
-import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TranslationUnit;
-import org.iommu4j.sim.spi.TranslationUnitProvider;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
-import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.tck.Bench;
 import org.iommu4j.tck.SiliconBench;
 import org.iommu4j.tck.Subject;
@@ -65,7 +57,7 @@ final class Watched {
 
     private static Watched on(SiliconBench silicon, Subject subject) {
         List<WatchedUnit> units = new ArrayList<>();
-        Bench bench = new Bench(subject.with(subject.vendors(), machines(subject, units), subject.ports()));
+        Bench bench = new Bench(subject.withUnits(recording(units)));
         String name = silicon.unit(bench.device().id());
         WatchedUnit unit = units.stream()
                 .filter(each -> each.spec().name().equals(name))
@@ -74,53 +66,19 @@ final class Watched {
         return new Watched(bench, units, unit, silicon.sourceId(bench.device().id()));
     }
 
-    private static MachineFactory machines(Subject subject, List<WatchedUnit> units) {
-        return new MachineFactory(subject.machines().providers().stream()
-                .<TranslationUnitProvider>map(provider -> new Provider(provider, units))
-                .toList());
-    }
-
     /** Builds another machine of the subject's kind, on which no driver is opened. */
     static Machine build(Subject subject, MachineDescription machine, List<WatchedUnit> units) {
-        return new Subject(
-                        machine.name(),
-                        machine,
-                        subject.traits(),
-                        subject.caches(),
-                        subject.release(),
-                        subject.vendors(),
-                        machines(subject, units),
-                        subject.ports(),
-                        subject.fabrics())
-                .build();
+        return subject.on(machine).withUnits(recording(units)).build();
     }
 
-    /** Watches providers' units. */
-    private record Provider(TranslationUnitProvider provider, List<WatchedUnit> made)
-            implements TranslationUnitProvider {
-        @Override
-        public String name() {
-            return provider.name();
-        }
-
-        @Override
-        public List<MachineDescription> machines() {
-            return provider.machines();
-        }
-
-        @Override
-        public Optional<TranslationUnitSpec> recognise(
-                String name, Map<String, String> attributes, ShownUnit known, FirmwareTables firmware) {
-            return provider.recognise(name, attributes, known, firmware);
-        }
-
-        @Override
-        public TranslationUnit create(TranslationUnitSpec spec, Fabric fabric) {
+    /** Adds units to a list, and watches them. */
+    private static Subject.UnitMaker recording(List<WatchedUnit> made) {
+        return (silicon, spec, fabric) -> {
             WatchedFabric watched = new WatchedFabric(fabric);
-            WatchedUnit unit = new WatchedUnit(provider.create(spec, watched), watched);
+            WatchedUnit unit = new WatchedUnit(silicon.create(spec, watched), watched);
             made.add(unit);
             return unit;
-        }
+        };
     }
 
     /** Attaches the first device to a domain with {@link #PAGES} pages, and one that is not for writing. */

@@ -21,6 +21,7 @@ import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.IommuVendor;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.ScriptedPlatform;
 import org.iommu4j.tck.ScriptedPlatform.Registers;
@@ -209,9 +210,9 @@ public abstract class OpeningContract {
             for (Registers registers : new Registers[] {Registers.ABSENT, Registers.CLAIMED, Registers.ALL_ONES}) {
                 ScriptedPlatform platform = bench.platform().with(release).with(registers);
                 if (vendor.supports(release)) {
-                    assertThat(catchThrowable(() -> vendor.open(platform.context())))
+                    assertThat(Errnos.of(() -> vendor.open(platform.context())))
                             .as("open under %s", release)
-                            .isInstanceOf(IommuException.class);
+                            .isPresent();
                 } else {
                     assertThatThrownBy(() -> vendor.open(platform.context()))
                             .as("open under %s", release)

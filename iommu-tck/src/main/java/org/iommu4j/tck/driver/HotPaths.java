@@ -3,26 +3,19 @@ package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.Bench.READ_WRITE;
+import static org.iommu4j.tck.support.Allocations.assertNone;
 
-import com.sun.management.ThreadMXBean;
-import java.lang.management.ManagementFactory;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IotlbGather;
 import org.iommu4j.tck.Bench;
 
-/** Counts the bytes that a thread takes from the heap, on virtual machines that can. */
-final class Bytes {
+/** What a driver does for every DMA, which takes nothing from the heap. */
+final class HotPaths {
     private static final int OPERATIONS = 400;
 
-    /**
-     * The compiler's own turns (a method replaced while it runs) can leave a few bytes to the thread, so that the first
-     * clean round counts; what allocates in any operation is clean in none.
-     */
-    private static final int ROUNDS = 40;
+    private HotPaths() {}
 
-    private Bytes() {}
-
-    static void assertHotPathsAllocateNothing(Bench bench, IommuDomain domain) {
+    static void assertAllocateNothing(Bench bench, IommuDomain domain) {
         long page = bench.granule();
         long iova = bench.iova() + 8 * page;
         long span = bench.tableSpan();
@@ -63,23 +56,5 @@ final class Bytes {
             sum[0] += domain.translate(iova);
         });
         assertThat(sum[0]).as("what was translated").isNotZero();
-    }
-
-    private static void assertNone(String what, int operations, Runnable operation) {
-        if (!(ManagementFactory.getThreadMXBean() instanceof ThreadMXBean threads)
-                || !threads.isThreadAllocatedMemorySupported()) {
-            operation.run();
-            return;
-        }
-        long thread = Thread.currentThread().getId();
-        long bytes = -1;
-        for (int round = 0; round < ROUNDS && bytes != 0; round++) {
-            long before = threads.getThreadAllocatedBytes(thread);
-            for (int i = 0; i < operations; i++) {
-                operation.run();
-            }
-            bytes = threads.getThreadAllocatedBytes(thread) - before;
-        }
-        assertThat(bytes).as("%s: bytes over %d operations", what, operations).isZero();
     }
 }

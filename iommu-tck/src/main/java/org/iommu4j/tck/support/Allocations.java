@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-package org.iommu4j.tck.silicon;
+package org.iommu4j.tck.support;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
@@ -7,15 +7,24 @@ import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 
 /** Counts the bytes that a thread takes from the heap, on virtual machines that can. */
-final class Allocations {
-    private static final int OPERATIONS = 200;
-
-    /** The compiler's own turns can leave a few bytes to the thread, so that the first clean round counts. */
+public final class Allocations {
+    /**
+     * The compiler's own turns (a method replaced while it runs) can leave a few bytes to the thread, so that the first
+     * clean round counts; what allocates in any operation is clean in none.
+     */
     private static final int ROUNDS = 40;
+
+    private static final int OPERATIONS = 200;
 
     private Allocations() {}
 
-    static void assertNone(String what, Runnable operation) {
+    /** Asserts that an operation, done 200 times, takes nothing from the heap. */
+    public static void assertNone(String what, Runnable operation) {
+        assertNone(what, OPERATIONS, operation);
+    }
+
+    /** Asserts that an operation, done some times, takes nothing from the heap. */
+    public static void assertNone(String what, int operations, Runnable operation) {
         if (!(ManagementFactory.getThreadMXBean() instanceof ThreadMXBean threads)
                 || !threads.isThreadAllocatedMemorySupported()) {
             operation.run();
@@ -25,11 +34,11 @@ final class Allocations {
         long bytes = -1;
         for (int round = 0; round < ROUNDS && bytes != 0; round++) {
             long before = threads.getThreadAllocatedBytes(thread);
-            for (int i = 0; i < OPERATIONS; i++) {
+            for (int i = 0; i < operations; i++) {
                 operation.run();
             }
             bytes = threads.getThreadAllocatedBytes(thread) - before;
         }
-        assertThat(bytes).as("%s: bytes over %d operations", what, OPERATIONS).isZero();
+        assertThat(bytes).as("%s: bytes over %d operations", what, operations).isZero();
     }
 }
