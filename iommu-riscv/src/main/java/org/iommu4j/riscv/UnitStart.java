@@ -167,6 +167,7 @@ final class UnitStart {
     /** Makes sure that directory and queues are off. */
     private static void quiesce(UnitMap.Place place, VendorContext context, RegisterWindow window) {
         long ddtp = window.read64(Registers.DDTP);
+        checkThere(place, ddtp);
         if (Registers.DDTP_BUSY.isSet(ddtp)) {
             throw new IommuException(Errno.EBUSY, "open: the directory of " + place.name() + " is being changed");
         }
@@ -194,6 +195,13 @@ final class UnitStart {
         window.write32(Registers.IPSR, Registers.IPSR_ALL);
     }
 
+    /** Throws ENODEV where a register reads all ones, as of hardware that is gone. */
+    private static void checkThere(UnitMap.Place place, long value) {
+        if (value == GONE) {
+            throw new IommuException(Errno.ENODEV, "open: " + place.name() + " is gone");
+        }
+    }
+
     private static boolean isOff(RegisterWindow window) {
         long ddtp = window.read64(Registers.DDTP);
         return !Registers.DDTP_BUSY.isSet(ddtp) && Registers.IOMMU_MODE.get(ddtp) == Registers.MODE_OFF;
@@ -207,6 +215,7 @@ final class UnitStart {
     /** Sets byte order and the way of interrupts. No interrupt is enabled: the ports deliver none. */
     private static void configure(UnitMap.Place place, RegisterWindow window, long capabilities, boolean wires) {
         int control = window.read32(Registers.FCTL);
+        checkThere(place, control);
         int wanted = (int) Registers.WSI.set(control & 0xffff_ffffL, wires ? 1 : 0) & ~(int) Registers.BE.mask();
         boolean bigEndian = Registers.BE.isSet(control);
         if (bigEndian && !Capabilities.END.isSet(capabilities)) {
@@ -214,7 +223,9 @@ final class UnitStart {
         }
         if (wanted != control) {
             window.write32(Registers.FCTL, wanted);
-            if (bigEndian && Registers.BE.isSet(window.read32(Registers.FCTL))) {
+            int set = window.read32(Registers.FCTL);
+            checkThere(place, set);
+            if (Registers.BE.isSet(set)) {
                 throw new IommuException(Errno.EINVAL, "open: " + place.name() + " stays big endian");
             }
         }
@@ -223,6 +234,7 @@ final class UnitStart {
                 Registers.ICVEC,
                 Registers.FIV.of(1 % vectors) | Registers.PIV.of(2 % vectors) | Registers.PMIV.of(3 % vectors));
         long taken = window.read64(Registers.ICVEC);
+        checkThere(place, taken);
         if (Math.max(
                         Math.max(Registers.CIV.get(taken), Registers.FIV.get(taken)),
                         Math.max(Registers.PIV.get(taken), Registers.PMIV.get(taken)))
@@ -250,7 +262,9 @@ final class UnitStart {
                 throw new IommuException(
                         Errno.ETIMEDOUT, "open: " + place.name() + " does not take a device directory");
             }
-            long taken = Registers.IOMMU_MODE.get(window.read64(Registers.DDTP));
+            long ddtp = window.read64(Registers.DDTP);
+            checkThere(place, ddtp);
+            long taken = Registers.IOMMU_MODE.get(ddtp);
             if (taken == mode) {
                 directory.levels(mode - Registers.MODE_1LVL + 1);
                 return;

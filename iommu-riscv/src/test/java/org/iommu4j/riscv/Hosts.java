@@ -18,6 +18,7 @@ import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.PlatformDeviceDescription;
 import org.iommu4j.sim.spi.ProcessorDescription;
+import org.iommu4j.sim.spi.SourceIdRange;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.BootOptions;
 
@@ -36,15 +37,26 @@ public final class Hosts {
 
     private Hosts() {}
 
-    /** Returns a host with two units: one has buses 0 and 1, the other bus 2 and a device that is not on PCI. */
+    /**
+     * Returns a host with two units: the second has a root port with the bus below it, by ids of its own, and a device
+     * that is not on PCI; the first has all else.
+     */
     public static MachineDescription twoUnits() {
         RimtBytes rimt = new RimtBytes();
         int first = rimt.next();
         int second = rimt.unit("RSCV0004", BASE, 4).next();
         rimt.unit("RSCV0004", SECOND_BASE, 4)
-                .rootComplex(0, new Mapping(0, 0x1ff, 0, first), new Mapping(0x200, 0x100, 0x10200, second))
+                .rootComplex(
+                        0,
+                        new Mapping(0, 0xf, 0, first),
+                        new Mapping(0x10, 7, 0x10010, second),
+                        new Mapping(0x18, 0x1e7, 0x18, first),
+                        new Mapping(0x200, 0x100, 0x10200, second))
                 .platformDevice(DMA.name(), new Mapping(0, 1, 0xabcde, second));
-        return machine("riscv-two", List.of(unit(UNIT, BASE), unit(SECOND_UNIT, SECOND_BASE)), rimt.table())
+        TranslationUnitSpec other = unit(SECOND_UNIT, SECOND_BASE)
+                .withSourceIds(List.of(
+                        new SourceIdRange(0, 0x10, 8, 0x10010), new SourceIdRange(0, 0x200, 0x100, 0x10200)));
+        return machine("riscv-two", List.of(unit(UNIT, BASE), other), rimt.table())
                 .withFunctions(BuiltInTopology.functions(UNIT, SECOND_UNIT))
                 .withPlatformDevices(List.of(new PlatformDeviceDescription(
                         DMA, Optional.of(SECOND_UNIT), List.of(0xabcde), true)));

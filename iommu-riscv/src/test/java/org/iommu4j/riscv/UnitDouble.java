@@ -3,7 +3,7 @@ package org.iommu4j.riscv;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.TreeMap;
+import java.util.function.LongUnaryOperator;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.RegisterSpace;
@@ -31,13 +31,14 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
     private static final int ICVEC = 760;
 
     private final long base;
-    private final SystemMemory memory;
+    private final LongUnaryOperator load;
+    private final Store store;
 
     /** What was fetched since the last {@link #takeCommands}. */
     private final List<String> commands = new ArrayList<>();
 
-    /** 64-bit registers, and 32-bit ones by their own offset. */
-    private final TreeMap<Integer, Long> values = new TreeMap<>();
+    /** Registers by their offset over 4, one of 64 bits in one word. */
+    private final long[] values = new long[1024];
 
     boolean mapped;
     /** Most levels of a directory. */
@@ -50,19 +51,34 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
     boolean stuck;
     /** The queue stops at a command with this opcode. */
     int illegalOpcode = -1;
+    /** Commands are fetched as soon as they are announced. */
+    boolean eager = true;
+    /** An access that Linux's driver never makes is an error. */
+    boolean strict = true;
+
+    /** Stores a word. */
+    @FunctionalInterface
+    interface Store {
+        void store(long address, long value);
+    }
 
     UnitDouble(long base, long capabilities, SystemMemory memory) {
+        this(base, capabilities, memory::load, memory::store);
+    }
+
+    UnitDouble(long base, long capabilities, LongUnaryOperator load, Store store) {
         this.base = base;
-        this.memory = memory;
-        values.put(CAPABILITIES, capabilities);
+        this.load = load;
+        this.store = store;
+        values[CAPABILITIES] = capabilities;
     }
 
     void set(int offset, long value) {
-        values.put(offset, value);
+        values[offset / 4] = value;
     }
 
     long get(int offset) {
-        return values.getOrDefault(offset, 0L);
+        return values[offset / 4];
     }
 
     /** Returns, and forgets, the commands in words. */
@@ -84,10 +100,10 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
             return;
         }
         long at = (get(FQB) >>> 10 << 12) + tail * 32;
-        memory.store(at, word0);
-        memory.store(at + 8, 0);
-        memory.store(at + 16, address);
-        memory.store(at + 24, 0);
+        store.store(at, word0);
+        store.store(at + 8, 0);
+        store.store(at + 16, address);
+        store.store(at + 24, 0);
         set(FQT, (tail + 1) % entries);
     }
 
@@ -125,13 +141,15 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
         switch (offset) {
             case FCTL -> set(FCTL, value & 3);
             case CQT -> {
-                set(CQT, value);
-                fetch();
+                set(CQT, value & ((2L << (get(CQB) & 31)) - 1));
+                while (eager && fetch()) {
+                    // until the queue is empty
+                }
             }
             case FQH -> set(FQH, value);
             case CQCSR, FQCSR, PQCSR -> control(offset, value);
             case IPSR -> set(IPSR, get(IPSR) & ~(value & 0xfL));
-            default -> throw new AssertionError("a write of 32 bits at " + offset);
+            default -> refuse("a write of 32 bits at " + offset);
         }
     }
 
@@ -157,30 +175,42 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
             }
             case CQB, FQB -> {
                 if ((get(offset == CQB ? CQCSR : FQCSR) & 1 << 16) != 0) {
-                    throw new AssertionError("a base is written while its queue is on");
+                    refuse("a base is written while its queue is on");
+                    return;
                 }
                 set(offset, value & 0xfffffffffffL << 10 | Math.min(value & 31, logEntries - 1));
             }
             case ICVEC -> set(ICVEC, value & 0xffff);
-            default -> throw new AssertionError("a write of 64 bits at " + offset);
+            default -> refuse("a write of 64 bits at " + offset);
+        }
+    }
+
+    private void refuse(String what) {
+        if (strict) {
+            throw new AssertionError(what);
         }
     }
 
     // --- commands ---
 
-    private void fetch() {
+    /** Executes one command; returns whether there was one. */
+    boolean fetch() {
         int entries = 2 << (get(CQB) & 31);
-        while (!silent && (get(CQCSR) & 0x10700) == 1 << 16 && get(CQH) != get(CQT)) {
-            long at = (get(CQB) >>> 10 << 12) + get(CQH) * 16;
-            long word0 = memory.load(at);
-            long word1 = memory.load(at + 8);
-            if ((word0 & 127) == illegalOpcode) {
-                set(CQCSR, get(CQCSR) | 0x400);
-                return;
-            }
-            commands.add(decode(word0, word1));
-            set(CQH, (get(CQH) + 1) % entries);
+        if (silent || (get(CQCSR) & 0x10700) != 1 << 16 || get(CQH) == get(CQT)) {
+            return false;
         }
+        long at = (get(CQB) >>> 10 << 12) + get(CQH) * 16;
+        long word0 = load.applyAsLong(at);
+        long word1 = load.applyAsLong(at + 8);
+        if ((word0 & 127) == illegalOpcode || (!strict && ((word0 & 0x3ff) < 1 || (word0 & 0x3ff) > 3))) {
+            set(CQCSR, get(CQCSR) | 0x400);
+            return false;
+        }
+        if (strict) {
+            commands.add(decode(word0, word1));
+        }
+        set(CQH, (get(CQH) + 1) % entries);
+        return true;
     }
 
     private static String decode(long word0, long word1) {

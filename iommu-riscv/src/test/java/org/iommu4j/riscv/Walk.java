@@ -14,8 +14,10 @@ import org.iommu4j.tck.TableWalk;
  * and from any silicon.
  */
 public final class Walk implements TableWalk {
-    /** The address does not go through; negative, as {@link IommuDomain#UNMAPPED}. */
-    private static final long REFUSED = IommuDomain.UNMAPPED;
+    private static final int INBOUND_DISALLOWED = -256;
+    private static final int NOT_VALID = -258;
+    private static final int NOT_ALLOWED = -260;
+    private static final int PAGE_FAULT = -13;
 
     private final Map<DeviceId, Place> places;
 
@@ -36,7 +38,7 @@ public final class Walk implements TableWalk {
         RegisterWindow window = registers.map(place.base(), 4096);
         try {
             long address = translate(window.read64(0), window.read64(16), memory, place.id(), iova);
-            return address == REFUSED ? REFUSED : address & ~(3L << 62);
+            return address < 0 ? IommuDomain.UNMAPPED : address & ~(3L << 62);
         } finally {
             window.release();
         }
@@ -45,7 +47,7 @@ public final class Walk implements TableWalk {
     /**
      * Walks from the values of {@code capabilities} and {@code ddtp} on.
      *
-     * @return the address, with bit 62 set where it can be written; {@link IommuDomain#UNMAPPED} where it can't be read
+     * @return the address, with bit 62 set where it can be written; the cause, less than 0, where it can't be read
      */
     static long translate(long capabilities, long ddtp, LongUnaryOperator memory, long id, long iova) {
         int mode = (int) ddtp & 15;
@@ -54,20 +56,23 @@ public final class Walk implements TableWalk {
         }
         int leafBits = (capabilities >>> 22 & 1) != 0 ? 6 : 7;
         int levels = mode - 1;
-        if (mode == 0 || id >>> Math.min(24, leafBits + 9 * (levels - 1)) != 0) {
-            return REFUSED;
+        if (mode == 0) {
+            return INBOUND_DISALLOWED;
+        }
+        if (id >>> Math.min(24, leafBits + 9 * (levels - 1)) != 0) {
+            return NOT_ALLOWED;
         }
         long table = ddtp >>> 10 << 12;
         for (int level = levels - 1; level > 0; level--) {
             long entry = memory.applyAsLong(table + 8 * (id >>> (leafBits + 9 * (level - 1)) & 511));
             if ((entry & 1) == 0) {
-                return REFUSED;
+                return NOT_VALID;
             }
             table = (entry >>> 10 & 0xfffffffffffL) << 12;
         }
         long context = table + (id & (1 << leafBits) - 1) * (leafBits == 6 ? 64 : 32);
         if ((memory.applyAsLong(context) & 1) == 0) {
-            return REFUSED;
+            return NOT_VALID;
         }
         long firstStage = memory.applyAsLong(context + 24);
         int kind = (int) (firstStage >>> 60);
@@ -79,14 +84,14 @@ public final class Walk implements TableWalk {
     private static long walk(LongUnaryOperator memory, long root, int levels, long iova) {
         int bits = 12 + 9 * levels;
         if (iova << (64 - bits) >> (64 - bits) != iova) {
-            return REFUSED; // not canonical
+            return PAGE_FAULT; // not canonical
         }
         long table = root;
         for (int level = levels - 1; level >= 0; level--) {
             long entry = memory.applyAsLong(table + 8 * (iova >>> (12 + 9 * level) & 511));
             boolean leaf = (entry & 0xe) != 0;
             if ((entry & 1) == 0 || (entry & 6) == 4 || (entry >>> 54 & 0x7f) != 0) {
-                return REFUSED;
+                return PAGE_FAULT;
             }
             long address = (entry >>> 10 & 0xfffffffffffL) << 12;
             if (!leaf) {
@@ -96,15 +101,15 @@ public final class Walk implements TableWalk {
             long size = 1L << (12 + 9 * level);
             if (entry < 0) {
                 if (level > 0 || (entry >>> 10 & 15) != 8) {
-                    return REFUSED;
+                    return PAGE_FAULT;
                 }
                 size = 0x10000;
                 address &= -size;
             }
             boolean usable = (entry & 0x52) == 0x52 && (address & size - 1) == 0;
             boolean writable = (entry & 0x84) == 0x84;
-            return usable ? address | iova & size - 1 | (writable ? 1L << 62 : 0) : REFUSED;
+            return usable ? address | iova & size - 1 | (writable ? 1L << 62 : 0) : PAGE_FAULT;
         }
-        return REFUSED;
+        return PAGE_FAULT;
     }
 }
