@@ -12,7 +12,7 @@ import org.iommu4j.riscv.fmt.DeviceContext;
  * A unit's device directory: one to three levels of tables, and in the last the contexts of devices. "Device directory
  * table".
  *
- * <p>Tables are made when a device is probed and stay until the unit is off. Used under the driver's monitor.
+ * <p>Tables are made when a device is probed and stay until the unit is off. Used under the attacher's monitor.
  */
 final class DeviceDirectory {
     private static final int INDEX_BITS = 9;

@@ -30,7 +30,7 @@ final class PagingDomain extends RiscvDomain implements Retirement {
     private final PageUnmapper unmapper;
     private final int tag;
 
-    /** The number of devices behind each unit. Changed under the driver's monitor, read without it. */
+    /** The number of devices behind each unit. Changed under the attacher's monitor, read without it. */
     private final AtomicIntegerArray devicesPerUnit;
 
     /**
@@ -38,13 +38,13 @@ final class PagingDomain extends RiscvDomain implements Retirement {
      *
      * @param tag its PSCID
      */
-    PagingDomain(RiscvIommu iommu, DomainType type, PageTable table, int tag) {
-        super(iommu, type);
+    PagingDomain(DriverState driver, Attacher attacher, DomainType type, PageTable table, int tag) {
+        super(driver, attacher, type);
         this.table = table;
         this.mapper = new PageMapper(table, this);
         this.unmapper = new PageUnmapper(table, this);
         this.tag = tag;
-        this.devicesPerUnit = new AtomicIntegerArray(iommu.unitCount());
+        this.devicesPerUnit = new AtomicIntegerArray(driver.units().size());
     }
 
     @Override
@@ -117,7 +117,7 @@ final class PagingDomain extends RiscvDomain implements Retirement {
         VarHandle.fullFence();
         IommuException failure = null;
         for (int i = 0; i < devicesPerUnit.length(); i++) {
-            RiscvUnit unit = iommu().unit(i);
+            RiscvUnit unit = driver().units().get(i);
             boolean wasBroken = unit.isBroken();
             if (devicesPerUnit.get(i) != 0 && !unit.forget(tag, first, last, tables)) {
                 failure = unit.refusal(wasBroken, what);
@@ -132,7 +132,7 @@ final class PagingDomain extends RiscvDomain implements Retirement {
     public void retire(long chain, long first, long last) {
         IommuException failure = forget(first, last, true, FORGETTING_TABLES);
         if (failure != null) {
-            iommu().quarantine(table.frames().count(chain));
+            driver().quarantine(table.frames().count(chain));
             throw failure;
         }
         table.frames().freeChain(chain);
@@ -155,7 +155,7 @@ final class PagingDomain extends RiscvDomain implements Retirement {
     /** Frees the frames of a gather, or quarantines them. */
     private void freeGathered(IotlbGather gather, boolean forgotten) {
         if (!forgotten) {
-            iommu().quarantine(gather.totalFrames());
+            driver().quarantine(gather.totalFrames());
             return;
         }
         for (int i = 0; i < gather.frameCount(); i++) {
@@ -163,7 +163,7 @@ final class PagingDomain extends RiscvDomain implements Retirement {
         }
     }
 
-    // --- for the driver, under its monitor ---
+    // --- for the attacher, under its monitor ---
 
     @Override
     long firstStage() {
@@ -185,26 +185,26 @@ final class PagingDomain extends RiscvDomain implements Retirement {
 
     @Override
     void join(RiscvUnit unit) {
-        devicesPerUnit.getAndIncrement(iommu().index(unit));
+        devicesPerUnit.getAndIncrement(driver().units().indexOf(unit));
     }
 
     @Override
     void leave(RiscvUnit unit) {
-        devicesPerUnit.getAndDecrement(iommu().index(unit));
+        devicesPerUnit.getAndDecrement(driver().units().indexOf(unit));
     }
 
     @Override
     boolean isLast(RiscvUnit unit) {
-        return devicesPerUnit.get(iommu().index(unit)) == 1;
+        return devicesPerUnit.get(driver().units().indexOf(unit)) == 1;
     }
 
     @Override
     void free() {
         long frames = table.free(!isLeftBehind());
         if (isLeftBehind()) {
-            iommu().quarantine(frames);
+            driver().quarantine(frames);
         } else {
-            iommu().tags().give(tag);
+            driver().tags().give(tag);
         }
     }
 }

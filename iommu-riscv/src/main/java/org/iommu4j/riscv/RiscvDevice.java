@@ -2,6 +2,7 @@
 package org.iommu4j.riscv;
 
 import java.util.List;
+import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
 import org.iommu4j.device.DeviceId;
@@ -15,15 +16,15 @@ final class RiscvDevice implements IommuDevice {
     /** No MSI of RISC-V is isolated: no interrupt domain of Linux says so. */
     static final boolean ISOLATED_MSI = false;
 
-    private final RiscvIommu iommu;
+    private final Iommu iommu;
     private final DeviceId id;
     private final RiscvUnit unit;
     private final long[] ids;
     private final long[] contexts;
     private final boolean[] shared;
 
-    /** Null while it is in none. Guarded by the driver's monitor. */
-    private @Nullable RiscvDomain domain;
+    /** Null while it is in none. Guarded by the attacher's monitor. */
+    private @Nullable DomainState domain;
 
     /**
      * Makes a device that is in no domain.
@@ -31,7 +32,7 @@ final class RiscvDevice implements IommuDevice {
      * @param ids that its requests have
      * @param contexts the physical address of each id's context
      */
-    RiscvDevice(RiscvIommu iommu, DeviceId id, RiscvUnit unit, long[] ids, long[] contexts) {
+    RiscvDevice(Iommu iommu, DeviceId id, RiscvUnit unit, long[] ids, long[] contexts) {
         this.iommu = iommu;
         this.id = id;
         this.unit = unit;
@@ -52,22 +53,22 @@ final class RiscvDevice implements IommuDevice {
         return contexts;
     }
 
-    /** Returns, for the move under way, which ids another device goes on using. Guarded by the driver's monitor. */
+    /** Returns, for the move under way, which ids another device goes on using. Guarded by the attacher's monitor. */
     boolean[] shared() {
         return shared;
     }
 
-    @Nullable RiscvDomain domain() {
+    @Nullable DomainState domain() {
         return domain;
     }
 
-    void setDomain(@Nullable RiscvDomain to) {
+    void setDomain(@Nullable DomainState to) {
         domain = to;
     }
 
     /** Returns whether it is in a domain whose devices' requests pass. */
     boolean passes() {
-        RiscvDomain in = domain;
+        DomainState in = domain;
         return in != null && in.passes();
     }
 
@@ -87,7 +88,7 @@ final class RiscvDevice implements IommuDevice {
     }
 
     @Override
-    public RiscvIommu iommu() {
+    public Iommu iommu() {
         return iommu;
     }
 

@@ -3,14 +3,10 @@ package org.iommu4j.riscv;
 
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Supplier;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainFlag;
@@ -27,15 +23,13 @@ import org.iommu4j.device.NamedDevice;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MalformedTableException;
 import org.iommu4j.riscv.acpi.Rimt;
-import org.iommu4j.riscv.fmt.DeviceContext;
 import org.iommu4j.riscv.reg.Capabilities;
 import org.iommu4j.spi.VendorContext;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The opened driver. Its monitor guards devices, domains and device directories; units' monitors are taken inside.
+ * The opened driver. The attacher's monitor guards whether it is open.
  *
  * <p>Source: Linux {@code drivers/iommu/riscv/iommu.c}.
  */
@@ -43,24 +37,16 @@ final class RiscvIommu implements Iommu {
     private static final Logger LOG = LoggerFactory.getLogger(RiscvIommu.class);
 
     private final VendorContext context;
-    private final RiscvRules rules;
     private final UnitMap map;
-    private final List<RiscvUnit> units;
-    private final Tags tags = new Tags();
-    private final AtomicLong quarantined = new AtomicLong();
-    private final Map<DeviceId, RiscvDevice> devices = new HashMap<>();
-
-    /** The same devices, for a walk that allocates nothing. */
-    private final List<RiscvDevice> probed = new ArrayList<>();
-
-    private final Set<RiscvDomain> domains = new LinkedHashSet<>();
+    private final DriverState driver;
+    private final Attacher attacher;
     private boolean closed;
 
     private RiscvIommu(VendorContext context, RiscvRules rules, UnitMap map, List<RiscvUnit> units) {
         this.context = context;
-        this.rules = rules;
         this.map = map;
-        this.units = List.copyOf(units);
+        this.driver = new DriverState(this, context, rules, units);
+        this.attacher = new Attacher(driver);
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -109,111 +95,47 @@ final class RiscvIommu implements Iommu {
 
     @Override
     public List<String> units() {
-        return units.stream().map(RiscvUnit::name).toList();
-    }
-
-    // --- for domains ---
-
-    RiscvUnit unit(int index) {
-        return units.get(index);
-    }
-
-    int unitCount() {
-        return units.size();
-    }
-
-    int index(RiscvUnit unit) {
-        return units.indexOf(unit);
-    }
-
-    Tags tags() {
-        return tags;
-    }
-
-    /** Counts frames that are never freed. */
-    void quarantine(long frames) {
-        quarantined.addAndGet(frames);
+        return driver.units().stream().map(RiscvUnit::name).toList();
     }
 
     // --- devices ---
 
     @Override
-    public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
+    public Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
         Objects.requireNonNull(dmaAliases, "dmaAliases");
-        checkOpen();
         return probe(function.address(), () -> map.behind(function.address(), dmaAliases));
     }
 
     @Override
-    public synchronized Optional<IommuDevice> probe(NamedDevice device) {
+    public Optional<IommuDevice> probe(NamedDevice device) {
         Objects.requireNonNull(device, "device");
-        checkOpen();
         return probe(device, () -> map.behind(device));
     }
 
     private Optional<IommuDevice> probe(DeviceId id, Supplier<Optional<UnitMap.Behind>> place) {
-        RiscvDevice known = devices.get(id);
-        if (known != null) {
-            return Optional.of(known);
-        }
-        Optional<UnitMap.Behind> behind = place.get();
-        Optional<RiscvUnit> unit = behind.flatMap(
-                its -> units.stream().filter(each -> each.name().equals(its.place().name())).findFirst());
-        if (behind.isEmpty() || unit.isEmpty()) {
-            return Optional.empty();
-        }
-        long[] ids = behind.get().ids();
-        DeviceDirectory directory = unit.get().directory();
-        long[] contexts = new long[ids.length];
-        for (int i = 0; i < ids.length; i++) {
-            if (!directory.holds(ids[i])) {
-                return Optional.empty(); // Linux: the device's probe ends with ENODEV
+        synchronized (attacher) {
+            checkOpen();
+            RiscvDevice known = attacher.device(id);
+            if (known != null) {
+                return Optional.of(known);
             }
-            contexts[i] = directory.context(ids[i]);
-        }
-        RiscvDevice device = new RiscvDevice(this, id, unit.get(), ids, contexts);
-        for (int i = 0; i < ids.length; i++) {
-            if (otherUser(device, contexts[i]) == null) {
-                directory.translationControl(contexts[i], control(unit.get()));
+            UnitMap.Behind behind = place.get().orElse(null);
+            if (behind == null) {
+                return Optional.empty();
             }
-            unit.get().note(ids[i], id);
+            return driver.units().stream()
+                    .filter(unit -> unit.name().equals(behind.place().name()))
+                    .findFirst()
+                    .flatMap(unit -> attacher.add(id, unit, behind.ids()));
         }
-        devices.put(id, device);
-        probed.add(device);
-        return Optional.of(device);
-    }
-
-    /** Returns the translation control of a context that is not valid. */
-    private long control(RiscvUnit unit) {
-        return rules.hardwareUpdates() && Capabilities.AMO_HWAD.isSet(unit.capabilities())
-                ? DeviceContext.SADE.mask()
-                : 0;
-    }
-
-    /** Returns another device that has a context and whose requests pass, or null. */
-    private @Nullable RiscvDevice otherUser(RiscvDevice device, long context) {
-        for (int i = 0; i < probed.size(); i++) {
-            RiscvDevice other = probed.get(i);
-            if (other != device && other.passes() && other.uses(context)) {
-                return other;
-            }
-        }
-        return null;
     }
 
     /** Linux's driver answers no question: it has no {@code capable}. */
     @Override
     public boolean capable(IommuDevice device, IommuCapability capability) {
         Objects.requireNonNull(capability, "capability");
-        own(device);
+        attacher.own(device);
         return false;
-    }
-
-    private RiscvDevice own(IommuDevice device) {
-        if (device instanceof RiscvDevice own && own.iommu() == this) {
-            return own;
-        }
-        throw new IommuException(Errno.ENODEV, device.id() + " belongs to another driver");
     }
 
     private void checkOpen() {
@@ -230,17 +152,20 @@ final class RiscvIommu implements Iommu {
     }
 
     @Override
-    public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+    public IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
         Objects.requireNonNull(type, "type");
         Objects.requireNonNull(flags, "flags");
-        checkOpen();
-        RiscvDevice own = own(device);
-        if (type == DomainType.NESTED || !flags.isEmpty()) {
-            throw new IommuException(Errno.EOPNOTSUPP, "allocate: no domain of type " + type + " with " + flags);
+        synchronized (attacher) {
+            checkOpen();
+            RiscvDevice own = attacher.own(device);
+            if (type == DomainType.NESTED || !flags.isEmpty()) {
+                throw new IommuException(Errno.EOPNOTSUPP, "allocate: no domain of type " + type + " with " + flags);
+            }
+            RiscvDomain domain =
+                    type.isPaging() ? paging(type, own.unit()) : new StaticDomain(driver, attacher, type);
+            attacher.add(domain);
+            return domain;
         }
-        RiscvDomain domain = type.isPaging() ? paging(type, own.unit()) : new StaticDomain(this, type);
-        domains.add(domain);
-        return domain;
     }
 
     private PagingDomain paging(DomainType type, RiscvUnit unit) {
@@ -248,104 +173,18 @@ final class RiscvIommu implements Iommu {
         if (levels == 0) {
             throw new IommuException(Errno.ENODEV, "allocate: " + unit + " walks no table of Sv39, Sv48 or Sv57");
         }
-        int tag = tags.take();
+        int tag = driver.tags().take();
         try {
             PageTable table = new PageTable(
-                    context.memory(),
-                    new TableFrames(context.memory(), context.frames()),
-                    rules,
+                    driver.memory(),
+                    driver.frames(),
+                    driver.rules(),
                     levels,
                     Capabilities.SVPBMT.isSet(unit.capabilities()));
-            return new PagingDomain(this, type, table, tag);
+            return new PagingDomain(driver, attacher, type, table, tag);
         } catch (IommuException e) {
-            tags.give(tag);
+            driver.tags().give(tag);
             throw e;
-        }
-    }
-
-    // --- moving a device ---
-
-    synchronized void attach(IommuDevice given, RiscvDomain domain) {
-        RiscvDevice device = own(given);
-        domain.checkOpen();
-        RiscvDomain old = device.domain();
-        if (old == domain) {
-            return;
-        }
-        RiscvUnit unit = device.unit();
-        domain.checkFits(unit);
-        if (unit.isBroken()) {
-            throw unit.refusal(true, "attach " + device);
-        }
-        domain.join(unit);
-        if (!move(device, old, domain)) {
-            restore(device, old);
-            domain.leave(unit);
-            domain.leaveBehind();
-            throw unit.refusal(false, "attach " + device);
-        }
-        device.setDomain(domain);
-        if (old != null) {
-            old.leave(unit);
-        }
-    }
-
-    synchronized void detach(IommuDevice given, RiscvDomain domain) {
-        RiscvDevice device = own(given);
-        domain.checkOpen();
-        if (device.domain() != domain) {
-            throw new IommuException(Errno.EINVAL, "detach: " + device + " is not attached to this domain");
-        }
-        RiscvUnit unit = device.unit();
-        boolean wasBroken = unit.isBroken();
-        boolean moved = move(device, domain, null);
-        device.setDomain(null);
-        domain.leave(unit);
-        if (!moved) {
-            domain.leaveBehind();
-            throw unit.refusal(wasBroken, "detach " + device);
-        }
-    }
-
-    /**
-     * Changes a device's contexts in the steps of Linux's {@code riscv_iommu_iodir_update}: they are taken out of use
-     * and forgotten, then stored anew. Meanwhile its requests are refused. An id that blocks here and that another
-     * device goes on using keeps that one's context. Last, the unit forgets the old domain if it has no other device.
-     *
-     * @return whether the unit completed all
-     */
-    private boolean move(RiscvDevice device, @Nullable RiscvDomain from, @Nullable RiscvDomain to) {
-        RiscvUnit unit = device.unit();
-        boolean passes = to != null && to.passes();
-        boolean[] shared = device.shared();
-        for (int i = 0; i < shared.length; i++) {
-            shared[i] = !passes && otherUser(device, device.contexts()[i]) != null;
-        }
-        boolean done = unit.retire(device.ids(), device.contexts(), shared);
-        if (done || to == null) {
-            done &= unit.assign(
-                    device.ids(),
-                    device.contexts(),
-                    shared,
-                    passes,
-                    to == null ? DeviceContext.BARE : to.firstStage(),
-                    to == null ? RiscvDomain.NO_TAG : to.tag());
-        }
-        return done && (from == null || !from.isLast(unit) || unit.forget(from.tag()));
-    }
-
-    /** Stores a device's contexts as they were; a unit that did not confirm may use either. */
-    private void restore(RiscvDevice device, @Nullable RiscvDomain old) {
-        for (long its : device.contexts()) {
-            RiscvDevice other = old == null || !old.passes() ? otherUser(device, its) : null;
-            RiscvDomain domain = other == null ? old : other.domain();
-            boolean passes = domain != null && domain.passes();
-            device.unit()
-                    .store(
-                            its,
-                            passes,
-                            domain == null ? DeviceContext.BARE : domain.firstStage(),
-                            domain == null ? RiscvDomain.NO_TAG : domain.tag());
         }
     }
 
@@ -354,7 +193,7 @@ final class RiscvIommu implements Iommu {
     @Override
     public List<DmaFault> takeFaults() {
         List<DmaFault> taken = new ArrayList<>();
-        for (RiscvUnit unit : units) {
+        for (RiscvUnit unit : driver.units()) {
             taken.addAll(unit.takeFaults());
         }
         return Collections.unmodifiableList(taken);
@@ -362,38 +201,24 @@ final class RiscvIommu implements Iommu {
 
     @Override
     public long faultOverflows() {
-        return units.stream().mapToLong(RiscvUnit::faultOverflows).sum();
+        return driver.units().stream().mapToLong(RiscvUnit::faultOverflows).sum();
     }
 
     @Override
     public long quarantinedFrames() {
-        return quarantined.get();
-    }
-
-    synchronized void close(RiscvDomain domain) {
-        if (domains.contains(domain)) {
-            checkEmpty(domain);
-            domains.remove(domain);
-            domain.end();
-        }
-    }
-
-    private void checkEmpty(RiscvDomain domain) {
-        for (RiscvDevice device : probed) {
-            if (device.domain() == domain) {
-                throw new IommuException(Errno.EBUSY, "close: " + device + " is attached");
-            }
-        }
+        return driver.quarantined();
     }
 
     @Override
-    public synchronized void close() {
-        if (closed) {
-            return;
+    public void close() {
+        synchronized (attacher) {
+            if (closed) {
+                return;
+            }
+            attacher.checkEmpty();
+            closed = true;
+            driver.units().forEach(unit -> driver.quarantine(unit.close()));
+            attacher.close();
         }
-        domains.forEach(this::checkEmpty);
-        closed = true;
-        units.forEach(unit -> quarantine(unit.close()));
-        List.copyOf(domains).forEach(this::close);
     }
 }

@@ -191,7 +191,7 @@ final class RiscvUnit {
         return complete();
     }
 
-    // --- contexts of devices, under the driver's monitor ---
+    // --- contexts of devices, under the attacher's monitor ---
 
     /**
      * Takes contexts out of use, and has the unit forget them.
