@@ -16,6 +16,7 @@ import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.riscv.fmt.PageEntry;
+import org.iommu4j.riscv.reg.Capabilities;
 
 /**
  * A first-stage page table: Sv39, Sv48 or Sv57, of 3 to 5 levels of 512 entries, with pages of each level's size and,
@@ -60,6 +61,7 @@ final class PageTable {
     private final TableFrames frames;
     private final RiscvRules rules;
     private final boolean memoryTypes;
+    private final long writable;
     private final int levels;
     private final long lastAddress;
     private final long pageSizes;
@@ -69,14 +71,16 @@ final class PageTable {
      * Makes an empty table.
      *
      * @param levels 3 to 5
-     * @param memoryTypes whether the unit knows memory types in leaves
+     * @param capabilities of the unit that the domain is made for
      * @throws IommuException ENOMEM
      */
-    PageTable(SystemMemory memory, TableFrames frames, RiscvRules rules, int levels, boolean memoryTypes) {
+    PageTable(SystemMemory memory, TableFrames frames, RiscvRules rules, int levels, long capabilities) {
         this.memory = memory;
         this.frames = frames;
         this.rules = rules;
-        this.memoryTypes = memoryTypes && rules.memoryTypes();
+        this.memoryTypes = rules.memoryTypes() && Capabilities.SVPBMT.isSet(capabilities);
+        boolean unitSetsDirty = rules.hardwareUpdates() && Capabilities.AMO_HWAD.isSet(capabilities);
+        this.writable = W.mask() | (unitSetsDirty ? 0 : D.mask());
         this.levels = levels;
         this.lastAddress = (1L << (shift(levels + 1) - 1)) - 1;
         this.pageSizes = pageSizes(levels, rules);
@@ -130,7 +134,7 @@ final class PageTable {
     long leaf(long physicalAddress, long pageSize, int prot) {
         long leaf = V.mask() | R.mask() | U.mask() | A.mask() | PageEntry.ppn(physicalAddress);
         if ((prot & Prot.WRITE) != 0) {
-            leaf |= W.mask() | D.mask();
+            leaf |= writable;
         }
         if (rules.genericTables() && (prot & Prot.NOEXEC) == 0) {
             leaf |= X.mask();

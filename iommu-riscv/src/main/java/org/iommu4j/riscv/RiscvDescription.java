@@ -12,6 +12,7 @@ import org.iommu4j.LinuxRelease;
 import org.iommu4j.bits.Hex;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
+import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.riscv.acpi.IdMapping;
 import org.iommu4j.riscv.acpi.Rimt;
 import org.iommu4j.riscv.acpi.RimtNode;
@@ -105,7 +106,7 @@ final class RiscvDescription {
                 devices,
                 List.of(),
                 warnings,
-                null,
+                HardwareVirtualization.NONE,
                 null,
                 REFUSAL);
     }
@@ -213,6 +214,10 @@ final class RiscvDescription {
             return device(address, Answer.YES, link, new Reason(
                     "it is behind " + link, "Linux's link to its iommu"));
         }
+        if (map == null && facts.groups().members().contains(address)) {
+            String only = units.size() == 1 ? units.keySet().iterator().next() : null;
+            return device(address, Answer.YES, only, new Reason("Linux has it in a group", "Linux's groups"));
+        }
         if (map == null) {
             return device(address, Answer.UNKNOWN, null, new Reason(
                     "which unit translates for it is not known", "no RIMT and no link"));
@@ -242,9 +247,8 @@ final class RiscvDescription {
     }
 
     private DeviceDescription device(PciAddress address, Answer translated, @Nullable String unit, Reason place) {
-        List<String> candidates = translated == Answer.YES && unit != null
-                ? List.of(unit)
-                : translated == Answer.UNKNOWN ? List.copyOf(units.keySet()) : List.of();
+        List<String> candidates =
+                unit != null ? List.of(unit) : translated == Answer.NO ? List.of() : List.copyOf(units.keySet());
         return new DeviceDescription(
                 address,
                 translated,

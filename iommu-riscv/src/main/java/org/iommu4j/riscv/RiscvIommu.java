@@ -175,12 +175,8 @@ final class RiscvIommu implements Iommu {
         }
         int tag = driver.tags().take();
         try {
-            PageTable table = new PageTable(
-                    driver.memory(),
-                    driver.frames(),
-                    driver.rules(),
-                    levels,
-                    Capabilities.SVPBMT.isSet(unit.capabilities()));
+            PageTable table =
+                    new PageTable(driver.memory(), driver.frames(), driver.rules(), levels, unit.capabilities());
             return new PagingDomain(driver, attacher, type, table, tag);
         } catch (IommuException e) {
             driver.tags().give(tag);

@@ -17,18 +17,20 @@ import org.iommu4j.spi.Reason;
  * Recognises the kernel log lines of Linux's RISC-V driver.
  *
  * <p>The driver prints little: how a unit interrupts, faults, and what went wrong. Lines about a unit begin with the
- * name of Linux's driver and of its device: {@code riscv,iommu RSCV0004:00} or {@code iommu_pci 0000:00:01.0}.
+ * name of Linux's driver and of its device: {@code riscv,iommu RSCV0004:00} or {@code riscv-iommu-pci 0000:00:01.0}.
  *
  * <p>Source: Linux {@code drivers/iommu/riscv} and {@code drivers/acpi/riscv/rimt.c}, 6.13 to 7.1.
  */
 final class RiscvKernelLog implements KernelLog {
-    private static final String PLATFORM_DRIVER = "riscv,iommu ";
-    private static final String PCI_DRIVER = "iommu_pci ";
+    private static final String PLATFORM_DRIVER = "riscv,iommu";
     private static final String TABLE = "RIMT";
-    private static final List<String> WORDS = List.of(PLATFORM_DRIVER, PCI_DRIVER, TABLE);
 
-    private static final Pattern LINE = Pattern.compile("(?:" + PLATFORM_DRIVER + "([0-9A-Za-z][0-9A-Za-z._:-]{0,40}?)|"
-            + PCI_DRIVER + "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])): (.{1,200})");
+    /** The driver of PCI functions has the name of its object file, which kernels build in more than one way. */
+    private static final List<String> WORDS = List.of(PLATFORM_DRIVER, "riscv-iommu", "iommu_pci", "iommu-pci", TABLE);
+
+    private static final Pattern LINE = Pattern.compile("(?:" + PLATFORM_DRIVER
+            + " ([0-9A-Za-z][0-9A-Za-z._:-]{0,40}?)|(?<![\\w-])(?:riscv-iommu-pci|iommu[-_]pci) "
+            + "([0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7])): (.{1,200})");
     private static final Pattern FAULT = Pattern.compile(
             "Fault (\\d{1,4}) devid: 0x([0-9a-f]{1,6}) iotval: ([0-9a-f]{1,16}) iotval2: ([0-9a-f]{1,16})");
     private static final Pattern STOPPED =
@@ -73,7 +75,10 @@ final class RiscvKernelLog implements KernelLog {
 
     private static void message(String message, Findings findings) {
         Matcher fault = FAULT.matcher(message);
-        if (fault.find()) {
+        if (message.startsWith("using ")) {
+            findings.inUse(true);
+        } else if (fault.find()) {
+            findings.inUse(true);
             int cause = Integer.parseInt(fault.group(1));
             findings.remark(KernelRemark.of(
                     KernelRemark.Kind.FAULT,

@@ -47,7 +47,8 @@ record RiscvRules(
                     .witnessedBy("RiscvRulesTest#pagesOf64KibAnd256TibCameWithTheGenericTablesOf71"),
             ReleaseRule.of(
                             "hardwareUpdates",
-                            "The unit may set A and D bits of leaves (SADE), where it can (AMO_HWAD).",
+                            "The unit sets D bits of leaves where it can (SADE, by AMO_HWAD); else, and since, the "
+                                    + "driver does in advance.",
                             true,
                             READ)
                     .since("7.1", false, READ, "e93e4a6363b8")
@@ -57,7 +58,7 @@ record RiscvRules(
                             "A device that moves has the unit forget translations (IOTINVAL.VMA) too, not only its "
                                     + "device context (IODIR.INVAL_DDT).",
                             false,
-                            INFERRED)
+                            READ)
                     .since("7.1", true, READ, "f5c262b54497")
                     .witnessedBy("RiscvRulesTest#aDeviceThatMovesHasTranslationsForgottenSince71"),
             ReleaseRule.of(

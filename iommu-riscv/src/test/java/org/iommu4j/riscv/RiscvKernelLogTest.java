@@ -63,11 +63,13 @@ class RiscvKernelLogTest {
     @Test
     void aUnitIsNamedAsUnderSysClassIommu() {
         assertThat(read("[    0.5] riscv,iommu RSCV0004:00: using wire-signaled interrupts"))
-                .containsExactly("present", "unit riscv-iommu@RSCV0004:00{}");
+                .containsExactly("present", "unit riscv-iommu@RSCV0004:00{}", "in use");
         assertThat(read("riscv,iommu 3010000.iommu: using MSIs"))
-                .containsExactly("present", "unit riscv-iommu@3010000.iommu{}");
-        assertThat(read("iommu_pci 0000:00:01.0: unable to allocate irq vectors"))
-                .containsExactly("function 0000:00:01.0", "present", "unit riscv-iommu@0000:00:01.0{}");
+                .containsExactly("present", "unit riscv-iommu@3010000.iommu{}", "in use");
+        for (String driver : List.of("riscv-iommu-pci", "iommu_pci", "iommu-pci")) {
+            assertThat(read("[    0.5] " + driver + " 0000:00:01.0: unable to allocate irq vectors"))
+                    .containsExactly("function 0000:00:01.0", "present", "unit riscv-iommu@0000:00:01.0{}");
+        }
     }
 
     @Test

@@ -67,7 +67,9 @@ class RiscvRulesTest {
     void theUnitSetsNoBitsOfLeavesSince71() {
         for (String release : List.of("7.0", "7.1")) {
             Bench bench = new Bench(release, SV57 | HWAD);
-            bench.attached(FIRST);
+            IommuDomain domain = bench.attached(FIRST);
+            domain.map(IOVA, 0x80000, PAGE, 1, Prot.WRITE | Prot.NOEXEC);
+            assertThat(bench.leaf(domain, IOVA) & 0xff).as(release).isEqualTo(release.equals("7.0") ? 0x57 : 0xd7);
             long control = bench.memory.load(((RiscvDevice) bench.device(FIRST)).contexts()[0]);
             assertThat(control).as(release).isEqualTo(release.equals("7.0") ? 0x101 : 1);
         }

@@ -27,7 +27,7 @@ class RiscvVendorConformanceTest extends VendorConformance {
                 "riscv,iommu RSCV0004:00: using wire-signaled interrupts",
                 "riscv,iommu 3010000.iommu: using MSIs",
                 "riscv,iommu RSCV0004:00: Fault 13 devid: 0x100 iotval: fee00000 iotval2: 0",
-                "iommu_pci 0000:00:01.0: Hardware error: command execution timeout",
+                "riscv-iommu-pci 0000:00:01.0: Hardware error: command execution timeout",
                 "ACPI: RIMT: [Firmware Bug]: [node (____ptrval____) type 1] ID map has NULL parent reference");
     }
 }
