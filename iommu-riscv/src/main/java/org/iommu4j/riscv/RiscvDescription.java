@@ -32,8 +32,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Describes a host by its RIMT and by what Linux shows, without opening anything.
  *
- * <p>The answer about no-snoop never depends on the host: nothing in the unit's structures blocks it, and the driver has
- * no {@code enforce_cache_coherency}.
+ * <p>The answer about no-snoop never depends on the host: nothing in the unit's structures blocks it, and the driver
+ * has no {@code enforce_cache_coherency}.
  */
 final class RiscvDescription {
     private static final Reason NO_CONTROL = new Reason(

@@ -38,7 +38,8 @@ final class RiscvKernelLog implements KernelLog {
     private static final Pattern NULL_PARENT = Pattern.compile("RIMT: .*(ID map has NULL parent reference)");
 
     private static final Reason ON_ERROR = new Reason(
-            "the unit did not do what the driver told it: DMA of devices behind it may fail, or reach what was unmapped",
+            "the unit did not do what the driver told it: DMA of devices behind it may fail, or reach what was"
+                    + " unmapped",
             "Linux riscv_iommu_queue_wait, riscv_iommu_iodir_set_mode");
     private static final Reason ON_TABLE =
             new Reason("firmware's RIMT is wrong: no unit translates for the device", "Linux rimt_node_map_id");

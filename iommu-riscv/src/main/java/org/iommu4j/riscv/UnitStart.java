@@ -271,7 +271,8 @@ final class UnitStart {
             }
             if (taken > Registers.MODE_BARE || mode == Registers.MODE_1LVL) {
                 throw new IommuException(
-                        Errno.EINVAL, "open: " + place.name() + " has directory mode " + taken + " in place of " + mode);
+                        Errno.EINVAL,
+                        "open: " + place.name() + " has directory mode " + taken + " in place of " + mode);
             }
         }
     }

@@ -16,15 +16,15 @@
  *       {@code RiscvUnit}.
  *   <li>Device and domain: {@code DomainState}, {@code RiscvDevice}; {@code DriverState}; {@code Attacher}, which moves
  *       devices by device contexts; {@code RiscvDomain}, {@code StaticDomain}, {@code PagingDomain}.
- *   <li>Driver: {@code RiscvIommu}, the opened driver; {@code RiscvDescription} and {@code RiscvKernelLog}, which answer
- *       without opening the driver; {@code RiscvVendor}.
+ *   <li>Driver: {@code RiscvIommu}, the opened driver; {@code RiscvDescription} and {@code RiscvKernelLog}, which
+ *       answer without opening the driver; {@code RiscvVendor}.
  * </ul>
  *
  * <h2>Source</h2>
  *
  * <ul>
- *   <li>RISC-V IOMMU Architecture Specification 1.0 with the extensions NL and S; the RISC-V privileged architecture for
- *       first-stage entries.
+ *   <li>RISC-V IOMMU Architecture Specification 1.0 with the extensions NL and S; the RISC-V privileged architecture
+ *       for first-stage entries.
  *   <li>Linux {@code drivers/iommu/riscv}, {@code drivers/iommu/generic_pt/fmt/riscv.h} and {@code
  *       drivers/acpi/riscv/rimt.c}, 6.13 to 7.2.
  * </ul>
@@ -36,8 +36,8 @@
  *   <li>Device directories of 1 to 3 levels, with contexts of both sizes; first stages of Sv39, Sv48 and Sv57 with
  *       pages of every size, 64 KiB by Svnapot among them, and memory types by Svpbmt.
  *   <li>Command queue and fault queue; invalidation by page, by range (S), of tables (NL), by PSCID.
- *   <li>No-snoop passes always, and VFIO takes no device: Linux's driver has neither {@code enforce_cache_coherency} nor
- *       {@code capable}.
+ *   <li>No-snoop passes always, and VFIO takes no device: Linux's driver has neither {@code enforce_cache_coherency}
+ *       nor {@code capable}.
  * </ul>
  *
  * <h2>Where it differs from Linux, because of this project's contract</h2>

@@ -72,7 +72,9 @@ class RiscvVendorTest {
         assertThat(unit.scope())
                 .extracting(Object::toString)
                 .containsExactly(
-                        "0000:00:02.0 to 0000:00:02.6", "0000:02:00.0 to 0000:02:1f.7", "\\_SB.DMA0 at device id 0xabcde");
+                        "0000:00:02.0 to 0000:00:02.6",
+                        "0000:02:00.0 to 0000:02:1f.7",
+                        "\\_SB.DMA0 at device id 0xabcde");
         assertThat(unit.fields()).containsEntry("capabilities.Sv57", 1L).containsEntry("capabilities.PAS", 56L);
         assertThat(unit.abilities().blocksNoSnoop()).isEqualTo(Answer.NO);
         assertThat(unit.abilities().firstStage()).isEqualTo(Answer.YES);

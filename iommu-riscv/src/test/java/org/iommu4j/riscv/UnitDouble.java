@@ -217,7 +217,8 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
         String known =
                 switch ((int) word0 & 0x3ff) {
                     case 1 -> vma(word0, word1);
-                    case 2 -> "IOFENCE.C" + ((word0 >>> 12 & 1) != 0 ? " PR" : "") + ((word0 >>> 13 & 1) != 0 ? " PW" : "");
+                    case 2 ->
+                        "IOFENCE.C" + ((word0 >>> 12 & 1) != 0 ? " PR" : "") + ((word0 >>> 13 & 1) != 0 ? " PW" : "");
                     case 3 -> "INVAL_DDT" + ((word0 >>> 33 & 1) != 0 ? " 0x" + Long.toHexString(word0 >>> 40) : " all");
                     default -> throw new AssertionError("command " + Long.toHexString(word0));
                 };

@@ -81,7 +81,8 @@ class RimtTest {
         assertThat(rimt.destinations(device)).extracting(Rimt.Destination::deviceId).containsExactly(0x77L, 0x99L);
         Rimt endsEarly = Rimt.parse(new RimtBytes()
                 .unit("RSCV0004", 0x3010000, 0)
-                .platformDevice("\\_SB.A", new Mapping(0, 1, 3, UNIT), new Mapping(0, 1, 4, 0), new Mapping(0, 1, 5, UNIT))
+                .platformDevice(
+                        "\\_SB.A", new Mapping(0, 1, 3, UNIT), new Mapping(0, 1, 4, 0), new Mapping(0, 1, 5, UNIT))
                 .table());
         assertThat(endsEarly.destinations(endsEarly.platformDevice("\\_SB.A").orElseThrow()))
                 .extracting(Rimt.Destination::deviceId)
@@ -173,7 +174,8 @@ class RimtTest {
             byte[] table = table();
             int changes = 1 + random.nextInt(6);
             for (int j = 0; j < changes; j++) {
-                table[4 + random.nextInt(table.length - 4)] = (byte) (random.nextBoolean() ? random.nextInt(9) : random.nextInt());
+                int value = random.nextBoolean() ? random.nextInt(9) : random.nextInt();
+                table[4 + random.nextInt(table.length - 4)] = (byte) value;
             }
             try {
                 Rimt rimt = Rimt.parse(table);
