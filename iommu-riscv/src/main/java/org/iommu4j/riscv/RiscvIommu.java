@@ -109,7 +109,7 @@ final class RiscvIommu implements Iommu {
     @Override
     public Optional<IommuDevice> probe(NamedDevice device) {
         Objects.requireNonNull(device, "device");
-        return probe(device, () -> map.behind(device));
+        return map.hasNamedDevices() ? probe(device, () -> map.behind(device)) : Optional.empty();
     }
 
     private Optional<IommuDevice> probe(DeviceId id, Supplier<Optional<UnitMap.Behind>> place) {

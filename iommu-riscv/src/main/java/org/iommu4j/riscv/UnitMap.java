@@ -145,6 +145,11 @@ final class UnitMap {
         return behind(destinations);
     }
 
+    /** Returns whether firmware names devices that are not on PCI. */
+    boolean hasNamedDevices() {
+        return rimt.hasPlatformDevices();
+    }
+
     /** Returns the unit and the ids of a platform device, empty when no unit translates for it. */
     Optional<Behind> behind(NamedDevice device) {
         return rimt.platformDevice(device.name()).map(rimt::destinations).flatMap(this::behind);

@@ -79,6 +79,18 @@ public final class Hosts {
         return machine("riscv-pci", List.of(unit(name, BASE)), rimt.table()).withFunctions(functions);
     }
 
+    /** Returns a host whose unit has contexts of 32 bytes, Sv39 alone, and one wire. */
+    public static MachineDescription smallUnit() {
+        RimtBytes rimt = new RimtBytes();
+        int node = rimt.next();
+        rimt.unit("RSCV0004", BASE, 1).rootComplex(0, new Mapping(0, 0xffff, 0, node));
+        long capabilities = 0x10 | 1 << 9 | 1L << 28 | 40L << 32;
+        TranslationUnitSpec unit =
+                new TranslationUnitSpec("riscv", UNIT, 0, BASE, 4096, Map.of("capabilities", capabilities));
+        return machine("riscv-small", List.of(unit), rimt.table())
+                .withFunctions(BuiltInTopology.functions(UNIT, UNIT));
+    }
+
     private static TranslationUnitSpec unit(String name, long base) {
         return new TranslationUnitSpec("riscv", name, 0, base, 4096, Map.of("capabilities", CAPABILITIES));
     }

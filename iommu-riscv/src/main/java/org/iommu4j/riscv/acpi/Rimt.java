@@ -202,6 +202,11 @@ public record Rimt(boolean checksumValid, Map<Integer, RimtNode> nodes, List<Str
                 .findFirst();
     }
 
+    /** Returns whether there are platform devices. */
+    public boolean hasPlatformDevices() {
+        return nodes.values().stream().anyMatch(RimtNode.PlatformDevice.class::isInstance);
+    }
+
     /** Returns the platform device with an ACPI path. */
     public Optional<RimtNode.PlatformDevice> platformDevice(String path) {
         return nodes.values().stream()
