@@ -243,7 +243,7 @@ final class RiscvDescription {
             }
         }
         return device(address, Answer.YES, place.name(), new Reason(
-                "it is behind " + place.name() + " as id " + Hex.of(behind.get().ids()[0]), "RIMT"));
+                "it is behind " + place.name() + " as id " + Hex.of(behind.get().ids().get(0)), "RIMT"));
     }
 
     private DeviceDescription device(PciAddress address, Answer translated, @Nullable String unit, Reason place) {

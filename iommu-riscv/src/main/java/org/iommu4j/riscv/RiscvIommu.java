@@ -126,7 +126,8 @@ final class RiscvIommu implements Iommu {
             return driver.units().stream()
                     .filter(unit -> unit.name().equals(behind.place().name()))
                     .findFirst()
-                    .flatMap(unit -> attacher.add(id, unit, behind.ids()));
+                    .flatMap(unit -> attacher.add(
+                            id, unit, behind.ids().stream().mapToLong(Long::longValue).toArray()));
         }
     }
 

@@ -57,7 +57,11 @@ final class UnitMap {
      * @param place the unit
      * @param ids at least one, no id twice
      */
-    record Behind(Place place, long[] ids) {}
+    record Behind(Place place, List<Long> ids) {
+        Behind {
+            ids = List.copyOf(ids);
+        }
+    }
 
     UnitMap(Rimt rimt, PciTopology topology) {
         this.rimt = rimt;
@@ -163,10 +167,8 @@ final class UnitMap {
         if (!destinations.stream().allMatch(to -> to.unit().equals(unit))) {
             return Optional.empty();
         }
-        long[] ids = destinations.stream()
-                .mapToLong(Rimt.Destination::deviceId)
-                .distinct()
-                .toArray();
+        List<Long> ids =
+                destinations.stream().map(Rimt.Destination::deviceId).distinct().toList();
         return places.stream()
                 .filter(place -> place.node().equals(unit))
                 .findFirst()

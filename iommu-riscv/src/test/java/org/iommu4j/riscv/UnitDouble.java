@@ -161,7 +161,7 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
             set(offset == CQCSR ? CQH : FQT, 0);
             errors = 0;
         }
-        set(offset, errors | value & 3 | (on ? 1 << 16 : 0));
+        set(offset, errors | (value & 3) | (on ? 1 << 16 : 0));
     }
 
     @Override
@@ -178,7 +178,7 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
                     refuse("a base is written while its queue is on");
                     return;
                 }
-                set(offset, value & 0xfffffffffffL << 10 | Math.min(value & 31, logEntries - 1));
+                set(offset, (value & 0xfffffffffffL << 10) | Math.min(value & 31, logEntries - 1));
             }
             case ICVEC -> set(ICVEC, value & 0xffff);
             default -> refuse("a write of 64 bits at " + offset);

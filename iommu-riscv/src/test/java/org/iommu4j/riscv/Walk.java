@@ -108,7 +108,7 @@ public final class Walk implements TableWalk {
             }
             boolean usable = (entry & 0x52) == 0x52 && (address & size - 1) == 0;
             boolean writable = (entry & 0x84) == 0x84;
-            return usable ? address | iova & size - 1 | (writable ? 1L << 62 : 0) : PAGE_FAULT;
+            return usable ? address | (iova & (size - 1)) | (writable ? 1L << 62 : 0) : PAGE_FAULT;
         }
         return PAGE_FAULT;
     }

@@ -81,7 +81,9 @@ public final class RimtBytes {
     }
 
     private RimtBytes add(ByteBuffer node) {
-        nodes.writeBytes(node.array());
+        byte[] bytes = new byte[node.capacity()];
+        node.get(0, bytes);
+        nodes.writeBytes(bytes);
         count++;
         return this;
     }

@@ -151,7 +151,7 @@ class RimtTest {
     void anImpossibleNumberIsRefusedWithItsPlace(int bytes, int at, int value, String offset) {
         byte[] table = table();
         for (int i = 0; i < bytes; i++) {
-            table[at + i] = (byte) (value >> 8 * i);
+            table[at + i] = (byte) (value >> (8 * i));
         }
         assertThatThrownBy(() -> Rimt.parse(table))
                 .isInstanceOf(MalformedTableException.class)
