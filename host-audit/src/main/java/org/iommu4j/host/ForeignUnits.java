@@ -185,8 +185,8 @@ public final class ForeignUnits implements IommuVendor {
     /** Returns the rows but for those that have the name of one of some vendors, which knows its units better. */
     public static List<IommuVendor> beside(List<IommuVendor> vendors) {
         return ALL.stream()
-                .filter(row -> vendors.stream()
-                        .noneMatch(vendor -> vendor.name().equals(row.name())))
+                .filter(row ->
+                        vendors.stream().noneMatch(vendor -> vendor.name().equals(row.name())))
                 .toList();
     }
 

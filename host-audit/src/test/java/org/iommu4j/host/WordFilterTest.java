@@ -16,8 +16,8 @@ class WordFilterTest {
             List.of("DMAR", "AMD-Vi", "iommu", "abab", "ababa", "] type ", "bus \u00fcber");
 
     /** A word may be in several groups, and a group may have several. */
-    private static final List<List<String>> GROUPS = List.of(
-            List.of("DMAR"), List.of("AMD-Vi", "iommu"), List.of("iommu"), List.of("abab", "ababa"), WORDS);
+    private static final List<List<String>> GROUPS =
+            List.of(List.of("DMAR"), List.of("AMD-Vi", "iommu"), List.of("iommu"), List.of("abab", "ababa"), WORDS);
 
     private static long expected(String line) {
         long found = 0;
@@ -58,7 +58,8 @@ class WordFilterTest {
 
     @Test
     void anyNumberOfWordsIsFound() {
-        List<String> many = IntStream.range(0, 500).mapToObj(i -> "word" + i + ";").toList();
+        List<String> many =
+                IntStream.range(0, 500).mapToObj(i -> "word" + i + ";").toList();
         WordFilter filter = new WordFilter(List.of(many.subList(0, 250), many.subList(250, 500)));
         for (int i = 0; i < 500; i++) {
             byte[] line = ("a line with " + many.get(i)).getBytes(StandardCharsets.UTF_8);

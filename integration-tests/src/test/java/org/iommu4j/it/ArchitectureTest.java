@@ -293,8 +293,8 @@ class ArchitectureTest {
                 .resideInAnyPackage("org.iommu4j.host..", "org.iommu4j.audit..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage(inHouse(
-                        new String[] {"..dma..", "..sim..", "..workbench.."}, "intel", "amd", "riscv"))
+                .resideInAnyPackage(
+                        inHouse(new String[] {"..dma..", "..sim..", "..workbench.."}, "intel", "amd", "riscv"))
                 .check(CLASSES);
         noClasses()
                 .that()

@@ -92,8 +92,7 @@ final class RiscvDescription {
                     warnings.add(name + ": Linux shows it, " + Rimt.SIGNATURE + " does not have it");
                 }
                 units.put(
-                        name,
-                        unit(name, OptionalInt.empty(), shown.registerBase(), Answer.UNKNOWN, List.of(), shown));
+                        name, unit(name, OptionalInt.empty(), shown.registerBase(), Answer.UNKNOWN, List.of(), shown));
             }
         });
         List<DeviceDescription> devices =
@@ -117,8 +116,8 @@ final class RiscvDescription {
         ShownUnit shown = facts.shownUnits().get(place.name());
         OptionalLong base = shown != null && shown.registerBase().isPresent() ? shown.registerBase() : place.base();
         if (!base.equals(place.base())) {
-            warnings.add(place.name() + ": Linux shows registers at " + Hex.of(base.orElse(0)) + ", "
-                    + Rimt.SIGNATURE + " has other ones");
+            warnings.add(place.name() + ": Linux shows registers at " + Hex.of(base.orElse(0)) + ", " + Rimt.SIGNATURE
+                    + " has other ones");
         }
         return unit(place.name(), place.segment(), base, Answer.NO, scope(place.node()), shown);
     }
@@ -155,9 +154,8 @@ final class RiscvDescription {
         for (int level = 1; level <= secondStage; level++) {
             sizes |= 1L << PageTable.shift(level);
         }
-        boolean pasids = Capabilities.PD8.isSet(value)
-                || Capabilities.PD17.isSet(value)
-                || Capabilities.PD20.isSet(value);
+        boolean pasids =
+                Capabilities.PD8.isSet(value) || Capabilities.PD17.isSet(value) || Capabilities.PD20.isSet(value);
         return new UnitAbilities(
                 Answer.NO,
                 Answer.UNKNOWN,
@@ -207,43 +205,68 @@ final class RiscvDescription {
         Optional<UnitMap.Behind> behind = map == null ? Optional.empty() : map.behind(address);
         String link = facts.unitLinks().get(address);
         if (link != null && units.containsKey(link)) {
-            if (map != null && !behind.map(its -> its.place().name().equals(link)).orElse(false)) {
+            if (map != null
+                    && !behind.map(its -> its.place().name().equals(link)).orElse(false)) {
                 warnings.add(address + ": Linux has it behind " + link + ", " + Rimt.SIGNATURE + " behind "
                         + behind.map(its -> its.place().name()).orElse("none"));
             }
-            return device(address, Answer.YES, link, new Reason(
-                    "it is behind " + link, "Linux's link to its iommu"));
+            return device(address, Answer.YES, link, new Reason("it is behind " + link, "Linux's link to its iommu"));
         }
         if (map == null && facts.groups().members().contains(address)) {
             String only = units.size() == 1 ? units.keySet().iterator().next() : null;
             return device(address, Answer.YES, only, new Reason("Linux has it in a group", "Linux's groups"));
         }
         if (map == null) {
-            return device(address, Answer.UNKNOWN, null, new Reason(
-                    "which unit translates for it is not known", "no RIMT and no link"));
+            return device(
+                    address,
+                    Answer.UNKNOWN,
+                    null,
+                    new Reason("which unit translates for it is not known", "no RIMT and no link"));
         }
         if (behind.isEmpty()) {
-            return device(address, Answer.NO, null, new Reason(
-                    "no mapping of its root complex leads to a unit", "RIMT; Linux rimt_iommu_configure_id"));
+            return device(
+                    address,
+                    Answer.NO,
+                    null,
+                    new Reason(
+                            "no mapping of its root complex leads to a unit", "RIMT; Linux rimt_iommu_configure_id"));
         }
         UnitMap.Place place = behind.get().place();
         if (place.unused().isPresent()) {
-            boolean unknown = place.node().isPciFunction() && place.base().isEmpty()
+            boolean unknown = place.node().isPciFunction()
+                    && place.base().isEmpty()
                     && facts.topology()
-                            .function(PciAddress.of(place.node().segment(), place.node().requesterId()))
+                            .function(PciAddress.of(
+                                    place.node().segment(), place.node().requesterId()))
                             .isEmpty();
-            return device(address, unknown ? Answer.UNKNOWN : Answer.NO, null, new Reason(
-                    "its unit " + place.name() + " is not used: " + place.unused().get(), "RIMT"));
+            return device(
+                    address,
+                    unknown ? Answer.UNKNOWN : Answer.NO,
+                    null,
+                    new Reason(
+                            "its unit " + place.name() + " is not used: "
+                                    + place.unused().get(),
+                            "RIMT"));
         }
         for (long id : behind.get().ids()) {
             if (id >>> DeviceDirectory.MOST_ID_BITS != 0) {
-                return device(address, Answer.NO, null, new Reason(
-                        "its id " + Hex.of(id) + " at " + place.name() + " has more than 24 bits",
-                        "RIMT; Linux riscv_iommu_get_dc"));
+                return device(
+                        address,
+                        Answer.NO,
+                        null,
+                        new Reason(
+                                "its id " + Hex.of(id) + " at " + place.name() + " has more than 24 bits",
+                                "RIMT; Linux riscv_iommu_get_dc"));
             }
         }
-        return device(address, Answer.YES, place.name(), new Reason(
-                "it is behind " + place.name() + " as id " + Hex.of(behind.get().ids().get(0)), "RIMT"));
+        return device(
+                address,
+                Answer.YES,
+                place.name(),
+                new Reason(
+                        "it is behind " + place.name() + " as id "
+                                + Hex.of(behind.get().ids().get(0)),
+                        "RIMT"));
     }
 
     private DeviceDescription device(PciAddress address, Answer translated, @Nullable String unit, Reason place) {

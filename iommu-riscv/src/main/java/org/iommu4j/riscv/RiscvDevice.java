@@ -58,7 +58,8 @@ final class RiscvDevice implements IommuDevice {
         return shared;
     }
 
-    @Nullable DomainState domain() {
+    @Nullable
+    DomainState domain() {
         return domain;
     }
 

@@ -127,7 +127,9 @@ final class RiscvIommu implements Iommu {
                     .filter(unit -> unit.name().equals(behind.place().name()))
                     .findFirst()
                     .flatMap(unit -> attacher.add(
-                            id, unit, behind.ids().stream().mapToLong(Long::longValue).toArray()));
+                            id,
+                            unit,
+                            behind.ids().stream().mapToLong(Long::longValue).toArray()));
         }
     }
 
@@ -162,8 +164,7 @@ final class RiscvIommu implements Iommu {
             if (type == DomainType.NESTED || !flags.isEmpty()) {
                 throw new IommuException(Errno.EOPNOTSUPP, "allocate: no domain of type " + type + " with " + flags);
             }
-            RiscvDomain domain =
-                    type.isPaging() ? paging(type, own.unit()) : new StaticDomain(driver, attacher, type);
+            RiscvDomain domain = type.isPaging() ? paging(type, own.unit()) : new StaticDomain(driver, attacher, type);
             attacher.add(domain);
             return domain;
         }

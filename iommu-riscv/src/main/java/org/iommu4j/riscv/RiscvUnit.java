@@ -17,7 +17,6 @@ import org.iommu4j.riscv.fmt.Command;
 import org.iommu4j.riscv.fmt.DeviceContext;
 import org.iommu4j.riscv.fmt.FaultRecord;
 import org.iommu4j.riscv.reg.Capabilities;
-import org.iommu4j.riscv.reg.Registers;
 import org.iommu4j.spi.VendorContext;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -232,8 +231,7 @@ final class RiscvUnit {
     synchronized void store(long context, boolean valid, long firstStage, int tag) {
         long control = directory.translationControl(context) & ~DeviceContext.V.mask();
         directory.attributes(context, firstStage, tag);
-        directory.translationControl(
-                context, control | (valid ? DeviceContext.V.mask() : 0));
+        directory.translationControl(context, control | (valid ? DeviceContext.V.mask() : 0));
     }
 
     private void addForgetting(long id, long context) {

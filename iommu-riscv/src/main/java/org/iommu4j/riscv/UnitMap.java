@@ -76,7 +76,8 @@ final class UnitMap {
             if (node.isPciFunction()) {
                 places.add(function(node, address, topology.function(address)));
             } else {
-                long before = hardwareIds.stream().filter(node.hardwareId()::equals).count();
+                long before =
+                        hardwareIds.stream().filter(node.hardwareId()::equals).count();
                 hardwareIds.add(node.hardwareId());
                 places.add(platformDevice(node, before));
             }
@@ -85,8 +86,8 @@ final class UnitMap {
 
     private Place platformDevice(RimtNode.Unit node, long before) {
         OptionalInt segment = rimt.rootComplexes().stream()
-                .filter(complex -> complex.mappings().stream()
-                        .anyMatch(mapping -> mapping.destination() == node.offset()))
+                .filter(complex ->
+                        complex.mappings().stream().anyMatch(mapping -> mapping.destination() == node.offset()))
                 .mapToInt(RimtNode.RootComplex::segment)
                 .findFirst();
         return new Place(
@@ -109,8 +110,9 @@ final class UnitMap {
                 OptionalInt.of(node.segment()),
                 function.isEmpty()
                         ? Optional.of("there is no PCI function " + address)
-                        : base.isEmpty() ? Optional.of("the PCI function is not one that the driver is for")
-                        : Optional.empty());
+                        : base.isEmpty()
+                                ? Optional.of("the PCI function is not one that the driver is for")
+                                : Optional.empty());
     }
 
     /** Returns the function's registers, which are behind its first BAR; empty where it is not a unit. */

@@ -106,7 +106,8 @@ final class UnitStart {
         } catch (IommuException e) {
             Errno errno = e.errno() == Errno.EBUSY ? Errno.EBUSY : Errno.ENODEV;
             throw new IommuException(
-                    errno, "open: nothing answers at " + Hex.of(base) + " for " + place.name() + ", or another driver",
+                    errno,
+                    "open: nothing answers at " + Hex.of(base) + " for " + place.name() + ", or another driver",
                     e);
         }
         try {
@@ -129,12 +130,12 @@ final class UnitStart {
 
         SystemMemory memory = context.memory();
         FrameAllocator frames = context.frames();
-        QueueMemory commands = QueueMemory.allocate(
-                window, memory, frames, Registers.CQB, LOG_COMMANDS, Command.BYTES, "command");
+        QueueMemory commands =
+                QueueMemory.allocate(window, memory, frames, Registers.CQB, LOG_COMMANDS, Command.BYTES, "command");
         @Nullable QueueMemory faults = null;
         try {
-            faults = QueueMemory.allocate(
-                    window, memory, frames, Registers.FQB, LOG_FAULTS, FaultRecord.BYTES, "fault");
+            faults =
+                    QueueMemory.allocate(window, memory, frames, Registers.FQB, LOG_FAULTS, FaultRecord.BYTES, "fault");
             DeviceDirectory directory = new DeviceDirectory(
                     memory, new TableFrames(memory, frames), Capabilities.MSI_FLAT.isSet(capabilities));
             return new UnitStart(place, context, window, capabilities, directory, commands, faults);
@@ -257,8 +258,7 @@ final class UnitStart {
         enable(Registers.FQCSR, "fault");
         for (int mode = Registers.MODE_3LVL; ; mode--) {
             window.write64(Registers.DDTP, Registers.IOMMU_MODE.of(mode) | Registers.ppn(directory.root()));
-            if (!waiter.await(
-                    () -> !Registers.DDTP_BUSY.isSet(window.read64(Registers.DDTP)), DIRECTORY_DEADLINE)) {
+            if (!waiter.await(() -> !Registers.DDTP_BUSY.isSet(window.read64(Registers.DDTP)), DIRECTORY_DEADLINE)) {
                 throw new IommuException(
                         Errno.ETIMEDOUT, "open: " + place.name() + " does not take a device directory");
             }

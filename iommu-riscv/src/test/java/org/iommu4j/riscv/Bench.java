@@ -66,19 +66,13 @@ final class Bench {
                 .platformDevice(FIRST.name(), new Mapping(0, 1, (int) FIRST_ID, node))
                 .platformDevice(SECOND.name(), new Mapping(0, 1, (int) SECOND_ID, node))
                 .table();
-        FirmwareTables firmware = signature -> Optional.ofNullable(Map.of("RIMT", table).get(signature));
+        FirmwareTables firmware =
+                signature -> Optional.ofNullable(Map.of("RIMT", table).get(signature));
         LinuxRelease linux = LinuxRelease.of(release);
         try {
             iommu = RiscvIommu.open(
                     new VendorContext(
-                            memory,
-                            frames,
-                            unit,
-                            waiter,
-                            firmware,
-                            List::of,
-                            new BootOptions(commandLine),
-                            linux),
+                            memory, frames, unit, waiter, firmware, List::of, new BootOptions(commandLine), linux),
                     RiscvRules.of(linux));
         } catch (IommuException e) {
             if (frames.inUse() != 0 && !unit.stuck) {

@@ -54,12 +54,12 @@ public final class Hosts {
                         new Mapping(0x200, 0x100, 0x10200, second))
                 .platformDevice(DMA.name(), new Mapping(0, 1, 0xabcde, second));
         TranslationUnitSpec other = unit(SECOND_UNIT, SECOND_BASE)
-                .withSourceIds(List.of(
-                        new SourceIdRange(0, 0x10, 8, 0x10010), new SourceIdRange(0, 0x200, 0x100, 0x10200)));
+                .withSourceIds(
+                        List.of(new SourceIdRange(0, 0x10, 8, 0x10010), new SourceIdRange(0, 0x200, 0x100, 0x10200)));
         return machine("riscv-two", List.of(unit(UNIT, BASE), other), rimt.table())
                 .withFunctions(BuiltInTopology.functions(UNIT, SECOND_UNIT))
-                .withPlatformDevices(List.of(new PlatformDeviceDescription(
-                        DMA, Optional.of(SECOND_UNIT), List.of(0xabcde), true)));
+                .withPlatformDevices(
+                        List.of(new PlatformDeviceDescription(DMA, Optional.of(SECOND_UNIT), List.of(0xabcde), true)));
     }
 
     /** Returns a host whose unit is the PCI function 00:03.0, as QEMU's. */
@@ -74,8 +74,7 @@ public final class Hosts {
         config[0x12] = 0x01;
         config[0x13] = 0x03;
         List<FunctionDescription> functions = new ArrayList<>(BuiltInTopology.functions(name, name));
-        functions.add(
-                3, new FunctionDescription(address, Optional.empty(), config, Optional.empty(), false));
+        functions.add(3, new FunctionDescription(address, Optional.empty(), config, Optional.empty(), false));
         return machine("riscv-pci", List.of(unit(name, BASE)), rimt.table()).withFunctions(functions);
     }
 
@@ -87,8 +86,7 @@ public final class Hosts {
         long capabilities = 0x10 | 1 << 9 | 1L << 28 | 40L << 32;
         TranslationUnitSpec unit =
                 new TranslationUnitSpec("riscv", UNIT, 0, BASE, 4096, Map.of("capabilities", capabilities));
-        return machine("riscv-small", List.of(unit), rimt.table())
-                .withFunctions(BuiltInTopology.functions(UNIT, UNIT));
+        return machine("riscv-small", List.of(unit), rimt.table()).withFunctions(BuiltInTopology.functions(UNIT, UNIT));
     }
 
     private static TranslationUnitSpec unit(String name, long base) {

@@ -73,7 +73,8 @@ class PageTableTest {
         }
         assertThat(unmap(IOVA + PAGE, PAGE)).isZero();
         assertMapped(IOVA, 0x12340000, NAPOT);
-        assertThat(errnoOf(() -> domain.map(IOVA + PAGE, 0x90000, PAGE, 1, Prot.READ))).isEqualTo(Errno.EADDRINUSE);
+        assertThat(errnoOf(() -> domain.map(IOVA + PAGE, 0x90000, PAGE, 1, Prot.READ)))
+                .isEqualTo(Errno.EADDRINUSE);
         assertThat(unmap(IOVA, PAGE)).isEqualTo(NAPOT);
         assertNotMapped(IOVA + NAPOT - 1);
     }
@@ -94,7 +95,9 @@ class PageTableTest {
         domain.map(IOVA, 0x80000, PAGE, 1, Prot.READ);
         long frames = bench.frames.inUse();
         unmap(IOVA, PAGE);
-        assertThat(bench.frames.inUse()).as("a table of one page is not covered").isEqualTo(frames);
+        assertThat(bench.frames.inUse())
+                .as("a table of one page is not covered")
+                .isEqualTo(frames);
         bench.unit.takeCommands();
         domain.map(IOVA, 1L << 30, 1L << 30, 1, Prot.READ_WRITE);
         assertThat(bench.unit.takeCommands()).containsExactly("VMA tag 1", "IOFENCE.C PR PW");
@@ -107,7 +110,8 @@ class PageTableTest {
         long last = domain.apertureEnd() + 1 - PAGE;
         assertThat(errnoOf(() -> domain.map(last, 0, PAGE, 2, Prot.READ))).isEqualTo(Errno.ERANGE);
         assertThat(errnoOf(() -> domain.map(-PAGE, 0, PAGE, 1, Prot.READ))).isEqualTo(Errno.ERANGE);
-        assertThat(errnoOf(() -> domain.map(0, (1L << 56) - PAGE, PAGE, 2, Prot.READ))).isEqualTo(Errno.ERANGE);
+        assertThat(errnoOf(() -> domain.map(0, (1L << 56) - PAGE, PAGE, 2, Prot.READ)))
+                .isEqualTo(Errno.ERANGE);
         assertThat(errnoOf(() -> domain.map(0, 0, PAGE, 0, Prot.READ))).isEqualTo(Errno.EINVAL);
         assertThat(errnoOf(() -> domain.map(0, 0, PAGE, 1, Prot.NOEXEC))).isEqualTo(Errno.EINVAL);
         assertThat(errnoOf(() -> domain.map(0, 0, 1 << 15, 1, Prot.READ))).isEqualTo(Errno.ENXIO);
@@ -152,14 +156,18 @@ class PageTableTest {
                 while (at < iova + length && pages.containsKey(at)) {
                     at = pages.remove(at)[0];
                 }
-                assertThat(unmap(iova, length)).as("step %d, seed %d", step, seed).isEqualTo(at - iova);
+                assertThat(unmap(iova, length))
+                        .as("step %d, seed %d", step, seed)
+                        .isEqualTo(at - iova);
             }
             long probe = IOVA + (random.nextLong() & window - 1 & -8);
             var page = pages.floorEntry(probe);
             long expected = page == null || page.getValue()[0] <= probe
                     ? IommuDomain.UNMAPPED
                     : page.getValue()[1] + probe - page.getKey();
-            assertThat(domain.translate(probe)).as("step %d, seed %d", step, seed).isEqualTo(expected);
+            assertThat(domain.translate(probe))
+                    .as("step %d, seed %d", step, seed)
+                    .isEqualTo(expected);
             assertThat(bench.walk(FIRST_ID, probe))
                     .as("step %d, seed %d", step, seed)
                     .isEqualTo(expected == IommuDomain.UNMAPPED ? -13 : expected | WRITABLE);

@@ -96,7 +96,8 @@ class RiscvDriverTest {
     @ParameterizedTest
     @ValueSource(ints = {0, 1})
     void aUnitThatIsOffOrBareIsTakenOver(int mode) {
-        assertThat(openingOf(new Settings(CAPABILITIES).with(unit -> unit.set(DDTP, mode)))).isNull();
+        assertThat(openingOf(new Settings(CAPABILITIES).with(unit -> unit.set(DDTP, mode))))
+                .isNull();
     }
 
     @Test
@@ -117,8 +118,10 @@ class RiscvDriverTest {
 
     @Test
     void aUnitThatDoesNotAnswerTimesOut() {
-        assertThat(openingOf(new Settings(CAPABILITIES).with(unit -> unit.silent = true))).isEqualTo(Errno.ETIMEDOUT);
-        assertThat(openingOf(new Settings(CAPABILITIES).with(unit -> unit.stuck = true))).isEqualTo(Errno.EINVAL);
+        assertThat(openingOf(new Settings(CAPABILITIES).with(unit -> unit.silent = true)))
+                .isEqualTo(Errno.ETIMEDOUT);
+        assertThat(openingOf(new Settings(CAPABILITIES).with(unit -> unit.stuck = true)))
+                .isEqualTo(Errno.EINVAL);
     }
 
     @Test
@@ -172,7 +175,9 @@ class RiscvDriverTest {
         bench.device(FIRST);
         bench.unit.stuck = true;
         bench.iommu.close();
-        assertThat(bench.iommu.quarantinedFrames()).as("two queues, three tables").isEqualTo(32 + 32 + 3);
+        assertThat(bench.iommu.quarantinedFrames())
+                .as("two queues, three tables")
+                .isEqualTo(32 + 32 + 3);
         assertThat(bench.frames.inUse()).isEqualTo(67);
     }
 
@@ -205,9 +210,14 @@ class RiscvDriverTest {
         second.attach(bench.device(FIRST));
         assertThat(bench.unit.takeCommands())
                 .containsExactly(
-                        "INVAL_DDT 0x12345", "VMA tag 1", "IOFENCE.C PR PW",
-                        "INVAL_DDT 0x12345", "VMA tag 2", "IOFENCE.C PR PW",
-                        "VMA tag 1", "IOFENCE.C PR PW");
+                        "INVAL_DDT 0x12345",
+                        "VMA tag 1",
+                        "IOFENCE.C PR PW",
+                        "INVAL_DDT 0x12345",
+                        "VMA tag 2",
+                        "IOFENCE.C PR PW",
+                        "VMA tag 1",
+                        "IOFENCE.C PR PW");
         assertThat(bench.walk(FIRST_ID, IOVA)).isEqualTo(0x90000 | WRITABLE);
     }
 
@@ -248,10 +258,13 @@ class RiscvDriverTest {
             long last = domain.apertureEnd() - PAGE + 1;
             domain.map(last, 0x80000, PAGE, 1, Prot.READ);
             assertThat(bench.walk(FIRST_ID, last + 5)).isEqualTo(0x80005);
-            assertThat(bench.walk(FIRST_ID, domain.apertureEnd() + 1)).as("not canonical").isEqualTo(-13);
+            assertThat(bench.walk(FIRST_ID, domain.apertureEnd() + 1))
+                    .as("not canonical")
+                    .isEqualTo(-13);
         }
         Bench none = new Bench("7.1", 0x10 | 1 << 8 | BOTH);
-        assertThat(errnoOf(() -> none.iommu.allocate(DomainType.DMA, none.device(FIRST)))).isEqualTo(Errno.ENODEV);
+        assertThat(errnoOf(() -> none.iommu.allocate(DomainType.DMA, none.device(FIRST))))
+                .isEqualTo(Errno.ENODEV);
     }
 
     @ParameterizedTest
@@ -294,7 +307,9 @@ class RiscvDriverTest {
         assertThat(bench.walk(FIRST_ID, IOVA)).isEqualTo(-258);
         domain.close();
         other.close();
-        assertThat(bench.iommu.quarantinedFrames()).as("five levels, and a root").isEqualTo(5 + 1);
+        assertThat(bench.iommu.quarantinedFrames())
+                .as("five levels, and a root")
+                .isEqualTo(5 + 1);
     }
 
     // --- faults ---

@@ -49,7 +49,8 @@ class RiscvKernelLogTest {
 
             @Override
             public void remark(KernelRemark remark) {
-                found.add(remark.kind() + " " + remark.text() + " / " + remark.meaning().text());
+                found.add(remark.kind() + " " + remark.text() + " / "
+                        + remark.meaning().text());
             }
 
             @Override

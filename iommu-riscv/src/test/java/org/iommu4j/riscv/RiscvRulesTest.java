@@ -40,7 +40,10 @@ class RiscvRulesTest {
 
     @ParameterizedTest
     @CsvSource({
-        "6.18, 57, 0x8040201000", "7.0, 57, 0x8040201000", "7.1, 57, 0x1008040211000", "7.1, 39, 0x40211000",
+        "6.18, 57, 0x8040201000",
+        "7.0, 57, 0x8040201000",
+        "7.1, 57, 0x1008040211000",
+        "7.1, 39, 0x40211000",
         "7.0, 39, 0x40201000"
     })
     void pagesOf64KibAnd256TibCameWithTheGenericTablesOf71(String release, int width, String sizes) {
@@ -53,8 +56,15 @@ class RiscvRulesTest {
     @ParameterizedTest
     @CsvSource({
         // V R U A; and W D; and X
-        "7.0, 1, 0x53", "7.0, 2, 0xd7", "7.0, 3, 0xd7", "7.0, 11, 0xd7",
-        "7.1, 1, 0x5b", "7.1, 2, 0xdf", "7.1, 3, 0xdf", "7.1, 11, 0xd7", "7.1, 9, 0x53"
+        "7.0, 1, 0x53",
+        "7.0, 2, 0xd7",
+        "7.0, 3, 0xd7",
+        "7.0, 11, 0xd7",
+        "7.1, 1, 0x5b",
+        "7.1, 2, 0xdf",
+        "7.1, 3, 0xdf",
+        "7.1, 11, 0xd7",
+        "7.1, 9, 0x53"
     })
     void leavesCanBeExecutedSince71(String release, int prot, String bits) {
         Bench bench = new Bench(release, SV57);
@@ -83,20 +93,43 @@ class RiscvRulesTest {
     void aDeviceThatMovesHasTranslationsForgottenSince71() {
         assertThat(commandsOfMoves("7.0"))
                 .containsExactly(
-                        "INVAL_DDT 0x12345", "IOFENCE.C PR PW", "-",
-                        "INVAL_DDT 0x12345", "IOFENCE.C PR PW",
-                        "INVAL_DDT 0x12345", "IOFENCE.C PR PW",
-                        "VMA tag 1", "IOFENCE.C PR PW", "-",
-                        "INVAL_DDT 0x12345", "IOFENCE.C PR PW",
-                        "INVAL_DDT 0x12345", "IOFENCE.C PR PW", "-");
+                        "INVAL_DDT 0x12345",
+                        "IOFENCE.C PR PW",
+                        "-",
+                        "INVAL_DDT 0x12345",
+                        "IOFENCE.C PR PW",
+                        "INVAL_DDT 0x12345",
+                        "IOFENCE.C PR PW",
+                        "VMA tag 1",
+                        "IOFENCE.C PR PW",
+                        "-",
+                        "INVAL_DDT 0x12345",
+                        "IOFENCE.C PR PW",
+                        "INVAL_DDT 0x12345",
+                        "IOFENCE.C PR PW",
+                        "-");
         assertThat(commandsOfMoves("7.1"))
                 .containsExactly(
-                        "INVAL_DDT 0x12345", "VMA tag 1", "IOFENCE.C PR PW", "-",
-                        "INVAL_DDT 0x12345", "VMA tag 1", "IOFENCE.C PR PW",
-                        "INVAL_DDT 0x12345", "VMA", "IOFENCE.C PR PW",
-                        "VMA tag 1", "IOFENCE.C PR PW", "-",
-                        "INVAL_DDT 0x12345", "VMA", "IOFENCE.C PR PW",
-                        "INVAL_DDT 0x12345", "VMA", "IOFENCE.C PR PW", "-");
+                        "INVAL_DDT 0x12345",
+                        "VMA tag 1",
+                        "IOFENCE.C PR PW",
+                        "-",
+                        "INVAL_DDT 0x12345",
+                        "VMA tag 1",
+                        "IOFENCE.C PR PW",
+                        "INVAL_DDT 0x12345",
+                        "VMA",
+                        "IOFENCE.C PR PW",
+                        "VMA tag 1",
+                        "IOFENCE.C PR PW",
+                        "-",
+                        "INVAL_DDT 0x12345",
+                        "VMA",
+                        "IOFENCE.C PR PW",
+                        "INVAL_DDT 0x12345",
+                        "VMA",
+                        "IOFENCE.C PR PW",
+                        "-");
     }
 
     /** A table, then identity, then nothing. */
@@ -136,7 +169,9 @@ class RiscvRulesTest {
         Bench without = new Bench("7.2", SV57);
         IommuDomain domain = without.attached(FIRST);
         domain.map(IOVA, 0x80000, PAGE, 1, Prot.READ | Prot.MMIO);
-        assertThat(without.leaf(domain, IOVA) >>> 61).as("a unit without Svpbmt").isZero();
+        assertThat(without.leaf(domain, IOVA) >>> 61)
+                .as("a unit without Svpbmt")
+                .isZero();
     }
 
     /** Returns the commands of unmapping pages from an address on. */

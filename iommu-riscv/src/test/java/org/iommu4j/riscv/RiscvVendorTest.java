@@ -105,7 +105,8 @@ class RiscvVendorTest {
         Machine machine = machine(other);
         assertThatThrownBy(() -> vendor.open(machine.vendorContext(LinuxRelease.NEWEST)))
                 .isInstanceOfSatisfying(
-                        IommuException.class, refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENODEV));
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENODEV));
     }
 
     private static FunctionDescription withId(FunctionDescription function) {

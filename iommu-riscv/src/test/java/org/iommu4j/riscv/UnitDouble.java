@@ -214,20 +214,17 @@ final class UnitDouble implements RegisterSpace, RegisterWindow {
     }
 
     private static String decode(long word0, long word1) {
-        String known =
-                switch ((int) word0 & 0x3ff) {
-                    case 1 -> vma(word0, word1);
-                    case 2 ->
-                        "IOFENCE.C" + ((word0 >>> 12 & 1) != 0 ? " PR" : "") + ((word0 >>> 13 & 1) != 0 ? " PW" : "");
-                    case 3 -> "INVAL_DDT" + ((word0 >>> 33 & 1) != 0 ? " 0x" + Long.toHexString(word0 >>> 40) : " all");
-                    default -> throw new AssertionError("command " + Long.toHexString(word0));
-                };
-        long named =
-                switch ((int) word0 & 127) {
-                    case 1 -> 0x5_ffff_f400L;
-                    case 2 -> 0x3000L;
-                    default -> 0xffff_ff02_0000_0000L;
-                };
+        String known = switch ((int) word0 & 0x3ff) {
+            case 1 -> vma(word0, word1);
+            case 2 -> "IOFENCE.C" + ((word0 >>> 12 & 1) != 0 ? " PR" : "") + ((word0 >>> 13 & 1) != 0 ? " PW" : "");
+            case 3 -> "INVAL_DDT" + ((word0 >>> 33 & 1) != 0 ? " 0x" + Long.toHexString(word0 >>> 40) : " all");
+            default -> throw new AssertionError("command " + Long.toHexString(word0));
+        };
+        long named = switch ((int) word0 & 127) {
+            case 1 -> 0x5_ffff_f400L;
+            case 2 -> 0x3000L;
+            default -> 0xffff_ff02_0000_0000L;
+        };
         if ((word0 & ~named & ~0x3ffL) != 0) {
             throw new AssertionError("reserved bits in " + known + ", " + Long.toHexString(word0));
         }

@@ -76,9 +76,7 @@ public final class Walk implements TableWalk {
         }
         long firstStage = memory.applyAsLong(context + 24);
         int kind = (int) (firstStage >>> 60);
-        return kind == 0
-                ? iova | 1L << 62
-                : walk(memory, (firstStage & 0xfffffffffffL) << 12, kind - 5, iova);
+        return kind == 0 ? iova | 1L << 62 : walk(memory, (firstStage & 0xfffffffffffL) << 12, kind - 5, iova);
     }
 
     private static long walk(LongUnaryOperator memory, long root, int levels, long iova) {

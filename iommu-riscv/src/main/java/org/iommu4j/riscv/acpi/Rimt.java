@@ -68,8 +68,9 @@ public record Rimt(boolean checksumValid, Map<Integer, RimtNode> nodes, List<Str
             throw malformed(NODE_COUNT, count + " nodes, more than the table has room for");
         }
         if (count > 0 && (first < FIRST_NODE || first > table.length() - NODE_HEADER)) {
-            throw malformed(NODE_OFFSET, "the first node is at " + first + ", expected " + FIRST_NODE
-                    + " to the last node's header");
+            throw malformed(
+                    NODE_OFFSET,
+                    "the first node is at " + first + ", expected " + FIRST_NODE + " to the last node's header");
         }
         Map<Integer, RimtNode> nodes = new LinkedHashMap<>();
         Set<Integer> offsets = new HashSet<>();
@@ -78,8 +79,10 @@ public record Rimt(boolean checksumValid, Map<Integer, RimtNode> nodes, List<Str
         for (long i = 0; i < count; i++) {
             int length = table.u16(at + 2);
             if (length < NODE_HEADER || length > table.length() - at) {
-                throw malformed(at + 2, "a node of " + length + " bytes, expected " + NODE_HEADER + " to the "
-                        + (table.length() - at) + " left");
+                throw malformed(
+                        at + 2,
+                        "a node of " + length + " bytes, expected " + NODE_HEADER + " to the " + (table.length() - at)
+                                + " left");
             }
             offsets.add(at);
             RimtNode node = node(table, at, length);
@@ -110,9 +113,7 @@ public record Rimt(boolean checksumValid, Map<Integer, RimtNode> nodes, List<Str
             case TYPE_ROOT_COMPLEX -> {
                 atLeast(ROOT_COMPLEX_BYTES, at, length);
                 yield new RimtNode.RootComplex(
-                        at,
-                        table.u16(at + 14),
-                        mappings(table, at, length, table.u16(at + 16), table.u16(at + 18)));
+                        at, table.u16(at + 14), mappings(table, at, length, table.u16(at + 16), table.u16(at + 18)));
             }
             case TYPE_PLATFORM_DEVICE -> {
                 atLeast(PLATFORM_BYTES + 1, at, length);
@@ -156,8 +157,7 @@ public record Rimt(boolean checksumValid, Map<Integer, RimtNode> nodes, List<Str
             return List.of(); // as in Linux: no mapping
         }
         if (offset < NODE_HEADER || offset + count * IdMapping.BYTES > length) {
-            throw malformed(
-                    node, count + " mappings at offset " + offset + " of a node of " + length + " bytes");
+            throw malformed(node, count + " mappings at offset " + offset + " of a node of " + length + " bytes");
         }
         List<IdMapping> mappings = new ArrayList<>(count);
         for (int i = 0; i < count; i++) {

@@ -47,8 +47,7 @@ public final class Command {
     public static final BitField DID = bits(63, 40, "DID");
 
     /** Forgets first-stage translations. */
-    public static final Layout IOTINVAL_VMA =
-            Layout.of("IOTINVAL.VMA", 2, OPCODE, FUNC3, AV, PSCID, PSCV, NL, S, ADDR);
+    public static final Layout IOTINVAL_VMA = Layout.of("IOTINVAL.VMA", 2, OPCODE, FUNC3, AV, PSCID, PSCV, NL, S, ADDR);
 
     /** Waits for the commands before it. */
     public static final Layout IOFENCE_C = Layout.of("IOFENCE.C", 2, OPCODE, FUNC3, AV, PR, PW);

@@ -77,7 +77,10 @@ public final class RimtBytes {
 
     private ByteBuffer node(int type, int length) {
         ByteBuffer node = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-        return node.put(0, (byte) type).put(1, (byte) 1).putShort(2, (short) length).putShort(6, (short) count);
+        return node.put(0, (byte) type)
+                .put(1, (byte) 1)
+                .putShort(2, (short) length)
+                .putShort(6, (short) count);
     }
 
     private RimtBytes add(ByteBuffer node) {
@@ -91,7 +94,9 @@ public final class RimtBytes {
     /** Returns the table with its checksum. */
     public byte[] table() {
         ByteBuffer table = ByteBuffer.allocate(HEADER + nodes.size()).order(ByteOrder.LITTLE_ENDIAN);
-        table.put("RIMT".getBytes(StandardCharsets.US_ASCII)).putInt(table.capacity()).put((byte) 1);
+        table.put("RIMT".getBytes(StandardCharsets.US_ASCII))
+                .putInt(table.capacity())
+                .put((byte) 1);
         table.putInt(36, count).putInt(40, HEADER);
         table.position(HEADER);
         table.put(nodes.toByteArray());

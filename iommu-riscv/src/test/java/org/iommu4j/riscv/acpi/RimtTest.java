@@ -36,22 +36,19 @@ class RimtTest {
         Rimt rimt = Rimt.parse(table());
         assertThat(rimt.checksumValid()).isTrue();
         assertThat(rimt.warnings()).isEmpty();
-        assertThat(rimt.units())
-                .containsExactly(new RimtNode.Unit(UNIT, "RSCV0004", 0x3010000, 0, 0, 0, 2));
-        assertThat(rimt.rootComplexes())
-                .singleElement()
-                .satisfies(complex -> {
-                    assertThat(complex.offset()).isEqualTo(ROOT_COMPLEX);
-                    assertThat(complex.segment()).isEqualTo(1);
-                    assertThat(complex.mappings())
-                            .containsExactly(
-                                    new IdMapping(0, 0x100, 0x8000, UNIT), new IdMapping(0x100, 0x80, 0x20000, UNIT));
-                });
+        assertThat(rimt.units()).containsExactly(new RimtNode.Unit(UNIT, "RSCV0004", 0x3010000, 0, 0, 0, 2));
+        assertThat(rimt.rootComplexes()).singleElement().satisfies(complex -> {
+            assertThat(complex.offset()).isEqualTo(ROOT_COMPLEX);
+            assertThat(complex.segment()).isEqualTo(1);
+            assertThat(complex.mappings())
+                    .containsExactly(new IdMapping(0, 0x100, 0x8000, UNIT), new IdMapping(0x100, 0x80, 0x20000, UNIT));
+        });
         assertThat(rimt.platformDevice("\\_SB.DMA0").orElseThrow().offset()).isEqualTo(PLATFORM);
         assertThat(rimt.platformDevice("\\_SB.DMA1")).isEmpty();
         assertThat(rimt.rootComplex(0)).isEmpty();
 
-        RimtNode.Unit pci = Rimt.parse(new RimtBytes().pciUnit(2, 0x18).table()).units().get(0);
+        RimtNode.Unit pci =
+                Rimt.parse(new RimtBytes().pciUnit(2, 0x18).table()).units().get(0);
         assertThat(pci.isPciFunction()).isTrue();
         assertThat(pci.segment()).isEqualTo(2);
         assertThat(pci.requesterId()).isEqualTo(0x18);
@@ -78,7 +75,9 @@ class RimtTest {
     void aPlatformDeviceHasTheDestinationOfEachMapping() {
         Rimt rimt = Rimt.parse(table());
         RimtNode.PlatformDevice device = rimt.platformDevice("\\_SB.DMA0").orElseThrow();
-        assertThat(rimt.destinations(device)).extracting(Rimt.Destination::deviceId).containsExactly(0x77L, 0x99L);
+        assertThat(rimt.destinations(device))
+                .extracting(Rimt.Destination::deviceId)
+                .containsExactly(0x77L, 0x99L);
         Rimt endsEarly = Rimt.parse(new RimtBytes()
                 .unit("RSCV0004", 0x3010000, 0)
                 .platformDevice(
@@ -107,7 +106,9 @@ class RimtTest {
                 .rootComplex(1, new Mapping(0x20, 0x10, 0x40, second + 40))
                 .unit("RSCV0004", 0x3010000, 0)
                 .table());
-        assertThat(chain.map(chain.rootComplex(0).orElseThrow(), 5).orElseThrow().deviceId())
+        assertThat(chain.map(chain.rootComplex(0).orElseThrow(), 5)
+                        .orElseThrow()
+                        .deviceId())
                 .isEqualTo(0x45);
         Rimt circle = Rimt.parse(new RimtBytes()
                 .rootComplex(0, new Mapping(0, 0x10, 0, second))
@@ -142,11 +143,26 @@ class RimtTest {
     @ParameterizedTest
     @CsvSource({
         // bytes of a number, its place in table(), a value, the offset in the message
-        "4, 36, 100, 0x24", "4, 36, -1, 0x24", "4, 40, 47, 0x28", "4, 40, -8, 0x28", "4, 40, 20000, 0x28",
-        "2, 50, 7, 0x32", "2, 50, 0, 0x32", "2, 50, 39, 0x32", "2, 50, 9999, 0x32",
-        "2, 84, 3, 0x56", "2, 86, 39, 0x56", "2, 86, -1, 0x56",
-        "2, 106, 19, 0x6a", "2, 120, 41, 0x68", "2, 120, 7, 0x68", "2, 122, 3, 0x68", "2, 122, -1, 0x68",
-        "4, 136, 49, 0x68", "4, 136, -1, 0x68", "4, 136, 10000, 0x68"
+        "4, 36, 100, 0x24",
+        "4, 36, -1, 0x24",
+        "4, 40, 47, 0x28",
+        "4, 40, -8, 0x28",
+        "4, 40, 20000, 0x28",
+        "2, 50, 7, 0x32",
+        "2, 50, 0, 0x32",
+        "2, 50, 39, 0x32",
+        "2, 50, 9999, 0x32",
+        "2, 84, 3, 0x56",
+        "2, 86, 39, 0x56",
+        "2, 86, -1, 0x56",
+        "2, 106, 19, 0x6a",
+        "2, 120, 41, 0x68",
+        "2, 120, 7, 0x68",
+        "2, 122, 3, 0x68",
+        "2, 122, -1, 0x68",
+        "4, 136, 49, 0x68",
+        "4, 136, -1, 0x68",
+        "4, 136, 10000, 0x68"
     })
     void anImpossibleNumberIsRefusedWithItsPlace(int bytes, int at, int value, String offset) {
         byte[] table = table();

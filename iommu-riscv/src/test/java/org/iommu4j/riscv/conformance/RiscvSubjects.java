@@ -58,7 +58,8 @@ final class RiscvSubjects {
         return MachineFactory.load().builtIn().stream()
                 .filter(machine -> machine.acpiTables().containsKey("RIMT"))
                 .flatMap(machine -> Subject.both(
-                        afterCrash(machine), traits(machine, TRANSLATION_CACHE, TABLE_READER).build()));
+                        afterCrash(machine),
+                        traits(machine, TRANSLATION_CACHE, TABLE_READER).build()));
     }
 
     static Subject under(Subject subject, String release) {
