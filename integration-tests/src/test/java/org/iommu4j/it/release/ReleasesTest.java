@@ -30,15 +30,15 @@ import tools.jackson.databind.json.JsonMapper;
 /** The declared rules as a whole: the page, the JSON, and that each names a test that exists. */
 class ReleasesTest {
     private static final String PREFACE = """
-        # What releases of Linux do differently
+            # What releases of Linux do differently
 
-        One table for each rule, with the release from which on a value holds, how that is known, and the
-        commits that brought it. `./iommu4j rules` prints the same as text or JSON, `--linux 6.12.95+deb13` what
-        holds in one kernel, and `--diff 6.6..6.7` what changed. A release with a patch level is a back-port: it
-        holds in the rest of its stable series alone. A rule's witness is a test that is red when the rule is
-        wrong. This page is written from the rules by `ReleasesTest`, and is not to be edited.
+            One table for each rule, with the release from which on a value holds, how that is known, and the
+            commits that brought it. `./iommu4j rules` prints the same as text or JSON, `--linux 6.12.95+deb13` what
+            holds in one kernel, and `--diff 6.6..6.7` what changed. A release with a patch level is a back-port: it
+            holds in the rest of its stable series alone. A rule's witness is a test that is red when the rule is
+            wrong. This page is written from the rules by `ReleasesTest`, and is not to be edited.
 
-        """;
+            """;
 
     private static final JsonMapper JSON = JsonMapper.builder().build();
 

@@ -23,8 +23,8 @@ import org.iommu4j.tck.Traits;
 import org.iommu4j.tck.Traits.WhileOff;
 
 /**
- * What the vendor says of itself, machine by machine. The kernel of each runs after a crash, so that it takes over units
- * that are on, as the kit wants.
+ * What the vendor says of itself, machine by machine. The kernel of each runs after a crash, so that it takes over
+ * units that are on, as the kit wants.
  */
 final class RiscvSubjects {
     private RiscvSubjects() {}
