@@ -47,7 +47,8 @@ public interface Iommu extends AutoCloseable {
      *
      * <p>Probing the same device again returns the same {@link IommuDevice} [probe-named-1]. The driver learns the
      * source ids of the device's requests from firmware's tables. A driver whose units translate for PCI functions only
-     * knows no named device, open or closed. Source: {@code probe_device} in {@code struct iommu_ops}, which gets
+     * knows no named device, open or closed; on a machine where firmware names none, that is any driver. Source: {@code
+     * probe_device} in {@code struct iommu_ops}, which gets
      * devices of any bus.
      *
      * @param device the device's name, as firmware's tables have it

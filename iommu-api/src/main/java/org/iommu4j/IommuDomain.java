@@ -77,7 +77,8 @@ public interface IommuDomain extends AutoCloseable {
      *     closed) [attach-10]. After each of these the device works in the domain that it was in [attach-11]. Under the
      *     rules of old releases VT-d throws where it answers incompatible since. Before 6.3: EOPNOTSUPP (the domain
      *     promised to block no-snoop, the device's unit can't), EFAULT (the unit's addresses are narrower than the
-     *     domain's). Before 6.6: EPERM (firmware demands memory for the device, the domain is a user's)
+     *     domain's). Before 6.6: EPERM (firmware demands memory for the device, the domain is a user's). RISC-V throws
+     *     ENODEV where the unit does not walk the domain's format
      */
     AttachResult attach(IommuDevice device);
 

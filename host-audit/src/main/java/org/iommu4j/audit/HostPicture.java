@@ -192,17 +192,19 @@ final class HostPicture {
             function.unit().ifPresent(unit -> links.put(function.address(), unit.value()));
         }
         SortedMap<String, ShownUnit> shown = shownUnits();
-        groupsTellUnits = Stream.concat(vendors.all().stream(), ForeignUnits.all().stream())
+        List<IommuVendor> known = known(vendors, release);
+        List<IommuVendor> foreigners = ForeignUnits.beside(known);
+        groupsTellUnits = Stream.concat(known.stream(), foreigners.stream())
                         .filter(vendor -> vendor.recognises(facts(shown, links)))
                         .count()
                 == 1;
-        for (IommuVendor vendor : vendors.all()) {
+        for (IommuVendor vendor : known) {
             describe(vendor, facts(shown, links), release, warnings);
         }
         // What a vendor on the path describes is not foreign.
         hosts.forEach(host -> host.units().forEach(unit -> shown.remove(unit.id())));
         if (notBuilt.isEmpty()) {
-            for (IommuVendor foreign : ForeignUnits.all()) {
+            for (IommuVendor foreign : foreigners) {
                 describe(foreign, facts(shown, links), release, warnings);
             }
         } else {
@@ -223,6 +225,15 @@ final class HostPicture {
             warnings.add(Question.UNITS.open(" of a known IOMMU vendor"
                     + (evidence.functions().isEmpty() ? "" : ": the units of the devices are unknown")));
         }
+    }
+
+    /** Returns the vendors on the path, but for those whose units are foreign in a release that they don't support. */
+    private static List<IommuVendor> known(IommuVendors vendors, LinuxRelease release) {
+        return vendors.all().stream()
+                .filter(vendor -> vendor.supports(release)
+                        || ForeignUnits.all().stream()
+                                .noneMatch(foreign -> foreign.name().equals(vendor.name())))
+                .toList();
     }
 
     /** The unit sees the VMD's requests, and treats those of all functions below it alike. */

@@ -34,7 +34,8 @@ import org.jspecify.annotations.Nullable;
  * Units that no vendor on the path drives: their names, and Linux's answers for their devices.
  *
  * <p>Each row of the table is a vendor that describes what Linux shows and can't be opened. A vendor on the path takes
- * precedence for the units that it describes. The tables and registers of these units are not read.
+ * precedence for the units that it describes, and one with the name of a row replaces it in the releases that it
+ * supports. The tables and registers of these units are not read.
  *
  * <p>Source: the names that Linux's drivers give to {@code iommu_device_sysfs_add}, and their {@code .capable} and
  * {@code .enforce_cache_coherency} ops, 5.19 to 7.3.
@@ -179,6 +180,14 @@ public final class ForeignUnits implements IommuVendor {
     /** Returns the rows, one vendor each. */
     public static List<IommuVendor> all() {
         return ALL;
+    }
+
+    /** Returns the rows but for those that have the name of one of some vendors, which knows its units better. */
+    public static List<IommuVendor> beside(List<IommuVendor> vendors) {
+        return ALL.stream()
+                .filter(row ->
+                        vendors.stream().noneMatch(vendor -> vendor.name().equals(row.name())))
+                .toList();
     }
 
     @Override

@@ -137,7 +137,7 @@ final class KernelLogReader {
 
     /** Makes a reader that knows the lines of some vendors' drivers. */
     KernelLogReader(IommuVendors known) {
-        List<String> words = new ArrayList<>();
+        List<List<String>> words = new ArrayList<>();
         versionWord = add(words, List.of(LINUX));
         commandLineWord = add(words, List.of(PARAMETERS));
         taintWords = add(words, TAINT_WORDS);
@@ -152,7 +152,7 @@ final class KernelLogReader {
         processorWords = add(words, Processors.WORDS);
         List<Long> masks = new ArrayList<>();
         List<IommuVendor> drivers = new ArrayList<>(known.all());
-        drivers.addAll(ForeignUnits.all());
+        drivers.addAll(ForeignUnits.beside(known.all()));
         for (IommuVendor vendor : drivers) {
             KernelLog log = vendor.kernelLog();
             names.add(vendor.name());
@@ -165,17 +165,10 @@ final class KernelLogReader {
         ofVendors = masks.stream().reduce(0L, (one, other) -> one | other);
     }
 
-    private static long add(List<String> words, List<String> more) {
-        long mask = 0;
-        for (String word : more) {
-            int at = words.indexOf(word);
-            if (at < 0) {
-                at = words.size();
-                words.add(word);
-            }
-            mask |= 1L << at;
-        }
-        return mask;
+    /** Adds a group of words, and returns its bit. */
+    private static long add(List<List<String>> words, List<String> more) {
+        words.add(more);
+        return 1L << (words.size() - 1);
     }
 
     /** Returns whether a line belongs to a kernel's log and states something about the host. */

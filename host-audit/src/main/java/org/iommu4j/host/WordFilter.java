@@ -2,19 +2,20 @@
 package org.iommu4j.host;
 
 import java.nio.charset.StandardCharsets;
-import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
- * Finds which of some words are in a line of a text, looking at each byte once: a line without any never becomes a
- * string.
+ * Finds which groups of words have a word in a line of a text, looking at each byte once: a line without any never
+ * becomes a string.
  *
  * <p>A word may begin where its first four bytes stand; a bit map of their hashes excludes nearly all other places,
  * and there the words are compared.
  */
 final class WordFilter {
-    /** Each word has a bit. */
-    static final int MAX_WORDS = Long.SIZE;
+    /** Each group has a bit. */
+    static final int MAX_GROUPS = Long.SIZE;
 
     private static final int HEAD = 4;
     private static final int MIX = 0x9e3779b1;
@@ -23,18 +24,28 @@ final class WordFilter {
     private final long[] heads = new long[(1 << HASH_BITS) >>> 6];
     private final byte[][] words;
 
+    /** The groups that each word is in, a bit for each by its place in the list. */
+    private final long[] groups;
+
     /**
      * Makes a filter.
      *
-     * @param words at most 64, of at least four characters each
+     * @param groups at most 64, of words of at least four characters each
      */
-    WordFilter(Collection<String> words) {
-        this.words = List.copyOf(words).stream()
+    WordFilter(List<List<String>> groups) {
+        if (groups.size() > MAX_GROUPS) {
+            throw new IllegalArgumentException(groups.size() + " groups of words, expected at most " + MAX_GROUPS);
+        }
+        Map<String, Long> bits = new LinkedHashMap<>();
+        for (int i = 0; i < groups.size(); i++) {
+            for (String word : groups.get(i)) {
+                bits.merge(word, 1L << i, (one, other) -> one | other);
+            }
+        }
+        this.words = bits.keySet().stream()
                 .map(word -> word.getBytes(StandardCharsets.UTF_8))
                 .toArray(byte[][]::new);
-        if (this.words.length > MAX_WORDS) {
-            throw new IllegalArgumentException(this.words.length + " words, expected at most " + MAX_WORDS);
-        }
+        this.groups = bits.values().stream().mapToLong(Long::longValue).toArray();
         for (byte[] word : this.words) {
             if (word.length < HEAD) {
                 throw new IllegalArgumentException(
@@ -49,7 +60,7 @@ final class WordFilter {
         return (head * MIX) >>> (Integer.SIZE - HASH_BITS);
     }
 
-    /** Returns the words in a part of a text, a bit for each by its place in the list. */
+    /** Returns the groups with a word in a part of a text, a bit for each by its place in the list. */
     long in(byte[] text, int from, int to) {
         long found = 0;
         int head = 0;
@@ -67,7 +78,7 @@ final class WordFilter {
         long found = 0;
         for (int i = 0; i < words.length; i++) {
             if (isAt(words[i], text, from, to)) {
-                found |= 1L << i;
+                found |= groups[i];
             }
         }
         return found;

@@ -38,6 +38,7 @@ import org.iommu4j.intel.IntelVendor;
 import org.iommu4j.intel.nesting.FirstStageInvalidation;
 import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.kvm.VirtualMachine;
+import org.iommu4j.riscv.RiscvVendor;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.tck.Subject;
@@ -58,6 +59,7 @@ class ArchitectureTest {
             IommuCore.class,
             IntelVendor.class,
             AmdVendor.class,
+            RiscvVendor.class,
             Vfio.class,
             VirtualMachine.class,
             Auditor.class,
@@ -96,6 +98,8 @@ class ArchitectureTest {
         "org.iommu4j.intel.nesting, 2",
         "org.iommu4j.amd, 10",
         "org.iommu4j.amd.fmt, 3",
+        "org.iommu4j.riscv, 10",
+        "org.iommu4j.riscv.fmt, 3",
         "org.iommu4j.vfio, 8",
         "org.iommu4j.vfio.type1, 8",
         "org.iommu4j.kvm, 6",
@@ -125,14 +129,25 @@ class ArchitectureTest {
                 .resideInAPackage("org.iommu4j.intel..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage(inHouse(rest, "amd"))
+                .resideInAnyPackage(inHouse(rest, "amd", "riscv"))
                 .check(CLASSES);
         noClasses()
                 .that()
                 .resideInAPackage("org.iommu4j.amd..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage(inHouse(rest, "intel"))
+                .resideInAnyPackage(inHouse(rest, "intel", "riscv"))
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAnyPackage(
+                        "org.iommu4j.riscv",
+                        "org.iommu4j.riscv.acpi..",
+                        "org.iommu4j.riscv.fmt..",
+                        "org.iommu4j.riscv.reg..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(inHouse(rest, "intel", "amd"))
                 .check(CLASSES);
     }
 
@@ -148,7 +163,8 @@ class ArchitectureTest {
                             "..core..", "..dma..", "..vfio..", "..kvm..", "..host..", "..audit..", "..workbench.."
                         },
                         "intel",
-                        "amd"))
+                        "amd",
+                        "riscv"))
                 .check(CLASSES);
     }
 
@@ -195,7 +211,8 @@ class ArchitectureTest {
                 .resideInAnyPackage(inHouse(
                         new String[] {"..vfio..", "..kvm..", "..sim..", "..host..", "..audit..", "..workbench.."},
                         "intel",
-                        "amd"))
+                        "amd",
+                        "riscv"))
                 .check(CLASSES);
         noClasses()
                 .that()
@@ -221,7 +238,8 @@ class ArchitectureTest {
                             "..workbench.."
                         },
                         "intel",
-                        "amd"))
+                        "amd",
+                        "riscv"))
                 .check(CLASSES);
     }
 
@@ -233,7 +251,10 @@ class ArchitectureTest {
                 .should()
                 .dependOnClassesThat()
                 .resideInAnyPackage(inHouse(
-                        new String[] {"..kvm..", "..sim..", "..host..", "..audit..", "..workbench.."}, "intel", "amd"))
+                        new String[] {"..kvm..", "..sim..", "..host..", "..audit..", "..workbench.."},
+                        "intel",
+                        "amd",
+                        "riscv"))
                 .check(CLASSES);
     }
 
@@ -252,7 +273,8 @@ class ArchitectureTest {
                 .resideInAnyPackage(inHouse(
                         new String[] {"..core..", "..dma..", "..sim..", "..host..", "..audit..", "..workbench.."},
                         "intel",
-                        "amd"))
+                        "amd",
+                        "riscv"))
                 .check(CLASSES);
         assertThat(CLASSES.stream()
                         .filter(type -> type.getPackageName().equals("org.iommu4j.kvm"))
@@ -271,7 +293,8 @@ class ArchitectureTest {
                 .resideInAnyPackage("org.iommu4j.host..", "org.iommu4j.audit..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage(inHouse(new String[] {"..dma..", "..sim..", "..workbench.."}, "intel", "amd"))
+                .resideInAnyPackage(
+                        inHouse(new String[] {"..dma..", "..sim..", "..workbench.."}, "intel", "amd", "riscv"))
                 .check(CLASSES);
         noClasses()
                 .that()
@@ -303,7 +326,8 @@ class ArchitectureTest {
                             "..sim.amdvi.."
                         },
                         "intel",
-                        "amd"))
+                        "amd",
+                        "riscv"))
                 .check(kit);
     }
 
@@ -311,16 +335,16 @@ class ArchitectureTest {
     void nothingOutsideAVendorsModuleKnowsItsClasses() {
         noClasses()
                 .that()
-                .resideOutsideOfPackages("org.iommu4j.intel..", "org.iommu4j.amd..")
+                .resideOutsideOfPackages("org.iommu4j.intel..", "org.iommu4j.amd..", "org.iommu4j.riscv..")
                 .should()
                 .dependOnClassesThat()
-                .resideInAnyPackage("org.iommu4j.intel..", "org.iommu4j.amd..")
+                .resideInAnyPackage("org.iommu4j.intel..", "org.iommu4j.amd..", "org.iommu4j.riscv..")
                 .check(CLASSES);
     }
 
     @Test
     void aVendorHasOnePublicClassToStartFrom() {
-        for (String vendor : List.of("org.iommu4j.intel", "org.iommu4j.amd")) {
+        for (String vendor : List.of("org.iommu4j.intel", "org.iommu4j.amd", "org.iommu4j.riscv")) {
             assertThat(CLASSES.stream()
                             .filter(type -> type.getPackageName().equals(vendor)
                                     && type.getModifiers().contains(JavaModifier.PUBLIC)))
@@ -487,6 +511,7 @@ class ArchitectureTest {
                 "iommu-core",
                 "iommu-intel",
                 "iommu-amd",
+                "iommu-riscv",
                 "vfio-core",
                 "kvm-x86",
                 "host-audit",

@@ -44,11 +44,12 @@ class PagesTest {
     void everyClassOfTheVendorsPageExistsAtItsVendor() throws IOException {
         Set<String> intel = Checkout.sources("iommu-intel/src/main", "iommu-api/src/main", SILICON + "vtd");
         Set<String> amd = Checkout.sources("iommu-amd/src/main", "iommu-api/src/main", SILICON + "amdvi");
+        Set<String> riscv = Checkout.sources("iommu-riscv/src/main", "iommu-api/src/main");
         int checked = 0;
         for (String line : Files.readAllLines(root.resolve("docs/vendors.md"))) {
             String[] cells = line.split("\\|", -1);
-            for (int cell = 2; cell < Math.min(4, cells.length); cell++) {
-                checked += check(cells[cell], cell == 2 ? intel : amd, line);
+            for (int cell = 2; cell < Math.min(5, cells.length); cell++) {
+                checked += check(cells[cell], cell == 2 ? intel : cell == 3 ? amd : riscv, line);
             }
         }
         assertThat(checked).as("classes named").isGreaterThan(60);
@@ -72,6 +73,7 @@ class PagesTest {
                 "iommu-core/src",
                 "iommu-intel/src",
                 "iommu-amd/src",
+                "iommu-riscv/src",
                 "hardware-sim/src",
                 "vfio-core/src");
         all.addAll(Checkout.sources(

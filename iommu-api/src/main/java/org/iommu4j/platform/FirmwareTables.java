@@ -3,7 +3,7 @@ package org.iommu4j.platform;
 
 import java.util.Optional;
 
-/** The ACPI tables of a machine. */
+/** The ACPI tables of a machine. There is no port for device trees: a driver does not find their units. */
 @FunctionalInterface
 public interface FirmwareTables {
     /**

@@ -9,6 +9,8 @@ import java.util.function.BooleanSupplier;
  * <p>Time is logical: a simulated machine runs its pending events between two looks at the condition, an emulator is
  * polled. A time-out is therefore deterministic [waiter-1]. Interrupts are delivered in here or between driver calls
  * [waiter-2].
+ *
+ * <p>No port tells a driver of an interrupt. It leaves interrupts off, and reads logs when it is asked or waits.
  */
 @FunctionalInterface
 public interface Waiter {

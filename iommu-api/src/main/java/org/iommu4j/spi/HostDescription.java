@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param everyUnitBlocks under {@link CoherencyRule#PER_MACHINE}, whether all units that Linux uses can block no-snoop;
  *     UNKNOWN under other rules
  * @param units its units, in the firmware's order
- * @param devices every function of the topology
+ * @param devices every function of the topology; devices that are not on PCI are left out
  * @param parameters what on the kernel's command line would change the answers
  * @param warnings what was wrong or unknown in the input, one line each
  * @param virtualization the extension that processors beside such units have, null where the vendor does not say

@@ -87,7 +87,12 @@ public interface IommuVendor {
         return release.isKnown();
     }
 
-    /** Returns what the driver does differently from release to release; nothing by default [rules-1]. */
+    /**
+     * Returns what the driver does differently from release to release; nothing by default [rules-1].
+     *
+     * <p>A driver declares its rules in one list and reads them as a record, which {@link
+     * org.iommu4j.release.RuleRecords} makes for a release. Each rule names the test that is red when it is wrong.
+     */
     default List<ReleaseRule<?>> releaseRules() {
         return List.of();
     }
@@ -130,6 +135,9 @@ public interface IommuVendor {
     /**
      * Takes the hardware over: finds the units, sets up their tables and queues, and turns translation on with every
      * device blocked, in whatever state firmware left the units [open-1].
+     *
+     * <p>Where Linux's driver refuses a unit that is already in use, unless the kernel runs after a crash, a driver may
+     * do so too: EBUSY, and with {@code elfcorehdr} on the command line it takes the unit over.
      *
      * <p>Drivers that are opened on two platforms do not see each other [open-2].
      *

@@ -22,7 +22,8 @@ public interface RegisterValues {
      * @param unit the name that Linux gave the unit, for example {@code dmar0}; empty text when that is not known
      * @param registerBase physical address of the unit's registers; empty when it is not known, or when they are not
      *     memory-mapped at a fixed address
-     * @param register the manual's mnemonic, for example {@code CAP}, {@code ECAP}, {@code EFR}
+     * @param register the manual's mnemonic as the manual writes it, for example {@code CAP}, {@code ECAP}, {@code
+     *     EFR}; silicon's specification of the unit has the same
      */
     OptionalLong value(String unit, OptionalLong registerBase, String register);
 }

@@ -12,8 +12,9 @@ import java.util.OptionalLong;
 /**
  * A translation unit as its tables and registers describe it.
  *
- * @param id the unit's name, for example {@code dmar0}
- * @param segment the PCI segment, empty where no table tells
+ * @param id the unit's name under {@code /sys/class/iommu}, for example {@code dmar0}; the opened driver and the
+ *     silicon call it so too
+ * @param segment the PCI segment of its functions, or the first of several; empty where no table tells
  * @param registerBase physical address of its registers, empty where nothing tells
  * @param includeAll whether it has every function of the segment that no other unit names
  * @param scope what the firmware's table puts behind it, in the table's order

@@ -47,7 +47,7 @@ class ReleasesTest {
     /** In the order in which the command has them. */
     static Map<String, List<ReleaseRule<?>>> modules() {
         Map<String, List<ReleaseRule<?>>> modules = new LinkedHashMap<>();
-        for (String vendor : List.of("amd", "intel")) {
+        for (String vendor : List.of("amd", "intel", "riscv")) {
             modules.put(vendor, IommuVendors.load().named(vendor).releaseRules());
         }
         modules.put("core", IommuCore.releaseRules());

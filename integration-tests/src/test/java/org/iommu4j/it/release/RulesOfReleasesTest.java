@@ -26,6 +26,7 @@ class RulesOfReleasesTest {
     private static final List<String> RECORDS = List.of(
             "org.iommu4j.intel.IntelRules",
             "org.iommu4j.amd.AmdRules",
+            "org.iommu4j.riscv.RiscvRules",
             "org.iommu4j.core.CoreRules",
             "org.iommu4j.vfio.VfioRules",
             "org.iommu4j.kvm.KvmRules");

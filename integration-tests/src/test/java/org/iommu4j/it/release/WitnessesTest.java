@@ -45,7 +45,7 @@ import org.mockito.invocation.InvocationOnMock;
  */
 class WitnessesTest {
     private static final List<String> MODULES =
-            List.of("iommu-intel", "iommu-amd", "iommu-core", "vfio-core", "kvm-x86", "host-audit");
+            List.of("iommu-intel", "iommu-amd", "iommu-riscv", "iommu-core", "vfio-core", "kvm-x86", "host-audit");
 
     private final Map<String, ClassLoader> loaders = new HashMap<>();
 
@@ -141,7 +141,7 @@ class WitnessesTest {
     private Method witness(String module, String name) throws IOException, ReflectiveOperationException {
         String[] parts = name.split("#", -1);
         for (String directory : MODULES) {
-            if (List.of("intel", "amd").contains(module) && !directory.equals("iommu-" + module)) {
+            if (List.of("intel", "amd", "riscv").contains(module) && !directory.equals("iommu-" + module)) {
                 continue;
             }
             Path classes = Checkout.root().resolve(directory).resolve("target/test-classes");
