@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.riscv.sim;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import java.util.zip.GZIPInputStream;
+import org.iommu4j.witness.NeedsSharedData;
+import org.iommu4j.witness.SharedData;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import tools.jackson.core.JsonParser;
+import tools.jackson.core.ObjectReadContext;
+import tools.jackson.core.json.JsonFactory;
+
+/** The unit answers as the C reference model of the manual's authors does, except where the manual says otherwise. */
+class RiscvVectorsTest {
+    private static final String PLACE = "data/riscv";
+
+    static Stream<Path> files() {
+        return SharedData.files(PLACE, ".jsonl.gz").stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("files")
+    @NeedsSharedData(PLACE)
+    void answersAreThoseOfTheReferenceModel(Path file) throws IOException {
+        String name = file.getFileName().toString();
+        VectorReplay replay = new VectorReplay(name, doubtful().getOrDefault(name, Set.of()));
+        try (InputStream in = new GZIPInputStream(Files.newInputStream(file), 1 << 16);
+                JsonParser parser = new JsonFactory().createParser(ObjectReadContext.empty(), in)) {
+            while (parser.nextToken() != null) {
+                replay.line(Json.read(parser));
+            }
+        }
+        System.out.println(replay.summary());
+        List<String> differences = replay.differences();
+        assertThat(differences.subList(0, Math.min(differences.size(), 20)))
+                .as(replay.summary())
+                .isEmpty();
+    }
+
+    /** Returns the steps that do not count, as case and step, by file. */
+    private static Map<String, Set<String>> doubtful() throws IOException {
+        Map<String, Set<String>> steps = new HashMap<>();
+        for (String row : Files.readAllLines(SharedData.path(PLACE + "/remarks.tsv"))) {
+            String[] cells = row.split("\t", -1);
+            steps.computeIfAbsent(cells[0], file -> new HashSet<>()).add(cells[1] + "\t" + cells[2]);
+        }
+        return steps;
+    }
+}
