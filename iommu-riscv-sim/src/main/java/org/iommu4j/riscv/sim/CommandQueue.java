@@ -37,7 +37,7 @@ final class CommandQueue extends MemoryQueue {
             Control control,
             Caches caches,
             DeviceDirectory devices) {
-        super(interrupts, Interrupts.CIP, Command.BYTES, true);
+        super(interrupts, features, Interrupts.CIP, Command.BYTES, true);
         this.memory = memory;
         this.fabric = fabric;
         this.features = features;

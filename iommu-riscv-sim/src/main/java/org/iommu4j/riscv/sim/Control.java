@@ -11,7 +11,7 @@ import org.iommu4j.sim.spi.StateDigest;
  * The registers that every request depends on: {@code fctl} and {@code ddtp}.
  *
  * <p>Writes that the manual leaves unspecified: a mode that does not exist leaves {@code ddtp} as it is; features
- * change only while the unit is Off.
+ * change only while the unit and its queues are off.
  */
 final class Control {
     static final BitField BE = bit(0, "BE");
@@ -52,8 +52,9 @@ final class Control {
         return fctl;
     }
 
-    void writeFctl(long value) {
-        if (mode(ddtp) == OFF) {
+    /** Writes features, unless the unit is in use: then the write is ignored. */
+    void writeFctl(long value, boolean queuesAreOn) {
+        if (mode(ddtp) == OFF && !queuesAreOn) {
             fctl = (fctl & ~features.writableControls) | (value & features.writableControls);
         }
     }
@@ -72,7 +73,7 @@ final class Control {
 
     void writeDdtp(long value) {
         if (MODE.get(value) <= LARGEST_MODE) {
-            ddtp = value & (MODE.mask() | PPN.mask());
+            ddtp = value & (MODE.mask() | features.ppnBits);
             busy = true;
         }
     }

@@ -76,7 +76,7 @@ final class DebugTranslation {
         request.begin(
                 Request.UNTRANSLATED, (int) DID.get(control), process ? (int) PID.get(control) : -1, address);
         request.privileged = process && PRIV.isSet(control);
-        request.wanted = EXE.isSet(control) ? Pte.X : NW.isSet(control) ? Pte.R : Pte.R | Pte.W;
+        request.wanted = NW.isSet(control) ? EXE.isSet(control) ? Pte.X : Pte.R : Pte.R | Pte.W;
         translator.translate(request);
         if (request.mrif != 0) {
             request.fault(Cause.TYPE_DISALLOWED);

@@ -23,8 +23,8 @@ final class FaultQueue extends RecordQueue {
     /** The message code of a page request, in PCI Express. */
     private static final long PAGE_REQUEST = 4;
 
-    FaultQueue(Interrupts interrupts, Memory memory, Control control) {
-        super(interrupts, Interrupts.FIP, BYTES, memory, control);
+    FaultQueue(Interrupts interrupts, Features features, Memory memory, Control control) {
+        super(interrupts, features, Interrupts.FIP, BYTES, memory, control);
     }
 
     /** Records a request's fault, unless its device's context has DTF and that hides it. */

@@ -17,8 +17,6 @@ final class Features {
     private static final BitField VERSION = bits(7, 0, "version");
     private static final BitField SV32 = bit(8, "Sv32");
     private static final BitField SV39 = bit(9, "Sv39");
-    private static final BitField SV48 = bit(10, "Sv48");
-    private static final BitField SV57 = bit(11, "Sv57");
     private static final BitField SVRSW60T59B = bit(14, "Svrsw60t59b");
     private static final BitField SVPBMT = bit(15, "Svpbmt");
     private static final BitField SV32X4 = bit(16, "Sv32x4");
@@ -47,6 +45,8 @@ final class Features {
 
     private static final long IGS_WSI = 1;
     private static final long IGS_BOTH = 2;
+
+    private static final BitField PPN = bits(53, 10, "PPN");
 
     /** What this unit does not have, though the manual does. */
     static final long NOT_MODELLED = SV32.mask() | SV32X4.mask() | HPM.mask();
@@ -87,6 +87,9 @@ final class Features {
 
     final int physicalBits;
 
+    /** The bits that a page number has in a register. */
+    final long ppnBits;
+
     /** The width of the process ids that IODIR.INVAL_PDT takes. */
     final int processIdBits;
 
@@ -123,6 +126,7 @@ final class Features {
         reservedPteBits = 0x3fL << 54 | (pbmt ? 0 : 3L << 61)
                 | (SVRSW60T59B.isSet(capabilities) ? 0 : 3L << 59);
         physicalBits = (int) PAS.get(capabilities);
+        ppnBits = PPN.mask() & (1L << physicalBits - 2) - 1;
         processIdBits =
                 PD20.isSet(capabilities) ? 20 : PD17.isSet(capabilities) ? 17 : PD8.isSet(capabilities) ? 8 : 0;
         int widest = SV57X4.isSet(capabilities)
@@ -135,13 +139,10 @@ final class Features {
         boolean sane = VERSION.get(capabilities) == 0x10
                 && IGS.get(capabilities) <= IGS_BOTH
                 && PAS.get(capabilities) >= 12
-                && PAS.get(capabilities) <= 56
-                && (!SV57.isSet(capabilities) || SV48.isSet(capabilities))
-                && (!SV48.isSet(capabilities) || SV39.isSet(capabilities));
+                && PAS.get(capabilities) <= 56;
         if (!sane || (capabilities & NOT_MODELLED) != 0) {
             throw new IllegalArgumentException("capabilities of unit " + unit + " are " + Hex.of(capabilities)
-                    + ", expected version 1.0, some IGS, PAS from 12 to 56, each Sv with the lower one, and no Sv32,"
-                    + " Sv32x4 or HPM");
+                    + ", expected version 1.0, some IGS, PAS from 12 to 56, and no Sv32, Sv32x4 or HPM");
         }
     }
 

@@ -91,7 +91,7 @@ final class Interrupts {
         if (features.messages) {
             int vector = offset / 16;
             if (offset % 16 == 0) {
-                addresses[vector] = ADDRESS.getInPlace(value);
+                addresses[vector] = ADDRESS.getInPlace(value) & (1L << features.physicalBits) - 1;
             } else {
                 messages[vector] = value & (0xffffffffL | MASKED << Integer.SIZE);
             }

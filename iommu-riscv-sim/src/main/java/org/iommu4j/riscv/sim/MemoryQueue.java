@@ -32,6 +32,7 @@ abstract class MemoryQueue {
     private final int cause;
     private final int entryBytes;
     private final boolean unitReads;
+    private final long ppnBits;
 
     private long base;
 
@@ -52,7 +53,8 @@ abstract class MemoryQueue {
      * @param cause the bit of ipsr
      * @param unitReads whether the unit takes entries from the queue, or else puts them in
      */
-    MemoryQueue(Interrupts interrupts, int cause, int entryBytes, boolean unitReads) {
+    MemoryQueue(Interrupts interrupts, Features features, int cause, int entryBytes, boolean unitReads) {
+        ppnBits = features.ppnBits;
         this.interrupts = interrupts;
         this.cause = cause;
         this.entryBytes = entryBytes;
@@ -77,7 +79,7 @@ abstract class MemoryQueue {
 
     final void writeBase(long value) {
         if (!on) {
-            base = value & (PPN.mask() | LOG2_SIZE_MINUS_1.mask());
+            base = value & (ppnBits | LOG2_SIZE_MINUS_1.mask());
             // Software's own index is valid again.
             if (unitReads) {
                 tail = 0;

@@ -63,13 +63,14 @@ final class PageRequestQueue extends RecordQueue {
 
     PageRequestQueue(
             Interrupts interrupts,
+            Features features,
             Memory memory,
             Fabric fabric,
             Control control,
             DeviceDirectory devices,
             Caches caches,
             FaultQueue faults) {
-        super(interrupts, Interrupts.PIP, BYTES, memory, control);
+        super(interrupts, features, Interrupts.PIP, BYTES, memory, control);
         this.fabric = fabric;
         this.control = control;
         this.devices = devices;

@@ -96,14 +96,15 @@ final class Request {
         return (wanted & Pte.X) != 0;
     }
 
-    boolean writes() {
-        return (wanted & Pte.W) != 0;
+    /** Returns whether it stores; an ATS translation request only asks. */
+    boolean stores() {
+        return (wanted & Pte.W) != 0 && !isTranslationRequest();
     }
 
     int ttyp() {
         return isTranslationRequest()
                 ? TRANSLATION_REQUEST
-                : type + (executes() ? TTYP_EXECUTE : writes() ? TTYP_WRITE : TTYP_READ);
+                : type + (executes() ? TTYP_EXECUTE : stores() ? TTYP_WRITE : TTYP_READ);
     }
 
     // --- faults; each returns 0, so that walks can return it ---
@@ -117,7 +118,7 @@ final class Request {
         return fault(
                 executes()
                         ? Cause.INSTRUCTION_PAGE_FAULT
-                        : writes() ? Cause.WRITE_PAGE_FAULT : Cause.READ_PAGE_FAULT);
+                        : stores() ? Cause.WRITE_PAGE_FAULT : Cause.READ_PAGE_FAULT);
     }
 
     /**
@@ -137,7 +138,7 @@ final class Request {
         return fault(
                 executes()
                         ? Cause.INSTRUCTION_ACCESS_FAULT
-                        : writes() ? Cause.WRITE_ACCESS_FAULT : Cause.READ_ACCESS_FAULT);
+                        : stores() ? Cause.WRITE_ACCESS_FAULT : Cause.READ_ACCESS_FAULT);
     }
 
     /** Records that a PTE can't be read. */

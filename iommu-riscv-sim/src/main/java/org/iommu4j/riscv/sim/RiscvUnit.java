@@ -73,10 +73,10 @@ final class RiscvUnit implements TranslationUnit {
         Memory memory = new Memory(fabric, features.physicalBits);
         translator = new Translator(memory, features, control, caches);
         interrupts = new Interrupts(features, control, memory);
-        faults = new FaultQueue(interrupts, memory, control);
+        faults = new FaultQueue(interrupts, features, memory, control);
         DeviceDirectory devices = translator.devices();
         commands = new CommandQueue(interrupts, memory, fabric, features, control, caches, devices);
-        pageRequests = new PageRequestQueue(interrupts, memory, fabric, control, devices, caches, faults);
+        pageRequests = new PageRequestQueue(interrupts, features, memory, fabric, control, devices, caches, faults);
         debug = new DebugTranslation(translator, faults);
         files = new MrifWriter(memory);
     }
@@ -173,7 +173,7 @@ final class RiscvUnit implements TranslationUnit {
     /** Writes a register of 32 bits, and returns whether there is one, else it is half of a wider one. */
     private boolean writeHalf(int offset, int value) {
         switch (offset) {
-            case FCTL -> control.writeFctl(value);
+            case FCTL -> control.writeFctl(value, commands.isOn() || faults.isOn() || pageRequests.isOn());
             case CQH_CQT + Integer.BYTES -> commands.writeIndex(value);
             case FQH_FQT -> faults.writeIndex(value);
             case PQH_PQT -> pageRequests.writeIndex(value);
@@ -269,7 +269,7 @@ final class RiscvUnit implements TranslationUnit {
             return Translation.to(request.translated, false, MEMORY_TYPES[request.memoryType]);
         }
         // A read of such a file is aborted without a record.
-        return request.writes() ? Translation.consumed(request.mrif) : Translation.fault(Cause.TYPE_DISALLOWED);
+        return request.stores() ? Translation.consumed(request.mrif) : Translation.fault(Cause.TYPE_DISALLOWED);
     }
 
     private long refuse(Request request) {
@@ -296,10 +296,8 @@ final class RiscvUnit implements TranslationUnit {
 
     @Override
     public void requestPage(int sourceId, int pasid, long address, int flags, int group) {
-        if (features.ats) {
-            synchronized (lock) {
-                pageRequests.arrive(sourceId, pasid, address, flags, group);
-            }
+        synchronized (lock) {
+            pageRequests.arrive(sourceId, pasid, address, flags, group);
         }
     }
 

@@ -42,8 +42,15 @@ final class Translator {
     void translate(Request request) {
         request.epoch = caches.epoch.current();
         request.granted = ALL_RIGHTS;
-        request.shift = BARE_SHIFT;
+        request.shift = Long.SIZE;
         request.translated = request.address;
+        find(request);
+        if (request.shift == Long.SIZE) {
+            request.shift = BARE_SHIFT;
+        }
+    }
+
+    private void find(Request request) {
         boolean untranslated = request.type == Request.UNTRANSLATED;
         long ddtp = control.directory();
         int mode = Control.mode(ddtp);
@@ -150,7 +157,8 @@ final class Translator {
     }
 
     private static void narrow(Request request, long page) {
-        request.granted &= page;
+        boolean clean = (page & Pte.D) == 0 && (request.wanted & Pte.W) == 0;
+        request.granted &= clean ? page & ~Pte.W : page; // a write would have to mark the page first
         request.shift = Math.min(request.shift, Pte.shiftOf(page));
     }
 
