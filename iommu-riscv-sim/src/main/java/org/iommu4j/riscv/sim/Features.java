@@ -123,7 +123,7 @@ final class Features {
         controlAtReset = spec.registers().getOrDefault("fctl", signals == IGS_WSI ? Control.WSI.mask() : 0L);
         vectorBits = spec.registers().getOrDefault("icvec", 0xffffL) & 0xf0ff; // no pmiv without counters
         qosIdBits = qosIds ? spec.registers().getOrDefault("iommu_qosid", 0x0fff0fffL) & 0x0fff0fff : 0;
-        reservedPteBits = 0x3fL << 54 | (pbmt ? 0 : 3L << 61)
+        reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61)
                 | (SVRSW60T59B.isSet(capabilities) ? 0 : 3L << 59);
         physicalBits = (int) PAS.get(capabilities);
         ppnBits = PPN.mask() & (1L << physicalBits - 2) - 1;
