@@ -74,8 +74,8 @@ final class Control {
     void writeDdtp(long value) {
         if (MODE.get(value) <= LARGEST_MODE) {
             ddtp = value & (MODE.mask() | features.ppnBits);
-            busy = true;
         }
+        busy = true;
     }
 
     /** Acts on a write of {@code ddtp}, and returns whether there was one. */

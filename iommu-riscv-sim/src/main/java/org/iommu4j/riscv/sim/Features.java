@@ -26,7 +26,7 @@ final class Features {
     private static final BitField MSI_FLAT = bit(22, "MSI_FLAT");
     private static final BitField MSI_MRIF = bit(23, "MSI_MRIF");
     private static final BitField AMO_HWAD = bit(24, "AMO_HWAD");
-    private static final BitField ATS = bit(25, "ATS");
+    static final BitField ATS = bit(25, "ATS");
     private static final BitField T2GPA = bit(26, "T2GPA");
     private static final BitField END = bit(27, "END");
     private static final BitField IGS = bits(29, 28, "IGS");

@@ -8,10 +8,9 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
+import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 import org.iommu4j.witness.NeedsSharedData;
@@ -35,7 +34,7 @@ class RiscvVectorsTest {
     @NeedsSharedData(PLACE)
     void answersAreThoseOfTheReferenceModel(Path file) throws IOException {
         String name = file.getFileName().toString();
-        VectorReplay replay = new VectorReplay(name, doubtful().getOrDefault(name, Set.of()));
+        VectorReplay replay = new VectorReplay(name, remarks().getOrDefault(name, Map.of()));
         try (InputStream in = new GZIPInputStream(Files.newInputStream(file), 1 << 16);
                 JsonParser parser = new JsonFactory().createParser(ObjectReadContext.empty(), in)) {
             while (parser.nextToken() != null) {
@@ -49,13 +48,25 @@ class RiscvVectorsTest {
                 .isEmpty();
     }
 
-    /** Returns the steps that do not count, as case and step, by file. */
-    private static Map<String, Set<String>> doubtful() throws IOException {
-        Map<String, Set<String>> steps = new HashMap<>();
-        for (String row : Files.readAllLines(SharedData.path(PLACE + "/remarks.tsv"))) {
+    /** Returns the remarks on steps, by file, and then by case and step. */
+    private static Map<String, Map<String, Remark>> remarks() throws IOException {
+        Map<String, Map<String, Remark>> remarks = new HashMap<>();
+        List<String> rows = Files.readAllLines(SharedData.path(PLACE + "/remarks.tsv"));
+        for (String row : rows.subList(1, rows.size())) {
             String[] cells = row.split("\t", -1);
-            steps.computeIfAbsent(cells[0], file -> new HashSet<>()).add(cells[1] + "\t" + cells[2]);
+            remarks.computeIfAbsent(cells[0], file -> new HashMap<>())
+                    .put(cells[1] + " " + cells[2], new Remark(cells[4], manualsAnswer(cells[5])));
         }
-        return steps;
+        return remarks;
+    }
+
+    private static Optional<Json> manualsAnswer(String text) throws IOException {
+        if (!text.startsWith("{")) {
+            return Optional.empty();
+        }
+        try (JsonParser parser = new JsonFactory().createParser(ObjectReadContext.empty(), text)) {
+            parser.nextToken();
+            return Optional.of(Json.read(parser));
+        }
     }
 }
