@@ -22,7 +22,7 @@ final class Deviations {
     }
 
     /** Returns whether a request is answered differently for a known reason. */
-    boolean explain(Json expected, Request request, Features features, VectorMemory memory, boolean bigEndian) {
+    boolean explain(Json expected, Request request, Features features, TestMemory memory, boolean bigEndian) {
         String reason = null;
         if (request.cause == Cause.DDT_MISCONFIGURED && expected.number("cause") != Cause.DDT_MISCONFIGURED) {
             long pages = request.words[DeviceContext.MSI_MASK] | request.words[DeviceContext.MSI_PATTERN];
@@ -47,7 +47,7 @@ final class Deviations {
     }
 
     /** Walks second-stage tables down to a leaf, however it is. */
-    private static long leaf(DeviceContext context, long address, VectorMemory memory, boolean bigEndian) {
+    private static long leaf(DeviceContext context, long address, TestMemory memory, boolean bigEndian) {
         int levels = context.secondMode - 5;
         long table = context.secondRoot;
         for (int level = levels - 1; level >= 0; level--) {

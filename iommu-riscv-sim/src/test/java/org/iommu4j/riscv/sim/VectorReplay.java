@@ -64,7 +64,7 @@ final class VectorReplay {
     private String id = "";
     private int step;
     private boolean doubted;
-    private VectorMemory memory = new VectorMemory();
+    private TestMemory memory = new TestMemory();
     private Features features = new Features(spec(0x10 | 40L << 32, Map.of()));
     private RiscvUnit unit = new RiscvUnit(spec(0x10 | 40L << 32, Map.of()), memory);
     private Map<String, Long> registers = new HashMap<>();
@@ -128,7 +128,7 @@ final class VectorReplay {
                         "icvec", vector * 0x1111,
                         "iommu_qosid", impl.number("qosid_mask")));
         features = new Features(spec);
-        memory = new VectorMemory();
+        memory = new TestMemory();
         unit = new RiscvUnit(spec, memory);
         for (long[] word : line.rows("mem")) {
             memory.poke(word[0], word[1]);

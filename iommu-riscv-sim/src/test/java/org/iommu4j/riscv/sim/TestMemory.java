@@ -2,10 +2,10 @@
 package org.iommu4j.riscv.sim;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
 
@@ -14,7 +14,7 @@ import org.iommu4j.sim.spi.Fabric;
  *
  * <p>A word that may be read but not written is not {@link AccessStatus#OK} when a unit asks before it writes.
  */
-final class VectorMemory implements Fabric {
+final class TestMemory implements Fabric {
     /** Kinds of errors: any access faults, reads bring corrupt data, writes fault. */
     enum Kind {
         AF,
@@ -28,7 +28,7 @@ final class VectorMemory implements Fabric {
         }
     }
 
-    private final Map<Long, Long> words = new HashMap<>();
+    private final Map<Long, Long> words = new ConcurrentHashMap<>();
     private List<Fault> errors = new ArrayList<>();
 
     /** What was at the addresses of atomic updates before the first of them. */
@@ -39,6 +39,9 @@ final class VectorMemory implements Fabric {
 
     /** Addresses and data of stores of 4 bytes, in order. */
     final List<String> stored32 = new ArrayList<>();
+
+    /** Whether devices answer invalidation requests. */
+    boolean answers = true;
 
     /** Messages to devices, in order. */
     final List<String> messages = new ArrayList<>();
@@ -65,6 +68,11 @@ final class VectorMemory implements Fabric {
 
     void poke(long address, long value) {
         words.put(address, value);
+    }
+
+    /** Turns every word's bytes round. */
+    void reverse() {
+        words.replaceAll((address, word) -> Long.reverseBytes(word));
     }
 
     private boolean has(long address, Kind kind) {
@@ -112,7 +120,7 @@ final class VectorMemory implements Fabric {
     }
 
     @Override
-    public boolean compareAndSet(long address, long expected, long value, boolean snoop) {
+    public synchronized boolean compareAndSet(long address, long expected, long value, boolean snoop) {
         check(address, Long.BYTES, snoop);
         if (peek(address) != expected) {
             return false;
@@ -132,7 +140,7 @@ final class VectorMemory implements Fabric {
     public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
         messages.add("invalidate " + Integer.toHexString(sourceId) + " " + pasid + " " + Long.toHexString(address)
                 + " " + Long.toHexString(size));
-        return true;
+        return answers;
     }
 
     @Override
