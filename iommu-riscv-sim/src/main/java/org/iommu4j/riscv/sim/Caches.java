@@ -8,8 +8,8 @@ import org.iommu4j.sim.spi.StateDigest;
  * All that the unit remembers of structures in memory, and what commands make it forget.
  *
  * <p>Source: manual, "Caching in-memory data structures" and the sections on IOTINVAL and IODIR. Entries that are not
- * valid are never cached. First-stage pages are cached by what they translate to, a guest's address if there is a second
- * stage, so that IOTINVAL.GVMA need not reach them.
+ * valid are never cached. First-stage pages are cached by what they translate to, which is a guest's address if there
+ * is a second stage. So IOTINVAL.GVMA need not reach them.
  */
 final class Caches {
     private static final long PAGES = -1L >>> 12;
@@ -79,7 +79,7 @@ final class Caches {
     void invalidateDevice(int device) {
         devices.removeIf(key -> key == device);
         processes.removeIf(key -> ProcessContext.device(key) == device);
-        processTables.remove(-1L, ProcessDirectory.tag(device));
+        processTables.remove(-1L, ProcessContext.tableTag(device));
     }
 
     /** Obeys an IODIR.INVAL_PDT. */

@@ -11,8 +11,8 @@ import org.iommu4j.sim.spi.StateDigest;
 /**
  * The command queue. Source: manual, "Command-Queue".
  *
- * <p>Commands are executed in their order, each by one step. A device answers an invalidation request at once, or never:
- * that is a time-out, which the next IOFENCE.C reports.
+ * <p>Commands are executed in their order, each by one step. A device answers an invalidation request at once, or
+ * never: that is a time-out, which the next IOFENCE.C reports.
  */
 final class CommandQueue extends MemoryQueue {
     private static final BitField TIME_OUT = bit(9, "cmd_to");

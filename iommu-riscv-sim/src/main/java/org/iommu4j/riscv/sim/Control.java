@@ -14,9 +14,6 @@ import org.iommu4j.sim.spi.StateDigest;
  * change only while the unit and its queues are off.
  */
 final class Control {
-    static final BitField BE = bit(0, "BE");
-    static final BitField WSI = bit(1, "WSI");
-
     private static final BitField MODE = bits(3, 0, "iommu_mode");
     private static final BitField BUSY = bit(4, "busy");
     private static final BitField PPN = bits(53, 10, "PPN");
@@ -60,11 +57,11 @@ final class Control {
     }
 
     boolean isBigEndian() {
-        return BE.isSet(fctl);
+        return Features.BE.isSet(fctl);
     }
 
     boolean isWired() {
-        return WSI.isSet(fctl);
+        return Features.WSI.isSet(fctl);
     }
 
     long ddtp() {

@@ -29,14 +29,15 @@ final class EntryCache {
     private static final int SET_SHIFT = 4;
     private static final int ENTRY = 3;
     private static final int NEXT_WAY = 15;
+    private static final long[] NONE = {};
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
     private final Epoch epoch;
 
     /** Allocated at the first fill. */
-    private volatile long[] words = new long[0];
+    private volatile long[] words = NONE;
 
-    /** The sizes that were ever cached, as bits. */
+    /** The sizes that were ever cached, as bits. A fill sets its bit before it looks at the epoch. */
     private volatile int sizes;
 
     EntryCache(Epoch epoch) {
@@ -148,7 +149,7 @@ final class EntryCache {
      */
     void remove(long tagMask, long tag, long first, long last, long kept) {
         epoch.advance();
-        long[] w = words;
+        long[] w = sizes == 0 ? NONE : words;
         for (int set = 0; set < w.length; set += 1 << SET_SHIFT) {
             long sequence = lock(w, set);
             for (int at = set + 1; at < set + 1 + WAYS * ENTRY; at += ENTRY) {
@@ -182,8 +183,10 @@ final class EntryCache {
     /** Drops everything and what replacement remembers. For one thread only. */
     void reset() {
         epoch.advance();
-        Arrays.fill(words, 0);
-        sizes = 0;
+        if (sizes != 0) {
+            Arrays.fill(words, 0);
+            sizes = 0;
+        }
     }
 
     void addTo(StateDigest digest) {

@@ -46,9 +46,9 @@ final class FaultQueue extends RecordQueue {
         }
     }
 
-    /** Records a fault that no request caused. */
-    void recordEvent(int cause, long value) {
-        write(CAUSE.of(cause), 0, value, 0, true);
+    /** Records that memory did not take an interrupt's message. */
+    void recordRefusedInterrupt(long address) {
+        write(CAUSE.of(Cause.MSI_WRITE), 0, address, 0, true);
     }
 
     private static boolean isReported(Request request) {

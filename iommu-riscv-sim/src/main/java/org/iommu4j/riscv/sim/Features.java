@@ -14,6 +14,9 @@ import org.iommu4j.sim.spi.TranslationUnitSpec;
  * <p>Source: manual, "IOMMU capabilities".
  */
 final class Features {
+    /** The name of the register in a unit's specification. */
+    static final String REGISTER = "capabilities";
+
     private static final BitField VERSION = bits(7, 0, "version");
     private static final BitField SV32 = bit(8, "Sv32");
     private static final BitField SV39 = bit(9, "Sv39");
@@ -45,6 +48,10 @@ final class Features {
 
     private static final long IGS_WSI = 1;
     private static final long IGS_BOTH = 2;
+
+    // fctl
+    static final BitField BE = bit(0, "BE");
+    static final BitField WSI = bit(1, "WSI");
 
     private static final BitField PPN = bits(53, 10, "PPN");
 
@@ -103,7 +110,7 @@ final class Features {
      *     modelled
      */
     Features(TranslationUnitSpec spec) {
-        capabilities = spec.register("capabilities");
+        capabilities = spec.register(REGISTER);
         check(spec.name());
         ats = ATS.isSet(capabilities);
         t2gpa = T2GPA.isSet(capabilities);
@@ -119,8 +126,8 @@ final class Features {
         long signals = IGS.get(capabilities);
         messages = signals != IGS_WSI;
         writableControls =
-                (bothEndians ? Control.BE.mask() : 0) | (signals == IGS_BOTH ? Control.WSI.mask() : 0);
-        controlAtReset = spec.registers().getOrDefault("fctl", signals == IGS_WSI ? Control.WSI.mask() : 0L);
+                (bothEndians ? BE.mask() : 0) | (signals == IGS_BOTH ? WSI.mask() : 0);
+        controlAtReset = spec.registers().getOrDefault("fctl", signals == IGS_WSI ? WSI.mask() : 0L);
         vectorBits = spec.registers().getOrDefault("icvec", 0xffffL) & 0xf0ff; // no pmiv without counters
         qosIdBits = qosIds ? spec.registers().getOrDefault("iommu_qosid", 0x0fff0fffL) & 0x0fff0fff : 0;
         reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61)

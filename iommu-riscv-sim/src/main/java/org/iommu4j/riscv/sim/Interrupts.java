@@ -4,6 +4,7 @@ package org.iommu4j.riscv.sim;
 import static org.iommu4j.bits.BitField.bits;
 
 import java.util.Arrays;
+import java.util.function.LongConsumer;
 import org.iommu4j.bits.BitField;
 import org.iommu4j.sim.spi.StateDigest;
 
@@ -101,26 +102,26 @@ final class Interrupts {
     /**
      * Sends one message, if there is one that is not masked.
      *
-     * @param faults receives the fault of a message that memory does not take
+     * @param refused receives the address of a message that memory does not take
      * @return whether there was one
      */
-    boolean step(FaultQueue faults) {
+    boolean step(LongConsumer refused) {
         for (int cause = 0; unsent != 0 && cause < CAUSES; cause++) {
             int vector = (int) (vectors >>> 4 * cause & VECTORS - 1);
             if ((unsent >>> cause & 1) != 0 && (messages[vector] >>> Integer.SIZE & MASKED) == 0) {
                 unsent &= ~(1 << cause);
-                send(addresses[vector], (int) messages[vector], faults);
+                send(addresses[vector], (int) messages[vector], refused);
                 return true;
             }
         }
         return false;
     }
 
-    private void send(long address, int data, FaultQueue faults) {
+    private void send(long address, int data, LongConsumer refused) {
         if (memory.isWritable(address)) {
             memory.write32(address, data, control.isBigEndian());
         } else {
-            faults.recordEvent(Cause.MSI_WRITE, address);
+            refused.accept(address);
         }
     }
 

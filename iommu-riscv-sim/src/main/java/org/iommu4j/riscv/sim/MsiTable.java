@@ -11,7 +11,8 @@ import org.iommu4j.sim.spi.AccessStatus;
  * MSI page tables. Source: manual, "Process to translate addresses of MSIs"; Advanced Interrupt Architecture, "MSI page
  * tables".
  *
- * <p>An entry for custom use is taken as misconfigured. Entries in MRIF mode are not cached, as the architecture advises.
+ * <p>An entry for custom use is taken as misconfigured. Entries in MRIF mode are not cached, as the architecture
+ * advises.
  */
 final class MsiTable {
     private static final BitField V = bit(0, "V");

@@ -13,8 +13,8 @@ import org.iommu4j.sim.spi.StateDigest;
 import org.iommu4j.sim.spi.TranslationUnit;
 
 /**
- * The page-request queue, and the answers that the unit itself gives. Source: manual, "Page-Request-Queue" and "PCIe ATS
- * Page Request handling".
+ * The page-request queue, and the answers that the unit itself gives. Source: manual, "Page-Request-Queue" and "PCIe
+ * ATS Page Request handling".
  */
 final class PageRequestQueue extends RecordQueue {
     private static final int BYTES = 16;

@@ -20,6 +20,11 @@ record ProcessContext(long key, long ta, long fsc) implements ContextCache.Conte
         return (long) device << PROCESS_BITS | process;
     }
 
+    /** Returns what the entries of a device's directory that lead to tables are tagged with. */
+    static long tableTag(int device) {
+        return DeviceContext.TAGGED | device;
+    }
+
     static int device(long key) {
         return (int) (key >>> PROCESS_BITS);
     }

@@ -29,11 +29,6 @@ final class ProcessDirectory {
         this.second = second;
     }
 
-    /** Returns what the entries of a device's directory that lead to tables are tagged with. */
-    static long tag(int device) {
-        return DeviceContext.TAGGED | device;
-    }
-
     /** Returns whether a process id is one of a directory of a mode; a mode is the number of levels. */
     static boolean has(int mode, int process) {
         return process >>> Math.min(LEAF_BITS + INDEX_BITS * (mode - 1), PROCESS_ID_BITS) == 0;
@@ -59,13 +54,13 @@ final class ProcessDirectory {
         for (int level = device.firstMode - 1; level > 0; level--) {
             long prefix = process >>> LEAF_BITS + INDEX_BITS * (level - 1);
             long place = prefix << 2 | level;
-            long entry = caches.processTables.find(tag(device.device), place);
+            long entry = caches.processTables.find(ProcessContext.tableTag(device.device), place);
             if (entry == EntryCache.MISS) {
                 entry = readEntry(request, device, table + (prefix & (1 << INDEX_BITS) - 1) * Long.BYTES);
                 if (entry == EntryCache.MISS) {
                     return -1;
                 }
-                caches.processTables.fill(tag(device.device), place, 0, entry, request.epoch);
+                caches.processTables.fill(ProcessContext.tableTag(device.device), place, 0, entry, request.epoch);
             }
             table = NEXT.get(entry) << 12;
         }

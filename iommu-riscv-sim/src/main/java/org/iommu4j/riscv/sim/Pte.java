@@ -7,8 +7,8 @@ import org.iommu4j.bits.BitField;
  * Page-table entries of both stages, and the form in which they are cached.
  *
  * <p>Source: Privileged specification, Sv39 and its kin, Svnapot, Svpbmt. A cached entry is the PTE itself with the
- * {@link #SIZE} of what it covers in bits that are reserved in memory. A superpage's PPN has zeros below its size, and so
- * has that of 64 KiB.
+ * {@link #SIZE} of what it covers in bits that are reserved in memory. A superpage's PPN has zeros below its size, and
+ * so has that of 64 KiB.
  */
 final class Pte {
     static final long V = 1;

@@ -44,7 +44,10 @@ final class RimtWriter {
      * @param devices the devices that are not on PCI
      */
     static byte[] write(
-            TranslationUnitSpec unit, Optional<PciAddress> function, boolean ats, PlatformDeviceDescription... devices) {
+            TranslationUnitSpec unit,
+            Optional<PciAddress> function,
+            boolean ats,
+            PlatformDeviceDescription... devices) {
         RimtWriter writer = new RimtWriter();
         writer.header();
         int iommu = writer.iommu(unit, function);

@@ -88,8 +88,19 @@ final class RiscvMachine {
                 RimtWriter.write(unit, Optional.of(FUNCTION), hasAts(capabilities)));
     }
 
+    /** Describes a unit whose device ids are requester ids. */
+    static TranslationUnitSpec unit(String name, long registerBase, long capabilities) {
+        return new TranslationUnitSpec(
+                RiscvSilicon.NAME,
+                name,
+                0,
+                registerBase,
+                RiscvUnit.WINDOW_BYTES,
+                Map.of(Features.REGISTER, capabilities));
+    }
+
     private static TranslationUnitSpec unit(String name, long capabilities) {
-        return RiscvSilicon.unit(name, REGISTER_BASE, capabilities)
+        return unit(name, REGISTER_BASE, capabilities)
                 .withSourceIds(List.of(new SourceIdRange(0, 0, REQUESTER_IDS, FIRST_DEVICE_ID)));
     }
 

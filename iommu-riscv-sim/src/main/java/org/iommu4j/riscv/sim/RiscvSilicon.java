@@ -38,7 +38,6 @@ public final class RiscvSilicon implements TranslationUnitProvider {
     public static final long CAPABILITIES_SMALL = 0x2e_1000_0210L;
 
     private static final String LINUX_PREFIX = "riscv-iommu@";
-    private static final String REGISTER = "capabilities";
 
     /** For {@link java.util.ServiceLoader}. */
     public RiscvSilicon() {}
@@ -65,8 +64,7 @@ public final class RiscvSilicon implements TranslationUnitProvider {
      * @param capabilities the value of {@code capabilities}
      */
     public static TranslationUnitSpec unit(String name, long registerBase, long capabilities) {
-        return new TranslationUnitSpec(
-                NAME, name, 0, registerBase, RiscvUnit.WINDOW_BYTES, Map.of(REGISTER, capabilities));
+        return RiscvMachine.unit(name, registerBase, capabilities);
     }
 
     /**
@@ -94,15 +92,16 @@ public final class RiscvSilicon implements TranslationUnitProvider {
         if (!name.startsWith(LINUX_PREFIX)) {
             return Optional.empty();
         }
-        Long capabilities = known.registers().get(REGISTER);
+        Long capabilities = known.registers().get(Features.REGISTER);
         if (capabilities == null || known.registerBase().isEmpty()) {
             throw new IllegalArgumentException(
-                    name + ": expected the register " + REGISTER + " and the address of the registers");
+                    name + ": expected the register " + Features.REGISTER + " and the address of the registers");
         }
         long base = known.registerBase().getAsLong();
         TranslationUnitSpec unit = unit(name, base, capabilities & ~Features.NOT_MODELLED);
         new Features(unit); // refuses what is no unit's
-        return Optional.of(unit.withSourceIds(RimtReader.sourceIds(name.substring(LINUX_PREFIX.length()), base, firmware)));
+        String device = name.substring(LINUX_PREFIX.length());
+        return Optional.of(unit.withSourceIds(RimtReader.sourceIds(device, base, firmware)));
     }
 
     @Override

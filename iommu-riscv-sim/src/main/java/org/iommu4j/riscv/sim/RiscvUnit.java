@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.riscv.sim;
 
+import java.util.function.LongConsumer;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.StateDigest;
@@ -57,6 +58,7 @@ final class RiscvUnit implements TranslationUnit {
     private final PageRequestQueue pageRequests;
     private final DebugTranslation debug;
     private final MrifWriter files;
+    private final LongConsumer refusedInterrupts;
     private long qosId;
 
     /** Guards the registers and the queues. */
@@ -80,6 +82,7 @@ final class RiscvUnit implements TranslationUnit {
         pageRequests = new PageRequestQueue(interrupts, features, memory, fabric, control, devices, caches, faults);
         debug = new DebugTranslation(translator, faults);
         files = new MrifWriter(memory);
+        refusedInterrupts = faults::recordRefusedInterrupt;
     }
 
     @Override
@@ -320,7 +323,7 @@ final class RiscvUnit implements TranslationUnit {
                     || commands.turnOnOrOff()
                     || faults.turnOnOrOff()
                     || pageRequests.turnOnOrOff()
-                    || interrupts.step(faults)
+                    || interrupts.step(refusedInterrupts)
                     || commands.step()
                     || debug.step()
                     // Page requests last: software that does not wait for them sees them arrive late.

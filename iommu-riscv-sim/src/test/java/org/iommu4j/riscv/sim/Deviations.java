@@ -10,8 +10,8 @@ final class Deviations {
     private static final String RESERVED_MSI_BITS = "reserved-msi-bits";
 
     /**
-     * A clean second-stage page of first-stage tables while SADE is 1 and GADE is 0. The model refuses to read the tables
-     * there; the manual needs the page to be dirty only where a first-stage entry is written.
+     * A clean second-stage page of first-stage tables while SADE is 1 and GADE is 0. The model refuses to read the
+     * tables there; the manual needs the page to be dirty only where a first-stage entry is written.
      */
     private static final String CLEAN_TABLE_PAGE = "clean-table-page";
 

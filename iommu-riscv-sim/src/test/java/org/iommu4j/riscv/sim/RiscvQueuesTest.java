@@ -23,6 +23,7 @@ import static org.iommu4j.riscv.sim.Bench.ppn;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -68,6 +69,34 @@ class RiscvQueuesTest {
         assertThat(bench.unit.readRegister64(24)).isEqualTo(0x12_0000_5404L);
         assertThat(register(28)).isEqualTo(0x12);
         assertThatIllegalStateException().isThrownBy(() -> bench.unit.writeRegister32(26, 0));
+    }
+
+    @Test
+    void noRegisterWriteReachesMemoryAndStepsEndWhateverIsWritten() {
+        long seed = Long.getLong("iommu4j.seed", 7);
+        Random random = new Random(seed);
+        for (int round = 0; round < 50; round++) {
+            Bench wild = new Bench(RiscvSilicon.CAPABILITIES_FULL | 1 << 27);
+            for (int i = 0; i < 200; i++) {
+                int offset = random.nextInt(random.nextBoolean() ? 16 : 128) * 8;
+                wild.memory.accesses = 0;
+                if (random.nextBoolean()) {
+                    wild.unit.writeRegister64(offset, random.nextLong() & (random.nextBoolean() ? -1L : 0xff0ff));
+                } else {
+                    wild.unit.writeRegister32(offset + random.nextInt(2) * 4, random.nextInt());
+                }
+                assertThat(wild.memory.accesses).as("seed %d", seed).isZero();
+                for (int steps = random.nextInt(3); steps > 0; steps--) {
+                    wild.unit.step();
+                }
+            }
+            // A queue may have up to 2^32 entries.
+            wild.unit.writeRegister32(CQCSR, 0);
+            int steps = 0;
+            while (wild.unit.step()) {
+                assertThat(++steps).as("steps with seed %d", seed).isLessThan(100);
+            }
+        }
     }
 
     @Test

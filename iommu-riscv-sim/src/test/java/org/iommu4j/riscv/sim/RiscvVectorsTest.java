@@ -17,12 +17,15 @@ import org.iommu4j.witness.NeedsSharedData;
 import org.iommu4j.witness.SharedData;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.ObjectReadContext;
 import tools.jackson.core.json.JsonFactory;
 
 /** The unit answers as the C reference model of the manual's authors does, except where the manual says otherwise. */
 class RiscvVectorsTest {
+    private static final Logger LOGGER = LoggerFactory.getLogger(RiscvVectorsTest.class);
     private static final String PLACE = "data/riscv";
 
     static Stream<Path> files() {
@@ -41,7 +44,7 @@ class RiscvVectorsTest {
                 replay.line(Json.read(parser));
             }
         }
-        System.out.println(replay.summary());
+        LOGGER.info(replay.summary());
         List<String> differences = replay.differences();
         assertThat(differences.subList(0, Math.min(differences.size(), 20)))
                 .as(replay.summary())

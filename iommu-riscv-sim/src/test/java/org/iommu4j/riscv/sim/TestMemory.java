@@ -40,6 +40,9 @@ final class TestMemory implements Fabric {
     /** Addresses and data of stores of 4 bytes, in order. */
     final List<String> stored32 = new ArrayList<>();
 
+    /** How many accesses there were. */
+    int accesses;
+
     /** Whether devices answer invalidation requests. */
     boolean answers = true;
 
@@ -130,7 +133,8 @@ final class TestMemory implements Fabric {
         return true;
     }
 
-    private static void check(long address, int bytes, boolean snoop) {
+    private void check(long address, int bytes, boolean snoop) {
+        accesses++;
         if (address % bytes != 0 || !snoop) {
             throw new AssertionError("access of " + bytes + " bytes at 0x" + Long.toHexString(address));
         }
