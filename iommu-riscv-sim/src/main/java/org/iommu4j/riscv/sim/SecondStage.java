@@ -15,6 +15,9 @@ final class SecondStage {
 
     private static final long IMPLICIT_WRITE = 3;
 
+    private static final long ROOT_INDEX = 2047;
+    private static final long INDEX = 511;
+
     private final Memory memory;
     private final Features features;
     private final Control control;
@@ -62,10 +65,9 @@ final class SecondStage {
         long known = caches.secondTables.find(device.guestTag, address >>> 12);
         long table = known == EntryCache.MISS ? device.secondRoot : Pte.address(known);
         int level = (known == EntryCache.MISS ? levels : Pte.level(known)) - 1;
+        long indexMask = known == EntryCache.MISS ? ROOT_INDEX : INDEX;
         while (true) {
-            int indexBits = level == levels - 1 ? 11 : 9;
-            long index = address >>> 12 + 9 * level & (1L << indexBits) - 1;
-            long at = table + index * Long.BYTES;
+            long at = table + (address >>> 12 + 9 * level & indexMask) * Long.BYTES;
             long pte = memory.read(at, control.isBigEndian());
             AccessStatus status = memory.status(at, pte);
             if (status != AccessStatus.OK) {
@@ -78,6 +80,7 @@ final class SecondStage {
             if (!Pte.isLeaf(entry)) {
                 caches.secondTables.fill(device.guestTag, address >>> 12, Pte.sizeOf(entry), entry, request.epoch);
                 table = Pte.address(entry);
+                indexMask = INDEX;
                 level--;
                 continue;
             }
