@@ -137,7 +137,7 @@ record Command(long low, long high) {
     }
 
     long lastPage() {
-        return firstPage() | pages() - 1;
+        return firstPage() | (pages() - 1);
     }
 
     /** Returns how many pages a range has, which the address's low ones tell. */

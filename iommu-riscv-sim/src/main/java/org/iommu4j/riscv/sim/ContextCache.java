@@ -46,7 +46,7 @@ final class ContextCache<T extends ContextCache.Context> {
     }
 
     private static int set(long key) {
-        return (int) (key * 0x9e3779b97f4a7c15L >>> 58) * WAYS;
+        return (int) ((key * 0x9e3779b97f4a7c15L) >>> 58) * WAYS;
     }
 
     /** Caches a context, unless it was read before an invalidation began. */

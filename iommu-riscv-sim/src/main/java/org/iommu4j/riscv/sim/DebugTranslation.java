@@ -97,7 +97,7 @@ final class DebugTranslation {
             return PPN.of(page);
         }
         long low = (1L << pageBits) - 1;
-        return S.mask() | PPN.of((page & ~low) | low >>> 1);
+        return S.mask() | PPN.of((page & ~low) | (low >>> 1));
     }
 
     void addTo(StateDigest digest) {

@@ -123,8 +123,8 @@ final class DeviceContext implements ContextCache.Context {
 
     /** Returns whether there is an interrupt file in a range of 2^shift bytes. */
     boolean meetsInterruptFile(long guestPhysical, int shift) {
-        long range = -1L << shift - 12;
-        return msis && ((guestPhysical >>> 12 ^ msiPattern) & ~msiMask & range) == 0;
+        long range = -1L << (shift - 12);
+        return msis && (((guestPhysical >>> 12) ^ msiPattern) & ~msiMask & range) == 0;
     }
 
     @Override

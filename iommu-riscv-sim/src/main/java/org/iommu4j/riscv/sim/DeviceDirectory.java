@@ -49,7 +49,7 @@ final class DeviceDirectory {
         DeviceContext context = caches.devices.find(request.device);
         if (context == null) {
             long leaf = leaf(request, ddtp);
-            context = leaf < 0 ? null : read(request, leaf + (request.device & (1L << leafBits) - 1) * bytes);
+            context = leaf < 0 ? null : read(request, leaf + (request.device & ((1L << leafBits) - 1)) * bytes);
             if (context == null) {
                 return null;
             }
@@ -63,11 +63,11 @@ final class DeviceDirectory {
     private long leaf(Request request, long ddtp) {
         long table = Control.root(ddtp);
         for (int level = Control.mode(ddtp) - Control.BARE - 1; level > 0; level--) {
-            long prefix = Integer.toUnsignedLong(request.device) >>> leafBits + INDEX_BITS * (level - 1);
+            long prefix = Integer.toUnsignedLong(request.device) >>> (leafBits + INDEX_BITS * (level - 1));
             long place = prefix << 2 | level;
             long entry = caches.deviceTables.find(DeviceContext.TAGGED, place);
             if (entry == EntryCache.MISS) {
-                entry = readEntry(request, table + (prefix & (1 << INDEX_BITS) - 1) * Long.BYTES);
+                entry = readEntry(request, table + (prefix & ((1 << INDEX_BITS) - 1)) * Long.BYTES);
                 if (entry == EntryCache.MISS) {
                     return -1;
                 }

@@ -57,7 +57,7 @@ final class EntryCache {
     }
 
     private static long place(long page, int size) {
-        return (page & -1L << span(size)) << SIZE_BITS | size;
+        return (page & (-1L << span(size))) << SIZE_BITS | size;
     }
 
     private static int span(int size) {
@@ -84,7 +84,7 @@ final class EntryCache {
 
     private static int set(long tag, long place) {
         long mixed = (tag * 0x9e3779b97f4a7c15L ^ place) * 0xbf58476d1ce4e5b9L;
-        return (int) (mixed >>> 40 & SETS - 1) << SET_SHIFT;
+        return (int) ((mixed >>> 40) & (SETS - 1)) << SET_SHIFT;
     }
 
     /** Caches the word that covers a page, unless it was read before an invalidation, or the set is busy. */
@@ -134,7 +134,7 @@ final class EntryCache {
             return free;
         }
         int way = (int) w[set + NEXT_WAY];
-        w[set + NEXT_WAY] = (way + 1) % WAYS;
+        w[set + NEXT_WAY] = (way + 1L) % WAYS;
         return way;
     }
 

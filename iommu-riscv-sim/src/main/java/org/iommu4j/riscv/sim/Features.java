@@ -43,9 +43,7 @@ final class Features {
     private static final BitField NL = bit(42, "NL");
     private static final BitField S = bit(43, "S");
 
-    /** Values of IGS. */
-    private static final long IGS_MSI = 0;
-
+    /** Values of IGS; 0 is messages alone. */
     private static final long IGS_WSI = 1;
     private static final long IGS_BOTH = 2;
 
@@ -133,7 +131,7 @@ final class Features {
         reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61)
                 | (SVRSW60T59B.isSet(capabilities) ? 0 : 3L << 59);
         physicalBits = (int) PAS.get(capabilities);
-        ppnBits = PPN.mask() & (1L << physicalBits - 2) - 1;
+        ppnBits = PPN.mask() & ((1L << (physicalBits - 2)) - 1);
         processIdBits =
                 PD20.isSet(capabilities) ? 20 : PD17.isSet(capabilities) ? 17 : PD8.isSet(capabilities) ? 8 : 0;
         int widest = SV57X4.isSet(capabilities)
@@ -178,7 +176,7 @@ final class Features {
     private boolean has(int mode, BitField smallest) {
         return mode >= MODE_SV39
                 && mode <= MODE_SV57
-                && (capabilities >>> (smallest.low() + mode - MODE_SV39) & 1) != 0;
+                && ((capabilities >>> (smallest.low() + mode - MODE_SV39)) & 1) != 0;
     }
 
     /** Returns the number of levels of page tables with a mode. */

@@ -70,7 +70,7 @@ final class FirstStage {
         long global = known & Pte.G;
         boolean bigEndian = device.is(DeviceContext.SBE);
         while (true) {
-            long at = table + (address >>> 12 + 9 * level & 511) * Long.BYTES;
+            long at = table + ((address >>> (12 + 9 * level)) & 511) * Long.BYTES;
             long physical = physical(request, device, at, false);
             if (physical < 0) {
                 return 0;

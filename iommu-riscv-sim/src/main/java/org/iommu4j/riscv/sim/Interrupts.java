@@ -57,7 +57,7 @@ final class Interrupts {
 
     /** Sets a bit of ipsr. */
     void raise(int cause) {
-        if ((pending >>> cause & 1) == 0) {
+        if (((pending >>> cause) & 1) == 0) {
             pending |= 1 << cause;
             if (!control.isWired()) {
                 unsent |= 1 << cause;
@@ -92,7 +92,7 @@ final class Interrupts {
         if (features.messages) {
             int vector = offset / 16;
             if (offset % 16 == 0) {
-                addresses[vector] = ADDRESS.getInPlace(value) & (1L << features.physicalBits) - 1;
+                addresses[vector] = ADDRESS.getInPlace(value) & ((1L << features.physicalBits) - 1);
             } else {
                 messages[vector] = value & (0xffffffffL | MASKED << Integer.SIZE);
             }
@@ -107,8 +107,8 @@ final class Interrupts {
      */
     boolean step(LongConsumer refused) {
         for (int cause = 0; unsent != 0 && cause < CAUSES; cause++) {
-            int vector = (int) (vectors >>> 4 * cause & VECTORS - 1);
-            if ((unsent >>> cause & 1) != 0 && (messages[vector] >>> Integer.SIZE & MASKED) == 0) {
+            int vector = (int) ((vectors >>> (4 * cause)) & (VECTORS - 1));
+            if (((unsent >>> cause) & 1) != 0 && ((messages[vector] >>> Integer.SIZE) & MASKED) == 0) {
                 unsent &= ~(1 << cause);
                 send(addresses[vector], (int) messages[vector], refused);
                 return true;

@@ -185,7 +185,7 @@ abstract class MemoryQueue {
     }
 
     final boolean isFull() {
-        return (tail + 1 & indexMask()) == head;
+        return ((tail + 1) & indexMask()) == head;
     }
 
     final long headAddress() {
@@ -201,11 +201,11 @@ abstract class MemoryQueue {
     }
 
     final void advanceHead() {
-        head = head + 1 & indexMask();
+        head = (head + 1) & indexMask();
     }
 
     final void advanceTail() {
-        tail = tail + 1 & indexMask();
+        tail = (tail + 1) & indexMask();
     }
 
     void addTo(StateDigest digest) {

@@ -91,7 +91,7 @@ final class MsiTable {
         long packed = 0;
         int to = 0;
         for (long left = mask; left != 0; left &= left - 1) {
-            packed |= (number >>> Long.numberOfTrailingZeros(left) & 1) << to++;
+            packed |= ((number >>> Long.numberOfTrailingZeros(left)) & 1) << to++;
         }
         return packed;
     }

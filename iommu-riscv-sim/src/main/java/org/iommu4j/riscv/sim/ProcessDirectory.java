@@ -40,7 +40,7 @@ final class ProcessDirectory {
         ProcessContext context = caches.processes.find(key);
         if (context == null) {
             long leaf = leaf(request, device, process);
-            context = leaf < 0 ? null : read(request, device, key, leaf + (process & 0xff) * CONTEXT_BYTES);
+            context = leaf < 0 ? null : read(request, device, key, leaf + (process & 0xffL) * CONTEXT_BYTES);
             if (context != null) {
                 caches.processes.fill(context, request.epoch);
             }
@@ -52,11 +52,11 @@ final class ProcessDirectory {
     private long leaf(Request request, DeviceContext device, int process) {
         long table = DeviceContext.PPN.get(device.fsc) << 12;
         for (int level = device.firstMode - 1; level > 0; level--) {
-            long prefix = process >>> LEAF_BITS + INDEX_BITS * (level - 1);
+            long prefix = (long) process >>> (LEAF_BITS + INDEX_BITS * (level - 1));
             long place = prefix << 2 | level;
             long entry = caches.processTables.find(ProcessContext.tableTag(device.device), place);
             if (entry == EntryCache.MISS) {
-                entry = readEntry(request, device, table + (prefix & (1 << INDEX_BITS) - 1) * Long.BYTES);
+                entry = readEntry(request, device, table + (prefix & ((1 << INDEX_BITS) - 1)) * Long.BYTES);
                 if (entry == EntryCache.MISS) {
                     return -1;
                 }

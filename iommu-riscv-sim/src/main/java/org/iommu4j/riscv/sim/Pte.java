@@ -95,7 +95,7 @@ final class Pte {
             boolean of64K = level == 0 && (PPN.get(pte) & 0xf) == NAPOT_64K;
             return of64K ? (pte & ~(N | PPN.of(NAPOT_64K))) | SIZE.of(SIZE_64K) : 0;
         }
-        boolean misaligned = (PPN.get(pte) & ((1L << 9 * level) - 1)) != 0;
+        boolean misaligned = (PPN.get(pte) & ((1L << (9 * level)) - 1)) != 0;
         return misaligned ? 0 : pte | SIZE.of(size(level));
     }
 

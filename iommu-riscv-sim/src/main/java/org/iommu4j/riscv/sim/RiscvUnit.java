@@ -95,7 +95,7 @@ final class RiscvUnit implements TranslationUnit {
     @Override
     public int readRegister32(int offset) {
         checkAligned(offset, Integer.BYTES);
-        return (int) (readRegister64(offset & -Long.BYTES) >>> (offset & 4) * Byte.SIZE);
+        return (int) (readRegister64(offset & -Long.BYTES) >>> ((offset & 4) * Byte.SIZE));
     }
 
     @Override

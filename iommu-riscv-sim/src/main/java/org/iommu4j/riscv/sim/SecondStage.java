@@ -59,7 +59,7 @@ final class SecondStage {
 
     private long walk(Request request, DeviceContext device, long address, long needed, long wanted, long flags) {
         int levels = Features.levels(device.secondMode);
-        if (address >>> 12 + 9 * levels + 2 != 0) {
+        if (address >>> (12 + 9 * levels + 2) != 0) {
             return request.guestPageFault(address, flags);
         }
         long known = caches.secondTables.find(device.guestTag, address >>> 12);
@@ -67,7 +67,7 @@ final class SecondStage {
         int level = (known == EntryCache.MISS ? levels : Pte.level(known)) - 1;
         long indexMask = known == EntryCache.MISS ? ROOT_INDEX : INDEX;
         while (true) {
-            long at = table + (address >>> 12 + 9 * level & indexMask) * Long.BYTES;
+            long at = table + ((address >>> (12 + 9 * level)) & indexMask) * Long.BYTES;
             long pte = memory.read(at, control.isBigEndian());
             AccessStatus status = memory.status(at, pte);
             if (status != AccessStatus.OK) {

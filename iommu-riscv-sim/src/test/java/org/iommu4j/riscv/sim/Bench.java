@@ -102,7 +102,7 @@ final class Bench {
     long context(int device) {
         long at = DIRECTORY;
         for (int shift : new int[] {15, 6}) {
-            at = step(at + (device >>> shift & 0x1ff) * 8L);
+            at = step(at + ((device >>> shift) & 0x1ff) * 8L);
         }
         return at + (device & 0x3f) * 64L;
     }
@@ -125,9 +125,9 @@ final class Bench {
     long map(long root, int levels, long address, int level, long pte) {
         long at = root;
         for (int i = levels - 1; i > level; i--) {
-            at = step(at + (address >>> 12 + 9 * i & 0x1ff) * 8);
+            at = step(at + ((address >>> (12 + 9 * i)) & 0x1ff) * 8);
         }
-        at += (address >>> 12 + 9 * level & 0x1ff) * 8;
+        at += ((address >>> (12 + 9 * level)) & 0x1ff) * 8;
         memory.poke(at, pte);
         return at;
     }
@@ -139,7 +139,7 @@ final class Bench {
 
     /** Makes second-stage tables in which the first GiB is itself, for all tables of these tests; returns the root. */
     long guestTables() {
-        long root = freePage + 0x3fff & -0x4000;
+        long root = (freePage + 0x3fff) & -0x4000;
         freePage = root + 0x4000;
         map(root, 3, 0, 2, leaf(0, CODE));
         return root;

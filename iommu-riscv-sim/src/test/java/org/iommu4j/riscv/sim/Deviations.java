@@ -51,7 +51,7 @@ final class Deviations {
         int levels = context.secondMode - 5;
         long table = context.secondRoot;
         for (int level = levels - 1; level >= 0; level--) {
-            long index = address >>> 12 + 9 * level & (level == levels - 1 ? 2047 : 511);
+            long index = (address >>> (12 + 9 * level)) & (level == levels - 1 ? 2047 : 511);
             long pte = memory.peek(table + index * Long.BYTES);
             pte = bigEndian ? Long.reverseBytes(pte) : pte;
             if ((pte & Pte.V) == 0 || (pte & Pte.RIGHTS) != 0) {

@@ -55,8 +55,8 @@ class RiscvSiliconTest {
         at += extended ? (device & 0x3f) * 64L : (device & 0x7f) * 32L;
         memory.store(at + 24, 8L << 60 | next >>> 12);
         memory.store(at, 1);
-        memory.store(next + (IOVA >>> 30) * 8, next + 0x1000 >>> 12 << 10 | 1);
-        memory.store(next + 0x1000 + (IOVA >>> 21 & 0x1ff) * 8, next + 0x2000 >>> 12 << 10 | 1);
+        memory.store(next + (IOVA >>> 30) * 8, (next + 0x1000) >>> 12 << 10 | 1);
+        memory.store(next + 0x1000 + (IOVA >>> 21 & 0x1ff) * 8, (next + 0x2000) >>> 12 << 10 | 1);
         memory.store(next + 0x2000 + (IOVA >>> 12 & 0x1ff) * 8, PAGE >>> 12 << 10 | 0xd7);
     }
 
