@@ -51,9 +51,7 @@ final class RimtWriter {
         RimtWriter writer = new RimtWriter();
         writer.header();
         int iommu = writer.iommu(unit, function);
-        for (SourceIdRange range : unit.sourceIds()) {
-            writer.rootComplex(range, ats, iommu);
-        }
+        writer.rootComplex(unit, ats, iommu);
         for (PlatformDeviceDescription device : devices) {
             writer.platformDevice(device, iommu);
         }
@@ -111,14 +109,16 @@ final class RimtWriter {
         return start;
     }
 
-    private void rootComplex(SourceIdRange range, boolean ats, int iommu) {
+    private void rootComplex(TranslationUnitSpec unit, boolean ats, int iommu) {
         int start = begin(NODE_ROOT_COMPLEX);
         table.putInt(ats ? ROOT_COMPLEX_HAS_ATS | ROOT_COMPLEX_HAS_PRI : 0);
         table.putShort((short) 0);
-        table.putShort((short) range.segment());
+        table.putShort((short) unit.segment());
         table.putShort((short) (table.position() + 2 * Short.BYTES - start));
-        table.putShort((short) 1);
-        mapping(range.firstRequesterId(), range.count(), range.firstSourceId(), iommu);
+        table.putShort((short) unit.sourceIds().size());
+        for (SourceIdRange range : unit.sourceIds()) {
+            mapping(range.firstRequesterId(), range.count(), range.firstSourceId(), iommu);
+        }
         end(start);
     }
 

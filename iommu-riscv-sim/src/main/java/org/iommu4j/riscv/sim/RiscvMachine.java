@@ -25,8 +25,8 @@ import org.iommu4j.spi.BootOptions;
 /**
  * The shared topology on RISC-V, with one IOMMU for all devices: a platform device, or a PCI function.
  *
- * <p>Device ids are requester ids with a bit of a third level of the directory on top. A DMA engine that is not on PCI
- * has two ids.
+ * <p>Device ids are requester ids with a bit of a third level of the directory on top. The host bridge and the IOMMU
+ * itself have none. A DMA engine that is not on PCI has two.
  */
 final class RiscvMachine {
     /** Wired interrupts of an IOMMU that is a platform device. */
@@ -37,7 +37,7 @@ final class RiscvMachine {
     private static final PciAddress FUNCTION = new PciAddress(0, 0, 3, 0);
     private static final String FUNCTION_UNIT = "riscv-iommu@" + FUNCTION;
     private static final int FIRST_DEVICE_ID = 0x1_0000;
-    private static final int REQUESTER_IDS = 0x1_0000;
+    private static final int LAST_REQUESTER_ID = 0xffff;
     private static final NamedDevice DMA_ENGINE = new NamedDevice("\\_SB.DMA0");
     private static final List<Integer> DMA_ENGINE_IDS = List.of(0x2_0001, 0x2_0002);
 
@@ -62,7 +62,9 @@ final class RiscvMachine {
 
     /** Describes a machine whose IOMMU is a platform device. */
     static MachineDescription platform(String name, long capabilities) {
-        TranslationUnitSpec unit = unit(PLATFORM_UNIT, capabilities);
+        // All but the host bridge.
+        TranslationUnitSpec unit = unit(PLATFORM_UNIT, REGISTER_BASE, capabilities)
+                .withSourceIds(List.of(deviceIds(1, LAST_REQUESTER_ID)));
         PlatformDeviceDescription engine =
                 new PlatformDeviceDescription(DMA_ENGINE, Optional.of(PLATFORM_UNIT), DMA_ENGINE_IDS, true);
         return machine(
@@ -75,7 +77,11 @@ final class RiscvMachine {
 
     /** Describes a machine whose IOMMU is a PCI function. */
     static MachineDescription pci(String name, long capabilities) {
-        TranslationUnitSpec unit = unit(FUNCTION_UNIT, capabilities);
+        // All but the host bridge and the IOMMU itself; Linux takes the id after a range as part of it.
+        TranslationUnitSpec unit = unit(FUNCTION_UNIT, REGISTER_BASE, capabilities)
+                .withSourceIds(List.of(
+                        deviceIds(1, FUNCTION.requesterId() - 2),
+                        deviceIds(FUNCTION.requesterId() + 1, LAST_REQUESTER_ID)));
         List<FunctionDescription> functions =
                 new ArrayList<>(BuiltInTopology.functions(FUNCTION_UNIT, FUNCTION_UNIT));
         int bus0 = (int) functions.stream().filter(each -> each.address().bus() == 0).count();
@@ -99,9 +105,9 @@ final class RiscvMachine {
                 Map.of(Features.REGISTER, capabilities));
     }
 
-    private static TranslationUnitSpec unit(String name, long capabilities) {
-        return unit(name, REGISTER_BASE, capabilities)
-                .withSourceIds(List.of(new SourceIdRange(0, 0, REQUESTER_IDS, FIRST_DEVICE_ID)));
+    private static SourceIdRange deviceIds(int firstRequesterId, int lastRequesterId) {
+        return new SourceIdRange(
+                0, firstRequesterId, lastRequesterId - firstRequesterId + 1, FIRST_DEVICE_ID + firstRequesterId);
     }
 
     private static boolean hasAts(long capabilities) {
