@@ -253,10 +253,7 @@ public abstract class DriverClosingContract {
             assertRefused(Errno.ENODEV, () -> bench.iommu().allocate(type, bench.device()));
             assertRefused(Errno.ENODEV, () -> bench.iommu().allocate(type, bench.second(), Set.of()));
         }
-        for (DomainFlag flag : DomainFlag.values()) {
-            assertRefused(
-                    Errno.ENODEV, () -> bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(flag)));
-        }
+        DriverContract.assertFlagsAreRefused(bench);
         PageRequestGroup group =
                 new PageRequestGroup(bench.device().id(), 1, 0, List.of(new PageRequest(0, true, false, false, false)));
         requests.ifPresent(asking -> {
