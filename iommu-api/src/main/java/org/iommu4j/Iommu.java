@@ -83,7 +83,7 @@ public interface Iommu extends AutoCloseable {
      * Makes an empty domain that fits the device and can do what the flags ask; the device is not attached.
      *
      * <p>Without flags it is {@link #allocate(DomainType, IommuDevice)} [allocate-flags-1]. A driver that has no such
-     * abilities takes no flags.
+     * abilities takes no flags, open or closed.
      *
      * @param flags the abilities that the domain must have
      * @throws IommuException as {@link #allocate(DomainType, IommuDevice)}; EOPNOTSUPP when the device's unit can't do

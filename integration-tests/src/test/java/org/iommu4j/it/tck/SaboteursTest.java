@@ -50,19 +50,19 @@ class SaboteursTest {
     /** Returns the ordinary subjects that a saboteur applies to, or else the first rare one, or else capable ones. */
     private static List<Subject> subjects(Saboteur saboteur) {
         List<Subject> ordinary = Subjects.all()
-                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .filter(subject -> saboteur.applies().test(subject))
                 .toList();
         if (!ordinary.isEmpty()) {
             return ordinary;
         }
         List<Subject> rare = Subjects.rare()
-                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .filter(subject -> saboteur.applies().test(subject))
                 .limit(1)
                 .toList();
         return !rare.isEmpty()
                 ? rare
                 : Subjects.capable()
-                        .filter(subject -> saboteur.applies().test(subject.traits()))
+                        .filter(subject -> saboteur.applies().test(subject))
                         .toList();
     }
 
