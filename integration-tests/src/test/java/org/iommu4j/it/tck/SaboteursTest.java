@@ -83,11 +83,12 @@ class SaboteursTest {
                         .contains("[" + saboteur.promise() + "] " + Promises.sentence(saboteur.promise())));
     }
 
-    /** Otherwise the proxies themselves might be what is caught. */
+    /** Otherwise the proxies themselves might be what is caught. The same ones stand before the example. */
     @TestFactory
     Stream<DynamicTest> theKitFindsNothingWhereOnlyProxiesStandBetween() {
         String only = System.getProperty("iommu4j.tck.promise", "");
         return Subjects.all()
+                .filter(subject -> !subject.vendor().equals("minimal"))
                 .flatMap(subject -> KIT.promises().stream()
                         .filter(id -> only.isEmpty() || id.matches(only))
                         // A proxy allocates at each call.
