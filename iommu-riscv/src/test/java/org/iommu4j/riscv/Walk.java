@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.riscv;
 
+import java.util.HashMap;
 import java.util.Map;
 import java.util.function.LongUnaryOperator;
+import java.util.stream.Collectors;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.device.DeviceId;
-import org.iommu4j.platform.RegisterSpace;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterWindow;
+import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.PlatformDeviceDescription;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.tck.TableWalk;
 
 /**
@@ -19,29 +25,36 @@ public final class Walk implements TableWalk {
     private static final int NOT_ALLOWED = -260;
     private static final int PAGE_FAULT = -13;
 
-    private final Map<DeviceId, Place> places;
+    private final Map<DeviceId, Long> ids;
 
-    /** Where a device's unit has its registers, and the id of its requests. */
-    public record Place(long base, long id) {}
+    /** Makes a walk for devices with the ids of their requests. */
+    private Walk(Map<DeviceId, Long> ids) {
+        this.ids = Map.copyOf(ids);
+    }
 
-    /** Makes a walk for some devices. */
-    public Walk(Map<DeviceId, Place> places) {
-        this.places = Map.copyOf(places);
+    /** Returns a walk for the devices of a machine. */
+    public static Walk of(MachineDescription machine) {
+        Map<String, TranslationUnitSpec> units =
+                machine.units().stream().collect(Collectors.toMap(TranslationUnitSpec::name, unit -> unit));
+        Map<DeviceId, Long> ids = new HashMap<>();
+        for (FunctionDescription function : machine.functions()) {
+            PciAddress address = function.address();
+            function.unit()
+                    .ifPresent(unit -> ids.put(
+                            address,
+                            Integer.toUnsignedLong(
+                                    units.get(unit).sourceId(address.segment(), address.requesterId()))));
+        }
+        for (PlatformDeviceDescription device : machine.platformDevices()) {
+            ids.put(device.id(), Integer.toUnsignedLong(device.sourceIds().get(0)));
+        }
+        return new Walk(ids);
     }
 
     @Override
-    public long translate(RegisterSpace registers, LongUnaryOperator memory, DeviceId device, long iova) {
-        Place place = places.get(device);
-        if (place == null) {
-            throw new AssertionError("no place of " + device);
-        }
-        RegisterWindow window = registers.map(place.base(), 4096);
-        try {
-            long address = translate(window.read64(0), window.read64(16), memory, place.id(), iova);
-            return address < 0 ? IommuDomain.UNMAPPED : address & ~(3L << 62);
-        } finally {
-            window.release();
-        }
+    public long translate(RegisterWindow registers, LongUnaryOperator memory, DeviceId device, long iova) {
+        long address = translate(registers.read64(0), registers.read64(16), memory, ids.get(device), iova);
+        return address < 0 ? IommuDomain.UNMAPPED : address & ~(3L << 62);
     }
 
     /**

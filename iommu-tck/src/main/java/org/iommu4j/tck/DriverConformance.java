@@ -44,7 +44,7 @@ import org.junit.jupiter.api.Nested;
  * <pre>{@code
  * class MinimalDriverTest extends DriverConformance {
  *     static Stream<Subject> subjects() {
- *         return Subject.both(MinimalSilicon.machine(), Traits.builder().addressBits(39).can(IDENTITY).build());
+ *         return Subject.both(MinimalSilicon.machine(), Traits.builder().addressBits(32).can(IDENTITY).build());
  *     }
  * }
  * }</pre>

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package com.example.minimal;
 
-import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
-import org.iommu4j.DmaFault;
-import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
@@ -18,7 +19,9 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.ReservedRegion;
 import org.iommu4j.bits.Hex;
+import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
@@ -27,22 +30,47 @@ import org.jspecify.annotations.Nullable;
 
 /** The opened driver. Its monitor guards devices, domains and the device table; the unit's is taken inside. */
 final class MinimalIommu implements Iommu {
-    /** 2^7 frames have a word for each of 2^16 requester ids. */
-    private static final int TABLE_ORDER = 7;
+    /** Writes to these addresses are interrupt requests of x86 before any translation. */
+    static final List<ReservedRegion> RESERVED_REGIONS =
+            List.of(new ReservedRegion(0xfee00000L, 0xfeefffffL, ReservedRegion.Type.MSI));
+
+    private static final int TABLE_ORDER = 7; // 2^7 frames have a word for each of 2^16 requester ids
 
     final VendorContext context;
     final Unit unit;
     final boolean snoopControl;
     private final long deviceTable;
-    private final List<MinimalDevice> devices = new ArrayList<>();
+    private final Map<PciAddress, Device> devices = new HashMap<>();
     private final Set<MinimalDomain> domains = new LinkedHashSet<>();
+    private final Map<Device, MinimalDomain> attached = new LinkedHashMap<>(); // in the order of moves
+    private final AtomicLong quarantined = new AtomicLong();
     private boolean closed;
 
-    private MinimalIommu(VendorContext context, Unit unit, boolean snoopControl, long deviceTable) {
+    private record Device(MinimalIommu iommu, PciAddress id, List<Integer> requesterIds) implements IommuDevice {
+        @Override
+        public List<ReservedRegion> reservedRegions() {
+            return RESERVED_REGIONS;
+        }
+
+        @Override
+        public boolean isolatedMsi() {
+            return true;
+        }
+    }
+
+    private MinimalIommu(VendorContext context, RegisterWindow window) {
+        long capability = window.read64(Unit.CAP);
+        if (Unit.VERSION.get(capability) != 1) {
+            throw new IommuException(Errno.ENODEV, "open: CAP is " + Hex.of(capability) + ", expected version 1");
+        }
         this.context = context;
-        this.unit = unit;
-        this.snoopControl = snoopControl;
-        this.deviceTable = deviceTable;
+        snoopControl = Unit.SC.isSet(capability);
+        deviceTable = zeroed(context, TABLE_ORDER);
+        unit = new Unit(window, context.waiter());
+        if (!unit.turnOn(deviceTable)) {
+            turnOff();
+            throw new IommuException(Errno.ETIMEDOUT, "open: the unit does not answer");
+        }
     }
 
     /** Opens; see {@link org.iommu4j.spi.IommuVendor#open}. */
@@ -55,41 +83,32 @@ final class MinimalIommu implements Iommu {
             window = context.registers().map(registerBase, Unit.WINDOW_SIZE);
         } catch (IommuException e) {
             Errno errno = e.errno() == Errno.EBUSY ? Errno.EBUSY : Errno.ENODEV;
-            throw new IommuException(
-                    errno, "open: nothing answers at " + Hex.of(registerBase) + ", or another driver", e);
+            throw new IommuException(errno, "open: another driver has the registers, or nothing answers", e);
         }
         try {
-            return open(context, window);
+            return new MinimalIommu(context, window);
         } catch (IommuException e) {
             window.release();
             throw e;
         }
     }
 
-    private static MinimalIommu open(VendorContext context, RegisterWindow window) {
-        long capability = window.read64(Unit.CAP);
-        if (Unit.VERSION.get(capability) != 1) {
-            throw new IommuException(Errno.ENODEV, "open: CAP is " + Hex.of(capability) + ", expected version 1");
-        }
-        long deviceTable = zeroed(context, TABLE_ORDER);
-        Unit unit = new Unit(window, context.waiter());
-        if (!unit.turnOn(deviceTable)) {
-            if (unit.turnOff()) {
-                context.frames().free(deviceTable, TABLE_ORDER);
-            }
-            throw new IommuException(Errno.ETIMEDOUT, "open: the unit does not answer");
-        }
-        return new MinimalIommu(context, unit, Unit.SC.isSet(capability), deviceTable);
-    }
-
     /** Takes 2^order frames full of zeros, or throws ENOMEM. */
     static long zeroed(VendorContext context, int order) {
         long first = context.frames().allocate(order);
-        for (long frame = first; frame != first + ((long) SystemMemory.FRAME_SIZE << order); ) {
-            context.memory().storeRun(frame, 0, 0, SystemMemory.FRAME_WORDS);
-            frame += SystemMemory.FRAME_SIZE;
+        for (int i = 0; i < 1 << order; i++) {
+            context.memory().storeRun(first + (long) i * SystemMemory.FRAME_SIZE, 0, 0, SystemMemory.FRAME_WORDS);
         }
         return first;
+    }
+
+    /** Gives frames back, or keeps them for good because the unit may still use them. */
+    void free(long frames, int order, boolean forgotten) {
+        if (forgotten) {
+            context.frames().free(frames, order);
+        } else {
+            quarantined.addAndGet(1L << order);
+        }
     }
 
     @Override
@@ -107,25 +126,16 @@ final class MinimalIommu implements Iommu {
         return List.of(MinimalVendor.UNIT);
     }
 
-    // --- devices and domains ---
-
     @Override
     public synchronized Optional<IommuDevice> probe(PciFunction function, int... dmaAliases) {
-        Objects.requireNonNull(dmaAliases, "dmaAliases");
         checkOpen();
-        for (MinimalDevice device : devices) {
-            if (device.id().equals(function.address())) {
-                return Optional.of(device);
-            }
-        }
-        if (function.address().segment() != 0) {
+        PciAddress address = function.address();
+        if (address.segment() != 0) {
             return Optional.empty();
         }
-        IntStream own = IntStream.of(function.address().requesterId());
-        int[] ids = IntStream.concat(own, IntStream.of(dmaAliases)).distinct().toArray();
-        MinimalDevice device = new MinimalDevice(this, function.address(), ids);
-        devices.add(device);
-        return Optional.of(device);
+        IntStream ids = IntStream.concat(IntStream.of(address.requesterId()), IntStream.of(dmaAliases));
+        List<Integer> distinct = ids.distinct().boxed().toList();
+        return Optional.of(devices.computeIfAbsent(address, id -> new Device(this, id, distinct)));
     }
 
     @Override
@@ -137,26 +147,19 @@ final class MinimalIommu implements Iommu {
     }
 
     @Override
-    public IommuDomain allocate(DomainType type, IommuDevice device) {
-        return allocate(type, device, Set.of());
-    }
-
-    @Override
-    public synchronized IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
-        Objects.requireNonNull(type, "type");
-        Objects.requireNonNull(flags, "flags");
+    public synchronized IommuDomain allocate(DomainType type, IommuDevice device) {
         checkOpen();
         own(device);
-        if (type == DomainType.NESTED || !flags.isEmpty()) {
-            throw new IommuException(Errno.EOPNOTSUPP, "allocate: no domain of type " + type + " with " + flags);
+        if (type == DomainType.NESTED) {
+            throw new IommuException(Errno.EOPNOTSUPP, "allocate: no domain of type " + type);
         }
-        MinimalDomain domain = type.isPaging() ? PagingDomain.allocate(this, type) : new StaticDomain(this, type);
+        MinimalDomain domain = new MinimalDomain(this, type);
         domains.add(domain);
         return domain;
     }
 
-    private MinimalDevice own(IommuDevice device) {
-        if (device instanceof MinimalDevice own && own.iommu() == this) {
+    private Device own(IommuDevice device) {
+        if (device instanceof Device own && own.iommu() == this) {
             return own;
         }
         throw new IommuException(Errno.ENODEV, device.id() + " belongs to another driver");
@@ -168,106 +171,79 @@ final class MinimalIommu implements Iommu {
         }
     }
 
-    // --- moving a device ---
-
     synchronized void attach(IommuDevice given, MinimalDomain domain) {
-        MinimalDevice device = own(given);
+        Device device = own(given);
         domain.checkOpen();
-        MinimalDomain old = device.domain;
-        boolean wasBroken = unit.isBroken();
-        if (old != domain && (wasBroken || !move(device, domain))) {
-            if (!wasBroken) {
-                move(device, old); // the unit may go on with either
-                domain.leftBehind = true;
-            }
-            throw Unit.refusal(wasBroken, "attach " + device.id());
+        MinimalDomain old = attached.get(device);
+        Errno errno = old == domain ? null : move(device, domain);
+        if (errno != null) {
+            move(device, old); // the unit may go on with either
+            throw new IommuException(errno, "attach " + device.id() + ": the unit did not flush");
         }
     }
 
     synchronized void detach(IommuDevice given, MinimalDomain domain) {
-        MinimalDevice device = own(given);
+        Device device = own(given);
         domain.checkOpen();
-        if (device.domain != domain) {
+        if (attached.get(device) != domain) {
             throw new IommuException(Errno.EINVAL, "detach: " + device.id() + " is not attached to this domain");
         }
-        boolean wasBroken = unit.isBroken();
-        if (!move(device, null)) {
-            domain.leftBehind = true;
-            throw Unit.refusal(wasBroken, "detach " + device.id());
+        Errno errno = move(device, null);
+        if (errno != null) {
+            throw new IommuException(errno, "detach " + device.id() + ": the unit did not flush");
         }
     }
 
-    /** Stores a device's entries, and has the unit forget the old ones and their domain's pages; returns if it did. */
-    private boolean move(MinimalDevice device, @Nullable MinimalDomain to) {
-        MinimalDomain from = device.domain;
-        device.domain = to;
-        boolean forgotten = true;
-        for (int id : device.ids) {
-            context.memory().store(deviceTable + (long) id * Long.BYTES, entry(device, id));
-            forgotten &= unit.forgetDevice(id);
+    /** Stores a device's words and has the unit forget the old ones; returns null, or why the unit did not. */
+    private @Nullable Errno move(Device device, @Nullable MinimalDomain to) {
+        MinimalDomain from = attached.remove(device);
+        if (to != null) {
+            attached.put(device, to);
         }
-        return (from == null || from.top() == 0 || unit.forgetPages(from.top(), 0, PagingDomain.LAST)) && forgotten;
-    }
-
-    /** Returns the entry of an id that a device has; if that blocks, the one of another device with that id. */
-    private long entry(MinimalDevice device, int id) {
-        long entry = device.domain == null ? 0 : device.domain.deviceTableEntry();
-        for (int i = 0; entry == 0 && i < devices.size(); i++) {
-            MinimalDevice other = devices.get(i);
-            for (int otherId : other.ids) {
-                entry = otherId == id && other.domain != null ? other.domain.deviceTableEntry() : entry;
+        for (int id : device.requesterIds()) {
+            long word = 0;
+            for (Map.Entry<Device, MinimalDomain> each : attached.entrySet()) {
+                if (each.getKey().requesterIds().contains(id)) { // devices may share it
+                    word = each.getValue().deviceTableWord();
+                }
             }
+            context.memory().store(deviceTable + (long) id * Long.BYTES, word);
         }
-        return entry;
-    }
-
-    // --- faults, quarantine, closing ---
-
-    @Override
-    public List<DmaFault> takeFaults() {
-        return unit.takeFaults();
-    }
-
-    @Override
-    public long faultOverflows() {
-        return unit.faultOverflows();
+        Errno errno = unit.flush();
+        if (errno != null && from != null) {
+            from.leftBehind = true;
+        }
+        return errno;
     }
 
     @Override
     public long quarantinedFrames() {
-        return unit.quarantined();
+        return quarantined.get();
     }
 
     synchronized void close(MinimalDomain domain) {
-        if (domains.contains(domain)) {
-            checkEmpty(domain);
-            domains.remove(domain);
-            domain.closed = true;
-            domain.free(!domain.leftBehind);
+        if (attached.containsValue(domain)) {
+            throw new IommuException(Errno.EBUSY, "close: a device is attached");
         }
-    }
-
-    private void checkEmpty(MinimalDomain domain) {
-        for (MinimalDevice device : devices) {
-            if (device.domain == domain) {
-                throw new IommuException(Errno.EBUSY, "close: " + device.id() + " is attached");
-            }
+        if (domains.remove(domain)) {
+            domain.closed = true;
+            domain.free();
         }
     }
 
     @Override
     public synchronized void close() {
-        if (closed) {
-            return;
+        if (!attached.isEmpty()) {
+            throw new IommuException(Errno.EBUSY, "close: devices are attached");
         }
-        domains.forEach(this::checkEmpty);
-        closed = true;
-        boolean off = unit.turnOff();
-        List.copyOf(domains).forEach(this::close);
-        if (off) {
-            context.frames().free(deviceTable, TABLE_ORDER);
-        } else {
-            unit.quarantine(1L << TABLE_ORDER);
+        if (!closed) {
+            closed = true;
+            turnOff();
+            List.copyOf(domains).forEach(this::close);
         }
+    }
+
+    private void turnOff() {
+        free(deviceTable, TABLE_ORDER, unit.turnOff());
     }
 }

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package com.example.minimal;
 
-import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
-import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.OptionalLong;
-import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.ReservedRegion;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.AcpiTable;
 import org.iommu4j.platform.FirmwareTables;
@@ -26,9 +19,7 @@ import org.iommu4j.spi.DeviceDescription;
 import org.iommu4j.spi.HostDescription;
 import org.iommu4j.spi.HostFacts;
 import org.iommu4j.spi.IommuVendor;
-import org.iommu4j.spi.KernelLog;
 import org.iommu4j.spi.Reason;
-import org.iommu4j.spi.ShownUnit;
 import org.iommu4j.spi.UnitAbilities;
 import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.spi.VendorContext;
@@ -38,10 +29,6 @@ public final class MinimalVendor implements IommuVendor {
     static final String NAME = "minimal";
     static final String UNIT = "minimal0";
     private static final String SIGNATURE = "MINI";
-    private static final String CAP = "CAP";
-
-    /** For {@link java.util.ServiceLoader}. */
-    public MinimalVendor() {}
 
     @Override
     public String name() {
@@ -54,110 +41,45 @@ public final class MinimalVendor implements IommuVendor {
     }
 
     @Override
-    public boolean recognises(HostFacts facts) {
-        return claims(facts.firmware()) || facts.showsUnit(MinimalVendor::isOwn);
-    }
-
-    private static boolean isOwn(String unit) {
-        return HostFacts.isNamed(unit, NAME);
-    }
-
-    @Override
-    public Optional<ShownUnit> describeSysfsUnit(String name, Map<String, String> attributes, FirmwareTables firmware) {
-        Objects.requireNonNull(attributes, "attributes");
-        Objects.requireNonNull(firmware, "firmware");
-        if (!isOwn(name)) {
-            return Optional.empty();
-        }
-        String cap = attributes.get("minimal-iommu/cap");
-        if (cap == null || !cap.matches("[0-9a-f]{1,16}")) {
-            throw new IllegalArgumentException(name + ": expected minimal-iommu/cap, up to 16 hexadecimal digits");
-        }
-        Map<String, Long> registers = Map.of(CAP, Long.parseUnsignedLong(cap, 16));
-        return Optional.of(new ShownUnit(OptionalLong.empty(), registers, Answer.YES));
-    }
-
-    @Override
-    public KernelLog kernelLog() {
-        return new MinimalKernelLog();
-    }
-
-    @Override
     public HostDescription describe(HostFacts facts, LinuxRelease release) {
-        Objects.requireNonNull(release, "release");
-        if (!recognises(facts) || !supports(release)) {
-            throw new IllegalArgumentException("no " + SIGNATURE + " and no " + UNIT + ", or no driver for " + release);
+        if (!supports(release) || !claims(facts.firmware())) {
+            throw new IllegalArgumentException("no table " + SIGNATURE + ", or no driver for " + release);
         }
-        List<String> warnings = new ArrayList<>();
-        OptionalLong tableBase = OptionalLong.empty();
-        Set<String> names = new LinkedHashSet<>();
-        Optional<byte[]> bytes = facts.firmware().table(SIGNATURE);
-        if (bytes.isPresent()) {
-            AcpiTable table = AcpiTable.parse(SIGNATURE, bytes.get());
-            tableBase = OptionalLong.of(table.u64(AcpiTable.HEADER_LENGTH));
-            names.add(UNIT);
-            if (!table.checksumValid()) {
-                warnings.add(SIGNATURE + ": the checksum is wrong");
-            }
-        }
-        facts.shownUnits().keySet().stream().filter(MinimalVendor::isOwn).forEach(names::add);
-        List<UnitDescription> units = new ArrayList<>();
-        for (String name : names) {
-            units.add(describe(name, facts, name.equals(UNIT) ? tableBase : OptionalLong.empty(), warnings));
-        }
-        List<DeviceDescription> devices = new ArrayList<>();
-        for (PciFunction function : facts.topology().functions()) {
-            devices.add(describe(function, facts, units, warnings));
-        }
-        return new HostDescription(NAME, CoherencyRule.PER_DEVICE, units, devices, List.of(), warnings);
-    }
-
-    /** What Linux shows takes precedence over the table. */
-    private static UnitDescription describe(
-            String name, HostFacts facts, OptionalLong tableBase, List<String> warnings) {
-        ShownUnit shown = facts.shownUnits().get(name);
-        OptionalLong base = shown != null && shown.registerBase().isPresent() ? shown.registerBase() : tableBase;
-        if (!base.equals(tableBase) && claims(facts)) {
-            warnings.add(name + ": Linux shows it where " + SIGNATURE + " has none");
-        }
-        OptionalLong read = shown != null && shown.registers().containsKey(CAP)
-                ? OptionalLong.of(shown.registers().get(CAP))
-                : facts.registers().value(name, base, CAP);
-        long cap = read.orElse(0);
+        AcpiTable table =
+                AcpiTable.parse(SIGNATURE, facts.firmware().table(SIGNATURE).orElseThrow());
+        OptionalLong base = OptionalLong.of(table.u64(AcpiTable.HEADER_LENGTH));
+        long cap = facts.registers().value(UNIT, base, "CAP").orElse(0);
         boolean known = Unit.VERSION.get(cap) == 1;
-        boolean told = tableBase.isPresent();
-        return new UnitDescription(
-                name,
-                told ? OptionalInt.of(0) : OptionalInt.empty(),
+        Answer blocks = known ? Answer.of(Unit.SC.isSet(cap)) : Answer.UNKNOWN;
+        UnitDescription unit = new UnitDescription(
+                UNIT,
+                OptionalInt.of(0),
                 base,
-                told ? Answer.YES : Answer.UNKNOWN,
+                Answer.YES,
                 List.of(),
-                UnitAbilities.UNKNOWN.blockingNoSnoop(known ? Answer.of(Unit.SC.isSet(cap)) : Answer.UNKNOWN),
-                known ? Map.of(CAP, cap) : Map.of(),
+                UnitAbilities.UNKNOWN.blockingNoSnoop(blocks),
+                known ? Map.of("CAP", cap) : Map.of(),
                 known ? Map.of("CAP.SC", Unit.SC.get(cap)) : Map.of());
+        List<DeviceDescription> devices = facts.topology().functions().stream()
+                .map(function -> describe(function, blocks))
+                .toList();
+        List<String> warnings = table.checksumValid() ? List.of() : List.of(SIGNATURE + ": the checksum is wrong");
+        return new HostDescription(NAME, CoherencyRule.PER_DEVICE, List.of(unit), devices, List.of(), warnings);
     }
 
-    private static boolean claims(HostFacts facts) {
-        return facts.firmware().table(SIGNATURE).isPresent();
-    }
-
-    private static DeviceDescription describe(
-            PciFunction function, HostFacts facts, List<UnitDescription> units, List<String> warnings) {
-        PciAddress address = function.address();
-        if (address.segment() != 0) {
-            Reason why = new Reason("the unit translates for segment 0 only", "manual, Firmware");
-            return new DeviceDescription(address, Answer.NO, null, Answer.NO, List.of(why), List.of(), Answer.NO);
-        }
-        String link = facts.unitLinks().get(address);
-        UnitDescription unit =
-                units.stream().filter(one -> one.id().equals(link)).findFirst().orElse(units.get(0));
-        if (claims(facts) && !unit.id().equals(UNIT)) {
-            warnings.add(address + ": Linux has it behind " + unit.id() + ", " + SIGNATURE + " behind " + UNIT);
-        }
-        Answer blocks = unit.abilities().blocksNoSnoop();
-        Reason why = new Reason("the unit blocks no-snoop where CAP has SC: " + blocks, "manual, Registers");
-        List<ReservedRegion> regions = claims(facts) ? MinimalDevice.RESERVED_REGIONS : null;
-        return new DeviceDescription(address, Answer.YES, unit.id(), blocks, List.of(why), regions, Answer.YES);
+    private static DeviceDescription describe(PciFunction function, Answer blocks) {
+        boolean translated = function.address().segment() == 0;
+        Reason why = translated
+                ? new Reason("the unit blocks no-snoop where CAP has SC: " + blocks, "manual, Registers")
+                : new Reason("the unit translates for segment 0 only", "manual, Firmware");
+        return new DeviceDescription(
+                function.address(),
+                Answer.of(translated),
+                translated ? UNIT : null,
+                translated ? blocks : Answer.NO,
+                List.of(why),
+                translated ? MinimalIommu.RESERVED_REGIONS : List.of(),
+                Answer.of(translated));
     }
 
     @Override
@@ -168,16 +90,14 @@ public final class MinimalVendor implements IommuVendor {
         byte[] bytes = context.firmware()
                 .table(SIGNATURE)
                 .orElseThrow(() -> new IommuException(Errno.ENODEV, "open: firmware has no " + SIGNATURE));
-        long registerBase;
         try {
             AcpiTable table = AcpiTable.parse(SIGNATURE, bytes);
-            registerBase = table.u64(AcpiTable.HEADER_LENGTH);
             if (!table.checksumValid()) {
-                throw new IommuException(Errno.EINVAL, "open: the checksum of " + SIGNATURE + " is wrong");
+                throw new MalformedTableException(SIGNATURE, 9, "the checksum is wrong");
             }
+            return MinimalIommu.open(context, table.u64(AcpiTable.HEADER_LENGTH));
         } catch (MalformedTableException e) {
             throw new IommuException(Errno.EINVAL, "open: " + e.getMessage(), e);
         }
-        return MinimalIommu.open(context, registerBase);
     }
 }

@@ -11,9 +11,9 @@ import org.iommu4j.tck.Traits.Enforcement;
 /** What the vendor says of itself, machine by machine. */
 final class MinimalSubjects {
     private static final Traits TRAITS = Traits.builder()
-            .addressBits(39)
-            .can(Ability.IDENTITY, Ability.WRITE_ONLY, Ability.FAULT_REPORTS, Ability.TRANSLATION_CACHE)
-            .can(Ability.COMPLETION)
+            .addressBits(32)
+            .physicalBits(40)
+            .can(Ability.IDENTITY, Ability.WRITE_ONLY, Ability.TRANSLATION_CACHE, Ability.COMPLETION)
             .build();
 
     private MinimalSubjects() {}

@@ -60,8 +60,13 @@ public interface TranslationUnit {
                 + Integer.toHexString(value & 0xffff) + " at offset 0x" + Integer.toHexString(offset));
     }
 
-    /** Reads a 32-bit register at an offset in bytes, aligned to 4 [unit-read-thirty-two-1]. */
-    int readRegister32(int offset);
+    /**
+     * Reads a 32-bit register at an offset in bytes, aligned to 4 [unit-read-thirty-two-1]. Unless a unit has such
+     * registers, it is half of a 64-bit one.
+     */
+    default int readRegister32(int offset) {
+        return (int) (readRegister64(offset & ~7) >>> ((offset & 4) * 8));
+    }
 
     /** Reads a 64-bit register at an offset in bytes, aligned to 8 [unit-read-sixty-four-1]. */
     long readRegister64(int offset);
@@ -69,9 +74,12 @@ public interface TranslationUnit {
     /**
      * Writes a 32-bit register, or half of a 64-bit one [unit-write-thirty-two-1].
      *
-     * @throws IllegalStateException when the unit's registers are written whole
+     * @throws IllegalStateException when the unit's registers are written whole, as by default
      */
-    void writeRegister32(int offset, int value);
+    default void writeRegister32(int offset, int value) {
+        throw new IllegalStateException("the registers of unit " + spec().name() + " are written whole; written 0x"
+                + Integer.toHexString(value) + " at offset 0x" + Integer.toHexString(offset));
+    }
 
     /** Writes a 64-bit register [unit-write-sixty-four-1]. */
     void writeRegister64(int offset, long value);

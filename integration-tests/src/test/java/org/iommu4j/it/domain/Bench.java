@@ -35,7 +35,7 @@ public class Bench {
     public static final PciAddress SECOND = BuiltInTopology.SECOND_GPU;
 
     /** Where tests map, unless they say else: inside every table, aligned to all but the very largest pages. */
-    public static final long IOVA = 1L << 38;
+    public static final long IOVA = 1L << 31;
 
     /** Memory that nobody allocates from in these tests, aligned to its size of 128 MiB. */
     public static final long SCRATCH = 128L << 20;

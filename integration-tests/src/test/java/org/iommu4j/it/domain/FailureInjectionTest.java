@@ -104,7 +104,7 @@ class FailureInjectionTest {
             bench.assertReaches(IOVA, SCRATCH);
             long frames = bench.framesInUse();
             // New tables at every level, two page sizes if there are, and a rollback across runs.
-            long iova = (1L << 37) - 3 * PAGE;
+            long iova = (1L << 30) - 3 * PAGE;
             long size = (2L << 20) + 600 * PAGE;
 
             machine.failures().arm(n);

@@ -7,37 +7,35 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.platform.RegisterSpace;
 
 /**
- * Leaves of the example's unit: 3 levels, 4 KiB pages, rights in bits 1:0.
+ * Leaves of the example's unit: 2 levels, 4 KiB pages, rights in bits 1:0.
  *
  * @param snoopControl whether the unit blocks no-snoop, whatever a leaf has
  */
 record MinimalLeaves(long registerBase, boolean snoopControl) implements LeafFormat {
     private static final long PAGE = 4096;
-    private static final long ADDRESS = 0x000f_ffff_ffff_f000L;
+    private static final long ADDRESS = 0xff_ffff_f000L;
     private static final int TABLE = 0x08;
 
     @Override
     public Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova) {
         long devices = registers.map(registerBase, 4096).read64(TABLE);
         long entry = memory.applyAsLong(devices + (long) device.requesterId() * Long.BYTES);
-        if ((entry & 3) != 3 || iova >>> 39 != 0) {
+        if ((entry & 3) != 2 || iova >>> 32 != 0) {
             return Leaf.NONE;
         }
-        long at = 0;
-        for (int shift = 30; shift >= 12; shift -= 9) {
-            at = (entry & ADDRESS) + (iova >>> shift & 511) * Long.BYTES;
-            entry = memory.applyAsLong(at);
-            if (entry == 0) {
-                return Leaf.NONE;
-            }
+        long upper = memory.applyAsLong((entry & ADDRESS) + (iova >>> 21) * Long.BYTES);
+        long at = (upper & ADDRESS) + (iova >>> 12 & 511) * Long.BYTES;
+        long leaf = upper == 0 ? 0 : memory.applyAsLong(at);
+        if (leaf == 0) {
+            return Leaf.NONE;
         }
         return new Leaf(
-                entry,
+                leaf,
                 at,
                 PAGE,
-                (entry & ADDRESS) | (iova & (PAGE - 1)),
-                (entry & Prot.READ) != 0,
-                (entry & Prot.WRITE) != 0,
+                (leaf & ADDRESS) | (iova & (PAGE - 1)),
+                (leaf & Prot.READ) != 0,
+                (leaf & Prot.WRITE) != 0,
                 snoopControl);
     }
 

@@ -206,9 +206,12 @@ class UseAfterCloseTest {
                 "probe",
                 () -> iommu.probe(bench.machine().topology().functions().get(0)));
         operations.put("allocate", () -> iommu.allocate(DomainType.UNMANAGED, device));
-        operations.put(
-                "allocate with flags", () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.PASID)));
+        operations.put("allocate without flags", () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of()));
         requests.ifPresent(asking -> {
+            // Its driver knows the flag.
+            operations.put(
+                    "allocate with flags",
+                    () -> iommu.allocate(DomainType.UNMANAGED, device, Set.of(DomainFlag.PASID)));
             operations.put("enable page requests", asking::enable);
             operations.put("respond", () -> asking.respond(group, PageResponse.SUCCESS));
         });

@@ -9,6 +9,10 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.iommu4j.Iommu;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.audit.Audit;
 import org.iommu4j.audit.AuditedDevice;
@@ -19,11 +23,19 @@ import org.iommu4j.host.HostEvidence;
 import org.iommu4j.host.HostInputs;
 import org.iommu4j.kvm.GuestMemoryType;
 import org.iommu4j.pci.PciAddress;
+import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.sim.machine.MachineFactory;
+import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.Answer;
+import org.iommu4j.spi.HostDescription;
+import org.iommu4j.spi.HostFacts;
+import org.iommu4j.spi.IommuVendor;
 import org.iommu4j.spi.IommuVendors;
+import org.iommu4j.spi.KernelLog;
+import org.iommu4j.spi.RegisterValues;
+import org.iommu4j.spi.VendorContext;
 import org.iommu4j.workbench.cases.GuestForgetsFlush;
 import org.iommu4j.workbench.cases.GuestNoSnoop;
 import org.iommu4j.workbench.scenario.Case;
@@ -76,27 +88,87 @@ class ExampleVendorTest {
         assertThat(outcome.blame()).isEqualTo(Blame.GUEST_DRIVER);
     }
 
-    /** The workbench has no word of this driver's: it asks who prints such lines. */
+    /** The example's vendor, had Linux a driver that prints lines: the audit has no word of them and asks who does. */
+    private record Printing(IommuVendor vendor, MachineDescription machine) implements IommuVendor {
+        private static final Pattern UNIT = Pattern.compile("minimal: (minimal0): registers at 0x(\\w+), CAP 0x(\\w+)");
+
+        @Override
+        public String name() {
+            return vendor.name();
+        }
+
+        @Override
+        public boolean claims(FirmwareTables firmware) {
+            return vendor.claims(firmware);
+        }
+
+        @Override
+        public boolean recognises(HostFacts facts) {
+            return facts.showsUnit("minimal0"::equals);
+        }
+
+        @Override
+        public KernelLog kernelLog() {
+            return new KernelLog() {
+                @Override
+                public List<String> words() {
+                    return List.of("minimal: ");
+                }
+
+                @Override
+                public void read(String line, Findings findings) {
+                    Matcher unit = UNIT.matcher(line);
+                    if (unit.find()) {
+                        findings.unit(
+                                unit.group(1),
+                                OptionalLong.of(Long.parseLong(unit.group(2), 16)),
+                                Map.of("CAP", Long.parseLong(unit.group(3), 16)));
+                    } else if (line.contains("interrupts are remapped")) {
+                        findings.interruptRemapping(true);
+                    } else if (line.contains("translating")) {
+                        findings.inUse(true);
+                    }
+                }
+            };
+        }
+
+        @Override
+        public HostDescription describe(HostFacts facts, LinuxRelease release) {
+            Map<String, Long> shown = facts.shownUnits().get("minimal0").registers();
+            RegisterValues values = (unit, base, register) -> OptionalLong.of(shown.get(register));
+            return vendor.describe(machine.firmware(), facts.topology(), values, release);
+        }
+
+        @Override
+        public Iommu open(VendorContext context) {
+            return vendor.open(context);
+        }
+    }
+
     @Test
     void aHostIsAuditedByNothingButWhatTheDriverPrintedThere(@TempDir Path folder) throws IOException {
         Path log = Files.writeString(folder.resolve("host.log"), """
                 [    0.000000] Linux version 6.8.0-40-generic (buildd@x) #40
-                [    0.200000] minimal: minimal0: registers at 0xfedc0000, CAP 0x1
+                [    0.200000] minimal: minimal0: registers at 0xfed80000, CAP 0x1
                 [    0.210000] minimal: interrupts are remapped
                 [    0.300000] pci 0000:00:02.0: [8086:1616] type 00 class 0x030000
                 [    0.400000] minimal: translating
                 [    0.500000] pci 0000:00:02.0: Adding to iommu group 1
                 """);
 
-        HostEvidence host = HostInputs.withInstalledVendors().path(log).read();
-        Audit audit = new Auditor(IommuVendors.load()).audit(host, Optional.empty(), List.of());
+        IommuVendors installed = IommuVendors.load();
+        MachineDescription machine = MachineFactory.load().named("minimal-nosc");
+        IommuVendors vendors = IommuVendors.of(List.of(
+                installed.named("intel"), installed.named("amd"), new Printing(installed.named("minimal"), machine)));
+        HostEvidence host = new HostInputs(vendors).path(log).read();
+        Audit audit = new Auditor(vendors).audit(host, Optional.empty(), List.of());
 
         assertThat(host.interruptRemapping()).isEqualTo(Answer.YES);
         assertThat(host.iommuInUse()).isEqualTo(Answer.YES);
         assertThat(host.kernelLines()).extracting(Fact::value).contains("minimal: translating");
         assertThat(audit.units()).singleElement().satisfies(unit -> {
             assertThat(unit.vendor()).isEqualTo("minimal");
-            assertThat(unit.description().registerBase()).hasValue(0xfedc_0000L);
+            assertThat(unit.description().registerBase()).hasValue(0xfed8_0000L);
             assertThat(unit.description().registers()).containsExactly(Map.entry("CAP", 1L));
             assertThat(unit.devices()).containsExactly(PciAddress.parse("00:02.0"));
         });

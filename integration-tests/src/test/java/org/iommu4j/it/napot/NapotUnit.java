@@ -58,16 +58,6 @@ final class NapotUnit implements TranslationUnit {
     }
 
     @Override
-    public int readRegister32(int offset) {
-        return (int) (directory >>> (offset * 8));
-    }
-
-    @Override
-    public void writeRegister32(int offset, int value) {
-        throw new IllegalStateException("the directory's address is written whole");
-    }
-
-    @Override
     public TranslationUnitSpec spec() {
         return spec;
     }

@@ -164,7 +164,7 @@ final class DomainSaboteurs {
                         context.topology(),
                         context.bootOptions(),
                         context.release())),
-                traits -> traits.has(Ability.COMPLETION));
+                subject -> subject.traits().has(Ability.COMPLETION));
     }
 
     private static List<Saboteur> bytes() {
@@ -426,21 +426,22 @@ final class DomainSaboteurs {
                                 call -> domain(call).type().isPaging(),
                                 call -> call.with(0, call.number(0) & -8).proceed())),
                 Domains.of(
-                        "translate-1",
-                        "answers for the middle of large pages with their start",
-                        "translate",
-                        when(
-                                call -> call.number(0) % page(call) == 0
-                                        && domain(call).pageSizes() != 0,
-                                call -> {
-                                    long found = (long) call.proceed();
-                                    long before = domain(call).translate(call.number(0) - page(call));
-                                    return found != IommuDomain.UNMAPPED
-                                                    && before == found - page(call)
-                                                    && found > 1 << 21
-                                            ? (Object) before
-                                            : (Object) found;
-                                })),
+                                "translate-1",
+                                "answers for the middle of large pages with their start",
+                                "translate",
+                                when(
+                                        call -> call.number(0) % page(call) == 0
+                                                && domain(call).pageSizes() != 0,
+                                        call -> {
+                                            long found = (long) call.proceed();
+                                            long before = domain(call).translate(call.number(0) - page(call));
+                                            return found != IommuDomain.UNMAPPED
+                                                            && before == found - page(call)
+                                                            && found > 1 << 21
+                                                    ? (Object) before
+                                                    : (Object) found;
+                                        }))
+                        .on(Offers::largePages),
                 with("translate-2", "remembers its first answer", "translate", () -> {
                     Map<Long, Object> first = new HashMap<>();
                     return call -> {
@@ -498,12 +499,14 @@ final class DomainSaboteurs {
     private static List<Saboteur> capabilities() {
         List<Saboteur> all = new ArrayList<>();
         all.add(new Saboteur(
-                "enforce-8",
-                "leaves the bit out of entries that blocks no-snoop",
-                subject -> subject.withPorts(context -> subject.vendor().equals("amd")
-                        ? ForgetfulMemory.withoutFc(context)
-                        : ForgetfulMemory.withoutSnp(context)),
-                traits -> traits.has(Ability.COMPLETION) && traits.enforcement().isKept()));
+                        "enforce-8",
+                        "leaves the bit out of entries that blocks no-snoop",
+                        subject -> subject.withPorts(context -> subject.vendor().equals("amd")
+                                ? ForgetfulMemory.withoutFc(context)
+                                : ForgetfulMemory.withoutSnp(context)),
+                        Offers::snoopBits)
+                .where(traits ->
+                        traits.has(Ability.COMPLETION) && traits.enforcement().isKept()));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "close", call -> Optional.empty())
                 .where(Ability.ENFORCEMENT));
         all.add(changes("enforcement-1", "cacheCoherencyEnforcement", "map", call -> Optional.empty())

@@ -96,14 +96,15 @@ final class MappingSaboteurs {
                             return null;
                         })),
                 with("map-1", "maps large pages to the address of the page before from the second on", "map", () -> {
-                    long[] last = {-1};
-                    return when(MappingSaboteurs::isLarge, call -> {
-                        long before = last[0];
-                        last[0] = call.number(PHYSICAL);
-                        return call.with(PHYSICAL, before == -1 ? last[0] : before ^ call.number(SIZE))
-                                .proceed();
-                    });
-                }),
+                            long[] last = {-1};
+                            return when(MappingSaboteurs::isLarge, call -> {
+                                long before = last[0];
+                                last[0] = call.number(PHYSICAL);
+                                return call.with(PHYSICAL, before == -1 ? last[0] : before ^ call.number(SIZE))
+                                        .proceed();
+                            });
+                        })
+                        .on(Offers::largePages),
                 with("map-1", "forgets the sixth mapping of all", "map", () -> {
                     int[] calls = new int[1];
                     return when(call -> ++calls[0] == 6, call -> null);
@@ -205,10 +206,11 @@ final class MappingSaboteurs {
     private static Saboteur forgetful(
             String promise, String about, UnaryOperator<VendorContext> intel, UnaryOperator<VendorContext> amd) {
         return new Saboteur(
-                promise,
-                about,
-                subject -> subject.withPorts(subject.vendor().equals("amd") ? amd : intel),
-                traits -> traits.has(Ability.COMPLETION));
+                        promise,
+                        about,
+                        subject -> subject.withPorts(subject.vendor().equals("amd") ? amd : intel),
+                        Offers::smallInvalidations)
+                .where(Ability.COMPLETION);
     }
 
     private static Saboteur withoutTables(String promise) {
@@ -253,33 +255,37 @@ final class MappingSaboteurs {
                             })));
                 }),
                 with("map-4", "refuses a large page where a small one was once", "map", () -> {
-                    Set<Long> small = new HashSet<>();
-                    return call -> {
-                        if (!isLarge(call)) {
-                            small.add(call.number(IOVA));
-                        } else if (small.stream()
-                                .anyMatch(at -> at >= call.number(IOVA)
-                                        && at < call.number(IOVA) + call.number(SIZE) * call.number(COUNT))) {
-                            throw new IommuException(Errno.EADDRINUSE, "sabotage");
-                        }
-                        return call.proceed();
-                    };
-                }),
-                Saboteur.of("map-4", "keeps the table that a large page replaces", () -> {
-                    boolean[] mapping = new boolean[1];
-                    return List.of(
-                            new Change(IommuDomain.class, "map", call -> {
-                                mapping[0] = isLarge(call);
-                                try {
-                                    return call.proceed();
-                                } finally {
-                                    mapping[0] = false;
+                            Set<Long> small = new HashSet<>();
+                            return call -> {
+                                if (!isLarge(call)) {
+                                    small.add(call.number(IOVA));
+                                } else if (small.stream()
+                                        .anyMatch(at -> at >= call.number(IOVA)
+                                                && at < call.number(IOVA) + call.number(SIZE) * call.number(COUNT))) {
+                                    throw new IommuException(Errno.EADDRINUSE, "sabotage");
                                 }
-                            }),
-                            new Change(FrameAllocator.class, "free", when(call -> mapping[0], call -> null)));
-                }),
+                                return call.proceed();
+                            };
+                        })
+                        .on(Offers::largePages),
+                Saboteur.of("map-4", "keeps the table that a large page replaces", () -> {
+                            boolean[] mapping = new boolean[1];
+                            return List.of(
+                                    new Change(IommuDomain.class, "map", call -> {
+                                        mapping[0] = isLarge(call);
+                                        try {
+                                            return call.proceed();
+                                        } finally {
+                                            mapping[0] = false;
+                                        }
+                                    }),
+                                    new Change(FrameAllocator.class, "free", when(call -> mapping[0], call -> null)));
+                        })
+                        .on(Offers::largePages),
                 withoutTables("map-4"),
-                silent("map-12", "map", null, Errno.ETIMEDOUT, Errno.EIO).where(Ability.COMPLETION),
+                silent("map-12", "map", null, Errno.ETIMEDOUT, Errno.EIO)
+                        .on(Offers::largePages)
+                        .where(Ability.COMPLETION),
                 Domains.of(
                                 "map-12",
                                 "calls an unconfirmed table a missing frame",
@@ -287,8 +293,10 @@ final class MappingSaboteurs {
                                 onError(NOT_COMPLETED, call -> {
                                     throw new IommuException(Errno.ENOMEM, "sabotage");
                                 }))
+                        .on(Offers::largePages)
                         .where(Ability.COMPLETION),
                 Domains.of("map-12", "leaves the large page", "map", afterError(NOT_COMPLETED, Call::proceed))
+                        .on(Offers::largePages)
                         .where(Ability.COMPLETION));
     }
 
@@ -301,13 +309,14 @@ final class MappingSaboteurs {
                         call -> call.with(PROT, (int) call.number(PROT) | Prot.READ_WRITE)
                                 .proceed()),
                 Domains.of(
-                        "map-5",
-                        "grants writing on large pages",
-                        "map",
-                        when(
-                                MappingSaboteurs::isLarge,
-                                call -> call.with(PROT, (int) call.number(PROT) | Prot.WRITE)
-                                        .proceed())),
+                                "map-5",
+                                "grants writing on large pages",
+                                "map",
+                                when(
+                                        MappingSaboteurs::isLarge,
+                                        call -> call.with(PROT, (int) call.number(PROT) | Prot.WRITE)
+                                                .proceed()))
+                        .on(Offers::largePages),
                 Domains.of(
                         "map-5",
                         "grants writing from the second page of a run on",
@@ -386,13 +395,14 @@ final class MappingSaboteurs {
                         "map",
                         call -> call.with(IOVA, call.number(IOVA) & -page(call)).proceed()),
                 Domains.of(
-                        "map-7",
-                        "rounds the physical address of a large page down",
-                        "map",
-                        when(
-                                MappingSaboteurs::isLarge,
-                                call -> call.with(PHYSICAL, call.number(PHYSICAL) & -call.number(SIZE))
-                                        .proceed())),
+                                "map-7",
+                                "rounds the physical address of a large page down",
+                                "map",
+                                when(
+                                        MappingSaboteurs::isLarge,
+                                        call -> call.with(PHYSICAL, call.number(PHYSICAL) & -call.number(SIZE))
+                                                .proceed()))
+                        .on(Offers::largePages),
                 Domains.of(
                         "map-7",
                         "accepts mappings of a blocked domain",
@@ -455,19 +465,20 @@ final class MappingSaboteurs {
                                         && call.number(SIZE) == page(call),
                                 call -> null)),
                 Domains.of(
-                        "map-10",
-                        "replaces small pages by a large one",
-                        "map",
-                        onError(List.of(Errno.EADDRINUSE), call -> {
-                            if (!isLarge(call)) {
-                                throw new IommuException(Errno.EADDRINUSE, "as it was");
-                            }
-                            long most = Math.min(call.number(SIZE), 1 << 24);
-                            for (long at = 0; at < most; at += page(call)) {
-                                unmap(domain(call), call.number(IOVA) + at, page(call));
-                            }
-                            return call.proceed();
-                        })),
+                                "map-10",
+                                "replaces small pages by a large one",
+                                "map",
+                                onError(List.of(Errno.EADDRINUSE), call -> {
+                                    if (!isLarge(call)) {
+                                        throw new IommuException(Errno.EADDRINUSE, "as it was");
+                                    }
+                                    long most = Math.min(call.number(SIZE), 1 << 24);
+                                    for (long at = 0; at < most; at += page(call)) {
+                                        unmap(domain(call), call.number(IOVA) + at, page(call));
+                                    }
+                                    return call.proceed();
+                                }))
+                        .on(Offers::largePages),
                 silent("map-13", "map", null, Errno.ENODEV),
                 misnamed("map-13", "map", Errno.ENODEV, Errno.EINVAL));
     }
@@ -578,20 +589,22 @@ final class MappingSaboteurs {
                             : (Object) done;
                 }),
                 Domains.of(
-                        "unmap-4",
-                        "returns no more than what was asked for",
-                        "unmap",
-                        call -> Math.min((long) call.proceed(), call.number(1))),
+                                "unmap-4",
+                                "returns no more than what was asked for",
+                                "unmap",
+                                call -> Math.min((long) call.proceed(), call.number(1)))
+                        .on(Offers::largePages),
                 Domains.of("unmap-4", "does not gather what it unmapped beyond the request", "unmap", call -> {
-                    IotlbGather own = new IotlbGather();
-                    long done = domain(call).unmap(call.number(0), call.number(1), own);
-                    add(
-                            call.argument(2, IotlbGather.class),
-                            own,
-                            own.start(),
-                            call.number(0) + Math.min(done, call.number(1)) - 1);
-                    return done;
-                }),
+                            IotlbGather own = new IotlbGather();
+                            long done = domain(call).unmap(call.number(0), call.number(1), own);
+                            add(
+                                    call.argument(2, IotlbGather.class),
+                                    own,
+                                    own.start(),
+                                    call.number(0) + Math.min(done, call.number(1)) - 1);
+                            return done;
+                        })
+                        .on(Offers::largePages),
                 Domains.of("unmap-5", "unmaps a page more", "unmap", call -> {
                     long done = (long) call.proceed();
                     if (done > page(call)) {
@@ -797,6 +810,7 @@ final class MappingSaboteurs {
                             domain(call).sync(copy);
                             return null;
                         })
+                        .on(Offers::smallInvalidations)
                         .where(Ability.TRANSLATION_CACHE),
                 with("sync-2", "forgets every fourth sync", "sync", () -> {
                             int[] calls = new int[1];

@@ -20,10 +20,10 @@ import org.iommu4j.tck.Traits;
  * @param sabotage returns the broken subject; called once for each run, so that its state is fresh
  * @param applies on which subjects there is something to break
  */
-record Saboteur(String promise, String about, UnaryOperator<Subject> sabotage, Predicate<Traits> applies) {
+record Saboteur(String promise, String about, UnaryOperator<Subject> sabotage, Predicate<Subject> applies) {
     /** Makes a saboteur of calls, with state that is made anew for each run. */
     static Saboteur of(String promise, String about, Supplier<List<Interposer.Change>> changes) {
-        return new Saboteur(promise, about, subject -> new Interposer(changes.get()).between(subject), traits -> true);
+        return new Saboteur(promise, about, subject -> new Interposer(changes.get()).between(subject), subject -> true);
     }
 
     /** Makes a saboteur of the calls of one method. */
@@ -55,6 +55,11 @@ record Saboteur(String promise, String about, UnaryOperator<Subject> sabotage, P
 
     /** Returns the same, for some subjects. */
     Saboteur where(Predicate<Traits> condition) {
+        return on(subject -> condition.test(subject.traits()));
+    }
+
+    /** Returns the same, for subjects that {@link Offers} something. */
+    Saboteur on(Predicate<Subject> condition) {
         return new Saboteur(promise, about, sabotage, applies.and(condition));
     }
 

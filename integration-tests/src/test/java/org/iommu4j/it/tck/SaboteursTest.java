@@ -52,25 +52,25 @@ class SaboteursTest {
     /** Returns the subjects of a saboteur: ordinary ones, else the first rare one, else capable ones, else scarce. */
     private static List<Subject> subjects(Saboteur saboteur) {
         List<Subject> ordinary = Subjects.all()
-                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .filter(subject -> saboteur.applies().test(subject))
                 .toList();
         if (!ordinary.isEmpty()) {
             return ordinary;
         }
         List<Subject> rare = Subjects.rare()
-                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .filter(subject -> saboteur.applies().test(subject))
                 .limit(1)
                 .toList();
         if (!rare.isEmpty()) {
             return rare;
         }
         List<Subject> capable = Subjects.capable()
-                .filter(subject -> saboteur.applies().test(subject.traits()))
+                .filter(subject -> saboteur.applies().test(subject))
                 .toList();
         return !capable.isEmpty()
                 ? capable
                 : Subjects.scarce()
-                        .filter(subject -> saboteur.applies().test(subject.traits()))
+                        .filter(subject -> saboteur.applies().test(subject))
                         .toList();
     }
 
@@ -82,11 +82,11 @@ class SaboteursTest {
                         .isNotEmpty());
     }
 
-    /** Otherwise the proxies themselves might be what is caught. */
+    /** Otherwise the proxies themselves might be what is caught. The same ones stand before the example. */
     @TestFactory
     Stream<DynamicTest> theKitFindsNothingWhereOnlyProxiesStandBetween() {
         return nothingIsFound(
-                Subjects.all(),
+                Subjects.all().filter(subject -> !subject.vendor().equals("minimal")),
                 KIT.promises().stream()
                         // A proxy allocates at each call.
                         .filter(id -> !List.of("domain-3", "unit-translate-2", "fabric-3")

@@ -2,6 +2,7 @@
 package org.iommu4j.it.tck;
 
 import static org.iommu4j.it.tck.Handlers.when;
+import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.TABLE_READER;
 import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 
@@ -231,14 +232,16 @@ final class SiliconSaboteurs {
                         "readRegister8",
                         call -> call.with(0, (int) call.number(0) ^ 3).proceed()),
                 unit("unit-read-eight-1", "reads bytes with a sign", "readRegister8", call ->
-                        (int) (byte) (int) call.proceed()),
+                                (int) (byte) (int) call.proceed())
+                        .on(Offers::manyRegisters),
                 unit(
                         "unit-read-sixteen-1",
                         "reads the lower half at both offsets",
                         "readRegister16",
                         call -> call.with(0, (int) call.number(0) & ~2).proceed()),
                 unit("unit-read-sixteen-1", "reads halves with a sign", "readRegister16", call ->
-                        (int) (short) (int) call.proceed()),
+                                (int) (short) (int) call.proceed())
+                        .on(Offers::manyRegisters),
                 unit(
                         "unit-read-thirty-two-1",
                         "reads the lower half at both offsets",
@@ -250,10 +253,11 @@ final class SiliconSaboteurs {
                         "readRegister64",
                         call -> Long.rotateLeft((long) call.proceed(), 32)),
                 unit("unit-read-sixty-four-1", "writes back what it reads", "readRegister64", call -> {
-                    long value = (long) call.proceed();
-                    unit(call).writeRegister64((int) call.number(0), value);
-                    return value;
-                }),
+                            long value = (long) call.proceed();
+                            unit(call).writeRegister64((int) call.number(0), value);
+                            return value;
+                        })
+                        .on(Offers::manyRegisters),
                 unit("unit-write-eight-1", "swallows bytes", "writeRegister8", call -> null),
                 unit(
                         "unit-write-eight-1",
@@ -271,10 +275,12 @@ final class SiliconSaboteurs {
                         when(call -> (call.number(0) & 4) != 0, call -> null)),
                 unit("unit-write-thirty-two-1", "drops all", "writeRegister32", call -> null),
                 unit(
-                        "unit-write-sixty-four-1",
-                        "drops the upper half",
-                        "writeRegister64",
-                        call -> call.with(1, call.number(1) & 0xffffffffL).proceed()),
+                                "unit-write-sixty-four-1",
+                                "drops the upper half",
+                                "writeRegister64",
+                                call -> call.with(1, call.number(1) & 0xffffffffL)
+                                        .proceed())
+                        .on(Offers::manyRegisters),
                 unit(
                         "unit-write-sixty-four-1",
                         "writes the next register",
@@ -302,31 +308,35 @@ final class SiliconSaboteurs {
                             };
                         }),
                 unit("unit-translate-1", "records a refusal twice", "translate", call -> {
-                    long answer = (long) call.proceed();
-                    return answer < 0 ? call.proceed() : answer;
-                }),
+                            long answer = (long) call.proceed();
+                            return answer < 0 ? call.proceed() : answer;
+                        })
+                        .where(FAULT_REPORTS),
                 unit("unit-translate-1", "records a fault for writes that it lets pass", "translate", call -> {
-                    long answer = (long) call.proceed();
-                    if (answer >= 0 && (int) call.number(FLAGS) == RequestFlags.WRITE) {
-                        call.with(ADDRESS, call.number(ADDRESS) + 0x40000).proceed();
-                    }
-                    return answer;
-                }),
+                            long answer = (long) call.proceed();
+                            if (answer >= 0 && (int) call.number(FLAGS) == RequestFlags.WRITE) {
+                                call.with(ADDRESS, call.number(ADDRESS) + 0x40000)
+                                        .proceed();
+                            }
+                            return answer;
+                        })
+                        .where(FAULT_REPORTS),
                 unit(
-                        "unit-translate-1",
-                        "forgets to record faults of far pages",
-                        "translate",
-                        when(call -> (call.number(ADDRESS) >>> 12 & 0x3f) >= 41, call -> Translation.fault(6))),
+                                "unit-translate-1",
+                                "forgets to record faults of far pages",
+                                "translate",
+                                when(call -> (call.number(ADDRESS) >>> 12 & 0x3f) >= 41, call -> Translation.fault(6)))
+                        .where(FAULT_REPORTS),
                 new Saboteur(
                         "unit-translate-2",
                         "allocates when it refuses",
                         subject -> Silicons.withUnits(subject, unit -> new Silicons.AllocatingUnit(unit, true, false)),
-                        traits -> true),
+                        subject -> true),
                 new Saboteur(
                         "unit-translate-2",
                         "allocates when it translates",
                         subject -> Silicons.withUnits(subject, unit -> new Silicons.AllocatingUnit(unit, false, true)),
-                        traits -> true),
+                        subject -> true),
                 unit("unit-translate-3", "has 17 bits of fault code", "translate", call -> {
                     long answer = (long) call.proceed();
                     return answer < 0 ? answer | 1 << 16 : answer;
@@ -494,7 +504,7 @@ final class SiliconSaboteurs {
                         "silicon-1",
                         "has a field",
                         subject -> Silicons.withUnits(subject, unit -> unit),
-                        traits -> true),
+                        subject -> true),
                 with("silicon-1", "makes one unit for all", TranslationUnitProvider.class, "create", () -> {
                     AtomicReference<Object> unit = new AtomicReference<>();
                     return call -> {
@@ -914,12 +924,12 @@ final class SiliconSaboteurs {
                         "fabric-3",
                         "allocates when it reads",
                         subject -> subject.withFabrics(fabric -> new Silicons.AllocatingFabric(fabric, true, false)),
-                        traits -> true),
+                        subject -> true),
                 new Saboteur(
                         "fabric-3",
                         "allocates when it exchanges",
                         subject -> subject.withFabrics(fabric -> new Silicons.AllocatingFabric(fabric, false, true)),
-                        traits -> true),
+                        subject -> true),
                 fabric("fabric-memory-1", "has memory everywhere", "isMemory", call -> true),
                 fabric(
                         "fabric-memory-1",

@@ -34,10 +34,12 @@ final class SubtleSaboteurs {
     private static List<Saboteur> mapping() {
         return List.of(
                 Domains.of(
-                        "translate-1",
-                        "loses bit 51 of physical addresses",
-                        "map",
-                        call -> call.with(1, call.number(1) & ~(1L << 51)).proceed()),
+                                "translate-1",
+                                "loses bit 51 of physical addresses",
+                                "map",
+                                call -> call.with(1, call.number(1) & ~(1L << 51))
+                                        .proceed())
+                        .where(traits -> traits.physicalBits() > 51),
                 Domains.of(
                         "map-2",
                         "leaves what is inside the aperture",
@@ -53,13 +55,14 @@ final class SubtleSaboteurs {
                 without("MMIO", Prot.MMIO),
                 without("PRIV", Prot.PRIV),
                 Domains.of(
-                        "map-9",
-                        "cuts physical addresses of large pages",
-                        "map",
-                        when(
-                                call -> call.number(2) > page(call),
-                                call -> call.with(1, call.number(1) & (1L << 52) - 1)
-                                        .proceed())));
+                                "map-9",
+                                "cuts physical addresses of large pages",
+                                "map",
+                                when(
+                                        call -> call.number(2) > page(call),
+                                        call -> call.with(1, call.number(1) & (1L << 52) - 1)
+                                                .proceed()))
+                        .on(Offers::largePages));
     }
 
     private static Saboteur without(String name, int hint) {

@@ -46,6 +46,7 @@ import org.iommu4j.tck.Traits;
 
 /** Vendors that describe and open wrongly. */
 final class VendorSaboteurs {
+    private static final List<String> SIGNATURES = List.of("DMAR", "IVRS", "MINI");
     private static final Reason GENERAL = new Reason("it depends", "nobody");
 
     private VendorSaboteurs() {}
@@ -188,7 +189,7 @@ final class VendorSaboteurs {
                                         .toList()),
                                 subject.machines(),
                                 subject.ports()),
-                        traits -> true));
+                        subject -> true));
     }
 
     /** A vendor that needs another one to be made. */
@@ -214,8 +215,14 @@ final class VendorSaboteurs {
         }
     }
 
+    private static Optional<byte[]> table(FirmwareTables firmware) {
+        return SIGNATURES.stream()
+                .flatMap(signature -> firmware.table(signature).stream())
+                .findFirst();
+    }
+
     private static boolean damaged(FirmwareTables firmware) {
-        for (String signature : List.of("DMAR", "IVRS", "MINI")) {
+        for (String signature : SIGNATURES) {
             byte[] table = firmware.table(signature).orElse(new byte[0]);
             int sum = 0;
             for (byte each : table) {
@@ -253,7 +260,7 @@ final class VendorSaboteurs {
                         call -> (boolean) call.proceed() && !damaged(call.argument(0, FirmwareTables.class))),
                 vendor("claims-2", "reads the length of the table", "claims", call -> {
                     FirmwareTables firmware = call.argument(0, FirmwareTables.class);
-                    for (String signature : List.of("DMAR", "IVRS", "MINI")) {
+                    for (String signature : SIGNATURES) {
                         firmware.table(signature).ifPresent(table -> {
                             if (table[4] == 0) {
                                 throw new MalformedTableException(signature, 4, "no length");
@@ -263,11 +270,13 @@ final class VendorSaboteurs {
                     return call.proceed();
                 }),
                 vendor(
-                        "recognises-1",
-                        "recognises a host by its table alone",
-                        "recognises",
-                        call -> call.target(IommuVendor.class)
-                                .claims(call.argument(0, HostFacts.class).firmware())),
+                                "recognises-1",
+                                "recognises a host by its table alone",
+                                "recognises",
+                                call -> call.target(IommuVendor.class)
+                                        .claims(call.argument(0, HostFacts.class)
+                                                .firmware()))
+                        .on(Offers::shownUnits),
                 vendor(
                         "recognises-1",
                         "recognises a host by its units alone",
@@ -283,12 +292,7 @@ final class VendorSaboteurs {
                         "recognises no host with a damaged table",
                         "recognises",
                         call -> (boolean) call.proceed()
-                                && call.argument(0, HostFacts.class)
-                                        .firmware()
-                                        .table("DMAR")
-                                        .or(() -> call.argument(0, HostFacts.class)
-                                                .firmware()
-                                                .table("IVRS"))
+                                && table(call.argument(0, HostFacts.class).firmware())
                                         .map(table -> table.length >= 36)
                                         .orElse(true)),
                 vendor("kernel-log-1", "has no reader of the log", "kernelLog", call -> null),
@@ -301,84 +305,99 @@ final class VendorSaboteurs {
 
     private static List<Saboteur> shown() {
         return List.of(
-                vendor("sysfs-1", "knows no unit", "describeSysfsUnit", call -> Optional.empty()),
+                vendor("sysfs-1", "knows no unit", "describeSysfsUnit", call -> Optional.empty())
+                        .on(Offers::shownUnits),
                 vendor(
-                        "sysfs-1",
-                        "takes a stranger's unit",
-                        "describeSysfsUnit",
-                        call -> call.argument(0, String.class).startsWith("zz")
-                                ? Optional.of(new ShownUnit(OptionalLong.empty(), Map.of()))
-                                : call.proceed()),
+                                "sysfs-1",
+                                "takes a stranger's unit",
+                                "describeSysfsUnit",
+                                call -> call.argument(0, String.class).startsWith("zz")
+                                        ? Optional.of(new ShownUnit(OptionalLong.empty(), Map.of()))
+                                        : call.proceed())
+                        .on(Offers::shownUnits),
                 vendor("sysfs-1", "reads the address of the next unit", "describeSysfsUnit", call -> {
-                    Optional<?> unit = (Optional<?>) call.proceed();
-                    return unit.map(ShownUnit.class::cast)
-                            .map(own -> new ShownUnit(OptionalLong.of(0xfeda0000L), own.registers(), own.inUse()));
-                }),
+                            Optional<?> unit = (Optional<?>) call.proceed();
+                            return unit.map(ShownUnit.class::cast)
+                                    .map(own ->
+                                            new ShownUnit(OptionalLong.of(0xfeda0000L), own.registers(), own.inUse()));
+                        })
+                        .on(Offers::shownUnits),
                 vendor("sysfs-1", "reads a register wrongly", "describeSysfsUnit", call -> {
-                    Optional<?> unit = (Optional<?>) call.proceed();
-                    return unit.map(ShownUnit.class::cast).map(own -> {
-                        Map<String, Long> registers = new LinkedHashMap<>(own.registers());
-                        registers.replaceAll((name, value) -> value ^ 0x55L << 32);
-                        return new ShownUnit(own.registerBase(), registers, own.inUse());
-                    });
-                }),
+                            Optional<?> unit = (Optional<?>) call.proceed();
+                            return unit.map(ShownUnit.class::cast).map(own -> {
+                                Map<String, Long> registers = new LinkedHashMap<>(own.registers());
+                                registers.replaceAll((name, value) -> value ^ 0x55L << 32);
+                                return new ShownUnit(own.registerBase(), registers, own.inUse());
+                            });
+                        })
+                        .on(Offers::shownUnits),
                 vendor("sysfs-1", "does not know that the unit is used", "describeSysfsUnit", call -> {
-                    Optional<?> unit = (Optional<?>) call.proceed();
-                    return unit.map(ShownUnit.class::cast)
-                            .map(own -> new ShownUnit(own.registerBase(), own.registers()));
-                }),
+                            Optional<?> unit = (Optional<?>) call.proceed();
+                            return unit.map(ShownUnit.class::cast)
+                                    .map(own -> new ShownUnit(own.registerBase(), own.registers()));
+                        })
+                        .on(Offers::shownUnits),
                 vendor("sysfs-2", "takes a unit that can't be read for a stranger's", "describeSysfsUnit", call -> {
-                    try {
-                        return call.proceed();
-                    } catch (IllegalArgumentException e) {
-                        return Optional.empty();
-                    }
-                }),
+                            try {
+                                return call.proceed();
+                            } catch (IllegalArgumentException e) {
+                                return Optional.empty();
+                            }
+                        })
+                        .on(Offers::shownUnits),
                 vendor("sysfs-2", "refuses without a word", "describeSysfsUnit", call -> {
-                    try {
-                        return call.proceed();
-                    } catch (IllegalArgumentException e) {
-                        throw new IllegalArgumentException("", e);
-                    }
-                }),
+                            try {
+                                return call.proceed();
+                            } catch (IllegalArgumentException e) {
+                                throw new IllegalArgumentException("", e);
+                            }
+                        })
+                        .on(Offers::shownUnits),
                 vendor("sysfs-2", "throws another exception where a value is empty", "describeSysfsUnit", call -> {
-                    if (call.argument(1, Map.class).containsValue("")) {
-                        throw new StringIndexOutOfBoundsException(0);
-                    }
-                    return call.proceed();
-                }),
+                            if (call.argument(1, Map.class).containsValue("")) {
+                                throw new StringIndexOutOfBoundsException(0);
+                            }
+                            return call.proceed();
+                        })
+                        .on(Offers::shownUnits),
                 vendor("sysfs-2", "parses what is no number", "describeSysfsUnit", call -> {
-                    try {
-                        return call.proceed();
-                    } catch (IllegalArgumentException e) {
-                        throw new NumberFormatException("For input string");
-                    }
-                }));
+                            try {
+                                return call.proceed();
+                            } catch (IllegalArgumentException e) {
+                                throw new NumberFormatException("For input string");
+                            }
+                        })
+                        .on(Offers::shownUnits));
     }
 
     private static List<Saboteur> parameters() {
         return List.of(
                 vendor("parameters-1", "lists all parameters but the first", "kernelParameters", call -> {
-                    List<?> all = (List<?>) call.proceed();
-                    return all.isEmpty() ? all : all.subList(1, all.size());
-                }),
+                            List<?> all = (List<?>) call.proceed();
+                            return all.isEmpty() ? all : all.subList(1, all.size());
+                        })
+                        .on(Offers::parameters),
                 vendor("parameters-1", "lists all parameters but that of every vendor", "kernelParameters", call -> {
-                    List<Object> all = new ArrayList<>((List<?>) call.proceed());
-                    all.remove(KernelParameter.EVERY_UNIT_OFF);
-                    return all;
-                }),
+                            List<Object> all = new ArrayList<>((List<?>) call.proceed());
+                            all.remove(KernelParameter.EVERY_UNIT_OFF);
+                            return all;
+                        })
+                        .on(Offers::parameters),
                 described("parameters-2", "has both values of a parameter", all -> {
-                    List<KernelParameter> both = new ArrayList<>(all.parameters());
-                    KernelParameter first = both.get(0);
-                    both.add(new KernelParameter(first.parameter(), "not_" + first.value(), first.effect(), GENERAL));
-                    return with(all, all.units(), all.devices(), both, all.warnings());
-                }),
+                            List<KernelParameter> both = new ArrayList<>(all.parameters());
+                            KernelParameter first = both.get(0);
+                            both.add(new KernelParameter(
+                                    first.parameter(), "not_" + first.value(), first.effect(), GENERAL));
+                            return with(all, all.units(), all.devices(), both, all.warnings());
+                        })
+                        .on(Offers::parameters),
                 described("parameters-2", "has a parameter twice", all -> {
-                    List<KernelParameter> twice = new ArrayList<>(all.parameters());
-                    KernelParameter last = twice.get(twice.size() - 1);
-                    twice.add(new KernelParameter(last.parameter(), last.value(), last.effect(), GENERAL));
-                    return with(all, all.units(), all.devices(), twice, all.warnings());
-                }),
+                            List<KernelParameter> twice = new ArrayList<>(all.parameters());
+                            KernelParameter last = twice.get(twice.size() - 1);
+                            twice.add(new KernelParameter(last.parameter(), last.value(), last.effect(), GENERAL));
+                            return with(all, all.units(), all.devices(), twice, all.warnings());
+                        })
+                        .on(Offers::parameters),
                 vendor("supports-1", "supports every release", "supports", call -> true),
                 vendor(
                         "supports-1",
@@ -393,17 +412,19 @@ final class VendorSaboteurs {
                                         .equals(LinuxRelease.known().get(0))
                                 && (boolean) call.proceed()),
                 vendor("rules-1", "lists a rule twice", "releaseRules", call -> {
-                    List<Object> rules = new ArrayList<>((List<?>) call.proceed());
-                    rules.add(rules.get(0));
-                    return rules;
-                }),
+                            List<Object> rules = new ArrayList<>((List<?>) call.proceed());
+                            rules.add(rules.get(0));
+                            return rules;
+                        })
+                        .on(Offers::rules),
                 Saboteur.of("rules-1", "lists its rules the first time only", () -> {
-                    AtomicInteger times = new AtomicInteger();
-                    return List.of(new Interposer.Change(
-                            IommuVendor.class,
-                            "releaseRules",
-                            call -> times.getAndIncrement() == 0 ? call.proceed() : List.of()));
-                }),
+                            AtomicInteger times = new AtomicInteger();
+                            return List.of(new Interposer.Change(
+                                    IommuVendor.class,
+                                    "releaseRules",
+                                    call -> times.getAndIncrement() == 0 ? call.proceed() : List.of()));
+                        })
+                        .on(Offers::rules),
                 vendor("rules-1", "lists no rule", "releaseRules", call -> List.of())
                         .where(traits -> traits.enforcement() == Traits.Enforcement.GRANTED));
     }
@@ -428,43 +449,47 @@ final class VendorSaboteurs {
                     }));
                 }),
                 units(
-                        "describe-2",
-                        "guesses that a unit has every function",
-                        unit -> unit.includeAll() == Answer.UNKNOWN
-                                ? new UnitDescription(
-                                        unit.id(),
-                                        unit.segment(),
-                                        OptionalLong.of(0xfed90000L),
-                                        Answer.NO,
-                                        unit.scope(),
-                                        unit.abilities(),
-                                        unit.registers(),
-                                        unit.fields())
-                                : unit),
+                                "describe-2",
+                                "guesses that a unit has every function",
+                                unit -> unit.includeAll() == Answer.UNKNOWN
+                                        ? new UnitDescription(
+                                                unit.id(),
+                                                unit.segment(),
+                                                OptionalLong.of(0xfed90000L),
+                                                Answer.NO,
+                                                unit.scope(),
+                                                unit.abilities(),
+                                                unit.registers(),
+                                                unit.fields())
+                                        : unit)
+                        .on(Offers::shownUnits),
                 eachDevice(
-                        "describe-2",
-                        "guesses that no unit translates",
-                        device -> device(
-                                device,
-                                device.translated() == Answer.UNKNOWN ? Answer.NO : device.translated(),
-                                device.enforceCacheCoherency(),
-                                device.reasons(),
-                                device.isolatedInterrupts())),
+                                "describe-2",
+                                "guesses that no unit translates",
+                                device -> device(
+                                        device,
+                                        device.translated() == Answer.UNKNOWN ? Answer.NO : device.translated(),
+                                        device.enforceCacheCoherency(),
+                                        device.reasons(),
+                                        device.isolatedInterrupts()))
+                        .on(Offers::shownUnits),
                 eachDevice(
-                        "describe-2",
-                        "guesses that there are no regions",
-                        device -> device.reservedRegions() == null ? regions(device, List.of()) : device),
+                                "describe-2",
+                                "guesses that there are no regions",
+                                device -> device.reservedRegions() == null ? regions(device, List.of()) : device)
+                        .on(Offers::shownUnits),
                 eachDevice(
-                        "describe-2",
-                        "guesses that interrupts are not isolated",
-                        device -> device(
-                                device,
-                                device.translated(),
-                                device.enforceCacheCoherency(),
-                                device.reasons(),
-                                device.isolatedInterrupts() == Answer.UNKNOWN
-                                        ? Answer.NO
-                                        : device.isolatedInterrupts())),
+                                "describe-2",
+                                "guesses that interrupts are not isolated",
+                                device -> device(
+                                        device,
+                                        device.translated(),
+                                        device.enforceCacheCoherency(),
+                                        device.reasons(),
+                                        device.isolatedInterrupts() == Answer.UNKNOWN
+                                                ? Answer.NO
+                                                : device.isolatedInterrupts()))
+                        .on(Offers::shownUnits),
                 vendor("describe-2", "invents a register that was not read", "describe", call -> {
                     HostDescription all = (HostDescription) call.proceed();
                     boolean unread = all.units().stream()
@@ -489,39 +514,43 @@ final class VendorSaboteurs {
                                     all.warnings());
                 }),
                 vendor("describe-3", "ignores links", "describe", call -> {
-                    HostFacts facts = call.argument(0, HostFacts.class);
-                    return call.with(
-                                    0,
-                                    new HostFacts(
-                                            facts.firmware(),
-                                            facts.topology(),
-                                            facts.registers(),
-                                            facts.shownUnits(),
-                                            Map.of(),
-                                            facts.groups(),
-                                            facts.bootOptions(),
-                                            facts.stated()))
-                            .proceed();
-                }),
+                            HostFacts facts = call.argument(0, HostFacts.class);
+                            return call.with(
+                                            0,
+                                            new HostFacts(
+                                                    facts.firmware(),
+                                                    facts.topology(),
+                                                    facts.registers(),
+                                                    facts.shownUnits(),
+                                                    Map.of(),
+                                                    facts.groups(),
+                                                    facts.bootOptions(),
+                                                    facts.stated()))
+                                    .proceed();
+                        })
+                        .on(Offers::shownUnits),
                 vendor("describe-3", "ignores units that only Linux shows", "describe", call -> {
-                    HostFacts facts = call.argument(0, HostFacts.class);
-                    TreeMap<String, ShownUnit> some = new TreeMap<>(facts.shownUnits());
-                    some.keySet().removeIf(name -> name.endsWith("7"));
-                    return call.with(
-                                    0,
-                                    new HostFacts(
-                                            facts.firmware(),
-                                            facts.topology(),
-                                            facts.registers(),
-                                            some,
-                                            facts.unitLinks(),
-                                            facts.groups(),
-                                            facts.bootOptions(),
-                                            facts.stated()))
-                            .proceed();
-                }),
-                warnings("describe-3", "does not warn where Linux has another unit", "in this Linux"),
-                warnings("describe-3", "does not warn of a unit that only Linux shows", "this Linux shows"),
+                            HostFacts facts = call.argument(0, HostFacts.class);
+                            TreeMap<String, ShownUnit> some = new TreeMap<>(facts.shownUnits());
+                            some.keySet().removeIf(name -> name.endsWith("7"));
+                            return call.with(
+                                            0,
+                                            new HostFacts(
+                                                    facts.firmware(),
+                                                    facts.topology(),
+                                                    facts.registers(),
+                                                    some,
+                                                    facts.unitLinks(),
+                                                    facts.groups(),
+                                                    facts.bootOptions(),
+                                                    facts.stated()))
+                                    .proceed();
+                        })
+                        .on(Offers::shownUnits),
+                warnings("describe-3", "does not warn where Linux has another unit", "in this Linux")
+                        .on(Offers::shownUnits),
+                warnings("describe-3", "does not warn of a unit that only Linux shows", "this Linux shows")
+                        .on(Offers::shownUnits),
                 warnings("describe-4", "does not warn of a wrong checksum", "checksum"),
                 vendor("describe-4", "refuses a table with a wrong checksum", "describe", call -> {
                     if (damaged(call.argument(0, HostFacts.class).firmware())) {
@@ -585,7 +614,7 @@ final class VendorSaboteurs {
                                 all -> all.stream()
                                         .filter(device -> device.translated() != Answer.NO)
                                         .toList())
-                        .where(traits -> traits.enforcement() == Traits.Enforcement.UNCONDITIONAL),
+                        .on(Offers::untranslatedFunctions),
                 devices("describe-6", "has the last function twice", all -> {
                     List<DeviceDescription> more = new ArrayList<>(all);
                     if (!more.isEmpty()) {
@@ -598,16 +627,17 @@ final class VendorSaboteurs {
                         "leaves out the last function",
                         all -> all.isEmpty() ? all : all.subList(0, all.size() - 1)),
                 eachDevice(
-                        "describe-6",
-                        "gives no reason where it does not know",
-                        device -> device.translated() == Answer.YES
-                                ? device
-                                : device(
-                                        device,
-                                        device.translated(),
-                                        device.enforceCacheCoherency(),
-                                        List.of(),
-                                        device.isolatedInterrupts())),
+                                "describe-6",
+                                "gives no reason where it does not know",
+                                device -> device.translated() == Answer.YES
+                                        ? device
+                                        : device(
+                                                device,
+                                                device.translated(),
+                                                device.enforceCacheCoherency(),
+                                                List.of(),
+                                                device.isolatedInterrupts()))
+                        .on(Offers::shownUnits),
                 eachDevice("describe-6", "gives a reason that decides nothing first", device -> {
                     List<Reason> reasons = new ArrayList<>(device.reasons());
                     reasons.add(0, GENERAL);
@@ -626,7 +656,7 @@ final class VendorSaboteurs {
                             Collections.reverse(reversed);
                             return regions(device, reversed);
                         })
-                        .where(traits -> traits.enforcement() == Traits.Enforcement.UNCONDITIONAL),
+                        .on(Offers::severalRegions),
                 eachDevice(
                         "describe-7",
                         "has all interrupts isolated but not those of the driver",
@@ -689,11 +719,8 @@ final class VendorSaboteurs {
                     }
                 }),
                 vendor("describe-8", "runs over the end of a short table", "describe", call -> {
-                    Optional<byte[]> table = call.argument(0, HostFacts.class)
-                            .firmware()
-                            .table("DMAR")
-                            .or(() ->
-                                    call.argument(0, HostFacts.class).firmware().table("IVRS"));
+                    Optional<byte[]> table =
+                            table(call.argument(0, HostFacts.class).firmware());
                     if (table.isPresent() && table.get()[39] == 0) {
                         return call.proceed();
                     }
@@ -875,14 +902,9 @@ final class VendorSaboteurs {
                     }
                 }),
                 vendor("open-9", "runs over the end of some tables", "open", call -> {
-                    byte[] table = call.argument(0, VendorContext.class)
-                            .firmware()
-                            .table("DMAR")
-                            .or(() -> call.argument(0, VendorContext.class)
-                                    .firmware()
-                                    .table("IVRS"))
-                            .orElse(new byte[0]);
-                    if (table.length == 40) {
+                    if (table(call.argument(0, VendorContext.class).firmware())
+                            .filter(table -> table.length == 40)
+                            .isPresent()) {
                         throw new ArrayIndexOutOfBoundsException(40);
                     }
                     return call.proceed();
@@ -929,35 +951,39 @@ final class VendorSaboteurs {
     private static List<Saboteur> logs() {
         return List.of(
                 Saboteur.of("log-1", "tells a line the first time only", () -> {
-                    Set<Object> told = new HashSet<>();
-                    return List.of(new Interposer.Change(
-                            KernelLog.class,
-                            "read",
-                            call -> told.add(call.argument(0, String.class)) ? call.proceed() : null));
-                }),
+                            Set<Object> told = new HashSet<>();
+                            return List.of(new Interposer.Change(
+                                    KernelLog.class,
+                                    "read",
+                                    call -> told.add(call.argument(0, String.class)) ? call.proceed() : null));
+                        })
+                        .on(Offers::printedLines),
                 Saboteur.of("log-1", "reads no more after an odd line", () -> {
-                    AtomicInteger odd = new AtomicInteger();
-                    return List.of(new Interposer.Change(KernelLog.class, "read", call -> {
-                        if (call.argument(0, String.class).indexOf('%') >= 0) {
-                            odd.incrementAndGet();
-                        }
-                        return odd.get() > 0 ? null : call.proceed();
-                    }));
-                }),
+                            AtomicInteger odd = new AtomicInteger();
+                            return List.of(new Interposer.Change(KernelLog.class, "read", call -> {
+                                if (call.argument(0, String.class).indexOf('%') >= 0) {
+                                    odd.incrementAndGet();
+                                }
+                                return odd.get() > 0 ? null : call.proceed();
+                            }));
+                        })
+                        .on(Offers::printedLines),
                 log("log-words-1", "has its first word in small letters", "words", call -> {
-                    List<String> words = new ArrayList<>();
-                    ((List<?>) call.proceed()).forEach(word -> words.add((String) word));
-                    words.removeIf(word -> word.equals("DMAR") || word.equals("AMD-Vi"));
-                    return List.copyOf(words);
-                }),
+                            List<String> words = new ArrayList<>();
+                            ((List<?>) call.proceed()).forEach(word -> words.add((String) word));
+                            words.removeIf(word -> word.equals("DMAR") || word.equals("AMD-Vi"));
+                            return List.copyOf(words);
+                        })
+                        .on(Offers::printedLines),
                 log("log-words-1", "tells of lines without a word", "read", call -> {
-                    String line = call.argument(0, String.class);
-                    if (line.toLowerCase(Locale.ROOT).contains("remapping")) {
-                        call.argument(1, KernelLog.Findings.class).interruptRemapping(true);
-                        return null;
-                    }
-                    return call.proceed();
-                }),
+                            String line = call.argument(0, String.class);
+                            if (line.toLowerCase(Locale.ROOT).contains("remapping")) {
+                                call.argument(1, KernelLog.Findings.class).interruptRemapping(true);
+                                return null;
+                            }
+                            return call.proceed();
+                        })
+                        .on(Offers::printedLines),
                 log("log-words-2", "has a word of three characters", "words", call -> {
                     List<Object> words = new ArrayList<>((List<?>) call.proceed());
                     words.add("MMU");
@@ -969,10 +995,11 @@ final class VendorSaboteurs {
                     return List.copyOf(words);
                 }),
                 log("log-words-2", "reads words in small letters too", "read", call -> {
-                    String line = call.argument(0, String.class);
-                    return call.with(0, line.replace("dmar", "DMAR").replace("amd-vi", "AMD-Vi"))
-                            .proceed();
-                }),
+                            String line = call.argument(0, String.class);
+                            return call.with(0, line.replace("dmar", "DMAR").replace("amd-vi", "AMD-Vi"))
+                                    .proceed();
+                        })
+                        .on(Offers::printedLines),
                 log("log-read-1", "does not bear long lines", "read", call -> {
                     if (call.argument(0, String.class).length() > 8000) {
                         throw new StackOverflowError();
@@ -980,16 +1007,18 @@ final class VendorSaboteurs {
                     return call.proceed();
                 }),
                 log("log-read-1", "reads too large a number", "read", call -> {
-                    if (call.argument(0, String.class).contains("0xffffffffffffffffff")) {
-                        throw new NumberFormatException("ffffffffffffffffff");
-                    }
-                    return call.proceed();
-                }),
-                log("log-read-1", "tells nothing", "read", call -> null),
+                            if (call.argument(0, String.class).contains("0xffffffffffffffffff")) {
+                                throw new NumberFormatException("ffffffffffffffffff");
+                            }
+                            return call.proceed();
+                        })
+                        .on(Offers::printedLines),
+                log("log-read-1", "tells nothing", "read", call -> null).on(Offers::printedLines),
                 log(
-                        "log-read-1",
-                        "reads only lines that begin with a word",
-                        "read",
-                        call -> call.argument(0, String.class).startsWith("host ") ? null : call.proceed()));
+                                "log-read-1",
+                                "reads only lines that begin with a word",
+                                "read",
+                                call -> call.argument(0, String.class).startsWith("host ") ? null : call.proceed())
+                        .on(Offers::printedLines));
     }
 }

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.riscv.Hosts;
+import org.iommu4j.riscv.Walk;
 import org.iommu4j.riscv.WalkingUnits;
 import org.iommu4j.riscv.reg.Capabilities;
 import org.iommu4j.sim.machine.MachineFactory;
@@ -35,6 +36,7 @@ final class RiscvSubjects {
                 .addressBits(11 + 9 * levels)
                 .physicalBits(56)
                 .whileOff(WhileOff.BLOCKS)
+                .walk(Walk.of(machine))
                 .can(IDENTITY, FAULT_REPORTS, FAULT_PASIDS, COMPLETION)
                 .can(more);
     }

@@ -27,22 +27,16 @@ public final class MinimalSilicon implements TranslationUnitProvider {
     private static final String UNIT = "minimal0";
     private static final String SIGNATURE = "MINI";
     private static final long REGISTER_BASE = 0xfed80000L;
-    private static final int WINDOW_SIZE = 4096;
-    private static final long VERSION_1 = 1;
-    private static final long SC = 1 << 8;
-
-    /** For {@link java.util.ServiceLoader}. */
-    public MinimalSilicon() {}
 
     @Override
     public String name() {
         return NAME;
     }
 
-    /** Machines whose unit blocks no-snoop, and does not. */
+    /** Machines whose unit, of version 1, blocks no-snoop, and does not. */
     @Override
     public List<MachineDescription> machines() {
-        return List.of(machine(NAME, VERSION_1 | SC), machine(NAME + "-nosc", VERSION_1));
+        return List.of(machine(NAME, 1 | 1 << 8), machine(NAME + "-nosc", 1));
     }
 
     private static MachineDescription machine(String name, long cap) {
@@ -57,15 +51,14 @@ public final class MinimalSilicon implements TranslationUnitProvider {
     }
 
     private static TranslationUnitSpec unit(long registerBase, long cap) {
-        return new TranslationUnitSpec(NAME, UNIT, 0, registerBase, WINDOW_SIZE, Map.of("CAP", cap));
+        return new TranslationUnitSpec(NAME, UNIT, 0, registerBase, 4096, Map.of("CAP", cap));
     }
 
     private static byte[] firmwareTable() {
-        ByteBuffer table = ByteBuffer.allocate(AcpiTable.HEADER_LENGTH + Long.BYTES)
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .put(SIGNATURE.getBytes(StandardCharsets.US_ASCII))
-                .putInt(AcpiTable.HEADER_LENGTH + Long.BYTES)
-                .putLong(AcpiTable.HEADER_LENGTH, REGISTER_BASE);
+        int length = AcpiTable.HEADER_LENGTH + Long.BYTES;
+        ByteBuffer table = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+        table.put(SIGNATURE.getBytes(StandardCharsets.US_ASCII)).putInt(length);
+        table.putLong(AcpiTable.HEADER_LENGTH, REGISTER_BASE);
         byte sum = 0;
         for (byte value : table.array()) {
             sum += value;
