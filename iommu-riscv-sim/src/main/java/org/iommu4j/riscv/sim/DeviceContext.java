@@ -103,6 +103,10 @@ final class DeviceContext implements ContextCache.Context {
         return gscid << GSCID_SHIFT;
     }
 
+    long gscid() {
+        return (guestTag >>> GSCID_SHIFT) & 0xffff;
+    }
+
     @Override
     public long key() {
         return device;

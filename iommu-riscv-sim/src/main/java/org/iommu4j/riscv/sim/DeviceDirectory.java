@@ -3,7 +3,6 @@ package org.iommu4j.riscv.sim;
 
 import static org.iommu4j.riscv.sim.DeviceContext.MODE;
 
-import org.iommu4j.bits.BitField;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.jspecify.annotations.Nullable;
 
@@ -12,11 +11,10 @@ import org.jspecify.annotations.Nullable;
  * checks".
  */
 final class DeviceDirectory {
-    private static final BitField NEXT = BitField.bits(53, 10, "PPN");
-    private static final long RESERVED_ENTRY = ~(DeviceContext.V.mask() | NEXT.mask());
     private static final int INDEX_BITS = 9;
     private static final int MODE_FLAT = 1;
-    private static final int DEVICE_ID_BITS = 24;
+    /** The width of all device ids. */
+    static final int DEVICE_ID_BITS = 24;
 
     private final Memory memory;
     private final Features features;
@@ -73,7 +71,7 @@ final class DeviceDirectory {
                 }
                 caches.deviceTables.fill(DeviceContext.TAGGED, place, 0, entry, request.epoch);
             }
-            table = NEXT.get(entry) << 12;
+            table = PageDirectory.next(entry);
         }
         return table;
     }
@@ -84,10 +82,10 @@ final class DeviceDirectory {
         if (status != AccessStatus.OK) {
             return unreadable(request, status);
         }
-        if (!DeviceContext.V.isSet(entry)) {
+        if (!PageDirectory.isValid(entry)) {
             return request.fault(Cause.DDT_NOT_VALID);
         }
-        return (entry & RESERVED_ENTRY) != 0 ? request.fault(Cause.DDT_MISCONFIGURED) : entry;
+        return PageDirectory.isMalformed(entry) ? request.fault(Cause.DDT_MISCONFIGURED) : entry;
     }
 
     private static long unreadable(Request request, AccessStatus status) {

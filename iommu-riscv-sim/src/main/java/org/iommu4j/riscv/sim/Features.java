@@ -140,12 +140,16 @@ final class Features {
         reservedMsiPageBits = -1L << (widest - 12);
     }
 
-    private void check(String unit) {
-        boolean sane = VERSION.get(capabilities) == 0x10
+    /** Returns whether a value can be a unit's. */
+    static boolean isUnit(long capabilities) {
+        return VERSION.get(capabilities) == 0x10
                 && IGS.get(capabilities) <= IGS_BOTH
                 && PAS.get(capabilities) >= 12
                 && PAS.get(capabilities) <= 56;
-        if (!sane || (capabilities & NOT_MODELLED) != 0) {
+    }
+
+    private void check(String unit) {
+        if (!isUnit(capabilities) || (capabilities & NOT_MODELLED) != 0) {
             throw new IllegalArgumentException("capabilities of unit " + unit + " are " + Hex.of(capabilities)
                     + ", expected version 1.0, some IGS, PAS from 12 to 56, and no Sv32, Sv32x4 or HPM");
         }

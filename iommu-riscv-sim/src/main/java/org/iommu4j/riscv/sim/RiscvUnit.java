@@ -314,6 +314,10 @@ final class RiscvUnit implements TranslationUnit {
         return caches;
     }
 
+    Translator translator() {
+        return translator;
+    }
+
     // --- events ---
 
     @Override

@@ -38,6 +38,14 @@ final class Translator {
         return devices;
     }
 
+    ProcessDirectory processes() {
+        return processes;
+    }
+
+    SecondStage second() {
+        return second;
+    }
+
     /** Answers a request; {@link Request#cause} says whether it is refused. */
     void translate(Request request) {
         request.epoch = caches.epoch.current();
