@@ -98,9 +98,9 @@ final class DeviceContext implements ContextCache.Context {
         msiPattern = extended ? words[MSI_PATTERN] : 0;
     }
 
-    /** Returns a GSCID's part of a tag. */
+    /** Returns a GSCID's part of a tag; of -1 the bits that it may have. */
     static long guest(long gscid) {
-        return gscid << GSCID_SHIFT;
+        return (gscid & GSCID.max()) << GSCID_SHIFT;
     }
 
     long gscid() {

@@ -12,8 +12,6 @@ final class Translator {
     /** Log2 of the range that is reported where no stage translates: 1 GiB. */
     private static final int BARE_SHIFT = 30;
 
-    private static final long ALL_RIGHTS = Pte.RIGHTS;
-
     private final Memory memory;
     private final Control control;
     private final Caches caches;
@@ -49,7 +47,7 @@ final class Translator {
     /** Answers a request; {@link Request#cause} says whether it is refused. */
     void translate(Request request) {
         request.epoch = caches.epoch.current();
-        request.granted = ALL_RIGHTS;
+        request.granted = Pte.RIGHTS;
         request.shift = Long.SIZE;
         request.translated = request.address;
         find(request);
