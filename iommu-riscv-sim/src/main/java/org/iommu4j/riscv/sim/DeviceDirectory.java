@@ -38,9 +38,14 @@ final class DeviceDirectory {
         return levels < 1 ? DEVICE_ID_BITS : Math.min(leafBits + INDEX_BITS * (levels - 1), DEVICE_ID_BITS);
     }
 
+    /** Returns whether a device id is not too wide for a mode. */
+    boolean has(int mode, int device) {
+        return device >>> deviceBits(mode) == 0;
+    }
+
     /** Finds the context of a request's device, and keeps it in the request; null, with the cause, if there is none. */
     @Nullable DeviceContext locate(Request request, long ddtp) {
-        if (request.device >>> deviceBits(Control.mode(ddtp)) != 0) {
+        if (!has(Control.mode(ddtp), request.device)) {
             request.fault(Cause.TYPE_DISALLOWED);
             return null;
         }

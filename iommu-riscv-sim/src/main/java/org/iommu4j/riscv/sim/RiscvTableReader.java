@@ -117,8 +117,7 @@ final class RiscvTableReader implements TableReader {
     @Override
     public synchronized void visit(int sourceId, TableVisitor visitor) {
         unit.caches().reset();
-        int bits = unit.translator().devices().deviceBits(Control.mode(ddtp));
-        if (levels > 0 && sourceId >>> bits == 0) {
+        if (levels > 0 && unit.translator().devices().has(Control.mode(ddtp), sourceId)) {
             memory.make(visitor, () -> directory(Control.root(ddtp), levels - 1, 0, sourceId, visitor));
         }
     }
@@ -176,7 +175,7 @@ final class RiscvTableReader implements TableReader {
     }
 
     private void device(int device, TableVisitor visitor) {
-        Request request = unit.lastRequest();
+        Request request = new Request();
         request.begin(Request.UNTRANSLATED, device, TableVisitor.NO_PASID, 0);
         DeviceContext context = unit.translator().devices().locate(request, ddtp);
         if (context == null) {
@@ -202,7 +201,7 @@ final class RiscvTableReader implements TableReader {
     }
 
     private @Nullable ProcessContext process(DeviceContext context, int process) {
-        Request request = unit.lastRequest();
+        Request request = new Request();
         request.begin(Request.UNTRANSLATED, context.device, process, 0);
         request.wanted = Pte.R;
         return unit.translator().processes().locate(request, context, process);

@@ -226,8 +226,13 @@ final class RiscvUnit implements TranslationUnit {
 
     @Override
     public long translate(int sourceId, int pasid, long address, int flags) {
+        long wanted = rights(flags, Pte.X);
+        long page = pasid == NO_PASID ? translator.cachedPage(sourceId, address, wanted) : 0;
+        if (page != 0) {
+            return Translation.to(Pte.translate(page, address), false, MEMORY_TYPES[Pte.memoryType(page)]);
+        }
         Request request = begin(Request.UNTRANSLATED, sourceId, pasid, address, flags);
-        request.wanted = rights(flags, Pte.X);
+        request.wanted = wanted;
         translator.translate(request);
         return request.cause == Cause.NONE ? answer(request) : refuse(request);
     }
@@ -305,7 +310,10 @@ final class RiscvUnit implements TranslationUnit {
         }
     }
 
-    /** Returns this thread's last request, which has more of the answer than a {@link Translation}. */
+    /**
+     * Returns this thread's last request, which has more of the answer than a {@link Translation}; that of an
+     * untranslated request to a cached page is not kept.
+     */
     Request lastRequest() {
         return REQUESTS.get();
     }

@@ -3,10 +3,8 @@ package org.iommu4j.riscv.sim;
 
 import org.iommu4j.Prot;
 import org.iommu4j.bits.Hex;
-import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.TableListing;
 import org.iommu4j.sim.spi.TableVisitor;
-import org.iommu4j.sim.spi.Translation;
 
 /**
  * Lists the page tables of one requester in an image: those of its first stage, or else of its second.
@@ -25,7 +23,6 @@ final class StageLister {
     private final TableVisitor visitor;
     private final RiscvUnit unit;
     private final Features features;
-    private final int device;
     private final int process;
     private final boolean bigEndian;
 
@@ -33,6 +30,7 @@ final class StageLister {
     private final boolean ofGuest;
 
     private final DeviceContext context;
+    private final Request request = new Request();
 
     StageLister(
             TableListing memory,
@@ -48,7 +46,6 @@ final class StageLister {
         this.unit = unit;
         this.features = features;
         this.context = context;
-        this.device = context.device;
         this.process = process;
         this.bigEndian = bigEndian;
         ofGuest = first && context.hasSecondStage();
@@ -66,7 +63,7 @@ final class StageLister {
 
     /** Returns the physical address of a table, -1 if a guest's address has none. */
     static long physical(RiscvUnit unit, DeviceContext context, long address) {
-        Request request = unit.lastRequest();
+        Request request = new Request();
         request.begin(Request.UNTRANSLATED, context.device, -1, address);
         request.wanted = Pte.R;
         long page = unit.translator().second().implicit(request, context, address, false);
@@ -138,25 +135,29 @@ final class StageLister {
         return true;
     }
 
+    /** Returns whether a request without privilege has a right, and reaches memory. */
+    private boolean may(long address, long right) {
+        request.begin(Request.UNTRANSLATED, context.device, process, address);
+        request.wanted = right;
+        unit.translator().translate(request);
+        return request.cause == Cause.NONE && request.mrif == 0;
+    }
+
     private void pieces(long at, long pte, int level, long iova, int shift) {
         long end = iova + (1L << shift);
         for (long next = iova; next != end; ) {
             for (int i = 0; i < WORDS_OF_A_PIECE; i++) {
                 memory.count();
             }
-            long write = unit.translate(device, process, next, RequestFlags.WRITE);
-            long read = unit.translate(device, process, next, RequestFlags.READ);
-            boolean reads = !Translation.isFault(read);
-            boolean writes = !Translation.isFault(write) && !Translation.isConsumed(write);
+            // No page is for writing alone.
+            int prot = (may(next, Pte.W) ? Prot.WRITE : 0) | (may(next, Pte.R) ? Prot.READ : 0);
             long size = 4096;
-            if (reads || writes) {
-                size = Math.min(1L << unit.lastRequest().shift, 1L << shift);
-                int prot = (reads ? Prot.READ : 0) | (writes ? Prot.WRITE : 0);
-                visitor.mapping(
-                        next, Translation.address(reads ? read : write), size, prot, false, pte, level + 1);
-            } else if (Translation.faultCode(read) != Cause.READ_PAGE_FAULT && memory.isNewEntry(at)) {
+            if (prot != 0) {
+                size = Math.min(1L << request.shift, 1L << shift);
+                visitor.mapping(next, request.translated, size, prot, false, pte, level + 1);
+            } else if (request.cause != Cause.READ_PAGE_FAULT && memory.isNewEntry(at)) {
                 visitor.problem("the page at " + Hex.of(at) + " for IOVA " + Hex.of(next) + ": "
-                        + Cause.text(Translation.faultCode(read)));
+                        + (request.mrif != 0 ? "an interrupt file in memory" : Cause.text(request.cause)));
             }
             next += size;
         }

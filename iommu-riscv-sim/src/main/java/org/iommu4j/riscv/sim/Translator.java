@@ -44,6 +44,21 @@ final class Translator {
         return second;
     }
 
+    /**
+     * Returns the cached page of an untranslated request in the usual case, which is a first stage alone and a user's
+     * request with all rights; 0 when anything else is to be seen to.
+     */
+    long cachedPage(int deviceId, long address, long wanted) {
+        int mode = Control.mode(control.directory());
+        DeviceContext device = caches.devices.find(deviceId);
+        if (device == null || device.plainTag == 0 || mode <= Control.BARE || !devices.has(mode, deviceId)) {
+            return 0;
+        }
+        long page = caches.firstPages.find(device.plainTag, address >>> 12);
+        long needed = wanted | Pte.U | Pte.A | (wanted & Pte.W) << Pte.W_TO_D;
+        return (page & needed) == needed && !memory.isBeyond(Pte.translate(page, address)) ? page : 0;
+    }
+
     /** Answers a request; {@link Request#cause} says whether it is refused. */
     void translate(Request request) {
         request.epoch = caches.epoch.current();

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Set;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
+import org.iommu4j.sim.spi.Translation.MemoryType;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
 
@@ -279,6 +280,8 @@ final class VectorReplay {
                 | (writes ? RequestFlags.WRITE : 0)
                 | (line.integer("exec") != 0 ? RequestFlags.EXECUTE : 0)
                 | (line.integer("priv") != 0 ? RequestFlags.PRIVILEGED : 0);
+        Request request = unit.lastRequest();
+        request.begin(Request.UNTRANSLATED, -1, process, address);
         long answer =
                 switch (at) {
                     case 0 -> unit.translate(device, process, address, flags);
@@ -286,7 +289,13 @@ final class VectorReplay {
                     default -> unit.passTranslated(device, process, address, flags);
                 };
         lastAnswer = answer;
-        Request request = unit.lastRequest();
+        if (request.device != device) {
+            // A cached page, for which the unit makes no request.
+            request.translated = Translation.address(answer);
+            request.memoryType = Translation.memoryType(answer) == MemoryType.NON_CACHEABLE
+                    ? 1
+                    : Translation.memoryType(answer) == MemoryType.DEVICE ? 2 : 0;
+        }
         if (warm) {
             String got = describe(request);
             String fresh = describe(line.object("fresh"));
