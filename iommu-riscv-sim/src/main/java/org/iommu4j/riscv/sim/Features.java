@@ -126,6 +126,10 @@ final class Features {
         writableControls =
                 (bothEndians ? BE.mask() : 0) | (signals == IGS_BOTH ? WSI.mask() : 0);
         controlAtReset = spec.registers().getOrDefault("fctl", signals == IGS_WSI ? WSI.mask() : 0L);
+        if ((controlAtReset & ~(BE.mask() | WSI.mask())) != 0) {
+            throw new IllegalArgumentException(
+                    "fctl of unit " + spec.name() + " is " + Hex.of(controlAtReset) + ", expected BE and WSI alone");
+        }
         vectorBits = spec.registers().getOrDefault("icvec", 0xffffL) & 0xf0ff; // no pmiv without counters
         qosIdBits = qosIds ? spec.registers().getOrDefault("iommu_qosid", 0x0fff0fffL) & 0x0fff0fff : 0;
         reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61)

@@ -257,7 +257,7 @@ final class RiscvUnit implements TranslationUnit {
             return Cause.isAnswerWithoutRights(request.cause) ? NOT_TRANSLATED : refuse(request);
         }
         // A file in memory takes untranslated requests only.
-        return request.mrif != 0 || (asked & ~request.granted) != 0 ? NOT_TRANSLATED : answer(request);
+        return request.isForMrif() || (asked & ~request.granted) != 0 ? NOT_TRANSLATED : answer(request);
     }
 
     private Request begin(int type, int sourceId, int pasid, long address, int flags) {
@@ -274,7 +274,7 @@ final class RiscvUnit implements TranslationUnit {
     }
 
     private long answer(Request request) {
-        if (request.mrif == 0) {
+        if (!request.isForMrif()) {
             return Translation.to(request.translated, false, MEMORY_TYPES[request.memoryType]);
         }
         // A read of such a file is aborted without a record.

@@ -140,7 +140,7 @@ final class StageLister {
         request.begin(Request.UNTRANSLATED, context.device, process, address);
         request.wanted = right;
         unit.translator().translate(request);
-        return request.cause == Cause.NONE && request.mrif == 0;
+        return request.cause == Cause.NONE && !request.isForMrif();
     }
 
     private void pieces(long at, long pte, int level, long iova, int shift) {
@@ -157,7 +157,7 @@ final class StageLister {
                 visitor.mapping(next, request.translated, size, prot, false, pte, level + 1);
             } else if (request.cause != Cause.READ_PAGE_FAULT && memory.isNewEntry(at)) {
                 visitor.problem("the page at " + Hex.of(at) + " for IOVA " + Hex.of(next) + ": "
-                        + (request.mrif != 0 ? "an interrupt file in memory" : Cause.text(request.cause)));
+                        + (request.isForMrif() ? "an interrupt file in memory" : Cause.text(request.cause)));
             }
             next += size;
         }

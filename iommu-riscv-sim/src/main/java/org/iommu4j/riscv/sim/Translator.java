@@ -103,24 +103,30 @@ final class Translator {
             checkWidth(request);
             return;
         }
-        long page = 0;
-        if (translated) { // 9
-            page = 0;
-        } else if (!pdtv) { // 10
-            if (device.firstMode != Features.MODE_BARE) {
-                page = first.translate(request, device, device.fsc, DeviceContext.PSCID.get(device.ta), false);
-            }
-        } else if (device.firstMode != 0 && (request.hasProcess() || device.is(DeviceContext.DPE))) { // 11 to 13
-            ProcessContext process = process(request, device);
-            if (process != null && DeviceContext.MODE.get(process.fsc()) != Features.MODE_BARE) { // 16, 17
-                boolean sum = ProcessContext.SUM.isSet(process.ta());
-                page = first.translate(
-                        request, device, process.fsc(), DeviceContext.PSCID.get(process.ta()), sum);
-            }
-        }
+        long page = translated ? 0 : pdtv ? ofProcess(request, device) : ofDevice(request, device); // 9
         if (request.cause == Cause.NONE) {
             afterFirstStage(request, device, page);
         }
+    }
+
+    /** Returns the page of a device with one first stage, 0 if that is Bare or faults. */
+    private long ofDevice(Request request, DeviceContext device) { // 10
+        return device.firstMode == Features.MODE_BARE
+                ? 0
+                : first.translate(request, device, device.fsc, DeviceContext.PSCID.get(device.ta), false);
+    }
+
+    /** Returns the page of a device whose processes have first stages, 0 if that is Bare or faults. */
+    private long ofProcess(Request request, DeviceContext device) {
+        if (device.firstMode == 0 || (!request.hasProcess() && !device.is(DeviceContext.DPE))) { // 11 to 13
+            return 0;
+        }
+        ProcessContext process = process(request, device);
+        if (process == null || DeviceContext.MODE.get(process.fsc()) == Features.MODE_BARE) {
+            return 0;
+        }
+        boolean sum = ProcessContext.SUM.isSet(process.ta()); // 16, 17
+        return first.translate(request, device, process.fsc(), DeviceContext.PSCID.get(process.ta()), sum);
     }
 
     private static boolean isInDirectory(DeviceContext device, int process) {
@@ -155,7 +161,7 @@ final class Translator {
                 ? msis.translate(request, device, address)
                 : second.explicit(request, device, address); // 19
         request.msi = file;
-        if (request.mrif != 0) {
+        if (request.isForMrif()) {
             request.granted &= Pte.R | Pte.W;
             request.shift = Pte.shift(0);
             return;

@@ -116,8 +116,11 @@ class RiscvQueuesTest {
         for (long capabilities : new long[] {0, 0x20 | 40L << 32, 0x10 | 8L << 32, 0x110 | 40L << 32}) {
             assertThatIllegalArgumentException().isThrownBy(() -> new Bench(capabilities));
         }
-        assertThatIllegalArgumentException()
-                .isThrownBy(() -> new RiscvSilicon().create(Bench.spec(Map.of()), bench.memory));
+        for (Map<String, Long> registers : List.<Map<String, Long>>of(
+                Map.of(), Map.of("capabilities", RiscvSilicon.CAPABILITIES_FULL, "fctl", 4L))) {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> new RiscvSilicon().create(Bench.spec(registers), bench.memory));
+        }
     }
 
     @Test

@@ -332,7 +332,7 @@ final class VectorReplay {
     private static String describe(Request request) {
         return request.cause != 0
                 ? "cause " + request.cause
-                : request.mrif != 0 ? "mrif " + Long.toHexString(request.mrif) : Long.toHexString(request.translated);
+                : request.isForMrif() ? "mrif " + Long.toHexString(request.mrif) : Long.toHexString(request.translated);
     }
 
     private static String describe(Json expected) {
@@ -349,15 +349,15 @@ final class VectorReplay {
         checkGuestAddress(expected.number("iotval2"), request.iotval2);
         if (request.cause == 0 && !expected.has("cause")) {
             compareTarget(expected, request);
-            if (request.mrif == 0) {
+            if (!request.isForMrif()) {
                 check("translation", expected.number("pa"), Translation.address(answer));
             }
         }
     }
 
     private void compareTarget(Json expected, Request request) {
-        check("kind of MSI", expected.number("msi"), !request.msi ? 0 : request.mrif == 0 ? 1 : 2);
-        if (request.mrif != 0) {
+        check("kind of MSI", expected.number("msi"), !request.msi ? 0 : !request.isForMrif() ? 1 : 2);
+        if (request.isForMrif()) {
             check("MRIF", expected.number("mrif"), request.mrif);
             check("NID", expected.number("nid"), MrifNotice.id(request.notice));
             check("notice", expected.number("notice"), MrifNotice.address(request.notice));
@@ -387,10 +387,10 @@ final class VectorReplay {
             return;
         }
         compareTarget(expected, request);
-        check("U", expected.number("U") != 0, request.mrif != 0);
+        check("U", expected.number("U") != 0, request.isForMrif());
         check("global", expected.number("G") != 0, request.global && request.hasProcess() && !request.msi);
         boolean napot = expected.number("sz") == 1L << 12 && request.shift == 16;
-        if (request.mrif == 0 && expected.has("tppn") && !expected.has("sz_impl") && !napot) {
+        if (!request.isForMrif() && expected.has("tppn") && !expected.has("sz_impl") && !napot) {
             check("size", expected.number("sz"), 1L << request.shift);
         }
     }
