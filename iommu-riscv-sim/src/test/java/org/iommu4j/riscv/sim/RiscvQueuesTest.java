@@ -375,6 +375,16 @@ class RiscvQueuesTest {
     }
 
     @Test
+    void aFileInMemoryMayBeAtAddressZero() {
+        bench.on();
+        msiTable(3, 0x6_0000 >>> 12 << 10);
+        long answer = bench.write(0x2800_4000);
+        assertThat(Translation.isConsumed(answer)).isTrue();
+        assertThat(bench.unit.consume(answer, 0x2800_4000, 5)).isZero();
+        assertThat(bench.memory.peek(0)).isEqualTo(1 << 5);
+    }
+
+    @Test
     void aMessageToAFileInMemorySetsItsBitAndSendsTheNotice() {
         bench.on();
         long file = 0x5_0200;
