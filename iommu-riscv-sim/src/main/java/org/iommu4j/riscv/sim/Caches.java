@@ -33,16 +33,13 @@ final class Caches {
 
     /** Obeys an IOTINVAL.VMA. */
     void invalidateFirstStage(Command command) {
-        long tag = DeviceContext.TAGGED;
-        long mask = DeviceContext.GUEST;
-        if (command.hasGuest()) {
-            tag |= DeviceContext.GUEST | DeviceContext.guest(command.gscid());
-            mask |= DeviceContext.guest(0xffff);
-        }
+        boolean guest = command.hasGuest();
+        long tag = guest ? guestTag(command) : DeviceContext.TAGGED;
+        long mask = DeviceContext.GUEST | (guest ? DeviceContext.guest(-1) : 0);
         long kept = 0;
         if (command.hasPscid()) {
             tag |= command.pscid();
-            mask |= DeviceContext.PSCID.max();
+            mask = -1L;
             kept = Pte.G;
         }
         long first = command.hasAddress() ? command.firstPage() : 0;
@@ -55,8 +52,8 @@ final class Caches {
 
     /** Obeys an IOTINVAL.GVMA. */
     void invalidateSecondStage(Command command) {
-        long tag = command.hasGuest() ? DeviceContext.guest(command.gscid()) : 0;
-        long mask = command.hasGuest() ? DeviceContext.guest(0xffff) : 0;
+        long mask = command.hasGuest() ? -1L : 0;
+        long tag = guestTag(command);
         boolean ranged = command.hasGuest() && command.hasAddress();
         long first = ranged ? command.firstPage() : 0;
         long last = ranged ? command.lastPage() : PAGES;
@@ -65,6 +62,10 @@ final class Caches {
         if (!ranged || command.reachesTables()) {
             secondTables.remove(mask, tag, first, last, 0);
         }
+    }
+
+    private static long guestTag(Command command) {
+        return DeviceContext.TAGGED | DeviceContext.GUEST | DeviceContext.guest(command.gscid());
     }
 
     /** Obeys an IODIR.INVAL_DDT of all devices. */

@@ -37,6 +37,40 @@ final class Cause {
 
     private Cause() {}
 
+    /** Returns a cause in the manual's words. */
+    static String text(int cause) {
+        return switch (cause) {
+            case INSTRUCTION_ACCESS_FAULT -> "instruction access fault";
+            case READ_ACCESS_FAULT -> "read access fault";
+            case WRITE_ACCESS_FAULT -> "write/AMO access fault";
+            case INSTRUCTION_PAGE_FAULT -> "instruction page fault";
+            case READ_PAGE_FAULT -> "read page fault";
+            case WRITE_PAGE_FAULT -> "write/AMO page fault";
+            case INSTRUCTION_PAGE_FAULT + GUEST -> "instruction guest page fault";
+            case READ_PAGE_FAULT + GUEST -> "read guest-page fault";
+            case WRITE_PAGE_FAULT + GUEST -> "write/AMO guest-page fault";
+            case ALL_DISALLOWED -> "all inbound transactions disallowed";
+            case DDT_LOAD -> "DDT entry load access fault";
+            case DDT_NOT_VALID -> "DDT entry not valid";
+            case DDT_MISCONFIGURED -> "DDT entry misconfigured";
+            case TYPE_DISALLOWED -> "transaction type disallowed";
+            case MSI_LOAD -> "MSI PTE load access fault";
+            case MSI_NOT_VALID -> "MSI PTE not valid";
+            case MSI_MISCONFIGURED -> "MSI PTE misconfigured";
+            case MRIF_ACCESS -> "MRIF access fault";
+            case PDT_LOAD -> "PDT entry load access fault";
+            case PDT_NOT_VALID -> "PDT entry not valid";
+            case PDT_MISCONFIGURED -> "PDT entry misconfigured";
+            case DDT_CORRUPT -> "DDT data corruption";
+            case PDT_CORRUPT -> "PDT data corruption";
+            case MSI_CORRUPT -> "MSI PT data corruption";
+            case MRIF_CORRUPT -> "MSI MRIF data corruption";
+            case MSI_WRITE -> "IOMMU MSI write access fault";
+            case PT_CORRUPT -> "first/second-stage PT data corruption";
+            default -> "cause " + cause;
+        };
+    }
+
     /** Returns whether a fault is reported although the device's context has DTF. */
     static boolean isReportedWithDtf(int cause) {
         return switch (cause) {

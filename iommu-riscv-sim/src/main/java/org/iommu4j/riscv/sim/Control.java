@@ -22,7 +22,7 @@ final class Control {
     static final int OFF = 0;
 
     static final int BARE = 1;
-    private static final int LARGEST_MODE = 4;
+    static final int LARGEST_MODE = 4;
 
     private final Features features;
     private volatile long fctl;

@@ -78,7 +78,7 @@ final class DebugTranslation {
         request.privileged = process && PRIV.isSet(control);
         request.wanted = NW.isSet(control) ? EXE.isSet(control) ? Pte.X : Pte.R : Pte.R | Pte.W;
         translator.translate(request);
-        if (request.mrif != 0) {
+        if (request.isForMrif()) {
             request.fault(Cause.TYPE_DISALLOWED);
         }
         if (request.cause == Cause.NONE) {

@@ -74,6 +74,9 @@ final class DeviceContext implements ContextCache.Context {
     /** What the tags of first-stage entries have above the PSCID. */
     final long firstTag;
 
+    /** What pages are tagged with if all requests have the same first stage and there is no second one, else 0. */
+    final long plainTag;
+
     /** Whether there is an MSI page table, where it is, and which guest pages it serves. */
     final boolean msis;
 
@@ -92,15 +95,21 @@ final class DeviceContext implements ContextCache.Context {
         secondRoot = PPN.get(words[IOHGATP]) << 12;
         guestTag = TAGGED | GUEST | guest(GSCID.get(words[IOHGATP]));
         firstTag = hasSecondStage() ? guestTag : TAGGED;
+        boolean plain = !is(PDTV) && firstMode != Features.MODE_BARE && !hasSecondStage();
+        plainTag = plain ? firstTag | PSCID.get(ta) : 0;
         msis = extended && MODE.get(words[MSIPTP]) != 0;
         msiTable = extended ? PPN.get(words[MSIPTP]) << 12 : 0;
         msiMask = extended ? words[MSI_MASK] : 0;
         msiPattern = extended ? words[MSI_PATTERN] : 0;
     }
 
-    /** Returns a GSCID's part of a tag. */
+    /** Returns a GSCID's part of a tag; of -1 the bits that it may have. */
     static long guest(long gscid) {
-        return gscid << GSCID_SHIFT;
+        return (gscid & GSCID.max()) << GSCID_SHIFT;
+    }
+
+    long gscid() {
+        return (guestTag >>> GSCID_SHIFT) & 0xffff;
     }
 
     @Override

@@ -3,7 +3,6 @@ package org.iommu4j.riscv.sim;
 
 import static org.iommu4j.riscv.sim.DeviceContext.MODE;
 
-import org.iommu4j.bits.BitField;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.jspecify.annotations.Nullable;
 
@@ -12,11 +11,10 @@ import org.jspecify.annotations.Nullable;
  * checks".
  */
 final class DeviceDirectory {
-    private static final BitField NEXT = BitField.bits(53, 10, "PPN");
-    private static final long RESERVED_ENTRY = ~(DeviceContext.V.mask() | NEXT.mask());
     private static final int INDEX_BITS = 9;
     private static final int MODE_FLAT = 1;
-    private static final int DEVICE_ID_BITS = 24;
+    /** The width of all device ids. */
+    static final int DEVICE_ID_BITS = 24;
 
     private final Memory memory;
     private final Features features;
@@ -40,9 +38,14 @@ final class DeviceDirectory {
         return levels < 1 ? DEVICE_ID_BITS : Math.min(leafBits + INDEX_BITS * (levels - 1), DEVICE_ID_BITS);
     }
 
+    /** Returns whether a device id is not too wide for a mode. */
+    boolean has(int mode, int device) {
+        return device >>> deviceBits(mode) == 0;
+    }
+
     /** Finds the context of a request's device, and keeps it in the request; null, with the cause, if there is none. */
     @Nullable DeviceContext locate(Request request, long ddtp) {
-        if (request.device >>> deviceBits(Control.mode(ddtp)) != 0) {
+        if (!has(Control.mode(ddtp), request.device)) {
             request.fault(Cause.TYPE_DISALLOWED);
             return null;
         }
@@ -73,7 +76,7 @@ final class DeviceDirectory {
                 }
                 caches.deviceTables.fill(DeviceContext.TAGGED, place, 0, entry, request.epoch);
             }
-            table = NEXT.get(entry) << 12;
+            table = PageDirectory.next(entry);
         }
         return table;
     }
@@ -84,10 +87,10 @@ final class DeviceDirectory {
         if (status != AccessStatus.OK) {
             return unreadable(request, status);
         }
-        if (!DeviceContext.V.isSet(entry)) {
+        if (!PageDirectory.isValid(entry)) {
             return request.fault(Cause.DDT_NOT_VALID);
         }
-        return (entry & RESERVED_ENTRY) != 0 ? request.fault(Cause.DDT_MISCONFIGURED) : entry;
+        return PageDirectory.isMalformed(entry) ? request.fault(Cause.DDT_MISCONFIGURED) : entry;
     }
 
     private static long unreadable(Request request, AccessStatus status) {

@@ -29,6 +29,10 @@ final class EntryCache {
     private static final int SET_SHIFT = 4;
     private static final int ENTRY = 3;
     private static final int NEXT_WAY = 15;
+
+    /** Ranges of fewer pages are looked up page by page. */
+    private static final int FEW_PAGES = 32;
+
     private static final long[] NONE = {};
     private static final VarHandle WORD = MethodHandles.arrayElementVarHandle(long[].class);
 
@@ -141,7 +145,7 @@ final class EntryCache {
     /**
      * Drops words.
      *
-     * @param tagMask the bits of their tags that matter
+     * @param tagMask the bits of their tags that matter, -1 for all
      * @param tag what those bits are
      * @param first the first of a range of pages that they meet
      * @param last the last page of the range
@@ -149,20 +153,37 @@ final class EntryCache {
      */
     void remove(long tagMask, long tag, long first, long last, long kept) {
         epoch.advance();
-        long[] w = sizes == 0 ? NONE : words;
-        for (int set = 0; set < w.length; set += 1 << SET_SHIFT) {
-            long sequence = lock(w, set);
-            for (int at = set + 1; at < set + 1 + WAYS * ENTRY; at += ENTRY) {
-                if (w[at] != 0 && ((w[at] ^ tag) & tagMask) == 0 && (w[at + 2] & kept) == 0) {
-                    long page = w[at + 1] >>> SIZE_BITS;
-                    long pages = 1L << span((int) w[at + 1] & SIZE_MASK);
-                    if (page <= last && first < page + pages) {
-                        Arrays.fill(w, at, at + ENTRY, 0);
-                    }
+        long[] w = words;
+        if (tagMask == -1L && last - first < FEW_PAGES) {
+            for (int left = sizes; left != 0; left &= left - 1) {
+                int size = Integer.numberOfTrailingZeros(left);
+                long pages = 1L << span(size);
+                for (long page = first & -pages; page <= last; page += pages) {
+                    clear(w, set(tag, place(page, size)), tagMask, tag, first, last, kept);
                 }
             }
-            WORD.setRelease(w, set, sequence + 2);
+        } else if (sizes != 0) {
+            for (int set = 0; set < w.length; set += 1 << SET_SHIFT) {
+                clear(w, set, tagMask, tag, first, last, kept);
+            }
         }
+    }
+
+    private static void clear(long[] w, int set, long tagMask, long tag, long first, long last, long kept) {
+        if (w.length == 0) {
+            return; // a fill has told its size, and allocates
+        }
+        long sequence = lock(w, set);
+        for (int at = set + 1; at < set + 1 + WAYS * ENTRY; at += ENTRY) {
+            if (w[at] != 0 && ((w[at] ^ tag) & tagMask) == 0 && (w[at + 2] & kept) == 0) {
+                long page = w[at + 1] >>> SIZE_BITS;
+                long pages = 1L << span((int) w[at + 1] & SIZE_MASK);
+                if (page <= last && first < page + pages) {
+                    Arrays.fill(w, at, at + ENTRY, 0);
+                }
+            }
+        }
+        WORD.setRelease(w, set, sequence + 2);
     }
 
     /** Drops the words of some tags, whatever they cover. */

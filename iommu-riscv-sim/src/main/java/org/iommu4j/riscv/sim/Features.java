@@ -126,6 +126,10 @@ final class Features {
         writableControls =
                 (bothEndians ? BE.mask() : 0) | (signals == IGS_BOTH ? WSI.mask() : 0);
         controlAtReset = spec.registers().getOrDefault("fctl", signals == IGS_WSI ? WSI.mask() : 0L);
+        if ((controlAtReset & ~(BE.mask() | WSI.mask())) != 0) {
+            throw new IllegalArgumentException(
+                    "fctl of unit " + spec.name() + " is " + Hex.of(controlAtReset) + ", expected BE and WSI alone");
+        }
         vectorBits = spec.registers().getOrDefault("icvec", 0xffffL) & 0xf0ff; // no pmiv without counters
         qosIdBits = qosIds ? spec.registers().getOrDefault("iommu_qosid", 0x0fff0fffL) & 0x0fff0fff : 0;
         reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61)
@@ -140,12 +144,16 @@ final class Features {
         reservedMsiPageBits = -1L << (widest - 12);
     }
 
-    private void check(String unit) {
-        boolean sane = VERSION.get(capabilities) == 0x10
+    /** Returns whether a value can be a unit's. */
+    static boolean isUnit(long capabilities) {
+        return VERSION.get(capabilities) == 0x10
                 && IGS.get(capabilities) <= IGS_BOTH
                 && PAS.get(capabilities) >= 12
                 && PAS.get(capabilities) <= 56;
-        if (!sane || (capabilities & NOT_MODELLED) != 0) {
+    }
+
+    private void check(String unit) {
+        if (!isUnit(capabilities) || (capabilities & NOT_MODELLED) != 0) {
             throw new IllegalArgumentException("capabilities of unit " + unit + " are " + Hex.of(capabilities)
                     + ", expected version 1.0, some IGS, PAS from 12 to 56, and no Sv32, Sv32x4 or HPM");
         }

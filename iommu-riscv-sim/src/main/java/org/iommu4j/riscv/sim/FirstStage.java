@@ -9,8 +9,6 @@ import org.iommu4j.sim.spi.AccessStatus;
  * <p>Source: Privileged specification, "Virtual Address Translation Process".
  */
 final class FirstStage {
-    private static final int W_TO_D = 5;
-
     private final Memory memory;
     private final Features features;
     private final Caches caches;
@@ -100,7 +98,7 @@ final class FirstStage {
                 if (!device.is(DeviceContext.SADE)) {
                     return request.pageFault();
                 }
-                long marks = Pte.A | (request.wanted & page & Pte.W) << W_TO_D;
+                long marks = Pte.A | (request.wanted & page & Pte.W) << Pte.W_TO_D;
                 physical = physical(request, device, at, true);
                 if (physical < 0) {
                     return 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.riscv.sim;
 
-import org.iommu4j.bits.BitField;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.jspecify.annotations.Nullable;
 
@@ -10,8 +9,6 @@ import org.jspecify.annotations.Nullable;
  * configuration checks".
  */
 final class ProcessDirectory {
-    private static final BitField NEXT = BitField.bits(53, 10, "PPN");
-    private static final long RESERVED_ENTRY = ~(ProcessContext.V.mask() | NEXT.mask());
     private static final int LEAF_BITS = 8;
     private static final int INDEX_BITS = 9;
     private static final int CONTEXT_BYTES = 16;
@@ -62,7 +59,7 @@ final class ProcessDirectory {
                 }
                 caches.processTables.fill(ProcessContext.tableTag(device.device), place, 0, entry, request.epoch);
             }
-            table = NEXT.get(entry) << 12;
+            table = PageDirectory.next(entry);
         }
         return table;
     }
@@ -76,10 +73,10 @@ final class ProcessDirectory {
         if (isUnreadable(request, physical, entry)) {
             return EntryCache.MISS;
         }
-        if (!ProcessContext.V.isSet(entry)) {
+        if (!PageDirectory.isValid(entry)) {
             return request.fault(Cause.PDT_NOT_VALID);
         }
-        return (entry & RESERVED_ENTRY) != 0 ? request.fault(Cause.PDT_MISCONFIGURED) : entry;
+        return PageDirectory.isMalformed(entry) ? request.fault(Cause.PDT_MISCONFIGURED) : entry;
     }
 
     /** Returns the physical address of an entry, or -1. */

@@ -21,6 +21,9 @@ final class Pte {
     static final long D = 1 << 7;
     static final long RIGHTS = R | W | X;
 
+    /** How far W is below D. */
+    static final int W_TO_D = 5;
+
     private static final long N = 1L << 63;
     private static final BitField PPN = BitField.bits(53, 10, "PPN");
     private static final BitField PBMT = BitField.bits(62, 61, "PBMT");

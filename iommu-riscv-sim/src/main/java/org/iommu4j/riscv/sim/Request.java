@@ -15,6 +15,8 @@ final class Request {
     private static final int TTYP_READ = 2;
     private static final int TTYP_WRITE = 3;
 
+    private static final long NO_MRIF = -1;
+
     // --- what is asked ---
 
     int device;
@@ -60,9 +62,10 @@ final class Request {
     /** Whether an MSI page table translated it. */
     boolean msi;
 
-    /** Address and second word of an MSI PTE in MRIF mode, and the address of the interrupt file; 0 if none. */
-    long mrif;
+    /** The address of the interrupt file in memory that the request is for, or {@code NO_MRIF}. */
+    long mrif = NO_MRIF;
 
+    /** The second word of the MSI PTE that says so. */
     long notice;
 
     void begin(int newType, int newDevice, int newProcess, long newAddress) {
@@ -76,7 +79,11 @@ final class Request {
         global = false;
         memoryType = 0;
         msi = false;
-        mrif = 0;
+        mrif = NO_MRIF;
+    }
+
+    boolean isForMrif() {
+        return mrif != NO_MRIF;
     }
 
     boolean hasProcess() {

@@ -8,6 +8,8 @@ import java.util.Optional;
 import org.iommu4j.platform.FirmwareTables;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.sim.spi.RegisterDump;
+import org.iommu4j.sim.spi.TableReader;
 import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.sim.spi.TranslationUnitSpec;
@@ -102,6 +104,13 @@ public final class RiscvSilicon implements TranslationUnitProvider {
         new Features(unit); // refuses what is no unit's
         String device = name.substring(LINUX_PREFIX.length());
         return Optional.of(unit.withSourceIds(RimtReader.sourceIds(device, base, firmware)));
+    }
+
+    @Override
+    public Optional<TableReader> reader(RegisterDump registers, Fabric memory) {
+        Objects.requireNonNull(registers, "registers");
+        Objects.requireNonNull(memory, "memory");
+        return RiscvTableReader.of(registers, memory);
     }
 
     @Override

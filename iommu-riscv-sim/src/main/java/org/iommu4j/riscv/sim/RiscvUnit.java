@@ -226,8 +226,13 @@ final class RiscvUnit implements TranslationUnit {
 
     @Override
     public long translate(int sourceId, int pasid, long address, int flags) {
+        long wanted = rights(flags, Pte.X);
+        long page = pasid == NO_PASID ? translator.cachedPage(sourceId, address, wanted) : 0;
+        if (page != 0) {
+            return Translation.to(Pte.translate(page, address), false, MEMORY_TYPES[Pte.memoryType(page)]);
+        }
         Request request = begin(Request.UNTRANSLATED, sourceId, pasid, address, flags);
-        request.wanted = rights(flags, Pte.X);
+        request.wanted = wanted;
         translator.translate(request);
         return request.cause == Cause.NONE ? answer(request) : refuse(request);
     }
@@ -252,7 +257,7 @@ final class RiscvUnit implements TranslationUnit {
             return Cause.isAnswerWithoutRights(request.cause) ? NOT_TRANSLATED : refuse(request);
         }
         // A file in memory takes untranslated requests only.
-        return request.mrif != 0 || (asked & ~request.granted) != 0 ? NOT_TRANSLATED : answer(request);
+        return request.isForMrif() || (asked & ~request.granted) != 0 ? NOT_TRANSLATED : answer(request);
     }
 
     private Request begin(int type, int sourceId, int pasid, long address, int flags) {
@@ -269,7 +274,7 @@ final class RiscvUnit implements TranslationUnit {
     }
 
     private long answer(Request request) {
-        if (request.mrif == 0) {
+        if (!request.isForMrif()) {
             return Translation.to(request.translated, false, MEMORY_TYPES[request.memoryType]);
         }
         // A read of such a file is aborted without a record.
@@ -305,13 +310,20 @@ final class RiscvUnit implements TranslationUnit {
         }
     }
 
-    /** Returns this thread's last request, which has more of the answer than a {@link Translation}. */
+    /**
+     * Returns this thread's last request, which has more of the answer than a {@link Translation}; that of an
+     * untranslated request to a cached page is not kept.
+     */
     Request lastRequest() {
         return REQUESTS.get();
     }
 
     Caches caches() {
         return caches;
+    }
+
+    Translator translator() {
+        return translator;
     }
 
     // --- events ---

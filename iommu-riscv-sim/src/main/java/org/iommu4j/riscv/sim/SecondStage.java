@@ -94,7 +94,7 @@ final class SecondStage {
                 if (!memory.isWritable(at)) {
                     return request.accessFault();
                 }
-                long marks = Pte.A | (wanted & entry & Pte.W) << 5; // W becomes D
+                long marks = Pte.A | (wanted & entry & Pte.W) << Pte.W_TO_D;
                 if (!memory.compareAndSet(at, pte, pte | marks, control.isBigEndian())) {
                     continue; // another agent changed it: read it again
                 }

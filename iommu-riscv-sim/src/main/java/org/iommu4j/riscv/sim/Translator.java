@@ -12,8 +12,6 @@ final class Translator {
     /** Log2 of the range that is reported where no stage translates: 1 GiB. */
     private static final int BARE_SHIFT = 30;
 
-    private static final long ALL_RIGHTS = Pte.RIGHTS;
-
     private final Memory memory;
     private final Control control;
     private final Caches caches;
@@ -38,10 +36,33 @@ final class Translator {
         return devices;
     }
 
+    ProcessDirectory processes() {
+        return processes;
+    }
+
+    SecondStage second() {
+        return second;
+    }
+
+    /**
+     * Returns the cached page of an untranslated request in the usual case, which is a first stage alone and a user's
+     * request with all rights; 0 when anything else is to be seen to.
+     */
+    long cachedPage(int deviceId, long address, long wanted) {
+        int mode = Control.mode(control.directory());
+        DeviceContext device = caches.devices.find(deviceId);
+        if (device == null || device.plainTag == 0 || mode <= Control.BARE || !devices.has(mode, deviceId)) {
+            return 0;
+        }
+        long page = caches.firstPages.find(device.plainTag, address >>> 12);
+        long needed = wanted | Pte.U | Pte.A | (wanted & Pte.W) << Pte.W_TO_D;
+        return (page & needed) == needed && !memory.isBeyond(Pte.translate(page, address)) ? page : 0;
+    }
+
     /** Answers a request; {@link Request#cause} says whether it is refused. */
     void translate(Request request) {
         request.epoch = caches.epoch.current();
-        request.granted = ALL_RIGHTS;
+        request.granted = Pte.RIGHTS;
         request.shift = Long.SIZE;
         request.translated = request.address;
         find(request);
@@ -82,24 +103,30 @@ final class Translator {
             checkWidth(request);
             return;
         }
-        long page = 0;
-        if (translated) { // 9
-            page = 0;
-        } else if (!pdtv) { // 10
-            if (device.firstMode != Features.MODE_BARE) {
-                page = first.translate(request, device, device.fsc, DeviceContext.PSCID.get(device.ta), false);
-            }
-        } else if (device.firstMode != 0 && (request.hasProcess() || device.is(DeviceContext.DPE))) { // 11 to 13
-            ProcessContext process = process(request, device);
-            if (process != null && DeviceContext.MODE.get(process.fsc()) != Features.MODE_BARE) { // 16, 17
-                boolean sum = ProcessContext.SUM.isSet(process.ta());
-                page = first.translate(
-                        request, device, process.fsc(), DeviceContext.PSCID.get(process.ta()), sum);
-            }
-        }
+        long page = translated ? 0 : pdtv ? ofProcess(request, device) : ofDevice(request, device); // 9
         if (request.cause == Cause.NONE) {
             afterFirstStage(request, device, page);
         }
+    }
+
+    /** Returns the page of a device with one first stage, 0 if that is Bare or faults. */
+    private long ofDevice(Request request, DeviceContext device) { // 10
+        return device.firstMode == Features.MODE_BARE
+                ? 0
+                : first.translate(request, device, device.fsc, DeviceContext.PSCID.get(device.ta), false);
+    }
+
+    /** Returns the page of a device whose processes have first stages, 0 if that is Bare or faults. */
+    private long ofProcess(Request request, DeviceContext device) {
+        if (device.firstMode == 0 || (!request.hasProcess() && !device.is(DeviceContext.DPE))) { // 11 to 13
+            return 0;
+        }
+        ProcessContext process = process(request, device);
+        if (process == null || DeviceContext.MODE.get(process.fsc()) == Features.MODE_BARE) {
+            return 0;
+        }
+        boolean sum = ProcessContext.SUM.isSet(process.ta()); // 16, 17
+        return first.translate(request, device, process.fsc(), DeviceContext.PSCID.get(process.ta()), sum);
     }
 
     private static boolean isInDirectory(DeviceContext device, int process) {
@@ -134,7 +161,7 @@ final class Translator {
                 ? msis.translate(request, device, address)
                 : second.explicit(request, device, address); // 19
         request.msi = file;
-        if (request.mrif != 0) {
+        if (request.isForMrif()) {
             request.granted &= Pte.R | Pte.W;
             request.shift = Pte.shift(0);
             return;

@@ -3,7 +3,8 @@
 /**
  * The RISC-V IOMMU as silicon.
  *
- * <p>{@link org.iommu4j.riscv.sim.RiscvSilicon} builds units with any capabilities.
+ * <p>{@link org.iommu4j.riscv.sim.RiscvSilicon} builds units with any capabilities and reads the tables of a memory
+ * image.
  *
  * <h2>Source</h2>
  *
@@ -22,6 +23,7 @@
  *   <li>{@code RiscvUnit}: registers and events; {@code MemoryQueue} and its kinds {@code CommandQueue}, {@code
  *       FaultQueue}, {@code PageRequestQueue}; {@code Command}; {@code Interrupts}; {@code DebugTranslation}.
  *   <li>{@code RiscvMachine} and {@code RimtWriter}: built-in machines.
+ *   <li>{@code RiscvTableReader} and {@code StageLister}, which list what the walks would find.
  * </ul>
  *
  * <h2>Modelled</h2>

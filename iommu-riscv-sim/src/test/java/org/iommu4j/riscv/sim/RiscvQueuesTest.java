@@ -116,8 +116,11 @@ class RiscvQueuesTest {
         for (long capabilities : new long[] {0, 0x20 | 40L << 32, 0x10 | 8L << 32, 0x110 | 40L << 32}) {
             assertThatIllegalArgumentException().isThrownBy(() -> new Bench(capabilities));
         }
-        assertThatIllegalArgumentException()
-                .isThrownBy(() -> new RiscvSilicon().create(Bench.spec(Map.of()), bench.memory));
+        for (Map<String, Long> registers : List.<Map<String, Long>>of(
+                Map.of(), Map.of("capabilities", RiscvSilicon.CAPABILITIES_FULL, "fctl", 4L))) {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> new RiscvSilicon().create(Bench.spec(registers), bench.memory));
+        }
     }
 
     @Test
@@ -369,6 +372,16 @@ class RiscvQueuesTest {
         assertThat(bench.write(0x2800_2000)).as("no file").isEqualTo(Translation.to(0x2800_2000, false));
         assertThat(cause(bench.unit.translate(DEVICE, NO_PASID, 0x2800_4000, READ | RequestFlags.EXECUTE)))
                 .isEqualTo(1);
+    }
+
+    @Test
+    void aFileInMemoryMayBeAtAddressZero() {
+        bench.on();
+        msiTable(3, 0x6_0000 >>> 12 << 10);
+        long answer = bench.write(0x2800_4000);
+        assertThat(Translation.isConsumed(answer)).isTrue();
+        assertThat(bench.unit.consume(answer, 0x2800_4000, 5)).isZero();
+        assertThat(bench.memory.peek(0)).isEqualTo(1 << 5);
     }
 
     @Test

@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 import org.iommu4j.witness.NeedsSharedData;
 import org.iommu4j.witness.SharedData;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.slf4j.Logger;
@@ -36,8 +37,18 @@ class RiscvVectorsTest {
     @MethodSource("files")
     @NeedsSharedData(PLACE)
     void answersAreThoseOfTheReferenceModel(Path file) throws IOException {
+        replay(file, false);
+    }
+
+    /** Nothing changes the tables of these but the unit itself. */
+    @Test
+    void aUnitThatRemembersAnswersTheSame() throws IOException {
+        replay(SharedData.path(PLACE + "/random.jsonl.gz"), true);
+    }
+
+    private static void replay(Path file, boolean remembering) throws IOException {
         String name = file.getFileName().toString();
-        VectorReplay replay = new VectorReplay(name, remarks().getOrDefault(name, Map.of()));
+        VectorReplay replay = new VectorReplay(name, remarks().getOrDefault(name, Map.of()), remembering);
         try (InputStream in = new GZIPInputStream(Files.newInputStream(file), 1 << 16);
                 JsonParser parser = new JsonFactory().createParser(ObjectReadContext.empty(), in)) {
             while (parser.nextToken() != null) {
