@@ -21,6 +21,7 @@ import org.iommu4j.release.RuleRecords;
  */
 record RiscvRules(
         boolean readsRimt,
+        boolean countsWires,
         boolean genericTables,
         boolean hardwareUpdates,
         boolean forgetsAfterDirectory,
@@ -37,6 +38,14 @@ record RiscvRules(
                             READ)
                     .since("6.18", true, READ)
                     .witnessedBy("RiscvRulesTest#machinesWithRimtHaveADriverSince618"),
+            ReleaseRule.of(
+                            "countsWires",
+                            "A platform device without wires is no unit, even if it interrupts by messages, and has as "
+                                    + "many vectors as wires.",
+                            true,
+                            READ)
+                    .since("7.1", false, INFERRED, "7217cee35aad")
+                    .witnessedBy("RiscvRulesTest#aUnitThatSendsMessagesNeedsNoWiresSince71"),
             ReleaseRule.of(
                             "genericTables",
                             "Tables are generic_pt's: also pages of 64 KiB (Svnapot) and 256 TiB, and leaves can be "
