@@ -75,7 +75,7 @@ record RiscvRules(
                             "Leaves have a memory type (Svpbmt): I/O for MMIO, no cache for mappings without CACHE.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "f196a8667797", "6c21eb174c6c")
+                    .since("7.2", true, INFERRED, "f196a8668797", "6c21eb174c6c")
                     .witnessedBy("RiscvRulesTest#leavesHaveMemoryTypesSince72"),
             ReleaseRule.of(
                             "nonLeafInvalidations",
@@ -91,7 +91,7 @@ record RiscvRules(
                                     + "a range before all of the domain is forgotten.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "bb62adcf4513", "082ad5ed0784")
+                    .since("7.2", true, INFERRED, "bb62adcf4513", "082ad5ed0785")
                     .witnessedBy("RiscvRulesTest#aRangeIsForgottenByOneCommandSince72"));
 
     /** Returns whether the rules of a release are built, and there is a driver for machines with ACPI. */
