@@ -78,7 +78,7 @@ class PagesTest {
                 "vfio-core/src");
         all.addAll(Checkout.sources(
                 "kvm-x86/src", "host-audit/src", "workbench/src", "integration-tests/src", "witnesses/src"));
-        all.addAll(Checkout.sources("iommu-tck/src", "examples"));
+        all.addAll(Checkout.sources("iommu-tck/src", "iommu-riscv-sim/src", "examples"));
         int checked = 0;
         for (String page : List.of(
                 "docs/reading-guide.md",

@@ -24,6 +24,8 @@ public enum SharedData {
     MACHINES("data/machines"),
     /** Small inputs of the kinds that people paste, each with the right answer. */
     REPORTS("data/reports"),
+    /** Answers of the reference model of the RISC-V IOMMU. */
+    RISCV_VECTORS("data/riscv"),
     /** The list of everything collected from real machines. */
     COLLECTION("data"),
     /** Captures of hosts that ran Linux in QEMU. */

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.riscv.sim;
+
+import static org.iommu4j.bits.BitField.bit;
+
+import org.iommu4j.bits.BitField;
+import org.iommu4j.sim.spi.AccessStatus;
+import org.iommu4j.sim.spi.Fabric;
+import org.iommu4j.sim.spi.StateDigest;
+
+/**
+ * The command queue. Source: manual, "Command-Queue".
+ *
+ * <p>Commands are executed in their order, each by one step. A device answers an invalidation request at once, or
+ * never: that is a time-out, which the next IOFENCE.C reports.
+ */
+final class CommandQueue extends MemoryQueue {
+    private static final BitField TIME_OUT = bit(9, "cmd_to");
+    private static final BitField ILLEGAL = bit(10, "cmd_ill");
+    private static final BitField FENCE_SIGNAL = bit(11, "fence_w_ip");
+
+    private final Memory memory;
+    private final Fabric fabric;
+    private final Features features;
+    private final Control control;
+    private final Caches caches;
+    private final DeviceDirectory devices;
+
+    /** Whether an invalidation request since the last fence was not answered. */
+    private boolean timedOut;
+
+    CommandQueue(
+            Interrupts interrupts,
+            Memory memory,
+            Fabric fabric,
+            Features features,
+            Control control,
+            Caches caches,
+            DeviceDirectory devices) {
+        super(interrupts, features, Interrupts.CIP, Command.BYTES, true);
+        this.memory = memory;
+        this.fabric = fabric;
+        this.features = features;
+        this.control = control;
+        this.caches = caches;
+        this.devices = devices;
+    }
+
+    @Override
+    void reset() {
+        super.reset();
+        timedOut = false;
+    }
+
+    @Override
+    boolean hasStopped() {
+        return has(MEMORY_FAULT) || has(TIME_OUT) || has(ILLEGAL);
+    }
+
+    /** Executes one command, and returns whether there was one. */
+    boolean step() {
+        if (!isRunning() || isEmpty()) {
+            return false;
+        }
+        long at = headAddress();
+        long low = memory.read(at, control.isBigEndian());
+        long high = memory.read(at + Long.BYTES, control.isBigEndian());
+        if (memory.status(at, low) != AccessStatus.OK || memory.status(at + Long.BYTES, high) != AccessStatus.OK) {
+            set(MEMORY_FAULT);
+            return true;
+        }
+        Command command = new Command(low, high);
+        int deviceBits = devices.deviceBits(Control.mode(control.directory()));
+        if (!command.isLegal(features, control.isWired(), deviceBits)) {
+            set(ILLEGAL);
+        } else if (command.kind() != Command.IOFENCE_C || fence(command)) {
+            execute(command);
+            advanceHead();
+        }
+        return true;
+    }
+
+    private void execute(Command command) {
+        switch (command.kind()) {
+            case Command.IOTINVAL_VMA -> caches.invalidateFirstStage(command);
+            case Command.IOTINVAL_GVMA -> caches.invalidateSecondStage(command);
+            case Command.IODIR_INVAL_DDT -> {
+                if (command.hasDevice()) {
+                    caches.invalidateDevice(command.device());
+                } else {
+                    caches.invalidateDirectories();
+                }
+            }
+            case Command.IODIR_INVAL_PDT -> caches.invalidateProcess(command.device(), command.process());
+            case Command.ATS_INVAL ->
+                timedOut |= !fabric.invalidateDevice(
+                        command.destination(), command.pasid(), command.rangeStart(), command.rangeBytes());
+            case Command.ATS_PRGR ->
+                fabric.respondToPageRequest(
+                        command.destination(), command.pasid(), command.group(), command.response());
+            default -> {} // a fence, which is done
+        }
+    }
+
+    /** Completes a fence, and returns whether it could. All earlier requests and commands are done by now. */
+    private boolean fence(Command command) {
+        if (timedOut) {
+            timedOut = false;
+            set(TIME_OUT);
+            return false;
+        }
+        if (command.hasAddress()) {
+            long at = command.fenceAddress();
+            if (!memory.isWritable(at)) {
+                set(MEMORY_FAULT);
+                return false;
+            }
+            memory.write32(at, command.fenceData(), control.isBigEndian());
+        }
+        if (command.isSignalled()) {
+            set(FENCE_SIGNAL);
+        }
+        return true;
+    }
+
+    @Override
+    void addTo(StateDigest digest) {
+        super.addTo(digest);
+        digest.add(timedOut);
+    }
+}
