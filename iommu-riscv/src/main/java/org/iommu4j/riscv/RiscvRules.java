@@ -21,6 +21,7 @@ import org.iommu4j.release.RuleRecords;
  */
 record RiscvRules(
         boolean readsRimt,
+        boolean countsWires,
         boolean genericTables,
         boolean hardwareUpdates,
         boolean forgetsAfterDirectory,
@@ -37,6 +38,14 @@ record RiscvRules(
                             READ)
                     .since("6.18", true, READ)
                     .witnessedBy("RiscvRulesTest#machinesWithRimtHaveADriverSince618"),
+            ReleaseRule.of(
+                            "countsWires",
+                            "A platform device without wires is no unit, even if it interrupts by messages, and has as "
+                                    + "many vectors as wires.",
+                            true,
+                            READ)
+                    .since("7.1", false, INFERRED, "7217cee35aad")
+                    .witnessedBy("RiscvRulesTest#aUnitThatSendsMessagesNeedsNoWiresSince71"),
             ReleaseRule.of(
                             "genericTables",
                             "Tables are generic_pt's: also pages of 64 KiB (Svnapot) and 256 TiB, and leaves can be "
@@ -66,7 +75,7 @@ record RiscvRules(
                             "Leaves have a memory type (Svpbmt): I/O for MMIO, no cache for mappings without CACHE.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "f196a8667797", "6c21eb174c6c")
+                    .since("7.2", true, INFERRED, "f196a8668797", "6c21eb174c6c")
                     .witnessedBy("RiscvRulesTest#leavesHaveMemoryTypesSince72"),
             ReleaseRule.of(
                             "nonLeafInvalidations",
@@ -82,7 +91,7 @@ record RiscvRules(
                                     + "a range before all of the domain is forgotten.",
                             false,
                             READ)
-                    .since("7.2", true, INFERRED, "bb62adcf4513", "082ad5ed0784")
+                    .since("7.2", true, INFERRED, "bb62adcf4513", "082ad5ed0785")
                     .witnessedBy("RiscvRulesTest#aRangeIsForgottenByOneCommandSince72"));
 
     /** Returns whether the rules of a release are built, and there is a driver for machines with ACPI. */

@@ -72,7 +72,7 @@ final class RiscvUnit {
      * @throws IommuException as {@link org.iommu4j.spi.IommuVendor#open}; the unit is off again
      */
     static RiscvUnit open(UnitMap map, UnitMap.Place place, VendorContext context, RiscvRules rules) {
-        UnitStart start = UnitStart.begin(place, context);
+        UnitStart start = UnitStart.begin(place, context, rules);
         RiscvUnit unit = new RiscvUnit(map, place, context, rules, start);
         try {
             start.turnOn();

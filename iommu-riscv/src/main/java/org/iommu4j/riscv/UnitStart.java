@@ -94,7 +94,7 @@ final class UnitStart {
      *
      * @throws IommuException ENODEV, EBUSY, EINVAL, ENOMEM, ETIMEDOUT; nothing is held
      */
-    static UnitStart begin(UnitMap.Place place, VendorContext context) {
+    static UnitStart begin(UnitMap.Place place, VendorContext context, RiscvRules rules) {
         long base = place.base().orElse(0);
         if (base == 0 || (base & (Registers.WINDOW_SIZE - 1)) != 0) {
             throw new IommuException(
@@ -111,22 +111,26 @@ final class UnitStart {
                     e);
         }
         try {
-            return begin(place, context, window);
+            return begin(place, context, rules, window);
         } catch (IommuException e) {
             window.release();
             throw e;
         }
     }
 
-    private static UnitStart begin(UnitMap.Place place, VendorContext context, RegisterWindow window) {
+    private static UnitStart begin(
+            UnitMap.Place place, VendorContext context, RiscvRules rules, RegisterWindow window) {
         long capabilities = window.read64(Registers.CAPABILITIES);
         if (!Capabilities.makesSense(capabilities)) {
             throw new IommuException(
                     Errno.ENODEV, "open: capabilities of " + place.name() + " are " + Hex.of(capabilities));
         }
-        boolean wires = usesWires(place, capabilities);
+        boolean wires = usesWires(place, capabilities, rules);
         quiesce(place, context, window);
-        configure(place, window, capabilities, wires);
+        int vectors = wires || (rules.countsWires() && !place.node().isPciFunction())
+                ? Math.min(place.node().wires(), VECTORS)
+                : VECTORS;
+        configure(place, window, capabilities, wires, vectors);
 
         SystemMemory memory = context.memory();
         FrameAllocator frames = context.frames();
@@ -149,20 +153,19 @@ final class UnitStart {
     }
 
     /** Returns whether the unit interrupts by wires, or throws ENODEV where it can't interrupt Linux. */
-    private static boolean usesWires(UnitMap.Place place, long capabilities) {
+    private static boolean usesWires(UnitMap.Place place, long capabilities, RiscvRules rules) {
         int ways = (int) Capabilities.IGS.get(capabilities);
-        if (ways == Capabilities.IGS_MSI || ways == Capabilities.IGS_BOTH) {
-            return false;
-        }
-        if (ways != Capabilities.IGS_WIRES
-                || place.node().isPciFunction()
-                || place.node().wires() == 0) {
+        boolean messages = ways == Capabilities.IGS_MSI || ways == Capabilities.IGS_BOTH;
+        boolean platform = !place.node().isPciFunction();
+        boolean wired = platform && place.node().wires() > 0;
+        boolean works = messages ? wired || !platform || !rules.countsWires() : wired && ways == Capabilities.IGS_WIRES;
+        if (!works) {
             throw new IommuException(
                     Errno.ENODEV,
                     "open: " + place.name() + " can't interrupt: IGS is " + ways + ", with "
                             + place.node().wires() + " wires");
         }
-        return true;
+        return !messages;
     }
 
     /** Makes sure that directory and queues are off. */
@@ -214,7 +217,8 @@ final class UnitStart {
     }
 
     /** Sets byte order and the way of interrupts. No interrupt is enabled: the ports deliver none. */
-    private static void configure(UnitMap.Place place, RegisterWindow window, long capabilities, boolean wires) {
+    private static void configure(
+            UnitMap.Place place, RegisterWindow window, long capabilities, boolean wires, int vectors) {
         int control = window.read32(Registers.FCTL);
         checkThere(place, control);
         int wanted = (int) Registers.WSI.set(control & 0xffff_ffffL, wires ? 1 : 0) & ~(int) Registers.BE.mask();
@@ -230,7 +234,6 @@ final class UnitStart {
                 throw new IommuException(Errno.EINVAL, "open: " + place.name() + " stays big endian");
             }
         }
-        int vectors = wires ? Math.min(place.node().wires(), VECTORS) : VECTORS;
         window.write64(
                 Registers.ICVEC,
                 Registers.FIV.of(1 % vectors) | Registers.PIV.of(2 % vectors) | Registers.PMIV.of(3 % vectors));

@@ -46,9 +46,15 @@ final class Bench {
     static final class Settings {
         final long capabilities;
         Consumer<UnitDouble> unit = any -> {};
+        int wires = 4;
 
         Settings(long capabilities) {
             this.capabilities = capabilities;
+        }
+
+        Settings wires(int count) {
+            wires = count;
+            return this;
         }
 
         Settings with(Consumer<UnitDouble> change) {
@@ -62,7 +68,7 @@ final class Bench {
         settings.unit.accept(unit);
         RimtBytes rimt = new RimtBytes();
         int node = rimt.next();
-        byte[] table = rimt.unit("RSCV0004", BASE, 4)
+        byte[] table = rimt.unit("RSCV0004", BASE, settings.wires)
                 .platformDevice(FIRST.name(), new Mapping(0, 1, (int) FIRST_ID, node))
                 .platformDevice(SECOND.name(), new Mapping(0, 1, (int) SECOND_ID, node))
                 .table();

@@ -62,6 +62,22 @@ public final class Hosts {
                         List.of(new PlatformDeviceDescription(DMA, Optional.of(SECOND_UNIT), List.of(0xabcde), true)));
     }
 
+    /** Returns the same host, whose second unit has other capabilities. */
+    static MachineDescription twoUnits(long capabilities) {
+        MachineDescription machine = twoUnits();
+        TranslationUnitSpec second = machine.units().get(1);
+        return machine.withUnits(List.of(
+                machine.units().get(0),
+                new TranslationUnitSpec(
+                        second.provider(),
+                        second.name(),
+                        0,
+                        second.registerBase(),
+                        4096,
+                        Map.of("capabilities", capabilities),
+                        second.sourceIds())));
+    }
+
     /** Returns a host whose unit is the PCI function 00:03.0, as QEMU's. */
     public static MachineDescription pciUnit() {
         PciAddress address = new PciAddress(0, 0, 3, 0);

@@ -2,6 +2,7 @@
 package org.iommu4j.riscv;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.iommu4j.riscv.Bench.FIRST;
 import static org.iommu4j.riscv.Bench.FIRST_ID;
 import static org.iommu4j.riscv.Bench.PAGE;
@@ -36,6 +37,24 @@ class RiscvRulesTest {
         assertThat(vendor.supports(LinuxRelease.of("6.18"))).isTrue();
         assertThat(vendor.supports(LinuxRelease.of("6.18.2"))).isTrue();
         assertThat(vendor.supports(LinuxRelease.NEWEST)).isTrue();
+    }
+
+    @Test
+    void aUnitThatSendsMessagesNeedsNoWiresSince71() {
+        assertThatThrownBy(() -> new Bench("7.0", new Bench.Settings(SV57).wires(0), ""))
+                .hasMessageContaining("ENODEV");
+        assertThat(icvec(new Bench("7.0", new Bench.Settings(SV57).wires(2), "")))
+                .isEqualTo(0x0110);
+        for (int wires : new int[] {0, 2}) {
+            assertThat(icvec(new Bench("7.1", new Bench.Settings(SV57).wires(wires), "")))
+                    .isEqualTo(0x2310);
+        }
+        assertThatThrownBy(() -> new Bench("7.1", new Bench.Settings(0x10 | 7 << 9 | 1 << 28).wires(0), ""))
+                .hasMessageContaining("ENODEV");
+    }
+
+    private static long icvec(Bench bench) {
+        return bench.unit.get(760);
     }
 
     @ParameterizedTest

@@ -9,8 +9,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.TreeMap;
+import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.Iommu;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.pci.PciAddress;
@@ -131,6 +134,30 @@ class RiscvVendorTest {
         assertThat(other.translated()).isEqualTo(Answer.UNKNOWN);
         assertThat(other.candidates()).containsExactly("riscv-iommu@RSCV0004:00");
         assertThat(other.reservedRegions()).isNull();
+    }
+
+    /** Linux's errno, with which iommufd's search for a domain ends; "incompatible" would let it go on. */
+    @Test
+    void aDeviceWhoseUnitLacksTheModeOfADomainIsRefusedWithEnodev() {
+        Machine machine = machine(Hosts.twoUnits(0x10 | 1 << 9 | 2L << 28));
+        Iommu iommu = vendor.open(machine.vendorContext(LinuxRelease.NEWEST));
+        IommuDevice wide = iommu.probe(
+                        machine.topology().function(BuiltInTopology.GPU).orElseThrow())
+                .orElseThrow();
+        IommuDevice narrow = iommu.probe(
+                        machine.topology().function(BuiltInTopology.SECOND_GPU).orElseThrow())
+                .orElseThrow();
+        IommuDomain ofWide = iommu.allocate(DomainType.UNMANAGED, wide);
+        IommuDomain ofNarrow = iommu.allocate(DomainType.UNMANAGED, narrow);
+        ofNarrow.attach(narrow);
+        assertThat(ofWide.format()).isEqualTo("riscv-sv57");
+        assertThat(ofNarrow.format()).isEqualTo("riscv-sv39");
+        assertThatThrownBy(() -> ofWide.attach(narrow))
+                .isInstanceOfSatisfying(
+                        IommuException.class,
+                        refusal -> assertThat(refusal.errno()).isEqualTo(Errno.ENODEV));
+        ofNarrow.detach(narrow);
+        assertThat(ofNarrow.attach(wide).attached()).as("it has Sv39 too").isTrue();
     }
 
     @Test

@@ -80,8 +80,7 @@ record Command(long low, long high) {
                         && isDevice(deviceBits)
                         && PID.get(low) >>> features.processIdBits == 0;
             case ATS_INVAL, ATS_PRGR ->
-                features.ats
-                        && has(PID.mask() | PV.mask() | DSV.mask() | RID.mask() | DSEG.mask(), -1L);
+                features.ats && has(PID.mask() | PV.mask() | DSV.mask() | RID.mask() | DSEG.mask(), -1L);
             default -> false;
         };
     }

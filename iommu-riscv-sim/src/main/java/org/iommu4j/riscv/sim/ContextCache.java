@@ -31,7 +31,8 @@ final class ContextCache<T extends ContextCache.Context> {
         this.epoch = epoch;
     }
 
-    @Nullable T find(long key) {
+    @Nullable
+    T find(long key) {
         AtomicReferenceArray<T> all = contexts;
         if (all != null) {
             int set = set(key);

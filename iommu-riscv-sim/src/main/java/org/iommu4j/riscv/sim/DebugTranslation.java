@@ -73,8 +73,7 @@ final class DebugTranslation {
             return false;
         }
         boolean process = PV.isSet(control);
-        request.begin(
-                Request.UNTRANSLATED, (int) DID.get(control), process ? (int) PID.get(control) : -1, address);
+        request.begin(Request.UNTRANSLATED, (int) DID.get(control), process ? (int) PID.get(control) : -1, address);
         request.privileged = process && PRIV.isSet(control);
         request.wanted = NW.isSet(control) ? EXE.isSet(control) ? Pte.X : Pte.R : Pte.R | Pte.W;
         translator.translate(request);

@@ -44,7 +44,8 @@ final class DeviceDirectory {
     }
 
     /** Finds the context of a request's device, and keeps it in the request; null, with the cause, if there is none. */
-    @Nullable DeviceContext locate(Request request, long ddtp) {
+    @Nullable
+    DeviceContext locate(Request request, long ddtp) {
         if (!has(Control.mode(ddtp), request.device)) {
             request.fault(Cause.TYPE_DISALLOWED);
             return null;

@@ -53,9 +53,7 @@ final class FaultQueue extends RecordQueue {
 
     private static boolean isReported(Request request) {
         DeviceContext context = request.context;
-        return context == null
-                || !context.is(DeviceContext.DTF)
-                || Cause.isReportedWithDtf(request.cause);
+        return context == null || !context.is(DeviceContext.DTF) || Cause.isReportedWithDtf(request.cause);
     }
 
     /** Returns the fields of a record that say whose the request is. */

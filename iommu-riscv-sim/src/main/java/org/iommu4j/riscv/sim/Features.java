@@ -45,6 +45,7 @@ final class Features {
 
     /** Values of IGS; 0 is messages alone. */
     private static final long IGS_WSI = 1;
+
     private static final long IGS_BOTH = 2;
 
     // fctl
@@ -123,8 +124,7 @@ final class Features {
         pbmt = SVPBMT.isSet(capabilities);
         long signals = IGS.get(capabilities);
         messages = signals != IGS_WSI;
-        writableControls =
-                (bothEndians ? BE.mask() : 0) | (signals == IGS_BOTH ? WSI.mask() : 0);
+        writableControls = (bothEndians ? BE.mask() : 0) | (signals == IGS_BOTH ? WSI.mask() : 0);
         controlAtReset = spec.registers().getOrDefault("fctl", signals == IGS_WSI ? WSI.mask() : 0L);
         if ((controlAtReset & ~(BE.mask() | WSI.mask())) != 0) {
             throw new IllegalArgumentException(
@@ -132,12 +132,10 @@ final class Features {
         }
         vectorBits = spec.registers().getOrDefault("icvec", 0xffffL) & 0xf0ff; // no pmiv without counters
         qosIdBits = qosIds ? spec.registers().getOrDefault("iommu_qosid", 0x0fff0fffL) & 0x0fff0fff : 0;
-        reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61)
-                | (SVRSW60T59B.isSet(capabilities) ? 0 : 3L << 59);
+        reservedPteBits = 0x1fL << 54 | (pbmt ? 0 : 3L << 61) | (SVRSW60T59B.isSet(capabilities) ? 0 : 3L << 59);
         physicalBits = (int) PAS.get(capabilities);
         ppnBits = PPN.mask() & ((1L << (physicalBits - 2)) - 1);
-        processIdBits =
-                PD20.isSet(capabilities) ? 20 : PD17.isSet(capabilities) ? 17 : PD8.isSet(capabilities) ? 8 : 0;
+        processIdBits = PD20.isSet(capabilities) ? 20 : PD17.isSet(capabilities) ? 17 : PD8.isSet(capabilities) ? 8 : 0;
         int widest = SV57X4.isSet(capabilities)
                 ? 59
                 : SV48X4.isSet(capabilities) ? 50 : SV39X4.isSet(capabilities) ? 41 : physicalBits;

@@ -32,7 +32,8 @@ final class ProcessDirectory {
     }
 
     /** Finds the context of a process; null, with the cause, if there is none. */
-    @Nullable ProcessContext locate(Request request, DeviceContext device, int process) {
+    @Nullable
+    ProcessContext locate(Request request, DeviceContext device, int process) {
         long key = ProcessContext.key(device.device, process);
         ProcessContext context = caches.processes.find(key);
         if (context == null) {

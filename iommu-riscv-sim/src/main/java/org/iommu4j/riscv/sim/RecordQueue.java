@@ -12,8 +12,7 @@ class RecordQueue extends MemoryQueue {
     private final Memory memory;
     private final Control control;
 
-    RecordQueue(
-            Interrupts interrupts, Features features, int cause, int entryBytes, Memory memory, Control control) {
+    RecordQueue(Interrupts interrupts, Features features, int cause, int entryBytes, Memory memory, Control control) {
         super(interrupts, features, cause, entryBytes, false);
         this.memory = memory;
         this.control = control;

@@ -45,7 +45,8 @@ final class Request {
     long iotval2;
 
     /** The device's context, once it is found. */
-    @Nullable DeviceContext context;
+    @Nullable
+    DeviceContext context;
 
     long translated;
 
@@ -123,9 +124,7 @@ final class Request {
 
     long pageFault() {
         return fault(
-                executes()
-                        ? Cause.INSTRUCTION_PAGE_FAULT
-                        : stores() ? Cause.WRITE_PAGE_FAULT : Cause.READ_PAGE_FAULT);
+                executes() ? Cause.INSTRUCTION_PAGE_FAULT : stores() ? Cause.WRITE_PAGE_FAULT : Cause.READ_PAGE_FAULT);
     }
 
     /**

@@ -50,10 +50,8 @@ final class RimtReader {
             if (isUnit(table, (int) table.u32(mapping + 12), device, registerBase)) {
                 int first = (int) table.u32(mapping);
                 ranges.add(new SourceIdRange(
-                        table.u16(node + 14),
-                        first,
-                        (int) Math.min(table.u32(mapping + 4), 0x10000 - first),
-                        (int) table.u32(mapping + 8)));
+                        table.u16(node + 14), first, (int) Math.min(table.u32(mapping + 4), 0x10000 - first), (int)
+                                table.u32(mapping + 8)));
             }
         }
     }
@@ -66,7 +64,6 @@ final class RimtReader {
             return table.u64(node + 16) == registerBase;
         }
         int id = table.u16(node + 34);
-        return device.equals(
-                new PciAddress(table.u16(node + 32), id >>> 8, id >>> 3 & 31, id & 7).toString());
+        return device.equals(new PciAddress(table.u16(node + 32), id >>> 8, id >>> 3 & 31, id & 7).toString());
     }
 }

@@ -82,16 +82,12 @@ final class RiscvMachine {
                 .withSourceIds(List.of(
                         deviceIds(1, FUNCTION.requesterId() - 2),
                         deviceIds(FUNCTION.requesterId() + 1, LAST_REQUESTER_ID)));
-        List<FunctionDescription> functions =
-                new ArrayList<>(BuiltInTopology.functions(FUNCTION_UNIT, FUNCTION_UNIT));
-        int bus0 = (int) functions.stream().filter(each -> each.address().bus() == 0).count();
+        List<FunctionDescription> functions = new ArrayList<>(BuiltInTopology.functions(FUNCTION_UNIT, FUNCTION_UNIT));
+        int bus0 = (int)
+                functions.stream().filter(each -> each.address().bus() == 0).count();
         functions.add(bus0, iommu());
         return machine(
-                name,
-                unit,
-                functions,
-                List.of(),
-                RimtWriter.write(unit, Optional.of(FUNCTION), hasAts(capabilities)));
+                name, unit, functions, List.of(), RimtWriter.write(unit, Optional.of(FUNCTION), hasAts(capabilities)));
     }
 
     /** Describes a unit whose device ids are requester ids. */

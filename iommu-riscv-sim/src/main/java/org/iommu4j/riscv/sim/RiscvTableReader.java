@@ -53,8 +53,7 @@ final class RiscvTableReader implements TableReader {
     private static TranslationUnitSpec spec(long capabilities, Map<String, Long> others) {
         Map<String, Long> registers = new HashMap<>(others);
         registers.put(Features.REGISTER, capabilities & ~Features.NOT_MODELLED);
-        return new TranslationUnitSpec(
-                RiscvSilicon.NAME, "image", 0, 0, RiscvUnit.WINDOW_BYTES, registers);
+        return new TranslationUnitSpec(RiscvSilicon.NAME, "image", 0, 0, RiscvUnit.WINDOW_BYTES, registers);
     }
 
     /** Makes a reader as {@code TranslationUnitProvider.reader} specifies. */
@@ -253,7 +252,10 @@ final class RiscvTableReader implements TableReader {
         boolean first = mode != Features.MODE_BARE;
         StringBuilder text = new StringBuilder();
         if (first) {
-            text.append("first stage, ").append(Features.levels(mode)).append(" levels, PSCID ").append(pscid);
+            text.append("first stage, ")
+                    .append(Features.levels(mode))
+                    .append(" levels, PSCID ")
+                    .append(pscid);
         }
         if (context.hasSecondStage()) {
             text.append(first ? "; " : "")

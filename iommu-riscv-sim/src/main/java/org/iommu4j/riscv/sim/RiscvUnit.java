@@ -268,9 +268,7 @@ final class RiscvUnit implements TranslationUnit {
     }
 
     private static long rights(int flags, long ofExecution) {
-        return RequestFlags.writes(flags)
-                ? Pte.W
-                : (flags & RequestFlags.EXECUTE) != 0 ? ofExecution : Pte.R;
+        return RequestFlags.writes(flags) ? Pte.W : (flags & RequestFlags.EXECUTE) != 0 ? ofExecution : Pte.R;
     }
 
     private long answer(Request request) {

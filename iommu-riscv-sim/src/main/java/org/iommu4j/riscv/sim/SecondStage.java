@@ -41,8 +41,7 @@ final class SecondStage {
         return translate(request, device, address, needed, needed, write ? IMPLICIT_WRITE : IMPLICIT);
     }
 
-    private long translate(
-            Request request, DeviceContext device, long address, long needed, long wanted, long flags) {
+    private long translate(Request request, DeviceContext device, long address, long needed, long wanted, long flags) {
         long page = caches.secondPages.find(device.guestTag, address >>> 12);
         if (page == EntryCache.MISS || mustMark(page, wanted)) {
             page = walk(request, device, address, needed, wanted, flags);

@@ -82,8 +82,8 @@ final class StageLister {
         }
         if (!memory.enter(table)) {
             if (memory.isNewTable(table)) {
-                visitor.problem("the level " + (level + 1) + " table for IOVA " + Hex.of(iova) + " at "
-                        + Hex.of(table) + " is inside itself");
+                visitor.problem("the level " + (level + 1) + " table for IOVA " + Hex.of(iova) + " at " + Hex.of(table)
+                        + " is inside itself");
             }
             return;
         }

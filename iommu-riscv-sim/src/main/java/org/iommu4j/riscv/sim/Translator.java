@@ -157,9 +157,8 @@ final class Translator {
             return;
         }
         boolean file = device.isInterruptFile(address >>> 12); // 18
-        long physical = file
-                ? msis.translate(request, device, address)
-                : second.explicit(request, device, address); // 19
+        long physical =
+                file ? msis.translate(request, device, address) : second.explicit(request, device, address); // 19
         request.msi = file;
         if (request.isForMrif()) {
             request.granted &= Pte.R | Pte.W;

@@ -60,8 +60,8 @@ class RiscvAllocationTest {
     @Test
     void aHitAllocatesNothing() {
         aProcessOfAGuest();
-        assertThat(allocated(i ->
-                        bench.unit.translate(DEVICE, NO_PASID, (i & 63) << 12 | 8, (i & 1) == 0 ? READ : WRITE)))
+        assertThat(allocated(
+                        i -> bench.unit.translate(DEVICE, NO_PASID, (i & 63) << 12 | 8, (i & 1) == 0 ? READ : WRITE)))
                 .isZero();
     }
 
@@ -88,7 +88,8 @@ class RiscvAllocationTest {
         unit.writeRegister64(16, directory >>> 12 << 10 | 4);
         unit.step();
 
-        assertThat(Translation.address(unit.translate(0, NO_PASID, 0x5_5008, READ))).isEqualTo(0x105_5008);
+        assertThat(Translation.address(unit.translate(0, NO_PASID, 0x5_5008, READ)))
+                .isEqualTo(0x105_5008);
         assertThat(allocated(i -> unit.translate(0, NO_PASID, (long) (i & (PAGES - 1)) << 12, READ)))
                 .isZero();
     }

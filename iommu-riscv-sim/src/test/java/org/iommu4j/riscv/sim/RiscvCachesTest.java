@@ -87,7 +87,9 @@ class RiscvCachesTest {
         for (long[] command : subsuming) {
             stale(IOVA, 0);
             bench.command(command);
-            assertThat(reads(IOVA)).as("after 0x%x 0x%x", command[0], command[1]).isEqualTo(NEW);
+            assertThat(reads(IOVA))
+                    .as("after 0x%x 0x%x", command[0], command[1])
+                    .isEqualTo(NEW);
             bench.command(VMA, 0);
         }
         long[][] others = {
@@ -104,7 +106,9 @@ class RiscvCachesTest {
         stale(IOVA, 0);
         for (long[] command : others) {
             bench.command(command);
-            assertThat(reads(IOVA)).as("after 0x%x 0x%x", command[0], command[1]).isEqualTo(OLD);
+            assertThat(reads(IOVA))
+                    .as("after 0x%x 0x%x", command[0], command[1])
+                    .isEqualTo(OLD);
         }
     }
 

@@ -104,7 +104,9 @@ class RiscvQueuesTest {
         Bench small = new Bench(RiscvSilicon.CAPABILITIES_SMALL);
         for (int offset : new int[] {56, 64, 600, 608, 616, 624, 768, 776}) {
             small.unit.writeRegister64(offset, -1);
-            assertThat(small.unit.readRegister64(offset)).as("offset %d", offset).isZero();
+            assertThat(small.unit.readRegister64(offset))
+                    .as("offset %d", offset)
+                    .isZero();
         }
         assertThat(small.unit.readRegister32(8)).as("wires only").isEqualTo(2);
         small.unit.writeRegister32(8, 0);
@@ -408,7 +410,6 @@ class RiscvQueuesTest {
         bench.memory.inject(List.of(List.of("0x50200", 8L, "dc")));
         assertThat(bench.unit.consume(bench.write(0x2800_4000), 0x2800_4000, 1)).isEqualTo(271);
         assertThat(bench.faults().get(0)[0] & 0xfff).isEqualTo(271);
-        assertThatIllegalStateException()
-                .isThrownBy(() -> bench.unit.consume(Translation.consumed(0), 0x2800_4000, 1));
+        assertThatIllegalStateException().isThrownBy(() -> bench.unit.consume(Translation.consumed(0), 0x2800_4000, 1));
     }
 }

@@ -126,10 +126,7 @@ class RiscvSiliconTest {
         assertThat(table.u8(complex)).isEqualTo(1);
         int mapping = complex + table.u16(complex + 16);
         assertThat(new long[] {
-                    table.u32(mapping),
-                    table.u32(mapping + 4),
-                    table.u32(mapping + 8),
-                    table.u32(mapping + 12)
+                    table.u32(mapping), table.u32(mapping + 4), table.u32(mapping + 8), table.u32(mapping + 12)
                 })
                 .containsExactly(1, 0xffff, 0x1_0001, iommu);
 
@@ -184,7 +181,8 @@ class RiscvSiliconTest {
     void whatIsNotEnoughIsRefusedAndOthersUnitsAreNotOurs() {
         FirmwareTables none = signature -> Optional.empty();
         Map<String, Long> registers = Map.of("capabilities", RiscvSilicon.CAPABILITIES_FULL);
-        assertThat(recognise("dmar0", shown(OptionalLong.of(0), registers), none)).isEmpty();
+        assertThat(recognise("dmar0", shown(OptionalLong.of(0), registers), none))
+                .isEmpty();
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> recognise("riscv-iommu@x", shown(OptionalLong.empty(), registers), none));
         assertThatIllegalArgumentException()

@@ -62,7 +62,9 @@ class RiscvTableReaderTest {
     }
 
     private TableReader reader() {
-        return new RiscvSilicon().reader(new RegisterDump(0, registers()), bench.memory).orElseThrow();
+        return new RiscvSilicon()
+                .reader(new RegisterDump(0, registers()), bench.memory)
+                .orElseThrow();
     }
 
     private List<String> visit() {
@@ -158,8 +160,12 @@ class RiscvTableReaderTest {
             long write = reader.translate(DEVICE, NO_PASID, page << 12, WRITE);
             assertThat(bench.memory.updated).isEmpty();
             assertThat(bench.memory.stored).isEmpty();
-            assertThat(bench.unit.translate(DEVICE, NO_PASID, page << 12, READ)).as("seed %d", seed).isEqualTo(read);
-            assertThat(bench.unit.translate(DEVICE, NO_PASID, page << 12, WRITE)).as("seed %d", seed).isEqualTo(write);
+            assertThat(bench.unit.translate(DEVICE, NO_PASID, page << 12, READ))
+                    .as("seed %d", seed)
+                    .isEqualTo(read);
+            assertThat(bench.unit.translate(DEVICE, NO_PASID, page << 12, WRITE))
+                    .as("seed %d", seed)
+                    .isEqualTo(write);
         }
         assertThat(reader.faultReason(13)).isEqualTo("read page fault");
     }
@@ -168,18 +174,20 @@ class RiscvTableReaderTest {
     void whatIsNoUnitHasNoReaderAndWhatIsMissingIsNamed() {
         RiscvSilicon silicon = new RiscvSilicon();
         assertThat(silicon.reader(new RegisterDump(0, Map.of()), bench.memory)).isEmpty();
-        assertThat(silicon.reader(new RegisterDump(0, Map.of(0, -1L)), bench.memory)).isEmpty();
-        assertThat(silicon.reader(new RegisterDump(0, Map.of(0, 0x10L, 8, 0L)), bench.memory)).isEmpty();
+        assertThat(silicon.reader(new RegisterDump(0, Map.of(0, -1L)), bench.memory))
+                .isEmpty();
+        assertThat(silicon.reader(new RegisterDump(0, Map.of(0, 0x10L, 8, 0L)), bench.memory))
+                .isEmpty();
         Map<Integer, Long> words = registers();
         words.remove(16);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> silicon.reader(new RegisterDump(0, words), bench.memory))
                 .withMessageContaining("0x10");
         words.put(16, 7L);
-        assertThatIllegalArgumentException()
-                .isThrownBy(() -> silicon.reader(new RegisterDump(0, words), bench.memory));
+        assertThatIllegalArgumentException().isThrownBy(() -> silicon.reader(new RegisterDump(0, words), bench.memory));
         words.put(16, 1L);
-        TableReader bare = silicon.reader(new RegisterDump(0, words), bench.memory).orElseThrow();
+        TableReader bare =
+                silicon.reader(new RegisterDump(0, words), bench.memory).orElseThrow();
         bare.visit(visitor);
         assertThat(seen).isEmpty();
         assertThat(bare.describe()).isEqualTo("RISC-V IOMMU, bare: everything passes");

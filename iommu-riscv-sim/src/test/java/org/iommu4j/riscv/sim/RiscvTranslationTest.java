@@ -13,7 +13,6 @@ import static org.iommu4j.riscv.sim.Bench.SADE;
 import static org.iommu4j.riscv.sim.Bench.SV39;
 import static org.iommu4j.riscv.sim.Bench.SV48;
 import static org.iommu4j.riscv.sim.Bench.V;
-import static org.iommu4j.riscv.sim.Bench.WRITE;
 import static org.iommu4j.riscv.sim.Bench.cause;
 import static org.iommu4j.riscv.sim.Bench.leaf;
 import static org.iommu4j.riscv.sim.Bench.ppn;

@@ -4,6 +4,7 @@ package org.iommu4j.riscv.sim;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.sim.spi.AccessStatus;
@@ -60,7 +61,7 @@ final class TestMemory implements Fabric {
         errors = new ArrayList<>();
         for (Object row : rows) {
             List<?> cells = (List<?>) row;
-            Kind kind = Kind.valueOf(((String) cells.get(2)).toUpperCase(java.util.Locale.ROOT));
+            Kind kind = Kind.valueOf(((String) cells.get(2)).toUpperCase(Locale.ROOT));
             errors.add(new Fault(Json.number(cells.get(0)), Json.number(cells.get(1)), kind));
         }
     }
@@ -142,8 +143,8 @@ final class TestMemory implements Fabric {
 
     @Override
     public boolean invalidateDevice(int sourceId, int pasid, long address, long size) {
-        messages.add("invalidate " + Integer.toHexString(sourceId) + " " + pasid + " " + Long.toHexString(address)
-                + " " + Long.toHexString(size));
+        messages.add("invalidate " + Integer.toHexString(sourceId) + " " + pasid + " " + Long.toHexString(address) + " "
+                + Long.toHexString(size));
         return answers;
     }
 

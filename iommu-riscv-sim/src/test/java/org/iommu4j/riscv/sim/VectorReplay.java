@@ -282,12 +282,11 @@ final class VectorReplay {
                 | (line.integer("priv") != 0 ? RequestFlags.PRIVILEGED : 0);
         Request request = unit.lastRequest();
         request.begin(Request.UNTRANSLATED, -1, process, address);
-        long answer =
-                switch (at) {
-                    case 0 -> unit.translate(device, process, address, flags);
-                    case 1 -> unit.requestTranslation(device, process, address, flags);
-                    default -> unit.passTranslated(device, process, address, flags);
-                };
+        long answer = switch (at) {
+            case 0 -> unit.translate(device, process, address, flags);
+            case 1 -> unit.requestTranslation(device, process, address, flags);
+            default -> unit.passTranslated(device, process, address, flags);
+        };
         lastAnswer = answer;
         if (request.device != device) {
             // A cached page, for which the unit makes no request.
@@ -492,7 +491,8 @@ final class VectorReplay {
         StringBuilder text = new StringBuilder();
         for (int i = 0; i < record.length; i++) {
             long word = bigEndian ? Long.reverseBytes(record[i]) : record[i];
-            text.append(Long.toHexString(i == 3 ? word & ~IGNORED_IOTVAL2 : word)).append(' ');
+            text.append(Long.toHexString(i == 3 ? word & ~IGNORED_IOTVAL2 : word))
+                    .append(' ');
         }
         return text.toString();
     }
