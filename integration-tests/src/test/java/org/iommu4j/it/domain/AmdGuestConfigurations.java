@@ -4,6 +4,7 @@ package org.iommu4j.it.domain;
 import java.util.List;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
+import org.iommu4j.sim.machine.Machines;
 import org.iommu4j.sim.spi.MachineDescription;
 
 /** AMD-Vi's guest tables, which {@code amd_iommu=pgtbl_v2} gives to every domain. */

@@ -19,13 +19,11 @@ import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.List;
 import java.util.stream.Stream;
-import org.iommu4j.it.domain.Machines;
-import org.iommu4j.it.domain.ScalableMachines;
+import org.iommu4j.intel.conformance.IntelMachines;
+import org.iommu4j.intel.conformance.VtdGuest;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.MachineFactory;
-import org.iommu4j.sim.pcie.BuiltInTopology;
-import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
-import org.iommu4j.sim.spi.FunctionDescription;
+import org.iommu4j.sim.machine.Machines;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Subject;
@@ -50,9 +48,21 @@ final class Subjects {
         return Stream.of(capableIntel(), capableAmd());
     }
 
+    /** FL1GP; SMTS, both stages, SMPWC, PRS, NEST, PSS 20 bits, PASID, SLADS. */
     private static Subject capableIntel() {
+        long ecap = VtdUnitProvider.ECAP_SNOOP_CONTROL
+                | 1L << 43
+                | 3L << 46
+                | 1L << 48
+                | 1L << 29
+                | 1L << 26
+                | 0x13L << 35
+                | 1L << 40
+                | 1L << 45;
+        MachineDescription unit =
+                VtdUnitProvider.machine("intel-everything", VtdUnitProvider.CAP_4_LEVEL | 1L << 56, ecap);
         return Subject.of(
-                        ScalableMachines.withEverything(),
+                        Machines.withPageRequests(IntelMachines.withPasids(unit, true)),
                         firstStage()
                                 .traits()
                                 .with()
@@ -97,21 +107,9 @@ final class Subjects {
     /** A device with ATS. */
     private static Subject translationCache() {
         Subject amd = amd();
-        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .ats()
-                .build();
-        MachineDescription machine = amd.machine()
-                .withFunctions(amd.machine().functions().stream()
-                        .map(function -> !function.address().equals(BuiltInTopology.GPU)
-                                ? function
-                                : new FunctionDescription(
-                                        function.address(),
-                                        function.upstreamBridge(),
-                                        config,
-                                        function.unit(),
-                                        function.externalFacing()))
-                        .toList());
-        return Subject.of(machine, amd.traits().with().can(TRANSLATION_REQUESTS).build())
+        return Subject.of(
+                        Machines.withTranslationCache(amd.machine()),
+                        amd.traits().with().can(TRANSLATION_REQUESTS).build())
                 .named("amd-ats");
     }
 

@@ -23,6 +23,7 @@ import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
@@ -86,6 +87,12 @@ public abstract class DirtyTrackingContract {
         void read(DirtyBitmap bitmap, boolean clear) {
             bench.steps().note("readAndClearDirty(0x%x, 0x%x, %s)", bitmap.start(), bitmap.size(), clear);
             tracking.readAndClearDirty(bitmap, clear);
+        }
+
+        /** A broken unit does not confirm that. */
+        void detach() {
+            Detaching.quietly(domain, bench);
+            Errnos.of(() -> domain.detach(bench.second()));
         }
 
         void clear() {
@@ -279,10 +286,16 @@ public abstract class DirtyTrackingContract {
                         assertState(!start);
                     }
 
+                    @Override
+                    public void leave() {
+                        recorded.detach();
+                    }
+
                     private void assertState(boolean on) {
                         if (on) {
                             recorded.write(3);
-                            assertThat(recorded.read(0, PAGES, false)).contains(3);
+                            recorded.writeBySecond(4);
+                            assertThat(recorded.read(0, PAGES, false)).contains(3, 4);
                         } else {
                             assertRefused(Errno.EINVAL, () -> recorded.read(recorded.bitmap(0, 1), false));
                         }
@@ -647,6 +660,11 @@ public abstract class DirtyTrackingContract {
                 @Override
                 public void assertFailed(Errno errno) {
                     assertThat(bitmap.count()).isEqualTo(1);
+                }
+
+                @Override
+                public void leave() {
+                    recorded.detach();
                 }
             };
         });

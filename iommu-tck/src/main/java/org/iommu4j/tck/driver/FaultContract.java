@@ -2,6 +2,7 @@
 package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 import static org.iommu4j.tck.Errnos.assertRefused;
 
 import java.util.ArrayList;
@@ -171,6 +172,17 @@ public abstract class FaultContract {
                     .extracting(DmaFault::pasid)
                     .as("PASIDs of the reports")
                     .containsExactly(pasid);
+        }
+        // Also where the PASID is in use.
+        IommuDomain domain = PasidContract.domain(bench);
+        bench.attach(domain, bench.device());
+        PasidContract.attach(bench, domain, 5);
+        if (!Attached.cachesTranslations(bench.requester())) {
+            assertThat(bench.requester().withPasid(5).write(page(bench, 1), 1, false))
+                    .isFalse();
+            assertThat(bench.iommu().takeFaults())
+                    .extracting(DmaFault::pasid, fault -> fault.address() & TOLD, DmaFault::write)
+                    .containsExactly(tuple(5, page(bench, 1), true));
         }
     }
 

@@ -21,6 +21,7 @@ import org.iommu4j.capability.Nesting;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.GuestTables;
 import org.iommu4j.tck.GuestTables.Entry;
 import org.iommu4j.tck.NeedsAbility;
@@ -379,6 +380,11 @@ public abstract class NestingContract {
                     run();
                     assertDone();
                 }
+
+                @Override
+                public void leave() {
+                    Detaching.quietly(nested, other);
+                }
             };
         });
     }
@@ -409,6 +415,12 @@ public abstract class NestingContract {
                     assertRefused(Errno.EBUSY, guest.parent::close);
                     nested.close();
                     guest.parent.close();
+                }
+
+                @Override
+                public void leave() {
+                    Detaching.quietly(old, bench);
+                    Errnos.of(() -> nested.detach(bench.device()));
                 }
             };
         });
@@ -543,6 +555,11 @@ public abstract class NestingContract {
                 @Override
                 public void assertFailed(Errno errno) {
                     guest.assertReaches(0, 0);
+                }
+
+                @Override
+                public void leave() {
+                    Detaching.quietly(nested, bench);
                 }
             };
         });

@@ -33,6 +33,7 @@ import org.iommu4j.sim.spi.TranslationUnit;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
@@ -225,6 +226,16 @@ public abstract class PageRequestContract {
             asker.ask(asker.endpoint, i);
         }
         assertThat(asker.take()).hasSize(3);
+        // A device that is blocked asks for nothing, and when it is back it asks anew.
+        detach(bench, asker.domain, PASID);
+        detach(bench, asker.domain, OTHER_PASID);
+        bench.detach(asker.domain, bench.device());
+        assertThat(asker.read(asker.endpoint, 0)).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        assertThat(asker.take()).isEmpty();
+        bench.attach(asker.domain, bench.device());
+        attach(bench, asker.domain, PASID);
+        asker.ask(asker.endpoint, 0);
+        assertThat(asker.take()).hasSize(1);
         asker.assertNothingIsOpen();
     }
 
@@ -581,6 +592,20 @@ public abstract class PageRequestContract {
         for (int i : new int[] {5, 1, 0}) {
             bench.assertReaches(new Requester.OnPci(asker.endpoint), asker.at(i), bench.scratch() + i * asker.page);
         }
+        // What may read one asks again to write it.
+        asker.ask(asker.endpoint, 9);
+        PageRequestGroup toRead = asker.takeOne();
+        bench.map(asker.domain, asker.at(9), bench.scratch(), asker.page, 1, Prot.READ | Prot.CACHE);
+        asker.respond(toRead, PageResponse.SUCCESS);
+        assertThat(asker.read(asker.endpoint, 9)).isEqualTo(RequestStatus.DONE);
+        assertThat(asker.endpoint.write(asker.at(9), 12, false)).isFalse();
+        PageRequestGroup toWrite = asker.takeOne();
+        assertThat(toWrite.pages()).containsExactly(new PageRequest(asker.at(9), false, true, false, false));
+        bench.unmap(asker.domain, asker.at(9), asker.page);
+        bench.map(asker.domain, asker.at(9), bench.scratch());
+        asker.respond(toWrite, PageResponse.SUCCESS);
+        bench.assertReaches(new Requester.OnPci(asker.endpoint), asker.at(9), bench.scratch());
+        assertThat(bench.iommu().takeFaults()).as("what waits is no fault").isEmpty();
         asker.assertNothingIsOpen();
     }
 
@@ -660,6 +685,15 @@ public abstract class PageRequestContract {
                 @Override
                 public void assertFailed(Errno errno) {
                     assertThat(errno).isIn(NOT_COMPLETED);
+                }
+
+                @Override
+                public void leave() {
+                    Errnos.of(other.requests::disable);
+                    for (int pasid : new int[] {PASID, OTHER_PASID}) {
+                        Errnos.of(() -> PasidContract.detach(bench, other.domain, pasid));
+                    }
+                    Detaching.quietly(other.domain, bench);
                 }
             };
         });

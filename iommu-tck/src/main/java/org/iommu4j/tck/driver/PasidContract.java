@@ -21,6 +21,7 @@ import org.iommu4j.capability.PasidAttachment;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
@@ -123,6 +124,18 @@ public abstract class PasidContract {
             }
         }
 
+        /** Takes the devices and some PASIDs of the first out of all; a broken unit does not confirm that. */
+        void leave(int... tagged) {
+            for (IommuDomain domain : List.of(ordinary, second, one, two)) {
+                for (int pasid : tagged) {
+                    Errnos.of(() -> pasids(domain).detach(bench.device(), pasid));
+                }
+                for (IommuDevice device : List.of(bench.device(), bench.second())) {
+                    Errnos.of(() -> domain.detach(device));
+                }
+            }
+        }
+
         void assertOrdinaryGoOn() {
             assertIn(ordinary, bench.requester());
             assertIn(second, bench.secondRequester());
@@ -216,6 +229,9 @@ public abstract class PasidContract {
         bench.attach(homes.one, bench.device());
         homes.assertIn(homes.one, bench.requester());
         homes.assertIn(homes.two, homes.with(6));
+        // Those of a device that is blocked are not taken for those of a PASID.
+        bench.detach(homes.one, bench.device());
+        homes.assertNowhere(bench.requester());
     }
 
     @Test
@@ -242,6 +258,10 @@ public abstract class PasidContract {
             assertThat(result).isNotNull();
             if (result.attached()) {
                 homes.assertIn(homes.two, homes.with(5));
+                if (ordinary != null && ordinary.type() == DomainType.IDENTITY) {
+                    bench.assertReaches(bench.scratch(), bench.scratch());
+                    bench.assertBlocked(homes.with(5), bench.scratch());
+                }
                 attach(bench, homes.one, 5);
             } else {
                 assertThat(result.reason()).isNotBlank();
@@ -378,6 +398,11 @@ public abstract class PasidContract {
                             run();
                             assertDone();
                         }
+                    }
+
+                    @Override
+                    public void leave() {
+                        homes.leave(9, FAR);
                     }
                 };
             });
@@ -560,6 +585,11 @@ public abstract class PasidContract {
                     assertRefused(Errno.EINVAL, () -> detach(bench, homes.one, FAR));
                     bench.assertReaches(bench.iova(), bench.scratch());
                     homes.one.close();
+                }
+
+                @Override
+                public void leave() {
+                    homes.leave();
                 }
             };
         });
