@@ -119,8 +119,8 @@ class IntelDriverConformanceTest extends DriverConformance {
                 withBothStages("all capabilities, caching mode", cachingMode, ecap),
                 withBothStages("all capabilities", SCALABLE_CAP, ecap).flat(),
                 withSecondStage(
-                        "second stage, PASIDs, caching mode, non-coherent walk",
-                        cachingMode,
+                        "second stage, PASIDs, 16 domain ids, caching mode, non-coherent walk",
+                        cachingMode & ~7L,
                         (SECOND | PASIDS) & ~COHERENT));
     }
 

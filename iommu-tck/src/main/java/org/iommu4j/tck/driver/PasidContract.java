@@ -330,6 +330,16 @@ public abstract class PasidContract {
             Bench bench = homes.bench;
             if (moves) {
                 attach(bench, homes.one, FAR);
+            } else {
+                // Of domains that were refused nothing is kept, an id for example.
+                for (int i = 0; i < 40; i++) {
+                    IommuDomain next = domain(bench);
+                    frames[0].exhausted(true);
+                    Errnos.of(() -> pasids(next).attach(bench.device(), FAR));
+                    frames[0].exhausted(false);
+                    Errnos.of(() -> pasids(next).detach(bench.device(), FAR));
+                    next.close();
+                }
             }
             int refused = 0;
             for (int pasid : List.of(FAR, 1, 2 * FAR, bench.device().maxPasids() - 1)) {
