@@ -49,7 +49,6 @@ final class AmdConfigurations {
                 machine,
                 true,
                 true,
-                false,
                 Enforcement.UNCONDITIONAL,
                 new AmdLeaves(machine.units().get(0).registerBase()));
     }

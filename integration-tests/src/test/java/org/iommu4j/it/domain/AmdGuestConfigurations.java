@@ -37,7 +37,6 @@ final class AmdGuestConfigurations {
                 machine,
                 true,
                 true,
-                false,
                 Enforcement.PRETENDED,
                 new AmdGuestLeaves(machine.units().get(0).registerBase()));
     }

@@ -34,7 +34,6 @@ public final class DomainConfigurations {
                 Machines.withPageRequests(configuration.machine()),
                 configuration.caches(),
                 configuration.coherentWalk(),
-                configuration.cachesNotPresent(),
                 configuration.enforcement(),
                 configuration.leaves());
     }
@@ -53,7 +52,6 @@ public final class DomainConfigurations {
                 machine,
                 true,
                 true,
-                false,
                 snoopControl ? Enforcement.UNCONDITIONAL : Enforcement.ABSENT,
                 new MinimalLeaves(machine.units().get(0).registerBase(), snoopControl));
     }

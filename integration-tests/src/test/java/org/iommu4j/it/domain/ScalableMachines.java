@@ -43,7 +43,6 @@ final class ScalableMachines {
                 machine,
                 true,
                 (ecap & COHERENT) == COHERENT,
-                (cap & VtdUnitProvider.CAP_CM) != 0 && !firstStage,
                 (ecap >>> 7 & 1) != 0 ? Enforcement.GRANTED : Enforcement.REFUSED,
                 new VtdLeaves(machine.units().get(0).registerBase(), firstStage));
     }
@@ -56,7 +55,6 @@ final class ScalableMachines {
                 machine,
                 true,
                 true,
-                false,
                 Enforcement.GRANTED,
                 new VtdLeaves(machine.units().get(1).registerBase(), (ecap1 & FIRST_STAGE) != 0));
     }
@@ -68,7 +66,6 @@ final class ScalableMachines {
                 IntelMachines.withPasids(configuration.machine(), ats),
                 configuration.caches(),
                 configuration.coherentWalk(),
-                configuration.cachesNotPresent(),
                 configuration.enforcement(),
                 configuration.leaves());
     }
