@@ -952,8 +952,7 @@ public abstract class DomainContract {
             domain.nesting()
                     .ifPresent(nesting -> all.put(
                             "allocateNested", () -> nesting.allocateNested(device, tables.table(bench.iova()))));
-            domain.guestInvalidation()
-                    .ifPresent(guest -> all.put("invalidate", () -> guest.invalidate(tables.all())));
+            domain.guestInvalidation().ifPresent(guest -> all.put("invalidate", () -> guest.invalidate(tables.all())));
         });
         return all;
     }
