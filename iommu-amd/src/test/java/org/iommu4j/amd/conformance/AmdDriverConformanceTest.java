@@ -81,7 +81,8 @@ class AmdDriverConformanceTest extends DriverConformance {
         all.add(Subject.of(Machines.withPasids(fourLevels, true), guest(47).can(PASID).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
         all.addAll(Subject.both(
-                        Machines.withPageRequests(Machines.withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        Machines.withPageRequests(Machines.withPasids(
+                                AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
                         host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS).build())
                 .toList());
         return all;

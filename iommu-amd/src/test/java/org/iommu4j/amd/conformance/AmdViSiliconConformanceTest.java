@@ -38,8 +38,11 @@ class AmdViSiliconConformanceTest extends SiliconConformance {
         MachineDescription guestTables = AmdViUnitProvider.machine("amdvi-guest", GUEST_EFR, 0);
         all.add(Subject.of(guestTables.withBootOptions(guestTables.bootOptions().and("amd_iommu=pgtbl_v2")), guest));
         Traits withIotlbs = host.with().can(TRANSLATION_REQUESTS).build();
-        all.add(Subject.of(Machines.withTranslationCache(AmdViUnitProvider.machine("amdvi-iotlbs", EFR, 0)), withIotlbs));
-        all.add(Subject.of(Machines.withTranslationCache(AmdViUnitProvider.machine("amdvi-page-requests", GUEST_EFR, 0)), withIotlbs)
+        all.add(Subject.of(
+                Machines.withTranslationCache(AmdViUnitProvider.machine("amdvi-iotlbs", EFR, 0)), withIotlbs));
+        all.add(Subject.of(
+                        Machines.withTranslationCache(AmdViUnitProvider.machine("amdvi-page-requests", GUEST_EFR, 0)),
+                        withIotlbs)
                 .flat());
         return all;
     }
