@@ -31,7 +31,6 @@ class SiliconTest {
             MachineFactory.load().create(MachineFactory.load().named("amd"));
     private final AmdIommu iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
     private final PciFunction function = translated(iommu);
-    private final IommuDevice device = iommu.probe(function).orElseThrow();
     private final Endpoint endpoint = machine.endpoint(function.address());
     private final long target = machine.userFrames().allocate(0);
 
