@@ -33,18 +33,11 @@ record MinimalLeaves(long registerBase, boolean snoopControl) implements LeafFor
         }
         return new Leaf(
                 entry,
-                at,
                 PAGE,
                 (entry & ADDRESS) | (iova & (PAGE - 1)),
                 (entry & Prot.READ) != 0,
                 (entry & Prot.WRITE) != 0,
                 snoopControl);
-    }
-
-    /** The unit has none. */
-    @Override
-    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
-        return 0;
     }
 
     @Override
