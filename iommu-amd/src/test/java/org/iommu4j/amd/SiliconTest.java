@@ -4,12 +4,9 @@ package org.iommu4j.amd;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
-import java.util.List;
-import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
-import org.iommu4j.IotlbGather;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.pci.ConfigSpace;
@@ -18,11 +15,9 @@ import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.Endpoint;
-import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -36,7 +31,6 @@ class SiliconTest {
             MachineFactory.load().create(MachineFactory.load().named("amd"));
     private final AmdIommu iommu = (AmdIommu) new AmdVendor().open(machine.vendorContext(LinuxRelease.NEWEST));
     private final PciFunction function = translated(iommu);
-    private final IommuDevice device = iommu.probe(function).orElseThrow();
     private final Endpoint endpoint = machine.endpoint(function.address());
     private final long target = machine.userFrames().allocate(0);
 
@@ -51,67 +45,6 @@ class SiliconTest {
             }
         }
         throw new AssertionError("the machine has no endpoint behind its unit");
-    }
-
-    @Test
-    void aBlockedDeviceReachesNothingAndItsFaultIsLogged() {
-        assertThat(endpoint.write(target, VALUE, false)).isFalse();
-        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
-        machine.runPending();
-        List<DmaFault> faults = iommu.takeFaults();
-        assertThat(faults).hasSize(1);
-        assertThat(faults.get(0).requester()).isEqualTo(device.id());
-        assertThat(faults.get(0).write()).isTrue();
-        assertThat(faults.get(0).description()).startsWith("IO_PAGE_FAULT");
-    }
-
-    @Test
-    void whatIsMappedIsReachedWithItsPermissionsAndNothingElse() {
-        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
-        domain.attach(device);
-        domain.map(IOVA, target, K4, 1, Prot.READ);
-        domain.syncMap(IOVA, K4);
-        machine.memory(0).store(target + 8, VALUE);
-        assertThat(endpoint.read(IOVA + 8, false)).isEqualTo(VALUE);
-        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.DONE);
-        assertThat(endpoint.write(IOVA + 8, 1, false)).isFalse();
-        endpoint.read(IOVA + K4, false);
-        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
-        assertThat(machine.memory(0).load(target + 8)).isEqualTo(VALUE);
-    }
-
-    @Test
-    void anUnmappedPageStaysReachableUntilSyncAndNoLonger() {
-        IommuDomain domain = iommu.allocate(DomainType.DMA, device);
-        domain.attach(device);
-        domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
-        domain.syncMap(IOVA, K4);
-        IotlbGather gather = new IotlbGather();
-        assertThat(endpoint.write(IOVA, VALUE, false)).isTrue();
-        assertThat(domain.unmap(IOVA, K4, gather)).isEqualTo(K4);
-        assertThat(endpoint.write(IOVA, VALUE + 1, false)).isTrue();
-        assertThat(machine.memory(0).load(target)).isEqualTo(VALUE + 1);
-        domain.sync(gather);
-        assertThat(endpoint.write(IOVA, VALUE + 2, false)).isFalse();
-        assertThat(machine.memory(0).load(target)).isEqualTo(VALUE + 1);
-    }
-
-    @Test
-    void noSnoopIsBlockedSoThatNoStaleLineIsRead() {
-        int control = function.config().findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS) + 8;
-        function.config().write(control, 2, function.config().read(control, 2) | 0x0800);
-        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
-        domain.attach(device);
-        domain.map(IOVA, target, K4, 1, Prot.READ_WRITE);
-        machine.memory(0).store(target, 1);
-        assertThat(endpoint.read(IOVA, true)).isEqualTo(1);
-        assertThat(endpoint.write(IOVA, VALUE, true)).isTrue();
-        assertThat(machine.memory(0).load(target)).isEqualTo(VALUE);
-
-        IommuDomain identity = iommu.allocate(DomainType.IDENTITY, device);
-        identity.attach(device);
-        machine.memory(0).store(target, 2);
-        assertThat(endpoint.read(target, true)).as("past the dirty line").isNotEqualTo(2);
     }
 
     /** The device has no ATS, and the kernel never turned it on. */
@@ -142,34 +75,6 @@ class SiliconTest {
                 .isTrue();
     }
 
-    @Test
-    void everySizeAndLevelIsWalkedAsTheDriverMeansIt() {
-        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, device);
-        domain.attach(device);
-        IotlbGather gather = new IotlbGather();
-        machine.memory(0).store(target, VALUE);
-        for (int shift = 12; shift <= 51; shift++) {
-            long size = 1L << shift;
-            if ((domain.pageSizes() & size) == 0) {
-                continue;
-            }
-            long physical = target & -size;
-            long iova = shift < 51 ? size : 0;
-            domain.map(iova, physical, size, 1, Prot.READ);
-            domain.syncMap(iova, size);
-            assertThat(endpoint.read(iova + (target - physical), false))
-                    .as("size 2^%d", shift)
-                    .isEqualTo(VALUE);
-            assertThat(domain.unmap(iova, size, gather)).isEqualTo(size);
-            domain.sync(gather);
-            endpoint.read(iova + (target - physical), false);
-            assertThat(endpoint.lastStatus()).as("size 2^%d", shift).isEqualTo(RequestStatus.TRANSLATION_FAULT);
-        }
-        domain.map(-K4, target, K4, 1, Prot.READ);
-        domain.syncMap(-K4, K4);
-        assertThat(endpoint.read(-K4, false)).isEqualTo(VALUE);
-    }
-
     /**
      * Linux did not look at how many levels a unit walks, and its table grows with the highest address that is mapped.
      */
@@ -195,27 +100,5 @@ class SiliconTest {
         assertThat(old.takeFaults())
                 .extracting(fault -> fault.description().split(" ", 2)[0])
                 .containsExactly(grows ? new String[] {"ILLEGAL_DEV_TABLE_ENTRY"} : new String[0]);
-    }
-
-    @Test
-    void aMovedDeviceUsesItsNewDomainAndADetachedOneNone() {
-        long other = machine.userFrames().allocate(0);
-        machine.memory(0).store(target, 1);
-        machine.memory(0).store(other, 2);
-        IommuDomain first = iommu.allocate(DomainType.UNMANAGED, device);
-        IommuDomain second = iommu.allocate(DomainType.UNMANAGED, device);
-        first.map(IOVA, target, K4, 1, Prot.READ);
-        second.map(IOVA, other, K4, 1, Prot.READ);
-        first.attach(device);
-        assertThat(endpoint.read(IOVA, false)).isEqualTo(1);
-        second.attach(device);
-        assertThat(endpoint.read(IOVA, false)).isEqualTo(2);
-        second.detach(device);
-        endpoint.read(IOVA, false);
-        assertThat(endpoint.lastStatus()).isEqualTo(RequestStatus.TRANSLATION_FAULT);
-        first.close();
-        second.close();
-        iommu.close();
-        assertThat(machine.frames().inUse()).isZero();
     }
 }

@@ -7,11 +7,6 @@ import static org.assertj.core.api.Assertions.tuple;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
-import java.util.Comparator;
-import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import org.iommu4j.DmaFault;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -32,11 +27,9 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.pcie.Endpoint;
-import org.iommu4j.sim.pcie.RequestStatus;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.VendorContext;
+import org.iommu4j.tck.Machines;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -46,8 +39,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SiliconUnitsTest {
     private static final long K4 = 4096;
     private static final long IOVA = 0x1234_5000L;
-    private static final long FIRST_BASE = 0xfeb8_0000L;
-    private static final long SECOND_BASE = 0xfec8_0000L;
     private static final long EFR = AmdViUnitProvider.EFR_6_LEVEL;
 
     private Machine machine;
@@ -57,84 +48,20 @@ class SiliconUnitsTest {
     private long target;
     private boolean runsForEver;
 
-    /** The built-in machine, whose second GPU and its port are behind a second unit. */
-    private static MachineDescription description(int segment) {
-        return description(segment, EFR, EFR);
-    }
-
-    /** The same with other images of the features in the table of firmware. */
-    private static MachineDescription description(int segment, long firstImage, long secondImage) {
-        MachineDescription one = AmdViUnitProvider.machine("amd-two", EFR, 0);
-        List<FunctionDescription> functions = new ArrayList<>();
-        for (FunctionDescription each : one.functions()) {
-            PciAddress address = each.address();
-            boolean second = address.bus() == 2 || (address.bus() == 0 && address.device() == 2);
-            functions.add(second ? moved(each, segment, "ivhd1") : each);
-            if (each.unit().isEmpty() && address.function() == 2) {
-                functions.add(secondUnit(each, segment));
-            }
-        }
-        functions.sort(Comparator.comparing(FunctionDescription::address));
-        TranslationUnitSpec spec = AmdViUnitProvider.unit("ivhd1", SECOND_BASE, EFR, 0);
-        byte[] other = TestPlatform.ivhd(0x11, 40, secondImage, SECOND_BASE, 3, TestPlatform.range(0x200, 0x2ff));
-        ByteBuffer.wrap(other).order(ByteOrder.LITTLE_ENDIAN).putShort(16, (short) segment);
-        return new MachineDescription(
-                one.name(),
-                one.processors(),
-                one.memoryBytes(),
-                List.of(
-                        one.units().get(0),
-                        new TranslationUnitSpec(
-                                spec.provider(),
-                                spec.name(),
-                                segment,
-                                SECOND_BASE,
-                                spec.registerSize(),
-                                spec.registers())),
-                functions,
-                Map.of(
-                        "IVRS",
-                        TestPlatform.table(
-                                1,
-                                TestPlatform.ivhd(0x11, 40, firstImage, FIRST_BASE, 2, TestPlatform.range(8, 0x1ff)),
-                                other)),
-                one.bootOptions());
-    }
-
-    private static FunctionDescription moved(FunctionDescription function, int segment, String unit) {
-        return new FunctionDescription(
-                moved(function.address(), segment),
-                function.upstreamBridge().map(bridge -> moved(bridge, segment)),
-                function.config(),
-                Optional.of(unit),
-                false);
-    }
-
-    private static PciAddress moved(PciAddress address, int segment) {
-        return PciAddress.of(segment, address.requesterId());
-    }
-
-    /** The second unit's own function, 00:00.3. */
-    private static FunctionDescription secondUnit(FunctionDescription first, int segment) {
-        byte[] config = first.config();
-        ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN).putInt(0x44, (int) SECOND_BASE | 1);
-        return new FunctionDescription(PciAddress.of(segment, 3), Optional.empty(), config, Optional.empty(), false);
-    }
-
     /**
      * The first device can have an IOTLB; one bit of the second unit's capability says whether that unit allows any.
      */
     private static MachineDescription withIotlbs(boolean second) {
-        MachineDescription two = description(0);
+        MachineDescription two = TwoUnits.machine(0);
         return two.withFunctions(two.functions().stream()
                 .map(function -> function.address().equals(PciAddress.of(0, 0x100))
-                        ? withConfig(
+                        ? Machines.withConfig(
                                 function,
                                 ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
                                         .ats()
                                         .build())
                         : function.address().equals(PciAddress.of(0, 3)) && !second
-                                ? withConfig(function, withoutIotlbSup(function.config()))
+                                ? Machines.withConfig(function, withoutIotlbSup(function.config()))
                                 : function)
                 .toList());
     }
@@ -143,11 +70,6 @@ class SiliconUnitsTest {
         ByteBuffer words = ByteBuffer.wrap(config).order(ByteOrder.LITTLE_ENDIAN);
         words.putInt(0x40, words.getInt(0x40) & ~(1 << 24));
         return config;
-    }
-
-    private static FunctionDescription withConfig(FunctionDescription function, byte[] config) {
-        return new FunctionDescription(
-                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
     }
 
     @ParameterizedTest
@@ -182,21 +104,21 @@ class SiliconUnitsTest {
     void hostTablesHaveTheLevelsOfTheBitsThatTheUnitsImagesShareSince617(
             String release, long first, long second, String apertureEnd) {
         long others = EFR & ~(3L << 10);
-        open(0, description(0, others | first << 10, others | second << 10), LinuxRelease.named(release));
+        open(0, TwoUnits.machine(0, others | first << 10, others | second << 10), LinuxRelease.named(release));
         assertThat(iommu.allocate(DomainType.UNMANAGED, devices[0]).apertureEnd())
                 .isEqualTo(Long.parseUnsignedLong(apertureEnd.substring(2), 16));
     }
 
     @Test
     void aUnitWithoutAnImageLeavesFourLevelsToAll() {
-        open(0, description(0, EFR, 0));
+        open(0, TwoUnits.machine(0, EFR, 0));
         assertThat(iommu.allocate(DomainType.UNMANAGED, devices[0]).apertureEnd())
                 .isEqualTo(0xffff_ffff_ffffL);
     }
 
     @Test
     void openingIsRefusedWhenNoImageHasHostTables() {
-        MachineDescription none = description(0, EFR | 3 << 10, EFR | 3 << 10);
+        MachineDescription none = TwoUnits.machine(0, EFR | 3 << 10, EFR | 3 << 10);
         assertThatThrownBy(() -> open(0, none))
                 .isInstanceOfSatisfying(
                         IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.ENODEV))
@@ -205,7 +127,7 @@ class SiliconUnitsTest {
     }
 
     private void open(int segment) {
-        open(segment, description(segment));
+        open(segment, TwoUnits.machine(segment));
     }
 
     private void open(int segment, MachineDescription description) {
@@ -241,7 +163,7 @@ class SiliconUnitsTest {
     private RegisterSpace registers(RegisterSpace all) {
         return (base, size) -> {
             RegisterWindow window = all.map(base, size);
-            return base != SECOND_BASE
+            return base != TwoUnits.SECOND_BASE
                     ? window
                     : new RegisterWindow() {
                         @Override
@@ -318,43 +240,6 @@ class SiliconUnitsTest {
         domain.close();
         iommu.close();
         assertThat(machine.frames().inUse()).isZero();
-    }
-
-    @ParameterizedTest
-    @CsvSource({"2, false", "3, false", "5, false", "9, false", "2, true", "3, true", "5, true", "9, true"})
-    void bothUnitsForgetAllPagesOfOneUnmapTheLastOneToo(int pages, boolean iotlbs) {
-        open(0, iotlbs ? withIotlbs(true) : description(0));
-        // Aligned to all of them: what covers one page less reaches no further.
-        long first = 1L << 38;
-        long last = first + (pages - 1) * K4;
-        IommuDomain domain = iommu.allocate(DomainType.UNMANAGED, devices[0]);
-        machine.memory(0).store(target, 7);
-        for (IommuDevice device : devices) {
-            assertThat(domain.attach(device).attached()).isTrue();
-        }
-        for (long iova = first; iova <= last; iova += K4) {
-            domain.map(iova, target, K4, 1, Prot.READ_WRITE);
-            domain.syncMap(iova, K4);
-            for (Endpoint endpoint : endpoints) {
-                assertThat(endpoint.read(iova, false)).isEqualTo(7);
-            }
-        }
-        IotlbGather gather = new IotlbGather();
-
-        assertThat(domain.unmap(first, pages * K4, gather)).isEqualTo(pages * K4);
-        for (Endpoint endpoint : endpoints) {
-            assertThat(endpoint.read(last, false)).as("still held").isEqualTo(7);
-        }
-        domain.sync(gather);
-
-        for (long iova = last; iova >= first; iova -= K4) {
-            for (Endpoint endpoint : endpoints) {
-                endpoint.read(iova, false);
-                assertThat(endpoint.lastStatus())
-                        .as("%s at 0x%x", endpoint.address(), iova)
-                        .isEqualTo(RequestStatus.TRANSLATION_FAULT);
-            }
-        }
     }
 
     @ParameterizedTest

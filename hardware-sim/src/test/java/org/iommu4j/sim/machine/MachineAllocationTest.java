@@ -74,6 +74,9 @@ class MachineAllocationTest {
             cpu.clflush(PAGE);
             cpu.store(PAGE, i, MemoryType.UC);
             cpu.load(PAGE, MemoryType.UC);
+            if (i % 256 == 0) {
+                cpu.wbinvd();
+            }
         });
     }
 
@@ -82,6 +85,7 @@ class MachineAllocationTest {
         assertAllocatesNothing(i -> {
             memory.storeRun(PAGE, i, 4096, 64);
             memory.leadingSet(PAGE, -1, 64);
+            memory.leadingClear(PAGE, 1, 64);
             memory.writeBack(PAGE, 512);
         });
     }

@@ -19,6 +19,7 @@ import org.iommu4j.pci.PciAddress;
 import org.iommu4j.pci.PciFunction;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
+import org.iommu4j.platform.RegisterSpace;
 import org.iommu4j.platform.RegisterWindow;
 import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.cache.Mesi;
@@ -271,6 +272,18 @@ class MachineTest {
         assertThat(flat.digest()).isEqualTo(fresh);
         play(flat);
         assertThat(flat.digest()).isEqualTo(played);
+    }
+
+    @Test
+    void aResetTakesTheRegistersFromADriverThatIsVoid() {
+        RegisterSpace first = machine.vendorContext(LinuxRelease.NEWEST).registers();
+        RegisterSpace second = machine.vendorContext(LinuxRelease.NEWEST).registers();
+        first.map(REGISTERS, 4096);
+        assertThatThrownBy(() -> second.map(REGISTERS, 4096))
+                .isInstanceOfSatisfying(
+                        IommuException.class, e -> assertThat(e.errno()).isEqualTo(Errno.EBUSY));
+        machine.reset();
+        assertThat(second.map(REGISTERS, 4096)).isNotNull();
     }
 
     private static void play(Machine on) {

@@ -7,7 +7,7 @@ import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 import org.junit.jupiter.api.Test;
 
-/** Translating, faulting and invalidating allocate nothing. */
+/** Invalidating and walking anew allocate nothing; translating and refusing is held to that by the conformance kit. */
 class VtdAllocationTest {
     private static final int OPERATIONS = 100_000;
 
@@ -27,16 +27,6 @@ class VtdAllocationTest {
         }
         // Reading the counter costs some bytes itself.
         assertThat(fewest).isLessThan(OPERATIONS / 100);
-    }
-
-    @Test
-    void anIotlbHitAllocatesNothing() {
-        allocatesNothing(() -> sum += bench.read(Bench.IOVA));
-    }
-
-    @Test
-    void aFaultAllocatesNothing() {
-        allocatesNothing(() -> sum += bench.read(Bench.IOVA + 0x1000));
     }
 
     @Test

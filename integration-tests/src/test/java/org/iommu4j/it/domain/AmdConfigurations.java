@@ -3,14 +3,14 @@ package org.iommu4j.it.domain;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.iommu4j.amd.conformance.AmdMachines;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.tck.Machines;
 
 /** AMD-Vi's host tables: every kind of unit that changes how the driver has to act. */
 final class AmdConfigurations {
-    private static final int NP_CACHE = 1 << 26;
     private static final String NO_INVALIDATE_ALL = "no invalidate-all";
 
     private AmdConfigurations() {}
@@ -24,7 +24,7 @@ final class AmdConfigurations {
         all.add(of("4 levels", AmdViUnitProvider.machine("amd-4", efr & ~hats, 0)));
         all.add(of(NO_INVALIDATE_ALL, AmdViUnitProvider.machine("amd-no-ia", efr & ~(1L << 6), 0)));
         // The driver has to announce mappings: this silicon remembers absent ones.
-        all.add(of("NpCache", cachingNotPresent(AmdViUnitProvider.machine("amd-np", efr, 0))));
+        all.add(of("NpCache", AmdMachines.cachingNotPresent(AmdViUnitProvider.machine("amd-np", efr, 0))));
         all.add(of("device IOTLBs", Machines.withPasids(AmdViUnitProvider.machine("amd-ats", efr, 0), true)));
         all.add(withDirtyTracking());
         // Without caches too; but for the unit that is told of 65,536 domains each time it is opened.
@@ -49,26 +49,7 @@ final class AmdConfigurations {
                 machine,
                 true,
                 true,
-                false,
                 Enforcement.UNCONDITIONAL,
                 new AmdLeaves(machine.units().get(0).registerBase()));
-    }
-
-    /** Sets NpCache in the capability header: the unit may cache entries that are not present. */
-    private static MachineDescription cachingNotPresent(MachineDescription machine) {
-        List<FunctionDescription> functions = machine.functions().stream()
-                .map(function ->
-                        function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
-                .toList();
-        return Machines.withRegister(machine, machine.units().get(0).name(), "CAP", cap -> cap | NP_CACHE)
-                .withFunctions(functions);
-    }
-
-    private static FunctionDescription withNpCache(FunctionDescription function) {
-        byte[] config = function.config();
-        int capability = config[0x34] & 0xff;
-        config[capability + 3] |= (byte) (NP_CACHE >>> 24);
-        return new FunctionDescription(
-                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
     }
 }

@@ -5,6 +5,7 @@ import java.util.List;
 import org.iommu4j.it.domain.Configuration.Enforcement;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.tck.Machines;
 
 /** AMD-Vi's guest tables, which {@code amd_iommu=pgtbl_v2} gives to every domain. */
 final class AmdGuestConfigurations {
@@ -36,7 +37,6 @@ final class AmdGuestConfigurations {
                 machine,
                 true,
                 true,
-                false,
                 Enforcement.PRETENDED,
                 new AmdGuestLeaves(machine.units().get(0).registerBase()));
     }

@@ -65,7 +65,7 @@ public record AmdGuestLeaves(long registerBase) implements LeafFormat {
             if (level == 1 || (entry & LARGE) != 0) {
                 long size = 1L << shift;
                 return new Leaf(
-                        entry, at, size, (entry & FRAME & -size) | (iova & (size - 1)), user, user && write, false);
+                        entry, size, (entry & FRAME & -size) | (iova & (size - 1)), user, user && write, false);
             }
             table = entry & FRAME;
         }
@@ -73,11 +73,6 @@ public record AmdGuestLeaves(long registerBase) implements LeafFormat {
 
     private long deviceTableEntry(RegisterSpace registers, PciAddress device) {
         return (registers.map(registerBase, 0x4000).read64(0) & FRAME) + device.requesterId() * 32L;
-    }
-
-    @Override
-    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
-        return (int) memory.applyAsLong(deviceTableEntry(registers, device) + 8) & 0xffff;
     }
 
     @Override

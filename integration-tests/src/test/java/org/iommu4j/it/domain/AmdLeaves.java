@@ -48,7 +48,6 @@ public record AmdLeaves(long registerBase) implements LeafFormat {
                 long size = next == 0 ? 1L << shift : Long.lowestOneBit(~(entry >>> 12)) << 13;
                 return new Leaf(
                         entry,
-                        at,
                         size,
                         (entry & FRAME & -size) | (iova & (size - 1)),
                         read,
@@ -62,11 +61,6 @@ public record AmdLeaves(long registerBase) implements LeafFormat {
 
     private long deviceTableEntry(RegisterSpace registers, PciAddress device) {
         return (registers.map(registerBase, 0x4000).read64(0) & FRAME) + device.requesterId() * 32L;
-    }
-
-    @Override
-    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
-        return (int) memory.applyAsLong(deviceTableEntry(registers, device) + 8) & 0xffff;
     }
 
     @Override

@@ -92,10 +92,6 @@ public class Bench {
                 .orElseThrow();
     }
 
-    public Configuration configuration() {
-        return configuration;
-    }
-
     public Machine machine() {
         return machine;
     }
@@ -136,13 +132,8 @@ public class Bench {
     }
 
     /** Returns the smallest page that a domain maps: 4 KiB with every real vendor. */
-    static long smallestPage(IommuDomain domain) {
+    private static long smallestPage(IommuDomain domain) {
         return Long.lowestOneBit(domain.pageSizes());
-    }
-
-    /** Returns {@link #IOVA}, or a lower address where the domain's tables end below. */
-    static long iovaIn(IommuDomain domain) {
-        return Long.compareUnsigned(IOVA, domain.apertureEnd()) < 0 ? IOVA : 1L << 30;
     }
 
     /** Unmaps and lets the hardware know. */
@@ -159,7 +150,7 @@ public class Bench {
     }
 
     /** Returns how the unit loads a word of its tables: what is in DRAM, if it does not snoop. */
-    public LongUnaryOperator hardwareView() {
+    private LongUnaryOperator hardwareView() {
         return configuration.coherentWalk() ? machine.memory(0)::load : machine::peekDram;
     }
 
@@ -211,13 +202,6 @@ public class Bench {
         assertThat(endpoint.lastStatus()).as("read at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
         assertThat(endpoint.write(iova, 1, false)).as("write at 0x%x", iova).isFalse();
         assertThat(endpoint.lastStatus()).as("write at 0x%x", iova).isEqualTo(RequestStatus.TRANSLATION_FAULT);
-    }
-
-    /** Returns another requester of the first device, whose requests carry a PASID. */
-    public Endpoint withPasid(int pasid) {
-        Endpoint endpoint = endpoint().fork();
-        endpoint.usePasid(pasid);
-        return endpoint;
     }
 
     /** Returns whether a no-snoop write meets the line that CPU 0 has dirty; if not, it leaves that line stale. */

@@ -10,7 +10,6 @@ import org.iommu4j.sim.spi.MachineDescription;
  * @param machine what to build
  * @param caches whether CPU caches are in front of memory
  * @param coherentWalk whether the unit snoops when it walks; if not, only what is in DRAM counts
- * @param cachesNotPresent whether the unit remembers that an entry was not present, until it is told
  * @param enforcement what the domain answers when it is asked to block no-snoop
  * @param leaves how the vendor's leaf entries are encoded
  */
@@ -19,7 +18,6 @@ public record Configuration(
         MachineDescription machine,
         boolean caches,
         boolean coherentWalk,
-        boolean cachesNotPresent,
         Enforcement enforcement,
         LeafFormat leaves) {
 
@@ -39,11 +37,6 @@ public record Configuration(
          */
         PRETENDED;
 
-        /** Returns what the domain answers. */
-        boolean answer() {
-            return isKept() || this == PRETENDED;
-        }
-
         /** Returns whether no-snoop is blocked once the domain was asked. */
         boolean isKept() {
             return this == GRANTED || this == UNCONDITIONAL;
@@ -52,8 +45,7 @@ public record Configuration(
 
     /** Returns this configuration without caches in front of memory. */
     public Configuration flat() {
-        return new Configuration(
-                name + ", flat memory", machine, false, coherentWalk, cachesNotPresent, enforcement, leaves);
+        return new Configuration(name + ", flat memory", machine, false, coherentWalk, enforcement, leaves);
     }
 
     @Override

@@ -62,7 +62,6 @@ final class IntelConfigurations {
                 machine,
                 true,
                 (ecap & 1) != 0,
-                (cap >>> 7 & 1) != 0,
                 (ecap >>> 7 & 1) != 0 ? Enforcement.GRANTED : Enforcement.REFUSED,
                 new VtdLeaves(machine.units().get(0).registerBase()));
     }

@@ -16,7 +16,7 @@ import org.iommu4j.sim.vtd.VtdUnitProvider;
  * VT-d's scalable mode, with either stage.
  *
  * <p>A first stage without snoop control is not among them: there Linux 7.1 lets a device into a domain that promised,
- * see {@link ScalableOnSiliconTest}.
+ * see {@link IntelCompatibilityTest}.
  */
 final class IntelScalableConfigurations {
     /** ECAP.SC. */

@@ -17,14 +17,6 @@ public interface LeafFormat {
     Leaf walk(RegisterSpace registers, LongUnaryOperator memory, PciAddress device, long iova);
 
     /**
-     * Returns the domain id that a device's requests are tagged with; the device is attached to a domain with tables.
-     *
-     * @param registers the unit's registers
-     * @param memory loads a word by its physical address
-     */
-    int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device);
-
-    /**
      * Returns the word of the leaf that Linux 7.1 writes.
      *
      * @param physicalAddress of the page
@@ -40,7 +32,6 @@ public interface LeafFormat {
      * A leaf.
      *
      * @param entry its word; 0 when nothing is mapped
-     * @param entryAddress the physical address of the word that the walk ended at
      * @param pageSize bytes that it maps
      * @param physicalAddress of the byte asked for
      * @param readable whether every level lets the device read
@@ -49,14 +40,13 @@ public interface LeafFormat {
      */
     record Leaf(
             long entry,
-            long entryAddress,
             long pageSize,
             long physicalAddress,
             boolean readable,
             boolean writable,
             boolean forcesSnoop) {
         /** Nothing is mapped. */
-        static final Leaf NONE = new Leaf(0, 0, 0, 0, false, false, false);
+        static final Leaf NONE = new Leaf(0, 0, 0, false, false, false);
 
         /** Returns whether something is mapped. */
         public boolean present() {

@@ -24,25 +24,17 @@ record MinimalLeaves(long registerBase, boolean snoopControl) implements LeafFor
             return Leaf.NONE;
         }
         long upper = memory.applyAsLong((entry & ADDRESS) + (iova >>> 21) * Long.BYTES);
-        long at = (upper & ADDRESS) + (iova >>> 12 & 511) * Long.BYTES;
-        long leaf = upper == 0 ? 0 : memory.applyAsLong(at);
+        long leaf = upper == 0 ? 0 : memory.applyAsLong((upper & ADDRESS) + (iova >>> 12 & 511) * Long.BYTES);
         if (leaf == 0) {
             return Leaf.NONE;
         }
         return new Leaf(
                 leaf,
-                at,
                 PAGE,
                 (leaf & ADDRESS) | (iova & (PAGE - 1)),
                 (leaf & Prot.READ) != 0,
                 (leaf & Prot.WRITE) != 0,
                 snoopControl);
-    }
-
-    /** The unit has none. */
-    @Override
-    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
-        return 0;
     }
 
     @Override

@@ -3,13 +3,9 @@ package org.iommu4j.it.domain;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.iommu4j.it.domain.Bench.IOVA;
-import static org.iommu4j.it.domain.Bench.SCRATCH;
 
 import java.util.List;
 import java.util.function.UnaryOperator;
-import java.util.stream.IntStream;
-import org.iommu4j.IommuDomain;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.it.sabotage.ForgetfulMemory;
 import org.iommu4j.it.sabotage.RewiredVendor;
@@ -18,8 +14,6 @@ import org.iommu4j.platform.MemoryType;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
-import org.iommu4j.sim.trace.Trace;
-import org.iommu4j.sim.trace.TraceKind;
 import org.iommu4j.sim.verdict.Blame;
 import org.iommu4j.sim.verdict.Verdict;
 import org.iommu4j.spi.IommuVendors;
@@ -53,13 +47,6 @@ class SabotageTest {
                 .run(story, MACHINES.named(machine), LinuxRelease.NEWEST);
     }
 
-    private static Configuration intel(String name) {
-        return IntelConfigurations.configurations().stream()
-                .filter(configuration -> configuration.name().equals(name))
-                .findFirst()
-                .orElseThrow();
-    }
-
     @Test
     void withoutSabotageTheCasesAreCoherent() {
         for (String machine : List.of("intel-sc", "intel-nosc", "amd")) {
@@ -91,49 +78,6 @@ class SabotageTest {
         assertThat(outcome.decision().enforceCacheCoherency()).isEqualTo(Enforcement.ENFORCED);
         assertThat(outcome.noSnoopPassed()).isEqualTo(2);
         assertThat(outcome.blame()).isEqualTo(Blame.HOST);
-    }
-
-    /**
-     * The case {@code missing-table-write-back}: the unit does not snoop, so it reads the entry that DRAM still has.
-     */
-    @Test
-    void noTableWriteBack() {
-        Configuration configuration = intel("SC, non-coherent walk");
-        ForgetfulMemory[] memory = new ForgetfulMemory[1];
-        Bench bench = new Bench(configuration, context -> {
-            memory[0] = ForgetfulMemory.over(context.memory());
-            return ForgetfulMemory.with(context, memory[0]);
-        });
-        IommuDomain domain = bench.attached();
-        bench.map(domain, IOVA, SCRATCH);
-        bench.assertReaches(IOVA, SCRATCH);
-        long oldEntry = bench.walk(IOVA).entry();
-        long entryAddress = bench.walk(IOVA).entryAddress();
-
-        memory[0].stopWritingBack();
-        assertThat(bench.unmap(domain, IOVA, 4096)).isEqualTo(4096);
-        bench.map(domain, IOVA, SCRATCH + 4096);
-        assertThat(domain.translate(IOVA)).as("what the driver believes").isEqualTo(SCRATCH + 4096);
-        bench.machine().trace().start();
-        bench.store(SCRATCH, 0x01d);
-        bench.store(SCRATCH + 4096, 0x2e3);
-
-        assertThat(bench.endpoint().read(IOVA, false))
-                .as("what the device reads")
-                .isEqualTo(0x01d);
-        assertThat(unitReads(bench.machine().trace(), entryAddress)).containsExactly(oldEntry);
-        // The same on a unit that snoops: nothing to notice.
-        Bench snooping = new Bench(intel("SC, coherent walk"), ForgetfulMemory::withoutWriteBack);
-        IommuDomain other = snooping.attached();
-        snooping.map(other, IOVA, SCRATCH);
-        snooping.assertReaches(IOVA, SCRATCH);
-    }
-
-    private static List<Long> unitReads(Trace trace, long address) {
-        return IntStream.range(0, trace.size())
-                .filter(event -> trace.kind(event) == TraceKind.UNIT_READ && trace.address(event) == address)
-                .mapToObj(trace::value)
-                .toList();
     }
 
     /** A CPU on which WBINVD does nothing. */

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.it.domain;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
+import org.iommu4j.intel.conformance.IntelMachines;
 import org.iommu4j.it.domain.Configuration.Enforcement;
-import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 
 /** VT-d machines in scalable mode, whose devices can have PASIDs and translation caches. */
-public final class ScalableMachines {
+final class ScalableMachines {
     /** Snoop control, coherent walks, device TLBs, and scalable mode with neither stage: SMTS, SMPWC. */
     static final long ECAP = VtdUnitProvider.ECAP_SNOOP_CONTROL | 1L << 43 | 1L << 48;
 
@@ -48,69 +43,30 @@ public final class ScalableMachines {
                 machine,
                 true,
                 (ecap & COHERENT) == COHERENT,
-                (cap & VtdUnitProvider.CAP_CM) != 0 && !firstStage,
                 (ecap >>> 7 & 1) != 0 ? Enforcement.GRANTED : Enforcement.REFUSED,
                 new VtdLeaves(machine.units().get(0).registerBase(), firstStage));
     }
 
     /** Returns two units: the first device is behind {@code dmar1}, the second behind {@code dmar0}. */
     static Configuration twoUnits(long cap1, long ecap1, long cap0, long ecap0) {
-        MachineDescription machine = MachineFactory.load().named("intel-mixed");
-        machine = Machines.withRegister(machine, "dmar1", "CAP", cap -> cap1);
-        machine = Machines.withRegister(machine, "dmar1", "ECAP", ecap -> ecap1);
-        machine = Machines.withRegister(machine, "dmar0", "CAP", cap -> cap0);
-        machine = Machines.withRegister(machine, "dmar0", "ECAP", ecap -> ecap0);
+        MachineDescription machine = IntelMachines.twoUnits(cap1, ecap1, cap0, ecap0);
         return new Configuration(
                 "two units",
                 machine,
                 true,
                 true,
-                false,
                 Enforcement.GRANTED,
                 new VtdLeaves(machine.units().get(1).registerBase(), (ecap1 & FIRST_STAGE) != 0));
     }
 
     /** Returns the configuration with PASIDs of 16 bits in both devices, and with translation caches if asked for. */
     static Configuration withDevices(Configuration configuration, boolean ats) {
-        MachineDescription machine = Machines.withPasids(configuration.machine(), ats);
-        Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
-        tables.computeIfPresent("DMAR", (signature, dmar) -> withEveryRootPort(dmar));
         return new Configuration(
                 configuration.name() + (ats ? ", device TLBs" : ""),
-                new MachineDescription(
-                        machine.name(),
-                        machine.processors(),
-                        machine.memoryBytes(),
-                        machine.units(),
-                        machine.functions(),
-                        tables,
-                        machine.bootOptions()),
+                IntelMachines.withPasids(configuration.machine(), ats),
                 configuration.caches(),
                 configuration.coherentWalk(),
-                configuration.cachesNotPresent(),
                 configuration.enforcement(),
                 configuration.leaves());
-    }
-
-    /** Returns a unit with everything, PRS besides, whose first device can ask for pages. */
-    public static MachineDescription withEverything() {
-        Configuration unit = of("everything", CAP, EVERYTHING | 1L << 29);
-        return Machines.withPageRequests(withDevices(unit, true).machine());
-    }
-
-    /** Adds the structure (ATSR, VT-d 8.5) that lets devices below every root port have translation caches. */
-    private static byte[] withEveryRootPort(byte[] dmar) {
-        byte[] longer = Arrays.copyOf(dmar, dmar.length + 8);
-        ByteBuffer bytes = ByteBuffer.wrap(longer).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.putShort(dmar.length, (short) 2).putShort(dmar.length + 2, (short) 8);
-        bytes.put(dmar.length + 4, (byte) 1);
-        bytes.putInt(4, longer.length);
-        longer[9] = 0;
-        int sum = 0;
-        for (byte b : longer) {
-            sum += b;
-        }
-        longer[9] = (byte) -sum;
-        return longer;
     }
 }

@@ -31,12 +31,6 @@ public record VtdLeaves(long registerBase, boolean firstStage) implements LeafFo
         return isScalable(registers) ? walkScalable(memory, entry, iova) : walkLegacy(memory, entry, iova);
     }
 
-    @Override
-    public int domainId(RegisterSpace registers, LongUnaryOperator memory, PciAddress device) {
-        long word = memory.applyAsLong(entryOf(registers, memory, device) + 8);
-        return (int) (isScalable(registers) ? word : word >>> 8) & 0xffff;
-    }
-
     private boolean isScalable(RegisterSpace registers) {
         return (rootPointer(registers) & 0x400) != 0;
     }
@@ -104,7 +98,6 @@ public record VtdLeaves(long registerBase, boolean firstStage) implements LeafFo
                 long size = 1L << shift;
                 return new Leaf(
                         entry,
-                        at,
                         size,
                         (entry & FRAME & -size) | (iova & (size - 1)),
                         read,

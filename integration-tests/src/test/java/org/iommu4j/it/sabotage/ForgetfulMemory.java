@@ -4,16 +4,18 @@ package org.iommu4j.it.sabotage;
 import java.util.function.LongSupplier;
 import java.util.function.LongUnaryOperator;
 import org.iommu4j.platform.SystemMemory;
+import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.spi.VendorContext;
 
-/** A driver's view of memory in which some words are not stored as the driver meant them, or are not written back. */
+/** A driver's view of memory in which some words are not stored as the driver meant them. */
 public final class ForgetfulMemory implements SystemMemory {
     /** Leaves of buffers point above this, table entries and descriptors have smaller numbers or other bits. */
     private static final long LOWEST_BUFFER = 1L << 24;
 
+    private static final long UNUSED_PAGE = 0x1000;
+
     private final SystemMemory memory;
     private final Change change;
-    private boolean writesBack = true;
 
     /** What becomes of a word. */
     @FunctionalInterface
@@ -54,13 +56,17 @@ public final class ForgetfulMemory implements SystemMemory {
                         : word);
     }
 
-    /** VT-d's device-TLB invalidations (descriptor type 3) go to another device (SID, 47:32). */
-    public static VendorContext withoutVtdDeviceTlbInvalidation(VendorContext context, int device, int other) {
+    /** VT-d's device-TLB invalidations (descriptor type 3, SID in 47:32) name a page that nobody uses. */
+    public static VendorContext withoutVtdDeviceTlbInvalidation(VendorContext context) {
         return changing(
                 context,
-                word -> (word & 0xf0f) == 3 && (word >>> 32 & 0xffff) == device
-                        ? word ^ (long) (device ^ other) << 32
+                (word, before) -> isOfGpu(before.getAsLong() >>> 32) && (before.getAsLong() & 0xf0f) == 3
+                        ? UNUSED_PAGE
                         : word);
+    }
+
+    private static boolean isOfGpu(long requesterId) {
+        return (requesterId & 0xffff) == BuiltInTopology.GPU.requesterId();
     }
 
     /** VT-d's wait descriptors (type 5, with SW) lose PD, bit 7: page requests that have arrived are not waited for. */
@@ -73,10 +79,12 @@ public final class ForgetfulMemory implements SystemMemory {
         return changing(context, word -> word >>> 60 == 3 && (word & 0xffffffffL) == 0 ? word | (0xff00L << 32) : word);
     }
 
-    /** AMD-Vi's INVALIDATE_IOTLB_PAGES (opcode 4 in 63:60) go to another device (DeviceID, 15:0). */
-    public static VendorContext withoutAmdIotlbInvalidation(VendorContext context, int device, int other) {
+    /** AMD-Vi's INVALIDATE_IOTLB_PAGES (opcode 4 in 63:60, DeviceID in 15:0) name a page that nobody uses. */
+    public static VendorContext withoutAmdIotlbInvalidation(VendorContext context) {
         return changing(
-                context, word -> word >>> 60 == 4 && (word & 0xffff) == device ? word ^ (long) (device ^ other) : word);
+                context,
+                (word, before) ->
+                        isOfGpu(before.getAsLong()) && before.getAsLong() >>> 60 == 4 ? UNUSED_PAGE : word);
     }
 
     /**
@@ -112,20 +120,8 @@ public final class ForgetfulMemory implements SystemMemory {
         return change.apply(word, () -> physicalAddress % 4096 == 0 ? 0 : memory.load(physicalAddress - 8));
     }
 
-    /** Makes a view that changes nothing until {@link #stopWritingBack}. */
-    public static ForgetfulMemory over(SystemMemory memory) {
-        return new ForgetfulMemory(memory, (word, before) -> word);
-    }
-
-    /** Returns a context whose write-backs do nothing at all. */
-    public static VendorContext withoutWriteBack(VendorContext context) {
-        ForgetfulMemory forgetful = over(context.memory());
-        forgetful.stopWritingBack();
-        return with(context, forgetful);
-    }
-
     /** Returns a context with another memory. */
-    public static VendorContext with(VendorContext context, SystemMemory memory) {
+    private static VendorContext with(VendorContext context, SystemMemory memory) {
         return new VendorContext(
                 memory,
                 context.frames(),
@@ -135,11 +131,6 @@ public final class ForgetfulMemory implements SystemMemory {
                 context.topology(),
                 context.bootOptions(),
                 context.release());
-    }
-
-    /** From now on write-backs do nothing. */
-    public void stopWritingBack() {
-        writesBack = false;
     }
 
     @Override
@@ -174,8 +165,6 @@ public final class ForgetfulMemory implements SystemMemory {
 
     @Override
     public void writeBack(long physicalAddress, long size) {
-        if (writesBack) {
-            memory.writeBack(physicalAddress, size);
-        }
+        memory.writeBack(physicalAddress, size);
     }
 }

@@ -779,6 +779,13 @@ final class MappingSaboteurs {
                 }),
                 withoutTables("sync-1"),
                 withoutPages("sync-2"),
+                // Subjects whose devices have translation caches.
+                forgetful(
+                                "sync-2",
+                                "tells the device of another page",
+                                ForgetfulMemory::withoutVtdDeviceTlbInvalidation,
+                                ForgetfulMemory::withoutAmdIotlbInvalidation)
+                        .where(Ability.PASID),
                 Domains.of(
                                 "sync-2",
                                 "invalidates nothing where no table went",

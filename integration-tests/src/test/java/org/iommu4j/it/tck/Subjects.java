@@ -20,7 +20,6 @@ import static org.iommu4j.tck.Ability.TRANSLATION_REQUESTS;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -28,8 +27,8 @@ import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
-import org.iommu4j.it.domain.Machines;
-import org.iommu4j.it.domain.ScalableMachines;
+import org.iommu4j.intel.conformance.IntelMachines;
+import org.iommu4j.intel.conformance.VtdGuest;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.amdvi.IvrsWriter;
@@ -38,9 +37,9 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.vtd.DmarWriter;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
 import org.iommu4j.tck.Traits.Enforcement;
@@ -81,9 +80,21 @@ final class Subjects {
         return SCARCE.stream();
     }
 
+    /** FL1GP; SMTS, both stages, SMPWC, PRS, NEST, PSS 20 bits, PASID, SLADS. */
     private static Subject capableIntel() {
+        long ecap = VtdUnitProvider.ECAP_SNOOP_CONTROL
+                | 1L << 43
+                | 3L << 46
+                | 1L << 48
+                | 1L << 29
+                | 1L << 26
+                | 0x13L << 35
+                | 1L << 40
+                | 1L << 45;
+        MachineDescription unit =
+                VtdUnitProvider.machine("intel-everything", VtdUnitProvider.CAP_4_LEVEL | 1L << 56, ecap);
         return Subject.of(
-                        ScalableMachines.withEverything(),
+                        Machines.withPageRequests(IntelMachines.withPasids(unit, true)),
                         firstStage()
                                 .traits()
                                 .with()
@@ -128,21 +139,9 @@ final class Subjects {
     /** A device with ATS. */
     private static Subject translationCache() {
         Subject amd = amd();
-        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .ats()
-                .build();
-        MachineDescription machine = amd.machine()
-                .withFunctions(amd.machine().functions().stream()
-                        .map(function -> !function.address().equals(BuiltInTopology.GPU)
-                                ? function
-                                : new FunctionDescription(
-                                        function.address(),
-                                        function.upstreamBridge(),
-                                        config,
-                                        function.unit(),
-                                        function.externalFacing()))
-                        .toList());
-        return Subject.of(machine, amd.traits().with().can(TRANSLATION_REQUESTS).build())
+        return Subject.of(
+                        Machines.withTranslationCache(amd.machine()),
+                        amd.traits().with().can(TRANSLATION_REQUESTS).build())
                 .named("amd-ats");
     }
 
@@ -196,31 +195,9 @@ final class Subjects {
     /** All capabilities, 16 domain ids (CAP.ND is 0), and more devices than that. */
     private static Subject fewIds() {
         Subject capable = capableIntel();
-        TranslationUnitSpec unit = capable.machine().units().get(0);
-        Map<String, Long> registers = new HashMap<>(unit.registers());
-        registers.put("CAP", unit.register("CAP") & ~7L);
-        List<FunctionDescription> functions =
-                new ArrayList<>(capable.machine().functions());
-        for (int i = 0; i < 16; i++) {
-            functions.add(new FunctionDescription(
-                    new PciAddress(0, 0x1f, i, 0),
-                    Optional.empty(),
-                    ConfigSpaceBuilder.endpoint(0x8086, 0x10d3, ConfigSpaceBuilder.CLASS_ETHERNET)
-                            .build(),
-                    Optional.of(unit.name()),
-                    false));
-        }
-        MachineDescription machine = capable.machine()
-                .withUnits(List.of(new TranslationUnitSpec(
-                        unit.provider(),
-                        unit.name(),
-                        unit.segment(),
-                        unit.registerBase(),
-                        unit.registerSize(),
-                        registers)))
-                .withFunctions(functions);
+        MachineDescription machine = Machines.withRegister(capable.machine(), "dmar0", "CAP", cap -> cap & ~7L);
         return Subject.of(
-                        machine,
+                        IntelMachines.withNetworkCards(machine, 16),
                         capable.traits().with().can(ID_PER_ATTACHMENT).build())
                 .named("intel-16-ids")
                 .flat();

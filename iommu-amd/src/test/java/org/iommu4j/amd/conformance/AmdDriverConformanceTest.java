@@ -14,20 +14,18 @@ import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 import static org.iommu4j.tck.Ability.WRITE_ONLY;
 
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.iommu4j.Prot;
 import org.iommu4j.ReservedRegion;
+import org.iommu4j.amd.TwoUnits;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
 import org.iommu4j.sim.amdvi.IvrsWriter;
 import org.iommu4j.sim.pcie.BuiltInTopology;
-import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.tck.DriverConformance;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
 import org.iommu4j.tck.Traits.Enforcement;
@@ -36,7 +34,6 @@ import org.iommu4j.tck.Traits.Enforcement;
 class AmdDriverConformanceTest extends DriverConformance {
     private static final long EFR = AmdViUnitProvider.EFR_6_LEVEL;
     private static final long HATS = 3L << 10;
-    private static final int NP_CACHE = 1 << 26;
 
     /** PPRSup, GTSup, GLXSup 2, PASmax 15, GIoSup. */
     private static final long GUEST_EFR = EFR | 1 << 1 | 1 << 4 | 2 << 14 | 15L << 32 | 1L << 48;
@@ -75,22 +72,28 @@ class AmdDriverConformanceTest extends DriverConformance {
         // The unit that is told of 65,536 domains each time it is opened.
         all.add(Subject.of(AmdViUnitProvider.machine("amd-no-ia", EFR & ~(1L << 6), 0), sixLevels));
         all.addAll(Subject.both(
-                        cachingNotPresent(AmdViUnitProvider.machine("amd-np", EFR, 0)),
+                        AmdMachines.cachingNotPresent(AmdViUnitProvider.machine("amd-np", EFR, 0)),
                         host(64).can(NEGATIVE_CACHE).build())
                 .toList());
-        all.addAll(Subject.both(withPasids(AmdViUnitProvider.machine("amd-ats", EFR, 0), true), sixLevels)
+        all.addAll(Subject.both(Machines.withPasids(AmdViUnitProvider.machine("amd-ats", EFR, 0), true), sixLevels)
                 .toList());
         all.addAll(Subject.both(
-                        withPasids(AmdViUnitProvider.machine("amd-dirty", DIRTY_EFR, 0), true),
+                        Machines.withPasids(AmdViUnitProvider.machine("amd-dirty", DIRTY_EFR, 0), true),
                         host(64).can(DIRTY_TRACKING).build())
                 .toList());
+        all.add(Subject.of(Machines.withPasids(TwoUnits.machine(0), true), sixLevels)
+                .named("amd-two-units, IOTLBs")
+                .flat());
         MachineDescription fourLevels = guestTables(4);
         all.addAll(Subject.both(fourLevels, guest(47).build()).toList());
         all.add(Subject.of(guestTables(5), guest(56).build()));
-        all.add(Subject.of(withPasids(fourLevels, true), guest(47).can(PASID, FAULT_PASIDS).build())
+        all.add(Subject.of(
+                        Machines.withPasids(fourLevels, true),
+                        guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
         all.addAll(Subject.both(
-                        withPageRequests(withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        Machines.withPageRequests(Machines.withPasids(
+                                AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
                         host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
                                 .build())
                 .toList());
@@ -143,72 +146,5 @@ class AmdDriverConformanceTest extends DriverConformance {
     private static MachineDescription guestTables(int levels) {
         MachineDescription machine = AmdViUnitProvider.machine("amd-v2-" + levels, GUEST_EFR | (levels - 4) << 12, 0);
         return machine.withBootOptions(machine.bootOptions().and("amd_iommu=pgtbl_v2"));
-    }
-
-    /** Sets NpCache in the capability header: the unit may cache entries that are not present. */
-    private static MachineDescription cachingNotPresent(MachineDescription machine) {
-        List<TranslationUnitSpec> units = machine.units().stream()
-                .map(AmdDriverConformanceTest::withNpCache)
-                .toList();
-        return machine.withUnits(units)
-                .withFunctions(machine.functions().stream()
-                        .map(function ->
-                                function.address().toString().equals("0000:00:00.2") ? withNpCache(function) : function)
-                        .toList());
-    }
-
-    private static TranslationUnitSpec withNpCache(TranslationUnitSpec unit) {
-        Map<String, Long> registers = new HashMap<>(unit.registers());
-        registers.put("CAP", unit.register("CAP") | NP_CACHE);
-        return new TranslationUnitSpec(
-                unit.provider(), unit.name(), unit.segment(), unit.registerBase(), unit.registerSize(), registers);
-    }
-
-    private static FunctionDescription withNpCache(FunctionDescription function) {
-        byte[] config = function.config();
-        int capability = config[0x34] & 0xff;
-        config[capability + 3] |= (byte) (NP_CACHE >>> 24);
-        return new FunctionDescription(
-                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
-    }
-
-    /** Returns the machine with PASIDs of 16 bits in its two GPUs, and with translation caches if asked for. */
-    private static MachineDescription withPasids(MachineDescription machine, boolean translationCaches) {
-        return machine.withFunctions(machine.functions().stream()
-                .map(function -> function.address().equals(BuiltInTopology.GPU)
-                                || function.address().equals(BuiltInTopology.SECOND_GPU)
-                        ? withPasid(function, translationCaches)
-                        : function)
-                .toList());
-    }
-
-    /** Returns the machine whose first GPU can have PASIDs, a translation cache and 64 page requests. */
-    private static MachineDescription withPageRequests(MachineDescription machine) {
-        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .pasid(16)
-                .ats()
-                .pri(64)
-                .build();
-        return machine.withFunctions(machine.functions().stream()
-                .map(function -> function.address().equals(BuiltInTopology.GPU)
-                        ? new FunctionDescription(
-                                function.address(),
-                                function.upstreamBridge(),
-                                config,
-                                function.unit(),
-                                function.externalFacing())
-                        : function)
-                .toList());
-    }
-
-    private static FunctionDescription withPasid(FunctionDescription function, boolean translationCache) {
-        ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .pasid(16);
-        return new FunctionDescription(
-                function.address(),
-                function.upstreamBridge(),
-                (translationCache ? builder.ats() : builder).build(),
-                function.unit(),
-                function.externalFacing());
     }
 }

@@ -12,10 +12,8 @@ import static org.iommu4j.tck.Ability.WRITE_ONLY;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.sim.amdvi.AmdViUnitProvider;
-import org.iommu4j.sim.pcie.BuiltInTopology;
-import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.SiliconConformance;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
@@ -40,25 +38,12 @@ class AmdViSiliconConformanceTest extends SiliconConformance {
         MachineDescription guestTables = AmdViUnitProvider.machine("amdvi-guest", GUEST_EFR, 0);
         all.add(Subject.of(guestTables.withBootOptions(guestTables.bootOptions().and("amd_iommu=pgtbl_v2")), guest));
         Traits withIotlbs = host.with().can(TRANSLATION_REQUESTS).build();
-        all.add(Subject.of(withIotlbs(AmdViUnitProvider.machine("amdvi-iotlbs", EFR, 0)), withIotlbs));
-        all.add(Subject.of(withIotlbs(AmdViUnitProvider.machine("amdvi-page-requests", GUEST_EFR, 0)), withIotlbs)
+        all.add(Subject.of(
+                Machines.withTranslationCache(AmdViUnitProvider.machine("amdvi-iotlbs", EFR, 0)), withIotlbs));
+        all.add(Subject.of(
+                        Machines.withTranslationCache(AmdViUnitProvider.machine("amdvi-page-requests", GUEST_EFR, 0)),
+                        withIotlbs)
                 .flat());
         return all;
-    }
-
-    /** Gives the first GPU a translation cache. */
-    private static MachineDescription withIotlbs(MachineDescription machine) {
-        return machine.withFunctions(machine.functions().stream()
-                .map(function -> !function.address().equals(BuiltInTopology.GPU)
-                        ? function
-                        : new FunctionDescription(
-                                function.address(),
-                                function.upstreamBridge(),
-                                ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                                        .ats()
-                                        .build(),
-                                function.unit(),
-                                function.externalFacing()))
-                .toList());
     }
 }

@@ -8,6 +8,7 @@ import static org.iommu4j.tck.Ability.FAULT_PASIDS;
 import static org.iommu4j.tck.Ability.FAULT_REPORTS;
 import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.ID_PER_ATTACHMENT;
+import static org.iommu4j.tck.Ability.INCOMPATIBLE;
 import static org.iommu4j.tck.Ability.KEEPS_DIRECT_DEVICES;
 import static org.iommu4j.tck.Ability.NEGATIVE_CACHE;
 import static org.iommu4j.tck.Ability.PAGE_REQUESTS;
@@ -18,9 +19,11 @@ import static org.iommu4j.tck.Ability.WRITE_ONLY;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.LinuxRelease;
+import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.DriverConformance;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.Subject;
 import org.iommu4j.tck.Traits;
 import org.iommu4j.tck.Traits.Enforcement;
@@ -46,7 +49,10 @@ class IntelDriverConformanceTest extends DriverConformance {
     private static final long PAGES_4K = CAP & ~(0xfL << 34);
     private static final long PAGES_2M = PAGES_4K | (1L << 34);
     private static final long NO_PAGE_SELECTIVE = CAP & ~(1L << 39);
-    private static final long SMALL_MASKS = CAP & ~(0x3fL << 48);
+
+    /** Fault records at 0x1000, on a second page of registers. */
+    private static final long SMALL_MASKS = (CAP & ~(0x3fL << 48) & ~(0x3ffL << 24)) | 0x100L << 24;
+
     private static final long WRITE_BUFFER = CAP | (1 << 4);
     private static final long FEW_DOMAINS = CAP & ~7L;
 
@@ -61,8 +67,11 @@ class IntelDriverConformanceTest extends DriverConformance {
     private static final long SECOND = SCALABLE | 1L << 46;
     private static final long FIRST = SCALABLE | 1L << 47;
 
-    /** NEST, PSS 20 bits, PASID, SLADS. */
-    private static final long NESTING_PASID_DIRTY = 1L << 26 | 0x13L << 35 | 1L << 40 | 1L << 45;
+    /** PSS 20 bits, PASID. */
+    private static final long PASIDS = 0x13L << 35 | 1L << 40;
+
+    /** NEST, SLADS. */
+    private static final long NESTING_PASID_DIRTY = PASIDS | 1L << 26 | 1L << 45;
 
     private static final long SCALABLE_5_LEVELS = (SCALABLE_CAP & ~(0x3fL << 16)) | 56L << 16 | 0x800 | 1L << 60;
 
@@ -84,7 +93,7 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(legacy("4 KiB only", PAGES_4K, SC).flat());
         all.add(legacy("4 KiB and 2 MiB", PAGES_2M, SC).flat());
         all.add(legacy("no page-selective invalidation", NO_PAGE_SELECTIVE, SC).flat());
-        all.add(legacy("page-selective for single pages only", SMALL_MASKS, SC).flat());
+        all.add(legacy("page-selective for single pages only, two pages of registers", SMALL_MASKS, SC).flat());
         all.add(legacy("write-buffer flushing", WRITE_BUFFER, SC & ~1));
         all.add(legacy("16 domain ids", FEW_DOMAINS, SC).flat());
         all.add(legacy("register-based invalidation", CAP, REGISTERS_ONLY).flat());
@@ -92,6 +101,11 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(legacy("QEMU 7.2's unit with snoop control", QEMU_CAP, 0xf00fcaL));
         all.add(Subject.of(IntelMachines.twoUnits(CAP, SC), legacy(CAP, SC))
                 .named("two units")
+                .flat());
+        all.add(Subject.of(
+                        MachineFactory.load().named("intel-mixed"),
+                        legacy(CAP, SC).with().can(INCOMPATIBLE).build())
+                .named("two units, of which one has no SC")
                 .flat());
         all.add(withDevices(legacy("SC, coherent walk", CAP, SC), true).flat());
         all.add(withDevices(legacy("SC, non-coherent walk", CAP, SC & ~1), true));
@@ -115,30 +129,40 @@ class IntelDriverConformanceTest extends DriverConformance {
                         .under(LinuxRelease.of("6.5")));
     }
 
+    /** All that devices can have, on units with both stages and PRS, and on one with a second stage alone. */
     private static List<Subject> capable() {
-        Subject all = capable("all capabilities", SCALABLE_CAP);
-        Subject few = capable("all capabilities, 16 domain ids", SCALABLE_CAP & ~7L);
+        long ecap = SECOND | FIRST | NESTING_PASID_DIRTY | 1L << 29;
+        long cachingMode = SCALABLE_CAP | VtdUnitProvider.CAP_CM;
+        Subject few = withBothStages("all capabilities, 16 domain ids", SCALABLE_CAP & ~7L, ecap);
         return List.of(
-                all,
-                all.flat(),
+                withBothStages("all capabilities, caching mode", cachingMode, ecap),
+                withBothStages("all capabilities", SCALABLE_CAP, ecap).flat(),
                 Subject.of(
                                 IntelMachines.withNetworkCards(few.machine(), 16),
                                 few.traits().with().can(ID_PER_ATTACHMENT).build())
                         .named(few.name())
-                        .flat());
+                        .flat(),
+                withSecondStage(
+                        "second stage, PASIDs, 16 domain ids, caching mode, non-coherent walk",
+                        cachingMode & ~7L,
+                        (SECOND | PASIDS) & ~COHERENT));
     }
 
-    /** Both stages, PRS, and all that devices can have. */
-    private static Subject capable(String name, long cap) {
-        long ecap = SECOND | FIRST | NESTING_PASID_DIRTY | 1L << 29;
+    private static Subject withBothStages(String name, long cap, long ecap) {
         Subject unit = scalable(name, cap, ecap);
         Traits traits = unit.traits()
                 .with()
                 .can(PASID, PAGE_REQUESTS, DIRTY_TRACKING, FAULT_PASIDS)
                 .nests(new VtdGuest())
                 .build();
-        return Subject.of(IntelMachines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
+        return Subject.of(Machines.withPageRequests(IntelMachines.withPasids(unit.machine(), true)), traits)
                 .named(name);
+    }
+
+    private static Subject withSecondStage(String name, long cap, long ecap) {
+        Subject unit = scalable(name, cap, ecap);
+        Traits traits = unit.traits().with().can(PASID, FAULT_PASIDS).build();
+        return withDevices(Subject.of(unit.machine(), traits).named(name), true);
     }
 
     private static List<Subject> scalable() {

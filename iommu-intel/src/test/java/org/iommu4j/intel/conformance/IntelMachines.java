@@ -16,70 +16,43 @@ import org.iommu4j.sim.pcie.BuiltInTopology;
 import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.sim.vtd.DmarWriter;
+import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.Traits;
 
 /** VT-d machines whose units or devices are like the built-in ones but for something. */
-final class IntelMachines {
+public final class IntelMachines {
     private static final PciAddress PORT = new PciAddress(0, 0, 3, 0);
     private static final PciAddress NETWORK_CARD = new PciAddress(0, 3, 0, 0);
 
     private IntelMachines() {}
 
     /** Returns two units with the same registers: the first device is behind {@code dmar1}, the second behind dmar0. */
-    static MachineDescription twoUnits(long cap, long ecap) {
-        MachineDescription machine = MachineFactory.load().named("intel-mixed");
-        return machine.withUnits(machine.units().stream()
-                .map(unit -> withCapabilities(unit, cap, ecap))
-                .toList());
+    public static MachineDescription twoUnits(long cap, long ecap) {
+        return twoUnits(cap, ecap, cap, ecap);
     }
 
-    private static TranslationUnitSpec withCapabilities(TranslationUnitSpec unit, long cap, long ecap) {
-        Map<String, Long> registers = new HashMap<>(unit.registers());
-        registers.put("CAP", cap);
-        registers.put("ECAP", ecap);
-        return new TranslationUnitSpec(
-                unit.provider(), unit.name(), unit.segment(), unit.registerBase(), unit.registerSize(), registers);
+    /** Returns two units: the first device is behind {@code dmar1}, the second behind {@code dmar0}. */
+    public static MachineDescription twoUnits(long cap1, long ecap1, long cap0, long ecap0) {
+        MachineDescription machine = MachineFactory.load().named("intel-mixed");
+        machine = Machines.withRegister(machine, "dmar1", "CAP", cap -> cap1);
+        machine = Machines.withRegister(machine, "dmar1", "ECAP", ecap -> ecap1);
+        machine = Machines.withRegister(machine, "dmar0", "CAP", cap -> cap0);
+        return Machines.withRegister(machine, "dmar0", "ECAP", ecap -> ecap0);
     }
 
     /** Returns the machine with PASIDs of 16 bits in its two GPUs, and with translation caches if asked for. */
-    static MachineDescription withPasids(MachineDescription machine, boolean translationCaches) {
+    public static MachineDescription withPasids(MachineDescription machine, boolean translationCaches) {
         Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
         tables.computeIfPresent("DMAR", (signature, dmar) -> withEveryRootPort(dmar));
-        return machine.withAcpiTables(tables)
-                .withFunctions(machine.functions().stream()
-                        .map(function -> function.address().equals(BuiltInTopology.GPU)
-                                        || function.address().equals(BuiltInTopology.SECOND_GPU)
-                                ? withPasid(function, translationCaches)
-                                : function)
-                        .toList());
-    }
-
-    /** Returns the machine whose first GPU can have PASIDs, a translation cache and 64 page requests. */
-    static MachineDescription withPageRequests(MachineDescription machine) {
-        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .pasid(16)
-                .ats()
-                .pri(64)
-                .build();
-        return machine.withFunctions(machine.functions().stream()
-                .map(function -> function.address().equals(BuiltInTopology.GPU)
-                        ? new FunctionDescription(
-                                function.address(),
-                                function.upstreamBridge(),
-                                config,
-                                function.unit(),
-                                function.externalFacing())
-                        : function)
-                .toList());
+        return Machines.withPasids(machine.withAcpiTables(tables), translationCaches);
     }
 
     /**
      * Returns the machine with a network card, and with memory that firmware has mapped one to one (RMRR): of the card
      * in two parts that overlap, and of the first GPU.
      */
-    static MachineDescription withReservedMemory(MachineDescription machine) {
+    public static MachineDescription withReservedMemory(MachineDescription machine) {
         Map<String, byte[]> tables = new HashMap<>(machine.acpiTables());
         tables.put(
                 "DMAR",
@@ -96,7 +69,7 @@ final class IntelMachines {
     }
 
     /** Returns the machine with a root port and network cards below it. */
-    static MachineDescription withNetworkCards(MachineDescription machine, int count) {
+    public static MachineDescription withNetworkCards(MachineDescription machine, int count) {
         List<FunctionDescription> functions = new ArrayList<>(machine.functions());
         functions.add(
                 3,
@@ -121,24 +94,13 @@ final class IntelMachines {
     }
 
     /** Returns traits of {@link #withReservedMemory}: display devices may give theirs up. */
-    static Traits withReservedMemory(Traits traits) {
+    public static Traits withReservedMemory(Traits traits) {
         return traits.with()
                 .directRegions(NETWORK_CARD, new ReservedRegion(0xe000000, 0xe017fff, ReservedRegion.Type.DIRECT))
                 .directRegions(
                         BuiltInTopology.GPU,
                         new ReservedRegion(0xf000000, 0xf03ffff, ReservedRegion.Type.DIRECT_RELAXABLE))
                 .build();
-    }
-
-    private static FunctionDescription withPasid(FunctionDescription function, boolean translationCache) {
-        ConfigSpaceBuilder builder = ConfigSpaceBuilder.endpoint(0x1b36, 0x0100, ConfigSpaceBuilder.CLASS_VGA)
-                .pasid(16);
-        return new FunctionDescription(
-                function.address(),
-                function.upstreamBridge(),
-                (translationCache ? builder.ats() : builder).build(),
-                function.unit(),
-                function.externalFacing());
     }
 
     /** Adds the structure (ATSR, VT-d 8.5) that lets devices below every root port have translation caches. */

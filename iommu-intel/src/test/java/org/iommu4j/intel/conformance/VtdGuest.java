@@ -9,7 +9,7 @@ import org.iommu4j.intel.nesting.FirstStageTable;
 import org.iommu4j.tck.GuestTables;
 
 /** A guest with first-stage tables of four levels, one frame each, VT-d 9.7. */
-final class VtdGuest implements GuestTables {
+public final class VtdGuest implements GuestTables {
     private static final int LEVELS = 4;
     private static final int FRAME = 4096;
     private static final int WIDTH = 48;

@@ -8,23 +8,15 @@ import static org.iommu4j.tck.Ability.IDENTITY;
 import static org.iommu4j.tck.Ability.TABLE_READER;
 import static org.iommu4j.tck.Ability.TRANSLATION_CACHE;
 
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.iommu4j.LinuxRelease;
-import org.iommu4j.device.DeviceId;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.riscv.Hosts;
 import org.iommu4j.riscv.Walk;
 import org.iommu4j.riscv.WalkingUnits;
 import org.iommu4j.riscv.reg.Capabilities;
 import org.iommu4j.sim.machine.MachineFactory;
-import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
-import org.iommu4j.sim.spi.PlatformDeviceDescription;
-import org.iommu4j.sim.spi.TranslationUnitSpec;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Subject;
@@ -46,29 +38,7 @@ final class RiscvSubjects {
                 .whileOff(WhileOff.BLOCKS)
                 .walk(Walk.of(machine))
                 .can(IDENTITY, FAULT_REPORTS, FAULT_PASIDS, COMPLETION)
-                .can(more)
-                .walk(new Walk(places(machine)));
-    }
-
-    /** Returns where devices are by the machine's description, apart from the driver's reading of firmware. */
-    private static Map<DeviceId, Walk.Place> places(MachineDescription machine) {
-        Map<DeviceId, Walk.Place> places = new HashMap<>();
-        for (TranslationUnitSpec unit : machine.units()) {
-            for (FunctionDescription function : machine.functions()) {
-                if (function.unit().equals(Optional.of(unit.name()))) {
-                    PciAddress address = function.address();
-                    int id = unit.sourceId(address.segment(), address.requesterId());
-                    places.put(address, new Walk.Place(unit.registerBase(), Integer.toUnsignedLong(id)));
-                }
-            }
-            for (PlatformDeviceDescription device : machine.platformDevices()) {
-                if (device.unit().equals(Optional.of(unit.name()))) {
-                    long id = Integer.toUnsignedLong(device.sourceIds().get(0));
-                    places.put(device.id(), new Walk.Place(unit.registerBase(), id));
-                }
-            }
-        }
-        return places;
+                .can(more);
     }
 
     private static MachineDescription afterCrash(MachineDescription machine) {

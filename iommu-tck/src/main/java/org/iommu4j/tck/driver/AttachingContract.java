@@ -11,7 +11,9 @@ import static org.iommu4j.tck.driver.UsedPages.use;
 import static org.iommu4j.tck.driver.UsedPages.useAgain;
 
 import java.util.List;
+import java.util.Set;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
@@ -32,12 +34,20 @@ public abstract class AttachingContract {
     @Test
     @Promise("attach-1")
     void aMovedDeviceReachesItsNewDomainAndNothingOfTheOldOne(Bench bench) {
+        assertMoves(bench, Set.of());
+        if (bench.traits().has(Ability.PASID)) {
+            // A domain that may have another format.
+            assertMoves(bench, Set.of(DomainFlag.PASID));
+        }
+    }
+
+    private static void assertMoves(Bench bench, Set<DomainFlag> flags) {
         for (IommuDevice device : List.of(bench.device(), bench.second())) {
             Requester requester = requester(bench, device);
             IommuDomain old = bench.iommu().allocate(DomainType.UNMANAGED, device);
             bench.attach(old, device);
             use(bench, old, device, 0);
-            IommuDomain next = bench.iommu().allocate(DomainType.UNMANAGED, device);
+            IommuDomain next = bench.iommu().allocate(DomainType.UNMANAGED, device, flags);
             bench.map(next, page(bench, 0), frame(bench, 8));
             bench.map(next, page(bench, 9), frame(bench, 9));
 

@@ -363,6 +363,11 @@ public abstract class DirtyReadingContract {
                 public void assertFailed(Errno errno) {
                     assertThat(bitmap.count()).isEqualTo(1);
                 }
+
+                @Override
+                public void leave() {
+                    recorded.detach();
+                }
             };
         });
     }

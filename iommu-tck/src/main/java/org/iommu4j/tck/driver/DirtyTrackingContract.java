@@ -188,10 +188,16 @@ public abstract class DirtyTrackingContract {
                         assertState(!start);
                     }
 
+                    @Override
+                    public void leave() {
+                        recorded.detach();
+                    }
+
                     private void assertState(boolean on) {
                         if (on) {
                             recorded.write(3);
-                            assertThat(recorded.read(0, PAGES, false)).contains(3);
+                            recorded.writeBySecond(4);
+                            assertThat(recorded.read(0, PAGES, false)).contains(3, 4);
                         } else {
                             assertRefused(Errno.EINVAL, () -> recorded.read(recorded.bitmap(0, 1), false));
                         }

@@ -178,17 +178,31 @@ public abstract class DomainClosingContract {
         for (DomainFlag flag : flags(bench)) {
             all.add(flagged(bench, flag));
         }
+        bench.traits().guestTables().ifPresent(tables -> {
+            IommuDomain parent = flagged(bench, DomainFlag.NEST_PARENT);
+            all.add(parent.nesting().orElseThrow().allocateNested(bench.device(), tables.table(bench.iova())));
+            all.add(parent);
+        });
         for (IommuDomain domain : all) {
             List<Object> constants = constants(domain);
             Map<String, ThrowingCallable> calls = operations(bench, domain);
             domain.close();
+            // What has the frames of its tables now is changed by nothing else.
+            IommuDomain next = bench.attached();
+            bench.map(next, bench.iova(), bench.scratch());
+            bench.machine().runPending();
             long frames = bench.framesInUse();
+            long digest = bench.machine().digest();
             calls.forEach((name, call) -> {
                 bench.steps().note("%s of a closed domain of type %s", name, domain.type());
                 assertRefused(Errno.ENODEV, call);
             });
             assertThat(bench.framesInUse()).as("frames in use").isEqualTo(frames);
+            assertThat(bench.machine().digest()).as("the machine").isEqualTo(digest);
             assertThat(constants(domain)).isEqualTo(constants);
+            bench.assertReaches(bench.iova(), bench.scratch());
+            bench.detach(next, bench.device());
+            next.close();
             bench.assertBlocked(bench.iova());
         }
     }
@@ -208,7 +222,7 @@ public abstract class DomainClosingContract {
     }
 
     /** Returns all that can be asked of a domain and does something, or looks into its tables. */
-    private static Map<String, ThrowingCallable> operations(Bench bench, IommuDomain domain) {
+    static Map<String, ThrowingCallable> operations(Bench bench, IommuDomain domain) {
         long page = bench.granule();
         IommuDevice device = bench.device();
         Map<String, ThrowingCallable> all = new LinkedHashMap<>();
@@ -235,6 +249,12 @@ public abstract class DomainClosingContract {
         domain.pasidAttachment().ifPresent(pasids -> {
             all.put("attach of a PASID", () -> pasids.attach(device, 1));
             all.put("detach of a PASID", () -> pasids.detach(device, 1));
+        });
+        bench.traits().guestTables().ifPresent(tables -> {
+            domain.nesting()
+                    .ifPresent(nesting -> all.put(
+                            "allocateNested", () -> nesting.allocateNested(device, tables.table(bench.iova()))));
+            domain.guestInvalidation().ifPresent(guest -> all.put("invalidate", () -> guest.invalidate(tables.all())));
         });
         return all;
     }

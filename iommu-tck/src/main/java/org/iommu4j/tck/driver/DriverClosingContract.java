@@ -67,6 +67,11 @@ public abstract class DriverClosingContract {
         for (DomainFlag flag : DomainFlag.values()) {
             Errnos.of(() -> open.add(bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(flag))));
         }
+        bench.traits().guestTables().ifPresent(tables -> {
+            IommuDomain parent =
+                    bench.iommu().allocate(DomainType.UNMANAGED, bench.device(), Set.of(DomainFlag.NEST_PARENT));
+            open.add(parent.nesting().orElseThrow().allocateNested(bench.device(), tables.table(bench.iova())));
+        });
         return open;
     }
 
@@ -188,20 +193,10 @@ public abstract class DriverClosingContract {
         long digest = bench.machine().digest();
         for (int i = 0; i < open.size(); i++) {
             IommuDomain domain = open.get(i);
-            assertRefused(Errno.ENODEV, () -> domain.attach(bench.device()));
-            assertRefused(Errno.ENODEV, () -> domain.detach(bench.device()));
-            assertRefused(
-                    Errno.ENODEV,
-                    () -> domain.map(bench.iova(), bench.scratch(), bench.granule(), 1, Bench.READ_WRITE));
-            assertRefused(Errno.ENODEV, () -> domain.unmap(bench.iova(), bench.granule(), new IotlbGather()));
-            assertRefused(Errno.ENODEV, () -> domain.syncMap(bench.iova(), bench.granule()));
-            assertRefused(Errno.ENODEV, () -> domain.sync(new IotlbGather()));
-            assertRefused(Errno.ENODEV, () -> domain.translate(bench.iova()));
-            domain.cacheCoherencyEnforcement().ifPresent(control -> assertRefused(Errno.ENODEV, control::enforce));
-            domain.dirtyTracking()
-                    .ifPresent(tracking -> assertRefused(Errno.ENODEV, () -> tracking.setDirtyTracking(true)));
-            domain.pasidAttachment()
-                    .ifPresent(pasids -> assertRefused(Errno.ENODEV, () -> pasids.attach(bench.device(), 1)));
+            DomainClosingContract.operations(bench, domain).forEach((name, call) -> {
+                bench.steps().note("%s of a domain of type %s of a closed driver", name, domain.type());
+                assertRefused(Errno.ENODEV, call);
+            });
             assertThat(domain.format()).isEqualTo(formats.get(i));
             assertThat(domain.pageSizes()).isEqualTo(sizes.get(i));
             assertThat(domain.type()).isEqualTo(types.get(i));

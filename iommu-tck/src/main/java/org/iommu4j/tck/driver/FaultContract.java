@@ -2,6 +2,7 @@
 package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 import static org.iommu4j.tck.Errnos.assertRefused;
 import static org.iommu4j.tck.driver.Places.page;
 
@@ -192,25 +193,22 @@ public abstract class FaultContract {
     }
 
     /**
-     * Asserts what is reported of an untranslated request. It is made at the unit: a device may have no PASIDs while it
-     * is blocked, and one with a translation cache asks first, which is no fault.
+     * Asserts what is reported of untranslated requests. They are made at the unit: a device may have no PASIDs while
+     * it is blocked, and one with a translation cache asks first, which is no fault.
      */
     private static void assertReported(Bench bench, int pasid, long iova) {
         TranslationUnit unit = bench.unitOf(bench.device().id());
         PciAddress address = (PciAddress) bench.device().id();
-        bench.steps().note("a read with PASID %d at 0x%x", pasid, iova);
-        long answer = unit.translate(
-                unit.spec().sourceId(address.segment(), address.requesterId()), pasid, iova, RequestFlags.READ);
-        assertThat(Translation.isFault(answer)).as("refused").isTrue();
-        List<DmaFault> faults = bench.iommu().takeFaults();
-        assertThat(faults)
-                .extracting(DmaFault::pasid)
-                .as("PASIDs of the reports")
-                .containsExactly(pasid);
-        assertThat(faults)
-                .extracting(fault -> fault.address() & TOLD)
-                .as("addresses of the reports")
-                .containsExactly(iova & TOLD);
+        int sourceId = unit.spec().sourceId(address.segment(), address.requesterId());
+        for (boolean write : new boolean[] {false, true}) {
+            bench.steps().note("a %s with PASID %d at 0x%x", write ? "write" : "read", pasid, iova);
+            long answer = unit.translate(sourceId, pasid, iova, RequestFlags.readOrWrite(write));
+            assertThat(Translation.isFault(answer)).as("refused").isTrue();
+            assertThat(bench.iommu().takeFaults())
+                    .extracting(DmaFault::pasid, fault -> fault.address() & TOLD, DmaFault::write)
+                    .as("PASIDs, addresses and directions of the reports")
+                    .containsExactly(tuple(pasid, iova & TOLD, write));
+        }
     }
 
     @Test

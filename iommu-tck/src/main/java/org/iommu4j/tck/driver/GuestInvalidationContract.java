@@ -157,6 +157,11 @@ public abstract class GuestInvalidationContract {
                 public void assertFailed(Errno errno) {
                     guest.assertReaches(0, 0);
                 }
+
+                @Override
+                public void leave() {
+                    Detaching.quietly(nested, bench);
+                }
             };
         });
     }

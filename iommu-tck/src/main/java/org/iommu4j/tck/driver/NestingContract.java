@@ -282,6 +282,11 @@ public abstract class NestingContract {
                     run();
                     assertDone();
                 }
+
+                @Override
+                public void leave() {
+                    Detaching.quietly(nested, other);
+                }
             };
         });
     }
@@ -356,6 +361,12 @@ public abstract class NestingContract {
                     assertRefused(Errno.EBUSY, guest.parent::close);
                     nested.close();
                     guest.parent.close();
+                }
+
+                @Override
+                public void leave() {
+                    Detaching.quietly(old, bench);
+                    Errnos.of(() -> nested.detach(bench.device()));
                 }
             };
         });

@@ -106,6 +106,16 @@ public abstract class PageRequestContract {
             asker.ask(asker.endpoint, i);
         }
         assertThat(asker.take()).hasSize(3);
+        // A device that is blocked asks for nothing, and when it is back it asks anew.
+        detach(bench, asker.domain, PASID);
+        detach(bench, asker.domain, OTHER_PASID);
+        bench.detach(asker.domain, bench.device());
+        assertThat(asker.read(asker.endpoint, 0)).isEqualTo(RequestStatus.TRANSLATION_FAULT);
+        assertThat(asker.take()).isEmpty();
+        bench.attach(asker.domain, bench.device());
+        attach(bench, asker.domain, PASID);
+        asker.ask(asker.endpoint, 0);
+        assertThat(asker.take()).hasSize(1);
         asker.assertNothingIsOpen();
     }
 

@@ -17,10 +17,12 @@ import org.iommu4j.Errno;
 import org.iommu4j.PageRequest;
 import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
+import org.iommu4j.Prot;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.sim.pcie.RequestStatus;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
@@ -180,6 +182,20 @@ public abstract class PageResponseContract {
         for (int i : new int[] {5, 1, 0}) {
             bench.assertReaches(new Requester.OnPci(asker.endpoint), asker.at(i), bench.scratch() + i * asker.page);
         }
+        // What may read one asks again to write it.
+        asker.ask(asker.endpoint, 9);
+        PageRequestGroup toRead = asker.takeOne();
+        bench.map(asker.domain, asker.at(9), bench.scratch(), asker.page, 1, Prot.READ | Prot.CACHE);
+        asker.respond(toRead, PageResponse.SUCCESS);
+        assertThat(asker.read(asker.endpoint, 9)).isEqualTo(RequestStatus.DONE);
+        assertThat(asker.endpoint.write(asker.at(9), 12, false)).isFalse();
+        PageRequestGroup toWrite = asker.takeOne();
+        assertThat(toWrite.pages()).containsExactly(new PageRequest(asker.at(9), false, true, false, false));
+        bench.unmap(asker.domain, asker.at(9), asker.page);
+        bench.map(asker.domain, asker.at(9), bench.scratch());
+        asker.respond(toWrite, PageResponse.SUCCESS);
+        bench.assertReaches(new Requester.OnPci(asker.endpoint), asker.at(9), bench.scratch());
+        assertThat(bench.iommu().takeFaults()).as("what waits is no fault").isEmpty();
         asker.assertNothingIsOpen();
     }
 
@@ -259,6 +275,15 @@ public abstract class PageResponseContract {
                 @Override
                 public void assertFailed(Errno errno) {
                     assertThat(errno).isIn(NOT_COMPLETED);
+                }
+
+                @Override
+                public void leave() {
+                    Errnos.of(other.requests::disable);
+                    for (int pasid : new int[] {PASID, OTHER_PASID}) {
+                        Errnos.of(() -> Homes.detach(bench, other.domain, pasid));
+                    }
+                    Detaching.quietly(other.domain, bench);
                 }
             };
         });

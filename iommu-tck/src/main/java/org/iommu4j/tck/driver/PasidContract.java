@@ -116,6 +116,9 @@ public abstract class PasidContract {
         bench.attach(homes.one, bench.device());
         homes.assertIn(homes.one, bench.requester());
         homes.assertIn(homes.two, homes.with(6));
+        // Those of a device that is blocked are not taken for those of a PASID.
+        bench.detach(homes.one, bench.device());
+        homes.assertNowhere(bench.requester());
     }
 
     @Test
@@ -142,6 +145,10 @@ public abstract class PasidContract {
             assertThat(result).isNotNull();
             if (result.attached()) {
                 homes.assertIn(homes.two, homes.with(5));
+                if (ordinary != null && ordinary.type() == DomainType.IDENTITY) {
+                    bench.assertReaches(bench.scratch(), bench.scratch());
+                    bench.assertBlocked(homes.with(5), bench.scratch());
+                }
                 attach(bench, homes.one, 5);
             } else {
                 assertThat(result.reason()).isNotBlank();
@@ -207,6 +214,16 @@ public abstract class PasidContract {
             Bench bench = homes.bench;
             if (moves) {
                 attach(bench, homes.one, FAR);
+            } else {
+                // Of domains that were refused nothing is kept, an id for example.
+                for (int i = 0; i < 40; i++) {
+                    IommuDomain next = domain(bench);
+                    frames.exhausted(true);
+                    Errnos.of(() -> pasids(next).attach(bench.device(), FAR));
+                    frames.exhausted(false);
+                    Errnos.of(() -> pasids(next).detach(bench.device(), FAR));
+                    next.close();
+                }
             }
             int refused = 0;
             for (int pasid : List.of(FAR, 1, 2 * FAR, bench.device().maxPasids() - 1)) {
@@ -275,6 +292,11 @@ public abstract class PasidContract {
                             run();
                             assertDone();
                         }
+                    }
+
+                    @Override
+                    public void leave() {
+                        homes.leave(9, FAR);
                     }
                 };
             });

@@ -158,6 +158,11 @@ public abstract class PasidDetachingContract {
                     bench.assertReaches(bench.iova(), bench.scratch());
                     homes.one.close();
                 }
+
+                @Override
+                public void leave() {
+                    homes.leave();
+                }
             };
         });
     }

@@ -35,7 +35,7 @@ import org.iommu4j.tck.Requester;
 import org.iommu4j.tck.Subject;
 import org.junit.jupiter.api.Test;
 
-/** {@link Iommu#probe(PciFunction, int)} and its neighbours. */
+/** {@link org.iommu4j.Iommu#probe(PciFunction, int...)} and its neighbours. */
 public abstract class ProbingContract {
     /** Made by JUnit. */
     protected ProbingContract() {}

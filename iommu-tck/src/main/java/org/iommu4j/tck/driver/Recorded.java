@@ -12,6 +12,7 @@ import org.iommu4j.DomainType;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.capability.DirtyTracking;
 import org.iommu4j.tck.Bench;
+import org.iommu4j.tck.Errnos;
 import org.iommu4j.tck.Requester;
 
 /** A domain of the first device, and of the second if it is let in, with pages to write. */
@@ -65,6 +66,12 @@ final class Recorded {
     void read(DirtyBitmap bitmap, boolean clear) {
         bench.steps().note("readAndClearDirty(0x%x, 0x%x, %s)", bitmap.start(), bitmap.size(), clear);
         tracking.readAndClearDirty(bitmap, clear);
+    }
+
+    /** Takes both devices out; a broken unit does not confirm that. */
+    void detach() {
+        Detaching.quietly(domain, bench);
+        Errnos.of(() -> domain.detach(bench.second()));
     }
 
     void clear() {
