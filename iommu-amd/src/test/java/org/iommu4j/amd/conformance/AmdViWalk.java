@@ -53,8 +53,8 @@ final class AmdViWalk implements TableWalk {
             int next = (int) (entry >>> 9) & 7;
             if (next == 0 || next == 7) {
                 // Level 7: the lowest 0 of the address, from bit 12 on, is half the page's size.
-                long size = next == 0 ? 1L << shift : Long.lowestOneBit(~(entry & ADDRESS | 0xfff)) << 1;
-                return entry & ADDRESS & -size | iova & (size - 1);
+                long size = next == 0 ? 1L << shift : Long.lowestOneBit(~((entry & ADDRESS) | 0xfff)) << 1;
+                return (entry & ADDRESS & -size) | (iova & (size - 1));
             }
             int skipped = 12 + 9 * next;
             if (next < level - 1 && (iova & (1L << shift) - (1L << skipped)) != 0) {
@@ -88,7 +88,7 @@ final class AmdViWalk implements TableWalk {
             }
             if (level == 1 || (next & 1 << 7) != 0) {
                 long offset = (1L << shift) - 1;
-                return next & ADDRESS & ~offset | iova & offset;
+                return (next & ADDRESS & ~offset) | (iova & offset);
             }
             at = next & ADDRESS;
         }

@@ -88,7 +88,7 @@ final class VtdWalk implements TableWalk {
             }
             if (level == 1 || (entry & 1 << 7) != 0) {
                 long offset = (1L << shift) - 1;
-                return entry & ADDRESS & ~offset | iova & offset;
+                return (entry & ADDRESS & ~offset) | (iova & offset);
             }
             at = entry & ADDRESS;
         }
