@@ -59,7 +59,7 @@ final class WalkSaboteurs {
             }
             if (shift == 12 || (entry & 1 << 7) != 0) {
                 long offset = (1L << shift) - 1;
-                return entry & ADDRESS & ~offset | iova & offset;
+                return (entry & ADDRESS & ~offset) | (iova & offset);
             }
         }
         throw new IllegalStateException("a walk ends at level 1");
