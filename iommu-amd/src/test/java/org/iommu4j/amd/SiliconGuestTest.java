@@ -88,10 +88,7 @@ class SiliconGuestTest {
     }
 
     private void attachPasid(IommuDomain domain) {
-        assertThat(domain.pasidAttachment()
-                        .orElseThrow()
-                        .attach(device, PASID)
-                        .attached())
+        assertThat(domain.pasidAttachment().orElseThrow().attach(device, PASID).attached())
                 .isTrue();
     }
 

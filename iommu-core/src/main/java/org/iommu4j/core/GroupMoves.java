@@ -123,8 +123,8 @@ final class GroupMoves {
             if (result.attached()) {
                 return;
             }
-            failure.addSuppressed(new IommuException(
-                    Errno.EINVAL, device.id() + " does not fit its old domain: " + result.reason()));
+            failure.addSuppressed(
+                    new IommuException(Errno.EINVAL, device.id() + " does not fit its old domain: " + result.reason()));
         } catch (RuntimeException second) {
             failure.addSuppressed(second);
         }

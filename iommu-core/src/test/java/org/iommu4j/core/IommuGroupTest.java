@@ -358,7 +358,8 @@ class IommuGroupTest {
         group.claimDmaOwner(owner);
         assertThat(group.domain() == group.defaultDomain()).isEqualTo(!blocks);
         assertThat(errno(() -> group.claimDmaOwner(new Object()))).isEqualTo("EPERM");
-        IommuDomain domain = driven.allocate(DomainType.UNMANAGED, group.devices().get(0));
+        IommuDomain domain =
+                driven.allocate(DomainType.UNMANAGED, group.devices().get(0));
         assertThat(group.attach(domain).attached()).isTrue();
         group.detach(domain);
         assertThat(group.domain() == group.defaultDomain()).isEqualTo(!blocks);

@@ -22,12 +22,19 @@ public final class BrokenPromiseError extends AssertionError {
     static BrokenPromiseError of(Method test, List<String> by, Throwable failure, String again) {
         StringBuilder message = new StringBuilder("promise broken\n");
         for (String id : Promises.of(test)) {
-            message.append("  [").append(id).append("] ").append(Promises.sentence(id)).append('\n');
+            message.append("  [")
+                    .append(id)
+                    .append("] ")
+                    .append(Promises.sentence(id))
+                    .append('\n');
         }
         for (String line : by) {
             message.append(line).append('\n');
         }
-        message.append(failure.getMessage() == null ? failure.toString() : failure.getMessage().strip());
+        message.append(
+                failure.getMessage() == null
+                        ? failure.toString()
+                        : failure.getMessage().strip());
         return new BrokenPromiseError(message.append(again).toString(), failure);
     }
 }

@@ -15,8 +15,7 @@ import org.iommu4j.IommuException;
 /** Assertions about refusals, and the errnos that several of them have. */
 public final class Errnos {
     /** What a call is refused with when an invalidation did not complete: ETIMEDOUT at first, EIO from then on. */
-    public static final Set<Errno> NOT_COMPLETED =
-            Collections.unmodifiableSet(EnumSet.of(Errno.ETIMEDOUT, Errno.EIO));
+    public static final Set<Errno> NOT_COMPLETED = Collections.unmodifiableSet(EnumSet.of(Errno.ETIMEDOUT, Errno.EIO));
 
     private Errnos() {}
 

@@ -64,8 +64,7 @@ public record AmdGuestLeaves(long registerBase) implements LeafFormat {
             write &= (entry & WRITABLE) != 0;
             if (level == 1 || (entry & LARGE) != 0) {
                 long size = 1L << shift;
-                return new Leaf(
-                        entry, size, (entry & FRAME & -size) | (iova & (size - 1)), user, user && write, false);
+                return new Leaf(entry, size, (entry & FRAME & -size) | (iova & (size - 1)), user, user && write, false);
             }
             table = entry & FRAME;
         }

@@ -39,12 +39,7 @@ public interface LeafFormat {
      * @param forcesSnoop whether a no-snoop request is snooped all the same
      */
     record Leaf(
-            long entry,
-            long pageSize,
-            long physicalAddress,
-            boolean readable,
-            boolean writable,
-            boolean forcesSnoop) {
+            long entry, long pageSize, long physicalAddress, boolean readable, boolean writable, boolean forcesSnoop) {
         /** Nothing is mapped. */
         static final Leaf NONE = new Leaf(0, 0, 0, false, false, false);
 

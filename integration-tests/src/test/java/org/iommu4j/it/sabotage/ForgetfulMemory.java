@@ -60,9 +60,8 @@ public final class ForgetfulMemory implements SystemMemory {
     public static VendorContext withoutVtdDeviceTlbInvalidation(VendorContext context) {
         return changing(
                 context,
-                (word, before) -> isOfGpu(before.getAsLong() >>> 32) && (before.getAsLong() & 0xf0f) == 3
-                        ? UNUSED_PAGE
-                        : word);
+                (word, before) ->
+                        isOfGpu(before.getAsLong() >>> 32) && (before.getAsLong() & 0xf0f) == 3 ? UNUSED_PAGE : word);
     }
 
     private static boolean isOfGpu(long requesterId) {
@@ -83,8 +82,7 @@ public final class ForgetfulMemory implements SystemMemory {
     public static VendorContext withoutAmdIotlbInvalidation(VendorContext context) {
         return changing(
                 context,
-                (word, before) ->
-                        isOfGpu(before.getAsLong()) && before.getAsLong() >>> 60 == 4 ? UNUSED_PAGE : word);
+                (word, before) -> isOfGpu(before.getAsLong()) && before.getAsLong() >>> 60 == 4 ? UNUSED_PAGE : word);
     }
 
     /**

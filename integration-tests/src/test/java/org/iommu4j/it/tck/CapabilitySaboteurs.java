@@ -86,8 +86,7 @@ final class CapabilitySaboteurs {
         }
 
         Saboteur with(String promise, String about, String method, Supplier<Handler> handler) {
-            return Saboteur.with(promise, about, type, method, handler)
-                    .where(ability);
+            return Saboteur.with(promise, about, type, method, handler).where(ability);
         }
 
         Saboteur changes(String promise, String about, Supplier<List<Change>> changes) {
@@ -106,8 +105,7 @@ final class CapabilitySaboteurs {
                     with(promise, method + " throws " + errnos + " the first time only", method, () -> {
                         AtomicInteger times = new AtomicInteger();
                         return onError(
-                                (call, errno) -> errnos.contains(errno) && times.getAndIncrement() > 0,
-                                call -> result);
+                                (call, errno) -> errnos.contains(errno) && times.getAndIncrement() > 0, call -> result);
                     }));
         }
     }
@@ -856,8 +854,8 @@ final class CapabilitySaboteurs {
                 "does not wait for what the device has asked already",
                 subject -> subject.withPorts(ForgetfulMemory::withoutVtdPageRequestDrain),
                 // A unit of VT-d's.
-                subject -> subject.traits().has(PAGE_REQUESTS)
-                        && subject.traits().has(NESTING)));
+                subject ->
+                        subject.traits().has(PAGE_REQUESTS) && subject.traits().has(NESTING)));
         all.add(PAGES.changes("page-requests-2", "answers all PASIDs at a detach of one", () -> {
             Set<Object> asked = Collections.newSetFromMap(new IdentityHashMap<>());
             IdentityHashMap<Object, PageRequests> by = new IdentityHashMap<>();

@@ -55,7 +55,8 @@ final class DirectRegionSaboteurs {
                                         IommuDomain.class,
                                         "map",
                                         call -> call.number(0) == call.number(1)
-                                                ? call.with(3, call.number(3) / 2).proceed()
+                                                ? call.with(3, call.number(3) / 2)
+                                                        .proceed()
                                                 : call.proceed())))
                         .where(Ability.DIRECT_REGIONS),
                 locked("does not say that the driver keeps devices", null).where(Ability.KEEPS_DIRECT_DEVICES),
@@ -104,14 +105,11 @@ final class DirectRegionSaboteurs {
     private static List<ReservedRegion> changed(List<?> regions, UnaryOperator<@Nullable ReservedRegion> change) {
         return regions.stream()
                 .map(ReservedRegion.class::cast)
-                .flatMap(region -> region.type().mapped()
-                        ? Stream.ofNullable(change.apply(region))
-                        : Stream.of(region))
+                .flatMap(region -> region.type().mapped() ? Stream.ofNullable(change.apply(region)) : Stream.of(region))
                 .toList();
     }
 
-    private static DeviceDescription changed(
-            DeviceDescription device, UnaryOperator<@Nullable ReservedRegion> change) {
+    private static DeviceDescription changed(DeviceDescription device, UnaryOperator<@Nullable ReservedRegion> change) {
         List<ReservedRegion> regions = device.reservedRegions();
         return new DeviceDescription(
                 device.id(),

@@ -90,8 +90,7 @@ final class DriverSaboteurs {
             List<PciFunction> functions =
                     call.argument(0, VendorContext.class).topology().functions();
             PciFunction last = functions.get(functions.size() - 1);
-            IommuDevice device =
-                    iommu.probe(last, last.address().requesterId()).orElseThrow();
+            IommuDevice device = iommu.probe(last, last.address().requesterId()).orElseThrow();
             iommu.allocate(DomainType.IDENTITY, device).attach(device);
             return iommu;
         };
@@ -194,18 +193,13 @@ final class DriverSaboteurs {
                                 ? call.proceed()
                                 : call.with(1, Arrays.copyOf(call.argument(1, int[].class), 2))
                                         .proceed()),
-                of(
-                        "probe-2",
-                        "knows the first alias and the last",
-                        "probe",
-                        call -> {
-                            if (call.count() < 2 || call.argument(1, int[].class).length < 3) {
-                                return call.proceed();
-                            }
-                            int[] all = call.argument(1, int[].class);
-                            return call.with(1, new int[] {all[0], all[all.length - 1]})
-                                    .proceed();
-                        }),
+                of("probe-2", "knows the first alias and the last", "probe", call -> {
+                    if (call.count() < 2 || call.argument(1, int[].class).length < 3) {
+                        return call.proceed();
+                    }
+                    int[] all = call.argument(1, int[].class);
+                    return call.with(1, new int[] {all[0], all[all.length - 1]}).proceed();
+                }),
                 with("probe-3", "refuses an alias that it has seen", "probe", () -> {
                     Map<Integer, Object> seen = new HashMap<>();
                     return call -> {
@@ -317,8 +311,10 @@ final class DriverSaboteurs {
                         "allocate-3",
                         "has a blocked domain where frames lack",
                         "allocate",
-                        onError(List.of(Errno.ENOMEM), call -> call.target(Iommu.class)
-                                .allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class)))),
+                        onError(
+                                List.of(Errno.ENOMEM),
+                                call -> call.target(Iommu.class)
+                                        .allocate(DomainType.BLOCKED, call.argument(1, IommuDevice.class)))),
                 of("allocate-4", "takes ids for frames", "allocate", swap(Errno.ENOSPC, Errno.ENOMEM))
                         .where(Ability.ID_PER_DOMAIN),
                 of("allocate-5", "finds a type invalid", "allocate", swap(Errno.EOPNOTSUPP, Errno.EINVAL)),
@@ -603,11 +599,7 @@ final class DriverSaboteurs {
                                 call -> Optional.of(fakeRequests()))
                         .where(traits -> !traits.has(Ability.PAGE_REQUESTS)),
                 onceClosed(
-                        "driver-close-6",
-                        "probes when it is closed",
-                        Iommu.class,
-                        "probe",
-                        call -> Optional.empty()),
+                        "driver-close-6", "probes when it is closed", Iommu.class, "probe", call -> Optional.empty()),
                 onceClosed("driver-close-6", "finds itself busy", Iommu.class, "allocate", call -> refuse(Errno.EBUSY)),
                 onceClosed("driver-close-7", "has no units when it is closed", Iommu.class, "units", call -> List.of()),
                 onceClosed(

@@ -48,7 +48,9 @@ final class FewIdSaboteurs {
                                 return call.proceed();
                             } catch (IommuException e) {
                                 throw e.errno() == Errno.ENOSPC
-                                                && call.target(IommuDomain.class).type() == DomainType.NESTED
+                                                && call.target(IommuDomain.class)
+                                                                .type()
+                                                        == DomainType.NESTED
                                         ? new IommuException(Errno.EBUSY, "sabotaged", e)
                                         : e;
                             }

@@ -24,8 +24,7 @@ record KitRun(KitIndex kit, Consumer<Runnable> where) {
         assertThat(failures(promise))
                 .as("failures with %s", about)
                 .isNotEmpty()
-                .anySatisfy(message ->
-                        assertThat(message).contains("[" + promise + "] " + Promises.sentence(promise)));
+                .anySatisfy(message -> assertThat(message).contains("[" + promise + "] " + Promises.sentence(promise)));
     }
 
     /** Asserts that no test of a promise fails. */

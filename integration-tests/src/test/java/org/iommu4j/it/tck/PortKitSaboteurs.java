@@ -328,9 +328,7 @@ final class PortKitSaboteurs {
                         "keeps registers from nobody",
                         space,
                         "map",
-                        caught(
-                                Errno.EBUSY,
-                                () -> new RegisterArray().map(RegisterArray.BASE, RegisterArray.SIZE))),
+                        caught(Errno.EBUSY, () -> new RegisterArray().map(RegisterArray.BASE, RegisterArray.SIZE))),
                 of(
                         "registers-map-2",
                         "maps what is not there",

@@ -26,8 +26,8 @@ class PortKitSaboteursTest {
     @TestFactory
     Stream<DynamicTest> theKitsFindNothingInGoodPorts() {
         return KITS.promises().stream()
-                .map(id -> DynamicTest.dynamicTest(
-                        id, () -> run(PortSabotage.NONE).assertNothingFound(id)));
+                .map(id ->
+                        DynamicTest.dynamicTest(id, () -> run(PortSabotage.NONE).assertNothingFound(id)));
     }
 
     @Test

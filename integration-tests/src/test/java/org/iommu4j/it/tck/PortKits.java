@@ -197,8 +197,8 @@ final class PortKits {
         @Override
         protected Pending newPending() {
             Machine machine = machine();
-            RegisterWindow window = SABOTAGE.get()
-                    .of(RegisterWindow.class, machine.registers().map(0xfed90000L, 0x1000));
+            RegisterWindow window =
+                    SABOTAGE.get().of(RegisterWindow.class, machine.registers().map(0xfed90000L, 0x1000));
             window.write64(0x20, 0x100000);
             window.write32(0x18, 1 << 30);
             return new Pending(

@@ -225,11 +225,7 @@ final class PortSaboteurs {
                             : call.proceed();
                 }),
                 Saboteur.onceClosed(
-                        "port-6",
-                        "is closed when another is",
-                        IommuDomain.class,
-                        "map",
-                        call -> refuse(Errno.ENODEV)));
+                        "port-6", "is closed when another is", IommuDomain.class, "map", call -> refuse(Errno.ENODEV)));
     }
 
     private static Optional<?> proceed(Interposer.Call call) {

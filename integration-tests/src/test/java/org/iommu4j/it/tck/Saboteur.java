@@ -38,8 +38,7 @@ record Saboteur(String promise, String about, UnaryOperator<Subject> sabotage, P
     }
 
     /** Makes a saboteur of the calls of one method, from when a driver is closed. */
-    static Saboteur onceClosed(
-            String promise, String about, Class<?> type, String method, Interposer.Handler handler) {
+    static Saboteur onceClosed(String promise, String about, Class<?> type, String method, Interposer.Handler handler) {
         return of(promise, about, () -> {
             AtomicBoolean closed = new AtomicBoolean();
             return List.of(

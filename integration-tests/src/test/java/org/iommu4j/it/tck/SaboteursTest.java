@@ -114,8 +114,7 @@ class SaboteursTest {
     @Test
     void aFailureTellsItsSubjectItsStepsAndItsSeed() {
         Subject subject = Subjects.all().findFirst().orElseThrow();
-        Saboteur saboteur =
-                Saboteur.of("unmap-2", "unmaps less than nothing", IommuDomain.class, "unmap", call -> -1L);
+        Saboteur saboteur = Saboteur.of("unmap-2", "unmaps less than nothing", IommuDomain.class, "unmap", call -> -1L);
         long seed = Long.getLong("iommu4j.seed", 20261130L);
         assertThat(run(saboteur.sabotage().apply(subject)).failures("unmap-2"))
                 .anySatisfy(message -> assertThat(message)

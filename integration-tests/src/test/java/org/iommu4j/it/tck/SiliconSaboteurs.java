@@ -574,8 +574,7 @@ final class SiliconSaboteurs {
                                 .toList()));
     }
 
-    private static Saboteur machines(
-            String promise, String about, UnaryOperator<List<MachineDescription>> change) {
+    private static Saboteur machines(String promise, String about, UnaryOperator<List<MachineDescription>> change) {
         return silicon(promise, about, "machines", call -> {
             @SuppressWarnings("unchecked")
             List<MachineDescription> machines = (List<MachineDescription>) call.proceed();
@@ -740,8 +739,7 @@ final class SiliconSaboteurs {
     }
 
     /** Returns a saboteur of visits, whose last argument is the visitor. */
-    private static Saboteur visit(
-            String promise, String about, UnaryOperator<TableVisitor> visitors) {
+    private static Saboteur visit(String promise, String about, UnaryOperator<TableVisitor> visitors) {
         return reader(
                 promise,
                 about,

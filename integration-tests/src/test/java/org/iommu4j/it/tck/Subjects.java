@@ -224,8 +224,7 @@ final class Subjects {
                                 .with()
                                 .directRegions(
                                         BuiltInTopology.SECOND_GPU,
-                                        new ReservedRegion(
-                                                0xe000000, 0xe00ffff, ReservedRegion.Type.DIRECT, Prot.READ))
+                                        new ReservedRegion(0xe000000, 0xe00ffff, ReservedRegion.Type.DIRECT, Prot.READ))
                                 .build())
                 .named("amd-unity-map")
                 .flat();

@@ -777,9 +777,9 @@ final class VendorSaboteurs {
                 promise,
                 "keeps a frame when opening fails with " + errno,
                 "open",
-                afterError(List.of(errno), call -> call.argument(0, VendorContext.class)
-                        .frames()
-                        .allocate(0)));
+                afterError(
+                        List.of(errno),
+                        call -> call.argument(0, VendorContext.class).frames().allocate(0)));
     }
 
     private static List<Saboteur> opening() {

@@ -23,17 +23,17 @@ final class WalkSaboteurs {
     static List<Saboteur> all() {
         Handler elsewhere = call -> call.with(0, swapped(call.number(0))).proceed();
         List<Change> changes = new ArrayList<>();
-        for (String method : List.of(
-                "load", "store", "compareAndSet", "storeRun", "leadingClear", "leadingSet", "writeBack")) {
+        for (String method :
+                List.of("load", "store", "compareAndSet", "storeRun", "leadingClear", "leadingSet", "writeBack")) {
             changes.add(new Change(SystemMemory.class, method, elsewhere));
         }
         for (String method :
                 List.of("isMemory", "status", "isUnreadable", "read", "write", "write32", "compareAndSet")) {
             changes.add(new Change(Fabric.class, method, elsewhere));
         }
-        return List.of(Saboteur.of(
-                        "translate-2", "has each table in the frame beside it, and so has the unit", () -> changes)
-                .where(traits -> traits.walk().isPresent()));
+        return List.of(
+                Saboteur.of("translate-2", "has each table in the frame beside it, and so has the unit", () -> changes)
+                        .where(traits -> traits.walk().isPresent()));
     }
 
     /** Swaps neighbouring frames of the kernel's half of memory. */

@@ -92,8 +92,8 @@ class AmdDriverConformanceTest extends DriverConformance {
                         guest(47).can(PASID, FAULT_PASIDS).build())
                 .named("amd-v2-4, PASIDs, IOTLBs"));
         all.addAll(Subject.both(
-                        Machines.withPageRequests(Machines.withPasids(
-                                AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
+                        Machines.withPageRequests(
+                                Machines.withPasids(AmdViUnitProvider.machine("amd-capable", CAPABLE_EFR, 0), true)),
                         host(64).can(DIRTY_TRACKING, PASID, PAGE_REQUESTS, FAULT_PASIDS)
                                 .build())
                 .toList());
@@ -133,8 +133,7 @@ class AmdDriverConformanceTest extends DriverConformance {
         ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.SECOND_GPU, unity | writable, 0xf000000, 0x4000);
         ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.SECOND_GPU, exclusion, 0xe108000, 0x10000);
         ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.GPU, unity | readable, 0xe000000, 0x10000);
-        ivrs = IvrsWriter.withMemory(
-                ivrs, BuiltInTopology.SECOND_GPU, unity | readable | writable, 0xe100000, 0x10000);
+        ivrs = IvrsWriter.withMemory(ivrs, BuiltInTopology.SECOND_GPU, unity | readable | writable, 0xe100000, 0x10000);
         return machine.withAcpiTables(Map.of("IVRS", ivrs));
     }
 

@@ -93,7 +93,8 @@ class IntelDriverConformanceTest extends DriverConformance {
         all.add(legacy("4 KiB only", PAGES_4K, SC).flat());
         all.add(legacy("4 KiB and 2 MiB", PAGES_2M, SC).flat());
         all.add(legacy("no page-selective invalidation", NO_PAGE_SELECTIVE, SC).flat());
-        all.add(legacy("page-selective for single pages only, two pages of registers", SMALL_MASKS, SC).flat());
+        all.add(legacy("page-selective for single pages only, two pages of registers", SMALL_MASKS, SC)
+                .flat());
         all.add(legacy("write-buffer flushing", WRITE_BUFFER, SC & ~1));
         all.add(legacy("16 domain ids", FEW_DOMAINS, SC).flat());
         all.add(legacy("register-based invalidation", CAP, REGISTERS_ONLY).flat());
@@ -123,10 +124,7 @@ class IntelDriverConformanceTest extends DriverConformance {
                 traits(CAP, SC).addressBits(48).can(KEEPS_DIRECT_DEVICES).build());
         return List.of(
                 Subject.of(machine, traits).named("RMRR").flat(),
-                Subject.of(machine, before)
-                        .named("RMRR")
-                        .flat()
-                        .under(LinuxRelease.of("6.5")));
+                Subject.of(machine, before).named("RMRR").flat().under(LinuxRelease.of("6.5")));
     }
 
     /** All that devices can have, on units with both stages and PRS, and on one with a second stage alone. */

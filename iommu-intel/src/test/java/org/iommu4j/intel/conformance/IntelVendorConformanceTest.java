@@ -14,9 +14,9 @@ class IntelVendorConformanceTest extends VendorConformance {
     static Stream<Subject> subjects() {
         Traits any = Traits.builder().build();
         Subject reserved = Subject.of(
-                        IntelMachines.withReservedMemory(VtdUnitProvider.machine(
-                                "intel-rmrr", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL)),
-                        IntelMachines.withReservedMemory(any));
+                IntelMachines.withReservedMemory(VtdUnitProvider.machine(
+                        "intel-rmrr", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL)),
+                IntelMachines.withReservedMemory(any));
         return Stream.concat(
                 Stream.concat(
                         new VtdUnitProvider().machines().stream().map(machine -> Subject.of(machine, any)),

@@ -161,8 +161,7 @@ public abstract class DeviceContract {
         }
     }
 
-    private static void assertCanBeMapped(
-            Bench bench, IommuDomain domain, Requester requester, ReservedRegion region) {
+    private static void assertCanBeMapped(Bench bench, IommuDomain domain, Requester requester, ReservedRegion region) {
         long memory = bench.subject().machine().memoryBytes();
         long size = region.end() - region.start() + 1;
         assertThat(Long.compareUnsigned(region.end(), memory))
@@ -172,8 +171,7 @@ public abstract class DeviceContract {
                 .as("%s is aligned", region)
                 .isZero();
         bench.assertBlocked(requester, region.start());
-        bench.map(
-                domain, region.start(), region.start(), bench.granule(), size / bench.granule(), region.prot());
+        bench.map(domain, region.start(), region.start(), bench.granule(), size / bench.granule(), region.prot());
         for (long address : new long[] {region.start(), region.end() & -Long.BYTES}) {
             bench.store(address, 0x1234);
             boolean reads = requester.read(address, false) == 0x1234;

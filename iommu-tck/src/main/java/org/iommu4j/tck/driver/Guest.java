@@ -62,8 +62,7 @@ final class Guest {
 
     void write(long tableRoot, int virtualPage, long target, Entry entry) {
         bench.steps().note("guest maps 0x%x to 0x%x, %s", at(virtualPage), target, entry);
-        tables.map(
-                (address, value) -> bench.store(host(address), value), tableRoot, at(virtualPage), target, entry);
+        tables.map((address, value) -> bench.store(host(address), value), tableRoot, at(virtualPage), target, entry);
     }
 
     IommuDomain nested() {

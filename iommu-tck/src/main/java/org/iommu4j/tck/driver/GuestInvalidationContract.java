@@ -2,7 +2,6 @@
 package org.iommu4j.tck.driver;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.iommu4j.tck.Bench.READ_WRITE;
 import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 import static org.iommu4j.tck.driver.Guest.invalidate;

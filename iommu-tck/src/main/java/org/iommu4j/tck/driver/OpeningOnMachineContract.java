@@ -43,8 +43,8 @@ import org.iommu4j.spi.UnitDescription;
 import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
-import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Errnos;
+import org.iommu4j.tck.NeedsAbility;
 import org.iommu4j.tck.Promise;
 import org.iommu4j.tck.Requester;
 import org.iommu4j.tck.Subject;
@@ -86,9 +86,8 @@ public abstract class OpeningOnMachineContract {
     void unitsThatWereLeftOnAreTakenOverWithEveryDeviceBlocked(Bench bench) {
         Machine machine = anotherMachine(bench);
         // Where ids are few, not every device can be in a domain of its own.
-        List<DeviceId> ids = bench.traits().has(Ability.ID_PER_ATTACHMENT)
-                ? bench.ids().subList(0, 2)
-                : bench.ids();
+        List<DeviceId> ids =
+                bench.traits().has(Ability.ID_PER_ATTACHMENT) ? bench.ids().subList(0, 2) : bench.ids();
         Iommu last = vendor(bench).open(ports(machine, bench.subject(), machine.registers()));
         for (DeviceId id : ids) {
             IommuDomain domain = attach(last, machine, id);
@@ -379,7 +378,9 @@ public abstract class OpeningOnMachineContract {
     @NeedsAbility(Ability.KEEPS_DIRECT_DEVICES)
     @Promise("describe-7")
     void aDeviceWhoseMemoryMustStayMappedIsTheKernels(Bench bench) {
-        assertThat(describe(bench).directLock()).as("why the driver keeps devices").isNotNull();
+        assertThat(describe(bench).directLock())
+                .as("why the driver keeps devices")
+                .isNotNull();
         for (DeviceId id : bench.traits().directRegions().keySet()) {
             if (bench.traits().isDirect(id)) {
                 IommuDevice device = bench.probe(id);

@@ -230,9 +230,10 @@ public abstract class PasidContract {
                 long inUse = bench.framesInUse();
                 frames.exhausted(true);
                 boolean[] attached = new boolean[1];
-                boolean done = Errnos.isDone(OUT_OF_ROOM, () -> attached[0] = pasids(homes.two)
-                        .attach(bench.device(), pasid)
-                        .attached());
+                boolean done = Errnos.isDone(
+                        OUT_OF_ROOM,
+                        () -> attached[0] =
+                                pasids(homes.two).attach(bench.device(), pasid).attached());
                 assertThat(attached[0]).as("attached").isEqualTo(done);
                 if (!done) {
                     refused++;
@@ -311,7 +312,8 @@ public abstract class PasidContract {
         Homes homes = new Homes(whole.on(silence::in));
         attach(homes.bench, homes.one, 5);
         homes.assertIn(homes.one, homes.with(5));
-        silence.during(() -> assertRefused(NOT_COMPLETED, () -> pasids(homes.two).attach(homes.bench.device(), 5)));
+        silence.during(() ->
+                assertRefused(NOT_COMPLETED, () -> pasids(homes.two).attach(homes.bench.device(), 5)));
         homes.bench.assertReaches(homes.with(5), homes.bench.iova(), homes.bench.scratch() + 16 * homes.page);
         homes.bench.assertReaches(homes.bench.iova(), homes.bench.scratch());
         assertRefused(Errno.EINVAL, () -> pasids(homes.two).detach(homes.bench.device(), 5));

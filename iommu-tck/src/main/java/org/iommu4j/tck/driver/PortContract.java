@@ -25,7 +25,6 @@ import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.spi.RequestFlags;
 import org.iommu4j.sim.spi.Translation;
 import org.iommu4j.sim.spi.TranslationUnit;
-import org.iommu4j.spi.VendorContext;
 import org.iommu4j.tck.Ability;
 import org.iommu4j.tck.Bench;
 import org.iommu4j.tck.Errnos;

@@ -54,9 +54,7 @@ final class Recorded {
 
     void write(Requester who, long iova) {
         bench.steps().note("device writes at 0x%x", iova);
-        assertThat(who.write(iova, iova ^ 5, false))
-                .as("a write at 0x%x", iova)
-                .isTrue();
+        assertThat(who.write(iova, iova ^ 5, false)).as("a write at 0x%x", iova).isTrue();
     }
 
     DirtyBitmap bitmap(int first, int count) {

@@ -6,7 +6,6 @@ import static org.iommu4j.tck.Bench.READ_WRITE;
 import static org.iommu4j.tck.Errnos.NOT_COMPLETED;
 import static org.iommu4j.tck.Errnos.assertRefused;
 import static org.iommu4j.tck.driver.Mapped.attachSecond;
-import static org.iommu4j.tck.driver.Mapped.in;
 
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;

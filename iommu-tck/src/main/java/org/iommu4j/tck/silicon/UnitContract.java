@@ -4,7 +4,6 @@ package org.iommu4j.tck.silicon;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.iommu4j.tck.SiliconBench.digest;
 import static org.iommu4j.tck.silicon.Units.reaches;
-import static org.iommu4j.tck.silicon.Units.words;
 import static org.iommu4j.tck.silicon.Units.write;
 import static org.iommu4j.tck.silicon.Watched.READ;
 import static org.iommu4j.tck.silicon.Watched.WRITE;
