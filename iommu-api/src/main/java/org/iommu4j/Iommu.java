@@ -98,6 +98,28 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
+     * Makes a domain as {@link #allocate(DomainType, IommuDevice, Set)} does, for user space that has asked for it by
+     * itself.
+     *
+     * <p>In some releases drivers choose another table for it, or know other flags, than for VFIO's type 1. Source:
+     * {@code domain_alloc_user} of Linux 6.7 to 6.12, {@code domain_alloc_paging_flags} since.
+     *
+     * @param flags the abilities that the domain must have
+     * @throws IommuException as {@link #allocate(DomainType, IommuDevice, Set)}
+     */
+    default IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
+        return allocate(DomainType.UNMANAGED, device, flags);
+    }
+
+    /**
+     * Returns whether the driver makes nested domains for some of its units. Source: {@code domain_alloc_nested} in
+     * {@code struct iommu_ops}, present or null.
+     */
+    default boolean nests() {
+        return false;
+    }
+
+    /**
      * Takes out the requests that the units refused since the last call, each once, oldest first for each unit
      * [faults-1].
      *

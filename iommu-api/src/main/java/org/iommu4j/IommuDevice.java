@@ -43,6 +43,15 @@ public interface IommuDevice {
     }
 
     /**
+     * Returns what the driver tells user space of the device's unit; {@link HardwareInfo#NONE} when it tells nothing.
+     *
+     * <p>Source: {@code hw_info} in {@code struct iommu_ops}.
+     */
+    default HardwareInfo hardwareInfo() {
+        return HardwareInfo.NONE;
+    }
+
+    /**
      * Returns the device's requests for pages, empty when it or its unit can't have any; constant for the device's life
      * [page-requests-of-device-1].
      */
