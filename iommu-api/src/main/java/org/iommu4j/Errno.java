@@ -39,6 +39,8 @@ public enum Errno {
     ERANGE(34),
     /** A sum of address and size does not fit its type. */
     EOVERFLOW(75),
+    /** The file descriptor is of another kind than asked for. */
+    EBADFD(77),
     /** The operation is not supported by this driver. */
     EOPNOTSUPP(95),
     /** Part of the IOVA range is mapped already. */
