@@ -15,6 +15,7 @@ import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
 import org.iommu4j.platform.ProcessMemory;
 import org.iommu4j.release.ReleaseRule;
+import org.iommu4j.vfio.iommufd.Iommufd;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,6 +27,9 @@ import org.jspecify.annotations.Nullable;
 public final class Vfio {
     /** Guards the state of this object, of its groups, and the list of groups in containers. */
     final Object lock = new Object();
+
+    /** Which devices are in use through files of their own; under the lock. */
+    final DeviceFiles deviceFiles = new DeviceFiles();
 
     private final IommuCore core;
     private final VfioOptions options;
@@ -115,6 +119,7 @@ public final class Vfio {
                     if (open.containsKey(group)) {
                         throw new IommuException(Errno.EBUSY, "group " + id + " is open");
                     }
+                    deviceFiles.checkGroup(id);
                     VfioGroup opened = new VfioGroup(this, group);
                     open.put(group, opened);
                     return opened;
@@ -122,6 +127,34 @@ public final class Vfio {
             }
         }
         throw new IommuException(Errno.ENOENT, "no device of group " + id + " is registered with VFIO");
+    }
+
+    /**
+     * Opens a device's own file, as often as users like.
+     *
+     * @throws IommuException ENOENT (the release has no such files, or the device is not registered)
+     */
+    public VfioDeviceFile openDeviceFile(VfioDevice device) {
+        Objects.requireNonNull(device, "device");
+        synchronized (lock) {
+            IommuGroup group = core.group(device.id()).orElse(null);
+            if (!Iommufd.hasDeviceFiles(options.release())
+                    || group == null
+                    || !devices(group).contains(device)) {
+                throw new IommuException(Errno.ENOENT, device + " has no file");
+            }
+            return new VfioDeviceFile(this, device, group, device.device());
+        }
+    }
+
+    /** Returns whether a device's group is open; under the lock. */
+    boolean isGroupOpen(VfioDevice device) {
+        for (IommuGroup group : open.keySet()) {
+            if (group.id() == device.groupId()) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /**

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.vfio.iommufd.BoundDevice;
+import org.iommu4j.vfio.iommufd.Iommufd;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,6 +23,11 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     private final Vfio vfio;
     private final IommuGroup group;
     private @Nullable VfioContainer container;
+    /** The iommufd that serves as the container, or null. */
+    private @Nullable CompatGroup compat;
+    /** Devices that were opened through an iommufd; they stay bound when the group leaves it. */
+    private final Map<VfioDevice, BoundDevice> compatDevices = new HashMap<>();
+
     private int openDevices;
     private boolean closed;
 
@@ -63,7 +72,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public boolean viable() {
         synchronized (vfio.lock) {
             checkOpen();
-            return container != null || !group.inUse();
+            return containerSet() || !group.inUse();
         }
     }
 
@@ -71,7 +80,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public boolean containerSet() {
         synchronized (vfio.lock) {
             checkOpen();
-            return container != null;
+            return container != null || compat != null;
         }
     }
 
@@ -86,11 +95,27 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         Objects.requireNonNull(target, "target");
         synchronized (vfio.lock) {
             checkOpen();
-            if (container != null) {
+            if (containerSet()) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
             }
             target.add(this);
             container = target;
+        }
+    }
+
+    /**
+     * Puts the group in an iommufd, which serves as its container.
+     *
+     * @throws IommuException EINVAL (it is in a container)
+     */
+    public void setContainer(Iommufd target) {
+        Objects.requireNonNull(target, "target");
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (containerSet()) {
+                throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
+            }
+            compat = CompatGroup.enter(target, group);
         }
     }
 
@@ -103,6 +128,12 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public void unsetContainer() {
         synchronized (vfio.lock) {
             checkOpen();
+            CompatGroup left = compat;
+            if (left != null) {
+                compat = null;
+                left.leave();
+                return;
+            }
             if (container == null) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container");
             }
@@ -127,8 +158,12 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             if (device == null) {
                 throw new IommuException(Errno.ENODEV, "no device " + id + " of group " + id() + " is registered");
             }
-            if (container == null || !container.hasIommu()) {
+            CompatGroup current = compat;
+            if (current == null && (container == null || !container.hasIommu())) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
+            }
+            if (current != null && device.openCount == 0) {
+                compatDevices.put(device, current.open(device.device()));
             }
             device.openCount++;
             openDevices++;
@@ -150,6 +185,10 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             }
             device.openCount--;
             openDevices--;
+            BoundDevice bound = device.openCount == 0 ? compatDevices.remove(device) : null;
+            if (bound != null) {
+                bound.unbind();
+            }
         }
     }
 
@@ -184,6 +223,11 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
             }
             closed = true;
             vfio.closed(this);
+            CompatGroup left = compat;
+            compat = null;
+            if (left != null) {
+                left.leave();
+            }
             if (container != null) {
                 leave();
             }

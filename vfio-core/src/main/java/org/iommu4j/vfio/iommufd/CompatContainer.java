@@ -4,9 +4,11 @@ package org.iommu4j.vfio.iommufd;
 import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.Prot;
+import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.type1.IovaRange;
 import org.jspecify.annotations.Nullable;
 
@@ -85,6 +87,15 @@ public final class CompatContainer {
     }
 
     /**
+     * Binds a device of a group that has entered.
+     *
+     * @throws IommuException as {@code Iommufd.bind}, also after the file was closed
+     */
+    public BoundDevice bind(IommuGroup group, IommuDevice device) {
+        return BoundDevice.bind(context, group, device);
+    }
+
+    /**
      * Returns the number of the IOAS.
      *
      * @throws IommuException ENODEV
@@ -132,7 +143,7 @@ public final class CompatContainer {
     /**
      * Maps memory of the process.
      *
-     * @throws IommuException EINVAL (an unknown flag), ENODEV, and as {@link Iommufd#ioasMap} from there on; EINVAL of
+     * @throws IommuException EINVAL (an unknown flag), ENODEV, and as {@code Iommufd.ioasMap} from there on; EINVAL of
      *     the domain for neither READ nor WRITE
      */
     public void map(long iova, long virtualAddress, long size, int flags) {

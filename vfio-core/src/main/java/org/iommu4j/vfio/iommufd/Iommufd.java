@@ -9,6 +9,7 @@ import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.GuestInvalidationRequest;
@@ -56,6 +57,29 @@ public final class Iommufd implements AutoCloseable {
     public static Iommufd openVfioContainer(IommufdOptions options, IommufdUser user) {
         Objects.requireNonNull(user, "user");
         return new Iommufd(new IommufdContext(options, Accounting.PROCESS), user);
+    }
+
+    /** Returns whether a release has device files, which are bound to an iommufd. */
+    public static boolean hasDeviceFiles(LinuxRelease release) {
+        return IommufdRules.of(release).deviceFiles();
+    }
+
+    /**
+     * Returns whether a device may be bound with its physical function's token.
+     *
+     * @throws IllegalArgumentException as {@link #open}
+     */
+    public static boolean bindsByToken(LinuxRelease release) {
+        return IommufdRules.of(release).bindsByToken();
+    }
+
+    /**
+     * Returns whether a PASID of a device can be attached.
+     *
+     * @throws IllegalArgumentException as {@link #open}
+     */
+    public static boolean attachesPasids(LinuxRelease release) {
+        return IommufdRules.of(release).attachesPasids();
     }
 
     /** Returns what iommufd does differently from release to release. */

@@ -20,6 +20,7 @@ import org.iommu4j.release.RuleValue;
  */
 record IommufdRules(
         Calls calls,
+        boolean deviceFiles,
         boolean upgradesAtAttach,
         boolean driverAllocatesForUsers,
         boolean nestsByOwnOp,
@@ -117,6 +118,9 @@ record IommufdRules(
                     .since("6.17", Calls.HW_QUEUE_ALLOC, INFERRED)
                     .since("7.3", Calls.IOAS_NOIOMMU_GET_PA, OBSERVED)
                     .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+            ReleaseRule.of("deviceFiles", "A device has a file of its own, which is bound to an iommufd.", false, READ)
+                    .since("6.6", true, INFERRED)
+                    .witnessedBy("VfioDeviceFileTest#aDeviceHasAFileOfItsOwnSince66"),
             ReleaseRule.of(
                             "upgradesAtAttach",
                             "A device that can be enforced asks a HWPT that does not block no-snoop to do so when it "
