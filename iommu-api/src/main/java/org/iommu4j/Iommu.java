@@ -112,6 +112,16 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
+     * Returns whether Linux's driver blocks a device before it looks whether a domain fits it. Its device stays blocked
+     * when the domain is refused; ours stays where it was, and core blocks it where a release leaves it so.
+     *
+     * <p>Source: {@code device_block_translation} in {@code intel_iommu_attach_device}.
+     */
+    default boolean blocksBeforeAttach() {
+        return false;
+    }
+
+    /**
      * Returns whether the driver makes nested domains for some of its units. Source: {@code domain_alloc_nested} in
      * {@code struct iommu_ops}, present or null.
      */

@@ -3,6 +3,7 @@ package org.iommu4j.core;
 
 import java.util.List;
 import org.iommu4j.AttachResult;
+import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
@@ -54,7 +55,8 @@ final class GroupMoves {
 
     /**
      * Moves all devices or none: what was moved goes back. So does the device that failed, until 6.18; since 6.19 it
-     * stays where its driver left it, which is the old domain where the driver checks before it changes anything.
+     * stays where Linux's driver left it: in the old domain where the driver checks before it changes anything, else
+     * blocked.
      *
      * @param blocks whether the target lets no request through
      * @return attached; or incompatible, all devices are in the old domain
@@ -100,7 +102,11 @@ final class GroupMoves {
 
     /** Returns a device to its old domain; a device that can't return is blocked, never left in the refused target. */
     private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
-        boolean alsoFailed = CoreRules.of(devices.get(failed).iommu().release()).failedDeviceReturns();
+        IommuDevice refused = devices.get(failed);
+        boolean alsoFailed = CoreRules.of(refused.iommu().release()).failedDeviceReturns();
+        if (!alsoFailed && refused.iommu().blocksBeforeAttach() && old.type() != DomainType.BLOCKED) {
+            block(refused, old, failure);
+        }
         for (int i = 0; alsoFailed ? i <= failed : i < failed; i++) {
             IommuDevice device = devices.get(i);
             try {

@@ -284,6 +284,11 @@ final class IntelIommu implements Iommu {
     }
 
     @Override
+    public boolean blocksBeforeAttach() {
+        return true;
+    }
+
+    @Override
     public boolean nests() {
         return state.rules().nestsAndTracks();
     }

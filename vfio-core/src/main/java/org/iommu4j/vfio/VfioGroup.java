@@ -87,35 +87,32 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Puts the group in a container, and takes its DMA from the kernel.
      *
-     * @throws IommuException EINVAL (it is in a container, or the container belongs to another host), EPERM (not
-     *     viable), EBADF (the container is closed), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the
+     * <p>An iommufd serves as a container as well: then each device of the group takes the group's DMA when it is opened.
+     *
+     * @param file the open file that the user names; null where its number is of none
+     * @throws IommuException EBADF (no file, or a closed container), EINVAL (it is in a container, or the container
+     *     belongs to another host), EBADFD (the file is no container), EPERM (not viable), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the
      *     container already has its IOMMU, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */
-    public void setContainer(VfioContainer target) {
-        Objects.requireNonNull(target, "target");
+    public void setContainer(@Nullable Object file) {
+        if (file == null) {
+            throw new IommuException(Errno.EBADF, "there is no such file");
+        }
         synchronized (vfio.lock) {
             checkOpen();
             if (containerSet()) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
+            }
+            if (file instanceof Iommufd iommufd) {
+                compat = CompatGroup.enter(iommufd, group);
+                return;
+            }
+            if (!(file instanceof VfioContainer target)) {
+                throw new IommuException(
+                        Errno.EBADFD, "a file of " + file.getClass().getSimpleName() + " is no container");
             }
             target.add(this);
             container = target;
-        }
-    }
-
-    /**
-     * Puts the group in an iommufd, which serves as its container.
-     *
-     * @throws IommuException EINVAL (it is in a container)
-     */
-    public void setContainer(Iommufd target) {
-        Objects.requireNonNull(target, "target");
-        synchronized (vfio.lock) {
-            checkOpen();
-            if (containerSet()) {
-                throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
-            }
-            compat = CompatGroup.enter(target, group);
         }
     }
 

@@ -3,6 +3,8 @@ package org.iommu4j.it.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,26 +20,53 @@ class IommufdReplayTest {
         return SharedData.files("linux/iommufd", ".txt");
     }
 
+    static List<Path> vfiocompat() {
+        return SharedData.files("linux/vfiocompat", ".txt");
+    }
+
+    private static IommufdOptions options(Transcript transcript) {
+        // The kernels were built with VFIO_NOIOMMU.
+        return IommufdOptions.DEFAULT.withRelease(transcript.release()).withNoIommu(true);
+    }
+
+    private static void replay(String what, Transcript transcript, Program program, List<Comparison.Outside> outside) {
+        List<String> differences = new ArrayList<>();
+        try {
+            program.run();
+        } catch (RuntimeException failure) {
+            StringWriter trace = new StringWriter();
+            failure.printStackTrace(new PrintWriter(trace));
+            differences.add("the program ended: " + trace);
+        }
+        Comparison comparison = Comparison.of(transcript, program.lines(), outside);
+        differences.addAll(comparison.differences());
+        System.out.println(what + " " + transcript + ": " + comparison);
+        assertThat(differences).isEmpty();
+    }
+
     @ParameterizedTest
     @MethodSource("iommufd")
     @NeedsSharedData("linux/iommufd")
     void iommufdAnswersAsTheKernelDid(Path path) {
         Transcript transcript = Transcript.read(path);
         KernelHost host = KernelHost.of(transcript);
-        IommufdOptions options =
-                IommufdOptions.DEFAULT.withRelease(transcript.release()).withNoIommu(true);
-        IommufdProgram program =
-                new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options);
-        List<String> differences = new ArrayList<>();
-        try {
-            program.run();
-        } catch (RuntimeException failure) {
-            failure.printStackTrace();
-            differences.add("the program ended: " + failure);
-        }
-        Comparison comparison = Comparison.of(transcript, program.lines(), List.of());
-        differences.addAll(comparison.differences());
-        System.out.println("iommufd " + transcript + ": " + comparison);
-        assertThat(differences).isEmpty();
+        replay(
+                "iommufd",
+                transcript,
+                new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript)),
+                List.of());
+    }
+
+    @ParameterizedTest
+    @MethodSource("vfiocompat")
+    @NeedsSharedData("linux/vfiocompat")
+    void anIommufdServesAsAContainerAsTheKernelsDid(Path path) {
+        Transcript transcript = Transcript.read(path);
+        KernelHost host = KernelHost.of(transcript);
+        replay(
+                "vfiocompat",
+                transcript,
+                new CompatProgram(host, host.process(Long.MAX_VALUE, true), options(transcript)),
+                CompatProgram.OUTSIDE);
     }
 }
