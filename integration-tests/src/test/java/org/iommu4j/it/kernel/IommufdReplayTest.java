@@ -29,7 +29,16 @@ class IommufdReplayTest {
         return IommufdOptions.DEFAULT.withRelease(transcript.release()).withNoIommu(true);
     }
 
-    private static void replay(String what, Transcript transcript, Program program, List<Comparison.Outside> outside) {
+    static List<Path> mixed() {
+        return SharedData.files("linux/mixed", ".txt");
+    }
+
+    private static void replay(
+            String what,
+            Transcript transcript,
+            Runnable program,
+            List<String> lines,
+            List<Comparison.Outside> outside) {
         List<String> differences = new ArrayList<>();
         try {
             program.run();
@@ -38,7 +47,7 @@ class IommufdReplayTest {
             failure.printStackTrace(new PrintWriter(trace));
             differences.add("the program ended: " + trace);
         }
-        Comparison comparison = Comparison.of(transcript, program.lines(), outside);
+        Comparison comparison = Comparison.of(transcript, lines, outside);
         differences.addAll(comparison.differences());
         System.out.println(what + " " + transcript + ": " + comparison);
         assertThat(differences).isEmpty();
@@ -50,11 +59,9 @@ class IommufdReplayTest {
     void iommufdAnswersAsTheKernelDid(Path path) {
         Transcript transcript = Transcript.read(path);
         KernelHost host = KernelHost.of(transcript);
-        replay(
-                "iommufd",
-                transcript,
-                new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript)),
-                List.of());
+        Program program =
+                new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript));
+        replay("iommufd", transcript, program::run, program.lines(), List.of());
     }
 
     @ParameterizedTest
@@ -63,10 +70,23 @@ class IommufdReplayTest {
     void anIommufdServesAsAContainerAsTheKernelsDid(Path path) {
         Transcript transcript = Transcript.read(path);
         KernelHost host = KernelHost.of(transcript);
-        replay(
-                "vfiocompat",
-                transcript,
-                new CompatProgram(host, host.process(Long.MAX_VALUE, true), options(transcript)),
-                CompatProgram.OUTSIDE);
+        Program program = new CompatProgram(host, host.process(Long.MAX_VALUE, true), options(transcript));
+        replay("vfiocompat", transcript, program::run, program.lines(), CompatProgram.OUTSIDE);
+    }
+
+    @ParameterizedTest
+    @MethodSource("mixed")
+    @NeedsSharedData("linux/mixed")
+    void unitsThatDifferInSnoopControlDecideAsTheKernelDid(Path path) {
+        Transcript transcript = Transcript.read(path);
+        List<String> lines = new ArrayList<>();
+        if (transcript.commandLine().get("qmode").equals("mixed")) {
+            replay(
+                    "mixed",
+                    transcript,
+                    new MixedProgram(transcript, options(transcript), lines)::run,
+                    lines,
+                    MixedProgram.OUTSIDE);
+        }
     }
 }
