@@ -87,6 +87,12 @@ class IommufdReplayTest {
                     new MixedProgram(transcript, options(transcript), lines)::run,
                     lines,
                     MixedProgram.OUTSIDE);
+            return;
         }
+        assertThat(transcript.commandLine()).containsEntry("qmode", "h2");
+        KernelHost host = KernelHost.ofTwoUnits(transcript, JoinedHwptProgram.WITHOUT, true, false);
+        Program program =
+                new JoinedHwptProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript));
+        replay("mixed", transcript, program::run, program.lines(), JoinedHwptProgram.OUTSIDE);
     }
 }

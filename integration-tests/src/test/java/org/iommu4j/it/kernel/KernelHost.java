@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.DefaultDomainPolicy;
 import org.iommu4j.core.IommuCore;
@@ -119,10 +120,11 @@ final class KernelHost {
     }
 
     /**
-     * Makes a machine with two units, of which the second serves {@link #SECOND} alone. Silicon has snoop control in
-     * both; the kernel's copy of their capabilities says who is believed to have it.
+     * Makes a machine with two units, of which the second serves some functions and the first all others. Silicon has
+     * snoop control in both; the kernel's copy of their capabilities says who is believed to have it.
      */
-    static KernelHost ofTwoUnits(Transcript transcript, boolean firstSnoops, boolean secondSnoops) {
+    static KernelHost ofTwoUnits(
+            Transcript transcript, Set<PciAddress> behindSecond, boolean firstSnoops, boolean secondSnoops) {
         MachineDescription shape = shape("intel-sc1");
         TranslationUnitSpec unit = shape.units().get(0);
         long ecap = transcript.hardware().extendedCapabilities().orElseThrow();
@@ -131,19 +133,15 @@ final class KernelHost {
         TranslationUnitSpec first = with(unit, "dmar1", unit.registerBase(), registers);
         TranslationUnitSpec second = with(unit, "dmar0", SECOND_UNIT, registers);
         Map<String, byte[]> tables = new HashMap<>(shape.acpiTables());
-        tables.put(
-                "DMAR",
-                new DmarWriter(48)
-                        .unit(SECOND_UNIT, false)
-                        .endpoint(0, SECOND.device(), SECOND.function())
-                        .unit(unit.registerBase(), true)
-                        .build());
+        DmarWriter dmar = new DmarWriter(48).unit(SECOND_UNIT, false);
+        behindSecond.forEach(each -> dmar.endpoint(0, each.device(), each.function()));
+        tables.put("DMAR", dmar.unit(unit.registerBase(), true).build());
         List<FunctionDescription> functions = shape.functions().stream()
                 .map(each -> new FunctionDescription(
                         each.address(),
                         each.upstreamBridge(),
                         each.config(),
-                        each.unit().map(name -> each.address().equals(SECOND) ? "dmar0" : "dmar1"),
+                        each.unit().map(name -> behindSecond.contains(each.address()) ? "dmar0" : "dmar1"),
                         each.externalFacing()))
                 .toList();
         MachineDescription machine = shape.withUnits(List.of(second, first))

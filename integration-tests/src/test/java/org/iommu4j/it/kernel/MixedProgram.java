@@ -3,6 +3,7 @@ package org.iommu4j.it.kernel;
 
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioDeviceFile;
@@ -297,7 +298,7 @@ final class MixedProgram {
 
     private void tell(boolean first, boolean second, boolean mapEarly, boolean iommufd, boolean explicit) {
         Story story = new Story(
-                KernelHost.ofTwoUnits(transcript, first, second), first, second, mapEarly, iommufd, explicit);
+                KernelHost.ofTwoUnits(transcript, Set.of(KernelHost.SECOND), first, second), first, second, mapEarly, iommufd, explicit);
         try {
             story.run();
         } finally {
@@ -307,7 +308,7 @@ final class MixedProgram {
 
     /** Tells all stories. */
     void run() {
-        KernelHost host = KernelHost.ofTwoUnits(transcript, true, true);
+        KernelHost host = KernelHost.ofTwoUnits(transcript, Set.of(KernelHost.SECOND), true, true);
         lines.add(String.format(
                 "devices %s group %d, %s group %d; ecap %x",
                 KernelHost.FIRST,
