@@ -17,12 +17,12 @@ import org.jspecify.annotations.Nullable;
  */
 public final class VfioGroup implements VfioFile, AutoCloseable {
     private final Vfio vfio;
-    private final IommuGroup group;
-    private @Nullable VfioContainer container;
+    private final RegisteredGroup group;
+    private volatile @Nullable VfioContainer container;
     private int openDevices;
     private boolean closed;
 
-    VfioGroup(Vfio vfio, IommuGroup group) {
+    VfioGroup(Vfio vfio, RegisteredGroup group) {
         this.vfio = vfio;
         this.group = group;
     }
@@ -46,12 +46,12 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      * @throws IllegalArgumentException when no rules are built for the release
      */
     public static boolean asksBridges(LinuxRelease release) {
-        return VfioRules.of(release).asksBridges();
+        return VfioRules.of(release).claimsGroups();
     }
 
     /** Returns the group's number. */
     public int id() {
-        return group.id();
+        return group.id;
     }
 
     /**
@@ -63,8 +63,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public boolean viable() {
         synchronized (vfio.lock) {
             checkOpen();
-            return container != null || !group.inUse();
+            return (container != null && vfio.rules().claimsGroups()) || isFree();
         }
+    }
+
+    /** Returns whether no kernel driver uses a device of the group. */
+    private boolean isFree() {
+        return group.iommuGroup == null || !group.iommuGroup.inUse();
     }
 
     /** Returns whether the group is in a container. */
@@ -78,16 +83,26 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Puts the group in a container, and takes its DMA from the kernel.
      *
-     * @throws IommuException EINVAL (it is in a container, or the container belongs to another host), EPERM (not
-     *     viable), EBADF (the container is closed), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the
-     *     container already has its IOMMU, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
+     * @param file the open file that the user names; null where its number is of none
+     * @throws IommuException EBADF (no file, or a closed container), EINVAL (the group is in a container), EBADFD (the
+     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it and
+     *     the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
+     *     {@link IommuGroup#claimDmaOwner}, and where the container already has its IOMMU, as {@link
+     *     org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */
-    public void setContainer(VfioContainer target) {
-        Objects.requireNonNull(target, "target");
+    public void setContainer(@Nullable Object file) {
+        if (file == null) {
+            throw new IommuException(Errno.EBADF, "there is no such file");
+        }
         synchronized (vfio.lock) {
             checkOpen();
             if (container != null) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
+            }
+            if (!(file instanceof VfioContainer target)) {
+                throw new IommuException(
+                        vfio.rules().knowsFiles() ? Errno.EBADFD : Errno.EINVAL,
+                        "a file of " + file.getClass().getSimpleName() + " is no container");
             }
             target.add(this);
             container = target;
@@ -116,23 +131,37 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Opens a device of the group, once more if it is already open.
      *
+     * <p>A PCI function that is opened for the first time decodes its addresses, and is no bus master: its user makes
+     * it one.
+     *
      * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
-     *     no container)
+     *     no container; before 5.19 first of all, and also where the group is not viable)
      */
     public VfioDevice openDevice(DeviceId id) {
         Objects.requireNonNull(id, "id");
         synchronized (vfio.lock) {
             checkOpen();
-            VfioDevice device = vfio.device(group, id);
+            if (!vfio.rules().claimsGroups()) {
+                checkHasIommu();
+                if (!isFree()) {
+                    throw new IommuException(Errno.EINVAL, "kernel drivers use devices of " + group);
+                }
+            }
+            VfioDevice device = Vfio.device(group, id);
             if (device == null) {
                 throw new IommuException(Errno.ENODEV, "no device " + id + " of group " + id() + " is registered");
             }
-            if (container == null || !container.hasIommu()) {
-                throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
-            }
-            device.openCount++;
+            checkHasIommu();
+            device.opened();
             openDevices++;
             return device;
+        }
+    }
+
+    private void checkHasIommu() {
+        VfioContainer current = container;
+        if (current == null || !current.hasIommu()) {
+            throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
         }
     }
 
@@ -145,10 +174,10 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         Objects.requireNonNull(device, "device");
         synchronized (vfio.lock) {
             checkOpen();
-            if (vfio.device(group, device.id()) != device || device.openCount == 0) {
+            if (Vfio.device(group, device.id()) != device || device.openCount == 0) {
                 throw new IommuException(Errno.EINVAL, device.id() + " is not open in group " + id());
             }
-            device.openCount--;
+            device.closed();
             openDevices--;
         }
     }
@@ -163,7 +192,7 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     @Override
     public boolean enforcedCoherent() {
         synchronized (vfio.lock) {
-            return vfio.rules().enforcedCoherent(container, vfio.devices(group));
+            return vfio.rules().enforcedCoherent(container, group.devices);
         }
     }
 
@@ -183,7 +212,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
             }
             closed = true;
-            vfio.closed(this);
+            group.open = null;
+            vfio.forgetEmpty(group);
             if (container != null) {
                 leave();
             }
@@ -194,8 +224,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         return vfio;
     }
 
-    IommuGroup group() {
+    RegisteredGroup group() {
         return group;
+    }
+
+    @Nullable
+    VfioContainer container() {
+        return container;
     }
 
     @Override
