@@ -5,7 +5,6 @@ import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuGroup;
-import org.iommu4j.pci.PciAddress;
 import org.iommu4j.vfio.iommufd.BoundDevice;
 import org.iommu4j.vfio.iommufd.Iommufd;
 import org.jspecify.annotations.Nullable;
@@ -19,12 +18,6 @@ import org.jspecify.annotations.Nullable;
 public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     /** The user names a token of the physical function. Source: {@code VFIO_DEVICE_BIND_FLAG_TOKEN}. */
     public static final int BIND_TOKEN = 1;
-
-    /** The device is a PCI function. Source: {@code VFIO_DEVICE_FLAGS_PCI}. */
-    public static final int FLAGS_PCI = 1 << 1;
-
-    /** The device is a platform device. Source: {@code VFIO_DEVICE_FLAGS_PLATFORM}. */
-    public static final int FLAGS_PLATFORM = 1 << 2;
 
     private final Vfio vfio;
     private final VfioDevice device;
@@ -87,6 +80,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
             }
             BoundDevice made = iommufd.bind(group, translated);
             bound = made;
+            device.opened();
             vfio.deviceFiles.bind(device, this);
             return made.id();
         }
@@ -141,15 +135,15 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     }
 
     /**
-     * VFIO_DEVICE_GET_INFO: returns what kind of device it is.
+     * VFIO_DEVICE_GET_INFO: returns what the device has. Its other calls are those of {@link #device()}, while it is
+     * bound.
      *
-     * @return {@link #FLAGS_PCI} or {@link #FLAGS_PLATFORM}
      * @throws IommuException EINVAL (not bound)
      */
-    public int infoFlags() {
+    public VfioDeviceInfo info() {
         synchronized (vfio.lock) {
             requireBound();
-            return device.id() instanceof PciAddress ? FLAGS_PCI : FLAGS_PLATFORM;
+            return device.info();
         }
     }
 
@@ -179,6 +173,7 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
             bound = null;
             if (leaving != null) {
                 vfio.deviceFiles.unbind(device);
+                device.closed();
                 leaving.unbind();
             }
         }

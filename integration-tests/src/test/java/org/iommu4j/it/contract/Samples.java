@@ -179,7 +179,7 @@ final class Samples {
         add(factory, machine, process, core, dma, nic, vfio, device, group, container, guest);
         add(core.group(NIC).orElseThrow(), core.group(BuiltInTopology.GPU).orElseThrow());
         add(guest.createVfioDevice(), guest.createVcpu(machine.processors().get(0)));
-        Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true);
+        Type1Options options = new Type1Options(false, 10, NoSnoopBlocking.BY_DOMAIN, Errno.EINVAL, true, true, true);
         add(options, new Type1Iommu(true, process, options));
         addSilicon(factory);
         add((IntUnaryOperator) event -> event, (IntFunction<Owner>) event -> Owner.HOST, Owner.HOST);

@@ -557,7 +557,7 @@ final class IommufdProgram extends Program {
 
     private void binding(Device t, int a) {
         int r = call(() -> {
-            t.file.infoFlags();
+            t.file.info();
         });
         print("DEVICE_GET_INFO before bind -> %d %s", r, errno());
         attach(t, "before bind", a);
@@ -587,7 +587,7 @@ final class IommufdProgram extends Program {
         print("open group while cdev bound -> %s", r < 0 ? errno() : "fd");
         int[] flags = {0};
         r = call(() -> {
-            flags[0] = t.file.infoFlags();
+            flags[0] = t.file.info().flags();
         });
         print("DEVICE_GET_INFO after bind -> %d %s flags=%s", r, errno(), hex(flags[0]));
         destroy("the device while bound", t.id);

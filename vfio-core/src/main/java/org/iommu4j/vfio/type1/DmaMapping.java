@@ -1,17 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
+import java.util.TreeMap;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.ProcessMemory;
+import org.jspecify.annotations.Nullable;
 
 /**
- * One mapping of a container. Source: {@code struct vfio_dma}.
+ * One mapping of a container. Under the container's lock. Source: {@code struct vfio_dma}.
  *
- * @param iova first I/O virtual address
- * @param virtualAddress its address in the process
- * @param size bytes
- * @param prot the rights that the user gives devices: {@link Prot#READ}, {@link Prot#WRITE} or both
+ * <p>While the container has a domain, every page of the mapping is pinned and mapped in all domains. Without one, only
+ * the pages are pinned that a driver asked for.
  */
-record DmaMapping(long iova, long virtualAddress, long size, int prot) {
+final class DmaMapping {
+    private static final int BITS = 64;
+
+    /** A page that a driver pinned: its frame, and how often. Source: {@code struct vfio_pfn}. */
+    private static final class DriverPin {
+        final long frame;
+        long count = 1;
+
+        DriverPin(long frame) {
+            this.frame = frame;
+        }
+    }
+
+    /** First I/O virtual address. */
+    final long iova;
+
+    /** Bytes. */
+    final long size;
+
+    /** The rights that the user gives devices: {@link Prot#READ}, {@link Prot#WRITE} or both. */
+    final int prot;
+
+    /** Whose memory it is. */
+    ProcessMemory process;
+
+    /** Its address in the process. */
+    long virtualAddress;
+
+    /** Whether the user has taken the virtual address back, and has not named a new one. */
+    boolean virtualAddressInvalid;
+
+    /** Whether its pages are pinned and mapped in the domains. */
+    boolean mapped;
+
+    /** One bit for each smallest page, while dirty pages are tracked. */
+    private long @Nullable [] dirty;
+
+    /** By page of the mapping. */
+    private @Nullable TreeMap<Long, DriverPin> driverPins;
+
+    DmaMapping(ProcessMemory process, long iova, long virtualAddress, long size, int prot) {
+        this.process = process;
+        this.iova = iova;
+        this.virtualAddress = virtualAddress;
+        this.size = size;
+        this.prot = prot;
+    }
+
     /** Returns the last I/O virtual address, inclusive: the end of the topmost mapping would overflow. */
     long last() {
         return iova + (size - 1);
@@ -20,5 +68,131 @@ record DmaMapping(long iova, long virtualAddress, long size, int prot) {
     /** Returns whether devices may write, so that its pages are dirty afterwards. */
     boolean writable() {
         return (prot & Prot.WRITE) != 0;
+    }
+
+    // ---- dirty pages -----------------------------------------------------------------------------------------------
+
+    /** Begins to track: what drivers have pinned is dirty. */
+    void track(int pageShift) {
+        dirty = new long[words(size >>> pageShift)];
+        populate();
+    }
+
+    void stopTracking() {
+        dirty = null;
+    }
+
+    /** Marks what drivers have pinned. */
+    private void populate() {
+        if (driverPins != null) {
+            driverPins.keySet().forEach(this::markDirty);
+        }
+    }
+
+    private void markDirty(long page) {
+        if (dirty != null) {
+            dirty[(int) (page / BITS)] |= 1L << page;
+        }
+    }
+
+    /** Marks all pages, while pages are tracked. */
+    void markAllDirty(int pageShift) {
+        if (dirty != null) {
+            for (long page = 0; page < size >>> pageShift; page++) {
+                markDirty(page);
+            }
+        }
+    }
+
+    /** Forgets which pages were dirty, but for those that drivers have pinned. */
+    void clean(int pageShift) {
+        track(pageShift);
+    }
+
+    /**
+     * Writes this mapping's bits into a bitmap that begins at another address, in whole words as Linux does: bits of
+     * the last word behind the mapping become 0.
+     *
+     * @param base the address of the bitmap's first bit
+     * @return whether the user's memory has room for all of them
+     */
+    boolean report(long base, int pageShift, long[] bitmap) {
+        long[] own = dirty;
+        if (own == null) {
+            throw new IllegalStateException("dirty pages of 0x" + Long.toHexString(iova) + " are not tracked");
+        }
+        long pages = size >>> pageShift;
+        long first = (iova - base) >>> pageShift;
+        int shift = (int) (first % BITS);
+        int count = words(pages + shift);
+        if (first / BITS + count > bitmap.length) {
+            return false;
+        }
+        int at = (int) (first / BITS);
+        long before = shift == 0 ? 0 : bitmap[at] & ((1L << shift) - 1);
+        for (int i = 0; i < count; i++) {
+            long low = i == 0 || shift == 0 ? 0 : own[i - 1] >>> (BITS - shift);
+            long high = i < own.length ? own[i] << shift : 0;
+            bitmap[at + i] = low | high;
+        }
+        bitmap[at] |= before;
+        return true;
+    }
+
+    private static int words(long bits) {
+        return Math.toIntExact((bits + BITS - 1) / BITS);
+    }
+
+    // ---- pages that drivers pinned ---------------------------------------------------------------------------------
+
+    /** Returns whether a driver has pinned the page at an offset, which is then charged already. */
+    boolean pinnedByDriver(long offset) {
+        return driverPins != null && driverPins.containsKey(offset >>> PinnedPages.PAGE_SHIFT);
+    }
+
+    /** Pins a page that a driver has pinned once more, and returns its frame, or -1 where none has. */
+    long pinAgain(long page) {
+        DriverPin pin = driverPins == null ? null : driverPins.get(page);
+        if (pin == null) {
+            return -1;
+        }
+        pin.count++;
+        return pin.frame;
+    }
+
+    /** Records that a driver has pinned a page. */
+    void addDriverPin(long page, long frame) {
+        if (driverPins == null) {
+            driverPins = new TreeMap<>();
+        }
+        driverPins.put(page, new DriverPin(frame));
+        markDirty(page);
+    }
+
+    /** Takes a driver's pin of a page back; returns the frame to unpin, or -1 where there was none or others remain. */
+    long removeDriverPin(long page) {
+        DriverPin pin = driverPins == null ? null : driverPins.get(page);
+        if (pin == null || --pin.count != 0) {
+            return -1;
+        }
+        driverPins.remove(page);
+        return pin.frame;
+    }
+
+    /** Returns whether drivers have pinned pages. */
+    boolean hasDriverPins() {
+        return driverPins != null && !driverPins.isEmpty();
+    }
+
+    /** Returns the frames of the pages that drivers have pinned. */
+    long[] driverFrames() {
+        return driverPins == null
+                ? new long[0]
+                : driverPins.values().stream().mapToLong(pin -> pin.frame).toArray();
+    }
+
+    @Override
+    public String toString() {
+        return "0x" + Long.toHexString(iova) + "+0x" + Long.toHexString(size);
     }
 }

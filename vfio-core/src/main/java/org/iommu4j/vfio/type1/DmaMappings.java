@@ -60,6 +60,6 @@ final class DmaMappings {
 
     /** Adds a mapping that overlaps none. */
     void add(DmaMapping mapping) {
-        byIova.put(mapping.iova(), mapping);
+        byIova.put(mapping.iova, mapping);
     }
 }
