@@ -8,8 +8,8 @@ import java.util.function.Predicate;
 /**
  * A kernel's lines beside ours.
  *
- * @param equal how many lines with an answer are the same, to the last field
- * @param titles how many lines without an answer are the same
+ * @param equal how many lines of calls are the same, to the last field
+ * @param titles how many titles, and lines of the program's own, are the same
  * @param outside lines that are outside of the model, by their names
  * @param differences lines that differ, each with both sides
  */
@@ -20,6 +20,10 @@ record Comparison(int equal, int titles, List<String> outside, List<String> diff
     /** Messages of QEMU and of the host side, which are no answers. */
     private static boolean isNoise(TranscriptLine line) {
         return line.text().startsWith("qemu-system") || line.text().startsWith("[ecap read from the unit");
+    }
+
+    private static boolean isTitle(TranscriptLine line) {
+        return line.answer().isEmpty() && (line.text().matches("(==|--|\\[|\\().*") || line.text().endsWith("-DONE"));
     }
 
     /** Compares line by line: each line of a transcript has one of the program, in order. */
@@ -43,7 +47,7 @@ record Comparison(int equal, int titles, List<String> outside, List<String> diff
                 outside.add(kind);
             } else if (!our.equals(line.text())) {
                 differences.add("line " + line.number() + "\n  kernel: " + line.text() + "\n  ours:   " + our);
-            } else if (line.answer().isEmpty()) {
+            } else if (isTitle(line)) {
                 titles++;
             } else {
                 equal++;
@@ -57,7 +61,7 @@ record Comparison(int equal, int titles, List<String> outside, List<String> diff
 
     @Override
     public String toString() {
-        return equal + " answers equal, " + differences.size() + " differ, " + outside.size() + " outside of the model"
+        return equal + " answers equal and " + titles + " titles, " + differences.size() + " differ, " + outside.size() + " outside of the model"
                 + (outside.isEmpty() ? "" : " " + outside.stream().distinct().toList());
     }
 }

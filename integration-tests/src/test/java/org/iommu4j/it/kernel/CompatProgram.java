@@ -3,10 +3,11 @@ package org.iommu4j.it.kernel;
 
 import java.util.List;
 import java.util.Set;
-import org.iommu4j.Errno;
-import org.iommu4j.IommuException;
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.pci.PciAddress;
 import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.vfio.VfioDevice;
+import org.iommu4j.vfio.VfioDeviceInfo;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.iommufd.CompatContainer;
 import org.iommu4j.vfio.iommufd.Iommufd;
@@ -34,17 +35,14 @@ final class CompatProgram extends Program {
     private static final int[] ORDER = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0};
     private static final int MAP_SIZE = 32;
     private static final int UNMAP_SIZE = 24;
-
-    /** Bytes of the structure without capabilities, and of one capability's header. */
-    private static final int INFO = 24;
+    private static final int ROOM = 4096;
 
     private static final long TOP = -PAGE;
 
     /** What no line of ours can say: the device's regions and registers, and where Linux put the memory. */
     static final List<Comparison.Outside> OUTSIDE = List.of(
             new Comparison.Outside(
-                    "regions, interrupts and registers of a device",
-                    line -> line.text().matches("  (DEVICE_GET_INFO|config region|PCI command|BAR0).*")),
+                    "regions of a device's BARs", line -> line.text().startsWith("  BAR0 ")),
             new Comparison.Outside(
                     "physical addresses and huge pages of a process", line -> line.text().startsWith("madvise(")));
 
@@ -80,24 +78,21 @@ final class CompatProgram extends Program {
                 hex((group.viable() ? 1 : 0) | (group.containerSet() ? 2 : 0)));
     }
 
-    private static int size(CompatContainer.Info info) {
-        // Two capabilities, each aligned to 8: the number of mappings, and the ranges.
-        return INFO + 16 + 16 + 16 * info.ranges().size();
-    }
-
     private void info(String when, boolean quiet) {
         CompatContainer.Info[] out = new CompatContainer.Info[1];
         int r = call(() -> {
-            out[0] = container.info();
+            out[0] = container.info(ROOM);
         });
-        if (r < 0) {
-            print("GET_INFO %s -> -1 %s argsz=4096 flags=0 pgsizes=0 cap_offset=0", when, errno());
-            return;
-        }
         print(
-                "GET_INFO %s -> 0 0 argsz=%d flags=0x3 pgsizes=%s cap_offset=%d",
-                when, size(out[0]), hex(out[0].pageSizes()), INFO);
-        if (!quiet) {
+                "GET_INFO %s -> %d %s argsz=%d flags=%s pgsizes=%s cap_offset=%d",
+                when,
+                r,
+                errno(),
+                r < 0 ? ROOM : out[0].argsz(),
+                hex(r < 0 ? 0 : out[0].flags()),
+                hex(r < 0 ? 0 : out[0].pageSizes()),
+                r < 0 ? 0 : out[0].capabilityOffset());
+        if (r == 0 && !quiet) {
             print("  cap DMA_AVAIL v1 avail=%d", out[0].availableMappings());
             StringBuilder text = new StringBuilder(
                     "  cap IOVA_RANGE v1 nr=" + out[0].ranges().size() + ":");
@@ -111,14 +106,28 @@ final class CompatProgram extends Program {
         }
     }
 
+    private void smallInfo() {
+        int r = call(() -> {
+            container.info(8);
+        });
+        print("GET_INFO argsz=8 -> %d %s", r, errno());
+        CompatContainer.Info some = container.info(24);
+        print(
+                "GET_INFO argsz=24 -> 0 0 argsz_out=%d flags=%s cap_offset=%d",
+                some.argsz(), hex(some.flags()), some.capabilityOffset());
+        some = container.info(16);
+        print(
+                "GET_INFO argsz=16 -> 0 0 argsz_out=%d flags=%s pgsizes=%s",
+                some.argsz(), hex(some.flags()), hex(some.pageSizes()));
+    }
+
     private long available() {
-        return container.info().availableMappings();
+        return container.info(ROOM).availableMappings();
     }
 
     private void map(String what, long address, long iova, long size, int flags, int argsz) {
         int r = call(() -> {
-            checkSize(argsz, MAP_SIZE);
-            container.map(iova, address, size, flags);
+            container.map(argsz, iova, address, size, flags);
         });
         print(
                 "MAP   %-52s iova=%s size=%s flags=%s argsz=%d -> %d %s",
@@ -132,8 +141,7 @@ final class CompatProgram extends Program {
     private void unmap(String what, long iova, long size, int flags, int argsz) {
         long[] out = {size};
         int r = call(() -> {
-            checkSize(argsz, UNMAP_SIZE);
-            CompatContainer.Unmapped result = container.unmap(iova, size, flags);
+            CompatContainer.Unmapped result = container.unmap(argsz, iova, size, flags);
             if (result.bytes() >= 0) {
                 out[0] = result.bytes();
             }
@@ -150,13 +158,6 @@ final class CompatProgram extends Program {
         unmap(what, iova, size, 0, UNMAP_SIZE);
     }
 
-    /** The structure's own size, which VFIO checks before its fields. */
-    private static void checkSize(int argsz, int least) {
-        if (argsz < least) {
-            throw new IommuException(Errno.EINVAL, "argsz " + argsz);
-        }
-    }
-
     private VfioGroup openGroup(int id) {
         return host.vfio.openGroup(id);
     }
@@ -171,10 +172,19 @@ final class CompatProgram extends Program {
         });
         print("GROUP_GET_DEVICE_FD %s -> %s %s", device, r < 0 ? "-1" : "fd", errno());
         if (r == 0) {
-            for (int i = 0; i < 4; i++) {
-                print("  outside");
-            }
-            enable(device);
+            VfioDevice opened = host.registered.get(device);
+            VfioDeviceInfo info = opened.info();
+            print(
+                    "  DEVICE_GET_INFO flags=%s regions=%d irqs=%d",
+                    hex(info.flags()), info.regions(), info.interrupts());
+            ConfigSpace config = opened.config();
+            print("  config region size=%s", hex(config.size()));
+            int before = config.read(4, 2);
+            config.write(4, 2, before | 6);
+            print(
+                    "  PCI command at open=%s after enabling MEM|BM=%s",
+                    hex(before), hex(config.read(4, 2)));
+            print("  BAR0");
         }
         return r == 0;
     }
@@ -189,7 +199,7 @@ final class CompatProgram extends Program {
     void run() {
         int gn = groupOf(KernelHost.FIRST);
         print("device %s group %d", KernelHost.FIRST, gn);
-        print("GET_API_VERSION -> 0");
+        print("GET_API_VERSION -> %d", container.apiVersion());
         extensions("before any group");
         info("before SET_IOMMU", true);
         map("before SET_IOMMU", 0, 0x100000, PAGE);
@@ -233,10 +243,7 @@ final class CompatProgram extends Program {
         print("SET_IOMMU(TYPE1v2) again -> %d %s", r, errno());
         extensions("after SET_IOMMU(TYPE1v2)");
         info("after SET_IOMMU(TYPE1v2)", false);
-        print("GET_INFO argsz=8 -> -1 EINVAL");
-        CompatContainer.Info small = container.info();
-        print("GET_INFO argsz=24 -> 0 0 argsz_out=%d flags=0x3 cap_offset=0", size(small));
-        print("GET_INFO argsz=16 -> 0 0 argsz_out=%d flags=0x3 pgsizes=%s", size(small), hex(small.pageSizes()));
+        smallInfo();
         r = call(() -> {
             g.openDevice(PciAddress.parse("0000:ff:1f.7"));
         });
@@ -393,10 +400,10 @@ final class CompatProgram extends Program {
         print("dma_avail now %d", available());
         print("-- dirty tracking");
         map("4 pages", m, 0x100000, 4 * PAGE);
-        print("DIRTY_PAGES START -> -1 ENOTTY");
-        print("DIRTY_PAGES GET_BITMAP -> -1 ENOTTY bitmap=0");
-        print("DIRTY_PAGES STOP -> -1 ENOTTY");
-        print("DIRTY_PAGES GET_BITMAP when stopped -> -1 ENOTTY");
+        for (String what : List.of("START", "GET_BITMAP", "STOP", "GET_BITMAP when stopped")) {
+            int r = call(() -> container.dirtyPages());
+            print("DIRTY_PAGES %s -> %d %s%s", what, r, errno(), what.equals("GET_BITMAP") ? " bitmap=0" : "");
+        }
         unmap("ALL", 0, 0, 2, UNMAP_SIZE);
         hugePages();
         limitOfAnotherUser();

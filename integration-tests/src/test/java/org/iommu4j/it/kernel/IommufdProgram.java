@@ -837,9 +837,9 @@ final class IommufdProgram extends Program {
         VfioGroup g = host.vfio.openGroup(host.registered.get(KernelHost.FIRST).groupId());
         VfioGroup h = host.vfio.openGroup(host.registered.get(KernelHost.SECOND).groupId());
         print("open groups -> fd fd");
-        print("VFIO_GET_API_VERSION -> 0");
-        extensions("fresh");
         CompatContainer container = file.vfioContainer();
+        print("VFIO_GET_API_VERSION -> %d", container.apiVersion());
+        extensions("fresh");
         int r = call(() -> container.setIommu(3));
         print("VFIO_SET_IOMMU(TYPE1v2) before a group -> %d %s", r, errno());
         r = call(() -> g.setContainer(file));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
-import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuDevice;
@@ -40,14 +39,36 @@ public final class CompatContainer {
      */
     public record Unmapped(long bytes, @Nullable RuntimeException failure) {}
 
+    /** The least size of the argument of a map, in bytes. */
+    public static final int MAP_SIZE = 32;
+    /** The least size of the argument of an unmap. */
+    public static final int UNMAP_SIZE = 24;
+    /** The least size of the argument of GET_INFO, which has the page sizes but no capabilities. */
+    public static final int INFO_SIZE = 16;
+
+    private static final int INFO_CAPABILITIES_AT = 24;
+    private static final int CAPABILITY_HEADER = 8;
+    private static final int RANGE_SIZE = 16;
+    private static final int HAS_PAGE_SIZES = 1;
+    private static final int HAS_CAPABILITIES = 2;
+
     /**
      * What can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}.
      *
+     * @param argsz bytes that the whole answer needs
+     * @param flags which parts there are
      * @param pageSizes a bitmap
-     * @param ranges of IOVA
-     * @param availableMappings always 2^32 - 1: the number of mappings has no limit of its own
+     * @param capabilityOffset where the capabilities begin, 0 where the caller has no room for them
+     * @param ranges of IOVA, a capability
+     * @param availableMappings always 2^32 - 1, a capability: the number of mappings has no limit of its own
      */
-    public record Info(long pageSizes, List<IovaRange> ranges, long availableMappings) {
+    public record Info(
+            int argsz,
+            int flags,
+            long pageSizes,
+            int capabilityOffset,
+            List<IovaRange> ranges,
+            long availableMappings) {
         /** Copies the list. */
         public Info {
             ranges = List.copyOf(ranges);
@@ -140,13 +161,34 @@ public final class CompatContainer {
         }
     }
 
+    /** Returns the version of VFIO's interface, 0. Source: {@code VFIO_GET_API_VERSION}. */
+    public int apiVersion() {
+        return 0;
+    }
+
+    /**
+     * VFIO_IOMMU_DIRTY_PAGES, which iommufd does not know.
+     *
+     * @throws IommuException ENOTTY, always
+     */
+    public void dirtyPages() {
+        throw new IommuException(Errno.ENOTTY, "an iommufd does not record written pages for VFIO's calls");
+    }
+
+    /** Maps memory of the process, with an argument of the usual size. */
+    public void map(long iova, long virtualAddress, long size, int flags) {
+        map(MAP_SIZE, iova, virtualAddress, size, flags);
+    }
+
     /**
      * Maps memory of the process.
      *
-     * @throws IommuException EINVAL (an unknown flag), ENODEV, and as {@code Iommufd.ioasMap} from there on; EINVAL of
+     * @param argsz bytes of the argument
+     * @throws IommuException EINVAL (the argument is too small, an unknown flag), ENODEV, and as {@code Iommufd.ioasMap} from there on; EINVAL of
      *     the domain for neither READ nor WRITE
      */
-    public void map(long iova, long virtualAddress, long size, int flags) {
+    public void map(int argsz, long iova, long virtualAddress, long size, int flags) {
+        checkSize(argsz, MAP_SIZE);
         if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
             throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
         }
@@ -178,16 +220,23 @@ public final class CompatContainer {
         return new Ioas.Piece(pages, address & (UserPages.PAGE_SIZE - 1), length);
     }
 
+    /** Unmaps a range, with an argument of the usual size. */
+    public Unmapped unmap(long iova, long size, int flags) {
+        return unmap(UNMAP_SIZE, iova, size, flags);
+    }
+
     /**
      * Unmaps a range: whole mappings, and as type 1 parts of them. Nothing in the range is no failure.
      *
-     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (an unknown
-     *     flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size 0, a cut that is misaligned),
+     * @param argsz bytes of the argument
+     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the argument
+     *     is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size 0, a cut that is misaligned),
      *     EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
      */
-    public Unmapped unmap(long iova, long size, int flags) {
+    public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;
         try {
+            checkSize(argsz, UNMAP_SIZE);
             if ((flags & ~UNMAP_ALL) != 0) {
                 throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
             }
@@ -223,17 +272,38 @@ public final class CompatContainer {
     /**
      * Returns what can be mapped.
      *
-     * @throws IommuException ENODEV
+     * @param argsz bytes that the caller has for the answer
+     * @throws IommuException EINVAL (too few bytes), ENODEV
      */
-    public Info info() {
+    public Info info(int argsz) {
+        checkSize(argsz, INFO_SIZE);
         Ioas ioas = ioas();
         long sizes = -1L;
         for (IommuDomain domain : ioas.domains()) {
             sizes &= domain.pageSizes();
         }
         long whole = sizes & -UserPages.PAGE_SIZE;
+        List<IovaRange> ranges = ioas.ranges();
+        // Two capabilities, each at a multiple of 8: how many mappings there may be, and the ranges.
+        int needed = INFO_CAPABILITIES_AT
+                + CAPABILITY_HEADER
+                + Long.BYTES
+                + CAPABILITY_HEADER
+                + Long.BYTES
+                + RANGE_SIZE * ranges.size();
         return new Info(
-                sizes == whole ? sizes : whole | UserPages.PAGE_SIZE, new ArrayList<>(ioas.ranges()), 0xffffffffL);
+                needed,
+                HAS_PAGE_SIZES | HAS_CAPABILITIES,
+                sizes == whole ? sizes : whole | UserPages.PAGE_SIZE,
+                Integer.compareUnsigned(argsz, needed) < 0 ? 0 : INFO_CAPABILITIES_AT,
+                ranges,
+                0xffffffffL);
+    }
+
+    private static void checkSize(int argsz, int least) {
+        if (Integer.compareUnsigned(argsz, least) < 0) {
+            throw new IommuException(Errno.EINVAL, "an argument of " + argsz + " bytes, expected " + least);
+        }
     }
 
     private Ioas ioas() {
