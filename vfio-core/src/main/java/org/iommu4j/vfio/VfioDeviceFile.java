@@ -2,7 +2,6 @@
 package org.iommu4j.vfio;
 
 import org.iommu4j.Errno;
-import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.vfio.iommufd.BoundDevice;
@@ -21,16 +20,17 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
 
     private final Vfio vfio;
     private final VfioDevice device;
-    private final IommuGroup group;
-    private final IommuDevice translated;
+
+    /** Null for a device without an IOMMU. */
+    private final @Nullable IommuGroup group;
+
     private @Nullable BoundDevice bound;
     private boolean closed;
 
-    VfioDeviceFile(Vfio vfio, VfioDevice device, IommuGroup group, IommuDevice translated) {
+    VfioDeviceFile(Vfio vfio, VfioDevice device, @Nullable IommuGroup group) {
         this.vfio = vfio;
         this.device = device;
         this.group = group;
-        this.translated = translated;
     }
 
     /** Returns the device. */
@@ -78,7 +78,9 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
             if (vfio.deviceFiles.isBound(device)) {
                 throw new IommuException(Errno.EINVAL, device + " is bound by another file");
             }
-            BoundDevice made = iommufd.bind(group, translated);
+            BoundDevice made = group == null
+                    ? iommufd.bindWithoutIommu(device.id())
+                    : iommufd.bind(group, device.device().orElseThrow());
             bound = made;
             device.opened();
             vfio.deviceFiles.bind(device, this);

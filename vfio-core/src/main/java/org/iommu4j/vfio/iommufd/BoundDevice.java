@@ -11,6 +11,7 @@ import org.iommu4j.PageRequestGroup;
 import org.iommu4j.PageResponse;
 import org.iommu4j.capability.PageRequests;
 import org.iommu4j.core.IommuGroup;
+import org.iommu4j.device.DeviceId;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -55,6 +56,28 @@ public final class BoundDevice extends IommufdObject {
             context.hold();
             return context.table.add(new BoundDevice(context, context.group(group), device));
         }
+    }
+
+    /**
+     * Binds a device without an IOMMU, of which nothing is asked.
+     *
+     * @throws IommuException EINVAL (the release binds none)
+     */
+    static BoundDevice bindWithoutIommu(IommufdContext context, DeviceId id) {
+        Objects.requireNonNull(id, "id");
+        if (!context.rules.devicesWithoutIommu() || !context.options.noIommu()) {
+            throw new IommuException(Errno.EINVAL, id + " has no IOMMU");
+        }
+        synchronized (context.table) {
+            NoIommu.Device device = new NoIommu.Device(id, context.noIommu);
+            context.hold();
+            return context.table.add(new BoundDevice(context, new DeviceGroup(device), device));
+        }
+    }
+
+    /** Returns whether it has an IOMMU. */
+    boolean hasIommu() {
+        return !(device instanceof NoIommu.Device);
     }
 
     /** Returns its number in the object table. */
@@ -257,7 +280,7 @@ public final class BoundDevice extends IommufdObject {
                 failure = Failures.run(failure, () -> leave(pasid));
             }
             context.table.remove(this);
-            failure = Failures.run(failure, () -> group.group().deviceReleaseDmaOwner(device));
+            failure = Failures.run(failure, () -> group.group().release(device));
             failure = Failures.run(failure, context::release);
         }
         if (failure != null) {

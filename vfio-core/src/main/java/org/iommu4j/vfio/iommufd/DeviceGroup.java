@@ -10,7 +10,6 @@ import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.capability.PasidAttachment;
-import org.iommu4j.core.IommuGroup;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,14 +32,14 @@ final class DeviceGroup {
         }
     }
 
-    private final IommuGroup group;
+    private final DmaGroup group;
     private final TreeMap<Integer, Attachment> attachments = new TreeMap<>();
 
-    DeviceGroup(IommuGroup group) {
+    DeviceGroup(DmaGroup group) {
         this.group = group;
     }
 
-    IommuGroup group() {
+    DmaGroup group() {
         return group;
     }
 
@@ -73,7 +72,7 @@ final class DeviceGroup {
      * Attaches a device; the group is moved if no other device of it is attached.
      *
      * @throws IommuException EINVAL (the group is in another HWPT, or a device does not fit), and as {@link
-     *     IommuGroup#attach}
+     *     DmaGroup#attach}
      */
     void attach(IommuDevice device, int pasid, Hwpt hwpt) {
         Attachment attachment = attachments.get(pasid);
@@ -104,7 +103,7 @@ final class DeviceGroup {
      * Moves the group, with all of its attached devices, to another HWPT.
      *
      * @return the HWPT that it left
-     * @throws IommuException EINVAL (a device does not fit), EADDRINUSE, and as {@link IommuGroup#replace}
+     * @throws IommuException EINVAL (a device does not fit), EADDRINUSE, and as {@link DmaGroup#replace}
      */
     Hwpt replace(int pasid, Hwpt hwpt) {
         Attachment attachment = attachments.get(pasid);

@@ -8,12 +8,14 @@ import org.iommu4j.Errno;
 import org.iommu4j.HardwareInfo;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.Prot;
 import org.iommu4j.capability.GuestInvalidation;
 import org.iommu4j.capability.GuestInvalidationRequest;
 import org.iommu4j.core.IommuGroup;
+import org.iommu4j.device.DeviceId;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.vfio.type1.IovaRange;
 
@@ -62,6 +64,15 @@ public final class Iommufd implements AutoCloseable {
     /** Returns whether a release has device files, which are bound to an iommufd. */
     public static boolean hasDeviceFiles(LinuxRelease release) {
         return IommufdRules.of(release).deviceFiles();
+    }
+
+    /**
+     * Returns whether a device without an IOMMU has a file, too.
+     *
+     * @throws IllegalArgumentException as {@link #open}
+     */
+    public static boolean hasDevicesWithoutIommu(LinuxRelease release) {
+        return IommufdRules.of(release).devicesWithoutIommu();
     }
 
     /**
@@ -131,6 +142,18 @@ public final class Iommufd implements AutoCloseable {
     public BoundDevice bind(IommuGroup group, IommuDevice device) {
         checkOpen();
         return BoundDevice.bind(context, group, device);
+    }
+
+    /**
+     * Binds a device without an IOMMU for its driver; such a device reaches all memory.
+     *
+     * <p>Its HWPTs are tables that no hardware reads: {@link #ioasNoIommuGetPa} tells what they say.
+     *
+     * @throws IommuException EBADF (closed), EINVAL (before 7.3, or the kernel is built without)
+     */
+    public BoundDevice bindWithoutIommu(DeviceId id) {
+        checkOpen();
+        return BoundDevice.bindWithoutIommu(context, id);
     }
 
     /**
@@ -493,8 +516,11 @@ public final class Iommufd implements AutoCloseable {
             if ((alloc.dataType() == HwptAlloc.DATA_NONE) != (alloc.data() == null)) {
                 throw new IommuException(Errno.EINVAL, "data of type " + alloc.dataType() + ": " + alloc.data());
             }
-            IommuDevice device =
-                    context.table.get(alloc.deviceId(), BoundDevice.class).device();
+            BoundDevice bound = context.table.get(alloc.deviceId(), BoundDevice.class);
+            if (!bound.hasIommu() && (alloc.flags() != 0 || alloc.data() != null)) {
+                throw new IommuException(Errno.EOPNOTSUPP, bound + " has no IOMMU");
+            }
+            IommuDevice device = bound.device();
             Hwpt hwpt = allocateOn(target(alloc.parentId()), device, alloc);
             if ((alloc.flags() & HwptAlloc.FAULT_ID_VALID) != 0) {
                 try {
@@ -538,12 +564,16 @@ public final class Iommufd implements AutoCloseable {
      * @param flags 0 or {@link #HW_INFO_INPUT_TYPE}
      * @param type the type that is asked for, 0 for the default
      * @throws IommuException ENOTTY (before 6.6), EOPNOTSUPP (an unknown flag; a type that the vendor does not have),
-     *     ENOENT
+     *     ENOENT; EOPNOTSUPP (the device has no IOMMU)
      */
     public HwInfo getHwInfo(int deviceId, int flags, int type) {
         checkKnows(0x8a);
         checkFlags(flags, context.rules.hardwareInfoOfType() ? HW_INFO_INPUT_TYPE : 0);
-        IommuDevice device = context.table.get(deviceId, BoundDevice.class).device();
+        BoundDevice bound = context.table.get(deviceId, BoundDevice.class);
+        if (!bound.hasIommu()) {
+            throw new IommuException(Errno.EOPNOTSUPP, bound + " has no IOMMU");
+        }
+        IommuDevice device = bound.device();
         HardwareInfo hardware = device.hardwareInfo();
         // A driver that tells nothing is not asked for the type.
         if ((flags & HW_INFO_INPUT_TYPE) != 0
@@ -651,6 +681,41 @@ public final class Iommufd implements AutoCloseable {
         checkKnows(0x8e);
         checkFlags(flags, 0);
         return context.table.add(new FaultQueue(context.table));
+    }
+
+    /**
+     * IOMMU_IOAS_NOIOMMU_GET_PA: tells where an IOVA is in memory, of an IOAS with a device without an IOMMU.
+     *
+     * @throws IommuException ENOTTY (before 7.3), EOPNOTSUPP (the kernel is built without), EPERM (no CAP_SYS_RAWIO),
+     *     EINVAL (length 0), EOVERFLOW (the IOVA is 2^64 - 1), ENOENT (no such IOAS, or nothing is mapped there),
+     *     EOPNOTSUPP (the first HWPT of the IOAS is an IOMMU's, or there is none)
+     */
+    public NoIommuAddress ioasNoIommuGetPa(int ioasId, long iova, long length) {
+        checkKnows(0x95);
+        if (!context.options.noIommu()) {
+            throw new IommuException(Errno.EOPNOTSUPP, "the kernel is built for devices with an IOMMU only");
+        }
+        if (!user.may(IommufdUser.Capability.SYS_RAWIO)) {
+            throw new IommuException(Errno.EPERM, "the process lacks CAP_SYS_RAWIO");
+        }
+        if (length == 0) {
+            throw new IommuException(Errno.EINVAL, "asking for 0 bytes");
+        }
+        checkRange(iova, 0);
+        Ioas ioas = ioas(ioasId);
+        long end = ioas.endOfArea(iova);
+        List<IommuDomain> domains = ioas.domains();
+        if (domains.isEmpty() || domains.get(0).iommu() != context.noIommu) {
+            throw new IommuException(Errno.EOPNOTSUPP, ioas + " has an IOMMU's tables");
+        }
+        IommuDomain table = domains.get(0);
+        long first = table.translate(iova);
+        long most = Long.compareUnsigned(end - iova, length - 1) < 0 ? end - iova + 1 : length;
+        long size = Math.min(UserPages.PAGE_SIZE - (iova & (UserPages.PAGE_SIZE - 1)), most);
+        while (size < most && table.translate(iova + size) == first + size) {
+            size = Math.min(size + UserPages.PAGE_SIZE, most);
+        }
+        return new NoIommuAddress(first, size);
     }
 
     // ---- checks ----------------------------------------------------------------------------------------------------

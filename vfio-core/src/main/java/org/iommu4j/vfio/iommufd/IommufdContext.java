@@ -18,6 +18,9 @@ final class IommufdContext {
     final ObjectTable table = new ObjectTable();
     final HwptList hwpts = new HwptList();
 
+    /** The tables of devices without an IOMMU. */
+    final NoIommu noIommu;
+
     /** Who is charged for pages. */
     Accounting accounting;
 
@@ -33,11 +36,12 @@ final class IommufdContext {
         this.options = options;
         this.rules = IommufdRules.of(options.release());
         this.accounting = accounting;
+        this.noIommu = new NoIommu(options.release());
     }
 
     /** Returns this file's view of a group. */
     DeviceGroup group(IommuGroup group) {
-        return groups.computeIfAbsent(group, DeviceGroup::new);
+        return groups.computeIfAbsent(group, each -> new DeviceGroup(new ClaimedGroup(each)));
     }
 
     void hold() {

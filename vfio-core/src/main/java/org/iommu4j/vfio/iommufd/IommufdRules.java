@@ -117,10 +117,10 @@ record IommufdRules(
                     .since("6.15", Calls.VEVENTQ_ALLOC, INFERRED)
                     .since("6.17", Calls.HW_QUEUE_ALLOC, INFERRED)
                     .since("7.3", Calls.IOAS_NOIOMMU_GET_PA, OBSERVED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#eachReleaseKnowsItsCalls"),
             ReleaseRule.of("deviceFiles", "A device has a file of its own, which is bound to an iommufd.", false, READ)
                     .since("6.6", true, INFERRED)
-                    .witnessedBy("VfioDeviceFileTest#aDeviceHasAFileOfItsOwnSince66"),
+                    .witnessedBy("IommufdRulesTest#aDeviceHasAFileOfItsOwnSince66"),
             ReleaseRule.of(
                             "upgradesAtAttach",
                             "A device that can be enforced asks a HWPT that does not block no-snoop to do so when it "
@@ -129,7 +129,7 @@ record IommufdRules(
                             READ)
                     .deciding()
                     .since("6.7", false, OBSERVED, "2ccabf81ddff")
-                    .witnessedBy("HwptCoherenceTest#until66ADeviceUpgradesTheHwptThatItJoins"),
+                    .witnessedBy("IommufdRulesTest#until66ADeviceUpgradesTheHwptThatItJoins"),
             ReleaseRule.of(
                             "driverAllocatesForUsers",
                             "The driver allocates domains for user space with an op of its own (domain_alloc_user, "
@@ -138,7 +138,7 @@ record IommufdRules(
                             READ)
                     .deciding()
                     .since("6.7", true, OBSERVED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#driversHaveAnOpForUsersSince67"),
             ReleaseRule.of(
                             "nestsByOwnOp",
                             "Nested domains have an op of their own, so that a driver without is refused before the "
@@ -146,50 +146,50 @@ record IommufdRules(
                             false,
                             OBSERVED)
                     .since("6.13", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#aDriverThatNestsNothingIsRefusedFirstSince613"),
             ReleaseRule.of("pagingFlags", "The flags of a HWPT on an IOAS.", HwptFlags.NONE, INFERRED)
                     .since("6.7", HwptFlags.NESTED_DIRTY, OBSERVED)
                     .since("6.13", HwptFlags.ALL, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#theFlagsOfAHwptCameWithTheirReleases"),
             ReleaseRule.of("faultQueues", "A HWPT may deliver page requests to a queue.", false, INFERRED)
                     .since("6.11", true, OBSERVED)
-                    .witnessedBy("FaultQueueTest#beforeFaultQueuesTheFlagIsUnknown"),
+                    .witnessedBy("IommufdRulesTest#beforeFaultQueuesTheFlagIsUnknown"),
             ReleaseRule.of("hardwareInfoOfType", "GET_HW_INFO takes the type that is asked for.", false, OBSERVED)
                     .since("6.17", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),
             ReleaseRule.of("tellsPasids", "GET_HW_INFO tells how many PASIDs a device has.", false, OBSERVED)
                     .since("6.15", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),
             ReleaseRule.of("tellsAts", "GET_HW_INFO tells that a device has no ATS.", false, OBSERVED)
                     .since("7.1", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#hardwareInformationGrewWithTheReleases"),
             ReleaseRule.of("attachesPasids", "A PASID of a device can be attached.", false, OBSERVED)
                     .since("6.15", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#aPasidCanBeAttachedSince615"),
             ReleaseRule.of("bindsByToken", "Binding a device may name its physical function's token.", false, OBSERVED)
                     .since("6.17", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IommufdRulesTest#aTokenIsReadSince617"),
             ReleaseRule.of(
                             "emptyDirtyRangeIsInvalid",
                             "A dirty bitmap of 0 bytes is EINVAL; before, its end wrapped around: EOVERFLOW.",
                             false,
                             READ)
                     .since("7.3", true, READ)
-                    .witnessedBy("DirtyBitmapCallTest#aRangeOfNoBytes"),
+                    .witnessedBy("IommufdRulesTest#aDirtyBitmapOfNoBytesIsInvalidSince73"),
             ReleaseRule.of(
                             "boundsInvalidations",
                             "An array of invalidations has at most 2^19 entries of at most 4096 bytes.",
                             false,
                             READ)
                     .since("7.1", true, READ, "4d7098600")
-                    .witnessedBy("NestedHwptTest#anArrayOfInvalidationsIsBoundedSince71"),
+                    .witnessedBy("IommufdRulesTest#anArrayOfInvalidationsIsBoundedSince71"),
             ReleaseRule.of(
                             "devicesWithoutIommu",
                             "A device without an IOMMU can be bound, and its physical addresses be read.",
                             false,
                             READ)
                     .since("7.3", true, READ, "072f454c38fd", "17ea9f74bb53")
-                    .witnessedBy("NoIommuTest#aDeviceWithoutAnIommuIsBoundSince73"));
+                    .witnessedBy("IommufdRulesTest#aDeviceWithoutAnIommuIsBoundSince73"));
 
     /**
      * Returns the rules of a release.

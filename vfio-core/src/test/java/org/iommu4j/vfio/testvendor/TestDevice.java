@@ -2,6 +2,7 @@
 package org.iommu4j.vfio.testvendor;
 
 import java.util.List;
+import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
@@ -30,6 +31,11 @@ public final class TestDevice implements IommuDevice {
     /** Whether another device's domain of the same format is refused. */
     public boolean refusesForeignDomains;
 
+    /** How many PASIDs it has. */
+    public int maxPasids;
+    /** What the driver tells of its unit. */
+    public HardwareInfo hardwareInfo = HardwareInfo.NONE;
+
     TestDevice(TestIommu iommu, DeviceId id) {
         this.iommu = iommu;
         this.id = id;
@@ -53,6 +59,16 @@ public final class TestDevice implements IommuDevice {
     @Override
     public boolean isolatedMsi() {
         return isolatedMsi;
+    }
+
+    @Override
+    public int maxPasids() {
+        return maxPasids;
+    }
+
+    @Override
+    public HardwareInfo hardwareInfo() {
+        return hardwareInfo;
     }
 
     @Override
