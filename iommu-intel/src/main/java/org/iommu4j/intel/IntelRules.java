@@ -269,14 +269,14 @@ record IntelRules(
                     .deciding()
                     .since("6.7", true, OBSERVED)
                     .since("6.13", false, READ)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IntelRulesTest#aUsersDomainHasASecondStageFrom67To612"),
             ReleaseRule.of(
                             "takesPasidFlag",
                             "A user may ask for a domain that takes PASIDs, of any unit; it changes nothing.",
                             false,
                             READ)
                     .since("6.15", true, INFERRED)
-                    .witnessedBy("IommufdReplayTest#iommufdAnswersAsTheKernelDid"),
+                    .witnessedBy("IntelRulesTest#aUserMayAskForPasidsOfAnyUnitSince615"),
             ReleaseRule.of(
                             "deliversPageRequests",
                             "Who attaches a PASID may be given its page requests, as iommufd is; before, shared "
