@@ -4,6 +4,7 @@ package org.iommu4j.vfio.iommufd;
 import java.util.Arrays;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
+import org.iommu4j.bits.Hex;
 import org.iommu4j.platform.ProcessMemory;
 
 /**
@@ -112,6 +113,12 @@ final class UserPages {
         long[] batch = new long[count];
         memory.pin(base + ((long) first << PAGE_SHIFT), count, writable, batch);
         try {
+            for (long frame : batch) {
+                if (memory.isReserved(frame)) {
+                    throw new IommuException(
+                            Errno.EFAULT, "frame " + Hex.of(frame) + " is no RAM, which iommufd does not map");
+                }
+            }
             accounting.charge(user, count);
         } catch (RuntimeException failure) {
             for (long frame : batch) {
