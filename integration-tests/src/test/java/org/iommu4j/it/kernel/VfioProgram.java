@@ -4,10 +4,6 @@ package org.iommu4j.it.kernel;
 import static org.iommu4j.it.kernel.Replay.call;
 import static org.iommu4j.it.kernel.Replay.hex;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 import org.iommu4j.IommuException;
 import org.iommu4j.it.kernel.Replay.Answer;
 import org.iommu4j.pci.ConfigSpace;
@@ -64,6 +60,7 @@ final class VfioProgram {
     private final Replay out = new Replay();
     private final GuestMachine guest;
     private final UserProcess root;
+    private final ProgramMemory memory;
     private final PciAddress first;
     private final PciAddress second;
     private final PciAddress third;
@@ -72,6 +69,7 @@ final class VfioProgram {
     VfioProgram(GuestMachine guest) {
         this.guest = guest;
         root = guest.rootProcess();
+        memory = new ProgramMemory(guest.machine(), root);
         root.allocate(BUFFER, 64, true);
         root.allocate(READ_ONLY, 1, false);
         root.allocate(HOLE, 2, true);
@@ -455,19 +453,19 @@ final class VfioProgram {
     private void dma(VfioContainer c, VfioGroup group, VfioDevice device) {
         out.print("-- EDU DMA through the container");
         long m = DMA_BUFFER;
-        store(m, "dma-by-vfio");
+        memory.store(m, "dma-by-vfio");
         map(c, "rw page", m, 0x12345000, PAGE);
         map(c, "read-only page", m + PAGE, 0x12346000, PAGE, 1);
         Endpoint edu = guest.machine().endpoint(first);
-        long[] read = read(edu, 0x12345000);
-        write(edu, 0x12345100, read);
-        out.print("rw page: got '%s'", string(m + 0x100));
-        write(edu, 0x12346000, read);
-        out.print("write to read-only page: '%s' (empty = blocked)", string(m + PAGE));
+        long[] read = EduDevice.read(edu, 0x12345000);
+        EduDevice.write(edu, 0x12345100, read);
+        out.print("rw page: got '%s'", memory.string(m + 0x100));
+        EduDevice.write(edu, 0x12346000, read);
+        out.print("write to read-only page: '%s' (empty = blocked)", memory.string(m + PAGE));
         unmap(c, "rw page", 0x12345000, PAGE);
-        store(m + 0x100, "");
-        write(edu, 0x12345100, read);
-        out.print("write after unmap: '%s' (empty = blocked)", string(m + 0x100));
+        memory.store(m + 0x100, "");
+        EduDevice.write(edu, 0x12345100, read);
+        out.print("write after unmap: '%s' (empty = blocked)", memory.string(m + 0x100));
         map(c, "flags RW mapping unmapped by device close below", m, 0x12345000, PAGE);
         print("UNSET_CONTAINER while device open", call(group::unsetContainer));
         group.closeDevice(device);
@@ -476,36 +474,6 @@ final class VfioProgram {
         extensions(c, "after UNSET_CONTAINER");
         info(c, "after UNSET_CONTAINER", false);
         print("SET_CONTAINER again", call(() -> group.setContainer(c)));
-    }
-
-    /** The device reads 16 bytes. */
-    private static long[] read(Endpoint edu, long iova) {
-        return new long[] {edu.read(iova, false), edu.read(iova + 8, false)};
-    }
-
-    /** The device writes them; where the unit refuses nothing is written. */
-    private static void write(Endpoint edu, long iova, long... words) {
-        edu.write(iova, words[0], false);
-        edu.write(iova + 8, words[1], false);
-    }
-
-    /** The program writes a string of up to 15 characters. */
-    private void store(long address, String text) {
-        byte[] bytes = Arrays.copyOf(text.getBytes(StandardCharsets.US_ASCII), 16);
-        ByteBuffer words = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
-        for (int at = 0; at < 16; at += 8) {
-            guest.machine().memory(0).store(root.translate(address + at), words.getLong(at));
-        }
-    }
-
-    private String string(long address) {
-        ByteBuffer words = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
-        for (int at = 0; at < 16; at += 8) {
-            words.putLong(at, guest.machine().memory(0).load(root.translate(address + at)));
-        }
-        String text = new String(words.array(), StandardCharsets.US_ASCII);
-        int end = text.indexOf('\0');
-        return end < 0 ? text : text.substring(0, end);
     }
 
     // ---- other containers ------------------------------------------------------------------------------------------
@@ -563,10 +531,10 @@ final class VfioProgram {
         print("2nd group into another container as well", call(() -> two.setContainer(other)));
         VfioDevice device = openDevice(two, second);
         if (device != null) {
-            store(DMA_BUFFER, "second-group");
+            memory.store(DMA_BUFFER, "second-group");
             Endpoint edu = guest.machine().endpoint(second);
-            write(edu, 0x100200, read(edu, 0x100000));
-            out.print("device of 2nd group uses the earlier mapping: '%s'", string(DMA_BUFFER + 0x200));
+            EduDevice.write(edu, 0x100200, EduDevice.read(edu, 0x100000));
+            out.print("device of 2nd group uses the earlier mapping: '%s'", memory.string(DMA_BUFFER + 0x200));
             two.closeDevice(device);
         }
         print("1st group UNSET", call(one::unsetContainer));
