@@ -323,17 +323,14 @@ public final class Type1Iommu {
 
     /** Returns how many pages of a mapping are charged to its process. */
     private long charged(DmaMapping mapping) {
-        long charged = 0;
         if (mapping.mapped) {
+            long charged = 0;
             for (long at = 0; at < mapping.size; at += PinnedPages.PAGE_SIZE) {
-                charged += mapping.process.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
+                charged += mapping.pinner.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
             }
             return charged;
         }
-        for (long frame : mapping.driverFrames()) {
-            charged += mapping.process.isReserved(frame) ? 0 : 1;
-        }
-        return charged;
+        return mapping.driverPins();
     }
 
     /**
@@ -636,9 +633,9 @@ public final class Type1Iommu {
         if (again != -1) {
             return again;
         }
-        long frame = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
-        mapping.addDriverPin(page, frame);
-        return frame;
+        DmaMapping.DriverPin pin = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
+        mapping.addDriverPin(page, pin);
+        return pin.frame;
     }
 
     /**
@@ -656,9 +653,9 @@ public final class Type1Iommu {
             if (mapping == null) {
                 break;
             }
-            long frame = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
-            if (frame != -1) {
-                pages.unpinForDriver(mapping, frame, domains.isEmpty());
+            DmaMapping.DriverPin pin = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
+            if (pin != null) {
+                pages.unpinForDriver(mapping, pin, domains.isEmpty());
             }
         }
     }
