@@ -12,7 +12,7 @@ import org.iommu4j.device.NamedDevice;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
-import org.iommu4j.vfio.type1.DirtyBitmap;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.junit.jupiter.api.Test;
@@ -52,7 +52,7 @@ class WrittenPagesTest {
 
     private static long[] written(VfioContainer container, long iova, long pages) {
         long[] bitmap = new long[(int) (pages + 63) / 64];
-        container.dirtyPages(DirtyPages.of(iova, pages * PAGE, new DirtyBitmap(PAGE, bitmap)));
+        container.dirtyPages(DirtyPages.of(iova, pages * PAGE, new VfioBitmap(PAGE, bitmap)));
         return bitmap;
     }
 
@@ -79,7 +79,7 @@ class WrittenPagesTest {
         container.map(62 * PAGE, MEMORY, 70 * PAGE, READ_WRITE);
         start(container);
         long[] bitmap = {-1, -1, -1, -1};
-        container.dirtyPages(DirtyPages.of(0, 192 * PAGE, new DirtyBitmap(PAGE, bitmap)));
+        container.dirtyPages(DirtyPages.of(0, 192 * PAGE, new VfioBitmap(PAGE, bitmap)));
         assertThat(bitmap).containsExactly((1L << 60) - 1 | 3L << 62, -1L, 0xfL, -1L);
     }
 
@@ -95,7 +95,7 @@ class WrittenPagesTest {
                 VfioContainer.UNMAP_GET_DIRTY_BITMAP,
                 0x100000,
                 8 * PAGE,
-                new DirtyBitmap(PAGE, bitmap));
+                new VfioBitmap(PAGE, bitmap));
         assertThat(container.unmap(unmap)).isEqualTo(3 * PAGE);
         assertThat(bitmap).containsExactly(0x13);
         assertThat(process.pinned()).isZero();
@@ -116,7 +116,7 @@ class WrittenPagesTest {
                         VfioContainer.UNMAP_GET_DIRTY_BITMAP,
                         0,
                         128 * PAGE,
-                        new DirtyBitmap(PAGE, 16, bitmap))));
+                        new VfioBitmap(PAGE, 16, bitmap))));
         assertThat(bitmap).containsExactly(1);
         assertThat(process.pinned()).isEqualTo(1);
         assertThat(container.unmap(0, 0, VfioContainer.UNMAP_ALL)).isEqualTo(PAGE);
@@ -140,19 +140,19 @@ class WrittenPagesTest {
 
     static Stream<Arguments> refusals() {
         long[] one = new long[1];
-        DirtyBitmap fits = new DirtyBitmap(PAGE, one);
+        VfioBitmap fits = new VfioBitmap(PAGE, one);
         return Stream.of(
                 Arguments.of(7, 0x1000L, PAGE, fits, Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE, 0x1000L, PAGE, fits, Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 0L, fits, Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, -PAGE, 2 * PAGE, fits, Errno.EOVERFLOW),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 65 * PAGE, fits, Errno.EINVAL),
-                Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new DirtyBitmap(PAGE, 0, one), Errno.EINVAL),
+                Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new VfioBitmap(PAGE, 0, one), Errno.EINVAL),
                 Arguments.of(
-                        DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new DirtyBitmap(PAGE, (1L << 28) + 8, one),
+                        DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new VfioBitmap(PAGE, (1L << 28) + 8, one),
                         Errno.EINVAL),
-                Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 2 * PAGE, new DirtyBitmap(8192, one), Errno.EINVAL),
-                Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new DirtyBitmap(0, one), Errno.EINVAL),
+                Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 2 * PAGE, new VfioBitmap(8192, one), Errno.EINVAL),
+                Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new VfioBitmap(0, one), Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1800L, PAGE, fits, Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 0x1800L, fits, Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 2 * PAGE, fits, Errno.EINVAL),
@@ -162,7 +162,7 @@ class WrittenPagesTest {
 
     @ParameterizedTest
     @MethodSource("refusals")
-    void aRangeIsOfWholeMappingsAndItsBitmapFits(int argsz, long iova, long size, DirtyBitmap bitmap, Errno errno) {
+    void aRangeIsOfWholeMappingsAndItsBitmapFits(int argsz, long iova, long size, VfioBitmap bitmap, Errno errno) {
         VfioContainer container = container(VfioExtension.TYPE1V2_IOMMU);
         container.map(0x2000, MEMORY, 2 * PAGE, READ_WRITE);
         start(container);

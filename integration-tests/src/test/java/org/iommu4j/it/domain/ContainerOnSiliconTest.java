@@ -32,7 +32,7 @@ import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.vfio.type1.DirtyBitmap;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
@@ -338,7 +338,7 @@ class ContainerOnSiliconTest {
                                     VfioContainer.UNMAP_GET_DIRTY_BITMAP,
                                     iova,
                                     size,
-                                    new DirtyBitmap(PAGE, bitmap)))
+                                    new VfioBitmap(PAGE, bitmap)))
                             : container.unmap(iova, size, 0));
             if (done) {
                 assertThat(unmapped[0]).isEqualTo(bytes);
@@ -429,7 +429,7 @@ class ContainerOnSiliconTest {
                 allowed.add(Errno.EINVAL);
             }
             long[] bitmap = new long[(int) ((size / PAGE + 63) / 64)];
-            if (call(allowed, () -> container.dirtyPages(DirtyPages.of(iova, size, new DirtyBitmap(PAGE, bitmap))))) {
+            if (call(allowed, () -> container.dirtyPages(DirtyPages.of(iova, size, new VfioBitmap(PAGE, bitmap))))) {
                 assertThat(bitmap).isEqualTo(written(iova, bitmap.length, within(iova, iova + size)));
             }
         }

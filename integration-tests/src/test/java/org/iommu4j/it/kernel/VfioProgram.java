@@ -16,7 +16,7 @@ import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceInfo;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.vfio.type1.DirtyBitmap;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
@@ -414,7 +414,7 @@ final class VfioProgram {
         map(c, "4 pages", BUFFER, 0x100000, 4 * PAGE);
         print("DIRTY_PAGES START", call(() -> c.dirtyPages(DirtyPages.of(DirtyPages.START))));
         long[] bitmap = new long[1];
-        DirtyPages get = DirtyPages.of(0x100000, 4 * PAGE, new DirtyBitmap(PAGE, bitmap));
+        DirtyPages get = DirtyPages.of(0x100000, 4 * PAGE, new VfioBitmap(PAGE, bitmap));
         Answer answer = call(() -> c.dirtyPages(get));
         out.print("DIRTY_PAGES GET_BITMAP -> %d %s bitmap=%s", answer.value(), answer.errno(), hex(bitmap[0]));
         print("DIRTY_PAGES STOP", call(() -> c.dirtyPages(DirtyPages.of(DirtyPages.STOP))));

@@ -363,13 +363,13 @@ public final class Type1Iommu {
      *     int)}, EINVAL (pages are not tracked; the bitmap is of another page size than the smallest), EFAULT (the
      *     user's memory ends within the bitmap: what came before is unmapped)
      */
-    public synchronized long unmap(long iova, long size, DirtyBitmap bitmap) {
+    public synchronized long unmap(long iova, long size, VfioBitmap bitmap) {
         Objects.requireNonNull(bitmap, "bitmap");
         checkSize(bitmap, size);
         return unmap(iova, size, 0, bitmap);
     }
 
-    private long unmap(long iova, long size, int flags, @Nullable DirtyBitmap bitmap) {
+    private long unmap(long iova, long size, int flags, @Nullable VfioBitmap bitmap) {
         boolean all = (flags & UNMAP_ALL) != 0;
         boolean addresses = (flags & UNMAP_VADDR) != 0;
         if (addresses && options.movesAddresses() && !emulated.isEmpty()) {
@@ -394,7 +394,7 @@ public final class Type1Iommu {
         return addresses ? takeAddressesBack(iova, last) : remove(iova, last, bitmap);
     }
 
-    private long remove(long iova, long last, @Nullable DirtyBitmap bitmap) {
+    private long remove(long iova, long last, @Nullable VfioBitmap bitmap) {
         letGo(iova, last);
         long unmapped = 0;
         RuntimeException failure = null;
@@ -527,7 +527,7 @@ public final class Type1Iommu {
     private void getBitmap(DirtyPages argument) {
         long iova = argument.iova();
         long size = argument.size();
-        DirtyBitmap bitmap = argument.bitmap();
+        VfioBitmap bitmap = argument.bitmap();
         if (argument.argsz() < DirtyPages.SIZE_WITH_RANGE || bitmap == null) {
             throw refused(Errno.EINVAL, "bitmap", iova, size, "there is no room for a range in the argument");
         }
@@ -560,7 +560,7 @@ public final class Type1Iommu {
         }
     }
 
-    private static void checkSize(DirtyBitmap bitmap, long size) {
+    private static void checkSize(VfioBitmap bitmap, long size) {
         long pages = size >>> Long.numberOfTrailingZeros(bitmap.pageSize());
         long needed = ((pages >>> 6) + ((pages & 63) == 0 ? 0 : 1)) * 8;
         if (bitmap.pageSize() == 0
@@ -574,7 +574,7 @@ public final class Type1Iommu {
         }
     }
 
-    private void report(DmaMapping mapping, long base, DirtyBitmap bitmap) {
+    private void report(DmaMapping mapping, long base, VfioBitmap bitmap) {
         if (!domains.isEmpty() && mapping.mapped) {
             mapping.markAllDirty(pageShift());
         }
