@@ -7,7 +7,7 @@ import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
-import org.iommu4j.vfio.type1.DirtyBitmap;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
@@ -212,7 +212,7 @@ public final class VfioContainer implements AutoCloseable {
      * @return the number of bytes unmapped
      * @throws IommuException EINVAL (no IOMMU; fewer than {@link DmaUnmap#SIZE} bytes; written pages together with
      *     other flags, or in fewer than {@link DmaUnmap#SIZE_WITH_BITMAP} bytes), and as {@link #unmap(long, long, int)}
-     *     and {@link Type1Iommu#unmap(long, long, DirtyBitmap)}
+     *     and {@link Type1Iommu#unmap(long, long, VfioBitmap)}
      */
     public long unmap(DmaUnmap argument) {
         Objects.requireNonNull(argument, "argument");
@@ -221,7 +221,7 @@ public final class VfioContainer implements AutoCloseable {
         if ((argument.flags() & UNMAP_GET_DIRTY_BITMAP) == 0) {
             return current.unmap(argument.iova(), argument.size(), argument.flags());
         }
-        DirtyBitmap bitmap = argument.bitmap();
+        VfioBitmap bitmap = argument.bitmap();
         if (argument.flags() != UNMAP_GET_DIRTY_BITMAP || bitmap == null) {
             throw new IommuException(
                     Errno.EINVAL,

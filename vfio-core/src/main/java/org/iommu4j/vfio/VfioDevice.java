@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.Objects;
 import java.util.Optional;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
@@ -174,6 +175,7 @@ public final class VfioDevice {
      *     org.iommu4j.vfio.type1.Type1Iommu#pinPages}
      */
     public void pinPages(long iova, int prot, long[] frames) {
+        Objects.requireNonNull(frames, "frames");
         containerOfEmulated().pinPages(iova, prot, frames);
     }
 

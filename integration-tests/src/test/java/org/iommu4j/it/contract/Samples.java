@@ -132,9 +132,14 @@ import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioFile;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.type1.DirtyPages;
+import org.iommu4j.vfio.type1.DmaMap;
+import org.iommu4j.vfio.type1.DmaUnmap;
+import org.iommu4j.vfio.type1.EmulatedGroup;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Iommu;
 import org.iommu4j.vfio.type1.Type1Options;
+import org.iommu4j.vfio.type1.VfioBitmap;
 
 /**
  * Objects of the library's types in a state of use: drivers of all vendors with every kind of domain, a host with core,
@@ -235,6 +240,12 @@ final class Samples {
         add((IntPredicate) number -> true, (BooleanSupplier) () -> true, (Predicate<Object>) object -> true);
         add((Runnable) () -> {}, new IllegalStateException("a cause"), Optional.empty(), Set.of(), List.of());
         add(AcpiTable.parse("TEST", acpiTable()), new CoherentBuffer(0, 0, 4096), new NoFindings());
+        add(
+                new DmaMap(DmaMap.SIZE, 1, 0x10_0000, 0x10_0000, 0x1000),
+                new DmaUnmap(DmaUnmap.SIZE, 0, 0x10_0000, 0x1000, null),
+                DirtyPages.of(DirtyPages.STOP),
+                new VfioBitmap(4096, new long[1]),
+                (EmulatedGroup) (iova, size) -> {});
         add((VfioFile) () -> true, GuestTreatment.of(LinuxRelease.NEWEST, HardwareVirtualization.VMX, false));
         ReleaseRule<Boolean> rule = ReleaseRule.of("rule", "It is so.", true, Evidence.READ);
         RuleSheet sheet = RuleSheet.of(Map.of("a module", List.of(rule)));

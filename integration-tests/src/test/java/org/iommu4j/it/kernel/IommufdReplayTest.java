@@ -84,9 +84,9 @@ class IommufdReplayTest {
             replay(
                     "mixed",
                     transcript,
-                    new MixedProgram(transcript, options(transcript), lines)::run,
+                    new MixedUnitsProgram(transcript, options(transcript), lines)::run,
                     lines,
-                    MixedProgram.OUTSIDE);
+                    MixedUnitsProgram.OUTSIDE);
             return;
         }
         assertThat(transcript.commandLine()).containsEntry("qmode", "h2");

@@ -15,12 +15,14 @@ import org.jspecify.annotations.Nullable;
 final class DmaMapping {
     private static final int BITS = 64;
 
-    /** A page that a driver pinned: its frame, and how often. Source: {@code struct vfio_pfn}. */
-    private static final class DriverPin {
+    /** A page that a driver pinned, in whose memory, and how often. Source: {@code struct vfio_pfn}. */
+    static final class DriverPin {
+        final ProcessMemory process;
         final long frame;
-        long count = 1;
+        private long count = 1;
 
-        DriverPin(long frame) {
+        DriverPin(ProcessMemory process, long frame) {
+            this.process = process;
             this.frame = frame;
         }
     }
@@ -34,8 +36,11 @@ final class DmaMapping {
     /** The rights that the user gives devices: {@link Prot#READ}, {@link Prot#WRITE} or both. */
     final int prot;
 
-    /** Whose memory it is. */
+    /** Whose memory it is, and who is charged. */
     ProcessMemory process;
+
+    /** In whose memory its pages were pinned when they were mapped; a new virtual address does not change that. */
+    ProcessMemory pinner;
 
     /** Its address in the process. */
     long virtualAddress;
@@ -54,6 +59,7 @@ final class DmaMapping {
 
     DmaMapping(ProcessMemory process, long iova, long virtualAddress, long size, int prot) {
         this.process = process;
+        this.pinner = process;
         this.iova = iova;
         this.virtualAddress = virtualAddress;
         this.size = size;
@@ -161,22 +167,23 @@ final class DmaMapping {
     }
 
     /** Records that a driver has pinned a page. */
-    void addDriverPin(long page, long frame) {
+    void addDriverPin(long page, DriverPin pin) {
         if (driverPins == null) {
             driverPins = new TreeMap<>();
         }
-        driverPins.put(page, new DriverPin(frame));
+        driverPins.put(page, pin);
         markDirty(page);
     }
 
-    /** Takes a driver's pin of a page back; returns the frame to unpin, or -1 where there was none or others remain. */
-    long removeDriverPin(long page) {
+    /** Takes a driver's pin of a page back; returns what is to unpin, or null where there was none or others remain. */
+    @Nullable
+    DriverPin removeDriverPin(long page) {
         DriverPin pin = driverPins == null ? null : driverPins.get(page);
         if (pin == null || --pin.count != 0) {
-            return -1;
+            return null;
         }
         driverPins.remove(page);
-        return pin.frame;
+        return pin;
     }
 
     /** Returns whether drivers have pinned pages. */
@@ -184,11 +191,9 @@ final class DmaMapping {
         return driverPins != null && !driverPins.isEmpty();
     }
 
-    /** Returns the frames of the pages that drivers have pinned. */
-    long[] driverFrames() {
-        return driverPins == null
-                ? new long[0]
-                : driverPins.values().stream().mapToLong(pin -> pin.frame).toArray();
+    /** Returns how many pages drivers have pinned. */
+    int driverPins() {
+        return driverPins == null ? 0 : driverPins.size();
     }
 
     @Override

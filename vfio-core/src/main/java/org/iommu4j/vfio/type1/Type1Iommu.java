@@ -323,17 +323,14 @@ public final class Type1Iommu {
 
     /** Returns how many pages of a mapping are charged to its process. */
     private long charged(DmaMapping mapping) {
-        long charged = 0;
         if (mapping.mapped) {
+            long charged = 0;
             for (long at = 0; at < mapping.size; at += PinnedPages.PAGE_SIZE) {
-                charged += mapping.process.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
+                charged += mapping.pinner.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
             }
             return charged;
         }
-        for (long frame : mapping.driverFrames()) {
-            charged += mapping.process.isReserved(frame) ? 0 : 1;
-        }
-        return charged;
+        return mapping.driverPins();
     }
 
     /**
@@ -366,13 +363,13 @@ public final class Type1Iommu {
      *     int)}, EINVAL (pages are not tracked; the bitmap is of another page size than the smallest), EFAULT (the
      *     user's memory ends within the bitmap: what came before is unmapped)
      */
-    public synchronized long unmap(long iova, long size, DirtyBitmap bitmap) {
+    public synchronized long unmap(long iova, long size, VfioBitmap bitmap) {
         Objects.requireNonNull(bitmap, "bitmap");
         checkSize(bitmap, size);
         return unmap(iova, size, 0, bitmap);
     }
 
-    private long unmap(long iova, long size, int flags, @Nullable DirtyBitmap bitmap) {
+    private long unmap(long iova, long size, int flags, @Nullable VfioBitmap bitmap) {
         boolean all = (flags & UNMAP_ALL) != 0;
         boolean addresses = (flags & UNMAP_VADDR) != 0;
         if (addresses && options.movesAddresses() && !emulated.isEmpty()) {
@@ -397,7 +394,7 @@ public final class Type1Iommu {
         return addresses ? takeAddressesBack(iova, last) : remove(iova, last, bitmap);
     }
 
-    private long remove(long iova, long last, @Nullable DirtyBitmap bitmap) {
+    private long remove(long iova, long last, @Nullable VfioBitmap bitmap) {
         letGo(iova, last);
         long unmapped = 0;
         RuntimeException failure = null;
@@ -530,7 +527,7 @@ public final class Type1Iommu {
     private void getBitmap(DirtyPages argument) {
         long iova = argument.iova();
         long size = argument.size();
-        DirtyBitmap bitmap = argument.bitmap();
+        VfioBitmap bitmap = argument.bitmap();
         if (argument.argsz() < DirtyPages.SIZE_WITH_RANGE || bitmap == null) {
             throw refused(Errno.EINVAL, "bitmap", iova, size, "there is no room for a range in the argument");
         }
@@ -563,7 +560,7 @@ public final class Type1Iommu {
         }
     }
 
-    private static void checkSize(DirtyBitmap bitmap, long size) {
+    private static void checkSize(VfioBitmap bitmap, long size) {
         long pages = size >>> Long.numberOfTrailingZeros(bitmap.pageSize());
         long needed = ((pages >>> 6) + ((pages & 63) == 0 ? 0 : 1)) * 8;
         if (bitmap.pageSize() == 0
@@ -577,7 +574,7 @@ public final class Type1Iommu {
         }
     }
 
-    private void report(DmaMapping mapping, long base, DirtyBitmap bitmap) {
+    private void report(DmaMapping mapping, long base, VfioBitmap bitmap) {
         if (!domains.isEmpty() && mapping.mapped) {
             mapping.markAllDirty(pageShift());
         }
@@ -636,9 +633,9 @@ public final class Type1Iommu {
         if (again != -1) {
             return again;
         }
-        long frame = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
-        mapping.addDriverPin(page, frame);
-        return frame;
+        DmaMapping.DriverPin pin = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
+        mapping.addDriverPin(page, pin);
+        return pin.frame;
     }
 
     /**
@@ -656,9 +653,9 @@ public final class Type1Iommu {
             if (mapping == null) {
                 break;
             }
-            long frame = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
-            if (frame != -1) {
-                pages.unpinForDriver(mapping, frame, domains.isEmpty());
+            DmaMapping.DriverPin pin = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
+            if (pin != null) {
+                pages.unpinForDriver(mapping, pin, domains.isEmpty());
             }
         }
     }
