@@ -85,7 +85,7 @@ final class IommufdBench {
     }
 
     VfioDeviceFile file(VfioDevice device) {
-        return vfio.openDeviceFile(device);
+        return VfioDeviceFile.open(vfio, device);
     }
 
     /** Reads a word by a device; -1 when the request was refused. */

@@ -52,7 +52,7 @@ final class IommufdProgram extends Program {
 
         Device(PciAddress address) {
             this.address = address;
-            this.file = host.vfio.openDeviceFile(host.registered.get(address));
+            this.file = VfioDeviceFile.open(host.vfio, host.registered.get(address));
         }
     }
 
@@ -577,7 +577,7 @@ final class IommufdProgram extends Program {
         opened[0].close();
         t.id = bind(t.file, "ok", 0, file);
         bind(t.file, "again", 0, file);
-        VfioDeviceFile second = host.vfio.openDeviceFile(host.registered.get(t.address));
+        VfioDeviceFile second = VfioDeviceFile.open(host.vfio, host.registered.get(t.address));
         print("second open of the cdev -> fd");
         bind(second, "on the second open", 0, file);
         second.close();
@@ -815,7 +815,7 @@ final class IommufdProgram extends Program {
         Device q = openBound(
                 KernelHost.FIFTH, "open and bind %s (same group " + group + "/" + other + ") -> %d %s");
         Iommufd file2 = open();
-        VfioDeviceFile q2 = host.vfio.openDeviceFile(host.registered.get(KernelHost.FIFTH));
+        VfioDeviceFile q2 = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.FIFTH));
         bind(q2, "other function, another iommufd", 0, file2);
         q2.close();
         attach(p, "IOAS A", a);
@@ -825,7 +825,7 @@ final class IommufdProgram extends Program {
         detach(p, "-");
         detach(q, "-");
         q.file.close();
-        q2 = host.vfio.openDeviceFile(host.registered.get(KernelHost.FIFTH));
+        q2 = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.FIFTH));
         bind(q2, "other function, another iommufd, once free", 0, file2);
         q2.close();
         file2.close();

@@ -204,8 +204,8 @@ final class JoinedHwptProgram extends Program {
         file = Iommufd.open(options, IommufdUser.root(process));
         int ioas = file.ioasAlloc(0);
         file.vfioIoasSet(ioas);
-        VfioDeviceFile d = host.vfio.openDeviceFile(host.registered.get(KernelHost.FIRST));
-        VfioDeviceFile e = host.vfio.openDeviceFile(host.registered.get(KernelHost.SECOND));
+        VfioDeviceFile d = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.FIRST));
+        VfioDeviceFile e = VfioDeviceFile.open(host.vfio, host.registered.get(KernelHost.SECOND));
         print("-- the first device, behind a unit without snoop control");
         snoopControl(false);
         bind(d, "1st");

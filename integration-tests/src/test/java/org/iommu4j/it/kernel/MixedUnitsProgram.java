@@ -174,7 +174,7 @@ final class MixedUnitsProgram {
         // ---- iommufd -----------------------------------------------------------------------------------------------
 
         private VfioDeviceFile openFile(PciAddress device) {
-            return host.vfio.openDeviceFile(host.registered.get(device));
+            return VfioDeviceFile.open(host.vfio, host.registered.get(device));
         }
 
         private int bind(VfioDeviceFile device, String what) {

@@ -43,8 +43,8 @@ class IommufdRulesTest {
         Bench(String release) {
             host.with(VfioOptions.DEFAULT.withRelease(linux(release)));
             iommufd = open(release);
-            file = host.vfio().openDeviceFile(host.vfio().register(first.id()));
-            other = host.vfio().openDeviceFile(host.vfio().register(second.id()));
+            file = VfioDeviceFile.open(host.vfio(), host.vfio().register(first.id()));
+            other = VfioDeviceFile.open(host.vfio(), host.vfio().register(second.id()));
             device = file.bind(iommufd);
             other.bind(iommufd);
             ioas = iommufd.ioasAlloc(0);
@@ -91,7 +91,7 @@ class IommufdRulesTest {
         TestDevice device = host.add("0000:00:05.0");
         host.with(VfioOptions.DEFAULT.withRelease(linux("6.5")));
         VfioDevice registered = host.vfio().register(device.id());
-        assertThat(errno(() -> host.vfio().openDeviceFile(registered))).isEqualTo(Errno.ENOENT);
+        assertThat(errno(() -> VfioDeviceFile.open(host.vfio(), registered))).isEqualTo(Errno.ENOENT);
         new Bench("6.6").file.close();
     }
 
@@ -218,7 +218,7 @@ class IommufdRulesTest {
         for (String release : List.of("6.16", "6.17")) {
             Bench bench = new Bench(release);
             bench.file.close();
-            VfioDeviceFile again = bench.host.vfio().openDeviceFile(bench.file.device());
+            VfioDeviceFile again = VfioDeviceFile.open(bench.host.vfio(), bench.file.device());
             assertThat(errno(() -> again.bind(bench.iommufd, VfioDeviceFile.BIND_TOKEN, null)))
                     .as(release)
                     .isEqualTo(release.equals("6.16") ? Errno.EINVAL : Errno.EFAULT);
