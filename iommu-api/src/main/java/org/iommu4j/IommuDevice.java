@@ -43,7 +43,8 @@ public interface IommuDevice {
     }
 
     /**
-     * Returns what the driver tells user space of the device's unit; {@link HardwareInfo#NONE} when it tells nothing.
+     * Returns what the driver tells user space of the device's unit, {@link HardwareInfo#NONE} when it tells nothing;
+     * constant for the device's life [hardware-info-1].
      *
      * <p>Source: {@code hw_info} in {@code struct iommu_ops}.
      */
