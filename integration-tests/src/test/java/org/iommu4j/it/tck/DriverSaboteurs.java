@@ -704,6 +704,7 @@ final class DriverSaboteurs {
                     AtomicInteger count = new AtomicInteger();
                     return call -> new HardwareInfo(7, List.of(count.incrementAndGet()));
                 }),
+                device("virtual-unit-1", "has a unit that is none", "virtualIommuUnit", call -> Optional.of("none")),
                 device("max-pasids-1", "has three", "maxPasids", call -> 3),
                 device("max-pasids-1", "has those that there are at most", "maxPasids", call -> 1 << 20),
                 device(

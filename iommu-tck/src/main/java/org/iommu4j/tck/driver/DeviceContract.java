@@ -259,6 +259,14 @@ public abstract class DeviceContract {
     }
 
     @Test
+    @Promise("virtual-unit-1")
+    void theUnitOfGuestsIsOneOfTheDriversAndDoesNotChange(Bench bench) {
+        Optional<String> unit = bench.device().virtualIommuUnit();
+        unit.ifPresent(name -> assertThat(bench.iommu().units()).contains(name));
+        assertThat(bench.device().virtualIommuUnit()).isEqualTo(unit);
+    }
+
+    @Test
     @Promise("page-requests-of-device-1")
     void pageRequestsAreThereForTheDevicesLifeOrNever(Bench bench) {
         assertThat(bench.device().pageRequests().isPresent())

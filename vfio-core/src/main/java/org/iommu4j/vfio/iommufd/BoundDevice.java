@@ -25,6 +25,7 @@ public final class BoundDevice extends IommufdObject {
     private final DeviceGroup group;
     private final IommuDevice device;
     private final Runnable faultSource = this::collectFaults;
+    private @Nullable VirtualDevice virtualDevice;
     private boolean bound = true;
 
     private BoundDevice(IommufdContext context, DeviceGroup group, IommuDevice device) {
@@ -78,6 +79,16 @@ public final class BoundDevice extends IommufdObject {
     /** Returns whether it has an IOMMU. */
     boolean hasIommu() {
         return !(device instanceof NoIommu.Device);
+    }
+
+    /** Returns what a guest knows it as, null for nothing; under the object table's monitor. */
+    @Nullable
+    VirtualDevice virtualDevice() {
+        return virtualDevice;
+    }
+
+    void setVirtualDevice(@Nullable VirtualDevice virtual) {
+        virtualDevice = virtual;
     }
 
     /** Returns its number in the object table. */
@@ -278,6 +289,11 @@ public final class BoundDevice extends IommufdObject {
             bound = false;
             for (int pasid : group.pasidsOf(device)) {
                 failure = Failures.run(failure, () -> leave(pasid));
+            }
+            VirtualDevice virtual = virtualDevice;
+            if (virtual != null) {
+                context.table.removeForGood(virtual);
+                virtual.destroy();
             }
             context.table.remove(this);
             failure = Failures.run(failure, () -> group.group().release(device));

@@ -128,6 +128,6 @@ final class HwptAllocator {
                 .nesting()
                 .orElseThrow(() -> new IommuException(Errno.EOPNOTSUPP, parent + " can't be a parent"))
                 .allocateNested(device, data);
-        return context.table.add(new NestedHwpt(parent, null, domain, (flags & HwptAlloc.PASID) != 0));
+        return context.table.add(new NestedHwpt(parent, domain, (flags & HwptAlloc.PASID) != 0));
     }
 }

@@ -552,6 +552,10 @@ public final class Iommufd implements AutoCloseable {
         if (target instanceof PagingHwpt parent) {
             return HwptAllocator.allocateNested(context, parent, device, alloc.flags(), alloc.data());
         }
+        if (target instanceof VirtualIommu virtual) {
+            virtual.checkUnit(context.table.get(alloc.deviceId(), BoundDevice.class));
+            throw new IommuException(Errno.EOPNOTSUPP, virtual + " makes no nested HWPTs");
+        }
         throw new IommuException(Errno.EINVAL, "no HWPT can be made on " + target);
     }
 
@@ -642,7 +646,7 @@ public final class Iommufd implements AutoCloseable {
      * @param entryLength bytes of an entry, for its bounds only
      * @param requests the entries, in records of the vendor
      * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.1 too long or too many), ENOENT,
-     *     EINVAL (not a nested HWPT)
+     *     EOPNOTSUPP (a virtual IOMMU), EINVAL (not a nested HWPT)
      */
     public Invalidated hwptInvalidate(
             int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
@@ -653,7 +657,11 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(
                     Errno.EINVAL, requests.size() + " invalidations of " + entryLength + " bytes each");
         }
-        if (!(context.table.get(hwptId) instanceof NestedHwpt nested)) {
+        IommufdObject object = context.table.get(hwptId);
+        if (object instanceof VirtualIommu) {
+            throw new IommuException(Errno.EOPNOTSUPP, object + " has no caches to invalidate");
+        }
+        if (!(object instanceof NestedHwpt nested)) {
             throw new IommuException(Errno.EINVAL, "object " + hwptId + " is no nested HWPT");
         }
         GuestInvalidation invalidation = nested.domain()
@@ -682,6 +690,97 @@ public final class Iommufd implements AutoCloseable {
         checkFlags(flags, 0);
         return context.table.add(new FaultQueue(context.table));
     }
+
+    // ---- virtual IOMMUs --------------------------------------------------------------------------------------------
+
+    /**
+     * IOMMU_VIOMMU_ALLOC: makes a slice of a device's unit for a guest.
+     *
+     * @param flags 0
+     * @param type the vendor's, not 0; AMD's driver takes any
+     * @return its id
+     * @throws IommuException ENOTTY (before 6.13), EOPNOTSUPP (a flag, type 0), ENOENT (no such device), EOPNOTSUPP (its
+     *     driver makes none), ENOENT (no such HWPT), EINVAL (it is not made to be a parent)
+     */
+    public int viommuAlloc(int flags, int type, int deviceId, int hwptId) {
+        checkKnows(0x90);
+        checkTyped(flags, type);
+        synchronized (context.table) {
+            return VirtualIommu.allocate(context, context.table.get(deviceId, BoundDevice.class), hwptId).id;
+        }
+    }
+
+    /**
+     * IOMMU_VDEVICE_ALLOC: tells as what a guest knows a device. It goes when the device is unbound, and its id is not
+     * used again.
+     *
+     * @param number the guest's number of the device
+     * @return the virtual device's id
+     * @throws IommuException ENOTTY (before 6.13), ENOENT (no such virtual IOMMU or device), EINVAL (the device is behind
+     *     another unit), EEXIST (the device is known already, or the number is another's)
+     */
+    public int vdeviceAlloc(int viommuId, int deviceId, long number) {
+        checkKnows(0x91);
+        synchronized (context.table) {
+            VirtualIommu virtual = context.table.get(viommuId, VirtualIommu.class);
+            return virtual.add(context, context.table.get(deviceId, BoundDevice.class), number).id;
+        }
+    }
+
+    /** The most events that a queue may have room for, since 7.1. */
+    private static final int MOST_EVENTS = 1 << 19;
+
+    /**
+     * IOMMU_VEVENTQ_ALLOC: makes a queue of a virtual IOMMU's events, whose file is open.
+     *
+     * @param flags 0
+     * @param type the vendor's, not 0
+     * @param depth for how many events it has room, unsigned
+     * @throws IommuException ENOTTY (before 6.15), EOPNOTSUPP (a flag, type 0), EINVAL (depth 0; since 7.1 too deep),
+     *     ENOENT, EEXIST (there is one of the type)
+     */
+    public EventQueue veventqAlloc(int flags, int viommuId, int type, int depth) {
+        checkKnows(0x93);
+        checkTyped(flags, type);
+        if (depth == 0
+                || (context.rules.boundsInvalidations() && Integer.compareUnsigned(depth, MOST_EVENTS) > 0)) {
+            throw new IommuException(Errno.EINVAL, "a queue of " + Integer.toUnsignedString(depth) + " events");
+        }
+        synchronized (context.table) {
+            return context.table.get(viommuId, VirtualIommu.class).addQueue(context, type);
+        }
+    }
+
+    /**
+     * IOMMU_HW_QUEUE_ALLOC: would make a queue that a guest shares with its unit; no driver here can.
+     *
+     * @param flags 0
+     * @param type the vendor's, not 0
+     * @param iova where the guest has the queue
+     * @throws IommuException always: ENOTTY (before 6.17), EOPNOTSUPP (a flag, type 0), EINVAL (length 0), EOVERFLOW (it
+     *     wraps around), ENOENT (no such virtual IOMMU), EOPNOTSUPP
+     */
+    public void hwQueueAlloc(int flags, int viommuId, int type, long iova, long length) {
+        checkKnows(0x94);
+        checkTyped(flags, type);
+        if (length == 0) {
+            throw new IommuException(Errno.EINVAL, "a queue of 0 bytes");
+        }
+        if (Long.compareUnsigned(iova + (length - 1), iova) < 0) {
+            throw new IommuException(Errno.EOVERFLOW, "the queue wraps around");
+        }
+        throw new IommuException(
+                Errno.EOPNOTSUPP, context.table.get(viommuId, VirtualIommu.class) + " has no hardware queues");
+    }
+
+    private static void checkTyped(int flags, int type) {
+        checkFlags(flags, 0);
+        if (type == 0) {
+            throw new IommuException(Errno.EOPNOTSUPP, "no type");
+        }
+    }
+
+    // ---- devices without an IOMMU ----------------------------------------------------------------------------------
 
     /**
      * IOMMU_IOAS_NOIOMMU_GET_PA: tells where an IOVA is in memory, of an IOAS with a device without an IOMMU.
