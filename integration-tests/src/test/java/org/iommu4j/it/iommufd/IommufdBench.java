@@ -80,8 +80,7 @@ final class IommufdBench {
     }
 
     Iommufd open(ProcessMemory memory) {
-        return Iommufd.open(
-                options, new IommufdUser(memory, account, Set.of(IommufdUser.Capability.SYS_RESOURCE)));
+        return Iommufd.open(options, new IommufdUser(memory, account, Set.of(IommufdUser.Capability.SYS_RESOURCE)));
     }
 
     VfioDeviceFile file(VfioDevice device) {

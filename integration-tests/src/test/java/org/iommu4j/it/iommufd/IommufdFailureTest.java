@@ -74,10 +74,13 @@ class IommufdFailureTest {
     private static Map<String, Operation> operations() {
         Map<String, Operation> all = new LinkedHashMap<>();
         all.put("map", bench -> bench.map(bench.a, 0x40000000L, 1200));
-        all.put("map anywhere", bench -> bench.iommufd.ioasMap(
-                new IoasMap(IoasMap.READABLE, bench.a, MEMORY, 700 * PAGE, 0)));
-        all.put("copy", bench -> bench.iommufd.ioasCopy(
-                new IoasCopy(ALL, bench.a, bench.b, 600 * PAGE, 0x50000000L, 0x100000)));
+        all.put(
+                "map anywhere",
+                bench -> bench.iommufd.ioasMap(new IoasMap(IoasMap.READABLE, bench.a, MEMORY, 700 * PAGE, 0)));
+        all.put(
+                "copy",
+                bench ->
+                        bench.iommufd.ioasCopy(new IoasCopy(ALL, bench.a, bench.b, 600 * PAGE, 0x50000000L, 0x100000)));
         all.put("attach", bench -> bench.second.attach(bench.a));
         all.put("attach with a HWPT of its own", bench -> bench.second.attach(bench.b));
         all.put("attach to a HWPT", bench -> bench.second.attach(bench.hwpt));

@@ -86,8 +86,7 @@ class IommufdHolesTest {
     @ParameterizedTest
     @CsvSource({"6.6, false", "6.7, true", "6.12, true", "7.3, true"})
     void aDeviceOnAnothersHwptReadsStaleMemory(String release, boolean stale) {
-        IommufdBench bench =
-                new IommufdBench(MachineFactory.load().create(snoopControlOfTheFirst(0)), release, 4);
+        IommufdBench bench = new IommufdBench(MachineFactory.load().create(snoopControlOfTheFirst(0)), release, 4);
         Bound bound = new Bound(bench);
         KvmOptions options = KvmOptions.DEFAULT.withRelease(LinuxRelease.of(release));
         VirtualMachine vm = new VirtualMachine(bench.process, bench.machine.processors(), options);

@@ -191,8 +191,8 @@ class IommufdObjectsTest {
         int device = file.bind(iommufd);
         int ioas = map(iommufd, iommufd.ioasAlloc(0), 4);
         int parent = iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.NEST_PARENT, device, ioas));
-        int nested = iommufd.hwptAlloc(new HwptAlloc(
-                0, device, parent, HwptAlloc.DATA_VTD_S1, new FirstStageTable(IOVA, 48, 0), 0));
+        int nested = iommufd.hwptAlloc(
+                new HwptAlloc(0, device, parent, HwptAlloc.DATA_VTD_S1, new FirstStageTable(IOVA, 48, 0), 0));
         assertRefused(Errno.EBUSY, () -> iommufd.destroy(parent));
         assertThat(iommufd.ioasIovaRanges(ioas, 8).needed()).isEqualTo(1);
         file.attach(nested);
@@ -237,8 +237,7 @@ class IommufdObjectsTest {
         assertRefused(Errno.EBUSY, () -> iommufd.destroy(access[0].id()));
         long[] frames = access[0].pinPages(IOVA + PAGE, 2 * PAGE, true);
         assertThat(frames)
-                .containsExactly(
-                        bench.process.translate(MEMORY + PAGE), bench.process.translate(MEMORY + 2 * PAGE));
+                .containsExactly(bench.process.translate(MEMORY + PAGE), bench.process.translate(MEMORY + 2 * PAGE));
         assertThat(bench.process.pinned()).isEqualTo(2);
         assertThat(bench.account.charged()).isEqualTo(2);
         assertRefused(Errno.ENOENT, () -> access[0].pinPages(IOVA + 7 * PAGE, 2 * PAGE, false));
@@ -320,8 +319,8 @@ class IommufdObjectsTest {
         UserAccount account = new UserAccount(6);
         Iommufd iommufd = Iommufd.open(bench.options, new IommufdUser(limited, account, Set.of()));
         assertRefused(Errno.EPERM, () -> iommufd.optionSet(Iommufd.OPTION_RLIMIT_MODE, 0, 1));
-        Iommufd able = iommufd.inheritedBy(
-                new IommufdUser(limited, account, Set.of(IommufdUser.Capability.SYS_RESOURCE)));
+        Iommufd able =
+                iommufd.inheritedBy(new IommufdUser(limited, account, Set.of(IommufdUser.Capability.SYS_RESOURCE)));
         VfioDeviceFile file = bench.file(bench.first);
         able.optionSet(Iommufd.OPTION_RLIMIT_MODE, 0, 1);
         file.bind(iommufd);
@@ -353,8 +352,7 @@ class IommufdObjectsTest {
         IommufdBench bench = new IommufdBench(IommufdBench.named("intel-sc"), "7.3", 16);
         Iommufd iommufd = bench.open();
         UserAccount nextAccount = new UserAccount(3);
-        Iommufd next = iommufd.inheritedBy(
-                new IommufdUser(bench.machine.newProcess(0, false), nextAccount, Set.of()));
+        Iommufd next = iommufd.inheritedBy(new IommufdUser(bench.machine.newProcess(0, false), nextAccount, Set.of()));
         VfioDeviceFile file = bench.file(bench.first);
         file.bind(iommufd);
         int ioas = iommufd.ioasAlloc(0);
@@ -427,9 +425,7 @@ class IommufdObjectsTest {
         int ioas = map(iommufd, iommufd.ioasAlloc(0), 4);
         assertRefused(Errno.EOPNOTSUPP, () -> iommufd.ioasNoIommuGetPa(ioas, IOVA, PAGE));
         assertRefused(Errno.EOPNOTSUPP, () -> iommufd.getHwInfo(device.id(), 0, 0));
-        assertRefused(
-                Errno.EOPNOTSUPP,
-                () -> iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.PASID, device.id(), ioas)));
+        assertRefused(Errno.EOPNOTSUPP, () -> iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.PASID, device.id(), ioas)));
         int hwpt = device.attach(ioas);
         assertThat(iommufd.hwpt(hwpt).enforced()).isFalse();
         NoIommuAddress at = iommufd.ioasNoIommuGetPa(ioas, IOVA + 0x10, 8 * PAGE);

@@ -168,8 +168,8 @@ class IommufdPropertyTest {
         List<Long> starts = new ArrayList<>(source.keySet());
         long start = starts.get(random.nextInt(starts.size()));
         Area area = source.get(start);
-        long at = iommufd.ioasCopy(new IoasCopy(
-                IoasMap.READABLE | IoasMap.WRITEABLE, to, from, area.pages * PAGE, 0, start));
+        long at = iommufd.ioasCopy(
+                new IoasCopy(IoasMap.READABLE | IoasMap.WRITEABLE, to, from, area.pages * PAGE, 0, start));
         model.ioas.get(to).put(at, area);
         return "copy to " + Long.toHexString(at);
     }

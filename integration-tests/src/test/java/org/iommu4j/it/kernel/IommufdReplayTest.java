@@ -59,8 +59,7 @@ class IommufdReplayTest {
     void iommufdAnswersAsTheKernelDid(Path path) {
         Transcript transcript = Transcript.read(path);
         KernelHost host = KernelHost.of(transcript);
-        Program program =
-                new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript));
+        Program program = new IommufdProgram(host, host.process(Long.MAX_VALUE, true), transcript, options(transcript));
         replay("iommufd", transcript, program::run, program.lines(), List.of());
     }
 

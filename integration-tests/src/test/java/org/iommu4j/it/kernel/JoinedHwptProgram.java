@@ -33,9 +33,11 @@ final class JoinedHwptProgram extends Program {
 
     /** Inputs of the kernel's run, and what a guest's own program does. */
     static final List<Comparison.Outside> OUTSIDE = List.of(
-            new Comparison.Outside("probes that the program asks for", line -> line.text().startsWith("PROBE ")),
+            new Comparison.Outside(
+                    "probes that the program asks for", line -> line.text().startsWith("PROBE ")),
             new Comparison.Outside("traces of the kernel", line -> line.text().startsWith("TRACE ")),
-            new Comparison.Outside("what a guest's program exits with", line -> line.text().startsWith("KVM_RUN ")));
+            new Comparison.Outside(
+                    "what a guest's program exits with", line -> line.text().startsWith("KVM_RUN ")));
 
     /** A CPU that tells of its WBINVDs. */
     private final class Watched implements Processor {
@@ -101,7 +103,8 @@ final class JoinedHwptProgram extends Program {
 
     private void newMachine() {
         List<Processor> processors = new ArrayList<>();
-        for (Processor processor : host.machine.processors().subList(0, transcript.hardware().cpus())) {
+        for (Processor processor :
+                host.machine.processors().subList(0, transcript.hardware().cpus())) {
             processors.add(new Watched(processor));
         }
         vm = new VirtualMachine(process, processors, KvmOptions.DEFAULT.withRelease(transcript.release()));

@@ -73,14 +73,11 @@ final class MixedUnitsProgram {
 
         private void snoopControl(boolean on) {
             long ecap = transcript.hardware().extendedCapabilities().orElseThrow();
-            print(
-                    "[snoop control of the unit is now %d, ecap %x]",
-                    on ? 1 : 0, on ? ecap | 0x80 : ecap & ~0x80L);
+            print("[snoop control of the unit is now %d, ecap %x]", on ? 1 : 0, on ? ecap | 0x80 : ecap & ~0x80L);
         }
 
         private void coherent(String what) {
-            int r = call(() ->
-                    iommufd ? file.vfioContainer().checkExtension(4) : container.checkExtension(4));
+            int r = call(() -> iommufd ? file.vfioContainer().checkExtension(4) : container.checkExtension(4));
             print("  VFIO_DMA_CC_IOMMU, %s -> %d %s", what, r, errno());
         }
 
@@ -111,8 +108,10 @@ final class MixedUnitsProgram {
                     first ? 1 : 0, second ? 1 : 0, mapEarly ? "one map before the 2nd" : "no map before the 2nd");
             snoopControl(first);
             container = host.vfio.openContainer(process);
-            VfioGroup g = host.vfio.openGroup(host.registered.get(KernelHost.FIRST).groupId());
-            VfioGroup h = host.vfio.openGroup(host.registered.get(KernelHost.SECOND).groupId());
+            VfioGroup g =
+                    host.vfio.openGroup(host.registered.get(KernelHost.FIRST).groupId());
+            VfioGroup h =
+                    host.vfio.openGroup(host.registered.get(KernelHost.SECOND).groupId());
             setContainer(g, "1st");
             int r = call(() -> container.setIommu(3));
             print("  SET_IOMMU -> %d %s", r, errno());
@@ -298,7 +297,12 @@ final class MixedUnitsProgram {
 
     private void tell(boolean first, boolean second, boolean mapEarly, boolean iommufd, boolean explicit) {
         Story story = new Story(
-                KernelHost.ofTwoUnits(transcript, Set.of(KernelHost.SECOND), first, second), first, second, mapEarly, iommufd, explicit);
+                KernelHost.ofTwoUnits(transcript, Set.of(KernelHost.SECOND), first, second),
+                first,
+                second,
+                mapEarly,
+                iommufd,
+                explicit);
         try {
             story.run();
         } finally {

@@ -48,7 +48,9 @@ abstract class Program {
         try {
             return call.getAsInt();
         } catch (IommuException refusal) {
-            error = refusal.errno() == Errno.EDEADLK ? "EDEADLOCK" : refusal.errno().name();
+            error = refusal.errno() == Errno.EDEADLK
+                    ? "EDEADLOCK"
+                    : refusal.errno().name();
             return -1;
         }
     }
@@ -103,7 +105,8 @@ abstract class Program {
         return text.toString();
     }
 
-    // ---- the EDU device: it copies 16 bytes to its buffer, or from it ------------------------------------------------
+    // ---- the EDU device: it copies 16 bytes to its buffer, or from it
+    // ------------------------------------------------
 
     private final long[] buffer = new long[2];
 

@@ -9,15 +9,17 @@ package org.iommu4j.vfio.iommufd;
  */
 public final class EventQueue extends IommufdObject implements AutoCloseable {
     private final ObjectTable table;
-    private final VirtualIommu iommu;
-    private final int type;
+    private final Runnable forget;
     private boolean closed;
 
-    /** Makes a queue whose file is open. */
-    EventQueue(ObjectTable table, VirtualIommu iommu, int type) {
+    /**
+     * Makes a queue whose file is open.
+     *
+     * @param forget runs when it is destroyed
+     */
+    EventQueue(ObjectTable table, Runnable forget) {
         this.table = table;
-        this.iommu = iommu;
-        this.type = type;
+        this.forget = forget;
         users = 1;
     }
 
@@ -44,6 +46,6 @@ public final class EventQueue extends IommufdObject implements AutoCloseable {
 
     @Override
     void destroy() {
-        iommu.removeQueue(type);
+        forget.run();
     }
 }

@@ -115,9 +115,7 @@ final class HwptAllocator {
             IommufdContext context, PagingHwpt parent, IommuDevice device, int flags, @Nullable GuestTable data) {
         int allowed = (context.rules.faultQueues() ? HwptAlloc.FAULT_ID_VALID : 0)
                 | (context.rules.pagingFlags().mask() & HwptAlloc.PASID);
-        boolean hasOp = context.rules.nestsByOwnOp()
-                ? device.iommu().nests()
-                : context.rules.driverAllocatesForUsers();
+        boolean hasOp = context.rules.nestsByOwnOp() ? device.iommu().nests() : context.rules.driverAllocatesForUsers();
         if ((flags & ~allowed) != 0 || data == null || !hasOp) {
             throw new IommuException(Errno.EOPNOTSUPP, "nested HWPT of " + device.id() + " on " + parent);
         }

@@ -239,8 +239,7 @@ public final class Iommufd implements AutoCloseable {
     public IoasRanges ioasIovaRanges(int ioasId, int room) {
         Ioas ioas = ioas(ioasId);
         List<IovaRange> ranges = ioas.ranges();
-        return new IoasRanges(
-                ranges.size(), ioas.alignment(), ranges.subList(0, Math.min(room, ranges.size())));
+        return new IoasRanges(ranges.size(), ioas.alignment(), ranges.subList(0, Math.min(room, ranges.size())));
     }
 
     /**
@@ -587,8 +586,7 @@ public final class Iommufd implements AutoCloseable {
             throw new IommuException(Errno.EOPNOTSUPP, "no hardware information of type " + type);
         }
         long capabilities = 0;
-        if (context.rules.driverAllocatesForUsers()
-                && device.iommu().capable(device, IommuCapability.DIRTY_TRACKING)) {
+        if (context.rules.driverAllocatesForUsers() && device.iommu().capable(device, IommuCapability.DIRTY_TRACKING)) {
             capabilities |= HwInfo.DIRTY_TRACKING;
         }
         if (context.rules.tellsAts() && !device.iommu().capable(device, IommuCapability.PCI_ATS_SUPPORTED)) {
@@ -648,8 +646,7 @@ public final class Iommufd implements AutoCloseable {
      * @throws IommuException ENOTTY (before 6.8), EINVAL (entries of no bytes; since 7.1 too long or too many), ENOENT,
      *     EOPNOTSUPP (a virtual IOMMU), EINVAL (not a nested HWPT)
      */
-    public Invalidated hwptInvalidate(
-            int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
+    public Invalidated hwptInvalidate(int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
         checkKnows(0x8d);
         boolean tooMuch = context.rules.boundsInvalidations()
                 && (entryLength > LONGEST_INVALIDATION || requests.size() > MOST_INVALIDATIONS);
@@ -742,8 +739,7 @@ public final class Iommufd implements AutoCloseable {
     public EventQueue veventqAlloc(int flags, int viommuId, int type, int depth) {
         checkKnows(0x93);
         checkTyped(flags, type);
-        if (depth == 0
-                || (context.rules.boundsInvalidations() && Integer.compareUnsigned(depth, MOST_EVENTS) > 0)) {
+        if (depth == 0 || (context.rules.boundsInvalidations() && Integer.compareUnsigned(depth, MOST_EVENTS) > 0)) {
             throw new IommuException(Errno.EINVAL, "a queue of " + Integer.toUnsignedString(depth) + " events");
         }
         synchronized (context.table) {
@@ -848,8 +844,8 @@ public final class Iommufd implements AutoCloseable {
     }
 
     private static int prot(int flags) {
-        int prot = ((flags & IoasMap.READABLE) != 0 ? Prot.READ : 0)
-                | ((flags & IoasMap.WRITEABLE) != 0 ? Prot.WRITE : 0);
+        int prot =
+                ((flags & IoasMap.READABLE) != 0 ? Prot.READ : 0) | ((flags & IoasMap.WRITEABLE) != 0 ? Prot.WRITE : 0);
         if (prot == 0) {
             throw new IommuException(Errno.EINVAL, "a mapping that is neither readable nor writeable");
         }

@@ -3,14 +3,15 @@ package org.iommu4j.vfio.iommufd;
 
 /** A device as a guest knows it, under a virtual IOMMU. Source: {@code struct iommufd_vdevice}. */
 final class VirtualDevice extends IommufdObject {
-    private final VirtualIommu iommu;
-    private final BoundDevice device;
-    private final long number;
+    private final Runnable forget;
 
-    VirtualDevice(VirtualIommu iommu, BoundDevice device, long number) {
-        this.iommu = iommu;
-        this.device = device;
-        this.number = number;
+    /**
+     * Makes one.
+     *
+     * @param forget runs when it is destroyed
+     */
+    VirtualDevice(Runnable forget) {
+        this.forget = forget;
     }
 
     @Override
@@ -18,14 +19,8 @@ final class VirtualDevice extends IommufdObject {
         return "virtual device";
     }
 
-    /** Returns the guest's number of it. */
-    long number() {
-        return number;
-    }
-
     @Override
     void destroy() {
-        device.setVirtualDevice(null);
-        iommu.remove(this);
+        forget.run();
     }
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.iommufd;
 
-import java.util.HashMap;
 import java.util.HashSet;
-import java.util.Map;
 import java.util.Set;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
@@ -18,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 final class VirtualIommu extends IommufdObject {
     private final PagingHwpt parent;
     private final String unit;
-    private final Map<Long, VirtualDevice> devices = new HashMap<>();
+    private final Set<Long> numbers = new HashSet<>();
     private final Set<Integer> eventTypes = new HashSet<>();
 
     private VirtualIommu(PagingHwpt parent, String unit) {
@@ -30,8 +28,8 @@ final class VirtualIommu extends IommufdObject {
     /**
      * Makes one.
      *
-     * @throws IommuException EOPNOTSUPP (the device's driver makes none), ENOENT (no such HWPT), EINVAL (it is not made to
-     *     be a parent)
+     * @throws IommuException EOPNOTSUPP (the device's driver makes none), ENOENT (no such HWPT), EINVAL (it is not made
+     *     to be a parent)
      */
     static VirtualIommu allocate(IommufdContext context, BoundDevice device, int hwptId) {
         String unit = unitOf(device);
@@ -72,20 +70,18 @@ final class VirtualIommu extends IommufdObject {
      */
     VirtualDevice add(IommufdContext context, BoundDevice device, long number) {
         checkUnit(device);
-        if (device.virtualDevice() != null || devices.containsKey(number)) {
+        if (device.virtualDevice() != null || numbers.contains(number)) {
             throw new IommuException(Errno.EEXIST, "virtual device 0x" + Long.toHexString(number) + " of " + device);
         }
-        VirtualDevice virtual = context.table.add(new VirtualDevice(this, device, number));
+        VirtualDevice virtual = context.table.add(new VirtualDevice(() -> {
+            device.setVirtualDevice(null);
+            numbers.remove(number);
+            users--;
+        }));
         device.setVirtualDevice(virtual);
-        devices.put(number, virtual);
+        numbers.add(number);
         users++;
         return virtual;
-    }
-
-    /** Forgets a device. */
-    void remove(VirtualDevice device) {
-        devices.remove(device.number());
-        users--;
     }
 
     /**
@@ -98,13 +94,10 @@ final class VirtualIommu extends IommufdObject {
             throw new IommuException(Errno.EEXIST, this + " has a queue of type " + type);
         }
         users++;
-        return context.table.add(new EventQueue(context.table, this, type));
-    }
-
-    /** Forgets a queue. */
-    void removeQueue(int type) {
-        eventTypes.remove(type);
-        users--;
+        return context.table.add(new EventQueue(context.table, () -> {
+            eventTypes.remove(type);
+            users--;
+        }));
     }
 
     @Override

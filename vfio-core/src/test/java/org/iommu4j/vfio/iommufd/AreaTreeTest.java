@@ -48,7 +48,8 @@ class AreaTreeTest {
             long offset = random.nextInt(3) == 0 ? 0x800 : 0;
             String when = "-Diommu4j.seed=" + seed + " step " + step;
             long hole = tree.hole(first, last, length, align, offset);
-            // A gap is tried once, from its first aligned address on, as in Linux: with an offset a slow search may find
+            // A gap is tried once, from its first aligned address on, as in Linux: with an offset a slow search may
+            // find
             // less than that.
             if (offset == 0) {
                 assertThat(hole).as(when).isEqualTo(slowHole(slow, first, last, length, align, offset));
@@ -88,8 +89,7 @@ class AreaTreeTest {
     @Timeout(value = 60, unit = TimeUnit.SECONDS)
     void aMillionMappingsAreFoundRoomForAndUnmapped() {
         IommufdOptions options = IommufdOptions.DEFAULT;
-        Iommufd iommufd = Iommufd.open(
-                options, IommufdUser.root(new TestProcess()));
+        Iommufd iommufd = Iommufd.open(options, IommufdUser.root(new TestProcess()));
         int ioas = iommufd.ioasAlloc(0);
         int count = 1_000_000;
         for (int i = 0; i < count; i++) {
@@ -99,7 +99,8 @@ class AreaTreeTest {
         for (int i = count; i > 0; i -= 2) {
             assertThat(iommufd.ioasUnmap(ioas, i * PAGE, PAGE)).isEqualTo(PAGE);
         }
-        assertThat(iommufd.ioasMap(new IoasMap(IoasMap.READABLE, ioas, PAGE, PAGE, 0))).isEqualTo(2 * PAGE);
+        assertThat(iommufd.ioasMap(new IoasMap(IoasMap.READABLE, ioas, PAGE, PAGE, 0)))
+                .isEqualTo(2 * PAGE);
         assertThat(iommufd.ioasMap(new IoasMap(IoasMap.READABLE, ioas, 2 * PAGE, 2 * PAGE, 0)))
                 .isEqualTo((long) count * PAGE);
         assertThat(iommufd.ioasUnmap(ioas, 0, -1L)).isEqualTo((count / 2 + 3L) * PAGE);

@@ -69,8 +69,8 @@ class IommufdRulesTest {
 
     @Test
     void eachReleaseKnowsItsCalls() {
-        Map<String, Integer> last = new HashMap<>(Map.of(
-                "6.2", 0x88, "6.5", 0x88, "6.6", 0x8a, "6.7", 0x8c, "6.8", 0x8d, "6.11", 0x8e, "6.13", 0x91));
+        Map<String, Integer> last = new HashMap<>(
+                Map.of("6.2", 0x88, "6.5", 0x88, "6.6", 0x8a, "6.7", 0x8c, "6.8", 0x8d, "6.11", 0x8e, "6.13", 0x91));
         last.putAll(Map.of("6.14", 0x92, "6.15", 0x93, "6.17", 0x94, "7.2", 0x94, "7.3", 0x95));
         last.forEach((release, number) -> {
             assertThat(errno(() -> IommufdIoctls.checkUnreadable(linux(release), number)))
@@ -195,8 +195,7 @@ class IommufdRulesTest {
             pasids.add(info.maxPasidLog2());
             capabilities.add(info.capabilities());
         }
-        assertThat(typed)
-                .containsExactly(Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, null, null, null);
+        assertThat(typed).containsExactly(Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, null, null, null);
         assertThat(pasids).containsExactly(0, 16, 16, 16, 16, 16);
         assertThat(capabilities).containsExactly(1L, 1L, 1L, 1L, 1L, 9L);
     }
