@@ -100,8 +100,8 @@ public final class VfioContainer implements AutoCloseable {
     /**
      * Sets the container's IOMMU, with all groups of the container.
      *
-     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting is refused
-     * here in all releases, as Linux does where the driver has none.
+     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting is
+     * refused here in all releases, as Linux does where the driver has none.
      *
      * @param type {@link VfioExtension#TYPE1_IOMMU} or {@link VfioExtension#TYPE1V2_IOMMU}, or with groups without an
      *     IOMMU {@link VfioExtension#NOIOMMU_IOMMU}
@@ -211,8 +211,8 @@ public final class VfioContainer implements AutoCloseable {
      *
      * @return the number of bytes unmapped
      * @throws IommuException EINVAL (no IOMMU; fewer than {@link DmaUnmap#SIZE} bytes; written pages together with
-     *     other flags, or in fewer than {@link DmaUnmap#SIZE_WITH_BITMAP} bytes), and as {@link #unmap(long, long, int)}
-     *     and {@link Type1Iommu#unmap(long, long, VfioBitmap)}
+     *     other flags, or in fewer than {@link DmaUnmap#SIZE_WITH_BITMAP} bytes), and as {@link #unmap(long, long,
+     *     int)} and {@link Type1Iommu#unmap(long, long, VfioBitmap)}
      */
     public long unmap(DmaUnmap argument) {
         Objects.requireNonNull(argument, "argument");

@@ -85,8 +85,8 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *
      * @param file the open file that the user names; null where its number is of none
      * @throws IommuException EBADF (no file, or a closed container), EINVAL (the group is in a container), EBADFD (the
-     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it and
-     *     the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
+     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it
+     *     and the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
      *     {@link IommuGroup#claimDmaOwner}, and where the container already has its IOMMU, as {@link
      *     org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */

@@ -62,7 +62,9 @@ final class VfioPciFunction {
         return config().findCapability(CAPABILITY_EXPRESS);
     }
 
-    /** The device is opened for the first time: it decodes its addresses, and sends nothing until its user has it do so. */
+    /**
+     * The device is opened for the first time: it decodes its addresses, and sends nothing until its user has it do so.
+     */
     void enable() {
         int command = config().read(COMMAND, 2) & ~COMMAND_BUS_MASTER;
         for (int bar = 0; bar < BAR_COUNT; bar++) {

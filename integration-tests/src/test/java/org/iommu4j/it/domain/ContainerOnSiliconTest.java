@@ -299,7 +299,8 @@ class ContainerOnSiliconTest {
 
         private boolean cuts(long start, long end) {
             return model.values().stream()
-                    .anyMatch(each -> (each.iova < start && each.end() > start) || (each.iova < end && each.end() > end));
+                    .anyMatch(each ->
+                            (each.iova < start && each.end() > start) || (each.iova < end && each.end() > end));
         }
 
         private long randomIova() {

@@ -82,7 +82,9 @@ public record GuestHardware(
         return Integer.parseInt(options.getOrDefault("smp", "1"));
     }
 
-    /** Returns a property of the unit's device, such as {@code snoop-control}; empty where the device has its default. */
+    /**
+     * Returns a property of the unit's device, such as {@code snoop-control}; empty where the device has its default.
+     */
     public Optional<String> unitProperty(String name) {
         for (String property : options.getOrDefault("device", "").split(",")) {
             if (property.startsWith(name + "=")) {

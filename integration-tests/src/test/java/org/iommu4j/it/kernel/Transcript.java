@@ -108,7 +108,9 @@ public record Transcript(
         return options;
     }
 
-    /** Returns the machine's name, by which transcripts of several kernels are compared: the name without its kernel. */
+    /**
+     * Returns the machine's name, by which transcripts of several kernels are compared: the name without its kernel.
+     */
     public String machine() {
         return name.replaceFirst("^[0-9.]+-", "");
     }

@@ -20,8 +20,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class VfioReplayTest {
     /**
-     * Transcripts that differ, and where they begin to. AMD's driver of Linux 7.3 remaps no interrupts where the function
-     * that IVRS names for the I/O APIC is missing; ours has no rule of that.
+     * Transcripts that differ, and where they begin to. AMD's driver of Linux 7.3 remaps no interrupts where the
+     * function that IVRS names for the I/O APIC is missing; ours has no rule of that.
      */
     private static final Map<String, String> LEFT = Map.of("7.3-amd", "SET_IOMMU(TYPE1v2) -> -1 EPERM");
 

@@ -244,10 +244,10 @@ public final class Type1Iommu {
      * @throws IommuException EINVAL (unknown flags; size 0), EOVERFLOW (a range wraps around; before 6.18 EINVAL),
      *     EINVAL (neither rights nor MAP_VADDR, or both; something not aligned to the smallest page). With MAP_VADDR:
      *     ENOENT (no mapping there), EINVAL (it is not exactly this one, or has an address), ENOMEM (the caller's limit
-     *     of locked memory). Otherwise: EEXIST (something is mapped there), ENOSPC (too many mappings), EINVAL (not in a
-     *     range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the limit of locked
-     *     memory, or no frame for tables), and as {@link IommuMapper#map}; EINVAL (too large to track); nothing stays
-     *     mapped, pinned or charged
+     *     of locked memory). Otherwise: EEXIST (something is mapped there), ENOSPC (too many mappings), EINVAL (not in
+     *     a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the limit of
+     *     locked memory, or no frame for tables), and as {@link IommuMapper#map}; EINVAL (too large to track); nothing
+     *     stays mapped, pinned or charged
      */
     public synchronized void map(ProcessMemory caller, long iova, long virtualAddress, long size, int flags) {
         Objects.requireNonNull(caller, "caller");
