@@ -13,7 +13,6 @@ import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Options;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What of VFIO's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
@@ -130,26 +129,5 @@ record VfioRules(
                 reachesTheEnd,
                 movesAddresses,
                 alignsCapabilities);
-    }
-
-    /**
-     * Returns whether a group's file vouches for coherency.
-     *
-     * <p>Up to 6.1 the container answers, and a group without one is believed: its user has not been allowed anything
-     * yet. Source: {@code vfio_file_enforced_coherent}, {@code vfio_group_enforced_coherent}.
-     *
-     * @param container what the group is in, if anything
-     * @param registered the group's devices
-     */
-    boolean enforcedCoherent(@Nullable VfioContainer container, List<VfioDevice> registered) {
-        if (!filesAskDevices) {
-            return container == null || container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
-        }
-        for (VfioDevice device : registered) {
-            if (!device.canEnforceCacheCoherency()) {
-                return false;
-            }
-        }
-        return true;
     }
 }

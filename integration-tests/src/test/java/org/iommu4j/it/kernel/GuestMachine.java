@@ -114,7 +114,7 @@ final class GuestMachine {
     /** Returns whether the guest had loaded a driver. */
     private boolean hasDriver(String name) {
         String named = transcript.commandLine().get("qdrv");
-        return named == null ? DRIVERS.contains(name) : List.of(named.split(",")).contains(name);
+        return named == null ? DRIVERS.contains(name) : List.of(named.split(",", -1)).contains(name);
     }
 
     private static MachineDescription describe(GuestHardware hardware) {
@@ -148,19 +148,9 @@ final class GuestMachine {
                 unit.sourceIds());
     }
 
-    /** Returns the transcript. */
-    Transcript transcript() {
-        return transcript;
-    }
-
     /** Returns the silicon. */
     Machine machine() {
         return machine;
-    }
-
-    /** Returns the kernel's core. */
-    IommuCore core() {
-        return core;
     }
 
     /** Returns the modules' parameters as the guest had them. */

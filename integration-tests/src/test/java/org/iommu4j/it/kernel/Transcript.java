@@ -100,7 +100,7 @@ public record Transcript(
 
     private static Map<String, String> options(String line) {
         Map<String, String> options = new LinkedHashMap<>();
-        for (String option : line.strip().split("\\s+")) {
+        for (String option : line.strip().split("\\s+", -1)) {
             int equals = option.indexOf('=');
             options.put(
                     equals < 0 ? option : option.substring(0, equals), equals < 0 ? "" : option.substring(equals + 1));

@@ -43,6 +43,7 @@ class VfioReplayTest {
         }
         assertThat(comparison.different()).isEmpty();
         assertThat(comparison.compared()).isGreaterThan(250);
+        assertThat(program.pinned()).isZero();
     }
 
     static List<Path> mixed() {

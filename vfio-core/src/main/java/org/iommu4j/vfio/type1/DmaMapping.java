@@ -168,21 +168,24 @@ final class DmaMapping {
 
     /** Records that a driver has pinned a page. */
     void addDriverPin(long page, DriverPin pin) {
-        if (driverPins == null) {
-            driverPins = new TreeMap<>();
+        TreeMap<Long, DriverPin> pins = driverPins;
+        if (pins == null) {
+            pins = new TreeMap<>();
+            driverPins = pins;
         }
-        driverPins.put(page, pin);
+        pins.put(page, pin);
         markDirty(page);
     }
 
     /** Takes a driver's pin of a page back; returns what is to unpin, or null where there was none or others remain. */
     @Nullable
     DriverPin removeDriverPin(long page) {
-        DriverPin pin = driverPins == null ? null : driverPins.get(page);
-        if (pin == null || --pin.count != 0) {
+        TreeMap<Long, DriverPin> pins = driverPins;
+        DriverPin pin = pins == null ? null : pins.get(page);
+        if (pins == null || pin == null || --pin.count != 0) {
             return null;
         }
-        driverPins.remove(page);
+        pins.remove(page);
         return pin;
     }
 
