@@ -115,7 +115,7 @@ final class VfioPciFunction {
     }
 
     private static int upTo(int bytes) {
-        return bytes == 4 ? -1 : (1 << 8 * bytes) - 1;
+        return bytes == 4 ? -1 : (1 << (8 * bytes)) - 1;
     }
 
     /** Writes what of it a user may write. */
@@ -132,8 +132,8 @@ final class VfioPciFunction {
             int word = 0;
             for (int i = 0; i < 2; i++) {
                 int from = at + i - offset;
-                int part = from >= 0 && from < bytes ? value >>> 8 * from : old >>> 8 * i;
-                word |= (part & 0xff) << 8 * i;
+                int part = from >= 0 && from < bytes ? value >>> (8 * from) : old >>> (8 * i);
+                word |= (part & 0xff) << (8 * i);
             }
             if (control) {
                 copied = word & COPIED & 0x7fff;

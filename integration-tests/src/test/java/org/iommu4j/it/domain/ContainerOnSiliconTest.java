@@ -78,7 +78,7 @@ class ContainerOnSiliconTest {
                         VtdUnitProvider.CAP_4_LEVEL | VtdUnitProvider.CAP_CM,
                         VtdUnitProvider.ECAP_NO_SNOOP_CONTROL & ~1),
                 ScalableMachines.of("first stage", CAP, ECAP | FIRST_STAGE),
-                ScalableMachines.twoUnits(CAP, ECAP | SECOND_STAGE, CAP, ECAP | SECOND_STAGE & ~(1L << 7)),
+                ScalableMachines.twoUnits(CAP, ECAP | SECOND_STAGE, CAP, (ECAP | SECOND_STAGE) & ~(1L << 7)),
                 ScalableMachines.twoUnits(CAP, ECAP | FIRST_STAGE, CAP, ECAP | SECOND_STAGE),
                 AmdConfigurations.configurations().get(0));
         List<String> releases = List.of("5.18", "6.1", "6.17", "7.3");
@@ -197,7 +197,7 @@ class ContainerOnSiliconTest {
 
         /** Calls, and compares its errno with those that the model allows; none for success. */
         private boolean call(Set<Errno> allowed, Runnable call) {
-            Errno errno = errnoOf(call::run);
+            Errno errno = errnoOf(call);
             if (errno == null) {
                 assertThat(allowed).as("it succeeded").isEmpty();
                 succeeded++;

@@ -58,18 +58,16 @@ public record Transcript(
         Map<String, String> commandLine = Map.of();
         List<TranscriptLine> lines = new ArrayList<>();
         boolean ended = false;
-        for (int i = 0; i < all.size(); i++) {
+        for (int i = (int) all.stream().takeWhile(line -> line.startsWith("#")).count(); i < all.size(); i++) {
             String line = all.get(i).stripTrailing();
             Matcher uname = UNAME.matcher(line);
-            if (line.startsWith("#") || line.isEmpty()) {
-                continue;
-            } else if (FRAME.matcher(line).matches()) {
+            if (FRAME.matcher(line).matches()) {
                 ended |= line.startsWith("END");
             } else if (release == null && uname.matches()) {
                 release = release(line, uname.group(1));
             } else if (commandLine.isEmpty()) {
                 commandLine = options(line);
-            } else {
+            } else if (!line.isEmpty()) {
                 lines.add(new TranscriptLine(i + 1, line));
             }
         }

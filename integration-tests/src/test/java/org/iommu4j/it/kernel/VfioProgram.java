@@ -86,7 +86,7 @@ final class VfioProgram {
         VfioContainer container = vfio.openContainer(root);
         out.print("device %s group %d", first, guest.groupOf(first));
         beforeTheGroup(container);
-        VfioGroup group = openGroup(container);
+        VfioGroup group = openGroup();
         setContainer(container, group);
         VfioDevice device = openDevice(group, first);
         suite(container, 3);
@@ -112,7 +112,7 @@ final class VfioProgram {
         print("SET_IOMMU without group", call(() -> container.setIommu(3)));
     }
 
-    private VfioGroup openGroup(VfioContainer container) {
+    private VfioGroup openGroup() {
         int number = guest.groupOf(first);
         VfioGroup group = vfio.openGroup(number);
         out.print("open /dev/vfio/%d -> fd 0", number);
@@ -502,7 +502,7 @@ final class VfioProgram {
                     container,
                     "map #" + (i + 1) + " with dma_entry_limit=4",
                     BUFFER + i * PAGE,
-                    0x100000 + i * 2 * PAGE,
+                    0x100000 + i * 2L * PAGE,
                     PAGE);
             out.print("  avail %d", available(container));
         }
