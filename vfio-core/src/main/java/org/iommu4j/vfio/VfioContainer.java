@@ -7,13 +7,13 @@ import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
-import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
 import org.iommu4j.vfio.type1.Type1Info;
 import org.iommu4j.vfio.type1.Type1Iommu;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -81,15 +81,14 @@ public final class VfioContainer implements AutoCloseable {
     /** Source: {@code vfio_iommu_type1_check_extension}. */
     private int type1Extension(int extension) {
         Type1Iommu current = iommu;
-        boolean has =
-                switch (extension) {
-                    case VfioExtension.TYPE1_IOMMU, VfioExtension.TYPE1V2_IOMMU, VfioExtension.UNMAP_ALL -> true;
-                    case VfioExtension.TYPE1_NESTING_IOMMU -> vfio.rules().nests();
-                    case VfioExtension.UPDATE_VADDR ->
-                        current == null ? !vfio.rules().movesAddresses() : current.updatesAddresses();
-                    case VfioExtension.DMA_CC_IOMMU -> current != null && current.enforcedCoherent();
-                    default -> false;
-                };
+        boolean has = switch (extension) {
+            case VfioExtension.TYPE1_IOMMU, VfioExtension.TYPE1V2_IOMMU, VfioExtension.UNMAP_ALL -> true;
+            case VfioExtension.TYPE1_NESTING_IOMMU -> vfio.rules().nests();
+            case VfioExtension.UPDATE_VADDR ->
+                current == null ? !vfio.rules().movesAddresses() : current.updatesAddresses();
+            case VfioExtension.DMA_CC_IOMMU -> current != null && current.enforcedCoherent();
+            default -> false;
+        };
         return has ? 1 : 0;
     }
 

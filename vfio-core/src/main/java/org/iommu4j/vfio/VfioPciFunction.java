@@ -154,8 +154,7 @@ final class VfioPciFunction {
         int express = express();
         int advanced = config().findCapability(CAPABILITY_ADVANCED_FEATURES);
         int power = config().findCapability(CAPABILITY_POWER_MANAGEMENT);
-        return (express != 0
-                        && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0)
+        return (express != 0 && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0)
                 || (advanced != 0 && (config().read(advanced + ADVANCED_FEATURES, 1) & ADVANCED_FEATURES_RESET) != 0)
                 || (power != 0 && (config().read(power + PMCSR, 2) & NO_SOFT_RESET) == 0)
                 || aloneOnItsBus();

@@ -83,11 +83,7 @@ record VfioRules(
                             OBSERVED)
                     .since("6.6", true, INFERRED)
                     .witnessedBy("VfioReleaseTest#since66CapabilitiesAreAligned"),
-            ReleaseRule.of(
-                            "nests",
-                            "VFIO_TYPE1_NESTING_IOMMU is an extension.",
-                            true,
-                            OBSERVED)
+            ReleaseRule.of("nests", "VFIO_TYPE1_NESTING_IOMMU is an extension.", true, OBSERVED)
                     .since("6.13", false, INFERRED, "35890f85573c")
                     .witnessedBy("VfioReleaseTest#until612ThereIsAnExtensionForNesting"),
             ReleaseRule.of(

@@ -273,9 +273,7 @@ class VfioReleaseTest {
         VfioContainer container = host.vfio().openContainer(process);
         host.openGroupOf(device).setContainer(container);
         assertThat(container.checkExtension(VfioExtension.TYPE1_NESTING_IOMMU)).isEqualTo(there);
-        refused(
-                there == 1 ? Errno.EINVAL : Errno.ENODEV,
-                () -> container.setIommu(VfioExtension.TYPE1_NESTING_IOMMU));
+        refused(there == 1 ? Errno.EINVAL : Errno.ENODEV, () -> container.setIommu(VfioExtension.TYPE1_NESTING_IOMMU));
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
     }
 }

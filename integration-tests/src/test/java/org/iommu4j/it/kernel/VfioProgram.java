@@ -16,12 +16,12 @@ import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceInfo;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.IovaRange;
 import org.iommu4j.vfio.type1.Type1Info;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.jspecify.annotations.Nullable;
 
 /** The program that asked the guests about VFIO's containers of type 1, call by call. */
@@ -296,7 +296,8 @@ final class VfioProgram {
         try {
             device = group.openDevice(address);
         } catch (IommuException refusal) {
-            out.print("GROUP_GET_DEVICE_FD %s -> -1 %s", address, refusal.errno().name());
+            out.print(
+                    "GROUP_GET_DEVICE_FD %s -> -1 %s", address, refusal.errno().name());
             return null;
         }
         out.print("GROUP_GET_DEVICE_FD %s -> fd 0", address);
@@ -555,8 +556,7 @@ final class VfioProgram {
 
     private void notViable() {
         int number = guest.groupOf(third);
-        out.print(
-                "==== group %d of %s: the other function is bound to a kernel driver (not viable)", number, third);
+        out.print("==== group %d of %s: the other function is bound to a kernel driver (not viable)", number, third);
         VfioGroup group = vfio.openGroup(number);
         out.print("open /dev/vfio/%d -> fd 0", number);
         status(group);

@@ -67,7 +67,8 @@ class VfioReplayTest {
                 continue;
             }
             int end = i + 1;
-            while (!lines.get(end).text().startsWith("--") && !lines.get(end).text().startsWith("/dev/iommu")) {
+            while (!lines.get(end).text().startsWith("--")
+                    && !lines.get(end).text().startsWith("/dev/iommu")) {
                 end++;
             }
             GuestMachine guest = GuestMachine.ofTwoUnits(

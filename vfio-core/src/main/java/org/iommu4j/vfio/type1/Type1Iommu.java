@@ -43,6 +43,7 @@ public final class Type1Iommu {
 
     /** The most pages of a mapping whose written pages can be tracked. Source: {@code DIRTY_BITMAP_PAGES_MAX}. */
     private static final long MAX_DIRTY_PAGES = 1L << 31;
+
     private static final long MAX_DIRTY_BYTES = MAX_DIRTY_PAGES / 8;
 
     private final boolean v2;
@@ -837,8 +838,7 @@ public final class Type1Iommu {
     private void checkUnmap(long iova, long size, boolean all) {
         long pageSize = smallestPage();
         if ((iova & (pageSize - 1)) != 0) {
-            throw refused(
-                    Errno.EINVAL, "unmap", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
+            throw refused(Errno.EINVAL, "unmap", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
         }
         if (all) {
             if (iova != 0 || size != 0) {
