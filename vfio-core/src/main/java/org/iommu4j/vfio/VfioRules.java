@@ -72,8 +72,8 @@ record VfioRules(
                                     + "charge stays where it was, and the extension is always there.",
                             false,
                             INFERRED)
-                    .since("6.1.176", true, OBSERVED)
-                    .since("6.3", true, INFERRED)
+                    .since("6.1.16", true, OBSERVED, "ef3a3f6a294b", "90fdd158a695")
+                    .since("6.3", true, INFERRED, "ef3a3f6a294b", "90fdd158a695")
                     .witnessedBy("VfioReleaseTest#since63ANewVirtualAddressExcludesEmulatedDevices"),
             ReleaseRule.of(
                             "alignsCapabilities",
@@ -81,7 +81,7 @@ record VfioRules(
                                     + "behind the other.",
                             false,
                             OBSERVED)
-                    .since("6.6", true, INFERRED)
+                    .since("6.6", true, INFERRED, "a881b496941f")
                     .witnessedBy("VfioReleaseTest#since66CapabilitiesAreAligned"),
             ReleaseRule.of("nests", "VFIO_TYPE1_NESTING_IOMMU is an extension.", true, OBSERVED)
                     .since("6.13", false, INFERRED, "35890f85573c")
