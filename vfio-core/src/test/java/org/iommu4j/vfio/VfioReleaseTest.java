@@ -228,7 +228,16 @@ class VfioReleaseTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"5.15, false", "6.1, false", "6.1.15, false", "6.1.16, true", "6.1.176, true", "6.2, false", "6.3, true", "7.3, true"})
+    @CsvSource({
+        "5.15, false",
+        "6.1, false",
+        "6.1.15, false",
+        "6.1.16, true",
+        "6.1.176, true",
+        "6.2, false",
+        "6.3, true",
+        "7.3, true"
+    })
     void since63ANewVirtualAddressExcludesEmulatedDevices(String release, boolean excludes) {
         under(release);
         VfioContainer container = host.vfio().openContainer(process);
