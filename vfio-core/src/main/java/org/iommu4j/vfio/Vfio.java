@@ -191,9 +191,7 @@ public final class Vfio {
     private VfioGroup open(int id, boolean noIommu) {
         synchronized (lock) {
             RegisteredGroup group = groups.get(id);
-            if (group == null
-                    || group.devices.isEmpty()
-                    || (group.kind == RegisteredGroup.Kind.NO_IOMMU) != noIommu) {
+            if (group == null || group.devices.isEmpty() || (group.kind == RegisteredGroup.Kind.NO_IOMMU) != noIommu) {
                 throw new IommuException(Errno.ENOENT, "no device of group " + id + " is registered with VFIO");
             }
             if (group.open != null) {

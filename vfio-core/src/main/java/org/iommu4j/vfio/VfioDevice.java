@@ -214,19 +214,23 @@ public final class VfioDevice {
         }
     }
 
-    // ---- under VFIO's lock -----------------------------------------------------------------------------------------
+    // ---- calls of VFIO ---------------------------------------------------------------------------------------------
 
     void opened() {
-        if (openCount == 0 && function != null) {
-            function.enable();
+        synchronized (vfio.lock) {
+            if (openCount == 0 && function != null) {
+                function.enable();
+            }
+            openCount++;
         }
-        openCount = openCount + 1;
     }
 
     void closed() {
-        openCount = openCount - 1;
-        if (openCount == 0 && function != null) {
-            function.disable();
+        synchronized (vfio.lock) {
+            openCount--;
+            if (openCount == 0 && function != null) {
+                function.disable();
+            }
         }
     }
 

@@ -228,7 +228,16 @@ class VfioReleaseTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"5.15, false", "6.1, false", "6.1.176, true", "6.2, false", "6.3, true", "7.3, true"})
+    @CsvSource({
+        "5.15, false",
+        "6.1, false",
+        "6.1.15, false",
+        "6.1.16, true",
+        "6.1.176, true",
+        "6.2, false",
+        "6.3, true",
+        "7.3, true"
+    })
     void since63ANewVirtualAddressExcludesEmulatedDevices(String release, boolean excludes) {
         under(release);
         VfioContainer container = host.vfio().openContainer(process);
@@ -273,9 +282,7 @@ class VfioReleaseTest {
         VfioContainer container = host.vfio().openContainer(process);
         host.openGroupOf(device).setContainer(container);
         assertThat(container.checkExtension(VfioExtension.TYPE1_NESTING_IOMMU)).isEqualTo(there);
-        refused(
-                there == 1 ? Errno.EINVAL : Errno.ENODEV,
-                () -> container.setIommu(VfioExtension.TYPE1_NESTING_IOMMU));
+        refused(there == 1 ? Errno.EINVAL : Errno.ENODEV, () -> container.setIommu(VfioExtension.TYPE1_NESTING_IOMMU));
         container.setIommu(VfioExtension.TYPE1V2_IOMMU);
     }
 }

@@ -12,9 +12,9 @@ import org.iommu4j.device.NamedDevice;
 import org.iommu4j.vfio.testvendor.TestDevice;
 import org.iommu4j.vfio.testvendor.TestHost;
 import org.iommu4j.vfio.testvendor.TestProcess;
-import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaUnmap;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -149,7 +149,10 @@ class WrittenPagesTest {
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 65 * PAGE, fits, Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new VfioBitmap(PAGE, 0, one), Errno.EINVAL),
                 Arguments.of(
-                        DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new VfioBitmap(PAGE, (1L << 28) + 8, one),
+                        DirtyPages.SIZE_WITH_RANGE,
+                        0x1000L,
+                        PAGE,
+                        new VfioBitmap(PAGE, (1L << 28) + 8, one),
                         Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, 2 * PAGE, new VfioBitmap(8192, one), Errno.EINVAL),
                 Arguments.of(DirtyPages.SIZE_WITH_RANGE, 0x1000L, PAGE, new VfioBitmap(0, one), Errno.EINVAL),
@@ -183,8 +186,7 @@ class WrittenPagesTest {
         VfioDevice[] emulated = new VfioDevice[1];
         emulated[0] = host.vfio()
                 .registerEmulated(
-                        new NamedDevice("mdev0"),
-                        (iova, size) -> emulated[0].unpinPages(iova, (int) (size / PAGE)));
+                        new NamedDevice("mdev0"), (iova, size) -> emulated[0].unpinPages(iova, (int) (size / PAGE)));
         VfioGroup group = host.vfio().openGroup(emulated[0].groupId());
         VfioContainer container = host.vfio().openContainer(process);
         group.setContainer(container);

@@ -34,12 +34,9 @@ class AssignedDeviceTest {
     private static final int PAYLOAD = 7 << 5;
     private static final int RESET = 1 << 15;
 
-    private final Bench bench = new Bench(IntelConfigurations.of(
-            "no SC",
-            VtdUnitProvider.CAP_4_LEVEL,
-            VtdUnitProvider.ECAP_NO_SNOOP_CONTROL));
-    private final IommuCore core =
-            IommuCore.open(bench.iommu(), bench.machine().topology());
+    private final Bench bench = new Bench(
+            IntelConfigurations.of("no SC", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_NO_SNOOP_CONTROL));
+    private final IommuCore core = IommuCore.open(bench.iommu(), bench.machine().topology());
     private final Vfio vfio = new Vfio(core, VfioOptions.DEFAULT.withAllowUnsafeInterrupts(true));
     private final UserProcess process = bench.machine().newProcess(16, false);
     private final VfioContainer container = vfio.openContainer(process);
@@ -110,7 +107,9 @@ class AssignedDeviceTest {
         assertThat(config.read(control, 4) & 0xffff).isEqualTo(before | PAYLOAD);
         assertThat(config.read(control, 1)).isEqualTo((before | PAYLOAD) & 0xff);
         config.write(0, 4, 0);
-        assertThat(config.read(0, 4)).as("ids can't be written").isEqualTo(endpoint.config().read(0, 4));
+        assertThat(config.read(0, 4))
+                .as("ids can't be written")
+                .isEqualTo(endpoint.config().read(0, 4));
         assertThat(config.size()).isEqualTo(endpoint.config().size());
     }
 

@@ -32,10 +32,10 @@ import org.iommu4j.vfio.VfioContainer;
 import org.iommu4j.vfio.VfioExtension;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 
@@ -71,14 +71,13 @@ class ContainerOnSiliconTest {
     @TestFactory
     List<DynamicTest> aContainerIsItsModel() {
         List<Configuration> configurations = List.of(
-                IntelConfigurations.of(
-                        "SC", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
+                IntelConfigurations.of("SC", VtdUnitProvider.CAP_4_LEVEL, VtdUnitProvider.ECAP_SNOOP_CONTROL),
                 IntelConfigurations.of(
                         "caching mode, no SC, non-coherent walk",
                         VtdUnitProvider.CAP_4_LEVEL | VtdUnitProvider.CAP_CM,
                         VtdUnitProvider.ECAP_NO_SNOOP_CONTROL & ~1),
                 ScalableMachines.of("first stage", CAP, ECAP | FIRST_STAGE),
-                ScalableMachines.twoUnits(CAP, ECAP | SECOND_STAGE, CAP, ECAP | SECOND_STAGE & ~(1L << 7)),
+                ScalableMachines.twoUnits(CAP, ECAP | SECOND_STAGE, CAP, (ECAP | SECOND_STAGE) & ~(1L << 7)),
                 ScalableMachines.twoUnits(CAP, ECAP | FIRST_STAGE, CAP, ECAP | SECOND_STAGE),
                 AmdConfigurations.configurations().get(0));
         List<String> releases = List.of("5.18", "6.1", "6.17", "7.3");
@@ -87,8 +86,7 @@ class ContainerOnSiliconTest {
                 .forEach(seed -> {
                     Configuration configuration =
                             configurations.get((int) Math.floorMod(seed, (long) configurations.size()));
-                    LinuxRelease release =
-                            LinuxRelease.named(releases.get(new Random(seed).nextInt(releases.size())));
+                    LinuxRelease release = LinuxRelease.named(releases.get(new Random(seed).nextInt(releases.size())));
                     tests.add(DynamicTest.dynamicTest(
                             configuration + ", Linux " + release + ", seed " + seed,
                             () -> new Run(configuration.flat(), release, seed).go()));
@@ -197,7 +195,7 @@ class ContainerOnSiliconTest {
 
         /** Calls, and compares its errno with those that the model allows; none for success. */
         private boolean call(Set<Errno> allowed, Runnable call) {
-            Errno errno = errnoOf(call::run);
+            Errno errno = errnoOf(call);
             if (errno == null) {
                 assertThat(allowed).as("it succeeded").isEmpty();
                 succeeded++;
@@ -271,8 +269,7 @@ class ContainerOnSiliconTest {
                     allowed.add(Errno.ENOMEM);
                 }
             }
-            if (call(
-                    allowed, () -> container.map(caller, iova, MEMORY + first * PAGE, mapping.size(), flags))) {
+            if (call(allowed, () -> container.map(caller, iova, MEMORY + first * PAGE, mapping.size(), flags))) {
                 model.put(iova, mapping);
             }
         }
@@ -299,7 +296,8 @@ class ContainerOnSiliconTest {
 
         private boolean cuts(long start, long end) {
             return model.values().stream()
-                    .anyMatch(each -> (each.iova < start && each.end() > start) || (each.iova < end && each.end() > end));
+                    .anyMatch(
+                            each -> (each.iova < start && each.end() > start) || (each.iova < end && each.end() > end));
         }
 
         private long randomIova() {
@@ -412,9 +410,7 @@ class ContainerOnSiliconTest {
         private void toggleTracking() {
             boolean start = random.nextBoolean();
             Set<Errno> allowed = hasIommu() ? v2 ? Set.of() : Set.of(Errno.EACCES) : Set.of(Errno.EINVAL);
-            if (call(
-                    allowed,
-                    () -> container.dirtyPages(DirtyPages.of(start ? DirtyPages.START : DirtyPages.STOP)))) {
+            if (call(allowed, () -> container.dirtyPages(DirtyPages.of(start ? DirtyPages.START : DirtyPages.STOP)))) {
                 tracking = start;
             }
         }
@@ -470,7 +466,9 @@ class ContainerOnSiliconTest {
             for (int i = 0; i < 3; i++) {
                 long iova = IOVA + random.nextInt(IOVA_PAGES) * PAGE;
                 if (!overlaps(iova, iova + PAGE)) {
-                    groups.keySet().forEach(address -> bench.assertRefused(bench.machine().endpoint(address), iova));
+                    groups.keySet()
+                            .forEach(address ->
+                                    bench.assertRefused(bench.machine().endpoint(address), iova));
                 }
             }
         }

@@ -357,7 +357,8 @@ class FailureInjectionTest {
             String at = configuration + ", failure " + n;
             if (errno == null) {
                 host.bench.assertReaches(IOVA, host.process.translate(VIRTUAL));
-                host.bench.assertReaches(IOVA + PAGES * PAGE - 8, host.process.translate(VIRTUAL + (PAGES - 4) * PAGE - 8));
+                host.bench.assertReaches(
+                        IOVA + PAGES * PAGE - 8, host.process.translate(VIRTUAL + (PAGES - 4) * PAGE - 8));
                 assertThat(host.process.pinned()).as(at).isEqualTo(PAGES - 1);
                 assertThat(host.process.charged()).as(at).isEqualTo(PAGES - 2);
             } else if (errno == Errno.ENOMEM || errno == Errno.EFAULT) {

@@ -84,9 +84,9 @@ final class GuestMachine {
                         .endpoint(device.bus(), device.device(), device.function())
                         .unit(unit.registerBase(), true)
                         .build());
-        MachineDescription two = one.withUnits(
-                        List.of(withSnoopControl(unit, unit.name(), unit.registerBase(), others), withSnoopControl(
-                                unit, "second", SECOND_UNIT, second)))
+        MachineDescription two = one.withUnits(List.of(
+                        withSnoopControl(unit, unit.name(), unit.registerBase(), others),
+                        withSnoopControl(unit, "second", SECOND_UNIT, second)))
                 .withAcpiTables(tables)
                 .withFunctions(one.functions().stream()
                         .map(function -> function.address().equals(device) ? behindSecond(function) : function)
@@ -114,7 +114,9 @@ final class GuestMachine {
     /** Returns whether the guest had loaded a driver. */
     private boolean hasDriver(String name) {
         String named = transcript.commandLine().get("qdrv");
-        return named == null ? DRIVERS.contains(name) : List.of(named.split(",")).contains(name);
+        return named == null
+                ? DRIVERS.contains(name)
+                : List.of(named.split(",", -1)).contains(name);
     }
 
     private static MachineDescription describe(GuestHardware hardware) {
@@ -126,9 +128,9 @@ final class GuestMachine {
 
     private static MachineDescription captured(String name) {
         return CAPTURED.computeIfAbsent(name, each -> {
-            Path file = Path.of(Objects.requireNonNull(
-                            GuestMachine.class.getResource("/captures/" + each + ".tar"), each)
-                    .getPath());
+            Path file =
+                    Path.of(Objects.requireNonNull(GuestMachine.class.getResource("/captures/" + each + ".tar"), each)
+                            .getPath());
             return WORKBENCH.describe(WORKBENCH.read(file));
         });
     }
@@ -148,19 +150,9 @@ final class GuestMachine {
                 unit.sourceIds());
     }
 
-    /** Returns the transcript. */
-    Transcript transcript() {
-        return transcript;
-    }
-
     /** Returns the silicon. */
     Machine machine() {
         return machine;
-    }
-
-    /** Returns the kernel's core. */
-    IommuCore core() {
-        return core;
     }
 
     /** Returns the modules' parameters as the guest had them. */

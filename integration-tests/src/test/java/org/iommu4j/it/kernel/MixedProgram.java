@@ -92,10 +92,7 @@ final class MixedProgram {
         print(
                 "MAP iova=" + hex(iova),
                 call(() -> container.map(
-                        iova,
-                        BUFFER + page * PAGE,
-                        PAGE,
-                        VfioContainer.MAP_READ | VfioContainer.MAP_WRITE)));
+                        iova, BUFFER + page * PAGE, PAGE, VfioContainer.MAP_READ | VfioContainer.MAP_WRITE)));
     }
 
     private void dma(VfioDevice device, PciAddress address, String name) {

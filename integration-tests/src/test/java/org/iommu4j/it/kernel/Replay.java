@@ -3,6 +3,7 @@ package org.iommu4j.it.kernel;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.LongSupplier;
@@ -22,7 +23,7 @@ final class Replay {
 
     /** Prints a line, as C's printf does. */
     void print(String format, Object... arguments) {
-        lines.add(new Line(String.format(format, arguments).stripTrailing(), ""));
+        lines.add(new Line(String.format(Locale.ROOT, format, arguments).stripTrailing(), ""));
     }
 
     /** Prints a line of which only what was called is compared: its answer is about something that has no model. */

@@ -16,12 +16,12 @@ import org.iommu4j.vfio.VfioDevice;
 import org.iommu4j.vfio.VfioDeviceInfo;
 import org.iommu4j.vfio.VfioGroup;
 import org.iommu4j.vfio.VfioOptions;
-import org.iommu4j.vfio.type1.VfioBitmap;
 import org.iommu4j.vfio.type1.DirtyPages;
 import org.iommu4j.vfio.type1.DmaMap;
 import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.IovaRange;
 import org.iommu4j.vfio.type1.Type1Info;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.jspecify.annotations.Nullable;
 
 /** The program that asked the guests about VFIO's containers of type 1, call by call. */
@@ -86,7 +86,7 @@ final class VfioProgram {
         VfioContainer container = vfio.openContainer(root);
         out.print("device %s group %d", first, guest.groupOf(first));
         beforeTheGroup(container);
-        VfioGroup group = openGroup(container);
+        VfioGroup group = openGroup();
         setContainer(container, group);
         VfioDevice device = openDevice(group, first);
         suite(container, 3);
@@ -112,7 +112,7 @@ final class VfioProgram {
         print("SET_IOMMU without group", call(() -> container.setIommu(3)));
     }
 
-    private VfioGroup openGroup(VfioContainer container) {
+    private VfioGroup openGroup() {
         int number = guest.groupOf(first);
         VfioGroup group = vfio.openGroup(number);
         out.print("open /dev/vfio/%d -> fd 0", number);
@@ -296,7 +296,8 @@ final class VfioProgram {
         try {
             device = group.openDevice(address);
         } catch (IommuException refusal) {
-            out.print("GROUP_GET_DEVICE_FD %s -> -1 %s", address, refusal.errno().name());
+            out.print(
+                    "GROUP_GET_DEVICE_FD %s -> -1 %s", address, refusal.errno().name());
             return null;
         }
         out.print("GROUP_GET_DEVICE_FD %s -> fd 0", address);
@@ -502,7 +503,7 @@ final class VfioProgram {
                     container,
                     "map #" + (i + 1) + " with dma_entry_limit=4",
                     BUFFER + i * PAGE,
-                    0x100000 + i * 2 * PAGE,
+                    0x100000 + i * 2L * PAGE,
                     PAGE);
             out.print("  avail %d", available(container));
         }
@@ -555,8 +556,7 @@ final class VfioProgram {
 
     private void notViable() {
         int number = guest.groupOf(third);
-        out.print(
-                "==== group %d of %s: the other function is bound to a kernel driver (not viable)", number, third);
+        out.print("==== group %d of %s: the other function is bound to a kernel driver (not viable)", number, third);
         VfioGroup group = vfio.openGroup(number);
         out.print("open /dev/vfio/%d -> fd 0", number);
         status(group);

@@ -20,8 +20,8 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class VfioReplayTest {
     /**
-     * Transcripts that differ, and where they begin to. AMD's driver of Linux 7.3 remaps no interrupts where the function
-     * that IVRS names for the I/O APIC is missing; ours has no rule of that.
+     * Transcripts that differ, and where they begin to. AMD's driver of Linux 7.3 remaps no interrupts where the
+     * function that IVRS names for the I/O APIC is missing; ours has no rule of that.
      */
     private static final Map<String, String> LEFT = Map.of("7.3-amd", "SET_IOMMU(TYPE1v2) -> -1 EPERM");
 
@@ -43,6 +43,7 @@ class VfioReplayTest {
         }
         assertThat(comparison.different()).isEmpty();
         assertThat(comparison.compared()).isGreaterThan(250);
+        assertThat(program.pinned()).isZero();
     }
 
     static List<Path> mixed() {
@@ -66,7 +67,8 @@ class VfioReplayTest {
                 continue;
             }
             int end = i + 1;
-            while (!lines.get(end).text().startsWith("--") && !lines.get(end).text().startsWith("/dev/iommu")) {
+            while (!lines.get(end).text().startsWith("--")
+                    && !lines.get(end).text().startsWith("/dev/iommu")) {
                 end++;
             }
             GuestMachine guest = GuestMachine.ofTwoUnits(

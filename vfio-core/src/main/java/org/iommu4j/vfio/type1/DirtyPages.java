@@ -13,7 +13,12 @@ import org.jspecify.annotations.Nullable;
  * @param size for a bitmap: bytes
  * @param bitmap for a bitmap: where it goes, else null
  */
-public record DirtyPages(int argsz, int flags, long iova, long size, @Nullable VfioBitmap bitmap) {
+public record DirtyPages(
+        int argsz,
+        int flags,
+        long iova,
+        long size,
+        @Nullable VfioBitmap bitmap) {
     /** Bytes of the structure without a range. */
     public static final int SIZE = 8;
 
