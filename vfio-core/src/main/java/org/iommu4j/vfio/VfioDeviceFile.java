@@ -37,8 +37,8 @@ public final class VfioDeviceFile implements VfioFile, AutoCloseable {
     /**
      * Opens a device's own file, as often as users like.
      *
-     * @throws IommuException ENOENT (the release has no such files, the device is not registered, is emulated, or has no
-     *     IOMMU)
+     * @throws IommuException ENOENT (the release has no such files, the device is not registered, is emulated, or has
+     *     no IOMMU)
      */
     public static VfioDeviceFile open(Vfio vfio, VfioDevice device) {
         return open(vfio, device, RegisteredGroup.Kind.IOMMU);

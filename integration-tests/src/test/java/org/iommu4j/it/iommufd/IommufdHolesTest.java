@@ -80,8 +80,8 @@ class IommufdHolesTest {
     }
 
     /**
-     * H2: who can be enforced joins the HWPT of one that can't. When that one's file leaves KVM, KVM believes the other,
-     * the guest's WBINVD does nothing, and a no-snoop read is stale.
+     * H2: who can be enforced joins the HWPT of one that can't. When that one's file leaves KVM, KVM believes the
+     * other, the guest's WBINVD does nothing, and a no-snoop read is stale.
      */
     @ParameterizedTest
     @CsvSource({"6.6, false", "6.7, true", "6.12, true", "7.3, true"})

@@ -24,8 +24,9 @@ import org.iommu4j.vfio.iommufd.IommufdOptions;
 import org.iommu4j.vfio.iommufd.IommufdUser;
 
 /**
- * {@code h2_truth.c} on our side: a device that can be enforced joins the HWPT of one that can't, which then leaves KVM;
- * and a group of two functions behind units that differ. {@link #WITHOUT} are behind the unit without snoop control.
+ * {@code h2_truth.c} on our side: a device that can be enforced joins the HWPT of one that can't, which then leaves
+ * KVM; and a group of two functions behind units that differ. {@link #WITHOUT} are behind the unit without snoop
+ * control.
  */
 final class JoinedHwptProgram extends Program {
     /** Who is behind the unit that is believed to lack snoop control: the first device, and one of a group. */

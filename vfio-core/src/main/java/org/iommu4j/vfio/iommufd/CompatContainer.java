@@ -184,8 +184,8 @@ public final class CompatContainer {
      * Maps memory of the process.
      *
      * @param argsz bytes of the argument
-     * @throws IommuException EINVAL (the argument is too small, an unknown flag), ENODEV, and as {@code Iommufd.ioasMap} from there on; EINVAL of
-     *     the domain for neither READ nor WRITE
+     * @throws IommuException EINVAL (the argument is too small, an unknown flag), ENODEV, and as
+     *     {@code Iommufd.ioasMap} from there on; EINVAL of the domain for neither READ nor WRITE
      */
     public void map(int argsz, long iova, long virtualAddress, long size, int flags) {
         checkSize(argsz, MAP_SIZE);
@@ -223,9 +223,9 @@ public final class CompatContainer {
      * Unmaps a range: whole mappings, and as type 1 parts of them. Nothing in the range is no failure.
      *
      * @param argsz bytes of the argument
-     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the argument
-     *     is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size 0, a cut that is misaligned),
-     *     EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
+     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the
+     *     argument is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size
+     *     0, a cut that is misaligned), EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
      */
     public Unmapped unmap(int argsz, long iova, long size, int flags) {
         Ioas.Unmapped result;

@@ -469,7 +469,8 @@ final class Ioas extends IommufdObject {
     /**
      * Cuts an area in two, behind an address; nothing happens where there is none, or where it begins or ends.
      *
-     * @throws IommuException EINVAL (misaligned, pinned by an access, or mapped with large pages), EBUSY (being unmapped)
+     * @throws IommuException EINVAL (misaligned, pinned by an access, or mapped with large pages), EBUSY (being
+     *     unmapped)
      */
     synchronized void cutAfter(long iova) {
         checkThere();

@@ -22,10 +22,10 @@ import org.iommu4j.vfio.type1.IovaRange;
 /**
  * An open {@code /dev/iommu}, as one process calls it.
  *
- * <p>Each method is an ioctl; its errnos come in the order in which Linux looks. What a release does not know is ENOTTY.
- * Objects have ids, from 1; a wrong id, and one of another kind of object, is ENOENT unless a method says otherwise.
- * Thread-safe. After {@link #close()} calls are refused with EBADF, while devices that are still bound keep the
- * objects. Source: {@code drivers/iommu/iommufd/main.c}, {@code include/uapi/linux/iommufd.h}.
+ * <p>Each method is an ioctl; its errnos come in the order in which Linux looks. What a release does not know is
+ * ENOTTY. Objects have ids, from 1; a wrong id, and one of another kind of object, is ENOENT unless a method says
+ * otherwise. Thread-safe. After {@link #close()} calls are refused with EBADF, while devices that are still bound keep
+ * the objects. Source: {@code drivers/iommu/iommufd/main.c}, {@code include/uapi/linux/iommufd.h}.
  */
 public final class Iommufd implements AutoCloseable {
     private static final long NO_ADDRESS = -1L;
@@ -216,6 +216,7 @@ public final class Iommufd implements AutoCloseable {
      *     range meets what a device or a domain reserves)
      */
     public void ioasAllowIovas(int ioasId, long... bounds) {
+        Objects.requireNonNull(bounds, "bounds");
         Ioas ioas = ioas(ioasId);
         List<IovaRange> ranges = new ArrayList<>();
         for (int i = 0; i < bounds.length; i += 2) {
@@ -249,8 +250,8 @@ public final class Iommufd implements AutoCloseable {
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (IOVA or length is 2^64 - 1); EINVAL (neither
      *     readable nor writeable); ENOENT; EOVERFLOW (the memory wraps around); EINVAL (length 0, too long or
      *     misaligned); with FIXED_IOVA EINVAL (misaligned), EOVERFLOW (wraps around), EINVAL (reserved), EEXIST
-     *     (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a device is attached: EFAULT, ENOMEM, and
-     *     as {@link org.iommu4j.core.IommuMapper#map}
+     *     (mapped), else ENOSPC; EINVAL (the memory is misaligned). Only where a device is attached: EFAULT, ENOMEM,
+     *     and as {@link org.iommu4j.core.IommuMapper#map}
      */
     public long ioasMap(IoasMap map) {
         checkOpen();
@@ -306,8 +307,8 @@ public final class Iommufd implements AutoCloseable {
      * @return the IOVA in the destination
      * @throws IommuException EOPNOTSUPP (an unknown flag); EOVERFLOW (a number of 2^64 - 1); EINVAL (neither readable
      *     nor writeable); ENOENT (no such source); EINVAL (length 0), EOVERFLOW (the source wraps around), ENOENT (not
-     *     all of it is mapped, or no such destination); as {@link #ioasMap}; EPERM (writeable, but the memory was mapped
-     *     to be read)
+     *     all of it is mapped, or no such destination); as {@link #ioasMap}; EPERM (writeable, but the memory was
+     *     mapped to be read)
      */
     public long ioasCopy(IoasCopy copy) {
         checkOpen();
@@ -338,10 +339,10 @@ public final class Iommufd implements AutoCloseable {
      * IOMMU_IOAS_UNMAP: unmaps whole areas; 0 and 2^64 - 1 unmap everything, also when there is nothing.
      *
      * @return bytes unmapped
-     * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0), EOVERFLOW
-     *     (wraps around); EDEADLK (an access does not let go); ENOENT (an area is in the range with a part only: those
-     *     below it are unmapped; or nothing is there). ETIMEDOUT or EIO when an invalidation did not complete: all is
-     *     unmapped, and the pages stay pinned
+     * @throws IommuException ENOENT (no such IOAS); EOVERFLOW (IOVA or length is 2^64 - 1), EINVAL (length 0),
+     *     EOVERFLOW (wraps around); EDEADLK (an access does not let go); ENOENT (an area is in the range with a part
+     *     only: those below it are unmapped; or nothing is there). ETIMEDOUT or EIO when an invalidation did not
+     *     complete: all is unmapped, and the pages stay pinned
      */
     public long ioasUnmap(int ioasId, long iova, long length) {
         Ioas ioas = ioas(ioasId);
@@ -621,8 +622,8 @@ public final class Iommufd implements AutoCloseable {
      *
      * @return one bit a page, lowest page first
      * @throws IommuException ENOTTY (before 6.7), EOPNOTSUPP (an unknown flag), ENOENT, EINVAL (length 0, since 7.3),
-     *     EOVERFLOW (wraps around; before 7.3 also length 0), EINVAL (misaligned), EOPNOTSUPP (the HWPT can't); ETIMEDOUT
-     *     or EIO when an invalidation did not complete
+     *     EOVERFLOW (wraps around; before 7.3 also length 0), EINVAL (misaligned), EOPNOTSUPP (the HWPT can't);
+     *     ETIMEDOUT or EIO when an invalidation did not complete
      */
     public long[] hwptGetDirtyBitmap(DirtyRange range) {
         checkKnows(0x8c);
@@ -647,6 +648,7 @@ public final class Iommufd implements AutoCloseable {
      *     EOPNOTSUPP (a virtual IOMMU), EINVAL (not a nested HWPT)
      */
     public Invalidated hwptInvalidate(int hwptId, int entryLength, List<? extends GuestInvalidationRequest> requests) {
+        Objects.requireNonNull(requests, "requests");
         checkKnows(0x8d);
         boolean tooMuch = context.rules.boundsInvalidations()
                 && (entryLength > LONGEST_INVALIDATION || requests.size() > MOST_INVALIDATIONS);
@@ -696,8 +698,8 @@ public final class Iommufd implements AutoCloseable {
      * @param flags 0
      * @param type the vendor's, not 0; AMD's driver takes any
      * @return its id
-     * @throws IommuException ENOTTY (before 6.13), EOPNOTSUPP (a flag, type 0), ENOENT (no such device), EOPNOTSUPP (its
-     *     driver makes none), ENOENT (no such HWPT), EINVAL (it is not made to be a parent)
+     * @throws IommuException ENOTTY (before 6.13), EOPNOTSUPP (a flag, type 0), ENOENT (no such device), EOPNOTSUPP
+     *     (its driver makes none), ENOENT (no such HWPT), EINVAL (it is not made to be a parent)
      */
     public int viommuAlloc(int flags, int type, int deviceId, int hwptId) {
         checkKnows(0x90);
@@ -713,8 +715,8 @@ public final class Iommufd implements AutoCloseable {
      *
      * @param number the guest's number of the device
      * @return the virtual device's id
-     * @throws IommuException ENOTTY (before 6.13), ENOENT (no such virtual IOMMU or device), EINVAL (the device is behind
-     *     another unit), EEXIST (the device is known already, or the number is another's)
+     * @throws IommuException ENOTTY (before 6.13), ENOENT (no such virtual IOMMU or device), EINVAL (the device is
+     *     behind another unit), EEXIST (the device is known already, or the number is another's)
      */
     public int vdeviceAlloc(int viommuId, int deviceId, long number) {
         checkKnows(0x91);
@@ -753,8 +755,8 @@ public final class Iommufd implements AutoCloseable {
      * @param flags 0
      * @param type the vendor's, not 0
      * @param iova where the guest has the queue
-     * @throws IommuException always: ENOTTY (before 6.17), EOPNOTSUPP (a flag, type 0), EINVAL (length 0), EOVERFLOW (it
-     *     wraps around), ENOENT (no such virtual IOMMU), EOPNOTSUPP
+     * @throws IommuException always: ENOTTY (before 6.17), EOPNOTSUPP (a flag, type 0), EINVAL (length 0), EOVERFLOW
+     *     (it wraps around), ENOENT (no such virtual IOMMU), EOPNOTSUPP
      */
     public void hwQueueAlloc(int flags, int viommuId, int type, long iova, long length) {
         checkKnows(0x94);
