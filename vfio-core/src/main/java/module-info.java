@@ -12,5 +12,6 @@ module org.iommu4j.vfio {
     requires static transitive org.jspecify;
 
     exports org.iommu4j.vfio;
+    exports org.iommu4j.vfio.iommufd;
     exports org.iommu4j.vfio.type1;
 }

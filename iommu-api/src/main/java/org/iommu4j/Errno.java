@@ -15,6 +15,8 @@ public enum Errno {
     EIO(5),
     /** No such address: here, no page size of the domain fits the mapping. */
     ENXIO(6),
+    /** An argument has bytes that this kernel does not know. */
+    E2BIG(7),
     /** Bad file descriptor. */
     EBADF(9),
     /** Out of memory, or a lock limit reached. */
@@ -37,8 +39,14 @@ public enum Errno {
     ENOSPC(28),
     /** An address is outside what the table can express. */
     ERANGE(34),
+    /** A user does not let go of what is to be removed. Linux also calls it EDEADLOCK. */
+    EDEADLK(35),
     /** A sum of address and size does not fit its type. */
     EOVERFLOW(75),
+    /** A file descriptor of another kind of file. */
+    EBADFD(77),
+    /** The answer does not fit the buffer. */
+    EMSGSIZE(90),
     /** The operation is not supported by this driver. */
     EOPNOTSUPP(95),
     /** Part of the IOVA range is mapped already. */

@@ -105,6 +105,40 @@ public interface Iommu extends AutoCloseable {
     }
 
     /**
+     * Makes an empty UNMANAGED domain, for user space that has asked for it by itself [allocate-user-1].
+     *
+     * <p>In some releases drivers choose another table for it, or know other flags, than for VFIO's type 1. Source:
+     * {@code domain_alloc_user} of Linux 6.7 to 6.12, {@code domain_alloc_paging_flags} since.
+     *
+     * @param flags the abilities that the domain must have
+     * @throws IommuException as {@link #allocate(DomainType, IommuDevice, Set)}; ENODEV when the device is another
+     *     driver's, or this driver is closed [allocate-user-2]
+     */
+    default IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
+        return allocate(DomainType.UNMANAGED, device, flags);
+    }
+
+    /**
+     * Returns whether Linux's driver blocks a device before it looks whether a domain fits it, constant for the
+     * driver's life [blocks-first-1]. Linux's device stays blocked when the domain is refused; ours stays where it was,
+     * and core blocks it where a release leaves it so.
+     *
+     * <p>Source: {@code device_block_translation} in {@code intel_iommu_attach_device}.
+     */
+    default boolean blocksBeforeAttach() {
+        return false;
+    }
+
+    /**
+     * Returns whether the driver makes nested domains for some of its units; if not, no domain of it has {@link
+     * IommuDomain#nesting} [nests-1]. Source: {@code domain_alloc_nested} in
+     * {@code struct iommu_ops}, present or null.
+     */
+    default boolean nests() {
+        return false;
+    }
+
+    /**
      * Takes out the requests that the units refused since the last call, each once, oldest first for each unit
      * [faults-1].
      *

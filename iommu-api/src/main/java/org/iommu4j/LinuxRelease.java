@@ -32,7 +32,7 @@ import java.util.regex.Pattern;
 public record LinuxRelease(int major, int minor, boolean posted, int patch, String suffix)
         implements Comparable<LinuxRelease> {
     /** The newest release whose rules are built, and the default everywhere. */
-    public static final LinuxRelease NEWEST = new LinuxRelease(7, 1);
+    public static final LinuxRelease NEWEST = new LinuxRelease(7, 3);
 
     /** The series as posted in April 2022: enforcement asks every unit of the machine. */
     public static final LinuxRelease SERIES_AS_POSTED = new LinuxRelease(5, 19, true, 0, "");
@@ -82,7 +82,9 @@ public record LinuxRelease(int major, int minor, boolean posted, int patch, Stri
         for (int minor = 0; minor <= 19; minor++) {
             known.add(new LinuxRelease(6, minor));
         }
-        known.add(new LinuxRelease(7, 0));
+        for (int minor = 0; minor < NEWEST.minor; minor++) {
+            known.add(new LinuxRelease(NEWEST.major, minor));
+        }
         known.add(NEWEST);
         return List.copyOf(known);
     }

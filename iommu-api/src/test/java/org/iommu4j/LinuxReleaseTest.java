@@ -13,7 +13,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LinuxReleaseTest {
     @Test
     void theNewestIsKnownByItsName() {
-        assertThat(LinuxRelease.named("7.1")).isEqualTo(LinuxRelease.NEWEST).hasToString("7.1");
+        assertThat(LinuxRelease.named("7.3")).isEqualTo(LinuxRelease.NEWEST).hasToString("7.3");
     }
 
     @ParameterizedTest
@@ -40,11 +40,11 @@ class LinuxReleaseTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> LinuxRelease.built("6.12.0-211.el10"))
                 .withMessageContaining("6.12.0-211.el10 is an enterprise kernel")
-                .withMessageEndingWith("[6.12, 6.13, 6.14, 6.15, 6.16, 6.17, 6.18, 6.19, 7.0, 7.1]");
+                .withMessageEndingWith("[6.12, 6.13, 6.14, 6.15, 6.16, 6.17, 6.18, 6.19, 7.0, 7.1, 7.2, 7.3]");
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"7.2.13", "5.4.0-216-generic", "9.9", "9.9.0-1.el12"})
+    @ValueSource(strings = {"7.9.13", "5.4.0-216-generic", "9.9", "9.9.0-1.el12"})
     void aKernelOfAReleaseWithoutRulesIsRefusedByName(String kernel) {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> LinuxRelease.ofHost(kernel))

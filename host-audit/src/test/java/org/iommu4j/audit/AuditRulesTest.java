@@ -79,9 +79,9 @@ class AuditRulesTest {
         "6.12.95+deb13-amd64, 6.12.95, false",
         "4.19.0-26-amd64, 5.15, true",
         "3.10.0, 5.15, true",
-        "7.3.4, 7.1, true",
-        "9.0, 7.1, true",
-        "9.9.0-1.el12.x86_64, 7.1, true"
+        "7.3.4, 7.3.4, false",
+        "9.0, 7.3, true",
+        "9.9.0-1.el12.x86_64, 7.3, true"
     })
     void aHostIsAnsweredByItsOwnReleaseElseByTheNearestKnownAndThatIsSaid(
             String kernel, String release, boolean warned) {

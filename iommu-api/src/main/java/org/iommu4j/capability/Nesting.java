@@ -18,7 +18,7 @@ public interface Nesting {
      *
      * @param device the device that the domain is for; it is not attached
      * @param table the guest's table, in a record of the driver's vendor
-     * @throws org.iommu4j.IommuException EINVAL (misaligned table, something that the unit does not have) [nest-4];
+     * @throws org.iommu4j.IommuException EINVAL (misaligned table, something that no unit has) [nest-4];
      *     EOPNOTSUPP (the unit does not nest, the record is another vendor's) [nest-5]; ENODEV (another driver's
      *     device, the domain is closed) [nest-6]; ENOMEM, ENOSPC (out of domain ids) [nest-7]
      */

@@ -33,6 +33,18 @@ public interface ProcessMemory {
      */
     void unpin(long frame, boolean dirty);
 
+    /**
+     * Returns whether a frame is no RAM, such as the registers of a device that the process has mapped.
+     *
+     * <p>To pin such a frame only finds it, to unpin it does nothing, and it is not to be charged. Source: {@code
+     * is_invalid_reserved_pfn}.
+     *
+     * @param frame a physical address that {@link #pin} found
+     */
+    default boolean isReserved(long frame) {
+        return false;
+    }
+
     /** Returns how many pins are held; a page pinned twice counts twice [pinned-1]. */
     long pinned();
 

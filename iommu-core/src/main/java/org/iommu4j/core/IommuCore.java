@@ -36,16 +36,19 @@ import org.jspecify.annotations.Nullable;
  * {@code iommu_setup_default_domain}, {@code device_iommu_capable}.
  */
 public final class IommuCore implements AutoCloseable {
+    private final PciTopology topology;
     private final PciHierarchy hierarchy;
     private final List<IommuGroup> groups;
     private final Map<DeviceId, IommuDevice> devices;
     private final Map<DeviceId, IommuGroup> groupOf;
 
     private IommuCore(
+            PciTopology topology,
             PciHierarchy hierarchy,
             List<IommuGroup> groups,
             Map<DeviceId, IommuDevice> devices,
             Map<DeviceId, IommuGroup> groupOf) {
+        this.topology = topology;
         this.hierarchy = hierarchy;
         this.groups = groups;
         this.devices = devices;
@@ -113,7 +116,7 @@ public final class IommuCore implements AutoCloseable {
             groups.add(group);
             ids.forEach(id -> groupOf.put(id, group));
         }
-        IommuCore core = new IommuCore(hierarchy, List.copyOf(groups), devices, groupOf);
+        IommuCore core = new IommuCore(topology, hierarchy, List.copyOf(groups), devices, groupOf);
         try {
             groups.forEach(group -> core.start(group, policy));
         } catch (RuntimeException failure) {
@@ -121,6 +124,11 @@ public final class IommuCore implements AutoCloseable {
             throw failure;
         }
         return core;
+    }
+
+    /** Returns the machine's functions, as they were given. */
+    public PciTopology topology() {
+        return topology;
     }
 
     /** Returns the groups of functions in the order of their first ones, then those of named devices as given. */

@@ -267,6 +267,33 @@ public final class IommuGroup {
     }
 
     /**
+     * Moves all devices of an owned group from the domain that they are in to another, or none. No request is refused
+     * in between that both domains map, where the driver moves a device in one step.
+     *
+     * <p>Source: {@code iommu_replace_group_handle}.
+     *
+     * @return attached; or incompatible, when the domain belongs to another driver or does not fit a device: the
+     *     devices stay in their domain. Since 6.19 a device that its driver left blocked stays blocked, although the
+     *     group is taken to be in its old domain
+     * @throws IommuException EINVAL (the group has no owner), EPROBE_DEFER (core is closed), and as {@link
+     *     IommuDomain#attach}
+     */
+    public AttachResult replace(IommuDomain domain) {
+        Objects.requireNonNull(domain, "domain");
+        synchronized (lock) {
+            requireCurrent();
+            if (owner == null) {
+                throw new IommuException(Errno.EINVAL, "group " + id + " has no owner");
+            }
+            if (domain.iommu() != iommu()) {
+                return AttachResult.incompatible("the domain belongs to driver "
+                        + domain.iommu().vendor() + ", group " + id + " to " + iommu().vendor());
+            }
+            return moveTo(domain);
+        }
+    }
+
+    /**
      * Takes the group out of a domain: to the blocking domain when it has an owner, otherwise to its default domain.
      *
      * <p>Source: {@code iommu_detach_group}.

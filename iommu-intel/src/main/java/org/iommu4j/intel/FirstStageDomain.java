@@ -31,6 +31,7 @@ final class FirstStageDomain extends PagingDomain {
                 TableFormat.FIRST_STAGE,
                 levels(unit.cap()),
                 width(unit.cap()),
+                false,
                 each -> each.cap().firstStagePageSizes(),
                 // Caching mode does not cache missing first-stage entries: VT-d 6.1.
                 each -> each.cap().requiresWriteBufferFlush());

@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iommu4j.Errno;
+import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.IommuException;
@@ -25,6 +26,12 @@ import org.jspecify.annotations.Nullable;
  * while it is in a domain that translates. Source: {@code iommu_enable_pci_pasid}, {@code iommu_enable_pci_ats}.
  */
 final class IntelDevice implements IommuDevice {
+    /** The number of {@code struct iommu_hw_info_vtd}. */
+    private static final int HW_INFO_VTD = 1;
+
+    /** Parents of nested domains take no read-only mappings: told of every unit. */
+    private static final int ERRATA_772415_SPR17 = 1;
+
     private final PciAddress address;
     private final ConfigSpace config;
     private final DriverState driver;
@@ -116,6 +123,16 @@ final class IntelDevice implements IommuDevice {
     @Override
     public int maxPasids() {
         return requester.maxPasids();
+    }
+
+    /** Tells the unit's capabilities: {@code struct iommu_hw_info_vtd}. */
+    @Override
+    public HardwareInfo hardwareInfo() {
+        long cap = unit.cap().value();
+        long ecap = unit.ecap().value();
+        return new HardwareInfo(
+                HW_INFO_VTD,
+                List.of(ERRATA_772415_SPR17, 0, (int) cap, (int) (cap >>> 32), (int) ecap, (int) (ecap >>> 32)));
     }
 
     @Override

@@ -247,7 +247,49 @@ final class IntelIommu implements Iommu {
             throw new IommuException(
                     Errno.EOPNOTSUPP, unit.name() + " has neither stage in scalable mode (ECAP.FLTS, SLTS)");
         }
-        return keep(new SecondStageDomain(state, type, unit, context, flags, this::nest));
+        return keep(new SecondStageDomain(state, type, unit, context, flags, false, this::nest));
+    }
+
+    @Override
+    public synchronized IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(flags, "flags");
+        checkOpen();
+        IntelUnit unit = IntelDevice.own(device, state).unit();
+        boolean secondStageNeeded = false;
+        for (DomainFlag flag : flags) {
+            boolean possible = switch (flag) {
+                case NEST_PARENT -> unit.nests();
+                case DIRTY_TRACKING -> unit.tracksDirty();
+                // The flag changes nothing: every table of VT-d takes PASIDs.
+                case PASID -> state.rules().takesPasidFlag();
+            };
+            if (!possible) {
+                throw new IommuException(
+                        Errno.EOPNOTSUPP,
+                        unit.name() + " under Linux " + release() + " has no user's domains with " + flag);
+            }
+            secondStageNeeded |= flag != DomainFlag.PASID;
+        }
+        boolean always = state.rules().usersGetSecondStage();
+        if (!always && !secondStageNeeded && prefersFirstStage(DomainType.UNMANAGED, unit)) {
+            return keep(new FirstStageDomain(state, DomainType.UNMANAGED, unit, context));
+        }
+        if (!always && unit.isScalable() && !unit.ecap().secondStage()) {
+            throw new IommuException(
+                    Errno.EOPNOTSUPP, unit.name() + " has no second stage in scalable mode (ECAP.SLTS)");
+        }
+        return keep(new SecondStageDomain(state, DomainType.UNMANAGED, unit, context, flags, always, this::nest));
+    }
+
+    @Override
+    public boolean blocksBeforeAttach() {
+        return true;
+    }
+
+    @Override
+    public boolean nests() {
+        return state.rules().nestsAndTracks();
     }
 
     /**

@@ -2,6 +2,7 @@
 package org.iommu4j.intel;
 
 import static org.iommu4j.release.Evidence.INFERRED;
+import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
 import java.lang.invoke.MethodHandles;
@@ -37,6 +38,8 @@ record IntelRules(
         boolean userDomainsAreSnooped,
         boolean attachesPasids,
         boolean nestsAndTracks,
+        boolean usersGetSecondStage,
+        boolean takesPasidFlag,
         boolean deliversPageRequests) {
 
     /** How a device that does not fit is refused. */
@@ -257,6 +260,23 @@ record IntelRules(
             ReleaseRule.of("nestsAndTracks", "User space may ask for nesting and for dirty tracking.", false, READ)
                     .since("6.7", true, READ)
                     .witnessedBy("IntelRulesTest#abilitiesComeWithTheirReleases"),
+            ReleaseRule.of(
+                            "usersGetSecondStage",
+                            "A domain that iommufd asks for has a second stage, made for the device's unit alone, also "
+                                    + "where the unit has none (intel_iommu_domain_alloc_user).",
+                            false,
+                            READ)
+                    .deciding()
+                    .since("6.7", true, OBSERVED)
+                    .since("6.13", false, READ)
+                    .witnessedBy("IntelRulesTest#aUsersDomainHasASecondStageFrom67To612"),
+            ReleaseRule.of(
+                            "takesPasidFlag",
+                            "A user may ask for a domain that takes PASIDs, of any unit; it changes nothing.",
+                            false,
+                            READ)
+                    .since("6.15", true, INFERRED)
+                    .witnessedBy("IntelRulesTest#aUserMayAskForPasidsOfAnyUnitSince615"),
             ReleaseRule.of(
                             "deliversPageRequests",
                             "Who attaches a PASID may be given its page requests, as iommufd is; before, shared "

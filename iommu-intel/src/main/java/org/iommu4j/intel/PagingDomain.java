@@ -41,6 +41,14 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     private final Predicate<IntelUnit> needsSyncMap;
     private final boolean madeForCoherentWalks;
     private final boolean syncsMaps;
+
+    /**
+     * The largest page that is mapped after a device was attached: {@code domain_update_iommu_superpage}. What was
+     * mapped before keeps its pages, also where a unit that joins does not know them.
+     */
+    private final long largestOnceAttached;
+
+    private volatile boolean everAttached;
     private volatile boolean enforced;
     private volatile boolean everMapped;
 
@@ -50,6 +58,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
      * @param levels levels of the table
      * @param width bits of an address
      * @param pageSizes the page sizes of the domain's stage on a unit
+     * @param alone whether the domain follows its unit alone until a device is attached, where units are not compared
      * @param needsSyncMap whether a unit needs a flush for entries that became present: Linux's {@code iotlb_sync_map}
      * @throws IommuException ENOMEM
      */
@@ -63,6 +72,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
             TableFormat format,
             int levels,
             int width,
+            boolean alone,
             ToLongFunction<IntelUnit> pageSizes,
             Predicate<IntelUnit> needsSyncMap) {
         super(driver, type, attachesPasids, kind, null);
@@ -72,15 +82,15 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
         this.pageSizes = pageSizes;
         this.needsSyncMap = needsSyncMap;
         List<IntelUnit> machine = driver.units();
-        this.madeForCoherentWalks = rules.walks() == Comparison.NONE
+        this.madeForCoherentWalks = rules.walks() == Comparison.NONE && !alone
                 ? machine.stream().allMatch(IntelUnit::walksCoherently)
                 : unit.walksCoherently();
         this.syncsMaps = rules.announcesByDomain()
                 ? needsSyncMap.test(unit)
                 : machine.stream().anyMatch(needsSyncMap);
-        long sizes = rules.pageSizes() == Comparison.NONE
-                ? machine.stream().mapToLong(pageSizes).reduce(-1L, (a, b) -> a & b)
-                : pageSizes.applyAsLong(unit);
+        long common = machine.stream().mapToLong(pageSizes).reduce(-1L, (a, b) -> a & b);
+        long sizes = rules.pageSizes() == Comparison.NONE && !alone ? common : pageSizes.applyAsLong(unit);
+        this.largestOnceAttached = rules.pageSizes() == Comparison.NONE ? Long.highestOneBit(common) : Long.MIN_VALUE;
         this.table = new PageTable(context.memory(), frames, format, levels, width, sizes, !madeForCoherentWalks);
         this.mapper = new PageMapper(table, this);
         this.unmapper = new PageUnmapper(table, this);
@@ -124,7 +134,12 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
                 everMapped = true;
             }
         }
-        mapper.map(iova, physicalAddress, pageSize, count, leaf | moreLeafBits(prot));
+        long bits = leaf | moreLeafBits(prot);
+        if (everAttached && Long.compareUnsigned(pageSize, largestOnceAttached) > 0) {
+            mapper.map(iova, physicalAddress, largestOnceAttached, count * (pageSize / largestOnceAttached), bits);
+        } else {
+            mapper.map(iova, physicalAddress, pageSize, count, bits);
+        }
     }
 
     /**
@@ -369,6 +384,7 @@ abstract class PagingDomain extends TranslatingDomain implements CacheCoherencyE
     @Override
     final int join(IntelDevice device, int pasid) {
         int domainId = super.join(device, pasid);
+        everAttached = true;
         followWalks();
         return domainId;
     }

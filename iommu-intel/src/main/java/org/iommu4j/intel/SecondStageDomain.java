@@ -54,6 +54,7 @@ final class SecondStageDomain extends PagingDomain {
     /**
      * Makes an empty domain.
      *
+     * @param alone whether it follows its unit alone until a device is attached, where units are not compared
      * @param nestedFactory used when the domain will be a parent
      * @throws IommuException EOPNOTSUPP when the unit has no table format that is built, ENOMEM
      */
@@ -63,6 +64,7 @@ final class SecondStageDomain extends PagingDomain {
             IntelUnit unit,
             VendorContext context,
             Set<DomainFlag> flags,
+            boolean alone,
             NestedFactory nestedFactory) {
         super(
                 driver,
@@ -76,6 +78,7 @@ final class SecondStageDomain extends PagingDomain {
                 TableFormat.SECOND_STAGE,
                 levels(unit),
                 Math.min(tableWidth(levels(unit)), unit.cap().maximumAddressWidth()),
+                alone,
                 each -> each.cap().pageSizes(),
                 SecondStageDomain::needsSync);
         this.nestParent = flags.contains(DomainFlag.NEST_PARENT);
@@ -237,10 +240,10 @@ final class SecondStageDomain extends PagingDomain {
         if (!(table instanceof FirstStageTable guest)) {
             throw new IommuException(Errno.EOPNOTSUPP, "a guest's table as VT-d has none: " + table);
         }
-        String misfit = unit.misfit(guest);
-        if (misfit != null) {
-            throw new IommuException(Errno.EINVAL, misfit);
+        if (guest.has(~FirstStageTable.ALL_FLAGS)) {
+            throw new IommuException(Errno.EINVAL, "unknown flags of the " + guest);
         }
+        // Whether the unit can walk such a table is asked when a device is attached: intel_pasid_setup_nested.
         long address = guest.address();
         if ((address & 0xfff) != 0 || address < 0 || address > table().end()) {
             throw new IommuException(

@@ -671,6 +671,43 @@ class IntelRulesTest {
     }
 
     @Test
+    void aUsersDomainHasASecondStageFrom67To612() {
+        record Case(String release, long ecap, String format) {}
+        long both = Bench.ECAP_SCALABLE;
+        long first = both & ~(1L << 46);
+        for (Case each : new Case[] {
+            new Case("6.6", first, "vtd-first-stage"),
+            new Case("6.7", first, "vtd-second-stage"),
+            new Case("6.12", first, "vtd-second-stage"),
+            new Case("6.12", both, "vtd-second-stage"),
+            new Case("6.13", first, "vtd-first-stage"),
+            new Case("6.13", both, "vtd-first-stage"),
+        }) {
+            Host host = new Host(each.release, each.ecap, each.ecap);
+            IommuDomain domain = host.iommu.allocateForUser(host.first, Set.of());
+            assertThat(domain.format()).as(each.toString()).isEqualTo(each.format);
+            // A unit without a second stage refuses what was made for it.
+            assertThat(domain.attach(host.first).attached())
+                    .as(each.toString())
+                    .isEqualTo(each.ecap == both || each.format.equals("vtd-first-stage"));
+        }
+    }
+
+    @Test
+    void aUserMayAskForPasidsOfAnyUnitSince615() {
+        for (String release : new String[] {"6.14", "6.15"}) {
+            Host host = new Host(release, Bench.ECAP, Bench.ECAP);
+            Set<DomainFlag> flags = Set.of(DomainFlag.PASID);
+            if (release.equals("6.14")) {
+                assertErrno(Errno.EOPNOTSUPP, () -> host.iommu.allocateForUser(host.first, flags));
+            } else {
+                assertThat(host.iommu.allocateForUser(host.first, flags).format())
+                        .isEqualTo("vtd-second-stage");
+            }
+        }
+    }
+
+    @Test
     void aDomainWithoutTablesCantBeAsked() {
         Host host = new Host("7.1", Bench.ECAP_SCALABLE | 0x80, Bench.ECAP_SC);
         Optional<CacheCoherencyEnforcement> none = Optional.empty();

@@ -101,7 +101,6 @@ class KvmReleaseTest {
         assertThat(vcpu.memoryTypeOf(UNTOUCHED)).isEqualTo(GuestMemoryType.WB_IPAT);
     }
 
-    /** 7.2 is no release whose rules are built; this one is read. */
     @ParameterizedTest
     @CsvSource({"5.15, true", "7.1, true", "7.2, false"})
     void aFileThatIsNotThereHasTheOthersAskedUntil71(String release, boolean asked) {

@@ -3,12 +3,17 @@ package org.iommu4j.vfio;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.vfio.type1.DirtyPages;
+import org.iommu4j.vfio.type1.DmaMap;
+import org.iommu4j.vfio.type1.DmaUnmap;
 import org.iommu4j.vfio.type1.DomainState;
 import org.iommu4j.vfio.type1.Type1Info;
 import org.iommu4j.vfio.type1.Type1Iommu;
+import org.iommu4j.vfio.type1.VfioBitmap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,13 +28,22 @@ public final class VfioContainer implements AutoCloseable {
     public static final int MAP_READ = Type1Iommu.MAP_READ;
     /** The device may write. Source: {@code VFIO_DMA_MAP_FLAG_WRITE}. */
     public static final int MAP_WRITE = Type1Iommu.MAP_WRITE;
+    /** A mapping gets a new virtual address. Source: {@code VFIO_DMA_MAP_FLAG_VADDR}. */
+    public static final int MAP_VADDR = Type1Iommu.MAP_VADDR;
+    /** Get the written pages. Source: {@code VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP}. */
+    public static final int UNMAP_GET_DIRTY_BITMAP = Type1Iommu.UNMAP_GET_DIRTY_BITMAP;
     /** Unmap everything; address and size must be 0. Source: {@code VFIO_DMA_UNMAP_FLAG_ALL}. */
     public static final int UNMAP_ALL = Type1Iommu.UNMAP_ALL;
+    /** Take only the virtual addresses back. Source: {@code VFIO_DMA_UNMAP_FLAG_VADDR}. */
+    public static final int UNMAP_VADDR = Type1Iommu.UNMAP_VADDR;
 
     private final Vfio vfio;
     private final ProcessMemory process;
     private final List<VfioGroup> groups = new ArrayList<>();
     private volatile @Nullable Type1Iommu iommu;
+
+    /** Whether the container has no IOMMU and its groups need none; written under VFIO's lock. */
+    private volatile boolean noIommu;
     /** Quarantined pages of earlier IOMMUs of the container; under VFIO's lock. */
     private long quarantinedBefore;
 
@@ -38,6 +52,11 @@ public final class VfioContainer implements AutoCloseable {
     VfioContainer(Vfio vfio, ProcessMemory process) {
         this.vfio = vfio;
         this.process = process;
+    }
+
+    /** Returns the version of this interface, 0. Source: {@code VFIO_GET_API_VERSION}. */
+    public int apiVersion() {
+        return 0;
     }
 
     /**
@@ -50,45 +69,73 @@ public final class VfioContainer implements AutoCloseable {
      * @return 1 or 0
      */
     public int checkExtension(int extension) {
-        return switch (extension) {
-            case VfioExtension.TYPE1_IOMMU, VfioExtension.TYPE1V2_IOMMU, VfioExtension.UNMAP_ALL -> 1;
-            case VfioExtension.DMA_CC_IOMMU -> {
-                Type1Iommu current = iommu;
-                yield current != null && current.enforcedCoherent() ? 1 : 0;
+        synchronized (vfio.lock) {
+            boolean empty = groups.isEmpty();
+            if (extension == VfioExtension.NOIOMMU_IOMMU) {
+                return vfio.options().enableUnsafeNoIommuMode() && iommu == null && (empty || holdsNoIommu()) ? 1 : 0;
             }
-            default -> 0;
+            return empty || !holdsNoIommu() ? type1Extension(extension) : 0;
+        }
+    }
+
+    /** Source: {@code vfio_iommu_type1_check_extension}. */
+    private int type1Extension(int extension) {
+        Type1Iommu current = iommu;
+        boolean has = switch (extension) {
+            case VfioExtension.TYPE1_IOMMU, VfioExtension.TYPE1V2_IOMMU, VfioExtension.UNMAP_ALL -> true;
+            case VfioExtension.TYPE1_NESTING_IOMMU -> vfio.rules().nests();
+            case VfioExtension.UPDATE_VADDR ->
+                current == null ? !vfio.rules().movesAddresses() : current.updatesAddresses();
+            case VfioExtension.DMA_CC_IOMMU -> current != null && current.enforcedCoherent();
+            default -> false;
         };
+        return has ? 1 : 0;
+    }
+
+    private boolean holdsNoIommu() {
+        return !groups.isEmpty() && groups.get(0).group().kind == RegisteredGroup.Kind.NO_IOMMU;
     }
 
     /**
      * Sets the container's IOMMU, with all groups of the container.
      *
-     * @param type {@link VfioExtension#TYPE1_IOMMU} or {@link VfioExtension#TYPE1V2_IOMMU}
-     * @throws IommuException EINVAL (no group, or an IOMMU is already set), ENODEV (no such type), EBADF (closed), and
-     *     as {@link Type1Iommu#attachGroup}; the container then has no IOMMU
+     * <p>A type that is an extension, but no type, is EINVAL, and any other number ENODEV. Type 1 for nesting is
+     * refused here in all releases, as Linux does where the driver has none.
+     *
+     * @param type {@link VfioExtension#TYPE1_IOMMU} or {@link VfioExtension#TYPE1V2_IOMMU}, or with groups without an
+     *     IOMMU {@link VfioExtension#NOIOMMU_IOMMU}
+     * @throws IommuException EINVAL (no group, or an IOMMU is already set), ENODEV and EINVAL (no such type), EBADF
+     *     (closed), and as {@link Type1Iommu#attachGroup}; the container then has no IOMMU
      */
     public void setIommu(int type) {
         synchronized (vfio.lock) {
             checkOpen();
-            if (groups.isEmpty() || iommu != null) {
+            if (groups.isEmpty() || hasIommu()) {
                 throw new IommuException(
                         Errno.EINVAL,
                         groups.isEmpty() ? "the container has no group" : "the container already has an IOMMU");
             }
-            if (type != VfioExtension.TYPE1_IOMMU && type != VfioExtension.TYPE1V2_IOMMU) {
+            if (checkExtension(type) == 0) {
                 throw new IommuException(Errno.ENODEV, "no IOMMU of type " + type + ", expected type 1 or 3");
+            }
+            if (holdsNoIommu()) {
+                noIommu = true;
+                return;
+            }
+            if (type != VfioExtension.TYPE1_IOMMU && type != VfioExtension.TYPE1V2_IOMMU) {
+                throw new IommuException(Errno.EINVAL, "extension " + type + " is no type, expected type 1 or 3");
             }
             Type1Iommu made = new Type1Iommu(
                     type == VfioExtension.TYPE1V2_IOMMU, process, vfio.rules().type1(vfio.options()));
             int attached = 0;
             try {
                 for (; attached < groups.size(); attached++) {
-                    made.attachGroup(groups.get(attached).group());
+                    attach(made, groups.get(attached).group());
                 }
             } catch (RuntimeException failure) {
-                for (int i = 0; i < attached; i++) {
+                for (int i = attached - 1; i >= 0; i--) {
                     try {
-                        made.detachGroup(groups.get(i).group());
+                        detach(made, groups.get(i).group());
                     } catch (RuntimeException second) {
                         failure.addSuppressed(second);
                     }
@@ -99,31 +146,132 @@ public final class VfioContainer implements AutoCloseable {
         }
     }
 
+    private static void attach(Type1Iommu to, RegisteredGroup group) {
+        if (group.kind == RegisteredGroup.Kind.EMULATED) {
+            to.attachEmulated(group);
+        } else {
+            to.attachGroup(group.requireIommuGroup());
+        }
+    }
+
+    private static void detach(Type1Iommu from, RegisteredGroup group) {
+        if (group.kind == RegisteredGroup.Kind.EMULATED) {
+            from.detachEmulated(group);
+        } else {
+            from.detachGroup(group.requireIommuGroup());
+        }
+    }
+
     /**
-     * Maps memory of the process for all devices.
+     * Maps memory of the process that opened the container for all devices.
      *
-     * @throws IommuException EINVAL (no IOMMU), and as {@link Type1Iommu#map}
+     * @throws IommuException EINVAL (no IOMMU), ENOTTY (the groups need none), and as {@link Type1Iommu#map(long, long,
+     *     long, int)}
      */
     public void map(long iova, long virtualAddress, long size, int flags) {
         requireIommu().map(iova, virtualAddress, size, flags);
     }
 
     /**
+     * Maps memory of a process that has the container from the one that opened it, as a child has.
+     *
+     * @param caller the process that calls
+     * @throws IommuException as {@link #map(long, long, long, int)}
+     */
+    public void map(ProcessMemory caller, long iova, long virtualAddress, long size, int flags) {
+        requireIommu().map(caller, iova, virtualAddress, size, flags);
+    }
+
+    /**
+     * Maps memory, for a caller who names the size of the argument.
+     *
+     * @throws IommuException EINVAL (no IOMMU; fewer than {@link DmaMap#SIZE} bytes), and as {@link #map(long, long,
+     *     long, int)}
+     */
+    public void map(DmaMap argument) {
+        Objects.requireNonNull(argument, "argument");
+        Type1Iommu current = requireIommu();
+        checkSize(argument.argsz(), DmaMap.SIZE);
+        current.map(argument.iova(), argument.virtualAddress(), argument.size(), argument.flags());
+    }
+
+    /**
      * Unmaps a range, and returns the number of bytes unmapped.
      *
-     * @throws IommuException EINVAL (no IOMMU), and as {@link Type1Iommu#unmap}
+     * @throws IommuException EINVAL (no IOMMU), ENOTTY (the groups need none), and as {@link Type1Iommu#unmap(long,
+     *     long, int)}
      */
     public long unmap(long iova, long size, int flags) {
         return requireIommu().unmap(iova, size, flags);
     }
 
     /**
-     * Returns the sizes and ranges that can be mapped.
+     * Unmaps a range, for a caller who names the size of the argument, or wants the written pages.
      *
-     * @throws IommuException EINVAL (no IOMMU)
+     * @return the number of bytes unmapped
+     * @throws IommuException EINVAL (no IOMMU; fewer than {@link DmaUnmap#SIZE} bytes; written pages together with
+     *     other flags, or in fewer than {@link DmaUnmap#SIZE_WITH_BITMAP} bytes), and as {@link #unmap(long, long,
+     *     int)} and {@link Type1Iommu#unmap(long, long, VfioBitmap)}
+     */
+    public long unmap(DmaUnmap argument) {
+        Objects.requireNonNull(argument, "argument");
+        Type1Iommu current = requireIommu();
+        checkSize(argument.argsz(), DmaUnmap.SIZE);
+        if ((argument.flags() & UNMAP_GET_DIRTY_BITMAP) == 0) {
+            return current.unmap(argument.iova(), argument.size(), argument.flags());
+        }
+        VfioBitmap bitmap = argument.bitmap();
+        if (argument.flags() != UNMAP_GET_DIRTY_BITMAP || bitmap == null) {
+            throw new IommuException(
+                    Errno.EINVAL,
+                    "flags 0x" + Integer.toHexString(argument.flags()) + " with a bitmap, expected only its own");
+        }
+        checkSize(argument.argsz(), DmaUnmap.SIZE_WITH_BITMAP);
+        return current.unmap(argument.iova(), argument.size(), bitmap);
+    }
+
+    private static void checkSize(int argsz, int expected) {
+        if (Integer.compareUnsigned(argsz, expected) < 0) {
+            throw new IommuException(Errno.EINVAL, argsz + " bytes of an argument, expected at least " + expected);
+        }
+    }
+
+    /**
+     * Begins to track written pages, ends it, or gets them. Source: {@code VFIO_IOMMU_DIRTY_PAGES}.
+     *
+     * @throws IommuException EINVAL (no IOMMU), ENOTTY (the groups need none), and as {@link Type1Iommu#dirtyPages}
+     */
+    public void dirtyPages(DirtyPages argument) {
+        requireIommu().dirtyPages(argument);
+    }
+
+    /**
+     * Returns the sizes and ranges that can be mapped, to a caller who has room for everything.
+     *
+     * @throws IommuException EINVAL (no IOMMU), ENOTTY (the groups need none)
      */
     public Type1Info info() {
         return requireIommu().info();
+    }
+
+    /**
+     * Returns the sizes and ranges that can be mapped.
+     *
+     * @param argsz how many bytes the caller has
+     * @throws IommuException EINVAL (no IOMMU), ENOTTY (the groups need none), and as {@link Type1Iommu#info(int)}
+     */
+    public Type1Info info(int argsz) {
+        return requireIommu().info(argsz);
+    }
+
+    /** Pins memory for the driver of an emulated device. */
+    void pinPages(long iova, int prot, long[] frames) {
+        requireIommu().pinPages(iova, prot, frames);
+    }
+
+    /** Unpins memory that the driver of an emulated device has pinned. */
+    void unpinPages(long iova, int count) {
+        requireIommu().unpinPages(iova, count);
     }
 
     /** Returns the domains, oldest first; none before {@link #setIommu}. */
@@ -156,7 +304,7 @@ public final class VfioContainer implements AutoCloseable {
     }
 
     boolean hasIommu() {
-        return iommu != null;
+        return iommu != null || noIommu;
     }
 
     /** Adds a group; under VFIO's lock. */
@@ -165,11 +313,18 @@ public final class VfioContainer implements AutoCloseable {
         if (added.vfio() != vfio) {
             throw new IommuException(Errno.EINVAL, "the container belongs to another host");
         }
-        added.group().claimDmaOwner(added);
+        RegisteredGroup group = added.group();
+        if (!groups.isEmpty() && holdsNoIommu() != (group.kind == RegisteredGroup.Kind.NO_IOMMU)) {
+            throw new IommuException(Errno.EPERM, "groups with and without an IOMMU can't share a container");
+        }
+        boolean claims = group.iommuGroup != null && vfio.rules().claimsGroups();
+        if (claims) {
+            group.requireIommuGroup().claimDmaOwner(added);
+        }
         Type1Iommu current = iommu;
         if (current != null) {
             try {
-                current.attachGroup(added.group());
+                attach(current, group);
             } catch (RuntimeException failure) {
                 release(added, failure);
                 throw failure;
@@ -185,14 +340,15 @@ public final class VfioContainer implements AutoCloseable {
         RuntimeException failure = null;
         if (current != null) {
             try {
-                current.detachGroup(removed.group());
+                detach(current, removed.group());
             } catch (RuntimeException thrown) {
                 failure = thrown;
             }
-            if (groups.isEmpty()) {
-                quarantinedBefore += current.quarantinedPages();
-                iommu = null;
-            }
+        }
+        if (groups.isEmpty()) {
+            quarantinedBefore += current == null ? 0 : current.quarantinedPages();
+            iommu = null;
+            noIommu = false;
         }
         failure = release(removed, failure);
         if (failure != null) {
@@ -200,9 +356,13 @@ public final class VfioContainer implements AutoCloseable {
         }
     }
 
-    private static @Nullable RuntimeException release(VfioGroup group, @Nullable RuntimeException earlier) {
+    /** Returns a group's DMA to the kernel, where it was claimed. */
+    private @Nullable RuntimeException release(VfioGroup group, @Nullable RuntimeException earlier) {
+        if (group.group().iommuGroup == null || !vfio.rules().claimsGroups()) {
+            return earlier;
+        }
         try {
-            group.group().releaseDmaOwner();
+            group.group().requireIommuGroup().releaseDmaOwner();
             return earlier;
         } catch (RuntimeException thrown) {
             if (earlier == null) {
@@ -216,7 +376,9 @@ public final class VfioContainer implements AutoCloseable {
     private Type1Iommu requireIommu() {
         Type1Iommu current = iommu;
         if (current == null) {
-            throw new IommuException(Errno.EINVAL, "the container has no IOMMU yet");
+            throw noIommu
+                    ? new IommuException(Errno.ENOTTY, "the container's groups have no IOMMU")
+                    : new IommuException(Errno.EINVAL, "the container has no IOMMU yet");
         }
         return current;
     }

@@ -1,49 +1,248 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.Objects;
+import java.util.Optional;
+import org.iommu4j.Errno;
 import org.iommu4j.IommuCapability;
 import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuException;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.vfio.type1.EmulatedGroup;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A device that is registered with VFIO.
  *
- * <p>Source: {@code struct vfio_device}.
+ * <p>While it is open ({@link VfioGroup#openDevice}) its user reads and writes its configuration space and resets it,
+ * and the driver of an emulated one pins memory of its container. Thread-safe. Not modelled: the regions of its BARs,
+ * and its interrupts. Source: {@code struct vfio_device}, {@code drivers/vfio/pci/vfio_pci_core.c}.
  */
 public final class VfioDevice {
-    private final IommuDevice device;
-    private final int groupId;
+    private static final int PCI_REGIONS = 9;
+    private static final int PCI_INTERRUPTS = 5;
 
-    /** How many times it is open; under VFIO's lock. */
-    int openCount;
+    private final Vfio vfio;
+    private final RegisteredGroup group;
+    private final DeviceId id;
+    private final @Nullable IommuDevice device;
+    private final @Nullable VfioPciFunction function;
+    private final @Nullable EmulatedGroup driver;
 
-    VfioDevice(IommuDevice device, int groupId) {
+    /** How many times it is open; written under VFIO's lock. */
+    volatile int openCount;
+
+    VfioDevice(
+            Vfio vfio,
+            RegisteredGroup group,
+            DeviceId id,
+            @Nullable IommuDevice device,
+            @Nullable VfioPciFunction function,
+            @Nullable EmulatedGroup driver) {
+        this.vfio = vfio;
+        this.group = group;
+        this.id = id;
         this.device = device;
-        this.groupId = groupId;
+        this.function = function;
+        this.driver = driver;
     }
 
-    /** Returns the IOMMU's device. */
-    public IommuDevice device() {
-        return device;
+    /** Returns the IOMMU's device; empty for an emulated device, and where no IOMMU translates for it. */
+    public Optional<IommuDevice> device() {
+        return Optional.ofNullable(device);
     }
 
-    /** Returns its identity: a PCI address for vfio-pci, a name for vfio-platform. */
+    /** Returns its identity: a PCI address for vfio-pci, a name for vfio-platform and emulated devices. */
     public DeviceId id() {
-        return device.id();
+        return id;
     }
 
     /** Returns the number of its group, for {@link Vfio#openGroup}. */
     public int groupId() {
-        return groupId;
+        return group.id;
     }
 
-    /** Returns the prediction that a domain of this device will block no-snoop. */
+    /** Returns the prediction that a domain of this device will block no-snoop; false where it has no IOMMU. */
     public boolean canEnforceCacheCoherency() {
-        return device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY);
+        IommuDevice known = device;
+        return known != null && known.iommu().capable(known, IommuCapability.ENFORCE_CACHE_COHERENCY);
+    }
+
+    // ---- calls of an open device -----------------------------------------------------------------------------------
+
+    /**
+     * Returns what the device has. Source: {@code VFIO_DEVICE_GET_INFO}.
+     *
+     * @throws IommuException EBADF (it is not open)
+     */
+    public VfioDeviceInfo info() {
+        return info(VfioDeviceInfo.MIN_SIZE);
+    }
+
+    /**
+     * Returns what the device has, to a caller who names the size of the structure.
+     *
+     * @param argsz how many bytes the caller has
+     * @throws IommuException EBADF (it is not open), EINVAL (fewer than {@link VfioDeviceInfo#MIN_SIZE})
+     */
+    public VfioDeviceInfo info(int argsz) {
+        synchronized (vfio.lock) {
+            checkOpen();
+            if (Integer.compareUnsigned(argsz, VfioDeviceInfo.MIN_SIZE) < 0) {
+                throw new IommuException(Errno.EINVAL, "GET_INFO with " + argsz + " bytes, expected at least 16");
+            }
+            VfioPciFunction pci = function;
+            return pci == null
+                    ? new VfioDeviceInfo(0, 0, 0)
+                    : new VfioDeviceInfo(
+                            VfioDeviceInfo.PCI | (pci.resets() ? VfioDeviceInfo.RESET : 0),
+                            PCI_REGIONS,
+                            PCI_INTERRUPTS);
+        }
+    }
+
+    /**
+     * Returns the configuration space as vfio-pci shows it. What a user may not write stays as it is.
+     *
+     * <p>Enable No Snoop in Device Control is the user's, as is bus mastering. Its accesses are refused with EBADF once
+     * the device is closed, and with EINVAL outside of it or misaligned. Source: {@code vfio_pci_config_rw}.
+     *
+     * @throws IommuException EBADF (the device is not open), EINVAL (it is no PCI function)
+     */
+    public ConfigSpace config() {
+        synchronized (vfio.lock) {
+            VfioPciFunction pci = openFunction();
+            return new ConfigSpace() {
+                @Override
+                public int size() {
+                    return pci.size();
+                }
+
+                @Override
+                public int read(int offset, int bytes) {
+                    synchronized (vfio.lock) {
+                        checkOpen();
+                        checkRange(pci, offset, bytes);
+                        return pci.read(offset, bytes);
+                    }
+                }
+
+                @Override
+                public void write(int offset, int bytes, int value) {
+                    synchronized (vfio.lock) {
+                        checkOpen();
+                        checkRange(pci, offset, bytes);
+                        pci.write(offset, bytes, value);
+                    }
+                }
+            };
+        }
+    }
+
+    private static void checkRange(VfioPciFunction pci, int offset, int bytes) {
+        if ((bytes != 1 && bytes != 2 && bytes != 4)
+                || offset < 0
+                || offset % bytes != 0
+                || offset + bytes > pci.size()) {
+            throw new IommuException(
+                    Errno.EINVAL,
+                    bytes + " bytes at 0x" + Integer.toHexString(offset) + " of a configuration space of 0x"
+                            + Integer.toHexString(pci.size()));
+        }
+    }
+
+    /**
+     * Resets the device; its configuration is afterwards what it was. Source: {@code VFIO_DEVICE_RESET}.
+     *
+     * @throws IommuException EBADF (it is not open), EINVAL (there is no way to reset it alone)
+     */
+    public void reset() {
+        synchronized (vfio.lock) {
+            if (!openFunction().resets()) {
+                throw new IommuException(Errno.EINVAL, id + " can't be reset alone");
+            }
+        }
+    }
+
+    /**
+     * Pins memory of the container for the driver of this emulated device.
+     *
+     * @param iova the first page's address, a multiple of 4 KiB
+     * @param prot {@link org.iommu4j.Prot} bits that the mapping must have
+     * @param frames receives the physical address of each page; its length is their number
+     * @throws IommuException EBADF (it is not open), EINVAL (it is not emulated), and as {@link
+     *     org.iommu4j.vfio.type1.Type1Iommu#pinPages}
+     */
+    public void pinPages(long iova, int prot, long[] frames) {
+        Objects.requireNonNull(frames, "frames");
+        containerOfEmulated().pinPages(iova, prot, frames);
+    }
+
+    /**
+     * Unpins memory that the driver of this emulated device has pinned.
+     *
+     * @throws IommuException EBADF (it is not open), EINVAL (it is not emulated)
+     */
+    public void unpinPages(long iova, int count) {
+        containerOfEmulated().unpinPages(iova, count);
+    }
+
+    private VfioContainer containerOfEmulated() {
+        // Without VFIO's lock: a driver unpins pages while a container that unmaps holds its own lock.
+        checkOpen();
+        VfioGroup open = group.open;
+        VfioContainer container = open == null ? null : open.container();
+        if (driver == null || container == null) {
+            throw new IommuException(Errno.EINVAL, id + " is no emulated device of a container");
+        }
+        return container;
+    }
+
+    private VfioPciFunction openFunction() {
+        checkOpen();
+        VfioPciFunction pci = function;
+        if (pci == null) {
+            throw new IommuException(Errno.EINVAL, id + " is no PCI function");
+        }
+        return pci;
+    }
+
+    private void checkOpen() {
+        if (openCount == 0) {
+            throw new IommuException(Errno.EBADF, id + " is not open");
+        }
+    }
+
+    // ---- calls of VFIO ---------------------------------------------------------------------------------------------
+
+    void opened() {
+        synchronized (vfio.lock) {
+            if (openCount == 0 && function != null) {
+                function.enable();
+            }
+            openCount++;
+        }
+    }
+
+    void closed() {
+        synchronized (vfio.lock) {
+            openCount--;
+            if (openCount == 0 && function != null) {
+                function.disable();
+            }
+        }
+    }
+
+    /** A mapping of the container is about to go. */
+    void unmapped(long iova, long size) {
+        if (driver != null && openCount != 0) {
+            driver.unmapped(iova, size);
+        }
     }
 
     @Override
     public String toString() {
-        return id().toString();
+        return id.toString();
     }
 }

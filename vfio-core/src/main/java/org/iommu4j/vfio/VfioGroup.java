@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Objects;
 import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.core.IommuGroup;
 import org.iommu4j.device.DeviceId;
+import org.iommu4j.vfio.iommufd.BoundDevice;
+import org.iommu4j.vfio.iommufd.Iommufd;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,12 +21,18 @@ import org.jspecify.annotations.Nullable;
  */
 public final class VfioGroup implements VfioFile, AutoCloseable {
     private final Vfio vfio;
-    private final IommuGroup group;
-    private @Nullable VfioContainer container;
+    private final RegisteredGroup group;
+    private volatile @Nullable VfioContainer container;
+    /** The iommufd that serves as the container, or null. */
+    private @Nullable CompatGroup compat;
+
+    /** Devices that were opened through an iommufd; they stay bound when the group leaves it. */
+    private final Map<VfioDevice, BoundDevice> compatDevices = new HashMap<>();
+
     private int openDevices;
     private boolean closed;
 
-    VfioGroup(Vfio vfio, IommuGroup group) {
+    VfioGroup(Vfio vfio, RegisteredGroup group) {
         this.vfio = vfio;
         this.group = group;
     }
@@ -46,12 +56,12 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      * @throws IllegalArgumentException when no rules are built for the release
      */
     public static boolean asksBridges(LinuxRelease release) {
-        return VfioRules.of(release).asksBridges();
+        return VfioRules.of(release).claimsGroups();
     }
 
     /** Returns the group's number. */
     public int id() {
-        return group.id();
+        return group.id;
     }
 
     /**
@@ -63,31 +73,56 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public boolean viable() {
         synchronized (vfio.lock) {
             checkOpen();
-            return container != null || !group.inUse();
+            return (containerSet() && vfio.rules().claimsGroups()) || isFree();
         }
+    }
+
+    /** Returns whether no kernel driver uses a device of the group. */
+    private boolean isFree() {
+        return group.iommuGroup == null || !group.iommuGroup.inUse();
     }
 
     /** Returns whether the group is in a container. */
     public boolean containerSet() {
         synchronized (vfio.lock) {
             checkOpen();
-            return container != null;
+            return container != null || compat != null;
         }
     }
 
     /**
      * Puts the group in a container, and takes its DMA from the kernel.
      *
-     * @throws IommuException EINVAL (it is in a container, or the container belongs to another host), EPERM (not
-     *     viable), EBADF (the container is closed), EBUSY and EINVAL as {@link IommuGroup#claimDmaOwner}, and where the
-     *     container already has its IOMMU, as {@link org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
+     * <p>An iommufd serves as a container as well, for groups with an IOMMU. It takes the group's DMA when a device is
+     * opened, and lets the group leave while one is.
+     *
+     * @param file the open file that the user names; null where its number is of none
+     * @throws IommuException EBADF (no file, or a closed container), EINVAL (the group is in a container), EBADFD (the
+     *     file is no container; before 6.2 EINVAL), EINVAL (the container belongs to another host), EPERM (one of it
+     *     and the groups in the container has an IOMMU and the other none; since 5.19: not viable), EBUSY and EINVAL as
+     *     {@link IommuGroup#claimDmaOwner}, and where the container already has its IOMMU, as {@link
+     *     org.iommu4j.vfio.type1.Type1Iommu#attachGroup}
      */
-    public void setContainer(VfioContainer target) {
-        Objects.requireNonNull(target, "target");
+    public void setContainer(@Nullable Object file) {
+        if (file == null) {
+            throw new IommuException(Errno.EBADF, "there is no such file");
+        }
         synchronized (vfio.lock) {
             checkOpen();
-            if (container != null) {
+            if (containerSet()) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in a container");
+            }
+            if (file instanceof Iommufd iommufd) {
+                if (group.iommuGroup == null) {
+                    throw new IommuException(Errno.EINVAL, "group " + id() + " has no IOMMU");
+                }
+                compat = CompatGroup.enter(iommufd, group.iommuGroup);
+                return;
+            }
+            if (!(file instanceof VfioContainer target)) {
+                throw new IommuException(
+                        vfio.rules().knowsFiles() ? Errno.EBADFD : Errno.EINVAL,
+                        "a file of " + file.getClass().getSimpleName() + " is no container");
             }
             target.add(this);
             container = target;
@@ -103,6 +138,12 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     public void unsetContainer() {
         synchronized (vfio.lock) {
             checkOpen();
+            CompatGroup left = compat;
+            if (left != null) {
+                compat = null;
+                left.leave();
+                return;
+            }
             if (container == null) {
                 throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container");
             }
@@ -116,23 +157,43 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
     /**
      * Opens a device of the group, once more if it is already open.
      *
+     * <p>A PCI function that is opened for the first time decodes its addresses, and is no bus master: its user makes
+     * it one.
+     *
      * @throws IommuException ENODEV (no such device is registered), EINVAL (the container has no IOMMU yet, or there is
-     *     no container)
+     *     no container; before 5.19 first of all, and also where the group is not viable); in an iommufd as {@link
+     *     Iommufd#bind} and {@link BoundDevice#attach}
      */
     public VfioDevice openDevice(DeviceId id) {
         Objects.requireNonNull(id, "id");
         synchronized (vfio.lock) {
             checkOpen();
-            VfioDevice device = vfio.device(group, id);
+            if (!vfio.rules().claimsGroups()) {
+                checkHasIommu();
+                if (!isFree()) {
+                    throw new IommuException(Errno.EINVAL, "kernel drivers use devices of " + group);
+                }
+            }
+            VfioDevice device = Vfio.device(group, id);
             if (device == null) {
                 throw new IommuException(Errno.ENODEV, "no device " + id + " of group " + id() + " is registered");
             }
-            if (container == null || !container.hasIommu()) {
-                throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
+            CompatGroup current = compat;
+            if (current == null) {
+                checkHasIommu();
+            } else if (device.openCount == 0) {
+                compatDevices.put(device, current.open(device.device().orElseThrow()));
             }
-            device.openCount++;
+            device.opened();
             openDevices++;
             return device;
+        }
+    }
+
+    private void checkHasIommu() {
+        VfioContainer current = container;
+        if (current == null || !current.hasIommu()) {
+            throw new IommuException(Errno.EINVAL, "group " + id() + " is in no container with an IOMMU");
         }
     }
 
@@ -145,11 +206,15 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         Objects.requireNonNull(device, "device");
         synchronized (vfio.lock) {
             checkOpen();
-            if (vfio.device(group, device.id()) != device || device.openCount == 0) {
+            if (Vfio.device(group, device.id()) != device || device.openCount == 0) {
                 throw new IommuException(Errno.EINVAL, device.id() + " is not open in group " + id());
             }
-            device.openCount--;
+            device.closed();
             openDevices--;
+            BoundDevice bound = device.openCount == 0 ? compatDevices.remove(device) : null;
+            if (bound != null) {
+                bound.unbind();
+            }
         }
     }
 
@@ -158,12 +223,17 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
      *
      * <p>Since 6.2 true when every registered device of the group states that its domains block no-snoop, so also when
      * there is none. The domain that the group is in does not matter. Up to 6.1 it is VFIO_DMA_CC_IOMMU of the group's
-     * container: true without a container, false while the container has no IOMMU.
+     * container: true without a container, whose user has not been allowed anything yet, and false while the container
+     * has no IOMMU. Source: {@code vfio_file_enforced_coherent}, {@code vfio_group_enforced_coherent}.
      */
     @Override
     public boolean enforcedCoherent() {
         synchronized (vfio.lock) {
-            return vfio.rules().enforcedCoherent(container, vfio.devices(group));
+            if (vfio.rules().filesAskDevices()) {
+                return group.devices.stream().allMatch(VfioDevice::canEnforceCacheCoherency);
+            }
+            VfioContainer current = container;
+            return current == null || current.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
         }
     }
 
@@ -183,7 +253,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
                 throw new IommuException(Errno.EBUSY, "group " + id() + " has open devices");
             }
             closed = true;
-            vfio.closed(this);
+            group.open = null;
+            vfio.forgetEmpty(group);
+            CompatGroup left = compat;
+            compat = null;
+            if (left != null) {
+                left.leave();
+            }
             if (container != null) {
                 leave();
             }
@@ -194,8 +270,13 @@ public final class VfioGroup implements VfioFile, AutoCloseable {
         return vfio;
     }
 
-    IommuGroup group() {
+    RegisteredGroup group() {
         return group;
+    }
+
+    @Nullable
+    VfioContainer container() {
+        return container;
     }
 
     @Override

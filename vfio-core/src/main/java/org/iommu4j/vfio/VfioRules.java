@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio;
 
+import static org.iommu4j.release.Evidence.INFERRED;
 import static org.iommu4j.release.Evidence.OBSERVED;
 import static org.iommu4j.release.Evidence.READ;
 
@@ -12,13 +13,20 @@ import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
 import org.iommu4j.vfio.type1.NoSnoopBlocking;
 import org.iommu4j.vfio.type1.Type1Options;
-import org.jspecify.annotations.Nullable;
 
 /**
  * What of VFIO's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
  * one release. Each component has its rule's name, and the rule's sentence says what it is.
  */
-record VfioRules(boolean asksDomains, boolean asksBridges, boolean filesAskDevices, boolean reachesTheEnd) {
+record VfioRules(
+        boolean asksDomains,
+        boolean claimsGroups,
+        boolean filesAskDevices,
+        boolean knowsFiles,
+        boolean movesAddresses,
+        boolean alignsCapabilities,
+        boolean nests,
+        boolean reachesTheEnd) {
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -32,14 +40,15 @@ record VfioRules(boolean asksDomains, boolean asksBridges, boolean filesAskDevic
                     .since("5.19-posted", true, READ)
                     .witnessedBy("VfioReleaseTest#since519EveryMappingHasCacheAndTheDomainIsAsked"),
             ReleaseRule.of(
-                            "asksBridges",
-                            "A group is claimed from its kernel drivers, and those of its bridges count too "
-                                    + "(iommu_device_use_default_domain); before, VFIO looked itself and passed "
-                                    + "bridges over (vfio_dev_viable).",
+                            "claimsGroups",
+                            "A group that enters a container is claimed from its kernel drivers, those of its bridges "
+                                    + "included (iommu_group_claim_dma_owner), and refused with EPERM; before, VFIO "
+                                    + "looked itself when a device was opened, passed bridges over "
+                                    + "(vfio_group_viable), and refused with EINVAL.",
                             false,
                             READ)
                     .since("5.19", true, READ)
-                    .witnessedBy("AuditRulesTest#whoIsAskedIsTheReleases"),
+                    .witnessedBy("VfioReleaseTest#since519AGroupIsClaimedWhenItEntersItsContainer"),
             ReleaseRule.of(
                             "filesAskDevices",
                             "A file vouches to KVM for what its group's registered devices are capable of; before, for "
@@ -49,6 +58,34 @@ record VfioRules(boolean asksDomains, boolean asksBridges, boolean filesAskDevic
                     .deciding()
                     .since("6.2", true, READ, "0d8227b622f3")
                     .witnessedBy("VfioReleaseTest#since62AFileAnswersForItsDevices"),
+            ReleaseRule.of(
+                            "knowsFiles",
+                            "What is no container is EBADFD for VFIO_GROUP_SET_CONTAINER and not EINVAL.",
+                            false,
+                            OBSERVED)
+                    .since("6.2", true, INFERRED)
+                    .witnessedBy("VfioReleaseTest#since62AFileOfAnotherKindHasAnErrnoOfItsOwn"),
+            ReleaseRule.of(
+                            "movesAddresses",
+                            "A mapping that gets a new virtual address is charged to the caller, and "
+                                    + "VFIO_UPDATE_VADDR needs an IOMMU and excludes emulated devices; before, the "
+                                    + "charge stays where it was, and the extension is always there.",
+                            false,
+                            INFERRED)
+                    .since("6.1.16", true, OBSERVED, "ef3a3f6a294b", "90fdd158a695")
+                    .since("6.3", true, INFERRED, "ef3a3f6a294b", "90fdd158a695")
+                    .witnessedBy("VfioReleaseTest#since63ANewVirtualAddressExcludesEmulatedDevices"),
+            ReleaseRule.of(
+                            "alignsCapabilities",
+                            "Each capability of VFIO_IOMMU_GET_INFO begins at a multiple of 8; before, one right "
+                                    + "behind the other.",
+                            false,
+                            OBSERVED)
+                    .since("6.6", true, INFERRED, "a881b496941f")
+                    .witnessedBy("VfioReleaseTest#since66CapabilitiesAreAligned"),
+            ReleaseRule.of("nests", "VFIO_TYPE1_NESTING_IOMMU is an extension.", true, OBSERVED)
+                    .since("6.13", false, INFERRED, "35890f85573c")
+                    .witnessedBy("VfioReleaseTest#until612ThereIsAnExtensionForNesting"),
             ReleaseRule.of(
                             "reachesTheEnd",
                             "A range that wraps around is EOVERFLOW and not EINVAL, and one that ends where the "
@@ -85,27 +122,8 @@ record VfioRules(boolean asksDomains, boolean asksBridges, boolean filesAskDevic
                 options.dmaEntryLimit(),
                 asksDomains ? NoSnoopBlocking.BY_DOMAIN : NoSnoopBlocking.BY_MAPPING,
                 reachesTheEnd ? Errno.EOVERFLOW : Errno.EINVAL,
-                reachesTheEnd);
-    }
-
-    /**
-     * Returns whether a group's file vouches for coherency.
-     *
-     * <p>Up to 6.1 the container answers, and a group without one is believed: its user has not been allowed anything
-     * yet. Source: {@code vfio_file_enforced_coherent}, {@code vfio_group_enforced_coherent}.
-     *
-     * @param container what the group is in, if anything
-     * @param registered the group's devices
-     */
-    boolean enforcedCoherent(@Nullable VfioContainer container, List<VfioDevice> registered) {
-        if (!filesAskDevices) {
-            return container == null || container.checkExtension(VfioExtension.DMA_CC_IOMMU) == 1;
-        }
-        for (VfioDevice device : registered) {
-            if (!device.canEnforceCacheCoherency()) {
-                return false;
-            }
-        }
-        return true;
+                reachesTheEnd,
+                movesAddresses,
+                alignsCapabilities);
     }
 }

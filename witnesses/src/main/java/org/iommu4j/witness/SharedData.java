@@ -33,7 +33,15 @@ public enum SharedData {
     /** Memory of hosts that ran Linux in QEMU: the tables that Linux wrote. */
     DUMPS("linux/dumps"),
     /** Answers of real kernels to VFIO's calls. */
-    VFIO_ANSWERS("linux/vfio");
+    VFIO_ANSWERS("linux/vfio"),
+    /** Answers of real kernels to VFIO's calls on {@code /dev/iommu}. */
+    COMPATIBILITY_ANSWERS("linux/vfiocompat"),
+    /** Answers of real kernels to iommufd's calls. */
+    IOMMUFD_ANSWERS("linux/iommufd"),
+    /** Answers of real kernels about two devices whose units differ. */
+    MIXED_ANSWERS("linux/mixed"),
+    /** Answers of real kernels to KVM's calls, and the CPUs on which a guest's WBINVD ran. */
+    KVM_ANSWERS("linux/kvm");
 
     /** Name of the system property that holds the directory. */
     public static final String DIRECTORY = "iommu4j.shared";

@@ -176,8 +176,8 @@ class WitnessesTest {
     @Test
     void aPathThatIsNoWitnesssIsRefused() {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> SharedData.path("linux/vfiocompat/6.12-sc0.txt"))
-                .withMessageContaining("linux/vfiocompat/6.12-sc0.txt");
+                .isThrownBy(() -> SharedData.path("linux/vfioless/6.12-sc0.txt"))
+                .withMessageContaining("linux/vfioless/6.12-sc0.txt");
     }
 
     @Test

@@ -15,6 +15,7 @@ import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.workbench.output.Json;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -57,6 +58,7 @@ final class RulesCommand implements Callable<Integer> {
         IommuVendors.load().all().forEach(vendor -> modules.put(vendor.name(), vendor.releaseRules()));
         modules.put("core", IommuCore.releaseRules());
         modules.put("vfio", Vfio.releaseRules());
+        modules.put("iommufd", Iommufd.releaseRules());
         modules.put("kvm", VirtualMachine.releaseRules());
         if (linux != null && diff != null) {
             throw new InputException("--linux and --diff ask two questions, expected one of them");

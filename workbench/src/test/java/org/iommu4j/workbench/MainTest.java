@@ -31,7 +31,7 @@ class MainTest {
     void aCoherentRunSaysSoFirstAndExitsWithZero() {
         assertThat(execute("run", "guest-no-snoop")).isZero();
         assertThat(out.toString().lines().findFirst())
-                .contains("guest-no-snoop on intel-nosc (intel), Linux 7.1: COHERENT");
+                .contains("guest-no-snoop on intel-nosc (intel), Linux 7.3: COHERENT");
         assertThat(out.toString())
                 .contains("guest's WBINVD            EXECUTED")
                 .contains("vcpu0 executes WBINVD");
@@ -54,7 +54,7 @@ class MainTest {
     void aCaseThatDoesNotApplyIsNoPassAndExitsWithZero() {
         assertThat(execute("run", "late-attach", "--machine", "intel-nosc")).isZero();
         assertThat(out.toString().lines().findFirst())
-                .contains("late-attach on intel-nosc (intel), Linux 7.1: NOT_APPLICABLE, NO_ENFORCEMENT");
+                .contains("late-attach on intel-nosc (intel), Linux 7.3: NOT_APPLICABLE, NO_ENFORCEMENT");
         assertThat(out.toString()).contains("the domain of [0000:01:00.0] does not block no-snoop");
     }
 
@@ -90,7 +90,7 @@ class MainTest {
                         "dma",
                         "staleReads");
         assertThat(json.get("case").asString()).isEqualTo("guest-forgets-flush");
-        assertThat(json.get("linux").asString()).isEqualTo("7.1");
+        assertThat(json.get("linux").asString()).isEqualTo("7.3");
         assertThat(json.at("/machine/vendor").asString()).isEqualTo("intel");
         assertThat(json.get("verdict").asString()).isEqualTo("CORRUPTED");
         assertThat(json.get("reason").isNull()).isTrue();
@@ -122,7 +122,7 @@ class MainTest {
     void theTableOfCasesHasARowACaseAndAColumnAMachine() {
         assertThat(execute("cases", "--machine", "intel-sc", "--machine", "amd"))
                 .isZero();
-        assertThat(out.toString().lines().findFirst().orElse("")).matches("Linux 7\\.1 +intel-sc +amd");
+        assertThat(out.toString().lines().findFirst().orElse("")).matches("Linux 7\\.3 +intel-sc +amd");
         assertThat(out.toString()).containsPattern("guest-no-snoop-unreported +CORRUPTED by HOST +COHERENT");
     }
 
@@ -140,7 +140,7 @@ class MainTest {
                 "run no-such-case",
                 "run guest-no-snoop --machine vax",
                 "run guest-no-snoop --linux 9.9",
-                "run guest-no-snoop --linux 7.2.13",
+                "run guest-no-snoop --linux 7.9.13",
                 "run guest-no-snoop --linux 5.14.0-503.el9.x86_64",
                 "cases --linux 5.14.0-503.el9.x86_64",
                 "run guest-no-snoop --format html",
@@ -175,7 +175,7 @@ class MainTest {
         execute("run", "guest-no-snoop", "--machine", "vax");
         assertThat(err.toString()).contains("vax").contains("intel-nosc");
         execute("run", "guest-no-snoop", "--linux", "9.9");
-        assertThat(err.toString()).contains("7.0, 7.1]");
+        assertThat(err.toString()).contains("7.2, 7.3]");
     }
 
     @Test
@@ -197,9 +197,9 @@ class MainTest {
         assertThat(err.toString())
                 .contains("Linux 5.14.0-503.el9.x86_64 is an enterprise kernel")
                 .contains("[5.15, 5.16, ")
-                .contains("7.1]");
-        execute("run", "guest-no-snoop", "--linux", "7.2.13");
-        assertThat(err.toString()).contains("no rules for Linux release '7.2.13'");
+                .contains("7.3]");
+        execute("run", "guest-no-snoop", "--linux", "7.9.13");
+        assertThat(err.toString()).contains("no rules for Linux release '7.9.13'");
     }
 
     @Test

@@ -27,7 +27,12 @@ public final class UserProcess implements ProcessMemory {
     private final long memlockPages;
     private final boolean capIpcLock;
 
-    /** Page number to frame address; bit 0 is set when the page is writable. */
+    /** Bit 1 of a page's frame address: it is no RAM. */
+    private static final long RESERVED = 2;
+
+    private static final long FLAGS = WRITABLE | RESERVED;
+
+    /** Page number to frame address; bit 0 is set when the page is writable, bit 1 when it is no RAM. */
     private final LongTable pages = new LongTable();
 
     /** Frame number to its number of pins. */
@@ -35,6 +40,9 @@ public final class UserProcess implements ProcessMemory {
 
     /** Frame numbers of pages that were freed while pinned. */
     private final LongTable orphans = new LongTable();
+
+    /** Frame numbers that are no RAM. */
+    private final LongTable reserved = new LongTable();
 
     /** Frame numbers that were unpinned dirty. */
     private final LongTable dirty = new LongTable();
@@ -60,6 +68,41 @@ public final class UserProcess implements ProcessMemory {
      *     run out; nothing is allocated
      */
     public synchronized long allocate(long virtualAddress, int count, boolean writable) {
+        checkFree(virtualAddress, count);
+        long first = virtualAddress >>> PAGE_SHIFT;
+        int done = 0;
+        try {
+            while (done < count) {
+                done += allocateRun(first + done, count - done, writable);
+            }
+        } catch (IommuException noMemory) {
+            release(first, done);
+            throw noMemory;
+        }
+        return translate(virtualAddress);
+    }
+
+    /**
+     * Maps registers of a device, or other addresses without RAM, into the address space. They are neither pinned nor
+     * charged, and go with {@link #free}.
+     *
+     * @param virtualAddress 4 KiB aligned
+     * @param physicalAddress 4 KiB aligned, outside the machine's memory
+     * @param count the number of pages of 4 KiB, from 1
+     * @param writable whether the process may write them
+     * @throws IommuException EFAULT when a page has bit 63 set, EEXIST when a page already exists; nothing is mapped
+     */
+    public synchronized void mapRegisters(long virtualAddress, long physicalAddress, int count, boolean writable) {
+        checkFree(virtualAddress, count);
+        long first = virtualAddress >>> PAGE_SHIFT;
+        for (int i = 0; i < count; i++) {
+            long frame = physicalAddress + (long) i * SystemMemory.FRAME_SIZE;
+            reserved.put(frame >>> PAGE_SHIFT, 1);
+            pages.put(first + i, frame | RESERVED | (writable ? WRITABLE : 0));
+        }
+    }
+
+    private void checkFree(long virtualAddress, int count) {
         checkPages(virtualAddress, count);
         long first = virtualAddress >>> PAGE_SHIFT;
         if (first + count > USER_PAGES) {
@@ -71,16 +114,6 @@ public final class UserProcess implements ProcessMemory {
                         Errno.EEXIST, "page 0x" + Long.toHexString(page << PAGE_SHIFT) + " is already allocated");
             }
         }
-        int done = 0;
-        try {
-            while (done < count) {
-                done += allocateRun(first + done, count - done, writable);
-            }
-        } catch (IommuException noMemory) {
-            release(first, done);
-            throw noMemory;
-        }
-        return translate(virtualAddress);
     }
 
     private int allocateRun(long page, int left, boolean writable) {
@@ -120,8 +153,12 @@ public final class UserProcess implements ProcessMemory {
 
     private void release(long firstPage, int count) {
         for (long page = firstPage; page < firstPage + count; page++) {
-            long frame = pages.get(page, 0) & ~WRITABLE;
+            long frame = pages.get(page, 0) & ~FLAGS;
+            boolean ram = (pages.get(page, 0) & RESERVED) == 0;
             pages.remove(page);
+            if (!ram) {
+                continue;
+            }
             if (pins.get(frame >>> PAGE_SHIFT, 0) > 0) {
                 orphans.put(frame >>> PAGE_SHIFT, 1);
             } else {
@@ -134,7 +171,7 @@ public final class UserProcess implements ProcessMemory {
     @Override
     public synchronized long translate(long virtualAddress) {
         long frame = pages.get(virtualAddress >>> PAGE_SHIFT, -1);
-        return frame == -1 ? UNMAPPED : (frame & ~WRITABLE) | (virtualAddress & (SystemMemory.FRAME_SIZE - 1));
+        return frame == -1 ? UNMAPPED : (frame & ~FLAGS) | (virtualAddress & (SystemMemory.FRAME_SIZE - 1));
     }
 
     @Override
@@ -155,16 +192,21 @@ public final class UserProcess implements ProcessMemory {
             }
         }
         for (int i = 0; i < count; i++) {
-            long frame = pages.get(first + i, -1) & ~WRITABLE;
-            pins.put(frame >>> PAGE_SHIFT, pins.get(frame >>> PAGE_SHIFT, 0) + 1);
-            into[i] = frame;
+            long frame = pages.get(first + i, -1);
+            into[i] = frame & ~FLAGS;
+            if ((frame & RESERVED) == 0) {
+                pins.put(frame >>> PAGE_SHIFT, pins.get(frame >>> PAGE_SHIFT, 0) + 1);
+                pinned++;
+            }
         }
-        pinned += count;
     }
 
     @Override
     public synchronized void unpin(long frame, boolean wasDirtied) {
         long number = frame >>> PAGE_SHIFT;
+        if (isReserved(frame)) {
+            return;
+        }
         long held = pins.get(number, 0);
         if (held == 0 || (frame & (SystemMemory.FRAME_SIZE - 1)) != 0) {
             throw new IllegalStateException("frame 0x" + Long.toHexString(frame) + " is not pinned");
@@ -183,6 +225,11 @@ public final class UserProcess implements ProcessMemory {
             dirty.remove(number);
             frames.free(frame, 0);
         }
+    }
+
+    @Override
+    public synchronized boolean isReserved(long frame) {
+        return reserved.get(frame >>> PAGE_SHIFT, 0) != 0;
     }
 
     @Override

@@ -22,6 +22,7 @@ import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleSheet;
 import org.iommu4j.spi.IommuVendors;
 import org.iommu4j.vfio.Vfio;
+import org.iommu4j.vfio.iommufd.Iommufd;
 import org.iommu4j.workbench.output.Json;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
@@ -52,6 +53,7 @@ class ReleasesTest {
         }
         modules.put("core", IommuCore.releaseRules());
         modules.put("vfio", Vfio.releaseRules());
+        modules.put("iommufd", Iommufd.releaseRules());
         modules.put("kvm", VirtualMachine.releaseRules());
         return modules;
     }

@@ -80,21 +80,9 @@ final class Subjects {
         return SCARCE.stream();
     }
 
-    /** FL1GP; SMTS, both stages, SMPWC, PRS, NEST, PSS 20 bits, PASID, SLADS. */
     private static Subject capableIntel() {
-        long ecap = VtdUnitProvider.ECAP_SNOOP_CONTROL
-                | 1L << 43
-                | 3L << 46
-                | 1L << 48
-                | 1L << 29
-                | 1L << 26
-                | 0x13L << 35
-                | 1L << 40
-                | 1L << 45;
-        MachineDescription unit =
-                VtdUnitProvider.machine("intel-everything", VtdUnitProvider.CAP_4_LEVEL | 1L << 56, ecap);
         return Subject.of(
-                        Machines.withPageRequests(IntelMachines.withPasids(unit, true)),
+                        IntelMachines.withEverything(),
                         firstStage()
                                 .traits()
                                 .with()

@@ -168,6 +168,11 @@ public final class FailNth {
             }
 
             @Override
+            public boolean isReserved(long frame) {
+                return target.isReserved(frame);
+            }
+
+            @Override
             public long pinned() {
                 return target.pinned();
             }

@@ -17,6 +17,7 @@ import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.vtd.DmarWriter;
+import org.iommu4j.sim.vtd.VtdUnitProvider;
 import org.iommu4j.tck.Machines;
 import org.iommu4j.tck.Traits;
 
@@ -26,6 +27,22 @@ public final class IntelMachines {
     private static final PciAddress NETWORK_CARD = new PciAddress(0, 3, 0, 0);
 
     private IntelMachines() {}
+
+    /** Returns a unit with both stages, 1 GiB pages, nesting, PASIDs, PRS and SLADS; its first GPU can ask for pages. */
+    public static MachineDescription withEverything() {
+        long ecap = VtdUnitProvider.ECAP_SNOOP_CONTROL
+                | 1L << 43
+                | 3L << 46
+                | 1L << 48
+                | 1L << 29
+                | 1L << 26
+                | 0x13L << 35
+                | 1L << 40
+                | 1L << 45;
+        MachineDescription unit =
+                VtdUnitProvider.machine("intel-everything", VtdUnitProvider.CAP_4_LEVEL | 1L << 56, ecap);
+        return Machines.withPageRequests(withPasids(unit, true));
+    }
 
     /** Returns two units with the same registers: the first device is behind {@code dmar1}, the second behind dmar0. */
     public static MachineDescription twoUnits(long cap, long ecap) {

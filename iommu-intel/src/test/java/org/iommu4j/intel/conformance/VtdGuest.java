@@ -63,9 +63,6 @@ public final class VtdGuest implements GuestTables {
                 new FirstStageTable(root + FRAME / 2, WIDTH, 0),
                 new FirstStageTable(1L << 52, WIDTH, 0),
                 new FirstStageTable(-FRAME, WIDTH, 0),
-                new FirstStageTable(root, 57, 0),
-                new FirstStageTable(root, 39, 0),
-                new FirstStageTable(root, WIDTH, FirstStageTable.EXTENDED_ACCESSED),
                 new FirstStageTable(root, WIDTH, FirstStageTable.ALL_FLAGS + 1));
     }
 

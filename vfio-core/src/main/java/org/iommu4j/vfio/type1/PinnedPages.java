@@ -7,9 +7,10 @@ import org.iommu4j.platform.ProcessMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The pages of a process that a container has pinned and charged, and whether they may be unpinned.
+ * Pins and charges pages of processes, and knows whether they may be unpinned.
  *
- * <p>After the first invalidation that did not complete, no page is unpinned: a device may still use it. Under the
+ * <p>Frames that are no RAM are not charged, and neither are pages that a driver has pinned: those are charged already.
+ * After the first invalidation that did not complete, no page is unpinned: a device may still use it. Under the
  * container's lock. Source: {@code vfio_pin_pages_remote}, {@code vfio_unpin_pages_remote}.
  */
 final class PinnedPages {
@@ -22,14 +23,9 @@ final class PinnedPages {
     /** Number of pages that are pinned at once. */
     static final int BATCH = 512;
 
-    private final ProcessMemory process;
     private final long[] frames = new long[BATCH];
     private boolean invalidationLost;
     private long quarantined;
-
-    PinnedPages(ProcessMemory process) {
-        this.process = process;
-    }
 
     /** Returns the physical address of a page that the last {@link #pin} pinned. */
     long frame(int index) {
@@ -52,15 +48,24 @@ final class PinnedPages {
     }
 
     /**
-     * Pins and charges the next pages; a page is either pinned and charged, or neither.
+     * Pins and charges the next pages of a mapping; a page is either pinned and charged, or neither.
      *
+     * @param offset bytes from the mapping's beginning
      * @return the number of pages, at most {@link #BATCH}; {@link #frame} reads their addresses
      * @throws org.iommu4j.IommuException EFAULT, ENOMEM; nothing is pinned
      */
-    int pin(long virtualAddress, int count, boolean write) {
-        process.pin(virtualAddress, count, write, frames);
+    int pin(DmaMapping mapping, long offset, int count) {
+        ProcessMemory process = mapping.process;
+        mapping.pinner = process;
+        process.pin(mapping.virtualAddress + offset, count, mapping.writable(), frames);
         try {
-            process.charge(count);
+            long charged = 0;
+            for (int i = 0; i < count; i++) {
+                if (isCharged(mapping, offset + ((long) i << PAGE_SHIFT), frames[i])) {
+                    charged++;
+                }
+            }
+            process.charge(charged);
         } catch (RuntimeException failure) {
             for (int i = 0; i < count; i++) {
                 process.unpin(frames[i], false);
@@ -70,17 +75,58 @@ final class PinnedPages {
         return count;
     }
 
-    /** Unpins and uncharges contiguous pages, unless a device may still use earlier mappings. */
-    void giveBack(long physicalAddress, long size, boolean dirty) {
+    /** Returns whether a mapped page is charged for being mapped. */
+    private static boolean isCharged(DmaMapping mapping, long offset, long frame) {
+        return !mapping.pinner.isReserved(frame) && !mapping.pinnedByDriver(offset);
+    }
+
+    /**
+     * Unpins and uncharges contiguous pages of a mapping, unless a device may still use earlier mappings.
+     *
+     * @param offset bytes from the mapping's beginning
+     */
+    void giveBack(DmaMapping mapping, long offset, long physicalAddress, long size) {
         long pages = size >>> PAGE_SHIFT;
         if (invalidationLost) {
             quarantined += pages;
             return;
         }
-        for (long i = 0; i < pages; i++) {
-            process.unpin(physicalAddress + (i << PAGE_SHIFT), dirty);
+        long uncharged = 0;
+        for (long at = 0; at < size; at += PAGE_SIZE) {
+            if (isCharged(mapping, offset + at, physicalAddress + at)) {
+                uncharged++;
+            }
+            mapping.pinner.unpin(physicalAddress + at, mapping.writable());
         }
-        process.uncharge(pages);
+        mapping.process.uncharge(uncharged);
+    }
+
+    /**
+     * Pins one page of a mapping for a driver.
+     *
+     * @param charges whether it is to be charged: no domain has it
+     * @throws IommuException EFAULT, ENOMEM, EINVAL (no RAM is there); nothing is pinned
+     */
+    DmaMapping.DriverPin pinForDriver(DmaMapping mapping, long offset, boolean charges) {
+        ProcessMemory process = mapping.process;
+        process.pin(mapping.virtualAddress + offset, 1, mapping.writable(), frames);
+        long frame = frames[0];
+        try {
+            if (process.isReserved(frame)) {
+                throw new IommuException(Errno.EINVAL, "no RAM is at 0x" + Long.toHexString(frame));
+            }
+            process.charge(charges ? 1 : 0);
+        } catch (RuntimeException failure) {
+            process.unpin(frame, false);
+            throw failure;
+        }
+        return new DmaMapping.DriverPin(process, frame);
+    }
+
+    /** Unpins a page that a driver has pinned. */
+    void unpinForDriver(DmaMapping mapping, DmaMapping.DriverPin pin, boolean charged) {
+        pin.process.unpin(pin.frame, mapping.writable());
+        mapping.process.uncharge(charged ? 1 : 0);
     }
 
     // ---- failures --------------------------------------------------------------------------------------------------

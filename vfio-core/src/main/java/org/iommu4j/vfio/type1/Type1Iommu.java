@@ -32,45 +32,62 @@ public final class Type1Iommu {
     public static final int MAP_READ = 1;
     /** The device may write. Source: {@code VFIO_DMA_MAP_FLAG_WRITE}. */
     public static final int MAP_WRITE = 1 << 1;
+    /** A mapping whose virtual address was taken back gets a new one. Source: {@code VFIO_DMA_MAP_FLAG_VADDR}. */
+    public static final int MAP_VADDR = 1 << 2;
+    /** Get the written pages of what is unmapped. Source: {@code VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP}. */
+    public static final int UNMAP_GET_DIRTY_BITMAP = 1;
     /** Unmap everything. Source: {@code VFIO_DMA_UNMAP_FLAG_ALL}. */
     public static final int UNMAP_ALL = 1 << 1;
+    /** Keep the mappings, and take only their virtual addresses back. Source: {@code VFIO_DMA_UNMAP_FLAG_VADDR}. */
+    public static final int UNMAP_VADDR = 1 << 2;
 
     private final boolean v2;
+    private final ProcessMemory opener;
     private final Type1Options options;
     private final List<Type1Domain> domains = new ArrayList<>();
+    private final List<EmulatedGroup> emulated = new ArrayList<>();
     private final DmaMappings mappings = new DmaMappings();
-    private final PinnedPages pages;
+    private final PinnedPages pages = new PinnedPages();
     private final Type1Mapper mapper;
+    private final WrittenPages written;
     private IovaRanges ranges = IovaRanges.NONE;
+
+    /** How many mappings have no virtual address now. */
+    private int invalidAddresses;
 
     /**
      * Makes an IOMMU without groups.
      *
      * @param v2 whether unmap refuses to split a mapping (TYPE1v2), or removes every mapping that starts in its range
      *     (TYPE1)
-     * @param process the process whose memory is mapped, pinned and charged
+     * @param opener the process whose memory is mapped, pinned and charged, unless a call names another
      * @param options the limits and rules
      */
-    public Type1Iommu(boolean v2, ProcessMemory process, Type1Options options) {
-        Objects.requireNonNull(process, "process");
+    public Type1Iommu(boolean v2, ProcessMemory opener, Type1Options options) {
+        Objects.requireNonNull(opener, "opener");
         Objects.requireNonNull(options, "options");
         this.v2 = v2;
+        this.opener = opener;
         this.options = options;
-        this.pages = new PinnedPages(process);
         this.mapper = new Type1Mapper(domains, pages);
+        this.written = new WrittenPages(domains, mappings, options.rangeOverflow());
     }
+
+    // ---- groups ----------------------------------------------------------------------------------------------------
 
     /**
      * Adds a group that the caller owns: it joins a domain that it fits, or gets a new one.
      *
      * <p>Source: {@code vfio_iommu_type1_attach_group}.
      *
-     * @throws IommuException EINVAL (the group is already in, it does not fit its own domain, or its unit or its
-     *     devices do not allow an existing mapping), EPERM (its interrupts are not isolated), and as {@link
-     *     org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link IommuMapper#map}
+     * @throws IommuException EBUSY (a mapping has no virtual address now), EINVAL (the group is already in, it does not
+     *     fit its own domain, or its unit or its devices do not allow an existing mapping), EPERM (its interrupts are
+     *     not isolated), and as {@link org.iommu4j.Iommu#allocate}, {@link IommuGroup#attach} and {@link
+     *     IommuMapper#map}; where the container had emulated groups only, also as {@link #map}
      */
     public synchronized void attachGroup(IommuGroup group) {
         Objects.requireNonNull(group, "group");
+        checkAddresses();
         if (domainOf(group) != null) {
             throw new IommuException(Errno.EINVAL, group + " is already in this container");
         }
@@ -114,8 +131,16 @@ public final class Type1Iommu {
         }
     }
 
+    /** Before the release that excludes both, Linux waits for the addresses, and only where pages must be pinned. */
+    private void checkAddresses() {
+        if (invalidAddresses != 0) {
+            throw new IommuException(Errno.EBUSY, invalidAddresses + " mappings have no virtual address now");
+        }
+    }
+
     /**
-     * Removes a group. A domain without groups is freed; with the last domain, all mappings are removed.
+     * Removes a group. A domain without groups is freed. With the last domain all mappings are removed; while there are
+     * emulated groups they stay, and only the pages are unpinned that drivers have not pinned.
      *
      * <p>Source: {@code vfio_iommu_type1_detach_group}.
      *
@@ -137,7 +162,7 @@ public final class Type1Iommu {
         from.groups.remove(group);
         if (from.groups.isEmpty()) {
             if (domains.size() == 1) {
-                failure = removeAll(failure);
+                failure = emulated.isEmpty() ? removeAll(failure) : unmapAll(failure);
             }
             domains.remove(from);
             try {
@@ -147,94 +172,231 @@ public final class Type1Iommu {
             }
         }
         ranges = rangesWith(null, null);
+        written.groupLeft();
         if (failure != null) {
             throw failure;
         }
     }
 
     /**
-     * Maps a process's memory for all devices.
+     * Adds the group of an emulated device, which has no domain: its driver pins pages by itself.
      *
-     * <p>Source: {@code vfio_dma_do_map}; the refusals are checked in this order.
-     *
-     * @param iova its address for devices
-     * @param virtualAddress its address in the process
-     * @param size bytes
-     * @param flags {@link #MAP_READ}, {@link #MAP_WRITE} or both
-     * @throws IommuException EINVAL (unknown flags; size 0; neither flag; something not aligned to the smallest page;
-     *     no group), EOVERFLOW (a range wraps around; before 6.18 EINVAL), EEXIST (something is mapped there), ENOSPC
-     *     (too many mappings), EINVAL (not in a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not
-     *     writable), ENOMEM (the limit of locked memory, or no frame for tables), and as {@link IommuMapper#map};
-     *     nothing stays mapped, pinned or charged
+     * @throws IommuException EBUSY (a mapping has no virtual address now), EINVAL (it is already in)
      */
-    public synchronized void map(long iova, long virtualAddress, long size, int flags) {
-        if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+    public synchronized void attachEmulated(EmulatedGroup group) {
+        Objects.requireNonNull(group, "group");
+        checkAddresses();
+        if (emulated.contains(group)) {
+            throw new IommuException(Errno.EINVAL, group + " is already in this container");
         }
-        if (size == 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected a size above 0");
-        }
-        if (wraps(iova, size) || wraps(virtualAddress, size)) {
-            throw refused(options.rangeOverflow(), "map", iova, size, "the range wraps around");
-        }
-        if (flags == 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected read, write or both");
-        }
-        if (domains.isEmpty()) {
-            throw refused(Errno.EINVAL, "map", iova, size, "the container has no group");
-        }
-        long pageSize = smallestPage();
-        if (((iova | virtualAddress | size) & (pageSize - 1)) != 0) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
-        }
-        DmaMapping mapping = new DmaMapping(iova, virtualAddress, size, flags);
-        if (mappings.overlapping(iova, mapping.last()) != null) {
-            throw refused(Errno.EEXIST, "map", iova, size, "something is mapped there");
-        }
-        if (mappings.size() >= options.dmaEntryLimit()) {
-            throw refused(Errno.ENOSPC, "map", iova, size, "there are " + mappings.size() + " mappings already");
-        }
-        if (!ranges.contain(iova, mapping.last())) {
-            throw refused(Errno.EINVAL, "map", iova, size, "expected it inside one of " + ranges);
-        }
-        mapper.map(mapping);
-        mappings.add(mapping);
+        emulated.add(group);
     }
 
     /**
-     * Unmaps every mapping of a range.
+     * Removes the group of an emulated device; with the container's last group all mappings are removed.
+     *
+     * @throws IommuException EINVAL (it is not in)
+     */
+    public synchronized void detachEmulated(EmulatedGroup group) {
+        Objects.requireNonNull(group, "group");
+        if (!emulated.remove(group)) {
+            throw new IommuException(Errno.EINVAL, group + " is not in this container");
+        }
+        if (emulated.isEmpty() && domains.isEmpty()) {
+            RuntimeException failure = removeAll(null);
+            if (failure != null) {
+                throw failure;
+            }
+        }
+    }
+
+    // ---- mappings --------------------------------------------------------------------------------------------------
+
+    /**
+     * Maps memory for all devices, of the process that opened the container.
+     *
+     * @throws IommuException as {@link #map(ProcessMemory, long, long, long, int)}
+     */
+    public void map(long iova, long virtualAddress, long size, int flags) {
+        map(opener, iova, virtualAddress, size, flags);
+    }
+
+    /**
+     * Maps a process's memory for all devices, or gives a mapping a new virtual address.
+     *
+     * <p>Source: {@code vfio_dma_do_map}; the refusals are checked in this order.
+     *
+     * @param caller the process that calls
+     * @param iova its address for devices
+     * @param virtualAddress its address in the process
+     * @param size bytes
+     * @param flags {@link #MAP_READ}, {@link #MAP_WRITE} or both; or {@link #MAP_VADDR} alone
+     * @throws IommuException EINVAL (unknown flags; size 0), EOVERFLOW (a range wraps around; before 6.18 EINVAL),
+     *     EINVAL (neither rights nor MAP_VADDR, or both; something not aligned to the smallest page). With MAP_VADDR:
+     *     ENOENT (no mapping there), EINVAL (it is not exactly this one, or has an address), ENOMEM (the caller's limit
+     *     of locked memory). Otherwise: EEXIST (something is mapped there), ENOSPC (too many mappings), EINVAL (not in
+     *     a range of {@link Type1Info#iovaRanges}), EFAULT (no memory there, or not writable), ENOMEM (the limit of
+     *     locked memory, or no frame for tables), and as {@link IommuMapper#map}; EINVAL (too large to track); nothing
+     *     stays mapped, pinned or charged
+     */
+    public synchronized void map(ProcessMemory caller, long iova, long virtualAddress, long size, int flags) {
+        Objects.requireNonNull(caller, "caller");
+        if ((flags & ~(MAP_READ | MAP_WRITE | MAP_VADDR)) != 0) {
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+        }
+        if (size == 0) {
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected a size above 0");
+        }
+        if (Refusal.wraps(iova, size) || Refusal.wraps(virtualAddress, size)) {
+            throw Refusal.of(options.rangeOverflow(), "map", iova, size, "the range wraps around");
+        }
+        if (flags == 0 || ((flags & MAP_VADDR) != 0 && flags != MAP_VADDR)) {
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected read, write or both, or a new address alone");
+        }
+        long pageSize = smallestPage();
+        if (((iova | virtualAddress | size) & (pageSize - 1)) != 0) {
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
+        }
+        long last = iova + (size - 1);
+        DmaMapping there = mappings.overlapping(iova, last);
+        if (flags == MAP_VADDR) {
+            newAddress(there, caller, iova, virtualAddress, size);
+            return;
+        }
+        if (there != null) {
+            throw Refusal.of(Errno.EEXIST, "map", iova, size, "something is mapped there");
+        }
+        if (mappings.size() >= options.dmaEntryLimit()) {
+            throw Refusal.of(Errno.ENOSPC, "map", iova, size, "there are " + mappings.size() + " mappings already");
+        }
+        if (!ranges.list().isEmpty() && !ranges.contain(iova, last)) {
+            throw Refusal.of(Errno.EINVAL, "map", iova, size, "expected it inside one of " + ranges);
+        }
+        add(new DmaMapping(caller, iova, virtualAddress, size, flags));
+    }
+
+    private void add(DmaMapping mapping) {
+        if (!domains.isEmpty()) {
+            mapper.map(mapping);
+        }
+        try {
+            written.added(mapping);
+        } catch (IommuException failure) {
+            PinnedPages.noteSuppressed(failure, mapper.unmap(mapping, null));
+            throw failure;
+        }
+        mappings.add(mapping);
+    }
+
+    /** Source: {@code vfio_change_dma_owner}. */
+    private void newAddress(
+            @Nullable DmaMapping there, ProcessMemory caller, long iova, long virtualAddress, long size) {
+        if (there == null) {
+            throw Refusal.of(Errno.ENOENT, "new address", iova, size, "nothing is mapped there");
+        }
+        if (!there.virtualAddressInvalid || there.iova != iova || there.size != size) {
+            throw Refusal.of(Errno.EINVAL, "new address", iova, size, "expected exactly a mapping without an address");
+        }
+        if (options.movesAddresses() && caller != there.process) {
+            long charged = charged(there);
+            caller.charge(charged);
+            there.process.uncharge(charged);
+            there.process = caller;
+        }
+        there.virtualAddress = virtualAddress;
+        there.virtualAddressInvalid = false;
+        invalidAddresses--;
+    }
+
+    /** Returns how many pages of a mapping are charged to its process. */
+    private long charged(DmaMapping mapping) {
+        if (mapping.mapped) {
+            long charged = 0;
+            for (long at = 0; at < mapping.size; at += PinnedPages.PAGE_SIZE) {
+                charged += mapping.pinner.isReserved(domains.get(0).domain.translate(mapping.iova + at)) ? 0 : 1;
+            }
+            return charged;
+        }
+        return mapping.driverPins();
+    }
+
+    /**
+     * Unmaps every mapping of a range, or takes the virtual addresses of these mappings back.
      *
      * <p>TYPE1v2 refuses a range that cuts a mapping. TYPE1 removes the mappings that start in the range, whole, and
-     * stops at once when its start is inside one. Source: {@code vfio_dma_do_unmap}.
+     * stops at once when its start is inside one. Source: {@code vfio_dma_do_unmap}; the refusals are checked in this
+     * order.
      *
-     * @param flags 0, or {@link #UNMAP_ALL} with {@code iova} and {@code size} 0
-     * @return bytes unmapped
-     * @throws IommuException EINVAL (unknown flags, size 0, misaligned, cutting a mapping, no group), EOVERFLOW (the
-     *     range wraps around; before 6.18 EINVAL); ETIMEDOUT or EIO (an invalidation did not complete: everything is
-     *     unmapped, but pages stay pinned)
+     * @param flags 0, or {@link #UNMAP_ALL} with {@code iova} and {@code size} 0, and {@link #UNMAP_VADDR}
+     * @return bytes unmapped, or bytes of the mappings that lost their addresses
+     * @throws IommuException EINVAL (unknown flags), EBUSY (addresses can't be taken back while there are emulated
+     *     groups; before 6.3 they can), EINVAL (misaligned, size 0), EOVERFLOW (the range wraps around; before 6.18
+     *     EINVAL), EINVAL (cutting a mapping; a mapping whose address was taken back already); ETIMEDOUT or EIO (an
+     *     invalidation did not complete: everything is unmapped, but pages stay pinned)
      */
     public synchronized long unmap(long iova, long size, int flags) {
-        if ((flags & ~UNMAP_ALL) != 0) {
-            throw refused(Errno.EINVAL, "unmap", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
+        if ((flags & ~(UNMAP_ALL | UNMAP_VADDR)) != 0) {
+            throw Refusal.of(Errno.EINVAL, "unmap", iova, size, "unknown flags 0x" + Integer.toHexString(flags));
         }
-        if (domains.isEmpty()) {
-            throw refused(Errno.EINVAL, "unmap", iova, size, "the container has no group");
+        return unmap(iova, size, flags, null);
+    }
+
+    /**
+     * Unmaps every mapping of a range, and gets which of their pages were written.
+     *
+     * @param bitmap receives the written pages, its first bit that of the range's first page
+     * @return bytes unmapped
+     * @throws IommuException EINVAL (the bitmap is too small for the range, or too large), as {@link #unmap(long, long,
+     *     int)}, EINVAL (pages are not tracked; the bitmap is of another page size than the smallest), EFAULT (the
+     *     user's memory ends within the bitmap: what came before is unmapped)
+     */
+    public synchronized long unmap(long iova, long size, VfioBitmap bitmap) {
+        Objects.requireNonNull(bitmap, "bitmap");
+        WrittenPages.checkSize(bitmap, size);
+        return unmap(iova, size, 0, bitmap);
+    }
+
+    private long unmap(long iova, long size, int flags, @Nullable VfioBitmap bitmap) {
+        boolean all = (flags & UNMAP_ALL) != 0;
+        boolean addresses = (flags & UNMAP_VADDR) != 0;
+        if (addresses && options.movesAddresses() && !emulated.isEmpty()) {
+            throw Refusal.of(Errno.EBUSY, "taking addresses back", iova, size, "there are emulated devices");
         }
-        long last = flags == UNMAP_ALL ? checkedAll(iova, size) : checkedLast(iova, size);
-        if (flags != UNMAP_ALL && iova + size == 0 && !options.unmapsToTheEnd()) {
+        checkUnmap(iova, size, all);
+        if (bitmap != null) {
+            written.checkPage("unmap", iova, size, bitmap);
+        }
+        long last = all ? -1L : iova + (size - 1);
+        if (v2 && !all && mappings.cuts(iova, last)) {
+            throw Refusal.of(Errno.EINVAL, "unmap", iova, size, "the range cuts a mapping");
+        }
+        if (!all && last == -1L && !options.unmapsToTheEnd()) {
             return 0;
         }
+        return addresses ? takeAddressesBack(iova, last) : remove(iova, last, bitmap);
+    }
+
+    private long remove(long iova, long last, @Nullable VfioBitmap bitmap) {
+        letGo(iova, last);
         long unmapped = 0;
         RuntimeException failure = null;
         for (Iterator<DmaMapping> each = mappings.from(iova); each.hasNext(); ) {
             DmaMapping mapping = each.next();
-            if (Long.compareUnsigned(mapping.iova(), last) > 0
-                    || (!v2 && Long.compareUnsigned(iova, mapping.iova()) > 0)) {
+            if (isBehind(mapping, iova, last)) {
                 break;
             }
+            if (bitmap != null) {
+                try {
+                    written.report(mapping, iova, bitmap);
+                } catch (IommuException fault) {
+                    PinnedPages.noteSuppressed(fault, failure);
+                    throw fault;
+                }
+            }
             each.remove();
-            failure = mapper.unmap(mapping, mapping.size(), failure);
-            unmapped += mapping.size();
+            invalidAddresses -= mapping.virtualAddressInvalid ? 1 : 0;
+            failure = mapper.unmap(mapping, failure);
+            unmapped += mapping.size;
         }
         if (failure != null) {
             throw failure;
@@ -242,9 +404,200 @@ public final class Type1Iommu {
         return unmapped;
     }
 
-    /** Returns the sizes and ranges that can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}. */
-    public synchronized Type1Info info() {
-        return new Type1Info(pageSizes(), options.dmaEntryLimit() - mappings.size(), ranges.list());
+    /** Returns whether an unmap of a range ends before a mapping. */
+    private boolean isBehind(DmaMapping mapping, long iova, long last) {
+        return Long.compareUnsigned(mapping.iova, last) > 0 || (!v2 && Long.compareUnsigned(iova, mapping.iova) > 0);
+    }
+
+    /** Has drivers unpin what they have pinned in a range. Source: {@code vfio_notify_dma_unmap}. */
+    private void letGo(long iova, long last) {
+        if (emulated.isEmpty()) {
+            return;
+        }
+        List<DmaMapping> pinned = new ArrayList<>();
+        for (Iterator<DmaMapping> each = mappings.from(iova); each.hasNext(); ) {
+            DmaMapping mapping = each.next();
+            if (isBehind(mapping, iova, last)) {
+                break;
+            }
+            if (mapping.hasDriverPins()) {
+                pinned.add(mapping);
+            }
+        }
+        for (DmaMapping mapping : pinned) {
+            emulated.forEach(group -> group.unmapped(mapping.iova, mapping.size));
+            if (mapping.hasDriverPins()) {
+                throw new IllegalStateException(
+                        "a driver keeps pages of " + mapping + " pinned that it was told to unpin");
+            }
+        }
+    }
+
+    private long takeAddressesBack(long iova, long last) {
+        List<DmaMapping> taken = new ArrayList<>();
+        long bytes = 0;
+        for (Iterator<DmaMapping> each = mappings.from(iova); each.hasNext(); ) {
+            DmaMapping mapping = each.next();
+            if (isBehind(mapping, iova, last)) {
+                break;
+            }
+            if (mapping.virtualAddressInvalid) {
+                taken.forEach(back -> back.virtualAddressInvalid = false);
+                invalidAddresses -= taken.size();
+                throw Refusal.of(
+                        Errno.EINVAL, "taking addresses back", iova, last - iova + 1, mapping + " has none already");
+            }
+            mapping.virtualAddressInvalid = true;
+            invalidAddresses++;
+            taken.add(mapping);
+            bytes += mapping.size;
+        }
+        return bytes;
+    }
+
+    // ---- written pages ---------------------------------------------------------------------------------------------
+
+    /**
+     * Begins to track written pages, ends it, or gets them.
+     *
+     * <p>No unit is asked. While the container has a domain every mapped page counts as written, since a device may
+     * have written it; without one, those do that drivers have pinned. Source: {@code vfio_iommu_type1_dirty_pages};
+     * the refusals are checked in this order.
+     *
+     * @throws IommuException EACCES (TYPE1), EINVAL (too few bytes, unknown or more than one flag); to begin: EINVAL (a
+     *     mapping is too large); to get: EINVAL (the range wraps around; since 6.18 EOVERFLOW, and EINVAL where it is
+     *     empty), EINVAL (the bitmap is too small for the range, or too large; its page is not the smallest; the range
+     *     is not aligned to it, is empty, or cuts a mapping; pages are not tracked), EFAULT (the user's memory ends
+     *     within the bitmap)
+     */
+    public synchronized void dirtyPages(DirtyPages argument) {
+        Objects.requireNonNull(argument, "argument");
+        if (!v2) {
+            throw new IommuException(Errno.EACCES, "written pages are not tracked in a container of type 1");
+        }
+        int flags = argument.flags();
+        if (argument.argsz() < DirtyPages.SIZE
+                || (flags & ~(DirtyPages.START | DirtyPages.STOP | DirtyPages.GET_BITMAP)) != 0
+                || Integer.bitCount(flags) != 1) {
+            throw new IommuException(
+                    Errno.EINVAL,
+                    "flags 0x" + Integer.toHexString(flags) + " in " + argument.argsz() + " bytes, expected one of 3");
+        }
+        switch (flags) {
+            case DirtyPages.START -> written.begin();
+            case DirtyPages.STOP -> written.end();
+            default -> written.get(argument);
+        }
+    }
+
+    // ---- drivers of emulated devices -------------------------------------------------------------------------------
+
+    /**
+     * Pins pages for a driver of an emulated device; a page may be pinned several times.
+     *
+     * <p>Source: {@code vfio_iommu_type1_pin_pages}; the refusals are checked in this order.
+     *
+     * @param iova the first page's address, a multiple of 4 KiB
+     * @param prot {@link org.iommu4j.Prot} bits that the mapping must have
+     * @param frames receives the physical address of each page; its length is their number
+     * @throws IommuException EACCES (TYPE1), EBUSY (a mapping has no virtual address now), EINVAL (the container has no
+     *     emulated group, or a page is not mapped), EPERM (its mapping lacks a right), EFAULT, ENOMEM (the limit of
+     *     locked memory), EINVAL (it is no RAM); no page is pinned
+     */
+    public synchronized void pinPages(long iova, int prot, long[] frames) {
+        Objects.requireNonNull(frames, "frames");
+        if (!v2) {
+            throw new IommuException(Errno.EACCES, "pages are not pinned for drivers in a container of type 1");
+        }
+        checkAddresses();
+        if (emulated.isEmpty()) {
+            throw new IommuException(Errno.EINVAL, "the container has no emulated device");
+        }
+        int done = 0;
+        try {
+            for (; done < frames.length; done++) {
+                frames[done] = pinPage(iova + done * PinnedPages.PAGE_SIZE, prot);
+            }
+        } catch (RuntimeException failure) {
+            unpinPages(iova, done);
+            throw failure;
+        }
+    }
+
+    private long pinPage(long iova, int prot) {
+        DmaMapping mapping = mappings.overlapping(iova, iova + (PinnedPages.PAGE_SIZE - 1));
+        if (mapping == null || (mapping.prot & prot) != prot) {
+            throw Refusal.of(
+                    mapping == null ? Errno.EINVAL : Errno.EPERM,
+                    "pin",
+                    iova,
+                    PinnedPages.PAGE_SIZE,
+                    mapping == null ? "nothing is mapped there" : "the mapping lacks a right");
+        }
+        long page = (iova - mapping.iova) >>> PinnedPages.PAGE_SHIFT;
+        long again = mapping.pinAgain(page);
+        if (again != -1) {
+            return again;
+        }
+        DmaMapping.DriverPin pin = pages.pinForDriver(mapping, iova - mapping.iova, domains.isEmpty());
+        mapping.addDriverPin(page, pin);
+        return pin.frame;
+    }
+
+    /**
+     * Unpins pages that a driver has pinned; those that it has not are passed over.
+     *
+     * <p>Source: {@code vfio_iommu_type1_unpin_pages}.
+     *
+     * @param iova the first page's address
+     * @param count how many, up to the first that is not mapped
+     */
+    public synchronized void unpinPages(long iova, int count) {
+        for (int i = 0; i < count; i++) {
+            long address = iova + i * PinnedPages.PAGE_SIZE;
+            DmaMapping mapping = mappings.overlapping(address, address + (PinnedPages.PAGE_SIZE - 1));
+            if (mapping == null) {
+                break;
+            }
+            DmaMapping.DriverPin pin = mapping.removeDriverPin((address - mapping.iova) >>> PinnedPages.PAGE_SHIFT);
+            if (pin != null) {
+                pages.unpinForDriver(mapping, pin, domains.isEmpty());
+            }
+        }
+    }
+
+    // ---- answers ---------------------------------------------------------------------------------------------------
+
+    /** Returns what can be mapped, to a caller who has room for everything. */
+    public Type1Info info() {
+        return info(Integer.MAX_VALUE);
+    }
+
+    /**
+     * Returns what can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}.
+     *
+     * @param argsz how many bytes the caller has
+     * @throws IommuException EINVAL (fewer than {@link Type1Info#MIN_SIZE})
+     */
+    public synchronized Type1Info info(int argsz) {
+        if (Integer.compareUnsigned(argsz, Type1Info.MIN_SIZE) < 0) {
+            throw new IommuException(Errno.EINVAL, "GET_INFO with " + argsz + " bytes, expected at least 16");
+        }
+        return new Type1Info(
+                        argsz,
+                        Type1Info.PAGE_SIZES | Type1Info.CAPABILITIES,
+                        Type1Domain.pageSizes(domains),
+                        Type1Info.SIZE,
+                        options.dmaEntryLimit() - mappings.size(),
+                        ranges.list(),
+                        smallestPage(),
+                        WrittenPages.MAX_BYTES)
+                .within(options.alignsCapabilities());
+    }
+
+    /** Returns whether virtual addresses can be changed under mappings. Source: {@code VFIO_UPDATE_VADDR}. */
+    public synchronized boolean updatesAddresses() {
+        return !options.movesAddresses() || emulated.isEmpty();
     }
 
     /**
@@ -324,7 +677,7 @@ public final class Type1Iommu {
 
     /** Recomputes the ranges for mappings, with a domain and a group that are not in the lists yet. */
     private IovaRanges rangesWith(@Nullable Type1Domain fresh, @Nullable IommuGroup added) {
-        if (fresh == null && domains.isEmpty()) {
+        if (fresh == null && domains.isEmpty() && emulated.isEmpty()) {
             return IovaRanges.NONE;
         }
         IovaRanges result = IovaRanges.ALL;
@@ -357,11 +710,11 @@ public final class Type1Iommu {
             throw new IommuException(Errno.EINVAL, group + " leaves no I/O virtual address to map");
         }
         for (DmaMapping mapping : mappings.all()) {
-            if (!narrowed.contain(mapping.iova(), mapping.last())) {
+            if (!narrowed.contain(mapping.iova, mapping.last())) {
                 throw new IommuException(
                         Errno.EINVAL,
-                        "the mapping at IOVA 0x" + Long.toHexString(mapping.iova()) + " of 0x"
-                                + Long.toHexString(mapping.size()) + " bytes is where " + group + " allows none; "
+                        "the mapping at IOVA 0x" + Long.toHexString(mapping.iova) + " of 0x"
+                                + Long.toHexString(mapping.size) + " bytes is where " + group + " allows none; "
                                 + narrowed);
             }
         }
@@ -372,63 +725,47 @@ public final class Type1Iommu {
         for (Iterator<DmaMapping> each = mappings.all().iterator(); each.hasNext(); ) {
             DmaMapping mapping = each.next();
             each.remove();
-            failure = mapper.unmap(mapping, mapping.size(), failure);
+            failure = mapper.unmap(mapping, failure);
+        }
+        invalidAddresses = 0;
+        return failure;
+    }
+
+    /** Source: {@code vfio_iommu_unmap_unpin_reaccount}. */
+    private @Nullable RuntimeException unmapAll(@Nullable RuntimeException earlier) {
+        RuntimeException failure = earlier;
+        for (DmaMapping mapping : mappings.all()) {
+            failure = mapper.unmap(mapping, failure);
         }
         return failure;
     }
 
-    private long checkedAll(long iova, long size) {
-        if (iova != 0 || size != 0) {
-            throw refused(Errno.EINVAL, "unmap all", iova, size, "expected address and size 0");
-        }
-        return -1L;
-    }
-
-    private long checkedLast(long iova, long size) {
+    private void checkUnmap(long iova, long size, boolean all) {
         long pageSize = smallestPage();
-        if (size == 0 || ((iova | size) & (pageSize - 1)) != 0) {
-            throw refused(
+        if ((iova & (pageSize - 1)) != 0) {
+            throw Refusal.of(
+                    Errno.EINVAL, "unmap", iova, size, "expected alignment to 0x" + Long.toHexString(pageSize));
+        }
+        if (all) {
+            if (iova != 0 || size != 0) {
+                throw Refusal.of(Errno.EINVAL, "unmap all", iova, size, "expected address and size 0");
+            }
+            return;
+        }
+        if (size == 0 || (size & (pageSize - 1)) != 0) {
+            throw Refusal.of(
                     Errno.EINVAL,
                     "unmap",
                     iova,
                     size,
                     "expected a size above 0 and alignment to 0x" + Long.toHexString(pageSize));
         }
-        if (wraps(iova, size)) {
-            throw refused(options.rangeOverflow(), "unmap", iova, size, "the range wraps around");
+        if (Refusal.wraps(iova, size)) {
+            throw Refusal.of(options.rangeOverflow(), "unmap", iova, size, "the range wraps around");
         }
-        long last = iova + (size - 1);
-        if (v2) {
-            DmaMapping atStart = mappings.overlapping(iova, iova);
-            DmaMapping atEnd = mappings.overlapping(last, last);
-            if ((atStart != null && atStart.iova() != iova) || (atEnd != null && atEnd.last() != last)) {
-                throw refused(Errno.EINVAL, "unmap", iova, size, "the range cuts a mapping");
-            }
-        }
-        return last;
-    }
-
-    /** Returns the page sizes that all domains have; sizes below a page of the CPU are reported as one. */
-    private long pageSizes() {
-        long common = -1L;
-        for (Type1Domain domain : domains) {
-            common &= domain.domain.pageSizes();
-        }
-        long whole = common & -PinnedPages.PAGE_SIZE;
-        return common == whole ? common : whole | PinnedPages.PAGE_SIZE;
     }
 
     private long smallestPage() {
-        return Long.lowestOneBit(pageSizes());
-    }
-
-    private static boolean wraps(long start, long size) {
-        return Long.compareUnsigned(start + (size - 1), start) < 0;
-    }
-
-    private static IommuException refused(Errno errno, String what, long iova, long size, String why) {
-        return new IommuException(
-                errno,
-                what + " of 0x" + Long.toHexString(size) + " bytes at IOVA 0x" + Long.toHexString(iova) + ": " + why);
+        return Long.lowestOneBit(Type1Domain.pageSizes(domains));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.vfio.type1;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.iommu4j.IommuDomain;
 import org.iommu4j.IommuException;
@@ -20,6 +21,7 @@ final class Type1Mapper {
 
     private final List<Type1Domain> domains;
     private final PinnedPages pages;
+    private final long[] unmappedOffset = new long[BATCH];
     private final long[] unmappedAt = new long[BATCH];
     private final long[] unmappedSize = new long[BATCH];
     private final IotlbGather gather = new IotlbGather();
@@ -40,24 +42,23 @@ final class Type1Mapper {
      * @throws IommuException EFAULT, ENOMEM, and as {@link IommuMapper#map}; nothing stays mapped, pinned or charged
      */
     void map(DmaMapping mapping) {
-        long left = mapping.size() >>> PinnedPages.PAGE_SHIFT;
-        long next = mapping.virtualAddress();
         long mapped = 0;
         long run = 0;
         long runSize = 0;
+        long offset = 0;
         int pinned = 0;
         int used = 0;
         try {
-            while (left != 0) {
+            while (offset != mapping.size) {
                 used = 0;
                 pinned = 0;
-                pinned = pages.pin(next, (int) Math.min(left, BATCH), mapping.writable());
-                left -= pinned;
-                next += (long) pinned << PinnedPages.PAGE_SHIFT;
+                long left = (mapping.size - offset) >>> PinnedPages.PAGE_SHIFT;
+                pinned = pages.pin(mapping, offset, (int) Math.min(left, BATCH));
+                offset += (long) pinned << PinnedPages.PAGE_SHIFT;
                 while (used < pinned) {
                     long frame = pages.frame(used);
                     if (runSize != 0 && frame != run + runSize) {
-                        mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
+                        mapEverywhere(mapping.iova + mapped, run, runSize, mapping.prot);
                         mapped += runSize;
                         runSize = 0;
                     }
@@ -68,15 +69,16 @@ final class Type1Mapper {
                     used++;
                 }
             }
-            mapEverywhere(mapping.iova() + mapped, run, runSize, mapping.prot());
+            mapEverywhere(mapping.iova + mapped, run, runSize, mapping.prot);
+            mapping.mapped = true;
         } catch (RuntimeException failure) {
             pages.noteLost(failure);
             if (mapped != 0) {
-                PinnedPages.noteSuppressed(failure, unmap(mapping, mapped, null));
+                PinnedPages.noteSuppressed(failure, unmapEverywhere(mapping, mapped, null));
             }
-            pages.giveBack(run, runSize, mapping.writable());
-            for (; used < pinned; used++) {
-                pages.giveBack(pages.frame(used), PinnedPages.PAGE_SIZE, mapping.writable());
+            pages.giveBack(mapping, mapped, run, runSize);
+            for (long at = mapped + runSize; used < pinned; used++, at += PinnedPages.PAGE_SIZE) {
+                pages.giveBack(mapping, at, pages.frame(used), PinnedPages.PAGE_SIZE);
             }
             throw failure;
         }
@@ -98,43 +100,83 @@ final class Type1Mapper {
         }
     }
 
-    /** Maps all mappings of the first domain in a new one; after a failure, they are freed with the new domain. */
+    /**
+     * Maps all mappings in a new domain: as the first domain has them, or where there is none, after pinning them.
+     *
+     * <p>After a failure what was pinned here is unpinned; the rest is freed with the new domain.
+     */
     void replay(Iterable<DmaMapping> mappings, Type1Domain target) {
-        for (DmaMapping mapping : mappings) {
-            IommuDomain source = domains.get(0).domain;
-            long done = 0;
-            while (done != mapping.size()) {
-                long iova = mapping.iova() + done;
-                long physicalAddress = physicalAddress(source, iova);
-                long size = contiguous(source, iova, physicalAddress, mapping.size() - done);
-                IommuMapper.map(target.domain, iova, physicalAddress, size, mapping.prot() | target.prot);
-                done += size;
+        List<DmaMapping> pinned = new ArrayList<>();
+        Type1Mapper alone = null;
+        try {
+            for (DmaMapping mapping : mappings) {
+                if (mapping.mapped) {
+                    copy(mapping, target);
+                } else {
+                    alone = alone == null ? new Type1Mapper(List.of(target), pages) : alone;
+                    alone.map(mapping);
+                    pinned.add(mapping);
+                }
             }
+        } catch (RuntimeException failure) {
+            for (DmaMapping mapping : pinned) {
+                mapping.mapped = false;
+                PinnedPages.noteSuppressed(failure, unmapFirst(target.domain, mapping, mapping.size, null));
+            }
+            throw failure;
+        }
+    }
+
+    private void copy(DmaMapping mapping, Type1Domain target) {
+        IommuDomain source = domains.get(0).domain;
+        long done = 0;
+        while (done != mapping.size) {
+            long iova = mapping.iova + done;
+            long physicalAddress = physicalAddress(source, iova);
+            long size = contiguous(source, iova, physicalAddress, mapping.size - done);
+            IommuMapper.map(target.domain, iova, physicalAddress, size, mapping.prot | target.prot);
+            done += size;
         }
     }
 
     /**
-     * Unmaps the first bytes of a mapping, from the first domain last: only that domain records the pages. They are
-     * unpinned once no device can reach them. Never throws.
+     * Unmaps a mapping, from the first domain last: only that domain records the pages. They are unpinned once no
+     * device can reach them. Never throws.
      *
      * @param earlier the earlier failure, or null
      * @return the failure so far, or null
      */
     @Nullable
-    RuntimeException unmap(DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
+    RuntimeException unmap(DmaMapping mapping, @Nullable RuntimeException earlier) {
+        if (!mapping.mapped) {
+            return earlier;
+        }
+        mapping.mapped = false;
+        return unmapEverywhere(mapping, mapping.size, earlier);
+    }
+
+    /** Unmaps the first bytes of a mapping. */
+    private @Nullable RuntimeException unmapEverywhere(
+            DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
         RuntimeException failure = earlier;
         for (int i = 1; i < domains.size(); i++) {
-            RuntimeException lost = unmapFrom(domains.get(i).domain, mapping.iova(), size);
+            RuntimeException lost = unmapFrom(domains.get(i).domain, mapping.iova, size);
             if (lost != null) {
                 failure = pages.noted(failure, lost);
             }
         }
-        IommuDomain first = domains.get(0).domain;
+        return unmapFirst(domains.get(0).domain, mapping, size, failure);
+    }
+
+    /** Unmaps the first bytes of a mapping from the domain that records their pages, and unpins these. */
+    private @Nullable RuntimeException unmapFirst(
+            IommuDomain first, DmaMapping mapping, long size, @Nullable RuntimeException earlier) {
+        RuntimeException failure = earlier;
         long done = 0;
         int runs = 0;
         try {
             while (done != size) {
-                long iova = mapping.iova() + done;
+                long iova = mapping.iova + done;
                 long physicalAddress = physicalAddress(first, iova);
                 // A leaf is contiguous, so that a contiguous run never ends inside one.
                 long length = contiguous(first, iova, physicalAddress, size - done);
@@ -142,12 +184,13 @@ final class Type1Mapper {
                 if (unmapped != length) {
                     throw wrongUnmap(first, iova, length, unmapped);
                 }
+                unmappedOffset[runs] = done;
                 unmappedAt[runs] = physicalAddress;
                 unmappedSize[runs] = length;
                 runs++;
                 done += length;
                 if (runs == BATCH || done == size) {
-                    RuntimeException lost = flush(first, runs, mapping.writable());
+                    RuntimeException lost = flush(first, mapping, runs);
                     failure = lost == null ? failure : pages.noted(failure, lost);
                     runs = 0;
                 }
@@ -155,9 +198,7 @@ final class Type1Mapper {
         } catch (RuntimeException thrown) {
             failure = pages.noted(failure, thrown);
             pages.invalidationLost();
-            for (int i = 0; i < runs; i++) {
-                pages.giveBack(unmappedAt[i], unmappedSize[i], mapping.writable());
-            }
+            giveBack(mapping, runs);
             pages.quarantine((size - done) >>> PinnedPages.PAGE_SHIFT);
             gather.reset();
         }
@@ -165,7 +206,7 @@ final class Type1Mapper {
     }
 
     /** Invalidates the ranges unmapped from the first domain, and unpins their pages; returns a failure, or null. */
-    private @Nullable RuntimeException flush(IommuDomain first, int runs, boolean dirty) {
+    private @Nullable RuntimeException flush(IommuDomain first, DmaMapping mapping, int runs) {
         RuntimeException failure = null;
         try {
             first.sync(gather);
@@ -174,10 +215,14 @@ final class Type1Mapper {
             pages.invalidationLost();
             gather.reset();
         }
-        for (int i = 0; i < runs; i++) {
-            pages.giveBack(unmappedAt[i], unmappedSize[i], dirty);
-        }
+        giveBack(mapping, runs);
         return failure;
+    }
+
+    private void giveBack(DmaMapping mapping, int runs) {
+        for (int i = 0; i < runs; i++) {
+            pages.giveBack(mapping, unmappedOffset[i], unmappedAt[i], unmappedSize[i]);
+        }
     }
 
     /** Unmaps from one domain without touching pins; returns a failure, or null. */

@@ -13,13 +13,18 @@ import org.iommu4j.Errno;
  * @param rangeOverflow the errno for a range that wraps around the end of the address space; differs between releases
  * @param unmapsToTheEnd whether a range that ends with the address space is unmapped, or taken as empty; differs
  *     between releases
+ * @param movesAddresses whether a new virtual address takes the charge to the caller, and excludes emulated devices;
+ *     differs between releases
+ * @param alignsCapabilities whether each capability begins at a multiple of 8; differs between releases
  */
 public record Type1Options(
         boolean allowUnsafeInterrupts,
         int dmaEntryLimit,
         NoSnoopBlocking blocking,
         Errno rangeOverflow,
-        boolean unmapsToTheEnd) {
+        boolean unmapsToTheEnd,
+        boolean movesAddresses,
+        boolean alignsCapabilities) {
     /** Refuses null. */
     public Type1Options {
         Objects.requireNonNull(blocking, "blocking");

@@ -2,6 +2,8 @@
 package org.iommu4j.vfio.testvendor;
 
 import java.util.List;
+import java.util.Optional;
+import org.iommu4j.HardwareInfo;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuDevice;
 import org.iommu4j.ReservedRegion;
@@ -30,6 +32,14 @@ public final class TestDevice implements IommuDevice {
     /** Whether another device's domain of the same format is refused. */
     public boolean refusesForeignDomains;
 
+    /** How many PASIDs it has. */
+    public int maxPasids;
+    /** What the driver tells of its unit. */
+    public HardwareInfo hardwareInfo = HardwareInfo.NONE;
+
+    /** The unit of guests that have it, empty for none. */
+    public Optional<String> virtualIommuUnit = Optional.empty();
+
     TestDevice(TestIommu iommu, DeviceId id) {
         this.iommu = iommu;
         this.id = id;
@@ -53,6 +63,21 @@ public final class TestDevice implements IommuDevice {
     @Override
     public boolean isolatedMsi() {
         return isolatedMsi;
+    }
+
+    @Override
+    public int maxPasids() {
+        return maxPasids;
+    }
+
+    @Override
+    public HardwareInfo hardwareInfo() {
+        return hardwareInfo;
+    }
+
+    @Override
+    public Optional<String> virtualIommuUnit() {
+        return virtualIommuUnit;
     }
 
     @Override

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.iommu4j.DomainFlag;
 import org.iommu4j.DomainType;
 import org.iommu4j.Iommu;
 import org.iommu4j.IommuCapability;
@@ -32,6 +33,11 @@ public final class TestIommu implements Iommu {
     public int failingCloses;
     /** The page sizes of domains that are made from now on. */
     public long pageSizes = 0x40201000L;
+
+    /** Whether units record written pages, and so domains can. */
+    public boolean tracksDirty = true;
+    /** How many domains were made for user space that asked by itself. */
+    public int madeForUsers;
 
     /** Makes a driver that takes its table frames from an allocator. */
     public TestIommu(FrameAllocator frames) {
@@ -81,6 +87,7 @@ public final class TestIommu implements Iommu {
         return switch (capability) {
             case CACHE_COHERENCY -> asked.cacheCoherency;
             case ENFORCE_CACHE_COHERENCY -> hasEnforcementOp && asked.snoopControl;
+            case DIRTY_TRACKING -> tracksDirty;
             default -> false;
         };
     }
@@ -91,6 +98,17 @@ public final class TestIommu implements Iommu {
         TestDomain domain = new TestDomain(this, type, (TestDevice) device, frame);
         domains.add(domain);
         return domain;
+    }
+
+    @Override
+    public IommuDomain allocate(DomainType type, IommuDevice device, Set<DomainFlag> flags) {
+        return allocate(type, device);
+    }
+
+    @Override
+    public IommuDomain allocateForUser(IommuDevice device, Set<DomainFlag> flags) {
+        madeForUsers++;
+        return allocate(DomainType.UNMANAGED, device);
     }
 
     @Override

@@ -14,18 +14,21 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.iommu4j.Prot;
+import org.iommu4j.platform.ProcessMemory;
+import org.iommu4j.vfio.testvendor.TestProcess;
 import org.junit.jupiter.api.Test;
 
 class DmaMappingsTest {
     private static final long PAGE = 4096;
+    private static final ProcessMemory PROCESS = new TestProcess();
 
     private static DmaMapping page(long number) {
-        return new DmaMapping(number * PAGE, 0, PAGE, Prot.READ);
+        return new DmaMapping(PROCESS, number * PAGE, 0, PAGE, Prot.READ);
     }
 
     private static List<Long> starts(Iterator<DmaMapping> mappings) {
         List<Long> starts = new ArrayList<>();
-        mappings.forEachRemaining(mapping -> starts.add(mapping.iova()));
+        mappings.forEachRemaining(mapping -> starts.add(mapping.iova));
         return starts;
     }
 
@@ -71,7 +74,7 @@ class DmaMappingsTest {
         }
         for (int i = 1; i <= count / 2; i++) {
             Iterator<DmaMapping> each = mappings.from(i * PAGE);
-            assertThat(each.next().iova()).isEqualTo(i * PAGE);
+            assertThat(each.next().iova).isEqualTo(i * PAGE);
             each.remove();
         }
         removeAll(mappings);
@@ -110,8 +113,8 @@ class DmaMappingsTest {
     @Test
     void addressesAreUnsignedAndTheLastByteCounts() {
         DmaMappings mappings = new DmaMappings();
-        mappings.add(new DmaMapping(-2 * PAGE, 0, 2 * PAGE, Prot.READ));
-        mappings.add(new DmaMapping(4 * PAGE, 0, 4 * PAGE, Prot.READ));
+        mappings.add(new DmaMapping(PROCESS, -2 * PAGE, 0, 2 * PAGE, Prot.READ));
+        mappings.add(new DmaMapping(PROCESS, 4 * PAGE, 0, 4 * PAGE, Prot.READ));
         mappings.add(page(0));
 
         assertThat(starts(mappings.from(0))).containsExactly(0L, 4 * PAGE, -2 * PAGE);
@@ -121,9 +124,9 @@ class DmaMappingsTest {
         assertThat(starts(mappings.from(8 * PAGE))).containsExactly(-2 * PAGE);
         assertThat(starts(mappings.from(-1))).containsExactly(-2 * PAGE);
         assertThat(mappings.overlapping(PAGE, 4 * PAGE - 1)).isNull();
-        assertThat(mappings.overlapping(PAGE, 4 * PAGE).iova()).isEqualTo(4 * PAGE);
-        assertThat(mappings.overlapping(8 * PAGE, -1).iova()).isEqualTo(-2 * PAGE);
-        assertThat(mappings.overlapping(-1, -1).iova()).isEqualTo(-2 * PAGE);
+        assertThat(mappings.overlapping(PAGE, 4 * PAGE).iova).isEqualTo(4 * PAGE);
+        assertThat(mappings.overlapping(8 * PAGE, -1).iova).isEqualTo(-2 * PAGE);
+        assertThat(mappings.overlapping(-1, -1).iova).isEqualTo(-2 * PAGE);
     }
 
     @Test
@@ -137,9 +140,7 @@ class DmaMappingsTest {
             long last = first + (1 + random.nextInt(5)) * PAGE - 1;
             DmaMapping expected = null;
             for (DmaMapping each : model) {
-                if (each.iova() <= last
-                        && first <= each.last()
-                        && (expected == null || each.iova() < expected.iova())) {
+                if (each.iova <= last && first <= each.last() && (expected == null || each.iova < expected.iova)) {
                     expected = each;
                 }
             }
@@ -147,7 +148,7 @@ class DmaMappingsTest {
                     .as("seed %d step %d", seed, step)
                     .isSameAs(expected);
             if (expected == null) {
-                DmaMapping added = new DmaMapping(first, 0, last - first + 1, Prot.READ);
+                DmaMapping added = new DmaMapping(PROCESS, first, 0, last - first + 1, Prot.READ);
                 mappings.add(added);
                 model.add(added);
             } else if (random.nextBoolean()) {

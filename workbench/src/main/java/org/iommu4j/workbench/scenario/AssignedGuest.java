@@ -83,9 +83,17 @@ public final class AssignedGuest implements AutoCloseable {
         scenario.note("buffer of " + address + ": GPA 0x" + Long.toHexString(guestAddress) + " for the guest, IOVA 0x"
                 + Long.toHexString(iova) + " for the device, HPA 0x" + Long.toHexString(vm.translate(guestAddress))
                 + " in memory");
-        GuestDevice device = new GuestDevice(cpu, scenario.machine().endpoint(address), guestAddress, iova);
-        device.enableNoSnoop(true);
-        return device;
+        return new GuestDevice(
+                cpu, scenario.machine().endpoint(address), assigned(address).config(), guestAddress, iova);
+    }
+
+    private VfioDevice assigned(PciAddress address) {
+        for (VfioDevice device : devices.keySet()) {
+            if (device.id().equals(address)) {
+                return device;
+            }
+        }
+        throw new IllegalArgumentException("the guest has no device " + address);
     }
 
     /** The vCPU enters the guest again, on the CPU where it is, after an exit to the VMM. */

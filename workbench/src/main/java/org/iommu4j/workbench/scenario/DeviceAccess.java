@@ -6,6 +6,8 @@ import org.iommu4j.sim.pcie.Endpoint;
 
 /** Requests of a device that the case expects to be let through. */
 final class DeviceAccess {
+    private static final int COMMAND = 4;
+    private static final int BUS_MASTER = 1 << 2;
     private static final int DEVICE_CONTROL = 8;
     private static final int ENABLE_NO_SNOOP = 1 << 11;
 
@@ -22,9 +24,13 @@ final class DeviceAccess {
         check(endpoint, iova, "write");
     }
 
+    /** A driver has its device send requests. */
+    static void enableBusMaster(ConfigSpace config) {
+        config.write(COMMAND, 2, config.read(COMMAND, 2) | BUS_MASTER);
+    }
+
     /** A device without a PCI Express capability has no such control and never sends no-snoop. */
-    static void enableNoSnoop(Endpoint endpoint, boolean enable) {
-        ConfigSpace config = endpoint.config();
+    static void enableNoSnoop(ConfigSpace config, boolean enable) {
         int capability = config.findCapability(ConfigSpace.CAPABILITY_PCI_EXPRESS);
         if (capability != 0) {
             int control = config.read(capability + DEVICE_CONTROL, 2);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.workbench.scenario;
 
+import org.iommu4j.pci.ConfigSpace;
 import org.iommu4j.platform.MemoryType;
 import org.iommu4j.sim.pcie.Endpoint;
 
@@ -17,16 +18,25 @@ public final class GuestDevice {
 
     private final GuestCpu cpu;
     private final Endpoint endpoint;
+    private final ConfigSpace config;
     private final long guestAddress;
     private final long iova;
     private MemoryType mapped = MemoryType.WB;
     private int nextLine;
 
-    GuestDevice(GuestCpu cpu, Endpoint endpoint, long guestAddress, long iova) {
+    /**
+     * The guest's driver finds its device, and has it send requests with no-snoop.
+     *
+     * @param config the device's configuration space as the guest has it
+     */
+    GuestDevice(GuestCpu cpu, Endpoint endpoint, ConfigSpace config, long guestAddress, long iova) {
         this.cpu = cpu;
         this.endpoint = endpoint;
+        this.config = config;
         this.guestAddress = guestAddress;
         this.iova = iova;
+        DeviceAccess.enableBusMaster(config);
+        enableNoSnoop(true);
     }
 
     /** The guest's driver maps the buffer with another type from now on; KVM decides whether that has an effect. */
@@ -89,7 +99,7 @@ public final class GuestDevice {
 
     /** Sets or clears Enable No Snoop in the device's Device Control, which VFIO lets a guest do. */
     public void enableNoSnoop(boolean enable) {
-        DeviceAccess.enableNoSnoop(endpoint, enable);
+        DeviceAccess.enableNoSnoop(config, enable);
     }
 
     private int takeLine() {

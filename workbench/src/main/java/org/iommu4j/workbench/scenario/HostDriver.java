@@ -29,7 +29,8 @@ public final class HostDriver {
         this.endpoint = endpoint;
         this.page = machine.frames().allocate(0);
         this.iova = dma.mapPage(page, DmaDirection.BIDIRECTIONAL);
-        DeviceAccess.enableNoSnoop(endpoint, true);
+        DeviceAccess.enableBusMaster(endpoint.config());
+        DeviceAccess.enableNoSnoop(endpoint.config(), true);
     }
 
     /** A CPU writes, the driver flushes the line, the device reads with no-snoop. */

@@ -33,6 +33,7 @@ import org.iommu4j.platform.HardwareVirtualization;
 import org.iommu4j.platform.Processor;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.UserProcess;
+import org.iommu4j.sim.pcie.Endpoint;
 import org.iommu4j.sim.verdict.Owner;
 import org.iommu4j.vfio.Vfio;
 import org.iommu4j.vfio.VfioGroup;
@@ -172,9 +173,8 @@ public final class Scenario {
                 () -> Decision.of(Enforcement.NOT_ASKED, null, vm),
                 () -> List.of(new DomainOutcome(List.of(address), Enforcement.NOT_ASKED)));
         cpu.enter();
-        GuestDevice guest = new GuestDevice(cpu, machine.endpoint(address), GUEST_ADDRESS, IOVA);
-        guest.enableNoSnoop(true);
-        return guest;
+        Endpoint endpoint = machine.endpoint(address);
+        return new GuestDevice(cpu, endpoint, endpoint.config(), GUEST_ADDRESS, IOVA);
     }
 
     /**

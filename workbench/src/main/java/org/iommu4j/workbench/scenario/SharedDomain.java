@@ -89,7 +89,7 @@ public final class SharedDomain {
      */
     public void exchange(PciAddress address, int page) {
         Endpoint endpoint = scenario.machine().endpoint(address);
-        DeviceAccess.enableNoSnoop(endpoint, true);
+        DeviceAccess.enableNoSnoop(endpoint.config(), true);
         Processor cpu = scenario.machine().processors().get(0);
         long memory = buffer + (long) page * PAGE;
         long iova = Scenario.IOVA + (long) page * PAGE;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio;
+
+import java.util.Optional;
+import org.iommu4j.pci.ConfigSpace;
+import org.iommu4j.pci.PciAddress;
+import org.iommu4j.pci.PciFunction;
+import org.iommu4j.pci.PciTopology;
+
+/**
+ * A PCI function in the hands of vfio-pci: its user sees the configuration space, and may write part of it.
+ *
+ * <p>Of what can be written, Command, Device Control and Device Control 2 are modelled; other writes have no effect. A
+ * user may set and clear Enable No Snoop. Under VFIO's lock. Source: {@code vfio_pci_core_enable}, {@code
+ * vfio_pci_core_disable}, {@code init_pci_cap_exp_perm}.
+ */
+final class VfioPciFunction {
+    private static final int COMMAND = 0x04;
+    private static final int COMMAND_IO = 1;
+    private static final int COMMAND_MEMORY = 1 << 1;
+    private static final int COMMAND_BUS_MASTER = 1 << 2;
+    private static final int BARS = 0x10;
+    private static final int BAR_COUNT = 6;
+
+    private static final int CAPABILITY_POWER_MANAGEMENT = 0x01;
+    private static final int PMCSR = 4;
+    private static final int NO_SOFT_RESET = 1 << 3;
+    private static final int CAPABILITY_EXPRESS = 0x10;
+    private static final int DEVICE_CAPABILITIES = 4;
+    private static final int FUNCTION_LEVEL_RESET_CAPABLE = 1 << 28;
+    private static final int DEVICE_CONTROL = 8;
+    private static final int DEVICE_CONTROL_2 = 0x28;
+    private static final int CAPABILITY_ADVANCED_FEATURES = 0x13;
+    private static final int ADVANCED_FEATURES = 3;
+    private static final int ADVANCED_FEATURES_RESET = 1 << 1;
+
+    /** Device Control: Max_Payload_Size and Initiate Function Level Reset, which a user writes to a copy. */
+    private static final int COPIED = 0x80e0;
+
+    /** Device Control: Phantom Functions Enable, which would confuse an IOMMU. */
+    private static final int PHANTOM_FUNCTIONS = 1 << 9;
+
+    /** Device Control 2: ARI Forwarding Enable. */
+    private static final int ARI_FORWARDING = 1 << 5;
+
+    private final PciFunction function;
+    private final PciTopology topology;
+    private int copied;
+    private int savedDeviceControl;
+    private int savedDeviceControl2;
+
+    VfioPciFunction(PciFunction function, PciTopology topology) {
+        this.function = function;
+        this.topology = topology;
+    }
+
+    private ConfigSpace config() {
+        return function.config();
+    }
+
+    private int express() {
+        return config().findCapability(CAPABILITY_EXPRESS);
+    }
+
+    /**
+     * The device is opened for the first time: it decodes its addresses, and sends nothing until its user has it do so.
+     */
+    void enable() {
+        int command = config().read(COMMAND, 2) & ~COMMAND_BUS_MASTER;
+        for (int bar = 0; bar < BAR_COUNT; bar++) {
+            int value = config().read(BARS + 4 * bar, 4);
+            if (value != 0) {
+                command |= (value & 1) != 0 ? COMMAND_IO : COMMAND_MEMORY;
+            }
+        }
+        config().write(COMMAND, 2, command);
+        int express = express();
+        if (express != 0) {
+            savedDeviceControl = config().read(express + DEVICE_CONTROL, 2);
+            savedDeviceControl2 = config().read(express + DEVICE_CONTROL_2, 2);
+            copied = savedDeviceControl & COPIED;
+        }
+    }
+
+    /** The device is closed for the last time: it sends nothing, and its controls are again what they were. */
+    void disable() {
+        config().write(COMMAND, 2, config().read(COMMAND, 2) & ~COMMAND_BUS_MASTER);
+        int express = express();
+        if (express != 0) {
+            config().write(express + DEVICE_CONTROL, 2, savedDeviceControl);
+            config().write(express + DEVICE_CONTROL_2, 2, savedDeviceControl2);
+        }
+    }
+
+    int size() {
+        return config().size();
+    }
+
+    int read(int offset, int bytes) {
+        int value = config().read(offset, bytes);
+        int express = express();
+        if (express == 0) {
+            return value;
+        }
+        int shift = 8 * (offset - (express + DEVICE_CONTROL));
+        if (shift <= -8 * bytes || shift >= 16) {
+            return value;
+        }
+        int mask = moved(COPIED, shift);
+        return (value & ~mask) | (moved(copied, shift) & mask & upTo(bytes));
+    }
+
+    private static int moved(int bits, int shift) {
+        return shift >= 0 ? bits >>> shift : bits << -shift;
+    }
+
+    private static int upTo(int bytes) {
+        return bytes == 4 ? -1 : (1 << (8 * bytes)) - 1;
+    }
+
+    /** Writes what of it a user may write. */
+    void write(int offset, int bytes, int value) {
+        int express = express();
+        for (int at = offset & ~1; at < offset + bytes; at += 2) {
+            boolean command = at == COMMAND;
+            boolean control = express != 0 && at == express + DEVICE_CONTROL;
+            boolean control2 = express != 0 && at == express + DEVICE_CONTROL_2;
+            if (!command && !control && !control2) {
+                continue;
+            }
+            int old = read(at, 2);
+            int word = 0;
+            for (int i = 0; i < 2; i++) {
+                int from = at + i - offset;
+                int part = from >= 0 && from < bytes ? value >>> (8 * from) : old >>> (8 * i);
+                word |= (part & 0xff) << (8 * i);
+            }
+            if (control) {
+                copied = word & COPIED & 0x7fff;
+                int kept = COPIED | PHANTOM_FUNCTIONS;
+                word = (word & ~kept) | (config().read(at, 2) & kept);
+            } else if (control2) {
+                word = (word & ~ARI_FORWARDING) | (config().read(at, 2) & ARI_FORWARDING);
+            }
+            config().write(at, 2, word);
+        }
+    }
+
+    /**
+     * Returns whether the kernel knows a way to reset the function alone. Source: {@code pci_probe_reset_function}
+     * and the methods that every device may have.
+     */
+    boolean resets() {
+        int express = express();
+        int advanced = config().findCapability(CAPABILITY_ADVANCED_FEATURES);
+        int power = config().findCapability(CAPABILITY_POWER_MANAGEMENT);
+        return (express != 0 && (config().read(express + DEVICE_CAPABILITIES, 4) & FUNCTION_LEVEL_RESET_CAPABLE) != 0)
+                || (advanced != 0 && (config().read(advanced + ADVANCED_FEATURES, 1) & ADVANCED_FEATURES_RESET) != 0)
+                || (power != 0 && (config().read(power + PMCSR, 2) & NO_SOFT_RESET) == 0)
+                || aloneOnItsBus();
+    }
+
+    /** The bus below a bridge can be reset, but not a root bus. */
+    private boolean aloneOnItsBus() {
+        Optional<PciAddress> bridge = function.upstreamBridge();
+        return bridge.isPresent()
+                && topology.functions().stream()
+                        .allMatch(other -> other.address().equals(function.address())
+                                || !other.upstreamBridge().equals(bridge));
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IotlbGather;
+import org.iommu4j.Prot;
+import org.iommu4j.core.IommuMapper;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Maps areas in a domain, and unmaps them.
+ *
+ * <p>Every mapping has {@link Prot#CACHE}. Under the lock of the areas' IOAS. Source: {@code batch_to_domain}, {@code
+ * iopt_area_unmap_domain}.
+ */
+final class AreaMapper {
+    private final IotlbGather gather = new IotlbGather();
+
+    /**
+     * Maps an area whose pages are pinned; all or nothing.
+     *
+     * @param largePages whether contiguous pages are mapped at once, so that they may get one large entry
+     * @throws org.iommu4j.IommuException as {@link IommuMapper#map}
+     */
+    void map(IommuDomain domain, IoasArea area, boolean largePages) {
+        long length = area.length();
+        long done = 0;
+        try {
+            while (done != length) {
+                long physicalAddress = area.pages.physicalAddress(area.offset + done);
+                long run = largePages ? contiguous(area, done, physicalAddress, length) : toPageEnd(area, done, length);
+                IommuMapper.map(domain, area.iova + done, physicalAddress, run, area.prot | Prot.CACHE);
+                done += run;
+            }
+        } catch (RuntimeException failure) {
+            if (done != 0) {
+                RuntimeException second = unmap(domain, area, done);
+                if (second != null) {
+                    failure.addSuppressed(second);
+                }
+            }
+            throw failure;
+        }
+    }
+
+    /** Unmaps all of an area; returns a failure after which devices may go on using its pages, or null. */
+    @Nullable
+    RuntimeException unmap(IommuDomain domain, IoasArea area) {
+        return unmap(domain, area, area.length());
+    }
+
+    private @Nullable RuntimeException unmap(IommuDomain domain, IoasArea area, long length) {
+        try {
+            long unmapped = IommuMapper.unmap(domain, area.iova, length, gather);
+            if (unmapped != length) {
+                throw new IllegalStateException(
+                        "domain " + domain.format() + " unmapped 0x" + Long.toHexString(unmapped) + " bytes at IOVA 0x"
+                                + Long.toHexString(area.iova) + ", expected 0x" + Long.toHexString(length));
+            }
+            return null;
+        } catch (RuntimeException failure) {
+            gather.reset();
+            return failure;
+        }
+    }
+
+    private static long contiguous(IoasArea area, long from, long physicalAddress, long length) {
+        long size = toPageEnd(area, from, length);
+        while (from + size != length
+                && area.pages.physicalAddress(area.offset + from + size) == physicalAddress + size) {
+            size += toPageEnd(area, from + size, length);
+        }
+        return size;
+    }
+
+    private static long toPageEnd(IoasArea area, long from, long length) {
+        long inPage = (area.offset + from) & (UserPages.PAGE_SIZE - 1);
+        return Math.min(UserPages.PAGE_SIZE - inPage, length - from);
+    }
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import java.util.List;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuDevice;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.Prot;
+import org.iommu4j.core.IommuGroup;
+import org.iommu4j.vfio.type1.IovaRange;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An iommufd as a VFIO container: VFIO's calls on its compatibility IOAS.
+ *
+ * <p>Each call without such an IOAS is refused with ENODEV. A group's devices are attached to the IOAS while they are
+ * open. Source: {@code drivers/iommu/iommufd/vfio_compat.c}.
+ */
+public final class CompatContainer {
+    private static final int TYPE1 = 1;
+    private static final int TYPE1V2 = 3;
+    private static final int DMA_CC = 4;
+    private static final int NOIOMMU = 8;
+    private static final int UNMAP_ALL_EXTENSION = 9;
+
+    /** The device may read. Source: {@code VFIO_DMA_MAP_FLAG_READ}. */
+    public static final int MAP_READ = 1;
+    /** The device may write. Source: {@code VFIO_DMA_MAP_FLAG_WRITE}. */
+    public static final int MAP_WRITE = 2;
+    /** Unmap everything; address and size must be 0. Source: {@code VFIO_DMA_UNMAP_FLAG_ALL}. */
+    public static final int UNMAP_ALL = 2;
+
+    /**
+     * What an unmap did.
+     *
+     * @param bytes what Linux writes as the size, also with a failure; -1 where it writes nothing
+     * @param failure why it was refused, null when it was not
+     */
+    public record Unmapped(long bytes, @Nullable RuntimeException failure) {}
+
+    /** The least size of the argument of a map, in bytes. */
+    public static final int MAP_SIZE = 32;
+    /** The least size of the argument of an unmap. */
+    public static final int UNMAP_SIZE = 24;
+    /** The least size of the argument of GET_INFO, which has the page sizes but no capabilities. */
+    public static final int INFO_SIZE = 16;
+
+    private static final int INFO_CAPABILITIES_AT = 24;
+    private static final int CAPABILITY_HEADER = 8;
+    private static final int RANGE_SIZE = 16;
+    private static final int HAS_PAGE_SIZES = 1;
+    private static final int HAS_CAPABILITIES = 2;
+
+    /**
+     * What can be mapped. Source: {@code VFIO_IOMMU_GET_INFO}.
+     *
+     * @param argsz bytes that the whole answer needs
+     * @param flags which parts there are
+     * @param pageSizes a bitmap
+     * @param capabilityOffset where the capabilities begin, 0 where the caller has no room for them
+     * @param ranges of IOVA, a capability
+     * @param availableMappings always 2^32 - 1, a capability: the number of mappings has no limit of its own
+     */
+    public record Info(
+            int argsz,
+            int flags,
+            long pageSizes,
+            int capabilityOffset,
+            List<IovaRange> ranges,
+            long availableMappings) {
+        /** Copies the list. */
+        public Info {
+            ranges = List.copyOf(ranges);
+        }
+    }
+
+    private final IommufdContext context;
+    private final IommufdUser user;
+
+    CompatContainer(IommufdContext context, IommufdUser user) {
+        this.context = context;
+        this.user = user;
+    }
+
+    /**
+     * A group enters: makes the IOAS when there is none, and keeps the iommufd alive.
+     *
+     * <p>Source: {@code iommufd_vfio_compat_ioas_create}.
+     */
+    public void enter() {
+        synchronized (context.table) {
+            if (context.compat == null) {
+                context.compat = context.table.add(new Ioas());
+            }
+            context.hold();
+        }
+    }
+
+    /**
+     * A group leaves; the IOAS stays, with its mappings.
+     *
+     * @throws IommuException ETIMEDOUT or EIO when it was the last user of a closed file, and an invalidation did not
+     *     complete
+     */
+    public void leave() {
+        context.release();
+    }
+
+    /**
+     * Binds a device of a group that has entered.
+     *
+     * @throws IommuException as {@code Iommufd.bind}, also after the file was closed
+     */
+    public BoundDevice bind(IommuGroup group, IommuDevice device) {
+        return BoundDevice.bind(context, group, device);
+    }
+
+    /**
+     * Returns the number of the IOAS.
+     *
+     * @throws IommuException ENODEV
+     */
+    public int ioasId() {
+        return ioas().id;
+    }
+
+    /**
+     * Answers whether it has an extension, by its number.
+     *
+     * <p>VFIO_DMA_CC_IOMMU is 1 if and only if every HWPT of the IOAS blocks no-snoop, so also when there is none.
+     *
+     * @return 1 or 0
+     * @throws IommuException ENODEV, of VFIO_DMA_CC_IOMMU alone
+     */
+    public int checkExtension(int extension) {
+        return switch (extension) {
+            case TYPE1, TYPE1V2, UNMAP_ALL_EXTENSION -> 1;
+            case NOIOMMU -> context.options.noIommu() ? 1 : 0;
+            case DMA_CC -> {
+                synchronized (context.table) {
+                    yield context.hwpts.allEnforced(ioas()) ? 1 : 0;
+                }
+            }
+            default -> 0;
+        };
+    }
+
+    /**
+     * Sets the type, as often as the user likes; type 1 allows mappings to be cut, and so has no large pages.
+     *
+     * @throws IommuException EINVAL (another type, or the IOAS has mappings with large pages), ENODEV
+     */
+    public void setIommu(int type) {
+        if (type != TYPE1 && type != TYPE1V2) {
+            throw new IommuException(Errno.EINVAL, "no IOMMU of type " + type);
+        }
+        Ioas ioas = ioas();
+        if (type == TYPE1) {
+            ioas.disableLargePages();
+        }
+    }
+
+    /** Returns the version of VFIO's interface, 0. Source: {@code VFIO_GET_API_VERSION}. */
+    public int apiVersion() {
+        return 0;
+    }
+
+    /**
+     * VFIO_IOMMU_DIRTY_PAGES, which iommufd does not know.
+     *
+     * @throws IommuException ENOTTY, always
+     */
+    public void dirtyPages() {
+        throw new IommuException(Errno.ENOTTY, "an iommufd does not record written pages for VFIO's calls");
+    }
+
+    /** Maps memory of the process, with an argument of the usual size. */
+    public void map(long iova, long virtualAddress, long size, int flags) {
+        map(MAP_SIZE, iova, virtualAddress, size, flags);
+    }
+
+    /**
+     * Maps memory of the process.
+     *
+     * @param argsz bytes of the argument
+     * @throws IommuException EINVAL (the argument is too small, an unknown flag), ENODEV, and as
+     *     {@code Iommufd.ioasMap} from there on; EINVAL of the domain for neither READ nor WRITE
+     */
+    public void map(int argsz, long iova, long virtualAddress, long size, int flags) {
+        checkSize(argsz, MAP_SIZE);
+        if ((flags & ~(MAP_READ | MAP_WRITE)) != 0) {
+            throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
+        }
+        Ioas ioas = ioas();
+        int prot = ((flags & MAP_READ) != 0 ? Prot.READ : 0) | ((flags & MAP_WRITE) != 0 ? Prot.WRITE : 0);
+        ioas.mapAt(iova, List.of(memoryOf(context, user, virtualAddress, size, prot)), prot);
+    }
+
+    /**
+     * Makes memory of a process to map.
+     *
+     * @throws IommuException EOVERFLOW (it wraps around), EINVAL (no bytes, or too many)
+     */
+    static Ioas.Piece memoryOf(IommufdContext context, IommufdUser user, long address, long length, int prot) {
+        if (length != 0 && Long.compareUnsigned(address + (length - 1), address) < 0) {
+            throw new IommuException(Errno.EOVERFLOW, "the memory wraps around");
+        }
+        if (length == 0 || Long.compareUnsigned(length, -1L - UserPages.PAGE_SIZE) > 0) {
+            throw new IommuException(Errno.EINVAL, "memory of 0x" + Long.toHexString(length) + " bytes");
+        }
+        UserPages pages = new UserPages(
+                user.memory(), user, context.accounting.of(user), address, length, (prot & Prot.WRITE) != 0, false);
+        return new Ioas.Piece(pages, address & (UserPages.PAGE_SIZE - 1), length);
+    }
+
+    /** Unmaps a range, with an argument of the usual size. */
+    public Unmapped unmap(long iova, long size, int flags) {
+        return unmap(UNMAP_SIZE, iova, size, flags);
+    }
+
+    /**
+     * Unmaps a range: whole mappings, and as type 1 parts of them. Nothing in the range is no failure.
+     *
+     * @param argsz bytes of the argument
+     * @return the bytes; a refusal is a part of it, since Linux writes the bytes with some of them: EINVAL (the
+     *     argument is too small; an unknown flag; with {@link #UNMAP_ALL} an address or a size), ENODEV, EINVAL (size
+     *     0, a cut that is misaligned), EOVERFLOW (wraps around), ENOENT (a mapping would be cut)
+     */
+    public Unmapped unmap(int argsz, long iova, long size, int flags) {
+        Ioas.Unmapped result;
+        try {
+            checkSize(argsz, UNMAP_SIZE);
+            if ((flags & ~UNMAP_ALL) != 0) {
+                throw new IommuException(Errno.EINVAL, "flags 0x" + Integer.toHexString(flags));
+            }
+            Ioas ioas = ioas();
+            if ((flags & UNMAP_ALL) != 0) {
+                if (iova != 0 || size != 0) {
+                    throw new IommuException(Errno.EINVAL, "unmap all with an address or a size");
+                }
+                result = ioas.unmapAll();
+            } else {
+                if (!ioas.largePages()) {
+                    ioas.cutAfter(iova + size - 1);
+                    if (iova != 0) {
+                        ioas.cutAfter(iova - 1);
+                    }
+                }
+                result = unmapRange(ioas, iova, size);
+            }
+        } catch (IommuException refusal) {
+            return new Unmapped(-1, refusal);
+        }
+        return new Unmapped(result.bytes(), result.failure());
+    }
+
+    private static Ioas.Unmapped unmapRange(Ioas ioas, long iova, long size) {
+        try {
+            return ioas.unmap(iova, size);
+        } catch (IommuException refusal) {
+            return new Ioas.Unmapped(0, refusal);
+        }
+    }
+
+    /**
+     * Returns what can be mapped.
+     *
+     * @param argsz bytes that the caller has for the answer
+     * @throws IommuException EINVAL (too few bytes), ENODEV
+     */
+    public Info info(int argsz) {
+        checkSize(argsz, INFO_SIZE);
+        Ioas ioas = ioas();
+        long sizes = -1L;
+        for (IommuDomain domain : ioas.domains()) {
+            sizes &= domain.pageSizes();
+        }
+        long whole = sizes & -UserPages.PAGE_SIZE;
+        List<IovaRange> ranges = ioas.ranges();
+        // Two capabilities, each at a multiple of 8: how many mappings there may be, and the ranges.
+        int needed = INFO_CAPABILITIES_AT
+                + CAPABILITY_HEADER
+                + Long.BYTES
+                + CAPABILITY_HEADER
+                + Long.BYTES
+                + RANGE_SIZE * ranges.size();
+        return new Info(
+                needed,
+                HAS_PAGE_SIZES | HAS_CAPABILITIES,
+                sizes == whole ? sizes : whole | UserPages.PAGE_SIZE,
+                Integer.compareUnsigned(argsz, needed) < 0 ? 0 : INFO_CAPABILITIES_AT,
+                ranges,
+                0xffffffffL);
+    }
+
+    private static void checkSize(int argsz, int least) {
+        if (Integer.compareUnsigned(argsz, least) < 0) {
+            throw new IommuException(Errno.EINVAL, "an argument of " + argsz + " bytes, expected " + least);
+        }
+    }
+
+    private Ioas ioas() {
+        synchronized (context.table) {
+            Ioas compat = context.compat;
+            if (compat == null) {
+                throw new IommuException(Errno.ENODEV, "no IOAS is set for VFIO's calls");
+            }
+            return compat;
+        }
+    }
+}

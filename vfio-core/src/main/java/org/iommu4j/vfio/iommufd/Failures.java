@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import org.jspecify.annotations.Nullable;
+
+/** Failures of work that is done to its end all the same. */
+final class Failures {
+    private Failures() {}
+
+    /** Adds a failure to an earlier one, and returns the one to throw. */
+    static RuntimeException joined(@Nullable RuntimeException earlier, RuntimeException failure) {
+        if (earlier == null) {
+            return failure;
+        }
+        if (earlier != failure) {
+            earlier.addSuppressed(failure);
+        }
+        return earlier;
+    }
+
+    /** Runs a step and joins its failure to an earlier one. */
+    static @Nullable RuntimeException run(@Nullable RuntimeException earlier, Runnable step) {
+        try {
+            step.run();
+            return earlier;
+        } catch (RuntimeException failure) {
+            return joined(earlier, failure);
+        }
+    }
+}

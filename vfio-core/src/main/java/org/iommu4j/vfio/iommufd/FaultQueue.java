@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.PageRequest;
+import org.iommu4j.PageRequestGroup;
+import org.iommu4j.PageResponse;
+import org.iommu4j.capability.PageRequests;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A queue of the page requests of all devices in its HWPTs, and their answers: the object, and its open file.
+ *
+ * <p>While the file is open, and while a HWPT delivers to it, the object can't be destroyed. Thread-safe. Source:
+ * {@code drivers/iommu/iommufd/eventq.c}, {@code struct iommufd_fault}.
+ */
+public final class FaultQueue extends IommufdObject implements AutoCloseable {
+    private record Waiting(int deviceId, PageRequests device, PageRequestGroup group) {}
+
+    private final ObjectTable table;
+    private final List<Runnable> sources = new ArrayList<>();
+    private final List<Waiting> unread = new ArrayList<>();
+    private final Map<Integer, Waiting> read = new LinkedHashMap<>();
+    private int nextCookie;
+    private boolean closed;
+
+    /** Makes a queue whose file is open. */
+    FaultQueue(ObjectTable table) {
+        this.table = table;
+        users = 1;
+    }
+
+    /** Returns its number in the object table. */
+    public int id() {
+        return id;
+    }
+
+    @Override
+    String kind() {
+        return "fault queue";
+    }
+
+    /**
+     * Takes out the groups that came since the last call, each page a record, oldest group first.
+     *
+     * @throws IommuException EBADF (closed); ETIMEDOUT or EIO as {@link PageRequests#take}
+     */
+    public List<PageFault> read() {
+        List<Runnable> asked;
+        synchronized (this) {
+            checkOpen();
+            asked = List.copyOf(sources);
+        }
+        asked.forEach(Runnable::run);
+        List<PageFault> faults = new ArrayList<>();
+        synchronized (this) {
+            for (Waiting waiting : unread) {
+                int cookie = nextCookie++;
+                read.put(cookie, waiting);
+                List<PageRequest> pages = waiting.group().pages();
+                for (int i = 0; i < pages.size(); i++) {
+                    faults.add(new PageFault(
+                            waiting.deviceId(),
+                            waiting.group().pasid(),
+                            waiting.group().index(),
+                            pages.get(i),
+                            i == pages.size() - 1,
+                            cookie));
+                }
+            }
+            unread.clear();
+        }
+        return faults;
+    }
+
+    /**
+     * Answers a group.
+     *
+     * @param code 0 for success, 1 for invalid
+     * @throws IommuException EINVAL (another code, no group waits under the cookie, or it was answered when its device
+     *     left the HWPT), EBADF (closed); ETIMEDOUT or EIO as {@link PageRequests#respond}
+     */
+    public void write(int cookie, int code) {
+        Waiting answered;
+        synchronized (this) {
+            checkOpen();
+            if (code != PageResponse.SUCCESS.code() && code != PageResponse.INVALID.code()) {
+                throw new IommuException(Errno.EINVAL, "response " + code + ", expected 0 or 1");
+            }
+            answered = read.remove(cookie);
+        }
+        if (answered == null) {
+            throw new IommuException(Errno.EINVAL, "no group waits under the cookie " + cookie);
+        }
+        answered.device().respond(answered.group(), code == 0 ? PageResponse.SUCCESS : PageResponse.INVALID);
+    }
+
+    /** Closes the file; what nobody answered is answered as invalid. */
+    @Override
+    public void close() {
+        synchronized (table) {
+            synchronized (this) {
+                if (closed) {
+                    return;
+                }
+                closed = true;
+            }
+            users--;
+        }
+        refuse(null);
+    }
+
+    @Override
+    void destroy() {
+        refuse(null);
+    }
+
+    /** Asks a device for its requests whenever the queue is read. */
+    synchronized void addSource(Runnable source) {
+        sources.add(source);
+    }
+
+    synchronized void removeSource(Runnable source) {
+        sources.remove(source);
+    }
+
+    /** Queues a group. */
+    synchronized void deliver(int deviceId, PageRequests device, PageRequestGroup group) {
+        unread.add(new Waiting(deviceId, device, group));
+    }
+
+    /**
+     * Answers the groups of a device as invalid: it leaves, or changes to another HWPT.
+     *
+     * @param device whose, or null for all
+     */
+    void refuse(@Nullable PageRequests device) {
+        List<Waiting> leaving = new ArrayList<>();
+        synchronized (this) {
+            unread.removeIf(waiting -> (device == null || waiting.device() == device) && leaving.add(waiting));
+            read.values().removeIf(waiting -> (device == null || waiting.device() == device) && leaving.add(waiting));
+        }
+        for (Waiting waiting : leaving) {
+            try {
+                waiting.device().respond(waiting.group(), PageResponse.INVALID);
+            } catch (IommuException refusal) {
+                if (refusal.errno() != Errno.EINVAL && refusal.errno() != Errno.ENODEV) {
+                    throw refusal;
+                }
+                // The driver has answered it already.
+            }
+        }
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IommuException(Errno.EBADF, "the fault queue's file is closed");
+        }
+    }
+}

@@ -1,0 +1,719 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuDomain;
+import org.iommu4j.IommuException;
+import org.iommu4j.Prot;
+import org.iommu4j.ReservedRegion;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.vfio.type1.IovaRange;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An I/O address space: areas that map a process's memory, and the domains that all of them are mapped in.
+ *
+ * <p>While it has no domain and no access, nothing is pinned and nothing is looked at. Its monitor guards it. Source:
+ * {@code struct iommufd_ioas}, {@code struct io_pagetable}, {@code io_pagetable.c}.
+ */
+final class Ioas extends IommufdObject {
+    private static final long PAGE_SIZE = UserPages.PAGE_SIZE;
+
+    /** The largest page that addresses which Linux chooses are aligned to: a huge page of x86. */
+    private static final long HUGE_PAGE = 2L << 20;
+
+    /** How often accesses are asked to let go of an area. */
+    private static final int TRIES = 100;
+
+    /** Memory to be mapped, a part of a list. */
+    record Piece(UserPages pages, long offset, long length) {}
+
+    /** What an unmap did: the bytes, and why it stopped early, if it did. */
+    record Unmapped(long bytes, @Nullable RuntimeException failure) {}
+
+    /** Whoever uses memory through the IOAS without a domain. */
+    interface Unmapper {
+        /** Asks it to let go of a range. */
+        void unmap(long iova, long length);
+
+        /** Returns the alignment that it needs, a power of two. */
+        long alignment();
+    }
+
+    private final AreaTree areas = new AreaTree();
+    private final IovaSet reserved = new IovaSet();
+    private IovaSet allowed = new IovaSet();
+    private final List<IommuDomain> domains = new ArrayList<>();
+    private final List<Unmapper> accesses = new ArrayList<>();
+    private final AreaMapper mapper = new AreaMapper();
+    private long alignment = 1;
+    private boolean largePages = true;
+    private boolean destroyed;
+    private long quarantined;
+
+    @Override
+    String kind() {
+        return "IOAS";
+    }
+
+    @Override
+    synchronized void destroy() {
+        checkThere();
+        Unmapped all = unmapRange(0, -1L);
+        destroyed = true;
+        if (all.failure() != null) {
+            throw all.failure();
+        }
+    }
+
+    /** Returns how many pages stay pinned for good because an invalidation did not complete. */
+    synchronized long quarantined() {
+        return quarantined;
+    }
+
+    // ---- ranges ----------------------------------------------------------------------------------------------------
+
+    /** Returns what no device and no domain reserves, lowest first. */
+    synchronized List<IovaRange> ranges() {
+        checkThere();
+        return reserved.holes();
+    }
+
+    /** Returns the alignment of IOVA and length. */
+    synchronized long alignment() {
+        return alignment;
+    }
+
+    /**
+     * Replaces the list of ranges in which Linux may choose addresses, and that nobody may reserve.
+     *
+     * @throws IommuException EINVAL (a range that does not end behind its start, or overlaps another), EADDRINUSE (it
+     *     meets a reserved range)
+     */
+    synchronized void allow(List<IovaRange> ranges) {
+        checkThere();
+        IovaSet next = new IovaSet();
+        for (IovaRange range : ranges) {
+            if (range.start() == range.end() || next.overlaps(range.start(), range.end())) {
+                throw new IommuException(
+                        Errno.EINVAL, "allowed range " + range + " is of one byte or overlaps another");
+            }
+            next.add(range.start(), range.end(), null);
+        }
+        for (IovaRange range : ranges) {
+            if (reserved.overlaps(range.start(), range.end())) {
+                throw new IommuException(Errno.EADDRINUSE, "allowed range " + range + " is reserved in part");
+            }
+        }
+        allowed = next;
+    }
+
+    /**
+     * Reserves what a device does: all of its regions, or none.
+     *
+     * @throws IommuException EADDRINUSE when something is mapped there, or allowed
+     */
+    synchronized void reserve(List<ReservedRegion> regions, Object owner) {
+        try {
+            for (ReservedRegion region : regions) {
+                if (region.type() != ReservedRegion.Type.DIRECT_RELAXABLE) {
+                    reserve(region.start(), region.end(), owner);
+                }
+            }
+        } catch (IommuException refusal) {
+            reserved.removeOf(owner);
+            throw refusal;
+        }
+    }
+
+    /** Ends what an owner reserves. */
+    synchronized void unreserve(Object owner) {
+        reserved.removeOf(owner);
+    }
+
+    private void reserve(long first, long last, Object owner) {
+        if (areas.overlapping(first, last) != null || allowed.overlaps(first, last)) {
+            throw new IommuException(
+                    Errno.EADDRINUSE, "reserved range " + new IovaRange(first, last) + " is mapped or allowed");
+        }
+        reserved.add(first, last, owner);
+    }
+
+    // ---- options ---------------------------------------------------------------------------------------------------
+
+    synchronized boolean largePages() {
+        checkThere();
+        return largePages;
+    }
+
+    synchronized void enableLargePages() {
+        checkThere();
+        largePages = true;
+        alignment = neededAlignment();
+    }
+
+    /**
+     * Maps page by page from now on, so that areas can be cut.
+     *
+     * @throws IommuException EINVAL (there are domains and areas), EADDRINUSE (an area is misaligned)
+     */
+    synchronized void disableLargePages() {
+        checkThere();
+        if (!largePages) {
+            return;
+        }
+        if (!domains.isEmpty() && !areas.isEmpty()) {
+            throw new IommuException(Errno.EINVAL, this + " has mappings with large pages");
+        }
+        largePages = false;
+        try {
+            raiseAlignment(neededAlignment());
+        } catch (IommuException refusal) {
+            largePages = true;
+            throw refusal;
+        }
+    }
+
+    private long neededAlignment() {
+        long needed = largePages ? 1 : PAGE_SIZE;
+        for (IommuDomain domain : domains) {
+            needed = Math.max(needed, Long.lowestOneBit(domain.pageSizes()));
+        }
+        for (Unmapper access : accesses) {
+            needed = Math.max(needed, access.alignment());
+        }
+        return needed;
+    }
+
+    private void raiseAlignment(long next) {
+        if (next > alignment) {
+            for (IoasArea area = areas.first(); area != null; area = areas.after(area)) {
+                if (((area.iova | area.length() | area.offset) & (next - 1)) != 0) {
+                    throw new IommuException(
+                            Errno.EADDRINUSE,
+                            "the area at IOVA " + Hex.of(area.iova) + " is not aligned to " + Hex.of(next));
+                }
+            }
+        }
+        alignment = next;
+    }
+
+    // ---- mapping ---------------------------------------------------------------------------------------------------
+
+    /**
+     * Maps memory at a given address, all or nothing.
+     *
+     * @param pieces the memory, in order; at least one piece
+     * @throws IommuException EINVAL, EOVERFLOW, EEXIST, EPERM, EFAULT, ENOMEM and as {@link
+     *     org.iommu4j.core.IommuMapper#map}
+     */
+    synchronized void mapAt(long iova, List<Piece> pieces, int prot) {
+        checkThere();
+        long length = checkedLength(pieces);
+        if ((iova & (alignment - 1)) != 0) {
+            throw refused(Errno.EINVAL, iova, length, "expected alignment to " + Hex.of(alignment));
+        }
+        if (Long.compareUnsigned(iova + (length - 1), iova) < 0) {
+            throw refused(Errno.EOVERFLOW, iova, length, "the range wraps around");
+        }
+        if (reserved.overlaps(iova, iova + (length - 1))) {
+            throw refused(Errno.EINVAL, iova, length, "it is reserved in part");
+        }
+        if (areas.overlapping(iova, iova + (length - 1)) != null) {
+            throw refused(Errno.EEXIST, iova, length, "it is mapped in part");
+        }
+        insert(iova, pieces, prot);
+    }
+
+    /**
+     * Maps memory where there is room, all or nothing.
+     *
+     * @return the address
+     * @throws IommuException ENOSPC (no room), and as {@link #mapAt}
+     */
+    synchronized long mapAnywhere(List<Piece> pieces, int prot) {
+        checkThere();
+        long length = checkedLength(pieces);
+        Piece first = pieces.get(0);
+        long iova = room(first.pages().virtualAddress(first.offset()), length);
+        insert(iova, pieces, prot);
+        return iova;
+    }
+
+    private long checkedLength(List<Piece> pieces) {
+        long length = 0;
+        for (Piece piece : pieces) {
+            length += piece.length();
+        }
+        if (length == 0 || (length & (alignment - 1)) != 0) {
+            throw new IommuException(
+                    Errno.EINVAL, "length " + Hex.of(length) + ", expected a multiple of " + Hex.of(alignment));
+        }
+        return length;
+    }
+
+    /** Keeps the alignment that the memory has, so that large pages fit. Source: {@code iopt_alloc_iova}. */
+    private long room(long virtualAddress, long length) {
+        if (length < 0) {
+            throw new IommuException(Errno.EOVERFLOW, "no room for " + Hex.of(length) + " bytes");
+        }
+        long align = Long.highestOneBit(length);
+        align = align == length ? align : align << 1;
+        if (virtualAddress != 0) {
+            long has = Long.lowestOneBit(virtualAddress);
+            align = Long.compareUnsigned(has, align) < 0 ? has : align;
+        }
+        align = Long.compareUnsigned(align, HUGE_PAGE) > 0 ? HUGE_PAGE : align;
+        if (align < alignment) {
+            throw new IommuException(Errno.EINVAL, "memory at " + Hex.of(virtualAddress) + " is misaligned");
+        }
+        List<IovaRange> wanted =
+                allowed.isEmpty() ? List.of(new IovaRange(PAGE_SIZE, -1L - PAGE_SIZE)) : allowed.list();
+        for (IovaRange range : wanted) {
+            for (IovaRange hole : reserved.holes()) {
+                long first = Long.compareUnsigned(range.start(), hole.start()) > 0 ? range.start() : hole.start();
+                long last = Long.compareUnsigned(range.end(), hole.end()) < 0 ? range.end() : hole.end();
+                if (Long.compareUnsigned(first, last) > 0) {
+                    continue;
+                }
+                long found = areas.hole(first, last, length, align, virtualAddress & (PAGE_SIZE - 1));
+                if (found != AreaTree.NO_HOLE) {
+                    return found;
+                }
+            }
+        }
+        throw new IommuException(Errno.ENOSPC, "no room for " + Hex.of(length) + " bytes");
+    }
+
+    private void insert(long iova, List<Piece> pieces, int prot) {
+        List<IoasArea> added = new ArrayList<>(pieces.size());
+        long next = iova;
+        for (Piece piece : pieces) {
+            if ((prot & Prot.WRITE) != 0 && !piece.pages().writable()) {
+                throw refused(Errno.EPERM, next, piece.length(), "the memory was mapped to be read only");
+            }
+            if ((piece.offset() & (PAGE_SIZE - 1) & (alignment - 1)) != 0) {
+                throw refused(Errno.EINVAL, next, piece.length(), "the memory is not aligned as the IOVA must be");
+            }
+            added.add(new IoasArea(next, piece.length(), piece.pages(), piece.offset(), prot));
+            next += piece.length();
+        }
+        int filled = 0;
+        try {
+            for (; filled < added.size(); filled++) {
+                fill(added.get(filled));
+            }
+        } catch (RuntimeException failure) {
+            for (int i = 0; i < filled; i++) {
+                RuntimeException second = unfill(added.get(i));
+                if (second != null) {
+                    failure.addSuppressed(second);
+                }
+            }
+            throw failure;
+        }
+        added.forEach(areas::insert);
+    }
+
+    /** Pins an area's pages and maps them in all domains, all or nothing; does nothing without a domain. */
+    private void fill(IoasArea area) {
+        if (domains.isEmpty()) {
+            return;
+        }
+        area.pages.pin(area.offset, area.length());
+        int done = 0;
+        try {
+            for (; done < domains.size(); done++) {
+                mapper.map(domains.get(done), area, largePages);
+            }
+        } catch (RuntimeException failure) {
+            boolean lost = isLost(failure);
+            for (int i = 0; i < done; i++) {
+                RuntimeException second = mapper.unmap(domains.get(i), area);
+                if (second != null) {
+                    failure.addSuppressed(second);
+                    lost = true;
+                }
+            }
+            release(area, lost);
+            throw failure;
+        }
+    }
+
+    /** Unmaps an area from all domains and unpins its pages; returns a failure, or null. */
+    private @Nullable RuntimeException unfill(IoasArea area) {
+        if (domains.isEmpty()) {
+            return null;
+        }
+        RuntimeException failure = null;
+        for (IommuDomain domain : domains) {
+            RuntimeException lost = mapper.unmap(domain, area);
+            failure = lost == null ? failure : Failures.joined(failure, lost);
+        }
+        release(area, failure != null);
+        return failure;
+    }
+
+    /** Unpins an area's pages, unless a device may still use them. */
+    private void release(IoasArea area, boolean lost) {
+        if (lost) {
+            quarantined += (area.length() + PAGE_SIZE - 1) / PAGE_SIZE;
+        } else {
+            area.pages.unpin(area.offset, area.length(), (area.prot & Prot.WRITE) != 0);
+        }
+    }
+
+    /** An invalidation that did not complete says so by its errno; a refusal leaves nothing mapped. */
+    private static boolean isLost(RuntimeException failure) {
+        if (!(failure instanceof IommuException refusal)
+                || refusal.errno() == Errno.ETIMEDOUT
+                || refusal.errno() == Errno.EIO) {
+            return true;
+        }
+        for (Throwable second : failure.getSuppressed()) {
+            if (!(second instanceof RuntimeException thrown) || isLost(thrown)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * Returns the memory that a range maps, in order.
+     *
+     * @throws IommuException ENOENT when a byte of it is not mapped
+     */
+    synchronized List<Piece> pieces(long iova, long length) {
+        checkThere();
+        List<Piece> pieces = new ArrayList<>();
+        long last = iova + (length - 1);
+        long next = iova;
+        while (true) {
+            IoasArea area = areas.overlapping(next, next);
+            if (area == null || area.preventAccess) {
+                throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(next));
+            }
+            long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
+            pieces.add(new Piece(area.pages, area.offsetOf(next), end - next + 1));
+            if (end == last) {
+                return pieces;
+            }
+            next = end + 1;
+        }
+    }
+
+    // ---- unmapping -------------------------------------------------------------------------------------------------
+
+    /** Unmaps everything. */
+    Unmapped unmapAll() {
+        return unmapRange(0, -1L);
+    }
+
+    /**
+     * Unmaps the areas of a range, lowest first; an area that is in the range with a part only ends it.
+     *
+     * @throws IommuException EINVAL (length 0), EOVERFLOW (the range wraps around)
+     */
+    Unmapped unmap(long iova, long length) {
+        if (length == 0) {
+            throw new IommuException(Errno.EINVAL, "unmapping 0 bytes at IOVA " + Hex.of(iova));
+        }
+        if (Long.compareUnsigned(iova + (length - 1), iova) < 0) {
+            throw refused(Errno.EOVERFLOW, iova, length, "the range wraps around");
+        }
+        return unmapRange(iova, iova + (length - 1));
+    }
+
+    private Unmapped unmapRange(long first, long last) {
+        long bytes = 0;
+        int tries = 0;
+        RuntimeException failure = null;
+        while (true) {
+            long busyIova;
+            long busyLength;
+            List<Unmapper> holders;
+            synchronized (this) {
+                checkThere();
+                IoasArea area = areas.overlapping(first, last);
+                if (area == null) {
+                    return new Unmapped(bytes, failure);
+                }
+                if (Long.compareUnsigned(area.iova, first) < 0 || Long.compareUnsigned(area.last, last) > 0) {
+                    return new Unmapped(
+                            bytes,
+                            refused(Errno.ENOENT, area.iova, area.length(), "the area can't be unmapped in part"));
+                }
+                if (area.accesses == 0) {
+                    areas.remove(area);
+                    RuntimeException lost = unfill(area);
+                    failure = lost == null ? failure : Failures.joined(failure, lost);
+                    bytes += area.length();
+                    continue;
+                }
+                area.preventAccess = true;
+                busyIova = area.iova;
+                busyLength = area.length();
+                holders = List.copyOf(accesses);
+            }
+            if (++tries > TRIES) {
+                return new Unmapped(bytes, refused(Errno.EDEADLK, busyIova, busyLength, "an access does not let go"));
+            }
+            for (Unmapper holder : holders) {
+                holder.unmap(busyIova, busyLength);
+            }
+        }
+    }
+
+    /**
+     * Cuts an area in two, behind an address; nothing happens where there is none, or where it begins or ends.
+     *
+     * @throws IommuException EINVAL (misaligned, pinned by an access, or mapped with large pages), EBUSY (being
+     *     unmapped)
+     */
+    synchronized void cutAfter(long iova) {
+        checkThere();
+        IoasArea area = areas.overlapping(iova, iova);
+        if (area == null || area.iova == iova || area.last == iova) {
+            return;
+        }
+        if (area.preventAccess) {
+            throw refused(Errno.EBUSY, area.iova, area.length(), "the area is being unmapped");
+        }
+        long start = iova + 1;
+        if (((start | area.offsetOf(start)) & (alignment - 1)) != 0
+                || area.accesses > 0
+                || (!domains.isEmpty() && largePages)) {
+            throw refused(Errno.EINVAL, area.iova, area.length(), "the area can't be cut at IOVA " + Hex.of(start));
+        }
+        IoasArea lower = new IoasArea(area.iova, start - area.iova, area.pages, area.offset, area.prot);
+        IoasArea upper = new IoasArea(start, area.last - start + 1, area.pages, area.offsetOf(start), area.prot);
+        areas.remove(area);
+        areas.insert(lower);
+        areas.insert(upper);
+    }
+
+    // ---- domains ---------------------------------------------------------------------------------------------------
+
+    /**
+     * Maps all areas in one more domain, and reserves what the domain can't map.
+     *
+     * @throws IommuException EINVAL (its pages are too large), EADDRINUSE (an area does not fit it), and as {@link
+     *     #mapAt}; the domain is empty
+     */
+    synchronized void addDomain(IommuDomain domain) {
+        checkThere();
+        long needed = Math.max(Long.lowestOneBit(domain.pageSizes()), alignment);
+        if (needed > PAGE_SIZE) {
+            throw new IommuException(Errno.EINVAL, "the domain's smallest page has " + Hex.of(needed) + " bytes");
+        }
+        long before = alignment;
+        raiseAlignment(needed);
+        boolean added = false;
+        try {
+            if (domain.apertureStart() != 0) {
+                reserve(0, domain.apertureStart() - 1, domain);
+            }
+            if (domain.apertureEnd() != -1L) {
+                reserve(domain.apertureEnd() + 1, -1L, domain);
+            }
+            fillAll(domain);
+            added = true;
+        } finally {
+            if (!added) {
+                reserved.removeOf(domain);
+                alignment = before;
+            }
+        }
+        domains.add(domain);
+    }
+
+    private void fillAll(IommuDomain domain) {
+        boolean pins = domains.isEmpty();
+        IoasArea area = areas.first();
+        try {
+            for (; area != null; area = areas.after(area)) {
+                if (pins) {
+                    area.pages.pin(area.offset, area.length());
+                }
+                try {
+                    mapper.map(domain, area, largePages);
+                } catch (RuntimeException failure) {
+                    if (pins) {
+                        release(area, isLost(failure));
+                    }
+                    throw failure;
+                }
+            }
+        } catch (RuntimeException failure) {
+            for (IoasArea done = areas.first(); done != area && done != null; done = areas.after(done)) {
+                RuntimeException lost = mapper.unmap(domain, done);
+                if (lost != null) {
+                    failure.addSuppressed(lost);
+                }
+                if (pins) {
+                    release(done, lost != null);
+                }
+            }
+            throw failure;
+        }
+    }
+
+    /**
+     * Unmaps all areas from a domain, whatever fails; the last domain unpins their pages.
+     *
+     * @throws RuntimeException the first failure: the domain is empty, and pages that a device may use stay pinned
+     */
+    synchronized void removeDomain(IommuDomain domain) {
+        domains.remove(domain);
+        boolean unpins = domains.isEmpty();
+        RuntimeException failure = null;
+        for (IoasArea area = areas.first(); area != null; area = areas.after(area)) {
+            RuntimeException lost = mapper.unmap(domain, area);
+            failure = lost == null ? failure : Failures.joined(failure, lost);
+            if (unpins) {
+                release(area, lost != null);
+            }
+        }
+        reserved.removeOf(domain);
+        alignment = neededAlignment();
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /** Returns the domains, oldest first. */
+    synchronized List<IommuDomain> domains() {
+        return List.copyOf(domains);
+    }
+
+    // ---- accesses --------------------------------------------------------------------------------------------------
+
+    /**
+     * Adds an access.
+     *
+     * @throws IommuException EADDRINUSE when an area is not aligned as the access needs it
+     */
+    synchronized void addAccess(Unmapper access) {
+        checkThere();
+        accesses.add(access);
+        try {
+            raiseAlignment(Math.max(alignment, neededAlignment()));
+        } catch (IommuException refusal) {
+            accesses.remove(access);
+            throw refusal;
+        }
+    }
+
+    synchronized void removeAccess(Unmapper access) {
+        accesses.remove(access);
+        alignment = neededAlignment();
+    }
+
+    /**
+     * Pins the pages of a range for an access, and returns their memory.
+     *
+     * @throws IommuException ENOENT (a byte is not mapped, or is being unmapped), EPERM (not writable), EINVAL (a part
+     *     of a page), EFAULT, ENOMEM; nothing is pinned
+     */
+    synchronized List<Piece> pinForAccess(long iova, long length, boolean write) {
+        checkThere();
+        long last = iova + (length - 1);
+        List<Piece> pinned = new ArrayList<>();
+        long next = iova;
+        try {
+            while (true) {
+                IoasArea area = areas.overlapping(next, next);
+                if (area == null || area.preventAccess) {
+                    throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(next));
+                }
+                if (write && (area.prot & Prot.WRITE) == 0) {
+                    throw refused(Errno.EPERM, area.iova, area.length(), "the area is read only");
+                }
+                long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
+                boolean wholePages = (area.offsetOf(next) - next) % PAGE_SIZE == 0
+                        && (next == iova || (next & (PAGE_SIZE - 1)) == 0)
+                        && (end == last || ((end + 1) & (PAGE_SIZE - 1)) == 0);
+                if (!wholePages) {
+                    throw refused(Errno.EINVAL, area.iova, area.length(), "a page of it is mapped in part");
+                }
+                Piece piece = new Piece(area.pages, area.offsetOf(next), end - next + 1);
+                piece.pages().pin(piece.offset(), piece.length());
+                area.accesses++;
+                pinned.add(piece);
+                if (end == last) {
+                    return pinned;
+                }
+                next = end + 1;
+            }
+        } catch (RuntimeException failure) {
+            if (!pinned.isEmpty()) {
+                unpinForAccess(iova, next - iova, false);
+            }
+            throw failure;
+        }
+    }
+
+    /** Ends what {@link #pinForAccess} began, for the same range. */
+    synchronized void unpinForAccess(long iova, long length, boolean dirty) {
+        long last = iova + (length - 1);
+        long next = iova;
+        while (true) {
+            IoasArea area = areas.overlapping(next, next);
+            if (area == null || area.accesses == 0) {
+                throw new IllegalStateException("no access pins IOVA " + Hex.of(next));
+            }
+            long end = Long.compareUnsigned(area.last, last) < 0 ? area.last : last;
+            area.accesses--;
+            area.pages.unpin(area.offsetOf(next), end - next + 1, dirty);
+            if (end == last) {
+                return;
+            }
+            next = end + 1;
+        }
+    }
+
+    // ---- other -----------------------------------------------------------------------------------------------------
+
+    /** Returns the areas' memory, lowest IOVA first; once for each area. */
+    synchronized List<UserPages> memory() {
+        List<UserPages> all = new ArrayList<>(areas.size());
+        for (IoasArea area = areas.first(); area != null; area = areas.after(area)) {
+            all.add(area.pages);
+        }
+        return all;
+    }
+
+    /** Returns the parts of areas that are in a range, lowest first. */
+    synchronized List<IovaRange> mapped(long first, long last) {
+        List<IovaRange> parts = new ArrayList<>();
+        for (IoasArea area = areas.overlapping(first, last);
+                area != null && Long.compareUnsigned(area.iova, last) <= 0;
+                area = areas.after(area)) {
+            parts.add(new IovaRange(
+                    Long.compareUnsigned(area.iova, first) < 0 ? first : area.iova,
+                    Long.compareUnsigned(area.last, last) > 0 ? last : area.last));
+        }
+        return parts;
+    }
+
+    /** Returns the last byte of the area of an address. */
+    synchronized long endOfArea(long iova) {
+        IoasArea area = areas.overlapping(iova, iova);
+        if (area == null) {
+            throw new IommuException(Errno.ENOENT, "nothing is mapped at IOVA " + Hex.of(iova));
+        }
+        return area.last;
+    }
+
+    private void checkThere() {
+        if (destroyed) {
+            throw new IommuException(Errno.ENOENT, "the IOAS was destroyed");
+        }
+    }
+
+    private static IommuException refused(Errno errno, long iova, long length, String why) {
+        return new IommuException(errno, Hex.of(length) + " bytes at IOVA " + Hex.of(iova) + ": " + why);
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Objects;
+import org.iommu4j.core.IommuGroup;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What an open iommufd holds. It lives until its file is closed and its last device, and container user, has left.
+ *
+ * <p>The table's monitor guards it. Source: {@code struct iommufd_ctx}.
+ */
+final class IommufdContext {
+    final IommufdOptions options;
+    final IommufdRules rules;
+    final ObjectTable table = new ObjectTable();
+    final HwptList hwpts = new HwptList();
+
+    /** The tables of devices without an IOMMU. */
+    final NoIommu noIommu;
+
+    /** Who is charged for pages. */
+    Accounting accounting;
+
+    /** The IOAS of VFIO's calls, or null. */
+    @Nullable
+    Ioas compat;
+
+    private final Map<IommuGroup, DeviceGroup> groups = new HashMap<>();
+    private int references = 1;
+
+    IommufdContext(IommufdOptions options, Accounting accounting) {
+        Objects.requireNonNull(options, "options");
+        this.options = options;
+        this.rules = IommufdRules.of(options.release());
+        this.accounting = accounting;
+        this.noIommu = new NoIommu(options.release());
+    }
+
+    /** Returns this file's view of a group. */
+    DeviceGroup group(IommuGroup group) {
+        return groups.computeIfAbsent(group, each -> new DeviceGroup(new ClaimedGroup(each)));
+    }
+
+    void hold() {
+        synchronized (table) {
+            references++;
+        }
+    }
+
+    /**
+     * Lets go; the last user frees everything.
+     *
+     * @throws RuntimeException as {@link ObjectTable#destroyAll}
+     */
+    void release() {
+        synchronized (table) {
+            if (--references == 0) {
+                if (compat != null) {
+                    compat = null;
+                }
+                table.destroyAll();
+            }
+        }
+    }
+}

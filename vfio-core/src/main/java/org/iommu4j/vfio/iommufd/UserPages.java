@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import java.util.Arrays;
+import org.iommu4j.Errno;
+import org.iommu4j.IommuException;
+import org.iommu4j.bits.Hex;
+import org.iommu4j.platform.ProcessMemory;
+
+/**
+ * A range of a process's memory, whose pages are pinned while an area of some IOAS, or an access, uses them.
+ *
+ * <p>Areas that were copied share one object. A page is pinned and charged once, whatever uses it. Thread-safe. Source:
+ * {@code struct iopt_pages}.
+ */
+final class UserPages {
+    /** Size of a page of the CPU, in bytes. */
+    static final long PAGE_SIZE = 4096;
+
+    private static final int PAGE_SHIFT = 12;
+    private static final int BATCH = 512;
+
+    private final ProcessMemory memory;
+    private final Accounting accounting;
+    private final long base;
+    private final long pages;
+    private final boolean writable;
+    private final boolean file;
+    private IommufdUser user;
+
+    /** Physical address of each page, valid where {@link #uses} is above 0; null while nothing is pinned. */
+    private long[] frames = new long[0];
+
+    private int[] uses = new int[0];
+    private long pinned;
+
+    /**
+     * Makes a range.
+     *
+     * @param memory the process's, or a file's
+     * @param user who is charged
+     * @param virtualAddress first byte, at any offset in its page
+     * @param length bytes, above 0
+     * @param writable whether devices may write, so that the pages must be writable
+     * @param file whether it is a file's memory, which another process may take over
+     */
+    UserPages(
+            ProcessMemory memory,
+            IommufdUser user,
+            Accounting accounting,
+            long virtualAddress,
+            long length,
+            boolean writable,
+            boolean file) {
+        this.memory = memory;
+        this.user = user;
+        this.accounting = accounting;
+        this.base = virtualAddress & -PAGE_SIZE;
+        this.pages = ((virtualAddress + (length - 1)) >>> PAGE_SHIFT) - (virtualAddress >>> PAGE_SHIFT) + 1;
+        this.writable = writable;
+        this.file = file;
+    }
+
+    boolean writable() {
+        return writable;
+    }
+
+    boolean isFile() {
+        return file;
+    }
+
+    /** Returns the virtual address of a byte. */
+    long virtualAddress(long offset) {
+        return base + offset;
+    }
+
+    /**
+     * Pins the pages of a range of bytes that nobody has pinned yet; all or nothing.
+     *
+     * @throws IommuException EFAULT, ENOMEM
+     */
+    synchronized void pin(long offset, long length) {
+        int first = (int) (offset >>> PAGE_SHIFT);
+        int end = (int) ((offset + length - 1) >>> PAGE_SHIFT) + 1;
+        if (frames.length == 0) {
+            if (pages > Integer.MAX_VALUE - 8) {
+                throw new IommuException(Errno.ENOMEM, pages + " pages in one mapping");
+            }
+            frames = new long[(int) pages];
+            uses = new int[(int) pages];
+        }
+        int done = first;
+        try {
+            while (done < end) {
+                int run = done;
+                while (run < end && uses[run] == 0 && run - done < BATCH) {
+                    run++;
+                }
+                if (run == done) {
+                    uses[done++]++;
+                } else {
+                    pinRun(done, run - done);
+                    done = run;
+                }
+            }
+        } catch (RuntimeException failure) {
+            unpin((long) first << PAGE_SHIFT, (long) (done - first) << PAGE_SHIFT, false);
+            throw failure;
+        }
+    }
+
+    private void pinRun(int first, int count) {
+        long[] batch = new long[count];
+        memory.pin(base + ((long) first << PAGE_SHIFT), count, writable, batch);
+        try {
+            for (long frame : batch) {
+                if (memory.isReserved(frame)) {
+                    throw new IommuException(
+                            Errno.EFAULT, "frame " + Hex.of(frame) + " is no RAM, which iommufd does not map");
+                }
+            }
+            accounting.charge(user, count);
+        } catch (RuntimeException failure) {
+            for (long frame : batch) {
+                memory.unpin(frame, false);
+            }
+            throw failure;
+        }
+        System.arraycopy(batch, 0, frames, first, count);
+        Arrays.fill(uses, first, first + count, 1);
+        pinned += count;
+    }
+
+    /** Ends a use of the pages of a range of bytes; the last use unpins them. */
+    synchronized void unpin(long offset, long length, boolean dirty) {
+        if (length == 0) {
+            return;
+        }
+        int first = (int) (offset >>> PAGE_SHIFT);
+        int end = (int) ((offset + length - 1) >>> PAGE_SHIFT) + 1;
+        long freed = 0;
+        for (int i = first; i < end; i++) {
+            if (uses[i] == 0) {
+                throw new IllegalStateException("page " + i + " of " + pages + " is not pinned");
+            }
+            if (--uses[i] == 0) {
+                memory.unpin(frames[i], dirty && writable);
+                freed++;
+            }
+        }
+        accounting.uncharge(user, freed);
+        pinned -= freed;
+        if (pinned == 0) {
+            frames = new long[0];
+            uses = new int[0];
+        }
+    }
+
+    /** Returns the physical address of a byte whose page is pinned. */
+    long physicalAddress(long offset) {
+        return frames[(int) (offset >>> PAGE_SHIFT)] + (offset & (PAGE_SIZE - 1));
+    }
+
+    /**
+     * Charges another process for the pages from now on. Source: {@code iommufd_ioas_change_process}.
+     *
+     * @return who was charged until now
+     * @throws IommuException ENOMEM; nothing has changed
+     */
+    synchronized IommufdUser moveTo(IommufdUser next) {
+        IommufdUser before = user;
+        accounting.charge(next, pinned);
+        accounting.uncharge(before, pinned);
+        user = next;
+        return before;
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+package org.iommu4j.vfio.iommufd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.iommu4j.Errno;
+import org.iommu4j.HardwareInfo;
+import org.iommu4j.IommuException;
+import org.iommu4j.LinuxRelease;
+import org.iommu4j.capability.GuestTable;
+import org.iommu4j.vfio.VfioDevice;
+import org.iommu4j.vfio.VfioDeviceFile;
+import org.iommu4j.vfio.VfioOptions;
+import org.iommu4j.vfio.testvendor.TestDevice;
+import org.iommu4j.vfio.testvendor.TestHost;
+import org.iommu4j.vfio.testvendor.TestProcess;
+import org.junit.jupiter.api.Test;
+
+/** What iommufd does in the releases on both sides of each change. */
+class IommufdRulesTest {
+    private static final int UNKNOWN = 9999;
+
+    private static LinuxRelease linux(String release) {
+        return LinuxRelease.of(release);
+    }
+
+    /** Two devices, the file of each bound to one iommufd with one IOAS. */
+    private static final class Bench {
+        final TestHost host = new TestHost();
+        final TestDevice first = host.add("0000:00:05.0");
+        final TestDevice second = host.add("0000:00:06.0");
+        final Iommufd iommufd;
+        final VfioDeviceFile file;
+        final VfioDeviceFile other;
+        final int device;
+        final int ioas;
+
+        Bench(String release) {
+            host.with(VfioOptions.DEFAULT.withRelease(linux(release)));
+            iommufd = open(release);
+            file = VfioDeviceFile.open(host.vfio(), host.vfio().register(first.id()));
+            other = VfioDeviceFile.open(host.vfio(), host.vfio().register(second.id()));
+            device = file.bind(iommufd);
+            other.bind(iommufd);
+            ioas = iommufd.ioasAlloc(0);
+        }
+    }
+
+    private static Iommufd open(String release) {
+        return Iommufd.open(
+                IommufdOptions.DEFAULT.withRelease(linux(release)).withNoIommu(true),
+                IommufdUser.root(new TestProcess()));
+    }
+
+    /** Returns the errno of a call, null when it succeeds. */
+    private static Errno errno(Runnable call) {
+        try {
+            call.run();
+            return null;
+        } catch (IommuException refusal) {
+            return refusal.errno();
+        }
+    }
+
+    @Test
+    void eachReleaseKnowsItsCalls() {
+        Map<String, Integer> last = new HashMap<>(
+                Map.of("6.2", 0x88, "6.5", 0x88, "6.6", 0x8a, "6.7", 0x8c, "6.8", 0x8d, "6.11", 0x8e, "6.13", 0x91));
+        last.putAll(Map.of("6.14", 0x92, "6.15", 0x93, "6.17", 0x94, "7.2", 0x94, "7.3", 0x95));
+        last.forEach((release, number) -> {
+            assertThat(errno(() -> IommufdIoctls.checkUnreadable(linux(release), number)))
+                    .as(release)
+                    .isEqualTo(Errno.EFAULT);
+            assertThat(errno(() -> IommufdIoctls.checkUnreadable(linux(release), number + 1)))
+                    .as(release)
+                    .isEqualTo(Errno.ENOTTY);
+        });
+        assertThat(errno(() -> open("6.1"))).isEqualTo(Errno.ENOENT);
+        open("6.2").close();
+        assertThatIllegalArgumentException().isThrownBy(() -> open("9.9"));
+    }
+
+    @Test
+    void aDeviceHasAFileOfItsOwnSince66() {
+        TestHost host = new TestHost();
+        TestDevice device = host.add("0000:00:05.0");
+        host.with(VfioOptions.DEFAULT.withRelease(linux("6.5")));
+        VfioDevice registered = host.vfio().register(device.id());
+        assertThat(errno(() -> VfioDeviceFile.open(host.vfio(), registered))).isEqualTo(Errno.ENOENT);
+        new Bench("6.6").file.close();
+    }
+
+    @Test
+    void until66ADeviceUpgradesTheHwptThatItJoins() {
+        for (String release : List.of("6.6", "6.7")) {
+            Bench bench = new Bench(release);
+            bench.first.snoopControl = false;
+            bench.second.snoopControl = true;
+            int made = bench.file.attach(bench.ioas);
+            int joined = bench.other.attach(bench.ioas);
+            // The first device's unit can't, so that the upgrade is refused and the second gets its own.
+            assertThat(joined == made).as(release).isEqualTo(release.equals("6.7"));
+            assertThat(bench.iommufd.hwpt(joined).enforced()).as(release).isEqualTo(release.equals("6.6"));
+        }
+    }
+
+    @Test
+    void anEmptyHwptIsUpgradedUntil66() {
+        for (String release : List.of("6.6", "6.7")) {
+            Bench bench = new Bench(release);
+            bench.first.snoopControl = false;
+            int made = bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.device, bench.ioas));
+            assertThat(bench.iommufd.hwpt(made).enforced()).isFalse();
+            bench.other.attach(made);
+            assertThat(bench.iommufd.hwpt(made).enforced()).as(release).isEqualTo(release.equals("6.6"));
+            assertThat(bench.iommufd.vfioContainer()).isNotNull();
+        }
+    }
+
+    @Test
+    void driversHaveAnOpForUsersSince67() {
+        for (String release : List.of("6.6", "6.7")) {
+            Bench bench = new Bench(release);
+            bench.file.attach(bench.ioas);
+            assertThat(bench.host.iommu.madeForUsers).as(release).isEqualTo(release.equals("6.7") ? 1 : 0);
+        }
+    }
+
+    @Test
+    void aDriverThatNestsNothingIsRefusedFirstSince613() {
+        for (String release : List.of("6.12", "6.13")) {
+            Bench bench = new Bench(release);
+            int plain = bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.device, bench.ioas));
+            assertThat(errno(() -> bench.iommufd.hwptAlloc(
+                            new HwptAlloc(0, bench.device, plain, HwptAlloc.DATA_VTD_S1, new GuestTable() {}, 0))))
+                    .as(release)
+                    .isEqualTo(release.equals("6.12") ? Errno.EINVAL : Errno.EOPNOTSUPP);
+        }
+    }
+
+    @Test
+    void theFlagsOfAHwptCameWithTheirReleases() {
+        Map<String, Integer> known = Map.of("6.6", 0, "6.7", 3, "6.12", 3, "6.13", 11, "7.3", 11);
+        known.forEach((release, flags) -> {
+            Bench bench = new Bench(release);
+            for (int flag : new int[] {HwptAlloc.NEST_PARENT, HwptAlloc.DIRTY_TRACKING, HwptAlloc.PASID}) {
+                assertThat(errno(() -> bench.iommufd.hwptAlloc(new HwptAlloc(flag, bench.device, bench.ioas))))
+                        .as("%s, flag %d", release, flag)
+                        .isEqualTo((flags & flag) != 0 ? null : Errno.EOPNOTSUPP);
+            }
+        });
+        Bench bench = new Bench("7.3");
+        int both = HwptAlloc.FAULT_ID_VALID | HwptAlloc.NEST_PARENT;
+        assertThat(errno(() -> bench.iommufd.hwptAlloc(new HwptAlloc(both, bench.device, bench.ioas))))
+                .isEqualTo(Errno.EOPNOTSUPP);
+        bench.host.iommu.tracksDirty = false;
+        assertThat(errno(() ->
+                        bench.iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.DIRTY_TRACKING, bench.device, bench.ioas))))
+                .isEqualTo(Errno.EOPNOTSUPP);
+        assertThat(errno(() ->
+                        bench.iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.FAULT_ID_VALID, bench.device, bench.ioas))))
+                .isEqualTo(Errno.ENOENT);
+    }
+
+    @Test
+    void beforeFaultQueuesTheFlagIsUnknown() {
+        for (String release : List.of("6.10", "6.11")) {
+            Bench bench = new Bench(release);
+            int plain = bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.device, bench.ioas));
+            HwptAlloc nested = new HwptAlloc(
+                    HwptAlloc.FAULT_ID_VALID, bench.device, plain, HwptAlloc.DATA_VTD_S1, new GuestTable() {}, 0);
+            assertThat(errno(() -> bench.iommufd.hwptAlloc(nested)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.10") ? Errno.EOPNOTSUPP : Errno.EINVAL);
+        }
+    }
+
+    @Test
+    void hardwareInformationGrewWithTheReleases() {
+        List<Errno> typed = new ArrayList<>();
+        List<Integer> pasids = new ArrayList<>();
+        List<Long> capabilities = new ArrayList<>();
+        for (String release : List.of("6.14", "6.15", "6.16", "6.17", "7.0", "7.1")) {
+            Bench bench = new Bench(release);
+            bench.first.maxPasids = 1 << 16;
+            bench.first.hardwareInfo = new HardwareInfo(1, List.of(7));
+            typed.add(errno(() -> bench.iommufd.getHwInfo(bench.device, Iommufd.HW_INFO_INPUT_TYPE, 1)));
+            HwInfo info = bench.iommufd.getHwInfo(bench.device, 0, 0);
+            assertThat(info.hardware().words()).containsExactly(7);
+            pasids.add(info.maxPasidLog2());
+            capabilities.add(info.capabilities());
+        }
+        assertThat(typed).containsExactly(Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, Errno.EOPNOTSUPP, null, null, null);
+        assertThat(pasids).containsExactly(0, 16, 16, 16, 16, 16);
+        assertThat(capabilities).containsExactly(1L, 1L, 1L, 1L, 1L, 9L);
+    }
+
+    @Test
+    void aPasidCanBeAttachedSince615() {
+        for (String release : List.of("6.14", "6.15")) {
+            Bench bench = new Bench(release);
+            int hwpt = bench.iommufd.hwptAlloc(new HwptAlloc(HwptAlloc.PASID, bench.device, bench.ioas));
+            // The driver's domains take none; before 6.15 the flag itself is unknown.
+            assertThat(errno(() -> bench.file.attachPasid(1, hwpt)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.14") ? Errno.EINVAL : Errno.EOPNOTSUPP);
+        }
+    }
+
+    @Test
+    void aTokenIsReadSince617() {
+        for (String release : List.of("6.16", "6.17")) {
+            Bench bench = new Bench(release);
+            bench.file.close();
+            VfioDeviceFile again = VfioDeviceFile.open(bench.host.vfio(), bench.file.device());
+            assertThat(errno(() -> again.bind(bench.iommufd, VfioDeviceFile.BIND_TOKEN, null)))
+                    .as(release)
+                    .isEqualTo(release.equals("6.16") ? Errno.EINVAL : Errno.EFAULT);
+        }
+    }
+
+    @Test
+    void aDirtyBitmapOfNoBytesIsInvalidSince73() {
+        for (String release : List.of("7.2", "7.3")) {
+            Bench bench = new Bench(release);
+            int hwpt = bench.iommufd.hwptAlloc(new HwptAlloc(0, bench.device, bench.ioas));
+            assertThat(errno(() -> bench.iommufd.hwptGetDirtyBitmap(new DirtyRange(hwpt, 0, 4096, 0, 4096))))
+                    .as(release)
+                    .isEqualTo(release.equals("7.2") ? Errno.EOVERFLOW : Errno.EINVAL);
+        }
+    }
+
+    @Test
+    void anArrayOfInvalidationsIsBoundedSince71() {
+        for (String release : List.of("7.0", "7.1")) {
+            Bench bench = new Bench(release);
+            assertThat(errno(() -> bench.iommufd.hwptInvalidate(UNKNOWN, 4097, List.of())))
+                    .as(release)
+                    .isEqualTo(release.equals("7.0") ? Errno.ENOENT : Errno.EINVAL);
+        }
+    }
+
+    @Test
+    void aDeviceWithoutAnIommuIsBoundSince73() {
+        for (String release : List.of("7.2", "7.3")) {
+            TestHost host = new TestHost();
+            Iommufd iommufd = open(release);
+            TestDevice device = host.add("0000:00:05.0");
+            assertThat(errno(() -> iommufd.bindWithoutIommu(device.id()).unbind()))
+                    .as(release)
+                    .isEqualTo(release.equals("7.2") ? Errno.EINVAL : null);
+        }
+    }
+}
