@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.iommu4j.Errno;
 import org.iommu4j.IommuException;
 import org.iommu4j.vfio.VfioDeviceFile;
 import org.iommu4j.vfio.iommufd.HwptAlloc;
@@ -236,11 +237,8 @@ class IommufdFailureTest {
     /** A unit that did not answer is broken; then pages stay pinned. */
     private static boolean isLost(Throwable failure) {
         if (failure instanceof IommuException refusal) {
-            switch (refusal.errno()) {
-                case ETIMEDOUT, EIO:
-                    return true;
-                default:
-                    break;
+            if (refusal.errno() == Errno.ETIMEDOUT || refusal.errno() == Errno.EIO) {
+                return true;
             }
         }
         for (Throwable second : failure.getSuppressed()) {

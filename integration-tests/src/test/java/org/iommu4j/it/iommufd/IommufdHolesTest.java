@@ -51,7 +51,7 @@ class IommufdHolesTest {
 
     /** The first device's unit has snoop control, the second's has not. */
     private static MachineDescription snoopControlOfTheFirst(long more) {
-        return mixed(ecap -> ecap | SNOOP_CONTROL | more, ecap -> ecap & ~SNOOP_CONTROL | more, "ECAP");
+        return mixed(ecap -> ecap | SNOOP_CONTROL | more, ecap -> (ecap & ~SNOOP_CONTROL) | more, "ECAP");
     }
 
     /** Files of both devices, bound to an iommufd with an IOAS in which one page is mapped. */

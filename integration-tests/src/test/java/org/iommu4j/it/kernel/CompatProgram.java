@@ -454,7 +454,7 @@ final class CompatProgram extends Program {
         long m = 0x7fb000000000L;
         process.allocate(m, 8, true);
         for (int i = 0; i < 6; i++) {
-            map("map #" + (i + 1) + " with dma_entry_limit=4", m + i * PAGE, 0x100000 + i * 2 * PAGE, PAGE);
+            map("map #" + (i + 1) + " with dma_entry_limit=4", m + i * PAGE, 0x100000 + i * 2L * PAGE, PAGE);
             print("  avail %d", available());
         }
         unmap("one", 0x100000, PAGE);

@@ -202,7 +202,7 @@ public final class BoundDevice extends IommufdObject {
             throw new IommuException(Errno.EINVAL, group.group() + " is attached to " + group.hwpt(pasid));
         }
         upgrade(hwpt);
-        startFaults(hwpt, pasid);
+        startFaults(hwpt);
         try {
             if (old == null) {
                 group.attach(device, pasid, hwpt);
@@ -317,7 +317,7 @@ public final class BoundDevice extends IommufdObject {
 
     // ---- page requests ---------------------------------------------------------------------------------------------
 
-    private void startFaults(Hwpt hwpt, int pasid) {
+    private void startFaults(Hwpt hwpt) {
         FaultQueue queue = hwpt.fault();
         if (queue == null) {
             return;

@@ -171,6 +171,7 @@ public final class CompatContainer {
      *
      * @throws IommuException ENOTTY, always
      */
+    @SuppressWarnings("DoNotCallSuggester") // a call that user space makes, and Linux refuses
     public void dirtyPages() {
         throw new IommuException(Errno.ENOTTY, "an iommufd does not record written pages for VFIO's calls");
     }

@@ -48,7 +48,7 @@ final class HwptAllocator {
         IommuDomain domain = allocateDomain(context.rules, device, domainFlags(flags));
         PagingHwpt hwpt = context.table.add(new PagingHwpt(
                 ioas, domain, automatic, (flags & HwptAlloc.NEST_PARENT) != 0, (flags & HwptAlloc.PASID) != 0));
-        boolean attached = false;
+        Attachment made = null;
         try {
             if (device.iommu().capable(device, IommuCapability.ENFORCE_CACHE_COHERENCY) && !hwpt.enforce()) {
                 // The driver said that it could, and this domain is empty: a bug of the driver.
@@ -56,12 +56,13 @@ final class HwptAllocator {
             }
             if (attachment != null) {
                 attachment.attach().accept(hwpt);
-                attached = true;
+                made = attachment;
             }
             hwpt.fill();
         } catch (RuntimeException failure) {
-            if (attached) {
-                Failures.run(failure, () -> attachment.detach().accept(hwpt));
+            if (made != null) {
+                Consumer<PagingHwpt> detach = made.detach();
+                Failures.run(failure, () -> detach.accept(hwpt));
             }
             context.table.remove(hwpt);
             Failures.run(failure, hwpt::destroy);

@@ -583,7 +583,7 @@ public final class Iommufd implements AutoCloseable {
         if ((flags & HW_INFO_INPUT_TYPE) != 0
                 && type != 0
                 && type != hardware.type()
-                && hardware != HardwareInfo.NONE) {
+                && !hardware.equals(HardwareInfo.NONE)) {
             throw new IommuException(Errno.EOPNOTSUPP, "no hardware information of type " + type);
         }
         long capabilities = 0;

@@ -4,6 +4,7 @@ package org.iommu4j.vfio.iommufd;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
@@ -22,7 +23,7 @@ class AreaTreeTest {
 
     /** Looks at every address of a range of pages. */
     private static long slowHole(
-            TreeMap<Long, IoasArea> areas, long first, long last, long length, long align, long offset) {
+            NavigableMap<Long, IoasArea> areas, long first, long last, long length, long align, long offset) {
         for (long start = (first + align - 1) & -align; start <= last; start += align) {
             long from = start | offset;
             long to = from + length - 1;
