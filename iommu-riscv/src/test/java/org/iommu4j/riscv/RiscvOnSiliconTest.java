@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class RiscvOnSiliconTest {
     private static final long PAGE = 4096;
     private static final long IOVA = 1L << 30;
-    private static final long WINDOW = 16L << 20;
+    private static final long WINDOW = 8L << 20;
     private static final long MEMORY = 64L << 20;
 
     private final MachineFactory machines = MachineFactory.load();
@@ -51,37 +51,31 @@ class RiscvOnSiliconTest {
         domain.attach(device);
         IotlbGather gather = new IotlbGather();
         int reached = 0;
-        for (int step = 0; step < 4000; step++) {
+        long[] looks = new long[64];
+        for (int step = 0; step < 3000; step++) {
             long size = new long[] {PAGE, PAGE, 16 * PAGE, 512 * PAGE}[random.nextInt(4)];
             long iova = IOVA + (random.nextLong() & (WINDOW - 1) & -size);
-            switch (random.nextInt(8)) {
-                case 0, 1, 2 -> map(domain, iova, MEMORY + (random.nextLong() & (WINDOW - 1) & -size), size);
-                case 3, 4 -> {
-                    domain.unmap(iova, size * (1 + random.nextInt(4)), gather);
-                    domain.sync(gather);
-                }
-                case 5 -> {
-                    domain = domains[random.nextInt(2)];
-                    domain.attach(device);
-                }
-                default -> {
-                    // looked at below
-                }
+            long length = size * (1 + random.nextInt(4));
+            // The same addresses before and after: the unit remembers them.
+            for (int i = 0; i < looks.length; i++) {
+                looks[i] = i % 4 == 0
+                        ? IOVA + (random.nextLong() & (WINDOW - 1) & -8)
+                        : iova + (random.nextLong() >>> 1) % length / 8 * 8;
             }
-            for (int look = 0; look < 20; look++) {
-                long at = IOVA + (random.nextLong() & (WINDOW - 1) & -8);
-                long expected = domain.translate(at);
-                long value = random.nextLong();
-                assertThat(gpu.write(at, value, false))
-                        .as("%s, Linux %s, step %d, seed %d: a write at 0x%x", name, release, step, seed, at)
-                        .isEqualTo(expected != IommuDomain.UNMAPPED);
-                if (expected != IommuDomain.UNMAPPED) {
-                    assertThat(machine.memory(0).load(expected))
-                            .as("step %d, seed %d", step, seed)
-                            .isEqualTo(value);
-                    reached++;
-                }
+            String when = name + ", Linux " + release + ", step " + step + ", seed " + seed;
+            reached += look(machine, gpu, domain, looks, when + ", before");
+            int kind = random.nextInt(16);
+            if (kind < 6) {
+                long memory = MEMORY + (random.nextLong() & (WINDOW - 1) & -size);
+                map(domain, iova, memory, size, random.nextBoolean() ? size : PAGE);
+            } else if (kind < 12) {
+                unmap(domain, iova, Math.min(iova + length, IOVA + WINDOW), gather);
+                domain.sync(gather);
+            } else if (kind == 12) {
+                domain = domains[random.nextInt(2)];
+                domain.attach(device);
             }
+            reached += look(machine, gpu, domain, looks, when);
             iommu.takeFaults();
         }
         assertThat(reached).as("writes that arrived").isGreaterThan(1000);
@@ -90,12 +84,35 @@ class RiscvOnSiliconTest {
         assertThat(machine.frames().inUse()).isZero();
     }
 
-    /** Maps a page, or as many small ones where the release has no such size. */
-    private static void map(IommuDomain domain, long iova, long physicalAddress, long size) {
-        boolean whole = (domain.pageSizes() & size) != 0;
+    /** Has a device write where a domain maps memory and where it does not; returns how many writes arrived. */
+    private static int look(Machine machine, Endpoint device, IommuDomain domain, long[] addresses, String when) {
+        int reached = 0;
+        for (long at : addresses) {
+            long expected = domain.translate(at);
+            assertThat(device.write(at, at ^ expected, false))
+                    .as("%s: a write at 0x%x", when, at)
+                    .isEqualTo(expected != IommuDomain.UNMAPPED);
+            if (expected != IommuDomain.UNMAPPED) {
+                assertThat(machine.memory(0).load(expected)).as(when).isEqualTo(at ^ expected);
+                reached++;
+            }
+        }
+        return reached;
+    }
+
+    /** Unmaps all of a range, holes or not. */
+    private static void unmap(IommuDomain domain, long first, long end, IotlbGather gather) {
+        for (long at = first; at < end; ) {
+            long unmapped = domain.unmap(at, end - at, gather);
+            at += unmapped == 0 ? PAGE : unmapped;
+        }
+    }
+
+    /** Maps one page, or as many small ones where that is asked for, or the release has no such size. */
+    private static void map(IommuDomain domain, long iova, long physicalAddress, long size, long pageSize) {
+        long its = (domain.pageSizes() & pageSize) == 0 ? PAGE : pageSize;
         try {
-            domain.map(
-                    iova, physicalAddress, whole ? size : PAGE, whole ? 1 : size / PAGE, Prot.READ_WRITE | Prot.CACHE);
+            domain.map(iova, physicalAddress, its, size / its, Prot.READ_WRITE | Prot.CACHE);
             domain.syncMap(iova, size);
         } catch (IommuException e) {
             assertThat(e.errno()).isEqualTo(Errno.EADDRINUSE);
