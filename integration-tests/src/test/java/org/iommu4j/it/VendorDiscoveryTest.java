@@ -20,6 +20,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.iommu4j.amd.AmdVendor;
 import org.iommu4j.intel.IntelVendor;
+import org.iommu4j.riscv.RiscvVendor;
+import org.iommu4j.riscv.sim.RiscvSilicon;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.spi.TranslationUnitProvider;
 import org.iommu4j.spi.IommuVendor;
@@ -36,20 +38,21 @@ import org.junit.jupiter.params.provider.MethodSource;
 class VendorDiscoveryTest {
     @Test
     void vendorsAreFoundOnTheClassPath() {
-        assertThat(IommuVendors.load().all()).extracting(IommuVendor::name).contains("amd", "intel");
+        assertThat(IommuVendors.load().all()).extracting(IommuVendor::name).contains("amd", "intel", "riscv");
         assertThat(IommuVendors.load().named("intel")).isInstanceOf(IntelVendor.class);
         assertThat(IommuVendors.load().named("amd")).isInstanceOf(AmdVendor.class);
+        assertThat(IommuVendors.load().named("riscv")).isInstanceOf(RiscvVendor.class);
     }
 
     @Test
     void siliconIsFoundOnTheClassPath() {
         assertThat(MachineFactory.load().providers())
                 .extracting(TranslationUnitProvider::name)
-                .contains("amdvi", "vtd");
+                .contains("amdvi", "vtd", "riscv");
     }
 
     static List<Class<?>> providers() {
-        return List.of(IntelVendor.class, AmdVendor.class, MachineFactory.class);
+        return List.of(IntelVendor.class, AmdVendor.class, RiscvVendor.class, MachineFactory.class, RiscvSilicon.class);
     }
 
     @ParameterizedTest

@@ -175,9 +175,18 @@ record Command(long low, long high) {
         return PV.isSet(low) ? process() : -1;
     }
 
-    /** Returns the device id that a message goes to: the segment, if there is one, above the requester's id. */
-    int destination() {
-        return (int) (RID.get(low) | (DSV.isSet(low) ? DSEG.get(low) << 16 : 0));
+    /** Returns the requester id of the function that a message goes to. */
+    int requester() {
+        return (int) RID.get(low);
+    }
+
+    /**
+     * Returns the segment of that function.
+     *
+     * @param own the unit's segment, if the command has none
+     */
+    int segment(int own) {
+        return DSV.isSet(low) ? (int) DSEG.get(low) : own;
     }
 
     /** Returns how many bytes a device is to forget, a power of two. */

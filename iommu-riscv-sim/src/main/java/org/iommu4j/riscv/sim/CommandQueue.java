@@ -7,6 +7,7 @@ import org.iommu4j.bits.BitField;
 import org.iommu4j.sim.spi.AccessStatus;
 import org.iommu4j.sim.spi.Fabric;
 import org.iommu4j.sim.spi.StateDigest;
+import org.iommu4j.sim.spi.TranslationUnitSpec;
 
 /**
  * The command queue. Source: manual, "Command-Queue".
@@ -19,6 +20,7 @@ final class CommandQueue extends MemoryQueue {
     private static final BitField ILLEGAL = bit(10, "cmd_ill");
     private static final BitField FENCE_SIGNAL = bit(11, "fence_w_ip");
 
+    private final TranslationUnitSpec spec;
     private final Memory memory;
     private final Fabric fabric;
     private final Features features;
@@ -30,6 +32,7 @@ final class CommandQueue extends MemoryQueue {
     private boolean timedOut;
 
     CommandQueue(
+            TranslationUnitSpec spec,
             Interrupts interrupts,
             Memory memory,
             Fabric fabric,
@@ -38,6 +41,7 @@ final class CommandQueue extends MemoryQueue {
             Caches caches,
             DeviceDirectory devices) {
         super(interrupts, features, Interrupts.CIP, Command.BYTES, true);
+        this.spec = spec;
         this.memory = memory;
         this.fabric = fabric;
         this.features = features;
@@ -94,12 +98,16 @@ final class CommandQueue extends MemoryQueue {
             case Command.IODIR_INVAL_PDT -> caches.invalidateProcess(command.device(), command.process());
             case Command.ATS_INVAL ->
                 timedOut |= !fabric.invalidateDevice(
-                        command.destination(), command.pasid(), command.rangeStart(), command.rangeBytes());
+                        destination(command), command.pasid(), command.rangeStart(), command.rangeBytes());
             case Command.ATS_PRGR ->
-                fabric.respondToPageRequest(
-                        command.destination(), command.pasid(), command.group(), command.response());
+                fabric.respondToPageRequest(destination(command), command.pasid(), command.group(), command.response());
             default -> {} // a fence, which is done
         }
+    }
+
+    /** Returns the device id of the function that a message goes to. */
+    private int destination(Command command) {
+        return spec.sourceId(command.segment(spec.segment()), command.requester());
     }
 
     /** Completes a fence, and returns whether it could. All earlier requests and commands are done by now. */

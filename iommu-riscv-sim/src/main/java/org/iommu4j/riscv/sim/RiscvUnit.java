@@ -78,7 +78,7 @@ final class RiscvUnit implements TranslationUnit {
         interrupts = new Interrupts(features, control, memory);
         faults = new FaultQueue(interrupts, features, memory, control);
         DeviceDirectory devices = translator.devices();
-        commands = new CommandQueue(interrupts, memory, fabric, features, control, caches, devices);
+        commands = new CommandQueue(spec, interrupts, memory, fabric, features, control, caches, devices);
         pageRequests = new PageRequestQueue(interrupts, features, memory, fabric, control, devices, caches, faults);
         debug = new DebugTranslation(translator, faults);
         files = new MrifWriter(memory);

@@ -50,6 +50,8 @@
  *       second stage is misconfigured.
  *   <li>A translation request that may write is refused entirely where D is 0 and can't be set. One that may not write
  *       is granted writes only where D is 1.
+ *   <li>ATS.INVAL and ATS.PRGR name a function by its requester id and segment, the unit's own where DSV is 0. A page
+ *       request's record has the device id, as a fault's.
  *   <li>A device that does not answer an invalidation request has timed out; the next fence says so. A message that
  *       memory does not take is a fault, but not a notice of an MRIF.
  *   <li>Reads of an MRIF's page are aborted, without a record. MRIFs are updated atomically also without AMO_MRIF.

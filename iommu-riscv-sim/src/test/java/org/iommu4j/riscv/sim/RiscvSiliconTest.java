@@ -4,6 +4,7 @@ package org.iommu4j.riscv.sim;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -16,7 +17,9 @@ import org.iommu4j.platform.SystemMemory;
 import org.iommu4j.sim.machine.Machine;
 import org.iommu4j.sim.machine.MachineFactory;
 import org.iommu4j.sim.pcie.BuiltInTopology;
+import org.iommu4j.sim.pcie.ConfigSpaceBuilder;
 import org.iommu4j.sim.pcie.Endpoint;
+import org.iommu4j.sim.spi.FunctionDescription;
 import org.iommu4j.sim.spi.MachineDescription;
 import org.iommu4j.sim.spi.SourceIdRange;
 import org.iommu4j.sim.spi.TranslationUnit;
@@ -62,6 +65,10 @@ class RiscvSiliconTest {
 
     private static void turnOn(TranslationUnit unit) {
         unit.writeRegister64(16, DIRECTORY >>> 12 << 10 | 4);
+        settle(unit);
+    }
+
+    private static void settle(TranslationUnit unit) {
         while (unit.step()) {
             // one event after the other
         }
@@ -96,6 +103,53 @@ class RiscvSiliconTest {
         machine.memory(0).store(PAGE, 7);
         assertThat(gpu.read(IOVA, false)).isEqualTo(7);
         assertThat(gpu.read(IOVA, true)).as("what DRAM has").isZero();
+    }
+
+    /** Its requester id names a function to a command, its device id the same function to the tables. */
+    @Test
+    void aDeviceWithATranslationCacheForgetsWhenACommandSaysSo() {
+        MachineDescription description = factory.named("riscv");
+        List<FunctionDescription> functions = new ArrayList<>(description.functions());
+        functions.replaceAll(each -> each.address().equals(BuiltInTopology.GPU) ? withAts(each) : each);
+        Machine machine = factory.createFlat(description.withFunctions(functions));
+        TranslationUnit unit = machine.units().get(0);
+        SystemMemory memory = machine.memory(0);
+        Endpoint gpu = machine.endpoint(BuiltInTopology.GPU);
+        tables(memory, gpu.sourceId(), true);
+        long context = DIRECTORY + 0x2000 + (gpu.sourceId() & 0x3f) * 64L;
+        memory.store(context, 1 | 1 << 1 | 1 << 2);
+        turnOn(unit);
+        gpu.config().write(0x106, 2, 0x8000);
+        gpu.config().write(0x116, 2, 1);
+
+        assertThat(gpu.write(IOVA, 7, false)).isTrue();
+        memory.store(PAGE, 0);
+        memory.store(DIRECTORY + 0x5000 + (IOVA >>> 12 & 0x1ff) * 8, 0);
+        long commands = DIRECTORY + 0x10_0000;
+        unit.writeRegister64(24, commands >>> 12 << 10 | 3);
+        unit.writeRegister32(72, 1);
+        memory.store(commands, 1); // IOTINVAL.VMA
+        memory.store(commands + 16, 4 | (long) BuiltInTopology.GPU.requesterId() << 40);
+        memory.store(commands + 24, IOVA);
+        memory.store(commands + 32, 2); // IOFENCE.C
+        settle(unit);
+        unit.writeRegister32(36, 1);
+        settle(unit);
+        assertThat(gpu.write(IOVA, 8, false)).as("from the device's cache").isTrue();
+        unit.writeRegister32(36, 3);
+        settle(unit);
+        assertThat(unit.readRegister32(32)).as("the fence is done").isEqualTo(3);
+        assertThat(gpu.write(IOVA, 9, false)).isFalse();
+        assertThat(memory.load(PAGE)).isEqualTo(8);
+    }
+
+    private static FunctionDescription withAts(FunctionDescription function) {
+        byte[] config = ConfigSpaceBuilder.endpoint(0x1b36, 0x100, ConfigSpaceBuilder.CLASS_VGA)
+                .ats()
+                .pri(8)
+                .build();
+        return new FunctionDescription(
+                function.address(), function.upstreamBridge(), config, function.unit(), function.externalFacing());
     }
 
     @Test

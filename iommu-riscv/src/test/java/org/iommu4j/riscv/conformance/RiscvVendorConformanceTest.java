@@ -14,11 +14,13 @@ class RiscvVendorConformanceTest extends VendorConformance {
     static Stream<Subject> subjects() {
         Traits any = Traits.builder().build();
         Subject two = Subject.of(Hosts.twoUnits(), any);
-        return Stream.of(
-                two,
-                Subject.of(Hosts.pciUnit(), any),
-                two.under(LinuxRelease.of("6.18")),
-                two.under(LinuxRelease.of("7.0")));
+        return Stream.concat(
+                Stream.of(
+                        two,
+                        Subject.of(Hosts.pciUnit(), any),
+                        two.under(LinuxRelease.of("6.18")),
+                        two.under(LinuxRelease.of("7.0"))),
+                RiscvSubjects.silicon().filter(Subject::caches));
     }
 
     @Override
