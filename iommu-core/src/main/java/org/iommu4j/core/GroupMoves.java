@@ -104,13 +104,12 @@ final class GroupMoves {
     /** Returns devices to their old domain; one that can't return is blocked, never left in the refused target. */
     private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
         IommuDevice refused = devices.get(failed);
-        int returning =
-                switch (CoreRules.of(refused.iommu().release()).failedMove()) {
-                    case NOTHING_RETURNS -> 0;
-                    case ALL_RETURN -> devices.size();
-                    case TRIED_RETURN -> failed + 1;
-                    case MOVED_RETURN -> failed;
-                };
+        int returning = switch (CoreRules.of(refused.iommu().release()).failedMove()) {
+            case NOTHING_RETURNS -> 0;
+            case ALL_RETURN -> devices.size();
+            case TRIED_RETURN -> failed + 1;
+            case MOVED_RETURN -> failed;
+        };
         for (int i = 0; i < returning; i++) {
             moveBack(old, target, devices.get(i), failure);
         }
