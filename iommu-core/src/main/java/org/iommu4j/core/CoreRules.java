@@ -8,12 +8,60 @@ import java.util.List;
 import org.iommu4j.LinuxRelease;
 import org.iommu4j.release.ReleaseRule;
 import org.iommu4j.release.RuleRecords;
+import org.iommu4j.release.RuleValue;
 
 /**
  * What of core's behaviour depends on the release of Linux, all of it: the rules that {@link #RULES} declares, under
  * one release. Each component has its rule's name, and the rule's sentence says what it is.
  */
-record CoreRules(boolean keepsDirectDevices, boolean failedDeviceReturns) {
+record CoreRules(boolean keepsDirectDevices, FailedMove failedMove, boolean claimBlocks, Resetting resetting) {
+    /** Which devices of a group are attached to the old domain again when one of them could not be moved. */
+    enum FailedMove implements RuleValue {
+        /**
+         * None. Linux leaves those that were moved in the new domain, which its owner then frees, tables and all. Here
+         * a domain with devices can't be closed; they are blocked instead.
+         */
+        NOTHING_RETURNS("none; Linux leaves those that were moved in tables that are freed, here they are blocked"),
+        /** Every device of the group. */
+        ALL_RETURN("every device of the group"),
+        /** Those that were moved and the one that failed. */
+        TRIED_RETURN("those that were moved, and the one that failed"),
+        /** Those that were moved. The one that failed stays where its driver left it. */
+        MOVED_RETURN("those that were moved; the one that failed is taken to be in the old domain still");
+
+        private final String words;
+
+        FailedMove(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
+    /** What is blocked and refused while a device that can use ATS is reset. */
+    enum Resetting implements RuleValue {
+        /** Nothing: whoever resets a device knows nothing of the IOMMU. */
+        UNNOTICED("nothing: the IOMMU is not told"),
+        /** One device of a group at a time: its group is in use until then. */
+        BY_GROUP("the device, and every move of its group, of which one device at a time may be reset"),
+        /** Each device by itself, as often as resets nest. */
+        BY_DEVICE("the device, and every move of its group; several devices of a group may be reset, and resets nest");
+
+        private final String words;
+
+        Resetting(String words) {
+            this.words = words;
+        }
+
+        @Override
+        public String words() {
+            return words;
+        }
+    }
+
     /** The rules. */
     static final List<ReleaseRule<?>> RULES = List.of(
             ReleaseRule.of(
@@ -25,14 +73,31 @@ record CoreRules(boolean keepsDirectDevices, boolean failedDeviceReturns) {
                     .since("6.6", true, READ, "a48ce36e2786")
                     .witnessedBy("IommuGroupTest#itDidNotBefore66WhenThatWasUpToDrivers"),
             ReleaseRule.of(
-                            "failedDeviceReturns",
-                            "When a group can't be moved, the device that failed is attached to its old domain as well "
-                                    + "as those that were moved; since, it is taken to be there still.",
-                            true,
+                            "failedMove",
+                            "Which devices are attached to the old domain again when a group can't be moved.",
+                            FailedMove.NOTHING_RETURNS,
                             READ)
-                    .since("6.19", false, READ)
-                    .witnessedBy(
-                            "IommuGroupTest#aDeviceThatTheDriverLeftBlockedIsAttachedToItsOldDomainAgainUntil618"));
+                    .since("6.2.12", FailedMove.ALL_RETURN, READ)
+                    .since("6.3", FailedMove.ALL_RETURN, READ)
+                    .since("6.5", FailedMove.TRIED_RETURN, READ)
+                    .since("6.19", FailedMove.MOVED_RETURN, READ)
+                    .witnessedBy("IommuGroupTest#whichDevicesGoBackWhenOneCantBeMoved"),
+            ReleaseRule.of(
+                            "claimBlocks",
+                            "A group that user space claims is blocked from then on; before, it stays in its default "
+                                    + "domain until another is attached, and returns there.",
+                            false,
+                            READ)
+                    .since("5.19", true, READ)
+                    .witnessedBy("IommuGroupTest#aClaimLeftTheGroupInItsDefaultDomainUntil519"),
+            ReleaseRule.of(
+                            "resetting",
+                            "What is blocked, and what refused with EBUSY, while a device that can use ATS is reset.",
+                            Resetting.UNNOTICED,
+                            READ)
+                    .since("7.0", Resetting.BY_GROUP, READ)
+                    .since("7.1", Resetting.BY_DEVICE, READ)
+                    .witnessedBy("IommuGroupTest#aDeviceThatIsResetIsBlockedAndItsGroupStays"));
 
     /**
      * Returns the rules of a release.

@@ -2,6 +2,7 @@
 package org.iommu4j.core;
 
 import java.util.List;
+import java.util.Set;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
 import org.iommu4j.Errno;
@@ -54,13 +55,13 @@ final class GroupMoves {
     }
 
     /**
-     * Moves all devices or none: what was moved goes back. So does the device that failed, until 6.18; since 6.19 it
-     * stays where Linux's driver left it: in the old domain where the driver checks before it changes anything, else
-     * blocked.
+     * Moves all devices or none. On failure {@link CoreRules#failedMove} says which devices are attached to the old
+     * domain again. A device that is not, and was not moved either, stays where Linux's driver leaves it: in the old
+     * domain where the driver checks before it changes anything, else blocked.
      *
      * @param blocks whether the target lets no request through
-     * @return attached; or incompatible, all devices are in the old domain
-     * @throws RuntimeException as {@link IommuDomain#attach}; all devices are in the old domain
+     * @return attached; or incompatible, no device is in the target
+     * @throws RuntimeException as {@link IommuDomain#attach}; no device is in the target
      */
     AttachResult moveAll(IommuDomain old, IommuDomain target, boolean blocks) {
         if (old == target) {
@@ -100,28 +101,40 @@ final class GroupMoves {
         return target.attach(device);
     }
 
-    /** Returns a device to its old domain; a device that can't return is blocked, never left in the refused target. */
+    /** Returns devices to their old domain; one that can't return is blocked, never left in the refused target. */
     private void moveBack(IommuDomain old, IommuDomain target, int failed, RuntimeException failure) {
         IommuDevice refused = devices.get(failed);
-        boolean alsoFailed = CoreRules.of(refused.iommu().release()).failedDeviceReturns();
-        if (!alsoFailed && refused.iommu().blocksBeforeAttach() && old.type() != DomainType.BLOCKED) {
+        int returning =
+                switch (CoreRules.of(refused.iommu().release()).failedMove()) {
+                    case NOTHING_RETURNS -> 0;
+                    case ALL_RETURN -> devices.size();
+                    case TRIED_RETURN -> failed + 1;
+                    case MOVED_RETURN -> failed;
+                };
+        if (returning <= failed && refused.iommu().blocksBeforeAttach() && old.type() != DomainType.BLOCKED) {
             block(refused, old, failure);
         }
-        for (int i = 0; alsoFailed ? i <= failed : i < failed; i++) {
-            IommuDevice device = devices.get(i);
-            try {
-                AttachResult result = old.attach(device);
-                if (result.attached()) {
-                    continue;
-                }
-                failure.addSuppressed(new IommuException(
-                        Errno.EINVAL, device.id() + " does not fit its old domain: " + result.reason()));
-            } catch (RuntimeException second) {
-                failure.addSuppressed(second);
-            }
-            LOG.error("{} of group {} can't return to its old domain and is blocked", device.id(), id);
-            block(device, target, failure);
+        for (int i = 0; i < returning; i++) {
+            moveBack(old, target, devices.get(i), failure);
         }
+        for (int i = returning; i < failed; i++) {
+            block(devices.get(i), target, failure);
+        }
+    }
+
+    private void moveBack(IommuDomain old, IommuDomain target, IommuDevice device, RuntimeException failure) {
+        try {
+            AttachResult result = old.attach(device);
+            if (result.attached()) {
+                return;
+            }
+            failure.addSuppressed(new IommuException(
+                    Errno.EINVAL, device.id() + " does not fit its old domain: " + result.reason()));
+        } catch (RuntimeException second) {
+            failure.addSuppressed(second);
+        }
+        LOG.error("{} of group {} can't return to its old domain and is blocked", device.id(), id);
+        block(device, target, failure);
     }
 
     /**
@@ -129,14 +142,18 @@ final class GroupMoves {
      * are still moved.
      *
      * @param blocks whether the target lets no request through
+     * @param left devices that stay where they are
      * @throws RuntimeException the first failure; those of other devices are suppressed in it
      */
-    void moveAllWhateverHappens(IommuDomain old, IommuDomain target, boolean blocks) {
+    void moveAllWhateverHappens(IommuDomain old, IommuDomain target, boolean blocks, Set<IommuDevice> left) {
         if (old == target) {
             return;
         }
         RuntimeException first = null;
         for (IommuDevice device : devices) {
+            if (left.contains(device)) {
+                continue;
+            }
             RuntimeException failure;
             try {
                 AttachResult result = attachOne(device, target, blocks);

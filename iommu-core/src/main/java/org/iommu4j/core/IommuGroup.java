@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package org.iommu4j.core;
 
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.iommu4j.AttachResult;
 import org.iommu4j.DomainType;
@@ -21,8 +23,8 @@ import org.jspecify.annotations.Nullable;
  * assign it to another user, an owner claims it ({@link #claimDmaOwner}): claiming blocks it, and its owner may attach
  * domains. Thread-safe: one lock per group.
  *
- * <p>Source: {@code struct iommu_group} and the functions named at each method, Linux 7.1. Deviation: a device whose
- * attach failed is attached to its old domain again, where Linux 7.1 may leave it blocked.
+ * <p>Source: {@code struct iommu_group} and the functions named at each method. What depends on the release is in {@link
+ * CoreRules}.
  */
 public final class IommuGroup {
     private final int id;
@@ -39,6 +41,9 @@ public final class IommuGroup {
 
     /** How many drivers use the default domain, or how often the owner claimed. */
     private int ownerCount;
+
+    /** How many resets of a device have begun and not ended; devices that are not reset are absent. */
+    private final Map<IommuDevice, Integer> resets = new HashMap<>();
 
     IommuGroup(int id, List<IommuDevice> devices) {
         this.id = id;
@@ -159,12 +164,15 @@ public final class IommuGroup {
     /**
      * Claims the whole group for one owner, and blocks its DMA.
      *
-     * <p>Source: {@code iommu_group_claim_dma_owner}.
+     * <p>Before 5.19 the DMA is not blocked: the group stays in its default domain.
+     *
+     * <p>Source: {@code iommu_group_claim_dma_owner}; before, the test of VFIO whether a group is viable.
      *
      * @param newOwner any object; compared by identity
      * @throws IommuException EINVAL (null owner; a device needs a direct mapping and so can't be blocked), EPERM (a
      *     driver is bound, or the group has an owner already, even the same), EBUSY (the group is in another domain
-     *     than its default one), EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}; nothing has changed
+     *     than its default one, or a device is reset), EPROBE_DEFER (core is closed), and as {@link
+     *     IommuDomain#attach}; nothing has changed
      */
     public void claimDmaOwner(@Nullable Object newOwner) {
         Object claimant = requireOwner(newOwner);
@@ -239,8 +247,9 @@ public final class IommuGroup {
      *
      * @return attached; or incompatible (Linux: {@code -EINVAL}), when the domain belongs to another driver or does not
      *     fit a device: all devices stay in their domain
-     * @throws IommuException EBUSY (the group is in a domain that is neither its default nor its blocking one),
-     *     EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}: all devices stay in their domain
+     * @throws IommuException EBUSY (the group is in a domain that is neither its default nor its blocking one, or a
+     *     device is {@linkplain #beginReset reset}), EPROBE_DEFER (core is closed), and as {@link IommuDomain#attach}:
+     *     all devices stay in their domain
      */
     public AttachResult attach(IommuDomain domain) {
         Objects.requireNonNull(domain, "domain");
@@ -334,6 +343,71 @@ public final class IommuGroup {
     }
 
     /**
+     * A function that can use ATS is about to be reset: it is blocked, so that the unit waits for no answer of its TLB.
+     *
+     * <p>Until {@link #endReset} the group can't be attached or claimed. It may be detached and released: the device
+     * that is reset is left alone then. Before 7.0 this does nothing. In 7.0 a group has one such device at a time; since
+     * 7.1 it may have several, and each may be reset again while it is.
+     *
+     * <p>Source: {@code pci_dev_reset_iommu_prepare}, which Linux calls for functions that can use ATS, and no others.
+     *
+     * @throws IommuException ENODEV (not a device of this group), EBUSY (a device of the group is reset already, in
+     *     7.0), EPROBE_DEFER (core is closed), EINVAL (the driver refuses to block the device), and as {@link
+     *     IommuDomain#attach}; nothing has changed
+     */
+    public void beginReset(IommuDevice device) {
+        synchronized (lock) {
+            requireMember(device);
+            CoreRules.Resetting rule = rules().resetting();
+            if (rule == CoreRules.Resetting.UNNOTICED) {
+                return;
+            }
+            requireCurrent();
+            if (rule == CoreRules.Resetting.BY_GROUP) {
+                requireNoReset();
+            }
+            if (!resets.containsKey(device)) {
+                AttachResult result = requireBlockingDomain().attach(device);
+                if (!result.attached()) {
+                    throw new IommuException(Errno.EINVAL, device.id() + " can't be blocked: " + result.reason());
+                }
+            }
+            resets.merge(device, 1, Integer::sum);
+        }
+    }
+
+    /**
+     * A reset that {@link #beginReset} announced is over: with a device's last one it returns to its group's domain.
+     *
+     * <p>Source: {@code pci_dev_reset_iommu_done}.
+     *
+     * @throws IommuException ENODEV (not a device of this group), EINVAL (the device is not reset, or does not fit the
+     *     domain any more), and as {@link IommuDomain#attach}: the reset is over, and the device stays blocked
+     */
+    public void endReset(IommuDevice device) {
+        synchronized (lock) {
+            requireMember(device);
+            if (rules().resetting() == CoreRules.Resetting.UNNOTICED) {
+                return;
+            }
+            Integer depth = resets.get(device);
+            if (depth == null) {
+                throw new IommuException(Errno.EINVAL, device.id() + " is not reset");
+            }
+            if (depth > 1) {
+                resets.put(device, depth - 1);
+                return;
+            }
+            resets.remove(device);
+            AttachResult result = requireCurrent().attach(device);
+            if (!result.attached()) {
+                throw new IommuException(
+                        Errno.EINVAL, device.id() + " does not fit the domain of its group: " + result.reason());
+            }
+        }
+    }
+
+    /**
      * Returns whether a group that has a device with a {@link org.iommu4j.ReservedRegion.Type#DIRECT} region can't be
      * claimed by user space, whatever the vendor's driver does. For callers that ask before a group exists.
      */
@@ -374,7 +448,7 @@ public final class IommuGroup {
     /** Returns whether a user other than core uses the group or has attached it to a domain. */
     boolean busy() {
         synchronized (lock) {
-            return ownerCount != 0 || current != defaultDomain;
+            return ownerCount != 0 || current != defaultDomain || !resets.isEmpty();
         }
     }
 
@@ -407,14 +481,12 @@ public final class IommuGroup {
         if (requireCurrent() != defaultDomain) {
             throw new IommuException(Errno.EBUSY, "group " + id + " is not in its default domain");
         }
-        IommuDomain blocking = blockingDomain;
-        if (blocking == null) {
-            blocking = allocateBlocking();
-            blockingDomain = blocking;
-        }
-        AttachResult result = moveTo(blocking);
-        if (!result.attached()) {
-            throw new IommuException(Errno.EINVAL, "group " + id + " can't be blocked: " + result.reason());
+        requireNoReset();
+        if (rules().claimBlocks()) {
+            AttachResult result = moveTo(requireBlockingDomain());
+            if (!result.attached()) {
+                throw new IommuException(Errno.EINVAL, "group " + id + " can't be blocked: " + result.reason());
+            }
         }
         owner = claimant;
         ownerCount = 1;
@@ -427,6 +499,15 @@ public final class IommuGroup {
         owner = null;
         ownerCount = 0;
         leaveFor(requireDefaultDomain());
+    }
+
+    private IommuDomain requireBlockingDomain() {
+        IommuDomain blocking = blockingDomain;
+        if (blocking == null) {
+            blocking = allocateBlocking();
+            blockingDomain = blocking;
+        }
+        return blocking;
     }
 
     /** Where the driver has no blocked domain, an empty one with page tables is used: it blocks too. */
@@ -442,6 +523,7 @@ public final class IommuGroup {
     }
 
     private AttachResult moveTo(IommuDomain target) {
+        requireNoReset();
         AttachResult result = moves.moveAll(requireCurrent(), target, blocks(target));
         if (result.attached()) {
             current = target;
@@ -452,7 +534,7 @@ public final class IommuGroup {
     private void leaveFor(IommuDomain target) {
         IommuDomain old = requireCurrent();
         current = target;
-        moves.moveAllWhateverHappens(old, target, blocks(target));
+        moves.moveAllWhateverHappens(old, target, blocks(target), resets.keySet());
     }
 
     /** A domain with page tables blocks too, where the driver has no other. */
@@ -462,7 +544,7 @@ public final class IommuGroup {
 
     private IommuDomain coreDomain() {
         IommuDomain blocking = blockingDomain;
-        return owner != null && blocking != null ? blocking : requireDefaultDomain();
+        return owner != null && blocking != null && rules().claimBlocks() ? blocking : requireDefaultDomain();
     }
 
     private static @Nullable RuntimeException closed(IommuDomain domain, @Nullable RuntimeException earlier) {
@@ -487,6 +569,16 @@ public final class IommuGroup {
             throw new IllegalStateException("group " + id + " has a default domain but is in no domain");
         }
         return current;
+    }
+
+    private CoreRules rules() {
+        return CoreRules.of(iommu().release());
+    }
+
+    private void requireNoReset() {
+        if (!resets.isEmpty()) {
+            throw new IommuException(Errno.EBUSY, "a device of group " + id + " is being reset");
+        }
     }
 
     private static Object requireOwner(@Nullable Object candidate) {

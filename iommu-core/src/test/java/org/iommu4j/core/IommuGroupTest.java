@@ -301,29 +301,28 @@ class IommuGroupTest {
         assertThat(triple.devices()).allMatch(device -> iommu.domainOf(device) == triple.defaultDomain());
     }
 
-    @Test
-    void aDeviceThatTheDriverLeftBlockedIsAttachedToItsOldDomainAgainUntil618() {
-        for (String release : new String[] {"6.1", "6.18", "6.19", "7.1"}) {
-            TestIommu blocking = new TestIommu().of(LinuxRelease.named(release));
-            IommuGroup group = open(blocking).group(alone.id()).orElseThrow();
-            IommuDevice device = group.devices().get(0);
-            TestDomain domain = (TestDomain) blocking.allocate(DomainType.UNMANAGED, device);
-            domain.admit(moved -> {
-                blocking.domainOf(moved).detach(moved);
-                throw new IommuException(Errno.ENOMEM, "after blocking, as Linux's Intel driver does");
-            });
+    @ParameterizedTest
+    @CsvSource({"6.1, false", "6.2, false", "6.2.12, true", "6.3, true", "6.18, true", "6.19, false", "7.1, false"})
+    void aDeviceThatTheDriverLeftBlockedIsAttachedToItsOldDomainInSomeReleases(String release, boolean returns) {
+        TestIommu blocking = new TestIommu().of(LinuxRelease.of(release));
+        IommuGroup group = open(blocking).group(alone.id()).orElseThrow();
+        IommuDevice device = group.devices().get(0);
+        TestDomain domain = (TestDomain) blocking.allocate(DomainType.UNMANAGED, device);
+        domain.admit(moved -> {
+            blocking.domainOf(moved).detach(moved);
+            throw new IommuException(Errno.ENOMEM, "after blocking, as Linux's Intel driver does");
+        });
 
-            assertThat(errno(() -> group.attach(domain))).isEqualTo("ENOMEM");
+        assertThat(errno(() -> group.attach(domain))).isEqualTo("ENOMEM");
 
-            boolean returns = release.equals("6.1") || release.equals("6.18");
-            assertThat(blocking.domainOf(device)).as(release).isEqualTo(returns ? group.defaultDomain() : null);
-            assertThat(group.domain()).as("what core believes").isSameAs(group.defaultDomain());
-        }
+        assertThat(blocking.domainOf(device)).isEqualTo(returns ? group.defaultDomain() : null);
+        assertThat(group.domain()).as("what core believes").isSameAs(group.defaultDomain());
     }
 
+    /** The second of three devices can't be moved. */
     @ParameterizedTest
-    @CsvSource({"6.18, true", "6.19, false"})
-    void theOldDomainIsAskedForTheMovedDevicesAndUntil618ForTheOneThatFailed(String release, boolean returns) {
+    @CsvSource({"6.2, ''", "6.3, 012", "6.4, 012", "6.5, 01", "6.18, 01", "6.19, 0"})
+    void whichDevicesGoBackWhenOneCantBeMoved(String release, String returning) {
         linux = LinuxRelease.named(release);
         List<IommuDevice> devices = List.of(mockDevice(), mockDevice(), mockDevice());
         IommuDomain old = mockDomain();
@@ -335,17 +334,111 @@ class IommuGroupTest {
         assertThat(group.attach(target).attached()).isFalse();
 
         InOrder order = inOrder(old, target);
-        order.verify(old).attach(devices.get(0));
-        order.verify(old).attach(devices.get(1));
-        order.verify(old).attach(devices.get(2));
+        for (IommuDevice device : devices) {
+            order.verify(old).attach(device);
+        }
         order.verify(target).attach(devices.get(0));
         order.verify(target).attach(devices.get(1));
-        order.verify(old).attach(devices.get(0));
-        if (returns) {
-            order.verify(old).attach(devices.get(1));
+        for (int i = 0; i < returning.length(); i++) {
+            order.verify(old).attach(devices.get(returning.charAt(i) - '0'));
+        }
+        if (returning.isEmpty()) {
+            order.verify(target).detach(devices.get(0));
         }
         order.verifyNoMoreInteractions();
         assertThat(group.domain()).isSameAs(old);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"5.18, false", "5.19, true"})
+    void aClaimLeftTheGroupInItsDefaultDomainUntil519(String release, boolean blocks) {
+        TestIommu driven = new TestIommu().of(LinuxRelease.named(release));
+        IommuGroup group = open(driven).group(FIRST).orElseThrow();
+
+        group.claimDmaOwner(owner);
+        assertThat(group.domain() == group.defaultDomain()).isEqualTo(!blocks);
+        assertThat(errno(() -> group.claimDmaOwner(new Object()))).isEqualTo("EPERM");
+        IommuDomain domain = driven.allocate(DomainType.UNMANAGED, group.devices().get(0));
+        assertThat(group.attach(domain).attached()).isTrue();
+        group.detach(domain);
+        assertThat(group.domain() == group.defaultDomain()).isEqualTo(!blocks);
+        group.releaseDmaOwner();
+
+        assertThat(group.domain()).isSameAs(group.defaultDomain());
+        assertThat(group.devices()).allMatch(device -> driven.domainOf(device) == group.defaultDomain());
+    }
+
+    @Test
+    void aDeviceThatIsResetIsBlockedAndItsGroupStays() {
+        TestDomain domain = unmanaged();
+        triple.attach(domain);
+
+        triple.beginReset(second);
+
+        assertThat(iommu.domainOf(second).type()).isEqualTo(DomainType.BLOCKED);
+        assertThat(domain.attached()).containsExactlyInAnyOrder(first, third);
+        assertThat(triple.domain()).isSameAs(domain);
+        assertThat(errno(() -> triple.attach(unmanaged()))).isEqualTo("EBUSY");
+        triple.endReset(second);
+        assertThat(domain.attached()).containsExactlyInAnyOrder(first, second, third);
+        assertThat(errno(() -> triple.endReset(second))).isEqualTo("EINVAL");
+    }
+
+    @Test
+    void aGroupThatLeavesItsDomainMeanwhileLeavesTheDeviceThatIsResetAlone() {
+        triple.claimDmaOwner(owner);
+        TestDomain domain = unmanaged();
+        triple.attach(domain);
+        triple.beginReset(second);
+        IommuDomain blocked = iommu.domainOf(second);
+
+        triple.releaseDmaOwner();
+
+        assertThat(domain.attached()).isEmpty();
+        assertThat(iommu.domainOf(second)).isSameAs(blocked);
+        assertThat(iommu.domainOf(first)).isSameAs(triple.defaultDomain());
+        assertThat(errno(() -> triple.claimDmaOwner(owner))).isEqualTo("EBUSY");
+        assertThatThrownBy(core::close).hasMessageContaining("in use");
+        triple.endReset(second);
+        assertThat(iommu.domainOf(second)).isSameAs(triple.defaultDomain());
+        assertThat(errno(() -> triple.claimDmaOwner(owner))).isEqualTo("--");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"6.19, --, --", "7.0, EBUSY, EBUSY", "7.1, --, --"})
+    void resetsOfAGroupExcludeEachOtherIn70Alone(String release, String same, String other) {
+        TestIommu driven = new TestIommu().of(LinuxRelease.named(release));
+        IommuGroup group = open(driven).group(FIRST).orElseThrow();
+        List<IommuDevice> devices = group.devices();
+
+        group.beginReset(devices.get(0));
+        assertThat(errno(() -> group.beginReset(devices.get(0)))).isEqualTo(same);
+        assertThat(errno(() -> group.beginReset(devices.get(1)))).isEqualTo(other);
+
+        group.endReset(devices.get(0));
+        boolean nested = release.equals("7.1");
+        boolean back = driven.domainOf(devices.get(0)) == group.defaultDomain();
+        assertThat(back).isEqualTo(!nested);
+        if (nested) {
+            group.endReset(devices.get(0));
+            assertThat(driven.domainOf(devices.get(0))).isSameAs(group.defaultDomain());
+        }
+    }
+
+    @Test
+    void aResetThatCantBlockTheDeviceDoesNotBegin() {
+        TestDomain domain = unmanaged();
+        triple.attach(domain);
+        triple.detach(domain);
+        triple.claimDmaOwner(owner);
+        ((TestDomain) triple.domain()).admit(device -> {
+            throw new IommuException(Errno.ETIMEDOUT, "no answer");
+        });
+
+        assertThat(errno(() -> triple.beginReset(first))).isEqualTo("ETIMEDOUT");
+
+        assertThat(errno(() -> triple.endReset(first))).isEqualTo("EINVAL");
+        assertThat(triple.attach(domain).attached()).isTrue();
     }
 
     @Test
